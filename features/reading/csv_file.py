@@ -24,8 +24,15 @@ FIRST_ROW: Final = 2
 MOST_LINES_OF_A_ROW: Final = 1_000
 """A quotation mark that is not closed within so many lines was not meant to open a field."""
 UNCLOSED: Final = "has a quotation mark that is not closed"
+HAS_NUL: Final = "has the character NUL"
+_NUL: Final = "\0"
 _AFTER: Final = "x\n"
 """A line put after the text: an unclosed quotation mark would swallow it."""
+_ALLOWED: Final = {
+    NOT_UNICODE: AS_UNICODE,
+    HAS_NUL: "text without it, which a disk or a copy that failed writes in the place of what was there",
+}
+"""What would be right, by the problem of a row; of all others it is a field for each column."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +132,8 @@ class _Reader:
             text.encode()
         except UnicodeEncodeError:  # a byte that is not UTF-8 was read as half a surrogate
             rows.torn |= {place: NOT_UNICODE for place, row in enumerate(rows.texts) if not _is_text(row)}
+        if _NUL in text:  # in an identifier it would be another customer
+            rows.torn |= {place: HAS_NUL for place, row in enumerate(rows.texts) if _NUL in row}
         return rows
 
     def _joined(self, lines: list[str]) -> "_Rows":
@@ -210,9 +219,7 @@ class _Reader:
         many = len(self._names)
         count = f"{len(fields)} {'field' if len(fields) == 1 else 'fields'}"
         allowed = f"{many} {'field' if many == 1 else 'fields'}, one for each column of the header"
-        if problem == NOT_UNICODE:
-            allowed = AS_UNICODE
-        return TornRow(row, line, fields, problem or f"has {count}", allowed)
+        return TornRow(row, line, fields, problem or f"has {count}", _ALLOWED.get(problem, allowed))
 
 
 @dataclass

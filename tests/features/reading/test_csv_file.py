@@ -36,6 +36,13 @@ def test_a_line_too_long_and_one_too_short_are_rows_of_their_own(tmp_path: Path,
     assert torn == {3: "has 2 fields", 5: "has 4 fields"}
 
 
+@pytest.mark.parametrize("size", [1, 2, 1000])
+def test_a_row_with_a_hole_of_zeros_is_torn(tmp_path: Path, size: int) -> None:
+    sound, torn = read(tmp_path, 'a,b\n1,x\ncust\0\0\0\0,5\n\0\0\n"2\0\n3",4\n5,y\n', size)
+    assert sound == {2: ["1", "x"], 6: ["5", "y"]}
+    assert torn == dict.fromkeys([3, 4, 5], "has the character NUL")
+
+
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_a_quoted_field_may_hold_ends_of_lines(tmp_path: Path, size: int) -> None:
     sound, torn = read(tmp_path, 'a,b\n1,"x\n\ny, ""z"""\n2,5" pipe\n', size)
