@@ -52,9 +52,10 @@ _NOTE: Final = b"fivefold"
 
 
 def sort_by_customer(source: Path | MappedFile, output: Path, parts: Parts | None = None) -> int:
-    """Write the rows of *source* to the Parquet file *output*, each customer's together and in time order.
+    """Write the rows of *source* to the Parquet file *output*, each customer's together, ordered by date.
 
-    All columns are kept, under our names; in CSV money becomes numbers. Returns the number of rows; *output* appears
+    All columns are kept, under our names; in CSV money becomes numbers. Dates of text are ordered as they are written,
+    whatever their zones: what reads them orders them by time. Returns the number of rows; *output* appears
     only when it is complete. What is finished in *parts* is not done again; by default there is nothing to continue.
 
     Raises:

@@ -275,10 +275,10 @@ class ParquetPart:
             return True
         if len(self.own) == self._footer.num_columns:  # lists and structs have other places
             groups = [self._footer.row_group(number) for number in range(self._footer.num_row_groups)]
-            known = [count for group in groups if (count := _null_count(group.column(place))) is not None]
-            if sum(known) == self._footer.num_rows:
+            counts = [count for group in groups if (count := _null_count(group.column(place))) is not None]
+            if sum(counts) == self._footer.num_rows:
                 return True
-            if len(known) == len(groups) and self.row_mask is None:
+            if len(counts) == len(groups) and self.row_mask is None:
                 return False
         return are_without_values(self.batches([column], (), _ROWS_COMPARED))
 

@@ -251,6 +251,14 @@ def test_rows_of_one_customer_and_moment_keep_their_order(
         assert of_user[c.BALANCE].is_sorted()
 
 
+def test_dates_of_several_zones_give_the_same_histories_once_they_are_sorted(tmp_path: Path) -> None:
+    dates = ["2024-01-02T00:30:00+02:00", "2024-01-01T23:00:00Z", "2024-01-01T22:30:00", "2024-01-01T23:30:00+01:00"]
+    rows = [row(user_id="ab"[place % 2], transaction_date=day, user_balance=place) for place, day in enumerate(dates)]
+    path = as_csv(rows, tmp_path)
+    sort_by_customer(path, tmp_path / "grouped.parquet")
+    assert by_user(read(tmp_path / "grouped.parquet")) == by_user(read(path))
+
+
 def test_an_error_in_the_middle_leaves_no_bucket_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sort, "ROWS_A_BUCKET", 7)
     path = FORMS["parquet"](LEDGER, tmp_path)
