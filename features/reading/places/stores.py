@@ -20,7 +20,7 @@ from fivefold.domain.errors import ConfigError, FileFormatError, FivefoldError
 from fivefold.domain.text import one_line
 from fivefold.features.reading.places.addresses import ICEBERG_FILE, Address, address_of
 from fivefold.features.reading.places.parquet_source import ParquetPart, ParquetSource
-from fivefold.features.reading.text_files import stamp_of
+from fivefold.features.reading.text_files import SUFFIXES, stamp_of
 from fivefold.features.schema import COLUMNS
 
 if TYPE_CHECKING:
@@ -92,11 +92,11 @@ def _files_as_source(address: Address, store: "_Local | _Remote", remedy: str | 
 def takes_in(source: Path, file: Path) -> bool:
     """Tell whether *file* is among the files of an address of this machine, or would be once it is written.
 
-    Links are followed. Every file counts that lies in a folder, or is named as a pattern says: one that is not Parquet
-    would stand in the way.
+    Links are followed. In a folder every file counts whose suffix is that of a table; in a pattern every file that is
+    named so, and in a folder of Parquet alone any file, as one that is not Parquet would stand in the way.
     """
     address = address_of(source) or Address("", str(source))
-    if address.scheme:
+    if address.scheme or not (address.is_pattern or file.suffix.lower() in SUFFIXES or _has_parquet_alone(address)):
         return False
     if address.is_iceberg:  # the data of its table lie beside the folder of its metadata
         address = Address("", str(Path(address.place).parent.parent))
@@ -110,6 +110,13 @@ def takes_in(source: Path, file: Path) -> bool:
     pattern = PurePosixPath(address.pattern).parts
     here = [each.relative_to(base) / file.name for each in folders if each.resolve() == folder]
     return any(_is_named(each.parts, pattern) for each in here)
+
+
+def _has_parquet_alone(address: Address) -> bool:
+    try:
+        return bool(_files(address, _Local()))
+    except FileFormatError:
+        return False
 
 
 def _is_named(names: Sequence[str], pattern: Sequence[str]) -> bool:

@@ -266,5 +266,13 @@ def test_an_address_takes_in_its_own_files_alone(tmp_path: Path) -> None:
     assert not takes_in(Path(f"file://{rows}"), tmp_path / "new.parquet")
     assert takes_in(metadata, data)
     assert not takes_in(metadata, rows)
-    assert takes_in(tmp_path, tmp_path / "report.html")  # it would stand in the way the next time
     assert not takes_in(Path("s3://bank/lake"), rows)
+
+
+def test_a_folder_of_parquet_alone_takes_in_any_file(lake: Path) -> None:
+    """It would stand in the way the next time; in a folder of other things, such as a model, it does not."""
+    pq.write_table(WHOLE, lake / "a.parquet")
+    assert takes_in(lake, lake / "report.html")
+    (lake / "model.json").touch()
+    assert not takes_in(lake, lake / "report.html")
+    assert takes_in(lake, lake / "scores.csv")
