@@ -112,6 +112,20 @@ _ALL_REASONS: Final = sum(Reason)
 
 def count_future_rows(session: Session, latest_us: int) -> list[FutureRows]:
     """Count rows dated after a moment, by organisation and kind; reads whole tables."""
+    return sorted([*count_waits(session, latest_us), *count_dated_rows(session, latest_us)])
+
+
+def count_waits(session: Session, latest_us: int) -> list[FutureRows]:
+    """Count what waits for a moment after one, as `count_future_rows` does."""
+    return [
+        FutureRows(organisation_id, kind, entries, moment)
+        for kind, statement in _waiting(latest_us).items()
+        for organisation_id, entries, moment in session.execute(statement)
+    ]
+
+
+def count_dated_rows(session: Session, latest_us: int) -> list[FutureRows]:
+    """Count the rows of entities that are dated after a moment, as `count_future_rows` does."""
     counts: list[FutureRows] = []
     for kind, table, stamp, _ in _STAMPS:
         statement = (
@@ -121,15 +135,10 @@ def count_future_rows(session: Session, latest_us: int) -> list[FutureRows]:
             .group_by(Entity.organisation_id)
         )
         counts += [FutureRows(*row) for row in session.execute(statement)]
-    counts += [
-        FutureRows(organisation_id, kind, entries, moment)
-        for kind, statement in _waiting(latest_us).items()
-        for organisation_id, entries, moment in session.execute(statement)
-    ]
     ahead: dict[tuple[int, str], list[int]] = {}
     for each in future_moments(session, latest_us):
         ahead.setdefault((each.organisation_id, each.kind), []).append(each.at_us)
-    return sorted([*counts, *(FutureRows(*key, len(moments), max(moments)) for key, moments in ahead.items())])
+    return [*counts, *(FutureRows(*key, len(moments), max(moments)) for key, moments in ahead.items())]
 
 
 def _waiting(latest_us: int) -> dict[str, Any]:
@@ -157,12 +166,18 @@ def _waiting(latest_us: int) -> dict[str, Any]:
 
 
 def affected_entities(
-    session: Session, organisation_id: int, latest_us: int, moments: Sequence[FutureMoment], most: int
+    session: Session,
+    organisation_id: int,
+    latest_us: int,
+    moments: Sequence[FutureMoment],
+    between: tuple[int, int],
+    most: int,
 ) -> list[AffectedEntity]:
     """List entities with rows dated after a moment, or due then without a reason to wait, or with one of the *moments*.
 
-    They come by their numbers, up to *most*.
+    They come by their numbers, up to *most*: those after the first number of *between*, up to the second.
     """
+    after_id, last_id = between
     by_marks = select(DueMark.entity_id).where(_is_due_later(latest_us))
     by_moments = select(Entity.id).where(among(session, Entity.id, sorted({each.entity_id for each in moments})))
     by_stamps = (select(table.entity_id.label("id")).where(stamp > latest_us) for _, table, stamp, _ in _STAMPS)
@@ -170,6 +185,7 @@ def affected_entities(
     statement = (
         select(Entity.id, Entity.organisation_id, Entity.type_id, Entity.erased_us.is_not(None))
         .where(Entity.organisation_id == organisation_id, Entity.id.in_(select(ids.c.id)))
+        .where(Entity.id > after_id, Entity.id <= last_id)
         .order_by(Entity.id)
         .limit(most)
     )
@@ -274,8 +290,6 @@ def end_long_waits(session: Session, latest_us: int, now_us: int) -> None:
     A run that asked a person at a moment after *latest_us* asks from now on, for as long as it was to, and the person
     to whom its question is assigned keeps it: the item of the queue is named by that moment.
     """
-    late = update(Delivery).where(_is_sent_later(latest_us)).values(next_us=now_us)
-    session.execute(late.execution_options(**UNSEEN))
     begin_again(session, session.scalars(select(Activation.id).where(*_goes_on_later(latest_us))).all(), now_us)
     session.execute(delete(ThresholdReview).where(ThresholdReview.requested_us > latest_us))
     session.execute(delete(GroupSize).where(GroupSize.at_us > latest_us))
@@ -286,6 +300,9 @@ def end_long_waits(session: Session, latest_us: int, now_us: int) -> None:
     session.execute(assigned.execution_options(**UNSEEN))
     due = {"due_us": FlowRun.due_us - FlowRun.asked_us + now_us, "asked_us": now_us}
     session.execute(update(FlowRun).where(_asks_later(latest_us)).values(due).execution_options(**UNSEEN))
+    # Last, as it may take long, and does no harm to a delivery that was made since.
+    late = update(Delivery).where(_is_sent_later(latest_us)).values(next_us=now_us)
+    session.execute(late.execution_options(**UNSEEN))
 
 
 def _is_due_later(latest_us: int) -> ColumnElement[bool]:

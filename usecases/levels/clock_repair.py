@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, func, select
 
 from fivefold.domain.clock import day_text, now_microseconds
 from fivefold.domain.errors import ConfigError
@@ -21,7 +21,8 @@ from fivefold.store.levels import future_rows as ahead
 from fivefold.store.levels.assessment_queue import BULK, Reason, Subject
 from fivefold.store.levels.future_rows import FutureRows
 from fivefold.store.sql.clocks import database_now_us, latest_us
-from fivefold.store.sql.database import reading, writing
+from fivefold.store.sql.database import reading, reading_at_one_moment, writing
+from fivefold.store.tables.entities import Entity
 from fivefold.usecases.levels.groups.reach import mark_linked, reached_by
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import record
@@ -48,7 +49,7 @@ class Clocks:
 
 def read_clocks(engine: Engine) -> Clocks:
     """Compare the clocks, and count what is dated after now."""
-    with reading(engine) as session:
+    with reading_at_one_moment(engine) as session:  # what is stored while it counts is not after that moment
         there = database_now_us(session)
         return Clocks(now_microseconds(), there, ahead.count_future_rows(session, latest_us(session, there)))
 
@@ -70,6 +71,7 @@ def repair_dates(engine: Engine, actor: str, reason: str) -> Sequence[FutureRows
     Each entity concerned stands again as before the first assessment that is dated ahead, as far as that is known, and
     becomes due: its level is the one that was announced until it is assessed, and its status is failed. What is said
     to be known from a later moment on is known from now on, and values of a later moment go: the model speaks again.
+    Workers may go on meanwhile, and one that broke off may be begun again.
 
     Args:
         engine: the database.
@@ -82,44 +84,64 @@ def repair_dates(engine: Engine, actor: str, reason: str) -> Sequence[FutureRows
     """
     if not 1 <= len(reason.strip()) <= MOST_REASON_CHARACTERS:
         raise ConfigError(f"a repair needs a reason of 1 to {MOST_REASON_CHARACTERS} characters")
+    counts = sorted([*_mend_waits(engine, actor, reason), *_dated_rows(engine)])
+    with reading(engine) as session:
+        newest_id = session.scalar(select(func.max(Entity.id))) or 0
+    for organisation_id in sorted({each.organisation_id for each in counts}):
+        reached_id = 0
+        while (reached := _mend_part(engine, organisation_id, (reached_id, newest_id), actor, reason)) is not None:
+            reached_id = reached
+    return counts
+
+
+def _mend_waits(engine: Engine, actor: str, reason: str) -> Sequence[FutureRows]:
+    """Mend what waits apart from entities; tell what there was, and which entities are due later."""
     with writing(engine) as session:  # which compares the clocks: one that is ahead must not mend
         now = database_now_us(session)
         latest = latest_us(session, now)
-        counts = ahead.count_future_rows(session, latest)
-        ahead.end_long_waits(session, latest, now)
+        counts = ahead.count_waits(session, latest)
+        ahead.end_long_waits(session, latest_us(session, now), now)
         for each in counts:
             if each.kind in ahead.WITHOUT_ENTITY:
                 about, counted = ahead.WITHOUT_ENTITY[each.kind]
                 details = {"reason": reason, "latest_us": latest, counted: each.entries}
                 record(session, Actor(each.organisation_id, actor), "clock.repaired", (about, None), details=details)
-    for organisation_id in sorted({each.organisation_id for each in counts}):
-        while _part(engine, organisation_id, (latest, now), actor, reason):
-            pass
-    return counts
+        return counts
 
 
-def _part(engine: Engine, organisation_id: int, moments: tuple[int, int], actor: str, reason: str) -> int:
-    """Mend some entities of an organisation in one transaction; tell how many."""
-    latest, now = moments
+def _dated_rows(engine: Engine) -> Sequence[FutureRows]:
+    with reading_at_one_moment(engine) as session:
+        return ahead.count_dated_rows(session, latest_us(session, database_now_us(session)))
+
+
+def _mend_part(engine: Engine, organisation_id: int, between: tuple[int, int], actor: str, reason: str) -> int | None:
+    """Mend the next entities of an organisation in one transaction; tell the last number, or None where none is left.
+
+    *between* are the number after which they come, and that of the newest entity of when the repair began. So each is
+    mended once, and the walk ends. What workers and callers store meanwhile is right: a moment is after now only by the
+    clock of when it is looked at, which is therefore read again before each step that may take long.
+    """
     with writing(engine) as session:
+        now = database_now_us(session)
+        latest = latest_us(session, now)
         all_moments = future_moments(session, latest, organisation_id)
-        affected = ahead.affected_entities(session, organisation_id, latest, all_moments, PART)
+        affected = ahead.affected_entities(session, organisation_id, latest, all_moments, between, PART)
         if not affected:
-            return 0
+            return None
         ids = [entity.entity_id for entity in affected]
         part = set(ids)
         marked = [Subject(*entity[:3]) for entity in affected if not entity.erased]
         before = reached_by(session, marked, now)
         of_part = [each for each in all_moments if each.entity_id in part]
-        facts, digests = ahead.redate_facts(session, ids, of_part, latest, now)
+        facts, digests = ahead.redate_facts(session, ids, of_part, latest_us(session, now), now)
         others = {each.other_id for each in of_part if each.other_id is not None}
         others |= owner_numbers(session, ids)  # facts about what they own, and the times in which they own it
         mark_linked(session, [*marked, *subjects(session, others - part)], Reason.CLOCK, now, BULK, before)
-        standings = ahead.restore_levels(session, ids, latest, now)
+        standings = ahead.restore_levels(session, ids, latest_us(session, now), now)
         mended = {
             "standings": len(standings.get("stands", ())),
             "facts": facts,
-            "values": ahead.delete_value_scores(session, ids, latest),
+            "values": ahead.delete_value_scores(session, ids, latest_us(session, now)),
         }
         record(
             session,
@@ -131,4 +153,4 @@ def _part(engine: Engine, organisation_id: int, moments: tuple[int, int], actor:
             bulk=(len(ids), digest_of(ids)),
             rows=digests,
         )
-        return len(ids)
+        return ids[-1]
