@@ -1,17 +1,19 @@
 """Jobs that a worker makes for a person, one by one: leased, stored at most once, with their progress.
 
 If one fails, the reason is stored with it. One whose worker died is made again by the next worker; one that ended
-so many workers as its kind allows is quarantined, as it probably ends them.
+so many workers as its kind allows is quarantined, as it probably ends them. A worker that lost the database gives its
+job back once the database answers, which does not count; after `MOST_LOSSES` it quarantines it.
 """
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from time import monotonic_ns
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Final, cast
+from weakref import WeakKeyDictionary
 
 import structlog
-from sqlalchemy import Engine, Table, case
+from sqlalchemy import Engine, Table, case, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import resolve_now
@@ -29,6 +31,8 @@ LEASE_US = 300_000_000
 """Five minutes, renewed with every part; a part takes seconds."""
 HOLD_US = LEASE_US // 10
 """`Lease.hold` renews it after this long."""
+MOST_LOSSES = 10
+"""After a worker lost the database this often while it made a job, it is quarantined: the job may be the reason."""
 MOST_ATTEMPTS = 3
 """After this many workers that ended while they made it, a job is quarantined, unless its kind has another number."""
 
@@ -38,7 +42,8 @@ class JobLine:
     """A job with its progress.
 
     Attributes:
-        state: queued, running, done, failed, or quarantined if it ended `attempts` workers.
+        state: queued, running, done, failed, or quarantined if it ended `attempts` workers, or one lost the database
+            too often.
         done: of `total` (0 if unknown), in the words of `part`; both 0 before it begins.
         error: why it failed or is quarantined.
     """
@@ -124,7 +129,7 @@ class Lease:
         self.who, self.number, self.began_us = who, number, began_us
         self.attempt = attempt
         self._kind, self._stopping = kind, stopping
-        self._until_us = began_us + LEASE_US
+        self._until_us = self._asked_until_us = began_us + LEASE_US
         self._start_ns = monotonic_ns()
 
     def progress(
@@ -137,7 +142,7 @@ class Lease:
         """
         if self._stopping():
             raise _StoppedError
-        until = self._now_us() + LEASE_US
+        until = self._asked_until_us = self._now_us() + LEASE_US
         with self.who.writing() as session:
             self._set(session, done=done, total=total, part=part or None, lease_until_us=until)
             self._write(session, write)
@@ -177,14 +182,39 @@ class Lease:
     def give_back(self) -> None:
         """Let another worker begin it."""
         with self.who.writing() as session:
-            self._set(session, state="queued", attempts=self.attempt - 1, done=0, total=0, lease_until_us=None)
-            self._kind.discard(session, self.number)
+            self._return(session)
 
     def fail(self, why: str) -> None:
         """End it without a result."""
         with suppress(_LeaseLostError), self.who.writing() as session:
             self._set(session, state="failed", error=why, finished_us=self._now_us(), lease_until_us=None)
             self._record_end(session)
+
+    def take_back(self, losses: int) -> None:
+        """Let a worker begin it anew after this one lost the database; quarantine it after so many *losses*.
+
+        Where the commit of a renewed lease had no answer, either end may be stored.
+        """
+        with suppress(_LeaseLostError), self.who.writing() as session:
+            job = self._kind.table.c
+            row = session.execute(select(job.lease_until_us, job.part).where(job.id == self.number)).one()
+            if row.lease_until_us == self._asked_until_us:
+                self._until_us = self._asked_until_us
+            if losses < MOST_LOSSES:
+                self._return(session)
+                return
+            why = (
+                f"its worker lost the connection to the database, or could not use it, {losses} times while it ran"
+                f"{_last_at(row.part)}; request it again once the reason is found"
+            )
+            self._set(session, state="quarantined", error=why, finished_us=self._now_us(), lease_until_us=None)
+            self._kind.discard(session, self.number)
+            log.warning("job quarantined", kind=self._kind.name, job=self.number)
+            self._record_end(session)
+
+    def _return(self, session: Session) -> None:
+        self._set(session, state="queued", attempts=self.attempt - 1, done=0, total=0, lease_until_us=None)
+        self._kind.discard(session, self.number)
 
     def _record_end(self, session: Session) -> None:
         self._kind.record_end(session, session.get_one(self._kind.rows, self.number))
@@ -197,6 +227,29 @@ class Lease:
             raise _LeaseLostError
 
 
+@dataclass
+class _LostJobs:
+    """The jobs of one kind and database that this process lost its database over, and how often, by their numbers."""
+
+    leases: dict[int, Lease] = field(default_factory=dict)
+    losses: dict[int, int] = field(default_factory=dict)
+
+    def add(self, lease: Lease) -> None:
+        """Note a loss; its lease is taken back later."""
+        self.leases[lease.number] = lease
+        self.losses[lease.number] = self.losses.get(lease.number, 0) + 1
+
+    def take_back(self) -> None:
+        """Take the leases back that are still held; StoreError while the database does not answer."""
+        for number, lease in list(self.leases.items()):
+            lease.take_back(self.losses[number])
+            del self.leases[number]
+
+
+_LOST: Final[WeakKeyDictionary[Engine, dict[str, _LostJobs]]] = WeakKeyDictionary()
+"""By database and name of the kind; a kind has one task in a worker, so no two threads share one."""
+
+
 def run_next_job(
     engine: Engine, kind: JobKind, now_us: int | None = None, *, stopping: Callable[[], bool] = lambda: False
 ) -> bool:
@@ -205,39 +258,53 @@ def run_next_job(
     If *stopping* says that the worker is to end, the job waits for the next one.
     """
     now = resolve_now(now_us)
+    lost = _LOST.setdefault(engine, {}).setdefault(kind.name, _LostJobs())
+    lost.take_back()
     with reading(engine) as session:
         if not job_waits(session, kind.table, now):
             return False
-    with writing(engine) as session:
-        claimed = claim_job(session, kind.table, now, now + LEASE_US)
-        if claimed is None:
-            return False
-        number, attempt = claimed
-        job = session.get_one(kind.rows, number)
-        if attempt > 1:
-            kind.discard(session, number)
-        if attempt > kind.most_attempts:
-            _quarantine(session, kind, job, now)
-            return True
-        who = Context(engine, Actor(job.organisation_id, job.requested_by))
-        make = kind.begin(job)
-    _run(kind, Lease(who, kind, number, attempt, now, stopping), make)
+    lease: Lease | None = None
+    try:
+        with writing(engine) as session:
+            claimed = claim_job(session, kind.table, now, now + LEASE_US)
+            if claimed is None:
+                return False
+            number, attempt = claimed
+            job = session.get_one(kind.rows, number)
+            if attempt > 1:
+                kind.discard(session, number)
+            if attempt > kind.most_attempts:
+                _quarantine(session, kind, job, now)
+                return True
+            who = Context(engine, Actor(job.organisation_id, job.requested_by))
+            lease = Lease(who, kind, number, attempt, now, stopping)
+            make = kind.begin(job)
+        _run(kind, lease, make)
+    except StoreError:
+        if lease is not None:
+            lost.add(lease)
+        raise
+    lost.losses.pop(number, None)
     return True
 
 
 def _quarantine(session: Session, kind: JobKind, job: Any, now_us: int) -> None:
-    where = f", the last time at {job.part}" if job.part else ""
     job.state, job.attempts = "quarantined", kind.most_attempts
     job.error = (
-        f"its worker ended {kind.most_attempts} times while it ran{where}; request it again once the reason is found"
+        f"its worker ended {kind.most_attempts} times while it ran, or was without the database for longer than its"
+        f" lease{_last_at(job.part)}; request it again once the reason is found"
     )
     job.lease_until_us, job.finished_us = None, now_us
     log.warning("job quarantined", kind=kind.name, job=job.id)
     kind.record_end(session, job)
 
 
+def _last_at(part: str | None) -> str:
+    return f", the last time at {part}" if part else ""
+
+
 def _run(kind: JobKind, lease: Lease, make: Callable[[Lease], None]) -> None:
-    """Make a job, and store why it failed; an unreachable database leaves it for the next worker."""
+    """Make a job, and store why it failed; StoreError if the database is out of reach."""
     try:
         make(lease)
     except _LeaseLostError:
@@ -246,7 +313,7 @@ def _run(kind: JobKind, lease: Lease, make: Callable[[Lease], None]) -> None:
         with suppress(_LeaseLostError):
             lease.give_back()
     except StoreError:
-        raise  # it is restarted once the database is back
+        raise  # it is given back once the database is there again
     except FivefoldError as error:
         lease.fail(str(error))
     except UNEXPECTED_ERRORS as error:  # any must be logged, and must not stop the worker

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 from sqlalchemy import Engine, Table, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import InvalidRulesetError, NotFoundError, StoreError
+from fivefold.domain.errors import InvalidRulesetError, NotFoundError, StoreError, UnknownOutcomeError
 from fivefold.domain.paging import Part
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.tables.audit import AuditEntry
@@ -35,7 +36,7 @@ from fivefold.usecases.shared import jobs
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
-from fivefold.usecases.shared.jobs import LEASE_US
+from fivefold.usecases.shared.jobs import LEASE_US, MOST_LOSSES, Lease
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import DAY, NOW, SECOND, audited, document, founded, rows_of, together
@@ -223,7 +224,70 @@ def test_an_error_that_nobody_thought_of_is_seen_without_what_it_says(
     assert list_backtests(Context(engine, three[0]), "retail")[0].error == "it broke off: ZeroDivisionError"
 
 
-def test_without_its_database_a_backtest_waits_for_the_next_worker(
+def test_who_lost_the_database_gives_a_backtest_back_once_it_answers_and_that_does_not_count(
+    engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_backtest(Context(engine, three[0]), "retail")
+    with monkeypatch.context() as patch:
+        patch.setattr(backtests, "run_backtest", breaking(StoreError("the database cannot be reached")))
+        for _ in range(2 * backtests.MOST_ATTEMPTS - 1):
+            with pytest.raises(StoreError):
+                run_next_backtest(engine, NOW)
+    assert run_next_backtest(engine, NOW + 1) is True, "nobody waits for the end of its lease"
+    line = list_backtests(Context(engine, three[0]), "retail")[0]
+    assert (line.state, line.attempts) == ("done", 1)
+
+
+def test_a_lease_whose_renewal_had_no_answer_is_given_back_as_well(
+    engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_backtest(Context(engine, three[0]), "retail")
+
+    def unanswered(_engine: Engine, _setting: Any, progress: Any, _keep: Any) -> str:
+        progress(1, 7, "customers")
+        raise UnknownOutcomeError("it may have been done")
+
+    def renew(lease: Lease, *given: Any) -> None:
+        held = lease._until_us
+        real(lease, *given)
+        lease._until_us = held  # as where the answer to the commit was lost
+
+    real = Lease.progress
+    with monkeypatch.context() as patch:
+        patch.setattr(Lease, "progress", renew)
+        patch.setattr(backtests, "run_backtest", unanswered)
+        with pytest.raises(UnknownOutcomeError):
+            run_next_backtest(engine, NOW)
+    assert run_next_backtest(engine, NOW + 1) is True
+    assert list_backtests(Context(engine, three[0]), "retail")[0].attempts == 1
+
+
+def test_a_backtest_that_loses_the_database_each_time_is_quarantined_in_the_end(
+    engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_backtest(Context(engine, three[0]), "retail")
+    runs = 0
+
+    def breaks(*_: object) -> str:
+        nonlocal runs
+        runs += 1
+        raise StoreError("the database cannot be reached")
+
+    monkeypatch.setattr(backtests, "run_backtest", breaks)
+    for _ in range(MOST_LOSSES):
+        with pytest.raises(StoreError):
+            run_next_backtest(engine, NOW)
+    assert run_next_backtest(engine, NOW + 3 * LEASE_US) is False
+    (line,) = list_backtests(Context(engine, three[0]), "retail")
+    assert (line.state, runs) == ("quarantined", MOST_LOSSES)
+    assert line.error == (
+        "its worker lost the connection to the database, or could not use it, 10 times while it ran;"
+        " request it again once the reason is found"
+    )
+    assert audited(engine)[-1][1] == "backtest.quarantined"
+
+
+def test_what_another_worker_took_over_is_not_given_back(
     engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_backtest(Context(engine, three[0]), "retail")
@@ -231,9 +295,12 @@ def test_without_its_database_a_backtest_waits_for_the_next_worker(
         patch.setattr(backtests, "run_backtest", breaking(StoreError("the database cannot be reached")))
         with pytest.raises(StoreError):
             run_next_backtest(engine, NOW)
-    assert run_next_backtest(engine, NOW + LEASE_US - 1) is False, "somebody may be at it still"
-    assert run_next_backtest(engine, NOW + LEASE_US) is True
-    assert list_backtests(Context(engine, three[0]), "retail")[0].state == "done"
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "_LOST", WeakKeyDictionary())
+        assert run_next_backtest(engine, NOW + LEASE_US) is True, "another process, once the lease is over"
+    assert run_next_backtest(engine, NOW + LEASE_US) is False
+    line = list_backtests(Context(engine, three[0]), "retail")[0]
+    assert (line.state, line.attempts) == ("done", 2)
 
 
 def test_who_took_too_long_writes_nothing_over_who_took_over(
