@@ -12,7 +12,7 @@ from typing import Annotated, Final
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US, resolve_now
+from fivefold.domain.clock import DAY_US, SECOND_US, resolve_now
 from fivefold.domain.errors import ConflictError
 from fivefold.store.audit.bound_rows import Digests
 from fivefold.store.audit.removals import BEGUN, EMPTIED, REMOVED
@@ -32,6 +32,8 @@ PAUSE_SECONDS: Final = 0.02
 """The pause after each part: on SQLite, those that wait for the only writer's lock ask for it only now and then."""
 EVERY_US: Final = DAY_US
 """The time from the beginning of one run to that of the next."""
+OLD_READING_US: Final = 600 * SECOND_US
+"""A worker may have read its clock so long before it comes to a run that another began since, by a clock of its own."""
 MOST_AHEAD_US: Final = 8 * DAY_US
 """A run's time is at most this long after that of the run before it: by a clock that is years ahead everything would be
 old. If workers rested for longer, the next runs make up for it, one a day.
@@ -219,7 +221,7 @@ def _run_of(session: Session, organisation_id: int, kind: str, days: int, now_us
 def _remove_part(session: Session, run: RetentionRun, days: int, now_us: int) -> int:
     # A policy that keeps more than when the run began, or a clock that was set back, ends it.
     """Remove one part, record it, and end the run after the last part."""
-    if days == FOR_GOOD or now_us - days * DAY_US < run.before_us:
+    if days == FOR_GOOD or now_us + OLD_READING_US - days * DAY_US < run.before_us:
         _finish(session, run, now_us, whole=False)
         return 0
     # By the time that the run believes in: a fast clock ends no hold and no override either.

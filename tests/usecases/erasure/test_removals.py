@@ -338,6 +338,21 @@ def test_two_workers_at_once_remove_each_row_once(bank: Bank, monkeypatch: pytes
     chain_holds(bank.engine)
 
 
+def test_a_worker_that_read_its_clock_before_another_began_a_run_takes_it_further(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "PART_ROWS", 100)
+    many(bank, 250)
+    keep(bank, outbox_days=90)
+    bank.wait(microseconds=300_000_000)
+    assert remove(bank, most_parts=1) == {"outbox": 99}
+    bank.wait(microseconds=-300_000_000)
+    assert remove(bank) == {"outbox": 152}
+    (entry,) = entries(bank)
+    assert '"removed":251,' in entry.details
+    assert '"whole":true' in entry.details
+
+
 def test_a_policy_that_is_lengthened_ends_the_run_and_shortened_again_goes_on(
     bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
