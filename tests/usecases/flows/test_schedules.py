@@ -32,8 +32,9 @@ MONDAY = to_microseconds(datetime(2026, 11, 23, 5, tzinfo=UTC))
 
 
 @pytest.fixture
-def desk(engine: Engine) -> Desk:
+def desk(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Desk:
     desk = opened(engine)
+    monkeypatch.setattr(schedules, "database_now_us", lambda _session: desk.bank.now)
     desk.bank.now = MONDAY
     for name in "abcde":
         desk.bank.put(name, country="NO")
@@ -189,6 +190,16 @@ def test_a_clock_that_was_ahead_while_it_began_a_part_holds_up_no_moment_after_i
     desk.bank.now += 3 * HOUR_US
     begin(desk)
     assert runs(desk) == [("2026-11-23T08:00", everybody(desk)), ("2027-12-27T08:00", 2)]
+
+
+def test_a_worker_that_stood_still_for_days_after_it_read_its_clock_sets_no_schedule_back(desk: Desk) -> None:
+    acting(desk, scheduled())
+    read_before = desk.bank.now
+    desk.bank.now += 3 * DAY_US
+    begin(desk)
+    assert next_run(desk) == "2026-11-26T08:00"
+    assert begin(desk, read_before) == 0
+    assert next_run(desk) == "2026-11-26T08:00"
 
 
 def test_a_clock_that_is_a_little_behind_does_not_begin_a_moment_again(desk: Desk) -> None:

@@ -16,6 +16,7 @@ from fivefold.flows.triggers import ScheduleTrigger
 from fivefold.risk.language.base import canonical_form
 from fivefold.store.flows import flows as stored
 from fivefold.store.flows.runs import begin_runs
+from fivefold.store.sql.clocks import database_now_us
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.flows import FlowRow, FlowSchedule, FlowVersion
 from fivefold.usecases.shared.actors import SYSTEM
@@ -76,8 +77,9 @@ def _begin_part(engine: Engine, number: int, now: int, most: int) -> int:
             return 0
         schedule = _trigger(row).schedule
         if row.due_us > now:
-            if _is_too_late(row, now):
-                row.due_us, row.reached_id = next_moment(schedule, now), 0
+            present = max(now, database_now_us(session))  # a worker may have stood still since it read its clock
+            if _is_too_late(row, present):
+                row.due_us, row.reached_id = next_moment(schedule, present), 0
             return 0
         if not row.reached_id:  # of several moments that no worker was there for the latest counts
             row.due_us = latest_moment(schedule, now)
