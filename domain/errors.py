@@ -12,6 +12,7 @@ FivefoldError                     any error below; its text is meant for a perso
 │   ├── OwnIndicatorError         an indicator of the operator's own cannot be computed of a customer
 │   └── RegistryError             the registry named by the settings does not answer
 ├── StoreError                    the database cannot be reached, or has an unknown schema
+│   ├── LockedError               another transaction held what is needed for too long, so nothing was done
 │   ├── UnknownOutcomeError       the connection was lost during a write, which may have been committed
 │   └── UntrustedClockError       this machine's clock and the database's differ too much
 ├── PromotionRefusedError         the gate refuses a promotion, or the operator gave no reason
@@ -310,6 +311,10 @@ class RegistryError(ModelError):
 
 class StoreError(FivefoldError):
     """A database that cannot be reached, or whose schema this program does not know."""
+
+
+class LockedError(StoreError):
+    """Another transaction held what is needed for longer than the limit; nothing was done."""
 
 
 class UnknownOutcomeError(StoreError):

@@ -15,6 +15,7 @@ from fivefold.domain.errors import (
     FivefoldError,
     InvalidDataError,
     InvalidRulesetError,
+    LockedError,
     Problem,
     UnderWayError,
     http_status,
@@ -93,9 +94,10 @@ def response_to(error: FivefoldError) -> Response | None:
     if isinstance(error, InvalidRulesetError):
         more = _rest(len(error.findings))
         return _listed(_headline(error) + more, [_cut(_finding(each)) for each in error.findings[:PROBLEMS_LISTED]])
-    if status == 503:
+    if status == 503 and not isinstance(error, LockedError):
         return error_response(503, headers=LATER)  # the caller need not know how the database fails
-    return error_response(status, str(error), headers=SOON if isinstance(error, UnderWayError) else None)
+    headers = SOON if isinstance(error, UnderWayError) else LATER if status == 503 else None
+    return error_response(status, str(error), headers=headers)
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

@@ -18,13 +18,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import SECOND_US
-from fivefold.domain.errors import ConfigError, ConflictError, StoreError, UnknownOutcomeError
+from fivefold.domain.errors import ConfigError, ConflictError, LockedError, StoreError, UnknownOutcomeError
 from fivefold.domain.files import make_private_folder
 from fivefold.domain.settings import Settings
 from fivefold.store.accounts import idempotency
 from fivefold.store.sql import clocks, migrating
 from fivefold.store.sql.migrating import SchemaVersionError
-from fivefold.store.sql.reasons import READ_ONLY, reason_of
+from fivefold.store.sql.reasons import READ_ONLY, is_locked, reason_of
 from fivefold.store.sql.savepoints import keep_first_error
 from fivefold.store.tables.accounts import Base
 
@@ -34,6 +34,10 @@ AGAIN_MILLISECONDS = 3
 """SQLite asks for the writer's lock after 1 and 2 of them; then its wait starts over."""
 CONNECT_SECONDS = 10
 """How long to wait for a silent PostgreSQL, unless its address sets `connect_timeout`."""
+LOCK_SHARE: Final = 0.8
+"""The part of the time for an answer that a write waits for a lock of PostgreSQL, where there is a limit."""
+_LOCK_SECONDS: Final = "fivefold_lock_seconds"
+"""The option of an engine with that time."""
 _READ: Final = "fivefold_read"
 """The key under which a session of one moment keeps the results of `read_once`."""
 Value = TypeVar("Value")
@@ -64,7 +68,8 @@ def open_database(
     Args:
         url: SQLite's or PostgreSQL's.
         clock_tolerance_seconds: how far this machine's clock may be off the database's; beyond that nothing is written.
-        answer_seconds: how long to wait for one answer of PostgreSQL, before another connection is tried.
+        answer_seconds: how long to wait for one answer of PostgreSQL, before another connection is tried. A write waits
+            for a lock for a part of that, so that its caller learns why nothing was stored.
     """
     options = clocks.options(clock_tolerance_seconds)
     try:
@@ -83,6 +88,7 @@ def open_database(
         )
         if answer_seconds is not None:
             give_up_after(engine, answer_seconds)
+            engine.update_execution_options(**{_LOCK_SECONDS: LOCK_SHARE * answer_seconds})
         event.listen(engine, "connect", _require_utf8, insert=True)  # before SQLAlchemy asks for the version
         return engine
     if address.get_backend_name() != "sqlite":
@@ -257,10 +263,11 @@ def writing(engine: Engine, busy_seconds: float | None = None) -> Iterator[Sessi
 
     On SQLite it is the only writer from the beginning: a transaction that read first and then wrote would be refused if
     another had written in between. It waits *busy_seconds* for that, or on PostgreSQL for each lock; None for
-    `BUSY_SECONDS`, or for what the server allows.
+    `BUSY_SECONDS`, or for what the engine (`open_database`) or else the server allows.
 
     Raises:
         StoreError: the database is out of reach.
+        LockedError: another transaction held what is needed for longer than that.
         UnknownOutcomeError: the connection was lost during the commit.
         UntrustedClockError: this machine's clock is off, so times that it stored would be wrong.
     """
@@ -283,12 +290,13 @@ def _begin_write(session: Session, engine: Engine, busy_seconds: float | None) -
     begin at the same moment may each do it.
     """
     clock = clocks.clock_of(engine)
+    lock_seconds = engine.get_execution_options().get(_LOCK_SECONDS) if busy_seconds is None else busy_seconds
     while True:
         connection = session.connection()
         if connection.dialect.name == "sqlite":
             _become_writer(connection, BUSY_SECONDS if busy_seconds is None else busy_seconds)
-        elif busy_seconds is not None:
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{busy_seconds}s'")
+        elif lock_seconds is not None:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{lock_seconds}s'")
         server = clock.compare(connection)
         if clock.at_first_write is None or clock.done_on == server:
             return
@@ -394,7 +402,7 @@ def raise_if_out_of_reach(error: BaseException | None) -> None:
     """Raise StoreError for an error, SQLAlchemy's or the driver's, that means the database is out of reach."""
     reason = reason_of(error)
     if reason is not None:
-        raise StoreError(reason) from error
+        raise (LockedError if is_locked(error) else StoreError)(reason) from error
 
 
 def _make_folder(folder: Path) -> None:

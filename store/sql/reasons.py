@@ -25,6 +25,7 @@ _OF_SQLITE: Final = {
     sqlite3.SQLITE_READONLY: "the database's file can only be read, and not written",
 }
 """Errors after which a retry may succeed, and what they are called."""
+_LOCK_NOT_AVAILABLE: Final = "55P03"
 _OF_POSTGRESQL: Final = {
     "25006": READ_ONLY,
     "25P03": "the database ended a transaction that did nothing for longer than its limit",
@@ -37,7 +38,7 @@ _OF_POSTGRESQL: Final = {
     "53100": "the disk of the database is full",
     "53200": "the database is out of memory",
     "53300": "the database has no connection left",
-    "55P03": "another transaction held a lock of the database for longer than the limit",
+    _LOCK_NOT_AVAILABLE: "another transaction held a lock of the database for longer than the limit",
     "57014": "the database broke off a statement that took longer than its limit, or that an operator ended",
     "57P03": "the database does not take connections yet, or any more",
 }
@@ -69,6 +70,15 @@ def reason_of(error: BaseException | None) -> str | None:
         return None
     default = _OUT_OF_REACH if isinstance(error, psycopg.OperationalError) else None
     return _OF_POSTGRESQL.get(error.sqlstate or _code_at_connect(str(error)), default)
+
+
+def is_locked(error: BaseException | None) -> bool:
+    """Tell whether another transaction held a lock for longer than the limit; *error* as of `reason_of`."""
+    if isinstance(error, DBAPIError):
+        error = error.orig
+    if isinstance(error, sqlite3.Error):
+        return _OF_SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF) == _BUSY
+    return isinstance(error, psycopg.Error) and error.sqlstate == _LOCK_NOT_AVAILABLE
 
 
 def did_no_work(error: BaseException | None) -> bool:

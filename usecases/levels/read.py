@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import HOUR_US, day_text, from_microseconds
-from fivefold.domain.errors import ConflictError, NotFoundError
+from fivefold.domain.errors import ConflictError, LockedError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.engine.assessments import NOT_IN_FULL, Status
@@ -44,6 +44,8 @@ from fivefold.usecases.shared.rates import rates_for, stale_days
 """A profile that is viewed shows nothing older."""
 
 FAILED = Status.FAILED.value
+MARK_SECONDS: Final = 2.0
+"""How long a reader of a level waits for another transaction, to have it computed behind the answer."""
 
 
 class Freshness(StrEnum):
@@ -90,7 +92,7 @@ class LevelView:
         ruleset: name and version of the ruleset that decided.
         kept_by: the names of other rulesets that keep the entity (`risk.engine.deciding`).
         refreshing: it is due or under way, so it is about to be computed again; or it was to be computed for this
-            answer, and could not be.
+            answer, or behind it, and could not be.
         problem: why it could not be computed, the last time that was tried.
         quarantined: that failed too often; workers leave it until something new happens.
         breakdown: why it is what it is; None where it was erased, or there is none.
@@ -182,8 +184,11 @@ def read_level(
         view = _stored_level(context, type_name, external_id, context.now())
         return replace(view, refreshing=view.refreshing or could_not_be_computed(result))
     if freshness is Freshness.REFRESH and not erased:
-        with context.writing() as session:
-            due.mark(session, [subject], Reason.VIEW, now)
+        try:
+            with context.writing(MARK_SECONDS) as session:
+                due.mark(session, [subject], Reason.VIEW, now)
+        except LockedError:  # what stands can be read all the same
+            return replace(_stored_level(context, type_name, external_id, context.now()), refreshing=True)
     return _stored_level(context, type_name, external_id, context.now())
 
 

@@ -29,6 +29,7 @@ def told(answer: Response | None) -> tuple[int, dict[str, Any]]:
         (errors.NotEnoughDataError("nobody to look at"), 409, "nobody to look at"),
         (errors.ConfigError("it must be 3"), 422, "it must be 3"),
         (errors.FileFormatError("a column is missing"), 422, "a column is missing"),
+        (errors.LockedError("another transaction held a lock"), 503, "another transaction held a lock"),
         (errors.StoreError("password=secret"), 503, "Service Unavailable"),
     ],
 )

@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, PendingRollbackError
 
-from fivefold.domain.errors import ConfigError, FivefoldError, StoreError
+from fivefold.domain.errors import ConfigError, FivefoldError, LockedError, StoreError
 from fivefold.store import migrations
 from fivefold.store.sql import database
 from fivefold.store.sql.bulk import write_rows
@@ -248,6 +248,21 @@ def test_who_waits_for_others_as_long_as_was_asked_leaves_no_limit_behind(kind: 
         with writing(engine) as session:
             limit = {"sqlite": "PRAGMA busy_timeout", "postgresql": "SHOW lock_timeout"}[kind]
             assert session.connection().exec_driver_sql(limit).scalar_one() in (30_000, "0")
+
+
+def test_who_waits_for_an_answer_only_so_long_learns_that_another_transaction_was_in_the_way(
+    kind: str, tmp_path: Path
+) -> None:
+    if kind == "sqlite":
+        pytest.skip("its limit is that of the file")
+    url = databases.new_url(kind, tmp_path)
+    with databases.opened(url) as engine:
+        hurried = open_database(url, answer_seconds=1.0)
+        with engine.begin() as holder:
+            holder.execute(ANYONE)
+            with pytest.raises(LockedError, match="another transaction held a lock"), writing(hurried) as session:
+                session.execute(ANYONE)
+        hurried.dispose()
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from fivefold.store.sql.database import writing
 from fivefold.store.tables.levels import DueMark, Standing
 from fivefold.usecases.decisions.inputs import level_row
 from fivefold.usecases.ingest.facts import set_tag
+from fivefold.usecases.levels import read as read_levels
 from fivefold.usecases.levels import worker
 from fivefold.usecases.levels.distribution import distribution
 from fivefold.usecases.levels.read import (
@@ -333,6 +334,19 @@ def test_another_organisation_sees_nobody(bank: Bank, ask: Callable[[Bank, Actor
 
 
 @pytest.mark.postgresql
+@pytest.mark.postgresql
+def test_a_level_is_read_as_it_stands_while_another_transaction_holds_its_mark(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank.settle()
+    bank.wait(days=1)
+    monkeypatch.setattr(read_levels, "MARK_SECONDS", 0.2)
+    with bank.engine.begin() as holder:
+        holder.execute(update(DueMark).values(priority=DueMark.priority))
+        shown = read(bank, Freshness.REFRESH)
+    assert (shown.level, shown.status, shown.refreshing) == ("low", "assessed", True)
+
+
 def test_to_look_at_a_level_is_not_to_refresh_it(bank: Bank) -> None:
     """What is planned for later is not why a customer who is looked at is due."""
     bank.settle()
