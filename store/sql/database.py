@@ -388,12 +388,7 @@ def reachable() -> Iterator[None]:
     """Raise StoreError if the database is of no use for now: unreachable, not answering, locked for too long, full."""
     try:
         yield
-    except (
-        DBAPIError,
-        PoolTimeout,
-        psycopg.Error,
-        sqlite3.Error,
-    ) as error:  # psycopg and sqlite3 errors are raised by the driver directly
+    except (DBAPIError, PoolTimeout, psycopg.Error, sqlite3.Error) as error:  # a driver raises its own errors directly
         raise_if_out_of_reach(error)
         raise
 

@@ -1,6 +1,7 @@
 """A repair of dates beside workers and callers: what they store meanwhile is right, and stays."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select
@@ -44,8 +45,8 @@ def let_happen_after_parts(monkeypatch: pytest.MonkeyPatch, happen: Callable[[in
     monkeypatch.setattr(clock_repair, "PART", 1)
     real, parts = clock_repair._mend_part, list[int]()
 
-    def mend_part(*given: object) -> int | None:
-        reached: int | None = real(*given)  # type: ignore[arg-type]
+    def mend_part(*given: Any) -> int | None:
+        reached = real(*given)
         parts.append(len(parts) + 1)
         assert len(parts) < 20, "the repair does not end"
         happen(parts[-1])
