@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import DAY_US, HOUR_US, now_microseconds, second_text
-from fivefold.domain.errors import FivefoldError, RegistryError
+from fivefold.domain.errors import FivefoldError, RegistryError, StoreError
 from fivefold.domain.settings import Settings
 from fivefold.store.levels import markings
 from fivefold.store.levels.champions import (
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger("fivefold.worker")
 
 LONGEST_PAUSE_SECONDS = 60.0
+LONGEST_PAUSE_OF_DATABASE_SECONDS = 10.0
+"""After a failure of the database: readiness names it until each task ran again, and it may be back at any moment."""
 MOST_DOUBLINGS = 30
 """Of a pause after failures in a row: without a bound the number would outgrow a float after a day of them."""
 
@@ -128,7 +130,8 @@ def _loop(task: PeriodicTask, stop: Event, health: LoopHealth) -> None:
             busy = task.run()
         except UNEXPECTED_ERRORS as error:  # only a request ends a worker; the error is logged, and the task runs again
             failures += 1
-            pause = min(LONGEST_PAUSE_SECONDS, task.idle_seconds * 2 ** min(failures, MOST_DOUBLINGS))
+            longest = LONGEST_PAUSE_OF_DATABASE_SECONDS if isinstance(error, StoreError) else LONGEST_PAUSE_SECONDS
+            pause = min(longest, task.idle_seconds * 2 ** min(failures, MOST_DOUBLINGS))
             cause = cause_text(error)
             health.beat(task.name, cause)
             log.warning("task failed", task=task.name, error=cause, again_in_seconds=pause)

@@ -92,10 +92,33 @@ def test_one_that_fails_for_days_is_still_tried_again(monkeypatch: pytest.Monkey
         failed.append(1)
         if len(failed) == 1_100:
             stop.set()
-        raise StoreError("the database cannot be reached")
+        raise ValueError
 
     run_forever([PeriodicTask("bad", run_bad, 0.001)], stop)
     assert len(failed) == 1_100
+
+
+@pytest.mark.parametrize(
+    ("error", "longest"), [(StoreError("the database cannot be reached"), 10.0), (ValueError("another"), 60.0)]
+)
+def test_who_waits_for_the_database_looks_again_sooner_than_after_another_failure(
+    error: Exception, longest: float
+) -> None:
+    """Readiness names the failure until the task ran again, though the database may be back for long."""
+
+    class Pauses(Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            paused.append(timeout)
+            if len(paused) == 2:
+                self.set()
+            return True
+
+    def run_bad() -> bool:
+        raise error
+
+    paused: list[float | None] = []
+    run_forever([PeriodicTask("bad", run_bad, 600.0)], Pauses())
+    assert paused == [longest] * 2
 
 
 def test_what_goes_on_alongside_is_told_to_stop() -> None:
