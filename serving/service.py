@@ -41,6 +41,7 @@ from fivefold.serving.metrics.service import ServiceMetrics
 from fivefold.serving.metrics.shared_files import empty
 from fivefold.serving.pages import Pages
 from fivefold.serving.parent_watch import ParentWatch
+from fivefold.serving.port import open_only_while_answered
 from fivefold.serving.quota import QuotaCharger
 from fivefold.serving.responses import ARRAY, error_response, json_response
 from fivefold.serving.v1.dispatch import Dispatcher
@@ -238,8 +239,9 @@ class Fivefold:
         return CHAMPION_LOADER.current is not None
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]  # BentoML ships no types for it
-    def empty_metrics() -> None:
-        """Empty the files of metrics before the first worker starts: BentoML calls this in the parent process."""
+    def prepare() -> None:
+        """Before the first worker starts, empty the files of metrics: BentoML calls this in the parent process."""
+        open_only_while_answered()
         if problem := empty(SETTINGS.metrics_files):
             log.warning("metrics of earlier processes are counted too", why=problem)
 
