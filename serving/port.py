@@ -1,4 +1,4 @@
-"""The port is open only while somebody answers there.
+"""The port is open only while a worker answers there.
 
 BentoML's first process would open it long before its workers can answer, and hold it until the last of them has ended,
 though it accepts nothing itself: who connects meanwhile waits, or is cut off. Who is refused asks elsewhere at once.

@@ -15,6 +15,7 @@ import yaml
 from packaging.utils import canonicalize_name
 from uvicorn import Config
 
+from fivefold.domain.settings import read_settings
 from tests.extras import needs_of
 
 ROOT = Path(__file__).parents[1]
@@ -149,6 +150,14 @@ def test_proxies_pass_on_the_same_paths_and_let_go_of_connections_before_the_ser
         assert any(fnmatch(path, glob) for glob in globs.split()) == passed, path
     kept = re.findall(r"keepalive(?:_timeout)? (\d+)s", nginx + caddy)
     assert [int(seconds) < Config(app="").timeout_keep_alive for seconds in kept] == [True, True]
+
+
+def test_caddy_gives_a_slow_body_up_later_than_the_service_does_and_logs_no_token() -> None:
+    """Where Caddy gives it up first, it answers 200 with nothing in it, though nothing was stored."""
+    caddy = (ROOT / "deploy" / "Caddyfile").read_text(encoding="utf-8")
+    (seconds,) = re.findall(r"read_body (\d+)s", caddy)
+    assert int(seconds) > read_settings({}).limits.seconds
+    assert "request>headers>Token delete" in caddy
 
 
 def test_containers_run_without_rights_on_a_root_that_is_read_only() -> None:
