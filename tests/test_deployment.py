@@ -2,7 +2,9 @@
 
 import importlib.util
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -158,6 +160,22 @@ def test_caddy_gives_a_slow_body_up_later_than_the_service_does_and_logs_no_toke
     (seconds,) = re.findall(r"read_body (\d+)s", caddy)
     assert int(seconds) > read_settings({}).limits.seconds
     assert "request>headers>Token delete" in caddy
+
+
+@pytest.mark.skipif(shutil.which("caddy") is None, reason="there is no Caddy here")
+def test_caddy_takes_the_file_and_the_lines_for_several_services() -> None:
+    shipped = (ROOT / "deploy" / "Caddyfile").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "proxies.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```caddyfile\n(.+?)```", page, re.DOTALL)
+    one = "reverse_proxy service:3000 {\n"
+    assert shipped.count(one) == 1
+    environment = {"FIVEFOLD_HOST": "scores.example", "PATH": os.environ["PATH"]}
+    for text in (shipped, shipped.replace(one, lines)):
+        command = ["caddy", "adapt", "--adapter", "caddyfile", "--config", "/dev/stdin"]
+        done = subprocess.run(command, check=False, input=text, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stderr
+        site = json.loads(done.stdout)["apps"]["http"]["servers"]["srv0"]
+        assert site["routes"][0]["match"] == [{"host": ["scores.example"]}]
 
 
 def test_containers_run_without_rights_on_a_root_that_is_read_only() -> None:
