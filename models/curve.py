@@ -1,13 +1,14 @@
 """The score curve: the place of a predicted value in the reference portfolio."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
 
 from fivefold.domain.errors import NotEnoughDataError
 from fivefold.domain.segments import HIGHEST_SCORE, LOWEST_SCORE
-from fivefold.features.histories import Floats
+from fivefold.features.histories import Floats, Integers
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,27 @@ class ScoreCurve:
         >>> ScoreCurve.of(np.array([10.0, 20.0, 20.0, 40.0])).share_below(0.6)
         0.75
         """
-        place = int(np.searchsorted(self.percentiles, percentile))
-        # Each percentile is the share below it plus half its own, so the shares below follow one from the other.
-        signs = np.where(np.arange(place) % 2 == (place - 1) % 2, 2.0, -2.0)
-        return float((signs * self.percentiles[:place]).sum())
+        return int(self._customers_below[np.searchsorted(self.percentiles, percentile)]) / self.customers
+
+    def below_and_equal(self, prediction: float) -> tuple[int, int]:
+        """Count the customers of the reference below a prediction (money), and those who have the same.
+
+        >>> curve = ScoreCurve.of(np.array([10.0, 20.0, 20.0, 40.0]))
+        >>> curve.below_and_equal(20.0), curve.below_and_equal(30.0), curve.below_and_equal(50.0)
+        ((1, 2), (3, 0), (4, 0))
+        """
+        below, not_above = (
+            int(self._customers_below[np.searchsorted(self.values, prediction, side)]) for side in ("left", "right")
+        )
+        return below, not_above - below
+
+    @cached_property
+    def _customers_below(self) -> Integers:
+        """The customers below each of the distinct values, and all of them in the end."""
+        # Twice a percentile is the share below it plus the share not above, so each count follows from the one before.
+        twice = np.rint(2 * self.customers * self.percentiles).astype(np.int64)
+        signs = np.where(np.arange(len(twice)) % 2, -1, 1)
+        return np.concatenate([[0], signs * np.cumsum(signs * twice)])
 
     def score(self, predictions: Floats) -> Floats:
         """Turn predictions (money) into scores, 1 to 5.

@@ -6,7 +6,7 @@ for each customer turns them into points that add up to score - base.
 """
 
 from dataclasses import dataclass, replace
-from math import floor, fsum, isnan
+from math import fsum, isnan
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from fivefold.domain.breakdown import Breakdown, Contribution
 from fivefold.domain.clock import day_text
 from fivefold.domain.money import rounded_words
 from fivefold.domain.segments import score_text
+from fivefold.domain.text import percent
 from fivefold.features.catalogue.indicator import Indicator
 from fivefold.features.consistency import LEAST_DAYS
 from fivefold.features.histories import Floats
@@ -24,8 +25,8 @@ from fivefold.models.value_model import Intervals, Scores, ValueModel
 _SLOPE_STEP = 1e-3
 _NO_DIFFERENCE = 1e-9
 """Below this share of the contributions' size, (score - base) / (margin - expected margin) is 0 / 0."""
-_ROUNDING = 1e-9
-"""What a whole percentage may lack by the arithmetic of fractions: 100 x 0.29 is below 29."""
+_TOLD_TIE = 0.01
+"""A sentence tells the share of customers with the same prediction from so many on."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +99,22 @@ def sentence(model: ValueModel, explanations: Explanations, row: int, level_perc
     """
     scores = explanations.scores
     between = intervals(model, explanations, level_percent).text(row, model.currency)
-    place = floor(100 * scores.percentile[row] + _ROUNDING)  # never up: it says "more than"
     money = f"{rounded_words(scores.expected_value[row], model.currency)} {model.currency}"
     return (
         f"score {score_text(scores.score[row], model.cut_points)}, {scores.category[row]}, "
         f"worth {money} in {model.horizon_days} days"
         f"{f' ({between})' if between else ''}, "
-        f"more than {place} % of the customers known on {day_text(model.test_as_of)}"
+        f"{_place_text(model, float(scores.expected_value[row]))}"
     )
+
+
+def _place_text(model: ValueModel, expected_value: float) -> str:
+    """Say how much of the reference has a lower prediction: the percentile is more, as half of the ties count in it."""
+    customers = model.curve.customers
+    below, equal = model.curve.below_and_equal(expected_value)
+    # Never rounded up: it says "more than".
+    text = f"more than {100 * below // customers} % of the customers known on {day_text(model.test_as_of)}"
+    return f"{text}, as much as {percent(equal / customers)} of them" if equal >= _TOLD_TIE * customers else text
 
 
 def consistency_sentence(consistency: float) -> str:

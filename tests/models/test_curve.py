@@ -48,6 +48,16 @@ def test_the_percentile_is_what_the_design_defines(reference: list[float], money
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-12)
 
 
+@given(Portfolio, st.lists(Money, min_size=1, max_size=10))
+def test_customers_below_and_equal_are_counted(reference: list[float], money: list[float]) -> None:
+    curve = ScoreCurve.of(np.array(reference))
+    for one in money + reference:
+        below, equal = sum(other < one for other in reference), reference.count(one)
+        assert curve.below_and_equal(one) == (below, equal)
+        if equal:
+            assert curve.share_below(float(curve.percentile(np.array([one]))[0])) == below / len(reference)
+
+
 @given(Portfolio, st.lists(Money, min_size=2, max_size=20))
 def test_more_money_never_scores_less(reference: list[float], money: list[float]) -> None:
     scores = ScoreCurve.of(np.array(reference)).score(np.array(sorted(money)))

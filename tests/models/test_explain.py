@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fivefold.charts.steps import waterfall_plot
+from fivefold.domain.clock import day_text
 from fivefold.domain.money import base_only
 from fivefold.features.catalogue.indicator import UNITS
 from fivefold.features.indicator_matrix import catalogue
@@ -273,14 +274,25 @@ def test_a_score_just_below_a_cut_point_is_not_written_as_the_cut_point() -> Non
 
 
 @pytest.mark.parametrize(
-    ("percentile", "words"), [(0.326, "32 %"), (0.29, "29 %"), (0.999, "99 %"), (0.004, "0 %"), (1.0, "100 %")]
+    ("below", "equal", "words"),
+    [
+        (326, 1, "32 % of the customers known on {}"),
+        (290, 0, "29 % of the customers known on {}"),
+        (999, 1, "99 % of the customers known on {}"),
+        (1000, 0, "100 % of the customers known on {}"),
+        (16, 139, "1 % of the customers known on {}, as much as 13.9 % of them"),
+        (0, 1000, "0 % of the customers known on {}, as much as 100.0 % of them"),
+    ],
 )
-def test_a_place_is_never_rounded_up(percentile: float, words: str) -> None:
-    """Who is worth more than 32.6 % of the customers is not worth more than 33 %."""
+def test_a_place_is_the_share_with_a_lower_prediction_never_rounded_up(below: int, equal: int, words: str) -> None:
+    """Customers with the same prediction are not worth less, though half of them count in the percentile."""
     model = value_model()
-    explained = explain(model, known_matrix()[:1])
-    placed = replace(explained, scores=replace(explained.scores, percentile=np.array([percentile])))
-    assert f", more than {words} of the customers known on" in sentence(model, placed, 0)
+    worth = float(explain(model, known_matrix()[:1]).scores.expected_value[0])
+    reference = np.concatenate([np.full(below, worth / 2), np.full(equal, worth), np.full(1000 - below - equal, 1e9)])
+    placed = replace(model, curve=ScoreCurve.of(reference))
+    assert sentence(placed, explain(placed, known_matrix()[:1]), 0).endswith(
+        f", more than {words.format(day_text(model.test_as_of))}"
+    )
 
 
 @pytest.mark.parametrize(("currency", "decimals"), [("KWD", 3), ("JPY", 0), ("EUR", 2)])
