@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fivefold.domain.clock import DAY_US, day_text
-from fivefold.features.schema import NULLABLE
+from fivefold.features.schema import BALANCE, NULLABLE
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -183,25 +183,47 @@ def missing_values(histories: Histories, as_of: int, columns: Sequence[str] = NU
     return missing
 
 
-def repeated_rows(histories: Histories) -> int:
-    """Count rows without a transaction_id that equal another one of their customer in everything.
+@dataclass(frozen=True)
+class Ties:
+    """What the rows of one moment and customer leave open where they have no transaction_id.
 
-    Repeats of rows that have one were removed when they were read. Equal rows are neighbours.
+    Attributes:
+        repeated: rows that equal another one in everything. Repeats of rows that have a transaction_id were removed
+            when they were read.
+        unordered: customers with different balances at one moment: which of them came last is a guess.
     """
+
+    repeated: int = 0
+    unordered: int = 0
+
+    @classmethod
+    def joined(cls, parts: Iterable[Self]) -> Self:
+        """Add up those of different customers."""
+        parts = list(parts)
+        return cls(sum(part.repeated for part in parts), sum(part.unordered for part in parts))
+
+
+def ties(histories: Histories) -> Ties:
+    """Count what is left open by rows of one moment. Equal rows are neighbours."""
     if histories.identified is True or histories.rows < 2:
-        return 0
-    columns = (
-        histories.time, histories.amount, histories.balance, histories.kind, histories.currency, histories.category,
-        histories.created,
-    )  # fmt: skip
-    same = np.ones(histories.rows - 1, dtype=np.bool_)
-    for column in columns:
-        same &= column[1:] == column[:-1]
-    if not isinstance(histories.identified, bool):
-        same &= ~(histories.identified[1:] | histories.identified[:-1])
+        return Ties()
+    is_tied = histories.time[1:] == histories.time[:-1]
     begins = histories.offsets[1:-1]
-    same[begins[(begins > 0) & (begins < histories.rows)] - 1] = False
-    return int(same.sum())
+    is_tied[begins[(begins > 0) & (begins < histories.rows)] - 1] = False
+    before = np.flatnonzero(is_tied)
+    has_id, other_has_id = (flags_of(histories.identified, rows) for rows in (before, before + 1))
+    is_same = np.logical_not(has_id) & np.logical_not(other_has_id)
+    columns = (
+        histories.amount, histories.balance, histories.kind, histories.currency, histories.category, histories.created,
+    )  # fmt: skip
+    for column in columns:
+        is_same = is_same & (column[before] == column[before + 1])
+    if BALANCE in histories.absent:
+        return Ties(int(is_same.sum()))
+    differs = histories.balance[before] != histories.balance[before + 1]
+    differs &= ~np.logical_and(has_id, other_has_id)
+    of_customers = np.diff(np.searchsorted(before[differs], histories.offsets))
+    return Ties(int(is_same.sum()), int(np.count_nonzero(of_customers)))
 
 
 def concatenate(parts: list[Histories]) -> Histories:

@@ -13,7 +13,7 @@ import polars as pl
 from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text
 from fivefold.domain.text import count_text, percent
 from fivefold.features.column_names import absence_texts
-from fivefold.features.histories import Histories, Stateless
+from fivefold.features.histories import Histories, Stateless, Ties
 from fivefold.features.schema import STATE
 
 ENOUGH_DAYS = 365
@@ -138,7 +138,7 @@ def absences(absent: Collection[str], learnt_without: Collection[str], base: str
 
 
 def repeats_text(repeated: int, rows: int) -> str:
-    """Say that many of the rows are there twice, as `features.histories.repeated_rows` counts; empty where few are.
+    """Say that many of the rows are there twice, as `features.histories.ties` counts; empty where few are.
 
     >>> repeats_text(0, 100)
     ''
@@ -148,6 +148,22 @@ def repeats_text(repeated: int, rows: int) -> str:
     return (
         f"{repeated:,} of {rows:,} rows ({percent(repeated / rows)}) repeat another row of their customer in "
         "everything, and without a transaction_id nothing tells a repeat from a second payment"
+    )
+
+
+def unordered_text(customers: int) -> str:
+    """Say that the last balance of so many customers is a guess, as `features.histories.ties` counts; empty for none.
+
+    >>> unordered_text(1)
+    '1 customer has different balances at one moment and no transaction_id there: which of them is the last is a guess'
+    >>> unordered_text(0)
+    ''
+    """
+    if not customers:
+        return ""
+    return (
+        f"{count_text(customers, 'customer')} {'has' if customers == 1 else 'have'} different balances at one moment "
+        "and no transaction_id there: which of them is the last is a guess"
     )
 
 
@@ -256,10 +272,10 @@ def doubts_of_rows(
     absent: Collection[str],
     learnt_without: Collection[str],
     base: str,
-    repeated: int,
+    tied: Ties,
     rows: int,
     stateless: Stateless,
 ) -> list[str]:
-    """Say all that scores of rows may be wrong by: what replaces columns and states, and repeats."""
-    texts = (stateless_text(stateless, rows), repeats_text(repeated, rows))
+    """Say all that scores of rows may be wrong by: what replaces columns and states, repeats, and guesses."""
+    texts = (stateless_text(stateless, rows), repeats_text(tied.repeated, rows), unordered_text(tied.unordered))
     return [*absences(absent, learnt_without, base), *(text for text in texts if text)]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fivefold.domain.errors import ConfigError
-from fivefold.features.histories import Floats, Histories, repeated_rows
+from fivefold.features.histories import Floats, Histories, ties
 from fivefold.models.reach import doubts_of_rows, needed_row_text
 from fivefold.models.value_model import ValueModel as TrainedModel
 
@@ -39,7 +39,7 @@ def known_customers(model: TrainedModel, histories: Histories, as_of: int) -> Kn
 
 
 def warn_of_rows(read: Iterable[tuple[TrainedModel, Histories]], stacklevel: int = 3) -> None:
-    """Warn, once each, of what models may be wrong by on the histories that each read: replaced columns, and repeats.
+    """Warn, once each, of what models may be wrong by on the histories that each read, as `doubts_of_rows` says it.
 
     By the *stacklevel* a warning names the line that called the caller of this.
     """
@@ -50,7 +50,7 @@ def warn_of_rows(read: Iterable[tuple[TrainedModel, Histories]], stacklevel: int
             histories.absent,
             model.absent,
             model.currency,
-            repeated_rows(histories),
+            ties(histories),
             histories.rows,
             histories.stateless,
         )

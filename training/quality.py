@@ -12,9 +12,9 @@ import polars as pl
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.money import RateTable
 from fivefold.domain.text import count_text, percent
-from fivefold.features.histories import Histories, Stateless, repeated_rows
+from fivefold.features.histories import Histories, Stateless, ties
 from fivefold.features.schema import BALANCE, DEPOSIT, FAILED_ROW, NOTHING, PENDING_ROW, STATE, WITHDRAWAL
-from fivefold.models.reach import SimilarNames, repeats_text, stateless_text
+from fivefold.models.reach import SimilarNames, repeats_text, stateless_text, unordered_text
 from fivefold.training.config import CheckSettings
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Quality:
         days: rows by day, counted from 1970-01-01.
         repeated: rows without a transaction_id that are equal in every column to another such row of their customer;
             repeats of those that have one were removed.
+        unordered: customers with different balances at one moment, of rows without a transaction_id.
         removed: repeats of rows with a transaction_id, which are in no other count.
         balances: rows whose balance is not 0.
         created_late: customers whose account was created more than a day after their first row.
@@ -63,6 +64,7 @@ class Quality:
     currencies: Counter[str] = field(default_factory=Counter)
     days: Counter[int] = field(default_factory=Counter)
     repeated: int = 0
+    unordered: int = 0
     removed: int = 0
     balances: int = 0
     created_late: int = 0
@@ -82,7 +84,9 @@ class Quality:
             self.currencies[codes[position]] += int(count)
         for day, count in zip(*np.unique(part.time // DAY_US, return_counts=True), strict=True):
             self.days[int(day)] += int(count)
-        self.repeated += repeated_rows(part)
+        found = ties(part)
+        self.repeated += found.repeated
+        self.unordered += found.unordered
         self.removed += part.repeats
         self.stateless = Stateless.joined((self.stateless, part.stateless))
         self.balances += int(np.count_nonzero(part.balance))
@@ -96,7 +100,7 @@ class Quality:
         """Add the counts of other customers."""
         for counts in ("kinds", "currencies", "days"):
             getattr(self, counts).update(getattr(other, counts))
-        for count in ("rows", "repeated", "removed", "balances", "created_late"):
+        for count in ("rows", "repeated", "unordered", "removed", "balances", "created_late"):
             setattr(self, count, getattr(self, count) + getattr(other, count))
         self.most_rows = max(self.most_rows, other.most_rows)
         self.stateless = Stateless.joined((self.stateless, other.stateless))
@@ -139,7 +143,8 @@ class Quality:
                 refusals.append(f"{text}: remove the repeats, add transaction_id, or raise checks.most_repeated_share")
             else:
                 warnings.append(text)
-        warnings += [text for text in (stateless_text(self.stateless, self.rows), self.names.text) if text]
+        texts = (unordered_text(self.unordered), stateless_text(self.stateless, self.rows), self.names.text)
+        warnings += [text for text in texts if text]
         unsettled = self.kinds["pending"] + self.kinds["failed"]
         if unsettled > WARN_UNSETTLED_SHARE * self.rows:
             warnings.append(f"{percent(unsettled / self.rows)} of the rows are pending or failed, and move no money")

@@ -27,6 +27,7 @@ from fivefold.cli.terminal import (
     print_absent_columns,
     require_source,
     show_table,
+    warn,
 )
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
@@ -88,9 +89,10 @@ def show(
     level_percent: int | None = None,
 ) -> None:
     """Print one customer's score and its waterfall, or all of it as JSON; draw it where a file is named."""
+    from fivefold.features.histories import ties
     from fivefold.models.explain import breakdown, consistency_sentence, explanation_content, intervals, sentence
     from fivefold.models.explain import explain as explain_matrix
-    from fivefold.models.reach import absences
+    from fivefold.models.reach import absences, unordered_text
     from fivefold.models.what_if import what_if
 
     history, matrix, reach = _matrix_of(model, path, user, as_of)
@@ -99,6 +101,8 @@ def show(
     scores, parts = explanations.scores, breakdown(explanations, 0, model.currency)
     interval = intervals(model, explanations, level_percent).of_score(0)
     headline = f"Customer {user} as of {day_text(as_of)}: {sentence(model, explanations, 0, level_percent)}"
+    if text := unordered_text(ties(history).unordered):
+        warn(text)
     if as_json:
         content = {
             "user_id": user,

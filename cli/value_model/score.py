@@ -45,7 +45,7 @@ from fivefold.domain.money import rounded_words
 from fivefold.domain.parts import Parts, Task
 from fivefold.domain.segments import SEGMENTS, score_text
 from fivefold.domain.text import count_text, percent
-from fivefold.features.histories import Stateless
+from fivefold.features.histories import Stateless, Ties
 from fivefold.models.reach import (
     SimilarNames,
     absences,
@@ -53,6 +53,7 @@ from fivefold.models.reach import (
     doubts_of_units,
     repeats_text,
     stateless_text,
+    unordered_text,
 )
 from fivefold.training.config import DEFAULT_NAME
 
@@ -152,7 +153,7 @@ class Summary:
         self.currencies: set[str] = set()
         self.absent: tuple[str, ...] = ()
         self.rows = 0
-        self.repeated = 0
+        self.ties = Ties()
         self.stateless = Stateless()
         self.names = SimilarNames()
         self.outside_units = Counter[str]()
@@ -168,7 +169,7 @@ class Summary:
         self.currencies |= batch.currencies
         self.absent = batch.absent
         self.rows += batch.rows
-        self.repeated += batch.repeated
+        self.ties = Ties.joined((self.ties, batch.ties))
         self.stateless = Stateless.joined((self.stateless, batch.stateless))
         self.names.add(batch.table["user_id"])
         self.outside_units.update(batch.outside_units)
@@ -199,13 +200,15 @@ class Summary:
             )
 
     def print_doubts_of_rows(self, model: "ValueModel") -> None:
-        """Print what replaces columns that the file lacks; warn of states, repeats, and values that no unit allows."""
+        """Print what replaces columns that the file lacks; warn of all else that scores may be wrong by."""
         for text in absences(self.absent, model.absent, model.currency):
             echo(f"Absent: {text}")
         if text := stateless_text(self.stateless, self.rows):
             warn(text)
-        if text := repeats_text(self.repeated, self.rows):
+        if text := repeats_text(self.ties.repeated, self.rows):
             warn(f"{text}: if they are repeats, these scores count money twice; remove them, or add transaction_id")
+        if text := unordered_text(self.ties.unordered):
+            warn(text)
         if text := self.names.text:
             warn(text)
         for text in doubts_of_units(self.outside_units, self.customers):

@@ -10,7 +10,7 @@ import polars as pl
 from fivefold.domain.clock import day_text
 from fivefold.domain.provenance import hash_text
 from fivefold.features.catalogue.probe import outside_units
-from fivefold.features.histories import Histories, Stateless, repeated_rows
+from fivefold.features.histories import Histories, Stateless, Ties, ties
 from fivefold.models.explain import explain
 from fivefold.models.reach import doubts_of_newest, doubts_of_rows, doubts_of_units
 from fivefold.models.value_model import ValueModel
@@ -28,7 +28,7 @@ class ScoredBatch:
         newest: time of the newest row read, whatever the as-of, microseconds; None where there was no row.
         currencies: codes of the amounts that were read, before they were converted.
         rows: how many transactions were read, without repeats of a transaction_id.
-        repeated: how many of them repeat another one in everything, and have no transaction_id.
+        ties: what is left open by those of one moment that have no transaction_id.
         outside_units: of indicators of the operator's own, how many of the scored customers have a value that their
             unit does not allow, by name.
         absent: columns of `features.column_names.ABSENCES` that the rows lack, or whose content is not read.
@@ -40,7 +40,7 @@ class ScoredBatch:
     newest: int | None
     currencies: frozenset[str]
     rows: int
-    repeated: int
+    ties: Ties
     outside_units: dict[str, int]
     absent: tuple[str, ...]
     stateless: Stateless
@@ -72,10 +72,10 @@ def doubts_of(model: ValueModel, batches: Sequence[ScoredBatch], as_of: int, *, 
     if newest is None:
         return []
     outside = sum((Counter(batch.outside_units) for batch in batches), Counter[str]())
-    repeated, rows = sum(batch.repeated for batch in batches), sum(batch.rows for batch in batches)
+    tied, rows = Ties.joined(batch.ties for batch in batches), sum(batch.rows for batch in batches)
     stateless = Stateless.joined(batch.stateless for batch in batches)
     return [
-        *doubts_of_rows(batches[0].absent, model.absent, model.currency, repeated, rows, stateless),
+        *doubts_of_rows(batches[0].absent, model.absent, model.currency, tied, rows, stateless),
         *doubts_of_units(outside, sum(len(batch.table) for batch in batches)),
         *doubts_of_newest(newest, as_of, is_now=is_now, option=option),
     ]
@@ -117,7 +117,7 @@ def score_histories(model: ValueModel, histories: Histories, how: Scoring) -> Sc
         newest,
         currencies,
         histories.rows,
-        repeated_rows(histories),
+        ties(histories),
         outside_units(model.catalogue, of_scored),
         histories.absent,
         histories.stateless,

@@ -76,7 +76,7 @@ _Note = tuple[int, int | None, frozenset[str], int, int, dict[str, int], tuple[s
 
 def _note_of(batch: ScoredBatch) -> _Note:
     return (
-        batch.left_out, batch.newest, batch.currencies, batch.rows, batch.repeated, batch.outside_units, batch.absent,
+        batch.left_out, batch.newest, batch.currencies, batch.rows, batch.ties, batch.outside_units, batch.absent,
         batch.stateless,
     )  # fmt: skip
 

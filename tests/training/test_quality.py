@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US, day_text
-from fivefold.domain.money import Rate, RateTable
-from fivefold.features.histories import Stateless
+from fivefold.domain.money import Rate, RateTable, base_only
+from fivefold.features.histories import Histories, Stateless, Ties, ties
+from fivefold.features.reading.sources import read_histories
 from fivefold.models.reach import SimilarNames
 from fivefold.models.registry import RegisteredVersion
 from fivefold.training.config import CheckSettings
@@ -138,3 +140,38 @@ def test_currencies_of_the_data_whose_rate_is_long_past_are_named_with_its_day()
         "HRK (rate of 2022-12-30, 80.0 % of the rows), RUB (rate of 2022-12-30, 10.0 % of the rows)"
     )
     assert Quality(currencies=Counter(RUB=2, EUR=9, HRK=1)).stale(rates) == ["RUB", "HRK"]
+
+
+def tied_rows(**columns: list[Any]) -> Histories:
+    """Read two customers: one has two rows of one moment, the other one row of that moment and one of the next day."""
+    moments = ["2024-01-02", "2024-01-02", "2024-01-02", "2024-01-03"]
+    rows = {
+        "user_id": ["a", "a", "b", "b"],
+        "transaction_date": moments,
+        "transaction_amount": [10.0, -5.0, 1.0, 1.0],
+        "user_balance": [10.0, 5.0, 1.0, 2.0],
+        **columns,
+    }
+    return read_histories(pl.DataFrame(rows), base_only("EUR", date(2024, 1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("columns", "unordered"),
+    [
+        ({}, 1),
+        ({"transaction_id": ["1", "2", "3", "4"]}, 0),
+        ({"transaction_id": ["1", None, "3", "4"]}, 1),
+        ({"user_balance": [5.0, 5.0, 1.0, 2.0]}, 0),
+        ({"user_balance": [None, None, None, None]}, 0),
+    ],
+)
+def test_a_last_balance_that_is_a_guess_is_counted_by_customer(columns: dict[str, list[Any]], unordered: int) -> None:
+    histories = tied_rows(**columns)
+    assert ties(histories) == Ties(0, unordered)
+    quality = Quality()
+    quality.add(histories, ("EUR",))
+    quality.include(quality)
+    _, warnings = quality.refusals_and_warnings(CheckSettings(), base_only("EUR", date(2024, 1, 1)))
+    said = [text for text in warnings if "different balances at one moment" in text]
+    assert bool(said) == bool(unordered)
+    assert all(text.startswith("2 customers have ") for text in said)

@@ -299,6 +299,19 @@ def test_columns_of_other_names_and_a_currency_that_is_not_the_base(home: Home, 
     assert "Absent: no transaction_currency" not in done.out
 
 
+def test_who_has_different_balances_at_one_moment_is_warned_of(home: Home, tmp_path: Path) -> None:
+    """Without a transaction_id the last balance of such a customer is a guess, of which nothing was said."""
+    by_month = home.table.head(2_000).with_columns(pl.col("transaction_date").dt.truncate("1mo"))
+    by_month.write_parquet(tmp_path / "named.parquet")
+    by_month.drop("transaction_id").write_parquet(tmp_path / "bare.parquet")
+    says = "at one moment and no transaction_id there: which of them is the last is a guess"
+    options = ("explain", "--user", by_month["user_id"].mode()[0]), ("score", "-o", tmp_path / "scores.parquet")
+    for name, *more in options:
+        asked = (*more, "--as-of", AS_OF)
+        assert says in run(home.var, name, tmp_path / "bare.parquet", *asked, columns=400).err
+        assert says not in run(home.var, name, tmp_path / "named.parquet", *asked, columns=400).err
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".json", ".parquet"])
 def test_columns_that_are_absent_and_rows_that_came_twice_are_said_of_every_format(
     suffix: str, home: Home, tmp_path: Path
