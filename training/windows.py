@@ -13,10 +13,13 @@ from fivefold.training.dates import Dates
 from fivefold.training.quality import Quality, list_text, unusual_gaps
 
 WARN_SHARE = 0.25
-"""A test window with fewer rows than this share of the busiest one is worth a warning."""
+"""A window with fewer rows than this share of the usual is worth a warning."""
 
 HARDLY_SHARE = 0.05
 """Training windows below this share are named: from them the model would learn that customers stop."""
+
+USUAL_WINDOWS = 4
+"""The usual is the median of so many windows, the latest before. A shop whose start was busy has slowed since then."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Windows:
         """
         refusals: list[str] = []
         warnings: list[str] = []
-        busiest, ended = _busiest(quality, self.horizon_days)
+        usual = _UsualRows.before(int(self.as_of[-1]), quality, self.horizon_days)
         customers, active, rows = (int(counts[-1]) for counts in (self.known_customers, self.active, self.rows))
         test = f"the test window {self.days_text(-1)}"
         if customers < checks.least_customers:
@@ -91,16 +94,18 @@ class Windows:
                 f"{test} has {count_text(active, 'known customer')} with a settled row; it needs "
                 f"{checks.least_active:,} (checks.least_active)"
             )
-        if rows < max(checks.thin_share, WARN_SHARE) * busiest:
-            at = (ended + 1 - self.horizon_days) * DAY_US
+        if rows < max(checks.thin_share, WARN_SHARE) * usual.rows:
+            at = (usual.ended + 1 - self.horizon_days) * DAY_US
             text = (
-                f"{test} has {count_text(rows, 'row')}, and the busiest {self.horizon_days} days of the data have "
-                f"{busiest:,}. The bulk of the data ends on {day_text(ended * DAY_US)}: look for rows with a wrong "
-                f"date after it, or give {option} {day_text(at)}"
+                f"{test} has {count_text(rows, 'row')}, and {usual.text}: is the export whole? The bulk of the data "
+                f"ends on {day_text(usual.ended * DAY_US)}: look for rows with a wrong date after it, or give {option} "
+                f"{day_text(at)}"
             )
-            (refusals if rows < checks.thin_share * busiest else warnings).append(text)
+            (refusals if rows < checks.thin_share * usual.rows else warnings).append(text)
         thin = [
-            self.days_text(number) for number in range(len(self.rows) - 1) if self.rows[number] < HARDLY_SHARE * busiest
+            self.days_text(number)
+            for number in range(len(self.rows) - 1)
+            if self.rows[number] < HARDLY_SHARE * usual.busiest
         ]
         if thin and len(thin) < len(self.rows):
             windows = f"{len(thin)} of {count_text(len(self.rows) - 1, 'training window')}"
@@ -111,7 +116,7 @@ class Windows:
 def lacking_rows(quality: Quality, start: int, horizon_days: int) -> str:
     """Say that rows seem to lack in the window after a moment (microseconds); empty where enough are there.
 
-    There is hardly a row, measured as a test window is, or none for a time that is much longer than usual.
+    There are few rows, measured as in a test window, or none for a time that is much longer than usual.
     """
     if not quality.days:
         return ""
@@ -119,21 +124,48 @@ def lacking_rows(quality: Quality, start: int, horizon_days: int) -> str:
     gaps = [gap.text for gap in unusual_gaps(quality.days) if first < gap.last and gap.first <= first + horizon_days]
     if gaps:
         return f"of the {horizon_days} days after {day_text(start)} the data lack rows {list_text(gaps)}"
-    busiest, _ = _busiest(quality, horizon_days)
+    usual = _UsualRows.before(start, quality, horizon_days)
     rows = sum(count for day, count in quality.days.items() if first < day <= first + horizon_days)
-    if rows >= WARN_SHARE * busiest:
+    if rows >= WARN_SHARE * usual.rows:
         return ""
-    return (
-        f"the {horizon_days} days after {day_text(start)} have {count_text(rows, 'row')}, and the busiest "
-        f"{horizon_days} days of the data {busiest:,}"
-    )
+    return f"the {horizon_days} days after {day_text(start)} have {count_text(rows, 'row')}, and {usual.text}"
 
 
-def _busiest(quality: Quality, horizon_days: int) -> tuple[int, int]:
-    """Give the rows of the busiest window, and the last day (from 1970) that ends a window of a usual size."""
-    days = np.array(sorted(quality.days), dtype=np.int64)
-    cumulated = np.cumsum([quality.days[day] for day in days.tolist()])
-    before = np.searchsorted(days, days - horizon_days, side="right")
-    rows = cumulated - np.where(before > 0, cumulated[before - 1], 0)
-    busiest = int(rows.max())
-    return busiest, int(days[np.flatnonzero(rows >= WARN_SHARE * busiest)[-1]])
+@dataclass(frozen=True)
+class _UsualRows:
+    """How many rows a window usually has, by those before a moment.
+
+    Attributes:
+        rows: the median of the latest of them, of which those with hardly a row are left out: a wrong date may be years
+            after the others. Where no whole window came before it is the busiest one of all.
+        busiest: rows of the busiest window of all.
+        ended: the last day (from 1970) that ends a window of a usual size.
+        text: says what is usual, for people.
+    """
+
+    rows: int
+    busiest: int
+    ended: int
+    text: str
+
+    @classmethod
+    def before(cls, start: int, quality: Quality, horizon_days: int) -> "_UsualRows":
+        """Give what is usual before a moment (microseconds)."""
+        days = np.array(sorted(quality.days), dtype=np.int64)
+        cumulated = np.cumsum([0, *(quality.days[day] for day in days.tolist())])
+
+        def rows_until(ends: Integers) -> Integers:
+            first, last = (np.searchsorted(days, moments, side="right") for moments in (ends - horizon_days, ends))
+            return cumulated[last] - cumulated[first]
+
+        first = start // DAY_US
+        rows, before = rows_until(days), rows_until(np.arange(first, days[0] + horizon_days - 2, -horizon_days))
+        busiest = int(rows.max())
+        latest = before[before >= max(1, HARDLY_SHARE * before.max(initial=0))][:USUAL_WINDOWS]
+        usual = int(np.median(latest)) if len(latest) else busiest
+        text = (
+            f"the {horizon_days} days before it, and those before them, usually {usual:,}"
+            if len(latest)
+            else f"the busiest {horizon_days} days of the data {busiest:,}"
+        )
+        return cls(usual, busiest, int(days[np.flatnonzero(rows >= WARN_SHARE * usual)[-1]]), text)

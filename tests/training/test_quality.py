@@ -88,6 +88,35 @@ def test_rows_lack_in_a_window_that_a_gap_reaches_into_and_in_no_other() -> None
     assert lacks(300) == lacks(430) == ""
 
 
+def days_of(*rows_a_day: int, days: int = 90) -> Quality:
+    """Give so many rows on each day, for 90 days each."""
+    rows = {FIRST + days * number + day: rows for number, rows in enumerate(rows_a_day) for day in range(days) if rows}
+    return Quality(rows=sum(rows.values()), days=Counter(rows))
+
+
+@pytest.mark.parametrize(
+    ("rows_a_day", "usual"),
+    [
+        ((350, 100, 80, 82, 75, 65), ""),  # the purchases of a cohort: CDNOW
+        ((350, 100), ""),
+        ((20, 40, 80, 160, 320), ""),
+        ((350, 100, 80, 82, 75, 10), "the 90 days before it, and those before them, usually 7,290"),
+        ((20, 40, 80, 160, 320, 25), "the 90 days before it, and those before them, usually 10,800"),
+        ((100, 100, 100, 2, 2), "the 90 days before it, and those before them, usually 9,000"),
+    ],
+)
+def test_few_rows_are_told_from_a_shop_that_slowed_by_the_year_before(rows_a_day: tuple[int, ...], usual: str) -> None:
+    """An export that lost nearly all for longer than a horizon is told as well: what is hardly there is not usual."""
+    start = (FIRST - 1 + 90 * (len(rows_a_day) - 1)) * DAY_US
+    said = lacking_rows(days_of(*rows_a_day), start, 90)
+    assert said == (usual and f"the 90 days after {day_text(start)} have {90 * rows_a_day[-1]:,} rows, and {usual}")
+
+
+def test_where_nothing_whole_came_before_the_busiest_time_is_usual() -> None:
+    said = lacking_rows(days_of(1, 100), (FIRST - 1) * DAY_US, 90)
+    assert said.endswith(" have 90 rows, and the busiest 90 days of the data 9,000")
+
+
 def test_only_a_version_that_says_it_learnt_from_nearly_all_states_is_not_judged_without_many() -> None:
     few, many = (
         Quality(rows=1_000, days=Counter({FIRST - 90: 1_000}), stateless=Stateless({FIRST - 90: count}))
