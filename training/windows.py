@@ -156,7 +156,8 @@ class _UsualRows:
 
         def rows_until(ends: Integers) -> Integers:
             first, last = (np.searchsorted(days, moments, side="right") for moments in (ends - horizon_days, ends))
-            return cumulated[last] - cumulated[first]
+            counted: Integers = cumulated[last] - cumulated[first]
+            return counted
 
         first = start // DAY_US
         rows, before = rows_until(days), rows_until(np.arange(first, days[0] + horizon_days - 2, -horizon_days))
