@@ -72,7 +72,7 @@ def models(
         return
     versions = registry.versions()
     if not versions:
-        echo(no_versions_text(settings, name))
+        _show_that_none_is_left(registry, no_versions_text(settings, name))
         return
     metrics = ("model_normalised_gini", "model_top_decile_capture", "model_spearman")
     rows = [
@@ -104,6 +104,22 @@ def models(
             )
     echo()
     _show_promotions("Promotions", promotion_history(registry))
+
+
+def _show_that_none_is_left(registry: "Registry", never: str) -> None:
+    """Say that a model has no versions, and what was promoted where all were deleted; *never* where there were none."""
+    from fivefold.models.promotions import promotion_history
+
+    promotions = promotion_history(registry)
+    if not promotions:
+        echo(never)
+        return
+    echo(
+        f"{registry.name} has no versions left in {registry.settings.registry_shown}: those that were promoted were "
+        "deleted. Run `fivefold train` for another one"
+    )
+    echo()
+    _show_promotions("Promotions", promotions)
 
 
 def promote(

@@ -148,6 +148,19 @@ def test_a_name_without_versions_says_what_to_do(home: Home) -> None:
     assert words == f"other has no versions yet in {home.var}: run `fivefold train`\n"
 
 
+def test_where_all_versions_were_deleted_the_list_says_so_and_shows_the_promotions(registry: Path) -> None:
+    own = Registry(Settings(var=registry), "fivefold-value")
+    for number in own.numbers():
+        own.client.delete_model_version(own.name, str(number))
+    said = succeed(registry, "models", columns=400)
+    assert said.startswith(
+        f"fivefold-value has no versions left in {registry}: those that were promoted were deleted. "
+    )
+    assert " yet " not in said
+    (promotion,) = cells(said, "Promotions")
+    assert promotion[1] == "version 1"
+
+
 def test_where_nothing_was_trained_the_list_says_so_and_creates_nothing(tmp_path: Path) -> None:
     for options in ((), ("--on", "2025-01-01")):
         assert "has no versions yet in " in succeed(tmp_path / "var", "models", *options)
