@@ -84,9 +84,9 @@ class Quality:
             self.currencies[codes[position]] += int(count)
         for day, count in zip(*np.unique(part.time // DAY_US, return_counts=True), strict=True):
             self.days[int(day)] += int(count)
-        found = ties(part)
-        self.repeated += found.repeated
-        self.unordered += found.unordered
+        of_ties = ties(part)
+        self.repeated += of_ties.repeated
+        self.unordered += of_ties.unordered
         self.removed += part.repeats
         self.stateless = Stateless.joined((self.stateless, part.stateless))
         self.balances += int(np.count_nonzero(part.balance))
