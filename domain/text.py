@@ -1,12 +1,13 @@
 """Text for people: counts and shares, control characters made visible, suggestions for a misspelt word."""
 
 import csv
+import json
 import re
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from html import escape
 from textwrap import shorten
-from typing import Final
+from typing import Any, Final
 
 _CUTOFF = 0.75
 MISSPELT: Final = 1.0
@@ -147,6 +148,15 @@ def visible_line(text: str) -> str:
     'a\\nfivefold: all is well'
     """
     return _CONTROL.sub(_escape, text)
+
+
+def json_in_sight(data: Any) -> str:
+    r"""Write plain data as JSON in one line, in which every character is seen: others stand by their numbers.
+
+    >>> print(json_in_sight("Zoë\u2028"))
+    "Zoë\u2028"
+    """
+    return _CONTROL.sub(lambda sign: json.dumps(sign[0])[1:-1], json.dumps(data, ensure_ascii=False))
 
 
 def _escape(match: re.Match[str]) -> str:

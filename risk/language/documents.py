@@ -19,6 +19,11 @@ _COLON = (
     '"Cash: breaks the trail", and look whether the line is indented like its neighbours'
 )
 _CHARACTER = r"the character \1, which no text can hold; \\ and its number, in quotes, stand for it"
+_BREAK = (
+    r"the character U+\1, at which some readers end a line and others do not; end the line plainly (LF, or CR LF),"
+    r" or write \\u\1 in quotes"
+)
+_TURN = r"the character U+\1, which shows the text behind it in another order; leave it out, or write \\u\1 in quotes"
 _INDENTED = "a line that is indented differently from its neighbours, or lacks the dash that they have"
 
 _PLAIN = (
@@ -31,6 +36,8 @@ _PLAIN = (
     (r"could not find expected ':'", "a line without a colon, or indented wrongly"),
     (r"sequence entries are not allowed", "a dash, where no list item can stand; begin the list on a line of its own"),
     (r"expected alphabetic or numeric", "text that begins with * or & must stand in quotes"),
+    (r"unacceptable character #x(000d|0085|2028|2029)", _BREAK),
+    (r"unacceptable character #x(202[a-e]|206[6-9])", _TURN),
     (r"unacceptable character #(\w+)", _CHARACTER),
     (r"expected <block end>, but found", _INDENTED),
     (r"expected ',' or '[\]}]', but got", "a comma that is missing, or a bracket that is closed by the wrong one"),
@@ -88,6 +95,11 @@ Path = tuple[str | int, ...]
 class _Loader(yaml.SafeLoader):
     """Reads YAML 1.2's core: true, false, null, whole and decimal numbers, text."""
 
+    # What a page shows as one line must be one here: YAML 1.1 ends lines at characters that nothing else breaks at, so
+    # that a rule could stand in what looks like a comment. Those that turn text around hide it as well.
+    NON_PRINTABLE = re.compile(
+        "\r(?!\n)|[^\t\n\r -~\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+    )
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (PyYAML's way)
     depth = nodes = 0
 

@@ -10,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final, get_args
 
 from fivefold.domain.errors import ConfigError, InvalidRulesetError
+from fivefold.domain.text import json_in_sight
 from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.ruleset import Category
 
@@ -322,4 +323,4 @@ def _in_brackets(value: Any) -> str:
         case list():
             return f"[{', '.join(map(_in_brackets, value))}]"
         case _:
-            return json.dumps(value, ensure_ascii=False)
+            return json_in_sight(value)

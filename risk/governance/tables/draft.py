@@ -1,13 +1,12 @@
 """A draft with other cases: a ruleset's text in which those of one rule are replaced, all else as it was written."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.text import count_text
+from fivefold.domain.text import count_text, json_in_sight
 from fivefold.risk.governance.drafts import NOTHING_IN_FORCE, with_reasons, without_reasons
 from fivefold.risk.governance.tables.columns import ON_UNKNOWN, OTHERWISE, in_reading_order
 from fivefold.risk.governance.tables.grid import flow_text
@@ -122,7 +121,7 @@ class _Edits:
             yield self._further(lacking)
 
     def _written(self, data: Any) -> str:
-        return json.dumps(data, ensure_ascii=False) if self._is_json else flow_text(data)
+        return json_in_sight(data) if self._is_json else flow_text(data)
 
     def _quoted(self, word: str) -> str:
         return f'"{word}"' if self._is_json else word

@@ -103,6 +103,30 @@ def test_traps_are_refused() -> None:
     assert refused(deep) == "line 60: YAML: is nested deeper than 60"
 
 
+HIDDEN = "a: 1\n# agreed with compliance{}b: 2\nc: 3\n"
+
+
+@pytest.mark.parametrize("sign", ["\r", "\x85", "\u2028", "\u2029"])
+def test_a_character_that_some_take_for_an_end_of_line_hides_nothing(sign: str) -> None:
+    number = f"{ord(sign):04x}"
+    assert refused(HIDDEN.format(sign)) == (
+        f"line 2: YAML: the character U+{number}, at which some readers end a line and others do not;"
+        f" end the line plainly (LF, or CR LF), or write \\u{number} in quotes"
+    )
+    assert Document(f'a: "x\\u{number}y"').data == {"a": f"x{sign}y"}
+    assert Document(HIDDEN.format("\r\n").replace("\n", "\r\n").replace("\r\r", "\r")).data == {"a": 1, "b": 2, "c": 3}
+
+
+@pytest.mark.parametrize("sign", ["\u202a", "\u202e", "\u2066", "\u2069"])
+def test_a_character_that_turns_text_around_is_refused(sign: str) -> None:
+    number = f"{ord(sign):04x}"
+    assert refused(HIDDEN.format(sign)) == (
+        f"line 2: YAML: the character U+{number}, which shows the text behind it in another order;"
+        f" leave it out, or write \\u{number} in quotes"
+    )
+    assert Document(f'a: "\\u{number}"').data == {"a": sign}
+
+
 def test_as_deep_as_allowed_is_read() -> None:
     assert Document("[" * (MOST_DEPTH - 1) + "1" + "]" * (MOST_DEPTH - 1)).data
 

@@ -147,15 +147,6 @@ def test_true_in_the_place_of_one_is_written() -> None:
     assert "equals: true" in with_rows(row, NEW, text=text)
 
 
-@pytest.mark.parametrize("ending", ["\x85", "\u2028", "\r"])
-def test_the_next_step_stays_where_a_line_ends_by_another_sign(ending: str) -> None:
-    rows = f"      - {{to: a}}\n      - {{to: b}}  # b{ending}  - {{id: c, end: []}}\n"
-    text = f"flow: some\nsteps:\n  - id: by-risk\n    route:\n{rows}"
-    for each in (text, text.replace("\n", ending)):
-        written = with_rows({"to": "a"}, text=each)
-        assert [step["id"] for step in data(written)["steps"]] == ["by-risk", "c"]
-
-
 def test_rows_end_as_their_neighbours() -> None:
     text = route(LAW, TRIAL).replace("\n", "\r\n")
     written = with_rows(NEW, LAW_ROW, NEW, CHANGED, NEW, text=text)

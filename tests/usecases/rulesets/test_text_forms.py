@@ -197,3 +197,10 @@ def test_a_text_that_cannot_be_read_offers_nothing() -> None:
         assert (dict(outline.fields), outline.levels, dict(outline.rules), outline.thresholds) == ({}, (), {}, None)
         assert (outline.tiers, dict(outline.weights)) == ((), {})
     assert "equals" in OPERATORS
+
+
+@pytest.mark.parametrize("sign", ["\x85", "\u2028", "\u202e"])
+def test_a_character_that_is_not_seen_is_written_by_its_number(sign: str) -> None:
+    text = with_rule(document(), RuleForm(**{**vars(RULE), "title": f"Zoë{sign}s rule"}))
+    assert f'"Zoë\\u{ord(sign):04x}s rule"' in text
+    assert data(text)["rules"][-1]["title"] == f"Zoë{sign}s rule"

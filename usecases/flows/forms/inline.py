@@ -1,10 +1,11 @@
 """Parts of a flow as lines of YAML."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
+
+from fivefold.domain.text import json_in_sight
 
 _PLAIN: Final = re.compile(r"(?:[A-Za-z][\w-]*|\d+(?= [A-Za-z]))(?: [\w-]+)*")
 _IN_LINES: Final = re.compile(r"\S[^\n]*(?:\n+[^\n]*\S[^\n]*)+(?<!\n)")
@@ -33,7 +34,7 @@ def inline(value: Any) -> str:
         case str() if _PLAIN.fullmatch(value) and value.lower() not in _WORDS_OF_YAML:
             return value
         case _:
-            return json.dumps(str(value), ensure_ascii=False)
+            return json_in_sight(str(value))
 
 
 def block(part: Mapping[str, Any], column: int) -> str:
