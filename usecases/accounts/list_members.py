@@ -1,9 +1,11 @@
 """Members of lists: those of a version, and the differences between two versions or from an unsaved one."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final, NoReturn
+from unicodedata import normalize
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Key, Page, Part, page_among
@@ -13,6 +15,8 @@ from fivefold.store.portfolio.words import spellings_of, unaccented
 from fivefold.store.tables.entities import ListVersionRow
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
+
+_BESIDE_A_LETTER: Final = re.compile(r"(?<=[^\W\d_]) | (?=[^\W\d_])")
 
 
 class MemberChangeKind(StrEnum):
@@ -184,10 +188,10 @@ def member_changes(before: Sequence[str], after: Sequence[str]) -> list[MemberCh
     [('removed', 'IR', None), ('changed', 'KP', 'kp'), ('added', 'MM', None)]
     """
     only_after, only_before = sorted({*after} - {*before}), sorted({*before} - {*after})
-    spelled = {_letters(member): member for member in only_before}
+    spelled = {_respelt(member): member for member in only_before}
     changes, respelt = [], set[str]()
     for member in only_after:
-        was = spelled.pop(_letters(member), None)
+        was = spelled.pop(_respelt(member), None)
         kind = MemberChangeKind.ADDED if was is None else MemberChangeKind.CHANGED
         changes.append(MemberChange(change=kind, member=member, before=was))
         respelt |= {was} if was is not None else set()
@@ -205,6 +209,14 @@ def _refuse(name: str, names: Iterable[str]) -> NoReturn:
     raise NotFoundError(f"there is no list {name!r}{perhaps(name, names)}")
 
 
-def _letters(member: str) -> str:
-    """Return a member's letters and digits; a member without any is returned as it is."""
-    return "".join(filter(str.isalnum, unaccented(member))) or member
+def _respelt(member: str) -> str:
+    """Return a member without what two spellings of it may differ in: case, accents, white space beside a letter.
+
+    Digits and signs stay, as 10.5 is neither 105 nor -10.5, and so does the white space between them, as 1 23 is not
+    12 3. What is in doubt is another member: one is removed, and one added.
+
+    >>> _respelt("Zoë  Straße 5"), _respelt("A+"), _respelt("1  23"), _respelt("10²")
+    ('zoestrasse5', 'a+', '1 23', '10²')
+    """
+    words = " ".join(normalize("NFC", member).split())
+    return _BESIDE_A_LETTER.sub("", "".join(unaccented(each) if each.isalpha() else each for each in words))

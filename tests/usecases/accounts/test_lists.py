@@ -16,6 +16,7 @@ from fivefold.store.tables.entities import Entity, ListVersionRow
 from fivefold.store.tables.levels import DueMark
 from fivefold.store.tables.rulesets import Family
 from fivefold.usecases.accounts.entity_types import define_type
+from fivefold.usecases.accounts.list_members import member_changes
 from fivefold.usecases.accounts.lists import ListLine, ListPut, list_lists, named_lists
 from fivefold.usecases.accounts.settings import SettingsChange
 from fivefold.usecases.audit.verify import verify
@@ -273,3 +274,22 @@ def test_a_list_with_too_many_members_is_told_so(engine: Engine, ana: Actor, mon
     assert put(engine, ana, 0, ["IR", "KP"]).versions
     with pytest.raises(ConfigError, match=r"the list watched has 3 members; a version may have 2$"):
         put(engine, ana, DAY, ["IR", "KP", "MM"])
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        *[("C-1-23", "C-12-3"), ("10.5", "105"), ("-5", "5"), ("A+", "A-"), ("1 23", "12 3"), ("10²", "102")],
+        *[("≠", "="), ("12 -3", "12- 3"), ("A/S", "AS")],
+    ],
+)
+def test_another_member_is_not_one_spelled_otherwise(before: str, after: str) -> None:
+    assert [each.change.value for each in member_changes([before], [after])] == ["removed", "added"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("by", "BY"), ("Zoë", "ZOE\u0308"), ("Łódź", "lodz"), ("New  York", "NewYork"), ("AB 12", "ab12")],
+)
+def test_a_member_with_another_case_accent_or_white_space_is_spelled_otherwise(before: str, after: str) -> None:
+    assert [each.change.value for each in member_changes([before], [after])] == ["changed"]
