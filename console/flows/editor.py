@@ -1,12 +1,13 @@
 """The editor of a flow: its text, its steps as forms, what is wrong in it, and the graph of it."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from fivefold.console.flows.forms import FormShown, checked_form, form_shown, typed_form
 from fivefold.console.flows.graph import FlowPicture, kind_words, picture_of_text
 from fivefold.console.flows.tables import TABLES, GraphRead, read_graph
-from fivefold.console.rulesets.drafting import DraftKind, began_with, typed_text
+from fivefold.console.rulesets.drafting import Conflict, DraftKind, began_with, conflict_with, typed_text
 from fivefold.console.rulesets.tables import TableRead, with_document
 from fivefold.console.rulesets.text import (
     ChangesTried,
@@ -34,7 +35,14 @@ from fivefold.usecases.flows.forms.places import (
     with_moved,
     without,
 )
-from fivefold.usecases.flows.read import FlowDraftShown, FlowLine, read_flow_draft, read_flow_line, read_flow_version
+from fivefold.usecases.flows.read import (
+    FlowDraftShown,
+    FlowLine,
+    FlowVersionView,
+    read_flow_draft,
+    read_flow_line,
+    read_flow_version,
+)
 from fivefold.usecases.flows.review import FlowCheck, check_flow, try_flow_changes
 from fivefold.usecases.rulesets.drafts import NO_DRAFT
 
@@ -69,7 +77,7 @@ class FlowEditorPage:
         flow: whose draft it becomes; None for a new one.
         revision: of the draft that it began with; 0 where there was none.
         saved: the draft as it is stored now; None where there is none.
-        conflict: the lines in which the text differs from what another person saved meanwhile; None where none did.
+        conflict: what another person saved or committed meanwhile; None where none did.
         checked: what was found; None before a check.
         changes_tried: which changes its examples notice; None where that was not asked for.
         lines: the text with what was found in each line.
@@ -86,7 +94,7 @@ class FlowEditorPage:
     document: str
     revision: int
     saved: FlowDraftShown | None
-    conflict: tuple[LineChange, ...] | None
+    conflict: Conflict | None
     checked: FlowCheck | None
     changes_tried: ChangesTried | None
     lines: tuple[TextLine, ...]
@@ -142,15 +150,14 @@ def _page(
 ) -> Rendered:
     typed = "document" in visit.form
     checked = check_flow(visit, document) if typed and document.strip() else None
-    present = NO_DRAFT if saved is None else saved.revision
-    revision = began_with(visit) if typed else present
+    revision = began_with(visit) if typed else NO_DRAFT if saved is None else saved.revision
     page = FlowEditorPage(
         flow=flow,
         address=visit.path,
         document=document,
         revision=revision,
         saved=saved,
-        conflict=None if revision == present else line_changes("" if saved is None else saved.document, document),
+        conflict=conflict_with(document, revision, saved, partial(_newest, visit, flow)),
         checked=checked,
         changes_tried=None if checked is None else changes_tried(try_flow_changes, visit, document, COMMAND),
         lines=() if checked is None else numbered_lines(document, checked.findings),
@@ -164,6 +171,12 @@ def _page(
     )
     title = text("New flow") if flow is None else text("Edit {flow}", flow=flow.name)
     return Rendered(template="flows/editor.html", title=title, page=page)
+
+
+def _newest(visit: Visit, flow: FlowLine | None) -> FlowVersionView | None:
+    if flow is None or flow.newest is None:
+        return None
+    return read_flow_version(visit, flow.name, flow.newest)
 
 
 def _compared(visit: Visit, flow: FlowLine | None, document: str, checked: FlowCheck | None) -> tuple[LineChange, ...]:

@@ -4,11 +4,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fivefold.console.rulesets.text import refused_shortly, typed_document
+from fivefold.console.rulesets.text import LineChange, line_changes, refused_shortly, typed_document
 from fivefold.console.texts import text
 from fivefold.console.visit import Redirect, Visit, address, existing_number, without_nul
 from fivefold.domain.errors import ConfigError, InvalidRulesetError
+from fivefold.usecases.flows.read import FlowDraftShown, FlowVersionView
 from fivefold.usecases.rulesets.drafts import NO_DRAFT
+from fivefold.usecases.rulesets.read import DraftShown, VersionView
+
+AnyVersion = VersionView | FlowVersionView
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conflict:
+    """What another person saved or committed since a text was begun.
+
+    Attributes:
+        lines: in which it differs from the draft as it is now, or else from the newest version.
+        version: the newest, where there is no draft any more; None where there is a draft, or no version either.
+    """
+
+    lines: tuple[LineChange, ...]
+    version: AnyVersion | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +77,24 @@ class DraftKind:
         except InvalidRulesetError as wrong:
             raise refused_shortly(wrong, text("say why it is committed with them")) from wrong
         return Redirect(address(self.place, name, "versions", str(committed.number)), self.committed)
+
+
+def conflict_with(
+    document: str, revision: int, saved: DraftShown | FlowDraftShown | None, newest: Callable[[], AnyVersion | None]
+) -> Conflict | None:
+    """Tell what a text would replace that its author has not seen; None where the draft is the one that it began with.
+
+    Args:
+        document: the text.
+        revision: of the draft that it began with.
+        saved: the draft as it is now; None where there is none.
+        newest: reads the version that was committed last.
+    """
+    if revision == (NO_DRAFT if saved is None else saved.revision):
+        return None
+    version = newest() if saved is None else None
+    theirs = version if saved is None else saved
+    return Conflict(lines=line_changes("" if theirs is None else theirs.document, document), version=version)
 
 
 def typed_text(visit: Visit) -> str:

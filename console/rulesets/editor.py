@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
-from fivefold.console.rulesets.drafting import DraftKind, began_with, typed_text
+from fivefold.console.rulesets.drafting import Conflict, DraftKind, began_with, conflict_with, typed_text
 from fivefold.console.rulesets.tables import TABLES, TableRead
 from fivefold.console.rulesets.text import (
     ChangesTried,
-    LineChange,
     TextLine,
     changes_tried,
-    line_changes,
     numbered_lines,
     typed_document,
 )
@@ -30,7 +29,7 @@ from fivefold.usecases.rulesets.drafts import (
 )
 from fivefold.usecases.rulesets.example_customer import EntityTried, try_text
 from fivefold.usecases.rulesets.overview import RulesetLine, read_ruleset
-from fivefold.usecases.rulesets.read import DraftShown, read_draft, read_version
+from fivefold.usecases.rulesets.read import DraftShown, VersionView, read_draft, read_version
 from fivefold.usecases.rulesets.text_forms import (
     CATEGORIES,
     OPERATORS,
@@ -72,7 +71,7 @@ class EditorPage:
         document: the text.
         revision: of the draft that it began with; 0 where there was none.
         saved: the draft as it is stored now; None where there is none.
-        conflict: the lines in which the text differs from what another person saved meanwhile; None where none did.
+        conflict: what another person saved or committed meanwhile; None where none did.
         checked: what was found; None before a check.
         lines: the text with what was found in each line.
         tried: None where no customer was named.
@@ -89,7 +88,7 @@ class EditorPage:
     document: str
     revision: int
     saved: DraftShown | None
-    conflict: tuple[LineChange, ...] | None
+    conflict: Conflict | None
     checked: TextCheck | None
     lines: tuple[TextLine, ...]
     tried: Tried | None
@@ -110,7 +109,7 @@ def show_editor(visit: Visit, table: TableRead | None = None) -> Rendered:
     saved = None if ruleset.draft_revision is None else read_draft(visit, family)
     revision = NO_DRAFT if saved is None else saved.revision
     if "document" not in visit.form:
-        began = saved.document if saved is not None else _newest(visit, ruleset)
+        began = saved.document if saved is not None else _began(visit, ruleset)
         return _page(visit, ruleset, began, revision, saved)
     return _page(visit, ruleset, typed_text(visit), began_with(visit), saved, table)
 
@@ -121,7 +120,13 @@ def show_new(visit: Visit, table: TableRead | None = None) -> Rendered:
     return _page(visit, None, typed_text(visit) or (bundled_text(start) if start else ""), NO_DRAFT, None, table)
 
 
-def _newest(visit: Visit, ruleset: RulesetLine) -> str:
+def _newest(visit: Visit, ruleset: RulesetLine | None) -> VersionView | None:
+    if ruleset is None or ruleset.newest is None:
+        return None
+    return read_version(visit, ruleset.name, ruleset.newest)
+
+
+def _began(visit: Visit, ruleset: RulesetLine) -> str:
     number = ruleset.newest if ruleset.active is None else ruleset.active.number
     return "" if number is None else read_version(visit, ruleset.name, number).document
 
@@ -135,14 +140,13 @@ def _page(
     table: TableRead | None = None,
 ) -> Rendered:
     checked = check_text(visit, document) if "document" in visit.form and document.strip() else None
-    present = NO_DRAFT if saved is None else saved.revision
     page = EditorPage(
         ruleset=ruleset,
         address=visit.path,
         document=document,
         revision=revision,
         saved=saved,
-        conflict=None if revision == present else line_changes("" if saved is None else saved.document, document),
+        conflict=conflict_with(document, revision, saved, partial(_newest, visit, ruleset)),
         checked=checked,
         lines=() if checked is None else numbered_lines(document, checked.findings),
         tried=None if checked is None else _tried(visit, ruleset, document, checked),

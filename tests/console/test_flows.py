@@ -167,6 +167,20 @@ def test_two_who_edit_at_once_see_each_other(place: Place, publisher: Visitor) -
     assert "The draft is saved." in other.text
 
 
+def test_a_text_is_compared_with_the_version_that_another_person_committed_meanwhile(
+    place: Place, publisher: Visitor
+) -> None:
+    send_text(publisher.go(NEW), "save", flow_document("mine"))
+    other = Visitor(place).sign_in("admin").go(EDIT)
+    committed(other, flow_document("mine", title="Theirs"))
+    send_text(publisher, "save", flow_document("mine", title="Mine"))
+    assert publisher.page.status_code == 409
+    assert "The newest version is 1, committed by the admin now." in publisher.text
+    differs = publisher.page.text.partition("Lines that differ")[2].partition("Save my text")[0]
+    assert "&#34;title&#34;: &#34;Theirs&#34;" in differs
+    assert "&#34;title&#34;: &#34;Mine&#34;" in differs
+
+
 def test_a_draft_is_discarded_and_the_flow_begins_another_one(publisher: Visitor) -> None:
     send_text(publisher.go(NEW), "save", flow_document("mine"))
     send_text(publisher, "discard", flow_document("mine"))

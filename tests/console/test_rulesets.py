@@ -147,6 +147,21 @@ def test_two_who_edit_at_once_do_not_overwrite_each_other(place: Place, author: 
     assert "Sekret appetite, mine." in author.text
 
 
+def test_a_text_is_compared_with_the_version_that_another_person_committed_meanwhile(
+    place: Place, author: Visitor
+) -> None:
+    send_text(author.go(EDIT), "save", document("retail", remark="begun"))
+    other = Visitor(place).sign_in("publisher").go(EDIT)
+    send_text(other, "save", document("retail", remark="theirs"))
+    send_text(other, "commit", document("retail", remark="theirs"), accept_warnings="known")
+    send_text(author, "save", document("retail", remark="mine"))
+    assert author.page.status_code == 409
+    assert "The newest version is 3, committed by the publisher now." in author.text
+    differs = author.text.partition("Lines that differ")[2].partition("Save my text in place of theirs")[0]
+    assert "Sekret appetite, theirs." in differs
+    assert "Sekret appetite, mine." in differs
+
+
 def test_what_is_not_saved_is_not_committed(place: Place, author: Visitor) -> None:
     send_text(author.go(EDIT), "save", document("retail", remark="one"))
     send_text(author, "commit", document("retail", remark="two"))
