@@ -1,6 +1,6 @@
 """The editor of a flow: its text, its steps as forms, what is wrong in it, and the graph of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -19,13 +19,13 @@ from fivefold.console.rulesets.text import (
     typed_document,
 )
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
+from fivefold.console.visit import Answer, Rendered, Visit, address
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.flows.asked_files import bundled_flows, flow_text
 from fivefold.usecases.flows.commit import commit_flow
 from fivefold.usecases.flows.drafts import discard_flow_draft, save_flow_draft
-from fivefold.usecases.flows.forms.forms import form_of, in_its_place, new_form, with_form
+from fivefold.usecases.flows.forms.forms import PartForm, form_of, in_its_place, new_form, with_form
 from fivefold.usecases.flows.forms.places import (
     KINDS,
     FlowOutline,
@@ -55,15 +55,17 @@ class EditorOutcome:
 
     Attributes:
         form: that is open; None for none.
-        written: what a form has just written into the text; empty otherwise.
+        written: what has just been done with the text; empty otherwise.
         table: of a file with a decision table; None where none was sent.
         graph: of a file with a graph of JDM; None where none was sent.
+        is_form_open: the draft was saved without what was typed into the form that is open.
     """
 
     form: FormShown | None = None
     written: str = ""
     table: TableRead | None = None
     graph: GraphRead | None = None
+    is_form_open: bool = False
 
 
 NOTHING: Final = EditorOutcome()
@@ -164,7 +166,7 @@ def _page(
         compared=_compared(visit, flow, document, checked),
         picture=picture_of_text(document) if document.strip() else None,
         outline=outline_of(document),
-        form=outcome.form or (None if outcome.written else _kept(visit, document)),
+        form=outcome.form or (None if outcome.written and not outcome.is_form_open else _kept(visit, document)),
         outcome=outcome,
         starts=bundled_flows() if flow is None else (),
         types=tuple(each.name for each in list_types(visit)) if flow is None else (),
@@ -281,7 +283,23 @@ def save_new(visit: Visit) -> Answer:
     if name is not None:
         raise ConflictError(text("there is a flow {name} already; give this one another name, or edit that", name=name))
     saved = save_flow_draft(visit, document)
-    return Redirect(address("flows", saved.flow, "edit"), "draft-saved")
+    there = replace(visit, path=address("flows", saved.flow, "edit"), parts={"flow": saved.flow})
+    return DRAFTS.after_saving(there, saved.revision)
+
+
+def _still_open(visit: Visit) -> Rendered | None:
+    """Show the form that is open and says something else than the text, beside the draft that was saved."""
+    document, form = typed_document(visit), typed_form(visit)
+    if form is None or _stands_in(document, form):
+        return None
+    return show_editor(visit, EditorOutcome(written=text("The draft is saved."), is_form_open=True))
+
+
+def _stands_in(document: str, form: PartForm) -> bool:
+    try:
+        return with_form(document, form) == document
+    except (ConfigError, ConflictError, NotFoundError):
+        return False
 
 
 def _refuse_other_name(visit: Visit, document: str, name: str) -> None:
@@ -300,5 +318,6 @@ DRAFTS: Final = DraftKind(
     save_draft=save_flow_draft,
     discard_draft=discard_flow_draft,
     commit=commit_flow,
+    still_open=_still_open,
 )
 save, discard, commit_draft = DRAFTS.save, DRAFTS.discard, DRAFTS.commit_draft

@@ -1,18 +1,20 @@
 """Drafts of rulesets and of flows as their editors save, discard and commit them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fivefold.console.rulesets.text import LineChange, line_changes, refused_shortly, typed_document
 from fivefold.console.texts import text
-from fivefold.console.visit import Redirect, Visit, address, existing_number, without_nul
+from fivefold.console.visit import Redirect, Rendered, Visit, address, existing_number, without_nul
 from fivefold.domain.errors import ConfigError, InvalidRulesetError
+from fivefold.usecases.flows.drafts import FlowDraftSaved
 from fivefold.usecases.flows.read import FlowDraftShown, FlowVersionView
-from fivefold.usecases.rulesets.drafts import NO_DRAFT
+from fivefold.usecases.rulesets.drafts import NO_DRAFT, DraftSaved
 from fivefold.usecases.rulesets.read import DraftShown, VersionView
 
 AnyVersion = VersionView | FlowVersionView
+SavedDraft = DraftSaved | FlowDraftSaved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,7 @@ class DraftKind:
         part: of an address that is the name.
         committed: the notice that a version was made.
         line: NotFoundError where there is nothing of that name.
+        still_open: the page of a draft with a form that is not written into it; None where no form is.
     """
 
     place: str
@@ -45,19 +48,26 @@ class DraftKind:
     line: Callable[[Visit, str], object]
     draft: Callable[[Visit, str], Any]
     refuse_other_name: Callable[[Visit, str, str], None]
-    save_draft: Callable[[Visit, str, int], object]
+    save_draft: Callable[[Visit, str, int], SavedDraft]
     discard_draft: Callable[[Visit, str, int], object]
     commit: Callable[[Visit, str, int, str], Any]
+    still_open: Callable[[Visit], Rendered | None]
 
-    def save(self, visit: Visit) -> Redirect:
+    def save(self, visit: Visit) -> Redirect | Rendered:
         """Save what was typed; what another person saved meanwhile is replaced only where that is wanted."""
         name = visit.parts[self.part]
         self.line(visit, name)
         document = typed_document(visit)
         over = visit.form.get("over", "")
         self.refuse_other_name(visit, document, name)
-        self.save_draft(visit, document, existing_number(over, text("revision")) if over else began_with(visit))
-        return Redirect(visit.path, "draft-saved")
+        began = existing_number(over, text("revision")) if over else began_with(visit)
+        return self.after_saving(visit, self.save_draft(visit, document, began).revision)
+
+    def after_saving(self, visit: Visit, revision: int) -> Redirect | Rendered:
+        """Go to the draft as it is saved now; a form beside it that is not written into it stays open."""
+        fields = {name: value for name, value in visit.form.items() if name != "over"}
+        shown = self.still_open(replace(visit, form={**fields, "revision": str(revision)}))
+        return Redirect(visit.path, "draft-saved") if shown is None else shown
 
     def discard(self, visit: Visit) -> Redirect:
         """Take the draft away that the person saw; the versions stay."""

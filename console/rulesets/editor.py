@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final
 
 from fivefold.console.rulesets.drafting import Conflict, DraftKind, began_with, conflict_with, typed_text
+from fivefold.console.rulesets.form_parts import MOST_TIERS, FormParts, form_parts, tiers_typed
 from fivefold.console.rulesets.tables import TABLES, TableRead
 from fivefold.console.rulesets.text import (
     ChangesTried,
@@ -15,7 +16,7 @@ from fivefold.console.rulesets.text import (
     typed_document,
 )
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
+from fivefold.console.visit import Answer, Rendered, Visit, address
 from fivefold.domain.errors import ConflictError, InvalidRulesetError, NotFoundError
 from fivefold.usecases.portfolio_files.bundled import bundled_rulesets, bundled_text
 from fivefold.usecases.rulesets.check import TextCheck, check_text, try_changes
@@ -36,7 +37,6 @@ from fivefold.usecases.rulesets.text_forms import (
     CaseForm,
     Outline,
     RuleForm,
-    TierForm,
     outline_of,
     with_case,
     with_rule,
@@ -47,9 +47,7 @@ from fivefold.usecases.rulesets.text_forms import (
 
 COMMAND: Final = "fivefold rules test --mutate"
 WRITTEN: Final = "written"
-"""What a form has just written into a text, from the action to its page."""
-MOST_TIERS: Final = 10
-"""For which the editor has a form: it may have so many fields."""
+"""What has just been done with a text, from the action to its page."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +78,8 @@ class EditorPage:
         outline: what the forms choose from.
         most_tiers: for which there is a form.
         table: of a file with the cases of a rule; None where none was sent.
-        written: what a form has just written into the text; empty otherwise.
+        written: what has just been done: a form wrote into the text, or the draft was saved; empty otherwise.
+        parts: the forms that write into the text.
     """
 
     ruleset: RulesetLine | None
@@ -97,6 +96,7 @@ class EditorPage:
     operators: Mapping[str, str]
     categories: tuple[str, ...]
     written: str
+    parts: FormParts
     table: TableRead | None = None
     most_tiers: int = MOST_TIERS
     starts: tuple[str, ...] = ()
@@ -140,6 +140,8 @@ def _page(
     table: TableRead | None = None,
 ) -> Rendered:
     checked = check_text(visit, document) if "document" in visit.form and document.strip() else None
+    outline = outline_of(document)
+    written = visit.query.get(WRITTEN, "") if visit.action in {"write", "save"} and not visit.problem else ""
     page = EditorPage(
         ruleset=ruleset,
         address=visit.path,
@@ -151,10 +153,11 @@ def _page(
         lines=() if checked is None else numbered_lines(document, checked.findings),
         tried=None if checked is None else _tried(visit, ruleset, document, checked),
         changes_tried=changes_tried(try_changes, visit, document, COMMAND) if checked is not None else None,
-        outline=outline_of(document),
+        outline=outline,
         operators=OPERATORS,
         categories=CATEGORIES,
-        written=visit.query.get(WRITTEN, "") if visit.action == "write" and not visit.problem else "",
+        written=written,
+        parts=form_parts(visit.form, outline, visit.form.get("write", "") if written else ""),
         table=table,
         starts=bundled_rulesets() if ruleset is None else (),
     )
@@ -194,7 +197,7 @@ def write(visit: Visit) -> Answer:
             document = with_case(document, visit.typed("case_rule", text("Rule")), _case_form(visit, "case"))
             notice = text("The case is written into the text; it is asked after the others. Nothing is saved yet.")
         case "tiers":
-            document = with_tiers(document, _tier_forms(visit))
+            document = with_tiers(document, tiers_typed(visit.form))
             notice = text("The tiers are written into the text. Nothing is saved yet.")
         case "weights":
             for name in outline_of(document).weights:
@@ -210,16 +213,6 @@ def write(visit: Visit) -> Answer:
 def take_table(visit: Visit) -> Answer:
     """Read a file with the cases of a rule into the text, and show what that changes; nothing is stored."""
     return TABLES.read_file(visit, show_new if "family" not in visit.parts else show_editor)
-
-
-def _tier_forms(visit: Visit) -> list[TierForm]:
-    """Read the rows of tiers that have anything in them."""
-    forms = []
-    for number in range(MOST_TIERS + 1):
-        words = [visit.form.get(f"tier_{number}_{word}", "").strip() for word in ("title", "least", "most", "level")]
-        if any(words[:3]):
-            forms.append(TierForm(title=words[0], least=words[1], most=words[2], level=words[3]))
-    return forms
 
 
 def _rule_form(visit: Visit) -> RuleForm:
@@ -249,9 +242,17 @@ def save_new(visit: Visit) -> Answer:
     try:
         read_ruleset(visit, name)
     except NotFoundError:
-        save_draft(visit, document)
-        return Redirect(address("rulesets", name, "edit"), "draft-saved")
+        saved = save_draft(visit, document)
+        there = replace(visit, path=address("rulesets", name, "edit"), parts={"family": name})
+        return DRAFTS.after_saving(there, saved.revision)
     raise ConflictError(text("there is a ruleset {name} already; give this one another name, or edit that", name=name))
+
+
+def _still_open(visit: Visit) -> Rendered | None:
+    """Show the forms that have something the text lacks, beside the draft that was saved; None where none has."""
+    if not form_parts(visit.form, outline_of(typed_document(visit))).unwritten:
+        return None
+    return show_editor(replace(visit, query={WRITTEN: text("The draft is saved.")}))
 
 
 def _refuse_other_name(_: Visit, document: str, name: str) -> None:
@@ -268,5 +269,6 @@ DRAFTS: Final = DraftKind(
     save_draft=save_draft,
     discard_draft=discard_draft,
     commit=commit,
+    still_open=_still_open,
 )
 save, discard, commit_draft = DRAFTS.save, DRAFTS.discard, DRAFTS.commit_draft

@@ -1,5 +1,5 @@
-// Says beside a text that no answer has come to it yet, reads out what came, asks before unsaved text is left, and
-// opens the parts of a page whose fields have it again after Back.
+// Says beside a text that no answer has come to it yet, reads out what came, asks before unsaved text is left, opens
+// the parts of a page whose fields have it again after Back, and lets Enter press the button of its own part.
 // Every page works without it. Its words stand in templates of the page, as all others do.
 "use strict";
 (() => {
@@ -59,6 +59,14 @@
   const isUnsaved = (form) => form.hasAttribute("data-unsaved") || [...form.querySelectorAll(texts)].some(isChanged);
   document.addEventListener("submit", (event) => {
     sent = event.target;
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.isComposing || !event.target.matches?.('input:not([type]), input[type="text"]'))
+      return;
+    const button = event.target.closest("details, fieldset.bar")?.querySelector("button[data-enter]");
+    if (!button) return;
+    event.preventDefault(); // else Enter presses the first button of the whole form
+    event.target.form.requestSubmit(button);
   });
   window.addEventListener("pageshow", () => {
     for (const part of document.querySelectorAll("details")) // what Back put into its fields again is to be seen

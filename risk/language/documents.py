@@ -97,7 +97,7 @@ class _Loader(yaml.SafeLoader):
 
     # What a page shows as one line must be one here: YAML 1.1 ends lines at characters that nothing else breaks at, so
     # that a rule could stand in what looks like a comment. Those that turn text around hide it as well.
-    NON_PRINTABLE = re.compile(
+    NON_PRINTABLE = re.compile(  # type: ignore[misc]  # Final for PyYAML's own readers alone
         "\r(?!\n)|[^\t\n\r -~\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
     )
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (PyYAML's way)

@@ -1,0 +1,79 @@
+"""Forms beside the text of a ruleset or a flow: what is typed into them stays until it is written into the text."""
+
+import re
+
+import pytest
+
+from fivefold.usecases.portfolio_files.bundled import bundled_text
+from tests.console.visitors import Visitor, send_text
+from tests.serving.v1.bank_rulesets import document
+from tests.serving.v1.places import Place
+from tests.usecases.flow_documents import flow_document
+
+EDIT = "/console/rulesets/retail/edit"
+NOT_WRITTEN = "What you typed into a form is not written into the text yet."
+RULE = {"rule_rationale": "A board's why.", "rule_id": "new", "rule_value": "KP"}
+
+
+@pytest.fixture
+def author(place: Place) -> Visitor:
+    """A publisher of the bank in the editor of a ruleset."""
+    return Visitor(place).sign_in("publisher").go(EDIT)
+
+
+def value(visitor: Visitor, name: str) -> str:
+    found = re.search(rf'name="{name}" value="([^"]*)"', visitor.page.text)
+    assert found is not None
+    return found[1].replace("&#39;", "'")
+
+
+@pytest.mark.parametrize("action", ["check", "mutate", "save"])
+def test_what_was_typed_into_a_form_stays_after_any_action(author: Visitor, action: str) -> None:
+    send_text(author, "save", document("retail"))
+    send_text(author, action, document("retail"), **RULE, thresholds="7, 8, 9", accept_warnings="known")
+    assert author.page.status_code == 200
+    assert {name: value(author, name) for name in RULE} == RULE
+    assert (value(author, "thresholds"), value(author, "accept_warnings")) == ("7, 8, 9", "known")
+    assert NOT_WRITTEN in author.text
+    assert len(re.findall(r"<details open><summary>Write (?:a rule|other)", author.page.text)) == 2
+
+
+def test_a_draft_is_saved_beside_a_form_that_is_open_and_saved_again(place: Place, author: Visitor) -> None:
+    send_text(author, "save", document("retail", remark="mine"), **RULE)
+    assert "The draft is saved." in author.text
+    (saved,) = [each for each in place.good("GET", "/v1/rulesets", role="publisher") if each["name"] == "retail"]
+    assert value(author, "revision") == str(saved["draft_revision"])
+    send_text(author, "save", document("retail", remark="mine, again"), rule_rationale="", rule_id="", rule_value="")
+    assert ("The draft is saved." in author.text, NOT_WRITTEN in author.text) == (True, False)
+    assert author.page.url.path == EDIT
+
+
+def test_a_form_that_says_what_the_text_says_follows_the_text(author: Visitor) -> None:
+    text = bundled_text("fatf-retail").replace("ruleset: fatf-retail", "ruleset: retail")
+    send_text(author, "check", text)
+    assert NOT_WRITTEN not in author.text
+    before = value(author, "thresholds")
+    first = before.split(",")[0]
+    changed = re.sub(rf"(thresholds: \[){first}", rf"\g<1>{int(first) + 1}", text)
+    assert changed != text
+    send_text(author, "check", changed)
+    assert value(author, "thresholds") == before.replace(first, str(int(first) + 1), 1)
+    send_text(author, "check", changed, thresholds=before)
+    assert (value(author, "thresholds"), NOT_WRITTEN in author.text) == (before, True)
+
+
+def test_a_new_ruleset_is_saved_beside_a_form_that_is_open(author: Visitor) -> None:
+    send_text(author.go("/console/new-ruleset"), "save", document("brand-new"), **RULE)
+    assert ("The draft is saved." in author.text, NOT_WRITTEN in author.text) == (True, True)
+    assert 'action="/console/rulesets/brand-new/edit/check"' in author.page.text
+    assert value(author, "rule_rationale") == RULE["rule_rationale"]
+
+
+def test_a_flow_is_saved_beside_a_form_that_is_open(author: Visitor) -> None:
+    send_text(author.go("/console/new-flow"), "save", flow_document("mine"))
+    assert author.page.url.path == "/console/flows/mine/edit"
+    send_text(author, "write", flow_document("mine"), write="begin:actions", new_kind_actions="tag")
+    send_text(author, "save", flow_document("mine"), **{"field-tag": "watched"})
+    assert ("The draft is saved." in author.text, NOT_WRITTEN in author.text) == (True, True)
+    assert value(author, "form_part") == "actions"
+    assert "watched" in author.page.text
