@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, without_nul
+from fivefold.console.visit import Answer, FieldError, Redirect, Rendered, Visit, address, without_nul
 from fivefold.domain.clock import DAY_US, day_text, parse_moment
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import Page, Part
@@ -100,6 +100,8 @@ class ListFormPage:
         too_many: they are.
         difference: from the newest version, once that was asked for.
         count: how many members it would have then.
+        repeated: how many of the lines then say what another one says.
+        empty: how many of them say nothing.
         waiting: changes of this list that another person approves.
     """
 
@@ -116,6 +118,8 @@ class ListFormPage:
     too_many: bool
     difference: ListDifference | None
     count: int
+    repeated: int
+    empty: int
     waiting: tuple[WaitingVersion, ...]
 
 
@@ -185,6 +189,8 @@ def show_form(visit: Visit) -> Rendered:
     words = {"title": "" if state is None else state.title, "source": "" if state is None else state.source}
     first_us = visit.now() if state is None else max(visit.now(), state.newest_us + DAY_US)
     difference, count = _difference(visit) if visit.action == "check" and not visit.problem else (None, 0)
+    written = _typed(visit).splitlines() if difference is not None else []
+    lines = [line.strip() for line in written if line.strip()]
     page = ListFormPage(
         list=state,
         address=visit.path,
@@ -198,6 +204,8 @@ def show_form(visit: Visit) -> Rendered:
         too_many=too_many,
         difference=difference,
         count=count,
+        repeated=len(lines) - len({*lines}),
+        empty=len(written) - len(lines),
         waiting=() if name is None else waiting_versions(visit, name),
     )
     title = text("New list") if name is None else text("New version of {name}", name=name)
@@ -241,7 +249,11 @@ def _refuse_there(visit: Visit, name: str) -> None:
 
 def _version(visit: Visit) -> tuple[str, int, list[str], str, str]:
     name = visit.parts.get("list") or visit.typed("name", text("Name"))
-    since_us = parse_moment(visit.typed("since", text("In force from")), text("In force from"))
+    since = visit.typed("since", text("In force from"))
+    try:
+        since_us = parse_moment(since, text("In force from"))
+    except ConfigError as wrong:
+        raise FieldError("since", str(wrong)) from wrong
     members = _members(visit)
     return name, since_us, members, visit.typed("title", text("Title")), visit.typed("source", text("Source"))
 

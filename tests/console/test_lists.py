@@ -250,3 +250,22 @@ def test_nobody_without_the_right_sees_a_list(place: Place) -> None:
     investigator = Visitor(place).sign_in("investigator")
     for address in (LISTS, KEPT, FORM, f"{KEPT}/versions/2025-01-01", "/console/new-list"):
         assert investigator.go(address).page.status_code == 403
+
+
+def test_lines_that_repeat_another_one_or_are_empty_are_counted(publisher: Visitor) -> None:
+    send(publisher.go(FORM), "check", **WORDS, members="BY\n\nKP\nBY \n \nBY\n")
+    assert "It would have 2 members." in publisher.text
+    assert "Lines that repeat another one: 2. Empty lines: 2." in publisher.text
+    assert "Lines that repeat" not in send(publisher, "check", **WORDS, members="BY\nKP\n").text
+
+
+@pytest.mark.parametrize("action", ["check", "add"])
+def test_a_member_with_a_character_that_is_not_seen_is_refused_by_both_buttons(publisher: Visitor, action: str) -> None:
+    send(publisher.go(FORM), action, **WORDS, members="BY\nK\u200bP", reason="A letter.")
+    assert (publisher.page.status_code, "has the control character U+200B" in publisher.text) == (422, True)
+
+
+def test_a_wrong_moment_is_marked_at_its_field(publisher: Visitor) -> None:
+    send(publisher.go(FORM), "check", **{**WORDS, "since": "soon"}, members="BY")
+    (field,) = re.findall(r'<input id="since"[^>]*>', publisher.page.text)
+    assert 'aria-invalid="true"' in field

@@ -113,6 +113,7 @@ def list_version(
         raise ConfigError(f"members of the list {name} must be a list of text")
     if len(members) > MOST_MEMBERS:
         raise ConfigError(f"the list {name} has {len(members):,} members; a version may have {MOST_MEMBERS:,}")
+    _refuse_unseen(name, members)
     version: dict[str, Any] = {
         "since": checked_moment(since_us, "since_us"),
         "members": tuple(members),
@@ -126,6 +127,12 @@ def list_version(
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         raise ConfigError(f"list {name}: {'.'.join(map(str, fault['loc']))} {problem_of(fault, ())}") from None
+
+
+def _refuse_unseen(name: str, members: Iterable[str]) -> None:
+    for member in members:
+        if character := control_in(member):
+            raise ConfigError(f"list {name}: {member[:40]!r} has the control character {character}; it must have none")
 
 
 def missing_versions(session: Session, organisation_id: int, document: NamedList) -> NamedList | None:
@@ -154,11 +161,8 @@ def put_list_in(session: Session, context: Context, document: NamedList, now_us:
         ConflictError: an existing version is as late, or later.
     """
     new = [_row(context.organisation_id, document, version, now_us) for version in document.versions]
-    for member in (member for version in document.versions for member in version.members):
-        if character := control_in(member):
-            raise ConfigError(
-                f"list {document.name}: {member[:40]!r} has the control character {character}; it must have none"
-            )
+    for version in document.versions:
+        _refuse_unseen(document.name, version.members)
     lock_organisation(session, context.organisation_id)
     there = list_rows(session, context.organisation_id, document.name)
     if there and new[0].since_us <= there[-1].since_us:
