@@ -100,8 +100,8 @@ class ListFormPage:
         too_many: they are.
         difference: from the newest version, once that was asked for.
         count: how many members it would have then.
-        repeated: how many of the lines then say what another one says.
-        empty: how many of them say nothing.
+        repeat_count: how many of the lines then say what another one says.
+        empty_count: how many of them say nothing.
         waiting: changes of this list that another person approves.
     """
 
@@ -118,8 +118,8 @@ class ListFormPage:
     too_many: bool
     difference: ListDifference | None
     count: int
-    repeated: int
-    empty: int
+    repeat_count: int
+    empty_count: int
     waiting: tuple[WaitingVersion, ...]
 
 
@@ -204,8 +204,8 @@ def show_form(visit: Visit) -> Rendered:
         too_many=too_many,
         difference=difference,
         count=count,
-        repeated=len(lines) - len({*lines}),
-        empty=len(written) - len(lines),
+        repeat_count=len(lines) - len({*lines}),
+        empty_count=len(written) - len(lines),
         waiting=() if name is None else waiting_versions(visit, name),
     )
     title = text("New list") if name is None else text("New version of {name}", name=name)

@@ -21,12 +21,12 @@ class FormParts:
     """The forms as they are shown again, each by its word in the field `write`.
 
     Attributes:
-        seen: the state in which a form that begins with what the text says was shown; its page sends it along.
+        states: the state in which a form that begins with what the text says was shown; its page sends it along.
         unwritten: the forms with something that stands in no text yet.
     """
 
     form: Mapping[str, str]
-    seen: Mapping[str, str]
+    states: Mapping[str, str]
     unwritten: frozenset[str]
     just_written: str
 
@@ -38,12 +38,14 @@ class FormParts:
 
 def form_parts(form: Mapping[str, str], outline: Outline, just_written: str = "") -> FormParts:
     """Tell what of the forms is not written; *just_written*: the one that wrote into the text, as its button says."""
-    seen = {part: _state(values) for part, values in _standing(outline).items()}
+    states = {part: _state(values) for part, values in _standing(outline).items()}
     unwritten = {part for part, names in _TYPED.items() if any(form.get(name, "").strip() for name in names)}
     for part, values in _typed_over(form).items():
-        if values and _state(values) != form.get(f"seen_{part}", seen[part]):
+        if values and _state(values) != form.get(f"seen_{part}", states[part]):
             unwritten.add(part)
-    return FormParts(form=form, seen=seen, unwritten=frozenset(unwritten - {just_written}), just_written=just_written)
+    return FormParts(
+        form=form, states=states, unwritten=frozenset(unwritten - {just_written}), just_written=just_written
+    )
 
 
 def tiers_typed(form: Mapping[str, str]) -> list[TierForm]:
