@@ -100,7 +100,7 @@ class BoundTable:
 
 
 OF_ENTITY = "coalesce((SELECT e.organisation_id FROM entities e WHERE e.id = r.entity_id), 0)"
-"""The organisation of the entity of a row *r*, as SQL; 0 where there is no such entity."""
+"""The organisation of the entity of a row *r*, as SQL; 0 for an unknown entity."""
 _ALL = (
     BoundTable(
         name="attributes",
