@@ -118,7 +118,7 @@ def test_a_version_is_later_than_all_others(engine: Engine, ana: Actor, since: i
         ({"members": "IR"}, "members of the list watched must be a list of text"),
         ({"members": ["IR", 5]}, "must be a list of text"),
         ({"members": ["IR", ""]}, "list watched: '' cannot be stored"),
-        ({"members": ["a\0b"]}, "cannot be stored; it must be text without NUL"),
+        ({"members": ["a\0b"]}, r"has the control character U\+0000; it must have none"),
         ({"members": ["\ud800"]}, "cannot be stored"),
         ({"title": ""}, "list watched: title must not be empty"),
         ({"source": " "}, "source must not be empty"),
