@@ -1,7 +1,7 @@
 """The tests that take longest: CI runs them, `make test` does not.
 
-They are more than two thirds of the time and a fifth of the functions. The list is made anew from a report of all tests,
-with how long each took by itself:
+They are more than two thirds of the time and a fifth of the functions. The list is made anew from a report of all
+tests, with how long each took by itself:
 
     make test COVERAGE=1 PYTEST_ADDOPTS="-o junit_duration_report=call --junitxml=report.xml"
     .venv/bin/python -m tests.long_tests report.xml 0.4
