@@ -61,8 +61,8 @@
     sent = event.target;
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || event.isComposing || !event.target.matches?.('input:not([type]), input[type="text"]'))
-      return;
+    const composes = event.isComposing || event.keyCode === 229; // in Safari the second alone says so
+    if (event.key !== "Enter" || composes || !event.target.matches?.('input:not([type]), input[type="text"]')) return;
     const button = event.target.closest("details, fieldset.bar")?.querySelector("button[data-enter]");
     if (!button) return;
     event.preventDefault(); // else Enter presses the first button of the whole form
