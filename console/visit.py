@@ -39,7 +39,7 @@ TRAIL = ("queue", "place")
 PUT_IN = {
     *("form_token", "form_key", "token", "secret", "password", "filter", "next", "request", "revision", "sequence"),
     *("change", "enabled", "every", "of", "on", "serving", "show", "assigned", "assessment", "action", "external_id"),
-    "override",
+    *("override", "newest"),
     *("form_part", "form_kind", "form_name", "form_after", "form_opened"),
 }
 """Fields that are secret, or hidden: what pages put into forms, with those that begin with `seen`."""

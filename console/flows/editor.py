@@ -7,7 +7,15 @@ from typing import Final
 from fivefold.console.flows.forms import FormShown, checked_form, form_shown, typed_form
 from fivefold.console.flows.graph import FlowPicture, kind_words, picture_of_text
 from fivefold.console.flows.tables import TABLES, GraphRead, read_graph
-from fivefold.console.rulesets.drafting import Conflict, DraftKind, began_with, conflict_with, typed_text
+from fivefold.console.rulesets.drafting import (
+    Beginning,
+    Conflict,
+    DraftKind,
+    began_with,
+    beginning_at,
+    conflict_with,
+    typed_text,
+)
 from fivefold.console.rulesets.tables import TableRead, with_document
 from fivefold.console.rulesets.text import (
     ChangesTried,
@@ -44,7 +52,6 @@ from fivefold.usecases.flows.read import (
     read_flow_version,
 )
 from fivefold.usecases.flows.review import FlowCheck, check_flow, try_flow_changes
-from fivefold.usecases.rulesets.drafts import NO_DRAFT
 
 COMMAND: Final = "fivefold flows mutate"
 
@@ -77,7 +84,8 @@ class FlowEditorPage:
 
     Attributes:
         flow: whose draft it becomes; None for a new one.
-        revision: of the draft that it began with; 0 where there was none.
+        began: what there was when it was begun.
+        present: what there is now.
         saved: the draft as it is stored now; None where there is none.
         conflict: what another person saved or committed meanwhile; None where none did.
         checked: what was found; None before a check.
@@ -94,7 +102,8 @@ class FlowEditorPage:
     flow: FlowLine | None
     address: str
     document: str
-    revision: int
+    began: Beginning
+    present: Beginning
     saved: FlowDraftShown | None
     conflict: Conflict | None
     checked: FlowCheck | None
@@ -152,14 +161,16 @@ def _page(
 ) -> Rendered:
     typed = "document" in visit.form
     checked = check_flow(visit, document) if typed and document.strip() else None
-    revision = began_with(visit) if typed else NO_DRAFT if saved is None else saved.revision
+    present = beginning_at(flow)
+    began = began_with(visit) if flow is not None and typed else present
     page = FlowEditorPage(
         flow=flow,
         address=visit.path,
         document=document,
-        revision=revision,
+        began=began,
+        present=present,
         saved=saved,
-        conflict=conflict_with(document, revision, saved, partial(_newest, visit, flow)),
+        conflict=conflict_with(document, began, flow, saved, partial(_newest, visit, flow)),
         checked=checked,
         changes_tried=None if checked is None else changes_tried(try_flow_changes, visit, document, COMMAND),
         lines=() if checked is None else numbered_lines(document, checked.findings),
@@ -287,12 +298,14 @@ def save_new(visit: Visit) -> Answer:
     return DRAFTS.after_saving(there, saved.revision)
 
 
-def _still_open(visit: Visit) -> Rendered | None:
-    """Show the form that is open and says something else than the text, beside the draft that was saved."""
+def _is_form_open(visit: Visit) -> bool:
     document, form = typed_document(visit), typed_form(visit)
-    if form is None or _stands_in(document, form):
-        return None
-    return show_editor(visit, EditorOutcome(written=text("The draft is saved."), is_form_open=True))
+    return form is not None and not _stands_in(document, form)
+
+
+def _show_saved(visit: Visit) -> Rendered:
+    outcome = EditorOutcome(written=text("The draft is saved."), is_form_open=_is_form_open(visit))
+    return show_editor(visit, outcome)
 
 
 def _stands_in(document: str, form: PartForm) -> bool:
@@ -318,6 +331,7 @@ DRAFTS: Final = DraftKind(
     save_draft=save_flow_draft,
     discard_draft=discard_flow_draft,
     commit=commit_flow,
-    still_open=_still_open,
+    is_form_open=_is_form_open,
+    show_saved=_show_saved,
 )
 save, discard, commit_draft = DRAFTS.save, DRAFTS.discard, DRAFTS.commit_draft

@@ -7,14 +7,38 @@ from typing import Any
 from fivefold.console.rulesets.text import LineChange, line_changes, refused_shortly, typed_document
 from fivefold.console.texts import text
 from fivefold.console.visit import Redirect, Rendered, Visit, address, existing_number, without_nul
-from fivefold.domain.errors import ConfigError, InvalidRulesetError
+from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetError
 from fivefold.usecases.flows.drafts import FlowDraftSaved
-from fivefold.usecases.flows.read import FlowDraftShown, FlowVersionView
+from fivefold.usecases.flows.read import FlowDraftShown, FlowLine, FlowVersionView
 from fivefold.usecases.rulesets.drafts import NO_DRAFT, DraftSaved
+from fivefold.usecases.rulesets.overview import RulesetLine
 from fivefold.usecases.rulesets.read import DraftShown, VersionView
 
+AnyLine = RulesetLine | FlowLine
 AnyVersion = VersionView | FlowVersionView
 SavedDraft = DraftSaved | FlowDraftSaved
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What there was when a text was begun, or what there is now.
+
+    Attributes:
+        revision: of the draft; 0 for none.
+        newest: the number of the version that was committed last; 0 for none.
+    """
+
+    revision: int = NO_DRAFT
+    newest: int = 0
+
+    def differs(self, present: "Beginning") -> bool:
+        """Tell whether another person saved or committed since; who had a draft sees a commit by its revision."""
+        return self.revision != present.revision or (self.revision == NO_DRAFT and self.newest != present.newest)
+
+
+def beginning_at(line: AnyLine | None) -> Beginning:
+    """Give what there is now of a ruleset or a flow; *line*: None where it is a new one."""
+    return Beginning() if line is None else Beginning(line.draft_revision or NO_DRAFT, line.newest or 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,48 +62,57 @@ class DraftKind:
         place: of the kind in an address, before the name.
         part: of an address that is the name.
         committed: the notice that a version was made.
-        line: NotFoundError where there is nothing of that name.
-        still_open: the page of a draft with a form that is not written into it; None where no form is.
+        line: with the newest version; NotFoundError where there is nothing of that name.
+        is_form_open: a form beside the text has something that is not written into it.
+        show_saved: the page of a draft that was saved, with what was typed beside it.
     """
 
     place: str
     part: str
     committed: str
-    line: Callable[[Visit, str], object]
+    line: Callable[[Visit, str], AnyLine]
     draft: Callable[[Visit, str], Any]
     refuse_other_name: Callable[[Visit, str, str], None]
     save_draft: Callable[[Visit, str, int], SavedDraft]
     discard_draft: Callable[[Visit, str, int], object]
     commit: Callable[[Visit, str, int, str], Any]
-    still_open: Callable[[Visit], Rendered | None]
+    is_form_open: Callable[[Visit], bool]
+    show_saved: Callable[[Visit], Rendered]
 
     def save(self, visit: Visit) -> Redirect | Rendered:
         """Save what was typed; what another person saved meanwhile is replaced only where that is wanted."""
         name = visit.parts[self.part]
-        self.line(visit, name)
+        line = self.line(visit, name)
         document = typed_document(visit)
-        over = visit.form.get("over", "")
         self.refuse_other_name(visit, document, name)
-        began = existing_number(over, text("revision")) if over else began_with(visit)
-        return self.after_saving(visit, self.save_draft(visit, document, began).revision)
+        began, present = began_with(visit), beginning_at(line)
+        if over := visit.form.get("over", ""):
+            began = Beginning(existing_number(over, text("revision")), visit.shown_number("newest"))
+        if began.revision == present.revision and began.differs(present):
+            raise ConflictError(
+                text("version {number} of {name} was committed meanwhile", number=present.newest, name=name)
+            )
+        return self.after_saving(visit, self.save_draft(visit, document, began.revision).revision)
 
     def after_saving(self, visit: Visit, revision: int) -> Redirect | Rendered:
-        """Go to the draft as it is saved now; a form beside it that is not written into it stays open."""
+        """Go to the draft as it is saved now; what was typed beside it and is not in it stays."""
         fields = {name: value for name, value in visit.form.items() if name != "over"}
-        shown = self.still_open(replace(visit, form={**fields, "revision": str(revision)}))
-        return Redirect(visit.path, "draft-saved") if shown is None else shown
+        saved = replace(visit, form={**fields, "revision": str(revision)})
+        if visit.form.get("accept_warnings", "").strip() or self.is_form_open(saved):
+            return self.show_saved(saved)
+        return Redirect(visit.path, "draft-saved")
 
     def discard(self, visit: Visit) -> Redirect:
         """Take the draft away that the person saw; the versions stay."""
         name = visit.parts[self.part]
-        self.discard_draft(visit, name, began_with(visit))
+        self.discard_draft(visit, name, began_with(visit).revision)
         return Redirect(address(self.place, name), "draft-discarded")
 
     def commit_draft(self, visit: Visit) -> Redirect:
         """Make a version of the draft as it is saved."""
         name = visit.parts[self.part]
         self.line(visit, name)
-        document, revision = typed_document(visit), began_with(visit)
+        document, revision = typed_document(visit), began_with(visit).revision
         if self.draft(visit, name).document != document:
             raise ConfigError(text("the text is not the draft that is saved; save it first"))
         try:
@@ -90,17 +123,22 @@ class DraftKind:
 
 
 def conflict_with(
-    document: str, revision: int, saved: DraftShown | FlowDraftShown | None, newest: Callable[[], AnyVersion | None]
+    document: str,
+    began: Beginning,
+    line: AnyLine | None,
+    saved: DraftShown | FlowDraftShown | None,
+    newest: Callable[[], AnyVersion | None],
 ) -> Conflict | None:
-    """Tell what a text would replace that its author has not seen; None where the draft is the one that it began with.
+    """Tell what a text would replace that its author has not seen; None where all is as it was when it was begun.
 
     Args:
         document: the text.
-        revision: of the draft that it began with.
+        began: what there was then.
+        line: what it is of, as it is now; None for a new one.
         saved: the draft as it is now; None where there is none.
         newest: reads the version that was committed last.
     """
-    if revision == (NO_DRAFT if saved is None else saved.revision):
+    if not began.differs(beginning_at(line)):
         return None
     version = newest() if saved is None else None
     theirs = version if saved is None else saved
@@ -112,6 +150,7 @@ def typed_text(visit: Visit) -> str:
     return without_nul(visit.form.get("document", ""))
 
 
-def began_with(visit: Visit) -> int:
-    """Give the revision of the draft with which the text was begun; 0 where there was none."""
-    return existing_number(visit.form.get("revision") or str(NO_DRAFT), text("revision"))
+def began_with(visit: Visit) -> Beginning:
+    """Give what there was when the text was begun, as its form says."""
+    revision = existing_number(visit.form.get("revision") or "0", text("revision"))
+    return Beginning(revision, existing_number(visit.form.get("newest") or "0", text("version")))

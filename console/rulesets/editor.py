@@ -5,7 +5,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from fivefold.console.rulesets.drafting import Conflict, DraftKind, began_with, conflict_with, typed_text
+from fivefold.console.rulesets.drafting import (
+    Beginning,
+    Conflict,
+    DraftKind,
+    began_with,
+    beginning_at,
+    conflict_with,
+    typed_text,
+)
 from fivefold.console.rulesets.form_parts import MOST_TIERS, FormParts, form_parts, tiers_typed
 from fivefold.console.rulesets.tables import TABLES, TableRead
 from fivefold.console.rulesets.text import (
@@ -22,7 +30,6 @@ from fivefold.usecases.portfolio_files.bundled import bundled_rulesets, bundled_
 from fivefold.usecases.rulesets.check import TextCheck, check_text, try_changes
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import (
-    NO_DRAFT,
     discard_draft,
     name_and_type_of,
     refuse_other_name,
@@ -67,7 +74,8 @@ class EditorPage:
         ruleset: whose draft it becomes; None for a new one.
         address: of the page.
         document: the text.
-        revision: of the draft that it began with; 0 where there was none.
+        began: what there was when it was begun.
+        present: what there is now.
         saved: the draft as it is stored now; None where there is none.
         conflict: what another person saved or committed meanwhile; None where none did.
         checked: what was found; None before a check.
@@ -85,7 +93,8 @@ class EditorPage:
     ruleset: RulesetLine | None
     address: str
     document: str
-    revision: int
+    began: Beginning
+    present: Beginning
     saved: DraftShown | None
     conflict: Conflict | None
     checked: TextCheck | None
@@ -107,17 +116,15 @@ def show_editor(visit: Visit, table: TableRead | None = None) -> Rendered:
     family = visit.parts["family"]
     ruleset = read_ruleset(visit, family)
     saved = None if ruleset.draft_revision is None else read_draft(visit, family)
-    revision = NO_DRAFT if saved is None else saved.revision
     if "document" not in visit.form:
-        began = saved.document if saved is not None else _began(visit, ruleset)
-        return _page(visit, ruleset, began, revision, saved)
-    return _page(visit, ruleset, typed_text(visit), began_with(visit), saved, table)
+        return _page(visit, ruleset, saved.document if saved is not None else _began(visit, ruleset), saved)
+    return _page(visit, ruleset, typed_text(visit), saved, table)
 
 
 def show_new(visit: Visit, table: TableRead | None = None) -> Rendered:
     """Show the text that a new ruleset begins with: one of those that ship, or nothing."""
     start = visit.choice("start", ("", *bundled_rulesets()))
-    return _page(visit, None, typed_text(visit) or (bundled_text(start) if start else ""), NO_DRAFT, None, table)
+    return _page(visit, None, typed_text(visit) or (bundled_text(start) if start else ""), None, table)
 
 
 def _newest(visit: Visit, ruleset: RulesetLine | None) -> VersionView | None:
@@ -135,20 +142,22 @@ def _page(
     visit: Visit,
     ruleset: RulesetLine | None,
     document: str,
-    revision: int,
     saved: DraftShown | None,
     table: TableRead | None = None,
 ) -> Rendered:
     checked = check_text(visit, document) if "document" in visit.form and document.strip() else None
     outline = outline_of(document)
+    present = beginning_at(ruleset)
+    began = began_with(visit) if ruleset is not None and "document" in visit.form else present
     written = visit.query.get(WRITTEN, "") if visit.action in {"write", "save"} and not visit.problem else ""
     page = EditorPage(
         ruleset=ruleset,
         address=visit.path,
         document=document,
-        revision=revision,
+        began=began,
+        present=present,
         saved=saved,
-        conflict=conflict_with(document, revision, saved, partial(_newest, visit, ruleset)),
+        conflict=conflict_with(document, began, ruleset, saved, partial(_newest, visit, ruleset)),
         checked=checked,
         lines=() if checked is None else numbered_lines(document, checked.findings),
         tried=None if checked is None else _tried(visit, ruleset, document, checked),
@@ -248,10 +257,11 @@ def save_new(visit: Visit) -> Answer:
     raise ConflictError(text("there is a ruleset {name} already; give this one another name, or edit that", name=name))
 
 
-def _still_open(visit: Visit) -> Rendered | None:
-    """Show the forms that have something the text lacks, beside the draft that was saved; None where none has."""
-    if not form_parts(visit.form, outline_of(typed_document(visit))).unwritten:
-        return None
+def _is_form_open(visit: Visit) -> bool:
+    return bool(form_parts(visit.form, outline_of(typed_document(visit))).unwritten)
+
+
+def _show_saved(visit: Visit) -> Rendered:
     return show_editor(replace(visit, query={WRITTEN: text("The draft is saved.")}))
 
 
@@ -269,6 +279,7 @@ DRAFTS: Final = DraftKind(
     save_draft=save_draft,
     discard_draft=discard_draft,
     commit=commit,
-    still_open=_still_open,
+    is_form_open=_is_form_open,
+    show_saved=_show_saved,
 )
 save, discard, commit_draft = DRAFTS.save, DRAFTS.discard, DRAFTS.commit_draft

@@ -181,6 +181,21 @@ def test_a_text_is_compared_with_the_version_that_another_person_committed_meanw
     assert "&#34;title&#34;: &#34;Mine&#34;" in differs
 
 
+def test_who_began_without_a_draft_is_told_of_a_version_that_was_committed_meanwhile(
+    place: Place, publisher: Visitor
+) -> None:
+    committed(publisher, flow_document("mine"))
+    publisher.go(EDIT)
+    other = Visitor(place).sign_in("admin").go(EDIT)
+    theirs, mine = flow_document("mine", title="Theirs"), flow_document("mine", title="Mine")
+    send_text(send_text(other, "save", theirs), "commit", theirs, accept_warnings="known")
+    send_text(publisher, "save", mine)
+    assert publisher.page.status_code == 409
+    assert "Another person changed this. The newest version is 2, committed by the admin now." in publisher.text
+    send_text(publisher, "save", mine, over="0")
+    assert "The draft is saved." in publisher.text
+
+
 def test_a_draft_is_discarded_and_the_flow_begins_another_one(publisher: Visitor) -> None:
     send_text(publisher.go(NEW), "save", flow_document("mine"))
     send_text(publisher, "discard", flow_document("mine"))

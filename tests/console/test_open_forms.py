@@ -62,6 +62,22 @@ def test_a_form_that_says_what_the_text_says_follows_the_text(author: Visitor) -
     assert (value(author, "thresholds"), NOT_WRITTEN in author.text) == (before, True)
 
 
+def test_a_reason_to_commit_stays_when_the_draft_is_saved(author: Visitor) -> None:
+    send_text(author, "save", document("retail"))
+    send_text(author, "save", document("retail", remark="mine"), accept_warnings="The doubts are known.")
+    assert ("The draft is saved." in author.text, NOT_WRITTEN in author.text) == (True, False)
+    assert value(author, "accept_warnings") == "The doubts are known."
+    send_text(author, "commit", document("retail", remark="mine"))
+    assert "The version is committed." in author.text
+
+
+def test_a_flows_reason_to_commit_stays_when_the_draft_is_saved(author: Visitor) -> None:
+    send_text(author.go("/console/new-flow"), "save", flow_document("mine"))
+    send_text(author, "save", flow_document("mine", title="Two"), accept_warnings="known")
+    assert ("The draft is saved." in author.text, NOT_WRITTEN in author.text) == (True, False)
+    assert value(author, "accept_warnings") == "known"
+
+
 def test_a_new_ruleset_is_saved_beside_a_form_that_is_open(author: Visitor) -> None:
     send_text(author.go("/console/new-ruleset"), "save", document("brand-new"), **RULE)
     assert ("The draft is saved." in author.text, NOT_WRITTEN in author.text) == (True, True)

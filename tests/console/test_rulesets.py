@@ -162,6 +162,23 @@ def test_a_text_is_compared_with_the_version_that_another_person_committed_meanw
     assert "Sekret appetite, mine." in differs
 
 
+def test_who_began_without_a_draft_is_told_of_a_version_that_was_committed_meanwhile(
+    place: Place, author: Visitor
+) -> None:
+    author.go(EDIT)
+    other = Visitor(place).sign_in("publisher").go(EDIT)
+    theirs, mine = document("retail", remark="theirs"), document("retail", remark="mine")
+    send_text(send_text(other, "save", theirs), "commit", theirs, accept_warnings="known")
+    for action, status in (("check", 200), ("save", 409), ("save", 409)):
+        send_text(author, action, mine)
+        assert author.page.status_code == status, "looking at it is not agreeing to it"
+        assert "Another person changed this. The newest version is 3, committed by the publisher now." in author.text
+        assert "appetite, theirs." in author.text.partition("Save my text")[0]
+    send_text(author, "save", mine, over="0")
+    assert "The draft is saved." in author.text
+    assert "Another person changed this." not in author.text
+
+
 def test_what_is_not_saved_is_not_committed(place: Place, author: Visitor) -> None:
     send_text(author.go(EDIT), "save", document("retail", remark="one"))
     send_text(author, "commit", document("retail", remark="two"))
