@@ -31,6 +31,7 @@ from fivefold.domain.text import unseen_numbered
 from fivefold.usecases.levels.explain import ValueSeen
 from fivefold.usecases.levels.overrides import OverrideLine
 from fivefold.usecases.portfolio.export import CustomerExport
+from fivefold.usecases.recourse.challenges import ChallengeSummary
 
 MARGIN: Final = 20 * mm
 _WIDTHS: Final = (150, 200, 50, 80)
@@ -47,14 +48,15 @@ _RIGHT_TO_LEFT: Final = (range(0x590, 0x900), range(0xFB1D, 0xFE00), range(0xFE7
 """Letters of Hebrew, Arabic and others that are written from right to left: here they would be drawn the other way."""
 
 
-def pdf_of(export: CustomerExport, zone: str) -> bytes:
+def pdf_of(export: CustomerExport, zone: str, challenges: Sequence[ChallengeSummary] = ()) -> bytes:
     """Write the customer as a PDF: sentence first, then the picture, the factors, the value, and what is known.
 
-    Moments are in *zone* of the IANA database, with UTC beside.
+    Moments are in *zone* of the IANA database, with UTC beside. The open *challenges* stand before all else.
     """
     with reading_in(zone):
         story = [
             paragraph(f"{export.external_id} ({words(export.entity_type)})", "title"),
+            *(paragraph(_contested(line), "strong") for line in challenges),
             paragraph(_level(export)),
             *([paragraph(sentence(export.sentence))] if export.sentence else []),
             Spacer(1, 6),
@@ -203,6 +205,18 @@ def _foot(export: CustomerExport) -> list[Any]:
     if export.address is not None:
         foot += " " + text("Permanent address: {address}", address=export.address)
     return [paragraph(foot)]
+
+
+def _contested(line: ChallengeSummary) -> str:
+    """Say that a person contests an assessment, as the page does."""
+    sentence = text(
+        "Challenge {number} is open: the person contests assessment {assessment}.",
+        number=line.id,
+        assessment=line.assessment,
+    )
+    due = {"at": moment_text(line.due_us)}
+    ends = text("It was to be settled by {at}.", **due) if line.overdue else text("It is due {at}.", **due)
+    return f"{sentence} {ends}"
 
 
 def _level(export: CustomerExport) -> str:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import pytest
 
+from fivefold.console.levels import pdf
 from tests.console.visitors import Visitor
 from tests.serving.v1.places import Place
 
@@ -113,6 +114,23 @@ def test_an_open_challenge_stands_beside_the_level_and_the_assessment_that_it_co
     assert said not in investigator.go(f"/console/assessments/{newest}").text
     Visitor(assessed).sign_in("approver").go(challenge).submit("/settle", outcome="confirmed", reason="The same.")
     assert "the person contests assessment" not in investigator.go(CUSTOMER).text
+
+
+def test_the_pdf_of_a_customer_says_at_its_top_that_a_challenge_is_open(
+    assessed: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said, paragraph = list[str](), pdf.paragraph
+    monkeypatch.setattr(
+        pdf, "paragraph", lambda written, style="plain": said.append(written) or paragraph(written, style)
+    )
+    investigator = Visitor(assessed).sign_in("investigator")
+    investigator.go(CUSTOMER).submit("/export-pdf")
+    assert "contests" not in " ".join(said)
+    number = contest(investigator).page.url.path.rpartition("/")[2]
+    said.clear()
+    investigator.go(CUSTOMER).submit("/export-pdf")
+    assert said[1].startswith(f"Challenge {number} is open: the person contests assessment ")
+    assert "It is due 20" in said[1]
 
 
 def test_what_is_wrong_is_said_where_it_was_typed_and_nothing_is_settled(assessed: Place) -> None:
