@@ -205,6 +205,7 @@ def environment() -> Environment:
     pages.tests["not_in_full"] = NOT_IN_FULL.__contains__
     pages.filters |= {
         "age": age,
+        "ascii": ascii,
         "attribute": attribute,
         "before": before,
         "by_lines": by_lines,

@@ -5,6 +5,8 @@ Cherokee, Coptic and Lisu letters, and the letters of East Asia that look like L
 """
 
 import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Final
 
 _SIGNS: Final = str.maketrans(
@@ -39,6 +41,20 @@ def look_alike(name: str, other: str) -> bool:
     (True, True, False)
     """
     return any(one == another for one, another in zip(_forms_of(name), _forms_of(other), strict=True))
+
+
+def alike_among(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """Find the names that a person cannot tell apart; those that differ by capitals alone can be told apart.
+
+    >>> alike_among(["BY", "KP", "\u0412Y", "kp"]) == [("BY", "\u0412Y")]
+    True
+    """
+    groups = defaultdict[tuple[int, str], list[str]](list)
+    for name in sorted({*names}):
+        for place, form in enumerate(_forms_of(name)):
+            groups[place, form].append(name)
+    found = {tuple(group) for group in groups.values() if len({name.casefold() for name in group}) > 1}
+    return sorted(group for group in found if not any({*group} < {*other} for other in found))
 
 
 def _forms_of(name: str) -> tuple[str, str]:

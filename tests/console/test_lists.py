@@ -128,6 +128,17 @@ def test_a_version_is_looked_at_proposed_and_approved_by_another_person(place: P
     assert "the admin," in text
 
 
+def test_members_that_look_alike_are_named_to_the_author_and_to_who_approves(place: Place, publisher: Visitor) -> None:
+    said = "different ones to every rule: BY , \u0412Y &#39;\\u0412Y&#39;"
+    members = "BY\n\u0412Y\nKP\nkp"
+    send(publisher.go(FORM), "check", **WORDS, members="BY\nKP\nkp")
+    assert "look alike" not in publisher.text
+    send(publisher, "check", **WORDS, members=members)
+    assert said in publisher.text
+    send(publisher, "add", **WORDS, members=members, reason="a letter came")
+    assert said in Visitor(place).sign_in("admin").go(publisher.page.url.path).text
+
+
 def test_who_approves_a_long_version_sees_removals_first_and_every_difference(place: Place, publisher: Visitor) -> None:
     before = "\n".join(f"old{number:03};" for number in range(150))
     send(publisher.go(FORM), "add", **WORDS, members=before, reason="long")

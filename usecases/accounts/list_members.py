@@ -8,6 +8,7 @@ from typing import Annotated, Final, NoReturn
 from unicodedata import normalize
 
 from fivefold.domain.errors import NotFoundError
+from fivefold.domain.likeness import alike_among
 from fivefold.domain.paging import WHOLE, Key, Page, Part, page_among
 from fivefold.domain.text import perhaps
 from fivefold.store.accounts.lists import list_purposes, list_row_at, list_row_since
@@ -92,6 +93,7 @@ class ListDifference:
         title_before: its title; None if it is the same, or there is no earlier one.
         source_before: its source; as above.
         same: how many members both have.
+        alike: members of the later version that a person cannot tell apart.
         changes: some of the differences: removed members, then those spelled otherwise, then added ones; each in the
             order of the characters.
     """
@@ -103,6 +105,7 @@ class ListDifference:
     changed: int
     removed: int
     same: int
+    alike: tuple[tuple[str, ...], ...]
     changes: Page[MemberChange]
 
 
@@ -173,6 +176,7 @@ def difference(before: ListContent | None, after: ListContent, part: Part = WHOL
         changed=counts[MemberChangeKind.CHANGED],
         removed=counts[MemberChangeKind.REMOVED],
         same=len({*olds} & {*after.members}),
+        alike=tuple(alike_among(after.members)),
         changes=page_among(changes, _place, part),
     )
 
