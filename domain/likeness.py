@@ -44,7 +44,7 @@ def look_alike(name: str, other: str) -> bool:
 
 
 def alike_among(names: Iterable[str]) -> list[tuple[str, ...]]:
-    """Find the names that a person cannot tell apart; those that differ by capitals alone can be told apart.
+    """Find the names that a person cannot tell apart; not those that differ by capitals alone.
 
     >>> alike_among(["BY", "KP", "\u0412Y", "kp"]) == [("BY", "\u0412Y")]
     True
@@ -53,8 +53,8 @@ def alike_among(names: Iterable[str]) -> list[tuple[str, ...]]:
     for name in sorted({*names}):
         for place, form in enumerate(_forms_of(name)):
             groups[place, form].append(name)
-    found = {tuple(group) for group in groups.values() if len({name.casefold() for name in group}) > 1}
-    return sorted(group for group in found if not any({*group} < {*other} for other in found))
+    alike = {tuple(group) for group in groups.values() if len({name.casefold() for name in group}) > 1}
+    return sorted(group for group in alike if not any({*group} < {*other} for other in alike))
 
 
 def _forms_of(name: str) -> tuple[str, str]:

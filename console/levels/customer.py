@@ -366,8 +366,8 @@ def export_pdf(visit: Visit) -> Download:
     from fivefold.console.levels.pdf import pdf_of  # noqa: PLC0415 (imports ReportLab, for a rare request)
 
     export = _export(visit, "pdf")
-    contested = open_challenges(visit, export.entity_type, export.external_id)
-    return Download(_name(export, "pdf"), "application/pdf", pdf_of(export, visit.session.zone, contested))
+    challenges = open_challenges(visit, export.entity_type, export.external_id)
+    return Download(_name(export, "pdf"), "application/pdf", pdf_of(export, visit.session.zone, challenges))
 
 
 def _export(visit: Visit, form: Literal["json", "pdf"]) -> CustomerExport:

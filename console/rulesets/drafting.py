@@ -47,7 +47,7 @@ class Conflict:
 
     Attributes:
         lines: in which it differs from the draft as it is now, or else from the newest version.
-        version: the newest, where there is no draft any more; None where there is a draft, or no version either.
+        version: the newest, where the draft has gone; None where there is a draft, or no version either.
     """
 
     lines: tuple[LineChange, ...]
