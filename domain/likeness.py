@@ -46,15 +46,18 @@ def look_alike(name: str, other: str) -> bool:
 def alike_among(names: Iterable[str]) -> list[tuple[str, ...]]:
     """Find the names that a person cannot tell apart; not those that differ by capitals alone.
 
+    Each is in the largest group of those that are read as it is, or seen as it is.
+
     >>> alike_among(["BY", "KP", "\u0412Y", "kp"]) == [("BY", "\u0412Y")]
     True
     """
+    forms = {name: tuple(enumerate(_forms_of(name))) for name in sorted({*names})}
     groups = defaultdict[tuple[int, str], list[str]](list)
-    for name in sorted({*names}):
-        for place, form in enumerate(_forms_of(name)):
-            groups[place, form].append(name)
-    alike = {tuple(group) for group in groups.values() if len({name.casefold() for name in group}) > 1}
-    return sorted(group for group in alike if not any({*group} < {*other} for other in alike))
+    for name, places in forms.items():
+        for place in places:
+            groups[place].append(name)
+    largest = {tuple(max((groups[place] for place in places), key=len)) for places in forms.values()}
+    return sorted(group for group in largest if len({name.casefold() for name in group}) > 1)
 
 
 def _forms_of(name: str) -> tuple[str, str]:
