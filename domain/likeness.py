@@ -56,8 +56,9 @@ def alike_among(names: Iterable[str]) -> list[tuple[str, ...]]:
     for name, places in forms.items():
         for place in places:
             groups[place].append(name)
-    largest = {tuple(max((groups[place] for place in places), key=len)) for places in forms.values()}
-    return sorted(group for group in largest if len({name.casefold() for name in group}) > 1)
+    largest = {max(places, key=lambda place: len(groups[place])) for places in forms.values()}
+    alike = {tuple(groups[place]) for place in largest}
+    return sorted(group for group in alike if len({name.casefold() for name in group}) > 1)
 
 
 def _forms_of(name: str) -> tuple[str, str]:
