@@ -286,16 +286,19 @@ def save_new(visit: Visit) -> Answer:
     """Save the first draft of a flow, which makes it."""
     document = typed_document(visit)
     name = check_flow(visit, document).flow
+    there = _at_flow(visit, name or "")
     try:
-        if name is not None:
-            read_flow_line(visit, name)
+        revision = DRAFTS.revision_of(there, document)
     except NotFoundError:
-        name = None
-    if name is not None:
+        saved = save_flow_draft(visit, document)
+        return DRAFTS.after_saving(_at_flow(visit, saved.flow), saved.revision)
+    if revision is None:
         raise ConflictError(text("there is a flow {name} already; give this one another name, or edit that", name=name))
-    saved = save_flow_draft(visit, document)
-    there = replace(visit, path=address("flows", saved.flow, "edit"), parts={"flow": saved.flow})
-    return DRAFTS.after_saving(there, saved.revision)
+    return DRAFTS.after_saving(there, revision)
+
+
+def _at_flow(visit: Visit, name: str) -> Visit:
+    return replace(visit, path=address("flows", name, "edit"), parts={"flow": name})
 
 
 def _is_form_open(visit: Visit) -> bool:

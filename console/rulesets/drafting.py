@@ -85,6 +85,8 @@ class DraftKind:
         line = self.line(visit, name)
         document = typed_document(visit)
         self.refuse_other_name(visit, document, name)
+        if (revision := self.revision_of(visit, document)) is not None:
+            return self.after_saving(visit, revision)
         began, present = began_with(visit), beginning_at(line)
         if over := visit.form.get("over", ""):
             began = Beginning(existing_number(over, text("revision")), visit.shown_number("newest"))
@@ -93,6 +95,14 @@ class DraftKind:
                 text("version {number} of {name} was committed meanwhile", number=present.newest, name=name)
             )
         return self.after_saving(visit, self.save_draft(visit, document, began.revision).revision)
+
+    def revision_of(self, visit: Visit, document: str) -> int | None:
+        """Return the draft's revision if it says just this, as after a reload; None otherwise."""
+        name = visit.parts[self.part]
+        if self.line(visit, name).draft_revision is None:
+            return None
+        draft = self.draft(visit, name)
+        return draft.revision if draft.document == document else None
 
     def after_saving(self, visit: Visit, revision: int) -> Redirect | Rendered:
         """Go to the draft as it is saved now; what was typed beside it and is not in it stays."""
@@ -115,6 +125,10 @@ class DraftKind:
         document, revision = typed_document(visit), began_with(visit).revision
         if self.draft(visit, name).document != document:
             raise ConfigError(text("the text is not the draft that is saved; save it first"))
+        if self.is_form_open(visit):
+            raise ConfigError(
+                text("a form has something that is not written into the text; write it there, or empty it")
+            )
         try:
             committed = self.commit(visit, name, revision, visit.form.get("accept_warnings", "").strip())
         except InvalidRulesetError as wrong:

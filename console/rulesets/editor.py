@@ -248,12 +248,13 @@ def save_new(visit: Visit) -> Answer:
     """Save the first draft of a ruleset, which makes it."""
     document = typed_document(visit)
     name = name_and_type_of(document)[0]
+    there = replace(visit, path=address("rulesets", name, "edit"), parts={"family": name})
     try:
-        read_ruleset(visit, name)
+        revision = DRAFTS.revision_of(there, document)
     except NotFoundError:
-        saved = save_draft(visit, document)
-        there = replace(visit, path=address("rulesets", name, "edit"), parts={"family": name})
-        return DRAFTS.after_saving(there, saved.revision)
+        return DRAFTS.after_saving(there, save_draft(visit, document).revision)
+    if revision is not None:
+        return DRAFTS.after_saving(there, revision)
     raise ConflictError(text("there is a ruleset {name} already; give this one another name, or edit that", name=name))
 
 

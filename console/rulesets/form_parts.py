@@ -10,10 +10,10 @@ from fivefold.usecases.rulesets.text_forms import Outline, TierForm
 MOST_TIERS: Final = 10
 """For which the editor has a form: it may have so many fields."""
 _TYPED: Final = {
-    "rule": ("rule_value", "rule_points", "rule_id", "rule_title", "rule_rationale"),
-    "case": ("case_value", "case_points"),
+    "rule": ("rule_value", "rule_points", "rule_id", "rule_title", "rule_rationale", "rule_floor"),
+    "case": ("case_value", "case_points", "case_floor"),
 }
-"""The fields of forms that begin empty, into which something is typed."""
+"""The fields of forms that begin empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ def form_parts(form: Mapping[str, str], outline: Outline, just_written: str = ""
     states = {part: _state(values) for part, values in _standing(outline).items()}
     unwritten = {part for part, names in _TYPED.items() if any(form.get(name, "").strip() for name in names)}
     for part, values in _typed_over(form).items():
-        if values and _state(values) != form.get(f"seen_{part}", states[part]):
+        if (values or f"seen_{part}" in form) and _state(values) != form.get(f"seen_{part}", states[part]):
             unwritten.add(part)
     return FormParts(
         form=form, states=states, unwritten=frozenset(unwritten - {just_written}), just_written=just_written

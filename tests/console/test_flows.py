@@ -149,7 +149,7 @@ def test_a_new_flow_begins_with_one_that_ships(publisher: Visitor) -> None:
     assert publisher.go(f"{NEW}?start=none").page.status_code == 422
     send_text(publisher.go(NEW), "save", flow_document("mine"))
     assert "The draft is saved." in publisher.text
-    send_text(publisher.go(NEW), "save", flow_document("mine"))
+    send_text(publisher.go(NEW), "save", flow_document("mine", title="Two"))
     assert (publisher.page.status_code, "there is a flow mine already" in publisher.text) == (409, True)
     send_text(publisher.go(EDIT), "save", flow_document("other"))
     assert (publisher.page.status_code, "here it must be mine" in publisher.text) == (422, True)

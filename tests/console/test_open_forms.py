@@ -48,6 +48,26 @@ def test_a_draft_is_saved_beside_a_form_that_is_open_and_saved_again(place: Plac
     assert author.page.url.path == EDIT
 
 
+@pytest.mark.parametrize("kind", ["ruleset", "flow"])
+def test_a_page_that_is_reloaded_after_a_save_is_saved_and_no_conflict(author: Visitor, kind: str) -> None:
+    name = "brand-new"
+    text = document(name) if kind == "ruleset" else flow_document(name)
+    for _ in range(2):
+        send_text(author.go(f"/console/new-{kind}"), "save", text, accept_warnings="known")
+        assert (author.page.status_code, "The draft is saved." in author.text) == (200, True)
+    for _ in range(2):
+        send_text(author, "save", text, revision="0", accept_warnings="known")
+        assert (author.page.status_code, "The draft is saved." in author.text) == (200, True)
+
+
+def test_a_version_is_not_committed_beside_a_form_that_is_open(author: Visitor) -> None:
+    send_text(author, "save", document("retail"))
+    send_text(author, "commit", document("retail"), rule_floor="high", accept_warnings="known")
+    assert "a form has something that is not written into the text; write it there, or empty it" in author.text
+    send_text(author, "commit", document("retail"), rule_floor="", accept_warnings="known")
+    assert "The version is committed." in author.text
+
+
 def test_a_form_that_says_what_the_text_says_follows_the_text(author: Visitor) -> None:
     text = bundled_text("fatf-retail").replace("ruleset: fatf-retail", "ruleset: retail")
     send_text(author, "check", text)
