@@ -213,7 +213,7 @@ class Standing(Base):
     kept_by: Mapped[str | None] = mapped_column(Text)
     digest: Mapped[str | None] = mapped_column(String(64))
     score: Mapped[float] = mapped_column(Float(53), server_default="0")
-    level_since_us: Mapped[int] = mapped_column(BigInteger, server_default="-1")
+    level_since_us: Mapped[int] = mapped_column(BigInteger)
     value_score: Mapped[float | None] = mapped_column(Float(53))
     segment: Mapped[str | None] = mapped_column(String(10))
     expected_value: Mapped[float | None] = mapped_column(Float(53))

@@ -248,7 +248,7 @@ def _standings() -> None:
         sa.Column("kept_by", sa.Text()),
         sa.Column("digest", sa.String(64)),
         sa.Column("score", sa.Float(53), nullable=False, server_default="0"),
-        sa.Column("level_since_us", sa.BigInteger(), nullable=False, server_default="-1"),
+        sa.Column("level_since_us", sa.BigInteger(), nullable=False),
         sa.Column("value_score", sa.Float(53)),
         sa.Column("segment", sa.String(10)),
         sa.Column("expected_value", sa.Float(53)),

@@ -38,6 +38,7 @@ def test_entities_are_counted_by_how_they_stand(engine: Engine) -> None:
                     level=level,
                     rules_level=level,
                     hard_floor=0,
+                    level_since_us=1,
                     override_id=override_id,
                 )
             )
@@ -101,7 +102,8 @@ def bank(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def standing(organisation_id: int, entity: int, level: int | None, value: dict[str, Any]) -> dict[str, Any]:
     return {
         "entity_id": entity, "organisation_id": organisation_id, "type_id": 1, "number": 1, "assessed_us": 1,
-        "status": "assessed", "source": "rules", "level": level, "rules_level": level, "hard_floor": 0, **value,
+        "status": "assessed", "source": "rules", "level": level, "rules_level": level, "hard_floor": 0,
+        "level_since_us": 1, **value,
     }  # fmt: skip
 
 

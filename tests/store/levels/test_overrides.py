@@ -31,6 +31,7 @@ def standing(session: Session, entity: Any, rules_level: int | None, level: int 
             level=level or rules_level,
             rules_level=rules_level,
             hard_floor=0,
+            level_since_us=1,
         )
     )
     session.flush()

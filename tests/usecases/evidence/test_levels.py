@@ -47,7 +47,8 @@ def of(engine: Engine) -> int:
             session.add(
                 Standing(
                     entity_id=entity_id, organisation_id=entity.organisation_id, type_id=entity.type_id, number=9,
-                    assessed_us=1, status="assessed", source="rules", level=before, rules_level=before, hard_floor=0,
+                    assessed_us=1, level_since_us=1, status="assessed", source="rules",
+                    level=before, rules_level=before, hard_floor=0,
                 )
             )  # fmt: skip
     return people[0].organisation_id

@@ -6,13 +6,11 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Engine, text
 
 from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.models.value_model import ValueModel
-from fivefold.store.tables.levels import Standing
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.levels.clock_repair import repair_dates
 from fivefold.usecases.levels.value_scores import EntityScorer
@@ -127,16 +125,6 @@ def test_what_holds_on_keeps_its_moment(bank: Bank) -> None:
     bank.wait(days=31)
     assert bank.settle()
     assert bank.standing("a").level_since_us == since < bank.standing("a").assessed_us
-
-
-def test_a_row_of_an_older_program_is_made_whole_by_the_next_assessment(bank: Bank) -> None:
-    whole = columns(bank)
-    old = {"score": 0, "level_since_us": -1, **dict.fromkeys(COLUMNS[2:])}
-    with Session(bank.engine) as session, session.begin():
-        session.execute(update(Standing).values(**old))
-    without_model(bank)
-    assert bank.settle() == 4
-    assert columns(bank) == whole
 
 
 def test_erased_customers_have_no_value(bank: Bank, tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ def context(engine: Engine) -> Context:
                 moved = {"from_level": level, "to_level": next_level, "at_us": at, "source": "rules"}
                 session.add(Transition(entity_id=entity.id, number=place, **of, **moved))
                 level, at = next_level, min(at + chance.choice([0, 1, 20]) * DAY_US, NOW)
-            place = {"number": 9, "assessed_us": NOW, "status": "assessed", "source": "rules", "hard_floor": 0}
+            place = {"number": 9, "assessed_us": NOW, "level_since_us": at, "hard_floor": 0}
+            place |= {"status": "assessed", "source": "rules"}
             session.add(
                 Standing(entity_id=entity.id, **of, type_id=entity.type_id, level=level, rules_level=level, **place)
             )

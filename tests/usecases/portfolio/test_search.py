@@ -60,7 +60,8 @@ def bank(engine: Engine) -> Bank:
             if chance.random() < 0.7:
                 of = {"entity_id": entity.id, "organisation_id": made.of, "type_id": entity.type_id}
                 level, segment = chance.choice([None, 1, 2, 3]), chance.choice([None, "low", "top"])
-                said = {"status": "assessed", "source": "rules", "number": 1, "assessed_us": 1, "hard_floor": 0}
+                said = {"status": "assessed", "source": "rules", "number": 1}
+                said |= {"assessed_us": 1, "level_since_us": 1, "hard_floor": 0}
                 session.add(Standing(**of, **said, level=level, segment=segment))
         failing = select(Entity.id).where(Entity.external_id.in_([f"p-{number}" for number in range(0, 40, 3)]))
         session.execute(update(DueMark).where(DueMark.entity_id.in_(failing)).values(error="it broke"))
