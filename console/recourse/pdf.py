@@ -40,7 +40,7 @@ def _together(statement: Statement) -> Iterator[str]:
         yield text("Together: {points} points, {level}.", points=statement.total, level=words(statement.level))
     if statement.held_floor is not None:
         yield text(
-            "At least {level}: data about you called for that before, and some of them are not known now.",
+            "At least {level}: data about you called for that before, and whether they still do is not known.",
             level=words(statement.held_floor),
         )
 

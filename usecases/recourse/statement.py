@@ -2,6 +2,8 @@
 
 It is made from the stored record alone. A rule that is not disclosable leaves no trace: if a ruleset has one, none of
 its statements has a level, a total or points, whatever the data of the person, so that there is nothing to subtract.
+A floor that holds from before may come from any ruleset that ever decided on the type: if one of them has such a rule,
+there is no level where a floor may hold, whether or not one does.
 """
 
 from collections.abc import Iterator
@@ -10,21 +12,29 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Annotated, Literal
 
+import polars as pl
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.errors import ConflictError
+from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.compiler.value_types import inputs_of_rule
 from fivefold.risk.engine.assessments import Status
 from fivefold.risk.engine.explain.describe import describe_inputs, numbers_compared, pairs_compared
 from fivefold.risk.engine.explain.rules import RuleOutcome
 from fivefold.risk.governance.disclosure import is_disclosable, is_whole
 from fivefold.risk.governance.what_if.answers import explained
-from fivefold.risk.governance.what_if.search import ChangedAssessment, floor_from_before, level_said
+from fivefold.risk.governance.what_if.search import (
+    ChangedAssessment,
+    floor_from_before,
+    level_of_any_floor,
+    level_said,
+)
 from fivefold.risk.governance.what_if.variations import variations
 from fivefold.risk.language.quantities import decimal_text, point_units
 from fivefold.risk.language.ruleset import Rule
 from fivefold.store.ingest.entities import entity_named
+from fivefold.store.rulesets.activations import contents_that_decided
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import Assessment
 from fivefold.usecases.levels.content.breakdowns import gone_text
@@ -99,10 +109,11 @@ class Statement(Disclosure):
     """The statement given to the person concerned.
 
     Attributes:
-        level: the rules' level, if every deciding rule may be disclosed; otherwise None.
-        total: of the points, likewise.
-        held_floor: a lowest level from an earlier assessment, which holds as the data that it rests on are unknown
-            now, where it is above what the factors give; likewise.
+        level: of the points and the floors, if every deciding rule may be disclosed; otherwise None. None too where a
+            floor from before may raise it, and a rule that ever decided on the type may not be disclosed.
+        total: of the points, if every deciding rule may be disclosed; otherwise None.
+        held_floor: a lowest level from an earlier assessment, which holds as it is not known whether the data call for
+            it now, where it is above what the factors give; None where it is not, or the level is None.
     """
 
     assessment: str
@@ -127,10 +138,11 @@ def give_statement(context: Context, assessment: str, form: Form) -> Statement:
         row = find_assessment(session, context.actor, assessment)
         entity = session.get_one(Entity, row.entity_id)
         of = session.get_one(EntityType, entity.type_id).name, entity.external_id
+        floors = all(is_whole(analyse_canonical(each)) for each in contents_that_decided(session, entity.type_id))
         subject = subject_of_assessment(session, row)
         if subject is None:
             raise _no_statement(session, row, assessment)
-    statement = _statement(subject, assessment, *of, row.as_of_us)
+    statement = _statement(_Told.of(subject, floors=floors), assessment, *of, row.as_of_us)
     with context.writing() as session:
         entity = entity_named(session, context.organisation_id, *of, alone=True)  # nothing is removed meanwhile
         row = find_assessment(session, context.actor, assessment)
@@ -147,15 +159,42 @@ def _no_statement(session: Session, row: Assessment, assessment: str) -> Conflic
     return ConflictError(f"there can be no statement of assessment {assessment}: {why}")
 
 
-def _statement(
-    subject: ChangedAssessment, assessment: str, entity_type: str, external_id: str, as_of_us: int
-) -> Statement:
+@dataclass(frozen=True, kw_only=True)
+class _Told:
+    """What is told of an assessment.
+
+    Attributes:
+        subject: the assessment; with any floor from before, where those that hold are not told.
+        whole: every deciding rule may be disclosed.
+        floors: every rule that ever decided may be, so that floors from before are told.
+    """
+
+    subject: ChangedAssessment
+    whole: bool
+    floors: bool
+
+    @classmethod
+    def of(cls, subject: ChangedAssessment, *, floors: bool) -> "_Told":
+        """Take an assessment; its floors from before, if they are told."""
+        whole = is_whole(subject.program.analysed)
+        return cls(subject=subject if floors else subject.with_any_floor(), whole=whole, floors=floors)
+
+    def levels(self, outcomes: pl.DataFrame) -> list[int | None]:
+        """Give the level that outcomes say, None where it is not told."""
+        return level_said(outcomes) if self.floors else level_of_any_floor(outcomes)
+
+    def floors_from_before(self, outcomes: pl.DataFrame) -> list[int | None]:
+        """Give the floor that raises the level, None where none does, or it is not told."""
+        return floor_from_before(outcomes) if self.floors else [None] * len(outcomes)
+
+
+def _statement(told: _Told, assessment: str, entity_type: str, external_id: str, as_of_us: int) -> Statement:
     """Make the statement; level, total and points only if every deciding rule may be disclosed."""
+    subject = told.subject
     analysed = subject.program.analysed
-    whole = is_whole(analysed)
     inputs, outcomes = subject.assessed([()])
     now = next(explained(subject, inputs, outcomes))
-    in_full = whole and now.status == Status.ASSESSED
+    in_full = told.whole and now.status == Status.ASSESSED
 
     def name_of(numbers: list[int | None]) -> str | None:
         (number,) = numbers
@@ -167,28 +206,28 @@ def _statement(
         external_id=external_id,
         as_of_us=as_of_us,
         principles=PRINCIPLES,
-        level=name_of(level_said(outcomes)),
+        level=name_of(told.levels(outcomes)),
         total=now.score if in_full else None,
-        held_floor=name_of(floor_from_before(outcomes)),
+        held_floor=name_of(told.floors_from_before(outcomes)),
         factors=tuple(
-            _factor(subject, rule, outcome, whole=whole)
+            _factor(told, rule, outcome)
             for rule, outcome in zip(analysed.ruleset.rules, now.rules, strict=True)
             if is_disclosable(rule, analysed)
         ),
     )
 
 
-def _factor(subject: ChangedAssessment, rule: Rule, outcome: RuleOutcome, *, whole: bool) -> FactorStated:
+def _factor(told: _Told, rule: Rule, outcome: RuleOutcome) -> FactorStated:
     """Describe a disclosable factor with its data, its effect and its variations."""
     return FactorStated(
         title=rule.title,
         category=rule.category,
         why=rule.rationale,
-        data=tuple(_data(subject, rule)),
+        data=tuple(_data(told.subject, rule)),
         effect=_effect(rule, outcome),
-        points=decimal_text(outcome.points) if whole else None,
-        at_least=(outcome.floor or None) if whole else None,
-        variations=tuple(_variations(subject, rule, outcome, whole=whole)),
+        points=decimal_text(outcome.points) if told.whole else None,
+        at_least=(outcome.floor or None) if told.whole else None,
+        variations=tuple(_variations(told, rule, outcome)),
     )
 
 
@@ -215,22 +254,20 @@ def _effect(rule: Rule, outcome: RuleOutcome) -> Effect:
     return "lowers the risk" if points < 0 else "has no effect"
 
 
-def _variations(
-    subject: ChangedAssessment, rule: Rule, outcome: RuleOutcome, *, whole: bool
-) -> Iterator[VariationStated]:
+def _variations(told: _Told, rule: Rule, outcome: RuleOutcome) -> Iterator[VariationStated]:
     """Yield, on each side of each value, the nearest one that changes the factor's own outcome."""
 
     def effect_of(each: RuleOutcome) -> tuple[object, ...]:
-        return (_effect(rule, each), each.points, each.floor) if whole else (_effect(rule, each),)
+        return (_effect(rule, each), each.points, each.floor) if told.whole else (_effect(rule, each),)
 
     yielded = set[tuple[str, str]]()
-    for one in variations(subject, rule):
+    for one in variations(told.subject, rule, told.levels):
         if effect_of(one.outcome) != effect_of(outcome) and (one.name, one.side) not in yielded:
             yielded.add((one.name, one.side))
             yield VariationStated(
                 name=one.name,
                 value=one.value,
                 effect=_effect(rule, one.outcome),
-                points=decimal_text(one.outcome.points) if whole else None,
-                level=one.level if whole else None,
+                points=decimal_text(one.outcome.points) if told.whole else None,
+                level=one.level if told.whole else None,
             )

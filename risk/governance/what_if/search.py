@@ -10,7 +10,15 @@ from typing import Any
 import polars as pl
 
 from fivefold.risk.engine.assessments import COMPUTED, STATUS, VERSIONS, Assessments, Status
-from fivefold.risk.engine.levels import ENTERED, FLOOR_LOST, HARD_FLOOR_LOST, HELD_FLOOR, HELD_HARD_FLOOR, RULES_LEVEL
+from fivefold.risk.engine.levels import (
+    ENTERED,
+    FLOOR_LOST,
+    HARD_FLOOR_LOST,
+    HELD_FLOOR,
+    HELD_HARD_FLOOR,
+    MOMENTS,
+    RULES_LEVEL,
+)
 from fivefold.risk.engine.outcomes import assess_inputs
 from fivefold.risk.engine.program import Program, program_for
 from fivefold.risk.facts.portfolio import ENTITY, ListVersion, error_of, signal_of
@@ -120,6 +128,14 @@ class ChangedAssessment:
         )
         return replace(self, previous=previous)
 
+    def with_any_floor(self) -> "ChangedAssessment":
+        """Give the same for somebody with the highest floor until then, so that whatever may hold from before does."""
+        highest = len(self.program.ruleset.levels)
+        values = {"level": None, "entered": None, "floor": highest, "hard_floor": highest}
+        columns = [pl.lit(value, pl.Int64).alias(name) for name, value in values.items()]
+        lost = [pl.lit(None, MOMENTS).alias(name) for name in (FLOOR_LOST, HARD_FLOOR_LOST)]
+        return replace(self, previous=self.inputs.select(ENTITY, *columns, *lost))
+
     @property
     def members(self) -> Mapping[str, Sequence[str]]:
         """The members of the named lists."""
@@ -169,6 +185,14 @@ class ChangedAssessment:
 def level_said(outcomes: pl.DataFrame) -> list[int | None]:
     """Give the number of the level that the rules and the floors that hold say, beneath cooldown and override."""
     return _where_in_full(outcomes, pl.max_horizontal(COMPUTED, pl.when(pl.col(HELD_FLOOR) > 0).then(HELD_FLOOR)))
+
+
+def level_of_any_floor(outcomes: pl.DataFrame) -> list[int | None]:
+    """Give the number of the level that is said whatever floors hold from before; None where one may raise it.
+
+    The outcomes are of `ChangedAssessment.with_any_floor`.
+    """
+    return _where_in_full(outcomes, pl.when(pl.col(HELD_FLOOR) <= pl.col(COMPUTED)).then(COMPUTED))
 
 
 def floor_from_before(outcomes: pl.DataFrame) -> list[int | None]:

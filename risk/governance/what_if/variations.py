@@ -1,7 +1,9 @@
 """What one rule would have given for other values of what it reads, everything else as it was recorded."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+import polars as pl
 
 from fivefold.risk.compiler.locations import Location
 from fivefold.risk.compiler.value_types import inputs_of
@@ -35,10 +37,17 @@ class Variation:
     level: str | None
 
 
-def variations(subject: ChangedAssessment, rule: Rule) -> Iterator[Variation]:
+def variations(
+    subject: ChangedAssessment, rule: Rule, levels_of: Callable[[pl.DataFrame], list[int | None]] = level_said
+) -> Iterator[Variation]:
     """Give for each input of a rule other values, the nearest on each side first.
 
     They are distinguished by the rule's own conditions alone, so that they say nothing of what other rules ask.
+
+    Args:
+        subject: the assessment.
+        rule: the rule.
+        levels_of: gives the number of the level that outcomes say; None where they say none.
     """
     own = [] if rule.input is None else [rule.input]
     places = [Location((), case.when, rule.input) for case in rule.cases]
@@ -58,7 +67,7 @@ def variations(subject: ChangedAssessment, rule: Rule) -> Iterator[Variation]:
         )
         cuts = numbers_compared(rule).get(key, ())
         for option in options.options:
-            outcomes = list(_outcomes(subject, rule, ((key, option),)))
+            outcomes = list(_outcomes(subject, rule, ((key, option),), levels_of))
             first, number = outcomes[0]
             if any((one.case, one.points, one.floor) != (first.case, first.points, first.floor) for one, _ in outcomes):
                 continue  # it is not certain how far its points would have faded
@@ -68,8 +77,10 @@ def variations(subject: ChangedAssessment, rule: Rule) -> Iterator[Variation]:
             yield Variation(name=input_words(each), side=option.side, value=value, outcome=first, level=level)
 
 
-def _outcomes(subject: ChangedAssessment, rule: Rule, change: Change) -> Iterator[tuple[RuleOutcome, int | None]]:
+def _outcomes(
+    subject: ChangedAssessment, rule: Rule, change: Change, levels_of: Callable[[pl.DataFrame], list[int | None]]
+) -> Iterator[tuple[RuleOutcome, int | None]]:
     """Give what a rule and all rules say after a change, for every moment that it may leave."""
     inputs, outcomes = subject.assessed(list(variants(change)))
-    for after, level in zip(explained(subject, inputs, outcomes), level_said(outcomes), strict=True):
+    for after, level in zip(explained(subject, inputs, outcomes), levels_of(outcomes), strict=True):
         yield next(one for one in after.rules if one.rule == rule.id), level

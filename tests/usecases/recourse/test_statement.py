@@ -20,6 +20,7 @@ from tests.store.audits import forged
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
+from tests.usecases.changes.facts.fact_stories import decided
 
 INCOME = {**banks.INCOME, "changeable": "down"}
 SECRET = {
@@ -68,10 +69,12 @@ def test_where_everything_may_be_shown_the_effects_add_up(bank: Bank) -> None:
     assert stated(bank).total == "5"
 
 
+FLOORED = {"input": {"field": "country"}, "cases": [{"when": {"equals": "KP"}, "points": 10, "floor": "high"}]}
+
+
 def test_a_floor_that_holds_from_before_is_in_the_level_and_said(bank: Bank) -> None:
     """The country is unknown now: the level still has its floor, and so has what another income would have given."""
-    country = {"input": {"field": "country"}, "cases": [{"when": {"equals": "KP"}, "points": 10, "floor": "high"}]}
-    bank.activate(banks.document({"country": country, "income": INCOME}))
+    decided(bank, bank.activate(banks.document({"country": FLOORED, "income": INCOME})))
     bank.put("a", country="KP", income=5.0)
     bank.settle()
     assert (stated(bank).level, stated(bank).held_floor) == ("high", None)
@@ -82,12 +85,60 @@ def test_a_floor_that_holds_from_before_is_in_the_level_and_said(bank: Bank) -> 
     assert [one.level for one in found.factors[1].variations] == ["high"]
     assert list(pdf._together(found)) == [
         "Together: 0 points, High.",
-        "At least High: data about you called for that before, and some of them are not known now.",
+        "At least High: data about you called for that before, and whether they still do is not known.",
     ]
     bank.wait(days=11)
     bank.mark("a")
     bank.settle()
     assert (stated(bank).level, stated(bank).held_floor) == ("low", None)
+
+
+def tagged_or_not(bank: Bank, income: float) -> None:
+    """Assess two people who differ in a tag alone: its rule gives *a* a high floor, and no statement shows it."""
+    for name in "ab":
+        bank.put(name, income=income)
+    set_tag(Context(bank.engine, bank.actor).at(bank.now), "customer", "a", "watch")
+    bank.settle()
+    assert (bank.level("a"), bank.level("b")) == (3, 1)
+
+
+def shared(bank: Bank) -> Statement:
+    """Give the statement of both: the floor that holds for one of them shows in no byte."""
+    assert (bank.level("a"), bank.level("b")) == (3, 1)
+    one, other = (replace(stated(bank, name), assessment="", external_id="") for name in "ab")
+    assert json.dumps(asdict(one)) == json.dumps(asdict(other))
+    return one
+
+
+def test_a_floor_of_a_hidden_rule_that_the_version_does_not_have_any_more_changes_no_byte(bank: Bank) -> None:
+    decided(bank, bank.activate(banks.document({"country": FLOORED, "income": INCOME, "watch": banks.WATCH})))
+    tagged_or_not(bank, 5.0)
+    decided(bank, bank.activate(banks.document({"country": FLOORED, "income": INCOME})))
+    for name in "ab":
+        bank.mark(name)
+    bank.settle()
+    found = shared(bank)
+    assert (found.level, found.total, found.held_floor) == (None, "0", None)
+    assert [one.level for one in found.factors[1].variations] == [None]
+    assert [one.level for one in found.factors[0].variations] == ["low"], "a country that is known leaves no room"
+    for name in "ab":  # everything is known: no floor can hold from before
+        bank.put(name, country="SE")
+    bank.wait(days=11)
+    bank.settle()
+    found = stated(bank, "a")
+    assert (found.level, found.held_floor) == ("low", None)
+    assert [one.level for one in found.factors[1].variations] == ["medium"]
+
+
+def test_a_floor_of_a_hidden_rule_of_another_ruleset_changes_no_byte(bank: Bank) -> None:
+    special = {"name": "special", "applies_to": {"field": "income", "at_least": 100}}
+    decided(bank, bank.activate(banks.document({"watch": banks.WATCH, "country": FLOORED}, **special), 1))
+    decided(bank, bank.activate(banks.document({"country": FLOORED}), 2))
+    tagged_or_not(bank, 500.0)
+    for name in "ab":
+        bank.put(name, income=5.0)
+    bank.settle()
+    assert (shared(bank).level, shared(bank).held_floor) == (None, None)
 
 
 def test_what_is_hidden_changes_no_byte(bank: Bank) -> None:
