@@ -1,7 +1,8 @@
 """Counters beside what they count: portfolios beside their standings, moves of each day beside their transitions.
 
 Triggers keep the counters, and nothing else proves them. Each is counted anew with one statement, whose result has a
-row for each cell that differs. Begins no transaction.
+row for each cell that differs, or that has a number which cannot be counted: infinite, or no whole number of 64 bits.
+Begins no transaction.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,11 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from fivefold.domain.clock import DAY_US
+
+_PART: Final = 1_000_000_000
+"""Numbers are added up in two parts, as quotient and remainder of this: a sum of 64 bits could overflow."""
+_MOST: Final = "9.2e16"
+"""Of a value beyond this the cents have no 64 bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +28,8 @@ class _Counter:
         of: what it counts, in words.
         cell: the columns that name what is counted together.
         sums: the columns that count; those of several connections are added up.
-        recount: SELECT of the cell and the sums, from what is counted; `{of}` is the condition on the organisation.
+        recount: SELECT of the cell, of -1, of how many numbers of the row cannot be counted, and of what the row adds
+            to each sum; `{of}` is the condition on the organisation.
     """
 
     name: str
@@ -31,21 +38,32 @@ class _Counter:
     sums: tuple[str, ...]
     recount: str
 
-    @property
-    def query(self) -> str:
-        """The cells of which a sum differs, with both: those that are counted, then those that are there."""
+    def query(self, of: str, countable: str) -> str:
+        """The cells of which a sum differs, or that have a number which cannot be counted; with both sides.
+
+        Of each side, counted and then there: how many numbers cannot be counted, and the two parts of each sum.
+
+        Args:
+            of: the condition on the organisation.
+            countable: that on a column which counts; `{0}` is its name.
+        """
         cell = ", ".join(self.cell)
-        nothing = ", ".join("0" for _ in self.sums)
-        counted = ", ".join(f"{name} AS counted_{name}" for name in self.sums)
-        there = ", ".join(f"0 AS there_{name}" for name in self.sums)
-        both = [f"coalesce(sum({side}_{name}), 0)" for side in ("counted", "there") for name in self.sums]
-        half = len(self.sums)
-        differs = " OR ".join(f"{both[place]} <> {both[place + half]}" for place in range(half))
+        is_countable = [countable.format(name) for name in self.sums]
+        uncountable = " + ".join(f"CASE WHEN {each} THEN 0 ELSE 1 END" for each in is_countable)
+        counts = zip(self.sums, is_countable, strict=True)
+        counted = ", ".join(f"CASE WHEN {each} THEN {name} ELSE 0 END AS {name}" for name, each in counts)
+        parts = [f"({name} {operator} {_PART})" for name in self.sums for operator in "/%"]
+        sides = [f"sum(CASE WHEN side = {side} THEN {part} ELSE 0 END)" for side in (1, -1) for part in ("bad", *parts)]
+        quotients, remainders = ([f"sum(side * {part})" for part in parts[first::2]] for first in (0, 1))
+        differs = [
+            f"{remainder} % {_PART} <> 0 OR {quotient} <> -{remainder} / {_PART}"
+            for quotient, remainder in zip(quotients, remainders, strict=True)
+        ]
         return (
-            f"SELECT {cell}, {', '.join(both)} FROM"  # noqa: S608 (our own words)
-            f" (SELECT {cell}, {counted}, {there} FROM {self.name} c WHERE TRUE{{of}} UNION ALL"
-            f" {self.recount.format(nothing=nothing, of='{of}')}) AS cells"
-            f" GROUP BY {cell} HAVING {differs} ORDER BY {cell}"
+            f"SELECT {cell}, {', '.join(sides)} FROM"  # noqa: S608 (our own words)
+            f" (SELECT {cell}, 1 AS side, {uncountable} AS bad, {counted} FROM {self.name} c WHERE TRUE{of} UNION ALL"
+            f" {self.recount.format(of=of)}) AS cells"
+            f" GROUP BY {cell} HAVING sum(bad) > 0 OR {' OR '.join(differs)} ORDER BY {cell}"
         )
 
 
@@ -56,10 +74,12 @@ _COUNTERS: Final = (
         cell=("organisation_id", "type_id", "level", "segment", "currency", "erased"),
         sums=("entities", "cents"),
         recount=(
-            "SELECT c.organisation_id, c.type_id, coalesce(c.level, 0), coalesce(c.segment, ''),"
-            " coalesce(c.value_currency, ''), c.erased, {nothing}, count(*),"
-            " sum(coalesce(CAST(round(c.expected_value * 100) AS BIGINT), 0))"
-            " FROM standings c WHERE TRUE{of} GROUP BY 1, 2, 3, 4, 5, 6"
+            "SELECT c.organisation_id, c.type_id, coalesce(c.level, 0), coalesce(c.segment, ''),"  # noqa: S608 (our own words)
+            " coalesce(c.value_currency, ''), c.erased, -1,"
+            f" CASE WHEN c.expected_value NOT BETWEEN -{_MOST} AND {_MOST} THEN 1 ELSE 0 END, 1,"
+            f" CASE WHEN c.expected_value BETWEEN -{_MOST} AND {_MOST}"
+            " THEN CAST(round(c.expected_value * 100) AS BIGINT) ELSE 0 END"
+            " FROM standings c WHERE TRUE{of}"
         ),
     ),
     _Counter(
@@ -69,11 +89,14 @@ _COUNTERS: Final = (
         sums=("entities",),
         recount=(
             f"SELECT c.organisation_id, e.type_id, CASE WHEN c.at_us < 0 THEN 0 ELSE c.at_us / {DAY_US} END,"  # noqa: S608 (our own words)
-            " coalesce(c.from_level, 0), coalesce(c.to_level, 0), {nothing}, count(*)"
-            " FROM transitions c JOIN entities e ON e.id = c.entity_id WHERE TRUE{of} GROUP BY 1, 2, 3, 4, 5"
+            " coalesce(c.from_level, 0), coalesce(c.to_level, 0), -1, 0, 1"
+            " FROM transitions c JOIN entities e ON e.id = c.entity_id WHERE TRUE{of}"
         ),
     ),
 )
+
+_COUNTABLE: Final = {"sqlite": "typeof({0}) = 'integer'"}
+"""The condition on a column that counts, by dialect: SQLite keeps what is no whole number of 64 bits too."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +121,10 @@ class CounterDifference:
 def differences(connection: Connection, organisation_id: int | None = None) -> Iterator[CounterDifference]:
     """Count anew, of one organisation or of all, and yield the cells that differ."""
     of = "" if organisation_id is None else f" AND c.organisation_id = {organisation_id:d}"
+    countable = _COUNTABLE.get(connection.dialect.name, "TRUE")
     for counter in _COUNTERS:
-        width, half = len(counter.cell), len(counter.sums)
-        with connection.execute(text(counter.query.format(of=of))) as rows:
+        width, half = len(counter.cell), 1 + 2 * len(counter.sums)
+        with connection.execute(text(counter.query(of, countable))) as rows:
             for row in rows:
                 cell = [f"{name} {value!r}" for name, value in zip(counter.cell[1:], row[1:width], strict=True)]
                 yield CounterDifference(
@@ -108,10 +132,16 @@ def differences(connection: Connection, organisation_id: int | None = None) -> I
                     table=counter.name,
                     of=counter.of,
                     cell=", ".join(cell),
-                    counted=_sums(counter, row[width : width + half]),
-                    there=_sums(counter, row[width + half :]),
+                    counted=_sums(counter, *row[width : width + half]),
+                    there=_sums(counter, *row[width + half :]),
                 )
 
 
-def _sums(counter: _Counter, values: tuple[int, ...]) -> str:
-    return ", ".join(f"{int(value)} {name}" for name, value in zip(counter.sums, values, strict=True))
+def _sums(counter: _Counter, uncountable: int, *parts: int) -> str:
+    """Write the sums of a side from their parts, and how many numbers are not in them."""
+    pairs = zip(parts[::2], parts[1::2], strict=True)
+    sums = [int(quotient) * _PART + int(remainder) for quotient, remainder in pairs]
+    words = [f"{value} {name}" for value, name in zip(sums, counter.sums, strict=True)]
+    if uncountable:
+        words.append(f"{uncountable} {'number' if uncountable == 1 else 'numbers'} beyond what can be counted")
+    return ", ".join(words)

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from fivefold.store.audit import counters
 from fivefold.store.audit.chain import digest_of
 from fivefold.usecases.audit.history import ranges_text
 from fivefold.usecases.audit.verify import verify, verify_picture
@@ -364,3 +365,82 @@ def test_history_that_is_moved_to_another_organisation_is_found(bank: Bank) -> N
 @pytest.mark.parametrize(("numbers", "said"), [([], ""), ([5], "5"), ([1, 2, 3, 9, 11, 12], "1-3,9,11-12")])
 def test_numbers_as_ranges(numbers: list[int], said: str) -> None:
     assert ranges_text(numbers) == said
+
+
+def values_of(bank: Bank, *values: float | None) -> None:
+    """Let the standings of the first customers have expected values, which the triggers count."""
+    with bank.engine.begin() as connection:
+        for entity, value in enumerate(values, 1):
+            known = {"segment": None, "currency": None} if value is None else {"segment": "top", "currency": "VND"}
+            connection.execute(
+                text(
+                    "UPDATE standings SET segment = :segment, value_currency = :currency, expected_value = :value"
+                    " WHERE entity_id = :entity"
+                ),
+                {"entity": entity, "value": value, **known},
+            )
+
+
+def about_counters(bank: Bank) -> list[str]:
+    return [each.removeprefix("organisation bank (1): ") for each in findings(bank) if "portfolio_counts" in each]
+
+
+@pytest.mark.postgresql
+def test_counters_of_cents_are_those_of_the_standings_however_they_round(bank: Bank) -> None:
+    for values in ((0.005, 0.125), (2.675, -0.005), (-1.125, None), (1e13 / 3, -1e13 / 7), (None, 1.005)):
+        values_of(bank, *values)
+        assert about_counters(bank) == []
+    with forged(bank.engine) as connection:
+        connection.execute(
+            text(
+                "INSERT INTO portfolio_counts SELECT organisation_id, type_id, coalesce(level, 0), segment,"
+                " value_currency, erased, 9, 0, 1 FROM standings WHERE segment = 'top'"
+            )
+        )
+    (found,) = about_counters(bank)
+    assert "says 1 entities, 101 cents for type_id 1, level " in found
+    assert "segment 'top', currency 'VND'" in found
+    assert found.endswith("and its standings say 1 entities, 100 cents")
+
+
+@pytest.mark.postgresql
+def test_sums_beyond_64_bits_are_exact(bank: Bank) -> None:
+    """Several connections may have counted what one number could not hold."""
+    with forged(bank.engine) as connection:
+        for part in (1, 2, 3):
+            connection.execute(
+                text("INSERT INTO portfolio_counts VALUES (1, 1, 2, 'top', 'VND', FALSE, :part, 0, :cents)"),
+                {"part": part, "cents": 4 * 10**18 + 1},
+            )
+    (found,) = about_counters(bank)
+    assert found.startswith("portfolio_counts says 0 entities, 12000000000000000003 cents for type_id 1, level 2")
+    assert found.endswith("and its standings say 0 entities, 0 cents")
+    with forged(bank.engine) as connection:
+        connection.execute(text("UPDATE portfolio_counts SET cents = -8000000000000000002 WHERE part = 3"))
+    assert about_counters(bank) == [], "the parts make up nothing together, whatever each of them is"
+
+
+@pytest.mark.postgresql
+def test_a_value_that_cannot_be_counted_is_a_finding(bank: Bank) -> None:
+    """Verifying goes on, and nothing else is found of the counters."""
+    values_of(bank, 1.0)
+    with forged(bank.engine) as connection:
+        for value in (float("inf"), -1e17, 1e308):
+            connection.execute(
+                text("UPDATE standings SET expected_value = :value WHERE segment = 'top'"), {"value": value}
+            )
+            (found,) = counters.differences(connection)
+            assert (found.counted, found.there) == (
+                "1 entities, 100 cents",
+                "1 entities, 0 cents, 1 number beyond what can be counted",
+            )
+    assert len(about_counters(bank)) == 1
+
+
+def test_a_counter_that_is_no_whole_number_is_a_finding(bank: Bank) -> None:
+    """SQLite keeps it; where three standings are beyond 64 bits together, its trigger leaves such a number too."""
+    if bank.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL keeps whole numbers of 64 bits alone")
+    for number in ("9e999", "9e18 * 9", "'many'", "0.5"):
+        found = forge(bank, f"UPDATE portfolio_counts SET entities = {number} WHERE level = 3")
+        assert [each for each in found if "1 number beyond what can be counted for type_id 1, level 3" in each], found
