@@ -121,6 +121,7 @@ def _rows(of: int, kind: int, customers: int, now_us: int) -> Iterator[tuple[typ
                     "level": random.choice([1, 1, 1, 2, 3]),
                     "rules_level": 1,
                     "hard_floor": 0,
+                    "level_since_us": now_us - DAY_US,
                     **whole,
                 }
                 for each in numbers

@@ -134,6 +134,7 @@ class Planted:
             "level": step.level,
             "rules_level": step.rules_level,
             "hard_floor": 0,
+            "level_since_us": step.as_of_us,
         }
 
     def _transition(self, entity: int, number: int, step: Step, before: int | None) -> dict[str, Any]:
