@@ -58,7 +58,8 @@ backtests/          what a version would have done, before it decided
 validations/        what levels were worth, as JSON and as a page; figures of peers, as they were attached
 levels.json         how many were at each level before the quarter and before the end of each of its months, by type of
                     entity, and how many went from which level to which by which cause; erased ones are counted
-overrides.json      levels that people set, by internal numbers
+overrides.json      levels that people set, by internal numbers; they, proposals, challenges and material changes are as
+                    they stood when the quarter ended: what was decided later is still open
 proposals.json      what one proposed and another approved or refused: kind, who, when; what would change and why
                     unless it is about one customer
 challenges.json     those that were open, and whether each was settled in time: null while it is open and not yet due

@@ -3,6 +3,9 @@
 Reasons of overrides, and of proposals about one entity, speak of a person, and are left out, as are the words of
 challenges and of their settlements; that there is one is a
 condition of asking. So is what such a proposal would have changed: a tag, a screening, a case.
+
+Everything is as it stood at the end of the quarter: what was decided, revoked, settled or signed off later is as it was
+before that, so that an archive says the same whenever it is made.
 """
 
 from collections.abc import Sequence
@@ -38,10 +41,10 @@ def people_part(session: Session, organisation_id: int, quarter: Quarter, now_us
     approvals = approvals_of(session, organisation_id, quarter)
     return ArchiveSection(
         [
-            json_file("overrides.json", [_override(row, levels) for row in overrides]),
+            json_file("overrides.json", [_override(row, levels, quarter.until_us) for row in overrides]),
             json_file("challenges.json", [_challenge(row, quarter.until_us, now_us) for row in challenges]),
-            json_file("proposals.json", [_proposal(row) for row in proposals]),
-            json_file("material-changes.json", [_change(row) for row in changes]),
+            json_file("proposals.json", [_proposal(row, quarter.until_us) for row in proposals]),
+            json_file("material-changes.json", [_change(row, quarter.until_us) for row in changes]),
             json_file("approvals.json", approvals),
         ],
         {
@@ -54,25 +57,31 @@ def people_part(session: Session, organisation_id: int, quarter: Quarter, now_us
     )
 
 
-def _override(row: OverrideRow, levels: Sequence[str]) -> dict[str, Any]:
+def _is_before(moment_us: int | None, until_us: int) -> bool:
+    return moment_us is not None and moment_us < until_us
+
+
+def _override(row: OverrideRow, levels: Sequence[str], until_us: int) -> dict[str, Any]:
+    decided, revoked = _is_before(row.decided_us, until_us), _is_before(row.revoked_us, until_us)
+    outcome = "refused" if row.state == "refused" else "approved"
     return {
         "override": row.id,
         "entity": row.entity_id,
         "level": levels[row.level - 1],
         "ends": optional_iso_text(row.until_us),
-        "state": row.state,
+        "state": "revoked" if revoked else outcome if decided else "requested",
         "requested_by": row.requested_by,
         "requested": optional_iso_text(row.requested_us),
-        "decided_by": row.decided_by,
-        "decided": optional_iso_text(row.decided_us),
-        "revoked_by": row.revoked_by,
-        "revoked": optional_iso_text(row.revoked_us),
+        "decided_by": row.decided_by if decided else None,
+        "decided": optional_iso_text(row.decided_us if decided else None),
+        "revoked_by": row.revoked_by if revoked else None,
+        "revoked": optional_iso_text(row.revoked_us if revoked else None),
     }
 
 
 def _challenge(row: Challenge, until_us: int, now_us: int) -> dict[str, Any]:
-    settled_us = row.settled_us if row.settled_us is not None and row.settled_us < until_us else None
-    is_pending = settled_us is None and min(until_us, now_us) <= row.due_us
+    settled = _is_before(row.settled_us, until_us)
+    is_pending = not settled and min(until_us, now_us) <= row.due_us
     return {
         "challenge": row.id,
         "entity": row.entity_id,
@@ -82,41 +91,43 @@ def _challenge(row: Challenge, until_us: int, now_us: int) -> dict[str, Any]:
         "opened": optional_iso_text(row.opened_us),
         "opened_by": row.opened_by,
         "due": optional_iso_text(row.due_us),
-        "state": row.state,
-        "settled": optional_iso_text(row.settled_us),
-        "settled_by": row.settled_by,
-        "in_time": None if is_pending else settled_us is not None and settled_us <= row.due_us,
-        "new_assessment": None if row.settled_number is None else f"{row.entity_id}.{row.settled_number}",
-        "override": row.override_id,
+        "state": row.state if settled else "open",
+        "settled": optional_iso_text(row.settled_us if settled else None),
+        "settled_by": row.settled_by if settled else None,
+        "in_time": None if is_pending else settled and _is_before(row.settled_us, row.due_us + 1),
+        "new_assessment": f"{row.entity_id}.{row.settled_number}" if settled and row.settled_number else None,
+        "override": row.override_id if settled else None,
     }
 
 
-def _proposal(row: Proposal) -> dict[str, Any]:
+def _proposal(row: Proposal, until_us: int) -> dict[str, Any]:
+    decided = _is_before(row.decided_us, until_us)
     fields: dict[str, Any] = {
         "proposal": row.id,
         "kind": row.kind,
-        "state": row.state,
+        "state": row.state if decided else "proposed",
         "proposed_by": row.proposed_by,
         "proposed": optional_iso_text(row.proposed_us),
-        "decided_by": row.decided_by,
-        "decided": optional_iso_text(row.decided_us),
+        "decided_by": row.decided_by if decided else None,
+        "decided": optional_iso_text(row.decided_us if decided else None),
     }
     if row.entity_id is not None:
         ended = row.content if row.kind == OverrideRevoked.kind else {}
         return {**fields, "entity": row.entity_id, **ended}
-    why = {"reason": row.reason, "decision_reason": row.decision_reason}
+    why = {"reason": row.reason, "decision_reason": row.decision_reason if decided else None}
     return {**fields, "subject": row.subject, "content": row.content, "reach": row.reach, **why}
 
 
-def _change(row: MaterialChange) -> dict[str, Any]:
+def _change(row: MaterialChange, until_us: int) -> dict[str, Any]:
+    signed = _is_before(row.signed_us, until_us)
     return {
         "material_change": row.id,
         "kind": row.kind,
         "description": row.description,
         "registered_by": row.registered_by,
         "registered": optional_iso_text(row.registered_us),
-        "validation": row.validation_id,
-        "signed_by": row.signed_by,
-        "signed": optional_iso_text(row.signed_us),
-        "conclusion": row.conclusion,
+        "validation": row.validation_id if signed else None,
+        "signed_by": row.signed_by if signed else None,
+        "signed": optional_iso_text(row.signed_us if signed else None),
+        "conclusion": row.conclusion if signed else None,
     }

@@ -4,13 +4,14 @@ import json
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.store.queue.sources import SOURCES, Kind
 from fivefold.store.tables.accounts import Token, TokenRequest
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import MaterialChange, Policy, ValidationRun
+from fivefold.store.tables.levels import OverrideRow
 from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import Proposal, RulesetVersion
 from fivefold.usecases.decisions.policies import propose_policy, refuse_policy
@@ -19,6 +20,7 @@ from fivefold.usecases.evidence.archive import optional_iso_text
 from fivefold.usecases.evidence.people import people_part
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import Quarter
+from tests.store.audits import forged
 from tests.usecases.accounts.test_purposes import WHY, WORTH, policy_text, prepared
 from tests.usecases.planted import Planted, Step, day, planted
 
@@ -96,6 +98,28 @@ def test_what_was_settled_after_the_quarter_was_open_at_its_end(bank: Planted) -
     challenged(bank, 3, day(20), day(100))
     found = parts(bank)[0]["challenges.json"]
     assert [(each["challenge"], each["in_time"]) for each in found] == [(1, None), (2, None), (3, False)]
+    assert {(each["state"], each["settled"], each["settled_by"]) for each in found} == {("open", None, None)}
+
+
+def test_what_happened_after_the_quarter_is_not_in_it(bank: Planted) -> None:
+    """Each stands as it stood when the quarter ended, so that an archive says the same whenever it is made."""
+    later = {"revoked_by": "member:3", "revoked_us": day(90)}
+    bank.override(1, 1, day(80))
+    bank.override(2, 1, day(80), state="requested", decided_us=None, decided_by=None)
+    change(bank, day(80), None)
+    challenged(bank, 1, day(80))
+    proposal(bank, day(80))
+    then = parts(bank, day(90))
+    with forged(bank.engine) as connection:
+        connection.execute(update(OverrideRow).where(OverrideRow.id == 1).values(state="revoked", **later))
+        decided = {"state": "refused", "decided_by": "member:2", "decided_us": day(90)}
+        connection.execute(update(OverrideRow).where(OverrideRow.id == 2).values(decided))
+        connection.execute(update(Proposal).values(**decided, decision_reason="No."))
+        signed = {"signed_by": "member:2", "signed_us": day(90), "conclusion": "Fine.", "validation_id": 7}
+        connection.execute(update(MaterialChange).values(signed))
+        settled = {"state": "overridden", "settled_us": day(90), "settled_by": "member:2", "settled_number": 9}
+        connection.execute(update(Challenge).values(**settled, override_id=1))
+    assert parts(bank) == then
 
 
 def test_in_a_quarter_that_is_not_over_an_open_challenge_is_late_once_it_is_due(bank: Planted) -> None:
