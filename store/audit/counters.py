@@ -1,7 +1,7 @@
 """Counters beside what they count: portfolios beside their standings, moves of each day beside their transitions.
 
 Triggers keep the counters, and nothing else proves them. Each is counted anew with one statement, whose result has a
-row for each cell that differs, or that has a number which cannot be counted: infinite, or no whole number of 64 bits.
+row for each cell that differs, or that has a number which cannot be counted: infinite, in fractions, or beyond 64 bits.
 Begins no transaction.
 """
 
@@ -51,7 +51,7 @@ class _Counter:
         is_countable = [countable.format(name) for name in self.sums]
         uncountable = " + ".join(f"CASE WHEN {each} THEN 0 ELSE 1 END" for each in is_countable)
         counts = zip(self.sums, is_countable, strict=True)
-        counted = ", ".join(f"CASE WHEN {each} THEN {name} ELSE 0 END AS {name}" for name, each in counts)
+        amounts = ", ".join(f"CASE WHEN {each} THEN {name} ELSE 0 END AS {name}" for name, each in counts)
         parts = [f"({name} {operator} {_PART})" for name in self.sums for operator in "/%"]
         sides = [f"sum(CASE WHEN side = {side} THEN {part} ELSE 0 END)" for side in (1, -1) for part in ("bad", *parts)]
         quotients, remainders = ([f"sum(side * {part})" for part in parts[first::2]] for first in (0, 1))
@@ -61,7 +61,7 @@ class _Counter:
         ]
         return (
             f"SELECT {cell}, {', '.join(sides)} FROM"  # noqa: S608 (our own words)
-            f" (SELECT {cell}, 1 AS side, {uncountable} AS bad, {counted} FROM {self.name} c WHERE TRUE{of} UNION ALL"
+            f" (SELECT {cell}, 1 AS side, {uncountable} AS bad, {amounts} FROM {self.name} c WHERE TRUE{of} UNION ALL"
             f" {self.recount.format(of=of)}) AS cells"
             f" GROUP BY {cell} HAVING sum(bad) > 0 OR {' OR '.join(differs)} ORDER BY {cell}"
         )
@@ -96,7 +96,7 @@ _COUNTERS: Final = (
 )
 
 _COUNTABLE: Final = {"sqlite": "typeof({0}) = 'integer'"}
-"""The condition on a column that counts, by dialect: SQLite keeps what is no whole number of 64 bits too."""
+"""The condition on a column that counts, by dialect: SQLite keeps numbers of other kinds too, and text."""
 
 
 @dataclass(frozen=True)

@@ -62,26 +62,26 @@ def _is_before(moment_us: int | None, until_us: int) -> bool:
 
 
 def _override(row: OverrideRow, levels: Sequence[str], until_us: int) -> dict[str, Any]:
-    decided, revoked = _is_before(row.decided_us, until_us), _is_before(row.revoked_us, until_us)
+    is_decided, is_revoked = _is_before(row.decided_us, until_us), _is_before(row.revoked_us, until_us)
     outcome = "refused" if row.state == "refused" else "approved"
     return {
         "override": row.id,
         "entity": row.entity_id,
         "level": levels[row.level - 1],
         "ends": optional_iso_text(row.until_us),
-        "state": "revoked" if revoked else outcome if decided else "requested",
+        "state": "revoked" if is_revoked else outcome if is_decided else "requested",
         "requested_by": row.requested_by,
         "requested": optional_iso_text(row.requested_us),
-        "decided_by": row.decided_by if decided else None,
-        "decided": optional_iso_text(row.decided_us if decided else None),
-        "revoked_by": row.revoked_by if revoked else None,
-        "revoked": optional_iso_text(row.revoked_us if revoked else None),
+        "decided_by": row.decided_by if is_decided else None,
+        "decided": optional_iso_text(row.decided_us if is_decided else None),
+        "revoked_by": row.revoked_by if is_revoked else None,
+        "revoked": optional_iso_text(row.revoked_us if is_revoked else None),
     }
 
 
 def _challenge(row: Challenge, until_us: int, now_us: int) -> dict[str, Any]:
-    settled = _is_before(row.settled_us, until_us)
-    is_pending = not settled and min(until_us, now_us) <= row.due_us
+    is_settled = _is_before(row.settled_us, until_us)
+    is_pending = not is_settled and min(until_us, now_us) <= row.due_us
     return {
         "challenge": row.id,
         "entity": row.entity_id,
@@ -91,43 +91,43 @@ def _challenge(row: Challenge, until_us: int, now_us: int) -> dict[str, Any]:
         "opened": optional_iso_text(row.opened_us),
         "opened_by": row.opened_by,
         "due": optional_iso_text(row.due_us),
-        "state": row.state if settled else "open",
-        "settled": optional_iso_text(row.settled_us if settled else None),
-        "settled_by": row.settled_by if settled else None,
-        "in_time": None if is_pending else settled and _is_before(row.settled_us, row.due_us + 1),
-        "new_assessment": f"{row.entity_id}.{row.settled_number}" if settled and row.settled_number else None,
-        "override": row.override_id if settled else None,
+        "state": row.state if is_settled else "open",
+        "settled": optional_iso_text(row.settled_us if is_settled else None),
+        "settled_by": row.settled_by if is_settled else None,
+        "in_time": None if is_pending else is_settled and _is_before(row.settled_us, row.due_us + 1),
+        "new_assessment": f"{row.entity_id}.{row.settled_number}" if is_settled and row.settled_number else None,
+        "override": row.override_id if is_settled else None,
     }
 
 
 def _proposal(row: Proposal, until_us: int) -> dict[str, Any]:
-    decided = _is_before(row.decided_us, until_us)
+    is_decided = _is_before(row.decided_us, until_us)
     fields: dict[str, Any] = {
         "proposal": row.id,
         "kind": row.kind,
-        "state": row.state if decided else "proposed",
+        "state": row.state if is_decided else "proposed",
         "proposed_by": row.proposed_by,
         "proposed": optional_iso_text(row.proposed_us),
-        "decided_by": row.decided_by if decided else None,
-        "decided": optional_iso_text(row.decided_us if decided else None),
+        "decided_by": row.decided_by if is_decided else None,
+        "decided": optional_iso_text(row.decided_us if is_decided else None),
     }
     if row.entity_id is not None:
         ended = row.content if row.kind == OverrideRevoked.kind else {}
         return {**fields, "entity": row.entity_id, **ended}
-    why = {"reason": row.reason, "decision_reason": row.decision_reason if decided else None}
+    why = {"reason": row.reason, "decision_reason": row.decision_reason if is_decided else None}
     return {**fields, "subject": row.subject, "content": row.content, "reach": row.reach, **why}
 
 
 def _change(row: MaterialChange, until_us: int) -> dict[str, Any]:
-    signed = _is_before(row.signed_us, until_us)
+    is_signed = _is_before(row.signed_us, until_us)
     return {
         "material_change": row.id,
         "kind": row.kind,
         "description": row.description,
         "registered_by": row.registered_by,
         "registered": optional_iso_text(row.registered_us),
-        "validation": row.validation_id if signed else None,
-        "signed_by": row.signed_by if signed else None,
-        "signed": optional_iso_text(row.signed_us if signed else None),
-        "conclusion": row.conclusion if signed else None,
+        "validation": row.validation_id if is_signed else None,
+        "signed_by": row.signed_by if is_signed else None,
+        "signed": optional_iso_text(row.signed_us if is_signed else None),
+        "conclusion": row.conclusion if is_signed else None,
     }

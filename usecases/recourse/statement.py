@@ -3,7 +3,7 @@
 It is made from the stored record alone. A rule that is not disclosable leaves no trace: if a ruleset has one, none of
 its statements has a level, a total or points, whatever the data of the person, so that there is nothing to subtract.
 A floor that holds from before may come from any ruleset that ever decided on the type: if one of them has such a rule,
-there is no level where a floor may hold, whether or not one does.
+the level is left out where a floor may hold, whether or not one does.
 """
 
 from collections.abc import Iterator
@@ -142,7 +142,7 @@ def give_statement(context: Context, assessment: str, form: Form) -> Statement:
         subject = subject_of_assessment(session, row)
         if subject is None:
             raise _no_statement(session, row, assessment)
-    statement = _statement(_Told.of(subject, floors=floors), assessment, *of, row.as_of_us)
+    statement = _statement(_Basis.of(subject, floors=floors), assessment, *of, row.as_of_us)
     with context.writing() as session:
         entity = entity_named(session, context.organisation_id, *of, alone=True)  # nothing is removed meanwhile
         row = find_assessment(session, context.actor, assessment)
@@ -160,13 +160,13 @@ def _no_statement(session: Session, row: Assessment, assessment: str) -> Conflic
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Told:
-    """What is told of an assessment.
+class _Basis:
+    """What a statement rests on.
 
     Attributes:
-        subject: the assessment; with any floor from before, where those that hold are not told.
+        subject: the assessment; with any floor from before, where those that hold are not stated.
         whole: every deciding rule may be disclosed.
-        floors: every rule that ever decided may be, so that floors from before are told.
+        floors: every rule that ever decided may be, so that floors from before are stated.
     """
 
     subject: ChangedAssessment
@@ -174,27 +174,27 @@ class _Told:
     floors: bool
 
     @classmethod
-    def of(cls, subject: ChangedAssessment, *, floors: bool) -> "_Told":
-        """Take an assessment; its floors from before, if they are told."""
+    def of(cls, subject: ChangedAssessment, *, floors: bool) -> "_Basis":
+        """Take an assessment; those of its floors that are from before, if they are stated."""
         whole = is_whole(subject.program.analysed)
         return cls(subject=subject if floors else subject.with_any_floor(), whole=whole, floors=floors)
 
     def levels(self, outcomes: pl.DataFrame) -> list[int | None]:
-        """Give the level that outcomes say, None where it is not told."""
+        """Give the level that outcomes say, None where it is not stated."""
         return level_said(outcomes) if self.floors else level_of_any_floor(outcomes)
 
     def floors_from_before(self, outcomes: pl.DataFrame) -> list[int | None]:
-        """Give the floor that raises the level, None where none does, or it is not told."""
+        """Give the floor that raises the level, None where none does, or it is not stated."""
         return floor_from_before(outcomes) if self.floors else [None] * len(outcomes)
 
 
-def _statement(told: _Told, assessment: str, entity_type: str, external_id: str, as_of_us: int) -> Statement:
+def _statement(basis: _Basis, assessment: str, entity_type: str, external_id: str, as_of_us: int) -> Statement:
     """Make the statement; level, total and points only if every deciding rule may be disclosed."""
-    subject = told.subject
+    subject = basis.subject
     analysed = subject.program.analysed
     inputs, outcomes = subject.assessed([()])
     now = next(explained(subject, inputs, outcomes))
-    in_full = told.whole and now.status == Status.ASSESSED
+    in_full = basis.whole and now.status == Status.ASSESSED
 
     def name_of(numbers: list[int | None]) -> str | None:
         (number,) = numbers
@@ -206,28 +206,28 @@ def _statement(told: _Told, assessment: str, entity_type: str, external_id: str,
         external_id=external_id,
         as_of_us=as_of_us,
         principles=PRINCIPLES,
-        level=name_of(told.levels(outcomes)),
+        level=name_of(basis.levels(outcomes)),
         total=now.score if in_full else None,
-        held_floor=name_of(told.floors_from_before(outcomes)),
+        held_floor=name_of(basis.floors_from_before(outcomes)),
         factors=tuple(
-            _factor(told, rule, outcome)
+            _factor(basis, rule, outcome)
             for rule, outcome in zip(analysed.ruleset.rules, now.rules, strict=True)
             if is_disclosable(rule, analysed)
         ),
     )
 
 
-def _factor(told: _Told, rule: Rule, outcome: RuleOutcome) -> FactorStated:
+def _factor(basis: _Basis, rule: Rule, outcome: RuleOutcome) -> FactorStated:
     """Describe a disclosable factor with its data, its effect and its variations."""
     return FactorStated(
         title=rule.title,
         category=rule.category,
         why=rule.rationale,
-        data=tuple(_data(told.subject, rule)),
+        data=tuple(_data(basis.subject, rule)),
         effect=_effect(rule, outcome),
-        points=decimal_text(outcome.points) if told.whole else None,
-        at_least=(outcome.floor or None) if told.whole else None,
-        variations=tuple(_variations(told, rule, outcome)),
+        points=decimal_text(outcome.points) if basis.whole else None,
+        at_least=(outcome.floor or None) if basis.whole else None,
+        variations=tuple(_variations(basis, rule, outcome)),
     )
 
 
@@ -254,20 +254,20 @@ def _effect(rule: Rule, outcome: RuleOutcome) -> Effect:
     return "lowers the risk" if points < 0 else "has no effect"
 
 
-def _variations(told: _Told, rule: Rule, outcome: RuleOutcome) -> Iterator[VariationStated]:
+def _variations(basis: _Basis, rule: Rule, outcome: RuleOutcome) -> Iterator[VariationStated]:
     """Yield, on each side of each value, the nearest one that changes the factor's own outcome."""
 
     def effect_of(each: RuleOutcome) -> tuple[object, ...]:
-        return (_effect(rule, each), each.points, each.floor) if told.whole else (_effect(rule, each),)
+        return (_effect(rule, each), each.points, each.floor) if basis.whole else (_effect(rule, each),)
 
     yielded = set[tuple[str, str]]()
-    for one in variations(told.subject, rule, told.levels):
+    for one in variations(basis.subject, rule, basis.levels):
         if effect_of(one.outcome) != effect_of(outcome) and (one.name, one.side) not in yielded:
             yielded.add((one.name, one.side))
             yield VariationStated(
                 name=one.name,
                 value=one.value,
                 effect=_effect(rule, one.outcome),
-                points=decimal_text(one.outcome.points) if told.whole else None,
-                level=one.level if told.whole else None,
+                points=decimal_text(one.outcome.points) if basis.whole else None,
+                level=one.level if basis.whole else None,
             )

@@ -129,7 +129,7 @@ class ChangedAssessment:
         return replace(self, previous=previous)
 
     def with_any_floor(self) -> "ChangedAssessment":
-        """Give the same for somebody with the highest floor until then, so that whatever may hold from before does."""
+        """Give the same with the highest floor until then, so that whatever may hold from before does."""
         highest = len(self.program.ruleset.levels)
         values = {"level": None, "entered": None, "floor": highest, "hard_floor": highest}
         columns = [pl.lit(value, pl.Int64).alias(name) for name, value in values.items()]
