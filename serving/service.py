@@ -5,6 +5,7 @@ two thirds of the throughput; freezing the objects that exist after start takes 
 """
 
 import gc
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -41,7 +42,7 @@ from fivefold.serving.metrics.service import ServiceMetrics
 from fivefold.serving.metrics.shared_files import empty
 from fivefold.serving.pages import Pages
 from fivefold.serving.parent_watch import ParentWatch
-from fivefold.serving.port import open_only_while_answered
+from fivefold.serving.port import end_service_unless_listening, open_only_while_answered
 from fivefold.serving.quota import QuotaCharger
 from fivefold.serving.responses import ARRAY, error_response, json_response
 from fivefold.serving.v1.dispatch import Dispatcher
@@ -62,6 +63,7 @@ if NOT_SHARED:
 
 SETTINGS = read_settings()
 guard(SETTINGS.limits.connections)
+end_service_unless_listening(SETTINGS.parent_process or os.getppid())
 trust_proxies(SETTINGS.trusted_proxies)
 ANSWER_SECONDS = 10.0
 """Longest that scoring waits for PostgreSQL at a time; a request may retry within its own limit."""

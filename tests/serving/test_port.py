@@ -1,19 +1,31 @@
 """The port is closed until a worker listens, and from the moment at which the first process is asked to end."""
 
 import os
+import signal
 import socket
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import uvicorn
 from circus.arbiter import Arbiter
 from circus.exc import ConflictError
 from circus.sockets import CircusSocket, CircusSockets
 from structlog.testing import capture_logs
 
-from fivefold.serving.port import open_only_while_answered
+from fivefold.serving.port import PORT_IS_LOST, end_service_unless_listening, open_only_while_answered
+from fivefold.store.sql.database import upgrade
+from tests.serving.process_service import START_SECONDS, Service
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    held = signal.getsignal(PORT_IS_LOST)
+    yield
+    signal.signal(PORT_IS_LOST, held)
 
 
 @pytest.fixture
@@ -27,6 +39,7 @@ def sockets() -> Iterator[CircusSockets]:
 def begin(monkeypatch: pytest.MonkeyPatch, sockets: CircusSockets, stop: Any = Arbiter.stop) -> None:
     """Begin as a first process whose own way to end is *stop*."""
     monkeypatch.setattr(Arbiter, "stop", stop)
+    monkeypatch.setattr(Arbiter, "start", Arbiter.start)
     monkeypatch.setattr(CircusSocket, "listen", socket.socket.listen)
     open_only_while_answered()
     sockets.bind_and_listen_all()
@@ -71,3 +84,46 @@ def test_a_bentoml_without_that_library_serves_all_the_same_and_says_so(monkeypa
     with capture_logs() as lines:
         open_only_while_answered()
     assert [line["event"] for line in lines] == ["the port is open while nobody answers there"]
+
+
+def other_program(port: int) -> socket.socket:
+    """Bind the port as another program that does not listen yet, which keeps nobody from it."""
+    other = socket.socket()
+    other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    other.bind(("127.0.0.1", port))
+    return other
+
+
+def test_a_worker_that_cannot_listen_says_why_and_tells_the_first_process(
+    monkeypatch: pytest.MonkeyPatch, sockets: CircusSockets
+) -> None:
+    told: list[int] = []
+    begin(monkeypatch, sockets)
+    signal.signal(PORT_IS_LOST, lambda number, _: told.append(number))
+    monkeypatch.setattr(uvicorn.Server, "startup", uvicorn.Server.startup)
+    end_service_unless_listening(os.getpid())
+    held = socket.socket(fileno=os.dup(sockets["service"].fileno()))  # as a worker has it
+    port = held.getsockname()[1]
+    with other_program(port) as other, capture_logs() as lines:
+        other.listen()
+        uvicorn.Server(uvicorn.Config(lambda: None, lifespan="off", log_config=None)).run(sockets=[held])
+    assert told == [PORT_IS_LOST]
+    (line,) = lines
+    assert line["event"].startswith("the service cannot listen, and ends: ")
+    assert (line["address"], line["why"]) == ([("127.0.0.1", port)], "Address already in use")
+
+
+@pytest.mark.full
+def test_a_service_whose_port_another_one_takes_while_it_starts_ends_and_says_why(tmp_path: Path) -> None:
+    var = tmp_path / "var"
+    var.mkdir()
+    service = Service(var)
+    upgrade(service.engine)
+    with other_program(service.port) as other:
+        service.launch()
+        service.wait_for(lambda: bool(service.worker_pids()), START_SECONDS)
+        other.listen()  # the first process has bound the port by now, and no worker listens yet
+        assert service.process.wait(START_SECONDS) == 1
+    assert "the service cannot listen, and ends" in service.said()
+    assert service.left_over() == []
+    service.engine.dispose()
