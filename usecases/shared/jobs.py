@@ -2,7 +2,7 @@
 
 If one fails, the reason is stored with it. One whose worker died is made again by the next worker; one that ended
 so many workers as its kind allows is quarantined, as it probably ends them. A worker that lost the database gives its
-job back once the database answers, which does not count; after `MOST_LOSSES` it quarantines it.
+job back once the database answers, which counts as an attempt after `FREE_LOSSES`: the job may be the reason.
 """
 
 from collections.abc import Callable
@@ -31,10 +31,10 @@ LEASE_US = 300_000_000
 """Five minutes, renewed with every part; a part takes seconds."""
 HOLD_US = LEASE_US // 10
 """`Lease.hold` renews it after this long."""
-MOST_LOSSES = 10
-"""After a worker lost the database this often while it made a job, it is quarantined: the job may be the reason."""
+FREE_LOSSES = 2
+"""So often a worker may lose the database while it makes a job before that counts as an attempt, as its end does."""
 MOST_ATTEMPTS = 3
-"""After this many workers that ended while they made it, a job is quarantined, unless its kind has another number."""
+"""After so many attempts that had no end a job is quarantined, unless its kind has another number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +42,8 @@ class JobLine:
     """A job with its progress.
 
     Attributes:
-        state: queued, running, done, failed, or quarantined if it ended `attempts` workers, or one lost the database
-            too often.
+        state: queued, running, done, failed, or quarantined after `attempts` at which its worker ended or lost the
+            database.
         done: of `total` (0 if unknown), in the words of `part`; both 0 before it begins.
         error: why it failed or is quarantined.
     """
@@ -91,7 +91,7 @@ class JobKind:
         name: in the log.
         rows: of its table, with the columns that `store.sql.jobs` names and `requested_by`.
         begin: reads the request from a row, and returns the function that makes and stores the result.
-        most_attempts: after this many workers that ended while they made it, it is quarantined.
+        most_attempts: after this many at which its worker ended or lost the database, it is quarantined.
         discard: removes what an earlier attempt stored by `Lease.store`, by the job's number.
         record_end: records that it is done, failed or quarantined, as the last step of that transaction.
     """
@@ -182,7 +182,7 @@ class Lease:
     def give_back(self) -> None:
         """Let another worker begin it."""
         with self.who.writing() as session:
-            self._return(session)
+            self._return(session, self.attempt - 1)
 
     def fail(self, why: str) -> None:
         """End it without a result."""
@@ -191,29 +191,19 @@ class Lease:
             self._record_end(session)
 
     def take_back(self, losses: int) -> None:
-        """Let a worker begin it anew after this one lost the database; quarantine it after so many *losses*.
+        """Let a worker begin it anew after this one lost the database, for so many *losses*, unless it is gone.
 
         Where the commit of a renewed lease had no answer, either end may be stored.
         """
         with suppress(_LeaseLostError), self.who.writing() as session:
             job = self._kind.table.c
-            row = session.execute(select(job.lease_until_us, job.part).where(job.id == self.number)).one()
-            if row.lease_until_us == self._asked_until_us:
+            until = session.scalar(select(job.lease_until_us).where(job.id == self.number))
+            if until == self._asked_until_us:
                 self._until_us = self._asked_until_us
-            if losses < MOST_LOSSES:
-                self._return(session)
-                return
-            why = (
-                f"its worker lost the connection to the database, or could not use it, {losses} times while it ran"
-                f"{_last_at(row.part)}; request it again once the reason is found"
-            )
-            self._set(session, state="quarantined", error=why, finished_us=self._now_us(), lease_until_us=None)
-            self._kind.discard(session, self.number)
-            log.warning("job quarantined", kind=self._kind.name, job=self.number)
-            self._record_end(session)
+            self._return(session, self.attempt - (losses <= FREE_LOSSES))
 
-    def _return(self, session: Session) -> None:
-        self._set(session, state="queued", attempts=self.attempt - 1, done=0, total=0, lease_until_us=None)
+    def _return(self, session: Session, attempts: int) -> None:
+        self._set(session, state="queued", attempts=attempts, done=0, total=0, lease_until_us=None)
         self._kind.discard(session, self.number)
 
     def _record_end(self, session: Session) -> None:
@@ -291,16 +281,12 @@ def run_next_job(
 def _quarantine(session: Session, kind: JobKind, job: Any, now_us: int) -> None:
     job.state, job.attempts = "quarantined", kind.most_attempts
     job.error = (
-        f"its worker ended {kind.most_attempts} times while it ran, or was without the database for longer than its"
-        f" lease{_last_at(job.part)}; request it again once the reason is found"
+        f"its worker ended, or lost the database, at least {kind.most_attempts} times while it ran"
+        f"{f', the last time at {job.part}' if job.part else ''}; request it again once the reason is found"
     )
     job.lease_until_us, job.finished_us = None, now_us
     log.warning("job quarantined", kind=kind.name, job=job.id)
     kind.record_end(session, job)
-
-
-def _last_at(part: str | None) -> str:
-    return f", the last time at {part}" if part else ""
 
 
 def _run(kind: JobKind, lease: Lease, make: Callable[[Lease], None]) -> None:

@@ -36,7 +36,7 @@ from fivefold.usecases.shared import jobs
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
-from fivefold.usecases.shared.jobs import LEASE_US, MOST_LOSSES, Lease
+from fivefold.usecases.shared.jobs import FREE_LOSSES, LEASE_US, Lease
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import DAY, NOW, SECOND, audited, document, founded, rows_of, together
@@ -230,7 +230,7 @@ def test_who_lost_the_database_gives_a_backtest_back_once_it_answers_and_that_do
     request_backtest(Context(engine, three[0]), "retail")
     with monkeypatch.context() as patch:
         patch.setattr(backtests, "run_backtest", breaking(StoreError("the database cannot be reached")))
-        for _ in range(2 * backtests.MOST_ATTEMPTS - 1):
+        for _ in range(FREE_LOSSES):
             with pytest.raises(StoreError):
                 run_next_backtest(engine, NOW)
     assert run_next_backtest(engine, NOW + 1) is True, "nobody waits for the end of its lease"
@@ -274,17 +274,34 @@ def test_a_backtest_that_loses_the_database_each_time_is_quarantined_in_the_end(
         raise StoreError("the database cannot be reached")
 
     monkeypatch.setattr(backtests, "run_backtest", breaks)
-    for _ in range(MOST_LOSSES):
+    for _ in range(FREE_LOSSES + backtests.MOST_ATTEMPTS):
         with pytest.raises(StoreError):
             run_next_backtest(engine, NOW)
-    assert run_next_backtest(engine, NOW + 3 * LEASE_US) is False
+    assert run_next_backtest(engine, NOW) is True
     (line,) = list_backtests(Context(engine, three[0]), "retail")
-    assert (line.state, runs) == ("quarantined", MOST_LOSSES)
+    assert (line.state, line.attempts, runs) == ("quarantined", 5, 7)
     assert line.error == (
-        "its worker lost the connection to the database, or could not use it, 10 times while it ran;"
-        " request it again once the reason is found"
+        "its worker ended, or lost the database, at least 5 times while it ran; request it again once the reason is"
+        " found"
     )
     assert audited(engine)[-1][1] == "backtest.quarantined"
+
+
+def test_losses_of_all_workers_count_together_after_the_first_of_each(
+    engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_backtest(Context(engine, three[0]), "retail")
+    monkeypatch.setattr(backtests, "run_backtest", breaking(StoreError("the database cannot be reached")))
+    memories: list[Any] = [WeakKeyDictionary() for _ in range(2)]  # what each of two workers knows
+    losses = 0
+    for number in range(20):
+        monkeypatch.setattr(jobs, "_LOST", memories[number // 3 % 2])  # one takes it three times, and then the other
+        with suppress(StoreError):
+            run_next_backtest(engine, NOW + number * LEASE_US)
+            break
+        losses += 1
+    assert losses <= 2 * FREE_LOSSES + backtests.MOST_ATTEMPTS
+    assert list_backtests(Context(engine, three[0]), "retail")[0].state == "quarantined"
 
 
 def test_what_another_worker_took_over_is_not_given_back(

@@ -4,16 +4,17 @@ import json
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ConflictError
+from fivefold.domain.errors import ConflictError, StoreError
 from fivefold.risk.compiler.analysis import analyse_text
 from fivefold.risk.governance.thresholds import propose
 from fivefold.risk.language.reading import read_ruleset
+from fivefold.store.sql.database import writing
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion
+from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion, ThresholdReview
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.accounts.settings import choose_levels
 from fivefold.usecases.changes.asks import roll_back
@@ -268,6 +269,26 @@ def test_rules_that_read_cases_are_not_judged_by_cases(engine: Engine, ana: Acto
     found = review(engine, ana)
     assert (found.outcome, found.capture) == ("draft", None)
     assert any("its rules read cases or alerts" in each for each in found.cautions)
+
+
+def test_one_that_is_gone_once_the_database_answers_holds_up_no_other(
+    engine: Engine, ana: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fivefold.usecases.rulesets import threshold_reviews
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise StoreError("the database cannot be reached")
+
+    begin_threshold_reviews(engine, NOW)
+    with monkeypatch.context() as patched:
+        patched.setattr(threshold_reviews, "save_draft_in", fails)
+        with pytest.raises(StoreError):
+            run_next_threshold_review(engine, NOW)
+    with writing(engine) as session:
+        session.execute(delete(ThresholdReview))  # as a repair of dates does
+    assert not run_next_threshold_review(engine, NOW)
+    begin_threshold_reviews(engine, NOW)
+    assert run_next_threshold_review(engine, NOW)
 
 
 def test_a_worker_that_dies_before_it_keeps_one_leaves_it_to_the_next(
