@@ -21,7 +21,14 @@ from fivefold.console.visit import (
     WrittenText,
     written_in,
 )
-from fivefold.domain.errors import ConfigError, ConflictError, FivefoldError, UnknownOutcomeError, http_status
+from fivefold.domain.errors import (
+    ConfigError,
+    ConflictError,
+    FivefoldError,
+    LockedError,
+    UnknownOutcomeError,
+    http_status,
+)
 from fivefold.store.sql.database import reachable
 
 LONGEST_CHOICE = 20
@@ -146,6 +153,8 @@ def database_reason(error: FivefoldError) -> str:
         return text(
             "The database went away while this was stored. It may have been done: look before you send it again."
         )
+    if isinstance(error, LockedError):
+        return text("Another transaction held the database for too long. Nothing was changed; try again in a while.")
     return text("The database does not answer. Nothing was changed; try again in a while.")
 
 

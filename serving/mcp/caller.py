@@ -14,7 +14,7 @@ import structlog
 from starlette.requests import Request
 from starlette.types import Message
 
-from fivefold.domain.errors import StoreError
+from fivefold.domain.errors import LockedError, StoreError
 from fivefold.serving.access_log import CAUSE
 from fivefold.serving.responses import ApiError
 from fivefold.serving.v1.dispatch import Dispatcher
@@ -87,8 +87,7 @@ class Caller:
         except ApiError as error:
             raise RefusedCallError(error.status, error.text) from None
         except StoreError as error:
-            _log_cause(str(error))
-            raise RefusedCallError(503, OUT_OF_REACH) from None
+            raise _without_database(error) from None
 
     async def read(
         self, name: str, parts: Mapping[str, str] | None = None, query: Mapping[str, object] | None = None
@@ -162,8 +161,13 @@ class Caller:
         except ApiError as error:
             raise RefusedCallError(error.status, error.text) from None
         except StoreError as error:
-            _log_cause(str(error))
-            raise RefusedCallError(503, OUT_OF_REACH) from None
+            raise _without_database(error) from None
+
+
+def _without_database(error: StoreError) -> RefusedCallError:
+    """Refuse a call that needed the database; as in `/v1`, only a lock is told apart."""
+    _log_cause(str(error))
+    return RefusedCallError(503, str(error) if isinstance(error, LockedError) else OUT_OF_REACH)
 
 
 def _log_cause(cause: str) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from fivefold.console.rulesets import editor
 from fivefold.console.table import VIEWS
 from fivefold.console.visit import FREE_TEXT, PUT_IN, written_in
-from fivefold.domain.errors import ConfigError, StoreError, UnknownOutcomeError
+from fivefold.domain.errors import ConfigError, LockedError, StoreError, UnknownOutcomeError
 from fivefold.serving import console
 from fivefold.serving.authentication import RateLimiter
 from fivefold.serving.error_middleware import ErrorMiddleware
@@ -100,6 +100,25 @@ def test_what_may_have_been_stored_is_not_called_unchanged(
     assert investigator.page.status_code == 504
     assert "Nothing was changed" not in investigator.text
     assert "may have been done" in investigator.text
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (StoreError("gone"), "The database does not answer. Nothing was changed"),
+        (LockedError("another transaction held a lock"), "Another transaction held the database for too long. Nothing"),
+    ],
+)
+def test_a_page_tells_a_lock_from_a_database_that_does_not_answer(
+    investigator: Visitor, monkeypatch: pytest.MonkeyPatch, error: StoreError, words: str
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(overrides, "request_override", fails)
+    investigator.go(ACME).submit("/override", level="high", reason="kept")
+    assert investigator.page.status_code == 503
+    assert words in investigator.text
 
 
 def test_a_sign_out_that_failed_keeps_the_cookie(investigator: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from fivefold.domain.clock import DAY_US, now_microseconds
-from fivefold.domain.errors import StoreError
+from fivefold.domain.errors import LockedError, StoreError
 from fivefold.serving.authentication import CHANGES_TOO_OFTEN, RateLimiter
 from fivefold.serving.mcp import caller as caller_module
 from fivefold.serving.mcp.caller import BY_NAME, Caller
@@ -223,6 +223,22 @@ def test_a_late_repetition_does_not_say_that_a_tag_stands_which_was_taken_off(pl
     assert [tag["goes_on"] for tag in tags if tag["tag"] == "watch"] == [False]
     said = str(again.content[0].text)
     assert said.startswith("Done before under this key, and not again. The answer then, which may no longer hold: ")
+
+
+def test_where_a_lock_is_in_the_way_of_a_change_the_answer_says_so(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, _ = changing_token(place, "investigator")
+
+    def record(*_: Any, **__: Any) -> None:
+        raise LockedError("another transaction held a lock")
+
+    monkeypatch.setattr(caller_module, "record_call", record)
+
+    async def talk(client: Client) -> str:
+        return await refused(client, "set_tag", of_one(tag="watch"))
+
+    assert conversation(place, token, talk) == "another transaction held a lock"
 
 
 def test_where_a_change_cannot_be_written_down_nothing_is_changed(
