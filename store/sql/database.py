@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Final, TypeVar
@@ -38,7 +38,7 @@ CONNECT_SECONDS = 10
 LOCK_SHARE: Final = 0.8
 """The part of the time for an answer that a write waits for a lock of PostgreSQL, where there is a limit."""
 _LOCK_SECONDS: Final = "fivefold_lock_seconds"
-"""The option of an engine with that time."""
+"""The option of an engine with that time, and what is known of a connection: the server's own time."""
 _READ: Final = "fivefold_read"
 """The key under which a session of one moment keeps the results of `read_once`."""
 Value = TypeVar("Value")
@@ -264,7 +264,7 @@ def writing(engine: Engine, busy_seconds: float | None = None) -> Iterator[Sessi
 
     On SQLite it is the only writer from the beginning: a transaction that read first and then wrote would be refused if
     another had written in between. It waits *busy_seconds* for that, or on PostgreSQL for each lock; None for
-    `BUSY_SECONDS`, or for what the engine (`open_database`) or else the server allows.
+    `BUSY_SECONDS`, or for what the engine (`open_database`) allows. The server's own limit holds where it is shorter.
 
     Raises:
         StoreError: the database is out of reach.
@@ -296,7 +296,7 @@ def _begin_write(session: Session, engine: Engine, busy_seconds: float | None) -
         connection = session.connection()
         if connection.dialect.name == "sqlite":
             _become_writer(connection, BUSY_SECONDS if busy_seconds is None else busy_seconds)
-        elif lock_seconds is not None:
+        elif lock_seconds is not None and lock_seconds < _server_lock_seconds(connection):
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{lock_seconds}s'")
         server = clock.compare(connection)
         if clock.at_first_write is None or clock.done_on == server:
@@ -304,6 +304,15 @@ def _begin_write(session: Session, engine: Engine, busy_seconds: float | None) -
         clock.at_first_write(connection)
         session.commit()
         clock.done_on = server
+
+
+def _server_lock_seconds(connection: Connection) -> float:
+    """Return how long PostgreSQL itself lets a statement wait for a lock; asked once in the life of a connection."""
+    if _LOCK_SECONDS not in connection.info:
+        setting = "SELECT setting::bigint FROM pg_settings WHERE name = 'lock_timeout'"  # 0 for no limit
+        connection.info[_LOCK_SECONDS] = connection.exec_driver_sql(setting).scalar_one() / 1000 or inf
+    seconds: float = connection.info[_LOCK_SECONDS]
+    return seconds
 
 
 def require_writable(engine: Engine) -> None:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, event, inspect, text
+from sqlalchemy import Engine, event, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, PendingRollbackError
 
 from fivefold.domain.errors import ConfigError, FivefoldError, LockedError, StoreError
@@ -263,6 +263,25 @@ def test_who_waits_for_an_answer_only_so_long_learns_that_another_transaction_wa
             with pytest.raises(LockedError, match="another transaction held a lock"), writing(hurried) as session:
                 session.execute(ANYONE)
         hurried.dispose()
+
+
+@pytest.mark.parametrize(("of_server", "used"), [("0", "4s"), ("1s", "1s"), ("20s", "4s")])
+def test_the_shorter_limit_for_locks_holds_the_operators_or_the_programs(
+    of_server: str, used: str, kind: str, tmp_path: Path
+) -> None:
+    if kind == "sqlite":
+        pytest.skip("it has one limit")
+    url = databases.new_url(kind, tmp_path)
+    with databases.opened(url):
+        of_operator = make_url(url).update_query_dict({"options": f"-c lock_timeout={of_server}"})
+        engine = open_database(of_operator.render_as_string(hide_password=False), answer_seconds=5.0)
+        asked: list[str] = []
+        event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+        for _ in range(2):
+            with writing(engine) as session:
+                assert session.connection().exec_driver_sql("SHOW lock_timeout").scalar_one() == used
+        assert sum("pg_settings" in each for each in asked) == 1, "once in the life of a connection"
+        engine.dispose()
 
 
 @pytest.mark.parametrize(
