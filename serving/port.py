@@ -36,15 +36,15 @@ def open_only_while_answered() -> None:
         log.warning("the port is open while nobody answers there", why=str(error))
         return
 
-    lost: list[int] = []
+    signals: list[int] = []
     run, begin_to_stop = Arbiter.start, Arbiter.stop
 
     @wraps(run)
-    def start(arbiter: Any, *given: Any) -> Any:
-        ended = run(arbiter, *given)  # returns once the service has ended
-        if lost:
+    def start(arbiter: Any, callback: Any = None) -> Any:
+        outcome = run(arbiter, callback)  # returns once the service has ended
+        if signals:
             raise SystemExit(1)
-        return ended
+        return outcome
 
     @wraps(begin_to_stop)
     def stop(arbiter: Any) -> Any:
@@ -53,7 +53,7 @@ def open_only_while_answered() -> None:
         return ending
 
     def end(number: int, _frame: Any) -> None:
-        lost.append(number)
+        signals.append(number)
         os.kill(os.getpid(), signal.SIGTERM)
 
     Arbiter.start, Arbiter.stop = start, stop
@@ -96,4 +96,4 @@ def end_service_unless_listening(parent: int) -> None:
             server.servers = []
             server.started = server.should_exit = True  # it ends as after SIGTERM
 
-    Server.startup = startup  # type: ignore[assignment, method-assign]
+    Server.startup = startup  # type: ignore[assignment, method-assign]  # our types are wider

@@ -165,7 +165,7 @@ class Caller:
 
 
 def _without_database(error: StoreError) -> RefusedCallError:
-    """Refuse a call that needed the database; as in `/v1`, only a lock is told apart."""
+    """Refuse a call that needed the database; as in `/v1`, only where a lock was in the way the reason is shown."""
     _log_cause(str(error))
     return RefusedCallError(503, str(error) if isinstance(error, LockedError) else OUT_OF_REACH)
 
