@@ -93,28 +93,34 @@ def takes_in(source: Path, file: Path) -> bool:
     """Tell whether *file* is among the files of an address of this machine, or would be once it is written.
 
     Links are followed. In a folder every file counts whose suffix is that of a table; in a pattern every file that is
-    named so, and in a folder of Parquet alone any file, as one that is not Parquet would stand in the way.
+    named so, and in a folder of Parquet alone any file, as one that is not Parquet would stand in the way. Of other
+    suffixes no hidden file counts: it is not read.
     """
     address = address_of(source) or Address("", str(source))
-    if address.scheme or not (address.is_pattern or file.suffix.lower() in SUFFIXES or _has_parquet_alone(address)):
+    is_rows = file.suffix.lower() in SUFFIXES
+    if address.scheme or not (is_rows or address.is_pattern or _has_parquet_alone(address)):
         return False
     if address.is_iceberg:  # the data of its table lie beside the folder of its metadata
         address = Address("", str(Path(address.place).parent.parent))
     there = [path for path in map(Path, _there(address, _Local())) if path.exists()]
-    if file.exists() and any(file.samefile(each) for each in there):
-        return True
     base, folder = Path(address.base), file.parent.resolve()
+
+    def counts(place: Path) -> bool:
+        return is_rows or not _is_hidden(_relative(str(place), str(base)))
+
+    if file.exists() and any(file.samefile(each) for each in there if counts(each)):
+        return True
     folders = {path.parent for path in there if path.parent.is_relative_to(base)}
     if folder.is_relative_to(base.resolve()):
         folders.add(base / folder.relative_to(base.resolve()))
     pattern = PurePosixPath(address.pattern).parts
-    here = [each.relative_to(base) / file.name for each in folders if each.resolve() == folder]
-    return any(_is_named(each.parts, pattern) for each in here)
+    here = [each / file.name for each in folders if each.resolve() == folder]
+    return any(_is_named(each.relative_to(base).parts, pattern) for each in here if counts(each))
 
 
 def _has_parquet_alone(address: Address) -> bool:
     try:
-        return bool(_files(address, _Local()))
+        return not address.is_iceberg and bool(_files(address, _Local()))
     except FileFormatError:
         return False
 

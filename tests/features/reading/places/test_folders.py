@@ -266,6 +266,7 @@ def test_an_address_takes_in_its_own_files_alone(tmp_path: Path) -> None:
     assert not takes_in(Path(f"file://{rows}"), tmp_path / "new.parquet")
     assert takes_in(metadata, data)
     assert not takes_in(metadata, rows)
+    assert not takes_in(metadata, data.with_name("report.html"))
     assert not takes_in(Path("s3://bank/lake"), rows)
 
 
@@ -273,6 +274,13 @@ def test_a_folder_of_parquet_alone_takes_in_any_file(lake: Path) -> None:
     """It would stand in the way the next time; in a folder of other things, such as a model, it does not."""
     pq.write_table(WHOLE, lake / "a.parquet")
     assert takes_in(lake, lake / "report.html")
+    assert takes_in(lake, lake / "_scores.csv")
+    for hidden in ("_report.html", "_reports/report.html", ".reports/report.html"):
+        for address in (lake, Path(f"{lake}/**")):
+            assert not takes_in(address, lake / hidden)
+        (lake / hidden).parent.mkdir(exist_ok=True)
+        (lake / hidden).touch()
+        assert not takes_in(lake, lake / hidden), "it may be written again"
     (lake / "model.json").touch()
     assert not takes_in(lake, lake / "report.html")
     assert takes_in(lake, lake / "scores.csv")
