@@ -41,6 +41,8 @@ _ENDING_REMEDY: Final = (
 )
 _GIVE_TABLE: Final = "give the address of the table itself"
 _FILES_ALONE: Final = "files alone are read here: write the rows of the table into a file of Parquet first"
+_FOLDER_MARKER: Final = "_$folder$"
+"""Hadoop and EMR write an empty object `year=2024_$folder$` beside the files of a folder `year=2024`."""
 _ANY_FOLDERS: Final = re.compile(r"(?:^|(?<=/))\*\*/")
 
 
@@ -363,12 +365,15 @@ def _relative(file: str, base: str) -> tuple[str, ...]:
 
 
 def _is_hidden(names: tuple[str, ...]) -> bool:
-    """Tell whether a file, or a folder of it, is none of data: Spark, Delta and others name them so.
+    """Tell whether a file, or a folder of it, is none of data: Spark, Delta, Hadoop and others name them so.
 
-    >>> _is_hidden(("_temporary", "a.parquet")), _is_hidden(("_year=2024", "a.parquet"))
-    (True, False)
+    >>> _is_hidden(("_temporary", "a.parquet")), _is_hidden(("_year=2024", "a.parquet")), _is_hidden(("y=1_$folder$",))
+    (True, False, True)
     """
-    return any(name.startswith(".") or (name.startswith("_") and "=" not in name) for name in names)
+    return any(
+        name.startswith(".") or (name.startswith("_") and "=" not in name) or name.endswith(_FOLDER_MARKER)
+        for name in names
+    )
 
 
 def _require_plain(address: Address, files: set[str], base: str, remedy: str | None) -> None:

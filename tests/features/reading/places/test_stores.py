@@ -39,6 +39,7 @@ def test_an_object_store_is_read_as_a_folder_is(memory: Any, lake: Path, expecte
     assert same(read(f"file://{lake}"), expected)
     with memory.open("/bank/rows/_temporary/a.parquet", "wb") as file:
         pq.write_table(WHOLE, file)
+    memory.pipe("/bank/rows/transaction_currency=EUR_$folder$", b"")
     assert same(read("memory://bank/rows"), expected)
 
 
