@@ -16,6 +16,7 @@ import polars as pl
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import Finding, InvalidRulesetError
+from fivefold.domain.text import json_in_sight
 from fivefold.risk.compiler.analysis import Analysed, AnalysedRuleset
 from fivefold.risk.compiler.checks import type_diagnostics
 from fivefold.risk.engine.assess import resolved_parts, timed_entities
@@ -82,7 +83,7 @@ class ChangeTried:
         if self.example is None:
             return ""
         named = {"name": f"{self.where}: {self.before}, not {self.after}", **self.example}
-        return f"- {json.dumps(named, ensure_ascii=False)}"
+        return f"- {json_in_sight(named)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain data."""

@@ -66,6 +66,15 @@ def test_each_example_that_is_shown_passes_when_pasted_and_notices_its_change(pa
     assert not left & {(change.where, change.before, change.after) for change in shown}
 
 
+def test_an_example_with_a_sign_that_is_not_seen_can_be_pasted() -> None:
+    example = {"given": {"name": "x\u2028y"}}
+    change = ChangeTried(
+        where="rule a", line=None, before="1", after="2", verdict=MutantVerdict.UNNOTICED, example=example
+    )
+    (pasted,) = Document(f"examples:\n{change.example_text}\n").data["examples"]
+    assert pasted["given"] == {"name": "x\u2028y"}
+
+
 def test_an_example_that_would_not_notice_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "fivefold.risk.governance.mutation.telling_inputs.given_words", lambda *_: {"occupation": "driver"}
