@@ -20,7 +20,7 @@ import pyarrow.parquet
 from fivefold.domain.errors import FileFormatError
 from fivefold.features.reading.text_files import changed_meanwhile
 
-_ROWS_COMPARED: Final = 1 << 17
+ROWS_COMPARED: Final = 1 << 17
 _DICTIONARY: Final = pa.dictionary(pa.int32(), pa.string())
 
 
@@ -280,12 +280,12 @@ class ParquetPart:
                 return True
             if len(counts) == len(groups) and self.row_mask is None:
                 return False
-        return are_without_values(self.batches([column], (), _ROWS_COMPARED))
+        return are_without_values(self.batches([column], (), ROWS_COMPARED))
 
     def require_agreement(self) -> None:
         """Raise FileFormatError where rows contradict their folder."""
         if both := [name for name in self.constants if name in self.own.names]:
-            for _ in self.batches(both, (), _ROWS_COMPARED):
+            for _ in self.batches(both, (), ROWS_COMPARED):
                 pass
 
     def batches(

@@ -14,7 +14,13 @@ import pyarrow as pa
 
 from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.domain.text import one_line
-from fivefold.features.reading.places.parquet_source import ParquetPart, ParquetSource, are_without_values, from_row
+from fivefold.features.reading.places.parquet_source import (
+    ROWS_COMPARED,
+    ParquetPart,
+    ParquetSource,
+    are_without_values,
+    from_row,
+)
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -185,12 +191,14 @@ class _IcebergPart:
         return str(self.snapshot)
 
     def lacks_values(self, column: str) -> bool:
-        """Look into the table's own counts of the file, or else at the values."""
-        counts = self.task.file.null_value_counts or {}
+        """Look into the table's own counts of the file, which hold deleted rows too, or else at the values."""
         field = self.table.scan(snapshot_id=self.address.version).projection().find_field(column)
-        if field.field_id in counts:
-            return counts[field.field_id] == self.rows
-        return are_without_values(self._batches([column], self.rows))
+        missing = (self.task.file.null_value_counts or {}).get(field.field_id)
+        if missing == self.rows:
+            return True
+        if missing is not None and not self.task.delete_files:
+            return False
+        return are_without_values(self._batches([column], ROWS_COMPARED))
 
     def batches(
         self, columns: Sequence[str], _dictionaries: Collection[str], rows: int, first_row: int = 0

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,10 +12,14 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.table import FileScanTask
 from pyiceberg.utils.config import Config
 from pyroaring import BitMap64
 
 from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError
+from fivefold.features.reading.places.stores import open_parquet
+from fivefold.features.reading.places.table_formats import _IcebergPart
 from fivefold.features.reading.sort_file import sort_by_customer
 from fivefold.training.data import TransactionSource
 from tests.features.equality import same
@@ -181,6 +186,23 @@ def test_a_table_of_iceberg_is_its_rows_of_today(catalog: Catalog, tmp_path: Pat
     assert same(read(file), one_file(without, tmp_path))
     assert same(read(f"file://{file}"), one_file(without, tmp_path))
     assert sort_by_customer(Path("iceberg://bank/lake.rows"), tmp_path / "out.parquet") == len(without)
+
+
+def test_a_column_whose_only_value_was_deleted_lacks_values(catalog: Catalog, tmp_path: Path) -> None:
+    """The table counts the missing values of a file with the rows that a file of deletes takes out of it."""
+    table = catalog.create_table("lake.rows", pa.schema({"kept": pa.string(), "few": pa.string()}))
+    table.append(pa.table({"kept": ["a", "b"], "few": pa.array([None, "x"])}))
+    (part,) = open_parquet(Path("iceberg://bank/lake.rows")).parts
+    assert not part.lacks_values("few")
+    deletes = tmp_path / "deletes.parquet"
+    pq.write_table(pa.table({"file_path": [part.label], "pos": [1]}), deletes)
+    file = DataFile.from_args(
+        content=DataFileContent.POSITION_DELETES, file_path=str(deletes), file_format=FileFormat.PARQUET
+    )
+    assert isinstance(part, _IcebergPart)
+    with_deletes = replace(part, task=FileScanTask(part.task.file, {file}))
+    assert with_deletes.lacks_values("few")
+    assert not with_deletes.lacks_values("kept")
 
 
 def test_columns_of_iceberg_have_their_names_of_today(catalog: Catalog, tmp_path: Path) -> None:
