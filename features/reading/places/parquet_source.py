@@ -114,7 +114,7 @@ class ParquetSource:
                 other = next(each.label for each in self.parts if name in each.schema.names)
                 raise FileFormatError(f"{part.label} has no column {name}, which {other} has")
             for name in columns(part):
-                kind = part.schema.types[part.schema.names.index(name)]
+                kind = _with_room(part.schema.types[part.schema.names.index(name)])
                 former, label = types.setdefault(name, (kind, part.label))
                 joined = _joined(former, kind)
                 if joined is None:
@@ -160,6 +160,16 @@ def _read_as(kind: pa.DataType, joined: pa.DataType, *, as_dictionary: bool) -> 
 def plain_type(kind: pa.DataType) -> pa.DataType:
     """Give the type of the values, also where they come as a dictionary, as categories of pandas do."""
     return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _with_room(kind: pa.DataType) -> pa.DataType:
+    """Give the type in which dictionaries are joined: each may be small, and all of them have more values than it.
+
+    >>> print(_with_room(pa.dictionary(pa.int8(), pa.string())))
+    dictionary<values=string, indices=int32, ordered=0>
+    """
+    is_small = pa.types.is_dictionary(kind) and kind.index_type.bit_width < pa.int32().bit_width
+    return pa.dictionary(pa.int32(), kind.value_type, kind.ordered) if is_small else kind
 
 
 def are_without_values(batches: Iterable[pa.RecordBatch]) -> bool:

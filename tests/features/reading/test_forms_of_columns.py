@@ -60,6 +60,23 @@ def test_categories_of_pandas_are_read_beside_text(column: str, users: tuple[str
     assert scan_parquet(folder).collect().equals(pl.DataFrame(table))
 
 
+@pytest.mark.parametrize("files", [1, 2])
+def test_categories_of_more_values_than_one_part_of_them_has_room_for_are_sorted(files: int, tmp_path: Path) -> None:
+    """Pandas counts up to 127 categories in 8 bits; two files, or two row groups, may have others."""
+    table, folder = arrow(of("".join(map(chr, range(0x4E00, 0x4E00 + 200))))), tmp_path / "lake"
+    folder.mkdir()
+    parts = [_as_categories(each, c.USER_ID) for each in (table[:100], table[100:])]
+    if files == 1:
+        with pq.ParquetWriter(folder / "a.parquet", parts[0].schema) as writer:
+            for part in parts:
+                writer.write_table(part)
+    else:
+        for name, part in zip("ab", parts, strict=True):
+            pq.write_table(part, folder / f"{name}.parquet")
+    assert sort_by_customer(folder, tmp_path / "sorted.parquet") == len(table)
+    assert read_histories(tmp_path / "sorted.parquet", RATES).customers == len(table)
+
+
 @pytest.mark.parametrize("users", ["aabc", "abac"])
 @pytest.mark.parametrize("statistics", [True, False, [c.USER_ID]])
 @pytest.mark.parametrize("column", [c.CREATED, c.CATEGORY, c.BALANCE])
