@@ -97,7 +97,8 @@ class CheckSettings(_Section):
     Attributes:
         least_customers: customers known at the test as-of; with fewer a percentile says little.
         least_active: known customers with a settled row in the test window; with fewer nothing can be judged.
-        thin_share: a test window with fewer rows than this share of the busiest window is refused.
+        thin_share: a test window with fewer rows than this share of the usual is refused: of the median of the windows
+            before it, as `training.windows` says.
         most_repeated_share: rows without an identifier that repeat another row in everything; a larger share of such
             rows is refused.
     """

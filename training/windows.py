@@ -16,7 +16,7 @@ WARN_SHARE = 0.25
 """A window with fewer rows than this share of the usual is worth a warning."""
 
 HARDLY_SHARE = 0.05
-"""Training windows below this share are named: from them the model would learn that customers stop."""
+"""Training windows below this share of the usual are named: from them the model would learn that customers stop."""
 
 USUAL_WINDOWS = 4
 """The usual is the median of so many windows, the latest before. A shop whose start was busy has slowed since then."""
@@ -105,7 +105,7 @@ class Windows:
         thin = [
             self.days_text(number)
             for number in range(len(self.rows) - 1)
-            if self.rows[number] < HARDLY_SHARE * usual.busiest
+            if self.rows[number] < HARDLY_SHARE * usual.rows
         ]
         if thin and len(thin) < len(self.rows):
             windows = f"{len(thin)} of {count_text(len(self.rows) - 1, 'training window')}"
@@ -138,13 +138,11 @@ class _UsualRows:
     Attributes:
         rows: the median of the latest of them, of which those with hardly a row are left out: a wrong date may be years
             after the others. Where no whole window came before it is the busiest one of all.
-        busiest: rows of the busiest window of all.
         ended: the last day (from 1970) that ends a window of a usual size.
         text: says what is usual, for people.
     """
 
     rows: int
-    busiest: int
     ended: int
     text: str
 
@@ -165,8 +163,8 @@ class _UsualRows:
         latest = before[before >= max(1, HARDLY_SHARE * before.max(initial=0))][:USUAL_WINDOWS]
         usual = int(np.median(latest)) if len(latest) else busiest
         text = (
-            f"the {horizon_days} days before it, and those before them, usually {usual:,}"
+            f"windows of {horizon_days} days before it, but for those with hardly a row, usually {usual:,}"
             if len(latest)
             else f"the busiest {horizon_days} days of the data {busiest:,}"
         )
-        return cls(usual, busiest, int(days[np.flatnonzero(rows >= WARN_SHARE * usual)[-1]]), text)
+        return cls(usual, int(days[np.flatnonzero(rows >= WARN_SHARE * usual)[-1]]), text)

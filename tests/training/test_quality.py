@@ -18,7 +18,7 @@ from fivefold.models.reach import SimilarNames
 from fivefold.models.registry import RegisteredVersion
 from fivefold.training.config import CheckSettings
 from fivefold.training.quality import Quality, RowGap, unusual_gaps
-from fivefold.training.windows import lacking_rows
+from fivefold.training.windows import Windows, lacking_rows
 
 FIRST = (date(2023, 1, 2) - date(1970, 1, 1)).days
 """A Monday."""
@@ -100,9 +100,9 @@ def days_of(*rows_a_day: int, days: int = 90) -> Quality:
         ((350, 100, 80, 82, 75, 65), ""),  # the purchases of a cohort: CDNOW
         ((350, 100), ""),
         ((20, 40, 80, 160, 320), ""),
-        ((350, 100, 80, 82, 75, 10), "the 90 days before it, and those before them, usually 7,290"),
-        ((20, 40, 80, 160, 320, 25), "the 90 days before it, and those before them, usually 10,800"),
-        ((100, 100, 100, 2, 2), "the 90 days before it, and those before them, usually 9,000"),
+        ((350, 100, 80, 82, 75, 10), "windows of 90 days before it, but for those with hardly a row, usually 7,290"),
+        ((20, 40, 80, 160, 320, 25), "windows of 90 days before it, but for those with hardly a row, usually 10,800"),
+        ((100, 100, 100, 2, 2), "windows of 90 days before it, but for those with hardly a row, usually 9,000"),
     ],
 )
 def test_few_rows_are_told_from_a_shop_that_slowed_by_the_year_before(rows_a_day: tuple[int, ...], usual: str) -> None:
@@ -110,6 +110,18 @@ def test_few_rows_are_told_from_a_shop_that_slowed_by_the_year_before(rows_a_day
     start = (FIRST - 1 + 90 * (len(rows_a_day) - 1)) * DAY_US
     said = lacking_rows(days_of(*rows_a_day), start, 90)
     assert said == (usual and f"the 90 days after {day_text(start)} have {90 * rows_a_day[-1]:,} rows, and {usual}")
+
+
+@pytest.mark.parametrize(("thin", "named"), [(40, False), (4, True)])
+def test_training_windows_are_compared_with_what_is_usual_before_the_test_window(thin: int, named: bool) -> None:
+    """After a start of ten times as many rows a window of less than half of the usual was one with hardly a row."""
+    rows_a_day = (1_000, 100, thin, 100, 100, 100)
+    as_of = np.array([(FIRST - 1 + 90 * number) * DAY_US for number in range(1, 6)])
+    customers = np.full(5, 1_000)
+    windows = Windows(as_of, 90, customers, np.array([90 * rows for rows in rows_a_day[1:]]), customers)
+    refusals, warnings = windows.refusals_and_warnings(CheckSettings(), days_of(*rows_a_day))
+    assert refusals == []
+    assert warnings == ([f"hardly a row in 1 of 4 training windows: {windows.days_text(1)}"] if named else [])
 
 
 def test_where_nothing_whole_came_before_the_busiest_time_is_usual() -> None:
