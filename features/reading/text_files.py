@@ -87,10 +87,13 @@ def open_text(path: Path, newline: str | None = "", errors: str = "strict") -> I
     return path.open(encoding="utf-8-sig", newline=newline, errors=errors)
 
 
-def stamp_of(path: Path) -> tuple[int, int, int]:
-    """Tell a file from what it is after a change: by its size, its time of change and its place on the disk."""
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Tell a file from what it is after a change, by its size and its time of change.
+
+    Its number on the disk tells nothing: a mount by sshfs or rclone may give another one while the file is read.
+    """
     state = path.stat()
-    return state.st_size, state.st_mtime_ns, state.st_ino
+    return state.st_size, state.st_mtime_ns
 
 
 def changed_meanwhile(source: object) -> FileFormatError:

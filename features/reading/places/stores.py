@@ -178,7 +178,8 @@ class _Local:
         return [path for start in starts for folder, _ in _folders(start) for path in self.matches(folder, tail)]
 
     def stamps(self, places: Sequence[str]) -> Mapping[str, object]:
-        return {place: stamp_of(Path(place)) for place in places}
+        # Parquet is replaced by whole files, which may have the size and the time of those before.
+        return {place: (*stamp_of(Path(place)), Path(place).stat().st_ino) for place in places}
 
     def opener(self, _place: str) -> Callable[[], Any] | None:
         return None

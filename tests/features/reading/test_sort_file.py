@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -113,6 +114,14 @@ def test_text_that_changes_before_it_is_read_again_is_refused(
     with pytest.raises(FileFormatError, match=f"{path.name} was changed while it was read: read it again once it is"):
         sort_by_customer(path, tmp_path / "grouped.parquet")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_text_that_has_another_number_on_the_disk_is_no_other_text(tmp_path: Path) -> None:
+    """A mount by sshfs or rclone may give the same file another one while it is read."""
+    path, copy = as_csv(LEDGER, tmp_path), tmp_path / "copy.csv"
+    with text_files.unchanged(path):
+        shutil.copy2(path, copy)
+        copy.rename(path)
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "json lines"])
