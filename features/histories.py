@@ -190,7 +190,8 @@ class Ties:
     Attributes:
         repeated: rows that equal another one in everything. Repeats of rows that have a transaction_id were removed
             when they were read.
-        unordered: customers with different balances at one moment: which of them came last is a guess.
+        unordered: customers with different balances at some moment, or at the last one that is seen: which of them came
+            last is a guess.
     """
 
     repeated: int = 0
@@ -203,8 +204,12 @@ class Ties:
         return cls(sum(part.repeated for part in parts), sum(part.unordered for part in parts))
 
 
-def ties(histories: Histories) -> Ties:
-    """Count what is left open by rows of one moment. Equal rows are neighbours."""
+def ties(histories: Histories, seen_until: int | None = None) -> Ties:
+    """Count what is left open by rows of one moment. Equal rows are neighbours.
+
+    Where rows are seen until a moment alone (microseconds), the balances that count are those of each customer's last
+    moment until then: only there does a guess decide which balance is the last.
+    """
     if histories.identified is True or histories.rows < 2:
         return Ties()
     is_tied = histories.time[1:] == histories.time[:-1]
@@ -222,8 +227,19 @@ def ties(histories: Histories) -> Ties:
         return Ties(int(is_same.sum()))
     differs = histories.balance[before] != histories.balance[before + 1]
     differs &= ~np.logical_and(has_id, other_has_id)
-    of_customers = np.diff(np.searchsorted(before[differs], histories.offsets))
+    unordered = before[differs]
+    if seen_until is not None and len(unordered):
+        last = _last_seen(histories, seen_until)[np.searchsorted(histories.offsets, unordered, side="right") - 1]
+        unordered = unordered[(unordered < last) & (histories.time[unordered] == histories.time[last])]
+    of_customers = np.diff(np.searchsorted(unordered, histories.offsets))
     return Ties(int(is_same.sum()), int(np.count_nonzero(of_customers)))
+
+
+def _last_seen(histories: Histories, until: int) -> Integers:
+    """Give each customer's last row until a moment; the row before the first one where there is none."""
+    seen = np.concatenate([[0], np.cumsum(histories.time <= until)])
+    last: Integers = histories.offsets[:-1] + np.diff(seen[histories.offsets]) - 1
+    return last
 
 
 def concatenate(parts: list[Histories]) -> Histories:

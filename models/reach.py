@@ -152,18 +152,33 @@ def repeats_text(repeated: int, rows: int) -> str:
 
 
 def unordered_text(customers: int) -> str:
-    """Say that the last balance of so many customers is a guess, as `features.histories.ties` counts; empty for none.
+    """Say that a balance of so many customers is a guess at some moment, as `features.histories.ties` counts.
 
     >>> unordered_text(1)
-    '1 customer has different balances at one moment and no transaction_id there: which of them is the last is a guess'
+    '1 customer has different balances at one moment or more and no transaction_id there: which came last is a guess'
     >>> unordered_text(0)
     ''
     """
+    return _guess_text(customers, "at one moment or more")
+
+
+def last_balance_text(customers: int) -> str:
+    """Say that the last balance that is seen of so many customers is a guess, as `features.histories.ties` counts.
+
+    >>> last_balance_text(2)
+    '2 customers have different balances at their last moment and no transaction_id there: which came last is a guess'
+    >>> last_balance_text(0)
+    ''
+    """
+    return _guess_text(customers, f"at {'its' if customers == 1 else 'their'} last moment")
+
+
+def _guess_text(customers: int, when: str) -> str:
     if not customers:
         return ""
     return (
-        f"{count_text(customers, 'customer')} {'has' if customers == 1 else 'have'} different balances at one moment "
-        "and no transaction_id there: which of them is the last is a guess"
+        f"{count_text(customers, 'customer')} {'has' if customers == 1 else 'have'} different balances {when} "
+        "and no transaction_id there: which came last is a guess"
     )
 
 
@@ -277,5 +292,5 @@ def doubts_of_rows(
     stateless: Stateless,
 ) -> list[str]:
     """Say all that scores of rows may be wrong by: what replaces columns and states, repeats, and guesses."""
-    texts = (stateless_text(stateless, rows), repeats_text(tied.repeated, rows), unordered_text(tied.unordered))
+    texts = (stateless_text(stateless, rows), repeats_text(tied.repeated, rows), last_balance_text(tied.unordered))
     return [*absences(absent, learnt_without, base), *(text for text in texts if text)]

@@ -140,7 +140,7 @@ def compare(
     whole = read[min(read, key=len)]
     if rates is None:
         _refuse_other_rates(models, whole)
-    warn_of_rows((model, read[model.absent]) for model in models)
+    warn_of_rows([(model, read[model.absent]) for model in models], when)
     sides = [_side(model, read[model.absent], when) for model in models]
     both = sides[0].user_ids.intersection(sides[1].user_ids)
     first, second = (side.only(both) for side in sides)

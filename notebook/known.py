@@ -38,8 +38,10 @@ def known_customers(model: TrainedModel, histories: Histories, as_of: int) -> Kn
     return KnownCustomers(names[order], matrix[rows_of_customers[order]])
 
 
-def warn_of_rows(read: Iterable[tuple[TrainedModel, Histories]], stacklevel: int = 3) -> None:
+def warn_of_rows(read: Iterable[tuple[TrainedModel, Histories]], as_of: int, stacklevel: int = 3) -> None:
     """Warn, once each, of what models may be wrong by on the histories that each read, as `doubts_of_rows` says it.
+
+    *as_of* is the moment of the scores, microseconds.
 
     By the *stacklevel* a warning names the line that called the caller of this.
     """
@@ -50,7 +52,7 @@ def warn_of_rows(read: Iterable[tuple[TrainedModel, Histories]], stacklevel: int
             histories.absent,
             model.absent,
             model.currency,
-            ties(histories),
+            ties(histories, as_of - model.settlement_lag_us),
             histories.rows,
             histories.stateless,
         )

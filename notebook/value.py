@@ -185,7 +185,7 @@ class ValueModel:
         if not rows[0]:
             needed = needed_row_text(when, self.trained.settlement_lag_us)
             raise ConfigError(f"customer {user_id!r} has no {needed}; give a later as_of")
-        warn_of_rows([(self.trained, histories)])
+        warn_of_rows([(self.trained, histories)], when)
         explanations = explain(self.trained, matrix)
         headline = f"{user_id} as of {day_text(when)}: {sentence(self.trained, explanations, 0, level_percent)}"
         parts = breakdown(explanations, 0, self.trained.currency)
@@ -251,8 +251,9 @@ class ValueModel:
 
     def _known(self, transactions: AnyTransactions, as_of: Moment, columns: Mapping[str, str] | None) -> KnownCustomers:
         histories = self._histories(transactions, columns)
-        customers = known_customers(self.trained, histories, moment_of(as_of))
-        warn_of_rows([(self.trained, histories)], stacklevel=4)  # importance and partial_dependence call this
+        when = moment_of(as_of)
+        customers = known_customers(self.trained, histories, when)
+        warn_of_rows([(self.trained, histories)], when, stacklevel=4)  # importance and partial_dependence call this
         return customers
 
 

@@ -50,7 +50,7 @@ class Quality:
         days: rows by day, counted from 1970-01-01.
         repeated: rows without a transaction_id that are equal in every column to another such row of their customer;
             repeats of those that have one were removed.
-        unordered: customers with different balances at one moment, of rows without a transaction_id.
+        unordered: customers with different balances at one moment or more, of rows without a transaction_id.
         removed: repeats of rows with a transaction_id, which are in no other count.
         balances: rows whose balance is not 0.
         created_late: customers whose account was created more than a day after their first row.

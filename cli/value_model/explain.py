@@ -92,7 +92,7 @@ def show(
     from fivefold.features.histories import ties
     from fivefold.models.explain import breakdown, consistency_sentence, explanation_content, intervals, sentence
     from fivefold.models.explain import explain as explain_matrix
-    from fivefold.models.reach import absences, unordered_text
+    from fivefold.models.reach import absences, last_balance_text
     from fivefold.models.what_if import what_if
 
     history, matrix, reach = _matrix_of(model, path, user, as_of)
@@ -101,7 +101,7 @@ def show(
     scores, parts = explanations.scores, breakdown(explanations, 0, model.currency)
     interval = intervals(model, explanations, level_percent).of_score(0)
     headline = f"Customer {user} as of {day_text(as_of)}: {sentence(model, explanations, 0, level_percent)}"
-    if text := unordered_text(ties(history).unordered):
+    if text := last_balance_text(ties(history, as_of - model.settlement_lag_us).unordered):
         warn(text)
     if as_json:
         content = {

@@ -51,9 +51,9 @@ from fivefold.models.reach import (
     absences,
     doubts_of_newest,
     doubts_of_units,
+    last_balance_text,
     repeats_text,
     stateless_text,
-    unordered_text,
 )
 from fivefold.training.config import DEFAULT_NAME
 
@@ -207,7 +207,7 @@ class Summary:
             warn(text)
         if text := repeats_text(self.ties.repeated, self.rows):
             warn(f"{text}: if they are repeats, these scores count money twice; remove them, or add transaction_id")
-        if text := unordered_text(self.ties.unordered):
+        if text := last_balance_text(self.ties.unordered):
             warn(text)
         if text := self.names.text:
             warn(text)

@@ -28,7 +28,7 @@ class ScoredBatch:
         newest: time of the newest row read, whatever the as-of, microseconds; None where there was no row.
         currencies: codes of the amounts that were read, before they were converted.
         rows: how many transactions were read, without repeats of a transaction_id.
-        ties: what is left open by those of one moment that have no transaction_id.
+        ties: what is left open by those of one moment that have no transaction_id; of balances by the last one seen.
         outside_units: of indicators of the operator's own, how many of the scored customers have a value that their
             unit does not allow, by name.
         absent: columns of `features.column_names.ABSENCES` that the rows lack, or whose content is not read.
@@ -117,7 +117,7 @@ def score_histories(model: ValueModel, histories: Histories, how: Scoring) -> Sc
         newest,
         currencies,
         histories.rows,
-        ties(histories),
+        ties(histories, how.as_of - model.settlement_lag_us),
         outside_units(model.catalogue, of_scored),
         histories.absent,
         histories.stateless,

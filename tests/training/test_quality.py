@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fivefold.domain.clock import DAY_US, day_text
+from fivefold.domain.clock import DAY_US, day_text, to_microseconds
 from fivefold.domain.money import Rate, RateTable, base_only
 from fivefold.features.histories import Histories, Stateless, Ties, ties
 from fivefold.features.reading.sources import read_histories
@@ -206,7 +206,7 @@ def tied_rows(**columns: list[Any]) -> Histories:
         ({"user_balance": [None, None, None, None]}, 0),
     ],
 )
-def test_a_last_balance_that_is_a_guess_is_counted_by_customer(columns: dict[str, list[Any]], unordered: int) -> None:
+def test_balances_whose_order_is_a_guess_are_counted_by_customer(columns: dict[str, list[Any]], unordered: int) -> None:
     histories = tied_rows(**columns)
     assert ties(histories) == Ties(0, unordered)
     quality = Quality()
@@ -216,3 +216,28 @@ def test_a_last_balance_that_is_a_guess_is_counted_by_customer(columns: dict[str
     said = [text for text in warnings if "different balances at one moment" in text]
     assert bool(said) == bool(unordered)
     assert all(text.startswith("2 customers have ") for text in said)
+
+
+@pytest.mark.parametrize(
+    ("days", "seen_until", "unordered"),
+    [
+        ((2, 2, 2, 3), 9, 1),
+        ((2, 2, 2, 2), 9, 2),
+        ((2, 2, 2, 2), 1, 0),  # they come after the as-of
+        ((2, 3, 3, 4), 9, 0),
+        ((2, 3, 2, 2), 1, 0),
+    ],
+)
+def test_a_last_balance_is_a_guess_at_the_last_moment_that_is_seen(
+    days: tuple[int, ...], seen_until: int, unordered: int
+) -> None:
+    histories = tied_rows(transaction_date=[f"2024-01-{day:02}" for day in days])
+    until = to_microseconds(date(2024, 1, seen_until))
+    assert ties(histories, until) == Ties(0, unordered)
+
+
+def test_after_a_moment_of_several_rows_a_single_row_says_which_balance_is_the_last() -> None:
+    histories = tied_rows(user_id=["a"] * 4)
+    first = to_microseconds(date(2024, 1, 2))
+    assert ties(histories) == ties(histories, first) == Ties(0, 1)
+    assert ties(histories, first + DAY_US) == ties(histories, first - 1) == Ties(0, 0)

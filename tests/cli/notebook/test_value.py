@@ -444,7 +444,7 @@ def test_columns_that_are_absent_and_rows_that_came_twice_are_warned_of_as_by_th
     assert "have no transaction_state" in repr(fivefold.read_transactions(late))
     with (
         pytest.warns(UserWarning, match="repeat another row of their customer in everything"),
-        pytest.warns(UserWarning, match="different balances at one moment and no transaction_id there"),
+        pytest.warns(UserWarning, match="different balances at their last moment and no transaction_id there"),
     ):
         model.score(pd.concat([rows, rows]).drop(columns="transaction_id"), as_of=AS_OF)
 

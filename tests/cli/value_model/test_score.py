@@ -304,7 +304,7 @@ def test_who_has_different_balances_at_one_moment_is_warned_of(home: Home, tmp_p
     by_month = home.table.head(2_000).with_columns(pl.col("transaction_date").dt.truncate("1mo"))
     by_month.write_parquet(tmp_path / "named.parquet")
     by_month.drop("transaction_id").write_parquet(tmp_path / "bare.parquet")
-    says = "at one moment and no transaction_id there: which of them is the last is a guess"
+    says = "last moment and no transaction_id there: which came last is a guess"
     options = ("explain", "--user", by_month["user_id"].mode()[0]), ("score", "-o", tmp_path / "scores.parquet")
     for name, *more in options:
         asked = (*more, "--as-of", AS_OF)
