@@ -5,7 +5,6 @@ two thirds of the throughput; freezing the objects that exist after start takes 
 """
 
 import gc
-import os
 import re
 import sys
 from collections.abc import Iterable
@@ -42,7 +41,6 @@ from fivefold.serving.metrics.service import ServiceMetrics
 from fivefold.serving.metrics.shared_files import empty
 from fivefold.serving.pages import Pages
 from fivefold.serving.parent_watch import ParentWatch
-from fivefold.serving.port import end_service_unless_listening, open_only_while_answered
 from fivefold.serving.quota import QuotaCharger
 from fivefold.serving.responses import ARRAY, error_response, json_response
 from fivefold.serving.v1.dispatch import Dispatcher
@@ -63,7 +61,6 @@ if NOT_SHARED:
 
 SETTINGS = read_settings()
 guard(SETTINGS.limits.connections)
-end_service_unless_listening(SETTINGS.parent_process or os.getppid())
 trust_proxies(SETTINGS.trusted_proxies)
 ANSWER_SECONDS = 10.0
 """Longest that scoring waits for PostgreSQL at a time; a request may retry within its own limit."""
@@ -241,9 +238,8 @@ class Fivefold:
         return CHAMPION_LOADER.current is not None
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]  # BentoML ships no types for it
-    def prepare() -> None:
-        """Before the first worker starts, empty the files of metrics: BentoML calls this in the parent process."""
-        open_only_while_answered()
+    def empty_metrics() -> None:
+        """Empty the files of metrics before the first worker starts: BentoML calls this in the parent process."""
         if problem := empty(SETTINGS.metrics_files):
             log.warning("metrics of earlier processes are counted too", why=problem)
 

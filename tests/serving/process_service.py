@@ -112,11 +112,6 @@ class Service:
 
     def start(self) -> None:
         """Start it, and wait until all workers live; it need not be ready."""
-        self.launch()
-        self.wait_for(lambda: self._alive() and len(self.worker_pids()) == self.workers, START_SECONDS)
-
-    def launch(self) -> None:
-        """Start it, and wait for nothing."""
         foreign = ("FIVEFOLD_", "BENTOML_", "PROMETHEUS_", "MLFLOW_TRACKING")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         environment |= {"FIVEFOLD_VAR": str(self.var), "FIVEFOLD_PLANS_FILE": str(self.plans_file), **self.environment}
@@ -136,6 +131,7 @@ class Service:
                 stderr=error,
                 start_new_session=True,
             )
+        self.wait_for(lambda: self._alive() and len(self.worker_pids()) == self.workers, START_SECONDS)
 
     def _alive(self) -> bool:
         assert self.process.poll() is None, self.said()
