@@ -237,8 +237,8 @@ def ties(histories: Histories, seen_until: int | None = None) -> Ties:
 
 def _last_seen(histories: Histories, until: int) -> Integers:
     """Give each customer's last row until a moment; the row before the first one where there is none."""
-    seen = np.concatenate([[0], np.cumsum(histories.time <= until)])
-    last: Integers = histories.offsets[:-1] + np.diff(seen[histories.offsets]) - 1
+    rows_until = np.concatenate([[0], np.cumsum(histories.time <= until)])
+    last: Integers = histories.offsets[:-1] + np.diff(rows_until[histories.offsets]) - 1
     return last
 
 

@@ -193,10 +193,10 @@ class _IcebergPart:
     def lacks_values(self, column: str) -> bool:
         """Look into the table's own counts of the file, which hold deleted rows too, or else at the values."""
         field = self.table.scan(snapshot_id=self.address.version).projection().find_field(column)
-        missing = (self.task.file.null_value_counts or {}).get(field.field_id)
-        if missing == self.rows:
+        count = (self.task.file.null_value_counts or {}).get(field.field_id)
+        if count == self.rows:
             return True
-        if missing is not None and not self.task.delete_files:
+        if count is not None and not self.task.delete_files:
             return False
         return are_without_values(self._batches([column], ROWS_COMPARED))
 
