@@ -14,7 +14,7 @@ from fivefold.domain.errors import NotFoundError
 from fivefold.store.audit.chain_reading import ROWS_AT_A_TIME
 from fivefold.store.sql.jobs import OPEN
 from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
-from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.events import EvidenceJob, MaterialChange, ValidationRun
 from fivefold.store.tables.levels import OverrideRow, Transition
 from fivefold.store.tables.recourse import Challenge
@@ -79,20 +79,28 @@ def types_defined(session: Session, organisation_id: int, until_us: int) -> Iter
 
 def backtests_in(
     session: Session, organisation_id: int, from_us: int, until_us: int, numbers: Sequence[int]
-) -> Sequence[tuple[Backtest, str]]:
-    """List the backtests requested or finished in a period, and those with given numbers, with their rulesets."""
+) -> Sequence[tuple[Backtest, str | None, str]]:
+    """List the backtests requested or finished in a period, those of proposals decided in it, and some by number.
+
+    Each with its ruleset, None for that of a proposal, and the type of entities.
+    """
+    decided = select(Proposal.id).where(
+        Proposal.organisation_id == organisation_id, Proposal.decided_us >= from_us, Proposal.decided_us < until_us
+    )
     in_time = or_(
         and_(Backtest.requested_us >= from_us, Backtest.requested_us < until_us),
         and_(Backtest.finished_us >= from_us, Backtest.finished_us < until_us),
+        Backtest.proposal_id.in_(decided),
         Backtest.id.in_(numbers),
     )
     statement = (
-        select(Backtest, Family.name)
-        .join(Family, Family.id == Backtest.family_id)
+        select(Backtest, Family.name, EntityType.name)
+        .join(EntityType, EntityType.id == Backtest.type_id)
+        .outerjoin(Family, Family.id == Backtest.family_id)
         .where(Backtest.organisation_id == organisation_id, in_time)
         .order_by(Backtest.id)
     )
-    return [(backtest, name) for backtest, name in session.execute(statement)]
+    return [(backtest, ruleset, kind) for backtest, ruleset, kind in session.execute(statement)]
 
 
 def validations_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[ValidationRun]:

@@ -54,7 +54,7 @@ rulesets/           every version that was committed, activated or in force, as 
                     version before; versions.json with hashes, editors, tests and when each was in force;
                     activations.json, and which of these were in a ruleset that was off: such a version decides from
                     the switch-on
-backtests/          what a version would have done, before it decided
+backtests/          what a version, or a proposed change, would have done, before it decided
 validations/        what levels were worth, as JSON and as a page; figures of peers, as they were attached
 levels.json         how many were at each level before the quarter and before the end of each of its months, by type of
                     entity, and how many went from which level to which by which cause; erased ones are counted

@@ -1,5 +1,7 @@
 """Evidence of rulesets: what could decide in a quarter, what changed from one version to the next, and what was tested.
 
+A proposal that could change levels is tested like a version, and its backtests are here too.
+
 A ruleset is as its authors wrote it. Of what a backtest could not assess the entity's number and the rule are kept; the
 value that was in the way is not.
 """
@@ -54,7 +56,7 @@ def rulesets_part(session: Session, organisation_id: int, quarter: Quarter) -> A
             "rulesets/activations.json",
             [_activation(row, version_names, row.id not in decided_ids) for row in in_quarter],
         ),
-        *(_backtest_file(backtest, name) for backtest, name in backtests),
+        *(_backtest_file(*each) for each in backtests),
     ]
     return ArchiveSection(files, {"rulesets": len(lines), "activations": len(in_quarter), "backtests": len(backtests)})
 
@@ -141,12 +143,14 @@ def _activation(row: Activation, version_names: Mapping[int, tuple[str, int]], w
     }
 
 
-def _backtest_file(row: Backtest, ruleset: str) -> File:
+def _backtest_file(row: Backtest, ruleset: str | None, entity_type: str) -> File:
     return json_file(
         f"backtests/{row.id:06}.json",
         {
             "backtest": row.id,
             "ruleset": ruleset,
+            "proposal": row.proposal_id,
+            "entity_type": entity_type,
             "content_hash": row.content_hash,
             "state": row.state,
             "requested_by": row.requested_by,

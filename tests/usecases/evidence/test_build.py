@@ -14,6 +14,7 @@ from fivefold.domain.settings import Settings
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.accounts.organisations import add_member
 from fivefold.usecases.audit.verify import verify
+from fivefold.usecases.changes.asks import switch_family
 from fivefold.usecases.changes.backtests import request_backtest, run_next_backtest
 from fivefold.usecases.evidence import build as evidence
 from fivefold.usecases.evidence.archive import MANIFEST, check_archive
@@ -34,7 +35,7 @@ from fivefold.usecases.shared.inputs import Quarter, read_quarter
 from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version, revoke_override, roll_back
-from tests.usecases.governed import DAY, NOW, add_entities, document, founded, rows_of, stand
+from tests.usecases.governed import DAY, NOW, add_entities, agreed, document, founded, rows_of, stand
 
 QUARTER = read_quarter("2026Q4")
 NAME, REASON = "Wolfgang Amadeus", "Salieri vouches for them"
@@ -252,6 +253,20 @@ def test_another_organisation_has_its_own(engine: Engine, people: tuple[Actor, .
     made = build(engine, other[0], tmp_path)
     assert (made.counts["rulesets"], made.counts["overrides"], made.counts["activations"]) == (1, 0, 0)
     assert b"member:3" not in b"\n".join(read(made).values())
+
+
+def test_what_a_proposal_was_tested_by_is_there(engine: Engine, people: tuple[Actor, ...], tmp_path: Path) -> None:
+    asked = switch_family(Context(engine, people[0]).at(NOW + 10), "retail", False, "not needed any more")
+    agreed(engine, people[1], asked, NOW + 10)
+    made = build(engine, people[0], tmp_path)
+    content = read(made)
+    (proposal,) = parsed(content, "proposals.json")
+    assert made.counts["backtests"] == 3
+    tested = parsed(content, "backtests/000003.json")
+    assert (tested["ruleset"], tested["proposal"], tested["entity_type"]) == (None, proposal["proposal"], "customer")
+    assert (tested["state"], tested["report"]["customers"]) == ("done", 21)
+    assert parsed(content, "backtests/000001.json")["proposal"] is None
+    assert NAME.encode() not in content["backtests/000003.json"]
 
 
 def test_a_version_is_there_as_long_as_it_decides(engine: Engine, people: tuple[Actor, ...], tmp_path: Path) -> None:
