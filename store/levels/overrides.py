@@ -40,6 +40,11 @@ def is_live(now_us: Any) -> ColumnElement[bool]:
     return and_(OverrideRow.state == "approved", later)
 
 
+def is_decided_by_person() -> ColumnElement[bool]:
+    """Select the overrides that a person decided; one that nobody did is refused by the program at its own end."""
+    return and_(OverrideRow.decided_us.is_not(None), OverrideRow.decided_by.is_distinct_from("system"))
+
+
 def live_overrides(session: Session, entity_id: int, now_us: int) -> Sequence[OverrideRow]:
     """List the overrides of an entity that are in force."""
     return session.scalars(select(OverrideRow).where(OverrideRow.entity_id == entity_id, is_live(now_us))).all()

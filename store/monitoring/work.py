@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import and_, func, literal, or_, select, union_all
 from sqlalchemy.orm import Session, aliased
 
+from fivefold.store.levels.overrides import is_decided_by_person
 from fivefold.store.queue.sources import Kind
 from fivefold.store.rulesets.proposals import APPROVED, REFUSED
 from fivefold.store.tables.entities import Record
@@ -38,7 +39,7 @@ def handling_times(session: Session, organisation_id: int, from_us: int, until_u
         select(
             literal(Kind.OVERRIDE.value).label("kind"),
             (OverrideRow.decided_us - OverrideRow.requested_us).label("took"),
-        ).where(OverrideRow.organisation_id == organisation_id, within(OverrideRow.decided_us)),
+        ).where(OverrideRow.organisation_id == organisation_id, within(OverrideRow.decided_us), is_decided_by_person()),
         select(literal(Kind.CHANGE.value), Proposal.decided_us - Proposal.proposed_us).where(
             Proposal.organisation_id == organisation_id,
             Proposal.state.in_((APPROVED, REFUSED)),
@@ -107,6 +108,7 @@ def count_reopened(
             OverrideRow.organisation_id == organisation_id,
             OverrideRow.decided_us >= from_us,
             OverrideRow.decided_us < until_us,
+            is_decided_by_person(),
             or_(
                 and_(OverrideRow.state == "refused", asked_again),
                 OverrideRow.revoked_us < OverrideRow.decided_us + within_us,

@@ -28,6 +28,7 @@ from fivefold.store.tables.groups import GroupVersion
 from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.evidence.archive import optional_iso_text
 from fivefold.usecases.monitoring.series import authors_judged_by
+from fivefold.usecases.shared.actors import SYSTEM
 from fivefold.usecases.shared.inputs import Quarter
 
 
@@ -73,8 +74,9 @@ def approvals_of(session: Session, organisation_id: int, quarter: Quarter) -> li
 
 
 def _overrides(of: _Of) -> Iterator[Approval]:
+    """Give the overrides that another person approved or refused; the program refuses those that nobody decided."""
     for row in overrides_in(*of.period):
-        if row.decided_us is not None:
+        if row.decided_us is not None and row.decided_by != SYSTEM:
             yield Approval(
                 at_us=row.decided_us,
                 what="override refused" if row.state == "refused" else "override",

@@ -77,6 +77,17 @@ def challenged(bank: Planted, number: int, opened_us: int, settled_us: int | Non
         )  # fmt: skip
 
 
+def test_an_override_that_ended_before_anybody_decided_is_no_approval(bank: Planted) -> None:
+    bank.override(1, 1, day(1), until_us=day(20), state="refused", decided_by="system", decided_us=day(20))
+    bank.override(2, 1, day(1), until_us=day(20), state="refused", decided_us=day(19))
+    files, _ = parts(bank)
+    assert [(each["override"], each["decided_by"]) for each in files["overrides.json"]] == [
+        (1, "system"),
+        (2, "member:2"),
+    ]
+    assert [(each["number"], each["by"]) for each in files["approvals.json"]] == [(2, "member:2")]
+
+
 def test_challenges_that_were_open_in_the_quarter_say_whether_they_were_in_time(bank: Planted) -> None:
     challenged(bank, 1, day(-9), day(0) - 1)
     challenged(bank, 2, day(-9), day(0))

@@ -140,6 +140,14 @@ def test_figures_are_what_plain_python_makes_of_the_rows(context: Context) -> No
     )
 
 
+def test_what_nobody_decided_until_its_end_is_no_decision(bank: Planted) -> None:
+    late = {"until_us": day(20), "state": "refused", "decided_by": "system", "decided_us": day(20)}
+    bank.override(1, 1, day(1), **late)
+    bank.override(1, 1, day(21), decided_us=day(22))  # asked for again: nothing came back that was decided before
+    override = read_work_figures(bank.context, day(0), day(90)).figures[0]
+    assert (override.decided, override.median_hours, override.came_back) == (1, 24.0, 0)
+
+
 def test_an_empty_time_is_refused(context: Context) -> None:
     with pytest.raises(ConfigError, match="is empty; it must end after it begins"):
         read_work_figures(context, DAY_US, DAY_US)
