@@ -61,6 +61,7 @@ OVERRIDES: Mapping[str, Any] = {
     "state": pl.String,
     "until_us": pl.Int64,
     "requested_us": pl.Int64,
+    "decided_by": pl.String,
     "decided_us": pl.Int64,
     "revoked_us": pl.Int64,
 }
@@ -188,7 +189,7 @@ def overrides_before(session: Session, organisation_id: int, until_us: int) -> p
     statement = (
         select(
             OverrideRow.entity_id, OverrideRow.level, OverrideRow.state, OverrideRow.until_us,
-            OverrideRow.requested_us, OverrideRow.decided_us, OverrideRow.revoked_us,
+            OverrideRow.requested_us, OverrideRow.decided_by, OverrideRow.decided_us, OverrideRow.revoked_us,
         )
         .join(Entity, Entity.id == OverrideRow.entity_id)
         .where(

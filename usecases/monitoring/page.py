@@ -199,8 +199,8 @@ def _transitions(transitions: Sequence[Plain]) -> ReportSection:
 
 
 def _overrides(figures: Plain) -> ReportSection:
-    counted = ("requested", "approved", "refused", "revoked", "expired", "live", "downward")
-    rows = [[name, f"{figures[name]:,}"] for name in counted]
+    counted = ("requested", "approved", "refused", "lapsed", "revoked", "expired", "live", "downward")
+    rows = [[name, f"{figures[name]:,}"] for name in counted if name in figures]  # older ones have none that lapsed
     cap = (figures["cap_percent"] / 100,)
     shares = [
         "none" if figures[name] is None else percent(figures[name], beside=cap if name == "downward_share" else ())

@@ -10,6 +10,7 @@ from fivefold.domain.clock import DAY_US, HOUR_US, day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.store.monitoring.work import HandlingTimes, count_reopened, handling_times
 from fivefold.usecases.monitoring.history import ValidationPeriod
+from fivefold.usecases.shared.actors import SYSTEM
 from fivefold.usecases.shared.api_fields import Moment
 from fivefold.usecases.shared.context import Context
 
@@ -26,6 +27,7 @@ class OverrideFigures:
 
     Attributes:
         requested: asked for in the time, and so on with the others.
+        lapsed: nobody decided on them before their own end, so the program refused them.
         expired: ended by themselves.
         live: held at the end.
         live_share: of the portfolio; None where no entity had a level.
@@ -39,6 +41,7 @@ class OverrideFigures:
     requested: int
     approved: int
     refused: int
+    lapsed: int
     revoked: int
     expired: int
     live: int
@@ -62,6 +65,8 @@ def override_figures(
         cap_percent: the organisation's.
     """
     granted = pl.col("state").is_in(["approved", "revoked"])
+    refused = (pl.col("state") == "refused") & _within("decided_us", period)
+    by_program = pl.col("decided_by").eq_missing(SYSTEM)
     revoked = (pl.col("state") == "revoked") & _within("revoked_us", period)
     over = pl.col("until_us").is_not_null() & _within("until_us", period)
     ended_before = pl.col("revoked_us").is_not_null() & (pl.col("revoked_us") < pl.col("until_us"))
@@ -74,7 +79,8 @@ def override_figures(
     return OverrideFigures(
         requested=len(overrides.filter(_within("requested_us", period))),
         approved=len(overrides.filter(granted & _within("decided_us", period))),
-        refused=len(overrides.filter((pl.col("state") == "refused") & _within("decided_us", period))),
+        refused=len(overrides.filter(refused & ~by_program)),
+        lapsed=len(overrides.filter(refused & by_program)),
         revoked=len(overrides.filter(revoked)),
         expired=len(overrides.filter(granted & over & ~ended_before)),
         live=len(live),

@@ -38,6 +38,7 @@ _SCHEMA = {
     "state": pl.String,
     "until_us": pl.Int64,
     "requested_us": pl.Int64,
+    "decided_by": pl.String,
     "decided_us": pl.Int64,
     "revoked_us": pl.Int64,
 }
@@ -179,8 +180,9 @@ def test_overrides_are_counted_by_when_something_was_decided(bank: Planted) -> N
     bank.override(8, 3, day(80))  # not below what the rules say
     bank.override(9, 1, day(10), decided_us=day(95))  # approved after the end
     bank.override(10, 1, day(95))
+    bank.override(1, 1, day(10), state="refused", until_us=day(20), decided_by="system", decided_us=day(20))
     found = figures(bank)
-    assert (found.requested, found.approved, found.refused) == (7, 4, 1)
+    assert (found.requested, found.approved, found.refused, found.lapsed) == (8, 4, 1, 1)
     assert (found.revoked, found.expired) == (1, 1)
     assert (found.live, found.downward, found.with_level) == (4, 3, 10)
     assert (found.live_share, found.downward_share, found.cap_percent) == (0.4, 0.3, 10)

@@ -63,6 +63,7 @@ NONE = OverrideFigures(
     requested=0,
     approved=0,
     refused=0,
+    lapsed=0,
     revoked=0,
     expired=0,
     live=0,
