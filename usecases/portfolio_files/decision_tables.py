@@ -127,7 +127,7 @@ def read_csv(content: bytes, source: str) -> Grid:
         if len(row) > width
     }
     cells = [[unguarded(cell) or None for cell in [*row, *[""] * width][:width]] for row in rows]
-    return Grid(cells, has_semicolons=sign == ";", refused=refused)
+    return Grid(cells, may_part_thousands=sign in ";\t", refused=refused)
 
 
 def _csv_rows(text: str, source: str) -> tuple[str, list[list[str]]]:

@@ -121,13 +121,13 @@ def value_text(value: Any) -> str:
     return value if is_date or (is_bare and not _KEPT & set(re.split("[ -]", value.lower()))) else quoted(value)
 
 
-def read_cell(value: Value, kind: ValueType, *, has_semicolons: bool = False) -> Test | None:
+def read_cell(value: Value, kind: ValueType, *, may_part_thousands: bool = False) -> Test | None:
     """Read a cell; None where it asks nothing.
 
     Args:
         value: what the cell holds.
         kind: of the values that are compared.
-        has_semicolons: the file's columns are parted by semicolons, so a point may part thousands.
+        may_part_thousands: a point may, as in a file whose columns are parted by semicolons or tabs.
 
     >>> read_cell("> 10 and <= 20", ValueType.NUMBER)
     {'above': Decimal('10'), 'at_most': Decimal('20')}
@@ -143,7 +143,7 @@ def read_cell(value: Value, kind: ValueType, *, has_semicolons: bool = False) ->
     if text == "-":
         as_text = ', or write "-" for a text that is this sign' if kind in {ValueType.TEXT, ValueType.TEXTS} else ""
         raise CellError(f"is -; leave the cell empty to ask nothing{as_text}")
-    return _Reader(text, kind, has_semicolons).test() if text else None
+    return _Reader(text, kind, may_part_thousands).test() if text else None
 
 
 _QUOTES = str.maketrans(dict.fromkeys(CURLY, '"'))
@@ -186,8 +186,8 @@ _TOKEN = re.compile(
 class _Reader:
     """Reads one cell from left to right."""
 
-    def __init__(self, text: str, kind: ValueType, has_semicolons: bool) -> None:
-        self._text, self._kind, self._has_semicolons = text, kind, has_semicolons
+    def __init__(self, text: str, kind: ValueType, may_part_thousands: bool) -> None:
+        self._text, self._kind, self._may_part_thousands = text, kind, may_part_thousands
         tokens = list(_tokens(text))
         self._tokens = [(sort, value) for sort, value, _ in tokens]
         self._spans = [span for _, _, span in tokens]
@@ -307,7 +307,7 @@ class _Reader:
 
     def _typed(self, text: str) -> Any:
         if self._kind in NUMERIC_TYPES or (self._kind is ValueType.LEVEL and NUMBER_WRITTEN.fullmatch(text)):
-            return read_number(text, has_semicolons=self._has_semicolons)
+            return read_number(text, may_part_thousands=self._may_part_thousands)
         shown = cut_cell(text)
         if self._kind in {ValueType.FLAG, ValueType.MARK}:
             if text.lower() not in {"true", "false"}:
@@ -332,15 +332,15 @@ def _as_it_stands(text: str) -> str:
     return text
 
 
-def read_number(text: str, *, has_semicolons: bool = False) -> Decimal:
+def read_number(text: str, *, may_part_thousands: bool = False) -> Decimal:
     """Read a number exactly; CellError where it is none, or may be another one.
 
     >>> read_number("12.50")
     Decimal('12.50')
     """
-    if has_semicolons and _THOUSANDS.fullmatch(text):
+    if may_part_thousands and _THOUSANDS.fullmatch(text):
         raise CellError(
-            f"is {text} in a file whose columns are parted by semicolons: it may be {text.replace('.', '')} or "
+            f"is {text} in a file whose columns are parted by semicolons or tabs: it may be {text.replace('.', '')} or "
             f"{decimal_text(Decimal(text))}; write it without signs between thousands and zeros at the end"
         )
     if NUMBER_WRITTEN.fullmatch(text) and len(text) <= MOST_DIGITS_WRITTEN:

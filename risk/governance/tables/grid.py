@@ -30,13 +30,14 @@ class Grid:
     Attributes:
         rows: its cells, the header first; every row as long as the header.
         sheet: its name; empty for a CSV.
-        has_semicolons: the columns were parted by semicolons, as where the comma stands in decimals.
+        may_part_thousands: a point may: the columns were parted by semicolons or tabs, as spreadsheets part them
+            where the comma stands in decimals.
         refused: what cells hold that cannot be read, by row and column, from 0.
     """
 
     rows: Sequence[Sequence[Value]]
     sheet: str = ""
-    has_semicolons: bool = False
+    may_part_thousands: bool = False
     refused: Mapping[tuple[int, int], str] = field(default_factory=dict)
 
     def address(self, row: int, column: int) -> str:

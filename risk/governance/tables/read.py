@@ -293,7 +293,7 @@ class TableReader:
         for column in self._inputs:
             value = self.grid.rows[row][column.number]
             try:
-                test = read_cell(value, column.kind, has_semicolons=self.grid.has_semicolons)
+                test = read_cell(value, column.kind, may_part_thousands=self.grid.may_part_thousands)
             except CellError as error:
                 self._find(row, column.number, str(error))
                 continue
@@ -332,7 +332,7 @@ def number_of(value: Value, grid: Grid, what: str) -> Decimal:
         return value
     if not isinstance(value, str):
         raise CellError(f"is {value}, where {what} to be: a number such as 10 or -2.5")
-    return read_number(value.strip(), has_semicolons=grid.has_semicolons)
+    return read_number(value.strip(), may_part_thousands=grid.may_part_thousands)
 
 
 def words_of(value: Value, *, is_level: bool) -> str | int:

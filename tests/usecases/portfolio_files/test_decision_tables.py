@@ -107,6 +107,7 @@ def test_the_forms_in_which_spreadsheets_write_csv_are_read(content: bytes | str
         (CSV.replace("> 5", '"> 5,5"'), "cell C2 "),
         (CSV.replace(",", ";").replace("> 5", "> 5,5"), "cell C2 "),
         (CSV.replace(",", ";").replace("> 5", "> 5.000"), "cell C2 "),
+        (CSV.replace(",", "\t").replace("> 5", "> 5.000"), "cell C2 "),
         (CSV.replace("1,a", "1,in a, b"), "row 2 "),
         (CSV.replace("10", "10%"), "cell D2 "),
         (CSV.replace("1,a", '1,"a'), "begins in line 2: .*quotation mark"),

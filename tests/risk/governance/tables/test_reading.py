@@ -117,9 +117,9 @@ def test_a_cell_that_is_not_exact_is_refused(cell: Value, kind: ValueType, refus
 
 def test_a_point_between_thousands_is_not_guessed(refusal: Refusal) -> None:
     assert read_cell("> 1.000", N) == {"above": Decimal("1.000")}
-    assert read_cell("> 1.5", N, has_semicolons=True) == {"above": Decimal("1.5")}
+    assert read_cell("> 1.5", N, may_part_thousands=True) == {"above": Decimal("1.5")}
     with refusal(CellError):
-        read_cell("> 1.000", N, has_semicolons=True)
+        read_cell("> 1.000", N, may_part_thousands=True)
 
 
 @pytest.mark.parametrize(
