@@ -7,7 +7,7 @@ from typing import Any
 from fivefold.console.rulesets.text import LineChange, line_changes, refused_shortly, typed_document
 from fivefold.console.texts import text
 from fivefold.console.visit import Redirect, Rendered, Visit, address, existing_number, without_nul
-from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetError
+from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.usecases.flows.drafts import FlowDraftSaved
 from fivefold.usecases.flows.read import FlowDraftShown, FlowLine, FlowVersionView
 from fivefold.usecases.rulesets.drafts import NO_DRAFT, DraftSaved
@@ -73,7 +73,7 @@ class DraftKind:
     line: Callable[[Visit, str], AnyLine]
     draft: Callable[[Visit, str], Any]
     refuse_other_name: Callable[[Visit, str, str], None]
-    save_draft: Callable[[Visit, str, int], SavedDraft]
+    save_draft: Callable[[Visit, str, int, int], SavedDraft]
     discard_draft: Callable[[Visit, str, int], object]
     commit: Callable[[Visit, str, int, str], Any]
     is_form_open: Callable[[Visit], bool]
@@ -82,19 +82,15 @@ class DraftKind:
     def save(self, visit: Visit) -> Redirect | Rendered:
         """Save what was typed; what another person saved meanwhile is replaced only where that is wanted."""
         name = visit.parts[self.part]
-        line = self.line(visit, name)
+        self.line(visit, name)
         document = typed_document(visit)
         self.refuse_other_name(visit, document, name)
         if (revision := self.revision_of(visit, document)) is not None:
             return self.after_saving(visit, revision)
-        began, present = began_with(visit), beginning_at(line)
+        began = began_with(visit)
         if over := visit.form.get("over", ""):
             began = Beginning(existing_number(over, text("revision")), visit.shown_number("newest"))
-        if began.revision == present.revision and began.differs(present):
-            raise ConflictError(
-                text("version {number} of {name} was committed meanwhile", number=present.newest, name=name)
-            )
-        return self.after_saving(visit, self.save_draft(visit, document, began.revision).revision)
+        return self.after_saving(visit, self.save_draft(visit, document, began.revision, began.newest).revision)
 
     def revision_of(self, visit: Visit, document: str) -> int | None:
         """Return the draft's revision if it says just this, as after a reload; None otherwise."""

@@ -4,8 +4,13 @@ import re
 
 import pytest
 
+from fivefold.console.rulesets import drafting
+from fivefold.console.rulesets.text import typed_document
+from fivefold.console.visit import Visit
 from fivefold.usecases.changes.backtests import cancel_backtest
 from fivefold.usecases.portfolio_files.bundled import bundled_text
+from fivefold.usecases.rulesets.commit import commit
+from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.rulesets.text_forms import outline_of
 from fivefold.usecases.shared.context import Context
 from tests.console.visitors import Visitor, send_text
@@ -177,6 +182,22 @@ def test_who_began_without_a_draft_is_told_of_a_version_that_was_committed_meanw
     send_text(author, "save", mine, over="0")
     assert "The draft is saved." in author.text
     assert "Another person changed this." not in author.text
+
+
+def test_a_version_that_is_committed_while_a_text_is_being_saved_is_not_passed_over(
+    place: Place, author: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def commit_meanwhile(visit: Visit) -> str:
+        other = Context(place.engine, place.actor("publisher"))
+        saved = save_draft(other, document("retail", remark="theirs"))
+        commit(other, "retail", saved.revision, "known")
+        return typed_document(visit)
+
+    author.go(EDIT)
+    monkeypatch.setattr(drafting, "typed_document", commit_meanwhile)
+    send_text(author, "save", document("retail", remark="mine"))
+    assert author.page.status_code == 409
+    assert "version 3 of retail was committed meanwhile" in author.text
 
 
 def test_what_is_not_saved_is_not_committed(place: Place, author: Visitor) -> None:

@@ -12,10 +12,17 @@ from fivefold.domain.errors import ConflictError
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit.bound_rows import Digests, digests, merge_digests
 from fivefold.store.flows.flows import draft_of_flow, flow_named, flow_or_none
+from fivefold.store.flows.versions import newest_flow_version
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.tables.flows import FlowDraft, FlowRow
 from fivefold.usecases.accounts.settings import lock_settings
-from fivefold.usecases.rulesets.drafts import NO_DRAFT, names_in, refuse_other_revision, write_draft
+from fivefold.usecases.rulesets.drafts import (
+    NO_DRAFT,
+    names_in,
+    refuse_other_newest,
+    refuse_other_revision,
+    write_draft,
+)
 from fivefold.usecases.shared.context import Context
 
 
@@ -35,7 +42,9 @@ class FlowDraftSaved:
     editors: tuple[str, ...]
 
 
-def save_flow_draft(context: Context, document: str, expected_revision: int = NO_DRAFT) -> FlowDraftSaved:
+def save_flow_draft(
+    context: Context, document: str, expected_revision: int = NO_DRAFT, expected_newest: int | None = None
+) -> FlowDraftSaved:
     """Save a draft as it is written: it may still be wrong, as long as it names its flow and its entity type.
 
     What one of its editors saves again unchanged is the same revision.
@@ -44,6 +53,7 @@ def save_flow_draft(context: Context, document: str, expected_revision: int = NO
         context: is among the draft's editors from now on.
         document: YAML or JSON.
         expected_revision: the one that was edited; 0 where there was no draft.
+        expected_newest: where there was no draft, the number of the newest version then, 0 for none; None for any.
 
     Raises:
         InvalidRulesetError: it is neither YAML nor JSON, or does not say what it is of.
@@ -60,6 +70,7 @@ def save_flow_draft(context: Context, document: str, expected_revision: int = NO
         draft = session.get(FlowDraft, flow.id)
         refuse_other_revision(f"the flow {name}", draft, expected_revision)
         if draft is None:
+            refuse_other_newest(f"the flow {name}", newest_flow_version(session, flow.id), expected_newest)
             draft = FlowDraft(flow_id=flow.id, revision=flow.revision, editors=[])
             session.add(draft)
         if write_draft(draft, document, context.actor.name, now):

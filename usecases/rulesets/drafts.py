@@ -25,6 +25,7 @@ from fivefold.store.rulesets.rulesets import (
     family_named,
     family_or_none,
     last_revision,
+    newest_version,
     next_position,
 )
 from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion
@@ -48,6 +49,12 @@ class DraftText(Protocol):
     edited_us: int
 
 
+class CommittedVersion(Protocol):
+    """A version of a ruleset or of a flow, by its number."""
+
+    number: int
+
+
 @dataclass(frozen=True)
 class DraftSaved:
     """A draft as it was saved; the next save, commit or discard sends its revision.
@@ -64,7 +71,9 @@ class DraftSaved:
     editors: tuple[str, ...]
 
 
-def save_draft(context: Context, document: str, expected_revision: int = NO_DRAFT) -> DraftSaved:
+def save_draft(
+    context: Context, document: str, expected_revision: int = NO_DRAFT, expected_newest: int | None = None
+) -> DraftSaved:
     """Save a draft as it is written: it may still be wrong, as long as it names its ruleset and its entity type.
 
     What one of its editors saves again unchanged is the same revision.
@@ -73,6 +82,7 @@ def save_draft(context: Context, document: str, expected_revision: int = NO_DRAF
         context: is among the draft's editors from now on.
         document: YAML or JSON.
         expected_revision: the one that was edited; 0 where there was no draft.
+        expected_newest: where there was no draft, the number of the newest version then, 0 for none; None for any.
 
     Raises:
         InvalidRulesetError: it is neither YAML nor JSON, or does not say what it is of.
@@ -81,10 +91,17 @@ def save_draft(context: Context, document: str, expected_revision: int = NO_DRAF
     """
     now = context.now()
     with context.writing() as session:
-        return save_draft_in(session, context, document, expected_revision, now)
+        return save_draft_in(session, context, document, expected_revision, now, expected_newest)
 
 
-def save_draft_in(session: Session, context: Context, document: str, expected_revision: int, now_us: int) -> DraftSaved:
+def save_draft_in(
+    session: Session,
+    context: Context,
+    document: str,
+    expected_revision: int,
+    now_us: int,
+    expected_newest: int | None = None,
+) -> DraftSaved:
     """Save a draft in the caller's transaction, as `save_draft` does."""
     name, type_name = name_and_type_of(document)
     written = lock_settings(session, context.organisation_id, now_us)
@@ -94,6 +111,7 @@ def save_draft_in(session: Session, context: Context, document: str, expected_re
     draft = session.get(Draft, family.id)
     refuse_other_revision(name, draft, expected_revision)
     if draft is None:
+        refuse_other_newest(name, newest_version(session, family.id), expected_newest)
         draft = Draft(family_id=family.id, revision=last_revision(session, family), editors=[])
         session.add(draft)
     if write_draft(draft, document, context.actor.name, now_us):
@@ -186,6 +204,12 @@ def refuse_other_revision(called: str, draft: DraftText | None, expected_revisio
     if present != expected_revision:
         there = "has no draft now (revision 0)" if draft is None else f"has a draft of revision {present}"
         raise ConflictError(f"{called} {there}, not {expected_revision}: it was changed meanwhile; read it first")
+
+
+def refuse_other_newest(called: str, newest: CommittedVersion | None, expected_newest: int | None) -> None:
+    """Raise ConflictError where another version than the expected one is the newest; *called*: what it is of."""
+    if expected_newest is not None and newest is not None and newest.number != expected_newest:
+        raise ConflictError(f"version {newest.number} of {called} was committed meanwhile")
 
 
 def write_draft(draft: DraftText, document: str, editor: str, now_us: int) -> bool:
