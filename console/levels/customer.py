@@ -40,7 +40,7 @@ from fivefold.usecases.levels.overrides import OverrideLine
 from fivefold.usecases.levels.read import Freshness, HistoryLine, LevelView
 from fivefold.usecases.levels.value_scores import read_value
 from fivefold.usecases.monitoring.operations import WorkerSeen, last_worker
-from fivefold.usecases.portfolio.export import CustomerExport, export_customer
+from fivefold.usecases.portfolio.export import CustomerExport, ExportedChallenge, export_customer
 from fivefold.usecases.portfolio.scale import ScoreScale, read_scale
 from fivefold.usecases.portfolio.sources import AssessmentSources, sources_of
 from fivefold.usecases.portfolio.timeline import TimelineEvent, list_events
@@ -366,13 +366,31 @@ def export_pdf(visit: Visit) -> Download:
     from fivefold.console.levels.pdf import pdf_of  # noqa: PLC0415 (imports ReportLab, for a rare request)
 
     export = _export(visit, "pdf")
-    challenges = open_challenges(visit, export.entity_type, export.external_id)
-    return Download(_name(export, "pdf"), "application/pdf", pdf_of(export, visit.session.zone, challenges))
+    return Download(_name(export, "pdf"), "application/pdf", pdf_of(export, visit.session.zone))
 
 
 def _export(visit: Visit, form: Literal["json", "pdf"]) -> CustomerExport:
-    by, site = visit.session.member, visit.site
-    return export_customer(*_customer(visit), by=by, form=form, valuer=visit.valuer, site=site, person=visit.person)
+    of = _customer(visit)
+    contested = tuple(
+        ExportedChallenge(
+            id=line.id,
+            assessment=line.assessment,
+            words=line.words,
+            received_us=line.received_us,
+            due_us=line.due_us,
+            overdue=line.overdue,
+        )
+        for line in open_challenges(*of)
+    )
+    return export_customer(
+        *of,
+        by=visit.session.member,
+        form=form,
+        valuer=visit.valuer,
+        site=visit.site,
+        person=visit.person,
+        open_challenges=contested,
+    )
 
 
 def _name(export: CustomerExport, ending: str) -> str:

@@ -30,8 +30,7 @@ from fivefold.domain.segments import score_text
 from fivefold.domain.text import unseen_numbered
 from fivefold.usecases.levels.explain import ValueSeen
 from fivefold.usecases.levels.overrides import OverrideLine
-from fivefold.usecases.portfolio.export import CustomerExport
-from fivefold.usecases.recourse.challenges import ChallengeSummary
+from fivefold.usecases.portfolio.export import CustomerExport, ExportedChallenge
 
 MARGIN: Final = 20 * mm
 _WIDTHS: Final = (150, 200, 50, 80)
@@ -48,15 +47,15 @@ _RIGHT_TO_LEFT: Final = (range(0x590, 0x900), range(0xFB1D, 0xFE00), range(0xFE7
 """Letters of Hebrew, Arabic and others that are written from right to left: here they would be drawn the other way."""
 
 
-def pdf_of(export: CustomerExport, zone: str, challenges: Sequence[ChallengeSummary] = ()) -> bytes:
+def pdf_of(export: CustomerExport, zone: str) -> bytes:
     """Write the customer as a PDF: sentence first, then the picture, the factors, the value, and what is known.
 
-    Moments are in *zone* of the IANA database, with UTC beside. The open *challenges* stand before all else.
+    Moments are in *zone* of the IANA database, with UTC beside. The open challenges stand before all else.
     """
     with reading_in(zone):
         story = [
             paragraph(f"{export.external_id} ({words(export.entity_type)})", "title"),
-            *(paragraph(_contested(line), "strong") for line in challenges),
+            *(paragraph(_contested(line), "strong") for line in export.open_challenges),
             paragraph(_level(export)),
             *([paragraph(sentence(export.sentence))] if export.sentence else []),
             Spacer(1, 6),
@@ -207,7 +206,7 @@ def _foot(export: CustomerExport) -> list[Any]:
     return [paragraph(foot)]
 
 
-def _contested(line: ChallengeSummary) -> str:
+def _contested(line: ExportedChallenge) -> str:
     """Say that a person contests an assessment, as the page does."""
     sentence = text(
         "Challenge {number} is open: the person contests assessment {assessment}.",

@@ -16,6 +16,7 @@ CUSTOMER = CustomerExport(
     entity_type="customer",
     external_id="user_000006",
     exported_us=AT,
+    open_challenges=(),
     exported_by="ida",
     level="high",
     rules_level="medium",

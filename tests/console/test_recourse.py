@@ -51,6 +51,17 @@ def test_a_person_contests_another_settles_and_the_reply_says_no_more_than_it_ma
     assert [entry["details"]["form"] for entry in answered[:2]] == ["json", "pdf"]
 
 
+def test_an_export_as_data_has_the_open_challenges_that_the_pdf_names(assessed: Place) -> None:
+    investigator = contest(Visitor(assessed).sign_in("investigator"))
+    path = investigator.page.url.path
+    (contested,) = investigator.go(CUSTOMER).submit("/export-json").page.json()["open_challenges"]
+    line = assessed.good("GET", f"/v1/challenges/{contested['id']}", role="investigator")
+    assert contested == {name: line[name] for name in contested}
+    assert {*contested} >= {"assessment", "words", "received_at", "due_at", "overdue"}
+    Visitor(assessed).sign_in("approver").go(path).submit("/settle", outcome="confirmed", reason="So.", answer="So.")
+    assert investigator.go(CUSTOMER).submit("/export-json").page.json()["open_challenges"] == []
+
+
 def test_who_decided_what_is_contested_is_shown_why_they_do_not_settle_it_and_lines_stay(assessed: Place) -> None:
     customer = CUSTOMER.replace("console", "v1")
     body = {"level": "high", "reason": "A court asked.\nIn March."}

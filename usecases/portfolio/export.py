@@ -43,11 +43,24 @@ class ExportedValue:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExportedChallenge:
+    """What the person concerned contests: the assessment, in their words; `overdue`: it was to be settled by now."""
+
+    id: int
+    assessment: str
+    words: str
+    received_us: Annotated[Moment, shown_as("received_at")]
+    due_us: Annotated[Moment, shown_as("due_at")]
+    overdue: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class CustomerExport:
     """A customer as stored: the level with its sentence and factors, the value, attributes, tags and screenings.
 
     Attributes:
         exported_by: the name of the person who exported it.
+        open_challenges: ordered by due date.
         sentence: the arithmetic of the level in one line; empty if there is no assessment.
         assessment: its number, such as 12.3, with its permanent `address`.
         assessed_us: when that was made, with `ruleset`, the version of it that decided.
@@ -61,6 +74,7 @@ class CustomerExport:
     external_id: str
     exported_us: Annotated[Moment, shown_as("exported_at")]
     exported_by: str
+    open_challenges: tuple[ExportedChallenge, ...]
     level: str | None
     rules_level: str | None
     status: str
@@ -91,11 +105,12 @@ def export_customer(
     valuer: EntityScorer | None = None,
     site: str = "",
     person: Callable[[str], str] = str,
+    open_challenges: tuple[ExportedChallenge, ...] = (),
 ) -> CustomerExport:
     """Gather a customer as stored, and record who exported it in which form; nothing is computed again.
 
     *site*, such as https://risk.example, begins the address of the assessment. *person* names who acted, such as
-    member:3.
+    member:3. *open_challenges* are those of the customer.
 
     NotFoundError if there is no such customer, or its personal data were erased.
     """
@@ -111,6 +126,7 @@ def export_customer(
         external_id=external_id,
         exported_us=now,
         exported_by=by,
+        open_challenges=open_challenges,
         level=level.level,
         rules_level=level.rules_level,
         status=level.status,
