@@ -11,7 +11,7 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Download, Redirect, Rendered, Visit, row_number
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.paging import Page
+from fivefold.domain.paging import Page, Part
 from fivefold.domain.text import percent
 from fivefold.models.drift import SHIFTED
 from fivefold.risk.governance.reports.page import ReportPage
@@ -96,8 +96,10 @@ class ValidationPage:
         evidence: that was asked for lately; none for those who do not see it.
         work: of the time of the validation that looks furthest; without one of the last 90 days, today's among them.
         reached: the triggers that are reached now.
+        latest: the validation that looks furthest, whichever stand on the page; None for none.
         points: validations, the one that looks furthest first.
         open_changes: every material change that is not signed off, the oldest first.
+        made_since: the validations that were made since the first of these was registered, in the same order.
         signed_changes: the others, the newest first.
         least: confirmed, or alerts with an outcome, that a figure must rest on.
         proposed: points and thresholds of every ruleset; None for those who do not see rulesets.
@@ -105,11 +107,13 @@ class ValidationPage:
 
     triggers: Sequence[RevalidationTrigger]
     reached: Sequence[RevalidationTrigger]
+    latest: ValidationPoint | None
     points: Page[ValidationPoint]
     figures: tuple[FigureSeries, ...]
     least: int
     next: str | None
     open_changes: Sequence[ChangeLine]
+    made_since: Sequence[ValidationPoint]
     signed_changes: Page[ChangeLine]
     next_signed_changes: str | None
     kinds: tuple[str, ...]
@@ -153,24 +157,29 @@ class EvidencePage:
 
 def show_validation(visit: Visit) -> Rendered:
     """Show what validations found, as it was stored, and what asks for the next one."""
-    points = validation_series(visit, visit.part("validations", SHOWN))
+    part = visit.part("validations", SHOWN)
+    points = validation_series(visit, part)
+    latest = next(iter(points if part.after is None else validation_series(visit, Part(1))), None)
+    open_changes = revalidation.list_changes(visit, signed=False, oldest_first=True)
     triggers = triggers_of(visit)
     signed = revalidation.list_changes(visit, visit.part("changes", SIGNED_CHANGES, beside=True), signed=True)
     page = ValidationPage(
         triggers=triggers,
         reached=[trigger for trigger in triggers if trigger.answer == revalidation.REACHED],
+        latest=latest,
         points=points,
         figures=_figures(list(reversed(points))),
         least=LEAST_CONFIRMED,
         next=visit.next_of("validations", points),
-        open_changes=revalidation.list_changes(visit, signed=False, oldest_first=True),
+        open_changes=open_changes,
+        made_since=validation_series(visit, made_after_us=open_changes[0].registered_us) if open_changes else (),
         signed_changes=signed,
         next_signed_changes=visit.next_of("changes", signed, beside=True),
         kinds=revalidation.KINDS,
         quarters=_quarters(visit.now()),
         under_way=list_open_validations(visit),
         evidence=evidence.list_evidence(visit) if visit.may("GET /v1/audit") else (),
-        work=_work(visit, points[0] if points else None),
+        work=_work(visit, latest),
         proposed=proposed(visit),
     )
     return Rendered(template="monitoring/validation.html", title=text("Validation"), page=page)

@@ -55,9 +55,13 @@ def runs_of(session: Session, organisation_id: int, part: Part = WHOLE) -> Page[
     return scalars_of(session, statement, (ValidationRun.id,), part, descending=True)
 
 
-def runs_by_time(session: Session, organisation_id: int, part: Part = WHOLE) -> Page[ValidationRun]:
-    """List the validations of an organisation, from the latest end to the earliest."""
+def runs_by_time(
+    session: Session, organisation_id: int, part: Part = WHOLE, made_after_us: int | None = None
+) -> Page[ValidationRun]:
+    """List the validations of an organisation, from the latest end to the earliest; of all, or made after a moment."""
     statement = select(ValidationRun).where(ValidationRun.organisation_id == organisation_id)
+    if made_after_us is not None:
+        statement = statement.where(ValidationRun.made_us > made_after_us)
     return scalars_of(session, statement, (ValidationRun.until_us, ValidationRun.id), part, descending=True)
 
 

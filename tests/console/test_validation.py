@@ -88,6 +88,19 @@ def test_older_validations_are_on_the_next_page(place: Place) -> None:
     assert "quarter 13 before" in visitor.go(older.replace("&amp;", "&")).text
 
 
+def test_beside_older_validations_stands_the_last_one_and_what_was_made_since_a_change(place: Place) -> None:
+    measured(place, 13)
+    Visitor(place).sign_in("publisher").go(PAGE).submit("/change", kind="channel", description="An app")
+    number = place.good("POST", "/v1/validations", QUARTER, role="publisher")["id"]
+    visitor = Visitor(place).sign_in("approver").go(PAGE)
+    last = visitor.text.partition("The last validation looked at")[2].partition("A validation is made once")[0]
+    visitor.go(next(link for link in visitor.links() if "after=" in link).replace("&amp;", "&"))
+    assert "quarter 13 before" in visitor.text
+    assert visitor.text.partition("The last validation looked at")[2].partition("A validation is made once")[0] == last
+    assert "No validation was made since it was registered" not in visitor.text
+    assert f'<option value="{number}">' in visitor.page.text
+
+
 def test_more_validations_take_no_more_statements(place: Place) -> None:
     visitor = Visitor(place).sign_in("admin")
     few = count(visitor, PAGE)

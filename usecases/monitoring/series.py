@@ -65,10 +65,13 @@ class ValidationPoint:
     conclusion: str | None
 
 
-def validation_series(context: Context, part: Part = WHOLE) -> Page[ValidationPoint]:
-    """List what validations found, from the time that ended last to the earliest; nothing is measured again."""
+def validation_series(context: Context, part: Part = WHOLE, made_after_us: int | None = None) -> Page[ValidationPoint]:
+    """List what validations found, from the time that ended last to the earliest; nothing is measured again.
+
+    *made_after_us*: of those alone that were made after this moment; None for all.
+    """
     with context.reading() as session:
-        return runs_by_time(session, context.organisation_id, part).map(_point)
+        return runs_by_time(session, context.organisation_id, part, made_after_us).map(_point)
 
 
 def read_point(context: Context, number: int) -> ValidationPoint:
