@@ -53,7 +53,7 @@ def tiers_typed(form: Mapping[str, str]) -> list[TierForm]:
     rows = []
     for number in range(MOST_TIERS + 1):
         words = [form.get(f"tier_{number}_{word}", "").strip() for word in ("title", "least", "most", "level")]
-        if any(words[:3]):
+        if any(words):
             rows.append(TierForm(title=words[0], least=words[1], most=words[2], level=words[3]))
     return rows
 

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from fivefold.usecases.portfolio_files.bundled import bundled_text
+from fivefold.usecases.rulesets.text_forms import outline_of
 from tests.console.visitors import Visitor, send_text
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import Place
@@ -80,6 +81,22 @@ def test_a_form_that_says_what_the_text_says_follows_the_text(author: Visitor) -
     assert value(author, "thresholds") == before.replace(first, str(int(first) + 1), 1)
     send_text(author, "check", changed, thresholds=before)
     assert (value(author, "thresholds"), NOT_WRITTEN in author.text) == (before, True)
+
+
+def test_a_level_that_is_chosen_alone_for_a_further_tier_is_not_dropped(author: Visitor) -> None:
+    text = bundled_text("session-verification").replace("ruleset: session-verification", "ruleset: retail")
+    send_text(author, "check", text)
+    assert NOT_WRITTEN not in author.text
+    spare = re.findall(r'name="(tier_\d+_level)"', author.page.text)[-1]
+    begins_with = author.page.text.partition(f'name="{spare}">')[2].partition("</option>")[0]
+    assert begins_with == '<option value="">no further tier'
+    levels = {f"tier_{number}_level": tier.level for number, tier in enumerate(outline_of(text).tiers)}
+    send_text(author, "check", text, **levels, **{spare: ""})
+    assert NOT_WRITTEN not in author.text
+    send_text(author, "check", text, **levels, **{spare: "high"})
+    assert NOT_WRITTEN in author.text
+    send_text(author, "write", text, write="tiers", **levels, **{spare: "high"})
+    assert (author.page.status_code, "a tier needs a title and a level: no title, high" in author.text) == (422, True)
 
 
 def test_a_reason_to_commit_stays_when_the_draft_is_saved(author: Visitor) -> None:
