@@ -2,6 +2,10 @@
 
 import pytest
 
+from fivefold.domain.errors import PROBLEMS_LISTED
+from fivefold.usecases.ingest.entities import put_entities
+from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.entity_checks import EntityRow
 from fivefold.usecases.shared.jobs import Lease
 from tests.console.visitors import Visitor, send_text
 from tests.serving.v1.bank_rulesets import document
@@ -44,6 +48,23 @@ def test_a_cell_of_a_backtest_leads_to_the_people_who_move(place: Place, author:
     assert "/console/entities/customer/c%2F1%20%C3%A4" in author.links()
     author.go(author.page.url.path + "?from=high")
     assert "Nobody is listed." in author.text
+
+
+def test_a_backtest_says_how_many_could_not_be_assessed_where_it_lists_the_first_alone(
+    place: Place, author: Visitor
+) -> None:
+    others = [EntityRow(f"gap-{number}", {"country": "NO"}) for number in range(PROBLEMS_LISTED)]
+    put_entities(Context(place.engine, place.actor("admin")), "customer", others)
+    tiers = [{"title": "T", "max": 100, "level": "low"}, {"title": "H", "min": 400, "level": "high"}]
+    examples = [{"name": "abroad", "given": {"country": "DE"}, "expect": {"level": "low"}}]
+    text = document("retail", score={"tiers": tiers}, examples=examples)
+    send_text(author.go(EDIT), "save", text)
+    number = place.good("POST", "/v1/rulesets/retail/backtests", {}, role="publisher")["id"]
+    place.run_backtests()
+    author.go(f"/console/backtests/{number}")
+    assert "Of 101 looked at, 101 would be elsewhere by the rules alone: 0 up, 0 down." in author.text
+    assert "Neither up nor down go 101: they have no level before, or none after." in author.text
+    assert "101 could not be assessed in full; the first 100 stand here." in author.text
 
 
 def test_a_backtest_of_a_text_that_is_not_committed_says_so(place: Place, author: Visitor) -> None:
