@@ -147,6 +147,13 @@ class Visit(Context):
         """
         return self.trail if action.rpartition("/")[0] != self.path else self._whole_query
 
+    def has_done(self, *actions: str) -> bool:
+        """Tell whether a whole page shows what one of these actions came to: that has the focus, unless a refusal has.
+
+        Where a script asks, the person goes on in the field that they type into.
+        """
+        return self.action in actions and not self.problem and not self.is_of_script
+
     @property
     def address(self) -> str:
         """Write where the page is, with its filters, as it stands on paper."""

@@ -13,7 +13,7 @@ from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.rulesets.text_forms import outline_of
 from fivefold.usecases.shared.context import Context
-from tests.console.visitors import Visitor, send_text
+from tests.console.visitors import ORIGIN, Visitor, send_text
 from tests.serving.v1.bank_rulesets import SECRETS, document
 from tests.serving.v1.places import THEIRS, Place
 
@@ -198,6 +198,18 @@ def test_a_version_that_is_committed_while_a_text_is_being_saved_is_not_passed_o
     send_text(author, "save", document("retail", remark="mine"))
     assert author.page.status_code == 409
     assert "version 3 of retail was committed meanwhile" in author.text
+
+
+@pytest.mark.parametrize(("action", "outcome"), [("check", "Faults: 0. Doubts: 2."), ("mutate", "Examples notice")])
+def test_what_an_action_came_to_has_the_focus_unless_a_script_asks(author: Visitor, action: str, outcome: str) -> None:
+    text = document("retail", remark="new")
+    send_text(author.go(EDIT), action, text)
+    assert author.page.text.count("autofocus") == 1
+    assert f'tabindex="-1" autofocus>{outcome}' in author.page.text
+    form = next(form for form in author.forms() if form.action.endswith("/check"))
+    by_script = {"origin": ORIGIN, "hx-request": "true"}
+    author.send("POST", form.action, data={**form.fields, "document": text}, headers=by_script)
+    assert (author.page.status_code, "autofocus" in author.page.text) == (200, False)
 
 
 def test_what_is_not_saved_is_not_committed(place: Place, author: Visitor) -> None:
