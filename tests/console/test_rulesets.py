@@ -178,6 +178,8 @@ def test_who_began_without_a_draft_is_told_of_a_version_that_was_committed_meanw
         send_text(author, action, mine)
         assert author.page.status_code == status, "looking at it is not agreeing to it"
         assert "Another person changed this. The newest version is 3, committed by the publisher now." in author.text
+        first = "<p><strong>Another person changed this." if action == "check" else "Nothing was changed"
+        assert author.page.text.partition("autofocus>")[2].startswith(first)
         assert "appetite, theirs." in author.text.partition("Save my text")[0]
     send_text(author, "save", mine, over="0")
     assert "The draft is saved." in author.text
