@@ -6,7 +6,7 @@ from typing import Final
 from fivefold.console.accounts.members import ROLES
 from fivefold.console.repeats import once
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, whole_number
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit
 from fivefold.domain.paging import WHOLE, Page
 from fivefold.usecases.accounts import token_requests
 from fivefold.usecases.accounts.credentials import month_of
@@ -109,9 +109,9 @@ def ask(visit: Visit) -> Answer:
     wanted = TokenSpecification(
         role=visit.typed("role", text("Role")),
         plan=visit.typed("plan", text("Plan")),
-        member_id=whole_number(member, text("Member")) if member else None,
+        member_id=visit.number("member", text("Member")) if member else None,
         label=visit.form.get("label", "").strip(),
-        expires_days=whole_number(days, text("Days")) if days else None,
+        expires_days=visit.number("expires_days", text("Ends after so many days")) if days else None,
         mcp_changes=visit.form.get("mcp_changes") == "1",
     )
     return once(visit, lambda: _shown(token_requests.request_token(visit, visit.plans, wanted), is_second=False))

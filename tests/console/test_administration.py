@@ -88,7 +88,9 @@ def test_a_form_that_is_sent_twice_asks_for_one_token(admin: Visitor) -> None:
     assert admin.go(TOKENS).text.count(", hall 3 (") == 1
     admin.submit("/ask", member="", role="app", plan="none", label="till")
     assert admin.page.status_code == 422
-    admin.submit("/ask", member="", role="app", plan="trial", label="second till")
+    admin.submit("/ask", member="", role="app", plan="trial", label="till", expires_days="soon")
+    assert 'value="soon" aria-invalid="true"' in admin.page.text
+    admin.submit("/ask", member="", role="app", plan="trial", label="second till", expires_days="")
     assert half(admin), "a form that was refused is corrected and sent again"
 
 
