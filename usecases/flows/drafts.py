@@ -53,7 +53,7 @@ def save_flow_draft(
         context: is among the draft's editors from now on.
         document: YAML or JSON.
         expected_revision: the one that was edited; 0 where there was no draft.
-        expected_newest: where there was no draft, the number of the newest version then, 0 for none; None for any.
+        expected_newest: of a draft that begins, the number of the newest version then, 0 for none; None for any.
 
     Raises:
         InvalidRulesetError: it is neither YAML nor JSON, or does not say what it is of.
