@@ -61,7 +61,10 @@ NOTICES = {
     "draft-discarded": "The draft is discarded. The versions stay as they are.",
     "committed": "The version is committed. A backtest shows who would move; then another person activates it.",
     "backtest-requested": "The backtest is asked for. A worker runs it; load the page again to see how far it is.",
-    "activated": "The version decides from now on. Everybody of the type is assessed again, so many in a second.",
+    "activated": (
+        "The version decides from now on. Everybody of the type is assessed again; "
+        "the ruleset's page says how far that is."
+    ),
     "rollback-proposed": "The roll-back is proposed. A backtest runs; then another person approves it.",
     "rolled-back": "The version decides again.",
     "proposal-approved": "The change is approved, and done.",
@@ -112,7 +115,7 @@ NOTICES = {
     "backtest-cancelled": "The backtest is cancelled. A worker that runs it stops at the next part.",
     "reference-asked": "The reference is asked for. A worker builds it, and proposes it as a version of its list.",
     "reference-under-way": "A reference of that version is being built already. This is how far it is.",
-    "points-asked": "The points are asked for. A worker learns them, and leaves them as a draft.",
+    "points-asked": "The points are asked for. A worker learns them, and leaves a draft at most.",
     "points-under-way": "Points of this ruleset are being learnt already. This is how far it is.",
     "order-changed": "The order is changed.",
     "order-proposed": "The order is proposed. Another person approves it.",
