@@ -36,7 +36,7 @@ AGAIN_MILLISECONDS = 3
 CONNECT_SECONDS = 10
 """How long to wait for a silent PostgreSQL, unless its address sets `connect_timeout`."""
 LOCK_SHARE: Final = 0.8
-"""The part of the time for an answer that a write waits for a lock of PostgreSQL, where there is a limit."""
+"""The part of the time for an answer that a write waits for others, where there is a limit."""
 _LOCK_SECONDS: Final = "fivefold_lock_seconds"
 """The option of an engine with that time, and what is known of a connection: the server's own time."""
 _READ: Final = "fivefold_read"
@@ -69,10 +69,12 @@ def open_database(
     Args:
         url: SQLite's or PostgreSQL's.
         clock_tolerance_seconds: how far this machine's clock may be off the database's; beyond that nothing is written.
-        answer_seconds: how long to wait for one answer of PostgreSQL, before another connection is tried. A write waits
-            for a lock for a part of that, so that its caller learns why nothing was stored.
+        answer_seconds: how long to wait for one answer of PostgreSQL, before another connection is tried. On both kinds
+            a write waits for others for a part of that, so that its caller learns why nothing was stored.
     """
-    options = clocks.options(clock_tolerance_seconds)
+    options: dict[str, Any] = {**clocks.options(clock_tolerance_seconds)}
+    if answer_seconds is not None:
+        options[_LOCK_SECONDS] = LOCK_SHARE * answer_seconds
     try:
         address = make_url(url)
     except (ArgumentError, ValueError):  # the second for a port that is not a number
@@ -89,7 +91,6 @@ def open_database(
         )
         if answer_seconds is not None:
             give_up_after(engine, answer_seconds)
-            engine.update_execution_options(**{_LOCK_SECONDS: LOCK_SHARE * answer_seconds})
         event.listen(engine, "connect", _require_utf8, insert=True)  # before SQLAlchemy asks for the version
         return engine
     if address.get_backend_name() != "sqlite":
@@ -295,7 +296,7 @@ def _begin_write(session: Session, engine: Engine, busy_seconds: float | None) -
     while True:
         connection = session.connection()
         if connection.dialect.name == "sqlite":
-            _become_writer(connection, BUSY_SECONDS if busy_seconds is None else busy_seconds)
+            _become_writer(connection, BUSY_SECONDS if lock_seconds is None else lock_seconds)
         elif lock_seconds is not None and lock_seconds < _server_lock_seconds(connection):
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{lock_seconds}s'")
         server = clock.compare(connection)
