@@ -1,7 +1,7 @@
 """The database: a SQLite file by default, PostgreSQL by one setting; the same code for both."""
 
 import sqlite3
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from math import ceil, inf
 from pathlib import Path
@@ -12,7 +12,7 @@ import psycopg
 from alembic.util import CommandError
 from psycopg import errors
 from psycopg.errors import UniqueViolation
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -30,7 +30,9 @@ from fivefold.store.sql.savepoints import keep_first_error
 from fivefold.store.tables.accounts import Base
 
 BUSY_SECONDS = 30
-"""How long SQLite waits for another process's write before it gives up."""
+"""How long a write waits for others before it gives up, unless its engine waits only so long for an answer."""
+IDLE_SECONDS = 2 * BUSY_SECONDS
+"""After so long without a statement PostgreSQL ends a transaction that writes: its process is frozen, or gone."""
 AGAIN_MILLISECONDS = 3
 """SQLite asks for the writer's lock after 1 and 2 of them; then its wait starts over."""
 CONNECT_SECONDS = 10
@@ -38,7 +40,11 @@ CONNECT_SECONDS = 10
 LOCK_SHARE: Final = 0.8
 """The part of the time for an answer that a write waits for others, where there is a limit."""
 _LOCK_SECONDS: Final = "fivefold_lock_seconds"
-"""The option of an engine with that time, and what is known of a connection: the server's own time."""
+"""The option of an engine with that time."""
+_LIMITS: Final = "fivefold_limits"
+"""The key under which a connection keeps the server's own limits."""
+_SETTINGS: Final = text("SELECT name, CAST(setting AS bigint) FROM pg_settings WHERE name = ANY(:names)")
+_IDLE: Final = "idle_in_transaction_session_timeout"
 _READ: Final = "fivefold_read"
 """The key under which a session of one moment keeps the results of `read_once`."""
 Value = TypeVar("Value")
@@ -265,7 +271,8 @@ def writing(engine: Engine, busy_seconds: float | None = None) -> Iterator[Sessi
 
     On SQLite it is the only writer from the beginning: a transaction that read first and then wrote would be refused if
     another had written in between. It waits *busy_seconds* for that, or on PostgreSQL for each lock; None for
-    `BUSY_SECONDS`, or for what the engine (`open_database`) allows. The server's own limit holds where it is shorter.
+    `BUSY_SECONDS`, or for what the engine (`open_database`) allows. PostgreSQL ends it after `IDLE_SECONDS` without a
+    statement, so that a process that is frozen holds up no other. The server's own limits hold where they are shorter.
 
     Raises:
         StoreError: the database is out of reach.
@@ -292,13 +299,14 @@ def _begin_write(session: Session, engine: Engine, busy_seconds: float | None) -
     begin at the same moment may each do it.
     """
     clock = clocks.clock_of(engine)
-    lock_seconds = engine.get_execution_options().get(_LOCK_SECONDS) if busy_seconds is None else busy_seconds
+    options = engine.get_execution_options()
+    lock_seconds = options.get(_LOCK_SECONDS, BUSY_SECONDS) if busy_seconds is None else busy_seconds
     while True:
         connection = session.connection()
         if connection.dialect.name == "sqlite":
-            _become_writer(connection, BUSY_SECONDS if lock_seconds is None else lock_seconds)
-        elif lock_seconds is not None and lock_seconds < _server_lock_seconds(connection):
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{lock_seconds}s'")
+            _become_writer(connection, lock_seconds)
+        else:
+            _limit_transaction(connection, {"lock_timeout": lock_seconds, _IDLE: IDLE_SECONDS})
         server = clock.compare(connection)
         if clock.at_first_write is None or clock.done_on == server:
             return
@@ -307,13 +315,15 @@ def _begin_write(session: Session, engine: Engine, busy_seconds: float | None) -
         clock.done_on = server
 
 
-def _server_lock_seconds(connection: Connection) -> float:
-    """Return how long PostgreSQL itself lets a statement wait for a lock; asked once in the life of a connection."""
-    if _LOCK_SECONDS not in connection.info:
-        setting = "SELECT setting::bigint FROM pg_settings WHERE name = 'lock_timeout'"  # 0 for no limit
-        connection.info[_LOCK_SECONDS] = connection.exec_driver_sql(setting).scalar_one() / 1000 or inf
-    seconds: float = connection.info[_LOCK_SECONDS]
-    return seconds
+def _limit_transaction(connection: Connection, limits: Mapping[str, float]) -> None:
+    """Set PostgreSQL's limits of a transaction, by their names, in seconds; those of the server hold where shorter."""
+    if _LIMITS not in connection.info:  # asked once in the life of a connection
+        settings = connection.execute(_SETTINGS, {"names": list(limits)})
+        connection.info[_LIMITS] = {name: milliseconds / 1000 or inf for name, milliseconds in settings}  # 0 for none
+    of_server: Mapping[str, float] = connection.info[_LIMITS]
+    shorter = {name: f"{seconds}s" for name, seconds in limits.items() if seconds < of_server[name]}
+    if shorter:
+        connection.execute(select(*(func.set_config(name, limit, True) for name, limit in shorter.items())))
 
 
 def require_writable(engine: Engine) -> None:

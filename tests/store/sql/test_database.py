@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, event, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, PendingRollbackError
 
-from fivefold.domain.errors import ConfigError, FivefoldError, LockedError, StoreError
+from fivefold.domain.errors import ConfigError, FivefoldError, LockedError, StoreError, UnknownOutcomeError
 from fivefold.store import migrations
 from fivefold.store.sql import database
 from fivefold.store.sql.bulk import write_rows
@@ -25,6 +25,7 @@ from fivefold.store.sql.database import (
     SchemaWatch,
     bring_forward,
     open_database,
+    reading,
     require_current,
     upgrade,
     writing,
@@ -245,8 +246,10 @@ def test_who_waits_for_others_as_long_as_was_asked_leaves_no_limit_behind(kind: 
                 writing(engine, busy_seconds=0.2) as session,
             ):
                 session.execute(ANYONE)
+        limit = {"sqlite": "PRAGMA busy_timeout", "postgresql": "SHOW lock_timeout"}[kind]
         with writing(engine) as session:
-            limit = {"sqlite": "PRAGMA busy_timeout", "postgresql": "SHOW lock_timeout"}[kind]
+            assert session.connection().exec_driver_sql(limit).scalar_one() in (30_000, "30s")
+        with reading(engine) as session:
             assert session.connection().exec_driver_sql(limit).scalar_one() in (30_000, "0")
 
 
@@ -264,6 +267,31 @@ def test_who_waits_for_an_answer_only_so_long_learns_that_another_transaction_wa
                 session.execute(ANYONE)
             assert monotonic() - start < 10, "and not the limit of the file, which no caller waits for"
         hurried.dispose()
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_writer_that_is_frozen_holds_up_others_for_a_while_only(
+    goes_on: bool, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind == "sqlite":
+        pytest.skip("its file cannot end another process's transaction")
+    url = databases.new_url(kind, tmp_path)
+    monkeypatch.setattr(database, "IDLE_SECONDS", 0.1)
+
+    def write_slowly(engine: Engine, other: Engine) -> None:
+        with writing(engine) as session:
+            session.execute(ANYONE)
+            with writing(other) as faster:  # it waits for the same name
+                faster.execute(ANYONE)
+            if goes_on:
+                session.execute(ANYONE)
+
+    with databases.opened(url) as engine, databases.opened(url) as other:
+        with pytest.raises(StoreError, match="did nothing for longer than its limit") as caught:
+            write_slowly(engine, other)
+        assert not isinstance(caught.value, UnknownOutcomeError), "nothing was stored"
+        with reading(engine) as session:
+            assert session.scalar(text("SELECT count(*) FROM organisations")) == 1
 
 
 @pytest.mark.parametrize(("of_server", "used"), [("0", "4s"), ("1s", "1s"), ("20s", "4s")])
