@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from threading import Event, Lock, Thread
+from threading import Event, Lock, Thread, get_ident
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
@@ -76,20 +76,21 @@ class LoopHealth:
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         """Begin with nothing wrong."""
         self._clock = clock
-        self._errors: dict[str, str | None] = {}
+        self._errors: dict[tuple[str, int], str | None] = {}
         self._beat = clock()
         self._lock = Lock()
 
     def beat(self, task: str, error: str | None) -> None:
-        """Note that a task ended a round, with an error or without."""
+        """Note that a task ended a round in this thread, with an error or without."""
         with self._lock:
-            self._errors[task] = error
+            self._errors[task, get_ident()] = error
             self._beat = self._clock()
 
     def errors(self) -> dict[str, str | None]:
-        """Give the last error of each task; None where its last round went well."""
+        """Give the last error of each task; None where its last round went well, in each of its threads."""
         with self._lock:
-            return dict(self._errors)
+            last = dict(self._errors)
+        return {task: next(filter(None, (last[key] for key in last if key[0] == task)), None) for task, _ in last}
 
     def silent_seconds(self) -> float:
         """Give the seconds since a task last ended a round."""

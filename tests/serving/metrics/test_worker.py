@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from math import ceil
 from pathlib import Path
 from threading import Event
@@ -96,6 +97,16 @@ def test_it_is_ready_where_its_duties_go_well_and_its_database_answers(pages: Wo
     status, _, said = pages.page("/readyz")
     assert (status, json.loads(said)["parts"]) == (503, {"assess": "ValueError"})
     pages.health.beat("assess", None)
+    assert pages.page("/readyz")[0] == 200
+
+
+def test_a_duty_that_fails_in_one_of_its_threads_is_named_until_that_one_goes_well(pages: WorkerPages) -> None:
+    with ThreadPoolExecutor(1) as other:
+        other.submit(pages.health.beat, "assess", "ValueError").result()
+        pages.health.beat("assess", None)  # of a thread that has nothing to do
+        assert json.loads(pages.page("/readyz")[2])["parts"] == {"assess": "ValueError"}
+        assert samples(pages)["fivefold_worker_duty_failing assess"] == 1
+        other.submit(pages.health.beat, "assess", None).result()
     assert pages.page("/readyz")[0] == 200
 
 
