@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fivefold.cli.parameters import with_options
-from fivefold.cli.terminal import FINDINGS, OrganisationOption, acting_in, echo, open_current_database, show_table, warn
+from fivefold.cli.terminal import (
+    FINDINGS,
+    OrganisationOption,
+    acting_in,
+    actor,
+    echo,
+    open_current_database,
+    show_table,
+    warn,
+)
 from fivefold.domain.clock import now_microseconds, second_text
 from fivefold.domain.errors import ConfigError, ModelError
 from fivefold.domain.settings import read_settings
@@ -22,7 +31,7 @@ audit_app = typer.Typer(help="The audit log: verify it, export its heads, read i
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (verify, heads, show):
+    for command in (verify, heads, show, recount):
         audit_app.command(command.__name__)(with_options(command))
     app.add_typer(audit_app, name="audit")
     app.command(name="evidence")(with_options(evidence))
@@ -89,6 +98,17 @@ def show(
     ]
     columns = ("organisation", "entry", "at", "who", "did", "to", "details")
     show_table("Audit log", columns, rows, left=7)
+
+
+def recount(reason: Annotated[str, typer.Option("--reason", help="Why, for the audit log.")]) -> None:
+    """Count anew what `verify` names of counters: they say what is there again. Assessments wait meanwhile."""
+    from fivefold.usecases.audit.counting import repair_counters
+
+    repaired = repair_counters(open_current_database(), actor(), reason)
+    for each in repaired:
+        echo(f"organisation {each.organisation_id}: {each.table}, {count_text(each.cells, 'cell')} counted anew")
+    if not repaired:
+        echo("The counters say what is there; nothing was changed.")
 
 
 def _print_finding(finding: "AuditFinding") -> None:

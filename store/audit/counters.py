@@ -2,9 +2,10 @@
 
 Triggers keep the counters, and nothing else proves them. Each is counted anew with one statement, whose result has a
 row for each cell that differs, or that has a number which cannot be counted: infinite, in fractions, or beyond 64 bits.
-Begins no transaction.
+`repair` lets the counters say what is there. Begins no transaction.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -48,10 +49,6 @@ class _Counter:
             countable: that on a column which counts; `{0}` is its name.
         """
         cell = ", ".join(self.cell)
-        is_countable = [countable.format(name) for name in self.sums]
-        uncountable = " + ".join(f"CASE WHEN {each} THEN 0 ELSE 1 END" for each in is_countable)
-        counts = zip(self.sums, is_countable, strict=True)
-        amounts = ", ".join(f"CASE WHEN {each} THEN {name} ELSE 0 END AS {name}" for name, each in counts)
         parts = [f"({name} {operator} {_PART})" for name in self.sums for operator in "/%"]
         sides = [f"sum(CASE WHEN side = {side} THEN {part} ELSE 0 END)" for side in (1, -1) for part in ("bad", *parts)]
         quotients, remainders = ([f"sum(side * {part})" for part in parts[first::2]] for first in (0, 1))
@@ -60,10 +57,28 @@ class _Counter:
             for quotient, remainder in zip(quotients, remainders, strict=True)
         ]
         return (
-            f"SELECT {cell}, {', '.join(sides)} FROM"  # noqa: S608 (our own words)
-            f" (SELECT {cell}, 1 AS side, {uncountable} AS bad, {amounts} FROM {self.name} c WHERE TRUE{of} UNION ALL"
-            f" {self.recount.format(of=of)}) AS cells"
+            f"SELECT {cell}, {', '.join(sides)} FROM {self._cells(of, countable)}"  # noqa: S608 (our own words)
             f" GROUP BY {cell} HAVING sum(bad) > 0 OR {' OR '.join(differs)} ORDER BY {cell}"
+        )
+
+    def count_again(self, of: str) -> str:
+        """Insert what is there as the counters, of which there are none: INSERT, as of one connection."""
+        cell = ", ".join(self.cell)
+        amounts = ", ".join(f"CAST(sum({name}) AS BIGINT)" for name in self.sums)
+        return (
+            f"INSERT INTO {self.name} ({cell}, part, {', '.join(self.sums)})"  # noqa: S608 (our own words)
+            f" SELECT {cell}, 0, {amounts} FROM {self._cells(of, 'TRUE')} GROUP BY {cell}"
+        )
+
+    def _cells(self, of: str, countable: str) -> str:
+        """Both sides, row by row: the cell, 1 for a counter and -1 for what is there, what is bad, and the amounts."""
+        is_countable = [countable.format(name) for name in self.sums]
+        uncountable = " + ".join(f"CASE WHEN {each} THEN 0 ELSE 1 END" for each in is_countable)
+        counts = zip(self.sums, is_countable, strict=True)
+        amounts = ", ".join(f"CASE WHEN {each} THEN {name} ELSE 0 END AS {name}" for name, each in counts)
+        return (
+            f"(SELECT {', '.join(self.cell)}, 1 AS side, {uncountable} AS bad, {amounts} FROM {self.name} c"  # noqa: S608 (our own words)
+            f" WHERE TRUE{of} UNION ALL {self.recount.format(of=of)}) AS cells"
         )
 
 
@@ -120,7 +135,7 @@ class CounterDifference:
 
 def differences(connection: Connection, organisation_id: int | None = None) -> Iterator[CounterDifference]:
     """Count anew, of one organisation or of all, and yield the cells that differ."""
-    of = "" if organisation_id is None else f" AND c.organisation_id = {organisation_id:d}"
+    of = _condition(organisation_id)
     countable = _COUNTABLE.get(connection.dialect.name, "TRUE")
     for counter in _COUNTERS:
         width, half = len(counter.cell), 1 + 2 * len(counter.sums)
@@ -135,6 +150,26 @@ def differences(connection: Connection, organisation_id: int | None = None) -> I
                     counted=_sums(counter, *row[width : width + half]),
                     there=_sums(counter, *row[width + half :]),
                 )
+
+
+def repair(connection: Connection, organisation_id: int) -> dict[str, int]:
+    """Count an organisation's differing counters anew; tell by table how many cells differed. Writers wait meanwhile.
+
+    Of numbers that cannot be counted nothing is counted; they remain a difference.
+    """
+    if connection.dialect.name == "postgresql":  # in the order in which assessments write them
+        connection.execute(text("LOCK TABLE standings, transitions IN SHARE MODE"))
+    cells = Counter(each.table for each in differences(connection, organisation_id))
+    of = _condition(organisation_id)
+    for counter in _COUNTERS:
+        if cells[counter.name]:
+            connection.execute(text(f"DELETE FROM {counter.name} AS c WHERE TRUE{of}"))  # noqa: S608 (our own words)
+            connection.execute(text(counter.count_again(of)))
+    return dict(cells)
+
+
+def _condition(organisation_id: int | None) -> str:
+    return "" if organisation_id is None else f" AND c.organisation_id = {organisation_id:d}"
 
 
 def _sums(counter: _Counter, uncountable: int, *parts: int) -> str:

@@ -43,6 +43,15 @@ def test_a_whole_log_is_said_to_be_whole_with_counts(var: Path) -> None:
     )
 
 
+def test_counters_that_say_something_else_are_counted_anew(var: Path) -> None:
+    nothing = "The counters say what is there; nothing was changed.\n"
+    assert succeed(var, "audit", "recount", "--reason", "To be sure.") == nothing
+    tamper(var, "PRAGMA foreign_keys=OFF", "INSERT INTO level_move_counts VALUES (2, 1, 9, 0, 1, 0, 5)")
+    counted = "organisation 2: level_move_counts, 1 cell counted anew\n"
+    assert succeed(var, "audit", "recount", "--reason", "A restore without triggers.") == counted
+    assert "counters.repaired" in succeed(var, "audit", "show", "--organisation", "acme", columns=200)
+
+
 def test_each_finding_is_named_and_the_code_is_1(var: Path) -> None:
     succeed(var, "audit", "heads", "-o", var / "heads.json")
     tamper(

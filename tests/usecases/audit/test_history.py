@@ -6,8 +6,10 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from fivefold.domain.errors import ConfigError
 from fivefold.store.audit import counters
 from fivefold.store.audit.chain import digest_of
+from fivefold.usecases.audit.counting import repair_counters
 from fivefold.usecases.audit.history import ranges_text
 from fivefold.usecases.audit.verify import verify, verify_picture
 from fivefold.usecases.erasure.erase import erase_entity
@@ -292,6 +294,27 @@ def test_counters_that_say_something_else_are_found(bank: Bank) -> None:
     found = forge(bank, "DELETE FROM level_move_counts WHERE to_level = 3")
     assert len(found) == 1
     assert "level_move_counts says 0 entities for type_id 1, day 16801, from_level 0, to_level 3" in found[0], found
+
+
+@pytest.mark.postgresql
+def test_counters_that_differ_are_counted_anew_and_count_on(bank: Bank) -> None:
+    assert repair_counters(bank.engine, "cli:op", "Nothing differs.") == []
+    with pytest.raises(ConfigError, match="needs a reason"):
+        repair_counters(bank.engine, "cli:op", " ")
+    with forged(bank.engine) as connection:
+        connection.execute(text("UPDATE portfolio_counts SET entities = entities + 7, cents = 9 WHERE level = 3"))
+        connection.execute(text("DELETE FROM level_move_counts WHERE to_level = 3"))
+    repaired = repair_counters(bank.engine, "cli:op", "A restore without triggers.")
+    assert [(each.table, each.cells) for each in repaired] == [("level_move_counts", 1), ("portfolio_counts", 1)]
+    with bank.engine.connect() as connection:
+        assert list(counters.differences(connection)) == []
+        newest = text("SELECT actor, action, details FROM audit_entries ORDER BY number DESC LIMIT 1")
+        actor, action, details = connection.execute(newest).one()
+    assert (actor, action, "A restore without triggers." in details) == ("cli:op", "counters.repaired", True)
+    bank.wait(days=1)
+    bank.put("newcomer", country="KP")
+    bank.settle()
+    assert findings(bank) == [], "the triggers go on from there"
 
 
 WIPED = "UPDATE audit_values SET salt = NULL, before = NULL, after = NULL, erased_us = 1 WHERE number = 2"
