@@ -12,19 +12,22 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
+import pyarrow.parquet
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as f
-from pyspark.sql.types import TimestampNTZType, TimestampType
+from pyspark.sql.types import StructField, StructType, TimestampNTZType, TimestampType
 from tqdm import tqdm
 
 from fivefold.domain.errors import ConfigError, FileFormatError, FivefoldError
@@ -48,7 +51,7 @@ from fivefold.features.partitions import (
 )
 from fivefold.features.reading.parquet_stream import columns_without_values
 from fivefold.features.reading.places.parquet_source import ParquetPart, plain_type
-from fivefold.features.reading.places.stores import plain_files
+from fivefold.features.reading.places.stores import plain_parts
 from fivefold.features.reading.sources import ROW_NUMBER, ROWS_A_BATCH
 from fivefold.features.reading.text_files import MappedFile, require_parquet
 from fivefold.features.reading.validate import TransactionReader
@@ -61,6 +64,7 @@ _LOOPBACK: Final = "127.0.0.1"
 _FILE: Final = "file"
 _HIDDEN: Final = ("_", ".")
 _LOOK_SECONDS: Final = 1.0
+_MOMENTS: Final = (TimestampType, TimestampNTZType)
 _CONNECT_PORT: Final = 15002
 """Where a server of Spark Connect listens, unless it is configured otherwise."""
 _CONNECT_SECONDS: Final = 5.0
@@ -171,7 +175,7 @@ class SparkEngine:
         return results_of_each(receipts, job, len(named))
 
     def _job(self, source: MappedFile, reader: TransactionReader, work: Work) -> tuple[DataFrame, Job]:
-        rows, moments, count = _rows(self.session, source, reader)
+        rows, moments, count = _rows(self.session, source, reader, self.folder)
         job = Job(
             reader, tuple(rows.columns), moments, work, self.folder, release(), count, self.rows_at_once, _new_marks()
         )
@@ -210,48 +214,93 @@ def _collected(rows: DataFrame, hand: Callable[..., Iterator[pa.RecordBatch]]) -
 
 
 def _rows(
-    session: SparkSession, source: MappedFile, reader: TransactionReader
+    session: SparkSession, source: MappedFile, reader: TransactionReader, folder: Path
 ) -> tuple[DataFrame, dict[str, pa.TimestampType], int]:
-    """Read the known columns of Parquet, each row with its number.
+    """Read the known columns of Parquet, each row with its number; *folder* is one that Spark can read.
 
     Returns:
         The rows, the type of those columns of moments that are whole numbers, and how many rows the files hold.
     """
     require_parquet(source.path)
-    files = plain_files(source.parquet)
-    for file in files:
-        if file.name.startswith(_HIDDEN):
+    parts = plain_parts(source.parquet, source.names.ours)
+    for part in parts:
+        if _file_of(part).name.startswith(_HIDDEN):
+            file = _file_of(part)
             raise FileFormatError(f"{file} would be left out by Spark, as its name begins with {file.name[0]}")
-    schema, counts = _one_schema(source)
-    ours = source.names.rename(schema.names, str(source))
-    reader.require_columns([ours.get(name, name) for name in schema.names])
+    every = list(reduce(or_, (Counter(part.schema.names) for part in parts)).elements())
+    ours = source.names.rename(every, str(source))
+    reader.require_columns([ours.get(name, name) for name in every])
     nothing = columns_without_values(source) if reader.completes else ()
-    name_by_column = {
-        ours.get(name, name): name for name in schema.names if ours.get(name, name) in {*c.COLUMNS}.difference(nothing)
-    }
+    own_names = {ours.get(name, name): name for name in every if ours.get(name, name) in c.COLUMNS}
+    name_by_column = {own: own_names[own] for own in c.COLUMNS if own in own_names and own not in nothing}
     reader.require_columns(list(name_by_column))
-    _require_one_each(name_by_column.values(), schema.names, source)
-    if any(_is_finest(schema.field(name).type) for name in name_by_column.values()):
+    _require_one_each(name_by_column.values(), parts, source)
+    kinds = _one_type_each(source, parts, list(name_by_column.values()))
+    if any(map(_is_finest, kinds)):
         session.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
-    frame = session.read.parquet(*(_address(file) for file in files))
-    columns, moments = [], {}
-    for own in (name for name in c.COLUMNS if name in name_by_column):
-        kind, column = frame.schema[name_by_column[own]].dataType, frame[_quoted(name_by_column[own])]
-        arrow = schema.field(name_by_column[own]).type
-        if isinstance(kind, TimestampType):
-            column, moments[own] = f.unix_micros(column), pa.timestamp("us", arrow.tz)
-        elif isinstance(kind, TimestampNTZType):  # unix_micros would read it in the session's zone
-            column, moments[own] = column - f.expr("timestamp_ntz'1970-01-01 00:00:00'"), pa.timestamp("us")
-        elif pa.types.is_timestamp(arrow):
-            moments[own] = arrow
-        elif arrow == pa.uint64() and own in {c.USER_ID, c.TRANSACTION_ID}:  # a decimal in Spark
-            column = column.cast("string")
-        columns.append(column.alias(own))
-    return _numbered(session, frame, columns, dict(zip(files, counts, strict=True))), moments, sum(counts)
+    schema = _schema_of(session, parts, kinds, folder)
+    moments = {
+        own: pa.timestamp("us", kind.tz) if isinstance(schema[name].dataType, _MOMENTS) else kind
+        for own, name in name_by_column.items()
+        if pa.types.is_timestamp(kind := kinds.field(name).type)
+    }
+    rows = [
+        _numbered(
+            session, frame, [_column(frame, kinds, schema, own, name) for own, name in name_by_column.items()], starts
+        )
+        for frame, starts in _frames(session, parts, schema)
+    ]
+    return reduce(DataFrame.union, rows), moments, sum(part.rows for part in parts)
 
 
-def _require_one_each(names: Iterable[str], every: Sequence[str], source: MappedFile) -> None:
+def _frames(
+    session: SparkSession, parts: Sequence[ParquetPart], schema: StructType
+) -> Iterator[tuple[DataFrame, dict[Path, int]]]:
+    """Read files that have types for the same columns together, and give the number of the first row of each.
+
+    Files without a row are not read. A column may have no type in a file where no row has a value, and Spark would
+    take it for one of whole numbers; such a column is not in the frame.
+    """
+    starts: dict[tuple[str, ...], dict[Path, int]] = {}
+    start = 0
+    for part in [part for part in parts if part.rows] or parts[:1]:
+        columns = tuple(name for name in schema.names if not pa.types.is_null(part.own.field(name).type))
+        starts.setdefault(columns, {})[_file_of(part)] = start
+        start += part.rows
+    for columns, files in starts.items():
+        frame = session.read.schema(StructType([schema[name] for name in columns]))
+        yield frame.parquet(*map(_address, files)), files
+
+
+def _column(frame: DataFrame, kinds: pa.Schema, schema: StructType, own: str, name: str) -> Column:
+    """Give a column under our name, in a form that loses nothing on its way to a worker."""
+    spark, arrow = schema[name].dataType, kinds.field(name).type
+    column = frame[_quoted(name)] if name in frame.columns else f.lit(None).cast(spark)
+    if isinstance(spark, TimestampType):
+        column = f.unix_micros(column)
+    elif isinstance(spark, TimestampNTZType):  # unix_micros would read it in the session's zone
+        column = column - f.expr("timestamp_ntz'1970-01-01 00:00:00'")
+    elif arrow == pa.uint64() and own in {c.USER_ID, c.TRANSACTION_ID}:  # a decimal in Spark
+        column = column.cast("string")
+    return column.alias(own)
+
+
+def _schema_of(session: SparkSession, parts: Sequence[ParquetPart], kinds: pa.Schema, folder: Path) -> StructType:
+    """Give the types that Spark has for columns: it reads them from a file without rows, which has these alone.
+
+    Otherwise it would look at all columns of one file, and refuse types that nobody reads.
+    """
+    example = folder / f"{secrets.token_hex(8)}.parquet"
+    pyarrow.parquet.write_table(kinds.empty_table(), example)
+    int96 = {name for part in parts for name in part.int96}
+    schema = session.read.parquet(_address(example)).schema
+    example.unlink()
+    return StructType([StructField(each.name, TimestampType()) if each.name in int96 else each for each in schema])
+
+
+def _require_one_each(names: Iterable[str], parts: Sequence[ParquetPart], source: MappedFile) -> None:
     """Raise FileFormatError where Spark, to which capital letters are small ones, would see a column twice."""
+    every = dict.fromkeys(name for part in parts for name in part.own.names)
     for name in names:
         others = [other for other in every if other != name and other.casefold() == name.casefold()]
         if others:
@@ -261,22 +310,20 @@ def _require_one_each(names: Iterable[str], every: Sequence[str], source: Mapped
             )
 
 
-def _is_finest(kind: pa.DataType) -> bool:
+def _is_finest(column: pa.Field) -> bool:
     """Tell whether a column has nanoseconds, which Spark reads as whole numbers or not at all."""
-    return bool(pa.types.is_timestamp(kind)) and kind.unit == "ns"
+    return bool(pa.types.is_timestamp(column.type)) and column.type.unit == "ns"
 
 
-def _numbered(session: SparkSession, frame: DataFrame, columns: list[Column], counts: dict[Path, int]) -> DataFrame:
+def _numbered(session: SparkSession, frame: DataFrame, columns: list[Column], starts: Mapping[Path, int]) -> DataFrame:
     """Select columns, and number the rows as one process counts them: through all files, by the names of these."""
     index = f.col("_metadata.row_index")
-    if len(counts) == 1:
-        return frame.select(*columns, index.alias(ROW_NUMBER))
+    if len(starts) == 1:
+        return frame.select(*columns, (index + f.lit(*starts.values())).alias(ROW_NUMBER))
     path_of = {_local(each): each for each in frame.inputFiles()}
-    starts, start = [], 0
-    for file, count in counts.items():
-        starts.append((_bare(path_of[str(file)]), start))
-        start += count
-    first_rows = session.createDataFrame(starts, "file string, start long")
+    first_rows = session.createDataFrame(
+        [(_bare(path_of[str(file)]), start) for file, start in starts.items()], "file string, start long"
+    )
     path = f.regexp_replace(f.col("_metadata.file_path"), f"^{_FILE}:/+", "/")
     selected = frame.select(*columns, index.alias("index"), path.alias("file"))
     joined = selected.join(f.broadcast(first_rows), "file", "left")
@@ -299,24 +346,29 @@ def _bare(uri: str) -> str:
     return "/" + uri.removeprefix(f"{_FILE}:").lstrip("/")
 
 
-def _one_schema(source: MappedFile) -> tuple[pa.Schema, list[int]]:
-    """Give the columns of all files, and the rows of each.
+def _file_of(part: ParquetPart) -> Path:
+    return Path(str(part.file)).resolve()
 
-    Spark takes the types of any one file, so the columns that are read must be of one type; to it all text is one.
+
+def _one_type_each(source: MappedFile, parts: Sequence[ParquetPart], names: Sequence[str]) -> pa.Schema:
+    """Give the one type that columns have in all files; to Spark all text is one, and nothing but nulls is any.
+
+    Raises:
+        FileFormatError: a file lacks one of the columns, or has it in another type.
     """
-    ours = source.names.ours
-    source.parquet.types(lambda part: [name for name in part.schema.names if ours.get(name, name) in c.COLUMNS])
-    fields: dict[str, tuple[pa.Field, str]] = {}
-    parts = [part for part in source.parquet.parts if isinstance(part, ParquetPart)]
-    for part in parts:
-        for own in part.own:
-            first, where = fields.setdefault(own.name, (own, part.label))
-            if ours.get(own.name, own.name) in c.COLUMNS and _for_spark(own.type) != _for_spark(first.type):
+    source.parquet.types(lambda part: [name for name in names if name in part.schema.names])
+    kinds: dict[str, pa.DataType] = {}
+    for name in names:
+        types = [(_for_spark(part.own.field(name).type), part) for part in parts]
+        first, where = next((each for each in types if not pa.types.is_null(each[0])), types[0])
+        for kind, part in types:
+            if not pa.types.is_null(kind) and kind != first:
                 raise FileFormatError(
-                    f"{part.label} has the column {own.name} as {own.type}, and {where} as {first.type}: "
-                    "Spark reads a column in one type alone; leave out --engine spark"
+                    f"{part.label} has the column {name} as {part.own.field(name).type}, and {where.label} as "
+                    f"{where.own.field(name).type}: Spark reads a column in one type alone; leave out --engine spark"
                 )
-    return pa.schema([field for field, _ in fields.values()]), [part.rows for part in parts]
+        kinds[name] = first
+    return pa.schema(kinds)
 
 
 def _for_spark(kind: pa.DataType) -> pa.DataType:

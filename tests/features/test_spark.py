@@ -63,7 +63,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkEngine]:
 
 
 def written(folder: Path, tables: list[pa.Table]) -> MappedFile:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for number, table in enumerate(tables):
         pq.write_table(table, folder / f"{number}.parquet")
     return MappedFile(folder)
@@ -220,6 +220,38 @@ def test_files_that_differ_in_what_changes_no_value_are_read_as_in_one_process(
 
 
 @needs_java
+def test_a_file_without_a_value_has_no_type_as_in_one_process(engine: SparkEngine, tmp_path: Path) -> None:
+    """Such as pandas writes: a column of nulls alone, and a file of an empty day. The numbers of rows stay the same."""
+    table = pa.concat_tables(simulate(Simulation(customers=20, seed=13)))
+    half = len(table) // 2
+    nothing = pa.table({name: pa.nulls(0) for name in table.column_names})
+    place = table.column_names.index("transaction_state")
+    first = table.slice(0, half).set_column(place, "transaction_state", pa.nulls(half))
+    for number, tables in enumerate(([nothing, first, table.slice(half)], [table.slice(half), nothing, first])):
+        file = written(tmp_path / f"rows-{number}", tables)
+        by_spark = joined(list(engine.run(file, file_reader(file, making.RATES), contents)))
+        assert by_spark == by_user(read_histories(file, making.RATES))
+    place = table.column_names.index(c.AMOUNT)
+    file = written(tmp_path / "wrong", [table.slice(0, 7), table.slice(7, 1).set_column(place, c.AMOUNT, pa.nulls(1))])
+    messages = {str(refusal(lambda: read_by(engine, file))), str(refusal(lambda: read_histories(file, RATES)))}
+    assert len(messages) == 1
+    assert "row 8: transaction_amount is missing" in messages.pop()
+
+
+@needs_java
+def test_columns_that_nobody_reads_have_any_type(engine: SparkEngine, tmp_path: Path) -> None:
+    """Spark has no type for a time of day, half a float or an identifier in 16 bytes, and for nanoseconds a setting."""
+    table = table_from_rows([row()], ErrorCollector())
+    table = table.append_column("clock", pa.array([1], pa.time64("ns")))
+    table = table.append_column("half", pa.array([1.0], pa.float16()))
+    table = table.append_column("event", pa.array([bytes(16)], pa.uuid()))
+    table = table.append_column("loaded", pa.array([1], pa.timestamp("ns")))
+    file = written(tmp_path / "rows", [table])
+    engine.session.conf.unset("spark.sql.legacy.parquet.nanosAsLong")
+    assert read_by(engine, file) == by_user(read_histories(file, RATES))
+
+
+@needs_java
 @pytest.mark.parametrize("name", ["_0.parquet", ".0.parquet"])
 def test_a_hidden_file_is_left_out_as_by_one_process(name: str, engine: SparkEngine, tmp_path: Path) -> None:
     file = written(tmp_path / "rows", [table_from_rows([row()], ErrorCollector())])
@@ -238,6 +270,21 @@ def test_what_spark_would_read_as_other_rows_is_refused(engine: SparkEngine, tmp
     write_deltalake(str(tmp_path / "table"), table_from_rows([row()], ErrorCollector()))
     with pytest.raises(FileFormatError, match="is a table, or in an object store, which Spark does not read here"):
         read_by(engine, MappedFile(tmp_path / "table"))
+
+
+@needs_java
+def test_names_of_folders_are_columns_as_in_one_process(engine: SparkEngine, tmp_path: Path) -> None:
+    """Otherwise failed transactions count as money, and dollars as euros."""
+    table = table_from_rows([row()], ErrorCollector())
+    written(tmp_path / "a" / "status=FAILED", [table.drop_columns(["transaction_state"])])
+    file = MappedFile(tmp_path / "a")
+    messages = {str(refusal(lambda: read_by(engine, file))), str(refusal(lambda: read_histories(file, RATES)))}
+    assert len(messages) == 1
+    assert "has no column transaction_state, and has status" in messages.pop()
+    written(tmp_path / "b" / "ccy=USD", [table.drop_columns([c.CURRENCY])])
+    file = MappedFile(tmp_path / "b", ColumnMap({"ccy": c.CURRENCY}))
+    with pytest.raises(FileFormatError, match="has the column ccy in the names of folders"):
+        read_by(engine, file)
 
 
 @needs_java
@@ -267,6 +314,9 @@ def test_names_that_are_one_to_spark_are_refused(engine: SparkEngine, tmp_path: 
     file = written(tmp_path / "rows", [table.append_column("User_Id", table[c.USER_ID])])
     with pytest.raises(FileFormatError, match="has the columns user_id and User_Id, which are one to Spark"):
         read_by(engine, file)
+    twice = pa.table([*table.columns, table[c.BALANCE]], [*table.column_names, c.BALANCE])
+    with pytest.raises(FileFormatError, match="has more than one column user_balance"):
+        read_by(engine, written(tmp_path / "twice", [twice]))
 
 
 def test_a_server_that_does_not_answer_is_named_at_once() -> None:
@@ -336,7 +386,7 @@ def test_other_formats_are_refused_before_spark_reads(tmp_path: Path) -> None:
     path.write_text("user_id\nann\n", encoding="utf-8")
     file = MappedFile(path)
     with pytest.raises(FileFormatError, match=r"rows.csv is not Parquet, and Spark reads nothing else here"):
-        adapter._rows(None, file, file_reader(file, RATES))  # type: ignore[arg-type]  # no session is asked
+        adapter._rows(None, file, file_reader(file, RATES), tmp_path)  # type: ignore[arg-type]  # no session is asked
 
 
 @pytest.mark.parametrize(("home", "where"), [("", "on the PATH"), ("/nowhere", "under JAVA_HOME, /nowhere")])

@@ -140,20 +140,20 @@ def _is_named(names: Sequence[str], pattern: Sequence[str]) -> bool:
     return bool(names) and fnmatchcase(names[0], pattern[0]) and _is_named(names[1:], pattern[1:])
 
 
-def plain_files(source: ParquetSource) -> list[Path]:
-    """List the files that another engine reads by itself.
+def plain_parts(source: ParquetSource, ours: Mapping[str, str]) -> list[ParquetPart]:
+    """List the files that another engine reads by itself; *ours* are our names of columns, by those of the files.
 
     Raises:
         FileFormatError: they are not all there is to read, or lie in an object store.
     """
     parts = [part for part in source.parts if isinstance(part, ParquetPart) and part.file is not None]
-    columns = sorted({name for part in parts for name in part.constants if name in COLUMNS})
+    columns = sorted({name for part in parts for name in part.constants if ours.get(name, name) in COLUMNS})
     if not source.is_plain or columns:
         what = (
             f"has the column {columns[0]} in the names of folders" if columns else "is a table, or in an object store"
         )
         raise FileFormatError(f"{source.address} {what}, which Spark does not read here: leave out --engine spark")
-    return [Path(str(part.file)).resolve() for part in parts]
+    return parts
 
 
 class _Local:
