@@ -1,8 +1,13 @@
-"""Histories compared bit for bit."""
+"""Histories compared bit for bit, and Parquet scanned for comparisons."""
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from fivefold.features.histories import Histories
+from fivefold.features.reading.places.parquet_frame import unchanged_parquet
 
 ARRAYS = ("offsets", "time", "amount", "balance", "kind", "currency", "category", "created")
 Contents = dict[str, list[tuple[int, ...]]]
@@ -24,3 +29,14 @@ def by_user(histories: Histories) -> Contents:
     rows = list(zip(*(bits(getattr(histories, name)) for name in ARRAYS[1:]), strict=True))
     ends = histories.offsets.tolist()
     return {user: rows[ends[c] : ends[c + 1]] for c, user in enumerate(histories.user_ids.to_pylist())}
+
+
+def scan_parquet(
+    path: Path,
+    reads: Callable[[Sequence[str]], Collection[str]] = list,
+    first: int = 0,
+    count: int | None = None,
+) -> pl.LazyFrame:
+    """Scan Parquet that nothing changes meanwhile; the arguments are those of `unchanged_parquet`."""
+    with unchanged_parquet(path, reads, first, count) as rows:
+        return rows

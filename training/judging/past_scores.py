@@ -1,6 +1,8 @@
 """Reading files of scores that were written before: who was predicted to be worth what, as of when, by which model."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -8,8 +10,8 @@ import polars as pl
 from fivefold.domain.clock import DAY_US, parse_moment
 from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.features.reading.formulas import unescape_formulas_of_frame
-from fivefold.features.reading.places.parquet_frame import scan_parquet
-from fivefold.features.reading.text_files import suffix_of
+from fivefold.features.reading.places.parquet_frame import unchanged_parquet
+from fivefold.features.reading.text_files import suffix_of, unchanged
 
 SCHEMA: dict[str, type[pl.DataType]] = {
     "user_id": pl.String,
@@ -30,13 +32,20 @@ def _scan_lines(path: Path) -> pl.LazyFrame:
     return pl.scan_ndjson(path.read_bytes())  # given the path, Polars takes signs in it for a pattern
 
 
-_OPENERS: Mapping[str, Callable[[Path], pl.LazyFrame]] = {
-    ".parquet": scan_parquet,
-    ".csv": lambda path: pl.scan_csv(path, infer_schema=False, glob=False),
-    ".json": lambda path: pl.read_json(path).lazy(),
-    ".jsonl": _scan_lines,
-    ".ndjson": _scan_lines,
+@contextmanager
+def _unchanged_text(path: Path, scan: Callable[[Path], pl.LazyFrame]) -> Iterator[pl.LazyFrame]:
+    with unchanged(path):
+        yield scan(path)
+
+
+_OPENERS: Mapping[str, Callable[[Path], AbstractContextManager[pl.LazyFrame]]] = {
+    ".parquet": unchanged_parquet,
+    ".csv": partial(_unchanged_text, scan=lambda path: pl.scan_csv(path, infer_schema=False, glob=False)),
+    ".json": partial(_unchanged_text, scan=lambda path: pl.read_json(path).lazy()),
+    ".jsonl": partial(_unchanged_text, scan=_scan_lines),
+    ".ndjson": partial(_unchanged_text, scan=_scan_lines),
 }
+"""By suffix, what gives the rows to a block that reads them: FileFormatError where the file is changed meanwhile."""
 
 
 def read_scores(paths: Sequence[Path], as_of: int | None = None, model_hash: str | None = None) -> pl.DataFrame:
@@ -51,7 +60,7 @@ def read_scores(paths: Sequence[Path], as_of: int | None = None, model_hash: str
         model_hash: of the model of files without the column `model_hash`, as `domain.provenance.hash_text` writes it.
 
     Raises:
-        FileFormatError: a file is not such a file.
+        FileFormatError: a file is not such a file, or is changed while it is read.
         ConfigError: a file does not say as of when or by which model, and it was not given.
     """
     scores = pl.concat([_read(path, as_of, model_hash) for path in paths])
@@ -68,12 +77,12 @@ def _read(path: Path, as_of: int | None, model_hash: str | None) -> pl.DataFrame
     if suffix not in _OPENERS:
         raise FileFormatError(f"{path} is not a file of scores; its name must end in {', '.join(_OPENERS)}")
     try:
-        lazy = _OPENERS[suffix](path)
-        names = lazy.collect_schema().names()
-        missing = [name for name in _NEEDED if name not in names]
-        if missing:
-            raise FileFormatError(f"{path} is not a file of scores: it has no column {', '.join(missing)}")
-        table = lazy.select(name for name in SCHEMA if name in names).collect()
+        with _OPENERS[suffix](path) as rows:
+            names = rows.collect_schema().names()
+            missing = [name for name in _NEEDED if name not in names]
+            if missing:
+                raise FileFormatError(f"{path} is not a file of scores: it has no column {', '.join(missing)}")
+            table = rows.select(name for name in SCHEMA if name in names).collect()
         if suffix == ".csv":
             table = unescape_formulas_of_frame(table)
         return _typed(table, path, as_of, model_hash)

@@ -14,10 +14,11 @@ from fivefold.features.reading.places.parquet_source import ParquetPart, Parquet
 from fivefold.features.reading.places.stores import open_files
 
 
-def scan_parquet(
+@contextmanager
+def unchanged_parquet(
     path: Path, reads: Callable[[Sequence[str]], Collection[str]] = list, first: int = 0, count: int | None = None
-) -> pl.LazyFrame:
-    """Scan a file or a folder, with the columns that its names give.
+) -> Iterator[pl.LazyFrame]:
+    """Scan a file or a folder, with the columns that its names give, for a block that reads it.
 
     Moments of INT96 are in microseconds: in nanoseconds some would be others. The rows of a file are compared with its
     folder where its first row is scanned, so that scans of all slices of a folder compare each file once.
@@ -29,17 +30,10 @@ def scan_parquet(
         count: how many rows at most; None for all. Without any, the frame has its columns alone.
 
     Raises:
-        FileFormatError: a file cannot be read, is of a table, contradicts its folder, or differs in columns. The frame
-            raises it too, where a value does not fit the type that the column has in all files together.
+        FileFormatError: a file cannot be read, is of a table, contradicts its folder, differs in columns, or was
+            changed by the end of the block. The frame raises it too, where a value does not fit the type that the
+            column has in all files together.
     """
-    return _scan_source(open_files(path), reads, first, count)
-
-
-@contextmanager
-def unchanged_parquet(
-    path: Path, reads: Callable[[Sequence[str]], Collection[str]] = list, first: int = 0, count: int | None = None
-) -> Iterator[pl.LazyFrame]:
-    """Scan as `scan_parquet` does; FileFormatError where a file was changed by the end of the block, which reads it."""
     source = open_files(path)
     yield _scan_source(source, reads, first, count)
     source.require_unchanged()

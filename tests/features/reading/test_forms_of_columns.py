@@ -9,10 +9,9 @@ import pytest
 
 from fivefold.domain.errors import InvalidDataError
 from fivefold.features import schema as c
-from fivefold.features.reading.places.parquet_frame import scan_parquet
 from fivefold.features.reading.sort_file import sort_by_customer
 from fivefold.features.reading.sources import absent_columns, read_histories
-from tests.features.equality import same
+from tests.features.equality import same, scan_parquet
 from tests.features.reading.test_sources import of
 from tests.features.reading.test_tables import arrow
 from tests.features.strategies import RATES

@@ -50,6 +50,23 @@ def test_signs_in_a_name_are_no_pattern(suffix: str, tmp_path: Path) -> None:
     assert set(read_scores([tmp_path / "a[1]" / f"scores{suffix}"])["expected_value"]) == {8.0}
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".json", ".jsonl", ".ndjson"])
+def test_a_file_that_another_run_writes_meanwhile_is_refused(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the numbers of one run could stand with the columns of another."""
+    path, collect = written(SCORES, tmp_path / f"scores{suffix}"), pl.LazyFrame.collect
+
+    def collected(rows: pl.LazyFrame) -> pl.DataFrame:
+        table = collect(rows)
+        written(SCORES.head(2), path)
+        return table
+
+    monkeypatch.setattr(pl.LazyFrame, "collect", collected)
+    with pytest.raises(FileFormatError, match=f"scores{suffix} was changed while it was read"):
+        read_scores([path])
+
+
 def test_what_a_file_does_not_say_is_given_or_refused(tmp_path: Path) -> None:
     old = written(SCORES.drop("as_of", "model_hash"), tmp_path / "old.csv")
     with pytest.raises(ConfigError, match="has no column as_of: say it by --as-of"):

@@ -16,14 +16,13 @@ from hypothesis import strategies as st
 from fivefold.domain.errors import FileFormatError
 from fivefold.features.histories import Histories
 from fivefold.features.reading import sources
-from fivefold.features.reading.places.parquet_frame import scan_parquet
 from fivefold.features.reading.places.stores import takes_in
 from fivefold.features.reading.sort_file import sort_by_customer
 from fivefold.features.reading.sources import read_histories, stream_histories
 from fivefold.features.reading.text_files import ColumnMap
 from fivefold.training.data import TransactionSource
 from tests.depth import examples
-from tests.features.equality import same
+from tests.features.equality import same, scan_parquet
 from tests.features.reading.places.lakes import WHOLE, in_order, moments, one_file, read, write_partitions
 from tests.features.reading.test_tables import arrow, grouped
 from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
