@@ -1,6 +1,6 @@
 """The gate: whether a new model may replace the champion. A pure function of the evaluation."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -101,8 +101,10 @@ def _money(error: float, least: float, allowed: float, sure: str) -> str:
     return f"predicted money is off by {off} % of the realised; {most} is allowed"
 
 
-def _segments(steps: Iterable[SegmentStep], sure: str) -> list[str]:
+def _segments(steps: Sequence[SegmentStep], sure: str) -> list[str]:
     """Name each segment that was not worth more than the one below it, and say whether that may be chance."""
+    if not steps:
+        return ["all customers are in one segment, so no mean realised value is compared with another"]
     reasons = []
     for step in steps:
         means = f"from {step.lower_mean:,.2f} in {step.lower} to {step.upper_mean:,.2f} in {step.upper}"

@@ -74,7 +74,7 @@ CASES = {
     "segments that surely fall": Case(0.9, 0.8, 0.7, None, False, "surely falls", FALLING),
     "segments that may fall by chance": Case(0.9, 0.8, 0.7, None, True, "does not surely fall", DOUBTFUL),
     "segments that are level": Case(0.9, 0.8, 0.7, None, True, "from 0.00 in low to 0.00 in medium", LEVEL),
-    "a single segment": Case(0.9, 0.8, 0.7, None, True, "rises from segment to segment", ()),
+    "a single segment": Case(0.9, 0.8, 0.7, None, True, "all customers are in one segment", ()),
     "an undefined Gini": Case(nan, nan, nan, None, False, "not defined where all customers are worth the same"),
     "a baseline without a Gini": Case(0.9, nan, 0.7, None, False, "does not beat persistence"),
     "a champion that cannot be compared": Case(
