@@ -1,5 +1,6 @@
 """Training from a notebook: what `fivefold train` does, with its result as objects and tables."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,7 @@ from fivefold.notebook.whole_numbers import whole_number
 from fivefold.notebook.words import in_words_of_python
 from fivefold.store.sql.database import open_current
 from fivefold.training.config import TrainingConfig, checked_config, read_config
+from fivefold.training.plan import TrainingPlan
 from fivefold.training.presets.named import preset_by_default
 from fivefold.training.retrain import TrainingResult, retrain
 from fivefold.usecases.changes.promotions import promote_where_one_may
@@ -86,6 +88,9 @@ def train(
 ) -> TrainedVersion:
     """Train a value model, judge it out of time, register it, and promote it if the gate allows it.
 
+    Python warnings say, before anything is fitted, what replaces columns that the transactions lack, and what is
+    doubtful about them.
+
     Args:
         transactions: whole histories.
         config: a `TrainingConfig`, its fields, or a YAML file of them; the defaults where none is given.
@@ -121,10 +126,19 @@ def train(
     preset_name = preset if preset is not None else preset_by_default(config is not None, tune)
     with in_words_of_python():
         result = retrain(
-            source, settings, registry, tune_trials=tune, preset=preset_name, refit_after=refit, promote_by=promote_by
-        )
+            source, settings, registry, tune_trials=tune, preset=preset_name, refit_after=refit,
+            show=partial(_warn, set()), promote_by=promote_by,
+        )  # fmt: skip
     model = ValueModel(result.model, f"models:/{settings.name}/{result.version}")
     return TrainedVersion(model, result.version, result.promoted, tuple(result.verdict.reasons), result)
+
+
+def _warn(texts: set[str], plan: TrainingPlan) -> None:
+    """Warn of what the command prints of a plan as absent or doubtful, but for *texts*, which an earlier plan had."""
+    for text in (*plan.assumptions, *plan.warnings):
+        if text not in texts:
+            texts.add(text)
+            warnings.warn(text, stacklevel=5)  # a step of retrain calls this, and train calls retrain
 
 
 def _promote(database: Engine, registry: Registry, number: int) -> Promotion | None:

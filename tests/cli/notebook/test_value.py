@@ -336,6 +336,24 @@ def test_training_gives_a_version_and_says_why_it_is_not_champion(
         fivefold.train(home.rows, {"trees": {"leafs": 3}})
 
 
+def test_training_warns_of_what_is_absent_and_doubtful_before_it_learns(
+    home: Home, registry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (registry / "kernels").symlink_to(home.var / "kernels")
+    monkeypatch.setenv("FIVEFOLD_VAR", str(registry))
+    rows = pd.read_parquet(home.rows).drop(columns="transaction_state")
+    few = rows[rows["user_id"].isin(rows["user_id"].unique()[:3])].assign(user_balance=0.0)
+    with (
+        pytest.warns(UserWarning, match="transaction_state|balance|customer|row") as warned,
+        pytest.raises(NotEnoughDataError, match="nothing was learnt"),
+    ):
+        fivefold.train(few, {})
+    texts = [str(each.message) for each in warned]
+    assert "no transaction_state: every row counts as settled" in texts
+    assert "every balance is 0: indicators of balances say nothing" in texts
+    assert {each.filename for each in warned} == {__file__}
+
+
 def test_two_models_are_judged_on_what_came_after_both(home: Home, model: ValueModel) -> None:
     other = fivefold.ValueModel.load(2)
     when = pd.Timestamp(model.trained.test_as_of, unit="us").to_pydatetime()
