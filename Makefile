@@ -34,6 +34,16 @@ ifneq ($(filter C POSIX,$(LC_ALL)),)
 override export LC_ALL := C.UTF-8
 endif
 
+# uv ends where it cannot make its cache, as in a home that can only be read: it goes without one there.
+ifneq ($(shell exec 2>&-; cache=$${UV_CACHE_DIR:-$${XDG_CACHE_HOME:-$${HOME:?}/.cache}/uv}; mkdir -p "$$cache" && test -w "$$cache" && echo yes),yes)
+export UV_NO_CACHE := 1
+endif
+
+# Its commands name the folder that it was made in: one that came with a copy, or was moved, would run the code there.
+ifneq ($(shell grep -s '^command = ' $(VENV)/pyvenv.cfg | grep -vF " $$(pwd -P)/$(VENV)"),)
+$(shell rm -f $(READY) $(BIN)/uv)
+endif
+
 demo: $(READY)
 	@$(BIN)/fivefold demo
 
@@ -77,8 +87,8 @@ docs: $(READY)
 
 $(READY): pyproject.toml constraints.txt hatch_build.py
 	@$(PYTHON) -c 'import sys; sys.exit("fivefold needs Python 3.11, 3.12 or 3.13; this is " + sys.version.split()[0] + ". Try: make $(MAKECMDGOALS) PYTHON=python3.11") if not (3, 11) <= sys.version_info[:2] <= (3, 13) else 0'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv -c constraints.txt
+# Without uv it was left half made, as by Debian without python3-venv: its Python is there then, and its pip is not.
+	@test -x $(BIN)/uv -a -x $(BIN)/python || { $(PYTHON) -m venv --clear $(VENV) && $(BIN)/python -m pip install --quiet uv -c constraints.txt; }
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
 	@touch $(READY)
 
