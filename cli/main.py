@@ -23,6 +23,8 @@ OUT_OF_MEMORY = (
     "out of memory: give the command more, or less data at once; docs/scale.md says how much commands take, and why "
     "a limit by `ulimit -v` ends them early"
 )
+NO_LIBRARY = "cannot open shared object file"
+"""How the system's loader says that a library is missing, which a module of Python was linked with."""
 UNFORESEEN = "this error was not foreseen; report it with the lines above, which say where it arose"
 STOPPED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
@@ -99,14 +101,13 @@ def _words_of(error: BaseException) -> str | None:
         return str(error)
     if isinstance(error, ModuleNotFoundError):
         return missing_extra(error) or None
+    if isinstance(error, OSError | ImportError) and NO_LIBRARY in str(error):
+        return f"{error}. It is a library of this system; LightGBM needs the GNU OpenMP library (libgomp1 on Debian)"
     if isinstance(error, MemoryError):
         return OUT_OF_MEMORY
-    if isinstance(error, OSError):
-        path = error.filename2 or error.filename
-        if path is not None:
-            return f"{path}: {error.strerror}"
-        return None if disk_error(error) is None else error.strerror
-    return None
+    if isinstance(error, OSError) and (path := error.filename2 or error.filename) is not None:
+        return f"{path}: {error.strerror}"
+    return error.strerror if isinstance(error, OSError) and disk_error(error) is not None else None
 
 
 def _errors() -> "Console":

@@ -1,5 +1,6 @@
 """`fivefold demo`: both sides on simulated customers, in one go: a scored file, a request, an explained level."""
 
+from importlib import import_module
 from typing import Annotated
 
 import typer
@@ -73,6 +74,7 @@ def _require_extras() -> None:
             require_module(module)
         except ModuleNotFoundError:
             raise ConfigError(needs_extra(module, "all")) from None
+    import_module("lightgbm")  # loads a library of the system, which may be missing
 
 
 def _show_scores() -> None:

@@ -231,6 +231,17 @@ def test_where_memory_is_out_one_line_says_what_helps(
     assert "docs/scale.md" in OUT_OF_MEMORY
 
 
+@pytest.mark.parametrize("kind", [OSError, ImportError])  # of a library opened by name, and of a module linked with it
+def test_a_library_that_the_system_lacks_is_named_with_its_package(
+    kind: type[Exception], fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails(monkeypatch, kind("libgomp.so.1: cannot open shared object file: No such file or directory"))
+    done = run(fresh, "simulate", "-o", tmp_path / "a.parquet")
+    assert (done.code, done.out, len(done.err.splitlines())) == (2, "", 1)
+    assert done.err.startswith("fivefold: libgomp.so.1: cannot open shared object file")
+    assert "libgomp1 on Debian" in done.err
+
+
 def test_what_fivefold_did_not_foresee_is_not_hidden(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The traceback is shown, and the exit code is that of errors: 1 would say that a check found something."""
     panic = pl.exceptions.PanicException("of Polars")  # a BaseException
