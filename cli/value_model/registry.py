@@ -1,6 +1,5 @@
 """`fivefold models`, `promote`, `rollback`, `ui`, `drift`: which model serves, who decided that, if it still fits."""
 
-import importlib.util
 import os
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fivefold.cli.platform.proposals import TokenOption, print_proposal, promoting_person
+from fivefold.cli.serve import require_free
 from fivefold.cli.terminal import (
     NameOption,
     OrganisationOption,
@@ -17,6 +17,7 @@ from fivefold.cli.terminal import (
     open_current_database,
     open_registry,
     paragraph,
+    require_module,
     show_table,
     warn,
 )
@@ -263,11 +264,11 @@ def show_interface(
     settings = read_settings()
     if settings.tracking_uri.startswith(("http://", "https://")):
         raise ConfigError(f"MLFLOW_TRACKING_URI is {settings.tracking_shown}, a server: it has an interface of its own")
-    if importlib.util.find_spec("mlflow") is None:
-        raise ModuleNotFoundError("No module named 'mlflow'", name="mlflow")  # the program that is started would say it
+    require_module("mlflow")  # the program that is started would say it in other words
     from fivefold.models.embedded import require_not_empty
 
     require_not_empty(settings)
+    require_free(host, port)  # where it is in use that program ends with 0
     os.environ |= QUIET
     arguments = ["--backend-store-uri", settings.tracking_uri, "--host", host, "--port", str(port)]
     sys.stdout.flush()

@@ -1,12 +1,13 @@
 """MLflow's interface is started on our registry, with everything that calls home switched off."""
 
-import importlib.util
 import os
+import socket
 import sys
 from pathlib import Path
 
 import pytest
 
+from fivefold.cli import terminal
 from fivefold.cli.value_model import registry
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.provenance import missing_extra
@@ -18,12 +19,12 @@ def test_it_is_started_on_this_registry_without_telemetry(tmp_path: Path, monkey
     for name in registry.QUIET:
         monkeypatch.setenv(name, "")
     monkeypatch.setattr(os, "execv", lambda _, words: started.append(words))
-    registry.show_interface(5001)
+    registry.show_interface(0)  # any port that is free
     (words,) = started
     assert words[:5] == [sys.executable, "-P", "-m", "mlflow", "server"]
     assert f"sqlite:///{tmp_path / 'mlflow.db'}" in words
     assert words[words.index("--host") + 1] == "127.0.0.1"
-    assert words[words.index("--port") + 1] == "5001"
+    assert words[words.index("--port") + 1] == "0"
     assert {name: os.environ[name] for name in registry.QUIET} == dict(registry.QUIET)
 
 
@@ -34,12 +35,22 @@ def test_a_server_has_an_interface_of_its_own(monkeypatch: pytest.MonkeyPatch) -
     assert "secret" not in str(refused.value)
 
 
+def test_a_port_in_use_is_refused_before_anything_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIVEFOLD_VAR", str(tmp_path))
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("MLflow would say so among other lines, and end with 0"))
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        with pytest.raises(ConfigError, match="is in use; choose another one with --port"):
+            registry.show_interface(busy.getsockname()[1])
+
+
 def test_where_mlflow_is_not_installed_one_line_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIVEFOLD_VAR", str(tmp_path))
     monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("a program was started that is not there"))
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(terminal, "find_spec", lambda _: None)
     with pytest.raises(ModuleNotFoundError) as refused:
         registry.show_interface()
     assert missing_extra(refused.value).endswith("pip install 'fivefold[train]'")
