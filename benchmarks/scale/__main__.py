@@ -13,8 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.scale.commands import Files, make_ordered, score_twice
-from benchmarks.scale.engines import measure_engines
+from benchmarks.scale.commands import Files, make_ordered, measure_engines, score_twice
 from benchmarks.scale.page import Size, page
 from benchmarks.scale.steps import train
 from fivefold.features.indicator_matrix import warm

@@ -1,15 +1,78 @@
-"""The commands that are measured, in the order in which a user runs them, and the same on Spark."""
+"""The commands that are measured, in the order of a user, the same on Spark, and by other engines."""
 
 import os
+import subprocess
 import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import psutil
 import pyarrow.parquet as pq
 
-from benchmarks.scale.process import Usage, take
+from benchmarks.features.data import plan_of, write_data
+from benchmarks.features.equality import Difference, largest_difference
+from benchmarks.measure import read_file
 from fivefold.domain.settings import read_settings
 from fivefold.training.simulation.simulator import SCHEMA
+
+LOOKS_A_SECOND = 20
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a command took.
+
+    Attributes:
+        seconds: from the start of the process to its end, imports included.
+        processor_seconds: of all its threads and processes, as they were seen last.
+        peak_bytes: most resident memory of all its processes at once; they are looked at twenty times a second.
+    """
+
+    seconds: float
+    processor_seconds: float
+    peak_bytes: int
+
+
+def take(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> Usage:
+    """Run a command to its end.
+
+    Raises:
+        SystemExit: it failed; what it said is in the message.
+    """
+    ended = threading.Event()
+    process = psutil.Popen(
+        command, cwd=folder, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    peaks, used = [0], dict[int, float]()
+    looker = threading.Thread(target=_look, args=(process, ended, peaks, used))
+    begun = time.perf_counter()
+    looker.start()
+    output, _ = process.communicate()
+    seconds = time.perf_counter() - begun
+    ended.set()
+    looker.join()
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{output.decode()[-2000:]}")
+    return Usage(seconds, sum(used.values()), peaks[0])
+
+
+def _look(process: psutil.Process, ended: threading.Event, peaks: list[int], used: dict[int, float]) -> None:
+    """Keep the most memory, and the processor seconds of each process: Python does not wait for Spark's Java."""
+    while not ended.wait(1 / LOOKS_A_SECOND):
+        resident = 0
+        try:
+            for each in (process, *process.children(recursive=True)):
+                resident += each.memory_info().rss
+                times = each.cpu_times()
+                used[each.pid] = times.user + times.system
+        except psutil.Error:  # one of them ended meanwhile
+            continue
+        peaks[0] = max(peaks[0], resident)
+
 
 ROOT = Path(__file__).resolve().parents[2]
 FIVEFOLD = (sys.executable, "-m", "fivefold.cli.main")
@@ -89,3 +152,36 @@ def _require_equal(files: Files) -> None:
     one, other = (duckdb.sql(f"SELECT * FROM '{files.folder / name}.parquet'") for name in ("scores", "spark"))
     if different := len(one.except_(other).fetchall()) + len(other.except_(one).fetchall()):
         raise SystemExit(f"Spark gives other scores in {different:,} rows")
+
+
+KERNEL, SPARK = "kernel", "Spark SQL"
+JOBS = {
+    KERNEL: "benchmarks.features.kernel.compute",
+    "DuckDB": "benchmarks.features.sql.compute_ordering",
+    "Polars": "benchmarks.features.polars.compute_ordering",
+    SPARK: "benchmarks.scale.spark_sql.compute",
+}
+
+
+def measure_engines(rows: int, files: Files, rounds: int) -> tuple[dict[str, list[Usage]], Difference]:
+    """Measure each as a process of its own, that and its import included, in turns.
+
+    Returns:
+        What each took in each round, and how far Spark SQL is from the kernel among the first customers.
+
+    Raises:
+        AssertionError: it is further than is tolerated.
+    """
+    data = write_data(rows, files.folder, with_ids=False)  # in which all order tied rows alike
+    plan = files.folder / "plan.json"
+    plan_of(data).save(plan)
+    read_file(data)
+    names = list(JOBS)
+    usage: dict[str, list[Usage]] = {name: [] for name in names}
+    samples = {name: files.folder / f"{name}.parquet" for name in (KERNEL, SPARK)}
+    for number in range(rounds):
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            sample = [str(samples[name])] if number == 0 and name in samples else []
+            command = [sys.executable, "-m", "benchmarks.measure", JOBS[name], str(plan), *sample]
+            usage[name].append(take(command, files.environment, ROOT))
+    return usage, largest_difference(samples[KERNEL], samples[SPARK])

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from statistics import median
 
 from benchmarks.features.equality import Difference
-from benchmarks.scale.commands import AS_OF, ON_SPARK
-from benchmarks.scale.process import Usage
+from benchmarks.scale.commands import AS_OF, ON_SPARK, Usage
 from benchmarks.scale.steps import FIT
 from fivefold.domain.text import percent
 

@@ -11,8 +11,7 @@ from unittest.mock import patch
 
 import lightgbm
 
-from benchmarks.scale.commands import CONFIG, Files
-from benchmarks.scale.process import Usage, take
+from benchmarks.scale.commands import CONFIG, Files, Usage, take
 from fivefold.cli.main import app
 from fivefold.training import retrain
 

@@ -25,8 +25,7 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from benchmarks.serving.budget import stages
-from benchmarks.serving.rows import AS_OF, AS_OF_US, ROWS, customer
+from benchmarks.serving.budget import AS_OF, AS_OF_US, ROWS, customer, stages
 from fivefold.cli.demo.sample import any_port
 from fivefold.cli.terminal import open_registry
 from fivefold.domain.settings import read_settings

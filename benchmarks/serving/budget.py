@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from pydantic_core import to_json
 
-from benchmarks.serving.rows import AS_OF_US, ROWS, customer
 from fivefold.cli.terminal import open_registry
 from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.settings import Limits
@@ -32,6 +31,28 @@ from fivefold.store.sql.fast_statements import PreparedStatements
 from fivefold.usecases.accounts.credentials import charge_all, month_of
 from fivefold.usecases.accounts.tokens import create_token
 from fivefold.usecases.scoring import score_rows
+
+ROWS = 100
+AS_OF = "2024-07-01"
+AS_OF_US = 1_719_792_000_000_000
+
+
+def customer(rows: int, users: int = 1) -> list[dict[str, Any]]:
+    """Make rows of June 2024, spread over users."""
+    return [
+        {
+            "user_id": f"user_{number % users}",
+            "transaction_state": "COMPLETED",
+            "transaction_currency": "EUR",
+            "user_balance": 500.0 + number % 97,
+            "transaction_amount": float(number % 61) - 25.5,
+            "user_created": "2024-01-01T12:00:00",
+            "user_category": "WEB",
+            "transaction_date": f"2024-06-{1 + number // users % 28:02d}T{number % 24:02d}:{number % 60:02d}:00",
+        }
+        for number in range(rows)
+    ]
+
 
 TIMES = 2_000
 

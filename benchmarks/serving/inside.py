@@ -21,7 +21,7 @@ import numpy as np
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from benchmarks.serving.rows import AS_OF, ROWS, customer
+from benchmarks.serving.budget import AS_OF, ROWS, customer
 from fivefold.models.value_model import ValueModel
 from fivefold.serving import authentication, error_middleware, service
 from fivefold.serving.http_protocol import GuardedProtocol

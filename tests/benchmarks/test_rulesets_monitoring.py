@@ -8,8 +8,7 @@ import polars as pl
 import pytest
 
 import benchmarks
-from benchmarks.rulesets.monitoring import assessed, judged
-from benchmarks.rulesets.monitoring_data import LAST_YEAR, Payments, amlgentex, amlsim_run, amlsim_sample
+from benchmarks.rulesets.monitoring import LAST_YEAR, Payments, amlgentex, amlsim_run, amlsim_sample, assessed, judged
 from fivefold.features.schema import AMOUNT, DATE, USER_ID
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.program import TOTAL
