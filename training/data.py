@@ -29,10 +29,9 @@ from fivefold.features.reading.fast_columns import string_column
 from fivefold.features.reading.sources import file_reader, is_streamed, stream_from, stream_histories
 from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import MappedFile, is_parquet
+from fivefold.training import continuation
 from fivefold.training.config import TrainingConfig
-from fivefold.training.continuation import passes
-from fivefold.training.continuation.digests import digest_of
-from fivefold.training.continuation.fits import FitParts
+from fivefold.training.continuation import FitParts, digest_of
 from fivefold.training.dates import DataPeriod, Dates
 from fivefold.training.quality import Quality
 from fivefold.training.target import realised_values
@@ -263,7 +262,7 @@ class TransactionSource:
                 yield from apply(work, (piece for part in self._counted(bar, rates) for piece in split(part)))
                 return
             reader = file_reader(file, rates, self._latest, absent=self._absent)
-            yield from passes.KeptPass(
+            yield from continuation.KeptPass(
                 parts=self.training_parts,
                 key=digest_of(rates, self._absent, work),
                 stream=lambda place, hashes: read_ahead(stream_from(file, reader, place, hashes)),
@@ -277,7 +276,7 @@ class TransactionSource:
         """Give the source where results of a pass are kept by rows; None where none are, or it is small."""
         if self.training_parts is None or not self._streamed or not isinstance(self.source, MappedFile):
             return None
-        is_large = self.source.parquet.rows >= passes.ROWS_A_PART
+        is_large = self.source.parquet.rows >= continuation.ROWS_A_PART
         return self.source if self.keeps_passes and is_large and is_streamed(self.source) else None
 
     def parts(self, rates: RateTable) -> Iterable[Histories]:

@@ -21,7 +21,7 @@ from fivefold.models.estimator import MatrixData, MatrixRows, ValueRegressor
 from fivefold.models.prediction import expected_value
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import IntervalSettings, TrainingConfig, TreeSettings
-from fivefold.training.continuation.fits import FitParts
+from fivefold.training.continuation import FitParts
 from fivefold.training.data import TrainingRows, TransactionSource
 from fivefold.training.dates import Dates
 from fivefold.training.judging.metrics import normalised_gini

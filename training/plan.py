@@ -16,7 +16,7 @@ from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import MappedFile
 from fivefold.features.schema import BALANCE
 from fivefold.training.config import TrainingConfig
-from fivefold.training.continuation.digests import digest_of
+from fivefold.training.continuation import digest_of
 from fivefold.training.data import ComparedRates, SourceSummary, TrainingRows, TransactionSource, training_rows
 from fivefold.training.dates import Dates, choose_dates
 from fivefold.training.origins.moments import origin_moments, origin_refusals, tuning_refusals

@@ -30,7 +30,7 @@ from fivefold.models.registry import (
     Registry,
 )
 from fivefold.models.value_model import OWN_FILE, ValueModel
-from fivefold.training.continuation.registration import mark_of
+from fivefold.training.continuation import mark_of
 from fivefold.training.data import SourceSummary
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict

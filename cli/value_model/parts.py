@@ -98,7 +98,7 @@ def end_registered_by(left: Leftover, name: str) -> bool:
     So its parts may go. False where it registered none. Its promotion gets the entry that it lacks.
     """
     from fivefold.cli.value_model.registry import log_champion
-    from fivefold.training.continuation.registration import registered_before
+    from fivefold.training.continuation import registered_before
 
     if not read_settings().has_registry:  # to open it would create it
         return False

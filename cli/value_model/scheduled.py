@@ -231,7 +231,7 @@ def _refuse_same_data(plan: "TrainingPlan") -> None:
     promotion the entry that it lacks. A run whose refit was refused left no version.
     """
     from fivefold.models.registry import REFUSED_TAG
-    from fivefold.training.continuation.registration import name_newest
+    from fivefold.training.continuation import name_newest
 
     registry = open_registry(plan.config.name)
     for version in registry.versions():

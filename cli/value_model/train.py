@@ -190,7 +190,7 @@ def _require_engine(engine: EngineName, master: str | None, folder: Path | None,
 
 def _task(config: TrainingConfig, source: "MappedFile", options: Mapping[str, object]) -> Task:
     """Say what a training depends on: its settings one by one, the rates and own indicators that it reads, its rows."""
-    from fivefold.training.continuation.digests import digest_of
+    from fivefold.training.continuation import digest_of
 
     folder = trainings_folder()
     read_settings().protect_var()
@@ -222,7 +222,7 @@ def _registered_before(config: TrainingConfig, parts: Parts, by: "Context | None
 
     What people decided on that version in between holds.
     """
-    from fivefold.training.continuation.registration import registered_before
+    from fivefold.training.continuation import registered_before
     from fivefold.training.retrain import promoted_by
     from fivefold.usecases.changes.promotions import decided_since
 

@@ -16,10 +16,9 @@ from fivefold.domain.errors import ConfigError, InvalidDataError
 from fivefold.domain.parts import Parts, Task, leftovers, open_parts
 from fivefold.features.reading import sources
 from fivefold.models.registry import CHALLENGER, INDICATORS_TAG, Registry
+from fivefold.training import continuation
 from fivefold.training.config import TrainingConfig
-from fivefold.training.continuation import passes
-from fivefold.training.continuation.digests import digest_of
-from fivefold.training.continuation.registration import TRAINING_TAG, mark_of, registered_before
+from fivefold.training.continuation import TRAINING_TAG, digest_of, mark_of, registered_before
 from fivefold.training.data import TransactionSource
 from fivefold.training.fit import fit
 from fivefold.training.judging import predictions
@@ -42,7 +41,7 @@ def small() -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sources, "ROWS_A_BATCH", 1_500)
         patch.setattr(sources, "PARQUET_ROWS_SORTED", -1)
-        patch.setattr(passes, "ROWS_A_PART", 4_000)
+        patch.setattr(continuation, "ROWS_A_PART", 4_000)
         yield patch
 
 
