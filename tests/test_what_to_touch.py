@@ -79,7 +79,7 @@ def greet() -> None:
 
 @pytest.mark.full
 def test_a_route_is_a_handler_and_a_line(copy: Path) -> None:
-    with (copy / "serving" / "v1" / "accounts" / "settings.py").open("a", encoding="utf-8") as file:
+    with (copy / "serving" / "v1" / "routes" / "accounts.py").open("a", encoding="utf-8") as file:
         file.write(
             """
 
@@ -99,7 +99,7 @@ def greet(context: RequestContext) -> Greeting:
     replace(
         copy / "serving" / "v1" / "permissions.py",
         line,
-        f'    Route("GET", "/v1/greeting", READERS, settings.greet),\n{line}',
+        f'    Route("GET", "/v1/greeting", READERS, accounts.greet),\n{line}',
     )
     described = run(
         copy,

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import UnknownOutcomeError
 from fivefold.serving.v1 import dispatch
-from fivefold.serving.v1.ingest import entities
+from fivefold.serving.v1.routes import ingest
 from fivefold.store.sql import database
 from fivefold.store.tables.accounts import IdempotencyKey
 from fivefold.store.tables.entities import Screening
@@ -129,7 +129,7 @@ def test_a_header_that_is_there_twice_is_refused(place: Place, name: str) -> Non
 
 def while_at_it(place: Place, monkeypatch: pytest.MonkeyPatch, after_us: int) -> list[httpx.Response]:
     """Send the same once more while the first is under way, so much later."""
-    real, seen = entities.facts.request_screening, list[httpx.Response]()
+    real, seen = ingest.facts.request_screening, list[httpx.Response]()
 
     def slow(*given: Any, **named: Any) -> ChangeOutcome:
         if not seen:
@@ -140,7 +140,7 @@ def while_at_it(place: Place, monkeypatch: pytest.MonkeyPatch, after_us: int) ->
             seen.append(send(place, "k1"))
         return real(*given, **named)
 
-    monkeypatch.setattr(entities.facts, "request_screening", slow)
+    monkeypatch.setattr(ingest.facts, "request_screening", slow)
     return [send(place, "k1"), *seen[1:]]
 
 
@@ -186,14 +186,14 @@ def test_an_attempt_that_was_taken_over_stores_nothing(
 def test_after_a_commit_whose_end_is_not_known_the_key_tells(
     place: Place, monkeypatch: pytest.MonkeyPatch, kept: bool
 ) -> None:
-    real = entities.facts.request_screening
+    real = ingest.facts.request_screening
 
     def lost(*given: Any, **named: Any) -> None:
         if kept:
             real(*given, **named)
         raise UnknownOutcomeError(database.MAY_BE_DONE)
 
-    monkeypatch.setattr(entities.facts, "request_screening", lost)
+    monkeypatch.setattr(ingest.facts, "request_screening", lost)
     answer = send(place, "k1")
     assert (answer.status_code, "may have been done" in answer.text) == (504, True)
     monkeypatch.undo()

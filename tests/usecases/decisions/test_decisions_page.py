@@ -49,7 +49,7 @@ def test_the_other_rules_do_what_they_are_for(desk: Desk) -> None:
 
 
 def test_the_answer_is_of_the_form_that_is_shown(desk: Desk) -> None:
-    from fivefold.serving.v1.decisions.decisions import DecisionAsked, DecisionForApps
+    from fivefold.serving.v1.routes.decisions import DecisionAsked, DecisionForApps
 
     DecisionAsked.model_validate_json(json.dumps(REQUEST))
     assert set(ANSWER) == set(DecisionForApps.model_fields)

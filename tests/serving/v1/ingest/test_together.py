@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import StoreError, UnknownOutcomeError
 from fivefold.serving.v1 import dispatch
-from fivefold.serving.v1.ingest import entities
+from fivefold.serving.v1.routes import ingest
 from fivefold.store.audit.history_reading import ADDED
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import Transaction
@@ -92,7 +92,7 @@ def test_each_gets_its_own_answer(many: Place, monkeypatch: pytest.MonkeyPatch) 
         sizes.append(len(calls))
         return add_transactions_together(context, calls)
 
-    monkeypatch.setattr(entities, "add_transactions_together", noted)
+    monkeypatch.setattr(ingest, "add_transactions_together", noted)
     with Session(many.engine) as session:
         before = session.query(AuditEntry).filter_by(action=ADDED).count()
     good = [[row(f"g{number}")] for number in range(8)]
@@ -125,7 +125,7 @@ def test_where_the_database_goes_away_all_know(
     def gone(*_: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(entities, "add_transactions_together", gone)
+    monkeypatch.setattr(ingest, "add_transactions_together", gone)
     assert {answer.status_code for answer in post(many, [row("1")], [row("2")])} == {status}
 
 
@@ -133,7 +133,7 @@ def test_where_polars_breaks_off_each_is_carried_out_by_itself(many: Place, monk
     def broken(*_: Any) -> Any:
         raise PanicException("a value that nobody expects")
 
-    monkeypatch.setattr(entities, "add_transactions_together", broken)
+    monkeypatch.setattr(ingest, "add_transactions_together", broken)
     assert {answer.status_code for answer in post(many, [row("p1")], [row("p2")])} == {200}
 
 

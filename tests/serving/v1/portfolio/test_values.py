@@ -5,7 +5,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.breakdown import Breakdown, Contribution
-from fivefold.serving.v1.portfolio import values
+from fivefold.serving.v1.routes import portfolio
 from fivefold.store.tables.levels import DueMark
 from fivefold.usecases.levels.value_scores import ValueView
 from tests.serving.v1.examples import COMPANY, CUSTOMER
@@ -18,7 +18,7 @@ def test_a_value_is_shown_with_its_reasons(furnished: Place, monkeypatch: pytest
     said |= {"expected_value_low": 20.0, "expected_value_high": 50.5, "interval_level_percent": 80}
     known = {"model": "fivefold-value", "model_version": 3, "superseded_by": 4, "horizon_days": 90, "unexplained": ""}
     value = ValueView(**said, **known, unexplained_alone="", breakdown=Breakdown(3.0, (part,)), indicators=None)  # type: ignore[arg-type]  # of several types
-    monkeypatch.setattr(values.values, "read_value_alone", lambda *_, **__: value)
+    monkeypatch.setattr(portfolio.values, "read_value_alone", lambda *_, **__: value)
     shown = furnished.good("GET", "/v1/entities/company/acme/value", role="commercial")
     del said["as_of_us"]
     assert shown == {

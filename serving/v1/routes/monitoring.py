@@ -1,4 +1,4 @@
-"""Validations of levels, triggers of the next one, and material changes."""
+"""Validations of levels, triggers of the next one, and material changes; what waits, and who works on it."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,9 +8,12 @@ from fivefold.domain.paging import Key, Page, page_among
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import LARGEST, WHOLE, MomentGiven, Number, Reason, RequestModel, ResponseModel, Text
-from fivefold.usecases.monitoring import peers, revalidation
+from fivefold.usecases.ingest import import_progress
+from fivefold.usecases.ingest.import_progress import ImportLine
+from fivefold.usecases.monitoring import operations, peers, revalidation
 from fivefold.usecases.monitoring import validate as validation
 from fivefold.usecases.monitoring.history import CONFIRMED
+from fivefold.usecases.monitoring.operations import OperationsFigures
 from fivefold.usecases.monitoring.peers import AttachedPeer
 from fivefold.usecases.monitoring.people import WorkFigures, read_work_figures
 from fivefold.usecases.monitoring.revalidation import REACHED, RevalidationTrigger
@@ -177,3 +180,13 @@ def _fields(result: Validated) -> dict[str, Any]:
         "made_at": result.made_us,
         "reached": reached,
     }
+
+
+def read_operations(context: RequestContext) -> OperationsFigures:
+    """Show what waits, the workers, and when the audit log was proven last; each figure as of a moment."""
+    return operations.read_figures(context)
+
+
+def list_imports(context: RequestContext, query: PageQuery) -> Page[ImportLine]:
+    """List the imports of files, the newest first, and how far they are."""
+    return import_progress.list_imports(context, query.part)

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from fivefold.domain.paging import Page
-from fivefold.serving.v1.changes.proposals import Proposed
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.rulesets.rulesets import Rate
+from fivefold.serving.v1.routes.changes import Proposed
+from fivefold.serving.v1.routes.rulesets.rulesets import Rate
 from fivefold.serving.v1.schemas import LARGEST, WHOLE, Number, Reason, RequestModel, Seen, SeenHash, Text
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.usecases.changes import asks, backtests

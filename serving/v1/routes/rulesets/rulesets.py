@@ -6,10 +6,10 @@ from pydantic import Field
 
 from fivefold.domain.paging import Page
 from fivefold.risk.language.purposes import Purpose
-from fivefold.serving.v1.changes.proposals import Proposed
 from fivefold.serving.v1.errors import Place
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.routes.changes import Proposed
 from fivefold.serving.v1.schemas import (
     LARGEST,
     WHOLE,

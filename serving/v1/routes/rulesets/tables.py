@@ -7,7 +7,7 @@ from pydantic import Field
 
 from fivefold.domain.errors import ConfigError
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.rulesets.rulesets import RulesetChange
+from fivefold.serving.v1.routes.rulesets.rulesets import RulesetChange
 from fivefold.serving.v1.schemas import RequestModel, ResponseModel, Text
 from fivefold.usecases.portfolio_files.decision_tables import Foreign
 from fivefold.usecases.portfolio_files.sent_tables import (

@@ -6,9 +6,9 @@ from pydantic import Field
 
 from fivefold.domain.paging import Page
 from fivefold.risk.governance.what_if.search import WantedDirection
-from fivefold.serving.v1.levels.levels import Numbered
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.routes.levels import Numbered
 from fivefold.serving.v1.schemas import (
     LARGEST_BIG,
     WHOLE,

@@ -5,10 +5,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from fivefold.serving.v1.flows.flows import FlowReview, StepName
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.rulesets.rulesets import RulesetChange, TextPlace
-from fivefold.serving.v1.rulesets.tables import ColumnName, Written, content_given, content_told
+from fivefold.serving.v1.routes.flows.flows import FlowReview, StepName
+from fivefold.serving.v1.routes.rulesets.rulesets import RulesetChange, TextPlace
+from fivefold.serving.v1.routes.rulesets.tables import ColumnName, Written, content_given, content_told
 from fivefold.serving.v1.schemas import RequestModel, ResponseModel, Text
 from fivefold.usecases.flows.review import check_flow
 from fivefold.usecases.flows.table_files import GraphSent, export_flow_table, import_flow_graph, import_flow_table

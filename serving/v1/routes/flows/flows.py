@@ -9,7 +9,7 @@ from fivefold.domain.paging import Page
 from fivefold.flows.language import MOST_STEPS, GivenOutcome
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.rulesets.rulesets import (
+from fivefold.serving.v1.routes.rulesets.rulesets import (
     CommitGiven,
     ComparedWith,
     Difference,

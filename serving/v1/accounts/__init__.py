@@ -1,1 +1,0 @@
-"""Routes of members, settings, lists and exchange rates."""

@@ -1,1 +1,0 @@
-"""Routes that take entities and facts about them."""

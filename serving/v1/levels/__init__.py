@@ -1,1 +1,0 @@
-"""Routes of levels, overrides, profiles and the portfolio."""

@@ -1,1 +1,0 @@
-"""Routes of validations and material changes."""

@@ -1,1 +1,0 @@
-"""Everybody of an organisation: who stands where, who moved, who is found by a word."""
