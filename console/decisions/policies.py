@@ -12,7 +12,7 @@ from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, e
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page, Part
 from fivefold.store.decisions.decisions import ACTIVE
-from fivefold.usecases.audit.version_ends import VersionEnd
+from fivefold.usecases.audit.search import VersionEnd
 from fivefold.usecases.changes import asks
 from fivefold.usecases.decisions import policies
 from fivefold.usecases.decisions.policies import PolicyLine, PolicyView, approve_policy, refuse_policy, show_policy

@@ -11,7 +11,7 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
 from fivefold.domain.paging import Page
 from fivefold.risk.governance.differences import DocumentDifference
-from fivefold.usecases.audit.version_ends import VersionEnd
+from fivefold.usecases.audit.search import VersionEnd
 from fivefold.usecases.flows.activate import activate_flow, replays_of_version, shadow_flow, what_stands_against_flow
 from fivefold.usecases.flows.read import (
     FlowLine,

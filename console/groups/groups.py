@@ -13,7 +13,7 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
 from fivefold.domain.clock import DAY_US, parse_moment
 from fivefold.domain.paging import Page
-from fivefold.usecases.audit.version_ends import VersionEnd
+from fivefold.usecases.audit.search import VersionEnd
 from fivefold.usecases.groups import versions
 from fivefold.usecases.groups.members import (
     DaySize,

@@ -1,7 +1,12 @@
-"""Flows on files: those that ship and one's own, and a run of one, with its models, for every entity of a portfolio."""
+"""Flows on files: those that ship and one's own, and a run of one, with its models, for every entity of a portfolio.
 
+What comes from outside in a run is read from a file too, so that flows which ask the outside can be run on files.
+"""
+
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +19,8 @@ from fivefold.domain.settings import Settings
 from fivefold.domain.text import perhaps
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.doubts import lint_flow_document
-from fivefold.flows.language import Flow, ModelStep, PersonStep
-from fivefold.flows.outside.outcomes import OutsideOutcome
+from fivefold.flows.language import Flow, ModelStep, OutsideStep, PersonStep
+from fivefold.flows.outside.outcomes import OutsideOutcome, fitted, read_outcome
 from fivefold.flows.outside.question import asking_step, sent_facts
 from fivefold.flows.policies import analysed_policy_flow
 from fivefold.flows.run import Runs, run_flow
@@ -23,6 +28,7 @@ from fivefold.flows.steps import STOP, RunContext, Stop
 from fivefold.risk.compiler.analysis import Analysed, AnalysedPolicy, AnalysedRuleset
 from fivefold.risk.compiler.diagnostics import Diagnostic, findings
 from fivefold.risk.compiler.purposes import Sources
+from fivefold.risk.compiler.value_types import InputColumn, column_for
 from fivefold.risk.engine.assessments import STATUS, Status
 from fivefold.risk.engine.levels import LEVEL, OVERRIDDEN, RULES_LEVEL
 from fivefold.risk.facts.inputs import LEVEL_TYPES
@@ -30,14 +36,81 @@ from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
 from fivefold.risk.governance.backtest.compositions import PriorState
 from fivefold.risk.governance.lint.ruleset import unread
 from fivefold.risk.language.documents import Document
-from fivefold.risk.language.policy import LevelInput, Policy, TransactionInput
+from fivefold.risk.language.policy import LevelInput, Policy, StepInput, TransactionInput
 from fivefold.risk.language.reading import read_document
 from fivefold.usecases.flows.asked_files import AskedFiles, flow_text, load_asked
 from fivefold.usecases.flows.models.permitted import ModelRegistration, ModelsPermitted
-from fivefold.usecases.flows.outcome_files import read_outcomes
 from fivefold.usecases.portfolio_files.assess import assess_portfolio
+from fivefold.usecases.portfolio_files.bundled import text_of
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, read_with_warnings
 from fivefold.usecases.portfolio_files.tables import TableFile, read_frame
+
+
+def read_outcomes(
+    flow: AnalysedFlow, path: Path, entities: pl.Series, base: str
+) -> dict[str, list[OutsideOutcome | None]]:
+    """Read what came from outside, by the step and in the rows of entities.
+
+    Each line is a JSON object: `entity_id`, `step`, and `values` by the name of the output or `failed` with the reason;
+    `source` and `at_us` where they are known, as a run's record has them.
+
+    ConfigError names the line that cannot be used.
+    """
+    columns = _columns(flow, base)
+    rows = {entity: number for number, entity in enumerate(entities)}
+    outcomes: dict[str, list[OutsideOutcome | None]] = {step: [None] * len(entities) for step in columns}
+    for number, line in enumerate(text_of(path, str(path)).splitlines(), 1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        content = _object(line, where)
+        entity, step = str(content.get("entity_id")), content.get("step")
+        if step not in columns:
+            there = ", ".join(columns) or "none"
+            raise ConfigError(
+                f"{where}: {step!r} asks nobody outside; steps that do are {there}{perhaps(str(step), columns)}"
+            )
+        if entity not in rows:
+            raise ConfigError(f"{where} is about {entity!r}, which is no entity that was read")
+        if outcomes[step][rows[entity]] is not None:
+            raise ConfigError(f"{where}: entity {entity} has two outcomes at {step}")
+        outcomes[step][rows[entity]] = _outcome(content, flow, columns[step], where)
+    return outcomes
+
+
+def _columns(flow: AnalysedFlow, base: str) -> dict[str, dict[str, InputColumn]]:
+    return {
+        step.id: {
+            name: column_for(StepInput(step=step.id, output=name), flow.names, base) for name in step.asks.output_kinds
+        }
+        for step in flow.flow.steps
+        if isinstance(step, OutsideStep)
+    }
+
+
+def _object(line: str, where: str) -> dict[str, Any]:
+    try:
+        content = json.loads(line, parse_float=Decimal)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{where} is no JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{where} is no JSON object")
+    return content
+
+
+def _outcome(
+    content: Mapping[str, Any], flow: AnalysedFlow, columns: Mapping[str, InputColumn], where: str
+) -> OutsideOutcome:
+    step = content["step"]
+    choices = {name: output.choices for name, output in flow.names.outputs[step].items()}
+    try:
+        outcome = read_outcome({"source": "a file", "at_us": 0, **content}, columns)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConfigError(f"{where}: {error}") from None
+    fitted_outcome = fitted(outcome, columns, choices)
+    if fitted_outcome.failed != outcome.failed:
+        raise ConfigError(f"{where}: {fitted_outcome.failed}")
+    return fitted_outcome
 
 
 def load_flow(source: str, asks: Sequence[Path] = ()) -> AnalysedFlow:

@@ -23,7 +23,7 @@ from fivefold.store.flows.versions import (
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.flows import FlowRow, FlowVersion
-from fivefold.usecases.audit.version_ends import VersionEnd
+from fivefold.usecases.audit.search import VersionEnd
 from fivefold.usecases.rulesets.drafts import refuse_other_name
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context

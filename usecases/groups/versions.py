@@ -29,7 +29,7 @@ from fivefold.usecases.accounts.flows_in_force import refuse_groups_awaited, ref
 from fivefold.usecases.accounts.lists import named_lists
 from fivefold.usecases.accounts.purposes import declared_of, refuse_feeding_commerce, refuse_tags_of_flows
 from fivefold.usecases.accounts.settings import lock_settings
-from fivefold.usecases.audit.version_ends import VersionEnd, ends_of_versions
+from fivefold.usecases.audit.search import VersionEnd, ends_of_versions
 from fivefold.usecases.rulesets.review import (
     OrganisationContext,
     approve_version,

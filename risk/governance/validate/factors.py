@@ -17,7 +17,7 @@ from fivefold.risk.engine.program import APPLIES, TOTAL
 from fivefold.risk.engine.rules import CompiledRule
 from fivefold.risk.engine.totals import WEIGHTS_USED, points_column, slot_column
 from fivefold.risk.governance.backtest.moves import slot_name
-from fivefold.risk.governance.validate.leaks import input_names
+from fivefold.risk.governance.validate.labels import input_names
 from fivefold.risk.governance.validate.measures import drift_between, holm
 from fivefold.risk.governance.validate.ranking import ConfidenceInterval, Marks, Numbers, Paired, compare_all, share
 from fivefold.risk.language.fields import ValueType

@@ -25,12 +25,13 @@ from fivefold.risk.governance.validate.factors import (
 )
 from fivefold.risk.governance.validate.labels import (
     LabelledEntities,
+    Single,
     doubts_about_banned,
     doubts_about_failed,
     match_labels,
     refuse_leaks,
+    singles,
 )
-from fivefold.risk.governance.validate.leaks import Single, singles
 from fivefold.risk.governance.validate.measures import Capture, LevelRow, capture_curve, captured_share, level_rows
 from fivefold.risk.governance.validate.peers import PeerComparison, PeerFigures, compare_with_peer
 from fivefold.risk.governance.validate.ranking import (

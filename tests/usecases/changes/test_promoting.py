@@ -23,8 +23,7 @@ from fivefold.models.registry import Registry
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.accounts.organisations import actor_in_new
-from fivefold.usecases.audit.promotions import unlogged_promotions
-from fivefold.usecases.audit.verify import verify
+from fivefold.usecases.audit.verify import unlogged_promotions, verify
 from fivefold.usecases.changes import promotions as promoting
 from fivefold.usecases.changes.promotions import (
     _READS_MONEY,

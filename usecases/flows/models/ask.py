@@ -1,4 +1,7 @@
-"""Asking a registered model for the runs of a batch at once: what it gave to each, by which version, and why."""
+"""Asking a registered model for the runs of a batch at once: what it gave to each, by which version, and why.
+
+Asked only where it fits the step: its columns the facts that are sent, its outputs what the step gives.
+"""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,17 +12,90 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.domain.errors import ModelError
+from fivefold.domain.errors import ModelError, ModelNotFoundError
+from fivefold.domain.text import perhaps
 from fivefold.flows.analysis import outside_outputs
 from fivefold.flows.language import ModelStep
+from fivefold.flows.outside.language import ModelQuestion
 from fivefold.flows.outside.outcomes import Contributions, Cost, ModelAsked, OutsideOutcome, failed_outcome, fitted_to
 from fivefold.flows.outside.question import SentFacts, SentValue
 from fivefold.models.registered.explaining import RowExplanation
 from fivefold.models.registered.finding import AliasedModel, ModelColumn, Signature
 from fivefold.models.registered.loading import Cell, LoadedModel, Models
-from fivefold.risk.language.fields import OneOf
-from fivefold.usecases.flows.models.fit import needs_value, output_position, problems_of_signature
+from fivefold.risk.compiler.value_types import value_type_phrase
+from fivefold.risk.language.fields import OneOf, ValueType
 from fivefold.usecases.flows.models.permitted import ModelsPermitted, problems_of_permission
+
+_NUMBERS = frozenset({"double", "float", "long", "integer"})
+_TEXTS = frozenset({"string"})
+_TAKEN: Mapping[ValueType, frozenset[str]] = {
+    ValueType.NUMBER: _NUMBERS,
+    ValueType.MONEY: _NUMBERS,
+    ValueType.FINDING: _NUMBERS,
+    ValueType.FLAG: frozenset({"boolean"}),
+    ValueType.MARK: frozenset({"boolean"}),
+    ValueType.TEXT: _TEXTS,
+    ValueType.LEVEL: _TEXTS,
+    ValueType.MOMENT: frozenset({"datetime"}),
+    ValueType.TEXTS: frozenset(),
+}
+_GIVEN: Mapping[str, frozenset[str]] = {"number": _NUMBERS, "flag": frozenset({"boolean"}), "text": _TEXTS}
+_WITH_GAPS = frozenset({"double", "float"})
+"""Kinds of columns that have a number which stands for none."""
+
+
+def needs_value(column: ModelColumn) -> bool:
+    """Tell whether a column must be known: where the model requires it, or has no sign for an unknown one."""
+    return column.required or column.kind not in _WITH_GAPS | _TEXTS
+
+
+def problems_of_signature(
+    question: ModelQuestion, kinds: Mapping[str, ValueType], signature: Signature
+) -> Iterator[str]:
+    """Find where a model does not fit a step.
+
+    Args:
+        question: the step's question.
+        kinds: what each fact is that it sends, by the column.
+        signature: of the model.
+    """
+    columns = {each.name: each for each in signature.columns}
+    for name, kind in kinds.items():
+        column = columns.get(name)
+        if column is None:
+            yield f"sends {name}, which is no column of it; it takes {', '.join(columns)}{perhaps(name, columns)}"
+        elif column.kind not in _TAKEN[kind]:
+            yield f"sends {value_type_phrase(kind)} as {name}, which is {column.kind}"
+    missing = [name for name, column in columns.items() if name not in kinds and needs_value(column)]
+    if missing:
+        yield f"does not send {', '.join(missing)}, which it requires"
+    for name, expected_kind in question.gives.items():
+        try:
+            output_kind = signature.outputs[output_position(name, question, signature)].kind
+        except ModelNotFoundError as error:
+            yield str(error)
+            continue
+        word = "text" if isinstance(expected_kind, OneOf) else expected_kind
+        if output_kind not in _GIVEN[word]:
+            yield f"takes {name} as {word}, which it gives as {output_kind}"
+
+
+def output_position(name: str, question: ModelQuestion, signature: Signature) -> int:
+    """Give the position of the output that a step takes under a name; ModelNotFoundError where there is none."""
+    outputs = signature.outputs
+    wanted = question.outputs.get(name, name)
+    named = {each.name: place for place, each in enumerate(outputs) if each.name}
+    if isinstance(wanted, int):
+        if wanted < len(outputs):
+            return wanted
+        raise ModelNotFoundError(f"takes number {wanted} as {name}; it gives {len(outputs)}, the first is number 0")
+    if wanted in named:
+        return named[wanted]
+    if len(outputs) == 1 and len(question.gives) == 1 and name not in question.outputs:
+        return 0
+    there = ", ".join(named) if named else f"{len(outputs)} without names: outputs says the number of each, from 0"
+    raise ModelNotFoundError(f"takes {wanted} of it; it gives {there}{perhaps(wanted, named)}")
+
 
 MOST_CONTRIBUTIONS = 5
 SIGNIFICANT = 12

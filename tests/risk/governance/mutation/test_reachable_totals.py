@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.program import TOTAL, compile_ruleset
-from fivefold.risk.governance.mutation.reachable_totals import reachable_totals, sums_of
+from fivefold.risk.governance.mutation.telling_inputs import reachable_totals, sums_of
 from tests.depth import examples
 from tests.risk.engine.rulesets_drawn import read, rulesets
 from tests.risk.engine.worlds import World, people_drawn, run, worlds

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from fivefold.risk.engine.assess import assess
-from fivefold.risk.governance.validate.leaks import columns_alone, singles
+from fivefold.risk.governance.validate.labels import columns_alone, singles
 from fivefold.risk.governance.validate.ranking import auc
 from tests.risk.governance.making import AS_OF, analysed, mixed, portfolio
 
