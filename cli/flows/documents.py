@@ -151,7 +151,7 @@ def draw_flow(
     to: Annotated[Path, typer.Option("--to", help="The picture that is written, as .svg.")],
 ) -> None:
     """Draw the steps of a flow, and what leads where, as an SVG picture."""
-    from fivefold.charts.graph_pictures import graph_picture
+    from fivefold.charts.graphs import graph_picture
     from fivefold.console.flows.graph import picture_of
     from fivefold.flows.language import read_flow
     from fivefold.usecases.flows.asked_files import flow_text
