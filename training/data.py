@@ -33,9 +33,8 @@ from fivefold.training import continuation
 from fivefold.training.config import TrainingConfig
 from fivefold.training.continuation import FitParts, digest_of
 from fivefold.training.dates import DataPeriod, Dates
-from fivefold.training.quality import Quality
 from fivefold.training.target import realised_values
-from fivefold.training.windows import Windows
+from fivefold.training.windows import Quality, Windows
 
 CELLS_AT_ONCE = 1 << 22
 """Indicators that a thread computes at once, 32 MB: beyond the rows that it keeps, training needs no more memory."""

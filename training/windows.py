@@ -1,16 +1,224 @@
-"""Windows: counts of customers and rows for every as-of date, and the windows that are too thin to learn from."""
+"""Windows and quality: counts for every as-of date, and the warnings and refusals before anything is learnt."""
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import polars as pl
 
 from fivefold.domain.clock import DAY_US, day_text
-from fivefold.domain.text import count_text
+from fivefold.domain.money import RateTable
+from fivefold.domain.text import count_text, percent
 from fivefold.features import schema as c
-from fivefold.features.histories import Histories, Integers
+from fivefold.features.histories import Histories, Integers, Stateless, ties
+from fivefold.features.schema import BALANCE, DEPOSIT, FAILED_ROW, NOTHING, PENDING_ROW, STATE, WITHDRAWAL
+from fivefold.models.reach import SimilarNames, repeats_text, stateless_text, unordered_text
 from fivefold.training.config import CheckSettings
 from fivefold.training.dates import Dates
-from fivefold.training.quality import Quality, list_text, unusual_gaps
+
+if TYPE_CHECKING:
+    from fivefold.models.registry import RegisteredVersion  # which imports MLflow
+
+
+WARN_UNSETTLED_SHARE = 0.5
+WARN_CUSTOMER_SHARE = 0.2
+LOST_STATES_SHARE = 0.01
+"""With fewer rows without a state than this share, data have nearly all states."""
+GAP_TIMES_USUAL = 3
+"""A time without a row is unusual where it is longer than so many times the longest of 99 % of all of them."""
+LEAST_DAYS_WITH_ROWS = 30
+"""With rows on fewer days nothing is known of what is usual."""
+LISTED = 3
+"""Words of a list that are written out."""
+_KINDS = {
+    DEPOSIT: "deposits",
+    WITHDRAWAL: "withdrawals",
+    NOTHING: "amounts of 0",
+    PENDING_ROW: "pending",
+    FAILED_ROW: "failed",
+}
+
+
+@dataclass
+class Quality:
+    """Counts of a source, added up batch by batch.
+
+    Attributes:
+        rows: in all.
+        kinds: settled deposits and withdrawals, amounts of 0, pending and failed rows.
+        currencies: rows by currency code.
+        days: rows by day, counted from 1970-01-01.
+        repeated: rows without a transaction_id that are equal in every column to another such row of their customer;
+            repeats of those that have one were removed.
+        unordered: customers with different balances at one moment or more, of rows without a transaction_id.
+        removed: repeats of rows with a transaction_id, which are in no other count.
+        balances: rows whose balance is not 0.
+        created_late: customers whose account was created more than a day after their first row.
+        most_rows: of any one customer.
+        stateless: rows without a state, where the source has the column.
+        names: the identifiers of the customers.
+    """
+
+    rows: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    currencies: Counter[str] = field(default_factory=Counter)
+    days: Counter[int] = field(default_factory=Counter)
+    repeated: int = 0
+    unordered: int = 0
+    removed: int = 0
+    balances: int = 0
+    created_late: int = 0
+    most_rows: int = 0
+    stateless: Stateless = field(default_factory=Stateless)
+    names: SimilarNames = field(default_factory=SimilarNames, compare=False)
+
+    def add(self, part: Histories, codes: tuple[str, ...]) -> None:
+        """Count one batch; *codes* are the currencies in the order of their positions."""
+        if not part.rows:
+            return
+        self.rows += part.rows
+        self.names.add(pl.Series(part.user_ids))
+        for kind, count in zip(*np.unique(part.kind, return_counts=True), strict=True):
+            self.kinds[_KINDS[int(kind)]] += int(count)
+        for position, count in zip(*np.unique(part.currency, return_counts=True), strict=True):
+            self.currencies[codes[position]] += int(count)
+        for day, count in zip(*np.unique(part.time // DAY_US, return_counts=True), strict=True):
+            self.days[int(day)] += int(count)
+        of_ties = ties(part)
+        self.repeated += of_ties.repeated
+        self.unordered += of_ties.unordered
+        self.removed += part.repeats
+        self.stateless = Stateless.joined((self.stateless, part.stateless))
+        self.balances += int(np.count_nonzero(part.balance))
+        filled = np.diff(part.offsets) > 0
+        firsts = part.offsets[:-1][filled]
+        created = np.maximum.reduceat(part.created, firsts)
+        self.created_late += int((created > part.time[firsts] + DAY_US).sum())
+        self.most_rows = max(self.most_rows, int(np.diff(part.offsets).max()))
+
+    def include(self, other: "Quality") -> None:
+        """Add the counts of other customers."""
+        for counts in ("kinds", "currencies", "days"):
+            getattr(self, counts).update(getattr(other, counts))
+        for count in ("rows", "repeated", "unordered", "removed", "balances", "created_late"):
+            setattr(self, count, getattr(self, count) + getattr(other, count))
+        self.most_rows = max(self.most_rows, other.most_rows)
+        self.stateless = Stateless.joined((self.stateless, other.stateless))
+        self.names.include(other.names)
+
+    @property
+    def stateless_share(self) -> float:
+        """The share of the rows without a state, where the source has the column."""
+        return self.stateless.rows / self.rows if self.rows else 0.0
+
+    def lost_states_text(self, version: "RegisteredVersion", start: int, horizon_days: int) -> str:
+        """Say that too many states are missing to judge a version that learnt from nearly all; empty where not.
+
+        They count in all rows, and in those of the value window after *start* (microseconds).
+        """
+        learnt_share = version.stateless_share
+        if STATE in version.absent or learnt_share is None or learnt_share >= LOST_STATES_SHARE:
+            return ""
+        if self.stateless_share >= LOST_STATES_SHARE:
+            return stateless_text(self.stateless, self.rows)
+        window = range(start // DAY_US, start // DAY_US + horizon_days + 1)
+        rows = sum(self.days[day] for day in window)
+        lost = Stateless({day: count for day, count in self.stateless.days.items() if day in window})
+        if lost.rows < LOST_STATES_SHARE * rows or not lost.rows:
+            return ""
+        return f"in the {horizon_days} days after {day_text(start)} {stateless_text(lost, rows)}"
+
+    def has_too_many_repeats(self, checks: CheckSettings) -> bool:
+        """Tell whether so many rows are there twice that nothing may be learnt from, or judged by, them."""
+        return self.repeated > checks.most_repeated_share * self.rows
+
+    def refusals_and_warnings(
+        self, checks: CheckSettings, rates: RateTable, absent: tuple[str, ...] = ()
+    ) -> tuple[list[str], list[str]]:
+        """Give the reasons to refuse the data, and the warnings, of *rates* too; *absent* columns are left out."""
+        refusals: list[str] = []
+        warnings: list[str] = []
+        if text := repeats_text(self.repeated, self.rows):
+            if self.has_too_many_repeats(checks):
+                refusals.append(f"{text}: remove the repeats, add transaction_id, or raise checks.most_repeated_share")
+            else:
+                warnings.append(text)
+        texts = (unordered_text(self.unordered), stateless_text(self.stateless, self.rows), self.names.text)
+        warnings += [text for text in texts if text]
+        unsettled = self.kinds["pending"] + self.kinds["failed"]
+        if unsettled > WARN_UNSETTLED_SHARE * self.rows:
+            warnings.append(f"{percent(unsettled / self.rows)} of the rows are pending or failed, and move no money")
+        if not self.balances and BALANCE not in absent:
+            warnings.append("every balance is 0: indicators of balances say nothing")
+        if self.created_late:
+            warnings.append(
+                f"{self.created_late:,} customers have user_created more than a day after their first row: the service "
+                "would refuse them"
+            )
+        if self.most_rows > WARN_CUSTOMER_SHARE * self.rows:
+            warnings.append(f"one customer has {percent(self.most_rows / self.rows)} of all rows")
+        if rates.base not in self.currencies:
+            codes = ", ".join(code for code, _ in self.currencies.most_common(3))
+            warnings.append(f"no amount is in the base currency {rates.base}; the most frequent are {codes}")
+        warnings += self._stale_warnings(rates)
+        if gaps := [gap.text for gap in unusual_gaps(self.days)]:
+            warnings.append(
+                f"the data lack rows {list_text(gaps)}: if the export is not whole, customers only seem to have paused"
+            )
+        return refusals, warnings
+
+    def stale(self, rates: RateTable) -> list[str]:
+        """List the currencies that occur, the most frequent first, whose rate is long before the day of a table."""
+        stale = rates.stale()
+        return [code for code, _ in self.currencies.most_common() if code in stale]
+
+    def _stale_warnings(self, rates: RateTable) -> list[str]:
+        """Warn of stale rates by which money is converted."""
+        texts = [
+            f"{code} (rate of {rates.known_on(code)}, {percent(self.currencies[code] / self.rows)} of the rows)"
+            for code in self.stale(rates)
+        ]
+        if not texts:
+            return []
+        since = f"more than a year before {rates.as_known_on}, the day of the exchange rates"
+        return [f"money is converted at a rate last known {since}: {list_text(texts)}"]
+
+
+class RowGap(NamedTuple):
+    """A time without a row: its first and its last day, counted from 1970-01-01."""
+
+    first: int
+    last: int
+
+    @property
+    def text(self) -> str:
+        """Name it by its days."""
+        days = count_text(self.last - self.first + 1, "day")
+        return f"from {day_text(self.first * DAY_US)} to {day_text(self.last * DAY_US)} ({days})"
+
+
+def unusual_gaps(rows_by_day: Mapping[int, int]) -> list[RowGap]:
+    """List the times without a row that are much longer than such times usually are, earliest first.
+
+    Weekends and closed shops are usual where they are frequent. By chance alone a gap of so many times the usual one is
+    not to be expected, however few rows there are: gaps between independent rows are distributed exponentially.
+    """
+    days = np.array(sorted(rows_by_day), dtype=np.int64)
+    if len(days) < LEAST_DAYS_WITH_ROWS:
+        return []
+    steps = np.diff(days)
+    usual = np.sort(steps)[min(ceil(0.99 * len(steps)) - 1, len(steps) - 2)]
+    return [RowGap(int(days[at]) + 1, int(days[at + 1]) - 1) for at in np.flatnonzero(steps > GAP_TIMES_USUAL * usual)]
+
+
+def list_text(words: Sequence[str]) -> str:
+    """List a few of some words, and say how many more there are."""
+    rest = len(words) - LISTED
+    return ", ".join(words[:LISTED]) + (f" and {rest} more" if rest > 0 else "")
+
 
 WARN_SHARE = 0.25
 """A window with fewer rows than this share of the usual is worth a warning."""

@@ -17,8 +17,7 @@ from fivefold.features.reading.sources import read_histories
 from fivefold.models.reach import SimilarNames
 from fivefold.models.registry import RegisteredVersion
 from fivefold.training.config import CheckSettings
-from fivefold.training.quality import Quality, RowGap, unusual_gaps
-from fivefold.training.windows import Windows, lacking_rows
+from fivefold.training.windows import Quality, RowGap, Windows, lacking_rows, unusual_gaps
 
 FIRST = (date(2023, 1, 2) - date(1970, 1, 1)).days
 """A Monday."""

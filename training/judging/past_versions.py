@@ -18,9 +18,8 @@ from fivefold.training.data import TransactionSource
 from fivefold.training.judging.due import DueVerdict, due_verdict, learnt_words
 from fivefold.training.judging.realised import Realised, compare_with_realised
 from fivefold.training.on_engine import EngineFile, open_source
-from fivefold.training.quality import Quality
 from fivefold.training.recalibrate import config_of_version
-from fivefold.training.windows import lacking_rows
+from fivefold.training.windows import Quality, lacking_rows
 
 
 @dataclass(frozen=True, kw_only=True)

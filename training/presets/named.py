@@ -7,7 +7,7 @@ from typing import Any
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.text import count_text
 from fivefold.training.config import TrainingConfig
-from fivefold.training.quality import list_text
+from fivefold.training.windows import list_text
 
 SAID: Mapping[str, tuple[str, ...]] = {
     "trees": ("leaves", "learning_rate", "tweedie_power", "objective"),

@@ -17,7 +17,6 @@ from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict
 from fivefold.training.origins.rolling import Rolling
 from fivefold.training.presets.choose import PresetChoice
-from fivefold.training.quality import Quality
 from fivefold.training.refit import Refit
 from fivefold.training.report.card import (
     PERCENT,
@@ -36,6 +35,7 @@ from fivefold.training.report.origin_card import origin_sections
 from fivefold.training.report.preset_card import preset_sections
 from fivefold.training.report.quality_card import quality
 from fivefold.training.tune import Tuning
+from fivefold.training.windows import Quality
 
 INDICATORS_SHOWN = 10
 _Of = Literal["judged", "served", "both", "parted"]
