@@ -290,7 +290,7 @@ def save_new(visit: Visit) -> Answer:
     try:
         revision = DRAFTS.revision_of(there, document)
     except NotFoundError:
-        saved = save_flow_draft(visit, document)
+        saved = save_flow_draft(visit, document, expected_newest=0)
         return DRAFTS.after_saving(_at_flow(visit, saved.flow), saved.revision)
     if revision is None:
         raise ConflictError(text("there is a flow {name} already; give this one another name, or edit that", name=name))

@@ -252,7 +252,7 @@ def save_new(visit: Visit) -> Answer:
     try:
         revision = DRAFTS.revision_of(there, document)
     except NotFoundError:
-        return DRAFTS.after_saving(there, save_draft(visit, document).revision)
+        return DRAFTS.after_saving(there, save_draft(visit, document, expected_newest=0).revision)
     if revision is not None:
         return DRAFTS.after_saving(there, revision)
     raise ConflictError(text("there is a ruleset {name} already; give this one another name, or edit that", name=name))

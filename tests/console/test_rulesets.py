@@ -1,16 +1,17 @@
 """Rulesets in the console: from a text with a mistake to a version that decides, and back."""
 
 import re
+from typing import Any
 
 import pytest
 
-from fivefold.console.rulesets import drafting
+from fivefold.console.rulesets import drafting, editor
 from fivefold.console.rulesets.text import typed_document
 from fivefold.console.visit import Visit
 from fivefold.usecases.changes.backtests import cancel_backtest
 from fivefold.usecases.portfolio_files.bundled import bundled_text
 from fivefold.usecases.rulesets.commit import commit
-from fivefold.usecases.rulesets.drafts import save_draft
+from fivefold.usecases.rulesets.drafts import DraftSaved, save_draft
 from fivefold.usecases.rulesets.text_forms import outline_of
 from fivefold.usecases.shared.context import Context
 from tests.console.visitors import ORIGIN, Visitor, send_text
@@ -212,6 +213,22 @@ def test_what_an_action_came_to_has_the_focus_unless_a_script_asks(author: Visit
     by_script = {"origin": ORIGIN, "hx-request": "true"}
     author.send("POST", form.action, data={**form.fields, "document": text}, headers=by_script)
     assert (author.page.status_code, "autofocus" in author.page.text) == (200, False)
+
+
+def test_a_ruleset_that_another_person_commits_while_a_new_one_is_saved_is_not_drafted_anew(
+    place: Place, author: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save_after_another(visit: Visit, *args: Any, **more: Any) -> DraftSaved:
+        other = Context(place.engine, place.actor("publisher"))
+        saved = save_draft(other, document("novel", remark="theirs"))
+        commit(other, "novel", saved.revision, "known")
+        return save_draft(visit, *args, **more)
+
+    author.go("/console/new-ruleset")
+    monkeypatch.setattr(editor, "save_draft", save_after_another)
+    send_text(author, "save", document("novel", remark="mine"))
+    assert author.page.status_code == 409
+    assert "version 1 of novel was committed meanwhile" in author.text
 
 
 def test_what_is_not_saved_is_not_committed(place: Place, author: Visitor) -> None:
