@@ -99,7 +99,7 @@ class ValidationPage:
         latest: the validation that looks furthest, whichever stand on the page; None for none.
         points: validations, the one that looks furthest first.
         open_changes: every material change that is not signed off, the oldest first.
-        made_since: the validations that were made since the first of these was registered, in the same order.
+        made_since: the validations that were made since any of these was registered, in the same order.
         signed_changes: the others, the newest first.
         least: confirmed, or alerts with an outcome, that a figure must rest on.
         proposed: points and thresholds of every ruleset; None for those who do not see rulesets.
@@ -172,7 +172,7 @@ def show_validation(visit: Visit) -> Rendered:
         least=LEAST_CONFIRMED,
         next=visit.next_of("validations", points),
         open_changes=open_changes,
-        made_since=validation_series(visit, made_after_us=open_changes[0].registered_us) if open_changes else (),
+        made_since=_made_since(visit, open_changes),
         signed_changes=signed,
         next_signed_changes=visit.next_of("changes", signed, beside=True),
         kinds=revalidation.KINDS,
@@ -183,6 +183,12 @@ def show_validation(visit: Visit) -> Rendered:
         proposed=proposed(visit),
     )
     return Rendered(template="monitoring/validation.html", title=text("Validation"), page=page)
+
+
+def _made_since(visit: Visit, changes: Sequence[ChangeLine]) -> Sequence[ValidationPoint]:
+    """List the validations since the earliest of changes; a clock that was ahead may have dated the first one late."""
+    earliest_us = min((change.registered_us for change in changes), default=None)
+    return () if earliest_us is None else validation_series(visit, made_after_us=earliest_us)
 
 
 def show_found(visit: Visit) -> Rendered:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from fivefold.console.visit import Visit
 from fivefold.domain.clock import DAY_US, HOUR_US, from_microseconds, now_microseconds, parse_moment
 from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.events import EvidenceJob, ValidationJob, ValidationRun
+from fivefold.store.tables.events import EvidenceJob, MaterialChange, ValidationJob, ValidationRun
 from fivefold.store.tables.levels import OverrideRow
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.usecases.evidence.archive import check_archive
@@ -98,6 +98,19 @@ def test_beside_older_validations_stands_the_last_one_and_what_was_made_since_a_
     assert "quarter 13 before" in visitor.text
     assert visitor.text.partition("The last validation looked at")[2].partition("A validation is made once")[0] == last
     assert "No validation was made since it was registered" not in visitor.text
+    assert f'<option value="{number}">' in visitor.page.text
+
+
+def test_a_clock_that_was_ahead_at_one_change_hides_no_validation_from_the_next(place: Place) -> None:
+    publisher = Visitor(place).sign_in("publisher").go(PAGE).submit("/change", kind="channel", description="An app")
+    publisher.go(PAGE).submit("/change", kind="product", description="A loan")
+    with Session(place.engine) as session, session.begin():
+        oldest = session.scalars(select(MaterialChange).order_by(MaterialChange.id)).first()
+        assert oldest is not None
+        oldest.registered_us += 400 * DAY_US
+    number = place.good("POST", "/v1/validations", QUARTER, role="publisher")["id"]
+    visitor = Visitor(place).sign_in("approver").go(PAGE)
+    assert visitor.text.count("No validation was made since it was registered") == 1
     assert f'<option value="{number}">' in visitor.page.text
 
 
