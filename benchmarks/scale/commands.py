@@ -164,7 +164,9 @@ JOBS = {
 
 
 def measure_engines(rows: int, files: Files, rounds: int) -> tuple[dict[str, list[Usage]], Difference]:
-    """Measure each as a process of its own, that and its import included, in turns.
+    """Measure the same indicators by each engine from one file in order, in turns, each in a process of its own.
+
+    The process and its imports are included. Each orders the rows itself, but for the kernel.
 
     Returns:
         What each took in each round, and how far Spark SQL is from the kernel among the first customers.
