@@ -76,7 +76,7 @@ def open_job(session: Session, version_id: int) -> ReferenceJob | None:
 
 
 EARLIER_REVIEWS: Final = 3
-"""The number of reviews that smooth the next one: together they cover a year, so that no season moves thresholds."""
+"""The most reviews that smooth the next one: those of a year, with its own, so that no season moves thresholds."""
 
 
 def unreviewed(session: Session, quarter: str, until_us: int) -> list[tuple[Family, RulesetVersion]]:
@@ -98,16 +98,17 @@ def add_review(session: Session, values: dict[str, object]) -> None:
 
 
 def earlier_thresholds(
-    session: Session, family_id: int, rules_hash: str, quarter: str, most: int
+    session: Session, family_id: int, rules_hash: str, since_quarter: str, quarter: str
 ) -> list[Sequence[str]]:
-    """Return the thresholds of earlier quarters by the same rules: the latest first, at most this many."""
+    """Return the thresholds of quarters from one on, until before another, by the same rules: the latest first."""
     statement = select(ThresholdReview.thresholds).where(
         ThresholdReview.family_id == family_id,
         ThresholdReview.rules_hash == rules_hash,
+        ThresholdReview.quarter >= since_quarter,
         ThresholdReview.quarter < quarter,
         ThresholdReview.thresholds.is_not(None),
     )
-    latest = session.scalars(statement.order_by(ThresholdReview.quarter.desc()).limit(most))
+    latest = session.scalars(statement.order_by(ThresholdReview.quarter.desc()))
     return [thresholds for thresholds in latest if thresholds is not None]
 
 

@@ -161,7 +161,7 @@ def _begin(job: ThresholdReview) -> Callable[[Lease], None]:
             family, version = session.get_one(Family, family_id), session.get_one(RulesetVersion, version_id)
             document = version.document
             setting = setting_of(session, family, version.canonical, quarter.until_us, attempt)
-            past = earlier_thresholds(session, family_id, same_rules, quarter.name, EARLIER_REVIEWS)
+            past = earlier_thresholds(session, family_id, same_rules, _year_until(quarter).name, quarter.name)
         ruleset = setting.draft.ruleset
         try:
             proposal = _proposal(lease, setting, past)
@@ -189,6 +189,17 @@ def _begin(job: ThresholdReview) -> Callable[[Lease], None]:
         lease.keep(write)
 
     return make
+
+
+def _year_until(quarter: Quarter) -> Quarter:
+    """Return the first of the four quarters that end with this one: an older portfolio smooths nothing.
+
+    >>> _year_until(read_quarter("2026Q4")).name, _year_until(read_quarter("2026Q1")).name
+    ('2026Q1', '2025Q2')
+    """
+    for _ in range(EARLIER_REVIEWS):
+        quarter = quarter_of(quarter.from_us - 1)
+    return quarter
 
 
 _KEPT: Final = ("levels", "cuts", "moved", "entities", "left_out", "capture", "cautions")

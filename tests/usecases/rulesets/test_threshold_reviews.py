@@ -179,6 +179,16 @@ def test_one_unusual_quarter_moves_thresholds_by_a_part_alone(engine: Engine, an
         assert abs(float(now["proposed"]) - mean) <= 0.5
 
 
+@pytest.mark.parametrize(("quarters", "is_mean"), [(3, True), (4, False)])
+def test_a_portfolio_of_more_than_a_year_ago_moves_no_thresholds(
+    engine: Engine, ana: Actor, quarters: int, *, is_mean: bool
+) -> None:
+    """No worker was there, or the ruleset was off, and years later the mean was half of that portfolio's."""
+    review(engine, ana)
+    later = review(engine, ana, NOW + quarters * QUARTER)
+    assert [cut["alone"] is not None for cut in later.cuts] == [is_mean] * 3
+
+
 def test_other_points_begin_anew(engine: Engine, ana: Actor) -> None:
     """Thresholds of earlier quarters are of other totals then."""
     review(engine, ana)
