@@ -3,7 +3,7 @@
 A worker begins one for every ruleset that decides, once a quarter is over. Nothing is put in force: the draft is
 committed, backtested and activated by people like any other, and a draft that a person edits already stays as it is,
 while one of an earlier quarter that no person edited is replaced. No draft is left while every level holds its usual
-share.
+share, or where it would change nothing.
 """
 
 import json
@@ -59,10 +59,10 @@ class ThresholdReviewLine(JobLine):
     """The review of a ruleset's thresholds for a quarter.
 
     Attributes:
-        outcome: kept, where every level holds its usual share; draft, where `draft_revision` is left;
-            beside a draft, where a person edited one already; changed since, where another version decides by then, or
-            one is committed that never decided, or the ruleset is off; not proposed, where no thresholds can be, as
-            `because` says; None until it is done.
+        outcome: kept, where every level holds its usual share; same, where no other thresholds would come nearer;
+            draft, where `draft_revision` is left; beside a draft, where a person edited one already; changed since,
+            where another version decides by then, or one is committed that never decided, or the ruleset is off; not
+            proposed, where no thresholds can be, as `because` says; None until it is done.
         because: why none are proposed; None where they are.
         levels: by level the shares of those assessed: now, proposed and target.
         cuts: by level above the lowest where it begins now, where it would, and what this quarter alone came to.
@@ -169,11 +169,11 @@ def _begin(job: ThresholdReview) -> Callable[[Lease], None]:
             _keep_reason(lease, family_id, quarter, str(why))
             return
         proposal = _with_capture(lease, replace(setting, as_of_us=quarter.from_us), proposal, quarter)
-        stays = _holds_usual_shares(proposal)
+        stays = _reason_to_stay(proposal)
 
         def write(session: Session) -> dict[str, Any]:
             settings_row(session, lease.who.organisation_id, locked=True)  # as all lock who save or commit a draft
-            revision, outcome = None, "kept" if stays else _outcome(session, family_id, version_id)
+            revision, outcome = None, stays or _outcome(session, family_id, version_id)
             if outcome == "draft":
                 text, left = draft_text(document, ruleset, proposal), session.get(Draft, family_id)
                 expected = NO_DRAFT if left is None else left.revision
@@ -279,9 +279,12 @@ def _without_capture(proposal: ThresholdProposal, why: str) -> ThresholdProposal
     return replace(proposal, cautions=(*proposal.cautions, caution))
 
 
-def _holds_usual_shares(proposal: ThresholdProposal) -> bool:
+def _reason_to_stay(proposal: ThresholdProposal) -> str | None:
+    """Tell why thresholds are to stay; None where they are to move."""
     bands = AcceptanceLimits().shares
-    return all(least <= level.present <= most for level, (least, most) in zip(proposal.levels, bands, strict=True))
+    if all(least <= level.present <= most for level, (least, most) in zip(proposal.levels, bands, strict=True)):
+        return "kept"
+    return "same" if all(cut.proposed == cut.present for cut in proposal.cuts) else None
 
 
 def _record(session: Session, who: Context, family_id: int, quarter: Quarter, details: dict[str, str]) -> None:

@@ -164,6 +164,18 @@ def test_while_every_level_holds_its_usual_share_nothing_is_left(engine: Engine,
     assert drafts(engine) == []
 
 
+def test_thresholds_that_nothing_could_bring_nearer_leave_no_draft_that_changes_nothing(
+    engine: Engine, ana: Actor
+) -> None:
+    """Four totals for four levels: each holds a quarter of the customers, wherever the thresholds are."""
+    rows = [EntityRow(f"c{number}", {"income": float(number % 4 * 10)}) for number in range(200)]
+    put_entities(Context(engine, ana).at(NOW - 2 * QUARTER), "customer", rows)
+    found = review(engine, ana)
+    assert [(cut["present"], cut["proposed"]) for cut in found.cuts] == [("10", "10"), ("20", "20"), ("30", "30")]
+    assert (found.outcome, found.draft_revision, found.moved) == ("same", None, 0)
+    assert drafts(engine) == []
+
+
 def test_one_unusual_quarter_moves_thresholds_by_a_part_alone(engine: Engine, ana: Actor) -> None:
     """The first quarter asks for 26, 35, 39; in the second all incomes are halved, and it alone asks for less."""
     first = review(engine, ana)
