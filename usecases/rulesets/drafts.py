@@ -131,9 +131,14 @@ def discard_draft(context: Context, family: str, expected_revision: int) -> None
         row = family_named(session, context.organisation_id, family)
         draft = draft_of(session, row)
         refuse_other_revision(family, draft, expected_revision)
-        row.revision = draft.revision
-        session.delete(draft)
-        _record_draft(session, context, "ruleset.draft_discarded", row, row.revision)
+        discard_draft_in(session, context, row, draft)
+
+
+def discard_draft_in(session: Session, context: Context, family: Family, draft: Draft) -> None:
+    """Take a draft away, in the caller's transaction, with the settings of the organisation locked."""
+    family.revision = draft.revision
+    session.delete(draft)
+    _record_draft(session, context, "ruleset.draft_discarded", family, family.revision)
 
 
 def _record_draft(

@@ -2,8 +2,8 @@
 
 A worker begins one for every ruleset that decides, once a quarter is over. Nothing is put in force: the draft is
 committed, backtested and activated by people like any other, and a draft that a person edits already stays as it is,
-while one of an earlier quarter that no person edited is replaced. No draft is left while every level holds its usual
-share, or where it would change nothing.
+while one of an earlier quarter that no person edited is replaced, or taken away where thresholds are to stay. No draft
+is left while every level holds its usual share, or where it would change nothing.
 """
 
 import json
@@ -46,7 +46,7 @@ from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.json_text import stored_report
 from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion, ThresholdReview
 from fivefold.usecases.rulesets.assessing import assessed_parts, labels_from_cases
-from fivefold.usecases.rulesets.drafts import NO_DRAFT, save_draft_in
+from fivefold.usecases.rulesets.drafts import NO_DRAFT, discard_draft_in, save_draft_in
 from fivefold.usecases.rulesets.run_backtest import Setting, setting_of
 from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.context import Context
@@ -173,6 +173,8 @@ def _begin(job: ThresholdReview) -> Callable[[Lease], None]:
 
         def write(session: Session) -> dict[str, Any]:
             settings_row(session, lease.who.organisation_id, locked=True)  # as all lock who save or commit a draft
+            if stays:
+                _discard_left(session, lease.who, family_id)
             revision, outcome = None, stays or _outcome(session, family_id, version_id)
             if outcome == "draft":
                 text, left = draft_text(document, ruleset, proposal), session.get(Draft, family_id)
@@ -226,8 +228,20 @@ def _outcome(session: Session, family_id: int, version_id: int) -> str:
     if newest.id != version_id and not was_active(session, newest):  # one that decided was rolled back since
         return "changed since"
     draft = session.get(Draft, family_id)
-    is_free = draft is None or draft.editors == [SYSTEM]  # that of an earlier quarter, which no person edited
-    return "draft" if is_free else "beside a draft"
+    return "draft" if draft is None or _is_left(draft) else "beside a draft"
+
+
+def _is_left(draft: Draft) -> bool:
+    """Tell whether a draft is that of an earlier quarter, which no person edited."""
+    return draft.editors == [SYSTEM]
+
+
+def _discard_left(session: Session, who: Context, family_id: int) -> None:
+    """Take away what an earlier quarter left, as its thresholds are of a portfolio that is over."""
+    session.expire_all()
+    draft = session.get(Draft, family_id)
+    if draft is not None and _is_left(draft):
+        discard_draft_in(session, who, session.get_one(Family, family_id), draft)
 
 
 class _NotProposedError(Exception):

@@ -61,6 +61,10 @@ TEXT += "examples:\n" + "".join(
 )
 
 
+USUAL = ((0.0, 130), (15.0, 174), (25.0, 194), (35.0, 200))
+"""Incomes of 200 customers, each up to a number, so that every level holds its usual share."""
+
+
 @pytest.fixture
 def ana(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Actor:
     """She has 200 customers, whose totals are spread evenly from 0 to 39: half of them would have to be low."""
@@ -174,6 +178,20 @@ def test_thresholds_that_nothing_could_bring_nearer_leave_no_draft_that_changes_
     assert [(cut["present"], cut["proposed"]) for cut in found.cuts] == [("10", "10"), ("20", "20"), ("30", "30")]
     assert (found.outcome, found.draft_revision, found.moved) == ("same", None, 0)
     assert drafts(engine) == []
+
+
+@pytest.mark.parametrize("is_edited", [False, True])
+def test_a_draft_of_an_earlier_quarter_goes_once_thresholds_are_to_stay_unless_a_person_edited_it(
+    engine: Engine, ana: Actor, *, is_edited: bool
+) -> None:
+    review(engine, ana)
+    (draft,) = drafts(engine)
+    if is_edited:
+        save_draft(Context(engine, ana).at(NOW), draft.document, draft.revision)
+    rows = [EntityRow(f"c{at}", {"income": next(i for i, most in USUAL if at < most)}) for at in range(200)]
+    put_entities(Context(engine, ana).at(NOW), "customer", rows)
+    assert review(engine, ana, NOW + QUARTER).outcome == "kept"
+    assert [each.editors for each in drafts(engine)] == ([["system", ana.name]] if is_edited else [])
 
 
 def test_one_unusual_quarter_moves_thresholds_by_a_part_alone(engine: Engine, ana: Actor) -> None:
