@@ -157,8 +157,11 @@ def repair(connection: Connection, organisation_id: int) -> dict[str, int]:
 
     Of numbers that cannot be counted nothing is counted; they remain a difference.
     """
-    if connection.dialect.name == "postgresql":  # in the order in which assessments write them
-        connection.execute(text("LOCK TABLE standings, transitions IN SHARE MODE"))
+    if connection.dialect.name == "postgresql":
+        # The triggers write here together with each row, so nothing is half counted; and a role that may only add
+        # transitions may lock no table of them. In the order in which assessments write; another repair waits too.
+        names = ", ".join(each.name for each in _COUNTERS)
+        connection.execute(text(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE"))
     cells = Counter(each.table for each in differences(connection, organisation_id))
     of = _condition(organisation_id)
     for counter in _COUNTERS:

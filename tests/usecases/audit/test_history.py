@@ -1,5 +1,7 @@
 """History is what the audit log says it is: whoever changes a row is refused, or found, and the row is named."""
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,12 +11,14 @@ from sqlalchemy.exc import DBAPIError
 from fivefold.domain.errors import ConfigError
 from fivefold.store.audit import counters
 from fivefold.store.audit.chain import digest_of
+from fivefold.usecases.accounts.organisations import actor_in_new
 from fivefold.usecases.audit.counting import repair_counters
 from fivefold.usecases.audit.history import ranges_text
 from fivefold.usecases.audit.verify import verify, verify_picture
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.shared.context import Context
 from tests.depth import some
+from tests.store import databases
 from tests.store.audits import bind_unnamed, forged, unguarded
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version, put_rates
@@ -315,6 +319,18 @@ def test_counters_that_differ_are_counted_anew_and_count_on(bank: Bank) -> None:
     bank.put("newcomer", country="KP")
     bank.settle()
     assert findings(bank) == [], "the triggers go on from there"
+
+
+def test_the_role_of_a_service_counts_anew_and_of_two_at_once_the_second_has_nothing_to_do(tmp_path: Path) -> None:
+    with databases.with_least_rights(databases.new_url("postgresql", tmp_path)) as engine:
+        of = actor_in_new(engine, "bank", "cli:op").organisation_id
+        with engine.begin() as connection:
+            connection.execute(text(f"INSERT INTO level_move_counts VALUES ({of}, 1, 9, 0, 1, 0, 5)"))
+        with ThreadPoolExecutor(2) as threads:
+            repaired = list(threads.map(partial(repair_counters, engine, "cli:op"), ("One.", "Another.")))
+        assert sorted(map(len, repaired)) == [0, 1]
+        with engine.connect() as connection:
+            assert list(counters.differences(connection)) == []
 
 
 WIPED = "UPDATE audit_values SET salt = NULL, before = NULL, after = NULL, erased_us = 1 WHERE number = 2"
