@@ -272,7 +272,8 @@ def writing(engine: Engine, busy_seconds: float | None = None) -> Iterator[Sessi
     On SQLite it is the only writer from the beginning: a transaction that read first and then wrote would be refused if
     another had written in between. It waits *busy_seconds* for that, or on PostgreSQL for each lock; None for
     `BUSY_SECONDS`, or for what the engine (`open_database`) allows. PostgreSQL ends it after `IDLE_SECONDS` without a
-    statement, so that a process that is frozen holds up no other. The server's own limits hold where they are shorter.
+    statement, so that a process that is frozen holds up no other; see `await_other_system`. The server's own limits
+    hold where they are shorter.
 
     Raises:
         StoreError: the database is out of reach.
@@ -324,6 +325,15 @@ def _limit_transaction(connection: Connection, limits: Mapping[str, float]) -> N
     shorter = {name: f"{seconds}s" for name, seconds in limits.items() if seconds < of_server[name]}
     if shorter:
         connection.execute(select(*(func.set_config(name, limit, True) for name, limit in shorter.items())))
+
+
+def await_other_system(session: Session) -> None:
+    """Let a transaction that writes do nothing for longer than `IDLE_SECONDS`, as what it did elsewhere stays done.
+
+    Another system may take minutes to answer. The server's own limit still holds.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text(f"SET LOCAL {_IDLE} TO DEFAULT"))
 
 
 def require_writable(engine: Engine) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.risk.facts.portfolio import read_list
 from fivefold.store.ingest.entities import entity_named
+from fivefold.store.sql.database import await_other_system
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.usecases.accounts.lists import ListPut, missing_versions, put_list_in
 from fivefold.usecases.accounts.purposes import refuse_feeding_commerce
@@ -72,7 +73,7 @@ def apply_content(  # noqa: C901, PLR0911 (one for each kind)
     """
     match content:
         case ModelPromoted():
-            _require_champions(champions).promote(session, context, content, why)
+            _of_registry(session, champions).promote(session, context, content, why)
             return None
         case RulesetsOrdered():
             activation = (content.entity_type, content.families, why, content.per_second, now_us)
@@ -136,11 +137,13 @@ def result_in_force(session: Session, context: Context, content: Content) -> Res
             return None
 
 
-def _require_champions(champions: Champions | None) -> Champions:
+def _of_registry(session: Session, champions: Champions | None) -> Champions:
+    """Give what asks the registry, whose models may take minutes to load; ConflictError without one."""
     if champions is None:
         raise ConflictError(
             "promote a model at the machine that has the model registry: fivefold proposals approve NUMBER"
         )
+    await_other_system(session)
     return champions
 
 
@@ -186,7 +189,7 @@ def rehearse(
     models cannot be rolled back, so a promotion is only checked; it concerns no type.
     """
     if isinstance(content, ModelPromoted):
-        _require_champions(champions).check(content, why)
+        _of_registry(session, champions).check(content, why)
         return {}
     before = deciding(session, context.organisation_id)
     nested = session.begin_nested()

@@ -26,7 +26,7 @@ from fivefold.store.accounts.members import has_other_organisations
 from fivefold.store.accounts.organisation import lock_organisation, where_two_people_promote
 from fivefold.store.rulesets.active_definitions import active_definitions
 from fivefold.store.rulesets.proposals import declined_proposals
-from fivefold.store.sql.database import reading, writing
+from fivefold.store.sql.database import await_other_system, reading, writing
 from fivefold.usecases.changes.contents import ModelPromoted
 from fivefold.usecases.changes.proposals import ProposalLine, request_change
 from fivefold.usecases.models.promotion_log import content_hash_of, log_missing, log_promotion
@@ -370,12 +370,14 @@ def _carry_out(
 ) -> Promotion:
     """Record first, then move the alias, then commit: if the alias does not move, nothing was recorded.
 
-    A promotion that records waits for others that have recorded and have not committed. So of two that were planned
+    A registry that answers late does not end the transaction, which would leave a moved alias without its record. A
+    promotion that records waits for others that have recorded and have not committed. So of two that were planned
     at once, the later one sees that another version serves than the one it replaces.
 
     Raises:
         PromotionRefusedError: another version serves than the one that the promotion replaces.
     """
+    await_other_system(session)
     log_missing(session, registry, at_machine)
     log_promotion(session, registry, promotion, at_machine, person)
     _refuse_changed(registry, promotion.replaced, "this was planned; look at `fivefold models`, then try again")

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from time import sleep
 
 import pytest
 from mlflow import MlflowClient
@@ -14,6 +15,7 @@ from fivefold.domain.provenance import account_name
 from fivefold.models import promotions
 from fivefold.models.promotions import promotion_history
 from fivefold.models.registry import Registry
+from fivefold.store.sql import database
 from fivefold.usecases.accounts.organisations import actor_in_new
 from fivefold.usecases.accounts.second_person import allow_sole_operator
 from fivefold.usecases.accounts.settings import SettingsChange, read_settings
@@ -199,6 +201,28 @@ def test_where_the_alias_does_not_move_nothing_was_approved(
         approve(engine, registry, ben, proposal)
     assert audited(engine) == before
     assert read_proposal(Context(engine, ben), proposal.id).state == "proposed"
+    assert champion(registry) == 1
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+def test_a_registry_that_answers_late_leaves_no_version_serving_that_nobody_approved(
+    engine: Engine, registry: Registry, three: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, ben, _ = three
+    proposal = propose_promotion(Context(engine, ana), registry, 2)
+    set_alias = registry.set_alias
+
+    def set_late(name: str, number: int) -> None:
+        set_alias(name, number)
+        sleep(0.15)
+
+    monkeypatch.setattr(database, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(promotions, "_require_loads", lambda *_: sleep(0.15))
+    monkeypatch.setattr(registry, "set_alias", set_late)
+    approve(engine, registry, ben, proposal)
+    assert read_proposal(Context(engine, ben), proposal.id).state == "approved"
+    roll_back_model(engine, registry, "cli:ann", "Their money is wrong.")
     assert champion(registry) == 1
 
 
