@@ -63,13 +63,10 @@ SETTINGS = read_settings()
 guard(SETTINGS.limits.connections)
 trust_proxies(SETTINGS.trusted_proxies)
 ANSWER_SECONDS = 10.0
-"""Longest that scoring waits for PostgreSQL at a time; a request may retry within its own limit."""
+"""Longest that scoring waits for the database at a time; a request may retry within its own limit."""
 ENGINE: Engine = open_database(SETTINGS.database, SETTINGS.clock_tolerance_seconds, ANSWER_SECONDS)
-PLATFORM: Engine = (  # its statements may take longer, and it has connections of its own
-    ENGINE
-    if ENGINE.dialect.name == "sqlite"
-    else open_database(SETTINGS.database, SETTINGS.clock_tolerance_seconds, SETTINGS.limits.seconds)
-)
+PLATFORM: Engine = open_database(SETTINGS.database, SETTINGS.clock_tolerance_seconds, SETTINGS.limits.seconds)
+"""It has connections of its own: its statements may take longer, and on SQLite it may wait longer for who writes."""
 CHAMPION_LOADER = ChampionLoader(SETTINGS)
 QUOTA_CHARGER = QuotaCharger(ENGINE)
 ACCESS = AccessLog()
