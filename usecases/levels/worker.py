@@ -3,6 +3,7 @@
 import secrets
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from time import monotonic, sleep
@@ -12,7 +13,7 @@ import structlog
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import SECOND_US, now_microseconds
-from fivefold.domain.errors import ConflictError, InvalidRulesetError, ModelError, StoreError
+from fivefold.domain.errors import ConflictError, InvalidRulesetError, LockedError, ModelError, StoreError
 from fivefold.features.numba_cache import compile_loops
 from fivefold.features.reading import compiled_loops
 from fivefold.risk.facts.patterns import loops
@@ -288,11 +289,16 @@ def process_batch(
 
     *counts*: a failure delays the entity's next attempt, and quarantines it in the end. It is False for an assessment
     on request, which may be repeated at will. StoreError where the database is out of reach: that is no entity's
-    failure, and the leases end by themselves.
+    failure, and the leases end by themselves. After a LockedError the database answers, so they are returned.
     """
     reasons = {claim.entity_id: claim.reasons for claim in batch.claims}
     work = _BatchWork(engine=engine, batch=batch, now=clock(), valuer=valuer, actor=actor)
-    stored, errors = work.on(reasons)
+    try:
+        stored, errors = work.on(reasons)
+    except LockedError as error:
+        with suppress(StoreError):  # or the leases end by themselves
+            _put_off(engine, batch, error, clock() if counts else None)
+        raise
     if errors and counts:
         _reschedule(engine, batch, errors, clock(), work.ahead)
     elif errors:
@@ -346,6 +352,20 @@ class _BatchWork:
         with writing(self.engine) as session:
             errors = {entity: ahead_message(at) for entity, at in result.ahead.items()}
             return store_result(session, self.batch, result, self.actor), errors
+
+
+def _put_off(engine: Engine, batch: LeasedBatch, error: LockedError, now: int | None) -> None:
+    """Return a batch that another transaction held up: no attempt of its entities, and others are due before them.
+
+    Without a *now* they are due as before.
+    """
+    ids = [claim.entity_id for claim in batch.claims]
+    with writing(engine) as session:
+        if now is None:
+            claims.put_back(session, batch, ids)
+        else:
+            again, errors = dict.fromkeys(ids, now + FIRST_BACK_OFF_US), dict.fromkeys(ids, failure_text(error))
+            claims.fail(session, batch, errors, again, MAX_ABANDONED_LEASES, waiting=ids)
 
 
 def _reschedule(

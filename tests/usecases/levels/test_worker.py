@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ConflictError, StoreError
+from fivefold.domain.errors import ConflictError, LockedError, StoreError
 from fivefold.features import numba_cache
 from fivefold.features.reading.fast_columns import column_loops
 from fivefold.risk.facts.patterns import counts, loops
@@ -29,6 +29,7 @@ from fivefold.usecases.levels import worker
 from fivefold.usecases.levels.assess import AssessmentResult, assess_entities
 from fivefold.usecases.levels.read import list_failed
 from fivefold.usecases.levels.worker import (
+    FIRST_BACK_OFF_US,
     LEASE_US,
     MAX_ABANDONED_LEASES,
     MAX_ATTEMPTS,
@@ -238,6 +239,32 @@ def test_a_database_out_of_reach_is_nobodys_failure(bank: Bank, monkeypatch: pyt
     assert not any(bank.mark_of(name).quarantined for name in "abcde")
     assert bank.settle() == 5
     assert [bank.mark_of(name).attempts for name in "abcde"] == [0] * 5
+
+
+@pytest.mark.postgresql
+def test_whom_another_transaction_holds_up_is_tried_soon_behind_the_others_and_it_says_why(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often: it is no attempt, and nobody waits until the worker's own leases end."""
+    poisoned(monkeypatch, bank.id_of("a"), LockedError("another transaction held a lock"))
+    for _ in range(MAX_ABANDONED_LEASES + 1):
+        with pytest.raises(LockedError):
+            bank.run()
+        bank.now += FIRST_BACK_OFF_US
+    with pytest.raises(LockedError):
+        bank.run()
+    bank.put("f", country="NO")
+    assert bank.run() == BatchResult(1, 0, 1)
+    mark = bank.mark_of("a")
+    assert (mark.attempts, mark.quarantined, mark.lease) == (0, False, None)
+    assert mark.error == "LockedError: another transaction held a lock"
+    with pytest.raises(LockedError):
+        assess_now(bank.engine, Subject(bank.id_of("a"), mark.organisation_id, mark.type_id), clock=lambda: bank.now)
+    assert bank.mark_of("a").lease is None, "who asks holds up nobody either"
+    monkeypatch.undo()
+    bank.now += FIRST_BACK_OFF_US
+    assert bank.settle() == 5
+    assert bank.mark_of("a").error is None
 
 
 @pytest.mark.postgresql
