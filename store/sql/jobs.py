@@ -5,6 +5,7 @@ lease_until_us, done and total. A worker leases a job until `lease_until_us`, an
 moment also identifies its lease.
 """
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Table, and_, or_, select, update
@@ -35,9 +36,9 @@ def claim_job(session: Session, table: Table, now_us: int, until_us: int) -> tup
     return None if row is None else (row.id, row.attempts)
 
 
-def update_leased_job(session: Session, table: Table, number: int, held_us: int, **values: Any) -> bool:
-    """Update a job whose lease runs until *held_us*; False, without a change, if the lease was lost."""
-    mine = (table.c.id == number, table.c.state == "running", table.c.lease_until_us == held_us)
+def update_leased_job(session: Session, table: Table, number: int, held_us: Collection[int], **values: Any) -> bool:
+    """Update a job whose lease runs until one of *held_us*; False, without a change, if the lease was lost."""
+    mine = (table.c.id == number, table.c.state == "running", table.c.lease_until_us.in_(held_us))
     result: Any = session.execute(update(table).where(*mine).values(**values))
     return bool(result.rowcount)
 

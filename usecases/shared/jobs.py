@@ -2,23 +2,27 @@
 
 If one fails, the reason is stored with it. One whose worker died is made again by the next worker; one that ended
 so many workers as its kind allows is quarantined, as it probably ends them. A worker that lost the database gives its
-job back once the database answers, which counts as an attempt after `FREE_LOSSES`: the job may be the reason.
+job back once the database answers, which counts as an attempt after `FREE_LOSSES`: the job may be the reason. So it
+does where another transaction held a lock for too long, which never counts.
 """
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
+from threading import Event, Lock, Thread
 from time import monotonic_ns
 from typing import Annotated, Any, Final, cast
 from weakref import WeakKeyDictionary
 
 import structlog
-from sqlalchemy import Engine, Table, case, select
+from sqlalchemy import Engine, Table, case
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import resolve_now
-from fivefold.domain.errors import FivefoldError, StoreError
+from fivefold.domain.errors import FivefoldError, LockedError, StoreError
 from fivefold.store.sql.database import raise_if_out_of_reach, reading, writing
+from fivefold.store.sql.failures import cause_text
 from fivefold.store.sql.jobs import claim_job, job_waits, update_leased_job
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.api_fields import Moment, shown_as
@@ -28,9 +32,11 @@ from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 log = structlog.get_logger("fivefold.jobs")
 
 LEASE_US = 300_000_000
-"""Five minutes, renewed with every part; a part takes seconds."""
+"""Five minutes, renewed while the job is made: so it ends after its worker, however long a part takes."""
 HOLD_US = LEASE_US // 10
-"""`Lease.hold` renews it after this long."""
+"""It is renewed this often, and `Lease.hold` tells the progress this often."""
+LONGEST_PART_US = 12 * LEASE_US
+"""A job without progress for this long stands still: its lease is renewed no more."""
 FREE_LOSSES = 2
 """So often a worker may lose the database while it makes a job before that counts as an attempt, as its end does."""
 MOST_ATTEMPTS = 3
@@ -91,7 +97,7 @@ class JobKind:
         name: in the log.
         rows: of its table, with the columns that `store.sql.jobs` names and `requested_by`.
         begin: reads the request from a row, and returns the function that makes and stores the result.
-        most_attempts: after this many at which its worker ended or lost the database, it is quarantined.
+        most_attempts: after this many at which its worker ended, stood still or lost the database, it is quarantined.
         discard: removes what an earlier attempt stored by `Lease.store`, by the job's number.
         record_end: records that it is done, failed or quarantined, as the last step of that transaction.
     """
@@ -129,36 +135,69 @@ class Lease:
         self.who, self.number, self.began_us = who, number, began_us
         self.attempt = attempt
         self._kind, self._stopping = kind, stopping
-        self._until_us = self._asked_until_us = began_us + LEASE_US
+        self._ends_us = {began_us + LEASE_US}  # those it may have: of a commit without an answer either may be stored
         self._start_ns = monotonic_ns()
+        self._told_us = began_us
+        self._turn, self._is_released = Lock(), Event()
 
     def progress(
         self, done: int, total: int, part: str, write: Callable[[Session], dict[str, Any]] | None = None
     ) -> None:
-        """Renew the lease, and store the progress: *part* says what is counted, if anything; a *total* of 0 is unknown.
+        """Store the progress: *part* says what is counted, if anything; a *total* of 0 is unknown.
 
         *write* stores intermediate results in the same transaction, and returns the values of the job's own columns: a
-        worker that takes the job over continues from there.
+        worker that takes the job over continues from there. Without it, progress that another transaction holds up is
+        told the next time.
         """
         if self._stopping():
             raise _StoppedError
-        until = self._asked_until_us = self._now_us() + LEASE_US
-        with self.who.writing() as session:
-            self._set(session, done=done, total=total, part=part or None, lease_until_us=until)
-            self._write(session, write)
-        self._until_us = until
+        self._told_us = self._now_us()
+        try:
+            self._renew({"done": done, "total": total, "part": part or None}, write)
+        except LockedError:
+            if write is not None:
+                raise
 
     def hold(self, done: int, total: int, part: str) -> None:
-        """Call `progress` if it was not called for a while, or the worker is asked to end; a part may call it often.
-
-        The work between two calls takes far less time than a lease.
-        """
-        if self._stopping() or self._now_us() - (self._until_us - LEASE_US) > HOLD_US:
+        """Call `progress` if it was not called for a while, or the worker is asked to end; a part may call it often."""
+        if self._stopping() or self._now_us() - self._told_us > HOLD_US:
             self.progress(done, total, part)
+
+    @contextmanager
+    def renewed(self) -> Iterator[None]:
+        """Renew the lease now and then meanwhile, unless it is lost or the job stands still."""
+        thread = Thread(target=self._renew_until_released, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._is_released.set()
+            thread.join()
+
+    def _renew_until_released(self) -> None:
+        while not self._is_released.wait(HOLD_US / 1e6):
+            if self._now_us() - self._told_us > LONGEST_PART_US:
+                log.error("job stands still", kind=self._kind.name, job=self.number)
+                return
+            try:
+                self._renew({})
+            except _LeaseLostError:
+                return  # who makes it learns that with the next thing to be stored
+            except UNEXPECTED_ERRORS as error:  # the next time may be in time
+                log.warning("lease not renewed", kind=self._kind.name, job=self.number, error=cause_text(error))
+
+    def _renew(self, values: Mapping[str, Any], write: Callable[[Session], dict[str, Any]] | None = None) -> None:
+        with self._turn:
+            until = self._now_us() + LEASE_US
+            self._ends_us.add(until)
+            with self.who.writing() as session:
+                self._set(session, **values, lease_until_us=until)
+                self._write(session, write)
+            self._ends_us = {until}
 
     def store(self, write: Callable[[Session], None]) -> None:
         """Store an intermediate result, if the lease is still held; another attempt begins without it (`discard`)."""
-        with self.who.writing() as session:
+        with self._turn, self.who.writing() as session:
             self._set(session, attempts=self.attempt)  # as it is: only whether the lease is held is asked
             write(session)
 
@@ -167,7 +206,7 @@ class Lease:
 
         *write* stores results in other tables, and returns the values of the job's own columns.
         """
-        with self.who.writing() as session:
+        with self._turn, self.who.writing() as session:
             job = self._kind.table.c
             done = case((job.total > job.done, job.total), else_=job.done)  # the last part was not counted yet
             self._set(session, state="done", done=done, finished_us=self._now_us(), lease_until_us=None)
@@ -190,17 +229,10 @@ class Lease:
             self._set(session, state="failed", error=why, finished_us=self._now_us(), lease_until_us=None)
             self._record_end(session)
 
-    def take_back(self, losses: int) -> None:
-        """Let a worker begin it anew after this one lost the database, for so many *losses*, unless it is gone.
-
-        Where the commit of a renewed lease had no answer, either end may be stored.
-        """
+    def take_back(self, *, counts: bool) -> None:
+        """Let a worker begin it anew after this one lost the database, unless it is gone; *counts* as an attempt."""
         with suppress(_LeaseLostError), self.who.writing() as session:
-            job = self._kind.table.c
-            until = session.scalar(select(job.lease_until_us).where(job.id == self.number))
-            if until == self._asked_until_us:
-                self._until_us = self._asked_until_us
-            self._return(session, self.attempt - (losses <= FREE_LOSSES))
+            self._return(session, self.attempt - (not counts))
 
     def _return(self, session: Session, attempts: int) -> None:
         self._set(session, state="queued", attempts=attempts, done=0, total=0, lease_until_us=None)
@@ -213,27 +245,32 @@ class Lease:
         return self.began_us + (monotonic_ns() - self._start_ns) // 1000
 
     def _set(self, session: Session, **values: Any) -> None:
-        if not update_leased_job(session, self._kind.table, self.number, self._until_us, **values):
+        if not update_leased_job(session, self._kind.table, self.number, self._ends_us, **values):
             raise _LeaseLostError
 
 
 @dataclass
 class _LostJobs:
-    """The jobs of one kind and database that this process lost its database over, and how often, by their numbers."""
+    """The jobs of one kind and database that this process lost its database over.
 
-    leases: dict[int, Lease] = field(default_factory=dict)
-    losses: dict[int, int] = field(default_factory=dict)
+    Attributes: leases: still to be taken back, and whether that counts as an attempt. losses: by number of the job.
+    """
 
-    def add(self, lease: Lease) -> None:
-        """Note a loss; its lease is taken back later."""
-        self.leases[lease.number] = lease
-        self.losses[lease.number] = self.losses.get(lease.number, 0) + 1
+    leases: list[tuple[Lease, bool]] = field(default_factory=list)
+    losses: Counter[int] = field(default_factory=Counter)
+
+    def add(self, lease: Lease, error: StoreError) -> None:
+        """Note a loss; its lease is taken back later. A lock that others held never counts."""
+        is_locked = isinstance(error, LockedError)
+        self.losses[lease.number] += not is_locked
+        self.leases.append((lease, not is_locked and self.losses[lease.number] > FREE_LOSSES))
 
     def take_back(self) -> None:
         """Take the leases back that are still held; StoreError while the database does not answer."""
-        for number, lease in list(self.leases.items()):
-            lease.take_back(self.losses[number])
-            del self.leases[number]
+        while self.leases:
+            lease, counts = self.leases[-1]
+            lease.take_back(counts=counts)
+            self.leases.pop()
 
 
 _LOST: Final[WeakKeyDictionary[Engine, dict[str, _LostJobs]]] = WeakKeyDictionary()
@@ -270,9 +307,9 @@ def run_next_job(
             lease = Lease(who, kind, number, attempt, now, stopping)
             make = kind.begin(job)
         _run(kind, lease, make)
-    except StoreError:
+    except StoreError as error:
         if lease is not None:
-            lost.add(lease)
+            lost.add(lease, error)
         raise
     lost.losses.pop(number, None)
     return True
@@ -281,7 +318,7 @@ def run_next_job(
 def _quarantine(session: Session, kind: JobKind, job: Any, now_us: int) -> None:
     job.state, job.attempts = "quarantined", kind.most_attempts
     job.error = (
-        f"its worker ended, or lost the database, at least {kind.most_attempts} times while it ran"
+        f"its worker ended, stood still, or lost the database, at least {kind.most_attempts} times while it ran"
         f"{f', the last time at {job.part}' if job.part else ''}; request it again once the reason is found"
     )
     job.lease_until_us, job.finished_us = None, now_us
@@ -292,7 +329,8 @@ def _quarantine(session: Session, kind: JobKind, job: Any, now_us: int) -> None:
 def _run(kind: JobKind, lease: Lease, make: Callable[[Lease], None]) -> None:
     """Make a job, and store why it failed; StoreError if the database is out of reach."""
     try:
-        make(lease)
+        with lease.renewed():
+            make(lease)
     except _LeaseLostError:
         log.warning("job taken over or cancelled", kind=kind.name, job=lease.number)
     except _StoppedError:

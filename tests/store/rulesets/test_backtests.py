@@ -39,13 +39,13 @@ def test_the_one_that_waits_longest_is_claimed(engine: Engine) -> None:
 def test_only_who_holds_a_backtest_sets_what_is_new(engine: Engine) -> None:
     with writing(engine) as session:
         row = backtest_of(session, family_of(session, type_of(session), "one", 1), "running", lease_until_us=100)
-        assert update_leased_job(session, _BACKTESTS, row.id, 99, done=1) is False
-        assert update_leased_job(session, _BACKTESTS, row.id, 100, done=2, lease_until_us=150) is True
-        assert update_leased_job(session, _BACKTESTS, row.id, 100, done=3) is False, (
+        assert update_leased_job(session, _BACKTESTS, row.id, [99], done=1) is False
+        assert update_leased_job(session, _BACKTESTS, row.id, [100], done=2, lease_until_us=150) is True
+        assert update_leased_job(session, _BACKTESTS, row.id, [99, 100], done=3) is False, (
             "it is held until another moment now"
         )
-        assert update_leased_job(session, _BACKTESTS, row.id, 150, state="done", lease_until_us=None) is True
-        assert update_leased_job(session, _BACKTESTS, row.id, 150, done=4) is False
+        assert update_leased_job(session, _BACKTESTS, row.id, [150], state="done", lease_until_us=None) is True
+        assert update_leased_job(session, _BACKTESTS, row.id, [150], done=4) is False
         session.refresh(row)
         assert (row.done, row.state) == (2, "done")
 

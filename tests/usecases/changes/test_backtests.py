@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, Table, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import InvalidRulesetError, NotFoundError, StoreError, UnknownOutcomeError
+from fivefold.domain.errors import InvalidRulesetError, LockedError, NotFoundError, StoreError, UnknownOutcomeError
 from fivefold.domain.paging import Part
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.tables.audit import AuditEntry
@@ -238,6 +239,65 @@ def test_who_lost_the_database_gives_a_backtest_back_once_it_answers_and_that_do
     assert (line.state, line.attempts) == ("done", 1)
 
 
+def test_a_lock_of_others_is_no_attempt_at_a_backtest_however_often(
+    engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_backtest(Context(engine, three[0]), "retail")
+    with monkeypatch.context() as patch:
+        patch.setattr(backtests, "run_backtest", breaking(LockedError("another transaction held a lock")))
+        for _ in range(FREE_LOSSES + backtests.MOST_ATTEMPTS + 1):
+            with pytest.raises(LockedError):
+                run_next_backtest(engine, NOW)
+    assert run_next_backtest(engine, NOW + 1) is True
+    line = list_backtests(Context(engine, three[0]), "retail")[0]
+    assert (line.state, line.attempts) == ("done", 1)
+
+
+def test_a_lease_is_renewed_while_a_part_takes_long_unless_it_stands_still(
+    engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_backtest(Context(engine, three[0]), "retail")
+    real, first = backtests.run_backtest, NOW + LEASE_US
+
+    def end_us() -> int:
+        end: int = rows_of(engine, Backtest)[0]["lease_until_us"]
+        return end
+
+    def slow(*given: Any) -> str:
+        until = monotonic() + 5
+        while end_us() == first and monotonic() < until:
+            sleep(0.005)
+        assert end_us() > first
+        monkeypatch.setattr(jobs, "LONGEST_PART_US", -1)
+        sleep(0.02)
+        still = end_us()
+        sleep(0.02)
+        assert end_us() == still
+        return real(*given)
+
+    monkeypatch.setattr(jobs, "HOLD_US", 2_000)
+    monkeypatch.setattr(backtests, "run_backtest", slow)
+    assert run_next_backtest(engine, NOW)
+    assert list_backtests(Context(engine, three[0]), "retail")[0].error is None
+
+
+def test_progress_that_another_transaction_holds_up_is_told_the_next_time(
+    engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_backtest(Context(engine, three[0]), "retail")
+    real, refusals = jobs.update_leased_job, [LockedError("another transaction held a lock")]
+
+    def locked(*given: Any, **values: Any) -> bool:
+        if "part" in values and refusals:
+            raise refusals.pop()
+        return real(*given, **values)
+
+    monkeypatch.setattr(jobs, "update_leased_job", locked)
+    assert run_next_backtest(engine, NOW)
+    assert not refusals
+    assert list_backtests(Context(engine, three[0]), "retail")[0].state == "done"
+
+
 def test_a_lease_whose_renewal_had_no_answer_is_given_back_as_well(
     engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,9 +308,9 @@ def test_a_lease_whose_renewal_had_no_answer_is_given_back_as_well(
         raise UnknownOutcomeError("it may have been done")
 
     def renew(lease: Lease, *given: Any) -> None:
-        held = lease._until_us
+        held = lease._ends_us
         real(lease, *given)
-        lease._until_us = held  # as where the answer to the commit was lost
+        lease._ends_us |= held  # as where the answer to the commit was lost
 
     real = Lease.progress
     with monkeypatch.context() as patch:
@@ -281,8 +341,8 @@ def test_a_backtest_that_loses_the_database_each_time_is_quarantined_in_the_end(
     (line,) = list_backtests(Context(engine, three[0]), "retail")
     assert (line.state, line.attempts, runs) == ("quarantined", 5, 7)
     assert line.error == (
-        "its worker ended, or lost the database, at least 5 times while it ran; request it again once the reason is"
-        " found"
+        "its worker ended, stood still, or lost the database, at least 5 times while it ran; request it again"
+        " once the reason is found"
     )
     assert audited(engine)[-1][1] == "backtest.quarantined"
 

@@ -78,8 +78,8 @@ def test_what_ends_every_worker_is_quarantined_with_the_reason_and_never_claimed
     (line,) = list_backtests(Context(engine, three[0]), "retail")
     assert (line.state, line.attempts) == ("quarantined", backtests.MOST_ATTEMPTS)
     assert line.error == (
-        f"its worker ended, or lost the database, at least {backtests.MOST_ATTEMPTS} times while it ran, the last time"
-        " at customers 1 to 7 of 7 (0 transactions); request it again once the reason is found"
+        f"its worker ended, stood still, or lost the database, at least {backtests.MOST_ATTEMPTS} times while it"
+        " ran, the last time at customers 1 to 7 of 7 (0 transactions); request it again once the reason is found"
     )
     assert len(seen) == backtests.MOST_ATTEMPTS, "fifty times of fifty before"
     assert [action for _, action, _, _ in audited(engine)][-1] == "backtest.quarantined"

@@ -164,7 +164,7 @@ def test_one_that_ends_its_workers_is_taken_by_no_more(
         assert not run_next_validation(engine, NOW + 9 * MOST_ATTEMPTS * LEASE_US)
     line = read_validation_job(bank.context, number)
     assert line.state == "quarantined"
-    assert "its worker ended, or lost the database, at least 3 times" in (line.error or "")
+    assert "its worker ended, stood still, or lost the database, at least 3 times" in (line.error or "")
     assert request_validation(bank.context.at(NOW), FROM, UNTIL, "again")[1]
 
 

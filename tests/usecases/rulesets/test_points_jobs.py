@@ -279,7 +279,7 @@ def test_a_worker_that_dies_leaves_it_to_the_next_and_three_quarantine_it(
     assert run_next_points(engine, now)
     found = newest(engine, ana)
     assert (found.state, found.outcome) == ("quarantined", None)
-    assert "its worker ended, or lost the database, at least 3 times" in str(found.error)
+    assert "its worker ended, stood still, or lost the database, at least 3 times" in str(found.error)
     assert ask(engine, ana)[1], "it is asked for again"
     assert run_next_points(engine, now)
     assert newest(engine, ana).outcome == "draft"
