@@ -4,6 +4,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -41,15 +42,19 @@ def json_file(name: str, value: Any) -> File:
     return text_file(name, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, sort_keys=True) + "\n")
 
 
-def write_archive(path: Path, files: Iterable[File], manifest_fields: Callable[[], Mapping[str, Any]]) -> str:
+def write_archive(
+    target: Path | IO[bytes], files: Iterable[File], manifest_fields: Callable[[], Mapping[str, Any]]
+) -> str:
     """Write files, sorted by their names, and last a manifest; give the manifest's SHA-256.
 
     Args:
-        path: the archive; it is there once it is whole.
+        target: the archive; at a path it is there once it is whole.
         files: no two of one name.
         manifest_fields: what else the manifest says, asked for once all is written.
     """
-    with replacing(path) as unfinished, zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
+    place: AbstractContextManager[Path | IO[bytes]]
+    place = replacing(target) if isinstance(target, Path) else nullcontext(target)
+    with place as unfinished, zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
         listed = [_write(archive, file) for file in sorted(files, key=lambda file: file.name)]
         manifest = json_file(MANIFEST, {"kind": KIND, "form": FORM, **manifest_fields(), "files": listed})
         return str(_write(archive, manifest)["sha256"])

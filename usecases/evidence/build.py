@@ -5,10 +5,11 @@ People and customers are in it by internal numbers alone; values before and afte
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
@@ -92,17 +93,21 @@ person who can change files can write another manifest.
 """
 
 
+PARTS, FILES = "parts of the archive that are collected", "files of the archive that are written"
+
+
 @dataclass(frozen=True)
 class Evidence:
     """An archive that was made.
 
     Attributes:
+        archive: where it was written.
         manifest_sha256: to be kept elsewhere.
         counts: how many of what are in it.
         findings: of the verification of the audit log; 0 where it is whole.
     """
 
-    path: Path
+    archive: Path | IO[bytes]
     manifest_sha256: str
     counts: Mapping[str, int]
     findings: int
@@ -115,30 +120,40 @@ def require_begun(quarter: Quarter, now_us: int) -> None:
 
 
 def build_evidence(
-    context: Context, quarter: Quarter, path: Path, settings: Settings | None, looked: Looked = not_noted
+    context: Context,
+    quarter: Quarter,
+    target: Path | IO[bytes],
+    settings: Settings | None,
+    looked: Looked = not_noted,
 ) -> Evidence:
     """Write the evidence of a quarter of an actor's organisation.
 
     Once the quarter is over the same database gives the same bytes. Everything is read in one snapshot of the
-    database. *looked* is called as the audit log is proved. ConflictError where the quarter has not begun.
+    database. *looked* is called with each part, each piece of a file, and as the audit log is proved. ConflictError
+    where the quarter has not begun.
     """
     require_begun(quarter, context.now())
+    looked(0, PARTS)
     models = models_part(settings, quarter)
     with reachable(), snapshot(context.engine) as connection, Session(bind=connection) as session:
         name = names(connection)[context.organisation_id]
         log = _Log(connection, context.organisation_id, name, quarter)
-        parts = [
-            models,
-            rulesets_part(session, context.organisation_id, quarter),
-            people_part(session, context.organisation_id, quarter, context.now()),
-            levels_part(session, context.organisation_id, quarter, context.now()),
-            validations_part(session, context.organisation_id, quarter),
-            in_force_part(session, context.organisation_id, quarter),
-            purposes_part(session, context.organisation_id, quarter),
-            flows_part(session, connection, context.organisation_id, quarter),
-            groups_part(session, context.organisation_id, quarter),
-            log.part(session, looked),
+        of = (session, context.organisation_id, quarter)
+        collected: list[Callable[[], ArchiveSection]] = [
+            lambda: rulesets_part(*of),
+            lambda: people_part(*of, context.now()),
+            lambda: levels_part(*of, context.now()),
+            lambda: validations_part(*of),
+            lambda: in_force_part(*of),
+            lambda: purposes_part(*of),
+            lambda: flows_part(session, connection, context.organisation_id, quarter),
+            lambda: groups_part(*of),
         ]
+        parts = [models]
+        for part in collected:
+            looked(len(parts), PARTS)
+            parts.append(part())
+        parts.append(log.part(session, looked))
         counts = {kind: count for part in parts for kind, count in part.counts.items()}
 
         def manifest_fields() -> dict[str, Any]:
@@ -156,8 +171,20 @@ def build_evidence(
             organisation=name,
         )
         files = [text_file("read-me.txt", read_me), *(file for part in parts for file in part.files)]
-        manifest = write_archive(path, files, manifest_fields)
-        return Evidence(path, manifest, counts | {"audit_entries": log.entries}, log.findings)
+        manifest = write_archive(target, _noted(files, looked), manifest_fields)
+        return Evidence(target, manifest, counts | {"audit_entries": log.entries}, log.findings)
+
+
+def _noted(files: Iterable[File], looked: Looked) -> Iterator[File]:
+    """Let *looked* be called with each piece of each file as it is written, in the order of their names."""
+
+    def pieces(number: int, file: File) -> Iterator[bytes]:
+        for piece in file.content():
+            looked(number, FILES)
+            yield piece
+
+    for number, file in enumerate(sorted(files, key=lambda file: file.name)):
+        yield File(file.name, partial(pieces, number, file))
 
 
 def _said_of(quarter: Quarter) -> dict[str, Any]:

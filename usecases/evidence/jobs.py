@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryFile
 from typing import Any
 
 from sqlalchemy import Engine
@@ -17,7 +16,7 @@ from fivefold.store.evidence.archive import forget_archives, head_of, job_number
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.events import EvidenceJob
 from fivefold.usecases.audit.verify import ENTRIES
-from fivefold.usecases.evidence.build import build_evidence, require_begun
+from fivefold.usecases.evidence.build import FILES, build_evidence, require_begun
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import Quarter, read_quarter
 from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, line_fields, new_job, run_next_job
@@ -134,18 +133,19 @@ def _collect(lease: Lease, quarter: Quarter, settings: Settings | None) -> None:
     entries = 0 if head is None else head[0]
 
     def looked(done: int, part: str) -> None:
-        lease.progress(done, entries if part == ENTRIES else 0, part)
+        told = lease.hold if part == FILES else lease.progress  # a file has thousands of pieces
+        told(done, entries if part == ENTRIES else 0, part)
 
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "evidence.zip"
-        evidence = build_evidence(lease.who, quarter, path, settings, looked)
-        size = path.stat().st_size
+    with TemporaryFile() as unfinished:  # without a name: nothing of it is left where the worker is killed
+        evidence = build_evidence(lease.who, quarter, unfinished, settings, looked)
+        size = unfinished.tell()
         if size > MOST_BYTES:
             raise ConflictError(
                 f"the evidence of {quarter.name} has {size:,} bytes, more than {MOST_BYTES:,}: make it at the machine,"
                 f" with fivefold evidence --quarter {quarter.name}"
             )
-        content = path.read_bytes()
+        unfinished.seek(0)
+        content = unfinished.read()
 
     def write(_: Session) -> dict[str, Any]:
         values = {"content": content, "manifest_sha256": evidence.manifest_sha256}

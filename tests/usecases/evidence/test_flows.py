@@ -46,8 +46,8 @@ def desk(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Desk:
 
 def content_of(context: Context, folder: Path, quarter: str = "2026Q4") -> tuple[Path, dict[str, bytes]]:
     made = build_evidence(context, read_quarter(quarter), folder / f"{quarter}.zip", None)
-    with zipfile.ZipFile(made.path) as archive:
-        return made.path, {each: archive.read(each) for each in archive.namelist()}
+    with zipfile.ZipFile(made.archive) as archive:
+        return folder / f"{quarter}.zip", {each: archive.read(each) for each in archive.namelist()}
 
 
 def parsed(content: dict[str, bytes], name: str) -> Any:

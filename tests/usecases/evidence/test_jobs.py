@@ -12,7 +12,7 @@ from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.events import EvidenceJob
 from fivefold.usecases.audit import history, verify
-from fivefold.usecases.evidence import jobs
+from fivefold.usecases.evidence import build, jobs
 from fivefold.usecases.evidence.archive import check_archive
 from fivefold.usecases.evidence.build import build_evidence
 from fivefold.usecases.evidence.jobs import (
@@ -100,7 +100,8 @@ def test_it_says_how_far_it_is(engine: Engine, bank: Bank, monkeypatch: pytest.M
     monkeypatch.setattr(verify, "ENTRIES_AT_ONCE", 1)
     monkeypatch.setattr(history, "BATCHES_AT_ONCE", 1)
     seen: list[tuple[int, int, str]] = []
-    monkeypatch.setattr("fivefold.usecases.shared.jobs.Lease.progress", lambda _, *part: seen.append(part))
+    for told in ("progress", "hold"):
+        monkeypatch.setattr(f"fivefold.usecases.shared.jobs.Lease.{told}", lambda _, *part: seen.append(part))
     assert run_next_evidence(engine, None, bank.now)
     with Session(engine) as session:
         entries = len(
@@ -111,7 +112,29 @@ def test_it_says_how_far_it_is(engine: Engine, bank: Bank, monkeypatch: pytest.M
     compared = [part for part in seen if part[2] == history.BATCHES]
     assert len(compared) > 1
     assert compared == [(done, 0, history.BATCHES) for done in range(len(compared))]
-    assert seen == proved + compared
+    parts = [part for part in seen if part[2] == build.PARTS]
+    assert parts == [(done, 0, build.PARTS) for done in range(9)]
+    written = [part for part in seen if part[2] == build.FILES]
+    assert written == sorted(written)
+    assert len(written) > 9
+    assert seen == parts + proved + compared + written
+
+
+def test_a_killed_worker_leaves_nothing_of_an_archive_on_the_disk(
+    engine: Engine, bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked(bank)
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    names = []
+
+    def hold(_: Any, *_part: Any) -> None:
+        names.extend(folder.iterdir())
+
+    monkeypatch.setattr("fivefold.usecases.shared.jobs.Lease.hold", hold)
+    assert run_next_evidence(engine, None, bank.now)
+    assert names == []
 
 
 def test_of_one_quarter_there_is_one_at_once_and_each_organisation_sees_its_own(engine: Engine, bank: Bank) -> None:

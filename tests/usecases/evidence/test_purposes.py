@@ -57,8 +57,8 @@ def three(engine: Engine, set_clock: Callable[[int], None]) -> People:
 
 def built(engine: Engine, people: People, folder: Path) -> tuple[Path, Any]:
     made = build_evidence(Context(engine, people[0]), read_quarter("2026Q4"), folder / "made.zip", Settings(var=folder))
-    with zipfile.ZipFile(made.path) as archive:
-        return made.path, json.loads(archive.read("purposes.json"))
+    with zipfile.ZipFile(made.archive) as archive:
+        return folder / "made.zip", json.loads(archive.read("purposes.json"))
 
 
 def rewritten(path: Path, name: str, change: Callable[[str], str]) -> Path:

@@ -28,7 +28,7 @@ def test_versions_and_approvals_of_groups_are_in_the_evidence_of_their_quarter(
     found = {}
     for name in ("2026Q4", "2026Q3"):
         made = build_evidence(circle.bank.context, read_quarter(name), tmp_path / f"{name}.zip", None)
-        with zipfile.ZipFile(made.path) as archive:
+        with zipfile.ZipFile(made.archive) as archive:
             found[name] = {each: archive.read(each) for each in archive.namelist()}
     now, before = found["2026Q4"], found["2026Q3"]
     versions = json.loads(now["groups/versions.json"])
@@ -48,7 +48,7 @@ def test_versions_and_approvals_of_groups_are_in_the_evidence_of_their_quarter(
 def moves_archived(circle: Circle, path: Path, quarter: str) -> tuple[list[int], str | None]:
     """How many entered and left by the evidence of a quarter, and before which moment moves are left out."""
     made = build_evidence(circle.bank.context, read_quarter(quarter), path, None)
-    with zipfile.ZipFile(made.path) as archive:
+    with zipfile.ZipFile(made.archive) as archive:
         moves, removed = (json.loads(archive.read(f"groups/{name}.json")) for name in ("moves", "removed"))
     return [each["moves"] for each in moves], removed["moves_removed_before"]
 
@@ -80,7 +80,7 @@ def test_the_evidence_says_how_many_were_erased_whose_moves_went(engine: Engine,
     left = {}
     for name in ("before", "after"):
         made = build_evidence(bank.context, read_quarter("2026Q4"), tmp_path / f"{name}.zip", None)
-        with zipfile.ZipFile(made.path) as archive:
+        with zipfile.ZipFile(made.archive) as archive:
             moves, removed = (json.loads(archive.read(f"groups/{each}.json")) for each in ("moves", "removed"))
         left[name] = len(moves), removed["entities_erased"]
         if name == "before":
@@ -89,5 +89,5 @@ def test_the_evidence_says_how_many_were_erased_whose_moves_went(engine: Engine,
     assert left == {"before": (1, 0), "after": (0, 1)}
     bank.wait(days=92)
     later = build_evidence(bank.context, read_quarter("2033Q1"), tmp_path / "later.zip", None)
-    with zipfile.ZipFile(later.path) as archive:
+    with zipfile.ZipFile(later.archive) as archive:
         assert json.loads(archive.read("groups/removed.json"))["entities_erased"] == 0
