@@ -10,7 +10,7 @@ from typing import Literal
 
 import polars as pl
 
-from fivefold.domain.errors import Problem
+from fivefold.domain.errors import FileFormatError, Problem
 from fivefold.features.reading.text_files import ColumnMap, suffix_of_name
 from fivefold.models.reach import SimilarNames
 from fivefold.risk.language.fields import FieldType
@@ -27,7 +27,14 @@ from fivefold.usecases.ingest.file_parts import (
     renamed_columns,
     require_refused_format,
 )
-from fivefold.usecases.ingest.import_progress import COUNTS, begin_import, finish_import, import_part
+from fivefold.usecases.ingest.import_progress import (
+    COUNTS,
+    ImportState,
+    begin_import,
+    finish_import,
+    forget_import,
+    import_part,
+)
 from fivefold.usecases.ingest.links import put_links
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.shared.context import Context
@@ -215,6 +222,22 @@ def _import(
     if file.refused is not None:
         require_refused_format(path, file.refused)
     state = begin_import(context, _source_name(what, file), about)
+    try:
+        return _import_from(context, what, file, report, take, state)
+    except FileFormatError:
+        forget_import(context, state)
+        raise
+
+
+def _import_from(
+    context: Context,
+    what: tuple[str, str],
+    file: ImportFile,
+    report: Callable[[Progress], None],
+    take: Take,
+    state: ImportState,
+) -> Progress:
+    path = file.path
     refused_rows_file = RefusedRows(path, file.refused, state.refused_path, state.refused_bytes)
     progress = Progress(**{name: getattr(state, name) for name in COUNTS}, refused_path=state.refused_path)
     report(progress)

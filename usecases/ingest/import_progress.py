@@ -146,6 +146,14 @@ def finish_import(context: Context, state: ImportState) -> None:
         row.updated_us = row.finished_us = now_microseconds()
 
 
+def forget_import(context: Context, state: ImportState) -> None:
+    """Remove the record of an import whose file was refused before any of its rows; otherwise it stays unfinished."""
+    with context.writing() as session:
+        row = locked_import(session, state.number)
+        if not row.rows:
+            session.delete(row)
+
+
 def _line(row: ImportRow) -> ImportLine:
     """Describe an import."""
     return ImportLine(

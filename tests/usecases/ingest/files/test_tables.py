@@ -8,6 +8,7 @@ import pytest
 from fivefold.domain.errors import FileFormatError
 from fivefold.features.reading.text_files import ColumnMap
 from fivefold.usecases.ingest.file_rows import read_entity_rows
+from fivefold.usecases.ingest.import_progress import list_imports
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.ingest.files.file_stories import count, entities, imported, take
@@ -109,3 +110,5 @@ def test_a_column_that_is_nearly_a_field_of_transactions_is_refused_with_its_map
         take(bank, path, "transactions", names=ColumnMap(names))
     names["transaction_stat"] = "status_other"
     assert take(bank, path, "transactions", names=ColumnMap(names)).new == 1
+    imports = [(line.content, line.finished_us is not None) for line in list_imports(bank.context)]
+    assert imports == [("transactions", True), ("entities", True)], "none that was refused is left unfinished"
