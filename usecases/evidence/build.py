@@ -139,7 +139,7 @@ def build_evidence(
         name = names(connection)[context.organisation_id]
         log = _Log(connection, context.organisation_id, name, quarter)
         of = (session, context.organisation_id, quarter)
-        collected: list[Callable[[], ArchiveSection]] = [
+        sections: list[Callable[[], ArchiveSection]] = [
             lambda: rulesets_part(*of),
             lambda: people_part(*of, context.now()),
             lambda: levels_part(*of, context.now()),
@@ -150,7 +150,7 @@ def build_evidence(
             lambda: groups_part(*of),
         ]
         parts = [models]
-        for part in collected:
+        for part in sections:
             looked(len(parts), PARTS)
             parts.append(part())
         parts.append(log.part(session, looked))

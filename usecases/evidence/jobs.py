@@ -133,8 +133,8 @@ def _collect(lease: Lease, quarter: Quarter, settings: Settings | None) -> None:
     entries = 0 if head is None else head[0]
 
     def looked(done: int, part: str) -> None:
-        told = lease.hold if part == FILES else lease.progress  # a file has thousands of pieces
-        told(done, entries if part == ENTRIES else 0, part)
+        report = lease.hold if part == FILES else lease.progress  # a file has thousands of pieces
+        report(done, entries if part == ENTRIES else 0, part)
 
     with TemporaryFile() as unfinished:  # without a name: nothing of it is left where the worker is killed
         evidence = build_evidence(lease.who, quarter, unfinished, settings, looked)

@@ -34,7 +34,7 @@ log = structlog.get_logger("fivefold.jobs")
 LEASE_US = 300_000_000
 """Five minutes, renewed while the job is made: so it ends after its worker, however long a part takes."""
 HOLD_US = LEASE_US // 10
-"""It is renewed this often, and `Lease.hold` tells the progress this often."""
+"""It is renewed this often, and `Lease.hold` stores the progress this often."""
 LONGEST_PART_US = 12 * LEASE_US
 """A job without progress for this long stands still: its lease is renewed no more."""
 FREE_LOSSES = 2
@@ -137,7 +137,7 @@ class Lease:
         self._kind, self._stopping = kind, stopping
         self._ends_us = {began_us + LEASE_US}  # those it may have: of a commit without an answer either may be stored
         self._start_ns = monotonic_ns()
-        self._told_us = began_us
+        self._progress_us = began_us
         self._turn, self._is_released = Lock(), Event()
 
     def progress(
@@ -147,11 +147,11 @@ class Lease:
 
         *write* stores intermediate results in the same transaction, and returns the values of the job's own columns: a
         worker that takes the job over continues from there. Without it, progress that another transaction holds up is
-        told the next time.
+        stored the next time.
         """
         if self._stopping():
             raise _StoppedError
-        self._told_us = self._now_us()
+        self._progress_us = self._now_us()
         try:
             self._renew({"done": done, "total": total, "part": part or None}, write)
         except LockedError:
@@ -160,7 +160,7 @@ class Lease:
 
     def hold(self, done: int, total: int, part: str) -> None:
         """Call `progress` if it was not called for a while, or the worker is asked to end; a part may call it often."""
-        if self._stopping() or self._now_us() - self._told_us > HOLD_US:
+        if self._stopping() or self._now_us() - self._progress_us > HOLD_US:
             self.progress(done, total, part)
 
     @contextmanager
@@ -176,7 +176,7 @@ class Lease:
 
     def _renew_until_released(self) -> None:
         while not self._is_released.wait(HOLD_US / 1e6):
-            if self._now_us() - self._told_us > LONGEST_PART_US:
+            if self._now_us() - self._progress_us > LONGEST_PART_US:
                 log.error("job stands still", kind=self._kind.name, job=self.number)
                 return
             try:
