@@ -18,7 +18,7 @@ import pytest
 from fivefold.cli.main import main
 from fivefold.domain.parts import Parts
 from fivefold.features.reading import sort_file, sources
-from fivefold.training.continuation import passes
+from fivefold.training import continuation
 from fivefold.training.simulation import simulator
 from tests.cli.running import Done, finish
 
@@ -35,7 +35,7 @@ def small_parts() -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(sort_file, "ROWS_A_BUCKET", 900)
         patch.setattr(sources, "ROWS_A_BATCH", 600)
         patch.setattr(sources, "PARQUET_ROWS_SORTED", -1)
-        patch.setattr(passes, "ROWS_A_PART", 2_000)
+        patch.setattr(continuation, "ROWS_A_PART", 2_000)
         yield patch
 
 
