@@ -187,7 +187,7 @@ def check_monotone(config: TrainingConfig, absent: tuple[str, ...], own: OwnIndi
         if name not in every:
             raise ConfigError(f"trees.monotone: {name!r} is no indicator{perhaps(name, every)}")
         if name not in there:
-            raise ConfigError(f"trees.monotone: {name} cannot be computed from data without {', '.join(absent)}")
+            raise ConfigError(f"trees.monotone: {name} cannot be computed from data without {BALANCE}")
 
 
 def assumptions_for(

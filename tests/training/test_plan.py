@@ -296,7 +296,11 @@ def test_amounts_of_one_sign_are_doubted(
     ("name", "without", "says"),
     [
         ("deposit_sum_90", [], "'deposit_sum_90' is no indicator; perhaps deposit_sum_90d was meant"),
-        ("balance_mean_90d", ["user_balance"], "balance_mean_90d cannot be computed from data without user_balance"),
+        (
+            "balance_mean_90d",
+            ["user_balance", "transaction_currency", "user_category"],
+            "balance_mean_90d cannot be computed from data without user_balance$",
+        ),
     ],
 )
 def test_a_limit_on_the_trees_that_names_nothing_is_refused_before_anything_is_fitted(
