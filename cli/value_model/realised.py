@@ -127,6 +127,8 @@ def show_version(version: "JudgedVersion", name: str) -> None:
         latest = days[-1]
         for by, heading in (("segment", "segment"), ("decile", "tenth by prediction")):
             rows = latest.figures.filter(pl.col("by") == by).to_dicts()
+            if not rows:  # of too few customers there are no groups
+                continue
             title = f"Predictions of {day_text(latest.day_us)} by {heading}"
             show_table(
                 title, (heading, *columns[1:]), [[row["group"], *figure_cells(row, version.currency)] for row in rows]

@@ -53,3 +53,11 @@ def test_predictions_of_an_unknown_model_are_named(home: Home, scores: Path) -> 
     done = run(home.var, "realised", scores, "--data", home.rows)
     assert (done.code, done.out) == (0, "")
     assert "are by the model sha256:0, which fivefold-value does not have" in done.err
+
+
+def test_scores_of_customers_who_are_not_in_the_data_have_no_tables_of_groups(home: Home, scores: Path) -> None:
+    pl.read_csv(scores).with_columns(user_id="other-" + pl.col("user_id")).write_csv(scores)
+    out = succeed(home.var, "realised", scores, "--data", home.rows)
+    assert "by segment" not in out
+    assert "tenth" not in out
+    assert "are not in the data: are these the same customers?" in out
