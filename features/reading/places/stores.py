@@ -328,7 +328,8 @@ def _files(address: Address, store: _Store, remedy: str | None = None) -> list[s
         raise FileFormatError(f"no file is called as {address} says")
     if not files:
         is_there = bool(there) or store.exists(address.place)
-        what = f"is a folder without a file ending in {PARQUET}" if is_there else "does not exist"
+        alone = f"is a folder without a file ending in {PARQUET}; of other formats one file is read, not a folder"
+        what = alone if is_there else "does not exist"
         raise FileFormatError(f"{address} {what}")
     return files
 
