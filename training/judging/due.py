@@ -23,7 +23,7 @@ class DueVerdict:
             no prediction's horizon has passed yet; `unknown` where the data are too few, or do not hold what came, or
             the model learnt from what came after all predictions.
         reasons: one sentence for each figure that is surely out of bounds; else why it is in another state. Where it
-            holds, also one for each figure that could not be judged.
+            holds, also one for each figure, and one for later predictions, that could not be judged.
     """
 
     state: Literal["due", "holds", "waiting", "unknown"]
@@ -64,7 +64,7 @@ def due_verdict(
     if reasons:
         return DueVerdict("due", tuple(reasons))
     within = f"of the predictions of {day_text(day.day_us)} no figure is surely out of its bounds"
-    return DueVerdict("holds", (within, *_not_judged(day, due, card_gini)))
+    return DueVerdict("holds", (within, *_not_judged(day, due, card_gini), *_uncovered(realised)))
 
 
 def _not_judged(day: RealisedDay, due: DueSettings, card_gini: float | None) -> list[str]:
@@ -84,6 +84,13 @@ def _not_judged(day: RealisedDay, due: DueSettings, card_gini: float | None) -> 
     elif isnan(day.gini_high):
         reasons.append("the ranking is not judged, for the normalised Gini of values that are all the same is unknown")
     return reasons
+
+
+def _uncovered(realised: Realised) -> list[str]:
+    """Say how many later predictions could be judged if the data went on: an export that stopped is not seen else."""
+    if not realised.uncovered:
+        return []
+    return [f"{realised.uncovered:,} later predictions are not judged, for the data end before their horizons do"]
 
 
 def _without_days(realised: Realised) -> DueVerdict:

@@ -115,6 +115,13 @@ def test_without_a_day_nothing_is_due() -> None:
     assert state(learnt=3, waiting=5) == "waiting"
 
 
+def test_a_version_that_holds_says_that_the_data_end_before_later_horizons() -> None:
+    verdict = due_verdict(Realised((day(),), uncovered=1_200), DUE, 0.8)
+    assert verdict.state == "holds"
+    assert "; 1,200 later predictions are not judged, for the data end before their horizons do" in str(verdict)
+    assert "later predictions" not in str(due_verdict(Realised((day(),), waiting=5), DUE, 0.8))
+
+
 def test_a_version_without_a_gini_on_its_card_is_judged_by_the_rest() -> None:
     assert state(day(gini=0.1, gini_high=0.2), card=None) == "holds"
     verdict = due_verdict(Realised((day(gini=0.1, gini_high=0.2, covered_share=0.5),)), DUE, 0.8)
