@@ -121,12 +121,13 @@ def interval(model: ValueModel, evaluation: Evaluation, lack: str, *, refitted: 
         measured = paragraph(
             "An expected value comes with the ends between which {level_percent} of a hundred such values are to "
             "lie. They follow from {predictions:,} predictions as of {measured_as_of:and}: how far off these were, by "
-            "trees that learnt nothing of what came, in {groups} groups of similar predictions and consistency. Low "
-            "ends are never below 0; the interval of the score is that of the money on the score curve.",
+            "trees that learnt nothing of what came, in {groups} groups of similar {alike}. Low ends are never "
+            "below 0; the interval of the score is that of the money on the score curve.",
             level_percent=table.level_percent,
             predictions=sum(table.customers),
             measured_as_of=tuple(map(day_text, table.as_ofs)),
             groups=len(table.customers),
+            alike="predictions and consistency" if any(map(len, table.parts)) else "predictions",
         )
         blocks = [measured, *([unseen] if refitted or judged is None else [])]
     return CardSection(

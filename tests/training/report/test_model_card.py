@@ -158,7 +158,8 @@ def test_it_says_where_the_intervals_come_from_and_what_they_held(card: str, run
     assert judged is not None
     days = " and ".join(map(day_text, table.as_ofs))
     assert f"They follow from {sum(table.customers):,} predictions as of {days}" in card
-    assert f"in {len(table.customers)} groups of similar predictions and consistency" in card
+    alike = "predictions and consistency" if len(table.customers) > len(table.parts) else "predictions"
+    assert f"in {len(table.customers)} groups of similar {alike}. Low" in card
     assert max(table.as_ofs) + 90 * DAY_US <= runs.first.model.test_as_of
     assert f"{percent(judged.covered_share)} lay in intervals of 80 %, which are" in card
     for row in [*judged.segments.to_dicts(), *judged.tenths.to_dicts(), *judged.fifths.to_dicts()]:
