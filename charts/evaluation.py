@@ -109,7 +109,10 @@ def _round_numbers(low: float, high: float) -> list[float]:
 
 def _axis(what: str, currency: str, ticks: list[float]) -> alt.Axis:
     return alt.Axis(
-        title=f"{what} value, mean per customer ({currency})", values=ticks, format=",~f", labelPadding=DISC_PADDING
+        title=f"{what} value, mean per customer ({currency})",
+        values=ticks,
+        labelExpr="format(datum.value, ',~f')",  # a `format` of the axis rounds by the whole range: 0.3 of 300 to 0
+        labelPadding=DISC_PADDING,
     )
 
 

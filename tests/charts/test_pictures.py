@@ -132,6 +132,12 @@ def test_calibration_of_equal_money_can_be_drawn(deciles: pl.DataFrame, money: f
     assert "10" in words(calibration(flat, "EUR"))
 
 
+def test_calibration_writes_small_money_of_a_long_axis_as_it_is(deciles: pl.DataFrame) -> None:
+    long = deciles.with_columns(predicted_mean=pl.Series([0.2, *[1.5] * 8, 240.0]), realised_mean=pl.lit(0.0))
+    said = words(calibration(long, "EUR"))
+    assert (said.count("0"), said.count("0.3"), said.count("100")) == (2, 2, 2), "once on each axis"
+
+
 def test_calibration_leaves_out_a_decile_without_a_number(deciles: pl.DataFrame) -> None:
     third = pl.col("decile") == 3
     holes = deciles.with_columns(realised_mean=pl.when(third).then(math.nan).otherwise("realised_mean"))
