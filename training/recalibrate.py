@@ -99,7 +99,7 @@ def recalibrate(
     windows, warnings = _window(portfolio, dates, config, summary)
     test_window = predict_test_window(portfolio, dates, config, model.booster, None, model.absent)
     new = with_new_curve(model, test_window, dates)
-    _require_change(model, new, parent, champion)
+    _require_change(registry, model, new, parent, champion, rival)
     # The new intervals were measured on this window, and would hold it by construction: those before them are judged,
     # and none where they were measured on a part of it as well.
     is_known = dates.test < model.learnt_until
@@ -122,12 +122,28 @@ def recalibrate(
 
 
 def _require_change(
-    model: ValueModel, new: ValueModel, parent: RegisteredVersion, champion: RegisteredVersion | None
+    registry: Registry,
+    model: ValueModel,
+    new: ValueModel,
+    parent: RegisteredVersion,
+    champion: RegisteredVersion | None,
+    rival: RegisteredVersion | None,
 ) -> None:
-    """Raise NotEnoughDataError where the new model is the champion, or that of the version but for its intervals."""
-    same = None
-    if champion is not None and champion.tags.get("content_hash") == new.content_hash:
-        same = champion
+    """Raise NotEnoughDataError where the new model is the champion, or that of the version but for its intervals.
+
+    Nor is one registered again that was judged against the same *rival*: it would be the same judgement, and the window
+    would count as judged on once more.
+    """
+    against = "" if rival is None else str(rival.number)
+    same = next(
+        (
+            each
+            for each in registry.versions()
+            if each.tags.get("content_hash") == new.content_hash
+            and (each.tags.get("gate_champion") == against or (champion and champion.number == each.number))
+        ),
+        None,
+    )
     if model.intervals is not None and replace(new, intervals=model.intervals).content_hash == model.content_hash:
         same = parent
     if same is not None:

@@ -250,12 +250,13 @@ def test_trees_that_lose_to_a_baseline_are_not_passed_on_with_a_new_curve(
         promote(registry, 2, reason="customers have changed")
 
 
-def test_the_same_curve_again_is_refused_and_not_registered(registry: Registry, file: Path) -> None:
+@pytest.mark.parametrize("uri", [None, "models:/fivefold-value/2"])
+def test_the_same_curve_again_is_refused_and_not_registered(registry: Registry, file: Path, uri: str | None) -> None:
     made = recalibrate(file, registry)
     with pytest.raises(
         NotEnoughDataError, match=r"nothing would change: version 2 has the curve .* 2024-10-02 in these data"
     ):
-        recalibrate(file, registry, uri="models:/fivefold-value/2")
+        recalibrate(file, registry, uri=uri)
     assert [version.number for version in registry.versions()] == [made.version, 1]
 
 
