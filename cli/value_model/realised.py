@@ -127,7 +127,7 @@ def show_version(version: "JudgedVersion", name: str) -> None:
         latest = days[-1]
         for by, heading in (("segment", "segment"), ("decile", "tenth by prediction")):
             rows = latest.figures.filter(pl.col("by") == by).to_dicts()
-            if not rows:  # of too few customers there are no groups
+            if not rows:  # too few customers have no groups
                 continue
             title = f"Predictions of {day_text(latest.day_us)} by {heading}"
             show_table(
