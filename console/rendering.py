@@ -222,6 +222,7 @@ def environment() -> Environment:
         "iso_moment": iso_moment,
         "money": money,
         "percent": percent,
+        "period": period,
         "points": points,
         "rounded": rounded,
         "score": score_text,
@@ -315,6 +316,17 @@ def day(time_us: int | None) -> Markup | str:
     at = from_microseconds(time_us)
     here = _here(at) if time_us % DAY_US else at
     return Markup('<time datetime="{}">{}</time>').format(utc_text(time_us), f"{here.day} {here:%B %Y}")
+
+
+def period(from_us: int, until_us: int) -> Markup:
+    """Write a time that ends before *until_us* by its first and its last day; by its moments where it is no whole days.
+
+    >>> print(period(0, 2 * 86_400_000_000).striptags(), "/", period(0, 60_000_000).striptags())
+    1 January 1970 to 2 January 1970 / 1970-01-01 00:00 UTC to before 1970-01-01 00:01 UTC
+    """
+    if from_us % DAY_US or until_us % DAY_US:
+        return Markup("{} {} {}").format(moment(from_us), text("to before"), moment(until_us))
+    return Markup("{} {} {}").format(day(from_us), text("to"), day(until_us - DAY_US))
 
 
 def _here(at: datetime) -> datetime:

@@ -283,7 +283,7 @@ def test_a_validation_is_asked_for_made_by_a_worker_and_in_the_log_once(place: P
     second = Visitor(place).sign_in("publisher").go(PAGE).submit("/validate", quarter="2025Q4", reason="mine")
     assert second.page.url.path == job
     assert "That quarter is being validated already." in second.text
-    assert "1 October 2025 – 1 January 2026" in second.go(PAGE).text.partition("Validate a quarter")[0]
+    assert "1 October 2025 to 31 December 2025" in second.go(PAGE).text.partition("Validate a quarter")[0]
     assert run_next_validation(place.engine)
     assert not run_next_validation(place.engine)
     assert "It is made." in visitor.go(job).text
