@@ -1,4 +1,4 @@
-"""Points on the platform: a person asks, a worker learns them from cases, and leaves them as a draft.
+"""Points on the platform: a person asks, a worker learns them from cases, and leaves them as a draft at most.
 
 Half of the customers are learnt from, the others judge. Nothing is put in force: the draft says what its verdict is,
 and is committed, backtested and activated by people like any other. A draft that a person edits stays as it is.

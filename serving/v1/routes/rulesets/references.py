@@ -63,7 +63,7 @@ class PointsGiven(RequestModel):
 
 
 def request_points(context: RequestContext, family: Text, body: PointsGiven) -> PointsJobLine:
-    """Ask for points of a ruleset's newest version, learnt from confirmed cases. A worker leaves them as a draft.
+    """Ask for points of a ruleset's newest version, learnt from confirmed cases; a worker leaves at most a draft.
 
     Nothing is in force by that. One that waits or runs for the ruleset is given instead of another one.
     """
