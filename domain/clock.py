@@ -114,6 +114,17 @@ def day_text(time_us: int) -> str:
     return moment.replace(tzinfo=None).isoformat() + "Z"
 
 
+def period_text(from_us: int, until_us: int) -> str:
+    """Write a time that ends before *until_us* by its first and its last day; by its moments where it is no whole days.
+
+    >>> period_text(0, 2 * 86_400_000_000), period_text(0, 1_000_000)
+    ('1970-01-01 to 1970-01-02', '1970-01-01 to before 1970-01-01T00:00:01Z')
+    """
+    if from_us % DAY_US or until_us % DAY_US:
+        return f"{day_text(from_us)} to before {day_text(until_us)}"
+    return f"{day_text(from_us)} to {day_text(until_us - DAY_US)}"
+
+
 def start_of_day(time_us: int) -> int:
     """Give the first moment of a moment's day (UTC).
 

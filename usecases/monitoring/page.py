@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fivefold.domain.clock import day_text
+from fivefold.domain.clock import day_text, period_text
 from fivefold.domain.text import figure_text, percent
 from fivefold.models.drift import index_words
 from fivefold.risk.governance.reports.page import ReportPage, ReportSection, ReportTable
@@ -32,7 +32,7 @@ def validation_sections(number: int, reason: str, report: Plain, peers: Sequence
     overall = report["groups"][0]
     facts = [
         ("Validation", f"{number}, made on {day_text(report['made_us'])}: {reason}"),
-        ("Levels of", f"{day_text(report['from_us'])} until {day_text(report['until_us'])}"),
+        ("Levels of", period_text(report["from_us"], report["until_us"])),
         ("Outcomes that mean confirmed", ", ".join(report["confirmed"])),
         ("Confirmed in that time", f"{overall['caught']['confirmed']:,}"),
         ("Intervals", f"{percent(CONFIDENCE, 0)}; no figure rests on fewer than {report['least']}"),
