@@ -63,6 +63,22 @@ def test_what_is_wider_than_the_screen_says_so_and_is_reached_by_keyboard(browse
         wide.evaluate(moved)
 
 
+def test_on_a_wide_screen_the_last_column_of_a_list_is_seen_and_a_button_stands_beneath_its_text(
+    browser: "Browser", served: Served
+) -> None:
+    hidden = "nodes => nodes.filter(node => node.scrollWidth > node.clientWidth).map(node => node.ariaLabel)"
+    listed = ("administration/tokens", "administration/members/1", "administration/usage", "models", "validation")
+    with visiting(browser, served, "admin", viewport={"width": 1280, "height": 800}) as page:
+        for address in (*listed, "operations/audit"):
+            page.goto(f"/console/{address}")
+            assert page.locator(".wide").evaluate_all(hidden) == [], address
+        page.goto("/console/proposals/5")
+        reason, button = (page.locator(f"main {each}").first.bounding_box() for each in ("textarea", "button.main"))
+        assert reason
+        assert button
+        assert button["y"] > reason["y"] + reason["height"]
+
+
 def test_on_a_phone_boxes_can_be_pressed_and_pictures_be_read(browser: "Browser", served: Served) -> None:
     with visiting(browser, served, "investigator", viewport={"width": 360, "height": 800}) as page:
         page.goto("/console/queue")
