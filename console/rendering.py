@@ -319,7 +319,7 @@ def day(time_us: int | None) -> Markup | str:
 
 
 def period(from_us: int, until_us: int) -> Markup:
-    """Write a time that ends before *until_us* by its first and its last day; by its moments where it is no whole days.
+    """Write a time that ends before *until_us* by its first and its last day; otherwise by its moments.
 
     >>> print(period(0, 2 * 86_400_000_000).striptags(), "/", period(0, 60_000_000).striptags())
     1 January 1970 to 2 January 1970 / 1970-01-01 00:00 UTC to before 1970-01-01 00:01 UTC

@@ -115,7 +115,7 @@ def day_text(time_us: int) -> str:
 
 
 def period_text(from_us: int, until_us: int) -> str:
-    """Write a time that ends before *until_us* by its first and its last day; by its moments where it is no whole days.
+    """Write a time that ends before *until_us* by its first and its last day; otherwise by its moments.
 
     >>> period_text(0, 2 * 86_400_000_000), period_text(0, 1_000_000)
     ('1970-01-01 to 1970-01-02', '1970-01-01 to before 1970-01-01T00:00:01Z')
