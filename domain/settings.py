@@ -218,8 +218,11 @@ class Settings:
 
     @property
     def metrics_files(self) -> Path:
-        """The folder of the files by which the processes of a service share their metrics, wherever its models are."""
-        return self.var / "bentoml" / "prometheus_multiproc_dir"
+        """The folder with a folder for each service, of the files by which its processes share their metrics.
+
+        It is not BentoML's, which every service that starts removes with all that is in it.
+        """
+        return self.var / "metrics"
 
     @property
     def artifacts(self) -> Path:

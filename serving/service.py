@@ -5,6 +5,7 @@ two thirds of the throughput; freezing the objects that exist after start takes 
 """
 
 import gc
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -38,7 +39,7 @@ from fivefold.serving.mcp.endpoint import McpEndpoint, add_mcp
 from fivefold.serving.metrics import NOT_SHARED
 from fivefold.serving.metrics.platform import PlatformMetrics
 from fivefold.serving.metrics.service import ServiceMetrics
-from fivefold.serving.metrics.shared_files import empty
+from fivefold.serving.metrics.shared_files import begin_service
 from fivefold.serving.pages import Pages
 from fivefold.serving.parent_watch import ParentWatch
 from fivefold.serving.quota import QuotaCharger
@@ -235,10 +236,10 @@ class Fivefold:
         return CHAMPION_LOADER.current is not None
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]  # BentoML ships no types for it
-    def empty_metrics() -> None:
-        """Empty the files of metrics before the first worker starts: BentoML calls this in the parent process."""
-        if problem := empty(SETTINGS.metrics_files):
-            log.warning("metrics of earlier processes are counted too", why=problem)
+    def begin_metrics() -> None:
+        """Begin the files of metrics before the first worker starts: BentoML calls this in the parent process."""
+        if problem := begin_service(SETTINGS.metrics_files, os.getpid()):
+            log.warning("files of metrics not begun", why=problem)
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]  # BentoML ships no types for it
     def close(self) -> None:

@@ -8,7 +8,7 @@ import os
 from typing import Final
 
 from fivefold.domain.settings import read_settings
-from fivefold.serving.metrics.shared_files import reserve_files
+from fivefold.serving.metrics.shared_files import folder_of_service, reserve_files
 
-NOT_SHARED: Final = reserve_files(os.environ, read_settings().metrics_files)
+NOT_SHARED: Final = reserve_files(os.environ, folder_of_service(read_settings().metrics_files, os.getppid()))
 """Why this process keeps its metrics for itself; empty where it shares them, or is alone."""

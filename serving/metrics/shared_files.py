@@ -2,12 +2,21 @@
 
 prometheus_client maps them into memory. They are sparse: where the disk is full as a count goes into a new page of
 one, the system ends the process. So each file is written in full before it is mapped, as long as that can be refused.
+
+Services of one `FIVEFOLD_VAR` stand beside each other, also while one replaces the other: each has a folder of its own,
+or the start of one would take away what another has counted.
 """
 
+import fcntl
+import os
 from collections.abc import MutableMapping
 from os import getpid
 from pathlib import Path
+from shutil import rmtree
+from socket import gethostname
 from typing import Final
+
+from filelock import FileLock
 
 FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 """The variable by which BentoML names the folder, and by which prometheus_client knows that there is one."""
@@ -15,14 +24,45 @@ FILE_BYTES: Final = {"counter": 2**21, "histogram": 2**21, "gauge_mostrecent": 2
 """The files of a process, and bytes enough for every route with every status, and for every indicator: none grows."""
 
 
-def empty(folder: Path) -> str:
-    """Remove the files of earlier processes; give why one cannot be removed, or nothing."""
-    for path in folder.glob("*.db"):
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            return f"{path}: {error.strerror}"
+_LOCK: Final = "service.lock"
+
+
+def folder_of_service(folder: Path, process: int) -> Path:
+    """Name the folder, within *folder*, of the service whose first process has the number *process*."""
+    return folder / f"{gethostname()}-{process}"
+
+
+def begin_service(folder: Path, process: int) -> str:
+    """Claim the folder of a service until this process ends, and remove the folders of services that have ended.
+
+    Returns:
+        Why that cannot be done; else empty.
+    """
+    own = folder_of_service(folder, process)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "start.lock"):
+            for each in folder.iterdir():
+                if each.is_dir() and _has_ended(each):
+                    rmtree(each)
+            own.mkdir(exist_ok=True)
+            claim = os.open(own / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)  # never closed
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return f"{error.filename or own}: {error.strerror}"
     return ""
+
+
+def _has_ended(files: Path) -> bool:
+    """Tell whether no process claims the folder of a service, in this container or another one."""
+    try:
+        with (files / _LOCK).open("rb") as claim:
+            fcntl.flock(claim, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return True
+    except BlockingIOError:
+        return False
+    return True
 
 
 def reserve_files(environment: MutableMapping[str, str], folder: Path) -> str:

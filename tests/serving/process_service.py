@@ -247,14 +247,13 @@ class Service:
         """Tell how many requests each process has answered in its life, from the files behind /metrics."""
         from prometheus_client.mmap_dict import MmapedDict
 
-        folder = self.var / "bentoml" / "prometheus_multiproc_dir"
         return {
             int(file.stem.removeprefix("counter_")): sum(
                 value
                 for key, value, *_ in MmapedDict.read_all_values_from_file(str(file))
                 if "fivefold_requests_total" in key
             )
-            for file in folder.glob("counter_*.db")
+            for file in (self.var / "metrics").glob("*/counter_*.db")
         }
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from fivefold.console.table import VIEWS
 from fivefold.domain.settings import Settings
-from fivefold.serving.metrics.shared_files import FILE_BYTES, FOLDER, empty, reserve_files
+from fivefold.serving.metrics.shared_files import FILE_BYTES, FOLDER, begin_service, folder_of_service, reserve_files
 from fivefold.serving.v1.permissions import ROUTES
 
 COUNTING = """
@@ -49,22 +49,38 @@ def counting(folder: Path, most_bytes: int) -> list[str]:
 
 
 def files_of(var: Path) -> list[Path]:
-    return list(Settings(var=var).metrics_files.iterdir())
+    return list(folder_of_service(Settings(var=var).metrics_files, os.getpid()).iterdir())
 
 
-def test_the_files_of_earlier_processes_are_removed(tmp_path: Path) -> None:
-    assert empty(tmp_path / "not there yet") == ""
-    (tmp_path / "counter_1.db").touch()
-    (tmp_path / "a folder.db").mkdir()
-    assert empty(tmp_path).startswith(f"{tmp_path / 'a folder.db'}: ")
-    (tmp_path / "a folder.db").rmdir()
-    assert empty(tmp_path) == ""
-    assert not list(tmp_path.iterdir())
+def test_a_service_that_starts_leaves_the_files_of_one_that_runs_and_removes_those_of_one_that_ended(
+    tmp_path: Path,
+) -> None:
+    begin = f"from fivefold.serving.metrics.shared_files import *; print(begin_service(Path({str(tmp_path)!r}), 1))"
+    ended = subprocess.run([sys.executable, "-c", begin], capture_output=True, text=True, check=True)
+    assert ended.stdout == "\n"
+    (folder_of_service(tmp_path, 1) / "counter_11.db").touch()
+    assert begin_service(tmp_path, 2) == ""
+    assert not folder_of_service(tmp_path, 1).exists()
+    counted = folder_of_service(tmp_path, 2) / "counter_21.db"
+    counted.touch()
+    assert begin_service(tmp_path, 3) == ""
+    assert counted.exists(), "the first service goes on counting into it"
+    assert folder_of_service(tmp_path, 3).exists()
+
+
+def test_a_folder_that_cannot_be_begun_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a file").touch()
+    assert begin_service(tmp_path / "a file", 1).startswith(f"{tmp_path / 'a file'}: ")
+
+
+def test_the_files_are_not_in_the_folder_that_bentoml_removes_as_any_service_starts(tmp_path: Path) -> None:
+    settings = Settings(var=tmp_path)
+    assert not settings.metrics_files.is_relative_to(settings.bentoml_home)
 
 
 def test_no_file_grows_where_every_route_has_every_status(tmp_path: Path) -> None:
     not_shared, series = counting(tmp_path, resource.RLIM_INFINITY)
-    assert [path.name for path in tmp_path.iterdir()] == ["bentoml"], "the folder of BentoML may be another one's too"
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics"], "the folder of BentoML may be another one's too"
     assert not_shared == ""
     assert int(series) > 5_000
     found = {path.name.rpartition("_")[0]: path for path in files_of(tmp_path)}
