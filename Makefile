@@ -41,7 +41,7 @@ endif
 
 # Its commands name the folder that it was made in: one that came with a copy, or was moved, would run the code there.
 ifneq ($(shell grep -s '^command = ' $(VENV)/pyvenv.cfg | grep -vF " $$(pwd -P)/$(VENV)"),)
-$(shell rm -f $(READY) $(BIN)/uv)
+$(shell rm -f $(READY) $(BIN)/python)
 endif
 
 demo: $(READY)
@@ -87,8 +87,9 @@ docs: $(READY)
 
 $(READY): pyproject.toml constraints.txt hatch_build.py
 	@$(PYTHON) -c 'import sys; sys.exit("fivefold needs Python 3.11, 3.12 or 3.13; this is " + sys.version.split()[0] + ". Try: make $(MAKECMDGOALS) PYTHON=python3.11") if not (3, 11) <= sys.version_info[:2] <= (3, 13) else 0'
-# Without uv it was left half made, as by Debian without python3-venv: its Python is there then, and its pip is not.
-	@test -x $(BIN)/uv -a -x $(BIN)/python || { $(PYTHON) -m venv --clear $(VENV) && $(BIN)/python -m pip install --quiet uv -c constraints.txt; }
+# Without pip it was left half made, as by Debian without python3-venv.
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv -c constraints.txt
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
 	@touch $(READY)
 

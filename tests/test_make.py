@@ -14,6 +14,7 @@ case "$*" in
     for folder; do :; done
     rm -rf "$folder"; mkdir -p "$folder/bin"; cp "$0" "$folder/bin/python"
     echo "command = $0 -m venv $PWD/$folder" > "$folder/pyvenv.cfg";;
+"-m pip --version") ;;
 "-m pip"*) printf '#!/bin/sh\\necho "uv cache: ${UV_NO_CACHE:-kept}"' > .venv/bin/uv; chmod +x .venv/bin/uv;;
 esac
 """
