@@ -5,7 +5,7 @@ from dataclasses import replace
 from types import ModuleType
 from typing import Final
 
-from fivefold.console.accounts import lists, members, settings, sign_in, tokens
+from fivefold.console.accounts import lists, members, settings, sign_in
 from fivefold.console.audit import log
 from fivefold.console.changes import proposal
 from fivefold.console.decisions import decisions, policies
@@ -16,18 +16,9 @@ from fivefold.console.flows import runs as flow_runs
 from fivefold.console.flows import version as flow_version
 from fivefold.console.flows.tables import TABLES as FLOW_TABLES
 from fivefold.console.groups import groups
-from fivefold.console.levels import (
-    assessment,
-    customer,
-    migration,
-    portfolio,
-    search,
-    transactions,
-    value_year,
-    values,
-)
-from fivefold.console.models import version, versions
-from fivefold.console.monitoring import operations, validation
+from fivefold.console.levels import assessment, customer, migration, portfolio, search, transactions, values
+from fivefold.console.models import versions
+from fivefold.console.monitoring import validation
 from fivefold.console.queue import many, records
 from fivefold.console.queue import page as queue
 from fivefold.console.recourse import challenges, statement
@@ -36,7 +27,7 @@ from fivefold.console.rulesets import version as ruleset
 from fivefold.console.rulesets.tables import TABLES as RULESET_TABLES
 from fivefold.console.rulesets.tables import EditorTables
 from fivefold.console.visit import Redirect, Rendered, View, Visit
-from fivefold.console.webhooks import endpoints as webhooks
+from fivefold.console.webhooks import endpoints
 
 _ENTITY = "/console/entities/{type}/{external_id}"
 _OF = "/v1/entities/{type}/{external_id}"
@@ -71,7 +62,7 @@ _GROUP_VERSION = f"{_GROUP}/versions/{{number}}"
 _GROUP_OF = "/v1/groups/{group}"
 _PUT_LIST = "POST /v1/lists/{name}/versions"
 
-_HOOK = f"{webhooks.WEBHOOKS}/{{endpoint}}"
+_HOOK = f"{endpoints.WEBHOOKS}/{{endpoint}}"
 _HOOK_OF = "/v1/webhooks/{endpoint}"
 _REQUEST = "/v1/token-requests/{token_request}"
 _MEMBER = f"{members.MEMBERS}/members/{{member}}"
@@ -178,7 +169,7 @@ _VIEWS: Final[tuple[View, ...]] = (
     View("POST", f"{_ENTITY}/challenge", _CONTEST, challenges.open_challenge, customer.show_customer),
     View("GET", f"{_ENTITY}/timeline", f"GET {_OF}/timeline", customer.show_timeline),
     View("GET", f"{_ENTITY}/transactions", f"GET {_OF}/transactions/days", transactions.show_transactions),
-    View("GET", f"{_ENTITY}/value", f"GET {_OF}", value_year.show_value_year),
+    View("GET", f"{_ENTITY}/value", f"GET {_OF}", values.show_value_year),
     View("GET", f"{_ENTITY}/what-if", f"GET {_OF}/what-if", statement.show_what_if),
     View("GET", f"{_ENTITY}/history", f"GET {_OF}/history", assessment.show_history),
     View("GET", "/console/assessments/{assessment}", "GET /v1/assessments/{assessment}", assessment.show_assessment),
@@ -249,32 +240,32 @@ _VIEWS: Final[tuple[View, ...]] = (
         reads_document=True,
         takes_file="figures",
     ),
-    View("GET", operations.OPERATIONS, "GET /v1/operations", operations.show_operations, at_one_moment=False),
+    View("GET", validation.OPERATIONS, "GET /v1/operations", validation.show_operations, at_one_moment=False),
     View("GET", log.LOG, "GET /v1/audit/search", log.show_log),
-    View("GET", operations.FAILURES, "GET /v1/failures/search", operations.show_failures),
-    View("POST", f"{operations.FAILURES}/retry", f"GET {_OF}/risk", operations.retry, operations.show_failures),
-    View("GET", webhooks.WEBHOOKS, "GET /v1/webhooks", webhooks.show_endpoints),
-    View("POST", f"{webhooks.WEBHOOKS}/add", "POST /v1/webhooks", webhooks.add, webhooks.show_endpoints),
-    View("GET", _HOOK, f"GET {_HOOK_OF}", webhooks.show_endpoint),
-    View("POST", f"{_HOOK}/replay", f"POST {_HOOK_OF}/replay", webhooks.replay, webhooks.show_endpoint),
-    View("POST", f"{_HOOK}/change-kinds", f"PUT {_HOOK_OF}/kinds", webhooks.change_kinds, webhooks.show_endpoint),
-    View("POST", f"{_HOOK}/rotate", f"POST {_HOOK_OF}/secrets", webhooks.rotate, webhooks.show_endpoint),
-    View("POST", f"{_HOOK}/drop-old", f"DELETE {_HOOK_OF}/secrets", webhooks.drop_old, webhooks.show_endpoint),
-    View("POST", f"{_HOOK}/switch", f"PUT {_HOOK_OF}/enabled", webhooks.switch, webhooks.show_endpoint),
-    View("POST", f"{_HOOK}/remove", f"DELETE {_HOOK_OF}", webhooks.remove, webhooks.show_endpoint),
+    View("GET", validation.FAILURES, "GET /v1/failures/search", validation.show_failures),
+    View("POST", f"{validation.FAILURES}/retry", f"GET {_OF}/risk", validation.retry, validation.show_failures),
+    View("GET", endpoints.WEBHOOKS, "GET /v1/webhooks", endpoints.show_endpoints),
+    View("POST", f"{endpoints.WEBHOOKS}/add", "POST /v1/webhooks", endpoints.add, endpoints.show_endpoints),
+    View("GET", _HOOK, f"GET {_HOOK_OF}", endpoints.show_endpoint),
+    View("POST", f"{_HOOK}/replay", f"POST {_HOOK_OF}/replay", endpoints.replay, endpoints.show_endpoint),
+    View("POST", f"{_HOOK}/change-kinds", f"PUT {_HOOK_OF}/kinds", endpoints.change_kinds, endpoints.show_endpoint),
+    View("POST", f"{_HOOK}/rotate", f"POST {_HOOK_OF}/secrets", endpoints.rotate, endpoints.show_endpoint),
+    View("POST", f"{_HOOK}/drop-old", f"DELETE {_HOOK_OF}/secrets", endpoints.drop_old, endpoints.show_endpoint),
+    View("POST", f"{_HOOK}/switch", f"PUT {_HOOK_OF}/enabled", endpoints.switch, endpoints.show_endpoint),
+    View("POST", f"{_HOOK}/remove", f"DELETE {_HOOK_OF}", endpoints.remove, endpoints.show_endpoint),
     View("GET", members.MEMBERS, "GET /v1/members", members.show_members),
     View("POST", f"{members.MEMBERS}/add-member", "POST /v1/members", members.add_member, members.show_members),
     View("GET", _MEMBER, "GET /v1/members", members.show_member),
     View("POST", f"{_MEMBER}/set-roles", "PUT /v1/members/{member}/roles", members.set_roles, members.show_member),
     View("POST", f"{_MEMBER}/leave", "POST /v1/members/{member}/leave", members.leave, members.show_member),
-    View("GET", f"{members.MEMBERS}/usage", "GET /v1/plans", tokens.show_usage),
+    View("GET", f"{members.MEMBERS}/usage", "GET /v1/plans", members.show_usage),
     View("GET", settings.SETTINGS, "GET /v1/settings", settings.show_settings),
     View("POST", f"{settings.SETTINGS}/change", "PATCH /v1/settings", settings.change, settings.show_settings),
-    View("GET", tokens.TOKENS, "GET /v1/tokens", tokens.show_tokens),
-    View("POST", f"{tokens.TOKENS}/ask", "POST /v1/token-requests", tokens.ask, tokens.show_tokens),
-    View("POST", f"{tokens.TOKENS}/approve", f"POST {_REQUEST}/approve", tokens.approve, tokens.show_tokens),
-    View("POST", f"{tokens.TOKENS}/refuse", f"POST {_REQUEST}/refuse", tokens.refuse, tokens.show_tokens),
-    View("POST", f"{tokens.TOKENS}/revoke", "POST /v1/tokens/{number}/revoke", tokens.revoke, tokens.show_tokens),
+    View("GET", members.TOKENS, "GET /v1/tokens", members.show_tokens),
+    View("POST", f"{members.TOKENS}/ask", "POST /v1/token-requests", members.ask, members.show_tokens),
+    View("POST", f"{members.TOKENS}/approve", f"POST {_REQUEST}/approve", members.approve, members.show_tokens),
+    View("POST", f"{members.TOKENS}/refuse", f"POST {_REQUEST}/refuse", members.refuse, members.show_tokens),
+    View("POST", f"{members.TOKENS}/revoke", "POST /v1/tokens/{number}/revoke", members.revoke, members.show_tokens),
     View("GET", "/console/models", "GET /v1/models", versions.show_versions),
     View(
         "POST",
@@ -283,10 +274,14 @@ _VIEWS: Final[tuple[View, ...]] = (
         versions.roll_back,
         versions.show_versions,
     ),
-    View("GET", "/console/models/{version}", "GET /v1/models/{version}", version.show_version),
-    View("GET", "/console/models/{version}/realised", "GET /v1/models/{version}/realised", version.show_realised),
+    View("GET", "/console/models/{version}", "GET /v1/models/{version}", versions.show_version),
+    View("GET", "/console/models/{version}/realised", "GET /v1/models/{version}/realised", versions.show_realised),
     View(
-        "POST", "/console/models/{version}/promote", "POST /v1/model-promotions", version.promote, version.show_version
+        "POST",
+        "/console/models/{version}/promote",
+        "POST /v1/model-promotions",
+        versions.promote,
+        versions.show_version,
     ),
     View("GET", "/console/rulesets", "GET /v1/rulesets", overview.show_rulesets),
     View(

@@ -1,15 +1,25 @@
-"""Members and their roles, as administrators manage them."""
+"""Members and their roles, and the tokens of programs, as administrators manage them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from fivefold.console.repeats import once
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
-from fivefold.domain.paging import Page, Part
-from fivefold.usecases.accounts import organisations
-from fivefold.usecases.accounts.organisations import MemberLine
-from fivefold.usecases.accounts.token_requests import TokenShown, list_tokens
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.usecases.accounts import organisations, token_requests
+from fivefold.usecases.accounts.credentials import month_of
+from fivefold.usecases.accounts.organisations import MemberLine, list_members
+from fivefold.usecases.accounts.token_requests import (
+    ASKED,
+    HalfOfSecret,
+    PlanLine,
+    TokenRequestLine,
+    TokenShown,
+    TokenSpecification,
+    list_tokens,
+)
 from fivefold.usecases.shared.actors import OF_MEMBERS, Role
 
 MEMBERS: Final = "/console/administration"
@@ -74,3 +84,123 @@ def _number(visit: Visit) -> int:
 
 def _ticked(visit: Visit, roles: Iterable[Role]) -> list[str]:
     return [role for role in roles if visit.form.get(f"role_{role}")]
+
+
+WAITING: Final = 20
+TOKENS: Final = "/console/administration/tokens"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokensPage:
+    """The tokens, the newest first, and what was asked for and waits, the oldest first.
+
+    Attributes:
+        members: who may be given one.
+        plans: the names of the plans.
+        roles: of a person's token.
+    """
+
+    waiting: Page[TokenRequestLine]
+    next_waiting: str | None
+    tokens: Page[TokenShown]
+    members: tuple[MemberLine, ...]
+    plans: tuple[str, ...]
+    roles: tuple[Role, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HalfPage:
+    """One half of a secret, shown in the answer to the form alone: no address leads to it.
+
+    Attributes:
+        is_second: the token is made; this is what stands behind the dot.
+    """
+
+    half: HalfOfSecret
+    is_second: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenUsage:
+    """What a token used up, and the limits of its plan; None where there is no such plan any more."""
+
+    token: TokenShown
+    plan: PlanLine | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsagePage:
+    """The plans, and what tokens used up of them in a month (UTC)."""
+
+    month: str
+    plans: tuple[PlanLine, ...]
+    lines: tuple[TokenUsage, ...]
+    next: str | None
+
+
+def show_tokens(visit: Visit) -> Rendered:
+    """List the tokens, and what waits for another administrator."""
+    tokens = token_requests.list_tokens(visit, part=visit.part("tokens"))
+    waiting = token_requests.list_requests(visit, ASKED, visit.part("waiting", WAITING, beside=True), oldest_first=True)
+    page = TokensPage(
+        waiting=waiting,
+        next_waiting=visit.next_of("waiting", waiting, beside=True),
+        tokens=tokens,
+        members=tuple(member for member in list_members(visit, WHOLE) if member.left_us is None),
+        plans=tuple(visit.plans),
+        roles=ROLES,
+        next=visit.next_of("tokens", tokens),
+    )
+    return Rendered(template="accounts/tokens.html", title=text("Tokens"), page=page)
+
+
+def show_usage(visit: Visit) -> Rendered:
+    """Show the plans, and what each token used up of its own in this month."""
+    tokens = token_requests.list_tokens(visit, part=visit.part("usage"))
+    limits = {plan.name: plan for plan in token_requests.list_plans(visit.plans)}
+    page = UsagePage(
+        month=month_of(visit.now()),
+        plans=tuple(limits.values()),
+        lines=tuple(TokenUsage(token=token, plan=limits.get(token.plan)) for token in tokens),
+        next=visit.next_of("usage", tokens),
+    )
+    return Rendered(template="accounts/usage.html", title=text("Plans and usage"), page=page)
+
+
+def ask(visit: Visit) -> Answer:
+    """Ask for a token, and show the first half of its secret; the same form sent twice asks once."""
+    member, days = (visit.form.get(name, "").strip() for name in ("member", "expires_days"))
+    wanted = TokenSpecification(
+        role=visit.typed("role", text("Role")),
+        plan=visit.typed("plan", text("Plan")),
+        member_id=visit.number("member", text("Member")) if member else None,
+        label=visit.form.get("label", "").strip(),
+        expires_days=visit.number("expires_days", text("Ends after so many days")) if days else None,
+        mcp_changes=visit.form.get("mcp_changes") == "1",
+    )
+    return once(visit, lambda: _shown(token_requests.request_token(visit, visit.plans, wanted), is_second=False))
+
+
+def approve(visit: Visit) -> Answer:
+    """Make a token that another administrator asked for, and show the second half of its secret."""
+    number = visit.number("request", text("Request"))
+    half = token_requests.approve_token(visit, visit.plans, number, visit.shown_moment("asked"))
+    return _shown(half, is_second=True)
+
+
+def refuse(visit: Visit) -> Answer:
+    """Refuse what was asked for, or take back one's own request."""
+    token_requests.refuse_token(visit, visit.number("request", text("Request")), visit.shown_moment("asked"))
+    return Redirect(visit.path, "token-refused")
+
+
+def revoke(visit: Visit) -> Answer:
+    """End a token at once."""
+    token_requests.revoke_token(visit, visit.number("token", text("Token")), visit.shown_moment("created"))
+    return Redirect(visit.path, "token-revoked")
+
+
+def _shown(half: HalfOfSecret, *, is_second: bool) -> Rendered:
+    page = HalfPage(half=half, is_second=is_second)
+    return Rendered(template="accounts/half.html", title=text("One half of a token"), page=page)

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from fivefold.charts.bars import Bar, LevelStep, floor_path, level_steps
 from fivefold.console.levels.difference import ChangeHalf, change_since_before, marked_title, points_waterfall
-from fivefold.console.levels.value_half import ValueHalf, value_half
+from fivefold.console.levels.values import ValueHalf, value_half
 from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Download, FieldError, Redirect, Rendered, Visit, address

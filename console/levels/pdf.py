@@ -22,7 +22,7 @@ from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table
 
 from fivefold.charts.bars import PLOT_WIDTH, Bar
 from fivefold.console.levels.difference import marked_title, points_waterfall
-from fivefold.console.levels.value_half import interval_text
+from fivefold.console.levels.values import interval_text
 from fivefold.console.rendering import attribute, kept_text, moment, reading_in, seen_value, sentence, signed, words
 from fivefold.console.texts import text
 from fivefold.domain.money import rounded_words

@@ -1,25 +1,44 @@
-"""The versions of the value model: which one serves, since when and why, and how far its customers have drifted."""
+"""The versions of the value model: which one serves, since when and why, its drift, and one with its evidence."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from fivefold.console.models.version import serving_of
+from fivefold.charts.series import (
+    CHANCE,
+    Curve,
+    SeriesFigure,
+    SeriesPlot,
+    at_even_distances,
+    ranked_curves,
+    series_plot,
+)
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, row_number
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.paging import Page, Part
+from fivefold.domain.segments import SEGMENTS
+from fivefold.models.comparison import CalibrationGroup, IndicatorEffect, SegmentGroup, SegmentMove, VersionComparison
 from fivefold.models.drift import LEAST_CUSTOMERS
-from fivefold.usecases.changes.promotions import roll_back_by_member, roll_back_warnings, values_others
+from fivefold.usecases.changes.promotions import (
+    money_changes,
+    promote_by_member,
+    roll_back_by_member,
+    roll_back_warnings,
+    values_others,
+)
 from fivefold.usecases.models.read import (
     ModelVersionLine,
+    ModelVersionView,
     PromotionLine,
     asking,
     list_promotions,
     list_versions,
     present,
+    read_version,
 )
 from fivefold.usecases.monitoring.drift import ColumnDrift, drift_key, measure_drift, week_of
-from fivefold.usecases.monitoring.realised.read import RealisedVerdict, verdicts_on
+from fivefold.usecases.monitoring.realised.read import RealisedLine, RealisedVerdict, list_realised, verdicts_on
 
 VERSIONS, CHANGES = 20, 20
 DRIFT_DAYS: Final = 30
@@ -117,3 +136,186 @@ def roll_back(visit: Visit) -> Answer:
     with asking(visit.registry) as registry:
         roll_back_by_member(visit, present(registry), reason, serving=serving_of(visit))
     return Redirect(visit.path, "model-rolled-back")
+
+
+EFFECTS = 15
+"""Indicators that are shown; those of less effect are many."""
+_TENTHS = (10, 20, 30, 50)
+"""Shares of the customers at which the table reads the curves, in per cent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationHalf:
+    """Predicted and realised money of one version, by tenths of the customers."""
+
+    title: str
+    name: str
+    plot: SeriesPlot
+    groups: Sequence[CalibrationGroup]
+    error: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonHalf:
+    """What training stored of both versions, placed.
+
+    Attributes:
+        curves: of lift, the best first.
+        lift: of each curve, the share of the value in the first customers.
+        tenths: how many of them, in per cent.
+        segments: by name, of the version and of the rival; None where a segment is empty.
+        moves: by segment of the rival, then of the version; None where nobody moved so.
+        moved: customers in another segment than by the rival; None without one.
+        effects: of the indicators, the largest first.
+        largest: the largest effect of either.
+    """
+
+    stored: VersionComparison
+    curves: tuple[Curve, ...]
+    lift: Mapping[str, Sequence[float]]
+    tenths: tuple[int, ...]
+    calibration: tuple[CalibrationHalf, ...]
+    segments: Mapping[str, tuple[SegmentGroup | None, SegmentGroup | None]]
+    moves: Mapping[str, Mapping[str, SegmentMove | None]]
+    moved: int | None
+    effects: Sequence[IndicatorEffect]
+    largest: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersionPage:
+    """One version; `serving` is the one that serves, None where none does; `warnings` of other money than it gives."""
+
+    version: ModelVersionView
+    serving: int | None
+    warnings: Sequence[str]
+    comparison: ComparisonHalf | None
+
+
+def show_version(visit: Visit) -> Rendered:
+    """Show a version as training stored it; nothing is computed of models or customers."""
+    version = read_version(visit.registry, row_number(visit.parts["version"], text("version")))
+    stored, latest = version.comparison, list_promotions(visit.registry, Part(1))
+    serving = latest[0].version if latest else None
+    with asking(visit.registry) as registry, visit.reading() as session:
+        champion = present(registry).champion()
+        replaced = None if champion is None else champion.number
+        warnings = money_changes(session, present(registry), replaced, version.number, visit.organisation_id)
+    page = ModelVersionPage(
+        version=version,
+        serving=serving,
+        warnings=warnings,
+        comparison=None if stored is None else _half(stored, _own_title(version)),
+    )
+    title = text("Version {number}", number=version.number)
+    return Rendered(template="models/version.html", title=title, page=page)
+
+
+def _own_title(version: ModelVersionView) -> str:
+    """Name whose figures stand beside those of the rival: of a refitted version they are the judged model's."""
+    if version.judged_as_of_us is not None:
+        return text("The judged model")
+    return text("Version {version}", version=version.number)
+
+
+def _half(stored: VersionComparison, title: str) -> ComparisonHalf:
+    sides = (stored.version, stored.rival)
+    groups = [{group.segment: group for group in side.segments} if side else {} for side in sides]
+    moves = {(move.before, move.after): move for move in stored.moves}
+    moved = sum(each.customers for each in stored.moves if each.before != each.after)
+    effects = stored.effects[:EFFECTS]
+    calibration = [_calibration(title, "own", stored.version.calibration, stored.version.calibration_error)]
+    if stored.rival is not None:
+        rival = stored.rival
+        theirs = text("Version {version}", version=rival.version)
+        calibration.append(_calibration(theirs, "rival", rival.calibration, rival.calibration_error))
+    return ComparisonHalf(
+        stored=stored,
+        curves=ranked_curves({name: at_even_distances(lift) for name, lift in stored.lift.items()}),
+        lift={
+            **{name: [lift[tenth] for tenth in _TENTHS] for name, lift in stored.lift.items()},
+            CHANCE: [tenth / 100 for tenth in _TENTHS],
+        },
+        tenths=_TENTHS,
+        calibration=tuple(calibration),
+        segments={name: (groups[0].get(name), groups[1].get(name)) for name in SEGMENTS},
+        moves={before: {after: moves.get((before, after)) for after in SEGMENTS} for before in SEGMENTS},
+        moved=None if stored.rival is None else moved,
+        effects=effects,
+        largest=max((max(each.points, each.rival or 0.0) for each in effects), default=0.0) or 1.0,
+    )
+
+
+def _calibration(title: str, name: str, groups: Sequence[CalibrationGroup], error: float | None) -> CalibrationHalf:
+    figures = [
+        SeriesFigure(label=str(group.decile), value=group.predicted_mean, limit=group.realised_mean) for group in groups
+    ]
+    return CalibrationHalf(
+        title=title,
+        name=name,
+        plot=series_plot(figures, (0.0, 0.0)),
+        groups=groups,
+        error=error,
+    )
+
+
+def promote(visit: Visit) -> Answer:
+    """Make this version the one that serves; proposed where two people are needed."""
+    number = row_number(visit.parts["version"], text("version"))
+    reason = visit.typed("reason", text("Reason"))
+    with asking(visit.registry) as registry:
+        outcome = promote_by_member(
+            visit, present(registry), number, reason, force="force" in visit.form, serving=serving_of(visit)
+        )
+    return Redirect(visit.path, "model-promoted" if outcome.proposal is None else "promotion-proposed")
+
+
+def serving_of(visit: Visit) -> int | None:
+    """Give the version that served when the form was written; None where none did."""
+    shown = visit.form.get("serving", "")
+    return row_number(shown, text("version")) if shown else None
+
+
+DAYS: Final = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatestDay:
+    """The day that decides for one type of entities; `plot` is None where no tenth could be compared."""
+
+    verdict: RealisedVerdict
+    plot: SeriesPlot | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealisedPage:
+    """The days on which a version predicted, the latest first; of each type the one that decides."""
+
+    version: int
+    latest: Sequence[LatestDay]
+    days: Page[RealisedLine]
+    next: str | None
+
+
+def show_realised(visit: Visit) -> Rendered:
+    """Show predicted beside realised value, as workers stored it."""
+    number = row_number(visit.parts["version"], text("version"))
+    days = list_realised(visit, visit.registry, number, visit.part("days", DAYS))
+    page = RealisedPage(
+        version=number,
+        latest=[LatestDay(verdict=each, plot=_plot(each.line)) for each in verdicts_on(visit, number)],
+        days=days,
+        next=visit.next_of("days", days),
+    )
+    title = text("Version {number}: predicted and realised", number=number)
+    return Rendered(template="models/realised.html", title=title, page=page)
+
+
+def _plot(line: RealisedLine) -> SeriesPlot | None:
+    tenths = [] if line.figures is None else line.figures.by("decile")
+    figures = [
+        SeriesFigure(label=each.group, value=each.predicted_mean, limit=each.realised_mean)
+        for each in tenths
+        if each.predicted_mean is not None
+    ]
+    return series_plot(figures, (0.0, 0.0)) if figures else None

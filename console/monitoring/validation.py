@@ -1,4 +1,4 @@
-"""Validation: what the levels were worth from time to time, what asks for another look, what is proposed."""
+"""Validation: what the levels were worth, what asks for another look, what is proposed; and what waits for workers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from fivefold.charts.series import SeriesFigure, SeriesPlot, series_plot
 from fivefold.console.repeats import once
 from fivefold.console.rulesets.tables import sent_file
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Download, Redirect, Rendered, Visit, row_number
+from fivefold.console.visit import Answer, Download, Redirect, Rendered, Visit, period, row_number
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Page, Part
@@ -19,7 +19,10 @@ from fivefold.risk.governance.validate.measures import LEAST_CONFIRMED, Measure
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
 from fivefold.usecases.evidence import jobs as evidence
 from fivefold.usecases.evidence.jobs import EvidenceJobLine
+from fivefold.usecases.ingest.import_progress import ImportLine, list_imports
+from fivefold.usecases.levels.read import Freshness, read_level
 from fivefold.usecases.monitoring import revalidation
+from fivefold.usecases.monitoring.operations import OperationsFigures, read_figures
 from fivefold.usecases.monitoring.page import validation_sections
 from fivefold.usecases.monitoring.peers import AttachedPeer, attach_peer, list_peers
 from fivefold.usecases.monitoring.people import WorkFigures, read_work_figures
@@ -33,9 +36,11 @@ from fivefold.usecases.monitoring.validation_jobs import (
     read_validation_job,
     request_validation,
 )
+from fivefold.usecases.portfolio.searches import FailureFilters, FailureFound, search_failures
 from fivefold.usecases.rulesets.points_jobs import PointsJobLine, list_recent_points
 from fivefold.usecases.rulesets.threshold_reviews import RecentReview, list_recent_reviews
 from fivefold.usecases.shared.inputs import read_quarter
+from fivefold.usecases.webhooks.endpoints import EndpointLine, list_endpoints
 
 SHOWN_PROPOSALS = 8
 """Of points, and of thresholds."""
@@ -355,3 +360,61 @@ def _series(
 def _label(point: ValidationPoint) -> str:
     """Name the time of a validation by the last day in it."""
     return day_text(point.ends - DAY_US)
+
+
+OPERATIONS: Final = "/console/operations"
+FAILURES: Final = f"{OPERATIONS}/failures"
+ENDPOINTS: Final = Part(50)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperationsPage:
+    """What waits, the workers, the endpoints, the audit log's last proof, and the imports."""
+
+    figures: OperationsFigures
+    endpoints: Page[EndpointLine]
+    imports: Page[ImportLine]
+    next: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailuresPage:
+    """Customers that could not be assessed in full, the one added first comes first; `chosen`: the filters as typed."""
+
+    chosen: dict[str, str]
+    failures: Page[FailureFound]
+    next: str | None
+
+
+def show_operations(visit: Visit) -> Rendered:
+    """Show each figure as of its moment; nothing is computed that a person has to wait for."""
+    imports = list_imports(visit, visit.part("imports"))
+    page = OperationsPage(
+        figures=read_figures(visit),
+        endpoints=list_endpoints(visit, ENDPOINTS),
+        imports=imports,
+        next=visit.next_of("imports", imports),
+    )
+    return Rendered(template="monitoring/operations.html", title=text("Operations"), page=page)
+
+
+def show_failures(visit: Visit) -> Rendered:
+    """List customers that could not be assessed in full."""
+    chosen = visit.filters(("type", "external_id", "since", "until"))
+    since, until = period(chosen)
+    filters = FailureFilters(
+        entity_type=chosen["type"] or None,
+        external_id=chosen["external_id"] or None,
+        since_us=since,
+        until_us=until,
+    )
+    failures = search_failures(visit, filters, visit.part("failures"))
+    page = FailuresPage(chosen=chosen, failures=failures, next=visit.next_of("failures", failures))
+    return Rendered(template="monitoring/failures.html", title=text("Failures"), page=page)
+
+
+def retry(visit: Visit) -> Answer:
+    """Assess a customer again, now."""
+    of = (visit.typed("type", text("Type")), visit.typed("external_id", text("Identifier")))
+    level = read_level(visit, *of, Freshness.NOW, valuer=visit.valuer)
+    return Redirect(visit.path, "assessed" if level.is_in_full else "failed-again")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fivefold.console.queue.place import QueueBar, queue_bar
-from fivefold.console.rulesets.matrix import MoveMatrix, matrix_of
+from fivefold.console.rulesets.backtest import MoveMatrix, matrix_of
 from fivefold.console.rulesets.text import TextLine, numbered_lines
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number

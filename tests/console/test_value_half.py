@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from fivefold.console.levels.value_half import value_half
-from fivefold.console.levels.value_year import value_year
+from fivefold.console.levels.values import value_half, value_year
 from fivefold.console.rendering import HERE, environment
 from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
 from fivefold.domain.errors import ConflictError

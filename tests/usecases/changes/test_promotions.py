@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy import Engine
 
-from fivefold.console.changes.reach import Line, reach_lines
+from fivefold.console.changes.proposal import Line, reach_lines
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError, PromotionRefusedError, RegistryError
 from fivefold.domain.provenance import account_name
 from fivefold.models import promotions
