@@ -16,11 +16,10 @@ from fivefold.usecases.flows.runs import asking
 from fivefold.usecases.flows.runs.execute import run_flows
 from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.flows.runs.reading import view_run
-from fivefold.usecases.flows.sources import DataSource
-from tests.usecases.certificates import certified
 from tests.usecases.flow_documents import ASKS_SOURCE
+from tests.usecases.flows.conftest import Register
 from tests.usecases.flows.flowing import FlowBank
-from tests.usecases.flows.outside_servers import Got, Said, serving
+from tests.usecases.flows.outside_servers import serving
 from tests.usecases.flows.test_asked_agents import completion
 
 
@@ -38,33 +37,17 @@ def test_a_step_that_asks_the_outside_is_stored_before_the_next_begins(engine: E
 
 
 def test_what_a_source_answers_is_stored_with_the_run_and_made_again_from_there(
-    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, register: Register
 ) -> None:
     bank = FlowBank(engine)
     bank.add_flow(ASKS_SOURCE)
-    told: list[str] = []
-
-    def says(got: Got) -> Said:
-        told.append(got.path)
-        return Said(b'{"live": true}')
-
-    with certified("localhost", tmp_path, monkeypatch) as context, serving(says, context) as server:
-        register = {
-            "title": "Register",
-            "url": f"https://localhost:{server.port}/",
-            "sends": ["amount"],
-            "gives": {"live": "/live"},
-            "answer": {},
-            "private": True,
-        }
-        source = DataSource.model_validate(register)
-        monkeypatch.setattr(asking, "_outside", lambda name: OutsideAccess(name, {"register": source}))
-        bank.post(1, 500)
-        bank.work()
-    assert told == ["/?amount=500"]
+    server = register(method="GET")
+    bank.post(1, 500)
+    bank.work()
+    assert [got.path for got in server.got] == ["/?amount=500"]
     assert bank.states() == [("transaction:t1", "ended", "known")]
     assert replay_record(bank.context, "f:1").same
-    assert told == ["/?amount=500"]
+    assert [got.path for got in server.got] == ["/?amount=500"]
     run = view_run(bank.context, 1)
     assert run.why is not None
     costs = {each["step"]: each.get("cost") for each in run.why["steps"]}

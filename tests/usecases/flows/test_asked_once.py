@@ -1,9 +1,7 @@
 """A source that must not be asked twice is asked once for a step of a run, whoever dies, is late or tries again."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -13,52 +11,21 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.tables.flows import FlowRun
 from fivefold.usecases.flows import outside
-from fivefold.usecases.flows.outside import OutsideAccess
 from fivefold.usecases.flows.runs import asking
 from fivefold.usecases.flows.runs.answering import retry_run
 from fivefold.usecases.flows.runs.asking import PERHAPS_ASKED
 from fivefold.usecases.flows.runs.execute import LEASE_US, run_flows
 from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.flows.runs.reading import view_run
-from fivefold.usecases.flows.sources import DataSource
 from fivefold.usecases.levels.worker import MAX_ABANDONED_LEASES
-from tests.usecases.certificates import certified
 from tests.usecases.flow_documents import ASKS_SOURCE
+from tests.usecases.flows.conftest import Register
 from tests.usecases.flows.flowing import FlowBank
-from tests.usecases.flows.outside_servers import Got, Said, Server, serving
 from tests.usecases.flows.test_calls import person
 from tests.usecases.flows.test_killed import DiedError, dying
 from tests.usecases.flows.test_retried import tried
 
 pytestmark = pytest.mark.postgresql
-
-Register = Callable[..., Server]
-
-
-@pytest.fixture
-def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Register]:
-    """Give what registers a source that answers, with words of its own in place of what it has by default."""
-
-    def says(_: Got) -> Said:
-        return Said(b'{"live": true}')
-
-    with certified("localhost", tmp_path, monkeypatch) as context, serving(says, context) as server:
-
-        def registered(**words: Any) -> Server:
-            about = {
-                "title": "Register",
-                "url": f"https://localhost:{server.port}/",
-                "method": "POST",
-                "sends": ["amount"],
-                "gives": {"live": "/live"},
-                "answer": {},
-                "private": True,
-            }
-            asked = OutsideAccess("bank", {"register": DataSource.model_validate(about | words)})
-            monkeypatch.setattr(asking, "_outside", lambda _: asked)
-            return server
-
-        yield registered
 
 
 def dies(*_: Any) -> None:

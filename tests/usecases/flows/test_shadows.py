@@ -1,26 +1,20 @@
 """A shadow beside the version that acts: where both came to, for whom they differ, and that nothing is asked twice."""
 
-from pathlib import Path
-
 import pytest
 from sqlalchemy import Engine, text
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Part
-from fivefold.usecases.flows.outside import OutsideAccess
-from fivefold.usecases.flows.runs import asking
 from fivefold.usecases.flows.runs.answering import answer_run
 from fivefold.usecases.flows.runs.execute import run_flows
 from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.flows.runs.shadows import compare_shadow, list_shadow_pairs
-from fivefold.usecases.flows.sources import DataSource
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed
-from tests.usecases.certificates import certified
 from tests.usecases.flow_documents import ASKS_SOURCE
+from tests.usecases.flows.conftest import Register
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
-from tests.usecases.flows.outside_servers import Got, Said, serving
 from tests.usecases.flows.test_bound_runs import findings
 
 pytestmark = pytest.mark.postgresql
@@ -147,30 +141,12 @@ def test_a_shadow_that_comes_to_the_step_after_the_answer_goes_on_by_it(engine: 
     assert whole(bank)
 
 
-def test_a_source_is_asked_once_and_the_shadow_goes_on_by_its_answer(
-    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_source_is_asked_once_and_the_shadow_goes_on_by_its_answer(engine: Engine, register: Register) -> None:
     bank = beside(engine, ASKS_SOURCE, ASKS_SOURCE)
-    got: list[str] = []
-
-    def says(request: Got) -> Said:
-        got.append(request.path)
-        return Said(b'{"live": true}')
-
-    with certified("localhost", tmp_path, monkeypatch) as context, serving(says, context) as server:
-        register = {
-            "title": "Register",
-            "url": f"https://localhost:{server.port}/",
-            "sends": ["amount"],
-            "gives": {"live": "/live"},
-            "answer": {},
-            "private": True,
-        }
-        source = DataSource.model_validate(register)
-        monkeypatch.setattr(asking, "_outside", lambda name: OutsideAccess(name, {"register": source}))
-        bank.post(1, 500)
-        bank.work()
-    assert got == ["/?amount=500"]
+    server = register(method="GET")
+    bank.post(1, 500)
+    bank.work()
+    assert [got.path for got in server.got] == ["/?amount=500"]
     assert ends(bank, "asks") == [("known", "known", True, True, 1)]
     assert whole(bank)
 

@@ -1,0 +1,41 @@
+"""What tests of flows share: a source outside that flows ask."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fivefold.usecases.flows.outside import OutsideAccess
+from fivefold.usecases.flows.runs import asking
+from fivefold.usecases.flows.sources import DataSource
+from tests.usecases.certificates import certified
+from tests.usecases.flows.outside_servers import Got, Said, Server, serving
+
+Register = Callable[..., Server]
+
+
+@pytest.fixture
+def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Register]:
+    """Give what registers a source that answers, with words of its own in place of what it has by default."""
+
+    def says(_: Got) -> Said:
+        return Said(b'{"live": true}')
+
+    with certified("localhost", tmp_path, monkeypatch) as context, serving(says, context) as server:
+
+        def registered(**words: Any) -> Server:
+            about = {
+                "title": "Register",
+                "url": f"https://localhost:{server.port}/",
+                "method": "POST",
+                "sends": ["amount"],
+                "gives": {"live": "/live"},
+                "answer": {},
+                "private": True,
+            }
+            asked = OutsideAccess("bank", {"register": DataSource.model_validate(about | words)})
+            monkeypatch.setattr(asking, "_outside", lambda _: asked)
+            return server
+
+        yield registered
