@@ -19,8 +19,15 @@ from fivefold.risk.facts.calculated import with_calculations
 from fivefold.risk.facts.groups.values import GroupReader, inputs_of_linked
 from fivefold.risk.facts.inputs import Needs, part_of, parts_of, resolve
 from fivefold.risk.facts.linked import LINKED_ENTITY, LinkedFacts
-from fivefold.risk.facts.moments.aggregates import aggregate_steps, last_leaves
-from fivefold.risk.facts.moments.anew import SIGNAL, Anew, is_made_anew, made_anew, turns_of
+from fivefold.risk.facts.moments.anew import (
+    SIGNAL,
+    Anew,
+    aggregate_steps,
+    is_made_anew,
+    last_leaves,
+    made_anew,
+    turns_of,
+)
 from fivefold.risk.facts.moments.composites import Movement, Whole, composite
 from fivefold.risk.facts.moments.courses import DaysOfLinked
 from fivefold.risk.facts.moments.cuts import ANY, SIDES, Cuts, compared_pairs, cuts_at, cuts_of, pairs_at

@@ -1,32 +1,43 @@
-"""The next values of aggregates that are computed anew at each moment at which a fact enters their window or leaves it.
+"""The next values of aggregates: by steps as facts leave, or anew at each moment at which one enters or leaves.
 
-They are those whose values do not follow from the ones before, newest fact first, and those of windows that end in the
-past, into which facts come as well. The values are those of `risk.facts.aggregates` itself, as of these moments.
+Computed anew are those whose values do not follow from the ones before, newest fact first, and those of windows that
+end in the past, into which facts come as well. The values are those of `risk.facts.aggregates` itself, as of these
+moments.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
 from fivefold.domain.clock import DAY_US
-from fivefold.risk.facts.aggregates import ROW, aggregate
+from fivefold.risk.compiler.value_types import InputColumn
+from fivefold.risk.facts.aggregates import NUMBER_UNITS, ROW, aggregate, billionths, in_numbers
 from fivefold.risk.facts.linked import TIME, LinkedFacts
 from fivefold.risk.facts.moments.leaving import is_on_the_calendar
-from fivefold.risk.facts.moments.steps import AT, VALUE, FactsAhead
+from fivefold.risk.facts.moments.steps import AT, VALUE, FactsAhead, newer, stepwise
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, signal_of
-from fivefold.risk.facts.windows import closes, looked_at, opens
+from fivefold.risk.facts.windows import closes, looked_at, opens, value_column
 from fivefold.risk.language.expressions import (
+    Count,
+    DaysSince,
+    Distinct,
     Largest,
+    Least,
+    Mean,
     Median,
+    Most,
     New,
     Percentile,
     Share,
     StandardDeviation,
+    Sum,
     Window,
     input_key,
 )
+from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.quantities import back_to_begin
 
 MOST_MOMENTS: Final = 32
@@ -124,3 +135,57 @@ def made_anew(facts: FactsAhead, window: Window, source: tuple[str, LinkedFacts]
     ends = next_ones.group_by(ROW).agg(pl.col(AT).max(), pl.len().alias("@count"))
     later = ends.filter(pl.col("@count") == MOST_MOMENTS).select(ROW, AT)
     return Anew(steps.lazy(), later.lazy())
+
+
+def aggregate_steps(facts: FactsAhead, window: Window) -> pl.LazyFrame:
+    """Give the steps of an aggregate with a window; of days since, only the end, when the latest fact has gone."""
+    column = value_column(window, facts.masks.facts)
+    if isinstance(window, DaysSince):
+        return last_leaves(facts, window).with_columns(pl.lit(None, pl.Float64).alias(VALUE))
+    return stepwise(facts.counted(window, *_value_conditions(column)), _VALUES[type(window)](column))
+
+
+def last_leaves(facts: FactsAhead, window: Window) -> pl.LazyFrame:
+    """Give when the latest fact leaves of those that count."""
+    conditions = _value_conditions(value_column(window, facts.masks.facts))
+    return facts.counted(window, *conditions).group_by(ROW).agg(pl.col(AT).max())
+
+
+def _value_conditions(column: InputColumn | None) -> list[pl.Expr]:
+    """Ask for a value where one can be missing; an amount always is there."""
+    return [] if column is None or column.kind is ValueType.MONEY else [pl.col(column.name).is_not_null()]
+
+
+def _count(_: InputColumn | None = None) -> pl.Expr:
+    return newer(pl.int_range(1, pl.len() + 1).over(ROW)).fill_null(0)
+
+
+def _total(column: InputColumn) -> pl.Expr:
+    value = pl.col(column.name)
+    units = value.cast(pl.Int128) if column.kind is ValueType.MONEY else billionths(value)
+    return newer(units.fill_null(0).cum_sum().over(ROW)).fill_null(0)
+
+
+def _sum(column: InputColumn) -> pl.Expr:
+    return _total(column).cast(pl.Int64, strict=False) if column.kind is ValueType.MONEY else in_numbers(_total(column))
+
+
+def _mean(column: InputColumn) -> pl.Expr:
+    units = 1 if column.kind is ValueType.MONEY else NUMBER_UNITS
+    count = _count().cast(pl.Float64)
+    return pl.when(count > 0).then(_total(column) / (count * units))
+
+
+def _distinct(column: InputColumn) -> pl.Expr:
+    first = pl.struct(ROW, column.name).is_first_distinct()
+    return newer(first.cast(pl.Int64).cum_sum().over(ROW)).fill_null(0).cast(pl.Float64)
+
+
+_VALUES: Mapping[type[Window], Callable[[Any], pl.Expr]] = {
+    Count: lambda column: _count(column).cast(pl.Float64),
+    Sum: _sum,
+    Mean: _mean,
+    Least: lambda column: newer(pl.col(column.name).cum_min().over(ROW)),
+    Most: lambda column: newer(pl.col(column.name).cum_max().over(ROW)),
+    Distinct: _distinct,
+}

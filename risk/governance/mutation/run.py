@@ -25,7 +25,6 @@ from fivefold.risk.engine.program import Program, compile_ruleset
 from fivefold.risk.engine.rules import CompiledRule
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, ListVersion, NamedList, error_of
-from fivefold.risk.governance.examples.expected import differing, differing_by_rule, expected_frame
 from fivefold.risk.governance.examples.facts import (
     BASE,
     check_examples,
@@ -33,6 +32,7 @@ from fivefold.risk.governance.examples.facts import (
     example_portfolio,
     previous_levels,
 )
+from fivefold.risk.governance.examples.run import differing, differing_by_rule, expected_frame
 from fivefold.risk.governance.lint.reachability import LintScope
 from fivefold.risk.governance.mutation.changes import StepChange, changes_of, plain_data, with_change
 from fivefold.risk.governance.mutation.telling_inputs import Telling, telling_inputs

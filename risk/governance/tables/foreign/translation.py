@@ -1,10 +1,12 @@
 """A table of another system as the cases of a rule: its columns named, its hit policy kept, or refused."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.text import perhaps
@@ -12,11 +14,114 @@ from fivefold.risk.compiler.value_types import vocabulary
 from fivefold.risk.governance.tables.cases import RuleCases, position_of, with_cases
 from fivefold.risk.governance.tables.cells import CellError, shown_cell
 from fivefold.risk.governance.tables.columns import OUTCOMES, POINTS, TITLE, read_header, same_input
-from fivefold.risk.governance.tables.foreign.overlap import can_meet, values_named
 from fivefold.risk.governance.tables.foreign.unary import Condition, System, denies, read_unary
 from fivefold.risk.language.documents import Path
 from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.quantities import MomentText
 from fivefold.risk.language.ruleset import Ruleset
+
+_MOMENT: TypeAdapter[int] = TypeAdapter(MomentText)
+_OTHER_TEXT = "\0 a text that no cell names"
+_MISSING = None
+
+
+def can_meet(one: Condition | None, other: Condition | None, kind: ValueType) -> bool:
+    """Tell whether one value of a kind, or a missing one, meets both conditions; None is met by every value.
+
+    Between two neighbouring numbers that cells name, one stands for all, so the answer is exact.
+
+    >>> can_meet({"above": Decimal(5)}, {"at_most": Decimal(5)}, ValueType.NUMBER)
+    False
+    >>> can_meet({"in": ["a", "b"]}, {"not_equals": "a"}, ValueType.TEXT)
+    True
+    """
+    if one is None or other is None:
+        return True
+    if kind is ValueType.MOMENT:
+        one, other = _in_microseconds(one), _in_microseconds(other)
+    return any(_holds(one, value) and _holds(other, value) for value in _values(one, other))
+
+
+def values_named(condition: Condition | None) -> int:
+    """Count the values that a condition names."""
+    return sum(1 for _ in _named(condition)) if condition is not None else 0
+
+
+def _values(*conditions: Condition) -> Iterator[Any]:
+    named = {value for condition in conditions for value in _named(condition)}
+    numbers = sorted(value for value in named if isinstance(value, Decimal))
+    yield from (_MISSING, _OTHER_TEXT, True, False)
+    yield from (value for value in named if isinstance(value, str))
+    if not numbers:
+        yield Decimal(0)
+        return
+    yield from numbers
+    yield from ((low + high) / 2 for low, high in pairwise(numbers))
+    yield from (numbers[0] - 1, numbers[-1] + 1)
+
+
+def _named(condition: Any) -> Iterator[Any]:
+    if isinstance(condition, dict):
+        for word, value in condition.items():
+            if word != "is":
+                yield from _named(value)
+    elif isinstance(condition, list):
+        for value in condition:
+            yield from _named(value)
+    elif not isinstance(condition, bool):
+        yield condition
+
+
+def _in_microseconds(condition: Any) -> Any:
+    """Put microseconds in the place of dates, which orders them."""
+    if isinstance(condition, dict):
+        return {word: value if word == "is" else _in_microseconds(value) for word, value in condition.items()}
+    if isinstance(condition, list):
+        return [_in_microseconds(each) for each in condition]
+    try:
+        return Decimal(_MOMENT.validate_python(condition, context={"written": True}))
+    except ValueError:
+        return condition
+
+
+def _holds(condition: Condition, value: Any) -> bool:
+    """Tell what other systems say: of a missing value only that it is none, or not something, holds."""
+    return all(_part_holds(word, compared, value) for word, compared in condition.items())
+
+
+def _part_holds(word: str, compared: Any, value: Any) -> bool:
+    joins: dict[str, Callable[[], bool]] = {
+        "any": lambda: any(_holds(part, value) for part in compared),
+        "all": lambda: all(_holds(part, value) for part in compared),
+        "not": lambda: not _holds(compared, value),
+        "is": lambda: (value is _MISSING) == (compared == "absent"),
+        "not_equals": lambda: _differs(value, compared),
+        "not_in": lambda: all(_differs(value, each) for each in compared),
+    }
+    if word in joins:
+        return joins[word]()
+    if word == "in":
+        return not all(_differs(value, each) for each in compared)
+    if word == "equals":
+        return not _differs(value, compared)
+    if not isinstance(value, Decimal):
+        return False
+    low, high = compared if word == "between" else [compared] * 2
+    if not isinstance(low, Decimal) or not isinstance(high, Decimal):
+        return False
+    orders = {
+        "above": value > low,
+        "at_least": value >= low,
+        "below": value < high,
+        "at_most": value <= high,
+        "between": low <= value <= high,
+    }
+    return orders[word]
+
+
+def _differs(value: Any, compared: Any) -> bool:
+    return type(value) is not type(compared) or bool(value != compared)
+
 
 LEFT_OUT = "-"
 """What an output is mapped to that rules have no use for."""

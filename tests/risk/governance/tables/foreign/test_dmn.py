@@ -7,8 +7,7 @@ import pytest
 
 from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.risk.governance.tables.foreign.dmn import read_dmn
-from fivefold.risk.governance.tables.foreign.overlap import can_meet
-from fivefold.risk.governance.tables.foreign.translation import translate
+from fivefold.risk.governance.tables.foreign.translation import can_meet, translate
 from fivefold.risk.governance.tables.foreign.unary import System, read_unary
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.ruleset import Rule
