@@ -88,7 +88,7 @@ def show_levels() -> None:
 
 def _is_complete(engine: "Engine") -> bool:
     """Tell whether an earlier demo came to its last step, which decides that an analyst looks at the payment."""
-    from fivefold.usecases.decisions.search import DecisionFilters, search_decisions
+    from fivefold.usecases.decisions.read import DecisionFilters, search_decisions
 
     try:
         operator = acting_in(engine, ORGANISATION)

@@ -48,8 +48,7 @@ def verify(
     Promotions in the registry of models that the log lacks are findings too.
     """
     from fivefold.usecases.audit import record as audit
-    from fivefold.usecases.audit.proof import prove
-    from fivefold.usecases.audit.verify import unlogged_promotions
+    from fivefold.usecases.audit.verify import prove, unlogged_promotions
 
     exported = None if heads_file is None else audit.read_heads(heads_file)
     engine, unlogged = open_current_database(), list["AuditFinding"]()

@@ -110,8 +110,7 @@ def _on_spark(
     json: Path | None,
 ) -> "BacktestResult | FamiliesBacktest":
     """Read all but the transactions here, and have workers do the rest."""
-    from fivefold.usecases.portfolio_files.by_parts.backtest import BacktestByParts
-    from fivefold.usecases.portfolio_files.by_parts.families import FamiliesByParts, FamilyTexts
+    from fivefold.usecases.portfolio_files.by_parts.backtest import BacktestByParts, FamiliesByParts, FamilyTexts
     from fivefold.usecases.portfolio_files.by_parts.rulesets import RulesetText
 
     beside = standing.first, standing.then

@@ -10,8 +10,15 @@ from fivefold.console.visit import Rendered, Visit, existing_number, period
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page
 from fivefold.usecases.decisions.decide import DecisionMade
-from fivefold.usecases.decisions.read import DecisionReasons, read_decision, view_decision, whole_answer
-from fivefold.usecases.decisions.search import DecisionFilters, DecisionFound, search_decisions
+from fivefold.usecases.decisions.read import (
+    DecisionFilters,
+    DecisionFound,
+    DecisionReasons,
+    read_decision,
+    search_decisions,
+    view_decision,
+    whole_answer,
+)
 from fivefold.usecases.shared.inputs import MOST_DIGITS
 
 DECISIONS: Final = "/console/decisions"

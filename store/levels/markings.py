@@ -8,6 +8,7 @@ due. Nothing here begins or ends a transaction.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Exists, Select, and_, case, func, literal, or_, select
@@ -227,3 +228,34 @@ def _not_due_yet(type_id: int, of_type: Sequence[Marking], now_us: int) -> Selec
         .outerjoin_from(Entity, DueMark, DueMark.entity_id == Entity.id)
         .where(Entity.type_id == type_id, Entity.erased_us.is_(None), or_(*not_reached), not_due)
     )
+
+
+@dataclass(frozen=True)
+class QueueDepth:
+    """The work that an organisation's workers have ahead.
+
+    Attributes:
+        due: how many entities are to be assessed.
+        oldest_us: since when the first of them is due.
+        quarantined: how many failed too often to be tried again.
+    """
+
+    due: int
+    oldest_us: int | None
+    quarantined: int
+
+
+def queue_depth(session: Session, organisation_id: int, now_us: int) -> QueueDepth:
+    """Count the due entities of an organisation, including those that a change has yet to mark."""
+    is_due = DueMark.quarantined.is_(False) & (DueMark.due_us <= now_us)
+    entities, oldest_us, quarantined = session.execute(
+        select(
+            func.count().filter(is_due),
+            func.min(DueMark.due_us).filter(is_due),
+            func.count().filter(DueMark.quarantined),
+        ).where(DueMark.organisation_id == organisation_id)
+    ).one()
+    for count in waiting_counts(session, now_us, organisation_id):
+        entities += count.entities
+        oldest_us = count.oldest_us if oldest_us is None else min(oldest_us, count.oldest_us)
+    return QueueDepth(entities, oldest_us, quarantined)

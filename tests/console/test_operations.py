@@ -10,7 +10,7 @@ from fivefold.domain.errors import StoreError
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.events import Delivery
 from fivefold.store.tables.operations import AuditProof
-from fivefold.usecases.audit.proof import prove
+from fivefold.usecases.audit.verify import prove
 from fivefold.usecases.monitoring import operations
 from fivefold.usecases.monitoring.operations import noted
 from fivefold.usecases.monitoring.statistics import PlatformFigures

@@ -18,7 +18,7 @@ from fivefold.flows.language import Flow
 from fivefold.risk.compiler.diagnostics import findings
 from fivefold.risk.language.purposes import Purpose
 from fivefold.store.audit.chain import unchanged_canonical
-from fivefold.store.decisions.decisions import active_policies, active_policy, policy_numbered
+from fivefold.store.decisions import active_policies, active_policy, policy_numbered
 from fivefold.store.flows.flows import flow_named, flow_or_none, replaced_with_runs, versions_in_force
 from fivefold.store.flows.runs import version_and_flow
 from fivefold.store.flows.versions import flow_version_numbered

@@ -18,7 +18,8 @@ from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.likeness import look_alike
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts import tokens as accounts
-from fivefold.store.accounts.members import (
+from fivefold.store.accounts.organisation import lock_organisation
+from fivefold.store.accounts.tokens import (
     end_tokens,
     locked_member,
     member_named,
@@ -26,7 +27,6 @@ from fivefold.store.accounts.members import (
     members_of,
     organisations_with_members,
 )
-from fivefold.store.accounts.organisation import lock_organisation
 from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.ingest.entities import organisations_with, type_named
 from fivefold.store.sql.database import add_alone, reading, writing

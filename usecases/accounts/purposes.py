@@ -21,7 +21,7 @@ from fivefold.risk.language.messages import problem_of
 from fivefold.risk.language.purposes import PolicyPurposes, Purpose, Purposes, strictest
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.lists import list_purposes
-from fivefold.store.decisions.decisions import active_policies
+from fivefold.store.decisions import active_policies
 from fivefold.store.flows.versions import versions_that_acted
 from fivefold.store.groups.groups import active_canonicals, groups_of_organisation
 from fivefold.store.ingest.entities import type_named, types_of_organisation

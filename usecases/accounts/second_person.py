@@ -9,8 +9,8 @@ from collections.abc import Collection
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError
-from fivefold.store.accounts.members import has_live_token
 from fivefold.store.accounts.organisation import lock_organisation
+from fivefold.store.accounts.tokens import has_live_token
 from fivefold.store.audit.log import entries_about
 from fivefold.store.rulesets.proposals import needs_two_people
 from fivefold.store.tables.accounts import Member

@@ -18,7 +18,7 @@ from fivefold.domain.errors import ConfigError, ConflictError, IdentityError, St
 from fivefold.domain.schedules import zone_names
 from fivefold.domain.settings import OpenIdSettings
 from fivefold.store.accounts import tokens as accounts
-from fivefold.store.accounts.members import locked_member, member_named, member_of_account
+from fivefold.store.accounts.tokens import locked_member, member_named, member_of_account
 from fivefold.store.audit.bound_rows import digests
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import ConsoleSession, Member, Organisation, Token

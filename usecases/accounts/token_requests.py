@@ -16,9 +16,8 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part, page_among
 from fivefold.store.accounts import tokens as accounts
-from fivefold.store.accounts.members import locked_member
 from fivefold.store.accounts.plans import Plan, plan_named
-from fivefold.store.accounts.tokens import LONGEST_DAYS
+from fivefold.store.accounts.tokens import LONGEST_DAYS, locked_member
 from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.tables.accounts import Member, Token, TokenRequest, Usage
 from fivefold.usecases.accounts.credentials import hash_of, hash_of_halves, month_of, token_state

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.store.accounts import tokens as accounts
-from fivefold.store.accounts.members import member_named
 from fivefold.store.accounts.plans import MOST_DAYS, Plan, plan_named
+from fivefold.store.accounts.tokens import member_named
 from fivefold.store.audit.bound_rows import digests
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import Member, Token

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.accounts.members import find_member_named, names_of_members
+from fivefold.store.accounts.tokens import find_member_named, names_of_members
 from fivefold.store.audit.log import EntryFilter, entries_among, entries_with_values, latest_entries
 from fivefold.store.ingest.entities import names_of_entities
 from fivefold.store.tables.audit import AuditEntry

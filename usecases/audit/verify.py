@@ -1,26 +1,34 @@
 """Verification of the audit log, and of history by it: every change, gap, reordering and missing value is found.
 
-And promotions in the registry of models that the log lacks.
+And promotions in the registry of models that the log lacks; and when it was last verified, with what result.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import itemgetter
 from time import sleep
-from typing import Any
+from typing import Annotated, Any
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
-from fivefold.domain.clock import second_text
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.clock import now_microseconds, second_text
+from fivefold.domain.errors import ConfigError, StoreError
 from fivefold.domain.settings import Settings
 from fivefold.store.audit.chain import GENESIS, Side, hash_of_entry, hash_of_value
 from fivefold.store.audit.chain_reading import Head, chains, heads, names, snapshot, stray_values
 from fivefold.store.audit.expectations import Expectations
-from fivefold.store.sql.database import reading
+from fivefold.store.monitoring.operations import proof_of
+from fivefold.store.sql.database import reading, writing
+from fivefold.store.tables.accounts import Organisation
+from fivefold.store.tables.operations import AuditProof
 from fivefold.usecases.audit.history import HistoryCheck, Looked, not_noted
 from fivefold.usecases.audit.record import ExportedHead, ExportedHeads
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.context import Context
 
 ENTRIES = "entries of the audit log that are proved"
 ENTRIES_AT_ONCE = 1_000
@@ -276,3 +284,71 @@ def _missing(engine: Engine, settings: Settings) -> list[AuditFinding]:
                 )
                 findings += [AuditFinding(number, organisation_names[number], 0, problem) for number in organisations]
     return findings
+
+
+@schema("AuditProof")
+@dataclass(frozen=True, kw_only=True)
+class ProofLine:
+    """The result of the last `fivefold audit verify` for an organisation's log.
+
+    Attributes:
+        at_us: when it was last run.
+        findings: how many there were; none in a log that is whole.
+        heads_us: when the exported heads that it was compared with were written; None without heads.
+        whole_us: when it last found nothing; None for never.
+    """
+
+    at_us: Annotated[Moment, shown_as("at")]
+    entries: int
+    findings: int
+    heads_us: Annotated[Moment | None, shown_as("heads_of")]
+    whole_us: Annotated[Moment | None, shown_as("whole_at")]
+
+
+def prove(
+    engine: Engine,
+    tell: Callable[[AuditFinding], None],
+    *,
+    exported: ExportedHeads | None = None,
+    elsewhere: Sequence[AuditFinding] = (),
+) -> VerificationResult:
+    """Verify every chain as `verify` does, and record time and result for each organisation.
+
+    The findings *elsewhere*, of a comparison with the registry of models, are added to those of the chains.
+    If the database cannot be written, such as a read-only one, the result is the same.
+    """
+    at = now_microseconds()
+    findings: Counter[int] = Counter()
+
+    def count(finding: AuditFinding) -> None:
+        findings[finding.organisation_id] += 1
+        tell(finding)
+
+    verified = verify(engine, count, exported=exported)
+    for finding in elsewhere:
+        count(finding)
+    verified = replace(verified, findings=verified.findings + len(elsewhere))
+    with suppress(StoreError, SQLAlchemyError), writing(engine) as session:
+        for number, entries in sorted(verified.entries_of.items()):
+            if (
+                session.get(Organisation, number) is None
+            ):  # an exported head may be of an organisation that does not exist
+                continue
+            row = session.get(AuditProof, number) or AuditProof(organisation_id=number)
+            row.at_us, row.entries, row.findings = at, entries, findings[number]
+            row.heads_us = None if exported is None else exported.exported_us
+            if not findings[number]:
+                row.whole_us = at
+            session.add(row)
+    return verified
+
+
+def read_proof(context: Context) -> ProofLine | None:
+    """Show the result of the last comparison; None if there was none."""
+    with context.reading() as session:
+        row = proof_of(session, context.organisation_id)
+        if row is None:
+            return None
+        return ProofLine(
+            at_us=row.at_us, entries=row.entries, findings=row.findings, heads_us=row.heads_us, whole_us=row.whole_us
+        )

@@ -26,7 +26,7 @@ from fivefold.store.accounts.lists import (
     list_states,
     list_version_lines,
 )
-from fivefold.store.decisions.decisions import active_policies
+from fivefold.store.decisions import active_policies
 from fivefold.store.rulesets.proposals import PROPOSED
 from fivefold.store.rulesets.rulesets import all_active_versions, rulesets_of_versions
 from fivefold.store.tables.audit import AuditEntry

@@ -24,7 +24,7 @@ from fivefold.risk.engine.explain.stored import WORDS
 from fivefold.risk.engine.policy_program import policy_program_for
 from fivefold.risk.facts.portfolio import ListVersion
 from fivefold.store.audit.chain import unchanged_canonical
-from fivefold.store.decisions.decisions import (
+from fivefold.store.decisions import (
     DecisionSubjects,
     EntityState,
     add_decision,

@@ -29,7 +29,7 @@ from fivefold.risk.language.expressions import VALUES
 from fivefold.risk.language.fields import FieldType
 from fivefold.risk.language.policy import Policy
 from fivefold.store.accounts.organisation import base_currency_of
-from fivefold.store.decisions.decisions import DecisionSubjects, EntityState
+from fivefold.store.decisions import DecisionSubjects, EntityState
 from fivefold.store.levels.levels import is_refreshing
 from fivefold.store.sql.clocks import ahead_error
 from fivefold.store.tables.entities import ValueScore

@@ -17,7 +17,7 @@ from fivefold.risk.language.reading import read_document
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit.bound_rows import Digests, digests, merge_digests
 from fivefold.store.audit.chain import unchanged_canonical
-from fivefold.store.decisions.decisions import (
+from fivefold.store.decisions import (
     ACTIVE,
     PROPOSED,
     RETIRED,

@@ -1,4 +1,4 @@
-"""Decisions as they were made: one, those of an entity, one repeated from its record, and the rules that fired.
+"""Decisions as they were made: one, an entity's, those searched for, one repeated from its record, and fired rules.
 
 An investigator sees of a fired rule its title and rationale, the values that it read and its outcome, but no condition
 and no threshold. Of a rule that did not fire, they see nothing.
@@ -7,7 +7,7 @@ and no threshold. Of a rule that did not fire, they see nothing.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 from sqlalchemy.orm import Session
 
@@ -22,16 +22,23 @@ from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.policy import PolicyRule
 from fivefold.store.audit.chain import unchanged_canonical
-from fivefold.store.decisions.decisions import decision_numbered, decisions_of
+from fivefold.store.decisions import (
+    DecisionFilter,
+    DecisionRow,
+    decision_numbered,
+    decisions_among,
+    decisions_of,
+)
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import Decision
 from fivefold.store.tables.events import Policy as PolicyRow
+from fivefold.usecases.audit.search import actor_named, names_of_actors
 from fivefold.usecases.decisions.decide import ENGINE, WORDED, DecisionMade, decision_view, outcome_and_answer
 from fivefold.usecases.levels.content.inputs import read_inputs
 from fivefold.usecases.levels.explain import ValueSeen, names_in_words, renamed, visible_value, with_names
 from fivefold.usecases.levels.replay import Replayed, list_versions_used, replay_assessment, replayed_answer
-from fivefold.usecases.shared.api_fields import StoredObject
+from fivefold.usecases.shared.api_fields import Moment, StoredObject, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import digits
 
@@ -212,4 +219,87 @@ def _visible_rule(
     )
     return RuleSeen(
         title=rule.title, rationale=rule.rationale, outcome=outcome["outcome"], action=outcome["action"], values=values
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionFilters:
+    """Which decisions are listed; None is no condition.
+
+    Attributes:
+        entity: type and identifier of whom they are about.
+        policy: the name of the policy, in whatever version.
+        actor: who asked, as the log has it, such as token:3; or the name of a member.
+        since_us: they were made then or later.
+        until_us: they were made before.
+    """
+
+    action: str | None = None
+    entity: tuple[str, str] | None = None
+    policy: str | None = None
+    actor: str | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+
+
+EVERY = DecisionFilters()
+
+
+@schema("DecisionFound")
+@dataclass(frozen=True, kw_only=True)
+class DecisionFound:
+    """A decision: what was decided about whom, by which policy, and who asked. `line` is empty once it was erased.
+
+    Attributes:
+        actor_name: the name of a member; None for programs.
+        policy: its name, with its version in `policy_version`.
+        level_status: of the assessment whose level it saw; None once that was erased.
+    """
+
+    number: Annotated[int, shown_as("decision")]
+    at_us: Annotated[Moment, shown_as("at")]
+    action: str
+    policy: str
+    policy_version: int
+    entity_type: Annotated[str, shown_as("type")]
+    external_id: str
+    actor: str
+    actor_name: str | None
+    level_status: str | None
+    line: str
+
+
+def search_decisions(context: Context, filters: DecisionFilters = EVERY, part: Part = WHOLE) -> Page[DecisionFound]:
+    """List decisions, the latest first; NotFoundError where an entity is named that is not there."""
+    with context.reading() as session:
+        of = context.organisation_id
+        wanted = DecisionFilter(
+            organisation_id=of,
+            action=filters.action,
+            entity_id=None if filters.entity is None else entity_named(session, of, *filters.entity).id,
+            policy=filters.policy,
+            actor=None if filters.actor is None else actor_named(session, of, filters.actor),
+            since_us=filters.since_us,
+            until_us=filters.until_us,
+        )
+        page = decisions_among(session, wanted, part)
+        names = names_of_actors(session, of, {row.decision.actor for row in page})
+        return page.map(lambda row: _found(row, names))
+
+
+def _found(row: DecisionRow, names: Mapping[str | None, str]) -> DecisionFound:
+    decision = row.decision
+    answer = None if decision.answer is None else json.loads(decision.answer)
+    return DecisionFound(
+        number=decision.id,
+        at_us=decision.at_us,
+        action=decision.action,
+        policy=row.policy.name,
+        policy_version=row.policy.number,
+        entity_type=row.entity_type,
+        external_id=row.external_id,
+        actor=decision.actor,
+        actor_name=names.get(decision.actor),
+        level_status=None if answer is None else answer["level"]["status"],
+        line="" if answer is None else answer["line"],
     )

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import WHOLE
 from fivefold.store.accounts.tokens import requests_of
-from fivefold.store.decisions.decisions import PROPOSED, policy_versions
+from fivefold.store.decisions import PROPOSED, policy_versions
 from fivefold.store.evidence.archive import (
     activations_before,
     changes_in,

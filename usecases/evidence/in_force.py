@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from fivefold.store.accounts.lists import list_rows
-from fivefold.store.accounts.members import members_of
-from fivefold.store.decisions.decisions import policy_versions
+from fivefold.store.accounts.tokens import members_of
+from fivefold.store.decisions import policy_versions
 from fivefold.store.ingest.entities import types_of_organisation
 from fivefold.store.rulesets.rulesets import families_of
 from fivefold.store.tables.accounts import Member

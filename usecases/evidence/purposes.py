@@ -26,7 +26,7 @@ from fivefold.risk.language.purposes import Purpose, strictest
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.lists import list_rows
-from fivefold.store.decisions.decisions import policy_versions
+from fivefold.store.decisions import policy_versions
 from fivefold.store.evidence.archive import (
     policies_retired,
     types_defined,

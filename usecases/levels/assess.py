@@ -21,7 +21,7 @@ from fivefold.store.rulesets.rulesets import active_versions, families_of_versio
 from fivefold.store.sql import clocks
 from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.levels.groups.links import LinkedEntities, read_linked
-from fivefold.usecases.levels.memberships.look import GroupLook, groups_of_type, look_at_groups
+from fivefold.usecases.levels.groups.memberships import GroupLook, groups_of_type, look_at_groups
 from fivefold.usecases.levels.portfolio import (
     TransactionsRead,
     coming_corrections,

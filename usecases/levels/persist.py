@@ -35,7 +35,7 @@ from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.store.webhooks.outbox import NewEvent, add_events
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.levels.assess import AssessmentResult
-from fivefold.usecases.levels.memberships.persist import store_looks
+from fivefold.usecases.levels.groups.memberships import store_looks
 from fivefold.usecases.levels.records import AssessmentRecord, CurrentValue
 from fivefold.usecases.levels.value_scores import STORED, EntityScores
 from fivefold.usecases.shared.actors import Actor

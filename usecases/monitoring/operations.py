@@ -13,11 +13,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from fivefold.domain.clock import DAY_US, SECOND_US, now_microseconds
 from fivefold.domain.errors import StoreError
 from fivefold.store.flows.run_counts import run_counts
-from fivefold.store.levels.queue_depth import queue_depth
+from fivefold.store.levels.markings import queue_depth
 from fivefold.store.monitoring import operations as store
 from fivefold.store.sql.database import writing
 from fivefold.store.webhooks.endpoints import DeliveryCounts, counted_deliveries
-from fivefold.usecases.audit.proof import ProofLine, read_proof
+from fivefold.usecases.audit.verify import ProofLine, read_proof
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 

@@ -11,7 +11,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.governance.validate.measures import LEAST_CONFIRMED
 from fivefold.risk.governance.validate.ranking import RESAMPLES
-from fivefold.store.levels.queue_depth import queue_depth
+from fivefold.store.levels.markings import queue_depth
 from fivefold.store.monitoring.revalidation import (
     count_open_changes,
     latest_run,

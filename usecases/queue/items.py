@@ -17,8 +17,8 @@ from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Key, Page, Part
 from fivefold.flows.analysis import analyse_canonical_flow
 from fivefold.flows.language import Flow
-from fivefold.store.accounts.members import locked_member
 from fivefold.store.accounts.organisation import levels_of
+from fivefold.store.accounts.tokens import locked_member
 from fivefold.store.flows.actions import action_numbered
 from fivefold.store.flows.flows import flow_named, names_of_flows
 from fivefold.store.flows.runs import version_and_flow

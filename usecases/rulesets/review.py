@@ -19,7 +19,7 @@ from fivefold.risk.governance.lint.ruleset import lint_text, lint_text_by_check
 from fivefold.risk.language.policy import Policy
 from fivefold.risk.language.purposes import PolicyPurposes
 from fivefold.risk.language.ruleset import Ruleset
-from fivefold.store.decisions.decisions import ACTIVE, PROPOSED, RETIRED
+from fivefold.store.decisions import ACTIVE, PROPOSED, RETIRED
 from fivefold.store.rulesets.rulesets import draft_of, family_named
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.events import Policy as PolicyRow

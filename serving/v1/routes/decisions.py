@@ -25,16 +25,15 @@ from fivefold.serving.v1.schemas import (
     SeenHash,
     Text,
 )
-from fivefold.store.decisions.decisions import ACTIVE
+from fivefold.store.decisions import ACTIVE
 from fivefold.usecases.changes import asks
 from fivefold.usecases.changes.proposals import ProposalLine
 from fivefold.usecases.decisions import decide as decisions
-from fivefold.usecases.decisions import policies, search
+from fivefold.usecases.decisions import policies
 from fivefold.usecases.decisions import read as decision_reading
 from fivefold.usecases.decisions.decide import DecisionMade
 from fivefold.usecases.decisions.policies import PolicyLine
-from fivefold.usecases.decisions.read import DecisionReasons
-from fivefold.usecases.decisions.search import DecisionFilters, DecisionFound
+from fivefold.usecases.decisions.read import DecisionFilters, DecisionFound, DecisionReasons
 from fivefold.usecases.levels.read import Freshness
 from fivefold.usecases.shared.actors import OF_VERSIONS, Role
 from fivefold.usecases.shared.api_fields import Moment, StoredObject
@@ -213,7 +212,7 @@ def search_decisions(context: RequestContext, query: PageOfDecisions) -> Page[De
         since_us=query.since,
         until_us=query.until,
     )
-    return search.search_decisions(context, filters, query.part)
+    return decision_reading.search_decisions(context, filters, query.part)
 
 
 class PolicyGiven(RequestModel):

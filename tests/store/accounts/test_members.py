@@ -5,7 +5,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
-from fivefold.store.accounts.members import end_tokens, locked_member, member_named, members_of
+from fivefold.store.accounts.tokens import end_tokens, locked_member, member_named, members_of
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.accounts import Member, Token
 from tests.store.audits import organisation

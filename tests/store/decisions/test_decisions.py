@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Part
-from fivefold.store.decisions.decisions import (
+from fivefold.store.decisions import (
     active_policy,
     add_decision,
     decision_keyed,

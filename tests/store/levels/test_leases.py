@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels import leases as claims
 from fivefold.store.levels.assessment_queue import Reason, Subject
-from fivefold.store.levels.queue_depth import QueueDepth, queue_depth
+from fivefold.store.levels.markings import QueueDepth, queue_depth
 from fivefold.store.tables.levels import DueMark
 from tests.store.levels.test_assessment_queue import MOST, NOW, claimed, entities, mark, numbers, row, subjects
 from tests.usecases import platforms

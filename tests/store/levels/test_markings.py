@@ -19,9 +19,9 @@ from fivefold.store.levels.markings import (
     marked_from_us,
     may_begin,
     open_markings,
+    queue_depth,
     waiting_counts,
 )
-from fivefold.store.levels.queue_depth import queue_depth
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import DueMark, Marking
 from tests.store.rulesets.test_backfills import people

@@ -16,7 +16,7 @@ from fivefold.domain.money import Rate, RateTable
 from fivefold.features import schema as c
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from fivefold.risk.language.policy import read_policy
-from fivefold.store.decisions.decisions import entity_state, subjects_of
+from fivefold.store.decisions import entity_state, subjects_of
 from fivefold.usecases.decisions.inputs import (
     DecisionInputs,
     PendingTransaction,

@@ -13,7 +13,7 @@ from fivefold.domain.clock import DAY_US, from_microseconds
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Part
 from fivefold.risk.engine.assessments import NOT_IN_FULL
-from fivefold.store.decisions.decisions import entity_state
+from fivefold.store.decisions import entity_state
 from fivefold.store.flows.history import levels_at
 from fivefold.store.levels import leases
 from fivefold.store.levels.assessment_queue import Reason

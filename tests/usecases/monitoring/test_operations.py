@@ -16,8 +16,8 @@ from fivefold.store.sql.database import writing
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.operations import WorkerRow
 from fivefold.usecases.accounts.organisations import actor_in_new, add_member
-from fivefold.usecases.audit.proof import prove, read_proof
 from fivefold.usecases.audit.record import export_heads
+from fivefold.usecases.audit.verify import prove, read_proof
 from fivefold.usecases.ingest.files import ImportFile, import_table
 from fivefold.usecases.ingest.import_progress import list_imports
 from fivefold.usecases.monitoring import operations

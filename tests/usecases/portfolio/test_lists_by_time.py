@@ -21,7 +21,7 @@ from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.audit.search import EntryFilters, search_entries
 from fivefold.usecases.changes.search import STATES as PROPOSAL_STATES
 from fivefold.usecases.changes.search import ProposalFilters, search_proposals
-from fivefold.usecases.decisions.search import DecisionFilters, search_decisions
+from fivefold.usecases.decisions.read import DecisionFilters, search_decisions
 from fivefold.usecases.levels.overrides import state_of
 from fivefold.usecases.portfolio.searches import STATES, OverrideFilters, search_overrides
 from fivefold.usecases.shared.actors import Role

@@ -1,12 +1,13 @@
 """A portfolio cut into parts by its entities; workers work on each as on a whole one.
 
-This machine reads everything but the transactions, which only the workers read.
+This machine reads everything but the transactions, which only the workers read. Workers follow the links, each from
+the entities of its part, as one process follows them from all; rows of whom they are linked to go to that part too.
 """
 
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,11 +19,13 @@ from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.features.partitions import Engine, Result
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess, timed_entities
+from fivefold.risk.facts.groups.links import Links
+from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.backtest.compositions import PriorState
 from fivefold.risk.governance.backtest.run import Sampled, draw
-from fivefold.risk.language.expressions import ValueInput
-from fivefold.usecases.portfolio_files.by_parts.linked import SharedLinks, find_members
+from fivefold.risk.language.expressions import Linked, LinkedGroup, ValueInput
+from fivefold.risk.language.ruleset import LinkType
 from fivefold.usecases.portfolio_files.by_parts.rows import COPY, PART, Piece, RowsFile, cut_rows, read_pieces
 from fivefold.usecases.portfolio_files.by_parts.rulesets import RulesetText
 from fivefold.usecases.portfolio_files.by_parts.values import (
@@ -44,6 +47,87 @@ from fivefold.usecases.portfolio_files.portfolio import (
 )
 from fivefold.usecases.portfolio_files.tables import SHOWN, read_slice, without_repeats
 from fivefold.usecases.portfolio_files.values import ROW, Gap, joined_gaps, value_readers
+
+
+@dataclass(frozen=True)
+class SharedLinks:
+    """Links in a file that workers share, and the groups that rulesets make of them; it can be pickled.
+
+    Attributes:
+        file: of all links.
+        rulesets: that follow them.
+        as_of: the moment, microseconds.
+    """
+
+    file: Path
+    rulesets: Sequence[RulesetText]
+    as_of: int
+
+    @classmethod
+    def of(cls, links: Links | None, folder: Path, rulesets: Sequence[RulesetText], as_of: int) -> "SharedLinks | None":
+        """Write the links to the folder; None where no ruleset follows any."""
+        if links is None or not _groups(rulesets):
+            return None
+        links.frame.write_ipc(folder / "links.arrow", compression="uncompressed")
+        return cls(folder / "links.arrow", rulesets, as_of)
+
+    def load(self) -> Links:
+        """Read them, once in a process."""
+        return _links(self.file)
+
+    def members(self, entities: Sequence[str]) -> list[str]:
+        """List the others to whom entities are linked, in alphabetical order."""
+        links = self.load()
+        members = {
+            member
+            for group, declared in _groups(self.rulesets)
+            for entity in entities
+            for member in links.neighbourhood(entity, self.as_of, group, declared).members
+        }
+        return sorted(members.difference(entities))
+
+
+@lru_cache(maxsize=1)
+def _links(file: Path) -> Links:
+    return Links(pl.scan_ipc(file, glob=False).collect())
+
+
+def _groups(rulesets: Sequence[RulesetText]) -> list[tuple[LinkedGroup, LinkType]]:
+    """List the groups that rulesets read, with how their links are declared."""
+    groups = []
+    for analysed in (each.analysed() for each in rulesets):
+        linked = [each.linked for each in Needs.of(analysed).everything() if isinstance(each, Linked)]
+        groups += [(group, analysed.definition.links[group.by]) for group in linked]
+    return groups
+
+
+def find_members(engine: Engine, links: SharedLinks, names: Sequence[pl.Series]) -> list[pl.Series]:
+    """Give for each part the others to whom its entities are linked, known or not.
+
+    Args:
+        engine: whose workers follow the links.
+        links: all of them.
+        names: of the entities of each part.
+    """
+    files = []
+    for number, entities in enumerate(names):
+        files.append(engine.folder / f"names-{number}.arrow")
+        entities.to_frame(ENTITY).write_ipc(files[-1])
+    return [
+        pl.Series(ENTITY, table[ENTITY], dtype=pl.String) for table, _ in engine.run_each(files, _FindMembers(links))
+    ]
+
+
+@dataclass(frozen=True)
+class _FindMembers:
+    """Follows the links of a part: work of `features.partitions.Engine.run_each`."""
+
+    links: SharedLinks
+
+    def __call__(self, file: Path) -> Iterator[Result]:
+        entities = pl.scan_ipc(file, glob=False).collect()[ENTITY].to_list()
+        yield Result(pa.table({ENTITY: pa.array(self.links.members(entities), pa.large_string())}), b"")
+
 
 ENTITIES_A_PART: Final = 10_000
 

@@ -15,7 +15,7 @@ from fivefold.domain.errors import StoreError
 from fivefold.models.value_model import ValueModel
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.levels.champions import begin_champion
-from fivefold.store.levels.queue_depth import queue_depth
+from fivefold.store.levels.markings import queue_depth
 from fivefold.store.tables.levels import Champion, DueMark, Marking
 from fivefold.usecases.levels import worker_loop
 from fivefold.usecases.levels.read import Freshness, read_level, read_level_of_profile

@@ -1,1 +1,0 @@
-"""Membership of named groups, looked at whenever an entity is assessed."""
