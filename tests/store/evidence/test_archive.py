@@ -59,8 +59,8 @@ def test_backtests_that_were_asked_for_finished_or_named(bank: Planted) -> None:
             )  # fmt: skip
             session.flush()
     with Session(bank.engine) as session:
-        assert [row.id for row, _ in backtests_in(session, 1, 10, 20, [])] == [2, 3]
-        assert [row.id for row, name in backtests_in(session, 1, 10, 20, [6]) if name == "retail"] == [2, 3, 6]
+        assert [row.id for row, _, _ in backtests_in(session, 1, 10, 20, [])] == [2, 3]
+        assert [row.id for row, name, _ in backtests_in(session, 1, 10, 20, [6]) if name == "retail"] == [2, 3, 6]
         assert backtests_in(session, 2, 10, 20, [6]) == []
 
 
