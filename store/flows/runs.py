@@ -330,6 +330,27 @@ def give_back(
         session.connection().execute(_GIVE_BACK, rows)
 
 
+_PUT_OFF: Final = {
+    dialect: update(_RUNS)
+    .where(among_parameter(dialect, _RUNS.c.id, "ids"), _RUNS.c.lease == bindparam("held"))
+    .values(
+        state=QUEUED,
+        due_us=bindparam("next_us"),
+        error=bindparam("said"),
+        attempts=_RUNS.c.attempts - 1,  # the claim counted one
+        lease=None,
+        lease_until_us=None,
+    )
+    for dialect in ("sqlite", "postgresql")
+}
+
+
+def put_off(session: Session, batch: RunBatch, error: str, next_us: int) -> None:
+    """Return what a batch still holds, with the error, as if it had not been tried; whom it asks stays with each."""
+    parameters = {"ids": sorted(batch.attempts), "held": batch.lease, "next_us": next_us, "said": error}
+    session.connection().execute(_PUT_OFF[session.get_bind().dialect.name], parameters)
+
+
 class RunOfCause(NamedTuple):
     """A run that was begun for a cause, by its number, with the data of the cause."""
 

@@ -5,6 +5,7 @@ one that died comes to the same, and what a run does is done in the transaction 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import SECOND_US, now_microseconds
-from fivefold.domain.errors import StoreError
+from fivefold.domain.errors import LockedError, StoreError
 from fivefold.flows.language import NOBODY, PersonStep
 from fivefold.flows.program import flow_program_for
 from fivefold.flows.steps import RowContext, RunContext
@@ -44,7 +45,13 @@ from fivefold.usecases.flows.runs.outcomes import (
     version_now,
 )
 from fivefold.usecases.levels.replay import list_versions_used
-from fivefold.usecases.levels.worker import MAX_ABANDONED_LEASES, MAX_ATTEMPTS, back_off_us, new_lease
+from fivefold.usecases.levels.worker import (
+    FIRST_BACK_OFF_US,
+    MAX_ABANDONED_LEASES,
+    MAX_ATTEMPTS,
+    back_off_us,
+    new_lease,
+)
 from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
@@ -66,26 +73,46 @@ def run_flows(engine: Engine, *, clock: Callable[[], int] = now_microseconds, mo
 
 
 def run_one(engine: Engine, run_id: int, lease: str, *, clock: Callable[[], int] = now_microseconds) -> bool:
-    """Carry on one run at once; False where it is at an end, or another process is at it.
+    """Carry on one run at once; False where it is at an end, or another process is at it or holds it up.
 
     The *lease* may hold it before. It holds it afterwards where the run can go on at once: to be called again then.
-    Where it is False, nothing was written: who waits for a run calls again and again.
+    Where it is False, it did not go on: who waits for a run calls again and again. So it does after a LockedError, as
+    what the caller stored before, such as an answer, stands.
     """
     now = clock()
     with reading(engine) as session:
         if not stored.can_claim_one(session, run_id, lease, now):
             return False
-    with writing(engine) as session:
-        batch = stored.claim_one(session, run_id, lease, now, now + LEASE_US)
-    return batch is not None and carry_on(engine, batch, clock, holds=True) > 0
+    try:
+        with writing(engine) as session:
+            batch = stored.claim_one(session, run_id, lease, now, now + LEASE_US)
+        return batch is not None and carry_on(engine, batch, clock, holds=True) > 0
+    except LockedError:
+        return False
 
 
 def carry_on(engine: Engine, batch: RunBatch, clock: Callable[[], int], *, holds: bool = False) -> int:
     """Carry on the runs of a batch; one that cannot be does not hold up the others. Tell how many were.
 
     Where it *holds* them, those that can go on at once keep the lease. StoreError where the database is out of reach:
-    that is no run's failure, and the leases end by themselves.
+    that is no run's failure, and the leases end by themselves. After a LockedError the database answers, so they are
+    returned.
     """
+    try:
+        return _carry_on(engine, batch, clock, holds)
+    except LockedError as error:
+        with suppress(StoreError):  # or the leases end by themselves
+            _put_off(engine, batch, error, clock())
+        raise
+
+
+def _put_off(engine: Engine, batch: RunBatch, error: LockedError, now: int) -> None:
+    """Return a batch that another transaction held up: no attempt of its runs, and others are due before them."""
+    with writing(engine) as session:
+        stored.put_off(session, batch, failure_text(error), now + FIRST_BACK_OFF_US)
+
+
+def _carry_on(engine: Engine, batch: RunBatch, clock: Callable[[], int], holds: bool) -> int:
     errors = {number: NOT_BACK for number, tried in batch.attempts.items() if tried >= MAX_ABANDONED_LEASES}
     if not errors:
         work = _Work(engine, batch, clock, holds)

@@ -47,7 +47,7 @@ def give_up(engine: Engine, batch: RunBatch, number: int, error: str, clock: Cal
         once more, and quarantined without them where they cannot be taken then either.
 
     Raises:
-        StoreError: the database is out of reach; the lease ends by itself, and another worker does it.
+        StoreError: the database is out of reach, or another transaction holds a lock; it is done later.
     """
     log.warning("run given up", run=number)
     now = clock()

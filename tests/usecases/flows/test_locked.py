@@ -1,0 +1,130 @@
+"""A run that another transaction holds up: no attempt of it is counted, and what it asked stays with it."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from fivefold.domain.errors import LockedError
+from fivefold.store.tables.flows import FlowRun
+from fivefold.usecases.flows.runs import asking, execute, fallback
+from fivefold.usecases.flows.runs.answering import answer_run
+from fivefold.usecases.flows.runs.calling import call_flow
+from fivefold.usecases.flows.runs.reading import view_run
+from fivefold.usecases.levels.worker import FIRST_BACK_OFF_US, MAX_ABANDONED_LEASES
+from fivefold.usecases.shared.actors import Role
+from tests.usecases.flows.conftest import Register
+from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
+from tests.usecases.flows.test_asked_once import bank_that_asks, expect_not_known
+from tests.usecases.flows.test_calls import WHY, payment, person
+from tests.usecases.flows.test_fallback import HOLDS, on_the_last_try
+from tests.usecases.flows.test_retried import broken, taken
+
+pytestmark = pytest.mark.postgresql
+WORDS = "another transaction held a lock"
+
+
+def locked(*_: Any) -> None:
+    raise LockedError(WORDS)
+
+
+def held_up(bank: FlowBank, times: int = 1) -> FlowRun:
+    """Let a worker be held up so often, each time once the run is due again; give the first run then."""
+    for _ in range(times):
+        with pytest.raises(LockedError):
+            bank.work()
+        run = bank.runs()[0]
+        assert (run.state, run.lease, run.error) == ("queued", None, f"LockedError: {WORDS}")
+        assert run.due_us == bank.now + FIRST_BACK_OFF_US
+        bank.now += FIRST_BACK_OFF_US
+    return bank.runs()[0]
+
+
+def bank_of_one(engine: Engine, amount: float = 500) -> FlowBank:
+    bank = FlowBank(engine)
+    bank.add_flow(HOLDS)
+    bank.post(1, amount)
+    return bank
+
+
+def test_a_run_is_tried_soon_behind_the_others_however_often_it_is_held_up(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank = bank_of_one(engine)
+    with monkeypatch.context() as patched:
+        patched.setattr(execute, "lock_entities", locked)
+        assert held_up(bank, MAX_ABANDONED_LEASES + 2).attempts == 0
+        with pytest.raises(LockedError):
+            bank.work()
+    bank.post(2, 500, "b")
+    assert bank.work() == 1
+    assert [state for _, state, _ in bank.states()] == ["queued", "ended"]
+    bank.now += FIRST_BACK_OFF_US
+    assert bank.work() == 1
+    assert (bank.runs()[0].state, bank.runs()[0].error) == ("ended", None)
+
+
+def test_what_a_flow_declares_for_a_failure_is_done_once_the_lock_is_gone(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After so many leases without an end it would be given up without these actions."""
+    bank = bank_of_one(engine)
+    on_the_last_try(bank)
+    monkeypatch.setattr(execute, "begin_of", broken)
+    with monkeypatch.context() as patched:
+        patched.setattr(fallback, "lock_entities", locked)
+        held_up(bank, MAX_ABANDONED_LEASES)
+    bank.work()
+    assert (bank.runs()[0].state, taken(bank)) == ("quarantined", ["hold", "look", "bound"])
+    assert (bank.runs()[0].error or "").startswith("RuntimeError"), "its own fault, and no lock, is the reason"
+
+
+def test_a_source_that_was_asked_is_not_asked_again(
+    engine: Engine, register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, bank = register(), bank_that_asks(engine)
+    with monkeypatch.context() as patched:
+        patched.setattr(asking, "lock_entities", locked)
+        asked_us = bank.now
+        run = held_up(bank)
+        assert (run.asked_us, run.asks, run.stopped_at) == (asked_us, None, "register")
+    bank.work()
+    assert len(server.got) == 1
+    expect_not_known(bank)
+
+
+def test_whom_a_run_asked_stays_with_it_until_that_nobody_came_is_stored(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank = bank_of_one(engine, 5000)
+    bank.work()
+    asked_us = bank.now
+    bank.now += 4 * HOUR_US
+    with monkeypatch.context() as patched:
+        patched.setattr(execute, "lock_entities", locked)
+        run = held_up(bank)
+    assert (run.asks, run.asked_us, run.stopped_at) == ("investigator", asked_us, "ask")
+    bank.work()
+    assert bank.states() == [("transaction:t1", "ended", "flag")]
+
+
+@pytest.mark.parametrize("is_all_locked", [False, True])
+def test_who_answers_learns_that_the_answer_stands_and_that_the_run_waits(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, is_all_locked: bool
+) -> None:
+    """The answer is stored before the run goes on: to refuse it would tell that nothing was done."""
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    number = call_flow(bank.context, "large", "customer", "a", payment(5000)).number
+    with monkeypatch.context() as patched:
+        if is_all_locked:
+            patched.setattr(execute.stored, "claim_one", locked)
+            patched.setattr("fivefold.usecases.flows.runs.calling.LONGEST_WAIT_SECONDS", 0)
+        else:
+            patched.setattr(execute, "lock_entities", locked)
+        view = answer_run(person(bank), Role.INVESTIGATOR, number, "wrong", WHY)
+    assert view.state == ("running" if is_all_locked else "queued")
+    assert [each.outcome["answer"] for each in view.answered] == ["wrong"]
+    bank.now += execute.LEASE_US
+    bank.work()
+    assert (view_run(bank.context, number).state, taken(bank)) == ("ended", ["blocked"])
