@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 from fivefold.domain.errors import LockedError
 from fivefold.store.tables.flows import FlowRun
@@ -91,6 +93,22 @@ def test_a_source_that_was_asked_is_not_asked_again(
     bank.work()
     assert len(server.got) == 1
     expect_not_known(bank)
+
+
+def test_a_lock_that_is_met_while_a_question_is_read_is_no_failure_of_the_run(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A migration may hold it. An outage there is not counted either."""
+    bank = bank_that_asks(engine)
+
+    def met(*_: Any) -> None:
+        raise OperationalError("SELECT", {}, psycopg.errors.LockNotAvailable())
+
+    monkeypatch.setattr(asking, "_question_of", met)
+    with pytest.raises(LockedError):
+        bank.work()
+    run = bank.runs()[0]
+    assert (run.state, run.attempts, (run.error or "").partition(":")[0]) == ("queued", 0, "LockedError")
 
 
 def test_whom_a_run_asked_stays_with_it_until_that_nobody_came_is_stored(

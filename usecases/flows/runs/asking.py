@@ -20,7 +20,7 @@ from fivefold.flows.steps import RowContext
 from fivefold.store.flows import runs as stored
 from fivefold.store.flows.runs import RunBatch
 from fivefold.store.ingest.entities import lock_entities
-from fivefold.store.sql.database import reading, writing
+from fivefold.store.sql.database import raise_if_out_of_reach, reading, writing
 from fivefold.store.sql.failures import failure_text
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.flows import FlowRun, StepOutcome
@@ -133,6 +133,7 @@ def _ask_models(engine: Engine, batch: RunBatch, stopped: Sequence[int], clock: 
             try:
                 question = _question_of(session, run, there.get(run.id, {}), ModelStep)
             except UNEXPECTED_ERRORS as error:  # it must not hold up the others; it is kept and shown
+                raise_if_out_of_reach(error)
                 errors[run.id] = failure_text(error)
                 continue
             if question is not None:
