@@ -95,6 +95,18 @@ def test_a_source_that_was_asked_is_not_asked_again(
     expect_not_known(bank)
 
 
+def test_a_source_that_may_be_asked_again_is_once_the_lock_is_gone(
+    engine: Engine, register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, bank = register(repeatable=True), bank_that_asks(engine)
+    with monkeypatch.context() as patched:
+        patched.setattr(asking, "lock_entities", locked)
+        assert held_up(bank).asked_us is None
+    bank.work()
+    assert len(server.got) == 2
+    assert bank.states() == [("transaction:t1", "ended", "known")] * 2
+
+
 def test_a_lock_that_is_met_while_a_question_is_read_is_no_failure_of_the_run(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
