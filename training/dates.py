@@ -74,9 +74,14 @@ def choose_test(
     return test
 
 
+def until_known_us(horizon_days: int, settlement_lag_days: int) -> int:
+    """Microseconds from an as-of until what came after it is known: the horizon, and how late its rows may arrive."""
+    return (horizon_days + settlement_lag_days) * DAY_US
+
+
 def is_window_covered(config: TrainingConfig, period: DataPeriod, as_of: int) -> bool:
     """Tell whether the data cover the value window after an as-of (microseconds), and the settlement lag after that."""
-    ends = as_of + (config.horizon_days + config.settlement_lag_days) * DAY_US
+    ends = as_of + until_known_us(config.horizon_days, config.settlement_lag_days)
     # A day's slack: daily data have their last rows at midnight and cover the day before it.
     return ends <= period.last + DAY_US
 

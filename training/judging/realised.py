@@ -15,7 +15,7 @@ from fivefold.features.histories import Floats, Histories
 from fivefold.models.certainty.intervals import Ends, covered
 from fivefold.training.config import DueSettings, TrainingConfig
 from fivefold.training.data import TransactionSource
-from fivefold.training.dates import DataPeriod, is_window_covered
+from fivefold.training.dates import DataPeriod, is_window_covered, until_known_us
 from fivefold.training.judging.bootstrap import draws, resample
 from fivefold.training.judging.coverage import tenths
 from fivefold.training.judging.groups import LEAST_CUSTOMERS
@@ -113,12 +113,13 @@ def compare_with_realised(
         period: of the transactions.
         config: the settings of the version, see `recalibrate.config_of_version`.
         due: the confidence of the bounds.
-        now: the present, microseconds; a horizon that ends later has not passed.
+        now: the present, microseconds; a horizon that ends later, with the settlement lag, has not passed.
         learnt_until: see `ValueModel.learnt_until`; predictions as of an earlier moment are not compared.
     """
     unlearnt = scores.filter(pl.col("as_of") >= learnt_until)
     learnt = len(scores) - len(unlearnt)
-    passed = unlearnt.filter(pl.col("as_of") + config.horizon_days * DAY_US <= now)
+    ends = pl.col("as_of") + until_known_us(config.horizon_days, config.settlement_lag_days)
+    passed = unlearnt.filter(ends <= now)
     moments = sorted(passed["as_of"].unique().to_list())
     over = [one for one in moments if is_window_covered(config, period, one)]
     ready = passed.filter(pl.col("as_of").is_in(over))

@@ -19,11 +19,13 @@ from fivefold.models.value_model import ValueModel
 from fivefold.training import data
 from fivefold.training.config import DueSettings, TrainingConfig
 from fivefold.training.data import TransactionSource
+from fivefold.training.dates import DataPeriod
 from fivefold.training.judging.evaluate import MODEL
 from fivefold.training.judging.past_scores import read_scores
 from fivefold.training.judging.past_versions import JudgedVersion, judge_versions, realised_table
 from fivefold.training.judging.predictions import predict_test_window
-from fivefold.training.on_engine import EngineFile
+from fivefold.training.judging.realised import compare_with_realised
+from fivefold.training.on_engine import EngineFile, open_source
 from fivefold.training.retrain import retrain
 from tests.features.split_engine import SplitEngine
 from tests.models.making import new_registry
@@ -116,6 +118,17 @@ def test_a_horizon_that_is_one_day_short_is_not_compared(
     assert (version.realised.days, version.realised.uncovered) == ((), len(pl.read_parquet(late)))
     assert version.verdict.state == "unknown"
     assert "do not reach" in str(version.verdict)
+
+
+def test_a_horizon_has_not_passed_while_its_rows_may_still_arrive(rows: pa.Table) -> None:
+    """As on the platform; that the data do not reach so far is no fault of theirs before."""
+    config = TrainingConfig(horizon_days=30, settlement_lag_days=7)
+    portfolio = open_source(rows, config.rate_table(), NOW)
+    one = pl.DataFrame({"user_id": ["a"], "as_of": [NOW]})
+    period = DataPeriod(0, NOW)
+    for days, counts in ((29, (1, 0)), (36, (1, 0)), (37, (0, 1))):
+        realised = compare_with_realised(one, portfolio, period, config, ALL, NOW + days * DAY_US, 0)
+        assert (realised.waiting, realised.uncovered) == counts
 
 
 @pytest.mark.parametrize(

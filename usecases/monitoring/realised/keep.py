@@ -22,6 +22,7 @@ from fivefold.store.monitoring.predictions import ValuedType
 from fivefold.store.sql.clocks import latest_us
 from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.predictions import PredictionDay
+from fivefold.training.dates import until_known_us
 from fivefold.usecases.levels.value_scores import EntityScorer, known_values
 from fivefold.usecases.monitoring.realised.judge import blocks_of, transactions_of
 from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
@@ -96,7 +97,7 @@ def _store(engine: Engine, kind: ValuedType, valuer: EntityScorer, rows: list[tu
             model_hash=model.content_hash,
             day=now_us // DAY_US,
             as_of_us=now_us,
-            horizon_ends_us=now_us + model.horizon_days * DAY_US + model.settlement_lag_us,
+            horizon_ends_us=now_us + until_known_us(model.horizon_days, model.settlement_lag_us // DAY_US),
             valued=kind.valued,
             predicted=len(present_rows),
             currency=model.currency,
