@@ -19,6 +19,7 @@ from fivefold.cli.terminal import (
     console,
     open_current_database,
     require_module,
+    require_system_libraries,
     show_table,
     warn,
 )
@@ -53,6 +54,7 @@ def serve(
 
     settings = checked_settings()
     require_free(host, port)
+    require_system_libraries()
     engine = open_current_database()
     try:
         number_from_now(engine)

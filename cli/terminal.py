@@ -4,6 +4,7 @@ import logging
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -229,6 +230,14 @@ def require_module(name: str) -> None:
     """Raise ModuleNotFoundError if a module is not installed; `main` names the extra that has it."""
     if find_spec(name) is None:
         raise ModuleNotFoundError(f"no module {name}", name=name)
+
+
+def require_system_libraries() -> None:
+    """Raise OSError where the system lacks a library that LightGBM needs; `main` names it.
+
+    A process that is started later would end with its own traceback.
+    """
+    import_module("lightgbm")
 
 
 def actor() -> str:

@@ -1,6 +1,5 @@
 """`fivefold demo`: both sides on simulated customers, in one go: a scored file, a request, an explained level."""
 
-from importlib import import_module
 from typing import Annotated
 
 import typer
@@ -8,7 +7,7 @@ import typer
 from fivefold.cli.demo import levels as demo_levels
 from fivefold.cli.demo import sample
 from fivefold.cli.serve import require_free
-from fivefold.cli.terminal import create_registry, echo, load_model, quoted, require_module
+from fivefold.cli.terminal import create_registry, echo, load_model, quoted, require_module, require_system_libraries
 from fivefold.cli.value_model import explain, score, train
 from fivefold.domain.clock import to_microseconds
 from fivefold.domain.errors import ConfigError
@@ -74,7 +73,7 @@ def _require_extras() -> None:
             require_module(module)
         except ModuleNotFoundError:
             raise ConfigError(needs_extra(module, "all")) from None
-    import_module("lightgbm")  # loads a library of the system, which may be missing
+    require_system_libraries()
 
 
 def _show_scores() -> None:

@@ -85,6 +85,18 @@ def test_serving_hands_over_to_bentoml(var: Path, monkeypatch: pytest.MonkeyPatc
     assert (var / "fivefold.db").exists()
 
 
+def test_a_library_that_the_system_lacks_is_one_line_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("it started"))
+    words = "libgomp.so.1: cannot open shared object file: No such file or directory"
+    (tmp_path / "lightgbm.py").write_text(f"raise OSError({words!r})", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "lightgbm", raising=False)
+    assert refuse(tmp_path / "var", "serve", "--port", 3456).startswith(f"{words}. It is a library of this system;")
+    assert not (tmp_path / "var").exists()
+
+
 def test_with_a_wrong_clock_it_warns_and_serves(var: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("BENTOML_HOME", "BENTOML_CONFIG_OVERRIDES", "PYTHONSAFEPATH"):
         monkeypatch.setenv(name, "")
