@@ -110,10 +110,16 @@ def without_models_text(registry: Path, error: BaseException) -> str:
 
 
 def no_versions_text(settings: Settings, name: str) -> str:
-    """Say that a model has no versions, and what makes the first; ConfigError where no training could make it there."""
+    """Say that a model has no versions, and what to do; ConfigError where no training could make the first there.
+
+    A registry that was lost comes first: a training would begin another one.
+    """
     if settings.embedded and settings.var.exists() and not settings.var.is_dir():
         raise ConfigError(f"{settings.var} is not a folder; {VARIABLE_VAR} must name one")
-    return f"{name} has no versions yet in {settings.registry_shown}: run `fivefold train`"
+    return (
+        f"{name} has no versions in {settings.registry_shown}: if it was trained before, look for its registry, which "
+        f"{VARIABLE_VAR} or MLFLOW_TRACKING_URI names; if not, run `fivefold train`"
+    )
 
 
 def require_registry(settings: Settings, name: str) -> None:

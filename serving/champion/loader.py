@@ -17,7 +17,7 @@ from filelock import FileLock
 from fivefold.domain.errors import FingerprintMismatchError, FivefoldError, ModelError
 from fivefold.domain.provenance import may_be_same_model
 from fivefold.domain.settings import Settings
-from fivefold.models.embedded import require_registered
+from fivefold.models.embedded import no_versions_text, require_registered
 from fivefold.models.registry import RegisteredVersion, Registry
 from fivefold.models.value_model import ValueModel, require_whole, saved_hash
 from fivefold.serving.champion.served_note import ServedNote, ServedVersion
@@ -132,13 +132,12 @@ class ChampionLoader:
     def refresh(self) -> None:
         """Poll the alias once: load, check and warm a new champion, then swap; otherwise keep the present one."""
         try:
-            champion, is_withdrawn = self._champion()
+            champion, is_withdrawn, why = self._champion()
         except Exception as error:  # noqa: BLE001 (whatever the registry fails with, serving goes on)
             self._serve_last_known(f"the registry cannot be reached: {type(error).__name__}")
             return
         if champion is None:
             self._champion_retry.forget()
-            why = f"{self._settings.model_name} has no champion: run `fivefold train`"
             if is_withdrawn:
                 self.withdrawn = True
                 self._note.remember_withdrawal()
@@ -162,14 +161,23 @@ class ChampionLoader:
             # One from before the champion serves, as in `_remember`, and that stays refused.
             self._serve_one_of(each for each in self._note.versions() if each.number < champion.number)
 
-    def _champion(self) -> tuple[RegisteredVersion | None, bool]:
-        """Ask for the champion, and whether it was withdrawn; a registry without the version that served was lost."""
-        if not self._settings.has_registry:  # to open it would create it
-            return None, False
-        registry = Registry(self._settings, self._settings.model_name)
+    def _champion(self) -> tuple[RegisteredVersion | None, bool, str]:
+        """Ask for the champion, whether it was withdrawn, and why there is none; empty where there is one.
+
+        A registry without the version that served was lost.
+        """
+        settings, name = self._settings, self._settings.model_name
+        if not settings.has_registry:  # to open it would create it
+            return None, False, no_versions_text(settings, name)
+        registry = Registry(settings, name)
         champion = registry.champion()
-        served = self._served_here() if champion is None else None
-        return champion, served is not None and registry.has_version(*served)
+        if champion is not None:
+            return champion, False, ""
+        served = self._served_here()
+        is_withdrawn = served is not None and registry.has_version(*served)
+        if not registry.numbers():
+            return None, is_withdrawn, no_versions_text(settings, name)
+        return None, is_withdrawn, f"{name} has no champion: run `fivefold train`"
 
     def _served_here(self) -> tuple[int, str | None] | None:
         """Give the number and the hash of the model that serves, or that a start without a registry would serve."""

@@ -211,7 +211,7 @@ def test_the_champion_is_found_without_mlflow(moved: Path) -> None:
 
 def test_without_a_registry_the_model_of_the_address_is_named(tmp_path: Path) -> None:
     for uri, name in (("models:/other/1", "other"), ("models:/other@champion", "other"), (None, "value")):
-        with pytest.raises(ModelNotFoundError, match=f"^{name} has no versions yet in {tmp_path}"):
+        with pytest.raises(ModelNotFoundError, match=f"^{name} has no versions in {tmp_path}"):
             load_value_model(Settings(var=tmp_path), uri, "value")
 
 

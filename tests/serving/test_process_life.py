@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from fivefold.cli.serve import require_free
+from fivefold.models.embedded import no_versions_text
 from fivefold.models.registry import CHAMPION, Registry
 from tests.serving.process_registry import BROKEN, FIRST, NAME, OTHER_FINGERPRINT, SECOND, Template
 from tests.serving.process_service import SLEEPS, STOP_SECONDS, Service, answer_of, head_of, sample_rows
@@ -245,9 +246,7 @@ def test_without_a_model_it_lives_and_says_so(lived: Service, without_model: See
     assert int(without_model.scored.headers["retry-after"]) > 0
     assert without_model.scored.headers["x-model-version"] == "none"
     assert without_model.ready.status_code == 503
-    assert without_model.ready.json() == [
-        {"detail": f"{NAME} has no champion: run `fivefold train`", "ready_for": ["/v1"]}
-    ]
+    assert without_model.ready.json() == [{"detail": no_versions_text(lived.settings, NAME), "ready_for": ["/v1"]}]
     assert (without_model.version, without_model.refused) == (0, 1)
 
 

@@ -162,6 +162,16 @@ def test_without_a_champion_there_is_advice(template: Template, tmp_path: Path) 
     assert (made.current, made.refused) == (None, f"{NAME} has no champion: run `fivefold train`")
 
 
+def test_where_the_registry_was_lost_the_advice_is_to_look_for_it_before_training(tmp_path: Path) -> None:
+    """A training would begin another registry with version 1."""
+    made = ChampionLoader(Settings(var=tmp_path))
+    made.refresh()
+    assert made.refused == (
+        f"{NAME} has no versions in {tmp_path}: if it was trained before, look for its registry, which "
+        "FIVEFOLD_VAR or MLFLOW_TRACKING_URI names; if not, run `fivefold train`"
+    )
+
+
 def test_a_champion_that_is_taken_away_still_serves(registry: Registry) -> None:
     made = loader_of(registry)
     made.refresh()
@@ -223,7 +233,7 @@ def test_a_registry_that_was_lost_takes_no_model_away_and_none_is_created(
     for each in (made, loader_of(registry)):
         each.refresh()
         assert (version_of(each), each.withdrawn) == (FIRST, False)
-        assert "no champion" in each.refused
+        assert ("no champion" if lost == "trained, not promoted" else "no versions") in each.refused
     assert registry.settings.registry.exists() == (lost != "the file")
 
 
