@@ -100,13 +100,20 @@ def show(
 
 
 def recount(reason: Annotated[str, typer.Option("--reason", help="Why, for the audit log.")]) -> None:
-    """Count anew what `verify` names of counters: they say what is there again. Assessments wait meanwhile."""
+    """Count anew what `verify` names of counters: they say what is there again. Assessments wait meanwhile.
+
+    What cannot be counted anew is named and stays as it is; the exit code is 1 then.
+    """
     from fivefold.usecases.audit.counting import repair_counters
 
-    repaired = repair_counters(open_current_database(), actor(), reason)
-    for each in repaired:
+    done = repair_counters(open_current_database(), actor(), reason)
+    for each in done.repaired:
         echo(f"organisation {each.organisation_id}: {each.table}, {count_text(each.cells, 'cell')} counted anew")
-    if not repaired:
+    for cell in done.left:
+        echo(f"organisation {cell.organisation_id}: {cell.table} stays as it is for {cell.cell}: {cell.obstacle}")
+    if done.left:
+        raise typer.Exit(FINDINGS)
+    if not done.repaired:
         echo("The counters say what is there; nothing was changed.")
 
 

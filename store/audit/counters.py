@@ -8,7 +8,7 @@ row for each cell that differs, or that has a number which cannot be counted: in
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
@@ -16,6 +16,8 @@ from fivefold.domain.clock import DAY_US
 
 _PART: Final = 1_000_000_000
 """Numbers are added up in two parts, as quotient and remainder of this: a sum of 64 bits could overflow."""
+_MOST_SUM: Final = 2**63 - 1
+"""The largest sum that a counter can keep."""
 _MOST: Final = "9.2e16"
 """Of a value beyond this the cents have no 64 bits."""
 
@@ -61,14 +63,15 @@ class _Counter:
             f" GROUP BY {cell} HAVING sum(bad) > 0 OR {' OR '.join(differs)} ORDER BY {cell}"
         )
 
-    def count_again(self, of: str) -> str:
-        """Insert what is there as the counters, of which there are none: INSERT, as of one connection."""
-        cell = ", ".join(self.cell)
-        amounts = ", ".join(f"CAST(sum({name}) AS BIGINT)" for name in self.sums)
-        return (
-            f"INSERT INTO {self.name} ({cell}, part, {', '.join(self.sums)})"  # noqa: S608 (our own words)
-            f" SELECT {cell}, 0, {amounts} FROM {self._cells(of, 'TRUE')} GROUP BY {cell}"
-        )
+    def count_anew(self, connection: Connection, place: tuple[Any, ...], sums: tuple[int, ...]) -> None:
+        """Let a cell, named by the values of its columns, have these sums, as of one connection."""
+        cell = dict(zip(self.cell, place, strict=True))
+        here = " AND ".join(f"{name} = :{name}" for name in self.cell)
+        connection.execute(text(f"DELETE FROM {self.name} WHERE {here}"), cell)  # noqa: S608 (our own words)
+        if any(sums):
+            names, values = (", ".join(f"{mark}{name}" for name in (*self.cell, *self.sums)) for mark in ("", ":"))
+            insert = f"INSERT INTO {self.name} (part, {names}) VALUES (0, {values})"  # noqa: S608 (our own words)
+            connection.execute(text(insert), {**cell, **dict(zip(self.sums, sums, strict=True))})
 
     def _cells(self, of: str, countable: str) -> str:
         """Both sides, row by row: the cell, 1 for a counter and -1 for what is there, what is bad, and the amounts."""
@@ -123,6 +126,9 @@ class CounterDifference:
         cell: where, in words.
         counted: what the counters say, in words.
         there: what is there, likewise.
+        obstacle: why they cannot be counted anew, in words; empty where they can.
+        place: the values of the columns that name the cell.
+        sums: what is there, of what can be counted.
     """
 
     organisation_id: int
@@ -131,55 +137,73 @@ class CounterDifference:
     cell: str
     counted: str
     there: str
+    obstacle: str
+    place: tuple[Any, ...]
+    sums: tuple[int, ...]
 
 
 def differences(connection: Connection, organisation_id: int | None = None) -> Iterator[CounterDifference]:
     """Count anew, of one organisation or of all, and yield the cells that differ."""
-    of = _condition(organisation_id)
-    countable = _COUNTABLE.get(connection.dialect.name, "TRUE")
+    organisations = set(connection.scalars(text("SELECT id FROM organisations")))
     for counter in _COUNTERS:
-        width, half = len(counter.cell), 1 + 2 * len(counter.sums)
-        with connection.execute(text(counter.query(of, countable))) as rows:
-            for row in rows:
-                cell = [f"{name} {value!r}" for name, value in zip(counter.cell[1:], row[1:width], strict=True)]
-                yield CounterDifference(
-                    organisation_id=row[0],
-                    table=counter.name,
-                    of=counter.of,
-                    cell=", ".join(cell),
-                    counted=_sums(counter, *row[width : width + half]),
-                    there=_sums(counter, *row[width + half :]),
-                )
+        for row in _differing_rows(connection, counter, organisation_id):
+            width, half = len(counter.cell), 1 + 2 * len(counter.sums)
+            place, counted, there = row[:width], row[width : width + half], row[width + half :]
+            sums = _sums(*there[1:])
+            obstacle = "" if place[0] in organisations else "an organisation of that number does not exist"
+            if there[0] or any(abs(each) > _MOST_SUM for each in sums):
+                obstacle = f"its {counter.of} have numbers beyond what can be counted"
+            cell = [f"{name} {value!r}" for name, value in zip(counter.cell[1:], place[1:], strict=True)]
+            yield CounterDifference(
+                organisation_id=place[0],
+                table=counter.name,
+                of=counter.of,
+                cell=", ".join(cell),
+                counted=_words(counter, *counted),
+                there=_words(counter, *there),
+                obstacle=obstacle,
+                place=place,
+                sums=sums,
+            )
+
+
+def _differing_rows(
+    connection: Connection, counter: _Counter, organisation_id: int | None
+) -> Iterator[tuple[Any, ...]]:
+    of = "" if organisation_id is None else f" AND c.organisation_id = {organisation_id:d}"
+    countable = _COUNTABLE.get(connection.dialect.name, "TRUE")
+    with connection.execute(text(counter.query(of, countable))) as rows:
+        for row in rows:
+            yield tuple(row)
 
 
 def repair(connection: Connection, organisation_id: int) -> dict[str, int]:
     """Count an organisation's differing counters anew; tell by table how many cells differed. Writers wait meanwhile.
 
-    Of numbers that cannot be counted nothing is counted; they remain a difference.
+    Those that cannot be counted anew stay as they are.
     """
     if connection.dialect.name == "postgresql":
         # The triggers write here together with each row, so nothing is half counted; and a role that may only add
         # transitions may lock no table of them. In the order in which assessments write; another repair waits too.
         names = ", ".join(each.name for each in _COUNTERS)
         connection.execute(text(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE"))
-    cells = Counter(each.table for each in differences(connection, organisation_id))
-    of = _condition(organisation_id)
+    cells = [each for each in differences(connection, organisation_id) if not each.obstacle]
     for counter in _COUNTERS:
-        if cells[counter.name]:
-            connection.execute(text(f"DELETE FROM {counter.name} AS c WHERE TRUE{of}"))  # noqa: S608 (our own words)
-            connection.execute(text(counter.count_again(of)))
-    return dict(cells)
+        for cell in cells:
+            if cell.table == counter.name:
+                counter.count_anew(connection, cell.place, cell.sums)
+    return dict(Counter(each.table for each in cells))
 
 
-def _condition(organisation_id: int | None) -> str:
-    return "" if organisation_id is None else f" AND c.organisation_id = {organisation_id:d}"
-
-
-def _sums(counter: _Counter, uncountable: int, *parts: int) -> str:
-    """Write the sums of a side from their parts, and how many numbers are not in them."""
+def _sums(*parts: int) -> tuple[int, ...]:
+    """Put sums together from their parts."""
     pairs = zip(parts[::2], parts[1::2], strict=True)
-    sums = [int(quotient) * _PART + int(remainder) for quotient, remainder in pairs]
-    words = [f"{value} {name}" for value, name in zip(sums, counter.sums, strict=True)]
+    return tuple(int(quotient) * _PART + int(remainder) for quotient, remainder in pairs)
+
+
+def _words(counter: _Counter, uncountable: int, *parts: int) -> str:
+    """Write the sums of a side from their parts, and how many numbers are not in them."""
+    words = [f"{value} {name}" for value, name in zip(_sums(*parts), counter.sums, strict=True)]
     if uncountable:
         words.append(f"{uncountable} {'number' if uncountable == 1 else 'numbers'} beyond what can be counted")
     return ", ".join(words)

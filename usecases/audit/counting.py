@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 from fivefold.domain.errors import ConfigError
 from fivefold.store.audit import counters
+from fivefold.store.audit.counters import CounterDifference
 from fivefold.store.sql.database import reading, writing
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import record
@@ -24,8 +25,16 @@ class RepairedCounters:
     cells: int
 
 
-def repair_counters(engine: Engine, actor: str, reason: str) -> Sequence[RepairedCounters]:
-    """Let the counters of all organisations say what is there; tell which differed.
+@dataclass(frozen=True)
+class CounterRepair:
+    """What a repair of counters came to: what was counted anew, and the cells that it left as they are."""
+
+    repaired: Sequence[RepairedCounters]
+    left: Sequence[CounterDifference]
+
+
+def repair_counters(engine: Engine, actor: str, reason: str) -> CounterRepair:
+    """Let the counters of all organisations say what is there; tell which differed, and which cannot be counted anew.
 
     Each organisation is a transaction with an entry in the audit log. Assessments wait for it.
 
@@ -41,7 +50,8 @@ def repair_counters(engine: Engine, actor: str, reason: str) -> Sequence[Repaire
     if not 1 <= len(reason.strip()) <= MOST_REASON_CHARACTERS:
         raise ConfigError(f"a repair needs a reason of 1 to {MOST_REASON_CHARACTERS} characters")
     with reading(engine) as session:
-        differing = {each.organisation_id for each in counters.differences(session.connection())}
+        differences = list(counters.differences(session.connection()))
+    differing = {each.organisation_id for each in differences if not each.obstacle}
     repaired: list[RepairedCounters] = []
     for organisation_id in sorted(differing):
         with writing(engine) as session:
@@ -50,4 +60,4 @@ def repair_counters(engine: Engine, actor: str, reason: str) -> Sequence[Repaire
             if cells:
                 record(session, by, REPAIRED, about, details={"reason": reason, **cells})
         repaired += [RepairedCounters(organisation_id, table, number) for table, number in sorted(cells.items())]
-    return repaired
+    return CounterRepair(repaired, [each for each in differences if each.obstacle])

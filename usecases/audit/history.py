@@ -237,6 +237,7 @@ class HistoryCheck:
                 self._report(row["organisation_id"], 0, f"the layout {row['name']} of inputs was changed")
         for cell in counters.differences(connection, only):
             problem = f"{cell.table} says {cell.counted} for {cell.cell}, and its {cell.of} say {cell.there}"
+            problem += f"; {cell.obstacle or '`fivefold audit recount` counts them anew'}"
             self._report(cell.organisation_id, 0, problem)
 
     def _compare_emptied(self) -> None:

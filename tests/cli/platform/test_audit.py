@@ -10,7 +10,7 @@ from sqlalchemy import text
 from fivefold.cli.terminal import actor
 from fivefold.domain.settings import Settings
 from fivefold.store.sql.database import open_database
-from tests.cli.running import refuse, run, succeed
+from tests.cli.running import Done, refuse, run, succeed
 
 
 @pytest.fixture
@@ -47,9 +47,18 @@ def test_counters_that_say_something_else_are_counted_anew(var: Path) -> None:
     nothing = "The counters say what is there; nothing was changed.\n"
     assert succeed(var, "audit", "recount", "--reason", "To be sure.") == nothing
     tamper(var, "PRAGMA foreign_keys=OFF", "INSERT INTO level_move_counts VALUES (2, 1, 9, 0, 1, 0, 5)")
+    assert "`fivefold audit recount` counts them anew" in run(var, "audit", "verify", columns=400).out
     counted = "organisation 2: level_move_counts, 1 cell counted anew\n"
     assert succeed(var, "audit", "recount", "--reason", "A restore without triggers.") == counted
     assert "counters.repaired" in succeed(var, "audit", "show", "--organisation", "acme", columns=200)
+
+
+def test_counters_of_no_organisation_are_named_and_stay(var: Path) -> None:
+    tamper(var, "PRAGMA foreign_keys=OFF", "INSERT INTO level_move_counts VALUES (999, 1, 9, 0, 1, 0, 5)")
+    done = run(var, "audit", "recount", "--reason", "A restore without triggers.")
+    where = "level_move_counts stays as it is for type_id 1, day 9, from_level 0, to_level 1"
+    assert done == Done(1, f"organisation 999: {where}: an organisation of that number does not exist\n", "")
+    assert "an organisation of that number does not exist" in run(var, "audit", "verify", columns=400).out
 
 
 def test_each_finding_is_named_and_the_code_is_1(var: Path) -> None:

@@ -12,7 +12,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.store.audit import counters
 from fivefold.store.audit.chain import digest_of
 from fivefold.usecases.accounts.organisations import actor_in_new
-from fivefold.usecases.audit.counting import repair_counters
+from fivefold.usecases.audit.counting import CounterRepair, repair_counters
 from fivefold.usecases.audit.history import ranges_text
 from fivefold.usecases.audit.verify import verify, verify_picture
 from fivefold.usecases.erasure.erase import erase_entity
@@ -291,7 +291,7 @@ def test_counters_that_say_something_else_are_found(bank: Bank) -> None:
     found = forge(bank, "UPDATE portfolio_counts SET entities = entities + 7 WHERE level = 3 AND entities > 0")
     assert len(found) == 1
     assert "portfolio_counts says 9 entities, 0 cents for type_id 1, level 3, segment ''" in found[0], found
-    assert found[0].endswith("and its standings say 2 entities, 0 cents")
+    assert found[0].endswith("and its standings say 2 entities, 0 cents; `fivefold audit recount` counts them anew")
     with forged(bank.engine) as connection:
         connection.execute(text("UPDATE portfolio_counts SET entities = entities - 7 WHERE level = 3 AND entities > 0"))
     assert findings(bank) == []
@@ -302,13 +302,13 @@ def test_counters_that_say_something_else_are_found(bank: Bank) -> None:
 
 @pytest.mark.postgresql
 def test_counters_that_differ_are_counted_anew_and_count_on(bank: Bank) -> None:
-    assert repair_counters(bank.engine, "cli:op", "Nothing differs.") == []
+    assert repair_counters(bank.engine, "cli:op", "Nothing differs.") == CounterRepair([], [])
     with pytest.raises(ConfigError, match="needs a reason"):
         repair_counters(bank.engine, "cli:op", " ")
     with forged(bank.engine) as connection:
         connection.execute(text("UPDATE portfolio_counts SET entities = entities + 7, cents = 9 WHERE level = 3"))
         connection.execute(text("DELETE FROM level_move_counts WHERE to_level = 3"))
-    repaired = repair_counters(bank.engine, "cli:op", "A restore without triggers.")
+    repaired = repair_counters(bank.engine, "cli:op", "A restore without triggers.").repaired
     assert [(each.table, each.cells) for each in repaired] == [("level_move_counts", 1), ("portfolio_counts", 1)]
     with bank.engine.connect() as connection:
         assert list(counters.differences(connection)) == []
@@ -327,8 +327,8 @@ def test_the_role_of_a_service_counts_anew_and_of_two_at_once_the_second_has_not
         with engine.begin() as connection:
             connection.execute(text(f"INSERT INTO level_move_counts VALUES ({of}, 1, 9, 0, 1, 0, 5)"))
         with ThreadPoolExecutor(2) as threads:
-            repaired = list(threads.map(partial(repair_counters, engine, "cli:op"), ("One.", "Another.")))
-        assert sorted(map(len, repaired)) == [0, 1]
+            done = list(threads.map(partial(repair_counters, engine, "cli:op"), ("One.", "Another.")))
+        assert sorted(len(each.repaired) for each in done) == [0, 1]
         with engine.connect() as connection:
             assert list(counters.differences(connection)) == []
 
@@ -380,7 +380,7 @@ def test_a_transition_without_an_assessment_is_found(bank: Bank) -> None:
         "organisation bank (1): the standing of entity 1 is not that of assessment 1.1: level_since_us",
         (
             "organisation bank (1): level_move_counts says 0 entities for type_id 1, day 0, from_level 1, to_level 3,"
-            " and its transitions say 1 entities"
+            " and its transitions say 1 entities; `fivefold audit recount` counts them anew"
         ),
     ]
 
@@ -439,7 +439,7 @@ def test_counters_of_cents_are_those_of_the_standings_however_they_round(bank: B
     (found,) = about_counters(bank)
     assert "says 1 entities, 101 cents for type_id 1, level " in found
     assert "segment 'top', currency 'VND'" in found
-    assert found.endswith("and its standings say 1 entities, 100 cents")
+    assert found.endswith("and its standings say 1 entities, 100 cents; `fivefold audit recount` counts them anew")
 
 
 @pytest.mark.postgresql
@@ -453,7 +453,7 @@ def test_sums_beyond_64_bits_are_exact(bank: Bank) -> None:
             )
     (found,) = about_counters(bank)
     assert found.startswith("portfolio_counts says 0 entities, 12000000000000000003 cents for type_id 1, level 2")
-    assert found.endswith("and its standings say 0 entities, 0 cents")
+    assert "and its standings say 0 entities, 0 cents; " in found
     with forged(bank.engine) as connection:
         connection.execute(text("UPDATE portfolio_counts SET cents = -8000000000000000002 WHERE part = 3"))
     assert about_counters(bank) == [], "the parts make up nothing together, whatever each of them is"
@@ -474,6 +474,29 @@ def test_a_value_that_cannot_be_counted_is_a_finding(bank: Bank) -> None:
                 "1 entities, 0 cents, 1 number beyond what can be counted",
             )
     assert len(about_counters(bank)) == 1
+
+
+@pytest.mark.postgresql
+def test_what_cannot_be_counted_anew_is_named_and_stays_and_the_rest_is_counted(bank: Bank) -> None:
+    """No log could keep why counters of no organisation were changed."""
+    values_of(bank, 1.0)
+    with forged(bank.engine) as connection:
+        connection.execute(
+            text("UPDATE standings SET expected_value = :value WHERE segment = 'top'"), {"value": float("inf")}
+        )
+        connection.execute(text("INSERT INTO level_move_counts VALUES (999, 1, 9, 0, 1, 0, 5)"))
+        connection.execute(text("UPDATE portfolio_counts SET entities = entities + 7 WHERE level = 3"))
+    for cells in (1, 0):
+        done = repair_counters(bank.engine, "cli:op", "A restore without triggers.")
+        assert sum(each.cells for each in done.repaired) == cells
+        assert [(each.organisation_id, each.table, each.obstacle) for each in done.left] == [
+            (1, "portfolio_counts", "its standings have numbers beyond what can be counted"),
+            (999, "level_move_counts", "an organisation of that number does not exist"),
+        ]
+        with bank.engine.connect() as connection:
+            assert list(counters.differences(connection)) == done.left
+            entries = text("SELECT count(*) FROM audit_entries WHERE action = 'counters.repaired'")
+            assert connection.scalar(entries) == 1
 
 
 def test_a_counter_that_is_no_whole_number_is_a_finding(bank: Bank) -> None:
