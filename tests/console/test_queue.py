@@ -48,6 +48,8 @@ def test_the_queue_says_what_waits_and_leads_from_item_to_item(two: Place) -> No
     assert "2 in the queue: 0 overdue, 0 due within a day, 2 later." in visitor.text
     assert "due in 2 days" in visitor.text
     assert "Asked for second" in visitor.text
+    caption = "<caption>{}</caption>".format
+    assert 0 < visitor.page.text.index(caption("What waits")) < visitor.page.text.index(caption("How long it waits"))
     start(visitor, "?kind=override")
     assert shown(visitor) == "acme"
     assert "Override to decide" in visitor.text
