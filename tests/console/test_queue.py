@@ -120,6 +120,7 @@ def test_a_filter_whose_member_has_left_says_so_and_the_items_are_unassigned(two
     assert "acme" in visitor.go("/console/queue?kind=override&assigned=unassigned").text
     start(visitor, "?kind=override")
     visitor.go(next(link for link in visitor.links() if "/queue/items/" in link))
+    assert visitor.text.count("Override to decide") == 1
     visitor.submit("/assign", assigned_to=str(number))
     assert visitor.page.status_code == 409
     assert "leaver has left; assign it to another person" in visitor.text
