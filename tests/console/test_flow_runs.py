@@ -165,6 +165,10 @@ def test_who_answers_second_reads_what_they_wrote(place: Place, run: int) -> Non
         ("level:1.1", '<a href="/console/assessments/1.1">assessment 1.1</a>'),
         ("tag-end:7.1764000000000000", "a tag ended"),
         ("transaction:T-1", "transaction:T-1"),
+        ("call:f9d7ba5f0c3e4b21a6d8e7f90123abcd", "a call"),
+        ("call:visit-7", "a call, key visit-7"),
+        ("group:4.12", "a group was entered or left"),
+        ("schedule:2026-11-28T06:00:00Z", "the schedule of 2026-11-28 06:00 UTC"),
     ],
 )
 def test_what_a_run_was_begun_for_is_said_in_words(
