@@ -230,6 +230,7 @@ def environment() -> Environment:
         "sentence": sentence,
         "shown_line": shown_line,
         "signed": signed,
+        "typeset": typeset,
         "words": words,
     }
     return pages
@@ -420,8 +421,8 @@ def seen_value(value: ValueSeen) -> str:
     ('0.985', 'unknown')
     """
     if not (value.name.startswith("days since") or value.name.endswith("in days")):
-        return value.value
-    return re.sub(r"^(-?[\d,]+\.\d)\d+$", r"\1", value.value).removesuffix(".0")
+        return typeset(value.value)
+    return typeset(re.sub(r"^(-?[\d,]+\.\d)\d+$", r"\1", value.value).removesuffix(".0"))
 
 
 def signed(number: str) -> str:
@@ -461,8 +462,8 @@ def points(number: float, decimals: int = 2) -> str:
 def attribute(value: Any) -> str:
     """Write the value of an attribute.
 
-    >>> [attribute(each) for each in (None, True, 20000.0, 0.5, ["a", "b"], "2026-08-23T00:00:00.000000", "x")]
-    ['–', 'yes', '20,000', '0.5', 'a, b', '2026-08-23', 'x']
+    >>> [attribute(each) for each in (None, True, 20000.0, -0.5, ["a", "b"], "2026-08-23T00:00:00.000000", "x")]
+    ['–', 'yes', '20,000', '−0.5', 'a, b', '2026-08-23', 'x']
     """
     match value:
         case None:
@@ -470,7 +471,7 @@ def attribute(value: Any) -> str:
         case bool():
             return text("yes") if value else text("no")
         case int() | float():
-            return f"{value:,}".removesuffix(".0")
+            return typeset(f"{value:,}".removesuffix(".0"))
         case list():
             return ", ".join(map(attribute, value))
         case dict():

@@ -51,12 +51,12 @@ def value_text(contribution: Contribution) -> str:
 
 
 def typeset(number: str) -> str:
-    """Write a number with the minus sign of print, for pictures; text keeps the plain hyphen, which can be searched.
+    """Write a number with the minus sign of print, for pages and pictures; text keeps the hyphen, which is searched.
 
-    >>> typeset("-0.44") == "\N{MINUS SIGN}0.44"
-    True
+    >>> typeset("-0.44 EUR") == "\N{MINUS SIGN}0.44 EUR", typeset("-ish")
+    (True, '-ish')
     """
-    return MINUS + number[1:] if number.startswith("-") else number
+    return MINUS + number[1:] if number.startswith("-") and number[1:2].isdigit() else number
 
 
 def one_line(text: str) -> str:

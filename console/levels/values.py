@@ -10,6 +10,7 @@ from typing import Final
 from fivefold.charts.bars import Bar, waterfall_bars
 from fivefold.charts.series import Sparkline, sparkline
 from fivefold.charts.steps import SCORE_AXIS
+from fivefold.charts.text.numbers import typeset
 from fivefold.console.levels.portfolio import show_nobody
 from fivefold.console.texts import text
 from fivefold.console.visit import NOTICE, Answer, Redirect, Rendered, Visit, address
@@ -119,7 +120,7 @@ def median_text(of: IndicatorLine, currency: str) -> str:
     """Write the median of the reference portfolio, or the two numbers that it lies between; a dash for none."""
     if of.median is None:
         return "–"
-    low, high = (value_text(bound, of.unit, currency) for bound in of.median)
+    low, high = (typeset(value_text(bound, of.unit, currency)) for bound in of.median)
     if of.median[0] == of.median[1]:
         return low
     if isinf(of.median[1]):
@@ -312,7 +313,7 @@ def _course(row: IndicatorRow, year: IndicatorYear, moments: tuple[str, ...], cu
     of = year.lines[row.part.name]
 
     def shown(value: float | None) -> str:
-        return value_text(nan if value is None else value, of.unit, currency)
+        return typeset(value_text(nan if value is None else value, of.unit, currency))
 
     months = (*["–"] * year.before_first, *map(shown, of.values[year.before_first :]))
     line, description = sparkline(year.moments_us, of.values), ""

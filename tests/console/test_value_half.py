@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from fivefold.charts.text.numbers import typeset
 from fivefold.console.levels.values import value_half, value_year
 from fivefold.console.rendering import HERE, environment
 from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
@@ -23,7 +24,14 @@ from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import Entity
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.levels.read import Freshness, read_level
-from fivefold.usecases.levels.value_scores import EntityScorer, ValueView, indicator_year, moments_of_year, read_value
+from fivefold.usecases.levels.value_scores import (
+    EntityScorer,
+    IndicatorLine,
+    ValueView,
+    indicator_year,
+    moments_of_year,
+    read_value,
+)
 from fivefold.usecases.levels.worker import run_batch
 from fivefold.usecases.shared.context import Context
 from tests.console.test_queries import count
@@ -134,7 +142,7 @@ def test_each_indicator_has_its_number_the_median_and_the_year(place: Place, val
         assert (f", {half.between}.</p>" in text) == (address == PAYER)
         rows = re.findall(r'(?s)<tr><th scope="row">(\w+)<(.*?)</tr>', text)
         for part in moving:
-            shown = f'<td class="number">{part.seen}</td><td class="number">{medians[part.name]}</td>'
+            shown = f'<td class="number">{typeset(part.seen)}</td><td class="number">{medians[part.name]}</td>'
             assert [row for name, row in rows if name == part.name and shown in row], part.name
         assert f"Median: of the reference portfolio of {half.reference}," in visitor.text
     assert YEAR in visitor.go(PAYER).links()
@@ -204,11 +212,38 @@ def test_months_before_the_first_transaction_are_dashes(model: ValueModel) -> No
     assert courses
     for course in courses:
         assert [month == "–" for month in course.months] == [place < empty for place in range(13)]
-        assert course.months[-1] == course.row.part.seen
+        assert course.months[-1] == typeset(course.row.part.seen)
         if course.line is not None:
             since, until = re.findall(r"\((\d{4}[-\d]+)", course.description)
             assert since >= first
             assert until == page.moments[-1]
+
+
+def written_pages(value: ValueView) -> list[str]:
+    """The half of the value, and the indicators over the year, as they are written."""
+    visit = SimpleNamespace(trail="", site="https://bank.example")
+    half = SimpleNamespace(value=value_half(value), address=PAYER)
+    source = '{% from "shared/macros.html" import waterfall with context %}{% include "levels/value_half.html" %}'
+    year = (HERE / "levels" / "templates" / "value_year.html").read_text(encoding="utf-8").partition("\n")[2]
+    return [
+        environment().from_string(template).render(page=page, visit=visit, now_us=0)
+        for template, page in ((source, half), (year, value_year("payer", PAYER, value)))
+    ]
+
+
+def test_a_number_below_zero_has_the_minus_of_points_wherever_it_stands(model: ValueModel) -> None:
+    value = explained(model)
+    assert value.breakdown is not None
+    assert value.indicators is not None
+    seen = "-965.66 EUR"
+    part = replace(value.breakdown.contributions[0], seen=seen, sentence=f"Net: {seen}; lowers it.", points=-0.643)
+    line = IndicatorLine(unit="money", values=(-965.66,) * 13, median=(-965.66, -965.66))
+    breakdown = replace(value.breakdown, contributions=(part,))
+    indicators = replace(value.indicators, lines={part.name: line})
+    for written in written_pages(replace(value, breakdown=breakdown, indicators=indicators, currency="EUR")):
+        assert "−965.66 EUR" in written
+        assert "−0.643" in written
+        assert "-965.66" not in written
 
 
 def test_currency_and_names_are_never_markup(model: ValueModel) -> None:
@@ -223,12 +258,7 @@ def test_currency_and_names_are_never_markup(model: ValueModel) -> None:
     stored = {"currency": MARKUP, "segment": MARKUP, "model": MARKUP}
     found = replace(value.indicators, lines=lines)
     crafted = replace(value, breakdown=replace(value.breakdown, contributions=parts), indicators=found, **stored)
-    visit = SimpleNamespace(trail="", site="https://bank.example")
-    half = SimpleNamespace(value=value_half(crafted), address=PAYER)
-    source = '{% from "shared/macros.html" import waterfall with context %}{% include "levels/value_half.html" %}'
-    year = (HERE / "levels" / "templates" / "value_year.html").read_text(encoding="utf-8").partition("\n")[2]
-    for template, page in ((source, half), (year, value_year(MARKUP, PAYER, crafted))):
-        written = environment().from_string(template).render(page=page, visit=visit, now_us=0)
+    for written in written_pages(crafted):
         assert 'class="indicators"' in written
         assert "<b>" not in written
         assert "{{ 7*7 }}" in written
