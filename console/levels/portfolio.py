@@ -6,7 +6,13 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit
 from fivefold.domain.paging import Page
 from fivefold.usecases.accounts.entity_types import list_types
-from fivefold.usecases.portfolio.current_levels import STATUSES, CurrentLevel, LevelFilters, list_current_levels
+from fivefold.usecases.portfolio.current_levels import (
+    NO_LEVEL,
+    STATUSES,
+    CurrentLevel,
+    LevelFilters,
+    list_current_levels,
+)
 from fivefold.usecases.portfolio.matrix import Matrix, MatrixCell, value_and_risk
 
 SHADES = 4
@@ -49,6 +55,7 @@ class PortfolioPage:
         rows: of the matrix, the highest level first, None for those without one; a field for each of `segments`.
         segments: the highest first; None for those of whom the value model knows nothing.
         level: of the customers that are listed; None for all, as are `segment` and `status`.
+        at_none: those without a level are listed.
     """
 
     types: tuple[str, ...]
@@ -58,6 +65,7 @@ class PortfolioPage:
     rows: tuple[tuple[str | None, tuple[MatrixField, ...]], ...]
     segments: tuple[str | None, ...]
     level: str | None
+    at_none: bool
     segment: str | None
     status: str | None
     customers: Page[CurrentLevel]
@@ -81,7 +89,7 @@ def show_portfolio(visit: Visit) -> Rendered:
         return show_nobody(text("Portfolio"))
     kind = visit.choice("type", types)
     matrix = value_and_risk(visit, kind)
-    level = visit.choice("level", ("", *matrix.levels)) or None
+    level = visit.choice("level", ("", *matrix.levels, NO_LEVEL)) or None
     segment = visit.choice("segment", ("", *matrix.segments)) or None
     status = visit.choice("status", ("", *STATUSES)) or None
     levels, segments, statuses = (() if one is None else (one,) for one in (level, segment, status))
@@ -99,6 +107,7 @@ def show_portfolio(visit: Visit) -> Rendered:
         rows=_rows(matrix, columns, (level, segment)),
         segments=columns,
         level=level,
+        at_none=level == NO_LEVEL and level not in matrix.levels,
         segment=segment,
         status=status,
         customers=customers,
@@ -118,13 +127,14 @@ def _rows(
     def field(level: str | None, segment: str | None) -> MatrixField:
         cell = by_place.get((level, segment))
         entities = 0 if cell is None else cell.entities
-        listed = level is not None and segment is not None
+        name = NO_LEVEL if level is None else level
+        listed = segment is not None and (level is not None or NO_LEVEL not in matrix.levels)
         return MatrixField(
             cell=cell,
             share=entities / matrix.entities if matrix.entities else 0.0,
             shade=-(-SHADES * entities // fullest) if fullest else 0,
-            chosen=listed and chosen == (level, segment),
-            query={"type": matrix.entity_type, "level": str(level), "segment": str(segment)} if listed else None,
+            chosen=listed and chosen == (name, segment),
+            query={"type": matrix.entity_type, "level": name, "segment": str(segment)} if listed else None,
         )
 
     return tuple((level, tuple(field(level, segment) for segment in segments)) for level in levels)

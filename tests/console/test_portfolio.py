@@ -51,6 +51,25 @@ def test_a_field_has_its_customers_and_their_money_and_leads_to_them(place: Plac
         assert_counted(connection)
 
 
+def test_who_has_no_level_is_a_list_that_says_why(place: Place) -> None:
+    valued(place)
+    with Session(place.engine) as session, session.begin():
+        found = session.query(Standing).order_by(Standing.entity_id.desc()).limit(2).all()
+        for standing, status in zip(found, ("not applicable", "undetermined"), strict=True):
+            standing.level, standing.segment, standing.status = None, "top", status
+    visitor = Visitor(place).sign_in("investigator").go(PAGE)
+    places = [link.replace("&amp;", "&") for link in visitor.links() if "level=none" in link]
+    assert [place.partition("&segment=")[2] for place in places] == ["", "top"], "of the table, and of the matrix"
+    lists = (("No level · all levels", ["acme", "v0", "v2", "v3"]), ("No level, Top value", ["v2", "v3"]))
+    for address, (title, names) in zip(places, lists, strict=True):
+        visitor.go("/console/portfolio" + address)
+        assert title in visitor.text
+        people = [each.rpartition("/")[2] for each in visitor.links() if each.startswith("/console/entities/company/")]
+        assert sorted(people) == names
+        assert "no level no ruleset applies to the customer" in visitor.text
+        assert "no level it is unknown whether the ruleset applies" in visitor.text
+
+
 def test_whose_last_attempt_failed_is_counted_and_leads_to_the_list(place: Place) -> None:
     page = "/console/portfolio?type=customer"
     path = f"/v1/entities/customer/{quote(CUSTOMER, safe='')}/risk"

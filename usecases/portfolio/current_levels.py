@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
@@ -18,6 +18,8 @@ from fivefold.usecases.shared.context import Context
 
 STATUSES = (*(status.value for status in Status), NO_RULESET)
 """The possible results of an assessment."""
+NO_LEVEL: Final = "none"
+"""In place of a level's name in a filter; an organisation may have a level of that name, which counts then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +27,7 @@ class LevelFilters:
     """Which current levels are listed; empty or None is no condition.
 
     Attributes:
-        levels: their names.
+        levels: their names; `NO_LEVEL` for those without one.
         segments: their names.
         statuses: of assessments, of `STATUSES`.
         ruleset: that decided, in whatever version.
@@ -113,7 +115,7 @@ def list_current_levels(
         level_filter = LevelFilter(
             organisation_id=of,
             type_id=type_named(session, of, type_name).id,
-            levels=level_numbers(filters.levels, names) or [*range(len(names), 0, -1), None],
+            levels=_places(filters.levels, names) or [*range(len(names), 0, -1), None],
             segments=sorted(set(filters.segments)),
             statuses=sorted(set(filters.statuses)),
             family_id=None if filters.ruleset is None else family_named(session, of, filters.ruleset).id,
@@ -128,6 +130,13 @@ def level_numbers(level_names: Sequence[str], names: Sequence[str]) -> list[int]
     """Return the numbers of levels, the highest first; ConfigError if there is no such level."""
     require_known("level", level_names, names)
     return sorted({names.index(name) + 1 for name in level_names}, reverse=True)
+
+
+def _places(level_names: Sequence[str], names: Sequence[str]) -> list[int | None]:
+    """Return the numbers of levels, the highest first, and None at the end for no level; errors as above."""
+    without = NO_LEVEL in level_names and NO_LEVEL not in names
+    numbers = level_numbers([name for name in level_names if not without or name != NO_LEVEL], names)
+    return [*numbers, None] if without else [*numbers]
 
 
 def require_known(what: str, words: Sequence[str], known_words: Sequence[str]) -> None:

@@ -25,7 +25,7 @@ from fivefold.store.portfolio.moves import (
     moves_by_day,
 )
 from fivefold.usecases.accounts.settings import settings_of
-from fivefold.usecases.portfolio.current_levels import level_numbers
+from fivefold.usecases.portfolio.current_levels import NO_LEVEL, level_numbers
 from fivefold.usecases.portfolio.transitions import LevelReached, shower_of
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
@@ -36,8 +36,6 @@ USUAL_DAYS: Final = 30
 MOST_DAYS: Final = 3_660
 MOST_MOVES: Final = 100_000
 """The most rises and falls of a period for which cells are counted: more take seconds to read."""
-NO_LEVEL: Final = "none"
-"""The name of no level in a filter."""
 
 
 class Every(StrEnum):

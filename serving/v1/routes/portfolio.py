@@ -40,7 +40,7 @@ class PageOfLevels(PageQuery):
     `order`: `risk` has the highest level and score first, `latest` the level reached last, `value` the highest
     expected value, without those who have none. `since`: the level was reached then or later. `failing`: true for
     those whose level could not be computed the last time that was tried, false for the others. Who was never assessed
-    has no level to list.
+    has no level to list. `level`: names, and none for who has no level.
     """
 
     type: Text

@@ -191,6 +191,14 @@ def test_who_was_never_added_up_has_no_score(context: Context) -> None:
     assert all((line.value_score is None) == (line.currency is None) for line in listed)
 
 
+@pytest.mark.parametrize("order", Order)
+def test_who_has_no_level_is_listed_alone_and_beside_others(context: Context, order: Order) -> None:
+    everybody = list_current_levels(context, "customer", order=order)
+    for levels, wanted in ((["none"], {None}), (["none", "high"], {None, "high"})):
+        listed = list_current_levels(context, "customer", LevelFilters(levels=levels), order)
+        assert listed == [line for line in everybody if line.level in wanted]
+
+
 @pytest.mark.parametrize(
     ("filters", "problem"),
     [
