@@ -1,6 +1,7 @@
 """Pages in the reader's own colours, on a narrow screen and on paper."""
 
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 
 import pytest
 
@@ -13,6 +14,8 @@ from tests.browser.conftest import Served
 from tests.browser.test_console import ACME, visiting
 from tests.browser.test_reasons import beside_the_browser
 from tests.console.test_rights import PARTS
+from tests.serving.v1.examples import CUSTOMER
+from tests.usecases.platforms import transaction
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -68,8 +71,16 @@ def test_on_a_wide_screen_the_last_column_of_a_list_is_seen_and_a_button_stands_
 ) -> None:
     hidden = "nodes => nodes.filter(node => node.scrollWidth > node.clientWidth).map(node => node.ariaLabel)"
     listed = ("administration/tokens", "administration/members/1", "administration/usage", "models", "validation")
+    long = {
+        "transaction_id": "user_6_20261101T120000_EUR_0001",
+        "transaction_amount": 1_234_567.5,
+        "shop": "c-12345-67890",
+    }
+    body = [transaction(2, CUSTOMER, **long)]
+    beside_the_browser(lambda: served.place.good("POST", "/v1/transactions", body, role="app"))
+    customer = f"entities/customer/{quote(CUSTOMER, safe='')}/transactions?since=2026-10-01&until=2026-11-30"
     with visiting(browser, served, "admin", viewport={"width": 1280, "height": 800}) as page:
-        for address in (*listed, "operations/audit"):
+        for address in (*listed, "operations/audit", customer, "validation/1", "models/2"):
             page.goto(f"/console/{address}")
             assert page.locator(".wide").evaluate_all(hidden) == [], address
         page.goto("/console/proposals/5")
