@@ -12,6 +12,7 @@ from fivefold.usecases.portfolio.current_levels import (
     CurrentLevel,
     LevelFilters,
     list_current_levels,
+    means_no_level,
 )
 from fivefold.usecases.portfolio.matrix import Matrix, MatrixCell, value_and_risk
 
@@ -107,7 +108,7 @@ def show_portfolio(visit: Visit) -> Rendered:
         rows=_rows(matrix, columns, (level, segment)),
         segments=columns,
         level=level,
-        at_none=level == NO_LEVEL and level not in matrix.levels,
+        at_none=means_no_level(level, matrix.levels),
         segment=segment,
         status=status,
         customers=customers,

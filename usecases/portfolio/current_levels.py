@@ -132,11 +132,16 @@ def level_numbers(level_names: Sequence[str], names: Sequence[str]) -> list[int]
     return sorted({names.index(name) + 1 for name in level_names}, reverse=True)
 
 
+def means_no_level(level_name: str | None, names: Sequence[str]) -> bool:
+    """Whether a filter's word is `NO_LEVEL`, and no level has that name."""
+    return level_name == NO_LEVEL and level_name not in names
+
+
 def _places(level_names: Sequence[str], names: Sequence[str]) -> list[int | None]:
     """Return the numbers of levels, the highest first, and None at the end for no level; errors as above."""
-    without = NO_LEVEL in level_names and NO_LEVEL not in names
-    numbers = level_numbers([name for name in level_names if not without or name != NO_LEVEL], names)
-    return [*numbers, None] if without else [*numbers]
+    named = [name for name in level_names if not means_no_level(name, names)]
+    numbers = level_numbers(named, names)
+    return [*numbers, None] if len(named) < len(level_names) else [*numbers]
 
 
 def require_known(what: str, words: Sequence[str], known_words: Sequence[str]) -> None:
