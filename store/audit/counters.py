@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 
 from fivefold.domain.clock import DAY_US
+from fivefold.domain.text import count_text
 
 _PART: Final = 1_000_000_000
 """Numbers are added up in two parts, as quotient and remainder of this: a sum of 64 bits could overflow."""
@@ -187,11 +188,10 @@ def repair(connection: Connection, organisation_id: int) -> dict[str, int]:
         # transitions may lock no table of them. In the order in which assessments write; another repair waits too.
         names = ", ".join(each.name for each in _COUNTERS)
         connection.execute(text(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE"))
+    counters = {each.name: each for each in _COUNTERS}
     cells = [each for each in differences(connection, organisation_id) if not each.obstacle]
-    for counter in _COUNTERS:
-        for cell in cells:
-            if cell.table == counter.name:
-                counter.count_anew(connection, cell.place, cell.sums)
+    for cell in cells:
+        counters[cell.table].count_anew(connection, cell.place, cell.sums)
     return dict(Counter(each.table for each in cells))
 
 
@@ -205,5 +205,5 @@ def _words(counter: _Counter, uncountable: int, *parts: int) -> str:
     """Write the sums of a side from their parts, and how many numbers are not in them."""
     words = [f"{value} {name}" for value, name in zip(_sums(*parts), counter.sums, strict=True)]
     if uncountable:
-        words.append(f"{uncountable} {'number' if uncountable == 1 else 'numbers'} beyond what can be counted")
+        words.append(f"{count_text(uncountable, 'number')} beyond what can be counted")
     return ", ".join(words)
