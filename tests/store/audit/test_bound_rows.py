@@ -1,7 +1,9 @@
 """Seals of single rows hold beside programs that do not know their later columns."""
 
+import re
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,3 +72,12 @@ def test_a_seal_without_a_count_holds_for_nothing() -> None:
     """A value that was put in behind the columns that such a seal covered was not found."""
     values = values_of(TABLES["tags"])
     assert not TABLES["tags"].is_sealed(row_digest("00", values), "00", values)
+
+
+def test_the_page_says_how_a_row_is_named_and_which_columns_are_hashed() -> None:
+    """Otherwise nobody could verify a log with a program of their own."""
+    page = (Path(__file__).parents[3] / "docs" / "audit.md").read_text(encoding="utf-8")
+    section = re.sub(r"\(.*?\)", "", page.partition("**Single rows.**")[2].partition("**Standings.**")[0])
+    rows = re.findall(r"^\| `(\w+)` +\| (.*) \| (.*) \|$", section, re.MULTILINE)
+    written = {name: (tuple(re.findall(r"\w+", named)), tuple(re.findall(r"\w+", held))) for name, named, held in rows}
+    assert written == {name: (table.named_by, table.columns) for name, table in TABLES.items()}
