@@ -118,6 +118,14 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not dead
 
 
+def test_pages_of_the_site_link_to_pages_of_the_site() -> None:
+    """The site has what is in docs/ alone: elsewhere a link from there leads nowhere."""
+    site = ROOT / "docs"
+    linked = [(page, link) for page in PAGES if site in page.parents for link in LINK.findall(prose(page))]
+    away = [(name(page), link) for page, link in linked if not re.match(r"#|[a-z]+:", link)]
+    assert not [each for each in away if site not in ((ROOT / each[0]).parent / each[1]).resolve().parents]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_commands_and_their_options_are_there(page: Path) -> None:
     found = {command: list(wrong(command)) for command in commands(page)}
