@@ -5,7 +5,7 @@ Everything that waits for the network is on one event loop; the database is quer
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any, TypeVar
@@ -15,10 +15,12 @@ import structlog
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import SECOND_US, now_microseconds
+from fivefold.domain.errors import StoreError
 from fivefold.store.sql.failures import cause_text
 from fivefold.store.webhooks.deliveries import LeasedDelivery
 from fivefold.usecases.shared.connections import open_transport
 from fivefold.usecases.webhooks.plan import (
+    LEASE_SECONDS,
     DeliveryAttempt,
     DeliveryBatch,
     claim_deliveries,
@@ -143,7 +145,7 @@ class _Dispatcher:
             lookups = _Lookups()
             try:
                 while True:
-                    batch = await self._claim(endpoint_id, SENT_AT_ONCE - len(flying))
+                    batch = await self._claim(endpoint_id, flying)
                     flying |= self._begin(transport, lookups, batch)
                     if not flying:
                         return count
@@ -151,15 +153,37 @@ class _Dispatcher:
                         flying, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED
                     )
                     attempts = [attempt for task in finished if (attempt := task.result()) is not None]
-                    await self.query(record_attempts, self._engine, attempts, self._clock())
+                    await self._record(attempts)
                     count += len(attempts)
             finally:
                 await _end([*flying, *lookups.going_on])
 
-    async def _claim(self, endpoint_id: int, most: int) -> DeliveryBatch | None:
+    async def _claim(self, endpoint_id: int, flying: Collection[object]) -> DeliveryBatch | None:
+        """Claim what may be sent beside what is *flying*; a database that refuses that cuts off none of these."""
+        most = SENT_AT_ONCE - len(flying)
         if self._stop.is_set() or most == 0:
             return None
-        return await self.query(claim_deliveries, self._engine, endpoint_id, self._clock(), most)
+        try:
+            return await self.query(claim_deliveries, self._engine, endpoint_id, self._clock(), most)
+        except StoreError:
+            if not flying:
+                raise
+            return None
+
+    async def _record(self, attempts: Sequence[DeliveryAttempt]) -> None:
+        """Record outcomes; what the database refuses is tried again, as what is not recorded is sent a second time.
+
+        It gives up once the leases have ended, so that others may send, or where the worker is to end.
+        """
+        gives_up_at = monotonic() + LEASE_SECONDS
+        while True:
+            try:
+                return await self.query(record_attempts, self._engine, attempts, self._clock())
+            except StoreError as error:
+                if self._stop.is_set() or monotonic() >= gives_up_at:
+                    raise
+                log.warning("attempts not recorded yet", attempts=len(attempts), error=str(error))
+            await asyncio.sleep(POLL_SECONDS)
 
     def _begin(
         self, transport: httpx.AsyncBaseTransport, lookups: "_Lookups", batch: DeliveryBatch | None

@@ -11,13 +11,14 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
-from fivefold.domain.errors import ConfigError, StoreError
+from fivefold.domain.errors import ConfigError, LockedError, StoreError
 from fivefold.store.sql.clocks import LONGEST_LEASE_US
 from fivefold.store.tables.events import Delivery
 from fivefold.usecases.shared.actors import Actor
@@ -194,6 +195,37 @@ def test_a_process_that_is_killed_while_sending_loses_nothing(engine: Engine, tm
         assert deliver_due(engine) == 0, "the lease is not at its end"
         assert deliver_due(engine, now_microseconds() + LEASE_SECONDS * SECOND_US) == 2
         assert receiver.events() == ["c1-a", "c1-a", "c1-b"], "at least once, and in order"
+
+
+def test_a_database_that_is_locked_while_webhooks_are_on_their_way_sends_none_of_them_again(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = organisation(engine)
+    claim, record = webhook_courier.claim_deliveries, webhook_courier.record_attempts
+    locked = {"claims": 1, "records": 2}
+
+    def claim_unless_locked(engine: Engine, endpoint_id: int, now_us: int, most: int) -> Any:
+        if most < webhook_courier.SENT_AT_ONCE and locked["claims"]:
+            locked["claims"] -= 1
+            raise LockedError("another transaction held a lock")
+        return claim(engine, endpoint_id, now_us, most)
+
+    def record_unless_locked(*given: Any) -> None:
+        if locked["records"]:
+            locked["records"] -= 1
+            raise LockedError("another transaction held a lock")
+        record(*given)
+
+    monkeypatch.setattr(webhook_courier, "claim_deliveries", claim_unless_locked)
+    monkeypatch.setattr(webhook_courier, "record_attempts", record_unless_locked)
+    monkeypatch.setattr(webhook_courier, "POLL_SECONDS", 0.01)
+    with receiving(lambda got: time.sleep(0.05 if got.told["entity"]["id"] == "c2" else 0) or 200) as receiver:
+        endpoint(engine, ours, receiver.url)
+        tell(engine, ours, ["c1-a", "c2-a", "c1-b"])
+        assert deliver_due(engine, NOW) == 3
+        assert locked == {"claims": 0, "records": 0}
+        assert deliver_due(engine, NOW + LEASE_SECONDS * SECOND_US) == 0
+        assert Counter(receiver.events()) == Counter(["c1-a", "c2-a", "c1-b"])
 
 
 def test_couriers_beside_each_other_never_have_two_of_a_pair_on_the_way(engine: Engine) -> None:
