@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from fivefold.domain.clock import DAY_US
 from fivefold.store.ingest.entities import lock_entities
-from fivefold.store.rulesets.proposals import APPROVED, PROPOSED
+from fivefold.store.rulesets.proposals import APPROVED, open_behind
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.bulk import write_rows
 from fivefold.store.sql.json_text import text_in
@@ -37,14 +37,16 @@ def forget_ends(session: Session, tag_ids: Sequence[int]) -> None:
         session.execute(delete(TagEnd).where(among(session, TagEnd.tag_id, list(tag_ids))))
 
 
-def open_about_ended_tags(session: Session, kind: str, now_us: int, most: int) -> Sequence[Proposal]:
-    """List open proposals of a kind about tags that ended since, of every organisation; the oldest first."""
+def open_about_ended_tags(session: Session, kind: str, now_us: int, most: int, after: int) -> list[tuple[int, int]]:
+    """List open proposals of a kind about tags that ended since, each as its organisation and number.
+
+    They are of every organisation, the oldest first, from the one behind the number *after* on.
+    """
     same = (Tag.entity_id == Proposal.entity_id, Tag.tag == text_in(session, Proposal.content, "tag"))
     ended_since = (Tag.from_us <= Proposal.proposed_us, Tag.until_us > Proposal.proposed_us, Tag.until_us <= now_us)
     has_ended = select(Tag.id).where(*same, *ended_since).exists()
     still_lasts = select(Tag.id).where(*same, lasts_after(now_us)).exists()
-    statement = select(Proposal).where(Proposal.kind == kind, Proposal.state == PROPOSED, has_ended, ~still_lasts)
-    return session.scalars(statement.order_by(Proposal.id).limit(most)).all()
+    return open_behind(session, after, most, Proposal.kind == kind, has_ended, ~still_lasts)
 
 
 def lasts_after(now_us: int) -> ColumnElement[bool]:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.rulesets.proposals import PROPOSED
+from fivefold.store.rulesets.proposals import open_behind
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.json_text import text_in
 from fivefold.store.sql.keyset import rows_of, where_given
@@ -120,23 +120,23 @@ def undecided_override(session: Session, like: OverrideRow) -> OverrideRow | Non
     return session.scalar(select(OverrideRow).where(*same).order_by(OverrideRow.id).limit(1))
 
 
-def undecided_past_end(session: Session, now_us: int, most: int) -> list[tuple[int, int]]:
-    """List undecided overrides whose own end has passed, of every organisation: each with its organisation.
+def undecided_past_end(session: Session, now_us: int, most: int, after: int) -> list[tuple[int, int]]:
+    """List undecided overrides whose own end has passed, each as its organisation and number, behind *after*.
 
-    Those of erased entities stay as they are: nobody can decide on them.
+    They are of every organisation, the oldest first. Those of erased entities stay as they are: nobody can decide on
+    them.
     """
     is_known = select(Entity.id).where(Entity.id == OverrideRow.entity_id, Entity.erased_us.is_(None)).exists()
-    over = (OverrideRow.state == "requested", OverrideRow.until_us <= now_us, is_known)
+    over = (OverrideRow.state == "requested", OverrideRow.until_us <= now_us, is_known, OverrideRow.id > after)
     statement = select(OverrideRow.organisation_id, OverrideRow.id).where(*over).order_by(OverrideRow.id).limit(most)
     return [(organisation_id, number) for organisation_id, number in session.execute(statement)]
 
 
-def open_about_past_overrides(session: Session, kind: str, now_us: int, most: int) -> Sequence[Proposal]:
-    """List open proposals of a kind about overrides whose own end has passed, of every organisation."""
+def open_about_past_overrides(session: Session, kind: str, now_us: int, most: int, after: int) -> list[tuple[int, int]]:
+    """List open proposals of a kind about overrides whose own end has passed, as `open_about_ended_tags` does."""
     number = cast(text_in(session, Proposal.content, "override"), BigInteger)
     is_over = select(OverrideRow.id).where(OverrideRow.id == number, OverrideRow.until_us <= now_us).exists()
-    statement = select(Proposal).where(Proposal.kind == kind, Proposal.state == PROPOSED, is_over)
-    return session.scalars(statement.order_by(Proposal.id).limit(most)).all()
+    return open_behind(session, after, most, Proposal.kind == kind, is_over)
 
 
 def count_below(session: Session, organisation_id: int, now_us: int, without: int) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
@@ -45,6 +45,14 @@ def open_proposals(session: Session, organisation_id: int, entity_id: int | None
         Proposal.organisation_id == organisation_id, Proposal.state == PROPOSED, Proposal.entity_id == entity_id
     )
     return session.scalars(statement.order_by(Proposal.id)).all()
+
+
+def open_behind(session: Session, after: int, most: int, *conditions: ColumnElement[bool]) -> list[tuple[int, int]]:
+    """List up to *most* open proposals of every organisation behind a number, each as its organisation and number."""
+    statement = select(Proposal.organisation_id, Proposal.id).where(
+        Proposal.state == PROPOSED, Proposal.id > after, *conditions
+    )
+    return [(row.organisation_id, row.id) for row in session.execute(statement.order_by(Proposal.id).limit(most))]
 
 
 def declined_proposals(session: Session, kind: str) -> Sequence[Proposal]:

@@ -6,12 +6,13 @@ What time alone overtook is closed by the worker: proposals about tags or overri
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Literal
 
 import structlog
 from sqlalchemy import Engine
 
-from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError, StoreError
+from fivefold.domain.errors import ConfigError, ConflictError, LockedError, NotFoundError, StoreError
 from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.ingest.tags import open_about_ended_tags
@@ -192,23 +193,37 @@ def close_outdated(engine: Engine, now_us: int) -> int:
     """Withdraw proposals about what ended by itself, refuse overrides past their own end; return how many were closed.
 
     Neither can be approved any more, and nobody should have to look at them. Each is closed apart, and one that cannot
-    be is logged: it holds up no other. Of many the oldest come first.
+    be is logged: it holds up no other. Where an organisation is locked the others of it wait for the next round. Of
+    many the oldest come first.
     """
-    with reading(engine) as session:
-        late = [
-            *open_about_ended_tags(session, TagChanged.kind, now_us, MOST_AT_ONCE),
-            *open_about_past_overrides(session, OverrideRevoked.kind, now_us, MOST_AT_ONCE),
-        ]
-        ways: list[tuple[Callable[[Context, int], bool], int, int]] = [
-            (_withdraw_late, row.organisation_id, row.id) for row in late
-        ]
-        ways += [(_refuse_late, *pair) for pair in undecided_past_end(session, now_us, MOST_AT_ONCE)]
-    count = 0
-    for close, organisation_id, number in ways:
-        try:
-            count += close(Context(engine, Actor(organisation_id, SYSTEM), lambda: now_us), number)
-        except UNEXPECTED_ERRORS as error:  # any must be logged, and must not hold up the others
-            log.exception("not closed", error=str(error), organisation=organisation_id, number=number)
+    return (
+        _close_each(engine, now_us, partial(open_about_ended_tags, kind=TagChanged.kind), _withdraw_late)
+        + _close_each(engine, now_us, partial(open_about_past_overrides, kind=OverrideRevoked.kind), _withdraw_late)
+        + _close_each(engine, now_us, undecided_past_end, _refuse_late)
+    )
+
+
+def _close_each(
+    engine: Engine,
+    now_us: int,
+    listed: Callable[..., list[tuple[int, int]]],
+    close: Callable[[Context, int], bool],
+) -> int:
+    """Close those of one kind, `MOST_AT_ONCE` at most, beside those that cannot be closed."""
+    count, after, page, locked = 0, 0, MOST_AT_ONCE, set[int]()
+    while count < MOST_AT_ONCE <= page:
+        with reading(engine) as session:
+            late = listed(session, now_us=now_us, most=MOST_AT_ONCE, after=after)
+        for organisation_id, number in late:
+            if organisation_id in locked:
+                continue
+            try:
+                count += close(Context(engine, Actor(organisation_id, SYSTEM), lambda: now_us), number)
+            except UNEXPECTED_ERRORS as error:  # any must be logged, and must not hold up the others
+                log.exception("not closed", error=str(error), organisation=organisation_id, number=number)
+                if isinstance(error, LockedError):
+                    locked.add(organisation_id)
+        page, after = len(late), late[-1][1] if late else after
     return count
 
 
