@@ -25,6 +25,7 @@ from fivefold.usecases.accounts.settings import FOR_GOOD, check_removal_days, se
 from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context, record
+from fivefold.usecases.unexpected import do_each
 
 PART_ROWS: Final = 500
 """How many rows are examined in one transaction: it takes a few milliseconds, so that nothing waits for it."""
@@ -162,21 +163,16 @@ def remove_next_parts(
     with reading(engine) as session:
         unfinished = runs.unfinished(session)
         due_kinds = [each for each in runs.policies(session) if each not in unfinished and _is_due(session, *each, now)]
-    has_worked = False
-    failed: list[Exception] = []
-    for organisation_id, kind in [*unfinished, *due_kinds]:
-        try:
-            row_count = _advance(engine, organisation_id, kind, now)
-        except Exception as error:  # noqa: BLE001 (a role that may not empty assessments holds up no other organisation)
-            failed.append(error)
-            continue
-        if row_count is not None:
-            has_worked = True
-            count(kind, row_count)
-            sleep(PAUSE_SECONDS)
-    if failed:
-        raise failed[0]
-    return has_worked
+
+    def advance(policy: tuple[int, str]) -> bool:
+        row_count = _advance(engine, *policy, now)
+        if row_count is None:
+            return False
+        count(policy[1], row_count)
+        sleep(PAUSE_SECONDS)
+        return True
+
+    return any(do_each([*unfinished, *due_kinds], advance))  # a role may not empty assessments, say
 
 
 def _is_due(session: Session, organisation_id: int, kind: str, now_us: int) -> bool:

@@ -53,6 +53,7 @@ from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context, record
 from fivefold.usecases.shared.inputs import checked_per_second, checked_reason, refuse_unseen, refuse_unseen_content
+from fivefold.usecases.unexpected import do_each
 
 MOST_SECONDS = 10
 """A worker that was away does not make up for more than that at once: the rate is there to be kept."""
@@ -274,7 +275,7 @@ def advance_backfills(engine: Engine, now_us: int | None = None) -> int:
     if ahead:
         with writing(engine) as session:
             begin_again(session, [each.activation_id for each in ahead], now)
-    return sum(_advance(engine, backfill, now) for backfill in waiting)
+    return sum(do_each(waiting, lambda backfill: _advance(engine, backfill, now)))
 
 
 def _advance(engine: Engine, backfill: Backfill, now_us: int) -> int:
@@ -359,7 +360,7 @@ def advance_markings(engine: Engine, now_us: int | None = None) -> int:
     now = resolve_now(now_us)
     with reading(engine) as session:
         numbers = markings.open_markings(session)
-    return sum(_advance_marking(engine, number, now) for number in numbers)
+    return sum(do_each(numbers, lambda number: _advance_marking(engine, number, now)))
 
 
 def _advance_marking(engine: Engine, number: int, now_us: int) -> int:

@@ -19,6 +19,7 @@ from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.events import Endpoint
 from fivefold.store.webhooks import deliveries, outbox
 from fivefold.store.webhooks.deliveries import DeliveryFailure, LeasedDelivery, PlanningBacklog
+from fivefold.usecases.unexpected import do_each
 from fivefold.usecases.webhooks.send import Destination
 from fivefold.usecases.webhooks.signing import live_secrets, read_secrets
 
@@ -85,10 +86,13 @@ def plan_deliveries(engine: Engine, now_us: int | None = None) -> int:
         settled = outbox.settled_number(session)
     count = 0
     while backlogs := _next_backlogs(engine, settled):
-        for behind in backlogs:
-            with writing(engine) as session:
-                count += deliveries.plan(session, behind, now)
+        count += sum(do_each(backlogs, lambda behind: _plan(engine, behind, now)))
     return count
+
+
+def _plan(engine: Engine, backlog: PlanningBacklog, now: int) -> int:
+    with writing(engine) as session:
+        return deliveries.plan(session, backlog, now)
 
 
 def prune_deliveries(engine: Engine, now_us: int | None = None) -> int:

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, HOUR_US, from_microseconds, to_microseconds
-from fivefold.domain.errors import ConflictError, InvalidRulesetError
+from fivefold.domain.errors import ConflictError, InvalidRulesetError, LockedError
 from fivefold.store.tables.flows import FlowRow, FlowRun, FlowSchedule
 from fivefold.usecases.flows.activate import (
     activate_flow,
@@ -141,6 +141,25 @@ def test_a_schedule_of_a_shadow_takes_no_moment_from_one_that_acts(desk: Desk) -
     begin(desk)
     assert runs(desk) == [("2026-11-23T08:00", everybody(desk))]
     assert runs(desk, acts=False) == [("2026-11-23T11:00", everybody(desk))]
+
+
+def test_a_schedule_that_others_have_locked_holds_up_none_behind_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acting(desk, scheduled(DAILY, {**DAILY, "at": "09:30"}))
+    desk.bank.now += 3 * HOUR_US
+    lock = schedules.stored.lock_schedule
+
+    def locked_at_first(session: Session, number: int) -> FlowSchedule | None:
+        if number == 1:
+            raise LockedError("another transaction held a lock")
+        return lock(session, number)
+
+    desk.bank.now += HOUR_US
+    monkeypatch.setattr(schedules.stored, "lock_schedule", locked_at_first)
+    with pytest.raises(LockedError):
+        begin_scheduled(desk.bank.engine, desk.bank.now, 100)
+    assert runs(desk) == [("2026-11-23T08:30", everybody(desk))]
 
 
 @pytest.mark.postgresql

@@ -21,6 +21,7 @@ from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.flows import FlowRow, FlowSchedule, FlowVersion
 from fivefold.usecases.shared.actors import SYSTEM
 from fivefold.usecases.shared.flow_triggers import schedule_cause
+from fivefold.usecases.unexpected import do_each
 
 PART: Final = 2_000
 """Entities whose runs are begun in one transaction."""
@@ -52,13 +53,14 @@ def keep_schedules(session: Session, flow: FlowRow, now_us: int) -> None:
 def begin_scheduled(engine: Engine, now_us: int | None = None, most: int = PART) -> int:
     """Begin the next part of the runs of each schedule that is due; tell of how many entities.
 
-    To be called again until it gives 0. Several workers may call it: each schedule is one's at a time.
+    To be called again until it gives 0. Several workers may call it: each schedule is one's at a time. An error of one
+    holds up no other; the first is raised at the end.
     """
     now = resolve_now(now_us)
     with reading(engine) as session:
         rows = stored.every_schedule(session)
         numbers = [row.id for row in rows if row.due_us <= now or _is_too_late(row, now)]
-    return sum(_begin_part(engine, number, now, most) for number in numbers)
+    return sum(do_each(numbers, lambda number: _begin_part(engine, number, now, most)))
 
 
 def _trigger(row: FlowSchedule) -> ScheduleTrigger:
