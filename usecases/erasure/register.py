@@ -14,10 +14,11 @@ from io import SEEK_END
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from fivefold.domain.errors import ConfigError, StoreError, UnknownOutcomeError
+from fivefold.domain.errors import ConfigError, LockedError, StoreError, UnknownOutcomeError
 from fivefold.domain.files import make_private_folder
+from fivefold.store.sql.database import BUSY_SECONDS
 
 
 class Numbered(NamedTuple):
@@ -84,7 +85,7 @@ class RegisterLine:
     def __init__(self, register: Path) -> None:
         """Write nothing yet."""
         self._register = register
-        self._lock = FileLock(f"{register}.lock")
+        self._lock = FileLock(f"{register}.lock", timeout=BUSY_SECONDS)
         self._begin: int | None = None
 
     def add_erasure(self, organisation: str, entities: Iterable[Numbered], at_us: int) -> None:
@@ -112,6 +113,11 @@ class RegisterLine:
                 except OSError:
                     file.truncate(begin)
                     raise
+        except Timeout:
+            raise LockedError(
+                f"another program has written to the register {self._register} and not ended for {BUSY_SECONDS} s; let"
+                " it go on, or end it"
+            ) from None
         except OSError as error:
             raise StoreError(f"the register {self._register} cannot be written: {error.strerror}") from None
         self._begin = begin

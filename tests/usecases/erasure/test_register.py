@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import ConfigError, FivefoldError, StoreError, UnknownOutcomeError
+from fivefold.domain.errors import ConfigError, FivefoldError, LockedError, StoreError, UnknownOutcomeError
 from fivefold.store.tables.entities import Entity
 from fivefold.usecases.erasure import register as registers
 from fivefold.usecases.erasure.again import RepeatedErasures, erase_again
@@ -98,6 +98,21 @@ def test_where_the_disk_is_full_nothing_holds_and_no_half_line_stays(
     monkeypatch.undo()
     assert erase_entity(bank.context, "customer", "old", path).entity_ids == (bank.id_of(f"erased-{1}"),)
     assert erase_entity(bank.context, "customer", "held", path).entity_ids, "the hold was not put"
+
+
+def test_an_erasure_that_stands_still_holds_up_others_only_for_a_while(
+    bank: Bank, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registers, "BUSY_SECONDS", 0.1)
+    until_us = bank.now + DAY_US
+    with line_of_transaction(path) as line:  # of a command that was suspended at this moment
+        line.add_hold("bank", named(bank, "held"), until_us, bank.now)
+        with pytest.raises(LockedError, match=r"another program .* let it go on, or end it; nothing was erased$"):
+            erase_entity(bank.context, "customer", "old", path)
+        with pytest.raises(LockedError, match=r"another program"):
+            set_legal_hold(bank.context, "customer", "old", until_us, "Court order 7.", path)
+    assert len(read_register(path)) == 1
+    assert erase_entity(bank.context, "customer", "old", path).entity_ids == (bank.id_of("erased-1"),)
 
 
 def test_bytes_that_are_no_text_are_named_by_their_line(path: Path) -> None:
