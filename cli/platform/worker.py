@@ -16,6 +16,7 @@ from fivefold.cli.terminal import checked_settings, echo, moment, open_current_d
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError, StoreError
 from fivefold.domain.settings import Settings, read_settings
+from fivefold.domain.text import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +82,7 @@ def _work(
     from fivefold.serving.metrics.worker import WorkerPages, serving
     from fivefold.usecases.levels.worker import WorkerTally
     from fivefold.usecases.levels.worker_loop import LoopHealth
-    from fivefold.usecases.webhooks.plan import number_from_now
+    from fivefold.usecases.webhooks.plan import failing_count, number_from_now
 
     tally = WorkerTally()
     stop = Event()
@@ -92,6 +93,8 @@ def _work(
         echo(f"{_summary(tally)}; nothing is left to do.")
         if tally.assessed > tally.with_level:
             echo("`fivefold level` says why some have no level.")
+        if failing := failing_count(engine):
+            echo(f"{count_text(failing, 'webhook')} failed and will be tried again: `fivefold webhooks failing`.")
         return
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -302,6 +302,13 @@ def endpoints_with_work(session: Session, now_us: int) -> Sequence[int]:
     return session.scalars(select(_ENDPOINTS.c.id).where(_ENDPOINTS.c.enabled, has_due).order_by(_ENDPOINTS.c.id)).all()
 
 
+def count_failing(session: Session) -> int:
+    """Count the deliveries to enabled endpoints that failed and wait to be sent again."""
+    failing = (is_in("waiting"), _DELIVERIES.c.attempts > 0, _ENDPOINTS.c.enabled)
+    statement = select(func.count()).select_from(_DELIVERIES).join(_ENDPOINTS).where(*failing)
+    return session.scalar(statement) or 0
+
+
 def prune(session: Session, before_us: int, most: int) -> int:
     """Delete up to *most* deliveries that arrived before a moment; return how many.
 

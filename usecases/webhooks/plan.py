@@ -126,6 +126,12 @@ def endpoints_to_serve(engine: Engine, now_us: int) -> Sequence[int]:
         return deliveries.endpoints_with_work(session, now_us)
 
 
+def failing_count(engine: Engine) -> int:
+    """Count the deliveries, of all organisations, that failed and are tried again later."""
+    with reading(engine) as session:
+        return deliveries.count_failing(session)
+
+
 def claim_deliveries(engine: Engine, endpoint_id: int, now_us: int, most: int) -> DeliveryBatch | None:
     """Lease up to *most* deliveries that may be sent now; None if there are none."""
     lease, until_us = uuid.uuid4().hex, now_us + LEASE_SECONDS * SECOND_US

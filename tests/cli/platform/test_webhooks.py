@@ -113,3 +113,15 @@ def test_why_deliveries_wait_is_seen_before_they_are_given_up(tmp_path: Path) ->
 def test_what_webhooks_refuses(arguments: list[str], words: str, tmp_path: Path) -> None:
     run(tmp_path, "webhooks", "add", URL)
     assert words in refuse(tmp_path, "webhooks", *arguments)
+
+
+def test_a_worker_that_ends_says_what_failed(tmp_path: Path) -> None:
+    with receiving(lambda _: 503) as receiver:
+        run(tmp_path, "webhooks", "add", receiver.url, "--allow-private", "--organisation", "bank")
+        engine = open_database(f"sqlite:///{tmp_path / 'fivefold.db'}")
+        tell(engine, organisation(engine), ["c1-a", "c1-b", "c2-a"])
+        engine.dispose()
+        ended = succeed(tmp_path, "worker", "--once", "--quiet")
+        assert ended.endswith("\n2 webhooks failed and will be tried again: `fivefold webhooks failing`.\n")
+        succeed(tmp_path, "webhooks", "disable", 1, "--organisation", "bank")
+        assert succeed(tmp_path, "worker", "--once", "--quiet").endswith("nothing is left to do.\n")
