@@ -103,7 +103,7 @@ def test_where_the_disk_is_full_nothing_holds_and_no_half_line_stays(
 def test_an_erasure_that_stands_still_holds_up_others_only_for_a_while(
     bank: Bank, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registers, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(registers, "BUSY_SECONDS", 0.01)
     until_us = bank.now + DAY_US
     with line_of_transaction(path) as line:  # of a command that was suspended at this moment
         line.add_hold("bank", named(bank, "held"), until_us, bank.now)
