@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import NotFoundError
 from fivefold.store.audit.chain_reading import ROWS_AT_A_TIME
 from fivefold.store.sql.jobs import OPEN
+from fivefold.store.tables.accounts import RateTableRow
 from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.events import EvidenceJob, MaterialChange, ValidationRun
@@ -60,6 +61,22 @@ def entries_about_versions(
     )
     for at_us, actor, details in session.execute(statement.order_by(row.number)):
         yield at_us, actor, json.loads(details)
+
+
+def rate_tables_before(session: Session, organisation_id: int, until_us: int) -> Sequence[Any]:
+    """List the own tables of rates that were stored before a moment, in their order, without their rates.
+
+    `version_id` is the number of a table, and `at_us` when it came into force.
+    """
+    row = RateTableRow
+    columns = (row.number.label("version_id"), row.created_us.label("at_us"), row.base_currency, row.source)
+    of = (row.organisation_id == organisation_id, row.created_us < until_us)
+    return session.execute(select(*columns).where(*of).order_by(row.number)).all()
+
+
+def rates_of_table(session: Session, organisation_id: int, number: int) -> str:
+    """Return the rates of an own table as they are stored."""
+    return session.get_one(RateTableRow, (organisation_id, number)).content
 
 
 def types_defined(session: Session, organisation_id: int, until_us: int) -> Iterator[tuple[int, Mapping[str, Any]]]:

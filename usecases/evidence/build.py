@@ -67,6 +67,9 @@ challenges.json     those that were open, and whether each was settled in time: 
 approvals.json      what one asked for, or wrote, and another approved, refused, activated or signed off; tokens too
 material-changes.json
 lists.json          every version of a list that was in force at some moment of the quarter, with its members
+rates/              every own table of exchange rates that was in force at some moment of the quarter, as a file that
+                    `--rates` takes; tables.json with the base currency, the source and the times. The ECB's rates
+                    complete it; these come with the program that manifest.json names
 policies/           versions of policies for decisions, as they were written; versions.json with hashes and people
 groups/             versions of named groups, as they were written; versions.json with hashes, people and reasons, and
                     when each was in force; moves.json with how many entered and left, sizes.json by day;

@@ -1,13 +1,19 @@
-"""Evidence of what was in force in a quarter beside rulesets: lists, policies, settings, and who had which role."""
+"""Evidence of what was in force in a quarter beside rulesets: lists, rates, policies, settings, and roles of people."""
 
-from collections.abc import Sequence
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from functools import partial
+from io import StringIO
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from fivefold.domain.rate_files import COLUMNS
 from fivefold.store.accounts.lists import list_rows
 from fivefold.store.accounts.tokens import members_of
 from fivefold.store.decisions import policy_versions
+from fivefold.store.evidence.archive import rate_tables_before, rates_of_table
 from fivefold.store.ingest.entities import types_of_organisation
 from fivefold.store.rulesets.rulesets import families_of
 from fivefold.store.tables.accounts import Member
@@ -15,25 +21,28 @@ from fivefold.store.tables.entities import ListVersionRow, OrganisationSettings
 from fivefold.store.tables.events import Policy
 from fivefold.usecases.evidence.archive import ArchiveSection, File, json_file, optional_iso_text, text_file
 from fivefold.usecases.evidence.purposes import policies_deciding
+from fivefold.usecases.evidence.rulesets import InForce, in_force
 from fivefold.usecases.shared.inputs import Quarter
 
 
 def in_force_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
-    """Collect lists and policies of a quarter as they were written, the settings and the roster."""
+    """Collect lists, own rates and policies of a quarter as they were written, the settings and the roster."""
     stored = [row for row in list_rows(session, organisation_id) if row.created_us < quarter.until_us]
     lists = _in_force(stored, quarter)
     policies = [row for row in policy_versions(session, organisation_id) if row.written_us < quarter.until_us]
     decided = {row.id: times for row, *times in policies_deciding(session, organisation_id, quarter)}
     members = [row for row in members_of(session, organisation_id) if row.created_us < quarter.until_us]
+    rates = _rates(session, organisation_id, quarter)
     return ArchiveSection(
         [
             json_file("lists.json", [_list(row) for row in lists]),
+            *rates.files,
             json_file("policies/versions.json", [_policy(row, decided.get(row.id)) for row in policies]),
             *(_document(row) for row in policies),
             json_file("settings.json", _settings(session, organisation_id)),
             json_file("roster.json", [_member(row) for row in members]),
         ],
-        {"lists": len(lists), "policies": len(policies), "members": len(members)},
+        {"lists": len(lists), **rates.counts, "policies": len(policies), "members": len(members)},
     )
 
 
@@ -63,6 +72,41 @@ def _list(row: ListVersionRow) -> dict[str, Any]:
         "source": row.source,
         "purpose": row.purpose,
         "members": row.members,
+    }
+
+
+def _rates(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
+    """Collect the own tables of rates that were in force at some moment of a quarter, each as a file of `--rates`."""
+    tables = {row.version_id: row for row in rate_tables_before(session, organisation_id, quarter.until_us)}
+    forces = list(in_force(list(tables.values()), quarter, lambda _: organisation_id))
+    files = [
+        File(_rates_name(force), partial(_rates_written, session, organisation_id, force.version_id))
+        for force in forces
+    ]
+    listed = [_rate_table(force, tables[force.version_id]) for force in forces]
+    return ArchiveSection([json_file("rates/tables.json", listed), *files], {"rate_tables": len(listed)})
+
+
+def _rates_name(force: InForce) -> str:
+    return f"rates/{force.version_id:06}.csv"
+
+
+def _rates_written(session: Session, organisation_id: int, number: int) -> Iterable[bytes]:
+    written = StringIO()
+    lines = csv.writer(written, lineterminator="\n")
+    lines.writerow(COLUMNS)
+    lines.writerows(json.loads(rates_of_table(session, organisation_id, number)))
+    yield written.getvalue().encode()
+
+
+def _rate_table(force: InForce, row: Any) -> dict[str, Any]:
+    return {
+        "table": force.version_id,
+        "base_currency": row.base_currency,
+        "source": row.source,
+        "from": optional_iso_text(force.from_us),
+        "until": optional_iso_text(force.until_us),
+        "rates": _rates_name(force),
     }
 
 

@@ -1,11 +1,15 @@
 """Evidence of what was in force: the versions of lists, policies and groups, from when and until when."""
 
 import json
+from datetime import date
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from fivefold.domain.rate_files import DatedRate, read_dated_rates
+from fivefold.store.tables.accounts import RateTableRow
 from fivefold.store.tables.entities import EntityType, ListVersionRow
 from fivefold.store.tables.events import Policy
 from fivefold.store.tables.groups import GroupVersion, NamedGroup
@@ -70,3 +74,27 @@ def test_an_older_version_that_is_approved_later_replaces_a_newer_one(engine: En
         policies = {row.number: times for row, *times in policies_deciding(session, of, QUARTER)}
         groups = {row.version.number: times for row, *times in groups_deciding(session, of, QUARTER)}
     assert policies == groups == {1: [50, 120], 2: [150, None], 3: [120, 150]}
+
+
+@pytest.mark.postgresql
+def test_every_own_table_of_rates_that_levels_rest_on_is_there_as_the_file_it_was(
+    engine: Engine, tmp_path: Path
+) -> None:
+    of = founded(engine)[0].organisation_id
+    tables = {1: (20, "2.0"), 2: (50, "0.1"), 3: (150, "1e-05"), 4: (200, "4.0")}
+    with Session(engine) as session, session.begin():
+        for number, (created_us, rate) in tables.items():
+            said = {"base_currency": "EUR", "source": "us", "content": f'[["XTS","1970-01-01","{rate}"]]'}
+            session.add(RateTableRow(organisation_id=of, number=number, created_us=created_us, **said))
+    with Session(engine) as session:
+        files = {file.name: b"".join(file.content()) for file in in_force_part(session, of, QUARTER).files}
+    found = json.loads(files["rates/tables.json"])
+    assert [(each["table"], each["from"][-12:-6], each["until"] and each["until"][-12:-6]) for each in found] == [
+        (2, "000050", "000150"),
+        (3, "000150", None),
+    ]
+    for each in found:
+        path = tmp_path / Path(each["rates"]).name
+        path.write_bytes(files[each["rates"]])
+        assert read_dated_rates(path).rows == (DatedRate("XTS", date(1970, 1, 1), float(tables[each["table"]][1])),)
+    assert {name for name in files if name.endswith(".csv")} == {each["rates"] for each in found}
