@@ -6,7 +6,7 @@ Nothing here begins or ends a transaction.
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import exists, select
+from sqlalchemy import ColumnElement, and_, exists, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import WHOLE, Page, Part
@@ -79,9 +79,15 @@ EARLIER_REVIEWS: Final = 3
 """The most reviews that smooth the next one: those of a year, with its own, so that no season moves thresholds."""
 
 
-def unreviewed(session: Session, quarter: str, until_us: int) -> list[tuple[Family, RulesetVersion]]:
-    """List the families that decide, by a version committed before *until_us*, and have no review of a quarter."""
-    reviewed = exists().where(ThresholdReview.family_id == Family.id, ThresholdReview.quarter == quarter)
+def unreviewed(
+    session: Session, quarter: str, until_us: int, again_before_us: int
+) -> list[tuple[Family, RulesetVersion]]:
+    """List the families that decide, by a version committed before *until_us*, and have no review of a quarter.
+
+    One that failed before *again_before_us* is none.
+    """
+    of = (ThresholdReview.family_id == Family.id, ThresholdReview.quarter == quarter)
+    reviewed = exists().where(*of, ~_failed_before(again_before_us))
     statement = (
         select(Family, RulesetVersion)
         .join(RulesetVersion, RulesetVersion.id == Family.active_version_id)
@@ -91,10 +97,16 @@ def unreviewed(session: Session, quarter: str, until_us: int) -> list[tuple[Fami
     return [(row[0], row[1]) for row in session.execute(statement)]
 
 
-def add_review(session: Session, values: dict[str, object]) -> None:
-    """Add a review, unless another worker has added it."""
-    insert = INSERTS[session.get_bind().dialect.name]
-    session.execute(insert(ThresholdReview).values(**values).on_conflict_do_nothing())
+def _failed_before(moment_us: int) -> ColumnElement[bool]:
+    return and_(ThresholdReview.state == "failed", ThresholdReview.finished_us < moment_us)
+
+
+def add_review(session: Session, values: dict[str, object], again_before_us: int) -> None:
+    """Add a review, or begin one again that failed before a moment, unless another worker has done so."""
+    insert = INSERTS[session.get_bind().dialect.name](ThresholdReview).values(**values)
+    anew = {**values, "part": None, "finished_us": None, "error": None}
+    failed = _failed_before(again_before_us)
+    session.execute(insert.on_conflict_do_update(index_elements=["family_id", "quarter"], set_=anew, where=failed))
 
 
 def earlier_thresholds(

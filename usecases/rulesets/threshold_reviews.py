@@ -1,6 +1,7 @@
 """Thresholds each quarter: where the portfolio would have them now, smoothed over a year, left as a draft.
 
-A worker begins one for every ruleset that decides, once a quarter is over. Nothing is put in force: the draft is
+A worker begins one for every ruleset that decides, once a quarter is over, and one that failed again a day later, as
+no person can ask for it; not one that ended its workers. Nothing is put in force: the draft is
 committed, backtested and activated by people like any other, and a draft that a person edits already stays as it is,
 while one of an earlier quarter that no person edited is replaced, or taken away where thresholds are to stay. No draft
 is left while every level holds its usual share, or where it would change nothing.
@@ -18,7 +19,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import from_microseconds, resolve_now
+from fivefold.domain.clock import DAY_US, from_microseconds, resolve_now
 from fivefold.domain.errors import ConfigError, InvalidRulesetError, NotEnoughDataError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.governance.thresholds.draft import draft_text
@@ -122,17 +123,18 @@ def _line(row: ThresholdReview) -> ThresholdReviewLine:
 
 
 def begin_threshold_reviews(engine: Engine, now_us: int | None = None) -> bool:
-    """Begin the reviews of the quarter that was over last; False where all have begun."""
+    """Begin the reviews of the quarter that was over last, also those that failed a day ago; False where all have."""
     now = resolve_now(now_us)
-    quarter = quarter_of(quarter_of(now).from_us - 1)
+    quarter, again_before = quarter_of(quarter_of(now).from_us - 1), now - DAY_US
     with reading(engine) as session:
-        if not unreviewed(session, quarter.name, quarter.until_us):
+        if not unreviewed(session, quarter.name, quarter.until_us, again_before):
             return False
     with writing(engine) as session:
-        for family, version in unreviewed(session, quarter.name, quarter.until_us):
+        for family, version in unreviewed(session, quarter.name, quarter.until_us, again_before):
             context = Context(engine, Actor(family.organisation_id, SYSTEM))
             about = {"family_id": family.id, "version_id": version.id, "quarter": quarter.name}
-            add_review(session, {**new_job(context, now), **about, "rules_hash": rules_hash(version.canonical)})
+            about |= {"rules_hash": rules_hash(version.canonical)}
+            add_review(session, {**new_job(context, now), **about}, again_before)
     return True
 
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ConflictError, StoreError
+from fivefold.domain.errors import ConfigError, ConflictError, StoreError
 from fivefold.risk.compiler.analysis import analyse_text
 from fivefold.risk.governance.thresholds import propose
 from fivefold.risk.language.reading import read_ruleset
@@ -419,3 +419,25 @@ def test_after_a_rollback_the_version_that_decides_is_reviewed_like_any_other(en
     (draft,) = drafts(engine)
     assert (found.quarter, found.outcome, found.draft_revision) == ("2026Q4", "draft", draft.revision)
     assert [cut["present"] for cut in found.cuts] == ["10", "20", "30"]
+
+
+@pytest.mark.postgresql
+def test_one_that_failed_is_begun_again_a_day_later(
+    engine: Engine, ana: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can ask for one, so a fault of an hour would leave the quarter without one."""
+    from fivefold.usecases.rulesets import threshold_reviews
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise ConfigError("the model cannot be read")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threshold_reviews, "assessed_parts", fails)
+        failed = review(engine, ana)
+        assert (failed.state, failed.error) == ("failed", "the model cannot be read")
+        assert not begin_threshold_reviews(engine, NOW + DAY // 2)
+        again = review(engine, ana, NOW + 2 * DAY)
+        assert (again.state, again.id) == ("failed", failed.id)
+    done = review(engine, ana, NOW + 4 * DAY)
+    assert (done.state, done.outcome, done.attempts, done.error) == ("done", "draft", 1, None)
+    assert not begin_threshold_reviews(engine, NOW + 6 * DAY)
