@@ -15,7 +15,7 @@ from fivefold.store.audit.chain_reading import ROWS_AT_A_TIME
 from fivefold.store.sql.jobs import OPEN
 from fivefold.store.tables.accounts import RateTableRow
 from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
-from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.entities import Entity, EntityType, Link, Record
 from fivefold.store.tables.events import EvidenceJob, MaterialChange, ValidationRun
 from fivefold.store.tables.levels import OverrideRow, Transition
 from fivefold.store.tables.recourse import Challenge
@@ -61,6 +61,41 @@ def entries_about_versions(
     )
     for at_us, actor, details in session.execute(statement.order_by(row.number)):
         yield at_us, actor, json.loads(details)
+
+
+def records_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[Record]:
+    """List the cases and alerts that were opened or closed in a period."""
+    in_time = or_(*(and_(at >= from_us, at < until_us) for at in (Record.opened_us, Record.closed_us)))
+    statement = select(Record).where(Record.organisation_id == organisation_id, in_time)
+    return session.scalars(statement.order_by(Record.id)).all()
+
+
+def links_ended_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[Link]:
+    """List the links that ended in a period."""
+    in_time = (Link.until_us >= from_us, Link.until_us < until_us)
+    statement = select(Link).where(Link.organisation_id == organisation_id, *in_time)
+    return session.scalars(statement.order_by(Link.id)).all()
+
+
+def rows_written(
+    session: Session, organisation_id: int, table: str, actions: Sequence[str], until_us: int
+) -> Iterator[tuple[str, int, str]]:
+    """Yield who wrote which row of a table, and when, from the log before a moment, in its order.
+
+    A row is named as the log binds it. What was written about an entity that is erased by now is not there.
+    """
+    row, values = AuditEntry, AuditValues
+    of_row = and_(values.organisation_id == row.organisation_id, values.number == row.number)
+    statement = (
+        select(row.at_us, row.actor, values.after)
+        .join(values, of_row)
+        .where(row.organisation_id == organisation_id, row.action.in_(actions), row.at_us < until_us)
+        .order_by(row.number)
+        .execution_options(yield_per=ROWS_AT_A_TIME)
+    )
+    for at_us, actor, after in session.execute(statement):
+        bound = {} if after is None else json.loads(after).get("rows", {})
+        yield from ((name, at_us, actor) for name in bound.get(table, ()))
 
 
 def rate_tables_before(session: Session, organisation_id: int, until_us: int) -> Sequence[Any]:
