@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.rate_files import COLUMNS
 from fivefold.store.accounts.lists import list_rows
 from fivefold.store.accounts.tokens import members_of
+from fivefold.store.audit.bound_rows import TABLES
 from fivefold.store.decisions import policy_versions
 from fivefold.store.evidence.archive import rate_tables_before, rates_of_table
 from fivefold.store.ingest.entities import types_of_organisation
@@ -135,8 +136,8 @@ def _settings(session: Session, organisation_id: int) -> dict[str, Any]:
     """Tell the settings as they are when the archive is made; the audit log has every change and its moment."""
     row = session.get(OrganisationSettings, organisation_id)
     types = {row.id: row for row in types_of_organisation(session, organisation_id)}
-    values = {} if row is None else {column.name: getattr(row, column.name) for column in row.__table__.columns}
-    values.pop("organisation_id", None)
+    names = [name for name in TABLES[OrganisationSettings.__tablename__].columns if name != "organisation_id"]
+    values = {} if row is None else {name: getattr(row, name) for name in names}
     return {
         **values,
         "levels": values.get("levels", []),
@@ -144,13 +145,14 @@ def _settings(session: Session, organisation_id: int) -> dict[str, Any]:
             row.name: {"entity_type": types[row.type_id].name, "position": row.position, "on": row.enabled}
             for row in families_of(session, organisation_id)
         },
-        "locked_us": optional_iso_text(values.get("locked_us")),
+        **{name: optional_iso_text(values.get(name)) for name in names if name.endswith("_us")},
         "entity_types": {
             each.name: {
                 "fields": each.fields,
                 "transaction_fields": each.transaction_fields,
                 "case_fields": each.case_fields,
                 "purposes": each.purposes or {},
+                "links": each.links or {},
             }
             for each in types.values()
         },

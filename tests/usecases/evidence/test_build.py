@@ -142,7 +142,9 @@ def test_everything_that_decided_is_there(engine: Engine, people: tuple[Actor, .
     (watched,) = parsed(content, "lists.json")
     assert (watched["list"], watched["members"]) == ("watched", ["IR"])
     assert parsed(content, "policies/versions.json") == []
-    assert parsed(content, "settings.json")["entity_types"]["customer"]["fields"]["country"] == "country"
+    settings = parsed(content, "settings.json")
+    assert (settings["entity_types"]["customer"]["fields"]["country"], settings["base_currency"]) == ("country", "EUR")
+    assert "salt" not in settings
     (member,) = parsed(content, "roster.json")
     assert (member["member"], member["roles_when_archived"], member["left"]) == ("member:1", ["approver"], None)
 
