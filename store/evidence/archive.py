@@ -5,13 +5,14 @@ Nothing here begins or ends a transaction.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Table, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.store.audit.chain_reading import ROWS_AT_A_TIME
+from fivefold.store.sql.arrays import among
 from fivefold.store.sql.jobs import OPEN
 from fivefold.store.tables.accounts import RateTableRow
 from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
@@ -22,6 +23,7 @@ from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, Proposal, RulesetVersion
 
 _ENTRIES = cast("Table", AuditEntry.__table__)
+NumberedRow = TypeVar("NumberedRow", Record, Link)
 Versions = Sequence[tuple[RulesetVersion, Family]]
 
 
@@ -63,39 +65,30 @@ def entries_about_versions(
         yield at_us, actor, json.loads(details)
 
 
-def records_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[Record]:
-    """List the cases and alerts that were opened or closed in a period."""
-    in_time = or_(*(and_(at >= from_us, at < until_us) for at in (Record.opened_us, Record.closed_us)))
-    statement = select(Record).where(Record.organisation_id == organisation_id, in_time)
-    return session.scalars(statement.order_by(Record.id)).all()
-
-
-def links_ended_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[Link]:
-    """List the links that ended in a period."""
-    in_time = (Link.until_us >= from_us, Link.until_us < until_us)
-    statement = select(Link).where(Link.organisation_id == organisation_id, *in_time)
-    return session.scalars(statement.order_by(Link.id)).all()
-
-
 def rows_written(
-    session: Session, organisation_id: int, table: str, actions: Sequence[str], until_us: int
-) -> Iterator[tuple[str, int, str]]:
-    """Yield who wrote which row of a table, and when, from the log before a moment, in its order.
+    session: Session, organisation_id: int, table: str, actions: Sequence[str]
+) -> Iterator[tuple[int, int, str]]:
+    """Yield the number of each row of a table that was written, when, and by whom, in the order of the log.
 
-    A row is named as the log binds it. What was written about an entity that is erased by now is not there.
+    What was written about an entity that is erased by now is not there.
     """
     row, values = AuditEntry, AuditValues
     of_row = and_(values.organisation_id == row.organisation_id, values.number == row.number)
     statement = (
         select(row.at_us, row.actor, values.after)
         .join(values, of_row)
-        .where(row.organisation_id == organisation_id, row.action.in_(actions), row.at_us < until_us)
+        .where(row.organisation_id == organisation_id, row.action.in_(actions))
         .order_by(row.number)
         .execution_options(yield_per=ROWS_AT_A_TIME)
     )
     for at_us, actor, after in session.execute(statement):
         bound = {} if after is None else json.loads(after).get("rows", {})
-        yield from ((name, at_us, actor) for name in bound.get(table, ()))
+        yield from ((int(name.rpartition(".")[2]), at_us, actor) for name in bound.get(table, ()))
+
+
+def rows_numbered(session: Session, table: type[NumberedRow], numbers: Sequence[int]) -> Sequence[NumberedRow]:
+    """List the rows of some numbers, in their order."""
+    return session.scalars(select(table).where(among(session, table.id, list(numbers))).order_by(table.id)).all()
 
 
 def rate_tables_before(session: Session, organisation_id: int, until_us: int) -> Sequence[Any]:

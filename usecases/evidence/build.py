@@ -60,9 +60,9 @@ backtests/          what a version, or a proposed change, would have done, befor
 validations/        what levels were worth, as JSON and as a page; figures of peers, as they were attached
 levels.json         how many were at each level before the quarter and before the end of each of its months, by type of
                     entity, and how many went from which level to which by which cause; erased ones are counted
-records.json        cases and alerts that were opened or closed in the quarter, as they stood when it ended, and who
-                    wrote each of them when
-links-ended.json    the same of the links that ended
+records.json        cases and alerts that were opened, changed or closed in the quarter, as they are now, and everybody
+                    who wrote each of them, and when
+links-ended.json    the same of the links that got an end
 overrides.json      levels that people set, by internal numbers; they, proposals, challenges and material changes are as
                     they stood when the quarter ended: what was decided later is still open
 proposals.json      what one proposed and another approved or refused: kind, who, when; what would change and why

@@ -1,67 +1,64 @@
 """Evidence of what people and programs said of customers: cases, alerts and ends of links, each with who wrote it when.
 
 Customers and rows have internal numbers. The numbers that the organisation gave, what members of a household share,
-and the other fields of a case are not there.
+and the other fields of a case are not there. Each is as it is when the archive is made, in the archives of all quarters
+in which it was written: what was written later than it says it happened shows that.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from fivefold.store.evidence.archive import links_ended_in, records_in, rows_written
+from fivefold.store.evidence.archive import NumberedRow, rows_numbered, rows_written
 from fivefold.store.tables.entities import Link, Record
 from fivefold.usecases.evidence.archive import ArchiveSection, json_file, optional_iso_text
 from fivefold.usecases.shared.inputs import Quarter
 
 _RECORDS = ("case.put", "cases.put", "alert.put", "alerts.put")
 _LINKS = ("links.put",)
-_Written = dict[str, list[dict[str, Any]]]
-"""Who wrote a row, and when, by the name of the row."""
 
 
 def facts_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
-    """Collect the cases and alerts that were opened or closed in a quarter, and the links that ended."""
-    time = quarter.from_us, quarter.until_us
-    records = {f"{row.entity_id}.{row.id}": row for row in records_in(session, organisation_id, *time)}
-    links = {
-        f"{row.entity_id}.{row.other_id or 0}.{row.id}": row for row in links_ended_in(session, organisation_id, *time)
-    }
-    of = (session, organisation_id)
-    written = _written(records, rows_written(*of, "records", _RECORDS, quarter.until_us))
-    linked = _written(links, rows_written(*of, "links", _LINKS, quarter.until_us))
+    """Collect the cases and alerts that were written in a quarter, and the links that got an end."""
+    of = (session, organisation_id, quarter)
+    records = [_record(row) | said for row, said in _written(*of, Record, _RECORDS)]
+    links = [_link(row) | said for row, said in _written(*of, Link, _LINKS) if row.until_us is not None]
     return ArchiveSection(
-        [
-            json_file("records.json", [_record(row, written[name], quarter) for name, row in records.items()]),
-            json_file("links-ended.json", [_link(row, linked[name]) for name, row in links.items()]),
-        ],
+        [json_file("records.json", records), json_file("links-ended.json", links)],
         {"records": len(records), "links_ended": len(links)},
     )
 
 
-def _written(names: Iterable[str], entries: Iterable[tuple[str, int, str]]) -> _Written:
-    written: _Written = {name: [] for name in names}
-    for name, at_us, actor in entries:
-        if name in written:
-            written[name].append({"at": optional_iso_text(at_us), "by": actor})
-    return written
+def _written(
+    session: Session, organisation_id: int, quarter: Quarter, table: type[NumberedRow], actions: tuple[str, ...]
+) -> list[tuple[NumberedRow, dict[str, Any]]]:
+    """List the rows that were written in a quarter, each with everybody who wrote it."""
+    entries_by_row: dict[int, list[tuple[int, str]]] = {}
+    for number, at_us, actor in rows_written(session, organisation_id, table.__tablename__, actions):
+        entries_by_row.setdefault(number, []).append((at_us, actor))
+    in_quarter = [
+        number
+        for number, entries in entries_by_row.items()
+        if any(quarter.from_us <= at_us < quarter.until_us for at_us, _ in entries)
+    ]
+    return [
+        (row, {"written": [{"at": optional_iso_text(at_us), "by": by} for at_us, by in entries_by_row[row.id]]})
+        for row in rows_numbered(session, table, in_quarter)
+    ]
 
 
-def _record(row: Record, written: list[dict[str, Any]], quarter: Quarter) -> dict[str, Any]:
-    """Tell a case or an alert as it stood when the quarter ended: one that was closed later is open."""
-    is_closed = row.closed_us is not None and row.closed_us < quarter.until_us
+def _record(row: Record) -> dict[str, Any]:
     return {
         "record": row.id,
         "kind": row.kind,
         "entity": row.entity_id,
         "opened": optional_iso_text(row.opened_us),
-        "closed": optional_iso_text(row.closed_us if is_closed else None),
-        "outcome": row.outcome if is_closed else None,
-        "written": written,
+        "closed": optional_iso_text(row.closed_us),
+        "outcome": row.outcome,
     }
 
 
-def _link(row: Link, written: list[dict[str, Any]]) -> dict[str, Any]:
+def _link(row: Link) -> dict[str, Any]:
     return {
         "link": row.id,
         "type": row.link,
@@ -69,5 +66,4 @@ def _link(row: Link, written: list[dict[str, Any]]) -> dict[str, Any]:
         "to": row.other_id,
         "from": optional_iso_text(row.from_us),
         "ended": optional_iso_text(row.until_us),
-        "written": written,
     }

@@ -1,4 +1,4 @@
-"""Evidence of cases, alerts and ends of links: as they stood when the quarter ended, each with who wrote it when."""
+"""Evidence of cases, alerts and ends of links: those that were written in the quarter, each with who wrote it when."""
 
 import json
 from typing import Any, Literal
@@ -45,25 +45,29 @@ def test_who_opened_a_case_and_who_closed_it_are_named(
         given = RecordGiven(external_id=number, opened_us=NOW - DAY, closed_us=closed_us, outcome=outcome)
         put_record(Context(engine, actor).at(QUARTER.until_us + DAY), "customer", "ada", kind, given)
 
-    put(ana, "closed")
-    put(ana, "open", kind="alert")
-    put(ben, "closed", NOW)
+    put(ana, "first")
+    put(ana, "second", kind="alert")
+    put(ben, "first", NOW)
     old = RecordGiven(external_id="old", opened_us=QUARTER.from_us - 9 * DAY, closed_us=QUARTER.from_us - DAY)
     put_records(Context(engine, ana).at(NOW), "customer", [RecordRow("bo", old)], "case")
     monkeypatch.setattr("fivefold.usecases.shared.context.now_microseconds", lambda: QUARTER.until_us)
-    put(cyd, "open", QUARTER.until_us, kind="alert")
+    put(cyd, "second", NOW, kind="alert")
+    put(cyd, "of the next quarter")
     records = collected(engine, ana)["records.json"]
-    assert [
-        (each["kind"], each["outcome"], each["closed"] is not None, [said["by"] for said in each["written"]])
-        for each in records
-    ] == [("case", "confirmed", True, ["member:1", "member:2"]), ("alert", None, False, ["member:1"])]
+    assert [(each["kind"], each["outcome"], [said["by"] for said in each["written"]]) for each in records] == [
+        ("case", "confirmed", ["member:1", "member:2"]),
+        ("alert", "confirmed", ["member:1", "member:3"]),
+        ("case", None, ["member:1"]),
+    ]
+    closed, written = records[1]["closed"], records[1]["written"][1]["at"]
+    assert (closed[:10], written[:10]) == ("2026-11-20", "2027-01-01"), "it was closed in hindsight"
 
 
 def test_who_ended_a_link_is_named(engine: Engine, people: tuple[Actor, ...]) -> None:
     ana, ben, _ = people
     types = {"country": "country", "income": "number"}
     define_type(Context(engine, ana).at(NOW), "customer", types, links={"household": "shared", "owns": "directed"})
-    rows = [LinkRow("ada", "owns", "bo"), LinkRow("ada", "household", "H1")]
+    rows = [LinkRow("ada", "owns", "bo"), LinkRow("ada", "household", "H1")]  # the second goes on
     put_links(Context(engine, ana).at(NOW), "customer", rows)
     put_links(Context(engine, ben).at(NOW + 1), "customer", [LinkRow("ada", "owns", "bo", None, NOW)])
     (link,) = collected(engine, ana)["links-ended.json"]
