@@ -21,15 +21,15 @@ _LINKS = ("links.put",)
 def facts_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
     """Collect the cases and alerts that were written in a quarter, and the links that got an end."""
     of = (session, organisation_id, quarter)
-    records = [_record(row) | said for row, said in _written(*of, Record, _RECORDS)]
-    links = [_link(row) | said for row, said in _written(*of, Link, _LINKS) if row.until_us is not None]
+    records = [_record(row) | writers for row, writers in _written_rows(*of, Record, _RECORDS)]
+    links = [_link(row) | writers for row, writers in _written_rows(*of, Link, _LINKS) if row.until_us is not None]
     return ArchiveSection(
         [json_file("records.json", records), json_file("links-ended.json", links)],
         {"records": len(records), "links_ended": len(links)},
     )
 
 
-def _written(
+def _written_rows(
     session: Session, organisation_id: int, quarter: Quarter, table: type[NumberedRow], actions: tuple[str, ...]
 ) -> list[tuple[NumberedRow, dict[str, Any]]]:
     """List the rows that were written in a quarter, each with everybody who wrote it."""
