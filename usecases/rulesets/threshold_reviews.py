@@ -282,7 +282,11 @@ def _with_capture(lease: Lease, begins: Setting, proposal: ThresholdProposal, qu
         return _without_capture(proposal, why)
     if labels.filter(pl.col(AT) > from_microseconds(quarter.from_us)).is_empty():
         return _without_capture(proposal, f"no case was confirmed in {quarter.name}")
-    parts = [LabelledTotals.of(part, match_labels(labels, part.outcomes)) for part in assessed_parts(lease, begins)]
+    try:
+        parts = [LabelledTotals.of(part, match_labels(labels, part.outcomes)) for part in assessed_parts(lease, begins)]
+    except InvalidRulesetError as why:  # a list that its rules name has no version so early
+        problems = "; ".join(f"{each.where} {each.problem}" for each in why.findings)
+        return _without_capture(proposal, f"nobody can be assessed as of the beginning of {quarter.name}: {problems}")
     totals = LabelledTotals.joined(parts) if parts else None
     effect = proposal if totals is None else with_capture(begins.draft.ruleset, proposal, totals)
     if effect.capture is None:

@@ -34,6 +34,7 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from fivefold.usecases.shared.inputs import quarter_of
+from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import DAY, NOW, agreed, closed, organisation, people, store_backtest
 
 LEVELS = ("low", "medium", "high", "critical")
@@ -297,6 +298,24 @@ def test_where_nobody_was_confirmed_in_the_quarter_it_says_so(engine: Engine, an
     found = review(engine, ana)
     assert (found.outcome, found.capture) == ("draft", None)
     assert any("is not measured: no case was confirmed in 2026Q3" in each for each in found.cautions)
+
+
+def test_a_list_that_began_in_the_quarter_leaves_its_beginning_unmeasured_and_is_no_failure(
+    engine: Engine, ana: Actor
+) -> None:
+    """In an organisation's first quarter every list is such a one."""
+    closed(engine, ana, [f"c{number}" for number in range(20, 40)], NOW - 60 * DAY)
+    context = Context(engine, ana).at(NOW - QUARTER)
+    define_type(context, "customer", {"income": "number", "country": "country"})
+    put_list_version(context, "watched", NOW - QUARTER - DAY, ["IR"], "Watched", "our own")
+    rule = "  - {id: home, title: Home, category: geography, rationale: Where they live., input: {field: country},"
+    rule += " cases: [{when: {in_list: watched}, points: 1}]}\n"
+    example = "  - {name: home, given: {income: 0, country: IR}, expect: {cases: {home: 1}}}\n"
+    text = TEXT.replace("{income: number}", "{income: number, country: country}")
+    decides(engine, ana, text.replace("examples:\n", f"{rule}examples:\n") + example, NOW - QUARTER)
+    found = review(engine, ana)
+    assert (found.error, found.outcome, found.capture) == (None, "draft", None)
+    assert any("as of the beginning of 2026Q3: list watched has no version before" in each for each in found.cautions)
 
 
 def test_rules_that_read_cases_are_not_judged_by_cases(engine: Engine, ana: Actor) -> None:
