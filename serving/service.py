@@ -47,6 +47,7 @@ from fivefold.serving.responses import ARRAY, error_response, json_response
 from fivefold.serving.v1.dispatch import Dispatcher
 from fivefold.serving.v1.router import add_platform
 from fivefold.serving.v4.app import SCORING, ScoringFastPath, build_app
+from fivefold.serving.v4.decoding import decode_body
 from fivefold.serving.v4.endpoint import ScoringEndpoint
 from fivefold.store.accounts.plans import read_plans
 from fivefold.store.sql.database import SchemaWatch, bring_forward, open_database
@@ -219,7 +220,8 @@ class Fivefold:
         QUOTA_CHARGER.start()
         DRIFT_COUNTER.start()
         CHAMPION_LOADER.start()
-        measure_body(b"[]")  # loads or compiles the loop that counts a body before it is read
+        measure_body(b"[]")  # this and the next load or compile the loops over a body
+        decode_body(b"[]", 1)
         for document in (Ruleset, Policy, Flow, Group):
             document.model_rebuild()  # the first one that is read would wait for it
         openapi_document()  # cached from here on: it takes a second, for which requests would wait

@@ -79,7 +79,7 @@ def form_of(absent: tuple[str, ...]) -> Form:
 def read_rows(body: bytes, limits: Limits, absent: tuple[str, ...] = ()) -> BodyColumns | list[Row]:
     """Read a body; ApiError 413 beyond the server's limits, 422 if it is not an array of rows.
 
-    A flat body with every field is decoded into columns; `form_of(absent)` reads any other, and lists its problems.
+    A flat body with every field is scanned into columns; `form_of(absent)` reads any other, and lists its problems.
     """
     form = form_of(absent)
     columns = decode_body(body, min(limits.rows, limits.users))  # as many rows cannot have more users

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from fivefold.features import schema as c
+from fivefold.features.numba_cache import compile_loops
+from fivefold.serving.v4 import decoding, row_loops
 from fivefold.serving.v4.contract import ROWS
 from fivefold.serving.v4.decoding import decode_body
 from tests.features.strategies import AS_OFS, Row, ledgers, row
@@ -119,28 +121,39 @@ _FIRST, _REST = b'"user_id": "ann", ', json.dumps(row(user_id=...))[1:].encode()
         b'[{"more": 01, ' + _FIRST + _REST + b"]",
         b'[{"more", ' + _FIRST + _REST + b"]",
         b"[{" + _FIRST + b"," + _REST + b"]",
+        b"[{" + _FIRST + _FIRST + _REST + b"]",
+        b'[{"user_i\\u0064": "ann", ' + _REST + b"]",
+        b"[{" + _FIRST + _REST + b"]\0",
     ],
 )
 def test_what_is_not_plain_is_left_to_the_ordinary_reader(body: bytes) -> None:
     assert decode_body(body, MANY) is None
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b'[{"user_id": "a\\u0062", ' + _REST + b"]",
-        b"[{" + _FIRST + _FIRST + _REST + b"]",
-        b'[{"user_i\\u0064": "ann", ' + _REST + b"]",
-        b'[{"user_id": "bob", ' + _FIRST + _REST + b"]",
-    ],
-)
-def test_escapes_and_a_field_twice_mean_what_the_ordinary_reader_makes_of_them(body: bytes) -> None:
-    assert means_the_same(body)
+@pytest.mark.parametrize("text", ["a\\u0062", '\\u00e9\\n\\"\\\\\\/', "{", "[", "a}", "\\u0000", "\\u20AC\\ud7ff"])
+def test_escapes_and_braces_in_a_text_mean_what_the_ordinary_reader_makes_of_them(text: str) -> None:
+    """Also in a field that is not read."""
+    other = json.dumps(row(user_id=text, note="é"))
+    assert means_the_same(f'[{{"user_id": "{text}", "more": "{text}", {_REST.decode()}, {other}]'.encode())
 
 
-def test_a_brace_in_a_text_is_left_to_the_ordinary_reader() -> None:
-    for text in ("{", "[", "a}"):
-        assert (decode_body(json.dumps([row(user_id=text)]).encode(), MANY) is None) == (text != "a}")
+@pytest.mark.parametrize("text", ["\\ud83d\\ude00", "\\udc00", "\\x", "\\u12g4", "\\u12", "\\"])
+def test_half_a_pair_and_a_wrong_escape_are_left_to_the_ordinary_reader(text: str) -> None:
+    for field in ("user_id", "more"):
+        body = b'[{"%b": "%b", ' % (field.encode(), text.encode()) + _FIRST * (field == "more") + _REST + b"]"
+        assert decode_body(body, MANY) is None
+
+
+@given(changed_bodies())
+def test_the_loop_reads_nothing_behind_a_body(body: bytes) -> None:
+    """Interpreted it would end with an IndexError; and it reads what it reads compiled."""
+    both = []
+    for loops in (row_loops, compile_loops(row_loops)):
+        begins, ends, numbers = np.full((9, 2), -1), np.zeros((9, 2), dtype=np.int64), np.zeros((2, 2))
+        data = np.frombuffer(body + b"\0", np.uint8)
+        rows = loops.scan_rows(data, decoding._NAMES, 7, begins, ends, numbers)
+        both.append((int(rows), begins.tolist(), ends.tolist(), numbers.tobytes()))
+    assert both[0] == both[1]
 
 
 def test_spaces_fields_in_any_order_and_absent_ones_are_plain() -> None:
