@@ -42,14 +42,14 @@ class _WeekCounts(NamedTuple):
     counts: Integers
     marks: bytearray
 
-    def first_rows(self, organisation_id: int, user_ids: Sequence[str]) -> Integers:
+    def first_rows(self, organisation_id: int, user_ids: Sequence[str]) -> list[int]:
         """Mark customers; give the rows of those who were not marked before."""
-        hashes = (hash((organisation_id, user_id)) % SEEN_BITS for user_id in user_ids)
-        places, rows = np.unique(np.fromiter(hashes, np.int64, len(user_ids)), return_index=True)
-        marks, bits = np.frombuffer(self.marks, np.uint8), (1 << places % 8).astype(np.uint8)
-        is_new = marks[places // 8] & bits == 0
-        np.bitwise_or.at(marks, places[is_new] // 8, bits[is_new])
-        new_rows: Integers = rows[is_new]
+        new_rows = []
+        for row, user_id in enumerate(user_ids):
+            byte, place = divmod(hash((organisation_id, user_id)) % SEEN_BITS, 8)
+            if not self.marks[byte] & 1 << place:
+                self.marks[byte] |= 1 << place
+                new_rows.append(row)
         return new_rows
 
 
@@ -90,7 +90,7 @@ class DriftCounter:
             if key not in self._counts:
                 self._counts[key] = _WeekCounts(secrets.token_hex(8), reference.empty(), bytearray(SEEN_BITS // 8))
             of_week = self._counts[key]
-            if (rows := of_week.first_rows(organisation_id, answer.user_ids)).size:
+            if rows := of_week.first_rows(organisation_id, answer.user_ids):
                 reference.count(of_week.counts, answer.matrix[rows], answer.scores.score[rows])
             self._newest = served
 
