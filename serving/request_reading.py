@@ -9,6 +9,7 @@ from threading import Event
 from urllib.parse import urlsplit
 
 import structlog
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from fivefold.domain.errors import Problem
@@ -57,10 +58,10 @@ def header_of(request: Request, name: bytes) -> str | None:
     return values[0].decode("latin-1") if values else None
 
 
-def repeated_parameter(request: Request) -> str | None:
+def repeated_parameter(parameters: QueryParams) -> str | None:
     """Give the first query parameter, by name, that stands there more than once; None where none does."""
-    pairs = request.query_params.multi_items()
-    if len(request.query_params) == len(pairs):
+    pairs = parameters.multi_items()
+    if len(parameters) == len(pairs):
         return None
     return min(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
 

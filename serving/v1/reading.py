@@ -43,7 +43,7 @@ def read_query(route: Route, request: Request, list_: str) -> Any:
 
     *list_* identifies the list: cursors of others are refused.
     """
-    repeated = repeated_parameter(request)
+    repeated = repeated_parameter(request.query_params)
     if repeated is not None:
         return invalid_part(f"query.{repeated}", "is given more than once")
     parameters: Mapping[str, str] = dict(request.query_params)

@@ -25,7 +25,7 @@ from fivefold.serving import responses as answers
 from fivefold.serving.access_log import note_cause
 from fivefold.serving.responses import ApiError, error_response, json_response
 from fivefold.serving.v4.contract import ROWS
-from fivefold.serving.v4.endpoint import ScoringEndpoint, refuse_unknown
+from fivefold.serving.v4.endpoint import ScoringEndpoint, refuse_any_parameter
 
 SCORING = "/v4/scoring"
 INDICATORS = "/v4/indicators"
@@ -298,7 +298,7 @@ def build_app(endpoint: ScoringEndpoint) -> Documented:
     def indicators(request: Request) -> Response:
         """Describe the catalogue that scores are made of."""
         try:
-            refuse_unknown(request)
+            refuse_any_parameter(request)
         except ApiError as refusal:
             return refusal.response()
         served = endpoint.loader.current

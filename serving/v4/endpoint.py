@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from os import cpu_count
 from time import monotonic
+from typing import NamedTuple
 
 import structlog
 from pydantic_core import to_json
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -92,7 +94,7 @@ class ScoringEndpoint:
         require_scoring(credential)
         del request.scope[SIGN_IN]
         plan = self._plan(credential)
-        if request.query_params.get("user_type", "PERSON") != "PERSON":
+        if _parse_query(request.scope["query_string"]).user_type != "PERSON":
             raise ApiError(405, USER_TYPE)
         with self.body_memory.reserving_for(credential.organisation_id) as reserve:
             body = await read_body(request, credential.token_id, self.settings.limits.body_bytes, reserve)
@@ -105,7 +107,7 @@ class ScoringEndpoint:
         request.scope[MODEL_VERSION] = served.version
         large, accepted = len(body) > BYTES_IN_LOOP, False
 
-        async def run(function: Callable[[], Result]) -> Result:
+        async def run(function: "Callable[[], Result]") -> Result:  # in quotes: it would be evaluated at each request
             nonlocal accepted
             if not large:
                 return function()
@@ -138,7 +140,7 @@ class ScoringEndpoint:
     def _limits(self, request: Request) -> Limits:
         """Give the limits of a request: fewer customers with explanations."""
         limits = self.settings.limits
-        if request.query_params.get("explain", "").lower() not in _YES:
+        if not _parse_query(request.scope["query_string"]).explained:
             return limits
         return replace(limits, users=min(limits.users, limits.explained))
 
@@ -211,31 +213,54 @@ def _compute(served: ServedModel, checked: RequestRows, query: ScoringQuery) -> 
     return to_json(response_rows(answer, served.model, description)), answer
 
 
+class _QueryParts(NamedTuple):
+    """A query as it is written; its parts count at different times, as the contract fixes which error comes first."""
+
+    user_type: str
+    explained: bool
+    as_of: int | None
+    problem: Problem | None
+
+
+@lru_cache(maxsize=1_000)
+def _parse_query(query_string: bytes) -> _QueryParts:
+    """Parse a query: nearly every request of a caller has the same."""
+    parameters = QueryParams(query_string)
+    text, flag = parameters.get("as_of"), parameters.get("explain", "").lower()
+    as_of, problem = None, _problem_of_names(parameters, _KNOWN)
+    if problem is None and flag not in (*_YES, *_NO):
+        problem = Problem(0, "explain", "is not true or false", "true or false")
+    if problem is None and text is not None:
+        try:
+            as_of = parse_moment(text, "as_of")
+        except (ConfigError, OverflowError):
+            problem = Problem(0, "as_of", "is not an ISO 8601 time", "a time such as 2024-07-01T12:00:00Z")
+    return _QueryParts(parameters.get("user_type", "PERSON"), flag in _YES, as_of, problem)
+
+
 def read_query(request: Request, now: int) -> ScoringQuery:
     """Read as_of and explain; ApiError 400 for an invalid, an unknown or a repeated parameter."""
-    refuse_unknown(request, _KNOWN)
-    text, flag = request.query_params.get("as_of"), request.query_params.get("explain", "").lower()
-    if flag not in (*_YES, *_NO):
-        raise _bad_query("explain", "is not true or false", "true or false")
-    try:
-        as_of = None if text is None else parse_moment(text, "as_of")
-    except (ConfigError, OverflowError):
-        raise _bad_query("as_of", "is not an ISO 8601 time", "a time such as 2024-07-01T12:00:00Z") from None
-    if as_of is not None and as_of > now + CLOCK_SLACK_US:
-        raise _bad_query("as_of", "is more than 24 hours ahead", "a time up to 24 hours from now")
-    return ScoringQuery(as_of, flag in _YES)
+    query = _parse_query(request.scope["query_string"])
+    problem = query.problem
+    if query.as_of is not None and query.as_of > now + CLOCK_SLACK_US:
+        problem = Problem(0, "as_of", "is more than 24 hours ahead", "a time up to 24 hours from now")
+    if problem is not None:
+        raise ApiError(400, DATA_NOT_VALID, [problem])
+    return ScoringQuery(query.as_of, query.explained)
 
 
-def refuse_unknown(request: Request, names: frozenset[str] = frozenset()) -> None:
-    """Raise ApiError 400 if a request has an unknown query parameter, or one more than once."""
-    unknown = sorted(set(request.query_params) - names)
+def refuse_any_parameter(request: Request) -> None:
+    """Raise ApiError 400 if a request has a query parameter, where there are none."""
+    problem = _problem_of_names(request.query_params, frozenset())
+    if problem is not None:
+        raise ApiError(400, DATA_NOT_VALID, [problem])
+
+
+def _problem_of_names(parameters: QueryParams, names: frozenset[str]) -> Problem | None:
+    """Name a parameter that is unknown, or there more than once."""
+    unknown = sorted(set(parameters) - names)
     if unknown:
         allowed = ", ".join(sorted(names)) or "none"
-        raise _bad_query(unknown[0][:MOST_SHOWN], "is no parameter of this route", allowed)
-    repeated = repeated_parameter(request)
-    if repeated is not None:
-        raise _bad_query(repeated, "is given more than once", "one value")
-
-
-def _bad_query(field: str, problem: str, allowed: str) -> ApiError:
-    return ApiError(400, DATA_NOT_VALID, [Problem(0, field, problem, allowed)])
+        return Problem(0, unknown[0][:MOST_SHOWN], "is no parameter of this route", allowed)
+    repeated = repeated_parameter(parameters)
+    return None if repeated is None else Problem(0, repeated, "is given more than once", "one value")

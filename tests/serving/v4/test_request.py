@@ -6,7 +6,7 @@ import pytest
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from fivefold.domain.clock import parse_moment
+from fivefold.domain.clock import DAY_US, parse_moment
 from fivefold.serving.request_reading import read_body
 from fivefold.serving.responses import ApiError
 from fivefold.serving.v4.endpoint import ScoringQuery, read_query
@@ -115,3 +115,12 @@ def test_a_caller_who_leaves_in_the_middle_is_not_answered() -> None:
     ]
     with pytest.raises(ClientDisconnect):
         run(lambda: read_body(request_of(parts=parts), 1, 5))
+
+
+def test_an_as_of_that_was_too_far_ahead_is_read_once_its_time_has_come() -> None:
+    """The same query means the same at any time; only how far ahead it is does not."""
+    query = "as_of=2026-11-21T12:00:00.000001Z"
+    for _ in range(2):
+        with pytest.raises(ApiError):
+            read_query(request_of(query), NOW)
+        assert read_query(request_of(query), NOW + 1).as_of == NOW + DAY_US + 1
