@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
+from time import time_ns
 
 from fivefold.domain.errors import ConfigError
 
@@ -63,7 +64,7 @@ def parse_moment(text: str, what: str = "time") -> int:
 
 def now_microseconds() -> int:
     """Return the current time."""
-    return to_microseconds(datetime.now(UTC))
+    return time_ns() // 1_000
 
 
 def resolve_now(now_us: int | None) -> int:
