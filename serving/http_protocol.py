@@ -50,6 +50,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Wait for the first request."""
         super().__init__(*arguments, **options)
+        self.access_log = False  # ours has the lines; uvicorn would put one together for each request, and drop it
         self._unread = self._head = 0
         self.url = b""
         self._head_timer: Any = None

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import process_time
@@ -126,6 +127,12 @@ def test_requests_are_answered_one_after_the_other() -> None:
     closing = b"GET /three HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
     answer = ask(GOOD + chunked, closing)
     assert [part in answer for part in (b'"/"', b'{"path":"/two","size":3}', b'"/three"')] == [True] * 3
+
+
+def test_uvicorn_has_no_log_of_requests_beside_ours(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "uvicorn.access")
+    assert ask(b"GET / HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+    assert [record for record in caplog.records if record.name == "uvicorn.access"] == []
 
 
 @pytest.mark.parametrize(
