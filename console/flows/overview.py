@@ -12,6 +12,7 @@ from fivefold.flows.language import Flow, read_flow
 from fivefold.usecases.flows.activate import (
     FlowActivationLine,
     end_flow_shadow,
+    latest_flow_beginnings,
     list_flow_activations,
     roll_back_flow,
     switch_flow_off,
@@ -26,6 +27,7 @@ from fivefold.usecases.flows.read import (
     read_flow_version,
 )
 from fivefold.usecases.flows.replays.one import FlowTried, try_flow_draft, try_flow_version
+from fivefold.usecases.shared.inputs import FEW_DIGITS, digits
 
 DRAFT = "draft"
 
@@ -77,8 +79,8 @@ def _run(visit: Visit, name: str, through: str, typed: dict[str, str]) -> tuple[
 
 
 FLOWS: Final = "/console/flows"
-CHANGES: Final = 20
-"""Of what acts, on a page."""
+ROWS: Final = 20
+"""Of versions, and of changes of what acts, on a page."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +100,7 @@ class FlowPage:
         picture: None where there is neither a version nor a draft that can be read.
         earlier: the versions on this page that acted before, and do not now, each with when it last began to.
         tried: where a customer would come to, if one was typed.
+        choices: numbers of the versions that one can be run through: those on this page, and the one that is chosen.
     """
 
     flow: FlowLine
@@ -110,6 +113,7 @@ class FlowPage:
     next_activations: str | None
     earlier: tuple[tuple[FlowVersionLine, FlowActivationLine], ...]
     tried: TriedFlow
+    choices: tuple[int, ...]
 
 
 def show_flows(visit: Visit) -> Rendered:
@@ -123,12 +127,12 @@ def show_flow(visit: Visit) -> Rendered:
     """Show one flow: the graph of what acts, or else of the newest version, or of the draft; versions and changes."""
     name = visit.parts["flow"]
     flow = read_flow_line(visit, name)
-    versions = list_flow_versions(visit, name, visit.part("versions", 20))
+    versions = list_flow_versions(visit, name, visit.part("versions", ROWS))
     drawn = flow.active or flow.newest
     document = read_flow_version(visit, name, drawn).document if drawn else read_flow_draft(visit, name).document
-    activations = list_flow_activations(visit, name, visit.part("activations", CHANGES, beside=True))
-    all_activations = list_flow_activations(visit, name)
-    began = {each.version: each for each in reversed(all_activations) if each.kind in {"active", "rollback"}}
+    activations = list_flow_activations(visit, name, visit.part("activations", ROWS, beside=True))
+    began = latest_flow_beginnings(visit, name, [each.number for each in versions])
+    tried = tried_flow(visit, flow)
     page = FlowPage(
         flow=flow,
         address=address("flows", name),
@@ -139,9 +143,19 @@ def show_flow(visit: Visit) -> Rendered:
         activations=activations,
         next_activations=visit.next_of("activations", activations, beside=True),
         earlier=tuple((each, began[each.number]) for each in versions if each.number in began and not each.active),
-        tried=tried_flow(visit, flow),
+        tried=tried,
+        choices=_choices(flow, versions, tried.through),
     )
     return Rendered(template="flows/flow.html", title=name, page=page)
+
+
+def _choices(flow: FlowLine, versions: Page[FlowVersionLine], through: str) -> tuple[int, ...]:
+    """List the numbers, the newest first; the one that is chosen may be on another page of many versions."""
+    chosen = digits(through, FEW_DIGITS)
+    numbers = {each.number for each in versions}
+    if chosen and chosen <= (flow.newest or 0):
+        numbers.add(chosen)
+    return tuple(sorted(numbers, reverse=True))
 
 
 def roll_back(visit: Visit) -> Answer:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table, func, select
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import NotFoundError
@@ -75,14 +75,24 @@ class FlowActivationRow:
     previous: int | None
 
 
+_VERSION, _PREVIOUS = aliased(FlowVersion), aliased(FlowVersion)
+_ACTIVATIONS: Final = (
+    select(FlowActivation, _VERSION.number, _PREVIOUS.number)
+    .outerjoin(_VERSION, _VERSION.id == FlowActivation.version_id)
+    .outerjoin(_PREVIOUS, _PREVIOUS.id == FlowActivation.previous_version_id)
+)
+
+
 def activations_of_flow(session: Session, flow_id: int, part: Part = WHOLE) -> Page[FlowActivationRow]:
     """List the changes of the acting version and the shadow, the newest first."""
-    version, previous = aliased(FlowVersion), aliased(FlowVersion)
-    statement = (
-        select(FlowActivation, version.number, previous.number)
-        .outerjoin(version, version.id == FlowActivation.version_id)
-        .outerjoin(previous, previous.id == FlowActivation.previous_version_id)
-        .where(FlowActivation.flow_id == flow_id)
-    )
+    statement = _ACTIVATIONS.where(FlowActivation.flow_id == flow_id)
     page = rows_of(session, statement, (FlowActivation.id,), part, descending=True)
     return page.map(lambda row: FlowActivationRow(*row))
+
+
+def latest_beginnings(session: Session, flow_id: int, numbers: Collection[int]) -> list[FlowActivationRow]:
+    """Return when each of these versions last began to act; nothing of one that never did."""
+    of = (FlowActivation.flow_id == flow_id, FlowActivation.kind.in_((ACTIVE, ROLLBACK)), _VERSION.number.in_(numbers))
+    latest = select(func.max(FlowActivation.id)).join(_VERSION, _VERSION.id == FlowActivation.version_id).where(*of)
+    statement = _ACTIVATIONS.where(FlowActivation.id.in_(latest.group_by(_VERSION.id).correlate(None)))
+    return [FlowActivationRow(*row) for row in session.execute(statement)]

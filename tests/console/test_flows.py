@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+from fivefold.console.flows import overview
 from fivefold.risk.language.documents import Document
+from tests.console.test_queries import statements
 from tests.console.visitors import Visitor, send_text
 from tests.serving.v1.examples import CUSTOMER
 from tests.serving.v1.places import THEIRS, Place
@@ -102,8 +104,22 @@ def test_what_acted_when_is_read_page_by_page_and_many_shadows_hide_no_way_back(
     (earlier,) = [link for link in other.links() if "after_activations=" in link]
     other.go(earlier.replace("&amp;", "&"))
     assert ("acts, version 1" in other.text, "acts, version 2 after 1" in other.text) == (True, True)
-    other.go(MINE).submit("/roll-back", **WHY, version="1")
+    with statements(place.engine) as sent:
+        other.go(MINE)
+    assert not [each for each in sent if "ORDER BY flow_activations" in each and " LIMIT " not in each], "none is whole"
+    other.submit("/roll-back", **WHY, version="1")
     assert "The version acts again." in other.text
+
+
+def test_the_version_that_acts_can_be_run_through_where_many_newer_ones_wait(
+    place: Place, publisher: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview, "ROWS", 1)
+    committed(publisher, flow_document("mine"))
+    Visitor(place).sign_in("admin").go(f"{MINE}/versions/1").submit("/activate", **WHY, confirmed="yes")
+    committed(publisher, flow_document("mine", title="Two"))
+    choices = re.findall(r'<option value="(\d)"( selected)?>', publisher.go(MINE).page.text)
+    assert choices == [("2", ""), ("1", " selected")]
 
 
 def test_a_page_that_is_too_old_stops_no_other_version_than_it_shows(place: Place, publisher: Visitor) -> None:

@@ -4,7 +4,7 @@ Two people are needed to let a version act, for the first time or again. One alo
 and may switch a flow off, so that to stop it takes no second person. What was done before stays as it is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -28,6 +28,7 @@ from fivefold.store.flows.versions import (
     acted_before,
     activations_of_flow,
     flow_version_numbered,
+    latest_beginnings,
 )
 from fivefold.store.tables.flows import FlowActivation, FlowReplay, FlowRow, FlowVersion
 from fivefold.usecases.accounts.flows_in_force import flow_of_version, missing_groups, refuse_unusable_flows
@@ -313,6 +314,14 @@ def list_flow_activations(context: Context, flow: str, part: Part = WHOLE) -> Pa
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
         return activations_of_flow(session, row.id, part).map(_line)
+
+
+def latest_flow_beginnings(context: Context, flow: str, numbers: Collection[int]) -> dict[int, FlowActivationLine]:
+    """Return when each of these versions last began to act, by its number; nothing of one that never did."""
+    with context.reading() as session:
+        row = flow_named(session, context.organisation_id, flow)
+        lines = map(_line, latest_beginnings(session, row.id, numbers))
+        return {line.version: line for line in lines if line.version is not None}
 
 
 def _line(row: FlowActivationRow) -> FlowActivationLine:
