@@ -198,16 +198,25 @@ def is_failing(organisation_id: int, entity_id: Any, *, failing: bool) -> Column
     return ~exists().where(DueMark.entity_id == entity_id, IS_FAILING)
 
 
-def count_failed(session: Session, organisation_id: int, type_id: int) -> dict[str, int]:
-    """Count by status the entities of a type that could not be assessed in full the last time."""
+class NotInFullCount(NamedTuple):
+    """The entities of a type whose last assessment had one status that is not in full, with a level or without."""
+
+    status: str
+    has_level: bool
+    entities: int
+
+
+def count_not_in_full(session: Session, organisation_id: int, type_id: int) -> list[NotInFullCount]:
+    """Count the entities of a type that could not be assessed in full the last time, by status."""
+    has_level = Standing.level.is_not(None)
     by_status = (
-        select(Standing.status, func.count())
+        select(Standing.status, has_level, func.count())
         .where(Standing.organisation_id == organisation_id, IS_FAILED)
         .where(Standing.type_id == type_id, Standing.erased.is_(False))
-        .group_by(Standing.status)
+        .group_by(Standing.status, has_level)
         .order_by(Standing.status)
     )
-    return {row[0]: row[1] for row in session.execute(by_status)}
+    return [NotInFullCount(status, bool(kept), entities) for status, kept, entities in session.execute(by_status)]
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,10 @@ def test_who_has_no_level_is_a_list_that_says_why(place: Place) -> None:
         for standing, status in zip(found, ("not applicable", "undetermined"), strict=True):
             standing.level, standing.segment, standing.status = None, "top", status
     visitor = Visitor(place).sign_in("investigator").go(PAGE)
-    places = [link.replace("&amp;", "&") for link in visitor.links() if "level=none" in link]
+    assert "1: it is unknown whether the ruleset applies ; 3: no ruleset decides" in visitor.text
+    of_none = [link.replace("&amp;", "&") for link in visitor.links() if "level=none" in link]
+    (by_reason,) = [link for link in of_none if "status=" in link]
+    places = [link for link in of_none if link != by_reason]
     assert [place.partition("&segment=")[2] for place in places] == ["", "top"], "of the table, and of the matrix"
     lists = (("No level · all levels", ["acme", "v0", "v2", "v3"]), ("No level, Top value", ["v2", "v3"]))
     for address, (title, names) in zip(places, lists, strict=True):
@@ -68,6 +71,11 @@ def test_who_has_no_level_is_a_list_that_says_why(place: Place) -> None:
         assert sorted(people) == names
         assert "no level no ruleset applies to the customer" in visitor.text
         assert "no level it is unknown whether the ruleset applies" in visitor.text
+    visitor.go("/console/portfolio" + by_reason)
+    assert "No level, it is unknown whether the ruleset applies" in visitor.text
+    assert [each for each in visitor.links() if each.startswith("/console/entities/company/")] == [
+        "/console/entities/company/v2"
+    ]
 
 
 def test_whose_last_attempt_failed_is_counted_and_leads_to_the_list(place: Place) -> None:

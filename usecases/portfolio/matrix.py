@@ -1,10 +1,12 @@
 """Value and risk of a portfolio together: the number of customers and their value, at each level in each segment."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fivefold.domain.segments import SEGMENTS
 from fivefold.store.ingest.entities import type_named
-from fivefold.store.levels.levels import count_failed, count_failing, counted_cells
+from fivefold.store.levels.levels import NotInFullCount, count_failing, count_not_in_full, counted_cells
 from fivefold.store.rulesets.rulesets import active_versions
 from fivefold.usecases.accounts.settings import settings_of
 from fivefold.usecases.shared.api_fields import schema
@@ -48,6 +50,7 @@ class Matrix:
         entities: the number of assessed ones.
         deciding: a ruleset is active for the type.
         not_in_full: entities that were not assessed in full the last time, by status; only those that there are.
+        not_in_full_without_level: those of them who have no level; to all others without one no ruleset applies.
         failing: entities that could not be assessed the last time that was tried, those never assessed among them.
         quarantined: those of them that failed too often to be tried again.
         cells: those that hold entities.
@@ -59,6 +62,7 @@ class Matrix:
     entities: int
     deciding: bool
     not_in_full: dict[str, int]
+    not_in_full_without_level: dict[str, int]
     failing: int
     quarantined: int
     cells: list[MatrixCell]
@@ -71,6 +75,11 @@ class Matrix:
     def without_level(self) -> int:
         """The number of assessed entities without a level."""
         return self._at(None)
+
+    @property
+    def not_applicable(self) -> int:
+        """The number of those of them to whom no ruleset applies."""
+        return self.without_level - sum(self.not_in_full_without_level.values())
 
     def _at(self, level: str | None) -> int:
         return sum(cell.entities for cell in self.cells if cell.level == level)
@@ -87,7 +96,7 @@ def value_and_risk(context: Context, type_name: str) -> Matrix:
         names = settings_of(session, context.organisation_id).levels
         counts = counted_cells(session, context.organisation_id, kind.id)
         deciding = bool(active_versions(session, context.organisation_id, kind.id))
-        not_in_full = count_failed(session, context.organisation_id, kind.id)
+        counts_not_in_full = count_not_in_full(session, context.organisation_id, kind.id)
         failing = count_failing(session, context.organisation_id, kind.id)
     cells: dict[tuple[int, str], MatrixCell] = {}
     for cell in counts:
@@ -108,8 +117,16 @@ def value_and_risk(context: Context, type_name: str) -> Matrix:
         segments=list(SEGMENTS),
         entities=sum(cell.entities for cell in cells.values()),
         deciding=deciding,
-        not_in_full=not_in_full,
+        not_in_full=_by_status(counts_not_in_full),
+        not_in_full_without_level=_by_status(each for each in counts_not_in_full if not each.has_level),
         failing=failing.entities,
         quarantined=failing.quarantined,
         cells=list(cells.values()),
     )
+
+
+def _by_status(counts: Iterable[NotInFullCount]) -> dict[str, int]:
+    by_status = Counter[str]()
+    for each in counts:
+        by_status[each.status] += each.entities
+    return dict(by_status)

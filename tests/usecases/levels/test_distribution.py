@@ -215,6 +215,8 @@ def test_who_keeps_a_level_counts_at_it_wherever_levels_are_counted(
     assert found.not_in_full() == {"failed": 6, "unclassified": 6, "undetermined": 6}
     matrix = value_and_risk(context, "customer")
     assert (matrix.by_level(), matrix.not_in_full) == (found.by_level, found.not_in_full())
+    assert matrix.not_in_full_without_level == {"failed": 1, "unclassified": 1, "undetermined": 1}
+    assert matrix.without_level == 5
     listed = {name: len(list_current_levels(context, "customer", LevelFilters(levels=(name,)))) for name in none()}
     assert listed == found.by_level
     (figures,) = PlatformFigures(engine).read()
