@@ -23,9 +23,18 @@ from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table
 from fivefold.charts.bars import PLOT_WIDTH, Bar
 from fivefold.console.levels.difference import marked_title, points_waterfall
 from fivefold.console.levels.values import interval_text
-from fivefold.console.rendering import attribute, kept_text, moment, reading_in, seen_value, sentence, signed, words
+from fivefold.console.rendering import (
+    attribute,
+    kept_text,
+    moment,
+    reading_in,
+    rounded,
+    seen_value,
+    sentence,
+    signed,
+    words,
+)
 from fivefold.console.texts import text
-from fivefold.domain.money import rounded_words
 from fivefold.domain.segments import score_text
 from fivefold.domain.text import unseen_numbered
 from fivefold.usecases.levels.explain import ValueSeen
@@ -287,7 +296,7 @@ def _worth(export: CustomerExport) -> str:
     if value is None or value.score is None or value.expected_value is None or value.currency is None:
         return text("There is no value.")
     sentences = text("Score {score} of 5, segment {segment}.", score=score_text(value.score), segment=value.segment)
-    money = f"{rounded_words(value.expected_value, value.currency)} {value.currency}"
+    money = f"{rounded(value.expected_value, value.currency)} {value.currency}"
     if value.horizon_days is None:
         worth = text("Expected value {money}", money=money)
     else:

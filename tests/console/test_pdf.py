@@ -153,6 +153,8 @@ def test_what_a_customer_is_worth_has_the_decimals_of_its_currency() -> None:
     assert CUSTOMER.value is not None
     worth = [pdf._worth(replace(CUSTOMER, value=replace(CUSTOMER.value, currency=code))) for code in ("KWD", "JPY")]
     assert ["Expected value 1.460 KWD" in worth[0], "Expected value 1 JPY" in worth[1]] == [True, True]
+    loss = replace(CUSTOMER.value, expected_value=-1.46)
+    assert "Expected value −1.46 EUR" in pdf._worth(replace(CUSTOMER, value=loss)), "with the minus of the pages"
 
 
 def test_a_value_of_another_model_says_which_one_serves() -> None:
