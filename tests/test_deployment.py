@@ -146,6 +146,8 @@ def test_proxies_pass_on_the_same_paths_and_let_go_of_connections_before_the_ser
     (globs,) = re.findall(r"@service path (.+)", caddy)
     inside = ["/metrics", "/livez", "/healthz", "/readyz", "/readyz/v1", "/v2/scoring"]
     outside = ["/", "/docs", "/docs/fivefold.css", "/openapi.json", "/v1/decisions", "/v4/scoring", "/mcp"]
+    home = (ROOT / "serving" / "static" / "home.html").read_text(encoding="utf-8")
+    outside += re.findall(r'href="(.+?)"', home)
     for path in inside + outside:
         passed = path in outside
         assert bool(re.match(location, path)) == passed, path
