@@ -164,7 +164,10 @@ def test_who_answers_second_reads_what_they_wrote(place: Place, run: int) -> Non
     [
         ("level:1.1", '<a href="/console/assessments/1.1">assessment 1.1</a>'),
         ("tag-end:7.1764000000000000", "a tag ended"),
-        ("transaction:T-1", "transaction:T-1"),
+        ("transaction:T-1", "a transaction, T-1"),
+        ("transaction-settled:T&1", "a transaction that was settled, T&amp;1"),
+        ("transaction:sha256-0c1d", "a transaction"),
+        ("segment:1764000000000000", "the segment of the value changed"),
         ("call:f9d7ba5f0c3e4b21a6d8e7f90123abcd", "a call"),
         ("call:visit-7", "a call, key visit-7"),
         ("group:4.12", "a group was entered or left"),
