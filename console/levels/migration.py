@@ -13,7 +13,7 @@ from fivefold.domain.clock import DAY_US, day_text, to_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Page
 from fivefold.usecases.accounts.entity_types import list_types
-from fivefold.usecases.portfolio.current_levels import NO_LEVEL
+from fivefold.usecases.accounts.settings import NO_LEVEL
 from fivefold.usecases.portfolio.migration import (
     MOST_MOVES,
     Every,

@@ -6,13 +6,12 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit
 from fivefold.domain.paging import Page
 from fivefold.usecases.accounts.entity_types import list_types
+from fivefold.usecases.accounts.settings import NO_LEVEL, means_no_level
 from fivefold.usecases.portfolio.current_levels import (
-    NO_LEVEL,
     STATUSES,
     CurrentLevel,
     LevelFilters,
     list_current_levels,
-    means_no_level,
 )
 from fivefold.usecases.portfolio.matrix import Matrix, MatrixCell, value_and_risk
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 from sqlalchemy.orm import Session
 
@@ -17,6 +17,8 @@ from fivefold.usecases.shared.context import Context
 FEWEST_LEVELS, MOST_LEVELS = 3, 6
 MOST_CHARACTERS_OF_A_LEVEL = 40
 """As in rulesets."""
+NO_LEVEL: Final = "none"
+"""In place of a level's name, in filters and metrics; where an organisation has a level of that name, that counts."""
 MOST_RETENTION_DAYS = 36_525
 """A hundred years."""
 CHALLENGE_DAYS, MOST_CHALLENGE_DAYS = 30, 365
@@ -112,6 +114,11 @@ def read_settings(context: Context) -> Settings:
     """Return the settings of an actor's organisation; ConflictError if the levels were not defined yet."""
     with context.reading() as session:
         return settings_of(session, context.organisation_id)
+
+
+def means_no_level(level_name: str | None, names: Sequence[str]) -> bool:
+    """Whether a word is `NO_LEVEL`, and no level has that name."""
+    return level_name == NO_LEVEL and level_name not in names
 
 
 def choose_levels(context: Context, levels: Sequence[str]) -> Settings:

@@ -17,10 +17,9 @@ from fivefold.store.monitoring.revalidation import Reviews, reviews_by_organisat
 from fivefold.store.sql.clocks import clock_of, latest_us
 from fivefold.store.sql.database import reading
 from fivefold.store.webhooks.endpoints import counted_deliveries
+from fivefold.usecases.accounts.settings import NO_LEVEL, means_no_level
 from fivefold.usecases.monitoring.revalidation import TRIGGERS, still_measured, triggers_now, worst
 from fivefold.usecases.shared.rates import rates_for
-
-NO_LEVEL = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +48,8 @@ class OrganisationFigures:
 
     Attributes:
         oldest_us: since when the first of those that are due is.
-        levels: entities by their type and level.
+        levels: entities by their type and level; at `NO_LEVEL` those without one, at an empty text where a level has
+            that name.
         rates_age_days: how old the newest exchange rate is.
         added_us: when transactions were added last; None where there never were any.
         ahead: entities whose last assessment is dated after now, and who are not assessed again before it is mended.
@@ -168,7 +168,8 @@ def _add_counts(figures_of: _FiguresByOrganisation, session: Session, now: int) 
 
 
 def _add_level(figures_of: OrganisationFigures, counted: figures.LevelCount, names: list[str]) -> None:
-    level = NO_LEVEL if counted.level is None else names[counted.level - 1]
+    no_level = NO_LEVEL if means_no_level(NO_LEVEL, names) else ""
+    level = no_level if counted.level is None else names[counted.level - 1]
     figures_of.levels[counted.type_name, level] = counted.entities
     figures_of.with_level += 0 if counted.level is None else counted.entities
 

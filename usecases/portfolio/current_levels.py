@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
@@ -12,14 +12,13 @@ from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.portfolio.current_levels import CurrentLevelRow, LevelFilter, Order, current_levels_of
 from fivefold.store.rulesets.rulesets import family_named
+from fivefold.usecases.accounts.settings import NO_LEVEL, means_no_level
 from fivefold.usecases.levels.records import NO_RULESET
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 
 STATUSES = (*(status.value for status in Status), NO_RULESET)
 """The possible results of an assessment."""
-NO_LEVEL: Final = "none"
-"""In place of a level's name in a filter; an organisation may have a level of that name, which counts then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +114,7 @@ def list_current_levels(
         level_filter = LevelFilter(
             organisation_id=of,
             type_id=type_named(session, of, type_name).id,
-            levels=_places(filters.levels, names) or [*range(len(names), 0, -1), None],
+            levels=level_places(filters.levels, names) or [*range(len(names), 0, -1), None],
             segments=sorted(set(filters.segments)),
             statuses=sorted(set(filters.statuses)),
             family_id=None if filters.ruleset is None else family_named(session, of, filters.ruleset).id,
@@ -132,16 +131,11 @@ def level_numbers(level_names: Sequence[str], names: Sequence[str]) -> list[int]
     return sorted({names.index(name) + 1 for name in level_names}, reverse=True)
 
 
-def means_no_level(level_name: str | None, names: Sequence[str]) -> bool:
-    """Whether a filter's word is `NO_LEVEL`, and no level has that name."""
-    return level_name == NO_LEVEL and level_name not in names
-
-
-def _places(level_names: Sequence[str], names: Sequence[str]) -> list[int | None]:
-    """Return the numbers of levels, the highest first, and None at the end for no level; errors as above."""
-    named = [name for name in level_names if not means_no_level(name, names)]
-    numbers = level_numbers(named, names)
-    return [*numbers, None] if len(named) < len(level_names) else [*numbers]
+def level_places(level_names: Sequence[str], names: Sequence[str]) -> list[int | None]:
+    """Return the numbers of levels, the highest first, and None at the end for `NO_LEVEL`; ConfigError as above."""
+    require_known("level", level_names, list(dict.fromkeys((*names, NO_LEVEL))))
+    numbers = level_numbers([name for name in level_names if not means_no_level(name, names)], names)
+    return [*numbers, None] if any(means_no_level(name, names) for name in level_names) else [*numbers]
 
 
 def require_known(what: str, words: Sequence[str], known_words: Sequence[str]) -> None:

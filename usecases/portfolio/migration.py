@@ -25,7 +25,7 @@ from fivefold.store.portfolio.moves import (
     moves_by_day,
 )
 from fivefold.usecases.accounts.settings import settings_of
-from fivefold.usecases.portfolio.current_levels import level_numbers, means_no_level
+from fivefold.usecases.portfolio.current_levels import level_places
 from fivefold.usecases.portfolio.transitions import LevelReached, shower_of
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
@@ -339,4 +339,4 @@ def _cells(
 def _number(level: str | None, names: Sequence[str]) -> int | None:
     if level is None:
         return None
-    return 0 if means_no_level(level, names) else level_numbers([level], names)[0]
+    return level_places([level], names)[0] or 0

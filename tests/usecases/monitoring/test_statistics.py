@@ -11,12 +11,14 @@ from fivefold.domain.errors import StoreError
 from fivefold.risk.governance.validate import measures
 from fivefold.store.sql.database import open_database
 from fivefold.store.tables.events import ValidationRun
+from fivefold.usecases.accounts.settings import choose_levels
 from fivefold.usecases.monitoring.revalidation import register_change
 from fivefold.usecases.monitoring.statistics import PlatformFigures
 from fivefold.usecases.monitoring.validate import validate_levels
 from fivefold.usecases.shared.context import Context
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
+from tests.usecases.governed import add_entities, founded, stand
 from tests.usecases.planted import day, fill, planted
 
 NOW = platforms.NOW
@@ -42,6 +44,17 @@ def test_a_bank_as_it_stands(engine: Engine) -> None:
     assert second.triggers(bank.now)["review"] is False
     assert second.triggers(bank.now + 92 * DAY_US)["review"] is True
     assert second.triggers(bank.now)["gini"] is None
+
+
+def test_a_level_called_none_is_counted_apart_from_no_level(engine: Engine) -> None:
+    ana, *_ = founded(engine)
+    choose_levels(Context(engine, ana), ["none", "some", "all"])
+    first, *others = add_entities(engine, ana, ["a", "b", "c"])
+    stand(engine, first, 1)
+    for other in others:
+        stand(engine, other, None)
+    (found,) = PlatformFigures(engine).read()
+    assert found.levels == {("customer", "none"): 1, ("customer", ""): 2}
 
 
 def test_what_was_counted_before_levels_were_chosen(engine: Engine) -> None:

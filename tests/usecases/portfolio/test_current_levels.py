@@ -202,7 +202,7 @@ def test_who_has_no_level_is_listed_alone_and_beside_others(context: Context, or
 @pytest.mark.parametrize(
     ("filters", "problem"),
     [
-        (LevelFilters(levels=["severe"]), "there is no level 'severe'; there are low, medium, high"),
+        (LevelFilters(levels=["severe"]), "there is no level 'severe'; there are low, medium, high, none"),
         (LevelFilters(segments=["huge"]), "there is no segment 'huge'; there are low, medium, high, top"),
         (LevelFilters(statuses=["fine"]), "there is no status 'fine'; there are assessed, "),
     ],
