@@ -112,6 +112,15 @@ def test_a_reason_without_a_space_does_not_widen_the_page(browser: "Browser", se
         assert page.evaluate("document.documentElement.scrollWidth") == 360
 
 
+def test_a_small_graph_of_a_flow_is_no_larger_on_paper_than_on_the_screen(browser: "Browser", served: Served) -> None:
+    with visiting(browser, served, "publisher", viewport={"width": 1000, "height": 800}) as page:
+        page.goto("/console/flows/care")
+        graph = page.locator("svg.graph")
+        on_screen = graph.evaluate("node => node.getBoundingClientRect().width")
+        page.emulate_media(media="print")
+        assert graph.evaluate("node => node.getBoundingClientRect().width") == on_screen
+
+
 def test_on_paper_there_is_what_was_asked_for_and_nothing_to_press(browser: "Browser", served: Served) -> None:
     with visiting(browser, served, "investigator", color_scheme="dark") as page:
         for path in (ACME, "/console/queue"):
