@@ -22,7 +22,7 @@ from fivefold.usecases.rulesets.overview import (
 )
 from fivefold.usecases.rulesets.threshold_reviews import ThresholdReviewLine, list_threshold_reviews
 
-SHORT_LIST, SHORTER_LIST = 10, 4
+LONG_LIST, SHORT_LIST, SHORTER_LIST = 20, 10, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,7 @@ def switch(visit: Visit) -> Answer:
 def show_ruleset(visit: Visit) -> Rendered:
     """Show one ruleset: its versions, what was activated when, and its backtests."""
     family = visit.parts["family"]
-    versions = list_version_states(visit, family, visit.part("versions", 20))
+    versions = list_version_states(visit, family, visit.part("versions", LONG_LIST))
     activations = list_activations(visit, family, visit.part("activations", SHORT_LIST, beside=True))
     backtests = list_backtests(visit, family, visit.part("backtests", SHORT_LIST, beside=True))
     reviews = list_threshold_reviews(visit, family, visit.part("reviews", SHORTER_LIST, beside=True))

@@ -1,9 +1,12 @@
 """What workers compute for a ruleset, in pages: references for peers, and points learnt from cases."""
 
 import json
+import re
+from dataclasses import replace
 
 import pytest
 
+from fivefold.console.rulesets import overview
 from fivefold.usecases.changes.references import run_next_reference
 from fivefold.usecases.rulesets.points_jobs import run_next_points
 from tests.console.visitors import Visitor
@@ -66,6 +69,20 @@ def test_a_ruleset_without_peers_and_a_list_without_numbers_say_so(place: Place,
     for address in ("/console/lists/none/peers", "/console/lists/kept/peers?since=2025-01-01", f"{PEERS}?since=x"):
         assert author.go(address).page.status_code == 404
     assert "/console/lists/kept/peers" not in author.go("/console/lists/kept").links()
+
+
+def test_the_version_that_decides_is_counted_by_where_many_newer_ones_wait(
+    place: Place, author: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = overview.read_reference_state
+    monkeypatch.setattr(overview, "read_reference_state", lambda *of: replace(state(*of), version=1))
+    monkeypatch.setattr(overview, "LONG_LIST", 1)
+    of = {"document": placing().replace('"points": 7', '"points": 8')}
+    revision = place.good("PUT", "/v1/rulesets/placed/draft", of, role="publisher")["revision"]
+    commit = {"revision": revision, "accept_warnings": "as it is"}
+    place.good("POST", "/v1/rulesets/placed/commit", commit, role="publisher")
+    choices = author.go(RULESET).page.text.partition('id="reference_version"')[2].partition("</select>")[0]
+    assert re.findall(r'value="(\d)"( selected)?', choices) == [("2", ""), ("1", " selected")]
 
 
 def test_what_is_no_version_is_refused_with_the_reason(author: Visitor) -> None:
