@@ -14,9 +14,6 @@ from fivefold.usecases.changes.references import request_reference
 from fivefold.usecases.rulesets.overview import RulesetLine, read_ruleset
 from fivefold.usecases.rulesets.points_jobs import PointsJobLine, PointsWanted, list_points_jobs, request_points
 
-MOST_GROUPS: Final = 200
-"""Groups that a page shows; `/v1` has all."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class PeersPage:
@@ -24,7 +21,7 @@ class PeersPage:
 
     Attributes:
         reference: None where the list is none.
-        groups: of which there are figures on the page, and how many there are besides.
+        groups: of which there are figures.
         since: when the version begins that is shown.
         versions: the newest first.
     """
@@ -33,7 +30,6 @@ class PeersPage:
     address: str
     reference: ReferenceShown | None
     groups: tuple[PeerGroupLine, ...]
-    more_groups: int
     since: str
     versions: Page[ListVersionState]
     next: str | None
@@ -44,14 +40,12 @@ def show_reference(visit: Visit) -> Rendered:
     name = visit.parts["list"]
     state = read_list_state(visit, name)
     reference = _reference(visit, name)
-    groups = () if reference is None else reference.groups
     versions = list_version_states(visit, name, visit.part("versions", 20))
     page = PeersPage(
         list=state,
         address=address("lists", name),
         reference=reference,
-        groups=groups[:MOST_GROUPS],
-        more_groups=max(len(groups) - MOST_GROUPS, 0),
+        groups=() if reference is None else reference.groups,
         since="" if reference is None else day_text(reference.since_us),
         versions=versions,
         next=visit.next_of("versions", versions),

@@ -49,6 +49,7 @@ def test_a_reference_is_asked_for_built_approved_and_shown(place: Place, author:
     author.go(RULESET)
     (change,) = {link for link in author.links() if link.startswith("/console/proposals/")}
     other = Visitor(place).sign_in("admin").go(change)
+    assert "size everyone 3 too few 1" in other.text, "in numbers, not as it is stored"
     other.submit("/approve", reason="Agreed", confirmed="yes")
     author.go(RULESET)
     assert "reads peers from our-peers , whose numbers are of" in author.text

@@ -34,6 +34,7 @@ from fivefold.usecases.accounts.flows_in_force import standing_flows
 from fivefold.usecases.accounts.list_members import ListContent, ListDifference, compare_with_stored, difference
 from fivefold.usecases.accounts.purposes import purposes_of_lists
 from fivefold.usecases.changes.contents import ListVersionsAdded
+from fivefold.usecases.changes.reference_fit import PeerGroupLine, peer_groups
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
@@ -253,13 +254,18 @@ def _version(
 
 @dataclass(frozen=True, kw_only=True)
 class ProposedVersion:
-    """A version of a list that a change adds, and its differences from the one before."""
+    """A version of a list that a change adds, and its differences from the one before.
+
+    Attributes:
+        groups: of peers, where it is a reference portfolio; otherwise empty.
+    """
 
     since_us: int
     title: str
     source: str
     members: int
     difference: ListDifference
+    groups: tuple[PeerGroupLine, ...]
 
 
 def proposed_versions(context: Context, document: str, part_of: Callable[[int], Part]) -> tuple[ProposedVersion, ...]:
@@ -287,6 +293,7 @@ def proposed_versions(context: Context, document: str, part_of: Callable[[int], 
             source=content.source,
             members=len(content.members),
             difference=changes,
+            groups=peer_groups(context, named_list.name, content.members),
         )
         for content, changes in zip(contents, [first, *later], strict=True)
     )

@@ -125,6 +125,15 @@ def read_reference_version(context: Context, name: str, at_us: int | None = None
         )
 
 
+def peer_groups(context: Context, name: str, members: Sequence[str]) -> tuple[PeerGroupLine, ...]:
+    """Describe the groups of a version of a list, which need not be stored; none of a list that is no reference."""
+    reference = read_reference(tuple(members))
+    if reference is None:
+        return ()
+    with context.reading() as session:
+        return tuple(_group_lines(reference, _vocabularies(session, context.organisation_id, name)))
+
+
 def is_reference(context: Context, name: str) -> bool:
     """Return whether the newest version of a list is a reference portfolio, judging by its beginning."""
     with context.reading() as session:
