@@ -216,7 +216,9 @@ def count_not_in_full(session: Session, organisation_id: int, type_id: int) -> l
         .group_by(Standing.status, has_level)
         .order_by(Standing.status)
     )
-    return [NotInFullCount(status, bool(kept), entities) for status, kept, entities in session.execute(by_status)]
+    return [
+        NotInFullCount(status, bool(at_level), entities) for status, at_level, entities in session.execute(by_status)
+    ]
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,7 @@ def read_reference_version(context: Context, name: str, at_us: int | None = None
 
 
 def peer_groups(context: Context, name: str, members: Sequence[str]) -> tuple[PeerGroupLine, ...]:
-    """Describe the groups of a version of a list, which need not be stored; none of a list that is no reference."""
+    """Describe the groups of a version of a list, which need not be stored; none of a list of other members."""
     reference = read_reference(tuple(members))
     if reference is None:
         return ()
