@@ -61,17 +61,20 @@ class Decisions:
         *,
         type_: str = "customer",
         decision_key: str | None = None,
-        freshness: Freshness = "stored",
+        freshness: Freshness = "refresh",
     ) -> Decision:
         """Decide on a transaction by the level, the value and the transaction itself, and store the decision.
 
         Args:
             policy: the policy that decides.
             external_id: of the entity of the transaction.
-            transaction: its fields, without its identifier.
+            transaction: its fields, with its `transaction_id` where it has one: a stored one of that number is then
+                not counted beside it.
             type_: of the entity.
-            decision_key: the caller's own name of the decision; a repeated call returns the first one, with `repeated`.
-            freshness: of the level, as in `Levels.get`.
+            decision_key: the caller's own name of the decision, by default the `transaction_id`; a repeated call
+                returns the first one, with `repeated`.
+            freshness: of the level, as in `Levels.get`; with `stored` an override that began or ended since is not
+                seen.
         """
         body: dict[str, Any] = {"policy": policy, "type": type_, "external_id": external_id}
         body |= {"transaction": dict(transaction), "decision_key": decision_key, "freshness": freshness}

@@ -32,6 +32,16 @@ def differences(call: Call[Any], document: Mapping[str, Any]) -> Iterator[str]:
     yield from _read(call.path, call.gives, [one for each in schemas for one in _variants(each, document)], document)
 
 
+def defaults_of(call: Call[Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what the document says of the parameters and fields that a caller leaves out, by name."""
+    operation = document["paths"][call.path][call.method.lower()]
+    named = {each["name"]: each["schema"] for each in operation.get("parameters", [])}
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json", {"schema": {}})
+    for each in _variants(content["schema"], document):
+        named |= each.get("properties", {})
+    return {name: schema["default"] for name, schema in named.items() if "default" in schema}
+
+
 def _body(call: Call[Any], variants: list[Mapping[str, Any]], document: Mapping[str, Any]) -> Iterator[str]:
     if call.body == (ROWS,):
         if not any(each.get("type") == "array" for each in variants):

@@ -1,6 +1,7 @@
 """Each route, parameter and field that the client names is in the document that the service gives of itself."""
 
 import importlib
+import inspect
 import json
 import pkgutil
 from functools import cache
@@ -10,8 +11,9 @@ import pytest
 
 from fivefold.client import parts
 from fivefold.client.calls import Call, Repeat
+from fivefold.client.client import Client
 from fivefold.serving.v1.permissions import ROUTES
-from tests.client.documents import differences
+from tests.client.documents import defaults_of, differences
 from tests.serving.v1.places import routes
 
 CALLS: dict[str, Call[Any]] = {
@@ -50,6 +52,26 @@ def test_what_changes_something_is_sent_again_by_its_key_alone() -> None:
     assert {name for name, call in CALLS.items() if call.method != "GET" and call.repeat is not Repeat.BY_KEY} == free
     secret = {route.path for route in ROUTES if route.tells_secret}
     assert not {call.path for call in CALLS.values()} & secret
+
+
+def test_what_is_left_out_means_the_same_as_over_http() -> None:
+    """A default of a method that is no mere absence is the default of its route."""
+    with Client("https://scores.example.com", token="t") as client:
+        methods = [each for part in vars(client).values() for _, each in inspect.getmembers(part, inspect.ismethod)]
+    given = {
+        (f"{method.__module__.rpartition('.')[2]}.{constant}", name): parameter.default
+        for method in methods
+        for constant in method.__code__.co_names
+        for name, parameter in inspect.signature(method).parameters.items()
+        if isinstance(parameter.default, (str, bool, int))
+    }
+    compared = {
+        place: (default, defaults[place[1]])
+        for place, default in given.items()
+        if place[0] in CALLS and place[1] in (defaults := defaults_of(CALLS[place[0]], read()))
+    }
+    assert compared[("work.DECIDE", "freshness")][1] == "refresh"
+    assert {place: pair for place, pair in compared.items() if pair[0] != pair[1]} == {}
 
 
 def renamed(node: Any, old: str) -> Any:
