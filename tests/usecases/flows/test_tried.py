@@ -65,7 +65,6 @@ def test_it_goes_on_by_an_answer_that_is_kept_where_the_step_asks_the_same(engin
     assert [each["action"] for each in found.why["actions"]] == ["blocked"]
     other = tried(bank, "t1", 2)
     assert (other.why["at"], other.answered, other.not_asked) == ("ask", (), "ask")
-    assert tried(bank, "t1", 1, "b").not_asked is None, "that is not a transaction of b"
 
 
 def test_what_is_supposed_counts_before_what_is_kept_and_is_kept_nowhere(engine: Engine) -> None:
@@ -166,6 +165,15 @@ def test_what_is_not_there_is_named(engine: Engine) -> None:
         try_flow_draft(bank.context, "large", "a")
     with pytest.raises(NotFoundError, match="no flow 'none'"):
         try_flow_draft(bank.context, "none", "a", document=LARGE)
+
+
+@pytest.mark.parametrize(("customer", "number"), [("a", "t2"), ("b", "t1")])
+def test_a_transaction_that_the_customer_does_not_have_is_named(engine: Engine, customer: str, number: str) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    bank.post(1, 50)
+    with pytest.raises(NotFoundError, match=f"there is no transaction '{number}' of {customer}"):
+        tried(bank, number, customer=customer)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.errors import ConflictError, Finding, InvalidRulesetError, NotFoundError
+from fivefold.features.reading.columns import short_text
 from fivefold.flows.analysis import AnalysedFlow, analyse_flow
 from fivefold.flows.examples import outcome_given, strange_answers, strange_outcomes
 from fivefold.flows.language import GivenOutcome
@@ -21,7 +22,8 @@ from fivefold.store.flows.flows import flow_named
 from fivefold.store.flows.history import RecordedAnswer, answers_of
 from fivefold.store.flows.versions import flow_version_numbered
 from fivefold.store.ingest.entities import entity_named
-from fivefold.store.tables.entities import EntityType
+from fivefold.store.levels.bulk_reads import transactions_numbered
+from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.usecases.accounts.flows_in_force import flow_of_version
 from fivefold.usecases.flows.read import text_or_draft, type_of_flow
 from fivefold.usecases.flows.replays.then import answers_kept
@@ -96,7 +98,7 @@ def try_flow_version(
         supposed: what is taken for answered.
 
     Raises:
-        NotFoundError: there is no such flow, version or entity.
+        NotFoundError: there is no such flow, version or entity, or it has no such transaction.
         ConflictError: the version could not run with what it asks now.
         InvalidRulesetError: what is supposed is none of its answers or outcomes.
     """
@@ -119,7 +121,7 @@ def try_flow_draft(
     """Run an entity through the draft of a flow that is saved, or through a text of it that is not.
 
     Raises:
-        NotFoundError: there is no such flow, draft or entity.
+        NotFoundError: there is no such flow, draft or entity, or it has no such transaction.
         InvalidRulesetError: the text cannot be read or is of another flow, or what is supposed is none of its answers.
         ConflictError: it has other faults, or could not run with what it asks now.
     """
@@ -157,6 +159,8 @@ def _tried(session: Session, context: Context, through: _Tried, external_id: str
     if entity.erased_us is not None:
         raise NotFoundError(f"{external_id} was erased")
     looked_at = {entity.id: transaction}
+    if transaction is not None:
+        _require_transaction(session, context, entity, transaction)
     read = read_facts(session, context.organisation_id, through.kind.id, analysed, looked_at, now)
     program = flow_program_for(analysed, read.facts.versions, read.base)
     supposed = list(_supposed(through.supposed, program, entity.id, now))
@@ -179,6 +183,12 @@ def _tried(session: Session, context: Context, through: _Tried, external_id: str
         supposed=tuple(sorted(supposed_steps & passed)),
         not_asked=why.at if why.status in {"waits", "asks"} else None,
     )
+
+
+def _require_transaction(session: Session, context: Context, entity: Entity, number: str) -> None:
+    """Raise NotFoundError where the entity has no such transaction, of which a run would know nothing."""
+    if entity.id not in transactions_numbered(session, context.organisation_id, [number])["entity"]:
+        raise NotFoundError(f"there is no transaction {short_text(number)} of {entity.external_id}")
 
 
 def _refuse_strange(supposed: Supposed, analysed: AnalysedFlow) -> None:
