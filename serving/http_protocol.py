@@ -52,6 +52,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self.access_log = False  # ours has the lines; uvicorn would put one together for each request, and drop it
         self._unread = self._head = 0
+        self._is_in_head = True
         self.url = b""
         self._head_timer: Any = None
         self._flush_timer: Any = None
@@ -100,16 +101,19 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin to count the bytes of a head."""
         self._head = 0
+        self._is_in_head = True
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count the bytes of a header."""
+        """Count the bytes of a header; one behind the body is left out, as the request was let in without it."""
         self._head += len(name) + len(value)
-        super().on_header(name, value)
+        if self._is_in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Let the request run, unless its head is too large, or names no host, or more than one."""
         self._unread = 0
+        self._is_in_head = False
         self.waiting.pop(self, None)
         self._disarm()
         if self._is_head_large():
