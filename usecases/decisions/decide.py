@@ -41,6 +41,7 @@ from fivefold.usecases.decisions.inputs import (
     DecisionInputs,
     digest_of_question,
     load_decision_inputs,
+    number_in,
     read_pending_transaction,
 )
 from fivefold.usecases.levels.read import Freshness, could_not_be_computed
@@ -185,7 +186,7 @@ def decide(
 
 
 def _key(policy: str, explicit: str | None, transaction: Mapping[str, Any]) -> str | None:
-    own = transaction.get(c.TRANSACTION_ID) if explicit is None else explicit
+    own = number_in(transaction) if explicit is None else explicit
     if own is None:
         return None
     what = c.TRANSACTION_ID if explicit is None else "decision_key"

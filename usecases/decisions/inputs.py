@@ -167,9 +167,19 @@ def _refuse_strange(transaction: Mapping[str, Any], declared: Mapping[str, Field
         raise InvalidDataError(problems)
 
 
+def number_in(transaction: Mapping[str, Any]) -> Any:
+    """Give a transaction's own number as it is stored: of a whole number its digits. None where it has none.
+
+    >>> number_in({"transaction_id": 901}), number_in({"transaction_id": "901"}), number_in({})
+    ('901', '901', None)
+    """
+    own = transaction.get(c.TRANSACTION_ID)
+    return str(own) if type(own) is int else own
+
+
 def decided_on(transactions: Mapping[int, Mapping[str, Any]]) -> list[tuple[int, str]]:
     """Give entity and number of the pending transactions that have a number, of one by entity."""
-    numbers = ((entity, transaction.get(c.TRANSACTION_ID)) for entity, transaction in transactions.items())
+    numbers = ((entity, number_in(transaction)) for entity, transaction in transactions.items())
     return [(entity, number) for entity, number in numbers if number is not None]
 
 

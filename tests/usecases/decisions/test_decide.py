@@ -207,13 +207,24 @@ def test_a_key_of_up_to_200_characters_is_kept(desk: Desk, key: str) -> None:
     assert (again.number, again.repeated) == (first.number, True)
 
 
-@pytest.mark.parametrize("key", ["", "x" * 201, "a\0b", 5])
+@pytest.mark.parametrize("key", ["", "x" * 201, "a\0b", 5.0])
 def test_a_key_that_cannot_be_kept_is_refused(desk: Desk, key: Any) -> None:
     desk.publish(CASH)
     with pytest.raises(ConfigError, match="decision_key must be text of 1 to 200 characters"):
         desk.decide(decision_key=key)
     with pytest.raises((ConfigError, InvalidDataError), match="transaction_id"):
         desk.decide(given=cash(transaction_id=key))
+
+
+def test_a_number_that_is_not_text_names_the_same_transaction(desk: Desk) -> None:
+    """As in the transactions that are stored: 901 is their number "901", and the stored one counts in nothing."""
+    desk.publish({"id": "day", "when": {"sum": "amount", "over": "1 day", "above": 500}, "action": "block"})
+    desk.bank.pay(0, "ada", transaction_id=901, transaction_amount=600.0)
+    first, again = (desk.decide(given=cash(600, transaction_id=number)) for number in (901, "901"))
+    assert (again.number, again.repeated) == (first.number, True)
+    keyed = desk.decide(given=cash(600, transaction_id=901), decision_key="k")
+    assert (first.action, keyed.action) == ("allow", "allow")
+    assert desk.decide(given=cash(600, transaction_id=902)).action == "block"
 
 
 def test_every_kind_of_input_is_read(desk: Desk) -> None:

@@ -96,6 +96,26 @@ def test_a_transaction_that_is_stored_already_counts_once_in_a_call(engine: Engi
 
 
 @pytest.mark.postgresql
+def test_a_number_that_is_not_text_names_the_same_transaction(engine: Engine) -> None:
+    """As in the transactions that are stored: 901 is their number "901"."""
+    bank = FlowBank(engine)
+    bank.add_flow(DAY)
+    bank.post(901, 600, transaction_date=bank.day, transaction_id=901)
+    runs = [
+        call_flow(bank.context, "day", "customer", "a", payment(600, transaction_id=number), run_key=key)
+        for number in (901, "901")
+        for key in (None, f"of {number!r}")
+    ]
+    assert [(run.at, run.cause) for run in runs] == [
+        ("fine", "call:901"),
+        ("fine", "call:of 901"),
+        ("fine", "call:901"),
+        ("fine", "call:of '901'"),
+    ]
+    assert runs[0].number == runs[2].number
+
+
+@pytest.mark.postgresql
 def test_a_call_looks_at_the_transaction_that_came_with_it_and_stores_none(engine: Engine) -> None:
     bank = FlowBank(engine)
     bank.add_flow(LARGE)

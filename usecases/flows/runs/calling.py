@@ -19,7 +19,7 @@ from fivefold.store.ingest.entities import entity_named, lock_entities, number_o
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.flows import FlowRun
 from fivefold.usecases.accounts.flows_in_force import StandingFlow, standing_flow
-from fivefold.usecases.decisions.inputs import digest_of_question, read_pending_transaction
+from fivefold.usecases.decisions.inputs import digest_of_question, number_in, read_pending_transaction
 from fivefold.usecases.flows.runs.execute import LEASE_US, act_and_record, begin_of, run_one
 from fivefold.usecases.flows.runs.outcomes import as_it_runs
 from fivefold.usecases.flows.runs.reading import RunView, view_of, view_run
@@ -179,7 +179,7 @@ def _is_under_way(view: RunView) -> bool:
 
 
 def _key(run_key: str | None, transaction: Mapping[str, Any] | None) -> str | None:
-    key = (transaction or {}).get(c.TRANSACTION_ID) if run_key is None else run_key
+    key = number_in(transaction or {}) if run_key is None else run_key
     if key is None:
         return None
     what = c.TRANSACTION_ID if run_key is None else "run_key"
