@@ -55,7 +55,7 @@ def test_what_changes_something_is_sent_again_by_its_key_alone() -> None:
 
 
 def test_what_is_left_out_means_the_same_as_over_http() -> None:
-    """A default of a method that is no mere absence is the default of its route."""
+    """A default of a method, other than None, is the default of its route."""
     with Client("https://scores.example.com", token="t") as client:
         methods = [each for part in vars(client).values() for _, each in inspect.getmembers(part, inspect.ismethod)]
     given = {

@@ -164,7 +164,7 @@ def test_the_end_of_a_body_in_parts_has_a_limit_too() -> None:
     assert b"200 OK" not in ask(begin, *[b"a" * 60_000] * 20)
 
 
-def test_what_stands_behind_a_body_is_no_header_of_its_request() -> None:
+def test_what_stands_behind_a_body_is_not_a_header_of_its_request() -> None:
     """It comes when the token was looked up already, and a proxy that sets headers has not seen it."""
     head = b"POST /names HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer = ask(

@@ -172,7 +172,7 @@ def test_a_transaction_that_the_customer_does_not_have_is_named(engine: Engine, 
     bank = FlowBank(engine)
     bank.add_flow(LARGE)
     bank.post(1, 50)
-    with pytest.raises(NotFoundError, match=f"there is no transaction '{number}' of {customer}"):
+    with pytest.raises(NotFoundError, match=f"{customer} has no transaction '{number}'"):
         tried(bank, number, customer=customer)
 
 

@@ -188,7 +188,7 @@ def _tried(session: Session, context: Context, through: _Tried, external_id: str
 def _require_transaction(session: Session, context: Context, entity: Entity, number: str) -> None:
     """Raise NotFoundError where the entity has no such transaction, of which a run would know nothing."""
     if entity.id not in transactions_numbered(session, context.organisation_id, [number])["entity"]:
-        raise NotFoundError(f"there is no transaction {short_text(number)} of {entity.external_id}")
+        raise NotFoundError(f"{entity.external_id} has no transaction {short_text(number)}")
 
 
 def _refuse_strange(supposed: Supposed, analysed: AnalysedFlow) -> None:
