@@ -108,12 +108,12 @@ def rollback(registry: Registry, reason: str = "") -> Promotion:
 def plan_promotion(registry: Registry, number: int, *, force: bool = False, reason: str = "") -> Promotion:
     """Plan to make a version champion, if the gate allowed it against the champion that serves now.
 
-    PromotionRefusedError where the gate forbade it or judged it against another champion; *force* overrules.
+    PromotionRefusedError where its verdict does not allow that, see `gate_refusal`; *force* overrules.
     """
     version, champion = registry.version(number), registry.champion()
     if champion is not None and champion.number == number:
         raise PromotionRefusedError(f"version {number} is the champion already")
-    refusal = _refusal(version, champion)
+    refusal = gate_refusal(registry, version, champion)
     if refusal and not force:
         raise PromotionRefusedError(f"version {number} is not promoted: {refusal}; overrule with --force --reason TEXT")
     if force and not reason.strip():
@@ -207,12 +207,18 @@ def promotions_on(registry: Registry, moment_us: int) -> list[Promotion]:
     return promotions_between(registry, moment_us, moment_us + DAY_US - 1 if moment_us % DAY_US == 0 else moment_us)
 
 
-def _refusal(version: RegisteredVersion, champion: RegisteredVersion | None) -> str:
-    """Give the reason why the gate's verdict does not allow this promotion now; empty where it does."""
+def gate_refusal(registry: Registry, version: RegisteredVersion, champion: RegisteredVersion | None) -> str:
+    """Give the reason why the gate's verdict does not allow a promotion now; empty where it does.
+
+    A verdict counts against the champion that it was given against. That on a recalibration compared nothing with one,
+    so it counts against every champion with the same trees that has no later curve.
+    """
     judged_against = version.tags.get("gate_champion", "")
-    serving = str(champion.number) if champion else ""
-    if champion is not None and judged_against != serving:
-        return f"not comparable: it was judged against {judged_against or 'no champion'}, and version {serving} serves"
+    if champion is not None and judged_against != str(champion.number):
+        is_later_curve = version.parent is not None and version.test_as_of >= champion.test_as_of
+        if not (is_later_curve and registry.trees_of(version) == registry.trees_of(champion)):
+            against = judged_against or "no champion"
+            return f"not comparable: it was judged against {against}, and version {champion.number} serves"
     if version.tags.get("gate_promote") != "true":
         return f"the gate said: {version.tags.get('gate_reasons', 'nothing')}"
     return ""

@@ -131,16 +131,15 @@ def _require_change(
 ) -> None:
     """Raise NotEnoughDataError where the new model is the champion, or that of the version but for its intervals.
 
-    Nor is one registered again that was judged against the same *rival*: it would be the same judgement, and the window
-    would count as judged on once more.
+    Nor is one registered again that was judged where a *rival* with these trees served, or where none did, as now: it
+    would be the same judgement, and the window would count as judged on once more.
     """
-    against = "" if rival is None else str(rival.number)
     same = next(
         (
             each
             for each in registry.versions()
             if each.tags.get("content_hash") == new.content_hash
-            and (each.tags.get("gate_champion") == against or (champion and champion.number == each.number))
+            and (bool(each.tags.get("gate_champion")) == bool(rival) or (champion and champion.number == each.number))
         ),
         None,
     )

@@ -24,7 +24,7 @@ from fivefold.models.promotions import (
     rollback,
     version_before,
 )
-from fivefold.models.registry import Registry
+from fivefold.models.registry import PARENT_TAG, TREES_TAG, Registry
 from tests.models.making import add_bare_version, new_registry
 
 
@@ -131,6 +131,27 @@ def test_a_verdict_against_another_champion_does_not_count(three: Registry) -> N
         promote(three, number)
     assert champion_of(three) == 3
     assert len(promotion_history(three)) == 3
+
+
+def test_the_verdict_on_a_recalibration_counts_against_every_champion_with_its_trees_and_no_later_curve(
+    registry: Registry,
+) -> None:
+    def add_curve(parent: int, against: str, as_of: int) -> int:
+        trees = {PARENT_TAG: str(parent), TREES_TAG: "value/1", "test_as_of": str(as_of)}
+        return add_bare_version(registry, gate_promote="true", gate_champion=against, **trees)
+
+    promote(registry, add(registry))
+    promote(registry, add_curve(1, "1", 20))
+    third = add_curve(2, "2", 30)
+    promote(registry, third)
+    rollback(registry)
+    assert rollback(registry).version == 1
+    assert promote(registry, third).replaced == 1, "the ranking of version 1 is that of version 2"
+    with pytest.raises(PromotionRefusedError, match="judged against 1, and version 3 serves"):
+        promote(registry, 2)  # its curve is older: a rollback is what goes back
+    promote(registry, add(registry, against=3))
+    with pytest.raises(PromotionRefusedError, match="judged against 2, and version 4 serves"):
+        promote(registry, third)
 
 
 def test_the_champion_is_not_promoted_again_even_by_force(three: Registry) -> None:

@@ -18,7 +18,7 @@ from fivefold.domain.errors import (
     PromotionRefusedError,
 )
 from fivefold.domain.settings import Settings
-from fivefold.models.promotions import promote, promotion_history
+from fivefold.models.promotions import promote, promotion_history, rollback
 from fivefold.models.registry import CHALLENGER, CHAMPION, JUDGED_AS_OF_TAG, STATELESS_TAG, Registry
 from fivefold.training.config import CheckSettings, GateSettings, TrainingConfig
 from fivefold.training.data import TransactionSource
@@ -258,6 +258,20 @@ def test_the_same_curve_again_is_refused_and_not_registered(registry: Registry, 
     ):
         recalibrate(file, registry, uri=uri)
     assert [version.number for version in registry.versions()] == [made.version, 1]
+
+
+def test_after_a_rollback_the_curve_that_is_there_is_promoted_and_not_made_again(
+    registry: Registry, file: Path
+) -> None:
+    recalibrate(file, registry, as_of=parse_moment("2024-08-01"))
+    promote(registry, 2)
+    third = recalibrate(file, registry).version
+    promote(registry, third)
+    for version in (2, 1):
+        assert rollback(registry, "complaints").version == version
+    with pytest.raises(NotEnoughDataError, match=r"nothing would change: version 3 has the curve .* 2024-10-02"):
+        recalibrate(file, registry)
+    assert promote(registry, third).replaced == 1
 
 
 def test_an_as_of_can_be_given_and_must_be_over(registry: Registry, file: Path) -> None:

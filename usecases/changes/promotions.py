@@ -16,6 +16,7 @@ from fivefold.models.promotions import (
     PROMOTE,
     Promotion,
     apply_promotion,
+    gate_refusal,
     plan_promotion,
     plan_rollback,
     promotion_history,
@@ -189,6 +190,11 @@ def propose_promotion(
     ).proposal
     assert proposal is not None  # a promotion always needs approval here
     return proposal
+
+
+def needs_force_now(registry: Registry, number: int) -> bool:
+    """Tell if the gate's verdict on a version does not allow that it replaces the one that serves."""
+    return bool(gate_refusal(registry, registry.version(number), registry.champion()))
 
 
 @dataclass(frozen=True, kw_only=True)
