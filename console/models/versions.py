@@ -22,6 +22,7 @@ from fivefold.models.comparison import CalibrationGroup, IndicatorEffect, Segmen
 from fivefold.models.drift import LEAST_CUSTOMERS
 from fivefold.usecases.changes.promotions import (
     money_changes,
+    needs_force_now,
     promote_by_member,
     roll_back_by_member,
     roll_back_warnings,
@@ -31,10 +32,12 @@ from fivefold.usecases.models.read import (
     ModelVersionLine,
     ModelVersionView,
     PromotionLine,
+    ServingVersion,
     asking,
     list_promotions,
     list_versions,
     present,
+    read_serving,
     read_version,
 )
 from fivefold.usecases.monitoring.drift import ColumnDrift, drift_key, measure_drift, week_of
@@ -68,7 +71,8 @@ class VersionsPage:
     """The versions, the newest first.
 
     Attributes:
-        serving: since when the champion serves; None where none does.
+        serving: the champion, and since when it serves; None where none does.
+        rolls_back: one served before it.
         drift: None where no model serves, or `counts_others`.
         counts_others: the customers of other organisations are in the counts too, so they are not shown.
         warnings: of other money that a rollback would give; none for those who may not roll back.
@@ -79,7 +83,8 @@ class VersionsPage:
     next: str | None
     promotions: Page[PromotionLine]
     next_promotions: str | None
-    serving: PromotionLine | None
+    serving: ServingVersion | None
+    rolls_back: bool
     warnings: list[str]
     drift: DriftHalf | None
     counts_others: bool
@@ -92,7 +97,9 @@ def show_versions(visit: Visit) -> Rendered:
     part = visit.part("changes", CHANGES, beside=True)
     promotions = list_promotions(visit.registry, part)
     newest = promotions if part.after is None else list_promotions(visit.registry, Part(1))
-    serving = next(iter(newest), None)
+    latest = next(iter(newest), None)
+    serving = read_serving(visit.registry, latest)
+    is_latest = serving is None or serving.since is not None
     counts_others = values_others(visit)
     page = VersionsPage(
         versions=versions,
@@ -100,10 +107,11 @@ def show_versions(visit: Visit) -> Rendered:
         promotions=promotions,
         next_promotions=visit.next_of("changes", promotions, beside=True),
         serving=serving,
+        rolls_back=latest is not None and (latest.replaced is not None or not is_latest),
         warnings=_warnings(visit) if serving and visit.may("POST /v1/model-promotions/rollback") else [],
         drift=None if counts_others else _drift(visit),
         counts_others=counts_others,
-        verdicts=verdicts_on(visit, serving.version) if serving else (),
+        verdicts=verdicts_on(visit, serving.number) if serving else (),
     )
     return Rendered(template="models/versions.html", title=text("Models"), page=page)
 
@@ -184,10 +192,14 @@ class ComparisonHalf:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelVersionPage:
-    """One version; `serving` is the one that serves, None where none does; `warnings` of other money than it gives."""
+    """One version; `serving` is the one that serves, None where none does; `warnings` of other money than it gives.
+
+    It `needs_force` to serve where the gate's verdict on it does not allow that now.
+    """
 
     version: ModelVersionView
     serving: int | None
+    needs_force: bool
     warnings: Sequence[str]
     comparison: ComparisonHalf | None
 
@@ -195,15 +207,17 @@ class ModelVersionPage:
 def show_version(visit: Visit) -> Rendered:
     """Show a version as training stored it; nothing is computed of models or customers."""
     version = read_version(visit.registry, row_number(visit.parts["version"], text("version")))
-    stored, latest = version.comparison, list_promotions(visit.registry, Part(1))
-    serving = latest[0].version if latest else None
-    with asking(visit.registry) as registry, visit.reading() as session:
-        champion = present(registry).champion()
-        replaced = None if champion is None else champion.number
-        warnings = money_changes(session, present(registry), replaced, version.number, visit.organisation_id)
+    stored = version.comparison
+    with asking(visit.registry) as opened, visit.reading() as session:
+        registry = present(opened)
+        champion = registry.champion()
+        serving = None if champion is None else champion.number
+        needs_force = needs_force_now(registry, version.number)
+        warnings = money_changes(session, registry, serving, version.number, visit.organisation_id)
     page = ModelVersionPage(
         version=version,
         serving=serving,
+        needs_force=needs_force,
         warnings=warnings,
         comparison=None if stored is None else _half(stored, _own_title(version)),
     )

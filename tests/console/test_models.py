@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 from fivefold.console.models import versions
 from fivefold.console.visit import Visit
 from fivefold.domain.errors import RegistryError
+from fivefold.domain.settings import Settings
 from fivefold.models import promotions
-from fivefold.models.registry import JUDGED_AS_OF_TAG, JUDGED_HASH_TAG
+from fivefold.models.registry import CHAMPION, JUDGED_AS_OF_TAG, JUDGED_HASH_TAG, Registry
 from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.usecases.audit.verify import verify
@@ -194,6 +195,22 @@ def test_a_form_that_another_person_overtook_changes_nothing(admin: Visitor) -> 
         "the champion changed meanwhile: version 2 serves now, and version 1 did when this was requested" in late.text
     )
     assert [action for action, _ in promoted(admin.place)] == ["model.promoted"]
+
+
+def test_what_serves_is_what_the_alias_names_also_where_it_was_moved_in_mlflow(admin: Visitor, tmp_path: Path) -> None:
+    registry = Registry(Settings(var=tmp_path / "registry"), "value")
+    registry.set_alias(CHAMPION, 4)
+    admin.go(PAGE)
+    assert "Version 4 serves. It was made champion in MLflow itself, where nobody records by whom" in admin.text
+    admin.submit("/rollback", reason="who was that?")
+    assert "Version 1 serves since" in admin.text
+    registry.set_alias(CHAMPION, 4)
+    admin.go(f"{PAGE}/2").submit("/promote", reason="better", force="yes")
+    assert "This version serves from now on." in admin.text
+    registry.client.delete_registered_model_alias("value", CHAMPION)
+    assert "No version serves: the alias champion in MLflow names none that is there." in admin.go(PAGE).text
+    admin.go(f"{PAGE}/2").submit("/promote", reason="again")
+    assert "Version 2 serves since" in admin.go(PAGE).text
 
 
 def test_two_people_are_needed_where_the_organisation_wants_them(admin: Visitor) -> None:

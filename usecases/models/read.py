@@ -162,6 +162,28 @@ def list_promotions(open_registry: OpenRegistry, part: Part = WHOLE) -> Page[Pro
     return first_page(numbered, lambda row: (row[0],), part.most).map(lambda row: promotion_line(row[1]))
 
 
+@dataclass(frozen=True, kw_only=True)
+class ServingVersion:
+    """The version that the alias of the champion names.
+
+    Attributes:
+        since: the promotion or rollback that made it serve; None where it was moved in MLflow, which records nothing.
+    """
+
+    number: int
+    since: PromotionLine | None
+
+
+def read_serving(open_registry: OpenRegistry, latest: PromotionLine | None) -> ServingVersion | None:
+    """Find the version that serves, beside the *latest* promotion; None where none does. Errors as `list_versions`."""
+    with asking(open_registry) as registry:
+        champion = None if registry is None else registry.champion()
+    if champion is None:
+        return None
+    is_of_promotion = latest is not None and latest.version == champion.number
+    return ServingVersion(number=champion.number, since=latest if is_of_promotion else None)
+
+
 def _version(registry: "Registry | None", number: int) -> "tuple[Registry, RegisteredVersion]":
     if registry is None:
         raise NotFoundError(f"there is no version {number}: no model was trained yet")
