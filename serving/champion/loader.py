@@ -177,6 +177,9 @@ class ChampionLoader:
         is_withdrawn = served is not None and registry.has_version(*served)
         if not registry.numbers():
             return None, is_withdrawn, no_versions_text(settings, name)
+        if served is not None and not is_withdrawn:
+            lost = f"has no champion in {settings.registry_shown}, and no version {served[0]} as it served here"
+            return None, False, f"{name} {lost}: restore that registry from a backup, or promote a version of this one"
         return None, is_withdrawn, f"{name} has no champion: run `fivefold train`"
 
     def _served_here(self) -> tuple[int, str | None] | None:

@@ -233,7 +233,10 @@ def test_a_registry_that_was_lost_takes_no_model_away_and_none_is_created(
     for each in (made, loader_of(registry)):
         each.refresh()
         assert (version_of(each), each.withdrawn) == (FIRST, False)
-        assert ("no champion" if lost == "trained, not promoted" else "no versions") in each.refused
+        made_anew = (
+            f"no champion in {registry.settings.registry_shown}, and no version 1 as it served here: restore that"
+        )
+        assert (made_anew if lost == "trained, not promoted" else "no versions") in each.refused
     assert registry.settings.registry.exists() == (lost != "the file")
 
 
