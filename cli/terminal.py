@@ -85,7 +85,8 @@ PathArgument = Annotated[
 ]
 NameOption = Annotated[str, typer.Option("--name", help="Name of the registered model.")]
 ModelOption = Annotated[
-    str | None, typer.Option("--model", help="models:/NAME/VERSION or models:/NAME@ALIAS; the champion by default.")
+    str | None,
+    typer.Option("--model", help="A version, models:/NAME/VERSION or models:/NAME@ALIAS; the champion by default."),
 ]
 LevelOption = Annotated[
     int | None,

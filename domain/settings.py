@@ -390,3 +390,27 @@ def require_model_name(name: str) -> None:
     """Raise ConfigError if the name of a model is invalid."""
     if not re.fullmatch(r"[\w.-]+", name):
         raise ConfigError(f"the model's name is {name!r}; it may hold letters, digits and the signs . _ -")
+
+
+def model_address(text: str, name: str) -> str:
+    """Write what names a version as MLflow's address: `models:/NAME/VERSION`, `models:/NAME@ALIAS`, or its number.
+
+    >>> model_address("7", "value"), model_address("models:/other@champion", "value")
+    ('models:/value/7', 'models:/other@champion')
+    """
+    return f"models:/{name}/{text}" if re.fullmatch(r"[1-9][0-9]*", text) else text
+
+
+def parse_model_uri(uri: str) -> tuple[str, bool, str]:
+    """Parse MLflow's address of a model: its name, whether an alias follows, and the version or the alias.
+
+    >>> parse_model_uri("models:/value/3"), parse_model_uri("models:/value@champion")
+    (('value', False, '3'), ('value', True, 'champion'))
+    """
+    match = re.fullmatch(r"models:/([\w.-]+)(?:/([1-9][0-9]{0,8})|@([\w.-]+))", uri)
+    if match is None:
+        raise ConfigError(
+            f"model is {uri!r}; it must be models:/NAME/VERSION or models:/NAME@ALIAS, or the number of a version"
+        )
+    name, version, alias = match.groups()
+    return name, alias is not None, alias or version

@@ -5,7 +5,6 @@ address: the champion without MLflow, any other one with it.
 A file in an unexpected form (another release of MLflow may have other tables) is left to MLflow.
 """
 
-import re
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from fivefold.domain.errors import ConfigError, ModelError, ModelNotFoundError, RegistryError
 from fivefold.domain.files import causes, put_in_place
-from fivefold.domain.settings import VARIABLE_VAR, Settings, require_model_name
+from fivefold.domain.settings import VARIABLE_VAR, Settings, model_address, parse_model_uri, require_model_name
 from fivefold.models.value_model import ValueModel, missing_files
 
 ARTIFACT = Path("artifacts") / "value_model"
@@ -219,21 +218,8 @@ def _path(uri: str) -> Path | None:
     return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
-def parse_model_uri(uri: str) -> tuple[str, bool, str]:
-    """Parse MLflow's address of a model: its name, whether an alias follows, and the version or the alias.
-
-    >>> parse_model_uri("models:/value/3"), parse_model_uri("models:/value@champion")
-    (('value', False, '3'), ('value', True, 'champion'))
-    """
-    match = re.fullmatch(r"models:/([\w.-]+)(?:/([1-9][0-9]{0,8})|@([\w.-]+))", uri)
-    if match is None:
-        raise ConfigError(f"model is {uri!r}; it must be models:/NAME/VERSION or models:/NAME@ALIAS")
-    name, version, alias = match.groups()
-    return name, alias is not None, alias or version
-
-
 def load_value_model(settings: Settings, uri: str | None, name: str) -> ValueModel:
-    """Load the model of an address, `models:/NAME/VERSION` or `models:/NAME@ALIAS`; by default the champion.
+    """Load the model of an address, see `model_address`; by default the champion.
 
     The champion of the embedded registry is read from its folder: opening MLflow takes longer than scoring a file.
 
@@ -242,6 +228,7 @@ def load_value_model(settings: Settings, uri: str | None, name: str) -> ValueMod
         ModelError: there is no such version, or it cannot be loaded.
     """
     require_model_name(name)
+    uri = model_address(uri, name) if uri else None
     embedded = None if uri else embedded_champion(settings, name)
     if embedded is not None:
         return load_embedded_champion(embedded)

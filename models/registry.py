@@ -26,12 +26,11 @@ from requests.exceptions import RequestException
 from fivefold.domain.errors import ConfigError, ModelError, ModelNotFoundError, RegistryError
 from fivefold.domain.files import naming
 from fivefold.domain.provenance import may_be_same_model
-from fivefold.domain.settings import Settings
+from fivefold.domain.settings import Settings, parse_model_uri
 from fivefold.models.embedded import (
     ARTIFACT,
     create_registry,
     load_files,
-    parse_model_uri,
     relocate,
     require_not_empty,
     require_registered,

@@ -19,8 +19,7 @@ from fivefold.cli.terminal import (
     warn,
 )
 from fivefold.domain.clock import day_text, parse_moment
-from fivefold.domain.errors import ConfigError
-from fivefold.domain.settings import require_model_name
+from fivefold.domain.settings import model_address, parse_model_uri, require_model_name
 from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
@@ -48,12 +47,13 @@ def recalibrate(
     when = None if as_of is None else parse_moment(as_of, "--as-of")
     require_model_name(name)
     require_source(data)
-    if model is not None and not model.startswith("models:/"):
-        raise ConfigError(f"--model is {model!r}; it must be models:/NAME/VERSION or models:/NAME@ALIAS")
+    uri = None if model is None else model_address(model, name)
+    if uri is not None:
+        parse_model_uri(uri)
     from fivefold.training.recalibrate import recalibrate as run
 
     source = mapped(data, names)
-    show(run(source if source.names.ours else data, open_registry(name), uri=model, as_of=when), name)
+    show(run(source if source.names.ours else data, open_registry(name), uri=uri, as_of=when), name)
 
 
 def show(outcome: "Recalibration", name: str) -> None:

@@ -61,6 +61,7 @@ def folder(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["good.csv", "--name", "other"], "other has no champion in "),
         (["good.csv", "--model", "fivefold-value"], "it must be models:/NAME/VERSION or models:/NAME@ALIAS"),
         (["good.csv", "--model", "models:/fivefold-value/77"], "models:/fivefold-value/77 cannot be loaded from "),
+        (["good.csv", "--model", "77"], "models:/fivefold-value/77 cannot be loaded from "),
         (["good.csv", "--model", "models:/nothing/1"], "models:/nothing/1 cannot be loaded from "),
         (["good.csv", "--model", "models:/fivefold-value@nobody"], "models:/fivefold-value@nobody cannot be loaded"),
     ],
