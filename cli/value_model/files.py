@@ -9,6 +9,7 @@ import typer
 
 from fivefold.cli.parameters import with_options
 from fivefold.cli.terminal import MapOption, PathArgument, echo, mapped, show_table
+from fivefold.cli.value_model.output import require_output
 from fivefold.cli.value_model.parts import RestartOption, conditions, continued
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.parts import Task
@@ -45,7 +46,12 @@ def simulate(
     if rows is not None and customers is not None:
         raise ConfigError("--rows and --customers are both given; say one of them")
     count = (customers or 5_000) if rows is None else customers_for(rows)
-    output.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        file = next(place for place in output.parents if place.exists())
+        raise ConfigError(f"--output is {output}, and {file} cannot be a folder: a file is there") from None
+    require_output(output)
     options = conditions({"--customers": count, "--seed": seed})
     with continued(Task(command="simulate", output=output, conditions=options), restart=restart) as parts:
         written = write_simulation(Simulation(customers=count, seed=seed), output, parts)

@@ -34,6 +34,15 @@ def test_a_long_path_is_not_broken_in_two(fresh: Path, tmp_path: Path) -> None:
     assert str(output) in succeed(fresh, "simulate", "-o", output, "--customers", 2, columns=40)
 
 
+def test_simulate_names_the_file_in_whose_place_it_would_make_a_folder(fresh: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows").write_text("", encoding="utf-8")
+    for output in (tmp_path / "rows" / "a.parquet", tmp_path / "rows" / "deep" / "a.parquet"):
+        said = refuse(fresh, "simulate", "-o", output)
+        assert said.endswith(f"and {tmp_path / 'rows'} cannot be a folder: a file is there"), said
+    (tmp_path / "b.parquet").mkdir()
+    assert "b.parquet, which is a folder; it must be a file" in refuse(fresh, "simulate", "-o", tmp_path / "b.parquet")
+
+
 def test_simulate_about_so_many_rows(fresh: Path, tmp_path: Path) -> None:
     output = tmp_path / "some.parquet"
     succeed(fresh, "simulate", "-o", output, "--rows", "20_000")
