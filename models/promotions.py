@@ -6,7 +6,8 @@ clock said.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import dropwhile
 from typing import NamedTuple
 
 from fivefold.domain.clock import DAY_US, now_microseconds
@@ -17,6 +18,8 @@ from fivefold.models.registry import CHAMPION, RegisteredVersion, Registry
 PROMOTE, ROLLBACK = "promote", "rollback"
 _NUMBER = "number"
 """Tag of a record: its place in the order, from 1."""
+_MODEL_RUN = "model_run"
+"""Tag of a record: the training run of its version, for a registry that was made anew gives its number again."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,15 @@ def promotion_history(registry: Registry) -> list[Promotion]:
 class _Record(NamedTuple):
     """A promotion with its run, which is *open* until it is marked as finished or failed.
 
-    Its *number* counts from 1; it is 0 where the record was made before there were numbers.
+    Its *number* counts from 1; it is 0 where the record was made before there were numbers. The *model_run* is the
+    training run of its version, empty where it was made before that was recorded.
     """
 
     run_id: str
     number: int
     open: bool
     promotion: Promotion
+    model_run: str
 
 
 def _records(registry: Registry) -> list[_Record]:
@@ -74,7 +79,13 @@ def _records(registry: Registry) -> list[_Record]:
         max_results=10_000,
     )
     records = [
-        _Record(run.info.run_id, int(run.data.tags.get(_NUMBER, 0)), run.info.status == "RUNNING", _read(run.data.tags))
+        _Record(
+            run.info.run_id,
+            int(run.data.tags.get(_NUMBER, 0)),
+            run.info.status == "RUNNING",
+            _read(run.data.tags),
+            run.data.tags.get(_MODEL_RUN, ""),
+        )
         for run in runs
         if "at_us" in run.data.tags  # others may have an experiment of that name
     ]
@@ -159,10 +170,28 @@ def _champions_before(registry: Registry, champion: RegisteredVersion | None) ->
 
     Where the alias names a version that is gone, they end with the last one that was promoted here.
     """
-    champions = _champions(promotion_history(registry), champion.number if champion else None)
+    changes = _of_present_versions(registry, _counting(registry, _records(registry)))
+    champions = _champions(changes, champion.number if champion else None)
     is_alias_lost = bool(champions) and champion is None and registry.champion_that_is_gone() is not None
     is_last_there = is_alias_lost and registry.has_version(champions[-1], None)
     return champions if is_last_there else champions[:-1]
+
+
+def _of_present_versions(registry: Registry, records: list[_Record]) -> list[Promotion]:
+    """Take the promotions since all of the model was deleted, or all where it never was.
+
+    Its numbers begin with 1 again then, so that some have the number of a version that served, and another run.
+    """
+    runs = registry.run_ids()
+    changes = [record.promotion for record in records]
+    is_other = [
+        bool(each.model_run) and runs.get(each.promotion.version) not in {None, each.model_run} for each in records
+    ]
+    if not any(is_other):
+        return changes
+    later = changes[len(changes) - is_other[::-1].index(True) :]
+    since = list(dropwhile(lambda change: change.version not in runs, later))
+    return [replace(change, replaced=None) for change in since[:1]] + since[1:]
 
 
 def _champions(changes: list[Promotion], serving: int | None) -> list[int]:
@@ -245,7 +274,7 @@ def apply_promotion(registry: Registry, promotion: Promotion) -> Promotion:
     tags = {name: "" if value is None else str(value) for name, value in vars(promotion).items()}
     run = registry.client.create_run(
         registry.experiment(_experiment(registry)),
-        tags={**tags, _NUMBER: str(number)},
+        tags={**tags, _NUMBER: str(number), _MODEL_RUN: registry.run_ids().get(promotion.version, "")},
         run_name=f"{promotion.action} {promotion.version}",
     )
     try:

@@ -240,6 +240,10 @@ class Registry:
         """List the numbers of the versions, newest first: one question, however many there are."""
         return [int(version.version) for version in self._listed()]
 
+    def run_ids(self) -> dict[int, str]:
+        """Give the training run of each version by its number: one question, however many there are."""
+        return {int(version.version): version.run_id or "" for version in self._listed()}
+
     def tagged(self, tag: str, value: str) -> RegisteredVersion | None:
         """Find the newest version with a tag of a value."""
         version = next((each for each in self._listed() if each.tags.get(tag) == value), None)
@@ -331,7 +335,10 @@ class Registry:
 
     def champion_that_is_gone(self) -> int | None:
         """Give the version that the alias of the champion names where it is not there; else None."""
-        number = self.client.get_registered_model(self.name).aliases.get(CHAMPION)
+        try:
+            number = self.client.get_registered_model(self.name).aliases.get(CHAMPION)
+        except ModelNotFoundError:  # all of it was deleted
+            return None
         return None if number is None or self.champion() is not None else int(number)
 
     def add(self, uri: str, run_id: str, model_id: str, description: str, tags: dict[str, str]) -> int:

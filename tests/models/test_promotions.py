@@ -287,6 +287,20 @@ def test_a_rollback_does_not_bring_a_withdrawn_champion_back(three: Registry) ->
     assert (three.champion_that_is_gone(), rollback(three).version) == (None, 2)
 
 
+def test_a_rollback_does_not_take_a_new_version_for_one_that_was_deleted_with_all_of_the_model(three: Registry) -> None:
+    three.client.delete_registered_model("value")
+    assert three.champion_that_is_gone() is None
+    assert [add(three), add(three, against=1)] == [1, 2]
+    assert version_before(three) is None
+    with pytest.raises(PromotionRefusedError, match="nothing to roll back to"):
+        rollback(three)
+    promote(three, 1)
+    assert version_before(three) is None
+    promote(three, 2)
+    assert rollback(three).version == 1
+    assert len(promotion_history(three)) == 6
+
+
 def test_the_record_is_only_ever_appended_to(three: Registry, clock: Clock) -> None:
     before = promotion_history(three)
     clock.set(date(2026, 4, 1))
