@@ -4,7 +4,6 @@ Settings are measured: tracing, access log and BentoML's own request metrics (wh
 two thirds of the throughput; freezing the objects that exist after start takes the long tail away.
 """
 
-import gc
 import os
 import re
 import sys
@@ -52,6 +51,7 @@ from fivefold.serving.v4.endpoint import ScoringEndpoint
 from fivefold.store.accounts.plans import read_plans
 from fivefold.store.sql.database import SchemaWatch, bring_forward, open_database
 from fivefold.store.sql.migrating import SchemaVersionError
+from fivefold.usecases.collector import spare_what_stays
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.monitoring.statistics import PlatformFigures
 from fivefold.usecases.webhooks.plan import number_from_first_write, require_right_to_number
@@ -225,10 +225,7 @@ class Fivefold:
         for document in (Ruleset, Policy, Flow, Group):
             document.model_rebuild()  # the first one that is read would wait for it
         openapi_document()  # cached from here on: it takes a second, for which requests would wait
-        # The objects of the start stay: the collector need not scan them again, which took the long tail away.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
+        spare_what_stays()
         # The charging thread takes the interpreter lock after every step of SQLite; at Python's 5 ms it would wait
         # longer than it works.
         sys.setswitchinterval(SWITCH_SECONDS)

@@ -25,10 +25,11 @@ from fivefold.domain.clock import now_microseconds
 from fivefold.risk.compiler.analysis import analyse_text
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.explain.stored import outcome_texts
+from fivefold.usecases.collector import spare_what_stays
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.portfolio import read_stored_portfolio
 from fivefold.usecases.levels.read import read_level_of_profile
-from fivefold.usecases.levels.worker import BATCH_SIZE, PARALLEL_BATCHES, run_batch
+from fivefold.usecases.levels.worker import BATCH_SIZE, PARALLEL_BATCHES, run_batch, warm
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 
@@ -64,6 +65,8 @@ def main() -> None:
         actor = data.organise(engine)
         data.activate(engine, actor)
         data.add_customers(engine, actor, sizes.customers)
+        warm()
+        spare_what_stays()  # as a worker does
         results = {"ingest": measure_ingest(engine, actor, sizes)}
         results["backfill"] = measure_backfill(engine, actor, sizes, anew=True)
         results["unchanged"] = measure_backfill(engine, actor, sizes, anew=False)

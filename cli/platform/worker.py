@@ -143,6 +143,7 @@ def _begin(engine: "Engine", stop: Event, pages: "WorkerPages") -> bool:
 
 def _run(engine: "Engine", tasks: "list[PeriodicTask]", stop: Event, pages: "WorkerPages", where: str) -> None:
     """Run the tasks until a signal stops the worker."""
+    from fivefold.usecases.collector import spare_what_stays
     from fivefold.usecases.levels.worker import PARALLEL_BATCHES, warm
     from fivefold.usecases.levels.worker_loop import run_forever
     from fivefold.usecases.monitoring.operations import noted
@@ -157,6 +158,7 @@ def _run(engine: "Engine", tasks: "list[PeriodicTask]", stop: Event, pages: "Wor
     echo("The worker runs; Ctrl-C ends it.")
     sys.stdout.flush()
     warm()
+    spare_what_stays()
     several = PARALLEL_BATCHES - 1 if engine.dialect.name == "postgresql" else 0
     with noted(engine) as keep_noting:
         run_forever([*tasks, *[tasks[0]] * several], stop, webhooks, keep_noting, health=pages.health)

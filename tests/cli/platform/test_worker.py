@@ -1,5 +1,6 @@
 """`fivefold worker`: one on SQLite, until it is stopped; or once, until nothing is left."""
 
+import gc
 import json
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from fivefold.serving.metrics.worker import WorkerPages
 from fivefold.store.sql import clocks
 from fivefold.store.sql.database import reading
 from fivefold.store.webhooks.outbox import settled_number
+from fivefold.usecases.levels import worker, worker_loop
 from fivefold.usecases.levels.worker_loop import LoopHealth
 from tests.cli.running import LONGEST_SECONDS, last_number, refuse, start, succeed
 from tests.pace import until
@@ -76,6 +78,20 @@ def test_one_that_waits_for_its_clock_can_be_stopped(tmp_path: Path, monkeypatch
         until(lambda: "start" in pages.health.errors())
         stop.set()
         assert not beginning.result(30)
+
+
+def test_the_collector_spares_what_its_start_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frozen, thresholds, counts = gc.get_freeze_count(), gc.get_threshold(), list[int]()
+    monkeypatch.setattr(worker, "warm", lambda: None)
+    monkeypatch.setattr(worker_loop, "run_forever", lambda *_, **__: counts.append(gc.get_freeze_count()))
+    try:
+        with databases.opened(databases.new_url("sqlite", tmp_path)) as engine:
+            tasks = [worker_loop.PeriodicTask("assess", lambda: False, 1.0)]
+            command._run(engine, tasks, Event(), WorkerPages(engine, LoopHealth()), "")
+        assert gc.get_threshold() > thresholds
+    finally:
+        gc.set_threshold(*thresholds)
+    assert counts[0] > frozen
 
 
 def test_a_second_one_on_sqlite_says_what_to_do(tmp_path: Path) -> None:
