@@ -390,12 +390,12 @@ class InputDescription:
         if self.column.kind not in _ROUNDED:
             return columns[self.key]
         exact: Any = () if self.column.kind is ValueType.MOMENT else int
-        return [
-            value
-            if value is None or isinstance(value, exact)
-            else value_words(value, self.column, self.currency, self.cuts)
-            for value in columns[self.key]
-        ]
+        words = {
+            value: value_words(value, self.column, self.currency, self.cuts)
+            for value in set(columns[self.key])
+            if not (value is None or isinstance(value, exact))
+        }
+        return [words.get(value, value) for value in columns[self.key]]
 
 
 def _order(one: Any, other: Any) -> int:
