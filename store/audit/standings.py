@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
+import msgspec
 from sqlalchemy import Connection, text
 
 COLUMNS: Final = (
@@ -29,6 +30,7 @@ REACHED_US: Final = (
 )
 """When the entity of a standing `s` reached its level: the moment of the latest transition, 0 without one."""
 _KEY: Final = '{"stands": '
+_JSON: Final = msgspec.json.Encoder()
 _ROWS_AT_A_TIME: Final = 1_000
 _NEWEST = (
     "SELECT a.organisation_id, a.entity_id, a.number, a.level AS assessed_level, a.score AS assessed_score, i.content,"  # noqa: S608 (our own words)
@@ -57,7 +59,7 @@ def with_standing(content: str, stands: Sequence[Any]) -> str:
     '{"stands": [1,null], "inputs": {}}'
     """
     rest = content[1:] if content == "{}" else f", {content[1:]}"
-    return f"{_KEY}{json.dumps(stands, separators=(',', ':'))}{rest}"
+    return f"{_KEY}{_JSON.encode(stands).decode()}{rest}"
 
 
 def standing_in(content: str | None) -> list[Any] | None:

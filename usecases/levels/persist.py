@@ -64,6 +64,7 @@ _ASSESSMENT = (
 )
 """Columns of an assessment that its record has by the same names."""
 _assessment_values = attrgetter(*_ASSESSMENT)
+_inputs = attrgetter("inputs")
 _standing_values = attrgetter(*("held_floor" if name == "floor" else name for name in COLUMNS))
 _STANDING = (
     "entity_id",
@@ -105,9 +106,7 @@ def store_result(session: Session, batch: LeasedBatch, result: AssessmentResult,
     records = [each for each in result.records if each.entity_id in leased]
     if not records:
         return StoredLevels({})
-    new = [
-        each._replace(inputs=with_standing(each.inputs, _standing_values(each))) for each in records if not each.same
-    ]
+    new = [each for each in records if not each.same]
     moved = [each for each in records if each.level != each.level_before]
     values = _changed_values(result.values)
     batch_number, digests = _store_assessments(session, batch, new)
@@ -136,11 +135,13 @@ def _store_assessments(
     add_layouts(session, of, {layout_name(layout): layout for layout in {each.layout for each in new if each.layout}})
     rows = ((*_assessment_values(each), of, ENGINE, number) for each in new)
     write_rows(session, "assessments", (*_ASSESSMENT, "organisation_id", "engine", "batch"), rows)
-    salts = history.new_salts(len(new))
-    digests = [history.content_digest(salt, each.inputs, each.breakdown) for salt, each in zip(salts, new, strict=True)]
-    inputs = ((each.entity_id, each.number, each.inputs) for each in new)
-    bound_inputs = ((*row, *bound) for row, *bound in zip(inputs, salts, digests, strict=True))
-    write_rows(session, "assessment_inputs", ("entity_id", "number", "content", "salt", "sha256"), bound_inputs)
+    salts, contents = history.new_salts(len(new)), map(with_standing, map(_inputs, new), map(_standing_values, new))
+    bound = [
+        (each.entity_id, each.number, content, salt, history.content_digest(salt, content, each.breakdown))
+        for each, content, salt in zip(new, contents, salts, strict=True)
+    ]
+    write_rows(session, "assessment_inputs", ("entity_id", "number", "content", "salt", "sha256"), bound)
+    digests = [row[-1] for row in bound]
     return number, digests
 
 
