@@ -1,9 +1,11 @@
 """Assessments as they are stored: compared with the last one, and kept with the inputs that repeat them to the byte."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import repeat
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -13,12 +15,12 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assessments import NOT_IN_FULL, STATUS, Assessments
 from fivefold.risk.engine.deciding import KEPT_BY
 from fivefold.risk.engine.explain.stored import contents, outcome_texts
-from fivefold.risk.engine.levels import FLOORS_LOST, HELD_FLOOR, HELD_HARD_FLOOR, WITHHELD, as_text
+from fivefold.risk.engine.levels import FLOORS_LOST, HELD_FLOOR, HELD_HARD_FLOOR, OVERRIDDEN, WITHHELD, as_text
 from fivefold.risk.engine.next_change import NEXT, WHY, NextChange, next_changes
 from fivefold.risk.engine.program import TOTAL
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
 from fivefold.store.levels.assessment_queue import Reason
-from fivefold.usecases.levels.content.inputs import stored_inputs
+from fivefold.usecases.levels.content.inputs import StoredInputs, stored_inputs
 
 NEVER_ASSESSED = "never assessed"
 NO_RULESET = "no ruleset"
@@ -43,7 +45,7 @@ def _earliest(*moments: tuple[int | None, Reason]) -> tuple[int | None, Reason]:
     return next_us, reason
 
 
-_KEPT = (
+_OUTCOME = (
     ENTITY,
     AS_OF,
     STATUS,
@@ -52,10 +54,11 @@ _KEPT = (
     "floor",
     HELD_FLOOR,
     HELD_HARD_FLOOR,
-    "overridden",
+    OVERRIDDEN,
     "entered",
     "may_move_down_on",
     WITHHELD,
+    TOTAL,
 )
 """What is kept of an outcome by itself: its codes tell the rest, such as every rule's case and points."""
 
@@ -69,15 +72,11 @@ class CurrentValue(NamedTuple):
     currency: str | None = None
 
 
-class AssessmentRecord(NamedTuple):
-    """One assessment, ready to be stored.
+class AssessmentOutcome(NamedTuple):
+    """What one assessment came to, whatever was before.
 
     Attributes:
-        number: counted from 1 for each entity; that of the last one where this comes to the same.
         version_id: the ruleset that decided; None where none applied.
-        source: what made the difference: rules, override, decay, expiry or time.
-        moved_by: what made the latest transition; None where there is none, or this is one.
-        level_before: what held until now.
         floor: the highest floor that is triggered.
         held_floor: the highest one that holds, triggered now or before.
         hard_floor: the highest one that holds and that no override goes below.
@@ -86,24 +85,15 @@ class AssessmentRecord(NamedTuple):
         kept_by: the families of other rulesets that keep the entity (`risk.engine.deciding`), as text; None without.
         breakdown: what it is written from, by `risk.engine.explain.stored`; without a ruleset its text.
         next_us: when it is to be looked at again, for `next_reason`; None where nothing is to come.
-        inputs: what it was made from, JSON; empty where it comes to the same, since that is not stored again.
-        layout: what it shares of that with others; empty likewise, and without a ruleset.
-        digest: of its content without its moment.
-        same: it comes to the same as the last one, so that it is no assessment of its own.
-        level_since_us: when the level was reached; 0 where there was never one.
-        value: what the value model had said before.
         is_put_off: what happened may change the level later: a lower one is withheld, an override holds another one, or
             one holds as it was, since the rules could not be answered in full.
     """
 
     entity_id: int
-    number: int
     as_of_us: int
     version_id: int | None
-    source: str
     status: str
     level: int | None
-    level_before: int | None
     rules_level: int | None
     floor: int
     held_floor: int
@@ -117,14 +107,54 @@ class AssessmentRecord(NamedTuple):
     breakdown: str
     next_us: int | None
     next_reason: Reason
-    inputs: str = ""
-    layout: str = ""
-    digest: str = ""
-    same: bool = False
-    level_since_us: int = 0
-    value: CurrentValue = CurrentValue()
-    moved_by: str | None = None
-    is_put_off: bool = False
+    is_put_off: bool
+
+
+class AssessmentRecord(NamedTuple):
+    """One assessment, ready to be stored: first all that `AssessmentOutcome` has, then what it is beside the last one.
+
+    Attributes:
+        number: counted from 1 for each entity; that of the last one where this comes to the same.
+        source: what made the difference: rules, override, decay, expiry or time.
+        level_before: what held until now.
+        level_since_us: when the level was reached; 0 where there was never one.
+        moved_by: what made the latest transition; None where there is none, or this is one.
+        value: what the value model had said before.
+        digest: of its content without its moment.
+        same: it comes to the same as the last one, so that it is no assessment of its own.
+        inputs: what it was made from, JSON; empty where it comes to the same, since that is not stored again.
+        layout: what it shares of that with others; empty likewise, and without a ruleset.
+    """
+
+    entity_id: int
+    as_of_us: int
+    version_id: int | None
+    status: str
+    level: int | None
+    rules_level: int | None
+    floor: int
+    held_floor: int
+    hard_floor: int
+    floors_lost: str | None
+    score: str
+    entered_us: int | None
+    may_move_down_us: int | None
+    override_id: int | None
+    kept_by: str | None
+    breakdown: str
+    next_us: int | None
+    next_reason: Reason
+    is_put_off: bool
+    number: int
+    source: str
+    level_before: int | None
+    level_since_us: int
+    moved_by: str | None
+    value: CurrentValue
+    digest: str
+    same: bool
+    inputs: str
+    layout: str
 
     @property
     def level_source(self) -> str:
@@ -135,27 +165,27 @@ class AssessmentRecord(NamedTuple):
         return "rules" if made_by == "override" else made_by
 
 
-def _going_on(record: AssessmentRecord, before: Mapping[str, Any] | None) -> AssessmentRecord:
-    """Add since when the level holds, and what the value was before."""
-    if before is None:
-        return record._replace(level_since_us=0 if record.level is None else record.as_of_us)
-    since = before["level_since_us"] if record.level == before["level"] else record.as_of_us
-    value = CurrentValue(*(before[name] for name in ("value_score", "segment", "expected_value", "value_currency")))
-    moved_by = before["moved_by"] if record.level == before["level"] else None
-    return record._replace(level_since_us=since, value=value, moved_by=moved_by)
+_NEVER: Mapping[str, Any] = {
+    **dict.fromkeys(("digest", "source", "level", "override_id", "moved_by")),
+    **dict.fromkeys(("value_score", "segment", "expected_value", "value_currency")),
+    "number": 0,
+    "level_since_us": 0,
+}
+"""The last assessment of an entity that was never assessed."""
+_value_before = itemgetter("value_score", "segment", "expected_value", "value_currency")
 
 
-def content_digest_of(record: AssessmentRecord, content: bytes) -> str:
+def content_digest_of(outcome: AssessmentOutcome, content: bytes) -> str:
     """Hash the content of an assessment without its moment: an equal one is not stored again.
 
     *content* is what its breakdown says: an age that has grown by a second is no change.
     """
-    parts: tuple[Any, ...] = (record.version_id, record.status, record.level, record.rules_level)
-    parts += (record.floor, record.hard_floor, record.override_id)
-    if record.floors_lost is not None or record.held_floor != record.floor:
-        parts += (record.held_floor, record.floors_lost)
-    if record.kept_by is not None:
-        parts += (record.kept_by,)
+    parts: tuple[Any, ...] = (outcome.version_id, outcome.status, outcome.level, outcome.rules_level)
+    parts += (outcome.floor, outcome.hard_floor, outcome.override_id)
+    if outcome.floors_lost is not None or outcome.held_floor != outcome.floor:
+        parts += (outcome.held_floor, outcome.floors_lost)
+    if outcome.kept_by is not None:
+        parts += (outcome.kept_by,)
     return sha256(f"{parts}\n".encode() + content).hexdigest()
 
 
@@ -205,58 +235,63 @@ class AssessmentContext:
         """
         if not len(assessments):
             return []
+        outcomes = self._outcomes(assessments, version_id, self._next_looks(assessments, portfolio, passed, moves))
+        return self._compared(
+            outcomes,
+            contents(assessments),
+            lambda are_new: stored_inputs(assessments.where(pl.Series(are_new)), self.before, self.overrides),
+        )
+
+    def _outcomes(
+        self, assessments: Assessments, version_id: int | None, looks: Iterable[tuple[int | None, Reason]]
+    ) -> list[AssessmentOutcome]:
+        columns = assessments.outcomes.select(*_OUTCOME, as_text()).to_dict(as_series=False)
+        entities = list(map(int, columns[ENTITY]))
+        overridden, count = columns[OVERRIDDEN], len(entities)
+        applies = version_id is not None
+        put_off = map(_is_put_off, *(columns[name] for name in ("level", "rules_level", STATUS, WITHHELD, OVERRIDDEN)))
+        next_us, reasons = zip(*looks, strict=True)
+        rows = zip(
+            entities,
+            columns[AS_OF],
+            repeat(version_id, count),
+            columns[STATUS],
+            columns["level"],
+            columns["rules_level"],
+            columns["floor"] if applies else repeat(0, count),
+            columns[HELD_FLOOR],
+            columns[HELD_HARD_FLOOR],
+            columns[FLOORS_LOST],
+            assessments.program.total.texts(columns[TOTAL]) if applies else repeat("", count),
+            columns["entered"],
+            columns["may_move_down_on"],
+            [self.overrides[one]["id"] if live else None for one, live in zip(entities, overridden, strict=True)],
+            _kept_by(assessments),
+            outcome_texts(assessments),
+            next_us,
+            reasons,
+            put_off,
+            strict=True,
+        )
+        return list(map(AssessmentOutcome._make, rows))
+
+    def _next_looks(
+        self,
+        assessments: Assessments,
+        portfolio: Portfolio,
+        passed: Sequence[AnalysedRuleset],
+        moves: Mapping[str, int],
+    ) -> Iterator[tuple[int | None, Reason]]:
+        """Tell of each when it is to be looked at again, and why."""
         ends = [(str(entity), row["until_us"]) for entity, row in self.overrides.items()]
         overrides = pl.DataFrame(ends, schema={ENTITY: pl.String, "until": pl.Int64}, orient="row")
         following = next_changes(assessments, overrides, portfolio.lists)
-        list_begins = self._next_version(portfolio, passed)
-        rows = zip(
-            assessments.outcomes.select(*_KEPT, as_text()).iter_rows(named=True),
-            following.iter_rows(named=True),
-            assessments.program.total.texts(assessments.outcomes[TOTAL].to_list()),
-            outcome_texts(assessments),
-            contents(assessments),
-            _kept_by(assessments),
-            strict=True,
-        )
-        records = []
-        for row, following_row, score, codes, content, kept_by in rows:
-            entity = int(row[ENTITY])
-            others = ((moves.get(row[ENTITY]), Reason.TIME), (list_begins, Reason.LIST))
-            following_one = (following_row[NEXT], REASONS[following_row[WHY]])
-            next_us, reason = _earliest(following_one, *others, *self._known_ahead(entity))
-            applies = version_id is not None
-            one = AssessmentRecord(
-                entity_id=entity,
-                number=self._number(entity),
-                as_of_us=row[AS_OF],
-                version_id=version_id,
-                source=self._source(entity, bool(row["overridden"])),
-                status=row[STATUS],
-                level=row["level"],
-                level_before=self._level_before(entity),
-                rules_level=row["rules_level"],
-                floor=row["floor"] if applies else 0,
-                held_floor=row[HELD_FLOOR],
-                hard_floor=row[HELD_HARD_FLOOR],
-                floors_lost=row[FLOORS_LOST],
-                score=score if applies else "",
-                entered_us=row["entered"],
-                may_move_down_us=row["may_move_down_on"],
-                override_id=self.overrides[entity]["id"] if row["overridden"] else None,
-                kept_by=kept_by,
-                breakdown=codes,
-                next_us=next_us,
-                next_reason=reason,
-                is_put_off=_is_put_off(row),
-            )
-            records.append(self._compared(one, content))
-        return self._with_inputs(assessments, records)
-
-    def _with_inputs(self, assessments: Assessments, records: Sequence[AssessmentRecord]) -> list[AssessmentRecord]:
-        """Add what they were made from to those that come to something else: of the others it is not stored."""
-        new = assessments.where(pl.Series([not each.same for each in records]))
-        made_from = iter(stored_inputs(new, self.before, self.overrides))
-        return [each if each.same else each._replace(**next(made_from)._asdict()) for each in records]
+        begins = self._next_version(portfolio, passed)
+        texts = following[ENTITY].to_list()
+        rows = zip(texts, following[NEXT].to_list(), following[WHY].to_list(), strict=True)
+        for text, next_us, why in rows:
+            others = ((moves.get(text), Reason.TIME), (begins, Reason.LIST))
+            yield _earliest((next_us, REASONS[why]), *others, *self._known_ahead(int(text)))
 
     def without_ruleset(self, entity: int) -> AssessmentRecord:
         """Give what is stored where no ruleset is active: no level, but one that was set by hand, until it ends."""
@@ -267,41 +302,69 @@ class AssessmentContext:
         next_us, reason = _earliest(ends, *self._known_ahead(entity))
         line = "No ruleset is active for this type, so there is no level" + (" but the one set by hand" if live else "")
         breakdown = canonical_json({"status": NO_RULESET, "line": line, "level": ""})
-        return self._compared(
-            AssessmentRecord(
-                entity_id=entity,
-                number=self._number(entity),
-                as_of_us=self.as_of,
-                version_id=None,
-                source=self._source(entity, live is not None),
-                status=NO_RULESET,
-                level=live["level"] if live else None,
-                level_before=self._level_before(entity),
-                rules_level=None,
-                floor=0,
-                held_floor=0,
-                hard_floor=0,
-                floors_lost=None,
-                score="",
-                entered_us=None,
-                may_move_down_us=None,
-                override_id=live["id"] if live else None,
-                kept_by=None,
-                breakdown=breakdown,
-                next_us=next_us,
-                next_reason=reason,
-                inputs="{}",
-            ),
-            breakdown.encode(),
+        outcome = AssessmentOutcome(
+            entity_id=entity,
+            as_of_us=self.as_of,
+            version_id=None,
+            status=NO_RULESET,
+            level=live["level"] if live else None,
+            rules_level=None,
+            floor=0,
+            held_floor=0,
+            hard_floor=0,
+            floors_lost=None,
+            score="",
+            entered_us=None,
+            may_move_down_us=None,
+            override_id=live["id"] if live else None,
+            kept_by=None,
+            breakdown=breakdown,
+            next_us=next_us,
+            next_reason=reason,
+            is_put_off=False,
         )
+        return self._compared([outcome], [breakdown.encode()], lambda _: [StoredInputs("{}", "")])[0]
 
-    def _compared(self, record: AssessmentRecord, content: bytes) -> AssessmentRecord:
-        """Number an assessment, or give it the number of the last one where it comes to the same."""
-        before, digest = self.before.get(record.entity_id), content_digest_of(record, content)
-        record = _going_on(record, before)
-        if before is None or before["digest"] != digest:
-            return record._replace(digest=digest)
-        return record._replace(digest=digest, same=True, number=int(before["number"]), source=before["source"])
+    def _compared(
+        self,
+        outcomes: Sequence[AssessmentOutcome],
+        content_bytes: Sequence[bytes],
+        inputs_of: Callable[[Sequence[bool]], Iterable[StoredInputs]],
+    ) -> list[AssessmentRecord]:
+        """Number assessments, or give them the number of the last one where they come to the same.
+
+        *content_bytes* are as in `content_digest_of`. *inputs_of* gives what those were made from that come to
+        something else: of the others it is not stored.
+        """
+        befores = [self.before.get(one.entity_id, _NEVER) for one in outcomes]
+        digests = list(map(content_digest_of, outcomes, content_bytes))
+        are_new = [before["digest"] != digest for before, digest in zip(befores, digests, strict=True)]
+        made_from = iter(inputs_of(are_new))
+        return [
+            AssessmentRecord(
+                *one,
+                *self._going_on(one, before, is_new=is_new),
+                CurrentValue._make(_value_before(before)),
+                digest,
+                not is_new,
+                *(next(made_from) if is_new else ("", "")),
+            )
+            for one, before, digest, is_new in zip(outcomes, befores, digests, are_new, strict=True)
+        ]
+
+    def _going_on(
+        self, outcome: AssessmentOutcome, before: Mapping[str, Any], *, is_new: bool
+    ) -> tuple[int, str, int | None, int, str | None]:
+        """Give its number, its source, the level before, since when its level holds and what made that."""
+        level_before = before["level"]
+        stays = outcome.level == level_before
+        return (
+            before["number"] + is_new,
+            self._source(outcome, before["override_id"]) if is_new else before["source"],
+            level_before,
+            before["level_since_us"] if stays else outcome.as_of_us,
+            before["moved_by"] if stays else None,
+        )
 
     def _next_version(self, portfolio: Portfolio, passed: Sequence[AnalysedRuleset]) -> int | None:
         """Tell when a ruleset that did not apply may: when a list begins that it asks for."""
@@ -313,29 +376,21 @@ class AssessmentContext:
         """Tell when something that is known already counts, or counts no more."""
         return (self.dated.get(entity), Reason.DATED), (self.settled.get(entity), Reason.SETTLED)
 
-    def _number(self, entity: int) -> int:
-        return int(self.before[entity]["number"]) + 1 if entity in self.before else 1
-
-    def _level_before(self, entity: int) -> int | None:
-        return self.before[entity]["level"] if entity in self.before else None
-
-    def _source(self, entity: int, overridden: bool) -> str:
+    def _source(self, outcome: AssessmentOutcome, override_before: int | None) -> str:
         """Say what made the difference: an override that began or ended; decay or time alone; or the rules."""
-        override_before = self.before[entity]["override_id"] if entity in self.before else None
-        now = self.overrides.get(entity)
-        if overridden and now is not None:
-            return "override" if override_before != now["id"] else "rules"
+        if outcome.override_id is not None:
+            return "override" if override_before != outcome.override_id else "rules"
         if override_before is not None:
+            now = self.overrides.get(outcome.entity_id)
             return "expiry" if now is not None and now["id"] == override_before else "override"
-        return _BY_ITSELF.get(self.reasons[entity], "rules")
+        return _BY_ITSELF.get(self.reasons[outcome.entity_id], "rules")
 
 
 _BY_ITSELF: Mapping[int, str] = {Reason.DECAY: "decay", Reason.TIME: "time"}
 """What made the difference where nothing else happened."""
 
 
-def _is_put_off(row: Mapping[str, Any]) -> bool:
-    if row["rules_level"] is None:
+def _is_put_off(level: int | None, rules_level: int | None, status: str, withheld: int | None, live: bool) -> bool:
+    if rules_level is None:
         return False
-    is_hidden = row["overridden"] and row["rules_level"] != row["level"]
-    return row[WITHHELD] is not None or is_hidden or row[STATUS] in NOT_IN_FULL
+    return withheld is not None or (live and rules_level != level) or status in NOT_IN_FULL
