@@ -230,8 +230,7 @@ def _end_by_time(engine: "Engine", now_us: int) -> bool:
     from fivefold.usecases.ingest.tags import announce_ended_tags
 
     count = announce_ended_tags(engine, now_us)
-    close_outdated(engine, now_us)
-    return count > 0
+    return count + close_outdated(engine, now_us) > 0
 
 
 def _review_thresholds(engine: "Engine", clock: "Callable[[], int]", stop: Event) -> bool:

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from fivefold.cli.platform.worker import _end_by_time
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError, StoreError
 from fivefold.domain.paging import Part
@@ -20,6 +21,7 @@ from fivefold.usecases.ingest import facts as ingest_facts
 from fivefold.usecases.ingest.facts import RecordGiven, put_record_in
 from fivefold.usecases.levels.entity_profile import list_records, list_tags
 from fivefold.usecases.levels.overrides import PAST_END, read_override, request_override
+from fivefold.usecases.levels.worker_loop import PeriodicTask, drain
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from tests.usecases import banks
@@ -149,6 +151,21 @@ def test_only_ends_of_tags_that_are_over_are_too_late_and_a_failure_holds_up_no_
     monkeypatch.setattr(facts, "MOST_AT_ONCE", 1)
     assert facts.close_outdated(bank.engine, bank.now) == 1
     assert [read_proposal(bank.context, number).state for number in numbers] == ["proposed", "withdrawn"]
+
+
+def test_a_worker_that_ends_once_nothing_is_left_closes_also_those_beyond_a_round(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts, "MOST_AT_ONCE", 1)
+    for name in "abc":
+        bank.put(name)
+        facts.request_tag(bank.context, "customer", name, "watch", until_us=bank.now + DAY_US)
+    bank.settle()
+    for name in "abc":
+        facts.request_tag_end(bank.context, "customer", name, "watch", reason="over")
+    bank.wait(days=2)
+    drain([PeriodicTask("ends of tags", lambda: _end_by_time(bank.engine, bank.now), 0)])
+    assert _about_ended(bank) == []
 
 
 def _about_ended(bank: Bank) -> list[tuple[int, int]]:
