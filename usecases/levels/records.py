@@ -165,14 +165,15 @@ class AssessmentRecord(NamedTuple):
         return "rules" if made_by == "override" else made_by
 
 
+_VALUE = ("value_score", "segment", "expected_value", "value_currency")
+"""Columns of a standing that `CurrentValue` has, in its order."""
+_value_before = itemgetter(*_VALUE)
 _NEVER: Mapping[str, Any] = {
-    **dict.fromkeys(("digest", "source", "level", "override_id", "moved_by")),
-    **dict.fromkeys(("value_score", "segment", "expected_value", "value_currency")),
+    **dict.fromkeys(("digest", "source", "level", "override_id", "moved_by", *_VALUE)),
     "number": 0,
     "level_since_us": 0,
 }
 """The last assessment of an entity that was never assessed."""
-_value_before = itemgetter("value_score", "segment", "expected_value", "value_currency")
 
 
 def content_digest_of(outcome: AssessmentOutcome, content: bytes) -> str:
