@@ -18,8 +18,6 @@ from fivefold.models.registry import CHAMPION, RegisteredVersion, Registry
 PROMOTE, ROLLBACK = "promote", "rollback"
 _NUMBER = "number"
 """Tag of a record: its place in the order, from 1."""
-_MODEL_RUN = "model_run"
-"""Tag of a record: the training run of its version, for a registry that was made anew gives its number again."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,8 @@ class Promotion:
             member who gave their token there; or the two members who proposed and approved it.
         why: the gate's verdict, or the operator's reason.
         forced: the gate forbade it, or could not compare.
+        model_run: the training run of the version, as a registry that was made anew gives its number again; empty where
+            it was promoted before that was recorded.
     """
 
     at_us: int
@@ -44,6 +44,7 @@ class Promotion:
     who: str
     why: str
     forced: bool
+    model_run: str = ""
 
 
 def promotion_history(registry: Registry) -> list[Promotion]:
@@ -57,15 +58,13 @@ def promotion_history(registry: Registry) -> list[Promotion]:
 class _Record(NamedTuple):
     """A promotion with its run, which is *open* until it is marked as finished or failed.
 
-    Its *number* counts from 1; it is 0 where the record was made before there were numbers. The *model_run* is the
-    training run of its version, empty where it was made before that was recorded.
+    Its *number* counts from 1; it is 0 where the record was made before there were numbers.
     """
 
     run_id: str
     number: int
     open: bool
     promotion: Promotion
-    model_run: str
 
 
 def _records(registry: Registry) -> list[_Record]:
@@ -79,13 +78,7 @@ def _records(registry: Registry) -> list[_Record]:
         max_results=10_000,
     )
     records = [
-        _Record(
-            run.info.run_id,
-            int(run.data.tags.get(_NUMBER, 0)),
-            run.info.status == "RUNNING",
-            _read(run.data.tags),
-            run.data.tags.get(_MODEL_RUN, ""),
-        )
+        _Record(run.info.run_id, int(run.data.tags.get(_NUMBER, 0)), run.info.status == "RUNNING", _read(run.data.tags))
         for run in runs
         if "at_us" in run.data.tags  # others may have an experiment of that name
     ]
@@ -170,23 +163,19 @@ def _champions_before(registry: Registry, champion: RegisteredVersion | None) ->
 
     Where the alias names a version that is gone, they end with the last one that was promoted here.
     """
-    changes = _of_present_versions(registry, _counting(registry, _records(registry)))
-    champions = _champions(changes, champion.number if champion else None)
+    champions = _champions(promotions_of_present(registry), champion.number if champion else None)
     is_alias_lost = bool(champions) and champion is None and registry.champion_that_is_gone() is not None
     is_last_there = is_alias_lost and registry.has_version(champions[-1], None)
     return champions if is_last_there else champions[:-1]
 
 
-def _of_present_versions(registry: Registry, records: list[_Record]) -> list[Promotion]:
-    """Take the promotions since all of the model was deleted, or all where it never was.
+def promotions_of_present(registry: Registry) -> list[Promotion]:
+    """List the promotions since all of the model was deleted, oldest first, or all where it never was.
 
     Its numbers begin with 1 again then, so that some have the number of a version that served, and another run.
     """
-    runs = registry.run_ids()
-    changes = [record.promotion for record in records]
-    is_other = [
-        bool(each.model_run) and runs.get(each.promotion.version) not in {None, each.model_run} for each in records
-    ]
+    changes, runs = promotion_history(registry), registry.run_ids()
+    is_other = [bool(each.model_run) and runs.get(each.version) not in {None, each.model_run} for each in changes]
     if not any(is_other):
         return changes
     later = changes[len(changes) - is_other[::-1].index(True) :]
@@ -258,7 +247,8 @@ def _planned(
 ) -> Promotion:
     replaced = champion.number if champion else None
     _require_loads(registry, number, champion)
-    return Promotion(now_microseconds(), action, number, replaced, account_name(), why, forced)
+    run = registry.version(number).run_id
+    return Promotion(now_microseconds(), action, number, replaced, account_name(), why, forced, run)
 
 
 def apply_promotion(registry: Registry, promotion: Promotion) -> Promotion:
@@ -274,7 +264,7 @@ def apply_promotion(registry: Registry, promotion: Promotion) -> Promotion:
     tags = {name: "" if value is None else str(value) for name, value in vars(promotion).items()}
     run = registry.client.create_run(
         registry.experiment(_experiment(registry)),
-        tags={**tags, _NUMBER: str(number), _MODEL_RUN: registry.run_ids().get(promotion.version, "")},
+        tags={**tags, _NUMBER: str(number)},
         run_name=f"{promotion.action} {promotion.version}",
     )
     try:
@@ -310,6 +300,7 @@ def _read(tags: dict[str, str]) -> Promotion:
         tags["who"],
         tags["why"],
         tags["forced"] == "True",
+        tags.get("model_run", ""),
     )
 
 

@@ -19,7 +19,7 @@ from fivefold.models.promotions import (
     gate_refusal,
     plan_promotion,
     plan_rollback,
-    promotion_history,
+    promotions_of_present,
     version_before,
 )
 from fivefold.models.registry import Registry
@@ -63,7 +63,7 @@ def promote_where_one_may(
 def decided_since(engine: Engine, registry: Registry, number: int) -> str:
     """Say what was decided since a version was judged, so that its gate alone may not promote it; empty for nothing."""
     version, champion = registry.version(number), _champion(registry)
-    if any(each.version == number for each in promotion_history(registry)):
+    if any(each.version == number for each in promotions_of_present(registry)):
         return f"version {number} was champion before, and {_version_text(champion)} serves now"
     judged_against = version.tags.get("gate_champion", "")
     if judged_against != str(champion or ""):

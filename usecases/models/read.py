@@ -211,7 +211,9 @@ def present(registry: "Registry | None") -> "Registry":
 
 def promotion_line(change: "Promotion") -> PromotionLine:
     """Write a promotion as it is listed."""
-    return PromotionLine(**asdict(change))
+    fields = asdict(change)
+    del fields["model_run"]  # a number of MLflow's
+    return PromotionLine(**fields)
 
 
 def _line(version: "RegisteredVersion") -> ModelVersionLine:

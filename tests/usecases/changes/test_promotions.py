@@ -86,6 +86,15 @@ def test_what_people_decided_on_a_version_is_known_afterwards(
     assert decided_since(engine, registry, 3) == "version 3 was champion before, and version 1 serves now"
 
 
+def test_a_new_version_was_not_champion_where_a_deleted_one_of_its_number_was(
+    engine: Engine, registry: Registry
+) -> None:
+    promote_model(engine, registry, 1, "cli:ann")
+    registry.client.delete_registered_model(registry.name)
+    assert add_bare_version(registry, gate_promote="true") == 1
+    assert decided_since(engine, registry, 1) == ""
+
+
 def test_one_person_who_tries_to_be_two_promotes_nothing(engine: Engine, registry: Registry, three: People) -> None:
     ana, ben, _ = three
     at_machine = Actor(ana.organisation_id, "cli:ana")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fivefold.domain.settings import Settings
+from fivefold.models import promotions
 from fivefold.models.promotions import promote
 from fivefold.models.registry import Registry
 from fivefold.usecases.evidence.models import models_part
@@ -84,6 +85,30 @@ def test_what_serves_on_is_there_in_the_next_quarter(registry: Registry) -> None
     assert counts == {"models": 1, "promotions": 1}
     assert json.loads(files["models/promotions.json"])[0]["version"] == 2
     assert read(registry, read_quarter("2020Q1"))[1] == {"models": 0, "promotions": 0}
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_version_that_was_deleted_keeps_its_promotion_and_what_its_run_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anew: bool
+) -> None:
+    monkeypatch.setattr(promotions, "_require_loads", lambda *_: None)  # it has no model
+    deleted = making.new_registry(tmp_path, Settings(Path()).model_name)
+    making.add_bare_version(deleted, gate_promote="true", data_digest="old")
+    run = deleted.version(1).run_id
+    deleted.client.log_param(run, "seed", 7)
+    promote(deleted, 1, force=True, reason="first")
+    if anew:
+        deleted.client.delete_registered_model(deleted.name)
+        making.add_bare_version(deleted, gate_promote="true", data_digest="new")
+    else:
+        deleted.client.delete_model_version(deleted.name, "1")
+    files, counts = read(deleted)
+    assert counts == {"models": 1, "promotions": 1}
+    place = f"models/{deleted.name}-0001-deleted-{run[:8]}"
+    assert sorted(files) == [f"{place}-card.md", f"{place}-lineage.json", "models/promotions.json"]
+    lineage: dict[str, Any] = json.loads(files[f"{place}-lineage.json"])
+    assert (lineage["run"], lineage["registered"], lineage["version_tags"]) == (run, None, {})
+    assert lineage["parameters"] == {"seed": "7"}
 
 
 def test_the_same_registry_gives_the_same_bytes(registry: Registry) -> None:
