@@ -16,7 +16,7 @@ from fivefold.charts.series import (
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, row_number
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.paging import Page, Part
+from fivefold.domain.paging import Page
 from fivefold.domain.segments import SEGMENTS
 from fivefold.models.comparison import CalibrationGroup, IndicatorEffect, SegmentGroup, SegmentMove, VersionComparison
 from fivefold.models.drift import LEAST_CUSTOMERS
@@ -71,8 +71,7 @@ class VersionsPage:
     """The versions, the newest first.
 
     Attributes:
-        serving: the champion, and since when it serves; None where none does.
-        rolls_back: one served before it.
+        serving: the champion, since when it serves, and which served before it; None where none does.
         drift: None where no model serves, or `counts_others`.
         counts_others: the customers of other organisations are in the counts too, so they are not shown.
         warnings: of other money that a rollback would give; none for those who may not roll back.
@@ -84,7 +83,6 @@ class VersionsPage:
     promotions: Page[PromotionLine]
     next_promotions: str | None
     serving: ServingVersion | None
-    rolls_back: bool
     warnings: list[str]
     drift: DriftHalf | None
     counts_others: bool
@@ -96,10 +94,7 @@ def show_versions(visit: Visit) -> Rendered:
     versions = list_versions(visit.registry, visit.part("versions", VERSIONS))
     part = visit.part("changes", CHANGES, beside=True)
     promotions = list_promotions(visit.registry, part)
-    newest = promotions if part.after is None else list_promotions(visit.registry, Part(1))
-    latest = next(iter(newest), None)
-    serving = read_serving(visit.registry, latest)
-    is_latest = serving is None or serving.since is not None
+    serving = read_serving(visit.registry)
     counts_others = values_others(visit)
     page = VersionsPage(
         versions=versions,
@@ -107,7 +102,6 @@ def show_versions(visit: Visit) -> Rendered:
         promotions=promotions,
         next_promotions=visit.next_of("changes", promotions, beside=True),
         serving=serving,
-        rolls_back=latest is not None and (latest.replaced is not None or not is_latest),
         warnings=_warnings(visit) if serving and visit.may("POST /v1/model-promotions/rollback") else [],
         drift=None if counts_others else _drift(visit),
         counts_others=counts_others,

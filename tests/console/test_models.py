@@ -213,6 +213,13 @@ def test_what_serves_is_what_the_alias_names_also_where_it_was_moved_in_mlflow(a
     assert "Version 2 serves since" in admin.go(PAGE).text
 
 
+def test_a_rollback_is_offered_as_long_as_another_version_served_before(admin: Visitor) -> None:
+    for before in (4, 3):
+        admin.go(PAGE).submit("/rollback", reason="complaints")
+        assert f"Version {before} serves since" in admin.text
+    assert "/console/models/rollback" not in admin.go(PAGE).page.text
+
+
 def test_two_people_are_needed_where_the_organisation_wants_them(admin: Visitor) -> None:
     place = admin.place
     with Session(place.engine) as session, session.begin():
