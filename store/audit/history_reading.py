@@ -1,5 +1,6 @@
 """Reading sealed history: the lines of each batch, in the order of the batches' numbers. Begins no transaction."""
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -21,8 +22,8 @@ from fivefold.store.audit.history import (
     transaction_lines,
 )
 from fivefold.store.levels.layouts import layout_in
-from fivefold.store.sql.arrays import among
-from fivefold.store.tables.audit import AuditEntry
+from fivefold.store.sql.arrays import among, array_text
+from fivefold.store.tables.audit import AuditEntry, AuditHead
 from fivefold.store.tables.entities import Correction, Transaction
 
 ROWS_AT_A_TIME = 1_000
@@ -44,6 +45,7 @@ _CORRECTED = (
     f"SELECT organisation_id, batch, {', '.join(CORRECTION)} FROM corrections"  # noqa: S608 (our own words)
     " WHERE batch {which}{of} ORDER BY batch"
 )
+_OF_BATCHES = (_ADDED, _SETTLED, _CORRECTED)
 _ASSESSED = (
     "SELECT a.organisation_id, a.batch, a.entity_id, a.number, a.as_of_us, a.version_id, a.source, a.status, a.level,"
     " a.rules_level, a.floor, a.score, a.engine, a.breakdown, i.content, i.salt, i.sha256 AS content_sha256,"
@@ -76,18 +78,28 @@ Row = Mapping[str, Any]
 def transaction_batches(connection: Connection, organisation_id: int | None = None) -> Iterator[Batch]:
     """Stream the batches of transactions, as they were when each was added; one batch is in memory at a time."""
     of = _only(organisation_id, "organisation_id")
-    queries = [each.format(columns=_AS_ADDED, which="IS NOT NULL", of=of) for each in (_ADDED, _SETTLED, _CORRECTED)]
+    queries = [each.format(columns=_AS_ADDED, which="IS NOT NULL", of=of) for each in _OF_BATCHES]
     yield from _merge_batches([_streamed(connection, text(each)) for each in queries])
 
 
-def lines_of_batch(session: Session, batch: int) -> list[str]:
-    """Write the lines of one batch of transactions, as stored now."""
-    parameters = {"batch": batch}
-    queries = [each.format(columns=_AS_ADDED, which="= :batch", of="") for each in (_ADDED, _SETTLED, _CORRECTED)]
-    streams = [
-        iter(cast("Sequence[Row]", session.execute(text(each), parameters).mappings().all())) for each in queries
-    ]
-    return next((lines for _, _, lines in _merge_batches(streams)), [])
+def lines_of_batches(
+    session: Session, batches: Sequence[int], without: Sequence[int] = ()
+) -> Iterator[tuple[int, list[str]]]:
+    """Stream the lines of batches of transactions, as stored now; those of some entities are left out.
+
+    One batch is in memory at a time, and one of which nothing is left is not given.
+    """
+    if not batches:
+        return
+    if session.get_bind().dialect.name == "sqlite":
+        which, of = "IN (SELECT value FROM json_each(:batches))", "NOT IN (SELECT value FROM json_each(:entities))"
+        parameters = {"batches": json.dumps(list(batches)), "entities": json.dumps(list(without))}
+    else:  # arrays that the planner sees through: it takes the index of the batches where they are few
+        which, of = "= ANY(CAST(:batches AS BIGINT[]))", "<> ALL(CAST(:entities AS BIGINT[]))"
+        parameters = {"batches": array_text(batches), "entities": array_text(without)}
+    queries = [each.format(columns=_AS_ADDED, which=which, of=f" AND entity_id {of}") for each in _OF_BATCHES]
+    streams = [_streamed(session.connection(), text(each).bindparams(**parameters)) for each in queries]
+    yield from ((batch, lines) for batch, _, lines in _merge_batches(streams))
 
 
 def _merge_batches(streams: Sequence[Iterator[Row]]) -> Iterator[Batch]:
@@ -249,11 +261,20 @@ def _of_batch(organisation_id: int, batch: int) -> tuple[ColumnElement[bool], ..
     )
 
 
-def sealing_entries(session: Session, organisation_id: int) -> Iterator[tuple[int, str]]:
-    """Stream the entries that sealed transactions or corrections: number, details."""
+def last_number(session: Session, organisation_id: int) -> int:
+    """Return the number of the last entry of an organisation; 0 without one."""
+    return session.scalar(select(AuditHead.number).where(AuditHead.organisation_id == organisation_id)) or 0
+
+
+def sealing_entries(session: Session, organisation_id: int, after: int = 0) -> Iterator[tuple[int, str]]:
+    """Stream the entries after a number that sealed transactions or corrections: number, details."""
     columns = cast("Any", AuditEntry.__table__).c
     query = AuditEntry.__table__.select().with_only_columns(columns.number, columns.details)
-    of_actions = query.where(columns.organisation_id == organisation_id, columns.action.in_((ADDED, CORRECTED, SEALED)))
+    of_actions = query.where(
+        columns.organisation_id == organisation_id,
+        columns.number > after,
+        columns.action.in_((ADDED, CORRECTED, SEALED)),
+    )
     for row in session.execute(of_actions.execution_options(yield_per=ROWS_AT_A_TIME)):
         yield row.number, row.details
 

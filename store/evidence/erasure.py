@@ -123,15 +123,22 @@ def erased_name(entity_id: int) -> str:
     return f"erased-{entity_id}"
 
 
-def with_owned(session: Session, entity: Entity, now_us: int) -> tuple[list[Entity], list[Entity], list[int]]:
+def with_owned(
+    session: Session, entity: Entity, now_us: int, *, locked: bool = True
+) -> tuple[list[Entity], list[Entity], list[int]]:
     """Lock an entity and what it owns or owned, as they are now: facts about these are facts about the owner.
 
     Returns first the entities erased with it, itself among them: those without another owner. Then those that it owns
     now together with others, which are kept. Erased ones are left out. Last the numbers of the others who own or owned
     one of the first. They are locked too: a challenge locks only the owner, and protects the entities that the owner
     had.
+
+    From here until the transaction ends no transaction, entity or owner can be added, so what takes long comes before.
+    Without *locked* nothing is locked, and others may change it.
     """
-    session.execute(select(EntityType.id).where(EntityType.organisation_id == entity.organisation_id).with_for_update())
+    if locked:
+        types = select(EntityType.id).where(EntityType.organisation_id == entity.organisation_id)
+        session.execute(types.with_for_update())
     ever_owned, owned_now = (
         ownerships.owned_numbers(session, entity.id),
         ownerships.owned_numbers(session, entity.id, now_us),
@@ -141,7 +148,8 @@ def with_owned(session: Session, entity: Entity, now_us: int) -> tuple[list[Enti
     alone = {entity.id, *ever_owned - also_owned}
     owners = ownerships.owner_numbers(session, alone) - alone
     statement = select(Entity).where(among(session, Entity.id, sorted({*alone, *owned_now, *owners})))
-    statement = statement.where(Entity.erased_us.is_(None)).order_by(Entity.id).with_for_update()
+    statement = statement.where(Entity.erased_us.is_(None)).order_by(Entity.id)
+    statement = statement.with_for_update() if locked else statement
     rows = list(session.scalars(statement.execution_options(populate_existing=True)))
     stay = [row for row in rows if row.id in owned_now & also_owned]
     return [row for row in rows if row.id in alone], stay, sorted(owners)

@@ -1,9 +1,8 @@
 """Erasure: personal data is removed everywhere, unless a legal hold keeps it; `again` repeats both after a restore."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from hashlib import sha256
@@ -15,7 +14,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US, day_text
+from fivefold.domain.clock import DAY_US, day_text, now_microseconds
 from fivefold.domain.errors import (
     ConfigError,
     ConflictError,
@@ -26,7 +25,7 @@ from fivefold.domain.errors import (
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit import history_reading
 from fivefold.store.audit.bound_rows import digests, merge_digests
-from fivefold.store.audit.log import erase_values
+from fivefold.store.audit.log import append_all, erase_values
 from fivefold.store.evidence import erasure as erasing
 from fivefold.store.ingest.entities import entity_named, subject_of, subjects
 from fivefold.store.ingest.links import one_of_each_sharing
@@ -34,7 +33,6 @@ from fivefold.store.levels.assessment_queue import Reason, mark
 from fivefold.store.sql.database import empty_write_ahead_log
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import Entity, EntityType
-from fivefold.usecases.audit import record as audit
 from fivefold.usecases.audit.history import ranges_text
 from fivefold.usecases.erasure.register import (
     Numbered,
@@ -43,6 +41,7 @@ from fivefold.usecases.erasure.register import (
     newest_holds,
     read_register,
 )
+from fivefold.usecases.erasure.seals import Seals, sealing, seals_without
 from fivefold.usecases.levels.groups.reach import mark_linked, reached_by
 from fivefold.usecases.shared.context import Context
 
@@ -232,15 +231,17 @@ def erase_entity(context: Context, type_name: str, external_id: str, register: P
         StoreError: the database or the register cannot be written; nothing was erased.
         UnknownOutcomeError: it may have been erased; the register has it, so `erase_again` erases it if it was not.
     """
-    now = context.now()
-    with _nothing_erased(), line_of_transaction(register) as line, context.writing() as session, permitted():
-        entities, also_owned, owners = _concerned(session, context, type_name, external_id, now)
-        for check in _checks(session, entities, also_owned, owners, now):
-            check()
-        named = [numbered(entity) for entity in entities]
-        erased = erase_and_record(session, context, entities, now)
-        session.flush()
-        line.add_erasure(_organisation_name(session, context.organisation_id), named, now)
+    with _nothing_erased():
+        with context.reading() as session:  # before anything is locked: it may take minutes
+            entities = _erasable(session, context, type_name, external_id, context.now(), locked=False)
+            seals = seals_without(session, context.actor, [entity.id for entity in entities])
+        now = context.now()  # what came meanwhile is activity too
+        with line_of_transaction(register) as line, context.writing() as session, permitted():
+            entities = _erasable(session, context, type_name, external_id, now, locked=True)
+            named = [numbered(entity) for entity in entities]
+            erased = erase_and_record(session, context, entities, now, seals)
+            session.flush()
+            line.add_erasure(_organisation_name(session, context.organisation_id), named, now)
     overwrite(context.engine)
     return erased
 
@@ -252,10 +253,10 @@ def preview_erasure(context: Context, type_name: str, external_id: str) -> Erasu
     """
     now = context.now()
     with context.reading() as session:
-        entities, also_owned, owners = _concerned(session, context, type_name, external_id, now)
+        entities, also_owned, owners = _concerned(session, context, type_name, external_id, now, locked=False)
         ids = [entity.id for entity in entities]
-        sealing = _sealing(session, context, history_reading.batches_of(session, ids))
-        about = {*erasing.entries_about(session, context.organisation_id, ids), *sealing}
+        seals = sealing(session, context.organisation_id, history_reading.batches_of(session, ids))
+        about = {*erasing.entries_about(session, context.organisation_id, ids), *seals}
         obstacles = []
         for check in _checks(session, entities, also_owned, owners, now):
             try:
@@ -265,12 +266,22 @@ def preview_erasure(context: Context, type_name: str, external_id: str) -> Erasu
         return ErasurePreview(tuple(ids), erasing.count_rows(session, ids), len(about), tuple(obstacles))
 
 
+def _erasable(
+    session: Session, context: Context, type_name: str, external_id: str, now: int, *, locked: bool
+) -> list[Entity]:
+    """Give the entities that are erased with one of this name; ConflictError if any must be kept."""
+    entities, also_owned, owners = _concerned(session, context, type_name, external_id, now, locked=locked)
+    for check in _checks(session, entities, also_owned, owners, now):
+        check()
+    return entities
+
+
 def _concerned(
-    session: Session, context: Context, type_name: str, external_id: str, now: int
+    session: Session, context: Context, type_name: str, external_id: str, now: int, *, locked: bool
 ) -> tuple[list[Entity], list[Entity], list[int]]:
     """Find an entity and what it owns or owned, as `store.evidence.erasure.with_owned` gives them."""
     row = entity_named(session, context.organisation_id, type_name, external_id)
-    concerned = erasing.with_owned(session, row, now)
+    concerned = erasing.with_owned(session, row, now, locked=locked)
     if row not in concerned[0]:  # it was erased, perhaps a moment ago
         raise NotFoundError(f"there is no {type_name} {external_id!r}")
     return concerned
@@ -326,18 +337,26 @@ def permitted() -> Iterator[None]:
         raise
 
 
-def erase_and_record(session: Session, context: Context, entities: Sequence[Entity], now: int) -> ErasureResult:
-    """Erase entities, mark the remaining owners and linked entities due, and record it."""
+def erase_and_record(
+    session: Session, context: Context, entities: Sequence[Entity], now: int, prepared: Seals | None = None
+) -> ErasureResult:
+    """Erase entities, mark the remaining owners and linked entities due, and record it.
+
+    *prepared*: what `seals_without` read of them before they were locked.
+    """
     owners = erasing.remaining_owners(session, entities)
     ids = tuple(entity.id for entity in entities)
     about = erasing.entries_about(session, context.organisation_id, ids)
-    batches = history_reading.batches_of(session, ids)
+    seals = seals_without(session, context.actor, ids, prepared)
     linked_before = reached_by(session, [subject_of(entity) for entity in entities], now)  # before their links go
     sharing = one_of_each_sharing(session, ids, now)  # through them those are found who were too many until now
     changed_rows = erasing.erase(session, entities, now)
     mark_linked(session, [*owners, *subjects(session, sharing)], Reason.ATTRIBUTE, now, before=linked_before)
     mark(session, owners, Reason.TRANSACTION, now)  # fewer count for them now, which ends a value without a model
-    numbers = sorted({*about, *_seal_again(session, context, batches)})
+    if seals.renewed:
+        sealed_us = now_microseconds()
+        append_all(session, [replace(seals.renewed[batch], at_us=sealed_us) for batch in sorted(seals.renewed)])
+    numbers = sorted({*about, *seals.former})
     entries = erase_values(session, context.organisation_id, numbers, now)
     context.record(
         session,
@@ -347,22 +366,6 @@ def erase_and_record(session: Session, context: Context, entities: Sequence[Enti
         rows=merge_digests(*(digests(session, table, keys) for table, keys in changed_rows.items())),
     )
     return ErasureResult(ids, entries)
-
-
-def _sealing(session: Session, context: Context, batches: Sequence[int]) -> list[int]:
-    """Find the entries whose seals cover transactions of batches."""
-    batch_set = set(batches)
-    entries = history_reading.sealing_entries(session, context.organisation_id) if batches else ()
-    return [number for number, details in entries if json.loads(details).get("batch") in batch_set]
-
-
-def _seal_again(session: Session, context: Context, batches: Sequence[int]) -> list[int]:
-    """Seal again what is left of batches that lost transactions; return the entries whose seals cover erased ones."""
-    former = _sealing(session, context, batches)
-    for batch in batches:
-        lines = history_reading.lines_of_batch(session, batch)
-        audit.record_rows(session, context.actor, (history_reading.SEALED, "transaction", batch), lines, {})
-    return former
 
 
 def refuse_held(entities: Sequence[Entity], now: int) -> None:

@@ -351,14 +351,15 @@ def test_a_seal_that_replaces_another_needs_an_erasure(bank: Bank) -> None:
     """Who may write entries could seal forged rows again; that stands in the log, and is found."""
     from sqlalchemy.orm import Session
 
-    from fivefold.store.audit.history_reading import SEALED, lines_of_batch
+    from fivefold.store.audit.history_reading import SEALED, lines_of_batches
     from fivefold.usecases.audit.record import record_rows
 
     with forged(bank.engine) as connection:
         connection.execute(text("UPDATE transactions SET amount = 1 WHERE transaction_id = 'bystander-t'"))
     with Session(bank.engine) as session, session.begin():
         batch = session.scalar(text("SELECT batch FROM transactions WHERE transaction_id = 'bystander-t'"))
-        record_rows(session, bank.actor, (SEALED, "transaction", batch), lines_of_batch(session, batch), {})
+        ((_, lines),) = lines_of_batches(session, [batch])
+        record_rows(session, bank.actor, (SEALED, "transaction", batch), lines, {})
     assert [each for each in findings(bank) if "no erasure follows it" in each]
 
 

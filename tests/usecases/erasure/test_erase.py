@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError, FivefoldError, InvalidDataError, NotFoundError
+from fivefold.store.audit import history_reading
 from fivefold.store.evidence import erasure as erasing
 from fivefold.store.evidence.erasure import with_owned
 from fivefold.store.sql import database
@@ -274,6 +275,32 @@ def test_what_is_to_be_erased_is_looked_at_as_it_is_once_it_is_locked(bank: Bank
         session.execute(held.execution_options(synchronize_session=False))
         assert found.hold_until_us is None
         assert [entity.hold_until_us for entity in with_owned(session, found, bank.now)[0]] == [7, None]
+
+
+@pytest.mark.postgresql
+def test_others_add_transactions_while_its_batches_are_sealed_again(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That may take minutes. What comes meanwhile, of the person too, is erased and sealed with the rest."""
+    read, times = history_reading.lines_of_batches, []
+
+    def with_a_post(*given: Any) -> Any:
+        yield from read(*given)
+        times.append(len(given[1]))
+        if len(times) == 1:  # nothing is locked yet: otherwise this would wait for ever
+            bank.pay(1, f"{WORD}-1", transaction_id="late", operation="wire")
+            bank.pay(1, "bystander", transaction_id="later", operation="wire")
+
+    with bank.engine.begin() as connection:
+        connection.execute(text("UPDATE organisation_settings SET retention_days = 0"))
+    monkeypatch.setattr(history_reading, "lines_of_batches", with_a_post)
+    erase_entity(bank.context, "customer", f"{WORD}-1", tmp_path / "e")
+    assert times[1:] == [1]  # under the locks only the new batch is read
+    with bank.engine.connect() as connection:
+        names = connection.scalars(text("SELECT transaction_id FROM transactions")).all()
+    assert "later" in names
+    assert "late" not in names
+    chain_holds(bank.engine)
 
 
 def test_records_are_kept_as_long_as_they_must_be(bank: Bank, tmp_path: Path) -> None:
