@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select, text
@@ -16,17 +15,8 @@ from fivefold.store.evidence import retention as removing
 from fivefold.store.evidence.retention import OldRow, RetentionScope
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import OrganisationSettings
-from fivefold.store.tables.events import Delivery, Endpoint, EvidenceJob, OutboxEvent, ValidationJob
+from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
 from fivefold.store.tables.operations import RetentionRun
-from fivefold.store.tables.rulesets import (
-    Backtest,
-    BacktestMover,
-    PointsJob,
-    ReferenceJob,
-    RulesetVersion,
-    ThresholdReview,
-)
-from fivefold.usecases.changes.backtests import list_movers
 from fivefold.usecases.erasure import retention
 from fivefold.usecases.erasure.erase import set_legal_hold
 from fivefold.usecases.ingest.facts import RecordGiven, put_record
@@ -40,14 +30,18 @@ from tests.usecases.erasure.test_erase import chain_holds
 URL = "http://127.0.0.1:9/"
 
 
-@pytest.fixture
-@filled_once
-def bank(engine: Engine) -> Bank:
+def with_announcements(engine: Engine) -> Bank:
     """Two customers whose levels were announced a year ago, and one of today."""
     made = Bank(engine)
     made.activate(banks.document({"country": banks.COUNTRY}))
     announce(made)
     return made
+
+
+@pytest.fixture
+@filled_once
+def bank(engine: Engine) -> Bank:
+    return with_announcements(engine)
 
 
 def told(bank: Bank) -> list[int]:
@@ -183,7 +177,7 @@ def test_who_decides_for_how_long_deliveries_are_kept_is_not_asked_twice(bank: B
     assert prune_deliveries(bank.engine, bank.now) == 1
 
 
-def _hold(bank: Bank, folder: Path) -> None:
+def hold(bank: Bank, folder: Path) -> None:
     set_legal_hold(bank.context, "customer", "first", bank.now + 9 * DAY_US, "Court.", folder / "register")
 
 
@@ -203,7 +197,7 @@ def _owned_by_one_on_hold(bank: Bank, folder: Path) -> None:
 
 
 HOLDS: dict[str, Callable[[Bank, Path], None]] = {
-    "a legal hold": _hold,
+    "a legal hold": hold,
     "an open case": _open_case,
     "an override that holds": _ask_for_override,
     "a hold on who owns it": _owned_by_one_on_hold,
@@ -226,57 +220,12 @@ def test_what_opens_between_a_dry_run_and_the_run_keeps_everything_of_the_custom
 
 def test_a_hold_that_ends_lets_the_next_run_remove(bank: Bank, tmp_path: Path) -> None:
     keep(bank, outbox_days=90)
-    _hold(bank, tmp_path)
+    hold(bank, tmp_path)
     assert remove(bank) == {"outbox": 1}
     for expected in ({}, {"outbox": 1}):
         bank.wait(5)
         assert remove(bank) == expected
     assert bank.id_of("first") not in told(bank)
-
-
-def _job(table: type[Any], bank: Bank, at: int, **given: object) -> object:
-    made: object = table(
-        organisation_id=bank.of, attempts=1, requested_by="member:1", requested_us=at, done=0, total=0, **given
-    )  # fmt: skip
-    return made
-
-
-def _backtest(bank: Bank, session: Session, finished_us: int, canonical: str) -> int:
-    kind = session.scalar(text("SELECT min(id) FROM entity_types"))
-    made = Backtest(
-        organisation_id=bank.of, type_id=kind, content_hash=canonical, canonical="", state="done",
-        requested_by="member:1", requested_us=finished_us, finished_us=finished_us, done=0, total=0,
-    )  # fmt: skip
-    session.add(made)
-    session.flush()
-    for name in ("first", "second", "third"):
-        row = {"before": "low", "after": "high", "later": "high"}
-        session.add(BacktestMover(backtest_id=made.id, entity_id=bank.id_of(name), **row))
-    return made.id
-
-
-def test_jobs_that_ended_and_whom_backtests_would_move_go(bank: Bank, tmp_path: Path) -> None:
-    """The report of the backtest stays, and so do those whom one of the version in force would move."""
-    old = bank.now - YEAR * DAY_US
-    with Session(bank.engine) as session, session.begin():
-        session.add(_job(EvidenceJob, bank, old, state="done", quarter="2025Q1", finished_us=old))
-        session.add(_job(EvidenceJob, bank, old, state="queued", quarter="2025Q2"))
-        session.add(_job(ValidationJob, bank, old, state="failed", from_us=0, until_us=1, reason="x", finished_us=old))
-        draft = _backtest(bank, session, old, "0" * 64)
-        active = _backtest(bank, session, old, session.scalar(text("SELECT content_hash FROM ruleset_versions")) or "")
-        recent = _backtest(bank, session, bank.now, "1" * 64)
-    _hold(bank, tmp_path)
-    keep(bank, reports_days=92)
-    assert line(bank, "reports").removable == 4
-    assert remove(bank) == {"reports": 4}
-    with Session(bank.engine) as session:
-        left = session.execute(select(BacktestMover.backtest_id, BacktestMover.entity_id)).all()
-        assert [job.quarter for job in session.scalars(select(EvidenceJob))] == ["2025Q2"]
-        assert session.scalars(select(ValidationJob)).all() == []
-        removed = {row.id: row.movers_removed_us for row in session.scalars(select(Backtest))}
-    assert removed == {draft: bank.now, active: None, recent: None}
-    assert len([row for row in left if row.backtest_id == active]) == 3
-    assert [mover.external_id for mover in list_movers(bank.context, draft)] == ["first"], "who is on hold"
 
 
 def many(bank: Bank, count: int) -> None:
@@ -468,35 +417,3 @@ def test_a_kind_that_fails_holds_up_no_other(bank: Bank, monkeypatch: pytest.Mon
         remove(bank)
     with Session(bank.engine) as session:
         assert [run.kind for run in session.scalars(select(RetentionRun))] == ["reports"]
-
-
-def _review(bank: Bank, of: dict[str, int], quarter: str, thresholds: list[str] | None, rules: str = "a") -> object:
-    at = bank.now - YEAR * DAY_US
-    made = {"state": "failed" if thresholds is None else "done", "finished_us": at, "rules_hash": rules * 64}
-    return _job(ThresholdReview, bank, at, **of, **made, quarter=quarter, thresholds=thresholds)
-
-
-def test_jobs_of_rulesets_go_but_thresholds_with_which_the_next_are_smoothed(bank: Bank) -> None:
-    """The last three of the same rules stay, however old, in whatever order their rules decided; failed ones go."""
-    old = bank.now - YEAR * DAY_US
-    with Session(bank.engine) as session, session.begin():
-        version = session.scalars(select(RulesetVersion)).one()
-        of = {"family_id": version.family_id, "version_id": version.id}
-        ended, asked = {"state": "done", "finished_us": old}, {"as_of_us": 0, "until_us": 1}
-        session.add(_job(ReferenceJob, bank, old, **of, **ended))
-        session.add(_job(PointsJob, bank, old, **of, **ended, **asked))
-        session.add(_job(PointsJob, bank, old, **of, state="running", lease_until_us=1, **asked))
-        session.add(_job(PointsJob, bank, old, **of, state="done", finished_us=bank.now, **asked))
-        for quarter in ("2023Q1", "2023Q2", "2023Q4", "2024Q1", "2024Q3"):
-            session.add(_review(bank, of, quarter, ["1", "2"]))
-        session.add(_review(bank, of, "2023Q3", ["1", "2"], "b"))
-        session.add(_review(bank, of, "2024Q2", None))
-    keep(bank, reports_days=92)
-    found = line(bank, "reports")
-    assert (found.removable, found.kept) == (5, 4)
-    assert remove(bank) == {"reports": 5}
-    with Session(bank.engine) as session:
-        assert not session.scalars(select(ReferenceJob)).all()
-        assert sorted(job.state for job in session.scalars(select(PointsJob))) == ["done", "running"]
-        kept = sorted(review.quarter for review in session.scalars(select(ThresholdReview)))
-    assert kept == ["2023Q3", "2023Q4", "2024Q1", "2024Q3"]
