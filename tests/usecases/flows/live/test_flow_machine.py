@@ -49,7 +49,7 @@ from fivefold.usecases.ingest.files import ImportFile, import_table
 from fivefold.usecases.ingest.tags import announce_ended_tags
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
-from tests.depth import examples
+from tests.depth import SHORT, examples
 from tests.store import databases
 from tests.store.audits import bind_unnamed
 from tests.usecases import banks
@@ -542,6 +542,6 @@ class Machine(RuleBasedStateMachine):
 def test_flows_do_what_the_model_says(kind: str) -> None:
     soaking = settings.get_current_profile_name() == "soak"
     machine = type("OfKind", (Machine,), {"kind": kind})
-    steady = examples(15) if kind == "sqlite" else 5
+    steady = examples(15) if kind == "sqlite" else 2 if SHORT else 5
     given = settings(max_examples=200 if soaking else steady, stateful_step_count=60 if soaking else 25)
     run_state_machine_as_test(machine, settings=given)
