@@ -113,7 +113,8 @@ def test_it_says_how_far_it_is(engine: Engine, bank: Bank, monkeypatch: pytest.M
     assert len(compared) > 1
     assert compared == [(done, 0, history.BATCHES) for done in range(len(compared))]
     parts = [part for part in seen if part[2] == build.PARTS]
-    assert parts == [(done, 0, build.PARTS) for done in range(9)]
+    assert len(parts) > 9
+    assert parts == [(done, 0, build.PARTS) for done in range(len(parts))]
     written = [part for part in seen if part[2] == build.FILES]
     assert written == sorted(written)
     assert len(written) > 9
