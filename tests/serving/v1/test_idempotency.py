@@ -21,8 +21,8 @@ from fivefold.store.tables.levels import Assessment, OverrideRow
 from fivefold.usecases.changes.proposals import ChangeOutcome
 from fivefold.usecases.decisions import decide
 from fivefold.usecases.shared.idempotency import KEPT_US, LEFT_US, prune_keys
-from tests.serving.v1.furnishing import furnish
-from tests.serving.v1.places import OURS, Place, client, copied, settled
+from tests.serving.v1.furnishing import furnished_once
+from tests.serving.v1.places import OURS, Place, client
 
 pytestmark = pytest.mark.postgresql
 
@@ -32,13 +32,8 @@ SCREENED = {"screening": "pep", "found": True}
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    folder = tmp_path_factory.mktemp(request.param)
-    if request.param == "sqlite":
-        with copied(request.getfixturevalue("furnished"), folder) as place:
-            yield place
-    else:
-        with settled(folder, request.param) as place:
-            yield furnish(place)
+    with furnished_once(tmp_path_factory.mktemp(request.param), request.param) as place:
+        yield place
 
 
 @pytest.fixture
