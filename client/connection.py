@@ -151,20 +151,21 @@ class Connection:
                     return response
                 may_be_done |= call.method != "GET" and response.status_code in OUT_OF_REACH
                 wait = retry_after(response)
-                # An earlier attempt may still be running, of this call or of another one with its key.
-                again = KEY in headers and response.status_code == 409 and (number > 1 or wait is not None)
-                again = again and (wait or 0) <= self.longest_wait_seconds
-                if is_last or not (again or self._may_repeat(response, repeatable=repeatable)):
+                if is_last or not self._may_repeat(response, repeatable=repeatable):
                     raise error_of(response, may_be_done=may_be_done)
             time.sleep(_wait(number) if wait is None else wait)
         raise AssertionError("the last attempt gives an answer or an error")
 
     def _may_repeat(self, response: httpx.Response, *, repeatable: bool) -> bool:
-        """Return whether a refusal is temporary: after 429 and 503 nothing was done, after 504 it may have been."""
-        if (retry_after(response) or 0) > self.longest_wait_seconds:
+        """Return whether a refusal is temporary: after 429 and 503 nothing was done, after 504 it may have been.
+
+        409 is final, unless it says when to come again: then another attempt with the same key is under way.
+        """
+        wait = retry_after(response)
+        if (wait or 0) > self.longest_wait_seconds:
             return False
-        if response.status_code == 429:
-            return retry_after(response) is not None
+        if response.status_code in {409, 429}:
+            return wait is not None
         return response.status_code == 503 or (repeatable and response.status_code in OUT_OF_REACH)
 
     def _read(self, call: Call[Any], response: httpx.Response) -> Any:
