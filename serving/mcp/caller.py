@@ -176,16 +176,22 @@ def _log_cause(cause: str) -> None:
 
 
 def words_of(content: Any) -> str:
-    """Write an error of `/v1` as text: what it says, and each problem with its place in the request.
+    """Write an error of `/v1` as text: what it says, and each problem with its place in the request, or its row.
 
     >>> words_of([{"detail": "Unprocessable", "errors": [{"where": "body.until", "problem": "is over"}]}])
     'Unprocessable: body.until: is over'
+    >>> words_of([{"detail": "1 problem", "errors": [{"row": 3, "field": "price", "problem": "is 'x'"}]}])
+    "1 problem: row 3: price: is 'x'"
     """
     lines = []
     for error in content:
-        problems = "; ".join(f"{each['where']}: {each['problem']}" for each in error.get("errors", ()))
+        problems = "; ".join(f"{_place_of(each)}: {each['problem']}" for each in error.get("errors", ()))
         lines.append(f"{error['detail']}: {problems}" if problems else error["detail"])
     return "\n".join(lines)
+
+
+def _place_of(problem: Mapping[str, Any]) -> str:
+    return problem["where"] if "where" in problem else f"row {problem['row']}: {problem['field']}"
 
 
 def _request(

@@ -50,7 +50,7 @@ def test_what_is_wrong_with_a_ruleset_is_listed_with_its_lines() -> None:
     findings = [Finding("rule a", "is empty", 4), Finding("rule b", "has no rationale", fatal=False)]
     status, body = told(response_to(errors.InvalidRulesetError(findings, "the draft")))
     assert status == 422
-    assert body["detail"] == "the draft is not valid:"
+    assert body["detail"] == "the draft is not valid"
     assert body["errors"] == [
         {"where": "rule a", "problem": "is empty", "line": 4, "fatal": True},
         {"where": "rule b", "problem": "has no rationale", "line": None, "fatal": False},
@@ -80,7 +80,11 @@ class Form(BaseModel):
 @pytest.mark.parametrize(
     ("body", "found"),
     [
-        (b"{", [("body", "is not JSON in UTF-8, uncompressed")]),
+        (b"{", [("body", "is not JSON; allowed: JSON in UTF-8, uncompressed")]),
+        (
+            b'{"name": %b}' % (b"1" * 5_000),
+            [("body", "has a number of more than 4300 digits; allowed: JSON in UTF-8, uncompressed")],
+        ),
         (b"[]", [("body", "input should be an object")]),
         (
             b'{"rows": [1, "x"]}',
