@@ -23,6 +23,7 @@ from fivefold.domain.errors import (
 from fivefold.serving.access_log import note_cause
 from fivefold.serving.responses import ARRAY, UNPROCESSABLE, error_response
 from fivefold.serving.v1.schemas import ResponseModel
+from fivefold.serving.v4.contract import unreadable
 from fivefold.usecases.shared.row_results import AcceptedRows
 
 LATER = {"Retry-After": "10"}
@@ -105,7 +106,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 def _headline(error: FivefoldError) -> str:
-    return str(error).partition("\n")[0]
+    """Give what an error says before its list, which an answer has apart."""
+    return str(error).partition("\n")[0].removesuffix(":")
 
 
 def _cut(entry: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +116,7 @@ def _cut(entry: dict[str, Any]) -> dict[str, Any]:
 
 def invalid_request(what: str, error: ValidationError) -> Response:
     """Write every validation problem of a body or a query, up to PROBLEMS_LISTED."""
-    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    problems = error.errors(include_url=False, include_input=False)
     places = [_place(what, each) for each in problems[:PROBLEMS_LISTED]]
     return _listed(f"{UNPROCESSABLE}{_rest(len(problems))}", places)
 
@@ -136,7 +138,7 @@ def invalid_part(where: str, problem: str) -> Response:
 
 def _place(what: str, details: ErrorDetails) -> dict[str, Any]:
     if details["type"] == "json_invalid":
-        return _entry(what, "is not JSON in UTF-8, uncompressed")
+        return _entry(what, f"{unreadable(details)}; allowed: JSON in UTF-8, uncompressed")
     text = details["msg"].removeprefix("Value error, ")
     return _entry(".".join([what, *map(str, details["loc"])]), text[:1].lower() + text[1:])
 

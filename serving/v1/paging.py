@@ -12,7 +12,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Key, Part, cursor_of, key_of
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.serving.v1.route import RequestContext, Route
-from fivefold.serving.v1.schemas import RequestModel
+from fivefold.serving.v1.schemas import PLAIN, RequestModel
 
 LINK: Final = "Link"
 ROWS, MOST_ROWS = 100, 1_000
@@ -37,7 +37,7 @@ class PageQuery(RequestModel):
     """Which page of a list: without `after` the first one."""
 
     after: Cursor | None = None
-    limit: int = Field(default=ROWS, ge=1, le=MOST_ROWS)
+    limit: Annotated[int, PLAIN] = Field(default=ROWS, ge=1, le=MOST_ROWS)
 
     @property
     def part(self) -> Part:

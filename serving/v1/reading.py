@@ -33,9 +33,15 @@ def read_part(route: Route, name: str, text: str) -> Any:
     try:
         return route.readers[name].validate_strings(text)
     except ValidationError as error:
+        plain = name.rstrip("_")
         if error.errors()[0]["type"] == NOT_STORABLE:
-            return invalid_request(f"path.{name.rstrip('_')}", error)
-        raise ApiError(404, f"there is no {name.rstrip('_')} {short_text(text)}") from None
+            return invalid_request(f"path.{plain}", error)
+        raise ApiError(404, f"there is no {_thing(route, plain)} {short_text(text)}") from None
+
+
+def _thing(route: Route, name: str) -> str:
+    """Name what a part of a path stands for; of a bare number, that is in the plural before it."""
+    return name if name != "number" else route.path.partition("/{number}")[0].rpartition("/")[2].removesuffix("s")
 
 
 def read_query(route: Route, request: Request, list_: str) -> Any:

@@ -82,9 +82,9 @@ def _storable(text: str) -> str:
 
 
 def _plain(text: Any) -> int:
-    """Read plain digits: 01 and 1.0 are refused."""
-    if not isinstance(text, str) or not re.fullmatch("[1-9][0-9]{0,18}", text):
-        raise ValueError("must be a whole number from 1 on, in plain digits")
+    """Read plain digits: 01, 1.0 and 1_0, which Python reads as 10, are refused."""
+    if not isinstance(text, str) or not re.fullmatch("0|[1-9][0-9]{0,18}", text):
+        raise ValueError("must be a whole number in plain digits, such as 10")
     return int(text)
 
 
@@ -135,9 +135,11 @@ SeenState = Annotated[
     Field(description="`state` of the version that was looked at; 409 where it is in another one by now"),
 ]
 """The state of the version that a person looked at before they refuse or retire it."""
-Number = Annotated[int, Field(ge=1, le=LARGEST), BeforeValidator(_plain)]
+PLAIN: Final = BeforeValidator(_plain)
+"""Behind the bounds of a whole number in a path or a query: takes it in one form only."""
+Number = Annotated[int, Field(ge=1, le=LARGEST), PLAIN]
 """The number of a row of a small table, in a path or a query."""
-BigNumber = Annotated[int, Field(ge=1, le=LARGEST_BIG), BeforeValidator(_plain)]
+BigNumber = Annotated[int, Field(ge=1, le=LARGEST_BIG), PLAIN]
 """The number of a row of a large table: entities, overrides, events, entries."""
 Names = Annotated[
     tuple[Text, ...],

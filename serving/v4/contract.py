@@ -1,6 +1,7 @@
 """The contract of /v4/scoring: the form of a body, and of a score."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -148,9 +149,7 @@ def _problems(rows: Sequence[Any], form: Form) -> list[Problem]:
 
 def _problem(details: Mapping[str, Any], row: int | None = None) -> Problem:
     if details["type"] == "json_invalid":
-        if "recursion limit" in str(details.get("ctx", {}).get("error", "")):
-            return Problem(0, "body", "is nested too deeply", "a JSON array of objects")
-        return Problem(0, "body", "is not JSON", "a JSON array of objects, in UTF-8 and not compressed")
+        return Problem(0, "body", unreadable(details), "a JSON array of objects, in UTF-8 and not compressed")
     if row is None:
         return Problem(0, "body", f"is {_shown(details['input'])}", "a JSON array of objects")
     if not details["loc"]:
@@ -158,6 +157,16 @@ def _problem(details: Mapping[str, Any], row: int | None = None) -> Problem:
     field = str(details["loc"][0])
     what = "is missing" if details["type"] == "missing" else f"is {_shown(details['input'])}"
     return Problem(row, field, what, _ALLOWED.get(field, "text"))
+
+
+def unreadable(details: Mapping[str, Any]) -> str:
+    """Say why a body cannot be parsed, by the words of the parser; the most digits are those that Python reads."""
+    words = str(details["ctx"]["error"])
+    if "recursion limit" in words:
+        return "is nested too deeply"
+    if "number out of range" in words:
+        return f"has a number of more than {sys.int_info.default_max_str_digits} digits"
+    return "is not JSON"
 
 
 def _shown(value: Any) -> str:

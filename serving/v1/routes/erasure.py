@@ -1,19 +1,23 @@
 """What the retention policy would remove now."""
 
+from typing import Annotated
+
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import RequestModel, ResponseModel
+from fivefold.serving.v1.schemas import PLAIN, RequestModel, ResponseModel
 from fivefold.usecases.erasure import retention
 from fivefold.usecases.erasure.retention import RetentionLine
+
+Days = Annotated[int, PLAIN]
 
 
 class RetentionQuery(RequestModel):
     """Days of another policy to look at; those of the organisation where they are not given."""
 
-    outbox_days: int | None = None
-    deliveries_days: int | None = None
-    reports_days: int | None = None
-    assessments_days: int | None = None
-    flows_days: int | None = None
+    outbox_days: Days | None = None
+    deliveries_days: Days | None = None
+    reports_days: Days | None = None
+    assessments_days: Days | None = None
+    flows_days: Days | None = None
 
 
 class RetentionShown(ResponseModel):

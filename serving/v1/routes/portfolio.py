@@ -4,12 +4,14 @@ How many stand where: now, by value and risk at once, and over time. And what cu
 risky they are: also for people who may not know a level.
 """
 
+from typing import Annotated
+
 from pydantic import Field
 
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import DayGiven, MomentGiven, Names, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import PLAIN, DayGiven, MomentGiven, Names, RequestModel, ResponseModel, Text
 from fivefold.store.portfolio.current_levels import Order
 from fivefold.usecases.levels import distribution
 from fivefold.usecases.levels import read as levels
@@ -194,7 +196,7 @@ class OverTime(RequestModel):
 
     type: Text
     every: Every = Field(default=Every.MONTH)
-    periods: int = Field(default=USUAL_PERIODS, ge=1, le=MOST_PERIODS)
+    periods: Annotated[int, PLAIN] = Field(default=USUAL_PERIODS, ge=1, le=MOST_PERIODS)
 
 
 class OfTime(RequestModel):

@@ -101,6 +101,8 @@ def test_one_thing_is_refused_before_the_other(place: Place) -> None:
         assert (answer.status_code, answer.text.startswith('[{"detail":"there is no member \'')) == (404, True), (
             answer.text
         )
+    revoked = place.ask("POST", "/v1/tokens/x/revoke", role="admin")
+    assert (revoked.status_code, revoked.json()) == (404, [{"detail": "there is no token 'x'"}])
     assert place.ask("PUT", path.format(10**6), b"{", role="admin").status_code == 422
     assert place.ask("PUT", path.format(10**6), {"roles": ["admin"]}, role="admin").status_code == 404
 

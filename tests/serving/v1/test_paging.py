@@ -118,7 +118,7 @@ def test_lists_are_read_whole_on_postgresql_too(on_postgresql: Place) -> None:
 
 @some_lists
 def test_what_is_no_page_of_this_list_is_refused(plenty: Place, route: Route) -> None:
-    for limit in ("0", "-1", "x", "1.5", "", str(MOST_ROWS + 1)):
+    for limit in ("0", "-1", "x", "1.5", "1_0", " 10", "+10", "", str(MOST_ROWS + 1)):
         assert refused_at(ask(plenty, route, limit=limit)) == "query.limit"
     good = following(ask(plenty, route, limit=1))
     assert good is not None

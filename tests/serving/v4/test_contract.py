@@ -1,6 +1,7 @@
 """The contract: what a body must be to be read at all, and how a score is written."""
 
 import json
+from dataclasses import replace
 from math import inf, isnan
 from time import process_time
 from typing import Any
@@ -192,7 +193,13 @@ def test_what_is_no_json_is_told_as_that(body: bytes) -> None:
     ],
 )
 def test_what_is_nested_too_deeply_is_named_as_that(body: bytes) -> None:
-    assert problems(body) == [Problem(0, "body", "is nested too deeply", "a JSON array of objects")]
+    assert problems(body) == [replace(NOT_JSON[0], problem="is nested too deeply")]
+
+
+def test_a_number_of_thousands_of_digits_is_named_as_that() -> None:
+    assert problems(b'[{"other": %b}]' % (b"1" * 5_000)) == [
+        replace(NOT_JSON[0], problem="has a number of more than 4300 digits")
+    ]
 
 
 def test_a_pair_of_surrogates_is_a_character() -> None:
