@@ -173,3 +173,22 @@ def flush(path: Path) -> None:
         os.fsync(number)
     finally:
         os.close(number)
+
+
+_KINDS = {
+    b"PK\x03\x04": "a workbook or another zip file",
+    b"PAR1": "a Parquet file",
+    b"\x1f\x8b": "a gzip file",
+    b"\xd0\xcf\x11\xe0": "an old workbook or a locked one",
+    b"\xff\xfe": "text in UTF-16",
+    b"\xfe\xff": "text in UTF-16",
+}
+
+
+def kind_of(content: bytes) -> str:
+    """Say what a file that is no text in UTF-8 is, by its first bytes; '' where they do not tell.
+
+    >>> kind_of(b"PAR1..."), kind_of(b"user_id")
+    ('a Parquet file', '')
+    """
+    return next((kind for sign, kind in _KINDS.items() if content.startswith(sign)), "")

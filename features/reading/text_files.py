@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Self, cast
 
 from fivefold.domain.clock import iso_text
 from fivefold.domain.errors import ConfigError, FileFormatError, Problem, first_row_of
+from fivefold.domain.files import kind_of
 from fivefold.domain.text import columns_text, delimiter_of, perhaps
 from fivefold.features.column_names import OTHER
 from fivefold.features.reading.places.addresses import address_of
@@ -24,6 +26,7 @@ GZIP: Final = ".gz"
 NOT_UNICODE: Final = "is not text in UTF-8"
 """The problem of a line whose bytes are of another encoding, such as Latin-1."""
 AS_UNICODE: Final = "text in UTF-8, which a spreadsheet saves as CSV UTF-8"
+AS_SAVED: Final = "give it the ending of what it is, or save it as CSV UTF-8"
 LINE: Final = "line"
 """The field that a problem with a whole line is about."""
 SUFFIXES = (".parquet", ".csv", ".json", ".jsonl", ".ndjson")
@@ -81,10 +84,15 @@ def open_text(path: Path, newline: str | None = "", errors: str = "strict") -> I
     """Open a text file in UTF-8, gzipped or not; a byte order mark is left out.
 
     *newline* and *errors* are those of `open`: they decide how ends of lines and bytes that are not UTF-8 are read.
+    FileFormatError where the first bytes say that it is another kind of file, whatever its name.
     """
     if is_gzipped(path):
         return cast("IO[str]", gzip.open(path, "rt", encoding="utf-8-sig", newline=newline, errors=errors))
-    return path.open(encoding="utf-8-sig", newline=newline, errors=errors)
+    file = path.open(encoding="utf-8-sig", newline=newline, errors=errors)
+    if kind := kind_of(cast("BufferedReader", file.buffer).peek(4)):
+        file.close()
+        raise FileFormatError(f"{path} is {kind} by its first bytes, which its name does not say; {AS_SAVED}")
+    return file
 
 
 def stamp_of(path: Path) -> tuple[int, int]:
@@ -187,14 +195,15 @@ class ColumnMap:
         return [ours.get(name, name) for name in names]
 
 
-def suffix_of(path: Path) -> str:
-    """Give the format of *path*: '' for Parquet at any address but a file; FileFormatError where it cannot be read."""
+def suffix_of(path: Path, others: str = ", or a folder of Parquet") -> str:
+    """Give the format of *path*: '' for Parquet at any address but a file; FileFormatError where it cannot be read.
+
+    *others* says what else than a file could be given where there is none.
+    """
     if address_of(path) is not None:
         return ""
     if not path.exists():
-        raise FileFormatError(
-            f"{path} does not exist; give a file ending in {', '.join(SUFFIXES)}, or a folder of Parquet"
-        )
+        raise FileFormatError(f"{path} does not exist; give a file ending in {', '.join(SUFFIXES)}{others}")
     if path.is_dir():
         return ""
     suffix = suffix_of_name(path)

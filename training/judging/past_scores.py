@@ -73,7 +73,7 @@ def read_scores(paths: Sequence[Path], as_of: int | None = None, model_hash: str
 
 
 def _read(path: Path, as_of: int | None, model_hash: str | None) -> pl.DataFrame:
-    suffix = suffix_of(path)
+    suffix = suffix_of(path, others="")
     if suffix not in _OPENERS:
         raise FileFormatError(f"{path} is not a file of scores; its name must end in {', '.join(_OPENERS)}")
     try:

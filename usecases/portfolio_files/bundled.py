@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
+from fivefold.domain.files import kind_of
 from fivefold.domain.text import perhaps
 from fivefold.flows.groups.analysis import AnalysedGroup, lint_group
 from fivefold.flows.groups.language import Group, read_group
@@ -151,19 +152,11 @@ def text_of(file: _Readable, source: str) -> str:
     try:
         return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
-        beginning = next((words for sign, words in _BEGINNINGS.items() if content.startswith(sign)), None)
-        problem = f"is not text in UTF-8; {beginning or 'save it as UTF-8 in the editor that wrote it'}"
-        line = None if beginning else content[: error.start].count(b"\n") + 1
+        kind = kind_of(content)
+        what = f"it is {kind}, and a ruleset or a list is " if kind else "save it as UTF-8 in the editor that wrote it"
+        problem = f"is not text in UTF-8; {what}{'YAML or JSON in UTF-8' if kind else ''}"
+        line = None if kind else content[: error.start].count(b"\n") + 1
         raise InvalidRulesetError([Finding("the text", problem, line)], source) from None
-
-
-_BEGINNINGS = {
-    b"\xff\xfe": "it is in UTF-16: save it as UTF-8",
-    b"\xfe\xff": "it is in UTF-16: save it as UTF-8",
-    b"PAR1": "it is a Parquet file, and a ruleset or a list is one in YAML or JSON",
-    b"PK\x03\x04": "it is a workbook or another packed file, and a ruleset or a list is one in YAML or JSON",
-}
-"""What a file that is no text is, by its first bytes."""
 
 
 def bundled_groups() -> tuple[str, ...]:
