@@ -6,7 +6,8 @@ A file in an unexpected form (another release of MLflow may have other tables) i
 """
 
 import sqlite3
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -53,7 +54,7 @@ def relocate(settings: Settings) -> int:
     """
     if not settings.embedded or not settings.registry.is_file():
         return 0
-    with suppress(sqlite3.Error), closing(sqlite3.connect(settings.registry, timeout=_WAIT_SECONDS)) as database:
+    with _opened(settings.registry) as database:
         changes = _moved(database, settings.artifacts)
         for before, now in changes:
             for table, column in _ADDRESSES:
@@ -65,6 +66,21 @@ def relocate(settings: Settings) -> int:
         database.commit()
         return len(changes)
     return 0
+
+
+@contextmanager
+def _opened(registry: Path) -> Iterator[sqlite3.Connection]:
+    """Open the registry's file, and leave to MLflow whatever is wrong with it.
+
+    RegistryError where another process has locked it for longer than is waited: MLflow would wait for it again and
+    again, two minutes together.
+    """
+    try:
+        with closing(sqlite3.connect(registry, timeout=_WAIT_SECONDS)) as database:
+            yield database
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+            raise RegistryError(f"{registry} cannot be opened: {error}; another process holds it") from None
 
 
 def create_registry(registry: Path) -> None:
@@ -141,7 +157,7 @@ def embedded_champion(settings: Settings, name: str) -> EmbeddedChampion | None:
     if not settings.embedded or not settings.registry.is_file():
         return None
     relocate(settings)
-    with suppress(sqlite3.Error), closing(sqlite3.connect(settings.registry, timeout=_WAIT_SECONDS)) as database:
+    with _opened(settings.registry) as database:
         row = database.execute(
             "SELECT v.version, v.storage_location, t.value FROM registered_model_aliases a "
             "JOIN model_versions v ON v.workspace = a.workspace AND v.name = a.name AND v.version = a.version "

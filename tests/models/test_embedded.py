@@ -13,6 +13,7 @@ from mlflow.store.db.utils import _get_alembic_config
 
 from fivefold.domain.errors import ModelError, ModelNotFoundError, PromotionRefusedError, RegistryError
 from fivefold.domain.settings import Settings
+from fivefold.models import embedded
 from fivefold.models.embedded import (
     embedded_champion,
     load_embedded_champion,
@@ -132,6 +133,18 @@ def revision(registry: Path) -> str:
 def locations(var: Path) -> list[str]:
     with sqlite3.connect(var / "mlflow.db") as database:
         return [row[0] for row in database.execute("SELECT storage_location FROM model_versions")]
+
+
+def test_a_registry_that_another_process_has_locked_is_waited_for_once(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "_WAIT_SECONDS", 0.05)
+    settings = Settings(copied)
+    with closing(sqlite3.connect(settings.registry)) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        for ask in (embedded_champion, Registry, lambda *at: load_value_model(at[0], None, at[1])):
+            with pytest.raises(RegistryError, match=r"cannot be opened: database is locked; another process holds it"):
+                ask(settings, "customer-value")
 
 
 def test_a_folder_that_was_moved_keeps_its_models(moved: Path) -> None:
