@@ -97,6 +97,15 @@ def did_no_work(error: BaseException | None) -> bool:
     return isinstance(error, PoolTimeout)
 
 
+def is_of_whole_database(error: StoreError) -> bool:
+    """Tell whether nothing else would fare better now: no connection came about, or it is SQLite's one file.
+
+    A server's lock, right or limit of time may be of a few rows alone.
+    """
+    cause = error.__cause__
+    return isinstance(cause.orig if isinstance(cause, DBAPIError) else cause, sqlite3.Error) or did_no_work(error)
+
+
 def _code_at_connect(message: str) -> str:
     return next((code for pattern, code in _AT_CONNECT if re.search(pattern, message)), "")
 
