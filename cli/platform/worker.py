@@ -107,6 +107,7 @@ def _work(
 
 
 def _drain(engine: "Engine", clock: "Callable[[], int]", tasks: "list[PeriodicTask]") -> None:
+    from fivefold.usecases.collector import spare_what_stays
     from fivefold.usecases.levels.worker_loop import PeriodicTask, drain
     from fivefold.usecases.rulesets.activate import has_open_markings, has_waiting_backfills
     from fivefold.usecases.webhooks.dispatcher import deliver_due
@@ -114,6 +115,7 @@ def _drain(engine: "Engine", clock: "Callable[[], int]", tasks: "list[PeriodicTa
     def is_done() -> bool:
         return not (has_waiting_backfills(engine, clock()) or has_open_markings(engine))
 
+    spare_what_stays()  # not warm as well: where nothing is due, that would be most of the work
     drain([*tasks, PeriodicTask("webhooks", lambda: deliver_due(engine) > 0, 0.5)], until=is_done)
 
 

@@ -83,15 +83,20 @@ def test_one_that_waits_for_its_clock_can_be_stopped(tmp_path: Path, monkeypatch
 def test_the_collector_spares_what_its_start_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frozen, thresholds, counts = gc.get_freeze_count(), gc.get_threshold(), list[int]()
     monkeypatch.setattr(worker, "warm", lambda: None)
-    monkeypatch.setattr(worker_loop, "run_forever", lambda *_, **__: counts.append(gc.get_freeze_count()))
+    for loop in ("run_forever", "drain"):
+        monkeypatch.setattr(worker_loop, loop, lambda *_, **__: counts.append(gc.get_freeze_count()))
     try:
         with databases.opened(databases.new_url("sqlite", tmp_path)) as engine:
             tasks = [worker_loop.PeriodicTask("assess", lambda: False, 1.0)]
             command._run(engine, tasks, Event(), WorkerPages(engine, LoopHealth()), "")
+            assert gc.get_threshold() > thresholds
+            gc.set_threshold(*thresholds)
+            command._drain(engine, lambda: 0, tasks)
         assert gc.get_threshold() > thresholds
     finally:
         gc.set_threshold(*thresholds)
     assert counts[0] > frozen
+    assert len(counts) == 2
 
 
 def test_a_second_one_on_sqlite_says_what_to_do(tmp_path: Path) -> None:
