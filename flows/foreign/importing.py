@@ -23,7 +23,7 @@ from fivefold.risk.governance.tables.columns import TableForm, in_reading_order,
 from fivefold.risk.governance.tables.grid import flow_text
 from fivefold.risk.language.base import WHEN_USED
 from fivefold.risk.language.documents import Document
-from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.fields import FieldType, OneOf, ValueType, value_type_of
 
 Data = dict[str, Any]
 LEVELS: Final = ("low", "medium", "high", "critical")
@@ -47,6 +47,7 @@ class ImportOptions:
         levels: those of the organisation, lowest first.
         names: what inputs of the graph are here: a field, or an input as in the header of a decision table.
         kinds: what inputs of the graph are, where their use does not tell: number, text or flag.
+        fields: what the fields of the entity type are, as far as that is known.
         names_called: what a person gives the names by, for messages.
         kinds_called: the same of the kinds.
     """
@@ -56,6 +57,7 @@ class ImportOptions:
     levels: tuple[str, ...] = LEVELS
     names: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, FieldType] = field(default_factory=dict)
     names_called: str = "--map"
     kinds_called: str = "--kind"
 
@@ -140,13 +142,21 @@ def _flow_of(done: Translation, facts: Facts, source: str, wanted: ImportOptions
     fields = {str(each.data["field"]): facts.kind(each) for each in facts.fields.values()}
     steps = done.steps
     notes = tuple(_notes(done, facts))
-    text = _written(wanted, source, {name: str(kind) for name, kind in fields.items()}, steps, notes)
+    declared = {name: _declared(wanted.fields.get(name), str(kind)) for name, kind in fields.items()}
+    text = _written(wanted, source, declared, steps, notes)
     analysed = analyse_flow(text, source)
     if analysed.errors:
         raise InvalidRulesetError(list(analysed.errors), source)
     left = tuple(lint_flow(analysed, None, Document(text, source)))
     inputs = {path: str(each.data["field"]) for path, each in facts.fields.items()}
     return ImportedFlow(text, analysed, notes, left, done.answers, inputs)
+
+
+def _declared(own: FieldType | None, kind: str) -> Any:
+    """Give what a field is declared as: as its entity type has it where that is such a kind, else as it is used."""
+    if own is None or _KINDS.get(value_type_of(own)) != kind:
+        return kind
+    return own.model_dump(mode="json") if isinstance(own, OneOf) else own
 
 
 def _mapped(wanted: ImportOptions, faults: list[Finding]) -> Iterator[tuple[str, ValueOrigin]]:
@@ -213,7 +223,7 @@ def _notes(done: Translation, facts: Facts) -> Iterator[str]:
 
 
 def _written(
-    wanted: ImportOptions, source: str, fields: Mapping[str, str], steps: Sequence[Data], notes: Sequence[str]
+    wanted: ImportOptions, source: str, fields: Mapping[str, Any], steps: Sequence[Data], notes: Sequence[str]
 ) -> str:
     """Write the draft, with what is to be known above it."""
     head: Data = {

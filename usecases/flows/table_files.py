@@ -202,10 +202,12 @@ def import_flow_graph(context: Context, graph_file: GraphSent) -> GraphTaken:
     """
     if not graph_file.content:
         raise ConfigError(f"{graph_file.name} is empty")
+    around = context_of_text(context, graph_file.entity_type).around
     wanted = ImportOptions(
         name=graph_file.flow,
         entity_type=graph_file.entity_type,
-        levels=context_of_text(context, graph_file.entity_type).around.levels,
+        levels=around.levels,
+        fields=around.fields["fields"],
         names=graph_file.names,
         kinds=graph_file.kinds,
         names_called="names",

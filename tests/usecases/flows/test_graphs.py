@@ -9,6 +9,8 @@ from sqlalchemy import Engine
 
 from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.flows.language import read_flow
+from fivefold.risk.language.fields import OneOf
+from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.flows.review import check_flow
 from fivefold.usecases.flows.table_files import GraphSent, GraphTaken, import_flow_graph
 from tests.flows.foreign.graphs import INPUT, OUTPUT, Data, graph, node, table
@@ -45,6 +47,17 @@ def test_the_text_has_the_levels_of_the_organisation_and_passes_its_check(bank: 
     assert made.inputs == {"customer.country": "country"}
     assert not [each for each in checked.errors if each.where in {"levels", "entity_type", "fields"}]
     assert any("JDM answers values" in note for note in made.notes)
+
+
+def test_a_field_is_declared_as_the_entity_type_has_it(bank: FlowBank) -> None:
+    fields = {"country": "country", "grade": {"one_of": ["500", "600"]}, "amount": "number"}
+    define_type(bank.context, "shop", fields, {})
+    rows = [({"c": "'IR'", "g": "'500'", "a": "> 5"}, {"amount": "0"}), ({}, {"amount": "500"})]
+    names = {"c": "country", "g": "grade", "a": "amount"}
+    made = imported(bank, table("amount", [*names], ["amount"], rows), entity_type="shop", names=names)
+    declared = read_flow(made.document, "the text").fields
+    assert {name: declared[name] for name in fields} == {**fields, "grade": OneOf(one_of=("500", "600"))}
+    assert not [each for each in check_flow(bank.context, made.document).errors if each.where == "fields"]
 
 
 def test_all_that_flows_cannot_say_is_refused_at_once(bank: FlowBank) -> None:
