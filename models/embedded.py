@@ -54,7 +54,7 @@ def relocate(settings: Settings) -> int:
     """
     if not settings.embedded or not settings.registry.is_file():
         return 0
-    with _opened(settings.registry) as database:
+    with suppress(sqlite3.Error), _opened(settings.registry) as database:
         changes = _moved(database, settings.artifacts)
         for before, now in changes:
             for table, column in _ADDRESSES:
@@ -70,7 +70,7 @@ def relocate(settings: Settings) -> int:
 
 @contextmanager
 def _opened(registry: Path) -> Iterator[sqlite3.Connection]:
-    """Open the registry's file, and leave to MLflow whatever is wrong with it.
+    """Open the registry's file; what else is wrong with it is left to MLflow.
 
     RegistryError where another process has locked it for longer than is waited: MLflow would wait for it again and
     again, two minutes together.
@@ -81,6 +81,7 @@ def _opened(registry: Path) -> Iterator[sqlite3.Connection]:
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
             raise RegistryError(f"{registry} cannot be opened: {error}; another process holds it") from None
+        raise
 
 
 def create_registry(registry: Path) -> None:
@@ -157,7 +158,7 @@ def embedded_champion(settings: Settings, name: str) -> EmbeddedChampion | None:
     if not settings.embedded or not settings.registry.is_file():
         return None
     relocate(settings)
-    with _opened(settings.registry) as database:
+    with suppress(sqlite3.Error), _opened(settings.registry) as database:
         row = database.execute(
             "SELECT v.version, v.storage_location, t.value FROM registered_model_aliases a "
             "JOIN model_versions v ON v.workspace = a.workspace AND v.name = a.name AND v.version = a.version "
