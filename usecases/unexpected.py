@@ -19,7 +19,7 @@ def do_each(items: Iterable[Item], do: Callable[[Item], Result]) -> list[Result]
     """Do each item, and return the results; one that fails, as others have locked it, holds up none behind it.
 
     The first error is raised after all others had their turn. One of the whole database is raised at once: each item
-    would wait for it as long again, and a worker that is told to end would not.
+    would wait for it as long again, and a worker that is asked to end would go on.
     """
     results: list[Result] = []
     errors: list[BaseException] = []

@@ -183,7 +183,10 @@ NOT_ROWS = {
     "not UTF-8": (b'[{"user_id":"\xff"}]', NOT_JSON),
     "half a surrogate": (b'["\\ud800"]', NOT_JSON),
     "gzipped": (gzip.compress(b"[]"), NOT_JSON),
-    "deep": (b"[" * 100_000, (0, "body", "is nested too deeply", "a JSON array of objects")),
+    "deep": (
+        b"[" * 100_000,
+        (0, "body", "is nested too deeply", "a JSON array of objects, in UTF-8 and not compressed"),
+    ),
     "an object": (b"{}", (0, "body", "is {}", "a JSON array of objects")),
     "null": (b"null", (0, "body", "is null", "a JSON array of objects")),
     "an array of numbers": (b"[1]", (0, "row", "is 1", "an object with the fields of a transaction")),
