@@ -3,8 +3,8 @@
 import csv
 import gzip
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from fivefold.domain.errors import FileFormatError
@@ -25,7 +26,15 @@ MOST_LINES_OF_A_ROW: Final = 1_000
 """A quotation mark that is not closed within so many lines was not meant to open a field."""
 UNCLOSED: Final = "has a quotation mark that is not closed"
 HAS_NUL: Final = "has the character NUL"
+IDENTIFIERS: Final = ("user_id", "entity_id", "owner_id", "transaction_id", "corrects", "reverses")
+"""Our names of columns that say whom or what a row is about, in files of any kind."""
+LACKS_DIGITS: Final = "lost digits of {name}, as a spreadsheet writes 1.23E+11"
+IS_DECIMAL: Final = "has decimals in {name}, as pandas writes 901.0 where another row has none"
+WHOLE_IDENTIFIER: Final = "text, or a whole number with all its digits"
 _NUL: Final = "\0"
+_EXPONENT: Final = r"^[+-]?\d(\.\d+)?[eE]\+\d{2,}$"
+_WHOLE: Final = r"^\d+\.0$"
+_BROKEN: Final = r"^\d+\.\d*[1-9]\d*$"
 _AFTER: Final = "x\n"
 """A line put after the text: an unclosed quotation mark would swallow it."""
 _ALLOWED: Final = {
@@ -50,20 +59,25 @@ class CsvPart:
     torn: tuple[TornRow, ...] = ()
 
 
-def csv_parts(path: Path, size: int = ROWS_A_PART) -> Iterator[CsvPart]:
+def csv_parts(
+    path: Path, size: int = ROWS_A_PART, our_names: Callable[[Sequence[str]], Sequence[str]] = list
+) -> Iterator[CsvPart]:
     """Read CSV with a header line, gzipped or not, in parts of about *size* rows; there is at least one part.
 
     The header decides the delimiter. An empty line is not a row, but has a number. A quoted field may contain ends of
-    lines; where its quotation mark is not closed, the line that opens it is torn and the next line is a row.
+    lines; where its quotation mark is not closed, the line that opens it is torn and the next line is a row. So is a
+    row with an identifier that was a number on its way, and is none any more; *our_names* gives our names of columns.
 
     Raises:
         FileFormatError: there is no header line, the file cannot be unpacked, or it is changed meanwhile.
     """
     names, delimiter = csv_header(path)
+    ours = our_names(names)
+    identifiers = {place: name for place, name in enumerate(ours) if name in IDENTIFIERS}
     try:
         with unchanged(path), open_text(path, newline=None, errors="surrogateescape") as file:
             next(csv.reader(file, delimiter=delimiter), None)
-            reader = _Reader(names, delimiter, file)
+            reader = _Reader(names, delimiter, file, identifiers)
             yield reader.part(size)
             while (part := reader.part(size)).rows.size or part.torn or reader.is_open:
                 yield part
@@ -96,8 +110,12 @@ class _Reader:
         is_open: there may be more lines.
     """
 
-    def __init__(self, names: Sequence[str], delimiter: str, lines: Iterable[str]) -> None:
+    def __init__(
+        self, names: Sequence[str], delimiter: str, lines: Iterable[str], identifiers: Mapping[int, str]
+    ) -> None:
+        """Begin before the first line; *identifiers* are our names of such columns, by their places."""
         self.is_open = True
+        self._identifiers = identifiers
         self._names = list(names)
         self._delimiter = delimiter
         self._lines = iter(lines)
@@ -119,7 +137,35 @@ class _Reader:
         for place in short:
             problem = UNCLOSED if self._fields(texts[place]) is None else ""
             torn.append(self._torn(int(numbers[place]), texts[place], problem))
-        return CsvPart(table, np.delete(numbers, short), tuple(sorted(torn, key=lambda one: one.row)))
+        if short:
+            numbers, texts = np.delete(numbers, short), np.delete(np.array(texts, dtype=object), short).tolist()
+        wrong = self._wrong_identifiers(table)
+        for place, problem in wrong.items():
+            read = self._torn(int(numbers[place]), texts[place])
+            torn.append(replace(read, problem=problem, allowed=WHOLE_IDENTIFIER))
+        if wrong:
+            sound = np.delete(np.arange(len(texts)), [*wrong])
+            table, numbers = table.take(sound), numbers[sound]
+        return CsvPart(table, numbers, tuple(sorted(torn, key=lambda one: one.row)))
+
+    def _wrong_identifiers(self, table: pa.Table) -> dict[int, str]:
+        """Find the rows with an identifier that a spreadsheet or a frame took for a number, each with its problem.
+
+        Rounded ones of two customers may be the same, and one with decimals is not that of the export before. Where
+        others have other decimals they count something, as in 20240101.0 and 20240101.1.
+        """
+        wrong: dict[int, str] = {}
+        for place, name in self._identifiers.items():
+            column = table.column(place)
+            if not pc.any(pc.match_substring_regex(column, "[.+]")).as_py():  # nearly every file
+                continue
+            forms = {_EXPONENT: LACKS_DIGITS}
+            if not pc.any(pc.match_substring_regex(column, _BROKEN)).as_py():
+                forms[_WHOLE] = IS_DECIMAL
+            for form, problem in forms.items():
+                rows = pc.indices_nonzero(pc.match_substring_regex(column, form))
+                wrong |= dict.fromkeys(rows.to_pylist(), problem.format(name=name))
+        return wrong
 
     def _rows(self, lines: list[str]) -> "_Rows":
         """Join the lines that are one row, and mark the rows that cannot be read."""

@@ -248,7 +248,7 @@ def _text_parts(file: MappedFile) -> Iterator[_TextPart]:
     source = file.path
     suffix = suffix_of(source)
     if suffix == ".csv":
-        for part in csv_parts(source):
+        for part in csv_parts(source, our_names=file.our_names):
             yield _TextPart(_renamed(part.table, file), part.rows, part.torn)
     elif suffix == ".json":
         rows = read_json(source)
@@ -261,7 +261,7 @@ def _text_parts(file: MappedFile) -> Iterator[_TextPart]:
 def _renamed(table: pa.Table, file: MappedFile) -> pa.Table:
     if not table.column_names:  # no line of JSON is a row
         return table
-    return table.rename_columns(file.names.renamed(table.column_names, str(file)))
+    return table.rename_columns(file.our_names(table.column_names))
 
 
 def _collector(file: MappedFile, part: _TextPart) -> ErrorCollector:

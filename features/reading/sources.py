@@ -160,11 +160,11 @@ def _header(file: MappedFile) -> list[str] | None:
         theirs = file.parquet.parts[0].schema.names
     else:
         return None
-    return file.names.renamed(theirs, str(file))
+    return file.our_names(theirs)
 
 
 def _of_csv(file: MappedFile, reader: TransactionReader) -> Histories:
-    read = read_csv(file.path)
+    read = read_csv(file.path, file.our_names)
     return _of_lines(lambda: _renamed(read.table, file), read.rows, read.torn, reader)
 
 
@@ -196,7 +196,7 @@ def _of_lines(
 
 
 def _renamed(table: pa.Table, file: MappedFile) -> pa.Table:
-    return table.rename_columns(file.names.renamed(table.column_names, str(file))) if file.names.ours else table
+    return table.rename_columns(file.our_names(table.column_names)) if file.names.ours else table
 
 
 def _renamed_rows(rows: list[Any], file: MappedFile) -> list[Any]:
@@ -220,7 +220,7 @@ def _with_texts(rows: list[Any]) -> list[Any]:
 def _refuse_misspelt(file: MappedFile, reader: TransactionReader) -> None:
     """Look through the columns of Parquet, of which only those are read that have our names."""
     theirs = list(dict.fromkeys(name for part in file.parquet.parts for name in part.schema.names))
-    reader.refuse_misspelt(file.names.renamed(theirs, str(file)))
+    reader.refuse_misspelt(file.our_names(theirs))
 
 
 def _is_small_and_ungrouped(file: MappedFile) -> bool:

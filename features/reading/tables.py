@@ -1,7 +1,7 @@
 """Files of text read whole: JSON as rows, CSV as one Arrow table; and the kinds of sources that there are."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +36,11 @@ def read_json(path: Path) -> list[Any]:
     return rows
 
 
-def read_csv(path: Path) -> CsvPart:
+def read_csv(path: Path, our_names: Callable[[Sequence[str]], Sequence[str]]) -> CsvPart:
     """Read a whole CSV file, everything as text; FileFormatError beyond the rows that are sorted in memory."""
     parts: list[CsvPart] = []
     rows = 0
-    for part in csv_parts(path):
+    for part in csv_parts(path, our_names=our_names):
         parts.append(part)
         rows += len(part.rows)
         if rows > c.ROWS_SORTED_IN_MEMORY:

@@ -264,6 +264,10 @@ class MappedFile:
         """Name the file."""
         return str(address_of(self.path) or self.path)
 
+    def our_names(self, theirs: Sequence[str]) -> list[str]:
+        """Give its columns under our names; the errors are those of `ColumnMap.rename`."""
+        return self.names.renamed(theirs, str(self))
+
     @cached_property
     def parquet(self) -> "ParquetSource":
         """What is there: found once, so that every pass reads the same; the errors are those of `open_parquet`."""

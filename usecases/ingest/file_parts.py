@@ -77,8 +77,10 @@ class ImportPart:
         return ImportPart(self.rows[rows:], self.numbers[rows:], self.torn[torn:], self.torn_rows[torn:])
 
 
-def parts(path: Path, size: int, skip: int = 0) -> Iterator[ImportPart]:
+def parts(path: Path, size: int, skip: int = 0, names: ColumnMap | None = None) -> Iterator[ImportPart]:
     """Read a file in parts of about *size* rows, without those to skip; everything in CSV is text.
+
+    *names* are our names of its columns, which keep their own here.
 
     FileFormatError if it cannot be read.
     """
@@ -86,7 +88,7 @@ def parts(path: Path, size: int, skip: int = 0) -> Iterator[ImportPart]:
     with path.open("rb"):  # so that the error names a missing file
         pass
     if suffix == ".csv":
-        yield from _csv_parts(path, size, skip)
+        yield from _csv_parts(path, size, skip, names)
         return
     if suffix == ".parquet":
         yield from _parquet_parts(path, size, skip)
@@ -167,8 +169,9 @@ _TYPES: Final[Mapping[frozenset[type], pl.DataType | type[pl.DataType]]] = {
 }
 
 
-def _csv_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
-    for read in csv_parts(path, size):
+def _csv_parts(path: Path, size: int, skip: int, names: ColumnMap | None) -> Iterator[ImportPart]:
+    ours = names.ours if names else {}
+    for read in csv_parts(path, size, lambda theirs: [ours.get(name, name) for name in theirs]):
         rows, torn = _original_texts(csv_frame(read.table, path)), _original_texts(torn_frame(read, path))
         part = ImportPart(rows, read.rows.tolist(), torn, read.torn)
         if len(part) > skip:

@@ -242,7 +242,7 @@ def _import_from(
     progress = Progress(**{name: getattr(state, name) for name in COUNTS}, refused_path=state.refused_path)
     report(progress)
     names = SimilarNames(what[1])
-    for part in parts(path, ROWS.get(what[0], ROWS["entities"]), progress.rows):
+    for part in parts(path, ROWS.get(what[0], ROWS["entities"]), progress.rows, file.names):
         rows = renamed_columns(part.rows, file.names, path)
         with refused_rows_file.stored_together(), import_part(context, state) as (inside, note):
             row_counts, problems = accept_rows(len(rows), partial(_take_some, inside, rows, take))

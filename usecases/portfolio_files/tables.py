@@ -151,7 +151,7 @@ def read_links(file: TableFile) -> pl.DataFrame:
 
 
 def _read_csv(file: TableFile) -> pl.DataFrame:
-    parts = list(csv_parts(file.path))
+    parts = list(csv_parts(file.path, our_names=lambda theirs: [*_our_names(file, theirs).values()]))
     sound = _with_entity(pl.concat([csv_frame(part.table, file.path) for part in parts]), file)
     rows = [row for part in parts for row in part.torn]
     if not rows:

@@ -43,6 +43,20 @@ def test_a_row_with_a_hole_of_zeros_is_torn(tmp_path: Path, size: int) -> None:
     assert torn == dict.fromkeys([3, 4, 5], "has the character NUL")
 
 
+def test_an_identifier_that_was_taken_for_a_number_is_torn(tmp_path: Path) -> None:
+    rows = ["1.23457E+11,1", "1e+16,2", "7E12,3", "13.0,4", "5,6,7", "8,1.5E+03"]
+    sound, torn = read(tmp_path, "user_id,amount\n" + "\n".join(rows) + "\n")
+    assert sound == {4: ["7E12", "3"], 7: ["8", "1.5E+03"]}
+    lost = "lost digits of user_id, as a spreadsheet writes 1.23E+11"
+    decimals = "has decimals in user_id, as pandas writes 901.0 where another row has none"
+    assert torn == {2: lost, 3: lost, 5: decimals, 6: "has 3 fields"}
+
+
+def test_an_identifier_that_counts_behind_a_point_is_read(tmp_path: Path) -> None:
+    sound, torn = read(tmp_path, "transaction_id,day\n20240101.0,1.0\n20240101.1,2.0\n")
+    assert (len(sound), torn) == (2, {})
+
+
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_a_quoted_field_may_hold_ends_of_lines(tmp_path: Path, size: int) -> None:
     sound, torn = read(tmp_path, 'a,b\n1,"x\n\ny, ""z"""\n2,5" pipe\n', size)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from fivefold.domain.errors import Problem
+from fivefold.features.reading.text_files import ColumnMap
 from fivefold.usecases.ingest.file_parts import (
     REFUSED_REASON,
     REFUSED_ROW,
@@ -62,6 +63,14 @@ def test_a_torn_line_is_written_without_formulas_too(tmp_path: Path) -> None:
     again = _refuse(first, refused, source)
     assert refused.read_text(encoding="utf-8").splitlines()[1].startswith("'=1+1,2,")
     assert again.rows["a"].to_list() == ["=1+1"]
+
+
+def test_a_number_that_an_export_gave_decimals_is_refused_in_a_mapped_column(tmp_path: Path) -> None:
+    source = tmp_path / "a.csv"
+    source.write_text("buchung,user_id\n901.0,7\n902,7\n", encoding="utf-8")
+    (part,) = parts(source, 100, names=ColumnMap.read(["buchung=transaction_id"]))
+    assert (part.rows["buchung"].to_list(), part.torn["buchung"].to_list()) == (["902"], ["901.0"])
+    assert part.torn_rows[0].problem.startswith("has decimals in transaction_id")
 
 
 def test_an_apostrophe_of_another_file_stays(tmp_path: Path) -> None:

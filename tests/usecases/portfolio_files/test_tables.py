@@ -12,6 +12,7 @@ import pytest
 
 from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.risk.compiler.analysis import analyse_text
+from fivefold.risk.facts.portfolio import NOT_READ
 from fivefold.usecases.ingest.file_parts import parts as file_parts
 from fivefold.usecases.portfolio_files.tables import (
     TableFile,
@@ -114,6 +115,16 @@ def test_identifiers_with_decimals_are_refused_instead_of_being_nobody_s(tmp_pat
     pl.DataFrame({"user_id": [1.0, None]}).write_parquet(tmp_path / "rows.parquet")
     with pytest.raises(FileFormatError, match="user_id is Float64; identifiers must be text or whole numbers"):
         read_frame(file(tmp_path / "rows.parquet"))
+
+
+def test_a_rounded_identifier_of_a_mapped_column_is_a_row_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("konto,entity_id\n1.23E+11,a\n124,b\n", encoding="utf-8")
+    warnings: list[str] = []
+    names = {"konto": "transaction_id"}
+    read = read_linked(TableFile(tmp_path / "rows.csv", warnings.append, lambda frame: frame.rename(names)))
+    assert read["entity_id"].to_list() == ["b", "a"]
+    assert "row 2 of rows.csv lost digits of transaction_id" in read[NOT_READ][1]
+    assert len(warnings) == 2
 
 
 def test_a_torn_line_of_json_is_a_row_of_the_entity_that_it_names(tmp_path: Path) -> None:
