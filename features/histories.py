@@ -101,6 +101,11 @@ class Histories:
         """Number of transactions."""
         return len(self.time)
 
+    @property
+    def signs(self) -> "Signs":
+        """Number of amounts of either sign."""
+        return Signs(int((self.amount < 0).sum()), int((self.amount > 0).sum()))
+
     def select(self, first: int, last: int) -> "Histories":
         """Give the customers from *first* up to, not including, *last*."""
         start, end = int(self.offsets[first]), int(self.offsets[last])
@@ -181,6 +186,25 @@ def missing_values(histories: Histories, as_of: int, columns: Sequence[str] = NU
             first = int(lacking[0])
             missing.append(MissingValues(name, len(lacking), histories.user_ids[first].as_py(), int(moments[first])))
     return missing
+
+
+@dataclass(frozen=True)
+class Signs:
+    """How many amounts have which sign.
+
+    Attributes:
+        below: rows with an amount below 0.
+        above: rows with one above 0.
+    """
+
+    below: int = 0
+    above: int = 0
+
+    @classmethod
+    def joined(cls, parts: Iterable[Self]) -> Self:
+        """Add up those of different rows."""
+        parts = list(parts)
+        return cls(sum(part.below for part in parts), sum(part.above for part in parts))
 
 
 @dataclass(frozen=True)

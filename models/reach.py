@@ -13,7 +13,7 @@ import polars as pl
 from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text
 from fivefold.domain.text import count_text, percent
 from fivefold.features.column_names import absence_texts
-from fivefold.features.histories import Histories, Stateless, Ties
+from fivefold.features.histories import Histories, Signs, Stateless, Ties
 from fivefold.features.schema import STATE
 
 ENOUGH_DAYS = 365
@@ -24,6 +24,8 @@ STALE_DAYS = 7
 """Rows that end so long before the as-of are worth a warning."""
 WARN_REPEATED_SHARE = 0.01
 """So many rows that repeat another one are worth a warning."""
+LEAST_OF_ONE_SIGN = 1_000
+"""So many amounts of one sign, and none of the other, are worth a warning: of fewer it may be chance."""
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,23 @@ def stateless_text(stateless: Stateless, rows: int) -> str:
     )
 
 
+def one_sided_text(signs: Signs, least: int = LEAST_OF_ONE_SIGN) -> str:
+    """Say that all amounts have one sign, of *least* rows or more: in an export it may stand in a column of its own.
+
+    >>> one_sided_text(Signs(0, 2_000))
+    'no amount is below 0, so every row is a deposit: a withdrawal is a negative amount'
+    >>> one_sided_text(Signs(2_000, 0))
+    'no amount is above 0, so every row is a withdrawal: a deposit is a positive amount'
+    >>> one_sided_text(Signs(1, 2_000)), one_sided_text(Signs(0, 3))
+    ('', '')
+    """
+    if signs.above >= least and not signs.below:
+        return "no amount is below 0, so every row is a deposit: a withdrawal is a negative amount"
+    if signs.below >= least and not signs.above:
+        return "no amount is above 0, so every row is a withdrawal: a deposit is a positive amount"
+    return ""
+
+
 _UNSEEN = r"\p{Cf}"
 """The characters that only say how others are shown, such as one of no width."""
 
@@ -290,7 +309,13 @@ def doubts_of_rows(
     tied: Ties,
     rows: int,
     stateless: Stateless,
+    signs: Signs,
 ) -> list[str]:
     """Say all that scores of rows may be wrong by: what replaces columns and states, repeats, and guesses."""
-    texts = (stateless_text(stateless, rows), repeats_text(tied.repeated, rows), last_balance_text(tied.unordered))
+    texts = (
+        one_sided_text(signs),
+        stateless_text(stateless, rows),
+        repeats_text(tied.repeated, rows),
+        last_balance_text(tied.unordered),
+    )
     return [*absences(absent, learnt_without, base), *(text for text in texts if text)]

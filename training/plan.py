@@ -11,10 +11,12 @@ from fivefold.domain.money import Rate
 from fivefold.domain.text import perhaps
 from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.column_names import absence_texts
+from fivefold.features.histories import Signs
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import MappedFile
 from fivefold.features.schema import BALANCE
+from fivefold.models.reach import one_sided_text
 from fivefold.training.config import TrainingConfig
 from fivefold.training.continuation import digest_of
 from fivefold.training.data import ComparedRates, SourceSummary, TrainingRows, TransactionSource, training_rows
@@ -207,11 +209,9 @@ def assumptions_for(
 def one_sided_warnings(summary: SourceSummary, config: TrainingConfig) -> list[str]:
     """Warn where every amount has the same sign and the value has a fee on the other: signs were probably lost."""
     kinds, value = summary.quality.kinds, config.value
-    if value.withdrawal_fee and kinds["deposits"] and not kinds["withdrawals"]:
-        return ["no amount is below 0, so every row is a deposit: a withdrawal is a negative amount"]
-    if value.deposit_fee and kinds["withdrawals"] and not kinds["deposits"]:
-        return ["no amount is above 0, so every row is a withdrawal: a deposit is a positive amount"]
-    return []
+    text = one_sided_text(Signs(below=kinds["withdrawals"], above=kinds["deposits"]), least=1)
+    has_fee = value.withdrawal_fee if kinds["deposits"] else value.deposit_fee
+    return [text] if text and has_fee else []
 
 
 def source_name(source: Source) -> str:

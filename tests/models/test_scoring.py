@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from fivefold.domain.clock import DAY_US, from_microseconds, to_microseconds
 from fivefold.domain.errors import FileFormatError, InvalidDataError
+from fivefold.features.histories import Signs
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.features.reading import sources
 from fivefold.features.reading.sources import read_histories
@@ -108,6 +110,19 @@ def test_streaming_in_small_batches_gives_the_same_bits(
     assert bits.tobytes() == wanted.tobytes()
     assert sum(batch.left_out for batch in batches) == whole.left_out
     assert max(batch.newest for batch in batches if batch.newest) == whole.newest
+    assert Signs.joined(batch.signs for batch in batches) == whole.signs
+
+
+def test_rows_whose_amounts_lost_their_sign_are_warned_of(model: ValueModel, table: pa.Table) -> None:
+    def doubts(rows: pa.Table) -> list[str]:
+        batch = score_histories(model, read_histories(rows, RATES), Scoring(AS_OF))
+        return doubts_of(model, [batch, batch], AS_OF, is_now=False, option="{}")
+
+    place = table.column_names.index("transaction_amount")
+    sizes = table.set_column(place, "transaction_amount", pc.abs(table["transaction_amount"]))
+    text = "no amount is below 0, so every row is a deposit: a withdrawal is a negative amount"
+    assert text in doubts(sizes)
+    assert text not in doubts(table)
 
 
 def test_values_outside_the_unit_of_an_own_indicator_are_counted_and_named(file: Path, model: ValueModel) -> None:

@@ -12,8 +12,9 @@ from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.domain.money import RateTable, ecb_rates, is_currency_code
 from fivefold.domain.rate_files import read_rates
 from fivefold.domain.text import perhaps
-from fivefold.features.schema import DATE, TRANSACTION_ID, USER_ID
-from fivefold.models.reach import STALE_DAYS
+from fivefold.features.histories import Signs
+from fivefold.features.schema import AMOUNT, DATE, TRANSACTION_ID, USER_ID
+from fivefold.models.reach import STALE_DAYS, one_sided_text
 from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.compiler.diagnostics import findings
 from fivefold.risk.compiler.purposes import Sources
@@ -22,7 +23,7 @@ from fivefold.risk.facts.groups.links import FROM, TO, TYPE, Links
 from fivefold.risk.facts.peers.columns import peers_in
 from fivefold.risk.facts.peers.reference import other_peers, read_reference
 from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
-from fivefold.risk.facts.reading import read_time
+from fivefold.risk.facts.reading import read_number, read_time
 from fivefold.risk.language.expressions import ScreeningInput, TagInput
 from fivefold.risk.language.purposes import Purpose
 from fivefold.usecases.portfolio_files.columns import PortfolioColumns, columns_read, refuse_misspelt
@@ -205,6 +206,7 @@ def warn_about_portfolio(
         may_repeat = TRANSACTION_ID in transaction_frame.columns  # as `without_repeats` asks
         counts.unknown.warn(files.transactions, portfolio.entities, files.warn, without_repeats=may_repeat)
         counts.warn_of_newest(files.transactions, as_of, files.warn)
+        counts.warn_of_signs(files.transactions, files.warn)
         if USER_ID in transaction_frame.columns:
             files.warn(f"{files.transactions} has {ENTITY} and {USER_ID}: a row is of the entity that {ENTITY} names")
     for part in FACTS:
@@ -235,15 +237,24 @@ class TransactionRows(NamedTuple):
     Attributes:
         unknown: those that count for no entity.
         newest: time of the newest, microseconds; None where none can be read.
+        signs: those of the amounts.
     """
 
     unknown: "UnknownRows"
     newest: int | None
+    signs: Signs
 
     @classmethod
     def counted(cls, rows: pl.DataFrame, entities: pl.DataFrame) -> "TransactionRows":
         """Count those of a portfolio."""
-        return cls(UnknownRows.of(rows, rows[ENTITY].is_in(entities[ENTITY].implode())), newest_time(rows))
+        return cls(
+            UnknownRows.of(rows, rows[ENTITY].is_in(entities[ENTITY].implode())), newest_time(rows), signs_of(rows)
+        )
+
+    def warn_of_signs(self, path: Path, warn: Warn) -> None:
+        """Warn where all amounts have one sign."""
+        if text := one_sided_text(self.signs):
+            warn(f"{path}: {text}")
 
     def warn_of_newest(self, path: Path, as_of: int, warn: Warn) -> None:
         """Warn where they end long before the as-of."""
@@ -262,6 +273,14 @@ def newest_time(transactions: pl.DataFrame) -> int | None:
         return None
     newest: Any = transactions.select(read_time(DATE, transactions.schema[DATE]).value.max()).item()
     return None if newest is None else int(newest)
+
+
+def signs_of(transactions: pl.DataFrame) -> Signs:
+    """Count the amounts of either sign; one that cannot be read has none."""
+    if AMOUNT not in transactions.columns:
+        return Signs()
+    amount = read_number(AMOUNT, transactions.schema[AMOUNT]).value
+    return Signs(*transactions.select((amount < 0).sum().alias("below"), (amount > 0).sum().alias("above")).row(0))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.risk.compiler.analysis import analyse_text
 from fivefold.risk.facts.portfolio import NOT_READ
 from fivefold.usecases.ingest.file_parts import parts as file_parts
+from fivefold.usecases.portfolio_files.portfolio import TransactionRows
 from fivefold.usecases.portfolio_files.tables import (
     TableFile,
     read_entities,
@@ -125,6 +126,21 @@ def test_a_rounded_identifier_of_a_mapped_column_is_a_row_that_cannot_be_read(tm
     assert read["entity_id"].to_list() == ["b", "a"]
     assert "row 2 of rows.csv lost digits of transaction_id" in read[NOT_READ][1]
     assert len(warnings) == 2
+
+
+@pytest.mark.parametrize("amounts", [["5.00"] * 1_000, [5.0] * 1_000])
+def test_amounts_without_their_signs_are_warned_of(amounts: list[object]) -> None:
+    def warnings_of(rows: pl.DataFrame) -> list[str]:
+        found: list[str] = []
+        TransactionRows.counted(rows, rows).warn_of_signs(Path("rows.csv"), found.append)
+        return found
+
+    rows = pl.DataFrame({"entity_id": ["a"] * 1_000, "transaction_amount": amounts})
+    text = "rows.csv: no amount is below 0, so every row is a deposit: a withdrawal is a negative amount"
+    assert warnings_of(rows) == [text]
+    assert warnings_of(rows[1:]) == []
+    payout = rows[:1].with_columns(transaction_amount=pl.lit("-1").cast(rows.schema["transaction_amount"]))
+    assert warnings_of(pl.concat([rows, payout])) == []
 
 
 def test_a_torn_line_of_json_is_a_row_of_the_entity_that_it_names(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import polars as pl
 import pyarrow as pa
 
 from fivefold.domain.errors import ConfigError, InvalidRulesetError
+from fivefold.features.histories import Signs
 from fivefold.features.partitions import Engine, Result
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess, timed_entities
@@ -43,6 +44,7 @@ from fivefold.usecases.portfolio_files.portfolio import (
     declared_fields,
     newest_time,
     read_portfolio,
+    signs_of,
     warn_about_portfolio,
 )
 from fivefold.usecases.portfolio_files.tables import SHOWN, read_slice, without_repeats
@@ -204,6 +206,7 @@ class _Note(msgspec.Struct, frozen=True):
     nameless: int
     examples: list[tuple[int, str]]
     newest: int | None
+    signs: Signs
     gaps: list[Gap]
 
 
@@ -286,7 +289,7 @@ def _note_of(rows: pl.DataFrame, gaps: list[Gap]) -> _Note:
     first = rows.filter(~pl.col(_KNOWN)).select(ENTITY, ROW).drop_nulls(ENTITY)
     examples = first.unique(ENTITY, keep="first", maintain_order=True).head(SHOWN)
     named = [(number, name) for name, number in examples.iter_rows()]
-    return _Note(count.rows, count.unknown, count.nameless, named, newest_time(rows), gaps)
+    return _Note(count.rows, count.unknown, count.nameless, named, newest_time(rows), signs_of(rows), gaps)
 
 
 @dataclass(frozen=True)
@@ -353,7 +356,7 @@ def work_by_parts(
         examples=tuple(name for _, name in first),
     )
     newest = max((each.newest for each in notes if each.newest is not None), default=None)
-    transactions = TransactionRows(unknown, newest)
+    transactions = TransactionRows(unknown, newest, Signs.joined(each.signs for each in notes))
     return WorkedParts(tables, transactions, joined_gaps(gap for each in notes for gap in each.gaps))
 
 
