@@ -117,7 +117,7 @@ def test_transactions_that_end_long_before_the_as_of_are_warned_of(suffix: str, 
     )
     (folder / "rules.yaml").write_text(rules)
     days = [datetime(2024, 1, 1) + timedelta(hours=number) for number in range(1_000)]  # noqa: DTZ001 (no zone means UTC)
-    rows = pl.DataFrame({"user_id": "1", "transaction_date": days, "transaction_amount": 1.0})
+    rows = pl.DataFrame({"user_id": "1", "transaction_date": days, "transaction_amount": [-1.0] + [1.0] * 999})
     path = folder / f"rows{suffix}"
     rows = rows.with_columns(transaction_currency=pl.lit("EUR"))
 
