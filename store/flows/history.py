@@ -252,18 +252,6 @@ def _source_then() -> ColumnElement[str]:
     return level_source(overridden, reached, Assessment.source)
 
 
-def values_at(session: Session, entity_ids: Sequence[int], at_us: int) -> list[ValueScore]:
-    """Return the last value scores of entities by a moment."""
-    last = (
-        select(ValueScore.entity_id, func.max(ValueScore.as_of_us).label("as_of_us"))
-        .where(among(session, ValueScore.entity_id, list(entity_ids)), ValueScore.as_of_us <= at_us)
-        .group_by(ValueScore.entity_id)
-        .subquery()
-    )
-    same = (ValueScore.entity_id == last.c.entity_id) & (ValueScore.as_of_us == last.c.as_of_us)
-    return list(session.scalars(select(ValueScore).join(last, same)))
-
-
 class RecordedAnswer(NamedTuple):
     """An answer at a step of an acting run, by a person or from outside.
 

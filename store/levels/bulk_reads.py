@@ -160,6 +160,12 @@ def entities(session: Session, ids: Sequence[int], known_by_us: int | None = Non
     )
 
 
+def entities_there(session: Session, ids: Sequence[int], at_us: int) -> list[int]:
+    """Give the entities that had been taken in by a moment, rising: each has attributes from then on."""
+    query = f"SELECT DISTINCT entity_id FROM attributes WHERE entity_id IN :ids AND known_us <= {at_us:d}"  # noqa: S608 (a number)
+    return read_rows(session, query, ids, {"entity": pl.Int64}, ("entity",))["entity"].to_list()
+
+
 def fact_owners(session: Session, ids: Sequence[int]) -> pl.DataFrame:
     """Read whose facts count for which entity: `fact_of`, `entity`; its own, and those of what it owns or owned.
 
@@ -309,10 +315,10 @@ def screenings(session: Session, ids: Sequence[int]) -> pl.DataFrame:
     )
 
 
-def value_scores(session: Session, ids: Sequence[int]) -> pl.DataFrame:
+def value_scores(session: Session, ids: Sequence[int], known_by_us: int | None = None) -> pl.DataFrame:
     """Read the latest value scores: `entity`, `as_of_us`, the value, which model gave it, and why it has none.
 
-    Null for no value, and `failure` null where that is unknown.
+    Null for no value, and `failure` null where that is unknown. With *known_by_us* the latest by then.
     """
     columns = {
         "as_of_us": pl.Int64,
@@ -328,11 +334,12 @@ def value_scores(session: Session, ids: Sequence[int]) -> pl.DataFrame:
         "model_hash": pl.String,
         "failure": pl.String,
     }
+    by_then = "" if known_by_us is None else f" AND w.as_of_us <= {known_by_us:d}"
     return read_rows(
         session,
         f"SELECT v.entity_id, {', '.join(f'v.{name}' for name in columns)} FROM value_scores v"  # noqa: S608 (our own words)
         " WHERE v.entity_id IN :ids"
-        " AND v.as_of_us = (SELECT max(w.as_of_us) FROM value_scores w WHERE w.entity_id = v.entity_id)",
+        f" AND v.as_of_us = (SELECT max(w.as_of_us) FROM value_scores w WHERE w.entity_id = v.entity_id{by_then})",
         ids,
         {"entity": pl.Int64, **columns},
     )

@@ -101,6 +101,7 @@ def read_stored_portfolio(
     linked: LinkedEntities | None = None,
     lists: Mapping[str, NamedList] | None = None,
     earlier: bool = False,
+    known_then: bool = False,
 ) -> Portfolio:
     """Read everything that any of the rulesets reads; `entity_id` is an entity's number, as text.
 
@@ -116,14 +117,17 @@ def read_stored_portfolio(
         linked: whom they are linked to, where that was read already.
         lists: `usecases.accounts.lists.lists_of` the rulesets, where those were read already.
         earlier: it is assessed as of moments before *as_of_us* too, whose windows open earlier.
+        known_then: fields and values are those known by *as_of_us*; who had not been taken in by then is left out.
     """
-    parts = {part for analysed in rulesets for part in parts_of(analysed)}
-    whose = (organisation_id, type_id, entity_ids)
+    if known_then:
+        entity_ids = loading.entities_there(session, entity_ids, as_of_us)
+    parts, whose = set[str]().union(*map(parts_of, rulesets)), (organisation_id, type_id, entity_ids)
     back, rules = (None, None) if earlier else (LookBack.of(rulesets), LookBack.of(rulesets, RULES))
     linked = linked or read_linked(session, type_id, entity_ids, rulesets, as_of_us, earlier=earlier)
     lists = lists_of(session, organisation_id, rulesets) if lists is None else lists
     read: dict[str, Any] = {"stored": stored, "values": values, "linked": linked, "lists": lists}
-    return read_parts(session, *whose, parts, as_of_us, back=back, rules=rules, **read)
+    read |= {"back": back, "rules": rules, "known_by_us": as_of_us if known_then else None}
+    return read_parts(session, *whose, parts, as_of_us, **read)
 
 
 def read_parts(
@@ -147,17 +151,16 @@ def read_parts(
     """Read the entities and some *parts* of what is known of them, with the named *lists* beside them.
 
     Of those *linked* the same is read, but for indicators and values, which no group asks for. *back* and *pending* are
-    those of `read_transactions`; *rules* is the look-back of what reads transactions itself. Fields are those of today;
-    with *known_by_us* those known by then. *rates* are read where not given. See `read_stored_portfolio` for the rest.
+    those of `read_transactions`; *rules* is the look-back of what reads transactions itself. Fields and values are
+    those of today; with *known_by_us* those known by then. *rates* are read where not given.
     """
     everyone = entity_ids if linked is None else linked.everyone()
     kind = session.get_one(EntityType, type_id)
     if rates is None:
         day = from_microseconds(as_of_us).date()
         rates = rates_for(session, organisation_id, base_currency_of(session, organisation_id), day)
-    whose = (
-        loading.fact_owners(session, everyone) if parts & {"transactions", "cases", "alerts", "indicators"} else None
-    )
+    owned = parts & {"transactions", "cases", "alerts", "indicators"}
+    whose = loading.fact_owners(session, everyone) if owned else None
     read: dict[str, Any] = {}
     if whose is not None and parts & {"transactions", "indicators"}:
         if stored is None:
@@ -178,7 +181,7 @@ def read_parts(
         read[part] = _records(session, part.removesuffix("s"), whose, declared, mixed=mixed)
     read |= {part: _OF_EVERYONE[part](session, everyone) for part in parts & _OF_EVERYONE.keys()}
     if "values" in parts:
-        read["values"] = values if values is not None else _values(session, entity_ids)
+        read["values"] = values if values is not None else _values(session, entity_ids, known_by_us)
     fields = FIELDS.validate_python(kind.fields)
     read["entities"] = _entities(session, entity_ids, fields, known_by_us)
     if linked is not None:
@@ -269,9 +272,8 @@ def transactions_for(
         stored, own, read = _with_summaries(session, whose, opens_us, for_value=for_value)
         if for_value:
             summary = _new_summaries(stored, own, corrections, opens_us)
-    new_blocks = (
-        [new for each in read for new in blocks.new_blocks(session, stored_of, each, as_of_us)] if stored_of else []
-    )
+    of_blocks = read if stored_of else []
+    new_blocks = [new for each in of_blocks for new in blocks.new_blocks(session, stored_of, each, as_of_us)]
     if len(corrections):
         if opens_us is not None:
             earlier = loading.corrected_transactions(session, ids, for_value=for_value)
@@ -376,10 +378,8 @@ def counted_for(facts: pl.DataFrame, whose: pl.DataFrame, at: str) -> pl.DataFra
     return counted.filter(begun & goes_on).select("entity", pl.exclude("entity", "fact_of", "from_us", "until_us"))
 
 
-def _entities(
-    session: Session, entity_ids: Sequence[int], fields: Mapping[str, FieldType], known_by_us: int | None
-) -> pl.DataFrame:
-    rows = loading.entities(session, entity_ids, known_by_us)
+def _entities(session: Session, ids: Sequence[int], fields: Mapping[str, FieldType], by_us: int | None) -> pl.DataFrame:
+    rows = loading.entities(session, ids, by_us)
     return _of_entities(rows, [*_own_fields(rows["content"], fields, mixed=False)])
 
 
@@ -480,8 +480,8 @@ _OF_EVERYONE: Mapping[str, Callable[[Session, Sequence[int]], pl.DataFrame]] = {
 }
 
 
-def _values(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
-    rows = loading.value_scores(session, entity_ids)
+def _values(session: Session, entity_ids: Sequence[int], known_by_us: int | None) -> pl.DataFrame:
+    rows = loading.value_scores(session, entity_ids, known_by_us)
     names = (*VALUES, VALUE_CURRENCY, "model", "model_version", "as_of_us", "failure")
     return with_failures(_of_entities(rows, [rows[name] for name in names]))
 

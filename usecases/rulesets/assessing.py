@@ -34,9 +34,14 @@ def assessed_together(lease: Lease, setting: Setting) -> Assessments:
     return _joined(setting, list(assessed_parts(lease, setting)))
 
 
+def nobody_there(setting: Setting) -> str:
+    """Say that the ruleset decides on nobody who had been taken in by the setting's moment."""
+    return f"{setting.draft.ruleset.name} reaches nobody who had been taken in by {day_text(setting.as_of_us)}"
+
+
 def _joined(setting: Setting, parts: Sequence[Assessments]) -> Assessments:
     if not parts:
-        raise NotEnoughDataError(f"{setting.draft.ruleset.name} reaches nobody, so there is nobody to learn from")
+        raise NotEnoughDataError(f"{nobody_there(setting)}, so there is nobody to learn from")
     outcomes = pl.concat([part.outcomes for part in parts])
     return replace(parts[0], inputs=outcomes.select(ENTITY, AS_OF), outcomes=outcomes, moments=None)
 

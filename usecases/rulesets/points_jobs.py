@@ -192,7 +192,7 @@ def _begin(job: PointsJob) -> Callable[[Lease], None]:
         with lease.who.reading() as session:
             family, version = session.get_one(Family, family_id), session.get_one(RulesetVersion, version_id)
             document = version.document
-            setting = setting_of(session, family, version.canonical, as_of_us, attempt)
+            setting = setting_of(session, family, version.canonical, as_of_us, attempt, known_then=True)
             labels = labels_from_cases(session, lease.who.organisation_id, until_us)
         judging, learning = assessed_together(lease, setting), None
         if learn_as_of_us is not None:

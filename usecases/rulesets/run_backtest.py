@@ -122,6 +122,7 @@ class Setting:
         has_later: families are tried after it.
         until_id: entities that are added later are left out.
         has_standings: an entity has a level.
+        known_then: `as_of_us` is over, and what became known after it is left out, as `read_stored_portfolio` says.
         attempt: from 1.
     """
 
@@ -137,10 +138,13 @@ class Setting:
     until_id: int
     has_standings: bool
     as_of_us: int
+    known_then: bool
     attempt: int = 1
 
 
-def setting_of(session: Session, family: Family, canonical: str, as_of_us: int, attempt: int = 1) -> Setting:
+def setting_of(
+    session: Session, family: Family, canonical: str, as_of_us: int, attempt: int = 1, *, known_then: bool = False
+) -> Setting:
     """Read what a content of a family is tested against, as it is now."""
     reached = reached_by(session, family, canonical)  # first: what changes from here on makes the backtest outdated
     before, present, has_later = [], None, False
@@ -170,6 +174,7 @@ def setting_of(session: Session, family: Family, canonical: str, as_of_us: int, 
         until_id=until_id,
         has_standings=session.scalar(standing.limit(1)) is not None,
         as_of_us=as_of_us,
+        known_then=known_then,
         attempt=attempt,
     )
 
@@ -269,7 +274,7 @@ def reached_portfolios(
         progress(part.done, setting.customers, part.words)
         with reading(engine) as session:
             of = (setting.organisation_id, setting.type_id, list(part.ids))
-            portfolio = read_stored_portfolio(session, *of, everything, setting.as_of_us)
+            portfolio = read_stored_portfolio(session, *of, everything, setting.as_of_us, known_then=setting.known_then)
             families = named_families_before(session, loading.current_levels(session, part.ids)) if may_keep else {}
         remaining = _without_decided(portfolio, setting, decided, families)
         if len(remaining.entities):

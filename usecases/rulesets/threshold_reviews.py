@@ -46,7 +46,7 @@ from fivefold.store.rulesets.rulesets import family_named, newest_version
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.json_text import stored_report
 from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion, ThresholdReview
-from fivefold.usecases.rulesets.assessing import assessed_parts, labels_from_cases
+from fivefold.usecases.rulesets.assessing import assessed_parts, labels_from_cases, nobody_there
 from fivefold.usecases.rulesets.drafts import NO_DRAFT, discard_draft_in, save_draft_in
 from fivefold.usecases.rulesets.run_backtest import Setting, setting_of
 from fivefold.usecases.shared.actors import SYSTEM, Actor
@@ -162,7 +162,7 @@ def _begin(job: ThresholdReview) -> Callable[[Lease], None]:
         with lease.who.reading() as session:
             family, version = session.get_one(Family, family_id), session.get_one(RulesetVersion, version_id)
             document = version.document
-            setting = setting_of(session, family, version.canonical, quarter.until_us, attempt)
+            setting = setting_of(session, family, version.canonical, quarter.until_us, attempt, known_then=True)
             past = earlier_thresholds(session, family_id, same_rules, _year_until(quarter).name, quarter.name)
         ruleset = setting.draft.ruleset
         try:
@@ -260,7 +260,7 @@ def _proposal(lease: Lease, setting: Setting, past: Sequence[Sequence[str]]) -> 
         )
     parts = [PortfolioTotals.of(part) for part in assessed_parts(lease, setting)]
     if not parts:
-        raise _NotProposedError(f"{ruleset.name} reaches nobody")
+        raise _NotProposedError(nobody_there(setting))
     earlier = [[Decimal(value) for value in values] for values in past]
     try:
         return propose_for_totals(PortfolioTotals.joined(parts), earlier=earlier)

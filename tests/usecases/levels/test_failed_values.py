@@ -15,7 +15,7 @@ from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.rulesets.rulesets import family_named
 from fivefold.store.tables.entities import ValueScore
 from fivefold.store.tables.levels import Champion
-from fivefold.usecases.flows.replays.then import THEN
+from fivefold.usecases.levels.portfolio import read_parts
 from fivefold.usecases.levels.value_scores import NO_MODEL, EntityScorer, read_value
 from fivefold.usecases.portfolio.timeline import list_events
 from fivefold.usecases.rulesets.run_backtest import run_backtest, setting_of
@@ -135,6 +135,12 @@ def test_a_decision_names_the_reason(bank: Bank) -> None:
 
 def test_a_replay_reads_what_could_not_be_computed_at_its_moment(bank: Bank) -> None:
     with Session(bank.engine) as session:
-        now, before = (THEN.values(session, [bank.id_of("a")], at) for at in (bank.now, bank.now - 1))
+        whose = (bank.of, 1, [bank.id_of("a")])
+        now, before = (
+            read_parts(session, *whose, {"values"}, at, lists={}, known_by_us=at).values
+            for at in (bank.now, bank.now - 1)
+        )
+    assert now is not None
+    assert before is not None
     assert now[NOT_READ].to_list() == [FAULT]
     assert NOT_READ not in before.columns

@@ -14,8 +14,10 @@ from fivefold.domain.clock import from_microseconds
 from fivefold.domain.money import ecb_rates
 from fivefold.features.stored import stored_histories
 from fivefold.risk.compiler.analysis import analyse_text
+from fivefold.risk.engine.assess import assess
 from fivefold.risk.facts.portfolio import Portfolio
 from fivefold.risk.facts.value_inputs import indicator_frame
+from fivefold.store.tables.entities import ValueScore
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, put_record, set_tag
 from fivefold.usecases.levels.portfolio import (
     _own_fields,
@@ -39,6 +41,7 @@ READS = {
     "valued": ({"input": {"value": "score"}, "cases": [{"when": {"at_least": 4}, "points": 1}]}, {"values"}),
     "old": ({"input": {"indicator": "account_age"}, "cases": [{"when": {"below": 9}, "points": 1}]}, {"indicators"}),
 }
+INPUTS = ('{"field":"country"}', '{"value":"score"}', '{"tag":"watch"}')
 PARTS = ("transactions", "tags", "screenings", "cases", "alerts", "values", "indicators")
 
 
@@ -92,6 +95,38 @@ def test_facts_about_what_is_owned_count_for_the_owner_and_tags_and_screenings_d
         assert frame(portfolio, part)["entity_id"].to_list() == [entity] * count, part
     assert frame(portfolio, "tags")["tag"].to_list() == ["tag of a"]
     assert portfolio.entities.rows(named=True)[0]["country"] == "NO"
+
+
+@pytest.mark.postgresql
+def test_as_of_a_moment_that_is_over_nothing_counts_that_became_known_after_it(bank: Bank) -> None:
+    """A customer moved to Iran, got another value and a tag; a second one came; and nothing was there before."""
+    score = {"currency": "EUR", "model": "m", "model_version": 1, "fingerprint": "f", "segment": "low"}
+
+    def valued(score_of: float) -> None:
+        with Session(bank.engine) as session, session.begin():
+            session.add(ValueScore(entity_id=bank.id_of("a"), as_of_us=bank.now, score=score_of, **score))
+
+    began = bank.now
+    valued(2.0)
+    bank.wait(10)
+    then = bank.now
+    bank.wait(10)
+    bank.put("a", country="IR")
+    bank.put("late", country="IR")
+    set_tag(bank.context, "customer", "a", "watch")
+    valued(4.5)
+
+    def read_at(at_us: int, *, known_then: bool = True) -> list[Any]:
+        ruleset = analyse_text(banks.document({rule: READS[rule][0] for rule in READS}))
+        with Session(bank.engine) as session:
+            of = (session, bank.of, 1, [bank.id_of("a"), bank.id_of("late")], [ruleset], at_us)
+            portfolio = read_stored_portfolio(*of, known_then=known_then)
+        return assess(ruleset, portfolio, at_us).inputs.select(*INPUTS).rows()
+
+    assert read_at(then) == [("NO", 2.0, False)]
+    assert read_at(bank.now) == [("IR", 4.5, True), ("IR", None, False)]
+    assert read_at(then, known_then=False) == [("IR", 4.5, False), ("IR", None, False)], "as where it is the present"
+    assert read_at(began - 1) == []
 
 
 def test_what_an_owner_has_does_not_count_for_what_it_owns(bank: Bank) -> None:

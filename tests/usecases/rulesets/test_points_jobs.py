@@ -187,6 +187,22 @@ def test_too_few_labels_are_named_and_nothing_is_left(engine: Engine, ana: Actor
     assert drafts(engine) == []
 
 
+def test_what_was_written_down_once_a_case_was_confirmed_teaches_nothing(engine: Engine, ana: Actor) -> None:
+    """The points of a field that is written after the fact would foresee what is known already."""
+    before = learnt(engine, ana)
+    discard_draft(Context(engine, ana).at(NOW), "retail", before.draft_revision or 0)
+    rows = [EntityRow(f"c{number}", {"size": 2.0}) for number in CONFIRMED]
+    put_entities(Context(engine, ana).at(NOW - 40 * DAY), "customer", [*rows, EntityRow("late", {"size": 2.0})])
+    after = learnt(engine, ana)
+    assert (after.verdict, after.changes) == (before.verdict, before.changes)
+
+
+def test_before_anybody_was_taken_in_there_is_nobody_to_learn_from(engine: Engine, ana: Actor) -> None:
+    found = learnt(engine, ana, PointsWanted(as_of_us=NOW - 301 * DAY))
+    assert found.state == "failed"
+    assert "retail reaches nobody who had been taken in by 2026-01-23T12:00:00Z" in str(found.error)
+
+
 def test_learnt_as_of_an_earlier_day_and_judged_by_later_cases(engine: Engine, ana: Actor) -> None:
     """Half of the cases ended before the day of judging, half after it."""
     early = CONFIRMED[::2]

@@ -291,6 +291,23 @@ def test_what_the_thresholds_do_to_those_confirmed_in_the_quarter_is_shown(engin
     assert not [each for each in found.cautions if "is not measured" in each]
 
 
+@pytest.mark.postgresql
+def test_what_became_known_after_the_quarter_moves_nothing_in_it(engine: Engine, ana: Actor) -> None:
+    """The worker was off for a while: by then the poorest were rich, and others had become customers."""
+    closed(engine, ana, [f"c{number}" for number in range(20, 40)], NOW - 60 * DAY)
+    ends = quarter_of(NOW).from_us
+    incomes_of = {number: 39.0 if number % 40 < 20 else float(number % 40) for number in range(200)} | {200: 39.0}
+    rows = [EntityRow(f"c{number}", {"income": income}) for number, income in incomes_of.items()]
+    put_entities(Context(engine, ana).at(ends + 1), "customer", rows)
+    found = review(engine, ana)
+    assert [level["present"] for level in found.levels] == [0.25] * 4, "incomes of 0 to 39, five of each"
+    with Session(engine) as session:
+        (row,) = session.scalars(select(ThresholdReview))
+    assert json.loads(row.report or "")["entities"] == 200
+    assert found.capture is not None
+    assert found.capture["present"]["top_share"] == 0.5
+
+
 def test_where_nobody_was_confirmed_in_the_quarter_it_says_so(engine: Engine, ana: Actor) -> None:
     begins = quarter_of(NOW - QUARTER).from_us
     closed(engine, ana, [f"c{number}" for number in range(20, 25)], begins - DAY)  # before it

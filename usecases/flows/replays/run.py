@@ -32,7 +32,7 @@ from fivefold.usecases.flows.replays.happenings import (
 from fivefold.usecases.flows.replays.members import notes_of_members
 from fivefold.usecases.flows.replays.origins import notes_of_origins, read_versions_that_acted
 from fivefold.usecases.flows.replays.tally import ROW, ReplayTally, ends_of
-from fivefold.usecases.flows.replays.then import THEN, AnswersKept, answers_kept
+from fivefold.usecases.flows.replays.then import AnswersKept, answers_kept, levels_then
 from fivefold.usecases.flows.runs.facts import LookedAt, read_facts
 from fivefold.usecases.flows.runs.outcomes import ENGINE, RunnableVersion, version_now
 from fivefold.usecases.rulesets.run_backtest import SMALLER, EntitiesTogether, parts_of_type
@@ -199,7 +199,7 @@ class _Replay:
             return pl.DataFrame(schema=ROW)
         flow, at_us = version.flow, causes[0].at_us
         looked_at: Mapping[int, LookedAt] = {each.entity_id: each.transaction for each in causes}
-        read = read_facts(session, flow.organisation_id, flow.type_id, version.analysed, looked_at, at_us, THEN)
+        read = read_facts(session, flow.organisation_id, flow.type_id, version.analysed, looked_at, at_us, levels_then)
         program = flow_program_for(version.analysed, read.facts.versions, read.base)
         run_context, there = answers.run_context(
             program, read, {each.entity_id: (each.entity_id, each.cause) for each in causes}

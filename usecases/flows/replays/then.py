@@ -1,9 +1,9 @@
-"""Levels, values and answers as they were at an earlier moment: what a replay reads where a run reads what stands."""
+"""Levels and answers as they were at an earlier moment: what a replay reads where a run reads what stands."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 from sqlalchemy.orm import Session
@@ -13,28 +13,14 @@ from fivefold.flows.outside.outcomes import OutsideOutcome, read_outcome
 from fivefold.flows.outside.step import CompiledOutsideStep
 from fivefold.flows.program import FlowProgram
 from fivefold.flows.steps import RunContext
-from fivefold.risk.facts.portfolio import ENTITY, INTERVAL_ENDS, VALUE_CURRENCY
-from fivefold.risk.facts.value_inputs import with_failures
-from fivefold.store.flows.history import RecordedAnswer, levels_at, values_at
+from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.store.flows.history import RecordedAnswer, levels_at
 from fivefold.usecases.decisions.inputs import levels_of_rows
 from fivefold.usecases.flows.runs.answers_of_shadows import asks_the_same
-from fivefold.usecases.flows.runs.facts import FactsRead, Standings
-
-_VALUES: Final[Mapping[str, Any]] = {
-    ENTITY: pl.String,
-    "score": pl.Float64,
-    "segment": pl.String,
-    "expected_value": pl.Float64,
-    **dict.fromkeys(INTERVAL_ENDS, pl.Float64),
-    VALUE_CURRENCY: pl.String,
-    "model": pl.String,
-    "model_version": pl.Int64,
-    "as_of_us": pl.Int64,
-    "failure": pl.String,
-}
+from fivefold.usecases.flows.runs.facts import FactsRead
 
 
-def _levels(session: Session, entity_ids: Sequence[int], at_us: int) -> pl.DataFrame:
+def levels_then(session: Session, entity_ids: Sequence[int], at_us: int) -> pl.DataFrame:
     """Give the levels at a moment; how old one was is unknown where a later assessment took its place in the record."""
     levels_by_entity = {each.entity_id: each for each in levels_at(session, entity_ids, at_us)}
     rows = []
@@ -46,18 +32,6 @@ def _levels(session: Session, entity_ids: Sequence[int], at_us: int) -> pl.DataF
             row |= {"source": then.source, "age_days": age}
         rows.append(row)
     return levels_of_rows(rows)
-
-
-def _values(session: Session, entity_ids: Sequence[int], at_us: int) -> pl.DataFrame:
-    rows = [
-        {ENTITY: str(each.entity_id), **{name: getattr(each, name) for name in _VALUES if name != ENTITY}}
-        for each in values_at(session, entity_ids, at_us)
-    ]
-    return with_failures(pl.DataFrame(rows, schema=_VALUES))
-
-
-THEN: Final = Standings(_levels, _values)
-"""What was there at the moment of the facts."""
 
 
 @dataclass(frozen=True)

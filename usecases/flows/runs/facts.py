@@ -48,15 +48,8 @@ _OWN_PARTS: Final = frozenset({"levels", "pending"})
 """Parts of a portfolio that are made for runs."""
 
 
-Frame: TypeAlias = Callable[[Session, Sequence[int], int], pl.DataFrame]
-
-
-@dataclass(frozen=True)
-class Standings:
-    """How levels and values of entities are read at a moment: frames as `Portfolio` has them."""
-
-    levels: Frame
-    values: Frame
+LevelsThen: TypeAlias = Callable[[Session, Sequence[int], int], pl.DataFrame]
+"""How the levels of entities at a moment that is over are read: a frame as `Portfolio` has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +100,7 @@ def read_facts(
     analysed: AnalysedFlow,
     entities: Mapping[int, LookedAt],
     now_us: int,
-    standing: Standings | None = None,
+    levels_then: LevelsThen | None = None,
 ) -> FactsRead:
     """Read everything that a flow, and all that it asks, read of entities, as of now.
 
@@ -118,7 +111,7 @@ def read_facts(
         analysed: the flow.
         entities: by number the transaction that is looked at.
         now_us: the present.
-        standing: their levels and values, where these are not those that stand; their fields are those known by then.
+        levels_then: where the moment is over: fields and values are those known by then, too.
 
     Raises:
         InvalidRulesetError: something that is read is not there, such as a list.
@@ -131,21 +124,20 @@ def read_facts(
     base = base_currency_of(session, organisation_id)
     rates = rates_for(session, organisation_id, base, from_microseconds(now_us).date())
     whose = (organisation_id, type_id, ids)
-    values = None if standing is None else standing.values(session, ids, now_us)
     kind, lists = session.get_one(EntityType, type_id), lists_of(session, organisation_id, all_analysed)
-    options: dict[str, Any] = {"linked": linked, "rates": rates, "values": values, "lists": lists}
+    options: dict[str, Any] = {"linked": linked, "rates": rates, "lists": lists}
     options |= {"back": LookBack.of(all_analysed), "rules": LookBack.of(all_analysed, RULES)}
-    options["known_by_us"] = None if standing is None else now_us
+    options["known_by_us"] = None if levels_then is None else now_us
     options["pending"] = decided_on({entity: call for entity, call in entities.items() if isinstance(call, Mapping)})
     read = read_parts(session, *whose, parts, now_us, **options)
     declared = FIELDS.validate_python(kind.transaction_fields)
     pending = transactions_looked_at(session, organisation_id, declared, entities, now_us)
-    if standing is None:
+    if levels_then is None:
         standings = standings_of(session, ids) if "levels" in everything else {}
         levels = levels_frame(session, ids, standings, now_us)
         rests_on = _rests_on(session, standings, read.values)
     else:
-        levels, rests_on = standing.levels(session, ids, now_us), {}
+        levels, rests_on = levels_then(session, ids, now_us), {}
     facts = resolve_facts(analysed, replace(read, levels=levels, pending=pending), now_us)
     return FactsRead(facts=facts, base=rates.base, rests_on=rests_on)
 
