@@ -20,7 +20,7 @@ from fivefold.store.tables.entities import Entity, EntityType, Link, Record
 from fivefold.store.tables.events import EvidenceJob, MaterialChange, ValidationRun
 from fivefold.store.tables.levels import OverrideRow, Transition
 from fivefold.store.tables.recourse import Challenge
-from fivefold.store.tables.rulesets import Activation, Backtest, Family, Proposal, RulesetVersion
+from fivefold.store.tables.rulesets import Activation, Backtest, Family, Proposal, RulesetVersion, ThresholdReview
 
 _ENTRIES = cast("Table", AuditEntry.__table__)
 NumberedRow = TypeVar("NumberedRow", Record, Link)
@@ -146,6 +146,21 @@ def backtests_in(
         .order_by(Backtest.id)
     )
     return [(backtest, ruleset, kind) for backtest, ruleset, kind in session.execute(statement)]
+
+
+def threshold_reviews_in(
+    session: Session, organisation_id: int, from_us: int, until_us: int
+) -> Sequence[tuple[ThresholdReview, str, int]]:
+    """List the reviews of thresholds that ended in a period, each with its ruleset and the version in force."""
+    statement = (
+        select(ThresholdReview, Family.name, RulesetVersion.number)
+        .join(Family, Family.id == ThresholdReview.family_id)
+        .join(RulesetVersion, RulesetVersion.id == ThresholdReview.version_id)
+        .where(ThresholdReview.organisation_id == organisation_id)
+        .where(ThresholdReview.finished_us >= from_us, ThresholdReview.finished_us < until_us)
+        .order_by(ThresholdReview.id)
+    )
+    return [(review, ruleset, version) for review, ruleset, version in session.execute(statement)]
 
 
 def validations_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[ValidationRun]:

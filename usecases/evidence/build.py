@@ -55,11 +55,14 @@ Evidence of {quarter}, from {begins} until {ends}, of {organisation}.
 rulesets/           every version that was committed, activated or in force, as it was written; what changed since the
                     version before; versions.json with hashes, editors, tests and when each was in force;
                     activations.json, and which of these were in a ruleset that was off: such a version decides from
-                    the switch-on
+                    the switch-on; threshold-reviews.json: the figures of the reviews of thresholds that ended in the
+                    quarter, mostly of the quarter before
 backtests/          what a version, or a proposed change, would have done, before it decided
 validations/        what levels were worth, as JSON and as a page; figures of peers, as they were attached
 levels.json         how many were at each level before the quarter and before the end of each of its months, by type of
-                    entity, and how many went from which level to which by which cause; erased ones are counted
+                    entity, and how many went from which level to which by which cause; erased ones are counted. Each
+                    level counts on the day as of which it was assessed, also one that was assessed in hindsight (more
+                    than a day later), which validations leave out
 records.json        cases and alerts that were opened, changed or closed in the quarter, as they are now, and everybody
                     who wrote each of them, and when
 links-ended.json    the same of the links that got an end
@@ -92,11 +95,13 @@ settings.json       levels, cap, retention, types and fields, which rulesets are
                     audit/ has every change
 roster.json         members by number, with roles; audit/ has every change
 models/             value models that served: cards, training lineage, promotions
-audit/              entries.jsonl, the audit log of the quarter without values; verification.json, of the whole log
+audit/              entries.jsonl, the audit log of the quarter without values, at_us in microseconds since 1970 UTC;
+                    verification.json, of the whole log
 manifest.json       SHA-256 of every file; `fivefold evidence --check` compares
 
-People and customers have internal numbers here, and no names. Keep the SHA-256 of manifest.json elsewhere: a
-person who can change files can write another manifest.
+The facts from which levels were computed are not here, so no level can be computed again from this archive alone:
+`fivefold replay` does it where the database is. People and customers have internal numbers here, and no names. Keep
+the SHA-256 of manifest.json elsewhere: a person who can change files can write another manifest.
 """
 
 

@@ -15,9 +15,14 @@ from sqlalchemy.orm import Session
 
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.governance.diff import diff
-from fivefold.store.evidence.archive import activations_before, backtests_in, versions_of_organisation
+from fivefold.store.evidence.archive import (
+    activations_before,
+    backtests_in,
+    threshold_reviews_in,
+    versions_of_organisation,
+)
 from fivefold.store.rulesets.activations import deciding_changes
-from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
+from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion, ThresholdReview
 from fivefold.usecases.evidence.archive import ArchiveSection, File, json_file, optional_iso_text, text_file
 from fivefold.usecases.shared.inputs import Quarter
 
@@ -32,7 +37,7 @@ class InForce:
 
 
 def rulesets_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
-    """Collect the versions that were committed, activated or in force, with differences, activations and backtests."""
+    """Collect the versions that were committed, activated or in force, and what was looked at: tests and reviews."""
     versions = versions_of_organisation(session, organisation_id)
     version_names = {version.id: (family.name, version.number) for version, family in versions}
     activations = activations_before(session, organisation_id, quarter.until_us)
@@ -49,6 +54,7 @@ def rulesets_part(session: Session, organisation_id: int, quarter: Quarter) -> A
     before = {(family.name, version.number): version for version, family in versions}
     tested = [row.backtest_id for row in in_quarter if row.backtest_id is not None]
     backtests = backtests_in(session, organisation_id, quarter.from_us, quarter.until_us, tested)
+    reviews = threshold_reviews_in(session, organisation_id, quarter.from_us, quarter.until_us)
     files = [
         *(file for version, family in lines for file in _files_of(version, family, before)),
         json_file("rulesets/versions.json", [_version(version, family, forces) for version, family in lines]),
@@ -56,6 +62,7 @@ def rulesets_part(session: Session, organisation_id: int, quarter: Quarter) -> A
             "rulesets/activations.json",
             [_activation(row, version_names, row.id not in decided_ids) for row in in_quarter],
         ),
+        json_file("rulesets/threshold-reviews.json", [_threshold_review(*each) for each in reviews]),
         *(_backtest_file(*each) for each in backtests),
     ]
     return ArchiveSection(files, {"rulesets": len(lines), "activations": len(in_quarter), "backtests": len(backtests)})
@@ -140,6 +147,19 @@ def _activation(row: Activation, version_names: Mapping[int, tuple[str, int]], w
         "at": optional_iso_text(row.at_us),
         "backtest": row.backtest_id,
         "while_off": was_off,
+    }
+
+
+def _threshold_review(row: ThresholdReview, ruleset: str, version: int) -> dict[str, Any]:
+    return {
+        "ruleset": ruleset,
+        "version": version,
+        "reviewed_quarter": row.quarter,
+        "state": row.state,
+        "finished": optional_iso_text(row.finished_us),
+        "thresholds_of_the_quarter": row.thresholds,
+        "draft_revision": row.draft_revision,
+        "report": None if row.report is None else json.loads(row.report),
     }
 
 

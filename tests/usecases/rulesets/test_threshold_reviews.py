@@ -18,6 +18,7 @@ from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion, Thresh
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.accounts.settings import choose_levels
 from fivefold.usecases.changes.asks import roll_back
+from fivefold.usecases.evidence.rulesets import rulesets_part
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.portfolio_files.bundled import bundled_ruleset, bundled_rulesets
 from fivefold.usecases.rulesets.activate import activate, what_stands_against
@@ -134,6 +135,21 @@ def test_a_quarter_is_reviewed_once_and_leaves_a_draft_that_nothing_puts_in_forc
     assert not begin_threshold_reviews(engine, NOW + DAY)
     assert not run_next_threshold_review(engine, NOW + DAY)
     assert len(drafts(engine)) == 1
+
+
+def test_the_figures_are_in_the_evidence_of_the_quarter_in_which_the_review_ended(engine: Engine, ana: Actor) -> None:
+    found = review(engine, ana)
+
+    def archived(now_us: int) -> Any:
+        with Session(engine) as session:
+            part = rulesets_part(session, ana.organisation_id, quarter_of(now_us))
+        (file,) = (file for file in part.files if file.name == "rulesets/threshold-reviews.json")
+        return json.loads(b"".join(file.content()))
+
+    (line,) = archived(NOW)
+    assert (line["ruleset"], line["version"], line["reviewed_quarter"]) == ("retail", 1, "2026Q3")
+    assert (line["report"]["levels"], line["report"]["cuts"]) == (found.levels, found.cuts)
+    assert archived(NOW - QUARTER) == []
 
 
 def test_a_draft_that_somebody_edits_stays_as_it_is(engine: Engine, ana: Actor) -> None:
