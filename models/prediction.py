@@ -58,6 +58,10 @@ class SingleRowPredictor:
         self._out_address = ctypes.c_void_p(self._out.ctypes.data)
         self._length_address = ctypes.byref(self._length)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle it as its booster alone: what LightGBM prepared stays in this process."""
+        return single_row_predictor, (self._booster,)
+
     def __del__(self) -> None:
         """Free what LightGBM prepared."""
         if self._config:

@@ -1,7 +1,12 @@
 """One row's prediction is bit for bit that of `Booster.predict`."""
 
+import copy
+import pickle
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,6 +50,16 @@ def test_threads_may_ask_together() -> None:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda row: expected_value(value_model().booster, row[None], single_row())[0], rows))
     assert np.array(found).tobytes() == wanted.tobytes()
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_model_that_has_predicted_can_be_copied_and_pickled(copied: Callable[[Any], Any]) -> None:
+    model, row = value_model(), np.zeros((1, COLUMNS))
+    wanted = model.scores(row).expected_value
+    other = copied(model)
+    assert other.scores(row).expected_value.tobytes() == wanted.tobytes()
+    assert other.booster is not model.booster
+    assert replace(other).content_hash == replace(model).content_hash
 
 
 @pytest.mark.parametrize("shape", [(2, COLUMNS), (1, COLUMNS - 1), (COLUMNS,)])
