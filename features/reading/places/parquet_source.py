@@ -22,6 +22,8 @@ from fivefold.features.reading.text_files import changed_meanwhile
 
 ROWS_COMPARED: Final = 1 << 17
 _DICTIONARY: Final = pa.dictionary(pa.int32(), pa.string())
+_DIFFERENCES: Final = frozenset({"DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"})
+"""Encodings of text that Arrow reads, but not as a dictionary."""
 
 
 class SourceFile(Protocol):
@@ -321,9 +323,7 @@ class ParquetPart:
         # Without a column of its own there would be no batch to say how many rows there are.
         read = own if own or not columns else self.own.names[:1]
         first = 0
-        # A column of lists or structs has no values of its own that a dictionary could hold.
-        flat = {each.name for each in self.own if not pa.types.is_nested(each.type)}
-        with self._errors(), self._open([name for name in dictionaries if name in own and name in flat]) as parquet:
+        with self._errors(), self._open(self._as_dictionaries(own, dictionaries)) as parquet:
             for batch in map(_as_text, parquet.iter_batches(rows, row_groups=groups, columns=read)):
                 if not columns or (
                     list(columns) == batch.schema.names and not self.constants and self.row_mask is None
@@ -335,6 +335,21 @@ class ParquetPart:
                     table = table.filter(pa.array(self.row_mask[first : first + batch.num_rows]))
                 first += batch.num_rows
                 yield from table.combine_chunks().to_batches()
+
+    def _as_dictionaries(self, own: Sequence[str], dictionaries: Collection[str]) -> list[str]:
+        """Give the columns that Arrow can read as dictionaries: no lists or structs, and no differences of texts.
+
+        DuckDB and Spark write the last in the second version of Parquet.
+        """
+        footer = self._footer
+        paths = [footer.schema.column(place).path for place in range(footer.num_columns)]
+        places = {name: paths.index(name) for name in own if name in dictionaries and name in paths}
+        groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+        return [
+            name
+            for name, place in places.items()
+            if not any(_DIFFERENCES.intersection(group.column(place).encodings) for group in groups)
+        ]
 
     def _column(self, name: str, batch: pa.RecordBatch, dictionaries: Collection[str]) -> pa.Array:
         if name in batch.schema.names:

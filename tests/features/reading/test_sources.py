@@ -376,6 +376,21 @@ def test_lists_and_structs_for_text_are_refused_by_their_rows(
     assert [(problem.row, problem.field) for problem in refused.value.problems] == [(0, name), (1, name), (2, name)]
 
 
+@pytest.mark.parametrize("encoding", ["DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"])
+def test_text_as_differences_is_read(tmp_path: Path, encoding: str) -> None:
+    """As DuckDB and Spark write it in the second version of Parquet."""
+    (tmp_path / "folder").mkdir()
+    table = arrow(of("a") + of("b") + of("b"))
+    pq.write_table(table, tmp_path / "plain.parquet")
+    pq.write_table(table[:1], tmp_path / "folder" / "plain.parquet")
+    encodings = dict.fromkeys([c.USER_ID, c.CURRENCY], encoding)
+    for path, rows in ((tmp_path / "rows.parquet", table), (tmp_path / "folder" / "rows.parquet", table[1:])):
+        pq.write_table(rows, path, use_dictionary=False, column_encoding=encodings)
+    plain = read_histories(tmp_path / "plain.parquet", RATES)
+    assert same(plain, read_histories(tmp_path / "rows.parquet", RATES))
+    assert same(plain, read_histories(tmp_path / "folder", RATES))
+
+
 @pytest.mark.parametrize("name", [c.USER_ID, c.TRANSACTION_ID, c.STATE, c.CURRENCY, c.CREATED, c.CATEGORY, c.DATE])
 def test_views_of_text_are_read(tmp_path: Path, name: str) -> None:
     """As delta-rs writes them, where rows of a table were deleted."""
