@@ -103,7 +103,7 @@ EXTRAS = {
         "uvicorn",
         "uvloop",
     ),
-    "spark": ("pyspark",),
+    "spark": ("pyspark", "py4j"),
     "delta": ("deltalake",),
     "iceberg": ("pyiceberg",),
     "stores": ("fsspec",),

@@ -24,6 +24,7 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet
+from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as f
@@ -58,6 +59,8 @@ from fivefold.features.reading.validate import TransactionReader
 
 _PANDAS: Final = "PySpark does not yet fully support pandas"
 """The beginning of what PySpark 4.3 says where pandas is 3; no data frame of pandas is made here."""
+_TRACEBACK: Final = "Traceback (most recent call last)"
+_CAUSE: Final = "Caused by: "
 _REMOTE: Final = "sc://"
 _LOCAL: Final = "local"
 _LOOPBACK: Final = "127.0.0.1"
@@ -386,9 +389,21 @@ def _own_errors() -> Iterator[None]:
     """Say in one line what Spark ended with; its own text is that of two programs' stacks."""
     try:
         yield
-    except PySparkException as error:
-        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise FivefoldError(f"Spark ended with an error: {first}") from error
+    except (PySparkException, Py4JError, ConnectionError) as error:  # the last where Java itself is gone
+        raise FivefoldError(f"Spark ended with an error: {_reason_of(error)}") from error
+
+
+def _reason_of(error: Exception) -> str:
+    """Give what a person can act on: the error of a worker's Python, or that of Java and what caused it."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    tracebacks = [number for number, line in enumerate(lines) if line.strip().startswith(_TRACEBACK)]
+    if tracebacks:
+        return next((line for line in lines[tracebacks[-1] + 1 :] if not line[0].isspace()), lines[0]).strip()
+    if isinstance(error, Py4JJavaError):
+        lines = lines[1:]  # the first one has the number of a call
+    first = next((line.strip(": \t") for line in lines), type(error).__name__)
+    causes = [line.strip() for line in lines if line.strip().startswith(_CAUSE)]
+    return f"{first}. {causes[-1]}" if causes else first
 
 
 @contextmanager

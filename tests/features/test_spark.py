@@ -17,6 +17,7 @@ from deltalake import write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
+from py4j.protocol import Py4JJavaError, Py4JNetworkError
 from pyspark.errors import PySparkException
 
 from fivefold.domain.errors import ConfigError, FileFormatError, FivefoldError, InvalidDataError, ModelError
@@ -370,15 +371,42 @@ def test_nothing_but_whole_results_is_left_in_the_folder(engine: SparkEngine, tm
     assert not list(engine.folder.glob(".*"))
 
 
-def test_what_spark_itself_ends_with_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class JavaError(Py4JJavaError):  # type: ignore[misc]  # Py4J ships no types
+    """An error of Java with this text; a real one asks Java for it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+LOST = "Job aborted due to stage failure: all workers are lost"
+UNREAD = "An error occurred while calling o1.x.\n: a.B: unreadable\n\tat a.C\nCaused by: no codec\n\t... 1 more\n"
+PYTHON = 'An exception was thrown:\nTraceback (most recent call last):\n  File "a.py"\nImportError: no fivefold\n'
+
+
+@pytest.mark.parametrize(
+    ("ended", "reason"),
+    [
+        (PySparkException(f"{LOST}\n\tat org.apache.spark.A\n"), LOST),
+        (PySparkException(PYTHON), "ImportError: no fivefold"),
+        (JavaError(UNREAD), "a.B: unreadable. Caused by: no codec"),
+        (Py4JNetworkError("Answer from Java side is empty"), "Answer from Java side is empty"),
+        (ConnectionRefusedError(), "ConnectionRefusedError"),
+    ],
+)
+def test_what_spark_itself_ends_with_is_told_in_one_line(
+    ended: Exception, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def lost(*_: Any) -> None:
-        raise PySparkException("Job aborted due to stage failure: all workers are lost\n\tat org.apache.spark.A\n")
+        raise ended
 
     monkeypatch.setattr(adapter, "_rows", lost)
     nothing: Any = None
     engine = SparkEngine(nothing, tmp_path)
     error = refusal(lambda: engine.run(MappedFile(tmp_path / "a.parquet"), nothing, nothing))
-    assert str(error) == "Spark ended with an error: Job aborted due to stage failure: all workers are lost"
+    assert str(error) == f"Spark ended with an error: {reason}"
 
 
 def test_other_formats_are_refused_before_spark_reads(tmp_path: Path) -> None:
