@@ -185,8 +185,8 @@ def histories_in_memory(
 
 
 def codes_of(column: pa.ChunkedArray) -> Integers:
-    """Number the identifiers of a column; equal ones have equal numbers. Lists and structs are none, and all differ."""
-    if pa.types.is_nested(column.type):
+    """Number the identifiers of a column; equal ones have equal numbers. Lists, structs, UUIDs are none, and differ."""
+    if pa.types.is_nested(column.type) or isinstance(column.type, pa.BaseExtensionType):
         return np.arange(len(column))
     whole = pa.table({"id": column}).unify_dictionaries()["id"].combine_chunks()
     encoded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()

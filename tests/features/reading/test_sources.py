@@ -4,6 +4,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from uuid import UUID
 
 import polars as pl
 import pyarrow as pa
@@ -363,8 +364,8 @@ def test_more_grouped_rows_are_taken_from_memory(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("most_sorted", [-1, 1_000])
 @pytest.mark.parametrize("name", [c.USER_ID, c.CURRENCY, c.TRANSACTION_ID])
-@pytest.mark.parametrize("nested", [lambda text: [text], lambda text: {"id": text}])
-def test_lists_and_structs_for_text_are_refused_by_their_rows(
+@pytest.mark.parametrize("nested", [lambda text: [text], lambda text: {"id": text}, lambda _: UUID(int=7)])
+def test_lists_structs_and_uuids_for_text_are_refused_by_their_rows(
     nested: Callable[[str], object], name: str, most_sorted: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sources, "PARQUET_ROWS_SORTED", most_sorted)
