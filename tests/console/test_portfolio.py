@@ -78,6 +78,19 @@ def test_who_has_no_level_is_a_list_that_says_why(place: Place) -> None:
     ]
 
 
+def test_who_waits_for_the_first_rulesets_is_not_said_to_be_beside_all_of_them(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ruleset was activated, and its backfill has reached nobody yet."""
+    valued(place)
+    monkeypatch.setattr("fivefold.usecases.portfolio.matrix.active_versions", lambda *_: ["one"])
+    visitor = Visitor(place).sign_in("investigator").go(PAGE)
+    assert "2: no ruleset applied when they were last assessed" in visitor.text
+    visitor.go(PAGE + "&level=none")
+    assert "no level not assessed by the present rulesets yet" in visitor.text
+    assert "no ruleset decides" not in visitor.text
+
+
 def test_whose_last_attempt_failed_is_counted_and_leads_to_the_list(place: Place) -> None:
     page = "/console/portfolio?type=customer"
     path = f"/v1/entities/customer/{quote(CUSTOMER, safe='')}/risk"

@@ -12,6 +12,7 @@ from fivefold.store.levels.levels import LevelGroup, count_failing, level_groups
 from fivefold.store.rulesets.activations import count_of_type
 from fivefold.store.rulesets.rulesets import active_versions, families_of, versions_of
 from fivefold.usecases.accounts.settings import settings_of
+from fivefold.usecases.levels.records import NO_RULESET
 from fivefold.usecases.shared.api_fields import INTERNAL
 from fivefold.usecases.shared.context import Context
 
@@ -64,7 +65,8 @@ class Distribution:
         deciding: whether any ruleset of the type is active; without one there are no levels.
         by_level: everyone at each level in force, the highest first: by any version, by an override, or kept since the
             last assessment was not made in full. All others of `entities` have no level.
-        no_level: no ruleset applies to them.
+        no_level: no ruleset applied when they were last assessed.
+        not_by_present: those of them who were last assessed when none was active, though one is now.
         not_assessed: they are still to be assessed for the first time.
     """
 
@@ -76,6 +78,7 @@ class Distribution:
     versions: tuple[AtVersion, ...]
     overridden: tuple[Overridden, ...]
     no_level: int
+    not_by_present: Annotated[int, INTERNAL]
     not_assessed: int
     failing: int
     quarantined: int
@@ -85,7 +88,8 @@ class Distribution:
         return {
             "not assessed in full": sum(version.without_level for version in self.versions),
             "no level by an override": sum(each.entities for each in self.overridden if each.level is None),
-            "no ruleset applies" if self.deciding else "no ruleset decides yet": self.no_level,
+            "no ruleset applies" if self.deciding else "no ruleset decides yet": self.no_level - self.not_by_present,
+            "not assessed by the present rulesets yet": self.not_by_present,
             "not assessed yet": self.not_assessed,
         }
 
@@ -106,15 +110,18 @@ def distribution(context: Context, type_name: str) -> Distribution:
         everyone = count_of_type(session, kind.id)
         groups = level_groups(session, kind.id)
         failing = count_failing(session, context.organisation_id, kind.id)
+        deciding = bool(active_versions(session, context.organisation_id, kind.id))
+        by_none = [group for group in groups if group.version_id is None and not group.overridden]
         return Distribution(
             entity_type=type_name,
             levels=names,
-            deciding=bool(active_versions(session, context.organisation_id, kind.id)),
+            deciding=deciding,
             entities=everyone,
             by_level=dict(reversed(_by_level(groups, names).items())),
             versions=tuple(_versions(session, context, kind.id, groups, names)),
             overridden=_overridden([group for group in groups if group.overridden], names),
-            no_level=_count(group for group in groups if group.version_id is None and not group.overridden),
+            no_level=_count(by_none),
+            not_by_present=_count(group for group in by_none if deciding and group.status == NO_RULESET),
             not_assessed=everyone - _count(groups),
             failing=failing.entities,
             quarantined=failing.quarantined,

@@ -50,7 +50,8 @@ class Matrix:
         entities: the number of assessed ones.
         deciding: a ruleset is active for the type.
         not_in_full: entities that were not assessed in full the last time, by status; only those that there are.
-        not_in_full_without_level: those of them who have no level; to all others without one no ruleset applies.
+        not_in_full_without_level: those of them who have no level; to all others without one no ruleset
+            applied when they were last assessed: none was active then, or none of those that were.
         failing: entities that could not be assessed the last time that was tried, those never assessed among them.
         quarantined: those of them that failed too often to be tried again.
         cells: those that hold entities.
@@ -77,8 +78,8 @@ class Matrix:
         return self._at(None)
 
     @property
-    def not_applicable(self) -> int:
-        """The number of those of them to whom no ruleset applies."""
+    def without_ruleset(self) -> int:
+        """The number of those of them to whom no ruleset applied when they were last assessed."""
         return self.without_level - sum(self.not_in_full_without_level.values())
 
     def _at(self, level: str | None) -> int:

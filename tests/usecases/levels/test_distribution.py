@@ -108,6 +108,7 @@ def test_versions_are_not_mixed_and_overrides_stand_apart(engine: Engine, ana: A
         ),
         overridden=(Overridden("low", "high", 2),),
         no_level=2,
+        not_by_present=1,
         not_assessed=1,
         failing=0,
         quarantined=0,
@@ -203,7 +204,8 @@ def test_who_keeps_a_level_counts_at_it_wherever_levels_are_counted(
     statuses = ("assessed", "failed", "unclassified", "undetermined")
     of_rules = [{"rules_level": level, "version_id": 2, "status": each} for each in statuses for level in (3, None, 1)]
     overridden = [{**each, "level": 2, "override_id": number} for number, each in enumerate(of_rules, 1)]
-    none_applies = [{"rules_level": None, "version_id": None, "status": "not applicable"}]
+    by_none = ("not applicable", "no ruleset", "no ruleset")
+    none_applies = [{"rules_level": None, "version_id": None, "status": each} for each in by_none]
     standings: list[dict[str, Any]] = [*of_rules, *overridden, *none_applies]
     ids = add_entities(engine, ana, [f"c{number}" for number in range(len(standings) + 1)])
     for entity_id, standing in zip(ids, standings, strict=False):
@@ -216,7 +218,7 @@ def test_who_keeps_a_level_counts_at_it_wherever_levels_are_counted(
     matrix = value_and_risk(context, "customer")
     assert (matrix.by_level(), matrix.not_in_full) == (found.by_level, found.not_in_full())
     assert matrix.not_in_full_without_level == {"failed": 1, "unclassified": 1, "undetermined": 1}
-    assert matrix.without_level == 5
+    assert matrix.without_level == 7
     listed = {name: len(list_current_levels(context, "customer", LevelFilters(levels=(name,)))) for name in none()}
     assert listed == found.by_level
     (figures,) = PlatformFigures(engine).read()
@@ -224,7 +226,7 @@ def test_who_keeps_a_level_counts_at_it_wherever_levels_are_counted(
     assert measured == found.by_level
     shown = json.loads(json.dumps(asdict(found)))
     assert levels_sentence(shown) == (
-        "26 of type customer: 4 high, 12 medium, 4 low, 5 without a level, 1 not assessed yet. The last assessment was"
+        "28 of type customer: 4 high, 12 medium, 4 low, 7 without a level, 1 not assessed yet. The last assessment was"
         " not made in full: 6 failed, 6 unclassified, 6 undetermined. A level that was there before is kept."
     )
     show_distribution(engine, "acme")
@@ -235,5 +237,6 @@ def test_who_keeps_a_level_counts_at_it_wherever_levels_are_counted(
         ["low", "4"],
         ["(not assessed in full)", "4"],
         ["(no ruleset applies)", "1"],
+        ["(not assessed by the present rulesets yet)", "2"],
         ["(not assessed yet)", "1"],
     ]
