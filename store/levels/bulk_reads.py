@@ -304,12 +304,16 @@ def tags(session: Session, ids: Sequence[int]) -> pl.DataFrame:
     )
 
 
-def screenings(session: Session, ids: Sequence[int]) -> pl.DataFrame:
-    """Read screenings: `entity`, `screening`, `found` (1 or 0), `at_us`, the later recorded one last."""
+def screenings(session: Session, ids: Sequence[int], known_by_us: int | None = None) -> pl.DataFrame:
+    """Read screenings: `entity`, `screening`, `found` (1 or 0), `at_us`, the later recorded one last.
+
+    With *known_by_us* only those recorded by then.
+    """
+    recorded = "" if known_by_us is None else f" AND recorded_us <= {known_by_us:d}"
     return read_rows(
         session,
-        "SELECT entity_id, screening, CASE WHEN found THEN 1 ELSE 0 END, at_us FROM screenings"
-        " WHERE entity_id IN :ids ORDER BY entity_id, at_us, id",
+        "SELECT entity_id, screening, CASE WHEN found THEN 1 ELSE 0 END, at_us FROM screenings"  # noqa: S608 (a number)
+        f" WHERE entity_id IN :ids{recorded} ORDER BY entity_id, at_us, id",
         ids,
         {"entity": pl.Int64, "screening": pl.String, "found": pl.Int64, "at_us": pl.Int64},
     )

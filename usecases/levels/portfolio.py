@@ -6,6 +6,7 @@ A transaction has the content of its newest correction by then; one that was rev
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -117,7 +118,7 @@ def read_stored_portfolio(
         linked: whom they are linked to, where that was read already.
         lists: `usecases.accounts.lists.lists_of` the rulesets, where those were read already.
         earlier: it is assessed as of moments before *as_of_us* too, whose windows open earlier.
-        known_then: fields and values are those known by *as_of_us*; who had not been taken in by then is left out.
+        known_then: fields, values and screenings as known by *as_of_us*, of those who had been taken in by then.
     """
     if known_then:
         entity_ids = loading.entities_there(session, entity_ids, as_of_us)
@@ -151,8 +152,8 @@ def read_parts(
     """Read the entities and some *parts* of what is known of them, with the named *lists* beside them.
 
     Of those *linked* the same is read, but for indicators and values, which no group asks for. *back* and *pending* are
-    those of `read_transactions`; *rules* is the look-back of what reads transactions itself. Fields and values are
-    those of today; with *known_by_us* those known by then. *rates* are read where not given.
+    those of `read_transactions`; *rules* is the look-back of what reads transactions itself. Fields, values
+    and screenings are those of today; with *known_by_us* those known by then. *rates* are read where not given.
     """
     everyone = entity_ids if linked is None else linked.everyone()
     kind = session.get_one(EntityType, type_id)
@@ -179,7 +180,9 @@ def read_parts(
         declared = FIELDS.validate_python(kind.case_fields)
         mixed = _mixed(session, whose, "case_fields", declared)
         read[part] = _records(session, part.removesuffix("s"), whose, declared, mixed=mixed)
-    read |= {part: _OF_EVERYONE[part](session, everyone) for part in parts & _OF_EVERYONE.keys()}
+    screenings = partial(_screenings, known_by_us=known_by_us)
+    of_everyone: Mapping[str, _ReadFrame] = {"tags": _tags, "screenings": screenings}
+    read |= {part: of_everyone[part](session, everyone) for part in parts & of_everyone.keys()}
     if "values" in parts:
         read["values"] = values if values is not None else _values(session, entity_ids, known_by_us)
     fields = FIELDS.validate_python(kind.fields)
@@ -469,15 +472,12 @@ def _tags(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
     return _of_entities(rows, [rows["tag"], _moments(rows, "from"), _moments(rows, "until")])
 
 
-def _screenings(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
-    rows = loading.screenings(session, entity_ids)
+_ReadFrame = Callable[[Session, Sequence[int]], pl.DataFrame]
+
+
+def _screenings(session: Session, entity_ids: Sequence[int], *, known_by_us: int | None) -> pl.DataFrame:
+    rows = loading.screenings(session, entity_ids, known_by_us)
     return _of_entities(rows, [rows["screening"], rows["found"].cast(pl.Boolean), _moments(rows, "at")])
-
-
-_OF_EVERYONE: Mapping[str, Callable[[Session, Sequence[int]], pl.DataFrame]] = {
-    "tags": _tags,
-    "screenings": _screenings,
-}
 
 
 def _values(session: Session, entity_ids: Sequence[int], known_by_us: int | None) -> pl.DataFrame:

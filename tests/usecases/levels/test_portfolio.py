@@ -129,6 +129,23 @@ def test_as_of_a_moment_that_is_over_nothing_counts_that_became_known_after_it(b
     assert read_at(began - 1) == []
 
 
+def test_a_screening_that_was_recorded_after_a_moment_was_not_known_then(bank: Bank) -> None:
+    """Though it happened before it: as where the sources of an assessment are read."""
+    bank.wait(10)
+    then = bank.now
+    bank.wait(10)
+    add_screening(bank.context, "customer", "a", "later", has_match=True, at_us=then - 1)
+    ruleset = analyse_text(banks.document({"screened": banks.SCREENED}))
+
+    def names(at_us: int, *, known_then: bool) -> list[str]:
+        with Session(bank.engine) as session:
+            of = (session, bank.of, 1, [bank.id_of("a")], [ruleset], at_us)
+            return frame(read_stored_portfolio(*of, known_then=known_then), "screenings")["screening"].to_list()
+
+    assert names(then, known_then=True) == ["screening of a"]
+    assert names(bank.now, known_then=True) == names(then, known_then=False) == ["screening of a", "later"]
+
+
 def test_what_an_owner_has_does_not_count_for_what_it_owns(bank: Bank) -> None:
     ruleset = analyse_text(banks.document({"cash": banks.CASH}))
     with Session(bank.engine) as session:

@@ -111,7 +111,7 @@ def read_facts(
         analysed: the flow.
         entities: by number the transaction that is looked at.
         now_us: the present.
-        levels_then: where the moment is over: fields and values are those known by then, too.
+        levels_then: where the moment is over: fields, values and screenings are those known by then, too.
 
     Raises:
         InvalidRulesetError: something that is read is not there, such as a list.
