@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 import numpy as np
@@ -102,9 +102,14 @@ class Histories:
         return len(self.time)
 
     @property
-    def signs(self) -> "Signs":
-        """Number of amounts of either sign."""
-        return Signs(int((self.amount < 0).sum()), int((self.amount > 0).sum()))
+    def amount_checks(self) -> "AmountChecks":
+        """What shows that amounts are not what they are taken for."""
+        balance = self.balance
+        if self.unknown_from is not None:
+            known_until = np.repeat(self.unknown_from[:, NULLABLE.index(BALANCE)], np.diff(self.offsets))
+            balance = np.where(self.time < known_until, balance, np.nan)
+        last = self.user_ids[-1].as_py() if self.customers else ""
+        return AmountChecks.of(self.offsets, self.time, self.amount, balance, last)
 
     def select(self, first: int, last: int) -> "Histories":
         """Give the customers from *first* up to, not including, *last*."""
@@ -188,23 +193,90 @@ def missing_values(histories: Histories, as_of: int, columns: Sequence[str] = NU
     return missing
 
 
+_SAME_MONEY = 1e-12
+"""Sums of one amount of money differ by less than this share of all that was added: 64-bit floats round."""
+
+
 @dataclass(frozen=True)
-class Signs:
-    """How many amounts have which sign.
+class AmountChecks:
+    """What shows that amounts of some rows are not what they are taken for.
+
+    A balance moves where two rows follow each other, each alone at its moment, and their balances differ. Such a move
+    should be the amount of the second row.
 
     Attributes:
+        rows: with an amount.
         below: rows with an amount below 0.
         above: rows with one above 0.
+        moves: of balances.
+        moves_by_amount: those that are the amount.
+        moves_by_hundredth: those that are a hundredth of it, as where amounts alone are in cents.
+        moves_by_hundredfold: those that are a hundred times the amount, as where balances alone are in cents.
+        total: of the amounts, money.
+        moved: their total by size, money.
+        last_customer: the one who comes last, if they have one row.
+        last_amount: of that row, money.
     """
 
+    rows: int = 0
     below: int = 0
     above: int = 0
+    moves: int = 0
+    moves_by_amount: int = 0
+    moves_by_hundredth: int = 0
+    moves_by_hundredfold: int = 0
+    total: float = field(default=0.0, compare=False)
+    moved: float = field(default=0.0, compare=False)
+    last_customer: str | None = None
+    last_amount: float = 0.0
+
+    @classmethod
+    def of(cls, offsets: Integers, time: Integers, amount: Floats, balance: Floats, last_customer: str) -> Self:
+        """Check m rows of n customers, laid out as `Histories`; a balance that is not known is NaN."""
+        if not len(time):
+            return cls()
+        is_alone = np.ones(len(time), dtype=np.bool_)
+        follows = np.ones(len(time) - 1, dtype=np.bool_)
+        begins = offsets[1:-1]
+        follows[begins[(begins > 0) & (begins < len(time))] - 1] = False
+        is_tied = follows & (time[1:] == time[:-1])
+        is_alone[1:] &= ~is_tied
+        is_alone[:-1] &= ~is_tied
+        second = np.flatnonzero(follows & is_alone[1:] & is_alone[:-1]) + 1
+        move, by = balance[second] - balance[second - 1], amount[second]
+        rounding = _SAME_MONEY * (np.abs(balance[second]) + np.abs(balance[second - 1]))
+        is_move = (np.abs(move) > rounding) & (by != 0)
+        agree = [int((is_move & (np.abs(move - by * share) <= rounding)).sum()) for share in (1.0, 0.01, 100.0)]
+        by_amount, by_hundredth, by_hundredfold = agree
+        is_one_row = offsets[-1] - offsets[-2] == 1
+        return cls(
+            len(amount),
+            int((amount < 0).sum()),
+            int((amount > 0).sum()),
+            int(is_move.sum()),
+            by_amount,
+            by_hundredth,
+            by_hundredfold,
+            float(amount.sum()),
+            float(np.abs(amount).sum()),
+            last_customer if is_one_row else None,
+            float(amount[-1]) if is_one_row else 0.0,
+        )
 
     @classmethod
     def joined(cls, parts: Iterable[Self]) -> Self:
-        """Add up those of different rows."""
-        parts = list(parts)
-        return cls(sum(part.below for part in parts), sum(part.above for part in parts))
+        """Add up those of different customers, in their order."""
+        parts = [part for part in parts if part.rows]
+        if not parts:
+            return cls()
+        sums = {each.name: sum(getattr(part, each.name) for part in parts) for each in fields(cls)[:-2]}
+        return cls(**sums, last_customer=parts[-1].last_customer, last_amount=parts[-1].last_amount)
+
+    @property
+    def last_is_total(self) -> bool:
+        """Whether the one row of the last customer has the sum of all other amounts."""
+        difference = abs(self.total - 2 * self.last_amount)
+        return self.last_customer is not None and self.last_amount != 0 and difference <= _SAME_MONEY * self.moved
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import polars as pl
 from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text
 from fivefold.domain.text import count_text, percent
 from fivefold.features.column_names import absence_texts
-from fivefold.features.histories import Histories, Signs, Stateless, Ties
+from fivefold.features.histories import AmountChecks, Histories, Stateless, Ties
 from fivefold.features.schema import STATE
 
 ENOUGH_DAYS = 365
@@ -26,6 +26,12 @@ WARN_REPEATED_SHARE = 0.01
 """So many rows that repeat another one are worth a warning."""
 LEAST_OF_ONE_SIGN = 1_000
 """So many amounts of one sign, and none of the other, are worth a warning: of fewer it may be chance."""
+LEAST_MOVES = 20
+"""So many moves of balances by a hundredth of the amount, or its hundredfold, are worth a warning."""
+LEAST_SHARE_OF_MOVES, MOST_SHARE_OF_OTHER_MOVES = 0.5, 0.01
+"""Where rows are missing, a balance moves by something else; where it moves by amounts too, units are mixed."""
+LEAST_OF_TOTAL = 20
+"""The sum of so many other amounts is one of its own by chance alone hardly ever."""
 
 
 @dataclass(frozen=True)
@@ -207,21 +213,64 @@ def stateless_text(stateless: Stateless, rows: int) -> str:
     )
 
 
-def one_sided_text(signs: Signs, least: int = LEAST_OF_ONE_SIGN) -> str:
+def one_sided_text(below: int, above: int, least: int = LEAST_OF_ONE_SIGN) -> str:
     """Say that all amounts have one sign, of *least* rows or more: in an export it may stand in a column of its own.
 
-    >>> one_sided_text(Signs(0, 2_000))
+    >>> one_sided_text(0, 2_000)
     'no amount is below 0, so every row is a deposit: a withdrawal is a negative amount'
-    >>> one_sided_text(Signs(2_000, 0))
+    >>> one_sided_text(2_000, 0)
     'no amount is above 0, so every row is a withdrawal: a deposit is a positive amount'
-    >>> one_sided_text(Signs(1, 2_000)), one_sided_text(Signs(0, 3))
+    >>> one_sided_text(1, 2_000), one_sided_text(0, 3)
     ('', '')
     """
-    if signs.above >= least and not signs.below:
+    if above >= least and not below:
         return "no amount is below 0, so every row is a deposit: a withdrawal is a negative amount"
-    if signs.below >= least and not signs.above:
+    if below >= least and not above:
         return "no amount is above 0, so every row is a withdrawal: a deposit is a positive amount"
     return ""
+
+
+def other_unit_text(checks: AmountChecks) -> str:
+    """Say that amounts and balances are in different units, as of cents and whole money; empty where they are not.
+
+    >>> other_unit_text(AmountChecks(moves=1_000, moves_by_hundredth=990))
+    'in 990 of 1,000 rows the balance moves by a hundredth of the amount: amounts are in cents, it seems, and balances \
+are not; give both in whole money'
+    >>> other_unit_text(AmountChecks(moves=1_000, moves_by_hundredth=500, moves_by_amount=500))
+    ''
+    """
+    for count, share, cents, whole in (
+        (checks.moves_by_hundredth, "a hundredth of", "amounts", "balances"),
+        (checks.moves_by_hundredfold, "a hundred times", "balances", "amounts"),
+    ):
+        is_usual = count >= LEAST_MOVES and count >= LEAST_SHARE_OF_MOVES * checks.moves
+        if is_usual and checks.moves_by_amount <= MOST_SHARE_OF_OTHER_MOVES * checks.moves:
+            return (
+                f"in {count:,} of {checks.moves:,} rows the balance moves by {share} the amount: {cents} are in cents, "
+                f"it seems, and {whole} are not; give both in whole money"
+            )
+    return ""
+
+
+def total_text(checks: AmountChecks) -> str:
+    """Say that the last customer has the sum of all others in one row, as the last line of a report; empty if not.
+
+    >>> total_text(AmountChecks(rows=26, total=240.0, moved=400.0, last_customer="TOTAL", last_amount=120.0))
+    "the last customer, 'TOTAL', has one row, whose amount is the sum of the 25 others: if it is their total, and no \
+customer, remove it"
+    """
+    if checks.rows <= LEAST_OF_TOTAL or not checks.last_is_total:
+        return ""
+    return (
+        f"the last customer, {checks.last_customer!r}, has one row, whose amount is the sum of the "
+        f"{checks.rows - 1:,} others: if it is their total, and no customer, remove it"
+    )
+
+
+def doubts_of_amounts(checks: AmountChecks) -> list[str]:
+    """Say why amounts may not be what they are taken for: their signs, their unit, and a total among them."""
+    texts = (one_sided_text(checks.below, checks.above), other_unit_text(checks), total_text(checks))
+    return [text for text in texts if text]
 
 
 _UNSEEN = r"\p{Cf}"
@@ -309,11 +358,11 @@ def doubts_of_rows(
     tied: Ties,
     rows: int,
     stateless: Stateless,
-    signs: Signs,
+    amount_checks: AmountChecks,
 ) -> list[str]:
     """Say all that scores of rows may be wrong by: what replaces columns and states, repeats, and guesses."""
     texts = (
-        one_sided_text(signs),
+        *doubts_of_amounts(amount_checks),
         stateless_text(stateless, rows),
         repeats_text(tied.repeated, rows),
         last_balance_text(tied.unordered),

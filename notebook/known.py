@@ -55,7 +55,7 @@ def warn_of_rows(read: Iterable[tuple[TrainedModel, Histories]], as_of: int, sta
             ties(histories, as_of - model.settlement_lag_us),
             histories.rows,
             histories.stateless,
-            histories.signs,
+            histories.amount_checks,
         )
     ]
     for doubt in dict.fromkeys(doubts):

@@ -11,7 +11,6 @@ from fivefold.domain.money import Rate
 from fivefold.domain.text import perhaps
 from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.column_names import absence_texts
-from fivefold.features.histories import Signs
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import MappedFile
@@ -209,7 +208,7 @@ def assumptions_for(
 def one_sided_warnings(summary: SourceSummary, config: TrainingConfig) -> list[str]:
     """Warn where every amount has the same sign and the value has a fee on the other: signs were probably lost."""
     kinds, value = summary.quality.kinds, config.value
-    text = one_sided_text(Signs(below=kinds["withdrawals"], above=kinds["deposits"]), least=1)
+    text = one_sided_text(kinds["withdrawals"], kinds["deposits"], least=1)
     has_fee = value.withdrawal_fee if kinds["deposits"] else value.deposit_fee
     return [text] if text and has_fee else []
 

@@ -13,9 +13,9 @@ from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.money import RateTable
 from fivefold.domain.text import count_text, percent
 from fivefold.features import schema as c
-from fivefold.features.histories import Histories, Integers, Stateless, ties
+from fivefold.features.histories import AmountChecks, Histories, Integers, Stateless, ties
 from fivefold.features.schema import BALANCE, DEPOSIT, FAILED_ROW, NOTHING, PENDING_ROW, STATE, WITHDRAWAL
-from fivefold.models.reach import SimilarNames, repeats_text, stateless_text, unordered_text
+from fivefold.models.reach import SimilarNames, other_unit_text, repeats_text, stateless_text, unordered_text
 from fivefold.training.config import CheckSettings
 from fivefold.training.dates import Dates
 
@@ -60,6 +60,7 @@ class Quality:
         most_rows: of any one customer.
         stateless: rows without a state, where the source has the column.
         names: the identifiers of the customers.
+        amount_checks: of the rows.
     """
 
     rows: int = 0
@@ -74,6 +75,7 @@ class Quality:
     most_rows: int = 0
     stateless: Stateless = field(default_factory=Stateless)
     names: SimilarNames = field(default_factory=SimilarNames, compare=False)
+    amount_checks: AmountChecks = field(default_factory=AmountChecks)
 
     def add(self, part: Histories, codes: tuple[str, ...]) -> None:
         """Count one batch; *codes* are the currencies in the order of their positions."""
@@ -92,6 +94,7 @@ class Quality:
         self.unordered += of_ties.unordered
         self.removed += part.repeats
         self.stateless = Stateless.joined((self.stateless, part.stateless))
+        self.amount_checks = AmountChecks.joined((self.amount_checks, part.amount_checks))
         self.balances += int(np.count_nonzero(part.balance))
         filled = np.diff(part.offsets) > 0
         firsts = part.offsets[:-1][filled]
@@ -108,6 +111,7 @@ class Quality:
         self.most_rows = max(self.most_rows, other.most_rows)
         self.stateless = Stateless.joined((self.stateless, other.stateless))
         self.names.include(other.names)
+        self.amount_checks = AmountChecks.joined((self.amount_checks, other.amount_checks))
 
     @property
     def stateless_share(self) -> float:
@@ -146,7 +150,12 @@ class Quality:
                 refusals.append(f"{text}: remove the repeats, add transaction_id, or raise checks.most_repeated_share")
             else:
                 warnings.append(text)
-        texts = (unordered_text(self.unordered), stateless_text(self.stateless, self.rows), self.names.text)
+        texts = (
+            other_unit_text(self.amount_checks),
+            unordered_text(self.unordered),
+            stateless_text(self.stateless, self.rows),
+            self.names.text,
+        )
         warnings += [text for text in texts if text]
         unsettled = self.kinds["pending"] + self.kinds["failed"]
         if unsettled > WARN_UNSETTLED_SHARE * self.rows:

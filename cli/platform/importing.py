@@ -168,8 +168,8 @@ def import_file(
     if progress.without_from:
         begins = "it begins" if progress.without_from == 1 else "they begin"
         echo(f"{count_text(progress.without_from, 'tag')} had no from; {begins} now.")
-    if progress.similar_names:
-        warn(progress.similar_names)
+    for doubt in progress.doubts:
+        warn(doubt)
     if progress.refused:
         _show_refused(progress, path)
         raise typer.Exit(FINDINGS)

@@ -45,14 +45,14 @@ from fivefold.domain.money import rounded_words
 from fivefold.domain.parts import Parts, Task
 from fivefold.domain.segments import SEGMENTS, score_text
 from fivefold.domain.text import count_text, percent
-from fivefold.features.histories import Signs, Stateless, Ties
+from fivefold.features.histories import AmountChecks, Stateless, Ties
 from fivefold.models.reach import (
     SimilarNames,
     absences,
+    doubts_of_amounts,
     doubts_of_newest,
     doubts_of_units,
     last_balance_text,
-    one_sided_text,
     repeats_text,
     stateless_text,
 )
@@ -156,7 +156,7 @@ class Summary:
         self.rows = 0
         self.ties = Ties()
         self.stateless = Stateless()
-        self.signs = Signs()
+        self.amount_checks = AmountChecks()
         self.names = SimilarNames()
         self.outside_units = Counter[str]()
         self._segments: dict[str, list[float]] = {segment: [0.0, 0.0, 0.0] for segment in SEGMENTS}
@@ -173,7 +173,7 @@ class Summary:
         self.rows += batch.rows
         self.ties = Ties.joined((self.ties, batch.ties))
         self.stateless = Stateless.joined((self.stateless, batch.stateless))
-        self.signs = Signs.joined((self.signs, batch.signs))
+        self.amount_checks = AmountChecks.joined((self.amount_checks, batch.amount_checks))
         self.names.add(batch.table["user_id"])
         self.outside_units.update(batch.outside_units)
         self.newest = max((moment for moment in (self.newest, batch.newest) if moment is not None), default=None)
@@ -206,7 +206,7 @@ class Summary:
         """Print what replaces columns that the file lacks; warn of all else that scores may be wrong by."""
         for text in absences(self.absent, model.absent, model.currency):
             echo(f"Absent: {text}")
-        if text := one_sided_text(self.signs):
+        for text in doubts_of_amounts(self.amount_checks):
             warn(text)
         if text := stateless_text(self.stateless, self.rows):
             warn(text)

@@ -10,7 +10,7 @@ import polars as pl
 from fivefold.domain.clock import day_text
 from fivefold.domain.provenance import hash_text
 from fivefold.features.catalogue.probe import outside_units
-from fivefold.features.histories import Histories, Signs, Stateless, Ties, ties
+from fivefold.features.histories import AmountChecks, Histories, Stateless, Ties, ties
 from fivefold.models.explain import explain
 from fivefold.models.reach import doubts_of_newest, doubts_of_rows, doubts_of_units
 from fivefold.models.value_model import ValueModel
@@ -33,7 +33,7 @@ class ScoredBatch:
             unit does not allow, by name.
         absent: columns of `features.column_names.ABSENCES` that the rows lack, or whose content is not read.
         stateless: the rows without a state, where the source has the column.
-        signs: those of the amounts.
+        amount_checks: of the rows.
     """
 
     table: pl.DataFrame
@@ -45,7 +45,7 @@ class ScoredBatch:
     outside_units: dict[str, int]
     absent: tuple[str, ...]
     stateless: Stateless
-    signs: Signs
+    amount_checks: AmountChecks
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ def doubts_of(model: ValueModel, batches: Sequence[ScoredBatch], as_of: int, *, 
     outside = sum((Counter(batch.outside_units) for batch in batches), Counter[str]())
     tied, rows = Ties.joined(batch.ties for batch in batches), sum(batch.rows for batch in batches)
     stateless = Stateless.joined(batch.stateless for batch in batches)
-    signs = Signs.joined(batch.signs for batch in batches)
+    amount_checks = AmountChecks.joined(batch.amount_checks for batch in batches)
     return [
-        *doubts_of_rows(batches[0].absent, model.absent, model.currency, tied, rows, stateless, signs),
+        *doubts_of_rows(batches[0].absent, model.absent, model.currency, tied, rows, stateless, amount_checks),
         *doubts_of_units(outside, sum(len(batch.table) for batch in batches)),
         *doubts_of_newest(newest, as_of, is_now=is_now, option=option),
     ]
@@ -124,7 +124,7 @@ def score_histories(model: ValueModel, histories: Histories, how: Scoring) -> Sc
         outside_units(model.catalogue, of_scored),
         histories.absent,
         histories.stateless,
-        histories.signs,
+        histories.amount_checks,
     )
 
 

@@ -14,7 +14,7 @@ import polars as pl
 from fivefold.domain.parts import Parts, numbered
 from fivefold.features.ahead import read_ahead, work_ahead
 from fivefold.features.arrow_files import as_bytes, of_bytes
-from fivefold.features.histories import Histories, Signs, Stateless, Ties
+from fivefold.features.histories import AmountChecks, Histories, Stateless, Ties
 from fivefold.features.partitions import Engine, Result
 from fivefold.features.reading.parquet_stream import START, KeptPosition
 from fivefold.features.reading.sources import StreamPart, file_reader, is_streamed, stream_from, stream_histories
@@ -70,14 +70,14 @@ def _scored(model: ValueModel, how: Scoring, part: StreamPart) -> tuple[StreamPa
     return part, score_histories(model, part.histories, how)
 
 
-_Note = tuple[int, int | None, frozenset[str], int, Ties, dict[str, int], tuple[str, ...], Stateless, Signs]
+_Note = tuple[int, int | None, frozenset[str], int, Ties, dict[str, int], tuple[str, ...], Stateless, AmountChecks]
 """What a scored batch has beside its table."""
 
 
 def _note_of(batch: ScoredBatch) -> _Note:
     return (
         batch.left_out, batch.newest, batch.currencies, batch.rows, batch.ties, batch.outside_units, batch.absent,
-        batch.stateless, batch.signs,
+        batch.stateless, batch.amount_checks,
     )  # fmt: skip
 
 

@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from decimal import Context, Decimal
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from fivefold.domain.errors import FileFormatError
 from fivefold.domain.money import RateTable, minor_units, unusual_minor_units
+from fivefold.features.histories import AmountChecks
 from fivefold.features.reading.columns import ALLOWED_TIME
 from fivefold.features.schema import (
     AMOUNT,
+    BALANCE,
     CURRENCY,
     DATE,
     FAILED,
@@ -301,4 +304,32 @@ def _owner(schema: pl.Schema) -> str:
             return name
     raise FileFormatError(
         f"transactions have no {USER_ID} (or {ENTITY}); there are {', '.join(schema.names()) or 'none'}"
+    )
+
+
+def amount_checks_of(frame: pl.DataFrame, entity: str = ENTITY) -> AmountChecks:
+    """Check the amounts of rows as they are written; one that cannot be read, or is nobody's, is left out.
+
+    *entity* names the column that says whose a row is.
+    """
+    readers = {AMOUNT: read_number, BALANCE: read_number, DATE: read_time}
+    schema = {name: dtype for name, dtype in frame.schema.items() if dtype != pl.Object}
+    if entity not in schema or AMOUNT not in schema:
+        return AmountChecks()
+    values = [read(name, schema[name]).value.alias(name) for name, read in readers.items() if name in schema]
+    rows = frame.select(pl.col(entity).cast(pl.String), *values).drop_nulls([entity, AMOUNT])
+    if rows.is_empty():
+        return AmountChecks()
+    rows = rows.with_row_index(_NUMBER).with_columns(pl.first(_NUMBER).over(entity))
+    if DATE in schema and BALANCE in schema:
+        rows = rows.sort(_NUMBER, DATE, nulls_last=True, maintain_order=True)
+    else:  # no balance moves
+        rows = rows.sort(_NUMBER).with_columns(pl.lit(None, pl.Float64).alias(BALANCE), pl.lit(0).alias(DATE))
+    number = rows[_NUMBER].to_numpy()
+    return AmountChecks.of(
+        np.concatenate([[0], np.flatnonzero(np.diff(number)) + 1, [len(number)]]),
+        rows[DATE].fill_null(0).to_numpy(),
+        rows[AMOUNT].to_numpy(),
+        rows[BALANCE].fill_null(np.nan).to_numpy(),
+        rows[entity][-1],
     )

@@ -14,7 +14,7 @@ import pytest
 
 from fivefold.domain.clock import DAY_US, from_microseconds, to_microseconds
 from fivefold.domain.errors import FileFormatError, InvalidDataError
-from fivefold.features.histories import Signs
+from fivefold.features.histories import AmountChecks
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.features.reading import sources
 from fivefold.features.reading.sources import read_histories
@@ -110,7 +110,7 @@ def test_streaming_in_small_batches_gives_the_same_bits(
     assert bits.tobytes() == wanted.tobytes()
     assert sum(batch.left_out for batch in batches) == whole.left_out
     assert max(batch.newest for batch in batches if batch.newest) == whole.newest
-    assert Signs.joined(batch.signs for batch in batches) == whole.signs
+    assert AmountChecks.joined(batch.amount_checks for batch in batches) == whole.amount_checks
 
 
 def test_rows_whose_amounts_lost_their_sign_are_warned_of(model: ValueModel, table: pa.Table) -> None:

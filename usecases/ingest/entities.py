@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import InvalidDataError, Problem
+from fivefold.features.histories import AmountChecks
 from fivefold.features.reading.columns import short_text
 from fivefold.models.reach import other_spellings
 from fivefold.risk.facts.portfolio import ENTITY
@@ -49,6 +50,7 @@ class RowCounts:
     Attributes:
         without_from: of the new ones, those without a first moment, which begin as they are taken.
         names: of entities of a file, the identifiers of the new ones, and stored ones that are other spellings of them.
+        amount_checks: of transactions of a file.
     """
 
     new: int
@@ -56,6 +58,7 @@ class RowCounts:
     same: int
     without_from: int = 0
     names: Sequence[str] = field(default=(), compare=False)
+    amount_checks: AmountChecks = field(default_factory=AmountChecks, compare=False)
 
     @property
     def details(self) -> dict[str, int]:

@@ -11,8 +11,10 @@ from typing import Literal
 import polars as pl
 
 from fivefold.domain.errors import FileFormatError, Problem
+from fivefold.features.histories import AmountChecks
 from fivefold.features.reading.text_files import ColumnMap, suffix_of_name
-from fivefold.models.reach import SimilarNames
+from fivefold.models.reach import SimilarNames, doubts_of_amounts
+from fivefold.risk.facts.transactions import amount_checks_of
 from fivefold.risk.language.fields import FieldType
 from fivefold.store.ingest.entities import type_named
 from fivefold.usecases.ingest import file_rows as import_rows
@@ -40,6 +42,7 @@ from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import FIELDS
 from fivefold.usecases.shared.row_results import accept_rows
+from fivefold.usecases.shared.transaction_columns import OWNERS
 
 ROWS = {"entities": 5_000, "transactions": 50_000}
 """Rows in a part, which is one transaction of the database; other kinds have as many as entities."""
@@ -63,7 +66,8 @@ class Progress:
         without_from: of the new ones, those without a first moment, which begin as they are taken; since the import was
             begun or continued.
         finished: the file was read to its end.
-        similar_names: what is said of new identifiers that look like others; since the import was begun or continued.
+        doubts: what is said of new identifiers that look like others, and of amounts; since the import was begun or
+            continued.
         refused_path: the file of refused rows; None if there is none, or the one of an interrupted import is gone.
         problems: the first ones since it was begun or continued, rows numbered as people count them.
     """
@@ -75,7 +79,7 @@ class Progress:
     refused: int = 0
     without_from: int = 0
     finished: bool = False
-    similar_names: str = ""
+    doubts: tuple[str, ...] = ()
     refused_path: Path | None = None
     problems: tuple[Problem, ...] = ()
 
@@ -141,7 +145,9 @@ def _transactions(source: _Source) -> Take:
         import_rows.refuse_misspelt_transactions(part, fields, str(source.path))
         rows = import_rows.transaction_rows(part, fields)
         counts = add_transactions(context, rows, source.type_name, text=text, most_named=None, from_file=True)
-        return RowCounts(counts.new, counts.changed + counts.corrections, counts.repeated)
+        owner = next((name for name in OWNERS if name in part.columns), "")
+        checks = amount_checks_of(part, owner)
+        return RowCounts(counts.new, counts.changed + counts.corrections, counts.repeated, amount_checks=checks)
 
     return take
 
@@ -241,7 +247,7 @@ def _import_from(
     refused_rows_file = RefusedRows(path, file.refused, state.refused_path, state.refused_bytes)
     progress = Progress(**{name: getattr(state, name) for name in COUNTS}, refused_path=state.refused_path)
     report(progress)
-    names = SimilarNames(what[1])
+    names, amount_checks = SimilarNames(what[1]), AmountChecks()
     for part in parts(path, ROWS.get(what[0], ROWS["entities"]), progress.rows, file.names):
         rows = renamed_columns(part.rows, file.names, path)
         with refused_rows_file.stored_together(), import_part(context, state) as (inside, note):
@@ -266,9 +272,11 @@ def _import_from(
         stored_counts = {name: getattr(state, name) for name in COUNTS}
         progress = replace(progress, **stored_counts, without_from=progress.without_from + counts.without_from)
         names.add(pl.Series(counts.names, dtype=pl.String))
+        amount_checks = AmountChecks.joined((amount_checks, counts.amount_checks))
         report(progress)
     finish_import(context, state)
-    progress = replace(progress, finished=True, similar_names=names.text)
+    doubts = (*([names.text] if names.text else []), *doubts_of_amounts(amount_checks))
+    progress = replace(progress, finished=True, doubts=doubts)
     report(progress)
     return progress
 

@@ -12,9 +12,9 @@ from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.domain.money import RateTable, ecb_rates, is_currency_code
 from fivefold.domain.rate_files import read_rates
 from fivefold.domain.text import perhaps
-from fivefold.features.histories import Signs
-from fivefold.features.schema import AMOUNT, DATE, TRANSACTION_ID, USER_ID
-from fivefold.models.reach import STALE_DAYS, one_sided_text
+from fivefold.features.histories import AmountChecks
+from fivefold.features.schema import DATE, TRANSACTION_ID, USER_ID
+from fivefold.models.reach import STALE_DAYS, doubts_of_amounts
 from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.compiler.diagnostics import findings
 from fivefold.risk.compiler.purposes import Sources
@@ -23,7 +23,8 @@ from fivefold.risk.facts.groups.links import FROM, TO, TYPE, Links
 from fivefold.risk.facts.peers.columns import peers_in
 from fivefold.risk.facts.peers.reference import other_peers, read_reference
 from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
-from fivefold.risk.facts.reading import read_number, read_time
+from fivefold.risk.facts.reading import read_time
+from fivefold.risk.facts.transactions import amount_checks_of
 from fivefold.risk.language.expressions import ScreeningInput, TagInput
 from fivefold.risk.language.purposes import Purpose
 from fivefold.usecases.portfolio_files.columns import PortfolioColumns, columns_read, refuse_misspelt
@@ -206,7 +207,7 @@ def warn_about_portfolio(
         may_repeat = TRANSACTION_ID in transaction_frame.columns  # as `without_repeats` asks
         counts.unknown.warn(files.transactions, portfolio.entities, files.warn, without_repeats=may_repeat)
         counts.warn_of_newest(files.transactions, as_of, files.warn)
-        counts.warn_of_signs(files.transactions, files.warn)
+        counts.warn_of_amounts(files.transactions, files.warn)
         if USER_ID in transaction_frame.columns:
             files.warn(f"{files.transactions} has {ENTITY} and {USER_ID}: a row is of the entity that {ENTITY} names")
     for part in FACTS:
@@ -237,23 +238,25 @@ class TransactionRows(NamedTuple):
     Attributes:
         unknown: those that count for no entity.
         newest: time of the newest, microseconds; None where none can be read.
-        signs: those of the amounts.
+        amount_checks: of the rows.
     """
 
     unknown: "UnknownRows"
     newest: int | None
-    signs: Signs
+    amount_checks: AmountChecks
 
     @classmethod
     def counted(cls, rows: pl.DataFrame, entities: pl.DataFrame) -> "TransactionRows":
         """Count those of a portfolio."""
         return cls(
-            UnknownRows.of(rows, rows[ENTITY].is_in(entities[ENTITY].implode())), newest_time(rows), signs_of(rows)
+            UnknownRows.of(rows, rows[ENTITY].is_in(entities[ENTITY].implode())),
+            newest_time(rows),
+            amount_checks_of(rows),
         )
 
-    def warn_of_signs(self, path: Path, warn: Warn) -> None:
-        """Warn where all amounts have one sign."""
-        if text := one_sided_text(self.signs):
+    def warn_of_amounts(self, path: Path, warn: Warn) -> None:
+        """Warn where amounts may not be what they are taken for."""
+        for text in doubts_of_amounts(self.amount_checks):
             warn(f"{path}: {text}")
 
     def warn_of_newest(self, path: Path, as_of: int, warn: Warn) -> None:
@@ -273,14 +276,6 @@ def newest_time(transactions: pl.DataFrame) -> int | None:
         return None
     newest: Any = transactions.select(read_time(DATE, transactions.schema[DATE]).value.max()).item()
     return None if newest is None else int(newest)
-
-
-def signs_of(transactions: pl.DataFrame) -> Signs:
-    """Count the amounts of either sign; one that cannot be read has none."""
-    if AMOUNT not in transactions.columns:
-        return Signs()
-    amount = read_number(AMOUNT, transactions.schema[AMOUNT]).value
-    return Signs(*transactions.select((amount < 0).sum().alias("below"), (amount > 0).sum().alias("above")).row(0))
 
 
 @dataclass(frozen=True)

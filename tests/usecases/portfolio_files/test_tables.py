@@ -132,7 +132,7 @@ def test_a_rounded_identifier_of_a_mapped_column_is_a_row_that_cannot_be_read(tm
 def test_amounts_without_their_signs_are_warned_of(amounts: list[object]) -> None:
     def warnings_of(rows: pl.DataFrame) -> list[str]:
         found: list[str] = []
-        TransactionRows.counted(rows, rows).warn_of_signs(Path("rows.csv"), found.append)
+        TransactionRows.counted(rows, rows).warn_of_amounts(Path("rows.csv"), found.append)
         return found
 
     rows = pl.DataFrame({"entity_id": ["a"] * 1_000, "transaction_amount": amounts})

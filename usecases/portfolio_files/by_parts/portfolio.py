@@ -16,13 +16,14 @@ import polars as pl
 import pyarrow as pa
 
 from fivefold.domain.errors import ConfigError, InvalidRulesetError
-from fivefold.features.histories import Signs
+from fivefold.features.histories import AmountChecks
 from fivefold.features.partitions import Engine, Result
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess, timed_entities
 from fivefold.risk.facts.groups.links import Links
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.facts.transactions import amount_checks_of
 from fivefold.risk.governance.backtest.compositions import PriorState
 from fivefold.risk.governance.backtest.run import Sampled, draw
 from fivefold.risk.language.expressions import Linked, LinkedGroup, ValueInput
@@ -44,7 +45,6 @@ from fivefold.usecases.portfolio_files.portfolio import (
     declared_fields,
     newest_time,
     read_portfolio,
-    signs_of,
     warn_about_portfolio,
 )
 from fivefold.usecases.portfolio_files.tables import SHOWN, read_slice, without_repeats
@@ -206,7 +206,7 @@ class _Note(msgspec.Struct, frozen=True):
     nameless: int
     examples: list[tuple[int, str]]
     newest: int | None
-    signs: Signs
+    amount_checks: AmountChecks
     gaps: list[Gap]
 
 
@@ -289,7 +289,7 @@ def _note_of(rows: pl.DataFrame, gaps: list[Gap]) -> _Note:
     first = rows.filter(~pl.col(_KNOWN)).select(ENTITY, ROW).drop_nulls(ENTITY)
     examples = first.unique(ENTITY, keep="first", maintain_order=True).head(SHOWN)
     named = [(number, name) for name, number in examples.iter_rows()]
-    return _Note(count.rows, count.unknown, count.nameless, named, newest_time(rows), signs_of(rows), gaps)
+    return _Note(count.rows, count.unknown, count.nameless, named, newest_time(rows), amount_checks_of(rows), gaps)
 
 
 @dataclass(frozen=True)
@@ -356,7 +356,7 @@ def work_by_parts(
         examples=tuple(name for _, name in first),
     )
     newest = max((each.newest for each in notes if each.newest is not None), default=None)
-    transactions = TransactionRows(unknown, newest, Signs.joined(each.signs for each in notes))
+    transactions = TransactionRows(unknown, newest, AmountChecks.joined(each.amount_checks for each in notes))
     return WorkedParts(tables, transactions, joined_gaps(gap for each in notes for gap in each.gaps))
 
 

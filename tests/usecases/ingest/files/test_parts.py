@@ -150,6 +150,26 @@ def test_transactions_come_in_parts_too(bank: Bank, tmp_path: Path) -> None:
     assert count(bank, "transactions") == COUNT
 
 
+def test_amounts_without_their_signs_and_in_cents_are_doubted_over_all_parts(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(importing.ROWS, "transactions", 400)
+    take(bank, entities(tmp_path / "e.csv"))
+    rows = pl.DataFrame({"transaction_id": range(1_000)}, schema={"transaction_id": pl.Int64}).with_columns(
+        user_id=pl.format("c{}", pl.col("transaction_id") // 50),
+        transaction_amount=pl.lit(250),
+        transaction_currency=pl.lit("EUR"),
+        transaction_date=pl.datetime(2025, 1, 1) + pl.duration(hours=pl.col("transaction_id")),
+        user_balance=2.5 * pl.col("transaction_id"),
+    )
+    rows.write_parquet(tmp_path / "t.parquet")
+    signs, unit = take(bank, tmp_path / "t.parquet", "transactions").doubts
+    assert signs == "no amount is below 0, so every row is a deposit: a withdrawal is a negative amount"
+    assert unit.startswith("in 980 of 980 rows the balance moves by a hundredth of the amount: amounts are in cents")
+    rows[:999].write_parquet(tmp_path / "less.parquet")
+    assert take(bank, tmp_path / "less.parquet", "transactions").doubts == (unit.replace("980", "979"),)
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
 def test_parts_together_are_the_file(tmp_path: Path, suffix: str) -> None:
     frame = pl.DataFrame({"a": [str(number) for number in range(COUNT)]})
