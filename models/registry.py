@@ -301,6 +301,12 @@ class Registry:
             version = before
         return version.number
 
+    def with_trees_of(self, version: RegisteredVersion) -> list[RegisteredVersion]:
+        """Give the versions that predict the same money as a version, itself among them, the highest number first."""
+        trees = self.trees_of(version)
+        same = [each for each in self.versions() if self.trees_of(each) == trees]
+        return sorted(same, key=lambda each: -each.number)
+
     def find(self, uri: str) -> RegisteredVersion:
         """Find a version of this model by MLflow's address.
 

@@ -1,5 +1,6 @@
 """`fivefold realised`: what customers were worth, beside what earlier scores predicted of them."""
 
+from collections.abc import Collection
 from contextlib import nullcontext
 from math import isnan
 from pathlib import Path
@@ -87,7 +88,7 @@ def judge(
     *,
     as_of: int | None = None,
     model_hash: str | None = None,
-    only: int | None = None,
+    only: Collection[int] | None = None,
     open_workers: OpenWorkers = nullcontext,
 ) -> "tuple[list[JudgedVersion], list[str]]":
     """Judge the versions that made the scores; give them, and what was left out.

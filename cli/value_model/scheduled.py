@@ -217,11 +217,18 @@ def _verdict(
         raise
     except ModelError as error:
         return DueVerdict("due", (f"the champion, version {champion.number}, cannot be loaded: {error}",))
+    # What was predicted before a recalibration tells of the same trees, for as long as nothing later was judged.
+    same = registry.with_trees_of(champion)
+    hashes = {each.number: each.tags["content_hash"] for each in same if "content_hash" in each.tags}
+    hashes |= {champion.number: model.content_hash}
     if not scores:
-        return verdict_of_all(open_current_database(), config.name, champion.number, model.content_hash)
-    judged, left_out = judge(scores, source, config.name, config.due, only=champion.number, open_workers=open_workers)
+        return verdict_of_all(open_current_database(), config.name, hashes)
+    judged, left_out = judge(scores, source, config.name, config.due, only=hashes, open_workers=open_workers)
     print_doubts(judged, left_out)
-    return judged[0].verdict if judged else due_verdict(Realised(()), config.due, None)
+    if not judged:
+        return due_verdict(Realised(()), config.due, None)
+    latest = next((each for each in reversed(judged) if each.realised.days), judged[-1])
+    return latest.verdict if latest.is_champion else latest.verdict.by_version(latest.number)
 
 
 def _refuse_same_data(plan: "TrainingPlan") -> None:

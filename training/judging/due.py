@@ -1,9 +1,9 @@
 """Whether predictions whose horizon is over say that a model is due for training, and why."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
-from typing import Literal
+from typing import Literal, Self
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.text import apart_from, percent, whole_percent
@@ -33,6 +33,11 @@ class DueVerdict:
         words = {"due": "due for training, because", "holds": "it holds:", "waiting": "it is too early to say:"}
         words["unknown"] = "not known whether it holds:"
         return f"{words[self.state]} {'; '.join(self.reasons)}"
+
+    def by_version(self, number: int) -> Self:
+        """Say of each reason that it is of another version with the trees of the one that is judged."""
+        reasons = tuple(f"version {number}, which has the same trees: {reason}" for reason in self.reasons)
+        return replace(self, reasons=reasons)
 
 
 def due_verdict(

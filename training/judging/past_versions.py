@@ -1,6 +1,6 @@
 """The versions that made the predictions of some files, each judged by what came."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +53,7 @@ def judge_versions(
     registry: Registry,
     due: DueSettings | None = None,
     now: int | None = None,
-    only: int | None = None,
+    only: Collection[int] | None = None,
 ) -> tuple[list[JudgedVersion], list[str]]:
     """Judge every version of the registry that made some of the predictions, by number; and say what was left out.
 
@@ -67,7 +67,7 @@ def judge_versions(
         registry: where the versions are.
         due: the bounds; those of each version's own training by default.
         now: the present, microseconds.
-        only: the number of the one version that is judged; those of others are passed over.
+        only: the numbers of the versions that are judged; predictions of others are passed over.
 
     Raises:
         ConfigError: money of the scores is in another currency than the version's.
@@ -84,7 +84,7 @@ def judge_versions(
         if version is None:
             left_out.append(f"{len(part):,} predictions are by the model {name}, which {registry.name} does not have")
             continue
-        if only is not None and version.number != only:
+        if only is not None and version.number not in only:
             continue
         try:
             judged.append(_judge(version, part, source, registry, due, resolve_now(now)))

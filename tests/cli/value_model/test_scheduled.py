@@ -76,6 +76,21 @@ def test_a_champion_that_holds_is_left_alone(registry: Path, home: Home, scores:
     assert versions(registry) == {"1": "champion", "2": "challenger"}
 
 
+def test_scores_from_before_a_recalibration_say_if_the_champion_is_due(
+    registry: Path, home: Home, scores: Path, tmp_path: Path
+) -> None:
+    times = pl.when(pl.col("user_id").rank("dense") % 2 == 0).then(10.0).otherwise(1.0)
+    columns = ("transaction_amount", "user_balance")
+    home.table.with_columns(pl.col(name) * times for name in columns).write_parquet(tmp_path / "other.parquet")
+    succeed(registry, "recalibrate", "--data", tmp_path / "other.parquet")
+    promoted = succeed(registry, "promote", 3, "--force", "--reason", "the curve of other customers")
+    assert promoted.startswith("Version 3 is the champion now")
+    options = ("--data", home.rows, "--config", configured(tmp_path), "--when", "due", "--scores", scores)
+    line = said(run(registry, "train", *options))
+    assert line["outcome"] == "nothing_due"
+    assert "it holds: version 1, which has the same trees: " in line["text"]
+
+
 def test_scores_of_what_the_champion_learnt_from_do_not_say_that_it_holds(
     registry: Path, home: Home, tmp_path: Path
 ) -> None:
@@ -322,7 +337,8 @@ def test_the_platform_says_if_the_champion_is_due(
 ) -> None:
     asked: list[tuple[str, int]] = []
 
-    def judged(_: Any, model: str, version: int, content_hash: str) -> DueVerdict:
+    def judged(_: Any, model: str, hashes: dict[int, str]) -> DueVerdict:
+        ((version, content_hash),) = hashes.items()
         assert content_hash == Registry(Settings(registry), model).load(version).content_hash
         asked.append((model, version))
         return DueVerdict(state, ("bank, customer: it says so",))  # type: ignore[arg-type]  # of the states

@@ -359,7 +359,7 @@ def test_a_version_that_reads_what_the_data_lack_is_named_and_the_others_are_jud
         # Where no other version is judged, it is no remark: a champion that cannot be judged must not seem to hold.
         for only in (scores.filter(pl.col("model_hash") == hash_text(models[0].content_hash)), scores):
             with pytest.raises(FileFormatError, match="has no column user_balance"):
-                judge_versions(only, source, registry, ALL, NOW, only=1)
+                judge_versions(only, source, registry, ALL, NOW, only=[1])
     (tmp_path / "torn.parquet").write_bytes(b"PAR1")
     with pytest.raises(FileFormatError, match=r"torn\.parquet"):
         judge_versions(scores, tmp_path / "torn.parquet", registry, ALL, NOW)

@@ -1,5 +1,6 @@
 """What is known of the predictions of a version on the platform: figures and verdicts by day, as they were stored."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -150,37 +151,39 @@ def verdicts_on(context: Context, version: int) -> tuple[RealisedVerdict, ...]:
         )
 
 
-def verdict_of_all(engine: Engine, model: str, version: int, content_hash: str) -> "DueVerdict":
-    """Judge a version by all organisations and types of which workers compared predictions with what came.
+def verdict_of_all(engine: Engine, model: str, hashes: Mapping[int, str]) -> "DueVerdict":
+    """Judge a model by all organisations and types of which workers compared predictions with what came.
 
     It is due where it is due for one of them, and holds where it holds for all of whom that is known.
 
     Args:
         engine: the database.
         model: the name of the registered model.
-        version: its number.
-        content_hash: of the model: under the same number another registry has another one.
+        hashes: the hash of the content of each version that predicts as the model does, by its number: under the same
+            number another registry has another model. The highest whose predictions were compared counts.
     """
     from fivefold.training.judging.due import DueVerdict  # noqa: PLC0415 (imports LightGBM)
 
     with reading(engine) as session:
-        verdicts = store.verdicts_on(session, model, version, content_hash)
-        has_days = store.has_days(session, model, version, content_hash)
+        of_versions = {number: store.verdicts_on(session, model, number, hashes[number]) for number in sorted(hashes)}
+        has_days = any(store.has_days(session, model, *each) for each in hashes.items())
+    judged = max((number for number, verdicts in of_versions.items() if verdicts), default=0)
+    by_version = f", version {judged}" if len(hashes) > 1 else ""
     states: tuple[Literal["due", "holds", "unknown"], ...] = ("due", "holds", "unknown")
     for state in states:
-        verdicts_of_state = [each for each in verdicts if each.state == state]
+        verdicts_of_state = [each for each in of_versions.get(judged, ()) if each.state == state]
         if verdicts_of_state:
             reasons = [
-                f"{each.organisation}, {each.entity_type}: {reason}"
+                f"{each.organisation}, {each.entity_type}{by_version}: {reason}"
                 for each in verdicts_of_state
                 for reason in each.reasons
             ]
             return DueVerdict(state, tuple(reasons))
     if has_days:
         return DueVerdict("waiting", ("no horizon of the predictions that workers kept has passed",))
-    return DueVerdict(
-        "unknown", (f"the workers of the platform kept no predictions by this version {version} of {model}",)
-    )
+    numbers = ", ".join(map(str, sorted(hashes)))
+    versions = f"this version {numbers}" if len(hashes) == 1 else f"these versions {numbers}"
+    return DueVerdict("unknown", (f"the workers of the platform kept no predictions by {versions} of {model}",))
 
 
 def _line(row: PredictionDayRow) -> RealisedLine:

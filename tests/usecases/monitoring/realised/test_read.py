@@ -61,7 +61,7 @@ def test_a_version_of_which_nothing_is_known_is_not_found_and_one_that_the_regis
 def test_a_version_is_due_where_it_is_due_for_one_organisation_and_holds_where_nobody_says_otherwise(
     bank: Living, engine: Engine
 ) -> None:
-    due = verdict_of_all(engine, MODEL, 1, model().content_hash)
+    due = verdict_of_all(engine, MODEL, {1: model().content_hash})
     assert due.state == "due"
     assert [reason.partition(": ")[0] for reason in due.reasons] == ["bank, customer"] * len(due.reasons)
     other = Living(engine, bank.shelf, "other")
@@ -78,18 +78,32 @@ def test_a_version_is_due_where_it_is_due_for_one_organisation_and_holds_where_n
             for each, said in ((bank, one), (other, two)):
                 judged = (PredictionDay.organisation_id == each.of, PredictionDay.judged_us.is_not(None))
                 session.execute(update(PredictionDay).where(*judged).values(state=said))
-        verdict = verdict_of_all(engine, MODEL, 1, model().content_hash)
+        verdict = verdict_of_all(engine, MODEL, {1: model().content_hash})
         assert (verdict.state, {reason.partition(": ")[0] for reason in verdict.reasons}) == (state, whose)
+
+
+def test_of_several_versions_the_highest_with_judged_days_counts(bank: Living, engine: Engine) -> None:
+    hashes = {1: model().content_hash}
+    for others in ({2: "recalibrated"}, {2: "recalibrated", 3: "again"}):
+        verdict = verdict_of_all(engine, MODEL, others | hashes)
+        assert verdict.state == verdict_of_all(engine, MODEL, hashes).state == "due"
+        assert all(reason.startswith("bank, customer, version 1: ") for reason in verdict.reasons)
+    with Session(engine) as session, session.begin():
+        waiting = PredictionDay.judged_us.is_(None)
+        values = {"model_version": 2, "model_hash": "recalibrated"}
+        session.execute(update(PredictionDay).where(waiting).values(values))
+    assert verdict_of_all(engine, MODEL, {2: "recalibrated"}).state == "waiting"
+    assert verdict_of_all(engine, MODEL, {2: "recalibrated"} | hashes).state == "due"
 
 
 def test_a_version_without_judged_days_waits_and_one_without_any_is_not_known(engine: Engine) -> None:
     new = Living(engine, Shelf())
     new.keep()
-    assert verdict_of_all(engine, MODEL, 1, model().content_hash).state == "waiting"
-    nothing = verdict_of_all(engine, MODEL, 2, model().content_hash)
+    assert verdict_of_all(engine, MODEL, {1: model().content_hash}).state == "waiting"
+    nothing = verdict_of_all(engine, MODEL, {2: model().content_hash})
     assert (nothing.state, "kept no predictions by this version 2 of fivefold-value" in str(nothing)) == (
         "unknown",
         True,
     )
-    assert verdict_of_all(engine, "another", 1, model().content_hash).state == "unknown"
-    assert verdict_of_all(engine, MODEL, 1, "of another registry").state == "unknown"
+    assert verdict_of_all(engine, "another", {1: model().content_hash}).state == "unknown"
+    assert verdict_of_all(engine, MODEL, {1: "of another registry"}).state == "unknown"
