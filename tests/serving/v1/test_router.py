@@ -9,8 +9,10 @@ import pytest
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
+from fivefold.serving.v1.router import PartedRoute
 from tests.serving.v1.examples import EXAMPLES
 from tests.serving.v1.places import Place
+from tests.serving.v1.places import routes as routes_of_platform
 
 ERRORS = {"401", "403", "404", "409", "413", "422", "429", "500", "503", "504"}
 
@@ -47,6 +49,19 @@ def test_every_route_and_every_status_is_documented(document: dict[str, Any]) ->
         for status in good or {"204"}:
             assert ("Idempotency-Replayed" in said["responses"][status]["headers"]) is repeats
         assert ("requestBody" in said) is ("body" in route.takes)
+
+
+def test_errors_are_described_without_a_validator_each(document: dict[str, Any]) -> None:
+    app, _ = routes_of_platform()
+    routes = [route for route in app.routes if isinstance(route, PartedRoute)]
+    assert len(routes) == len(ROUTES)
+    assert max(len(route.response_fields.keys() & set(map(int, ERRORS))) for route in routes) == 1
+    history = document["paths"]["/v1/entities/{type}/{external_id}/history"]["get"]["responses"]
+    bodies = {status: history[status]["content"]["application/json"]["schema"] for status in ERRORS}
+    items = {"$ref": "#/components/schemas/Faults"}
+    assert bodies == {
+        status: {"type": "array", "items": items, "title": f"Response {status} Read History"} for status in ERRORS
+    }
 
 
 def test_no_field_is_a_moment_in_microseconds(document: dict[str, Any]) -> None:
