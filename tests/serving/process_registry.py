@@ -10,8 +10,10 @@ from pathlib import Path
 from fivefold.domain.money import Rate, RateTable
 from fivefold.domain.settings import Settings, read_settings
 from fivefold.features.indicator_matrix import warm
+from fivefold.features.numba_cache import compile_loops
 from fivefold.models.registry import CHAMPION, Registry
 from fivefold.models.value_model import ValueModel
+from fivefold.serving.v4 import row_loops
 from tests.models import making
 
 NAME = Settings(Path("unused")).model_name
@@ -57,7 +59,8 @@ def model(number: int) -> ValueModel:
 
 def make_template(folder: Path) -> Template:
     """Register the versions once: MLflow takes seconds, so all but the first are copies with other contents."""
-    warm()  # so that the kernels are there
+    warm()  # so that the kernels are there, as are the loops over a body: each service would compile them at its start
+    compile_loops(row_loops)
     registry = making.new_registry(folder / "var", NAME)
     shutil.copytree(read_settings().kernels, registry.settings.kernels)
     assert making.add_version(registry, model(FIRST), folder / "first") == FIRST
