@@ -28,7 +28,7 @@ UNCLOSED: Final = "has a quotation mark that is not closed"
 HAS_NUL: Final = "has the character NUL"
 IDENTIFIERS: Final = ("user_id", "entity_id", "owner_id", "transaction_id", "corrects", "reverses")
 """Our names of columns that say whom or what a row is about, in files of any kind."""
-LACKS_DIGITS: Final = "lost digits of {name}, as a spreadsheet writes 1.23E+11"
+LACKS_DIGITS: Final = "has a {name} that lost digits, as a spreadsheet writes 1.23E+11"
 IS_DECIMAL: Final = "has decimals in {name}, as pandas writes 901.0 where another row has none"
 WHOLE_IDENTIFIER: Final = "text, or a whole number with all its digits"
 _NUL: Final = "\0"

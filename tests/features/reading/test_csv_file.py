@@ -47,7 +47,7 @@ def test_an_identifier_that_was_taken_for_a_number_is_torn(tmp_path: Path) -> No
     rows = ["1.23457E+11,1", "1e+16,2", "7E12,3", "13.0,4", "5,6,7", "8,1.5E+03"]
     sound, torn = read(tmp_path, "user_id,amount\n" + "\n".join(rows) + "\n")
     assert sound == {4: ["7E12", "3"], 7: ["8", "1.5E+03"]}
-    lost = "lost digits of user_id, as a spreadsheet writes 1.23E+11"
+    lost = "has a user_id that lost digits, as a spreadsheet writes 1.23E+11"
     decimals = "has decimals in user_id, as pandas writes 901.0 where another row has none"
     assert torn == {2: lost, 3: lost, 5: decimals, 6: "has 3 fields"}
 

@@ -124,7 +124,7 @@ def test_a_rounded_identifier_of_a_mapped_column_is_a_row_that_cannot_be_read(tm
     names = {"konto": "transaction_id"}
     read = read_linked(TableFile(tmp_path / "rows.csv", warnings.append, lambda frame: frame.rename(names)))
     assert read["entity_id"].to_list() == ["b", "a"]
-    assert "row 2 of rows.csv lost digits of transaction_id" in read[NOT_READ][1]
+    assert "row 2 of rows.csv has a transaction_id that lost digits" in read[NOT_READ][1]
     assert len(warnings) == 2
 
 
