@@ -56,7 +56,8 @@ def seals_without(session: Session, actor: Actor, entity_ids: Sequence[int], bef
     renewed = {batch: entry for batch, entry in before.renewed.items() if batch in unchanged}
     missing = [batch for batch in batches if batch not in renewed]
     about = (history_reading.SEALED, "transaction")
-    renewed |= {batch: entry_of_rows(actor, (*about, batch), (), {}) for batch in missing}  # where nothing is left
     for batch, lines in history_reading.lines_of_batches(session, missing, ids):
         renewed[batch] = entry_of_rows(actor, (*about, batch), lines, {})
+    nothing_left = [batch for batch in missing if batch not in renewed]
+    renewed |= {batch: entry_of_rows(actor, (*about, batch), (), {}) for batch in nothing_left}
     return Seals(ids, through, (*before.former, *newer), renewed)
