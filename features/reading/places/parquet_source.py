@@ -243,6 +243,10 @@ class ParquetPart:
         return self._head[0]
 
     @property
+    def _row_groups(self) -> list[pyarrow.parquet.RowGroupMetaData]:
+        return [self._footer.row_group(number) for number in range(self._footer.num_row_groups)]
+
+    @property
     def own(self) -> pa.Schema:
         """The columns of the file itself; views of text are large text."""
         return self._head[1]
@@ -274,9 +278,9 @@ class ParquetPart:
     @property
     def identity(self) -> str:
         """Its row groups, and the folder and the table that it is of."""
-        groups = [self._footer.row_group(number) for number in range(self._footer.num_row_groups)]
         deleted = "" if self.row_mask is None else hashlib.blake2b(self.row_mask.tobytes()).hexdigest()
-        return repr(([(one.num_rows, one.total_byte_size) for one in groups], sorted(self.constants.items()), deleted))
+        sizes = [(one.num_rows, one.total_byte_size) for one in self._row_groups]
+        return repr((sizes, sorted(self.constants.items()), deleted))
 
     def lacks_values(self, column: str) -> bool:
         """Look into the footer, which may count missing values, and at what its folder or its table gives."""
@@ -286,7 +290,7 @@ class ParquetPart:
         if pa.types.is_null(self.own.types[place]):
             return True
         if len(self.own) == self._footer.num_columns:  # lists and structs have other places
-            groups = [self._footer.row_group(number) for number in range(self._footer.num_row_groups)]
+            groups = self._row_groups
             counts = [count for group in groups if (count := _null_count(group.column(place))) is not None]
             if sum(counts) == self._footer.num_rows:
                 return True
@@ -309,7 +313,7 @@ class ParquetPart:
 
     def _groups_from(self, first_row: int) -> tuple[list[int], int]:
         """Give the row groups that have rows from a place on, and how many rows stand before them."""
-        sizes = [self._footer.row_group(number).num_rows for number in range(self._footer.num_row_groups)]
+        sizes = [group.num_rows for group in self._row_groups]
         if self.row_mask is not None:  # places are those of the rows that were not deleted
             return list(range(len(sizes))), 0
         before = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
@@ -341,10 +345,9 @@ class ParquetPart:
 
         DuckDB and Spark write the last in the second version of Parquet.
         """
-        footer = self._footer
-        paths = [footer.schema.column(place).path for place in range(footer.num_columns)]
+        schema, groups = self._footer.schema, self._row_groups
+        paths = [schema.column(place).path for place in range(len(schema))]
         places = {name: paths.index(name) for name in own if name in dictionaries and name in paths}
-        groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
         return [
             name
             for name, place in places.items()
