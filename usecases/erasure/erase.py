@@ -1,5 +1,6 @@
 """Erasure: personal data is removed everywhere, unless a legal hold keeps it; `again` repeats both after a restore."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from fivefold.domain.errors import (
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit import history_reading
 from fivefold.store.audit.bound_rows import digests, merge_digests
+from fivefold.store.audit.chain import Entry
 from fivefold.store.audit.log import append_all, erase_values
 from fivefold.store.evidence import erasure as erasing
 from fivefold.store.ingest.entities import entity_named, subject_of, subjects
@@ -34,6 +36,7 @@ from fivefold.store.sql.database import empty_write_ahead_log
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.usecases.audit.history import ranges_text
+from fivefold.usecases.audit.record import entry_of_rows
 from fivefold.usecases.erasure.register import (
     Numbered,
     add_hold,
@@ -41,8 +44,8 @@ from fivefold.usecases.erasure.register import (
     newest_holds,
     read_register,
 )
-from fivefold.usecases.erasure.seals import Seals, sealing, seals_without
 from fivefold.usecases.levels.groups.reach import mark_linked, reached_by
+from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 
 log = structlog.get_logger("fivefold.erasure")
@@ -335,6 +338,56 @@ def permitted() -> Iterator[None]:
                 " owns the tables; nothing was erased"
             ) from error
         raise
+
+
+@dataclass(frozen=True)
+class Seals:
+    """How the batches of some entities are sealed, and will be without these: prepared before anything is locked.
+
+    A customer may have transactions in a hundred thousand batches, and what others have in these is read and sealed
+    again. While an erasure holds its locks nobody can add a transaction, so only what came since is read then.
+
+    Attributes:
+        entity_ids: of whom.
+        through: the number of the last entry of the audit log when this was read.
+        former: the entries whose seals cover transactions of theirs.
+        renewed: by batch, the entry that seals what is left of it.
+    """
+
+    entity_ids: tuple[int, ...]
+    through: int
+    former: tuple[int, ...]
+    renewed: Mapping[int, Entry]
+
+
+def sealing(session: Session, organisation_id: int, batches: Sequence[int], after: int = 0) -> dict[int, int]:
+    """Find the entries after a number whose seals cover transactions of batches: the batch of each."""
+    batch_set = set(batches)
+    entries = history_reading.sealing_entries(session, organisation_id, after) if batches else ()
+    named = ((number, json.loads(details).get("batch")) for number, details in entries)
+    return {number: batch for number, batch in named if batch in batch_set}
+
+
+def seals_without(session: Session, actor: Actor, entity_ids: Sequence[int], before: Seals | None = None) -> Seals:
+    """Read the seals of the batches of entities, and seal these batches without them; nothing is stored.
+
+    *before*, read in an earlier transaction, saves what no entry has changed since, if it is of the same entities.
+    """
+    ids, of = tuple(sorted(entity_ids)), actor.organisation_id
+    if before is None or before.entity_ids != ids:
+        before = Seals(ids, 0, (), {})
+    through = history_reading.last_number(session, of)
+    batches = history_reading.batches_of(session, ids)
+    newer = sealing(session, of, batches, before.through)
+    unchanged = set(batches) - set(newer.values())
+    renewed = {batch: entry for batch, entry in before.renewed.items() if batch in unchanged}
+    missing = [batch for batch in batches if batch not in renewed]
+    about = (history_reading.SEALED, "transaction")
+    for batch, lines in history_reading.lines_of_batches(session, missing, ids):
+        renewed[batch] = entry_of_rows(actor, (*about, batch), lines, {})
+    nothing_left = [batch for batch in missing if batch not in renewed]
+    renewed |= {batch: entry_of_rows(actor, (*about, batch), (), {}) for batch in nothing_left}
+    return Seals(ids, through, (*before.former, *newer), renewed)
 
 
 def erase_and_record(

@@ -34,16 +34,14 @@ from fivefold.usecases.evidence.archive import (
     text_file,
     write_archive,
 )
-from fivefold.usecases.evidence.facts import facts_part
-from fivefold.usecases.evidence.flows import flows_part
+from fivefold.usecases.evidence.facts import facts_part, levels_part
+from fivefold.usecases.evidence.flows import flows_part, run_problems
 from fivefold.usecases.evidence.groups import groups_part
 from fivefold.usecases.evidence.in_force import in_force_part
-from fivefold.usecases.evidence.levels import levels_part
 from fivefold.usecases.evidence.models import models_part
 from fivefold.usecases.evidence.people import people_part
 from fivefold.usecases.evidence.purposes import purpose_problems, purposes_part
 from fivefold.usecases.evidence.rulesets import rulesets_part
-from fivefold.usecases.evidence.runs import run_problems
 from fivefold.usecases.monitoring.page import validation_sections
 from fivefold.usecases.monitoring.peers import AttachedPeer, peers_beside
 from fivefold.usecases.shared.context import Context

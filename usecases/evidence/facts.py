@@ -1,4 +1,4 @@
-"""Evidence of what people and programs said of customers: cases, alerts and ends of links, each with who wrote it when.
+"""Evidence of facts: cases, alerts and ends of links, each with who wrote it when; and how many stood at each level.
 
 Customers and rows have internal numbers. The numbers that the organisation gave, what members of a household share,
 and the other fields of a case are not there. Each is as it is when the archive is made, in the archives of all quarters
@@ -9,13 +9,18 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from fivefold.store.evidence.archive import NumberedRow, rows_numbered, rows_written
-from fivefold.store.tables.entities import Link, Record
+from fivefold.domain.clock import from_microseconds
+from fivefold.store.evidence.archive import NumberedRow, rows_numbered, rows_written, transitions_in
+from fivefold.store.ingest.entities import types_of_organisation
+from fivefold.store.tables.entities import Link, OrganisationSettings, Record
 from fivefold.usecases.evidence.archive import ArchiveSection, json_file, optional_iso_text
+from fivefold.usecases.portfolio.migration import LevelsAtMoment, levels_at_month_ends
 from fivefold.usecases.shared.inputs import Quarter
 
 _RECORDS = ("case.put", "cases.put", "alert.put", "alerts.put")
 _LINKS = ("links.put",)
+_MONTHS = 4
+"""Those of a quarter, and the one before, at whose end the quarter begins."""
 
 
 def facts_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
@@ -67,3 +72,36 @@ def _link(row: Link) -> dict[str, Any]:
         "from": optional_iso_text(row.from_us),
         "ended": optional_iso_text(row.until_us),
     }
+
+
+def levels_part(session: Session, organisation_id: int, quarter: Quarter, now_us: int) -> ArchiveSection:
+    """Collect the numbers at each level by type, and the levels reached; of a quarter that runs those of now at last.
+
+    Erased entities are counted where they stood.
+    """
+    settings = session.get(OrganisationSettings, organisation_id)
+    if settings is None:
+        return ArchiveSection([json_file("levels.json", [])], {})
+    names = (None, *settings.levels)
+    last = from_microseconds(min(quarter.until_us - 1, now_us)).date()
+    reached = transitions_in(session, organisation_id, quarter.from_us, quarter.until_us)
+    types = []
+    for kind in types_of_organisation(session, organisation_id):
+        moments = levels_at_month_ends(session, organisation_id, kind.id, last, _MONTHS, now_us)
+        types.append(
+            {
+                "entity_type": kind.name,
+                "moments": [_moment(each) for each in moments if each.until_us >= quarter.from_us],
+                "transitions": [
+                    {"from": names[before or 0], "to": names[after or 0], "cause": cause, "entities": count}
+                    for type_id, before, after, cause, count in reached
+                    if type_id == kind.id
+                ],
+            }
+        )
+    return ArchiveSection([json_file("levels.json", types)], {})
+
+
+def _moment(at: LevelsAtMoment) -> dict[str, Any]:
+    by_level = {each.level: each.entities for each in at.levels}
+    return {"before": optional_iso_text(at.until_us), "entities": at.entities, "levels": by_level}

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import to_microseconds
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import Standing, Transition
-from fivefold.usecases.evidence.levels import levels_part
+from fivefold.usecases.evidence.facts import levels_part
 from fivefold.usecases.shared.inputs import read_quarter
 from tests.usecases.governed import LEVELS, add_entities, founded, organisation
 

@@ -15,9 +15,8 @@ from fivefold.store.tables.levels import OverrideRow
 from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import Proposal, RulesetVersion
 from fivefold.usecases.decisions.policies import propose_policy, refuse_policy
-from fivefold.usecases.evidence.approvals import APPROVALS, approvals_of
 from fivefold.usecases.evidence.archive import optional_iso_text
-from fivefold.usecases.evidence.people import people_part
+from fivefold.usecases.evidence.people import APPROVALS, approvals_of, people_part
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import Quarter
 from tests.store.audits import forged

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.audit.bound_rows import digests
 from fivefold.usecases.erasure.erase import erase_entity
-from fivefold.usecases.evidence import runs as lines_of
+from fivefold.usecases.evidence import flows as lines_of
 from fivefold.usecases.evidence.archive import File, check_archive, write_archive
 from fivefold.usecases.evidence.build import check_evidence
 from fivefold.usecases.flows.runs.answering import answer_run, take_back_action

@@ -1,4 +1,4 @@
-"""Parts of a flow as lines of YAML."""
+"""Parts of a flow as lines of YAML, values compared as YAML says them, rows known again by most of their cells."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,11 +6,14 @@ from decimal import Decimal
 from typing import Any, Final
 
 from fivefold.domain.text import json_in_sight
+from fivefold.risk.language.documents import Path
 
 _PLAIN: Final = re.compile(r"(?:[A-Za-z][\w-]*|\d+(?= [A-Za-z]))(?: [\w-]+)*")
 _IN_LINES: Final = re.compile(r"\S[^\n]*(?:\n+[^\n]*\S[^\n]*)+(?<!\n)")
 """Text in several lines, none of which is of spaces alone."""
 _WORDS_OF_YAML: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+Cells = frozenset[tuple[Path, str]]
+"""The words of a value and the numbers of its items, each with what stands there."""
 
 
 def inline(value: Any) -> str:
@@ -57,3 +60,80 @@ def _block(name: str, value: Any) -> Sequence[str]:
     if isinstance(value, list) and any(isinstance(part, dict) for part in value):
         return [f"{inline(name)}:", *(f"  - {inline(part)}" for part in value)]
     return [f"{inline(name)}: {inline(value)}"]
+
+
+def cells_of(value: Any) -> Cells:
+    """Take a value apart. Python's `True == 1` is no equality here, and the order of words does not count.
+
+    >>> sorted(cells_of({"when": {"above": 1}, "to": "ask"}))
+    [(('to',), 'ask'), (('when', 'above'), '1')]
+    """
+    if isinstance(value, dict | list | tuple) and value:
+        named = value.items() if isinstance(value, dict) else enumerate(value)
+        return frozenset(((word, *path), cell) for word, each in named for path, cell in cells_of(each))
+    return frozenset({((), inline(value))})
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Tell whether two values say the same.
+
+    >>> is_same({"a": 1, "b": [2]}, {"b": [2], "a": 1}), is_same([1], [True])
+    (True, False)
+    """
+    return cells_of(one) == cells_of(other)
+
+
+def most_alike(row: Cells, rows: Sequence[Cells], place: int | None = None) -> int | None:
+    """Find the one of several rows that has most cells the same: half of them at least, and more than any other.
+
+    Of rows that have as many it is the one at *place*. None where none is clear.
+    """
+    counts = [len(row & each) if 2 * len(row & each) >= max(len(row), len(each)) else 0 for each in rows]
+    most = max(counts, default=0)
+    if not most:
+        return None
+    if place is not None and place < len(counts) and counts[place] == most:
+        return place
+    return counts.index(most) if counts.count(most) == 1 else None
+
+
+def same_rows(rows: Sequence[Cells], others: Sequence[Cells]) -> list[tuple[int, int]]:
+    """Pair as many equal rows as can be paired in their order: those at the beginning and at the end first.
+
+    >>> same_rows([cells_of(each) for each in "abca"], [cells_of(each) for each in "ba"])
+    [(1, 0), (3, 1)]
+    """
+    shorter = min(len(rows), len(others))
+    begin = next((each for each in range(shorter) if rows[each] != others[each]), shorter)
+    rest = shorter - begin
+    end = next((each for each in range(rest) if rows[-1 - each] != others[-1 - each]), rest)
+    last, last_other = len(rows) - end, len(others) - end
+    inside = _longest_in_common(rows[begin:last], others[begin:last_other])
+    return [
+        *((each, each) for each in range(begin)),
+        *((begin + one, begin + other) for one, other in inside),
+        *((last + each, last_other + each) for each in range(end)),
+    ]
+
+
+def _longest_in_common(rows: Sequence[Cells], others: Sequence[Cells]) -> list[tuple[int, int]]:
+    """Pair equal rows by the longest common subsequence."""
+    # How many pairs there are at most of the rows from a number on and the others from a number on.
+    most = [[0] * (len(others) + 1) for _ in range(len(rows) + 1)]
+    for one in reversed(range(len(rows))):
+        for other in reversed(range(len(others))):
+            if rows[one] == others[other]:
+                most[one][other] = most[one + 1][other + 1] + 1
+            else:
+                most[one][other] = max(most[one + 1][other], most[one][other + 1])
+    pairs: list[tuple[int, int]] = []
+    one = other = 0
+    while one < len(rows) and other < len(others):
+        if rows[one] == others[other]:
+            pairs.append((one, other))
+            one, other = one + 1, other + 1
+        elif most[one + 1][other] >= most[one][other + 1]:
+            one += 1
+        else:
+            other += 1
+    return pairs

@@ -16,8 +16,7 @@ from fivefold.flows.language import STEP_KINDS
 from fivefold.flows.triggers import EVENT_KINDS
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents import Document
-from fivefold.usecases.flows.forms.alike import is_same
-from fivefold.usecases.flows.forms.inline import block, inline
+from fivefold.usecases.flows.forms.inline import block, inline, is_same
 from fivefold.usecases.flows.forms.rewrite import index_of, rewritten
 
 Part = Literal["triggers", "actions", "steps"]

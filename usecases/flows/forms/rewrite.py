@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from fivefold.risk.language.documents import Document, Path
-from fivefold.usecases.flows.forms.alike import Cells, cells_of, is_same, most_alike, same_rows
-from fivefold.usecases.flows.forms.inline import block, inline
+from fivefold.usecases.flows.forms.inline import Cells, block, cells_of, inline, is_same, most_alike, same_rows
 
 _Edit = tuple[int, int, str]
 """From where, to where, and what stands there instead."""

@@ -7,9 +7,8 @@ from typing import Any, Final
 
 from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.risk.language.documents import Document, Path
-from fivefold.usecases.flows.forms.alike import cells_of, is_same, most_alike
 from fivefold.usecases.flows.forms.fields import FormField
-from fivefold.usecases.flows.forms.inline import inline
+from fivefold.usecases.flows.forms.inline import cells_of, inline, is_same, most_alike
 
 Typed = Mapping[str, str]
 """What stands in the fields of a form, by their names."""
