@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import repeat
+from itertools import repeat, starmap
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -72,8 +72,10 @@ class CurrentValue(NamedTuple):
     currency: str | None = None
 
 
-class AssessmentOutcome(NamedTuple):
-    """What one assessment came to, whatever was before.
+class AssessmentRecord(NamedTuple):
+    """One assessment: first what it came to, whatever was before; then what it is beside the last one.
+
+    It can be stored once the second part is known, too: until then that is as if nothing had been before.
 
     Attributes:
         version_id: the ruleset that decided; None where none applied.
@@ -87,33 +89,6 @@ class AssessmentOutcome(NamedTuple):
         next_us: when it is to be looked at again, for `next_reason`; None where nothing is to come.
         is_put_off: what happened may change the level later: a lower one is withheld, an override holds another one, or
             one holds as it was, since the rules could not be answered in full.
-    """
-
-    entity_id: int
-    as_of_us: int
-    version_id: int | None
-    status: str
-    level: int | None
-    rules_level: int | None
-    floor: int
-    held_floor: int
-    hard_floor: int
-    floors_lost: str | None
-    score: str
-    entered_us: int | None
-    may_move_down_us: int | None
-    override_id: int | None
-    kept_by: str | None
-    breakdown: str
-    next_us: int | None
-    next_reason: Reason
-    is_put_off: bool
-
-
-class AssessmentRecord(NamedTuple):
-    """One assessment, ready to be stored: first all that `AssessmentOutcome` has, then what it is beside the last one.
-
-    Attributes:
         number: counted from 1 for each entity; that of the last one where this comes to the same.
         source: what made the difference: rules, override, decay, expiry or time.
         level_before: what held until now.
@@ -145,16 +120,16 @@ class AssessmentRecord(NamedTuple):
     next_us: int | None
     next_reason: Reason
     is_put_off: bool
-    number: int
-    source: str
-    level_before: int | None
-    level_since_us: int
-    moved_by: str | None
-    value: CurrentValue
-    digest: str
-    same: bool
-    inputs: str
-    layout: str
+    number: int = 0
+    source: str = ""
+    level_before: int | None = None
+    level_since_us: int = 0
+    moved_by: str | None = None
+    value: CurrentValue = CurrentValue()
+    digest: str = ""
+    same: bool = False
+    inputs: str = ""
+    layout: str = ""
 
     @property
     def level_source(self) -> str:
@@ -176,7 +151,7 @@ _NEVER: Mapping[str, Any] = {
 """The last assessment of an entity that was never assessed."""
 
 
-def content_digest_of(outcome: AssessmentOutcome, content: bytes) -> str:
+def content_digest_of(outcome: AssessmentRecord, content: bytes) -> str:
     """Hash the content of an assessment without its moment: an equal one is not stored again.
 
     *content* is what its breakdown says: an age that has grown by a second is no change.
@@ -245,7 +220,7 @@ class AssessmentContext:
 
     def _outcomes(
         self, assessments: Assessments, version_id: int | None, looks: Iterable[tuple[int | None, Reason]]
-    ) -> list[AssessmentOutcome]:
+    ) -> list[AssessmentRecord]:
         columns = assessments.outcomes.select(*_OUTCOME, as_text()).to_dict(as_series=False)
         entities = list(map(int, columns[ENTITY]))
         overridden, count = columns[OVERRIDDEN], len(entities)
@@ -274,7 +249,7 @@ class AssessmentContext:
             put_off,
             strict=True,
         )
-        return list(map(AssessmentOutcome._make, rows))
+        return list(starmap(AssessmentRecord, rows))
 
     def _next_looks(
         self,
@@ -303,7 +278,7 @@ class AssessmentContext:
         next_us, reason = _earliest(ends, *self._known_ahead(entity))
         line = "No ruleset is active for this type, so there is no level" + (" but the one set by hand" if live else "")
         breakdown = canonical_json({"status": NO_RULESET, "line": line, "level": ""})
-        outcome = AssessmentOutcome(
+        outcome = AssessmentRecord(
             entity_id=entity,
             as_of_us=self.as_of,
             version_id=None,
@@ -328,7 +303,7 @@ class AssessmentContext:
 
     def _compared(
         self,
-        outcomes: Sequence[AssessmentOutcome],
+        outcomes: Sequence[AssessmentRecord],
         content_bytes: Sequence[bytes],
         inputs_of: Callable[[Sequence[bool]], Iterable[StoredInputs]],
     ) -> list[AssessmentRecord]:
@@ -342,30 +317,27 @@ class AssessmentContext:
         are_new = [before["digest"] != digest for before, digest in zip(befores, digests, strict=True)]
         made_from = iter(inputs_of(are_new))
         return [
-            AssessmentRecord(
-                *one,
-                *self._going_on(one, before, is_new=is_new),
-                CurrentValue._make(_value_before(before)),
-                digest,
-                not is_new,
-                *(next(made_from) if is_new else ("", "")),
+            one._replace(
+                **self._going_on(one, before, is_new=is_new),
+                value=CurrentValue._make(_value_before(before)),
+                digest=digest,
+                same=not is_new,
+                **(next(made_from)._asdict() if is_new else {}),
             )
             for one, before, digest, is_new in zip(outcomes, befores, digests, are_new, strict=True)
         ]
 
-    def _going_on(
-        self, outcome: AssessmentOutcome, before: Mapping[str, Any], *, is_new: bool
-    ) -> tuple[int, str, int | None, int, str | None]:
+    def _going_on(self, outcome: AssessmentRecord, before: Mapping[str, Any], *, is_new: bool) -> dict[str, Any]:
         """Give its number, its source, the level before, since when its level holds and what made that."""
         level_before = before["level"]
         stays = outcome.level == level_before
-        return (
-            before["number"] + is_new,
-            self._source(outcome, before["override_id"]) if is_new else before["source"],
-            level_before,
-            before["level_since_us"] if stays else outcome.as_of_us,
-            before["moved_by"] if stays else None,
-        )
+        return {
+            "number": before["number"] + is_new,
+            "source": self._source(outcome, before["override_id"]) if is_new else before["source"],
+            "level_before": level_before,
+            "level_since_us": before["level_since_us"] if stays else outcome.as_of_us,
+            "moved_by": before["moved_by"] if stays else None,
+        }
 
     def _next_version(self, portfolio: Portfolio, passed: Sequence[AnalysedRuleset]) -> int | None:
         """Tell when a ruleset that did not apply may: when a list begins that it asks for."""
@@ -377,7 +349,7 @@ class AssessmentContext:
         """Tell when something that is known already counts, or counts no more."""
         return (self.dated.get(entity), Reason.DATED), (self.settled.get(entity), Reason.SETTLED)
 
-    def _source(self, outcome: AssessmentOutcome, override_before: int | None) -> str:
+    def _source(self, outcome: AssessmentRecord, override_before: int | None) -> str:
         """Say what made the difference: an override that began or ended; decay or time alone; or the rules."""
         if outcome.override_id is not None:
             return "override" if override_before != outcome.override_id else "rules"

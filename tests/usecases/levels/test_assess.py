@@ -20,7 +20,6 @@ from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, put_record, set_tag
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.assess import assess_entities
-from fivefold.usecases.levels.records import AssessmentOutcome, AssessmentRecord
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.usecases import banks
@@ -160,10 +159,6 @@ def test_what_is_stored_is_what_the_engine_says_of_the_same_facts(engine: Engine
         assert (stored.floor, standing.hard_floor) == (row["floor"], row["hard_floor"])
         assert bank.breakdown(row["entity_id"]) == as_known(as_json_text(explain(found, position)), names)
     assert {bank.level(name) for name in facts.names} == {1, 2, 3}
-
-
-def test_a_record_begins_with_its_outcome() -> None:
-    assert AssessmentRecord._fields[: len(AssessmentOutcome._fields)] == AssessmentOutcome._fields
 
 
 def test_nothing_is_stored_by_assessing(engine: Engine) -> None:
