@@ -24,7 +24,7 @@ from fivefold.usecases.accounts.credentials import hash_of, hash_of_halves, mont
 from fivefold.usecases.accounts.organisations import refuse_long_name
 from fivefold.usecases.accounts.second_person import is_member
 from fivefold.usecases.accounts.tokens import SECRET_BYTES, audit_details, days_of, owner_named, require_owner
-from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import refuse_unseen_moment
 
@@ -339,18 +339,11 @@ def _record(
 
 def _token(token: Token, member: str | None, usage: Usage | None, now_us: int) -> TokenShown:
     """Describe a token with its usage."""
-    return TokenShown(
-        id=token.id,
-        label=token.label,
-        member_id=token.member_id,
+    return row_as(
+        TokenShown,
+        token,
         member=member,
-        role=token.role,
-        plan=token.plan,
         state=token_state(token, now_us),
-        mcp_changes=token.mcp_changes,
-        created_us=token.created_us,
-        expires_us=token.expires_us,
-        last_used_us=token.last_used_us,
         calls=0 if usage is None else usage.calls,
         users=0 if usage is None else usage.users,
     )
@@ -358,19 +351,4 @@ def _token(token: Token, member: str | None, usage: Usage | None, now_us: int) -
 
 def _line(row: TokenRequest, member: str | None) -> TokenRequestLine:
     """Describe a request for a token."""
-    return TokenRequestLine(
-        id=row.id,
-        label=row.label,
-        member_id=row.member_id,
-        member=member,
-        role=row.role,
-        plan=row.plan,
-        expires_days=row.expires_days,
-        mcp_changes=row.mcp_changes,
-        state=row.state,
-        asked_by=row.asked_by,
-        asked_us=row.asked_us,
-        decided_by=row.decided_by,
-        decided_us=row.decided_us,
-        token_id=row.token_id,
-    )
+    return row_as(TokenRequestLine, row, member=member)

@@ -17,6 +17,7 @@ from fivefold.store.tables.accounts import Member, Token
 from fivefold.usecases.accounts.credentials import hash_of, token_state
 from fivefold.usecases.accounts.organisations import refuse_long_name
 from fivefold.usecases.shared.actors import OF_MEMBERS, SYSTEM, Actor, Role
+from fivefold.usecases.shared.api_fields import row_as
 from fivefold.usecases.shared.context import Context, record
 
 SECRET_BYTES = 32
@@ -159,18 +160,12 @@ def list_tokens(engine: Engine, month: str) -> list[TokenLine]:
     with reading(engine) as session:
         usage = accounts.usage_in(session, month)
         return [
-            TokenLine(
-                id=token.id,
+            row_as(
+                TokenLine,
+                token,
                 organisation=organisation,
-                label=token.label,
                 member=member,
-                role=token.role,
-                plan=token.plan,
                 state=token_state(token, now),
-                mcp_changes=token.mcp_changes,
-                created_us=token.created_us,
-                expires_us=token.expires_us,
-                last_used_us=token.last_used_us,
                 calls=usage[token.id].calls if token.id in usage else 0,
                 users=usage[token.id].users if token.id in usage else 0,
             )

@@ -15,7 +15,7 @@ from fivefold.store.accounts.tokens import find_member_named, names_of_members
 from fivefold.store.audit.log import EntryFilter, entries_among, entries_with_values, latest_entries
 from fivefold.store.ingest.entities import names_of_entities
 from fivefold.store.tables.audit import AuditEntry
-from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 _MEMBER = "member:"
@@ -135,18 +135,12 @@ def _member_number(actor: str) -> int | None:
 
 def _with_names(entry: AuditEntry, names: Mapping[str | None, str]) -> EntryFound:
     """Describe an entry with the names of members."""
-    return EntryFound(
-        number=entry.number,
-        at_us=entry.at_us,
-        actor=entry.actor,
+    return row_as(
+        EntryFound,
+        entry,
         actor_name=names.get(entry.actor),
-        action=entry.action,
-        subject_kind=entry.subject_kind,
-        subject_id=entry.subject_id,
         subject_name=names.get(f"{entry.subject_kind}:{entry.subject_id}"),
-        bulk_count=entry.bulk_count,
         details=json.loads(entry.details),
-        hash=entry.hash,
     )
 
 
@@ -158,17 +152,7 @@ def list_entries(context: Context, part: Part) -> Page[EntryShown]:
 
 def _entry_line(entry: AuditEntry) -> EntryShown:
     """Describe an entry."""
-    return EntryShown(
-        number=entry.number,
-        at_us=entry.at_us,
-        actor=entry.actor,
-        action=entry.action,
-        subject_kind=entry.subject_kind,
-        subject_id=entry.subject_id,
-        bulk_count=entry.bulk_count,
-        details=json.loads(entry.details),
-        hash=entry.hash,
-    )
+    return row_as(EntryShown, entry, details=json.loads(entry.details))
 
 
 @dataclass(frozen=True, kw_only=True)

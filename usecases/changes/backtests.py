@@ -40,10 +40,10 @@ from fivefold.usecases.changes.proposal_backtests import proposal_setting, run_p
 from fivefold.usecases.rulesets.review import context_of, read_matching_ruleset
 from fivefold.usecases.rulesets.run_backtest import run_backtest, setting_of
 from fivefold.usecases.shared.actors import SYSTEM, Actor
-from fivefold.usecases.shared.api_fields import Moment, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, shown_as
 from fivefold.usecases.shared.context import Context, record
 from fivefold.usecases.shared.inputs import checked_reason
-from fivefold.usecases.shared.jobs import JobKind, Lease, line_fields, new_job, run_next_job
+from fivefold.usecases.shared.jobs import JobKind, Lease, new_job, run_next_job
 
 MOST_ATTEMPTS = 5
 """After this many workers that ended while they ran it, a backtest is quarantined: each attempt takes smaller parts."""
@@ -279,14 +279,13 @@ def _name_customers(session: Session, organisation_id: int, report: dict[str, An
 def _line(session: Session, row: Backtest) -> BacktestLine:
     """Describe a backtest with the newest version that has its content."""
     family = None if row.family_id is None else session.get_one(Family, row.family_id)
-    of_job = line_fields(row) | {"part": row.part if row.state == "running" else None}
-    return BacktestLine(
-        **of_job,
+    return row_as(
+        BacktestLine,
+        row,
+        part=row.part if row.state == "running" else None,
         family=None if family is None else family.name,
         version=None if family is None else _committed(session, family, row),
         proposal=row.proposal_id,
-        content_hash=row.content_hash,
-        movers_removed_us=row.movers_removed_us,
     )
 
 

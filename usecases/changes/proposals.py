@@ -63,7 +63,7 @@ from fivefold.usecases.changes.releasing import activate_releases
 from fivefold.usecases.levels.overrides import raises_without
 from fivefold.usecases.rulesets.deciding import DecidingChange
 from fivefold.usecases.shared.actors import Role
-from fivefold.usecases.shared.api_fields import Moment, StoredObject, schema, shown_as
+from fivefold.usecases.shared.api_fields import Moment, StoredObject, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.flow_triggers import behind
 from fivefold.usecases.shared.inputs import (
@@ -458,22 +458,13 @@ def _line(session: Session, row: Proposal) -> ProposalLine:
 def _line_with(session: Session, row: Proposal, entities: Mapping[int, tuple[str, str]]) -> ProposalLine:
     """Describe a proposal with the newest backtest of each type, and an entity by its name instead of its number."""
     entity_type, external_id = entities.get(row.entity_id or 0, (None, None))
-    return ProposalLine(
-        id=row.id,
-        kind=row.kind,
+    return row_as(
+        ProposalLine,
+        row,
         subject=named_subject(row.subject, row.entity_id, external_id),
         entity_type=entity_type,
         external_id=external_id,
         content={**row.content, "entity": external_id} if "entity" in row.content else row.content,
-        reach=row.reach,
-        reason=row.reason,
-        proposed_by=row.proposed_by,
-        proposed_us=row.proposed_us,
-        state=row.state,
-        decided_by=row.decided_by,
-        decided_us=row.decided_us,
-        decision_reason=row.decision_reason,
-        result=row.result,
         backtests=_backtest_lines(session, newest_backtests(session, row.id)),
     )
 

@@ -39,8 +39,9 @@ from fivefold.usecases.portfolio_files.reference import (
 )
 from fivefold.usecases.rulesets.peers import refuse_list_of_another
 from fivefold.usecases.rulesets.run_backtest import reached_portfolios, setting_of
+from fivefold.usecases.shared.api_fields import row_as
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, line_fields, new_job, run_next_job
+from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, new_job, run_next_job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +113,9 @@ def list_reference_jobs(context: Context, ruleset: str, part: Part = WHOLE) -> P
 def _line(family: Family, entry: JobOfVersion) -> ReferenceJobLine:
     """Describe a job with the figures of its report."""
     report: dict[str, Any] = {} if entry.job.report is None else json.loads(entry.job.report)
-    return ReferenceJobLine(
-        **line_fields(entry.job),
+    return row_as(
+        ReferenceJobLine,
+        entry.job,
         ruleset=family.name,
         version=entry.version,
         list=report.get("list"),

@@ -30,7 +30,7 @@ from fivefold.usecases.changes.contents import (
 )
 from fivefold.usecases.changes.reach import moved_since
 from fivefold.usecases.shared.actors import Role
-from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 STATES = (PROPOSED, APPROVED, REFUSED, WITHDRAWN)
@@ -179,19 +179,12 @@ def _with_names(
 ) -> ProposalFound:
     """Describe a proposal with the names of members and of entities."""
     entity_type, external_id = entities.get(row.entity_id or 0, (None, None))
-    return ProposalFound(
-        id=row.id,
-        kind=row.kind,
+    return row_as(
+        ProposalFound,
+        row,
         subject=named_subject(row.subject, row.entity_id, external_id),
         entity_type=entity_type,
         external_id=external_id,
-        state=row.state,
-        reason=row.reason,
-        proposed_by=row.proposed_by,
         proposed_by_name=names.get(row.proposed_by),
-        proposed_us=row.proposed_us,
-        decided_by=row.decided_by,
         decided_by_name=names.get(row.decided_by),
-        decided_us=row.decided_us,
-        decision_reason=row.decision_reason,
     )

@@ -40,7 +40,7 @@ from fivefold.usecases.rulesets.review import (
     organisation_findings,
     reviewed,
 )
-from fivefold.usecases.shared.api_fields import Moment, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen_content, refuse_unseen_state
 
@@ -297,17 +297,8 @@ def show_policy(context: Context, name: str, number: int) -> PolicyView:
 
 def policy_line(row: Policy) -> PolicyLine:
     """Give a version as it is listed."""
-    return PolicyLine(
-        name=row.name,
-        entity_type=_type_of(row),
-        purpose=analyse_canonical_policy(row.canonical).policy.purpose,
-        number=row.number,
-        state=row.state,
-        content_hash=row.content_hash,
-        written_by=row.written_by,
-        written_us=row.written_us,
-        approved_by=row.approved_by,
-        approved_us=row.approved_us,
+    return row_as(
+        PolicyLine, row, entity_type=_type_of(row), purpose=analyse_canonical_policy(row.canonical).policy.purpose
     )
 
 

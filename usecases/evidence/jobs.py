@@ -17,9 +17,10 @@ from fivefold.store.sql.database import writing
 from fivefold.store.tables.events import EvidenceJob
 from fivefold.usecases.audit.verify import ENTRIES
 from fivefold.usecases.evidence.build import FILES, build_evidence, require_begun
+from fivefold.usecases.shared.api_fields import row_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import Quarter, read_quarter
-from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, line_fields, new_job, run_next_job
+from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, new_job, run_next_job
 
 MOST_BYTES = 100_000_000
 """Of an archive that is kept to be taken away."""
@@ -159,5 +160,4 @@ def _is_kept(job: EvidenceJob, now_us: int) -> bool:
 
 
 def _line(row: EvidenceJob, now_us: int) -> EvidenceJobLine:
-    archive = {name: getattr(row, name) for name in ("quarter", "manifest_sha256", "size_bytes", "findings")}
-    return EvidenceJobLine(**line_fields(row), **archive, is_kept=_is_kept(row, now_us))
+    return row_as(EvidenceJobLine, row, is_kept=_is_kept(row, now_us))

@@ -38,7 +38,7 @@ from fivefold.usecases.rulesets.review import (
     organisation_findings,
     reviewed,
 )
-from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen_content, refuse_unseen_state
 
@@ -347,18 +347,13 @@ def visible_group(session: Session, context: Context, name: str, *, with_aml: bo
 def group_line(row: GroupVersionRow) -> GroupLine:
     """Give a version as it is listed."""
     version, group, entity_type = row
-    return GroupLine(
+    return row_as(
+        GroupLine,
+        version,
         name=group.name,
         title=analyse_canonical_group(version.canonical).group.title,
         entity_type=entity_type,
         purpose=group.purpose,
-        number=version.number,
-        state=version.state,
-        content_hash=version.content_hash,
-        written_by=version.written_by,
-        written_us=version.written_us,
-        approved_by=version.approved_by,
-        approved_us=version.approved_us,
     )
 
 

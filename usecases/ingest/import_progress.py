@@ -13,7 +13,7 @@ from fivefold.domain.text import count_text
 from fivefold.store.accounts.organisation import lock_organisation
 from fivefold.store.monitoring.operations import imports_of, locked_import, unfinished_import
 from fivefold.store.tables.operations import ImportRow
-from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 COUNTS: Final = ("rows", "new", "changed", "same", "refused")
@@ -156,17 +156,4 @@ def forget_import(context: Context, state: ImportState) -> None:
 
 def _line(row: ImportRow) -> ImportLine:
     """Describe an import."""
-    return ImportLine(
-        id=row.id,
-        content=row.content,
-        entity_type=row.entity_type,
-        file=row.file,
-        started_us=row.started_us,
-        updated_us=row.updated_us,
-        finished_us=row.finished_us,
-        rows=row.rows,
-        new=row.new,
-        changed=row.changed,
-        same=row.same,
-        refused=row.refused,
-    )
+    return row_as(ImportLine, row)

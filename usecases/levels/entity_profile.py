@@ -15,7 +15,7 @@ from fivefold.store.ingest.entities import entity_named, type_named
 from fivefold.store.ingest.ownerships import RelatedEntity
 from fivefold.store.tables.entities import Correction, Entity, Link, Record, Tag, Transaction
 from fivefold.store.tables.levels import Standing
-from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.transaction_columns import SENT_AS
 
@@ -278,18 +278,7 @@ def list_tags(context: Context, type_name: str, external_id: str, part: Part, na
 
 
 def _tag_line(tag: Tag, goes_on: bool, set_proposed_by: str | None, end_proposed_by: str | None) -> TagLine:
-    return TagLine(
-        tag=tag.tag,
-        from_us=tag.from_us,
-        until_us=tag.until_us,
-        set_by=tag.set_by,
-        set_reason=tag.set_reason,
-        set_proposed_by=set_proposed_by,
-        ended_by=tag.ended_by,
-        end_reason=tag.end_reason,
-        end_proposed_by=end_proposed_by,
-        goes_on=goes_on,
-    )
+    return row_as(TagLine, tag, set_proposed_by=set_proposed_by, end_proposed_by=end_proposed_by, goes_on=goes_on)
 
 
 def list_screenings(context: Context, type_name: str, external_id: str, part: Part) -> Page[ScreeningLine]:
@@ -391,17 +380,11 @@ def _correction(correction: Correction) -> CorrectionLine:
 def _transaction(
     row: Transaction, entity_type: str, external_id: str, corrections: Sequence[CorrectionLine]
 ) -> TransactionLine:
-    return TransactionLine(
+    return row_as(
+        TransactionLine,
+        row,
         entity_type=entity_type,
         external_id=external_id,
-        transaction_id=row.transaction_id,
-        at_us=row.at_us,
-        amount=row.amount,
-        currency=row.currency,
-        state=row.state,
-        balance=row.balance,
-        category=row.category,
-        recorded_us=row.recorded_us,
         fields=json.loads(row.content) if row.content else {},
         corrections=tuple(corrections),
     )

@@ -40,7 +40,7 @@ from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.accounts.settings import Settings, locked_settings, settings_of
 from fivefold.usecases.levels.read import find_assessment
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.flow_triggers import behind
 from fivefold.usecases.shared.inputs import checked_moment, checked_reason, refuse_unseen_moment
@@ -158,25 +158,16 @@ def line_of(row: OverrideWithLevel, settings: Settings, now_us: int) -> Override
     """Give an override as it is listed; none holds for an entity that was erased."""
     override, standing = row.override, row.standing
     state = state_of(override, now_us)
-    return OverrideLine(
-        id=override.id,
+    return row_as(
+        OverrideLine,
+        override,
         entity_type=row.type_name,
         external_id=row.entity.external_id,
         level=settings.levels[override.level - 1],
         rules_level=None if standing is None else _name(settings, standing.rules_level),
         present_level=None if standing is None else _name(settings, standing.level),
         below_floor=standing is not None and override.level < standing.hard_floor,
-        reason=override.reason,
-        until_us=override.until_us,
         state="expired" if row.entity.erased_us is not None and state == "live" else state,
-        requested_by=override.requested_by,
-        requested_us=override.requested_us,
-        decided_by=override.decided_by,
-        decided_us=override.decided_us,
-        decision_reason=override.decision_reason,
-        revoked_by=override.revoked_by,
-        revoked_us=override.revoked_us,
-        revocation_reason=override.revocation_reason,
     )
 
 

@@ -33,6 +33,7 @@ from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.portfolio.values import NO_VERSION, superseded_by
 from fivefold.store.tables.entities import ValueScore
 from fivefold.usecases.levels.portfolio import entity_text, read_transactions
+from fivefold.usecases.shared.api_fields import row_as
 from fivefold.usecases.shared.context import Context
 
 log = structlog.get_logger("fivefold.worker")
@@ -376,17 +377,9 @@ def read_value(
             why = _why_other(row, superseded)
         elif valuer is not None and serves:
             why, why_alone = _why_none(session, valuer.model, row), NO_VALUE
-        return ValueView(
-            score=row.score,
-            segment=row.segment,
-            expected_value=row.expected_value,
-            expected_value_low=row.expected_value_low,
-            expected_value_high=row.expected_value_high,
-            interval_level_percent=row.interval_level_percent,
-            currency=row.currency,
-            as_of_us=row.as_of_us,
-            model=row.model,
-            model_version=row.model_version,
+        return row_as(
+            ValueView,
+            row,
             superseded_by=superseded,
             horizon_days=valuer.model.horizon_days if valuer is not None and serves else None,
             breakdown=None if explained is None else explained[0],

@@ -21,6 +21,7 @@ from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.accounts.settings import LOWEST_ALERT_PERCENT
 from fivefold.usecases.monitoring.people import OverrideFigures
 from fivefold.usecases.monitoring.version_groups import VersionGroup
+from fivefold.usecases.shared.api_fields import row_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import storable
 from fivefold.usecases.shared.inputs import MAX_REASON_CHARACTERS, quarter_of
@@ -302,14 +303,4 @@ def list_changes(
 
 
 def _line(row: MaterialChange) -> ChangeLine:
-    return ChangeLine(
-        id=row.id,
-        kind=row.kind,
-        description=row.description,
-        registered_by=row.registered_by,
-        registered_us=row.registered_us,
-        validation=row.validation_id,
-        signed_by=row.signed_by,
-        signed_us=row.signed_us,
-        conclusion=row.conclusion,
-    )
+    return row_as(ChangeLine, row, validation=row.validation_id)

@@ -12,9 +12,10 @@ from fivefold.store.monitoring.validation import job_numbered, open_job, open_jo
 from fivefold.store.tables.events import ValidationJob
 from fivefold.usecases.monitoring.history import ValidationPeriod
 from fivefold.usecases.monitoring.validate import checked_period, keep_validation, measured_levels
+from fivefold.usecases.shared.api_fields import row_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
-from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, line_fields, new_job, run_next_job
+from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, new_job, run_next_job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +62,7 @@ def list_open_validations(context: Context) -> list[ValidationJobLine]:
 
 
 def _line(row: ValidationJob) -> ValidationJobLine:
-    return ValidationJobLine(
-        **line_fields(row),
-        from_us=row.from_us,
-        until_us=row.until_us,
-        reason=row.reason,
-        validation=row.validation_id,
-    )
+    return row_as(ValidationJobLine, row, validation=row.validation_id)
 
 
 def run_next_validation(

@@ -13,7 +13,7 @@ from fivefold.usecases.levels.explain import FiredRule, read_reasons
 from fivefold.usecases.levels.overrides import OverrideLine, read_override
 from fivefold.usecases.levels.read import Freshness
 from fivefold.usecases.levels.value_scores import EntityScorer, read_value
-from fivefold.usecases.shared.api_fields import Moment, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, shown_as
 from fivefold.usecases.shared.context import Context
 
 MOST_ROWS = Part(100)
@@ -169,17 +169,4 @@ def _value(of: tuple[Context, str, str], valuer: EntityScorer | None) -> Exporte
     value = read_value(*of, valuer=valuer)
     if value is None:
         return None
-    return ExportedValue(
-        score=value.score,
-        segment=value.segment,
-        expected_value=value.expected_value,
-        expected_value_low=value.expected_value_low,
-        expected_value_high=value.expected_value_high,
-        interval_level_percent=value.interval_level_percent,
-        currency=value.currency,
-        horizon_days=value.horizon_days,
-        model=value.model,
-        model_version=value.model_version,
-        superseded_by=value.superseded_by,
-        as_of_us=value.as_of_us,
-    )
+    return row_as(ExportedValue, value)

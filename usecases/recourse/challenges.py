@@ -25,7 +25,7 @@ from fivefold.store.tables.recourse import Challenge
 from fivefold.usecases.accounts.settings import settings_of
 from fivefold.usecases.levels.content.breakdowns import gone_text
 from fivefold.usecases.levels.read import find_assessment
-from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_moment, checked_reason
 
@@ -235,18 +235,13 @@ def _find_challenges(
 def _summary(entry: ChallengeWithEntity, now_us: int) -> ChallengeSummary:
     """Describe a challenge without its record."""
     row = entry.challenge
-    return ChallengeSummary(
-        id=row.id,
+    return row_as(
+        ChallengeSummary,
+        row,
         assessment=f"{row.entity_id}.{row.number}",
         entity_type=entry.type_name,
         external_id=entry.external_id,
-        words=row.words,
-        received_us=row.received_us,
-        due_us=row.due_us,
         overdue=is_overdue(row, now_us),
-        state=row.state,
-        settled_by=row.settled_by,
-        settled_us=row.settled_us,
     )
 
 
@@ -275,25 +270,15 @@ def _line(session: Session, entry: ChallengeWithEntity, now_us: int) -> Challeng
     """Describe a challenge, with the comparison of its record."""
     row = entry.challenge
     new_number = row.settled_number
-    return ChallengeLine(
-        id=row.id,
+    return row_as(
+        ChallengeLine,
+        row,
         assessment=f"{row.entity_id}.{row.number}",
         is_newest=entry.newest_number == row.number,
         entity_type=entry.type_name,
         external_id=entry.external_id,
-        words=row.words,
-        received_us=row.received_us,
-        opened_us=row.opened_us,
-        opened_by=row.opened_by,
-        due_us=row.due_us,
         overdue=is_overdue(row, now_us),
-        record_sha256=row.record_sha256,
         record_unchanged=record_unchanged(session, row),
-        state=row.state,
-        settled_by=row.settled_by,
-        settled_us=row.settled_us,
-        reason=row.reason,
-        answer=row.answer,
         facts=tuple(row.facts or ()),
         new_assessment=None if new_number is None else f"{row.entity_id}.{new_number}",
         override=row.override_id,

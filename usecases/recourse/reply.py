@@ -15,7 +15,7 @@ from fivefold.store.levels.overrides import ended_us, override_numbered
 from fivefold.store.recourse.challenges import CONFIRMED, CORRECTED, OVERRIDDEN
 from fivefold.usecases.recourse.challenges import ChallengeLine, read_challenge
 from fivefold.usecases.recourse.statement import Disclosure, Form
-from fivefold.usecases.shared.api_fields import Moment, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, shown_as
 from fivefold.usecases.shared.context import Context
 
 SENTENCES: Final = {
@@ -81,14 +81,4 @@ def _reply(line: ChallengeLine, *, is_over: bool) -> Reply:
     """Make the reply from the settled challenge; ConflictError if it is open."""
     if line.settled_us is None:
         raise ConflictError(f"challenge {line.id} is open: there is no reply to it yet")
-    return Reply(
-        challenge=line.id,
-        assessment=line.assessment,
-        entity_type=line.entity_type,
-        external_id=line.external_id,
-        received_us=line.received_us,
-        settled_us=line.settled_us,
-        outcome=OVER if is_over else SENTENCES[line.state],
-        answer=line.answer,
-        new_assessment=line.new_assessment,
-    )
+    return row_as(Reply, line, challenge=line.id, outcome=OVER if is_over else SENTENCES[line.state])

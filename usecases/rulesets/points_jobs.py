@@ -29,10 +29,10 @@ from fivefold.store.tables.rulesets import Draft, Family, PointsJob, RulesetVers
 from fivefold.usecases.rulesets.assessing import assessed_together, labels_from_cases
 from fivefold.usecases.rulesets.drafts import NO_DRAFT, save_draft_in
 from fivefold.usecases.rulesets.run_backtest import setting_of
-from fivefold.usecases.shared.api_fields import Moment, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_moment
-from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, line_fields, new_job, run_next_job
+from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, new_job, run_next_job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,15 +161,12 @@ def list_recent_points(context: Context, most: int, rulesets: Sequence[str] | No
 def _line(family: Family, row: PointsOfVersion) -> PointsJobLine:
     job = row.job
     report: dict[str, Any] = {} if job.report is None else json.loads(job.report)
-    return PointsJobLine(
-        **line_fields(job),
+    return row_as(
+        PointsJobLine,
+        job,
         ruleset=family.name,
         version=row.version,
-        as_of_us=job.as_of_us,
-        learn_as_of_us=job.learn_as_of_us,
-        until_us=job.until_us,
         outcome=report.get("outcome"),
-        draft_revision=job.draft_revision,
         learnt_from=report.get("learnt_from"),
         learnt_confirmed=report.get("learnt_confirmed"),
         verdict=report.get("verdict"),

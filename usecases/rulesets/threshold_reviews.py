@@ -50,9 +50,10 @@ from fivefold.usecases.rulesets.assessing import assessed_parts, labels_from_cas
 from fivefold.usecases.rulesets.drafts import NO_DRAFT, discard_draft_in, save_draft_in
 from fivefold.usecases.rulesets.run_backtest import Setting, setting_of
 from fivefold.usecases.shared.actors import SYSTEM, Actor
+from fivefold.usecases.shared.api_fields import row_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import Quarter, quarter_of, read_quarter
-from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, line_fields, new_job, run_next_job
+from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, new_job, run_next_job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,12 +109,11 @@ def list_recent_reviews(context: Context, most: int, rulesets: Sequence[str] | N
 
 def _line(row: ThresholdReview) -> ThresholdReviewLine:
     report: dict[str, Any] = {} if row.report is None else json.loads(row.report)
-    return ThresholdReviewLine(
-        **line_fields(row),
-        quarter=row.quarter,
+    return row_as(
+        ThresholdReviewLine,
+        row,
         outcome=report.get("outcome"),
         because=report.get("because"),
-        draft_revision=row.draft_revision,
         levels=report.get("levels", []),
         cuts=report.get("cuts", []),
         moved=report.get("moved"),

@@ -6,13 +6,18 @@ field or a class under the name that is declared with it.
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, TypeVar
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from pydantic import ConfigDict, Field, PlainSerializer, WithJsonSchema, with_config
 
 from fivefold.domain.clock import utc_text
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 Result = TypeVar("Result", bound=type)
+Line = TypeVar("Line", bound="DataclassInstance")
 
 Moment = Annotated[
     int, PlainSerializer(utc_text, return_type=str), WithJsonSchema({"type": "string", "format": "date-time"})
@@ -75,3 +80,9 @@ def shown_as(name: str) -> Any:
 def schema(name: str) -> Callable[[Result], Result]:
     """Name a class in the API's document; a class that inherits from it needs a name of its own."""
     return with_config(ConfigDict(title=name))
+
+
+def row_as(kind: type[Line], row: Any, **others: Any) -> Line:
+    """Describe a row: its fields are the attributes of the row by the same names, but for *others*."""
+    same = {each.name: getattr(row, each.name) for each in fields(kind) if each.name not in others}
+    return kind(**same, **others)

@@ -9,7 +9,7 @@ does where another transaction held a lock for too long, which never counts.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 from time import monotonic_ns
 from typing import Annotated, Any, Final, cast
@@ -64,11 +64,6 @@ class JobLine:
     requested_us: Annotated[Moment, shown_as("requested_at")]
     finished_us: Annotated[Moment | None, shown_as("finished_at")]
     error: str | None
-
-
-def line_fields(row: Any) -> dict[str, Any]:
-    """Return the fields of `JobLine` from a row of a table of jobs."""
-    return {each.name: getattr(row, each.name) for each in fields(JobLine)}
 
 
 def new_job(context: Context, now_us: int) -> dict[str, Any]:

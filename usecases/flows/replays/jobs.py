@@ -29,10 +29,10 @@ from fivefold.store.tables.flows import FlowReplay, FlowRow, FlowVersion
 from fivefold.usecases.accounts.flows_in_force import flow_of_version
 from fivefold.usecases.flows.replays.happenings import KINDS, MOST_SCHEDULED, SCHEDULE, has_more_moments, kinds_of
 from fivefold.usecases.flows.replays.run import ReplayWanted, make_replay
-from fivefold.usecases.shared.api_fields import Moment, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_moment, checked_reason
-from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, line_fields, new_job, run_next_job
+from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, new_job, run_next_job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,18 +262,7 @@ def list_replay_people(
 
 def _person(entity_type: str, row: ReplayPersonRow) -> ReplayPerson:
     person = row.person
-    return ReplayPerson(
-        entity_type=entity_type,
-        external_id=row.external_id,
-        cause=person.cause,
-        at_us=person.at_us,
-        before_state=person.before_state,
-        before_at=person.before_at,
-        before_actions=person.before_actions,
-        state=person.state,
-        stopped_at=person.stopped_at,
-        actions=person.actions,
-    )
+    return row_as(ReplayPerson, person, entity_type=entity_type, external_id=row.external_id)
 
 
 def cancel_flow_replay(context: Context, number: int, reason: str) -> FlowReplayLine:
@@ -298,17 +287,14 @@ def cancel_flow_replay(context: Context, number: int, reason: str) -> FlowReplay
 
 def _line(row: ReplayRow) -> FlowReplayLine:
     job = row.job
-    return FlowReplayLine(
-        **line_fields(job),
+    return row_as(
+        FlowReplayLine,
+        job,
         flow=row.flow,
         entity_type=row.entity_type,
         version=row.version,
         base_version=row.base_version,
-        as_of_us=job.as_of_us,
-        from_us=job.from_us,
-        until_us=job.until_us,
         report=None if job.report is None else json.loads(job.report),
-        report_hash=job.report_hash,
     )
 
 

@@ -26,7 +26,7 @@ from fivefold.usecases.flows.runs.outcomes import OFF, version_kept
 from fivefold.usecases.levels.content.breakdowns import removal_text
 from fivefold.usecases.levels.explain import input_named, names_in_words, renamed
 from fivefold.usecases.shared.actors import OF_VERSIONS, Role
-from fivefold.usecases.shared.api_fields import Moment, StoredObject, schema, shown_as
+from fivefold.usecases.shared.api_fields import Moment, StoredObject, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 STATUSES: Final = ("approved", "flagged", "escalated", "blocked")
@@ -359,21 +359,7 @@ def _line(row: RunRow) -> dict[str, Any]:
 
 def action_line(row: FlowAction, reversible: Mapping[str, bool]) -> ActionLine:
     """Show an action; *reversible* says of which ones of its flow a person can take them back."""
-    return ActionLine(
-        number=row.id,
-        action=row.action,
-        kind=row.kind,
-        subject=row.subject,
-        content=row.content,
-        reversible=reversible.get(row.action, False),
-        at_us=row.at_us,
-        taken_back_us=row.taken_back_us,
-        taken_back_by=row.taken_back_by,
-        taken_back_reason=row.taken_back_reason,
-        done_us=row.done_us,
-        done_by=row.done_by,
-        done_reason=row.done_reason,
-    )
+    return row_as(ActionLine, row, number=row.id, reversible=reversible.get(row.action, False))
 
 
 @schema("FlowLimit")

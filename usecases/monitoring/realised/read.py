@@ -12,7 +12,7 @@ from fivefold.store.monitoring import predictions as store
 from fivefold.store.monitoring.predictions import PredictionDayRow, days_of, deciding_days
 from fivefold.store.sql.database import reading
 from fivefold.usecases.models.read import OpenRegistry, require_version
-from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 if TYPE_CHECKING:
@@ -188,19 +188,14 @@ def verdict_of_all(engine: Engine, model: str, hashes: Mapping[int, str]) -> "Du
 
 def _line(row: PredictionDayRow) -> RealisedLine:
     day, figures = row.day, row.day.figures
-    return RealisedLine(
-        model=day.model,
+    return row_as(
+        RealisedLine,
+        day,
         version=day.model_version,
         entity_type=row.entity_type,
         day=day_text(day.day * DAY_US),
-        as_of_us=day.as_of_us,
-        horizon_ends_us=day.horizon_ends_us,
-        valued=day.valued,
-        predicted=day.predicted,
-        currency=day.currency,
         state=day.state or WAITING,
         reasons=tuple(day.reasons or ()),
-        judged_us=day.judged_us,
         figures=None
         if figures is None
         else RealisedFigures(**{**figures, "groups": tuple(RealisedGroup(**group) for group in figures["groups"])}),
