@@ -14,7 +14,7 @@ from fivefold.domain.text import perhaps
 from fivefold.store.accounts.lists import list_purposes, list_row_at, list_row_since
 from fivefold.store.portfolio.words import spellings_of, unaccented
 from fivefold.store.tables.entities import ListVersionRow
-from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 _BESIDE_A_LETTER: Final = re.compile(r"(?<=[^\W\d_]) | (?=[^\W\d_])")
@@ -182,7 +182,7 @@ def difference(before: ListContent | None, after: ListContent, part: Part = WHOL
 
 
 def _content(row: ListVersionRow) -> ListContent:
-    return ListContent(since_us=row.since_us, title=row.title, source=row.source, members=row.members)
+    return row_as(ListContent, row)
 
 
 def member_changes(before: Sequence[str], after: Sequence[str]) -> list[MemberChange]:

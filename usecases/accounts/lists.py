@@ -31,7 +31,7 @@ from fivefold.store.levels.markings import mark_everybody
 from fivefold.store.rulesets.rulesets import all_active_versions
 from fivefold.store.tables.entities import EntityType, ListVersionRow
 from fivefold.usecases.accounts.purposes import checked_purpose
-from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import storable
 from fivefold.usecases.shared.inputs import checked_moment
@@ -257,11 +257,4 @@ def _record(session: Session, context: Context, new: Sequence[ListVersionRow], t
 
 def _line(row: ListVersionRow) -> ListLine:
     """Write a version as it is listed."""
-    return ListLine(
-        name=row.name,
-        title=row.title,
-        source=row.source,
-        since_us=row.since_us,
-        members=len(row.members),
-        purpose=row.purpose,
-    )
+    return row_as(ListLine, row, members=len(row.members))

@@ -33,7 +33,7 @@ from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.accounts import NAME_CHARACTERS, Member
 from fivefold.usecases.accounts.second_person import ADDED, RETURNED
 from fivefold.usecases.shared.actors import OF_MEMBERS, SYSTEM, Actor
-from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 MOST_NAMED = 3
@@ -275,6 +275,4 @@ def _record(
 
 
 def _line(member: Member) -> MemberLine:
-    return MemberLine(
-        id=member.id, name=member.name, roles=tuple(member.roles), created_us=member.created_us, left_us=member.left_us
-    )
+    return row_as(MemberLine, member, roles=tuple(member.roles))

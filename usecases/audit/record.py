@@ -20,6 +20,7 @@ from fivefold.store.audit.history import new_salt, seal
 from fivefold.store.audit.log import ChainPosition
 from fivefold.store.sql.database import reading
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.api_fields import row_as
 from fivefold.usecases.shared.context import entry_of
 
 
@@ -120,14 +121,11 @@ def list_entries(engine: Engine, count: int, organisation: str | None = None) ->
     """List the last entries, of one organisation or of all, the oldest first."""
     with reading(engine) as session:
         return [
-            EntryLine(
+            row_as(
+                EntryLine,
+                entry,
                 organisation=name,
-                number=entry.number,
-                at_us=entry.at_us,
-                actor=entry.actor,
-                action=entry.action,
                 subject=f"{entry.subject_kind} {entry.subject_id or f'× {entry.bulk_count}'}",
-                details=entry.details,
             )
             for entry, name in audit.latest(session, count, organisation)
         ]

@@ -27,7 +27,7 @@ from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.operations import AuditProof
 from fivefold.usecases.audit.history import HistoryCheck, Looked, not_noted
 from fivefold.usecases.audit.record import ExportedHead, ExportedHeads
-from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 ENTRIES = "entries of the audit log that are proved"
@@ -349,6 +349,4 @@ def read_proof(context: Context) -> ProofLine | None:
         row = proof_of(session, context.organisation_id)
         if row is None:
             return None
-        return ProofLine(
-            at_us=row.at_us, entries=row.entries, findings=row.findings, heads_us=row.heads_us, whole_us=row.whole_us
-        )
+        return row_as(ProofLine, row)

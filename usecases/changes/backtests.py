@@ -253,13 +253,7 @@ def list_movers(
             raise NotFoundError(f"there is no finished backtest {number}")
         kind = session.get_one(EntityType, row.type_id).name
         return movers_of(session, number, before, after, part).map(
-            lambda mover: MoverLine(
-                entity_type=kind,
-                external_id=mover.external_id,
-                before=mover.before,
-                after=mover.after,
-                later=mover.later,
-            )
+            lambda mover: row_as(MoverLine, mover, entity_type=kind)
         )
 
 

@@ -471,13 +471,6 @@ def _line_with(session: Session, row: Proposal, entities: Mapping[int, tuple[str
 
 def _backtest_lines(session: Session, newest: Mapping[int, Backtest]) -> tuple[ProposalBacktest, ...]:
     return tuple(
-        ProposalBacktest(
-            id=backtest.id,
-            entity_type=session.get_one(EntityType, type_id).name,
-            state=backtest.state,
-            done=backtest.done,
-            total=backtest.total,
-            error=backtest.error,
-        )
+        row_as(ProposalBacktest, backtest, entity_type=session.get_one(EntityType, type_id).name)
         for type_id, backtest in sorted(newest.items())
     )

@@ -23,7 +23,7 @@ from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.operations import RetentionRun
 from fivefold.usecases.accounts.settings import FOR_GOOD, check_removal_days, settings_of
 from fivefold.usecases.shared.actors import SYSTEM, Actor
-from fivefold.usecases.shared.api_fields import Moment, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, shown_as
 from fivefold.usecases.shared.context import Context, record
 from fivefold.usecases.unexpected import do_each
 
@@ -132,14 +132,7 @@ def _line(session: Session, organisation_id: int, kind: str, days: int, now_us: 
         oldest_us=oldest,
         kept=kept_count,
         whole=not goes_on,
-        last_run=None
-        if last is None
-        else RetentionRunLine(
-            started_us=last.started_us,
-            finished_us=last.finished_us,
-            before_us=last.before_us,
-            removed=last.removed,
-        ),
+        last_run=None if last is None else row_as(RetentionRunLine, last),
     )
 
 

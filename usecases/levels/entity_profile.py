@@ -235,14 +235,11 @@ def read_entity(context: Context, type_name: str, external_id: str) -> EntitySho
 
 def _related(related: RelatedEntity, names: Sequence[str | None]) -> RelatedLine:
     standing = related.standing
-    return RelatedLine(
-        entity_type=related.entity_type,
-        external_id=related.external_id,
-        from_us=related.from_us,
-        until_us=related.until_us,
+    return row_as(
+        RelatedLine,
+        related,
         level=None if standing is None else names[standing.level or 0],
         status=None if standing is None else standing.status,
-        failing=related.failing,
     )
 
 

@@ -18,7 +18,7 @@ from fivefold.store.monitoring import operations as store
 from fivefold.store.sql.database import writing
 from fivefold.store.webhooks.endpoints import DeliveryCounts, counted_deliveries
 from fivefold.usecases.audit.verify import ProofLine, read_proof
-from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 MOST_WORKERS: Final = 50
@@ -185,7 +185,7 @@ def _flow_runs(context: Context) -> RunsWaiting:
     if not rows:
         return RunsWaiting(due=0, oldest_us=None, failed=0, quarantined=0)
     (counts,) = rows
-    return RunsWaiting(due=counts.due, oldest_us=counts.oldest_us, failed=counts.failed, quarantined=counts.quarantined)
+    return row_as(RunsWaiting, counts)
 
 
 def _received(context: Context) -> LastReceived:

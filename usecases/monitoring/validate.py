@@ -38,6 +38,7 @@ from fivefold.usecases.monitoring.revalidation import (
     triggers_now,
 )
 from fivefold.usecases.monitoring.version_groups import VersionGroup, version_group
+from fivefold.usecases.shared.api_fields import row_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import storable
 from fivefold.usecases.shared.inputs import checked_moment, checked_reason
@@ -249,14 +250,7 @@ def read_validation(context: Context, number: int) -> Validated:
 
 
 def _validated(row: ValidationRun) -> Validated:
-    return Validated(
-        id=row.id,
-        reason=row.trigger,
-        from_us=row.from_us,
-        until_us=row.until_us,
-        made_us=row.made_us,
-        report=row.report,
-    )
+    return row_as(Validated, row, reason=row.trigger)
 
 
 def revalidation(context: Context) -> list[RevalidationTrigger]:

@@ -14,7 +14,7 @@ from fivefold.usecases.accounts.settings import Settings, settings_of
 from fivefold.usecases.audit.search import actor_named, names_of_actors
 from fivefold.usecases.levels.overrides import OverrideLine, line_of
 from fivefold.usecases.levels.read import failure_problem
-from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 STATES = ("requested", "live", "expired", "refused", "revoked")
@@ -143,12 +143,4 @@ def search_failures(
             until_us=filters.until_us,
         )
         failures = assessment_failures(session, of, latest_us(session, context.now()), part, failure_filter)
-        return failures.map(
-            lambda failure: FailureFound(
-                entity_type=failure.entity_type,
-                external_id=failure.external_id,
-                problem=failure_problem(failure),
-                quarantined=failure.quarantined,
-                at_us=failure.at_us,
-            )
-        )
+        return failures.map(lambda failure: row_as(FailureFound, failure, problem=failure_problem(failure)))

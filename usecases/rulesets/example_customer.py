@@ -24,7 +24,7 @@ from fivefold.usecases.levels.portfolio import read_stored_portfolio
 from fivefold.usecases.rulesets.drafts import name_and_type_of, refuse_other_name
 from fivefold.usecases.rulesets.review import context_of_type, read_matching_ruleset
 from fivefold.usecases.rulesets.run_backtest import named_families_before
-from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 
@@ -179,13 +179,7 @@ def _decides(
 
 
 def _level(explanation: Explanation) -> LevelTried:
-    return LevelTried(
-        status=explanation.status,
-        level=explanation.rules_level,
-        withheld=explanation.withheld,
-        score=explanation.score,
-        line=explanation.line,
-    )
+    return row_as(LevelTried, explanation, level=explanation.rules_level)
 
 
 def _factors(tried: Explanation, active: Explanation | None, names: Mapping[str, str]) -> list[FactorTried]:

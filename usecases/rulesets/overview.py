@@ -10,6 +10,7 @@ from fivefold.store.rulesets.activations import latest_activations
 from fivefold.store.rulesets.backtests import newest_states
 from fivefold.store.rulesets.rulesets import FamilyState, family_named, family_states, latest_versions, version_numbered
 from fivefold.store.tables.rulesets import Activation, Family, RulesetVersion
+from fivefold.usecases.shared.api_fields import row_as
 from fivefold.usecases.shared.context import Context
 
 
@@ -127,7 +128,7 @@ def _states(session: Session, family: Family, versions: list[RulesetVersion]) ->
         newest = backtests.get(version.content_hash)
         backtest = None
         if newest is not None:
-            backtest = BacktestState(id=newest.id, state=newest.state, done=newest.done, total=newest.total)
+            backtest = row_as(BacktestState, newest)
         states[version.number] = _version(version, family, activations.get(version.id), backtest)
     return states
 
@@ -137,9 +138,7 @@ def _version(
 ) -> VersionState:
     activated = None
     if activation is not None:
-        activated = Activated(
-            actor=activation.actor, at_us=activation.at_us, reason=activation.reason, kind=activation.kind
-        )
+        activated = row_as(Activated, activation)
     return VersionState(
         number=version.number,
         content_hash=version.content_hash,

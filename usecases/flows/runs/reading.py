@@ -300,9 +300,7 @@ def view_of(session: Session, row: RunRow) -> RunView:
         why=why,
         taken=tuple(action_line(each, reversible) for each in actions_of_run(session, run.id)),
         answered=tuple(
-            StepAnswered(
-                step=each.step, kind=each.kind, outcome=outcomes[each.step], at_us=each.at_us, actor=each.actor
-            )
+            row_as(StepAnswered, each, outcome=outcomes[each.step])
             for each in sorted(steps.values(), key=lambda each: flow.positions[each.step])
         ),
         question=question,
