@@ -25,7 +25,7 @@ from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.flows import FlowRow, FlowVersion
 from fivefold.usecases.audit.search import VersionEnd
 from fivefold.usecases.rulesets.drafts import refuse_other_name
-from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 
@@ -139,13 +139,7 @@ def read_flow_draft(context: Context, flow: str) -> FlowDraftShown:
     """Show a draft; NotFoundError where there is no such flow, or no draft of it."""
     with context.reading() as session:
         draft = draft_of_flow(session, flow_named(session, context.organisation_id, flow))
-        return FlowDraftShown(
-            flow=flow,
-            revision=draft.revision,
-            document=draft.document,
-            editors=tuple(draft.editors),
-            edited_us=draft.edited_us,
-        )
+        return row_as(FlowDraftShown, draft, flow=flow, editors=tuple(draft.editors))
 
 
 def text_or_draft(context: Context, flow: str, document: str | None) -> str:
@@ -175,7 +169,9 @@ def list_flow_versions(context: Context, flow: str, part: Part = WHOLE) -> Page[
     """List the versions of a flow, the newest first; NotFoundError where there is no such flow."""
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
-        return flow_versions_of(session, row.id, part).map(lambda version: FlowVersionLine(**_fields(version, row)))
+        return flow_versions_of(session, row.id, part).map(
+            lambda version: row_as(FlowVersionLine, version, **_standing(version, row))
+        )
 
 
 def read_flow_version(context: Context, flow: str, number: int) -> FlowVersionView:
@@ -184,15 +180,8 @@ def read_flow_version(context: Context, flow: str, number: int) -> FlowVersionVi
         row = flow_named(session, context.organisation_id, flow)
         version = flow_version_numbered(session, row, number)
         written = analyse_canonical_flow(version.canonical).flow
-        return FlowVersionView(
-            **_fields(version, row),
-            title=written.title,
-            purpose=written.purpose,
-            document=version.document,
-            canonical=version.canonical,
-            pinned=version.pinned,
-            tests=version.tests,
-        )
+        about = {**_standing(version, row), "title": written.title, "purpose": written.purpose}
+        return row_as(FlowVersionView, version, **about)
 
 
 def how_flow_version_ended(context: Context, flow: str, number: int) -> tuple[int, VersionEnd] | None:
@@ -220,13 +209,6 @@ def compare_flow_versions(context: Context, flow: str, number: int, before: int)
     return diff_flows(*(analyse_canonical_flow(text).flow for text in texts))
 
 
-def _fields(version: FlowVersion, flow: FlowRow) -> dict[str, Any]:
-    return {
-        "number": version.number,
-        "content_hash": version.content_hash,
-        "active": version.id == flow.active_version_id,
-        "shadow": version.id == flow.shadow_version_id,
-        "editors": tuple(version.editors),
-        "committed_by": version.committed_by,
-        "committed_us": version.committed_us,
-    }
+def _standing(version: FlowVersion, flow: FlowRow) -> dict[str, Any]:
+    is_active, is_shadow = version.id == flow.active_version_id, version.id == flow.shadow_version_id
+    return {"active": is_active, "shadow": is_shadow, "editors": tuple(version.editors)}

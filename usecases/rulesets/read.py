@@ -22,7 +22,7 @@ from fivefold.store.rulesets.rulesets import (
 )
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion
-from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 
@@ -106,13 +106,7 @@ def read_draft(context: Context, family: str) -> DraftShown:
     """Show a draft; NotFoundError where there is no such family, or no draft of it."""
     with context.reading() as session:
         draft = draft_of(session, family_named(session, context.organisation_id, family))
-        return DraftShown(
-            family=family,
-            revision=draft.revision,
-            document=draft.document,
-            editors=tuple(draft.editors),
-            edited_us=draft.edited_us,
-        )
+        return row_as(DraftShown, draft, family=family, editors=tuple(draft.editors))
 
 
 def list_versions(context: Context, family: str, part: Part = WHOLE) -> Page[VersionLine]:
@@ -120,7 +114,7 @@ def list_versions(context: Context, family: str, part: Part = WHOLE) -> Page[Ver
     with context.reading() as session:
         family_row = family_named(session, context.organisation_id, family)
         return latest_versions(session, family_row.id, part).map(
-            lambda version: VersionLine(**_version_fields(version, family_row))
+            lambda version: row_as(VersionLine, version, **_standing(version, family_row))
         )
 
 
@@ -129,12 +123,8 @@ def read_version(context: Context, family: str, number: int) -> VersionView:
     with context.reading() as session:
         family_row = family_named(session, context.organisation_id, family)
         version = version_numbered(session, family_row, number)
-        return VersionView(
-            **_version_fields(version, family_row),
-            purpose=analyse_canonical(version.canonical).ruleset.purpose,
-            document=version.document,
-            tests=version.tests,
-        )
+        purpose = analyse_canonical(version.canonical).ruleset.purpose
+        return row_as(VersionView, version, **_standing(version, family_row), purpose=purpose)
 
 
 def compare_versions(context: Context, family: str, number: int, before: int) -> DocumentDifference:
@@ -145,12 +135,5 @@ def compare_versions(context: Context, family: str, number: int, before: int) ->
     return diff(*(analyse_canonical(text).ruleset for text in texts))
 
 
-def _version_fields(version: RulesetVersion, family: Family) -> dict[str, Any]:
-    return {
-        "number": version.number,
-        "content_hash": version.content_hash,
-        "active": version.id == family.active_version_id,
-        "editors": tuple(version.editors),
-        "committed_by": version.committed_by,
-        "committed_us": version.committed_us,
-    }
+def _standing(version: RulesetVersion, family: Family) -> dict[str, Any]:
+    return {"active": version.id == family.active_version_id, "editors": tuple(version.editors)}
