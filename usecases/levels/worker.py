@@ -178,7 +178,6 @@ def run_batch(
     clock: Callable[[], int] = now_microseconds,
     most: int = BATCH_SIZE,
     valuer: EntityScorer | None = None,
-    actor: str = "system",
     turns: Turns | None = None,
 ) -> BatchResult | None:
     """Assess up to *most* entities that are due; None where none is.
@@ -194,7 +193,7 @@ def run_batch(
     if turns is not None:
         turns.charge(batch)
     begun = monotonic()
-    done = process_batch(engine, batch, clock=clock, valuer=valuer, actor=actor)
+    done = process_batch(engine, batch, clock=clock, valuer=valuer)
     log.info(
         "batch",
         organisation=batch.organisation_id,

@@ -53,11 +53,7 @@ class StoredAnswer:
 
 
 def answer_once(
-    engine: Engine,
-    request: IdempotentRequest,
-    work: Callable[[RequestAttempt], StoredAnswer],
-    *,
-    clock: Callable[[], int] = now_microseconds,
+    engine: Engine, request: IdempotentRequest, work: Callable[[RequestAttempt], StoredAnswer]
 ) -> StoredAnswer:
     """Carry a request out, unless that was done before: then return its answer.
 
@@ -67,7 +63,6 @@ def answer_once(
         engine: the database.
         request: the request.
         work: carries it out, and stores its changes within `store.accounts.idempotency.attempting`.
-        clock: the current time.
 
     Raises:
         ConfigError: the key belongs to another request.
@@ -75,7 +70,7 @@ def answer_once(
         ConflictError: it was carried out, and its answer is not stored.
     """
     attempt = RequestAttempt(request.token_id, request.key, secrets.token_hex(16))
-    now = clock()
+    now = now_microseconds()
     with writing(engine) as session:
         periods = (KEPT_US, LEFT_US)
         earlier = idempotency.begin_attempt(session, attempt, request.organisation_id, request.digest, now, periods)
