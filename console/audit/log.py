@@ -6,7 +6,8 @@ from typing import Final
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit, period
 from fivefold.domain.paging import Page
-from fivefold.usecases.audit.search import EntryFilters, EntryFound, entities_touched, search_entries
+from fivefold.store.audit.log import EntryFilters
+from fivefold.usecases.audit.search import EntryFound, entities_touched, search_entries
 
 LOG: Final = "/console/operations/audit"
 FILTERS: Final = ("actor", "action", "subject_kind", "subject_id", "since", "until")

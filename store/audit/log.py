@@ -151,16 +151,18 @@ def latest(session: Session, count: int, organisation: str | None = None) -> Seq
 
 
 @dataclass(frozen=True, kw_only=True)
-class EntryFilter:
+class EntryFilters:
     """Which entries of an organisation are listed; None is no condition.
 
     Attributes:
-        subject_id: counts only with a kind.
+        actor: as in the log, such as member:3 or cli:root; or, where people ask, the name of a member.
+        action: such as member.added.
+        subject_kind: such as member.
+        subject_id: the number of the subject; counts only with a kind.
         since_us: written at that moment or later.
-        until_us: written before that moment.
+        until_us: written before.
     """
 
-    organisation_id: int
     actor: str | None = None
     action: str | None = None
     subject_kind: str | None = None
@@ -197,17 +199,17 @@ def entries_with_values(
     return [(entry, after) for entry, after in session.execute(query.order_by(AuditEntry.number))]
 
 
-def entries_among(session: Session, entry_filter: EntryFilter, part: Part) -> Page[AuditEntry]:
+def entries_among(session: Session, organisation_id: int, filters: EntryFilters, part: Part) -> Page[AuditEntry]:
     """Read the entries that match a filter, those of the latest moment first, which may not be the last one written."""
-    query = select(AuditEntry).where(AuditEntry.organisation_id == entry_filter.organisation_id)
+    query = select(AuditEntry).where(AuditEntry.organisation_id == organisation_id)
     query = where_given(
         query,
-        (AuditEntry.actor, entry_filter.actor),
-        (AuditEntry.action, entry_filter.action),
-        (AuditEntry.subject_kind, entry_filter.subject_kind),
-        (AuditEntry.subject_id, None if entry_filter.subject_kind is None else entry_filter.subject_id),
+        (AuditEntry.actor, filters.actor),
+        (AuditEntry.action, filters.action),
+        (AuditEntry.subject_kind, filters.subject_kind),
+        (AuditEntry.subject_id, None if filters.subject_kind is None else filters.subject_id),
         moment=AuditEntry.at_us,
-        since_us=entry_filter.since_us,
-        until_us=entry_filter.until_us,
+        since_us=filters.since_us,
+        until_us=filters.until_us,
     )
     return scalars_of(session, query, (AuditEntry.at_us, AuditEntry.number), part, descending=True)

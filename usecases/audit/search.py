@@ -5,41 +5,20 @@ And how versions of groups and of policies came to decide no more, as the log sa
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.tokens import find_member_named, names_of_members
-from fivefold.store.audit.log import EntryFilter, entries_among, entries_with_values, latest_entries
+from fivefold.store.audit.log import EntryFilters, entries_among, entries_with_values, latest_entries
 from fivefold.store.ingest.entities import names_of_entities
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 _MEMBER = "member:"
-
-
-@dataclass(frozen=True, kw_only=True)
-class EntryFilters:
-    """Which entries are listed; None is no condition.
-
-    Attributes:
-        actor: as in the log, such as member:3 or cli:root; or the name of a member.
-        action: such as member.added.
-        subject_kind: such as member.
-        subject_id: the number of the subject; counts only with a kind.
-        since_us: written at that moment or later.
-        until_us: written before.
-    """
-
-    actor: str | None = None
-    action: str | None = None
-    subject_kind: str | None = None
-    subject_id: str | None = None
-    since_us: int | None = None
-    until_us: int | None = None
 
 
 EVERY = EntryFilters()
@@ -84,16 +63,8 @@ def search_entries(context: Context, filters: EntryFilters = EVERY, part: Part =
     """List entries, those of the latest moment first."""
     with context.reading() as session:
         of = context.organisation_id
-        entry_filter = EntryFilter(
-            organisation_id=of,
-            actor=None if filters.actor is None else actor_named(session, of, filters.actor),
-            action=filters.action,
-            subject_kind=filters.subject_kind,
-            subject_id=filters.subject_id,
-            since_us=filters.since_us,
-            until_us=filters.until_us,
-        )
-        page = entries_among(session, entry_filter, part)
+        actor = None if filters.actor is None else actor_named(session, of, filters.actor)
+        page = entries_among(session, of, replace(filters, actor=actor), part)
         touched = {f"{entry.subject_kind}:{entry.subject_id}" for entry in page} | {entry.actor for entry in page}
         names = names_of_actors(session, of, touched)
         return page.map(lambda entry: _with_names(entry, names))

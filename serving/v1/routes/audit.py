@@ -4,8 +4,9 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import MomentGiven, Text
+from fivefold.store.audit.log import EntryFilters
 from fivefold.usecases.audit import search
-from fivefold.usecases.audit.search import EntryFilters, EntryFound, EntryShown
+from fivefold.usecases.audit.search import EntryFound, EntryShown
 
 
 def list_entries(context: RequestContext, query: PageQuery) -> Page[EntryShown]:
