@@ -248,7 +248,7 @@ def _jobs(engine: "Engine", clock: "Callable[[], int]", stop: Event) -> "list[Pe
     from fivefold.usecases.changes.references import run_next_reference
     from fivefold.usecases.flows.replays.jobs import run_next_replay
     from fivefold.usecases.levels.worker_loop import PeriodicTask
-    from fivefold.usecases.monitoring.validation_jobs import run_next_validation
+    from fivefold.usecases.monitoring.validate import run_next_validation
     from fivefold.usecases.rulesets.points_jobs import run_next_points
 
     return [

@@ -28,14 +28,14 @@ from fivefold.usecases.monitoring.peers import AttachedPeer, attach_peer, list_p
 from fivefold.usecases.monitoring.people import WorkFigures, read_work_figures
 from fivefold.usecases.monitoring.revalidation import ChangeLine, RevalidationTrigger
 from fivefold.usecases.monitoring.series import ValidationPoint, read_point, sign_off_validation, validation_series
-from fivefold.usecases.monitoring.validate import read_validation
-from fivefold.usecases.monitoring.validate import revalidation as triggers_of
-from fivefold.usecases.monitoring.validation_jobs import (
+from fivefold.usecases.monitoring.validate import (
     ValidationJobLine,
     list_open_validations,
+    read_validation,
     read_validation_job,
     request_validation,
 )
+from fivefold.usecases.monitoring.validate import revalidation as triggers_of
 from fivefold.usecases.portfolio.searches import FailureFilters, FailureFound, search_failures
 from fivefold.usecases.rulesets.points_jobs import PointsJobLine, list_recent_points
 from fivefold.usecases.rulesets.threshold_reviews import RecentReview, list_recent_reviews

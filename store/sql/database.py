@@ -23,10 +23,9 @@ from fivefold.domain.files import make_private_folder
 from fivefold.domain.settings import Settings
 from fivefold.store.accounts import idempotency
 from fivefold.store.sql import clocks, migrating
-from fivefold.store.sql.answer_limit import give_up_after
+from fivefold.store.sql.connections import give_up_after, keep_first_error
 from fivefold.store.sql.migrating import SchemaVersionError
 from fivefold.store.sql.reasons import READ_ONLY, is_locked, reason_of
-from fivefold.store.sql.savepoints import keep_first_error
 from fivefold.store.tables.accounts import Base
 
 BUSY_SECONDS = 30

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from fivefold.console.answering import error_part
-from fivefold.usecases.monitoring.validation_jobs import run_next_validation
+from fivefold.usecases.monitoring.validate import run_next_validation
 from tests.browser.conftest import Served, in_looks
 from tests.browser.test_console import visiting
 from tests.pace import slowness

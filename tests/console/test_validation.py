@@ -19,7 +19,7 @@ from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.usecases.evidence.archive import check_archive
 from fivefold.usecases.evidence.jobs import request_evidence, run_next_evidence
 from fivefold.usecases.ingest.entities import put_entities
-from fivefold.usecases.monitoring.validation_jobs import request_validation, run_next_validation
+from fivefold.usecases.monitoring.validate import request_validation, run_next_validation
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from fivefold.usecases.shared.inputs import read_quarter

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fivefold.domain.clock import DAY_US, SECOND_US, now_microseconds
 from fivefold.domain.errors import StoreError
-from fivefold.store.flows.run_counts import run_counts
+from fivefold.store.flows.run_search import run_counts
 from fivefold.store.levels.markings import queue_depth
 from fivefold.store.monitoring import operations as store
 from fivefold.store.sql.database import writing

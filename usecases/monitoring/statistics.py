@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
 from fivefold.store.accounts.organisation import base_currency_of
-from fivefold.store.flows.run_counts import RunCounts, run_counts
+from fivefold.store.flows.run_search import RunCounts, run_counts
 from fivefold.store.monitoring import statistics as figures
 from fivefold.store.monitoring.operations import last_added_us
 from fivefold.store.monitoring.predictions import DUE, UNKNOWN, verdicts_now

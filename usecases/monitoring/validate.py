@@ -1,9 +1,13 @@
-"""Validation over time: what the levels of a time were worth, kept as it was found, and when to look again."""
+"""Validation over time: what the levels of a time were worth, kept as it was found, and when to look again.
 
-from collections.abc import Mapping, Sequence
+A person asks for one, and a worker makes it in the background, which says how far it is.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import SECOND_US, day_text
@@ -11,6 +15,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.governance.validate.measures import LEAST_CONFIRMED
 from fivefold.risk.governance.validate.ranking import RESAMPLES
+from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.levels.markings import queue_depth
 from fivefold.store.monitoring.revalidation import (
     count_open_changes,
@@ -19,8 +24,15 @@ from fivefold.store.monitoring.revalidation import (
     run_numbered,
     runs_of,
 )
-from fivefold.store.monitoring.validation import overrides_before, transitions_between, versions_named
-from fivefold.store.tables.events import ValidationRun
+from fivefold.store.monitoring.validation import (
+    job_numbered,
+    open_job,
+    open_jobs,
+    overrides_before,
+    transitions_between,
+    versions_named,
+)
+from fivefold.store.tables.events import ValidationJob, ValidationRun
 from fivefold.usecases.accounts.settings import Settings, settings_of
 from fivefold.usecases.monitoring.history import (
     CONFIRMED,
@@ -42,6 +54,7 @@ from fivefold.usecases.shared.api_fields import row_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import storable
 from fivefold.usecases.shared.inputs import checked_moment, checked_reason
+from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, new_job, run_next_job
 
 FORM = 1
 """Of the report; a later form that readers cannot take has another number."""
@@ -265,3 +278,74 @@ def revalidation(context: Context) -> list[RevalidationTrigger]:
 def _triggers_now(session: Session, organisation_id: int, now_us: int) -> list[RevalidationTrigger]:
     reviews = reviews_of(session, organisation_id)
     return triggers_now(reviews, count_open_changes(session, organisation_id), now_us)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationJobLine(JobLine):
+    """A validation that a worker makes; `validation` is the number of what was found, None until it is done."""
+
+    from_us: int
+    until_us: int
+    reason: str
+    validation: int | None
+
+
+def request_validation(context: Context, from_us: int, until_us: int, reason: str) -> tuple[ValidationJobLine, bool]:
+    """Ask for a validation of a time; give it, and whether it is new: of a time there is one at once.
+
+    Raises:
+        ConfigError: the time is empty or not over, or there is no reason.
+        ConflictError: the organisation has not chosen its levels yet.
+    """
+    now = context.now()
+    period, why = checked_period(from_us, until_us, now), checked_reason(reason)
+    with context.writing() as session:
+        settings_row(session, context.organisation_id, locked=True)
+        present = open_job(session, context.organisation_id, period.from_us, period.until_us)
+        if present is not None:
+            return _line(present), False
+        wanted = {"from_us": period.from_us, "until_us": period.until_us, "reason": why}
+        job = ValidationJob(**new_job(context, now), **wanted)
+        session.add(job)
+        session.flush()
+        return _line(job), True
+
+
+def read_validation_job(context: Context, number: int) -> ValidationJobLine:
+    """Show how far a validation is; NotFoundError where none of that number was asked for."""
+    with context.reading() as session:
+        return _line(job_numbered(session, context.organisation_id, number))
+
+
+def list_open_validations(context: Context) -> list[ValidationJobLine]:
+    """List the validations that wait or run."""
+    with context.reading() as session:
+        return [_line(row) for row in open_jobs(session, context.organisation_id)]
+
+
+def _line(row: ValidationJob) -> ValidationJobLine:
+    return row_as(ValidationJobLine, row, validation=row.validation_id)
+
+
+def run_next_validation(
+    engine: Engine, now_us: int | None = None, *, stopping: Callable[[], bool] = lambda: False
+) -> bool:
+    """Make the validation that waits longest, as `run_next_job` says; it is in the audit log once, when it is kept."""
+    return run_next_job(engine, VALIDATION, now_us, stopping=stopping)
+
+
+def _begin(job: ValidationJob) -> Callable[[Lease], None]:
+    period, reason = ValidationPeriod(job.from_us, job.until_us), job.reason
+
+    def make(lease: Lease) -> None:
+        report = measured_levels(lease.who, period, lease.began_us, progress=lease.progress)
+
+        def write(session: Session) -> dict[str, Any]:
+            return {"validation_id": keep_validation(session, lease.who, reason, report).id}
+
+        lease.keep(write)
+
+    return make
+
+
+VALIDATION = JobKind(name="validation", rows=ValidationJob, begin=_begin)

@@ -10,7 +10,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import type_named
-from fivefold.store.portfolio.transitions import (
+from fivefold.store.portfolio.moves import (
     Direction,
     RulesetActivation,
     TransitionFilter,

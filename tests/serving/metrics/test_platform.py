@@ -18,7 +18,7 @@ from fivefold.serving.metrics.platform import (
     REST,
     PlatformMetrics,
 )
-from fivefold.store.flows.run_counts import RunCounts
+from fivefold.store.flows.run_search import RunCounts
 from fivefold.usecases.monitoring.statistics import LastValidation, OrganisationFigures, last_validation
 
 NOW = 10**15

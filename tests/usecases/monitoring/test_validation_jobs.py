@@ -14,10 +14,10 @@ from fivefold.store.sql.clocks import LONGEST_LEASE_US
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.events import ValidationRun
 from fivefold.store.tables.levels import Standing
-from fivefold.usecases.monitoring import validation_jobs
-from fivefold.usecases.monitoring.validate import read_validation
-from fivefold.usecases.monitoring.validation_jobs import (
+from fivefold.usecases.monitoring import validate as validations
+from fivefold.usecases.monitoring.validate import (
     list_open_validations,
+    read_validation,
     read_validation_job,
     request_validation,
     run_next_validation,
@@ -67,7 +67,7 @@ def dying(monkeypatch: pytest.MonkeyPatch, how: BaseException) -> Iterator[None]
         raise how
 
     with monkeypatch.context() as patch:
-        patch.setattr(validation_jobs, "measured_levels", measured)
+        patch.setattr(validations, "measured_levels", measured)
         yield
 
 
@@ -137,17 +137,17 @@ def test_what_another_worker_took_over_is_kept_by_that_one_alone(
     engine: Engine, bank: Planted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked(bank)
-    real = validation_jobs.measured_levels
+    real = validations.measured_levels
 
     def slow(*which: Any, **values: Any) -> Any:
         found = real(*which, **values)
         with monkeypatch.context() as patch:
-            patch.setattr(validation_jobs, "measured_levels", real)
+            patch.setattr(validations, "measured_levels", real)
             assert run_next_validation(engine, NOW + 2 * LEASE_US), "another worker, before this one has ended"
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(validation_jobs, "measured_levels", slow)
+        patch.setattr(validations, "measured_levels", slow)
         assert run_next_validation(engine, NOW)
     assert counts(engine) == (1, 1)
 

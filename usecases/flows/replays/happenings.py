@@ -13,8 +13,8 @@ from fivefold.domain.schedules import moments_between
 from fivefold.flows.language import Flow
 from fivefold.flows.triggers import GroupTrigger, ScheduleTrigger, TransactionTrigger, group_of
 from fivefold.store.flows.history import PastEvent, moments_sent, past_events
-from fivefold.usecases.flows.replays.members import MembersThen, read_members_then
 from fivefold.usecases.flows.replays.origins import listens, read_origins
+from fivefold.usecases.flows.replays.then import MembersThen, read_members_then
 from fivefold.usecases.ingest.entities import changed_fields
 from fivefold.usecases.shared.flow_triggers import (
     ENDED,

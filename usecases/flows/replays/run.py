@@ -29,10 +29,9 @@ from fivefold.usecases.flows.replays.happenings import (
     kinds_of,
     members_run_for,
 )
-from fivefold.usecases.flows.replays.members import notes_of_members
 from fivefold.usecases.flows.replays.origins import notes_of_origins, read_versions_that_acted
 from fivefold.usecases.flows.replays.tally import ROW, ReplayTally, ends_of
-from fivefold.usecases.flows.replays.then import AnswersKept, answers_kept, levels_then
+from fivefold.usecases.flows.replays.then import AnswersKept, answers_kept, levels_then, notes_of_members
 from fivefold.usecases.flows.runs.facts import LookedAt, read_facts
 from fivefold.usecases.flows.runs.outcomes import ENGINE, RunnableVersion, version_now
 from fivefold.usecases.rulesets.run_backtest import SMALLER, EntitiesTogether, parts_of_type

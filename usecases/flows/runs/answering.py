@@ -35,13 +35,13 @@ from fivefold.store.tables.entities import Entity, Tag
 from fivefold.store.tables.flows import FLOW_ACTOR, FlowAction, FlowRun, StepOutcome
 from fivefold.store.webhooks.outbox import add_events
 from fivefold.usecases.flows.runs.actions import GIVEN_AS_TAGS
-from fivefold.usecases.flows.runs.answers_of_shadows import pass_on
 from fivefold.usecases.flows.runs.calling import carried_on
 from fivefold.usecases.flows.runs.execute import LEASE_US
 from fivefold.usecases.flows.runs.outcomes import PERSON
 from fivefold.usecases.flows.runs.reading import ActionLine, RunView, action_line, view_of
 from fivefold.usecases.flows.runs.reviews import action_event, refuse_settled
 from fivefold.usecases.flows.runs.second_people import part_taken, question_at
+from fivefold.usecases.flows.runs.shadows import pass_on
 from fivefold.usecases.ingest.facts import end_of_tag, end_tag_in, live_tag_in, shorten_tag_in
 from fivefold.usecases.levels.lowering import Concern, LoweringGuard
 from fivefold.usecases.levels.worker import new_lease

@@ -25,8 +25,8 @@ from fivefold.store.sql.failures import failure_text
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.flows import FlowRun, StepOutcome
 from fivefold.usecases.flows.outside import OutsideAccess, ask_together, outside_of
-from fivefold.usecases.flows.runs.answers_of_shadows import pass_on
 from fivefold.usecases.flows.runs.outcomes import row_kept, version_kept
+from fivefold.usecases.flows.runs.shadows import pass_on
 from fivefold.usecases.levels.replay import list_versions_used
 from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.connections import NotAnsweredError

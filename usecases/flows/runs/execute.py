@@ -30,7 +30,6 @@ from fivefold.store.tables.flows import FLOW_ACTOR, FlowRun, StepOutcome
 from fivefold.store.webhooks.outbox import add_events
 from fivefold.usecases.audit.record import bulk_of
 from fivefold.usecases.flows.runs.actions import Doing, Done, carry_out
-from fivefold.usecases.flows.runs.answers_of_shadows import catch_up, pass_on
 from fivefold.usecases.flows.runs.asking import ask_outside, kept_of
 from fivefold.usecases.flows.runs.facts import facts_text, read_facts, transaction_about
 from fivefold.usecases.flows.runs.fallback import give_up
@@ -44,6 +43,7 @@ from fivefold.usecases.flows.runs.outcomes import (
     version_kept,
     version_now,
 )
+from fivefold.usecases.flows.runs.shadows import catch_up, pass_on
 from fivefold.usecases.levels.replay import list_versions_used
 from fivefold.usecases.levels.worker import (
     FIRST_BACK_OFF_US,

@@ -20,7 +20,7 @@ import os, signal, sys
 import fivefold.cli.platform.worker, fivefold.models.registry, fivefold.serving.metrics.worker
 import fivefold.usecases.changes.backtests, fivefold.usecases.erasure.retention, fivefold.usecases.evidence.jobs
 import fivefold.usecases.flows.runs.execute, fivefold.usecases.rulesets.points_jobs
-import fivefold.usecases.monitoring.validation_jobs, fivefold.usecases.webhooks.dispatcher
+import fivefold.usecases.monitoring.validate, fivefold.usecases.webhooks.dispatcher
 from fivefold.cli.main import main
 
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that who was killed is gone at once
