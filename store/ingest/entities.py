@@ -126,11 +126,22 @@ def names_of_entities(session: Session, organisation_id: int, entity_ids: Iterab
     return {number: (type_name, name) for number, type_name, name in session.execute(statement)}
 
 
-def lock_entities(session: Session, entity_ids: Iterable[int]) -> None:
-    """Lock entities until the transaction ends, in the order of their numbers."""
+_LOCK, _LOCK_STAYS = (
+    select(_ENTITIES.c.id)
+    .where(among_parameter("postgresql", _ENTITIES.c.id, "ids"))
+    .order_by(_ENTITIES.c.id)
+    .with_for_update(key_share=True, read=read)
+    for read in (False, True)
+)
+
+
+def lock_entities(session: Session, entity_ids: Iterable[int], *, stays: bool = False) -> None:
+    """Lock entities until the transaction ends, in the order of their numbers; *stays*: only against erasure.
+
+    An erasure locks entities before their other rows, so a transaction that locks both must begin with this.
+    """
     if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer
-        statement = select(Entity.id).where(among(session, Entity.id, sorted(entity_ids))).order_by(Entity.id)
-        session.execute(statement.with_for_update(key_share=True))
+        session.execute(_LOCK_STAYS if stays else _LOCK, {"ids": sorted(entity_ids)})
 
 
 def record_activity(session: Session, entity_ids: Iterable[int], now_us: int) -> None:

@@ -19,6 +19,7 @@ from fivefold.store.audit import history
 from fivefold.store.audit.standings import COLUMNS, with_standing
 from fivefold.store.flows.runs import has_listeners
 from fivefold.store.ingest.blocks import store_blocks
+from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.ingest.tags import ReachedEnd, planned_ends
 from fivefold.store.levels import leases as claims
 from fivefold.store.levels.assessment_queue import NO_FLOW, Origin, Reason, caused_by_flows, keep_people
@@ -101,6 +102,7 @@ def store_result(session: Session, batch: LeasedBatch, result: AssessmentResult,
 
     Entities whose lease was lost are skipped, so no event or history row is written twice.
     """
+    lock_entities(session, [claim.entity_id for claim in batch.claims], stays=True)
     leased = claims.lock_leased(session, batch)
     claims.clear(session, batch, dict.fromkeys(leased.intersection(result.absent), (None, Reason(0))), {})
     records = [each for each in result.records if each.entity_id in leased]

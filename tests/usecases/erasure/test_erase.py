@@ -4,10 +4,13 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from threading import Event
+from time import sleep
 from typing import Any
 
 import pytest
@@ -363,6 +366,37 @@ def test_a_worker_that_is_at_it_stores_nothing_more(
     monkeypatch.setattr(worker, "assess_entities", erased_meanwhile)
     assert bank.run() == worker.BatchResult(0, 0, 0)
     assert [table for table, content in everything(bank.engine).items() if WORD in content] == []
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_a_worker_that_is_about_to_store_does_not_deadlock_with_an_erasure(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The erasure has locked the entity, and deletes its due mark next."""
+    from fivefold.usecases.levels import worker
+
+    made, computed, locked = worker.assess_entities, Event(), Event()
+
+    def waits_before_it_stores(*given: Any, **named: Any) -> Any:
+        found = made(*given, **named)
+        computed.set()
+        locked.wait(10)
+        return found
+
+    bank.settle()
+    bank.mark(f"{WORD}-1")
+    monkeypatch.setattr(worker, "assess_entities", waits_before_it_stores)
+    with ThreadPoolExecutor(1) as pool, Session(bank.engine) as session, session.begin():
+        storing = pool.submit(bank.run)
+        assert computed.wait(10)
+        with_owned(session, session.get_one(Entity, bank.id_of(f"{WORD}-1")), bank.now)
+        locked.set()
+        while not databases.waits_for_a_lock(bank.engine) and not storing.done():
+            sleep(0.002)
+        free = select(DueMark).where(DueMark.entity_id == bank.id_of(f"{WORD}-1")).with_for_update(nowait=True)
+        assert session.scalar(free) is not None
+        session.commit()
+    assert storing.result().assessed == 1
 
 
 def bytes_of_files(bank: Bank) -> dict[str, int]:
