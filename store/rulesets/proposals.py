@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page, Part
-from fivefold.store.ingest.entities import names_of_entities
+from fivefold.store.ingest.entities import lock_entities, names_of_entities
 from fivefold.store.sql.keyset import scalars_of, where_given
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.events import Policy
@@ -32,10 +32,16 @@ def needs_two_people(session: Session, organisation_id: int) -> bool:
 
 
 def proposal_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> Proposal:
-    """Find a proposal of an organisation; NotFoundError if it has none of that number. *locked*: until the end."""
-    row = session.get(Proposal, number, with_for_update=locked or None, populate_existing=locked)
+    """Find a proposal of an organisation; NotFoundError if it has none of that number.
+
+    *locked*: until the end, and before it the entity that it is about, in the order of an erasure and of new facts.
+    """
+    row = session.get(Proposal, number)
     if row is None or row.organisation_id != organisation_id:
         raise NotFoundError(f"there is no proposal {number}")
+    if locked:
+        lock_entities(session, [] if row.entity_id is None else [row.entity_id])
+        session.refresh(row, with_for_update=True)
     return row
 
 

@@ -1,5 +1,7 @@
 """A change is approved over nothing that was written or ended since it was proposed."""
 
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 from typing import Any
 from unittest.mock import Mock
 
@@ -11,9 +13,11 @@ from fivefold.cli.platform.worker import _end_by_time
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError, StoreError
 from fivefold.domain.paging import Part
+from fivefold.store.evidence.erasure import with_owned
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.ingest.tags import open_about_ended_tags
-from fivefold.store.tables.entities import OrganisationSettings, Tag
+from fivefold.store.tables.entities import Entity, OrganisationSettings, Tag
+from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import facts
 from fivefold.usecases.changes.proposals import approve_proposal, read_proposal
@@ -24,6 +28,7 @@ from fivefold.usecases.levels.overrides import PAST_END, read_override, request_
 from fivefold.usecases.levels.worker_loop import PeriodicTask, drain
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
+from tests.store.databases import waits_for_a_lock
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.changes.facts.fact_stories import WHY, case, decided, proposed_end, raise_beside, tag, untag
@@ -202,3 +207,18 @@ def test_an_approval_ends_no_other_tag_than_the_one_that_was_proposed(bank: Bank
     with pytest.raises(ConflictError, match=r"the beginning of the tag was .* when this was proposed, and is .* now"):
         approve_proposal(second, number, "seen", Role.APPROVER)
     assert list_tags(bank.context, "customer", "a", Part(1))[0].until_us is None
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_an_approval_waits_for_an_erasure_without_a_deadlock(bank: Bank) -> None:
+    """The erasure has locked the entity, and withdraws its proposals next."""
+    number = proposed_end(bank)
+    second = Context(bank.engine, Actor(bank.of, "member:2")).at(bank.now)
+    with ThreadPoolExecutor(1) as pool, Session(bank.engine) as session, session.begin():
+        with_owned(session, session.get_one(Entity, bank.id_of("a")), bank.now)
+        approving = pool.submit(approve_proposal, second, number, "seen", Role.APPROVER)
+        while not waits_for_a_lock(bank.engine) and not approving.done():
+            sleep(0.002)
+        assert session.get(Proposal, number, with_for_update={"nowait": True}) is not None
+        session.commit()
+    assert approving.result().state == "approved"
