@@ -1,11 +1,16 @@
 """The guards of an operator's own indicators, tried on made-up histories before anything is learnt from them.
 
 Each indicator runs interpreted first, and then compiled with another future, alone and twice: the bits must stay the
-same. The customers differ in what code may rely on: rows, years, sizes of amounts and currencies.
+same. The customers differ in what code may rely on: rows, years, sizes of amounts and currencies. Interpreted
+lines are counted, so that a loop that does not end is refused: a training would run for ever, and say nothing.
 """
 
+import itertools
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from types import FrameType
 from typing import Any, Final
 
 import numpy as np
@@ -20,7 +25,7 @@ from fivefold.features.catalogue.kernel import Walk, compile_walk, interpret_wal
 from fivefold.features.catalogue.own import OwnIndicators, check_names, hint_about
 from fivefold.features.catalogue.own_text import PUBLIC
 from fivefold.features.histories import Floats, Histories, Integers
-from fivefold.features.indicator_matrix import walk_over
+from fivefold.features.indicator_matrix import Snapshots, walk_over
 
 _MANY_ROWS: Final = (50, 300, 3_000)
 """Rows of the customers who are there for 30 years, and in every currency; the last one has very large amounts."""
@@ -34,6 +39,13 @@ _LARGE: Final = 1e6
 _CURRENCIES: Final = 61
 _AS_OFS: Final = tuple(_BEGIN_US + days * DAY_US for days in (-1, 300, 600, 901))
 """Before every row of most customers, twice among them, and after all."""
+_MOST_LINES: Final = 200_000_000
+"""Lines of its text that an indicator may run: several for each pair of rows of the largest customer. Lines are counted
+and no time is taken, so that no machine refuses what another takes."""
+
+
+class _EndlessError(Exception):
+    """An indicator ran more lines than any that is of use."""
 
 
 def check_own_indicators(own: OwnIndicators) -> None:
@@ -96,10 +108,31 @@ def _each(own: OwnIndicators, histories: Histories, as_ofs: Integers) -> Floats:
         try:
             with np.errstate(all="ignore"):
                 alone = Catalogue((each,))
-                values.append(walk_over(interpret_walk(alone), histories, as_ofs, alone).values)
+                values.append(_counted(partial(walk_over, interpret_walk(alone), histories, as_ofs, alone)).values)
+        except _EndlessError:
+            raise ConfigError(
+                f"{own.name}: indicator {each.name} ran more than {_MOST_LINES:,} lines for {_CUSTOMERS} customers of "
+                f"at most {max(_MANY_ROWS):,} rows: one of its loops does not end, or goes too often over the rows"
+            ) from None
         except Exception as error:
             raise ConfigError(_failure(own, each, error)) from error
     return np.concatenate(values, axis=2)
+
+
+def _counted(work: Callable[[], Snapshots]) -> Snapshots:
+    """Do what is interpreted; _EndlessError where that runs more than `_MOST_LINES` lines of Python."""
+    lines, tracer = itertools.count(1), sys.gettrace()
+
+    def count(_frame: FrameType, _event: str, _argument: object) -> Any:
+        if next(lines) > _MOST_LINES:
+            raise _EndlessError
+        return count
+
+    sys.settrace(count)
+    try:
+        return work()
+    finally:
+        sys.settrace(tracer)
 
 
 def _first_failure(own: OwnIndicators, histories: Histories, as_ofs: Integers, error: Exception) -> ConfigError:

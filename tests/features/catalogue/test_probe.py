@@ -1,5 +1,6 @@
 """The guards of own indicators: what looks ahead, at others or at nothing is refused before anything is learnt."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from fivefold.domain.errors import ConfigError
 from fivefold.features.catalogue import own as own_module
+from fivefold.features.catalogue import probe
 from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.catalogue.probe import check_own_indicators, check_own_values
 from fivefold.features.indicator_matrix import catalogue
@@ -33,6 +35,21 @@ def test_the_example_of_the_page_passes() -> None:
 )
 def test_what_keeps_the_rules_passes(own: OwnIndicators) -> None:
     check_own_indicators(own)
+
+
+@pytest.mark.parametrize(
+    "loop", ["while len(amount):\n    count += 1.0", "for i in range(10 ** 9 * len(amount)):\n    count += 1.0"]
+)
+def test_a_loop_that_does_not_end_is_refused_by_the_name_of_its_indicator(
+    loop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "_MOST_LINES", 100_000)
+    tracer = sys.gettrace()
+    with pytest.raises(
+        ConfigError, match=r"indicator mine ran more than 100,000 lines .*: one of its loops does not end"
+    ):
+        check_own_indicators(one(f"count = 0.0\n{loop}\nreturn count"))
+    assert sys.gettrace() is tracer
 
 
 REFUSED = {
