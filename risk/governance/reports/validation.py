@@ -11,10 +11,9 @@ from fivefold.models.drift import SHIFTED, STABLE, index_words
 from fivefold.risk.governance.backtest.moves import FailedAssessment
 from fivefold.risk.governance.reports.backtest import lists_words
 from fivefold.risk.governance.reports.page import ReportPage, ReportSection, ReportTable
-from fivefold.risk.governance.validate.another import AnotherRuleset
 from fivefold.risk.governance.validate.measures import Capture, LevelRow
 from fivefold.risk.governance.validate.peers import PeerComparison, is_share
-from fivefold.risk.governance.validate.ranking import CONFIDENCE, ConfidenceInterval, Paired
+from fivefold.risk.governance.validate.ranking import CONFIDENCE, AnotherRuleset, ConfidenceInterval, Paired
 from fivefold.risk.governance.validate.run import Validation
 from fivefold.risk.governance.validate.verdicts import LimitVerdict, interval_words
 

@@ -13,11 +13,10 @@ from fivefold.risk.engine.assessments import COMPUTED, STATUS, Status
 from fivefold.risk.engine.program import APPLIES
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from fivefold.risk.governance.backtest.compositions import Decisions
-from fivefold.risk.governance.validate.another import AnotherRuleset, beside_another
 from fivefold.risk.governance.validate.labels import match_labels, refuse_leaks
 from fivefold.risk.governance.validate.measures import Capture, LevelRow, captured_share, level_rows
 from fivefold.risk.governance.validate.peers import PeerComparison, compare_with_peer
-from fivefold.risk.governance.validate.ranking import Marks, Ranking, rank
+from fivefold.risk.governance.validate.ranking import AnotherRuleset, Marks, Ranking, beside_another, rank
 from fivefold.risk.governance.validate.run import Validation, ValidationOptions, levels_by_rules, validate
 from fivefold.risk.governance.validate.verdicts import LimitVerdict, verdicts
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy import sparse, stats
 
 from fivefold.domain.errors import NotEnoughDataError
+from fivefold.domain.text import count_text
 from fivefold.features.histories import Floats, Integers
 
 Numbers = Floats | Integers
@@ -243,3 +244,41 @@ def _cell_counts(random: np.random.Generator, cells: Integers, sizes: Integers, 
     for number in range(count):
         counts[:, number] = np.bincount(cells[random.integers(len(cells), size=len(cells))], minlength=len(sizes))
     return counts
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnotherRuleset:
+    """How another ruleset ranks the same entities.
+
+    Attributes:
+        ruleset: its name.
+        entities: that both assess in full.
+        confirmed: how many of these are confirmed.
+        paired: the difference on these; None where it cannot be measured.
+        because: why it cannot; empty where it can.
+    """
+
+    ruleset: str
+    entities: int
+    confirmed: int
+    paired: Paired | None
+    because: str
+
+
+def beside_another(
+    ruleset: str, scores: tuple[Numbers, Numbers], confirmed: Marks, seed: int = 0, resamples: int = RESAMPLES
+) -> AnotherRuleset:
+    """Compare two scores of the entities that both rulesets assess in full; *ruleset* is the name of the other one."""
+    entities, hits = len(confirmed), int(confirmed.sum())
+    measurable = 0 < hits < entities
+    because = (
+        f"it and {ruleset} assess {count_text(entities, 'entity', 'entities')} in full, {hits:,} of them confirmed; "
+        "a ranking needs both kinds"
+    )
+    return AnotherRuleset(
+        ruleset=ruleset,
+        entities=entities,
+        confirmed=hits,
+        paired=compare_rankings(*scores, confirmed, seed, resamples) if measurable else None,
+        because="" if measurable else because,
+    )

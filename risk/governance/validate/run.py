@@ -14,7 +14,6 @@ from fivefold.risk.engine.program import APPLIES, TOTAL
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from fivefold.risk.governance.backtest.moves import FailedAssessment, failures
 from fivefold.risk.governance.backtest.run import list_days, moments_words
-from fivefold.risk.governance.validate.another import AnotherRuleset, beside_another
 from fivefold.risk.governance.validate.factors import (
     Addition,
     Lift,
@@ -36,8 +35,10 @@ from fivefold.risk.governance.validate.measures import Capture, LevelRow, captur
 from fivefold.risk.governance.validate.peers import PeerComparison, PeerFigures, compare_with_peer
 from fivefold.risk.governance.validate.ranking import (
     RESAMPLES,
+    AnotherRuleset,
     Marks,
     Ranking,
+    beside_another,
     rank,
 )
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits, LimitVerdict, verdicts
