@@ -20,9 +20,9 @@ from fivefold.risk.compiler.analysis import Analysed, AnalysedRuleset, analyse_c
 from fivefold.risk.compiler.value_types import Vocabulary, column_for, currency_of, inputs_of_rule, vocabulary
 from fivefold.risk.engine.assessments import Status
 from fivefold.risk.engine.explain.describe import formula_of, input_words, value_words
+from fivefold.risk.engine.explain.formulas import ratio_words
 from fivefold.risk.engine.explain.groups import group_words, path_words
 from fivefold.risk.engine.explain.peers import peer_words
-from fivefold.risk.engine.explain.ratios import ratio_words
 from fivefold.risk.engine.explain.reasons import currency_words, lacking_words, why_unknown
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.look_back import look_back_of

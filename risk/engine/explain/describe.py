@@ -20,10 +20,9 @@ from fivefold.risk.compiler.value_types import (
     currency_of,
     linked_source,
 )
-from fivefold.risk.engine.explain.formulas import FormulaDescription, number_shown
+from fivefold.risk.engine.explain.formulas import FormulaDescription, RatioDescription, number_shown, ratio_words
 from fivefold.risk.engine.explain.groups import group_words, path_words
 from fivefold.risk.engine.explain.peers import PeerDescription, peer_words
-from fivefold.risk.engine.explain.ratios import RatioDescription, ratio_words
 from fivefold.risk.engine.explain.reasons import currency_words, lacking_words, why_unknown
 from fivefold.risk.facts.portfolio import NOT_KNOWN, error_of, lacking_of, path_of
 from fivefold.risk.language.base import LanguageModel
