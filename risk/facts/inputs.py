@@ -20,10 +20,8 @@ from fivefold.risk.facts.aggregates import aggregate, quotient
 from fivefold.risk.facts.calculated import with_calculations
 from fivefold.risk.facts.groups.values import GroupReader, inputs_of_linked
 from fivefold.risk.facts.linked import CONVERTED, FACT, FIELD, LINKED_ENTITY, PROBLEM, TIME, UNREADABLE, LinkedFacts
-from fivefold.risk.facts.marks import prepare_screenings, prepare_tags
 from fivefold.risk.facts.patterns import find
 from fivefold.risk.facts.peers.columns import parts_of_peers, reference_in, with_peers
-from fivefold.risk.facts.pending_transaction import pending_facts, pending_inputs
 from fivefold.risk.facts.portfolio import (
     AS_OF,
     ENTITY,
@@ -37,8 +35,8 @@ from fivefold.risk.facts.portfolio import (
     with_interval_ends,
 )
 from fivefold.risk.facts.reading import read_field
-from fivefold.risk.facts.records import Recorded, prepare_records, screened, tagged
-from fivefold.risk.facts.transactions import prepare, prepare_stored
+from fivefold.risk.facts.records import Recorded, prepare_records, prepare_screenings, prepare_tags, screened, tagged
+from fivefold.risk.facts.transactions import pending_facts, pending_inputs, prepare, prepare_stored
 from fivefold.risk.facts.windows import looked_at, weighs_money
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (

@@ -25,8 +25,18 @@ from fivefold.features.schema import (
     TRANSACTION_ID,
     USER_ID,
 )
-from fivefold.risk.facts.linked import CONVERTED, LINKED_ENTITY, MOST_MINOR, TIME, UNREADABLE, LinkedFacts, original_of
-from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_READ
+from fivefold.risk.facts.linked import (
+    CONVERTED,
+    FIELD,
+    LINKED_ENTITY,
+    MOST_MINOR,
+    PROBLEM,
+    TIME,
+    UNREADABLE,
+    LinkedFacts,
+    original_of,
+)
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_READ, error_of
 from fivefold.risk.facts.reading import (
     read_declared,
     read_number,
@@ -36,7 +46,9 @@ from fivefold.risk.facts.reading import (
     refuse_missing,
 )
 from fivefold.risk.facts.row_errors import Check, find_problems, with_problems
+from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.fields import MONEY_FIELDS, TRANSACTION_FIELDS, FieldType
+from fivefold.risk.language.policy import TransactionInput
 
 REQUIRED: Final = (AMOUNT, CURRENCY, DATE)
 CONTRADICTS: Final = "@contradicts"
@@ -332,4 +344,55 @@ def amount_checks_of(frame: pl.DataFrame, entity: str = ENTITY) -> AmountChecks:
         rows[AMOUNT].to_numpy(),
         rows[BALANCE].fill_null(np.nan).to_numpy(),
         rows[entity][-1],
+    )
+
+
+_EAGERLY = pl.QueryOptFlags._eager()  # noqa: SLF001 (as eager frames do: these are so few rows that plans cost more)
+
+
+def pending_facts(facts: LinkedFacts) -> LinkedFacts:
+    """Compute the pending transactions, of which `risk.facts.transactions` read *facts*.
+
+    Raises:
+        FileFormatError: one cannot be read; callers validate it before.
+    """
+    rows = facts.rows.collect(optimizations=_EAGERLY)
+    pending = LinkedFacts(rows.lazy(), facts.fields, facts.find_problems, base=facts.base)
+    if rows[UNREADABLE].any():
+        unread = pending.problems.filter(pl.col(FIELD).ne_missing(CONVERTED))
+        if len(unread):
+            raise FileFormatError(f"a pending transaction cannot be read: {unread[PROBLEM][0]}")
+    return pending
+
+
+def pending_inputs(
+    facts: LinkedFacts, inputs: Sequence[TransactionInput], entities: pl.DataFrame
+) -> dict[str, pl.Series]:
+    """Give fields of each entity's pending transaction, in the order of *entities*; null where it has none.
+
+    Money in a currency without a rate is an error, in the column that `error_of` names.
+    """
+    expressions = [_column(facts, each).alias(input_key(each)) for each in inputs]
+    columns = _look_up(facts, expressions, entities)
+    if not facts.rows.select(pl.col(UNREADABLE).any()).collect(optimizations=_EAGERLY).item():
+        return columns
+    unknown = facts.problems.select(pl.col(LINKED_ENTITY).alias(ENTITY), PROBLEM)
+    problem = entities.select(ENTITY).join(unknown, on=ENTITY, how="left", maintain_order="left")[PROBLEM]
+    money = [input_key(each) for each in inputs if each.transaction in MONEY_FIELDS and each.in_currency is None]
+    return columns | {error_of(key): problem for key in money}
+
+
+def _look_up(facts: LinkedFacts, columns: Sequence[pl.Expr], entities: pl.DataFrame) -> dict[str, pl.Series]:
+    names = [column.meta.output_name() for column in columns]
+    rows = facts.rows.select(pl.col(LINKED_ENTITY).alias(ENTITY), *columns).collect(optimizations=_EAGERLY)
+    if rows[ENTITY].equals(entities[ENTITY]):  # as for one entity: what is beside each other need not be searched
+        return {name: rows[name] for name in names}
+    joined = entities.select(ENTITY).join(rows, on=ENTITY, how="left", validate="m:1", maintain_order="left")
+    return {name: joined[name] for name in names}
+
+
+def _column(facts: LinkedFacts, rule_input: TransactionInput) -> pl.Expr:
+    value = facts.column(rule_input.transaction, rule_input.in_currency).expr
+    return (
+        value if rule_input.in_currency is None else pl.when(pl.col("currency") == rule_input.in_currency).then(value)
     )

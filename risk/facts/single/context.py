@@ -139,7 +139,7 @@ class EntityContext:
 
 
 def _tags(context: EntityContext) -> list[dict[str, Any]]:
-    """Give the tags that have not ended, as `risk.facts.marks` does."""
+    """Give the tags that have not ended, as `risk.facts.records` does."""
     lasting = [each for each in context.tags if each[2] is None or each[2] > context.as_of]
     return [{"tag": tag, TIME: FROM_THE_START if begin is None else begin} for tag, begin, _ in lasting]
 

@@ -11,8 +11,8 @@ from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.domain.errors import FileFormatError
 from fivefold.features.reading.columns import ALLOWED_TIME
 from fivefold.risk.facts.aggregates import aggregate
-from fivefold.risk.facts.marks import prepare_screenings, prepare_tags
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_READ, error_of, signal_of
+from fivefold.risk.facts.records import prepare_screenings, prepare_tags
 from fivefold.risk.language.expressions import Condition, Input, Window, input_key
 
 FORMS: TypeAdapter[Window] = TypeAdapter(Input)

@@ -14,12 +14,11 @@ from fivefold.domain.errors import FileFormatError, InvalidRulesetError
 from fivefold.domain.money import Rate, RateTable
 from fivefold.risk.compiler.value_types import Vocabulary
 from fivefold.risk.facts.inputs import Needs, own_fields, resolve, sources_of
-from fivefold.risk.facts.pending_transaction import pending_facts, pending_inputs
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of
 from fivefold.risk.facts.resolution import lazy_sources, resolve_inputs
 from fivefold.risk.facts.single.context import EntityContext
 from fivefold.risk.facts.single.plans import plan_for
-from fivefold.risk.facts.transactions import prepare
+from fivefold.risk.facts.transactions import pending_facts, pending_inputs, prepare
 from fivefold.risk.language.expressions import input_key, word_of
 from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS
 from fivefold.risk.language.policy import POLICY_INPUTS, PolicyRule, TransactionInput

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.facts.aggregates import aggregate
-from fivefold.risk.facts.marks import prepare_screenings, prepare_tags
 from fivefold.risk.facts.portfolio import ENTITY, error_of
-from fivefold.risk.facts.records import prepare_records
+from fivefold.risk.facts.records import prepare_records, prepare_screenings, prepare_tags
 from fivefold.risk.facts.transactions import prepare
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.reading import read_ruleset
