@@ -1,4 +1,7 @@
-"""Transactions as rules read them: whole minor units, one clock, three states; what cannot be read is named."""
+"""Transactions as rules read them: whole minor units, one clock, three states; what cannot be read is named.
+
+The pending transaction, one of each entity, is read as stored ones are, and counted with none of them.
+"""
 
 from collections.abc import Mapping, Sequence
 from decimal import Context, Decimal

@@ -19,8 +19,7 @@ from fivefold.features.indicator_matrix import catalogue
 from fivefold.features.stored import stored_histories
 from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.facts.inputs import Needs, part_of
-from fivefold.risk.facts.look_back import RULES, LookBack
-from fivefold.risk.facts.look_back.summary import FEWEST, SUMMARY_READS, summary_of, with_summary
+from fivefold.risk.facts.look_back import FEWEST, RULES, SUMMARY_READS, LookBack, summary_of, with_summary
 from fivefold.risk.facts.portfolio import ENTITY, VALUE_CURRENCY, NamedList, Portfolio
 from fivefold.risk.facts.value_inputs import indicator_frame, with_failures
 from fivefold.risk.language.expressions import VALUES

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import from_microseconds, to_microseconds
 from fivefold.domain.errors import InvalidDataError
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
-from fivefold.risk.facts.look_back import summary
+from fivefold.risk.facts import look_back
 from fivefold.store.levels.assessment_queue import Subject
 from fivefold.store.rulesets.rulesets import active_versions
 from fivefold.usecases.ingest.together import PostedTransactions, add_transactions_together
@@ -154,7 +154,7 @@ def results(bank: Bank, name: str) -> tuple[AssessmentResult, AssessmentResult]:
 
     with Session(bank.engine) as session:
         of = (bank.of, 1, {bank.id_of(name): 1}, bank.now)
-        with patch.object(summary, "FEWEST", 2):
+        with patch.object(look_back, "FEWEST", 2):
             bounded = assess_entities(session, *of)
         with patch.object(assessing, "transactions_for", all_of_them), rules_look_at_all():
             return bounded, assess_entities(session, *of)

@@ -18,7 +18,7 @@ from fivefold.features.histories import Histories
 from fivefold.features.reading.sources import read_histories
 from fivefold.features.stored import stored_histories
 from fivefold.risk.facts.linked import LinkedFacts
-from fivefold.risk.facts.look_back.summary import FEWEST
+from fivefold.risk.facts.look_back import FEWEST
 from fivefold.risk.facts.transactions import prepare, prepare_stored
 from fivefold.risk.facts.value_inputs import indicator_frame
 from fivefold.usecases.ingest.transactions import add_transactions

@@ -12,8 +12,8 @@ from fivefold.domain.clock import DAY_US, from_microseconds
 from fivefold.domain.money import ecb_rates
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.features.stored import stored_histories
-from fivefold.risk.facts.look_back import OF_ENDS, summary
-from fivefold.risk.facts.look_back.summary import LARGEST_AMOUNT, summary_of, with_summary
+from fivefold.risk.facts import look_back
+from fivefold.risk.facts.look_back import LARGEST_AMOUNT, OF_ENDS, summary_of, with_summary
 from fivefold.risk.facts.value_inputs import indicator_frame
 from tests.usecases.platforms import NOW
 
@@ -81,7 +81,7 @@ def test_rows_that_were_read_are_made_fewer(rows: list[tuple[Any, ...]], days: i
     """By the summary that is read where one is stored; nothing of before stays where nothing looks at it."""
     until_us = NOW + days * DAY_US
     for whole in (frame(rows), frame([row for row in rows if row[0] == 1])):
-        with patch.object(summary, "FEWEST", most):
+        with patch.object(look_back, "FEWEST", most):
             fewer = with_summary(whole, until_us, needed=needed)
         early = whole.filter(pl.col("at_us") <= until_us)
         if not len(early) or len(early) < most:
@@ -97,7 +97,7 @@ def test_of_an_entity_that_has_no_summary_all_rows_stay() -> None:
     row = (NOW - DAY_US, LARGEST_AMOUNT * 2, "EUR", None, 1.0, "WEB", None)
     many = [(2, NOW - number * DAY_US, 1.0, "EUR", None, 1.0, "WEB", None) for number in range(9)]
     whole = frame([(1, *row), (1, *row), (1, *row), *many])
-    with patch.object(summary, "FEWEST", 2):
+    with patch.object(look_back, "FEWEST", 2):
         fewer = with_summary(whole, NOW, needed=True)
         assert_frame_equal(with_summary(whole.filter(pl.col("entity") == 1), NOW, needed=True), whole.head(3))
     assert_frame_equal(fewer.filter(pl.col("entity") == 1), whole.head(3))
