@@ -3,14 +3,11 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import yaml
+from typing import NoReturn
 
 from fivefold.charts.text.numbers import one_line
 from fivefold.domain.errors import ConfigError
-
-Path = tuple[str | int, ...]
+from fivefold.risk.language.documents import Document, Path
 
 NOTHING_IN_FORCE = "It decides nothing until it is reviewed, tested, committed and activated."
 LAST = "End of the reasons. Below stands the text that the draft was made from; its remarks are of its authors."
@@ -59,31 +56,17 @@ def with_numbers(text: str, numbers: Mapping[Path, str], remarks: Mapping[Path, 
         ConfigError: the text is not one that can be changed in place.
     """
     remarks = {} if remarks is None or is_json(text) else remarks
-    nodes = nodes_at(text, [*numbers, *remarks])
-    for path in sorted(numbers, key=lambda each: -nodes[each].start_mark.index):
-        text = text[: nodes[path].start_mark.index] + numbers[path] + text[nodes[path].end_mark.index :]
-    lines = text.splitlines(keepends=True)
-    for path in sorted(remarks, key=lambda each: -nodes[each].start_mark.index):
-        line = nodes[path].start_mark.line
-        indent = lines[line][: len(lines[line]) - len(lines[line].lstrip())]
-        lines.insert(line, f"{indent}{REMARK}{one_line(remarks[path])}\n")
-    return "".join(lines)
+    document = Document(text)
+    spans = {path: document.span(path) or _refuse() for path in (*numbers, *remarks)}
+    edits = [(*spans[path], number) for path, number in numbers.items()]
+    for path in sorted(remarks, key=spans.__getitem__, reverse=True):  # of one line, the last is inserted first
+        line = text.rfind("\n", 0, spans[path][0]) + 1
+        indent = text[line : len(text) - len(text[line:].lstrip())]
+        edits.append((line, line, f"{indent}{REMARK}{one_line(remarks[path])}\n"))
+    for begin, end, words in sorted(edits, key=lambda edit: edit[0], reverse=True):
+        text = text[:begin] + words + text[end:]
+    return text
 
 
-def nodes_at(text: str, paths: Sequence[Path]) -> dict[Path, Any]:
-    """Find the nodes of a text at places; ConfigError where the text has no such places."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        return {path: _node(root, path) for path in paths}
-    except (yaml.YAMLError, StopIteration, LookupError) as error:
-        why = one_line(str(error)) or "a word of the ruleset is not where it should be"
-        raise ConfigError(f"the text cannot be changed in place: {why}") from None
-
-
-def _node(root: Any, path: Path) -> Any:
-    for step in path:
-        if isinstance(step, int):
-            root = root.value[step]
-        else:
-            root = next(value for key, value in root.value if key.value == step)
-    return root
+def _refuse() -> NoReturn:
+    raise ConfigError("the text cannot be changed in place: a word of the ruleset is not where it should be")

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.text import count_text, percent
 from fivefold.risk.engine.program import Program
-from fivefold.risk.governance.drafts import NOTHING_IN_FORCE, Path, with_numbers, with_reasons, without_reasons
+from fivefold.risk.governance.drafts import NOTHING_IN_FORCE, with_numbers, with_reasons, without_reasons
 from fivefold.risk.governance.points.outcomes import place_of, written_outcomes
 from fivefold.risk.governance.points.propose import DraftVerdict, PointChange, PointsProposal
 from fivefold.risk.governance.validate.ranking import Paired
 from fivefold.risk.governance.validate.verdicts import interval_words
+from fivefold.risk.language.documents import Path
 from fivefold.risk.language.quantities import POINT_UNITS, point_units, text_of
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import PointsScore, Ruleset

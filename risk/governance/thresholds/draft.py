@@ -9,7 +9,6 @@ from fivefold.domain.text import percent
 from fivefold.risk.governance.diff import diff
 from fivefold.risk.governance.drafts import (
     NOTHING_IN_FORCE,
-    Path,
     reasons_of,
     with_numbers,
     with_reasons,
@@ -17,6 +16,7 @@ from fivefold.risk.governance.drafts import (
 )
 from fivefold.risk.governance.thresholds.cuts import CutProposal, present_cuts, whole_points
 from fivefold.risk.governance.thresholds.propose import ThresholdProposal
+from fivefold.risk.language.documents import Path
 from fivefold.risk.language.quantities import POINT_UNITS, text_of
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import PointsScore, Ruleset, TiersScore

@@ -101,11 +101,9 @@ def test_a_draft_that_came_out_otherwise_is_refused(monkeypatch: pytest.MonkeyPa
             draft_text(TEXT, ruleset(), proposal)
 
 
-def test_json_is_changed_in_place_as_well() -> None:
-    compact = ruleset().canonical
+@pytest.mark.parametrize("text", [ruleset().canonical, JSON], ids=["compact", "tabs"])
+def test_json_is_changed_in_place_as_well(text: str) -> None:
     proposal = propose_thresholds(assess(analysed(), mixed(1000), AS_OF))
-    draft = draft_text(compact, ruleset(), proposal)
+    draft = draft_text(text, ruleset(), proposal)
     assert json.loads(draft), "JSON has no place for the reasons"
     assert present_cuts(read_ruleset(draft)).units == tuple(int(value * 100) for value in proposal.values)
-    with pytest.raises(ConfigError, match="cannot be changed in place"):
-        draft_text(JSON, ruleset(), proposal)
