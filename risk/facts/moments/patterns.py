@@ -11,7 +11,7 @@ from fivefold.risk.facts.linked import TIME
 from fivefold.risk.facts.moments.composites import Movement
 from fivefold.risk.facts.moments.leaving import leaves
 from fivefold.risk.facts.moments.steps import AT, FactsAhead, newer, stepwise
-from fivefold.risk.facts.patterns import counts, deviation, pass_through, rows
+from fivefold.risk.facts.patterns import counts, deviation, rows
 from fivefold.risk.facts.patterns.rows import AMOUNT, COUNTERPARTY, DEPOSIT, DIRECTION, WORD
 from fivefold.risk.facts.portfolio import AS_OF
 from fivefold.risk.language.base import LanguageModel
@@ -157,13 +157,13 @@ def _pass_through(facts: FactsAhead, pattern: PassThrough, looked: Looked) -> pl
     What comes then would have to be laid out anew: looking again is early where the number comes to the same. With
     fewer deposits than the pattern asks for there is nothing to come.
     """
-    passing = facts.inside(pattern.over, _SETTLED, pass_through.passing(pattern, looked.units)).select(
+    passing = facts.inside(pattern.over, _SETTLED, counts.passing(pattern, looked.units)).select(
         ROW, TIME, AS_OF, AMOUNT, DIRECTION
     )
     deposits = pl.col(DIRECTION) == DEPOSIT
     enough = passing.filter(deposits.sum().over(ROW) >= pattern.at_least).collect()
-    passed = (pl.col(pass_through.NEEDED) > 0) & (pl.col(pass_through.PASSED) > 0)
-    laid = pass_through.laid_out(enough.rename(_AS_THERE), pattern).filter(passed).rename(_AS_HERE)
+    passed = (pl.col(counts.NEEDED) > 0) & (pl.col(counts.PASSED) > 0)
+    laid = counts.laid_out(enough.rename(_AS_THERE), pattern).filter(passed).rename(_AS_HERE)
     first = laid.group_by(ROW).agg(pl.col(TIME).min()).join(enough.select(ROW, AS_OF).unique(), on=ROW)
     return first.lazy().select(ROW, leaves(pl.col(TIME), pattern.over).alias(AT))
 

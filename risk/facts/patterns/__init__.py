@@ -5,9 +5,14 @@ from typing import Any
 
 import polars as pl
 
-from fivefold.risk.facts.patterns.counts import find_dormancy, find_fan, find_structuring, find_velocity
+from fivefold.risk.facts.patterns.counts import (
+    find_dormancy,
+    find_fan,
+    find_pass_through,
+    find_structuring,
+    find_velocity,
+)
 from fivefold.risk.facts.patterns.deviation import find_purpose_deviation, find_volume_deviation
-from fivefold.risk.facts.patterns.pass_through import find_pass_through
 from fivefold.risk.facts.patterns.rows import LACKING, LATEST, NUMBER
 from fivefold.risk.facts.portfolio import lacking_of, signal_of
 from fivefold.risk.language.base import LanguageModel
