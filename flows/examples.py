@@ -32,8 +32,15 @@ from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.compiler.diagnostics import findings
 from fivefold.risk.facts.inputs import LEVEL_TYPES, Needs
 from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
-from fivefold.risk.governance.examples.facts import LINKED, portfolio_of, strange_words, transactions_of
-from fivefold.risk.governance.examples.links import everybody, strange_fields, strange_links
+from fivefold.risk.governance.examples.facts import (
+    LINKED,
+    everybody,
+    portfolio_of,
+    strange_fields,
+    strange_links,
+    strange_words,
+    transactions_of,
+)
 from fivefold.risk.governance.lint.ruleset import example_diagnostics
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents import Document

@@ -12,8 +12,14 @@ from fivefold.flows.groups.language import UNKNOWN, Group
 from fivefold.flows.groups.membership import HOLDS, look_at_members
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.portfolio import ENTITY, NamedList
-from fivefold.risk.governance.examples.facts import LINKED, portfolio_of, strange_words
-from fivefold.risk.governance.examples.links import everybody, strange_fields, strange_links
+from fivefold.risk.governance.examples.facts import (
+    LINKED,
+    everybody,
+    portfolio_of,
+    strange_fields,
+    strange_links,
+    strange_words,
+)
 
 _GIVEN = (*(word for word in LINKED if word not in {"previous", "peers"}), "level")
 
