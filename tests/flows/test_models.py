@@ -6,8 +6,8 @@ import pytest
 
 from fivefold.domain.errors import InvalidRulesetError
 from fivefold.flows.doubts import lint_flow
-from fivefold.flows.governance.changes import changes_of_flow
 from fivefold.flows.governance.diff import diff_flows
+from fivefold.flows.governance.mutation import changes_of_flow
 from tests.flows.flows_small import ACTIONS, END, NOTHING, analysed, document
 
 Data = dict[str, Any]

@@ -9,8 +9,7 @@ from hypothesis import HealthCheck, given, settings
 
 from fivefold.domain.errors import InvalidRulesetError
 from fivefold.flows.analysis import analyse_flow
-from fivefold.flows.governance.changes import changes_of_flow
-from fivefold.flows.governance.mutation import mutate_flow, telling_of
+from fivefold.flows.governance.mutation import changes_of_flow, mutate_flow, telling_of
 from fivefold.flows.language import Flow
 from fivefold.flows.program import FlowProgram, compile_flow
 from fivefold.flows.steps import LAST, STOP, Ending, Stop
