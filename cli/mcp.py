@@ -35,7 +35,7 @@ def mcp(
 
     require_module("mcp")  # its extra has the others too
     from fivefold.serving.logs import configure_logs
-    from fivefold.serving.mcp.transport import converse
+    from fivefold.serving.mcp.server import converse
     from fivefold.serving.responses import ApiError
     from fivefold.serving.v1.dispatch import Dispatcher
     from fivefold.store.accounts.plans import read_plans

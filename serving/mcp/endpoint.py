@@ -90,7 +90,7 @@ def allowed(hosts: tuple[str, ...]) -> tuple[list[str], list[str]]:
 
 def _library() -> Callable[..., Any]:
     """Import what takes long, in a thread: other requests go on."""
-    handle: Callable[..., Any] = import_module("fivefold.serving.mcp.transport").handle_message
+    handle: Callable[..., Any] = import_module("fivefold.serving.mcp.server").handle_message
     return handle
 
 

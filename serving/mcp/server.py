@@ -1,5 +1,7 @@
 """The protocol's server over a caller's tools, resources and prompts: nothing is kept between two messages.
 
+A message comes over HTTP, by a server made for it, or in a conversation over a pipe.
+
 It imports the protocol's library, which takes a while: `endpoint` and the command import it when they are used.
 """
 
@@ -16,8 +18,12 @@ from typing import Any
 import structlog
 from mcp import types
 from mcp.server.lowlevel import Server
+from mcp.server.stdio import stdio_server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
+from starlette.types import Receive, Scope, Send
 
 from fivefold.domain.provenance import release
 from fivefold.serving.mcp.caller import Caller, RefusedCallError
@@ -26,6 +32,7 @@ from fivefold.serving.mcp.prompts import PROMPTS, prompts_of
 from fivefold.serving.mcp.reading import READING
 from fivefold.serving.mcp.resources import ResourceText, list_resources, patterns_of, read_resource
 from fivefold.serving.mcp.tool import Effect, Tool, ToolAnswer
+from fivefold.serving.v1.dispatch import Dispatcher
 from fivefold.usecases.accounts.credentials import Credential
 from fivefold.usecases.audit.tool_calls import PROMPT_READ, RESOURCE_READ, TOOL_ASKED, TOOL_CALLED
 from fivefold.usecases.shared.actors import Role
@@ -268,3 +275,30 @@ TOOLS: tuple[Tool, ...] = (*READING, *CHANGING)
 def tools_of(credential: Credential) -> list[Tool]:
     """List the tools that are there for who holds a token."""
     return [tool for tool in TOOLS if tool.is_for(credential)]
+
+
+async def handle_message(
+    dispatcher: Dispatcher,
+    secret: str,
+    allowed: tuple[list[str], list[str]],
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> None:
+    """Answer one message over HTTP, by a server made for it: no session outlives it."""
+    hosts, origins = allowed
+    manager = StreamableHTTPSessionManager(
+        server_for(Caller(dispatcher, secret)),
+        stateless=True,
+        json_response=True,
+        security_settings=TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins),
+    )
+    async with manager.run():
+        await manager.handle_request(scope, receive, send)
+
+
+async def converse(dispatcher: Dispatcher, secret: str) -> None:
+    """Answer on standard output what comes on standard input, until that ends."""
+    server: Any = server_for(Caller(dispatcher, secret))
+    async with stdio_server() as (read, write):
+        await server.run(read, write, server.create_initialization_options())
