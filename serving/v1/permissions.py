@@ -18,7 +18,6 @@ from fivefold.serving.v1.routes import (
     webhooks,
 )
 from fivefold.serving.v1.routes.flows import flows
-from fivefold.serving.v1.routes.flows import replays as flow_replays
 from fivefold.serving.v1.routes.flows import runs as flow_runs
 from fivefold.serving.v1.routes.flows import tables as flow_tables
 from fivefold.serving.v1.routes.rulesets import activations, references, rulesets, tables
@@ -139,11 +138,11 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{_FLOW}/shadow/end", PUBLISHERS, flows.end_flow_shadow),
     Route("GET", f"{_FLOW}/shadow", PUBLISHERS, flow_runs.compare_flow_shadow),
     Route("GET", f"{_FLOW}/shadow/pairs", PUBLISHERS, flow_runs.list_shadow_pairs),
-    Route("GET", f"{_FLOW}/replays", PUBLISHERS, flow_replays.list_flow_replays),
-    Route("POST", f"{_FLOW}/replays", PUBLISHERS, flow_replays.request_flow_replay, 202),
-    Route("GET", "/v1/flow-replays/{replay}", PUBLISHERS, flow_replays.read_flow_replay),
-    Route("GET", "/v1/flow-replays/{replay}/people", PUBLISHERS, flow_replays.list_replay_people),
-    Route("POST", "/v1/flow-replays/{replay}/cancel", PUBLISHERS, flow_replays.cancel_flow_replay),
+    Route("GET", f"{_FLOW}/replays", PUBLISHERS, flow_runs.list_flow_replays),
+    Route("POST", f"{_FLOW}/replays", PUBLISHERS, flow_runs.request_flow_replay, 202),
+    Route("GET", "/v1/flow-replays/{replay}", PUBLISHERS, flow_runs.read_flow_replay),
+    Route("GET", "/v1/flow-replays/{replay}/people", PUBLISHERS, flow_runs.list_replay_people),
+    Route("POST", "/v1/flow-replays/{replay}/cancel", PUBLISHERS, flow_runs.cancel_flow_replay),
     Route("GET", "/v1/groups", GROUP_READERS, groups.list_groups),
     Route("POST", "/v1/groups", PUBLISHERS, groups.propose_group, 201, work=Work.READING),
     Route("POST", "/v1/groups/check", PUBLISHERS, groups.check_group, work=Work.READING),
