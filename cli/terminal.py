@@ -246,19 +246,24 @@ def actor() -> str:
     return f"cli:{account_name()}"
 
 
-def acting_in(engine: "Engine", organisation: str) -> "Context":
-    """Give the context of the actor at the terminal; ConfigError if there is no such organisation."""
+def acting_in(organisation: str, engine: "Engine | None" = None) -> "Context":
+    """Give the context of the actor at the terminal, in the database of the settings where no other is given.
+
+    ConfigError if there is no such organisation.
+    """
     from fivefold.usecases.accounts.organisations import actor_in
     from fivefold.usecases.shared.context import Context
 
+    engine = engine or open_current_database()
     return Context(engine, actor_in(engine, organisation, actor()))
 
 
-def acting_in_new(engine: "Engine", organisation: str) -> "Context":
+def acting_in_new(organisation: str) -> "Context":
     """Give the context of the actor at the terminal in an organisation, which is created if missing."""
     from fivefold.usecases.accounts.organisations import actor_in_new
     from fivefold.usecases.shared.context import Context
 
+    engine = open_current_database()
     return Context(engine, actor_in_new(engine, organisation, actor()))
 
 

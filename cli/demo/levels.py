@@ -91,7 +91,7 @@ def _is_complete(engine: "Engine") -> bool:
     from fivefold.usecases.decisions.read import DecisionFilters, search_decisions
 
     try:
-        operator = acting_in(engine, ORGANISATION)
+        operator = acting_in(ORGANISATION, engine)
     except ConfigError:
         return False
     return bool(search_decisions(operator, DecisionFilters(policy=POLICY_NAME, action="review"), Part(1)))
@@ -107,7 +107,7 @@ def console_tokens() -> dict[str, str]:
     try:
         if not _is_complete(engine):
             return {}
-        operator = acting_in(engine, ORGANISATION)
+        operator = acting_in(ORGANISATION, engine)
         present = {member.name for member in list_members(operator) if member.left_us is None}
         plans = read_plans(read_settings().plans_file)
         tokens = {}
@@ -130,7 +130,7 @@ def _store_sample(engine: "Engine") -> "SamplePortfolio":
 
     echo("The risk side. Invented customers are stored for the organisation `demo`, as `fivefold import` does:")
     importing.setup(RULESET, ORGANISATION)
-    operator = acting_in(engine, ORGANISATION)
+    operator = acting_in(ORGANISATION, engine)
     with operator.reading() as session:
         begun = from_microseconds(session.get_one(Organisation, operator.organisation_id).created_us)
     sample = write_sample(read_settings().var / "demo" / "sample", CUSTOMERS, end=begun.date())
@@ -157,7 +157,7 @@ def _people(engine: "Engine") -> _People:
     from fivefold.usecases.shared.actors import Actor
     from fivefold.usecases.shared.context import Context
 
-    operator = acting_in(engine, ORGANISATION)
+    operator = acting_in(ORGANISATION, engine)
     members = {member.name: member.id for member in list_members(operator) if member.left_us is None}
     for name in (AUTHOR, APPROVER):
         if name not in members:

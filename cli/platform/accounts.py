@@ -12,7 +12,6 @@ from fivefold.cli.terminal import (
     acting_in,
     acting_in_new,
     echo,
-    open_current_database,
     show_table,
     warn,
 )
@@ -48,8 +47,7 @@ def add(
     """Add a member, or take back one who left. Tokens are made separately: `fivefold tokens create --member NAME`."""
     from fivefold.usecases.accounts.organisations import add_member
 
-    engine = open_current_database()
-    member = add_member(acting_in_new(engine, organisation), name, role)
+    member = add_member(acting_in_new(organisation), name, role)
     echo(f"{member.name} is member {member.id}: {', '.join(member.roles)}.")
 
 
@@ -57,8 +55,7 @@ def list_(organisation: OrganisationOption = "default") -> None:
     """List the members, including those who left."""
     from fivefold.usecases.accounts.organisations import elsewhere, list_members
 
-    engine = open_current_database()
-    who = acting_in(engine, organisation)
+    who = acting_in(organisation)
     rows = [
         [
             str(line.id),
@@ -70,7 +67,7 @@ def list_(organisation: OrganisationOption = "default") -> None:
         for line in every_row(partial(list_members, who))
     ]
     show_table("Members", ("id", "name", "roles", "since", "left"), rows, left=5)
-    hint = "" if rows else elsewhere(engine)
+    hint = "" if rows else elsewhere(who.engine)
     if hint:
         echo(f"The organisation {organisation} has no members; {hint}")
 
@@ -79,8 +76,7 @@ def roles(member: NumberArgument, role: RolesOption, organisation: OrganisationO
     """Give a member these roles and no others. Tokens of roles that they lose end at once."""
     from fivefold.usecases.accounts.organisations import set_roles
 
-    engine = open_current_database()
-    updated = set_roles(acting_in(engine, organisation), member, role)
+    updated = set_roles(acting_in(organisation), member, role)
     echo(f"{updated.name} is now {', '.join(updated.roles)}.")
 
 
@@ -88,8 +84,7 @@ def leave(member: NumberArgument, organisation: OrganisationOption = "default") 
     """Record that a member left. All their tokens end at once."""
     from fivefold.usecases.accounts import organisations
 
-    engine = open_current_database()
-    former = organisations.end_membership(acting_in(engine, organisation), member)
+    former = organisations.end_membership(acting_in(organisation), member)
     echo(f"{former.name} has left, and their tokens have ended.")
 
 
@@ -97,8 +92,7 @@ def show(organisation: OrganisationOption = "default") -> None:
     """Show each rate with its day, and the stored currencies without a rate."""
     from fivefold.usecases.accounts.rate_tables import show_rates
 
-    engine = open_current_database()
-    rates = show_rates(acting_in(engine, organisation))
+    rates = show_rates(acting_in(organisation))
     rows = [[rate.currency, f"{rate.per_unit:g}", rate.known_on, "stale" if rate.stale else ""] for rate in rates.rates]
     show_table(f"1 unit in {rates.base}, from {rates.source}", ("currency", rates.base, "day", ""), rows)
     for currency, many in rates.without_rate.items():
@@ -111,8 +105,7 @@ def tables(organisation: OrganisationOption = "default") -> None:
     """List the organisation's own tables, the newest first."""
     from fivefold.usecases.accounts.rate_tables import list_rate_tables
 
-    engine = open_current_database()
-    who = acting_in(engine, organisation)
+    who = acting_in(organisation)
     rows = [
         [str(line.number), line.base_currency, f"{line.rows:,}", line.last_day, line.source]
         for line in every_row(partial(list_rate_tables, who))
@@ -132,5 +125,4 @@ def propose(
     from fivefold.usecases.changes.asks import put_rates
 
     rates = read_dated_rates(path)
-    engine = open_current_database()
-    print_outcome(put_rates(person(engine, organisation, token)[0], rates, reason))
+    print_outcome(put_rates(person(organisation, token)[0], rates, reason))

@@ -146,9 +146,8 @@ def _collect(name: str, output: Path, organisation: str) -> None:
     from fivefold.usecases.shared.inputs import read_quarter
 
     quarter = read_quarter(name)
-    engine = open_current_database()
     is_over = quarter.until_us <= now_microseconds()
-    archive = build_evidence(acting_in(engine, organisation), quarter, output, read_settings())
+    archive = build_evidence(acting_in(organisation), quarter, output, read_settings())
     if not is_over:
         warn(f"{name} is not over; the archive ends now")
     counts_text = ", ".join(f"{kind.replace('_', ' ')} {count:,}" for kind, count in archive.counts.items())
@@ -188,8 +187,7 @@ def replay(
     """
     from fivefold.usecases.flows.runs.outcomes import replay_record
 
-    engine = open_current_database()
-    outcome = replay_record(acting_in(engine, organisation), assessment)
+    outcome = replay_record(acting_in(organisation), assessment)
     what = f"{_KINDS.get(assessment[:2], 'assessment')} {assessment}"
     if show:
         echo(json.dumps(json.loads(outcome.breakdown_now), indent=2, ensure_ascii=False))

@@ -8,7 +8,7 @@ import typer
 from fivefold.cli.parameters import with_options
 from fivefold.cli.platform.levels import serving_valuer
 from fivefold.cli.platform.proposals import person
-from fivefold.cli.terminal import OrganisationOption, acting_in, echo, moment, open_current_database, show_table
+from fivefold.cli.terminal import OrganisationOption, acting_in, echo, moment, show_table
 from fivefold.domain.clock import day_text, now_microseconds, second_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
@@ -46,7 +46,7 @@ def open_(
     from fivefold.usecases.recourse.challenges import open_challenge
 
     at_us = None if received is None else moment(received, "--received")
-    line = open_challenge(acting_in(open_current_database(), organisation), assessment, words, at_us)
+    line = open_challenge(acting_in(organisation), assessment, words, at_us)
     echo(f"Challenge {line.id} of assessment {line.assessment} is {line.state}, due on {day_text(line.due_us)[:10]}.")
     if line.state == "open":
         echo("Its record is kept until a person who did not take part in the decision settles it:")
@@ -63,7 +63,7 @@ def list_(
     """List challenges, ordered by due date."""
     from fivefold.usecases.recourse.challenges import ChallengeFilters, list_challenges
 
-    who = acting_in(open_current_database(), organisation)
+    who = acting_in(organisation)
     filters = ChallengeFilters(state=state, entity=None if customer is None else (kind, customer))
     rows = [
         [str(line.id), line.state, line.assessment, line.external_id, day_text(line.due_us)[:10], _age(line)]
@@ -84,7 +84,7 @@ def show(number: NumberArgument, organisation: OrganisationOption = "default") -
     """Show a challenge: the person's words, whether the record is unchanged, and the settlement."""
     from fivefold.usecases.recourse.challenges import read_challenge
 
-    line = read_challenge(acting_in(open_current_database(), organisation), number)
+    line = read_challenge(acting_in(organisation), number)
     newest = "" if line.is_newest else ", not the newest one"
     echo(f"Challenge {line.id} of assessment {line.assessment} of {line.entity_type} {line.external_id}{newest}")
     opening = f"opened {day_text(line.opened_us)} by {line.opened_by}"
@@ -132,8 +132,7 @@ def settle(
     from fivefold.usecases.recourse.settlement import Settlement, settle_challenge
     from fivefold.usecases.shared.actors import Role
 
-    engine = open_current_database()
-    who, _ = person(engine, organisation, token, (Role.APPROVER, Role.ADMIN))
+    who, _ = person(organisation, token, (Role.APPROVER, Role.ADMIN))
     settlement = Settlement(
         outcome=cast("Outcome", outcome),
         reason=reason,
@@ -142,7 +141,7 @@ def settle(
         override=override,
         expected_opened_us=None if opened_at is None else moment(opened_at, "--opened-at"),
     )
-    valuer = None if outcome == "confirmed" else serving_valuer(engine)
+    valuer = None if outcome == "confirmed" else serving_valuer(who.engine)
     line = settle_challenge(who, number, settlement, valuer=valuer)
     anew = "" if line.new_assessment is None else f"; the new assessment is {line.new_assessment}"
     echo(f"Challenge {line.id} is settled: {line.state}{anew}.")
@@ -163,7 +162,7 @@ def reply(
     from fivefold.console.recourse.statement import json_of_reply
     from fivefold.usecases.recourse.reply import give_reply
 
-    reply_given = give_reply(acting_in(open_current_database(), organisation), number, form)
+    reply_given = give_reply(acting_in(organisation), number, form)
     if form == "pdf":
         from fivefold.console.recourse.pdf import pdf_of_reply
 
@@ -186,7 +185,7 @@ def statement(
     form = _form_of(output)
     from fivefold.usecases.recourse.statement import give_statement
 
-    statement_given = give_statement(acting_in(open_current_database(), organisation), assessment, form)
+    statement_given = give_statement(acting_in(organisation), assessment, form)
     if form == "pdf":
         from fivefold.console.recourse.pdf import pdf_of_statement
 

@@ -89,8 +89,7 @@ def setup(
     unknown = [name for name in names if name not in available]
     if unknown:
         raise ConfigError(f"{path} reads the list {unknown[0]}, which does not exist; give a folder with it by --lists")
-    engine = open_current_database()
-    who = acting_in_new(engine, organisation)
+    who = acting_in_new(organisation)
     if choose_levels(who, ruleset.levels).base_currency != base:
         change_settings(who, SettingsChange(base_currency=base), f"set-up of {ruleset.name}")
     content = ruleset.model_dump(mode="json", by_alias=True)
@@ -147,7 +146,7 @@ def import_file(
     clock = _clock(as_of)
     if as_of is not None:
         refuse_future(engine, clock(), "--as-of")
-    context, bar, rows = replace(acting_in(engine, organisation), clock=clock), _bar(path), 0
+    context, bar, rows = replace(acting_in(organisation, engine), clock=clock), _bar(path), 0
     require_type(context, organisation, kind)
 
     def report(progress: "Progress") -> None:

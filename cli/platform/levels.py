@@ -51,7 +51,7 @@ def level(
         show_distribution(engine, organisation, kind)
         return
     try:
-        actor = acting_in(engine, organisation)
+        actor = acting_in(organisation, engine)
         valuer = serving_valuer(engine) if now else None
         freshness = Freshness.NOW if now else Freshness.STORED
         view = read_level(actor, kind, customer, freshness, valuer=valuer)
@@ -60,7 +60,7 @@ def level(
     except NotFoundError as error:
         hint = elsewhere(engine, kind, customer)
         if not hint:
-            require_type(acting_in(engine, organisation), organisation, kind)
+            require_type(acting_in(organisation, engine), organisation, kind)
         where = f"in the organisation {organisation!r}"
         raise NotFoundError(f"{error} {where}; {hint}" if hint else f"{error} {where}") from error
     finally:
@@ -169,7 +169,7 @@ def show_distribution(engine: "Engine", organisation: str, kind: str = "customer
     from fivefold.usecases.accounts.organisations import require_type
     from fivefold.usecases.levels.distribution import distribution
 
-    context = acting_in(engine, organisation)
+    context = acting_in(organisation, engine)
     require_type(context, organisation, kind)
     counts = distribution(context, kind)
     rows = [*counts.by_level.items(), *((f"({why})", count) for why, count in counts.without_level().items() if count)]

@@ -55,12 +55,12 @@ def erase(
     """
     from fivefold.usecases.erasure.erase import erase_entity, preview_erasure
 
-    engine = open_current_database()
+    who = acting_in(organisation)
     if dry_run:
-        _show(f"{kind} {entity}", preview_erasure(acting_in(engine, organisation), kind, entity))
+        _show(f"{kind} {entity}", preview_erasure(who, kind, entity))
         return
     register = read_settings().erasures
-    result = erase_entity(acting_in(engine, organisation), kind, entity, register)
+    result = erase_entity(who, kind, entity, register)
     also = f", and {len(result.entity_ids) - 1} that it owned" if len(result.entity_ids) > 1 else ""
     echo(f"{kind} {entity} is erased{also}; values of {result.entries} audit entries were erased with it.")
     echo(f"The register {register} records it by numbers: keep it where a restored backup does not replace it.")
@@ -127,7 +127,7 @@ def hold(
     engine = open_current_database()
     register = read_settings().erasures
     until_us = moment(until, "--until")
-    whose = (acting_in(engine, organisation), kind, entity)
+    whose = (acting_in(organisation, engine), kind, entity)
     change = erasing.set_legal_hold(*whose, until_us, reason, register, for_line=for_line)
     if change is erasing.HoldChange.NONE:
         echo(f"{kind} {entity} was not on hold; nothing was changed.")
@@ -161,7 +161,7 @@ def retention(
         "assessments": assessments_days,
         "flows": flows_days,
     }
-    lines = preview_retention(acting_in(open_current_database(), organisation), days)
+    lines = preview_retention(acting_in(organisation), days)
     columns = ("what", "kept for", "would be removed", "the oldest", "old, but kept", "last run")
     show_table("Retention", columns, [_row(line) for line in lines], left=2)
     if any(not line.whole for line in lines):

@@ -11,7 +11,6 @@ from fivefold.cli.terminal import (
     OrganisationOption,
     acting_in,
     echo,
-    open_current_database,
     open_registry,
     show_table,
     warn,
@@ -87,7 +86,9 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(proposals_app, name="proposals")
 
 
-def person(engine: "Engine", organisation: str, token: str, roles: "Sequence[Role]" = ()) -> "tuple[Context, Role]":
+def person(
+    organisation: str, token: str, roles: "Sequence[Role]" = (), engine: "Engine | None" = None
+) -> "tuple[Context, Role]":
     """Return the context and the role of the token's member; without a token those of the machine's account.
 
     *roles*: the allowed roles of the token; publisher or admin by default.
@@ -96,17 +97,17 @@ def person(engine: "Engine", organisation: str, token: str, roles: "Sequence[Rol
     from fivefold.usecases.shared.actors import Role
     from fivefold.usecases.shared.context import Context
 
-    at_machine = acting_in(engine, organisation)
+    at_machine = acting_in(organisation, engine)
     if not token:
         return at_machine, Role.ADMIN
-    credential = find_credential(engine, token)
+    credential = find_credential(at_machine.engine, token)
     if credential is None or credential.organisation_id != at_machine.organisation_id:
         raise ConfigError(f"the token is not valid in {organisation}; {_GIVEN_BY}")
     allowed = roles or (Role.PUBLISHER, Role.ADMIN)
     if Role(credential.role) not in allowed:
         must = f"it must be {' or '.join(allowed)}"
         raise ConfigError(f"the token is of the role {credential.role}; {must}; {_GIVEN_BY}")
-    return Context(engine, credential.actor), Role(credential.role)
+    return Context(at_machine.engine, credential.actor), Role(credential.role)
 
 
 def promoting_person(engine: "Engine", organisation: str, token: str) -> "Context":
@@ -114,7 +115,7 @@ def promoting_person(engine: "Engine", organisation: str, token: str) -> "Contex
     from fivefold.usecases.changes.promotions import need_of_two_people
 
     try:
-        return person(engine, organisation, token)[0]
+        return person(organisation, token, engine=engine)[0]
     except ConfigError as error:
         if need_of_two_people(engine):
             raise
@@ -128,8 +129,7 @@ def list_(
     """List proposals, the newest first."""
     from fivefold.usecases.changes.proposals import list_proposals
 
-    engine = open_current_database()
-    who = acting_in(engine, organisation)
+    who = acting_in(organisation)
     rows = [
         [
             str(line.id),
@@ -154,8 +154,7 @@ def show(number: NumberArgument, organisation: OrganisationOption = "default") -
     from fivefold.usecases.changes.backtests import report_of
     from fivefold.usecases.changes.proposals import read_proposal
 
-    engine = open_current_database()
-    who = acting_in(engine, organisation)
+    who = acting_in(organisation)
     line = read_proposal(who, number)
     echo(f"Proposal {line.id}, {line.state}: {_proposed(line)}")
     if line.decided_by is not None:
@@ -235,8 +234,7 @@ def order(
     """Propose another order of the rulesets of a type."""
     from fivefold.usecases.changes.asks import order_families
 
-    engine = open_current_database()
-    print_outcome(order_families(person(engine, organisation, token)[0], kind, families, reason))
+    print_outcome(order_families(person(organisation, token)[0], kind, families, reason))
 
 
 def switch(
@@ -249,8 +247,7 @@ def switch(
     """Propose to switch a ruleset on or off."""
     from fivefold.usecases.changes.asks import switch_family
 
-    engine = open_current_database()
-    print_outcome(switch_family(person(engine, organisation, token)[0], family, on, reason))
+    print_outcome(switch_family(person(organisation, token)[0], family, on, reason))
 
 
 def rollback(
@@ -266,8 +263,7 @@ def rollback(
     """Propose that an earlier version decides again."""
     from fivefold.usecases.changes.asks import roll_back
 
-    engine = open_current_database()
-    print_outcome(roll_back(person(engine, organisation, token)[0], family, version, reason, release=release))
+    print_outcome(roll_back(person(organisation, token)[0], family, version, reason, release=release))
 
 
 def add_list(
@@ -279,8 +275,7 @@ def add_list(
     """Propose the versions of a list that do not exist yet."""
     from fivefold.usecases.changes.asks import put_list
 
-    engine = open_current_database()
-    who = person(engine, organisation, token)[0]
+    who = person(organisation, token)[0]
     print_outcome(put_list(who, path.read_text(encoding="utf-8"), reason=reason))
 
 
@@ -294,8 +289,7 @@ def retire_policy(
     """Propose to retire an active version of a policy."""
     from fivefold.usecases.changes import asks
 
-    engine = open_current_database()
-    print_outcome(asks.retire_policy(person(engine, organisation, token)[0], policy, version, reason))
+    print_outcome(asks.retire_policy(person(organisation, token)[0], policy, version, reason))
 
 
 def settings(
@@ -339,8 +333,7 @@ def settings(
     from fivefold.usecases.changes.asks import change_settings
     from fivefold.usecases.shared.actors import Role
 
-    engine = open_current_database()
-    who, role = person(engine, organisation, token)
+    who, role = person(organisation, token)
     if role is not Role.ADMIN:
         raise ConfigError("settings are proposed by admins; the token is a publisher's")
     change = SettingsChange(
@@ -391,8 +384,7 @@ def approve(
     from fivefold.usecases.changes.contents import APPROVERS, ModelPromoted, refuse_role
     from fivefold.usecases.changes.proposals import approve_proposal, read_proposal
 
-    engine = open_current_database()
-    who, role = _decider(engine, organisation, token)
+    who, role = _decider(organisation, token)
     proposal = read_proposal(who, number, role)
     refuse_role(number, proposal.kind, role, APPROVERS)
     seen_us, seen_levels = _seen(who, proposal, proposed_at, "approve")
@@ -406,11 +398,11 @@ def approve(
     echo(f"Proposal {line.id} is approved: {line.subject}.")
 
 
-def _decider(engine: "Engine", organisation: str, token: str) -> "tuple[Context, Role]":
+def _decider(organisation: str, token: str) -> "tuple[Context, Role]":
     """Return who decides on a proposal; which kinds the role decides on depends on the proposal."""
     from fivefold.usecases.shared.actors import Role
 
-    return person(engine, organisation, token, (Role.APPROVER, Role.PUBLISHER, Role.ADMIN))
+    return person(organisation, token, (Role.APPROVER, Role.PUBLISHER, Role.ADMIN))
 
 
 def _seen(who: "Context", line: "ProposalLine", proposed_at: str | None, verb: str) -> tuple[int, str | None]:
@@ -451,8 +443,7 @@ def refuse(
     from fivefold.usecases.changes.contents import REFUSERS, refuse_role
     from fivefold.usecases.changes.proposals import read_proposal, refuse_proposal
 
-    engine = open_current_database()
-    who, role = _decider(engine, organisation, token)
+    who, role = _decider(organisation, token)
     proposal = read_proposal(who, number, role)
     if proposal.proposed_by != who.actor.name:
         refuse_role(number, proposal.kind, role, REFUSERS)
@@ -465,8 +456,7 @@ def backtests(number: NumberArgument, organisation: OrganisationOption = "defaul
     """Request the backtests of a proposal again, for example after the deciding rulesets changed."""
     from fivefold.usecases.changes.proposals import request_proposal_backtests
 
-    engine = open_current_database()
-    line = request_proposal_backtests(person(engine, organisation, token)[0], number)
+    line = request_proposal_backtests(person(organisation, token)[0], number)
     echo(f"Proposal {line.id}: backtests {_tested(line) or 'are not needed: no entity is affected'}.")
 
 
@@ -474,8 +464,7 @@ def sole_operator(reason: ReasonOption, organisation: OrganisationOption = "defa
     """Let one person approve what they proposed: for a try-out. Only before two people decided on anything."""
     from fivefold.usecases.accounts.second_person import allow_sole_operator
 
-    engine = open_current_database()
-    allow_sole_operator(acting_in(engine, organisation), reason)
+    allow_sole_operator(acting_in(organisation), reason)
     echo(f"One person may approve what they proposed in {organisation}; the audit log records it.")
 
 
@@ -483,6 +472,5 @@ def two_people(reason: ReasonOption, organisation: OrganisationOption = "default
     """Require two people from now on."""
     from fivefold.usecases.accounts.second_person import require_two_people
 
-    engine = open_current_database()
-    require_two_people(acting_in(engine, organisation), reason)
+    require_two_people(acting_in(organisation), reason)
     echo(f"Two people are needed in {organisation} from now on.")

@@ -7,7 +7,7 @@ import typer
 
 from fivefold.cli.parameters import with_options
 from fivefold.cli.rules.evidence import HtmlOption, JsonOption, show_evidence
-from fivefold.cli.terminal import OrganisationOption, acting_in, echo, open_current_database, show_table
+from fivefold.cli.terminal import OrganisationOption, acting_in, echo, show_table
 from fivefold.domain.clock import day_text, parse_moment
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import every_row
@@ -36,8 +36,7 @@ def list_(
     """List the backtests of a ruleset, the newest first."""
     from fivefold.usecases.changes.backtests import list_backtests
 
-    engine = open_current_database()
-    lines = list(every_row(partial(list_backtests, acting_in(engine, organisation), family)))
+    lines = list(every_row(partial(list_backtests, acting_in(organisation), family)))
     rows = [
         [
             str(line.id),
@@ -63,8 +62,7 @@ def cancel(
     """Cancel a backtest that waits or runs; its worker stops at the next part."""
     from fivefold.usecases.changes.backtests import cancel_backtest
 
-    engine = open_current_database()
-    line = cancel_backtest(acting_in(engine, organisation), number, reason)
+    line = cancel_backtest(acting_in(organisation), number, reason)
     echo(f"Backtest {line.id} of {line.family} is {line.state}.")
 
 
@@ -87,8 +85,7 @@ def validate_levels(
     from fivefold.usecases.monitoring.page import validation_sections
 
     from_us, until_us = _period(quarter, begins, ends)
-    engine = open_current_database()
-    who, words = acting_in(engine, organisation), tuple(confirmed or [CONFIRMED])
+    who, words = acting_in(organisation), tuple(confirmed or [CONFIRMED])
     result = validation.validate_levels(who, from_us, until_us, reason, words)
     page = validation_sections(result.id, result.reason, result.report)
     show_evidence("level validation", result, page, html, json)

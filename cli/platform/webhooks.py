@@ -56,8 +56,7 @@ def add(
     """Add an endpoint. Its secret is printed once, alone on standard output, and cannot be shown again."""
     from fivefold.usecases.webhooks.endpoints import add_endpoint
 
-    engine = open_current_database()
-    who = acting_in_new(engine, organisation)
+    who = acting_in_new(organisation)
     permissions = {"private_allowed": allow_private, "http_allowed": allow_http}
     endpoint = add_endpoint(who, url, kinds=kind or (), **permissions)
     warn(f"this is endpoint {endpoint.endpoint_id}; keep its secret now, it is not shown again")
@@ -68,8 +67,7 @@ def list_(organisation: OrganisationOption = "default") -> None:
     """List the endpoints, without their secrets. What fails waits too, and `failing` says why."""
     from fivefold.usecases.webhooks.progress import list_progress
 
-    engine = open_current_database()
-    who = acting_in(engine, organisation)
+    who = acting_in(organisation)
     rows = [
         [
             str(line.id),
@@ -97,9 +95,8 @@ def rotate(
     """Make a new secret, printed once. The previous one also signs for 24 hours, so that a receiver can change over."""
     from fivefold.usecases.webhooks.endpoints import KEPT_HOURS, rotate_secret
 
-    engine = open_current_database()
     kept_hours = 0 if at_once else KEPT_HOURS
-    rotated = rotate_secret(acting_in(engine, organisation), endpoint, kept_hours=kept_hours)
+    rotated = rotate_secret(acting_in(organisation), endpoint, kept_hours=kept_hours)
     warn("keep this secret now, it is not shown again")
     typer.echo(rotated.secret)
 
@@ -108,8 +105,7 @@ def drop_old(endpoint: EndpointArgument, organisation: OrganisationOption = "def
     """End all secrets but the newest one now."""
     from fivefold.usecases.webhooks.endpoints import drop_old_secrets
 
-    engine = open_current_database()
-    dropped = drop_old_secrets(acting_in(engine, organisation), endpoint)
+    dropped = drop_old_secrets(acting_in(organisation), endpoint)
     echo(f"Endpoint {endpoint} signs only with its newest secret; {dropped} ended.")
 
 
@@ -126,8 +122,7 @@ def enable(endpoint: EndpointArgument, organisation: OrganisationOption = "defau
 def _set_enabled(endpoint: int, organisation: str, *, enabled: bool) -> None:
     from fivefold.usecases.webhooks.endpoints import set_enabled
 
-    engine = open_current_database()
-    set_enabled(acting_in(engine, organisation), endpoint, enabled=enabled)
+    set_enabled(acting_in(organisation), endpoint, enabled=enabled)
     echo(f"Endpoint {endpoint} is {'enabled' if enabled else 'disabled'}.")
 
 
@@ -135,8 +130,7 @@ def remove(endpoint: EndpointArgument, organisation: OrganisationOption = "defau
     """Remove an endpoint, with everything that waits for it, for good."""
     from fivefold.usecases.webhooks.endpoints import remove_endpoint
 
-    engine = open_current_database()
-    waiting_count = remove_endpoint(acting_in(engine, organisation), endpoint)
+    waiting_count = remove_endpoint(acting_in(organisation), endpoint)
     echo(f"Endpoint {endpoint} is removed; {count_text(waiting_count, 'delivery', 'deliveries')} had been waiting.")
 
 
@@ -146,8 +140,7 @@ def failing(
     """List deliveries that failed and are tried again, each with its last error and when that is."""
     from fivefold.usecases.webhooks.progress import list_failing
 
-    engine = open_current_database()
-    who = acting_in(engine, organisation)
+    who = acting_in(organisation)
     rows = [
         [*_event_cells(line), second_text(line.next_us), line.error, f"{line.attempts} of {line.most_attempts}"]
         for line in islice(every_row(partial(list_failing, who, endpoint)), first)
@@ -161,8 +154,7 @@ def dead(
     """List given-up deliveries, each with its last error."""
     from fivefold.usecases.webhooks.endpoints import dead_letters
 
-    engine = open_current_database()
-    who = acting_in(engine, organisation)
+    who = acting_in(organisation)
     rows = [
         [*_event_cells(line), second_text(line.died_us), line.error, str(line.attempts)]
         for line in islice(every_row(partial(dead_letters, who, endpoint)), first)
@@ -188,8 +180,7 @@ def replay(
     if (from_ is None) != (to is None):
         raise ConfigError("--from and --to belong together; leave both out to send again what was given up")
     numbers = None if from_ is None or to is None else (from_, to)
-    engine = open_current_database()
-    again = endpoints.replay_dead_letters(acting_in(engine, organisation), endpoint, numbers)
+    again = endpoints.replay_dead_letters(acting_in(organisation), endpoint, numbers)
     echo(f"{again:,} {'delivery waits' if again == 1 else 'deliveries wait'} to be sent again.")
 
 
