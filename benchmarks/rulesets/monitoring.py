@@ -24,7 +24,7 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.program import TOTAL
-from fivefold.risk.facts.peers.reference import made_reference
+from fivefold.risk.facts.peers import made_reference
 from fivefold.risk.facts.portfolio import ENTITY, ListVersion, NamedList, Portfolio
 from fivefold.risk.governance.validate.ranking import ConfidenceInterval, Marks, rank
 from fivefold.usecases.portfolio_files.bundled import bundled_ruleset

@@ -21,7 +21,7 @@ from fivefold.risk.facts.calculated import with_calculations
 from fivefold.risk.facts.groups.values import GroupReader, inputs_of_linked
 from fivefold.risk.facts.linked import CONVERTED, FACT, FIELD, LINKED_ENTITY, PROBLEM, TIME, UNREADABLE, LinkedFacts
 from fivefold.risk.facts.patterns import find
-from fivefold.risk.facts.peers.columns import parts_of_peers, reference_in, with_peers
+from fivefold.risk.facts.peers import parts_of_peers, reference_in, with_peers
 from fivefold.risk.facts.portfolio import (
     AS_OF,
     ENTITY,

@@ -20,8 +20,7 @@ from fivefold.risk.compiler.value_types import (
     vocabulary,
 )
 from fivefold.risk.engine.explain.describe import input_words, value_words
-from fivefold.risk.facts.peers.columns import peers_in
-from fivefold.risk.facts.peers.reference import FEWEST_PEERS, PeerDistribution, Reference, read_reference
+from fivefold.risk.facts.peers import FEWEST_PEERS, PeerDistribution, Reference, peers_in, read_reference
 from fivefold.risk.facts.portfolio import NamedList
 from fivefold.risk.language.base import canonical_form
 from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, ValueType

@@ -17,7 +17,7 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, NotEnoughDataError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
-from fivefold.risk.facts.peers.reference import BuiltFor, made_reference
+from fivefold.risk.facts.peers import BuiltFor, made_reference
 from fivefold.risk.language.base import canonical_form
 from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.rulesets.jobs import JobOfVersion, jobs_of, open_job

@@ -20,8 +20,7 @@ from fivefold.risk.compiler.diagnostics import findings
 from fivefold.risk.compiler.purposes import Sources
 from fivefold.risk.engine.explain.describe import input_words
 from fivefold.risk.facts.groups.links import FROM, TO, TYPE, Links
-from fivefold.risk.facts.peers.columns import peers_in
-from fivefold.risk.facts.peers.reference import other_peers, read_reference
+from fivefold.risk.facts.peers import other_peers, peers_in, read_reference
 from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
 from fivefold.risk.facts.reading import read_time
 from fivefold.risk.facts.transactions import amount_checks_of

@@ -18,13 +18,13 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.engine.explain.describe import input_words
-from fivefold.risk.facts.peers.columns import peers_in
-from fivefold.risk.facts.peers.reference import (
+from fivefold.risk.facts.peers import (
     FEWEST_PEERS,
     BuiltFor,
     Reference,
     made_reference,
     other_peers,
+    peers_in,
     read_reference,
 )
 from fivefold.risk.facts.portfolio import ListVersion, NamedList, Portfolio, error_of, read_list

@@ -4,7 +4,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
-from fivefold.risk.facts.peers.reference import BuiltFor, other_peers, read_built_for
+from fivefold.risk.facts.peers import BuiltFor, other_peers, read_built_for
 from fivefold.risk.language.purposes import PURPOSE_PHRASES
 from fivefold.store.accounts.lists import list_row_at
 from fivefold.store.rulesets.rulesets import all_active_versions

@@ -8,8 +8,7 @@ from typing import Any
 from fivefold.domain.clock import day_text
 from fivefold.risk.compiler.value_types import column_for, currency_of
 from fivefold.risk.engine.explain.formulas import ComputedDescription, FormulaDescription
-from fivefold.risk.facts.peers.columns import parts_of_peers, peers_in
-from fivefold.risk.facts.peers.reference import FEWEST_PEERS
+from fivefold.risk.facts.peers import FEWEST_PEERS, parts_of_peers, peers_in
 from fivefold.risk.language.expressions import CalculationInput, input_key
 from fivefold.risk.language.peers import PeerFact, PeerInput, PeerPercentile, Peers
 

@@ -44,7 +44,7 @@ from fivefold.risk.facts.moments.indicators import (
 from fivefold.risk.facts.moments.patterns import Looked, fields_of_pattern, pattern_movement
 from fivefold.risk.facts.moments.steps import AT, VALUE, FactsAhead, read_ahead
 from fivefold.risk.facts.moments.wholes import of_calculation, of_peers, of_ratio, of_sides, placed_number
-from fivefold.risk.facts.peers.columns import peers_in, reference_in, with_peers
+from fivefold.risk.facts.peers import peers_in, reference_in, with_peers
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio, signal_of
 from fivefold.risk.facts.reading import read_field
 from fivefold.risk.facts.records import next_dates, next_known

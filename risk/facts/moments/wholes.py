@@ -19,8 +19,7 @@ from fivefold.risk.facts.moments.courses import Course, ReadAs
 from fivefold.risk.facts.moments.cuts import ANY, SIDES, Cuts
 from fivefold.risk.facts.moments.enclosures import Absence, Enclosed, Enclosure
 from fivefold.risk.facts.moments.search import HORIZON_US, Region, first_elsewhere
-from fivefold.risk.facts.peers.columns import peers_in, plain_peers
-from fivefold.risk.facts.peers.reference import Reference
+from fivefold.risk.facts.peers import Reference, peers_in, plain_peers
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.calculations import (
     Absolute,

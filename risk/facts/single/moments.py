@@ -32,7 +32,7 @@ from fivefold.risk.facts.moments.wholes import (
     of_sides,
     placed_number,
 )
-from fivefold.risk.facts.peers.columns import peers_in, reference_in
+from fivefold.risk.facts.peers import peers_in, reference_in
 from fivefold.risk.facts.portfolio import signal_of
 from fivefold.risk.facts.records import next_known
 from fivefold.risk.facts.single.context import EntityContext

@@ -25,7 +25,7 @@ from fivefold.risk.compiler.ratios import decimals_of_ratio, divided, units_of_r
 from fivefold.risk.compiler.value_types import DTYPES, SOURCES, Vocabulary, column_for
 from fivefold.risk.facts.inputs import LEVEL_TYPES, Needs, own_fields, part_of, parts_of
 from fivefold.risk.facts.linked import LinkedFacts
-from fivefold.risk.facts.peers.columns import plain_peers, reference_in
+from fivefold.risk.facts.peers import plain_peers, reference_in
 from fivefold.risk.facts.portfolio import (
     AS_OF,
     ENTITY,

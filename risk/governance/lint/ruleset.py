@@ -15,7 +15,7 @@ from fivefold.risk.compiler.value_types import column_of, inputs_of_rule
 from fivefold.risk.facts.groups.values import inputs_of_linked
 from fivefold.risk.facts.inputs import part_of
 from fivefold.risk.facts.look_back import look_back
-from fivefold.risk.facts.peers.reference import other_peers, read_reference
+from fivefold.risk.facts.peers import other_peers, read_reference
 from fivefold.risk.facts.portfolio import NamedList
 from fivefold.risk.governance.disclosure import disclosure_diagnostics
 from fivefold.risk.governance.examples.facts import check_examples

@@ -7,7 +7,7 @@ from math import isfinite, isnan, prod
 from statistics import median
 from typing import Any
 
-from fivefold.risk.facts.peers.reference import FEWEST_PEERS
+from fivefold.risk.facts.peers import FEWEST_PEERS
 from tests.risk.engine.reference_conditions import BAD, PEERS, SOURCES, Data, World, date_of, holds
 from tests.risk.engine.reference_facts import aggregate_of, days_in, is_there, structuring_of
 

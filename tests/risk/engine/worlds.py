@@ -16,8 +16,7 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.value_types import column_for
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
-from fivefold.risk.facts.peers.columns import peers_in
-from fivefold.risk.facts.peers.reference import FEWEST_PEERS, made_reference
+from fivefold.risk.facts.peers import FEWEST_PEERS, made_reference, peers_in
 from fivefold.risk.facts.portfolio import ListVersion, NamedList, Portfolio
 from fivefold.risk.facts.reading import entities_from_rows
 from fivefold.risk.language.expressions import input_key

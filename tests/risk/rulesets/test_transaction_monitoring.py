@@ -10,7 +10,7 @@ from fivefold.domain.clock import parse_moment
 from fivefold.domain.money import base_only
 from fivefold.features.schema import AMOUNT, CURRENCY, DATE, USER_ID
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.facts.peers.columns import peers_in
+from fivefold.risk.facts.peers import peers_in
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.language.expressions import input_key
 from fivefold.usecases.portfolio_files.bundled import bundled_ruleset

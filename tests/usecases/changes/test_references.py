@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import Part, every_row
-from fivefold.risk.facts.peers.reference import read_reference
+from fivefold.risk.facts.peers import read_reference
 from fivefold.store.accounts.lists import list_rows
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import OrganisationSettings

@@ -5,7 +5,7 @@ import json
 import polars as pl
 from sqlalchemy import Engine
 
-from fivefold.risk.facts.peers.reference import made_reference
+from fivefold.risk.facts.peers import made_reference
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.peers import Peers
 from fivefold.usecases.levels.replay import replay_assessment

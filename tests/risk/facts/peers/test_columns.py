@@ -10,8 +10,7 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.explain.breakdown import explain
 from fivefold.risk.engine.explain.rules import rule_outcomes
-from fivefold.risk.facts.peers.columns import peers_in
-from fivefold.risk.facts.peers.reference import made_reference
+from fivefold.risk.facts.peers import made_reference, peers_in
 from fivefold.risk.facts.portfolio import ListVersion, NamedList
 from fivefold.risk.language.expressions import input_key
 from tests.risk.engine.small import DAY, case, portfolio, rule, ruleset

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fivefold.risk.facts.peers.reference import (
+from fivefold.risk.facts.peers import (
     FEWEST_PEERS,
     MOST_VALUES,
     BuiltFor,

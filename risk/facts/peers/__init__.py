@@ -1,1 +1,0 @@
-"""Numbers placed among those of peers, which a reference portfolio holds."""
