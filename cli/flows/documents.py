@@ -27,7 +27,7 @@ from fivefold.cli.rules.evidence import (
     write_draft,
 )
 from fivefold.cli.rules.options import ListsOption
-from fivefold.cli.rules.tables import FormatOption, ToOption
+from fivefold.cli.rules.rulesets import FormatOption, ToOption
 from fivefold.cli.terminal import FINDINGS, AsOfOption, echo, moment, warn
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing

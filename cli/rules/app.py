@@ -5,7 +5,7 @@ from collections.abc import Callable
 import typer
 
 from fivefold.cli.parameters import add_group
-from fivefold.cli.rules import assess, examples, governance, proposals, rulesets, tables, what_if
+from fivefold.cli.rules import assess, examples, governance, proposals, rulesets, what_if
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "lint": rulesets.lint,
@@ -22,7 +22,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 """Every command in the order in which help lists it."""
 
-TABLE_COMMANDS: dict[str, Callable[..., None]] = {"export": tables.export_table, "import": tables.import_table}
+TABLE_COMMANDS: dict[str, Callable[..., None]] = {"export": rulesets.export_table, "import": rulesets.import_table}
 """Those of decision tables, under a word of their own."""
 
 
