@@ -4,6 +4,7 @@ It needs only httpx and pydantic, and none of the other rooms: `pip install 'fiv
 """
 
 from fivefold.client.client import Client
+from fivefold.client.connection import Pages
 from fivefold.client.errors import (
     ApiError,
     ClientError,
@@ -20,7 +21,6 @@ from fivefold.client.errors import (
     UnexpectedAnswerError,
     UnknownOutcomeError,
 )
-from fivefold.client.pages import Pages
 
 __all__ = [
     "ApiError",

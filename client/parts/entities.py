@@ -7,8 +7,7 @@ from typing import Any, Final
 from fivefold.client.answers.base import BatchWriteResult, Proposal, WriteResult
 from fivefold.client.answers.entities import EntityLine, EntityMatch, Profile, Tag, Transaction, TransactionsWriteResult
 from fivefold.client.calls import Call, Repeat, rows_of
-from fivefold.client.connection import Connection
-from fivefold.client.pages import Pages
+from fivefold.client.connection import Connection, Pages
 
 Moment = date | datetime | str
 """A moment: UTC unless it has a zone; a date is its midnight."""

@@ -16,8 +16,7 @@ from fivefold.client.answers.flows import (
     Standing,
 )
 from fivefold.client.calls import Call, Repeat
-from fivefold.client.connection import Connection
-from fivefold.client.pages import Pages
+from fivefold.client.connection import Connection, Pages
 from fivefold.client.parts.entities import Moment
 
 RUN: Final[Call[FlowRun]] = Call(

@@ -18,8 +18,7 @@ from fivefold.client.answers.levels import (
 )
 from fivefold.client.answers.value import CustomerValue, PortfolioValue, RealisedDay, ValueOfEntity
 from fivefold.client.calls import Call
-from fivefold.client.connection import Connection
-from fivefold.client.pages import Pages
+from fivefold.client.connection import Connection, Pages
 from fivefold.client.parts.entities import Moment
 
 Freshness = Literal["stored", "refresh", "now"]

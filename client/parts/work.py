@@ -13,8 +13,7 @@ from fivefold.client.answers.work import (
     RulesetVersionLine,
 )
 from fivefold.client.calls import Call, Repeat
-from fivefold.client.connection import Connection
-from fivefold.client.pages import Pages
+from fivefold.client.connection import Connection, Pages
 from fivefold.client.parts.entities import Moment
 from fivefold.client.parts.levels import Freshness
 
