@@ -19,8 +19,8 @@ from fivefold.console.groups import groups
 from fivefold.console.levels import assessment, customer, migration, portfolio, search, transactions, values
 from fivefold.console.models import versions
 from fivefold.console.monitoring import validation
-from fivefold.console.queue import many, records
 from fivefold.console.queue import page as queue
+from fivefold.console.queue import records
 from fivefold.console.recourse import challenges, statement
 from fivefold.console.rulesets import backtest, editor, overview, references
 from fivefold.console.rulesets import version as ruleset
@@ -118,9 +118,9 @@ _VIEWS: Final[tuple[View, ...]] = (
     View("POST", "/console/sign-out", None, sign_in.sign_out),
     View("POST", "/console/sign-out-everywhere", None, sign_in.sign_out_everywhere),
     View("GET", "/console/queue", queue.QUEUE, queue.show_queue),
-    View("POST", "/console/queue/assign-many", queue.WORK, many.assign_many, queue.show_queue),
-    View("POST", "/console/queue/tag-many", many.TAG, many.tag_many, queue.show_queue),
-    View("POST", "/console/queue/compute-many", many.COMPUTE, many.compute_many, queue.show_queue),
+    View("POST", "/console/queue/assign-many", queue.WORK, queue.assign_many, queue.show_queue),
+    View("POST", "/console/queue/tag-many", queue.TAG, queue.tag_many, queue.show_queue),
+    View("POST", "/console/queue/compute-many", queue.COMPUTE, queue.compute_many, queue.show_queue),
     View("POST", "/console/queue/save-filter", queue.VIEW, queue.save_filter, queue.show_queue),
     View("POST", "/console/queue/remove-filter", queue.VIEW_END, queue.remove_filter, queue.show_queue),
     View("GET", records.OVERRIDES, "GET /v1/overrides/search", records.show_overrides),
