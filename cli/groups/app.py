@@ -46,7 +46,7 @@ def run_group_tests(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the examples that pass, too.")] = False,
 ) -> None:
     """Run a group's examples. It passes if there are some and all come out as they expect."""
-    from fivefold.flows.groups.examples import run_group_examples
+    from fivefold.flows.groups.membership import run_group_examples
     from fivefold.usecases.portfolio_files.bundled import lists_with, load_group
 
     results = run_group_examples(load_group(group), lists_with(lists), moment(as_of, "--as-of"))

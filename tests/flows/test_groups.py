@@ -13,9 +13,8 @@ from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.domain.errors import InvalidRulesetError
 from fivefold.domain.money import base_only
 from fivefold.flows.groups.analysis import AnalysedGroup, analyse_canonical_group, lint_group
-from fivefold.flows.groups.examples import run_group_examples
 from fivefold.flows.groups.language import read_group
-from fivefold.flows.groups.membership import HOLDS, NEXT, look_at_members
+from fivefold.flows.groups.membership import HOLDS, NEXT, look_at_members, run_group_examples
 from fivefold.risk.compiler.purposes import Sources
 from fivefold.risk.facts.inputs import LEVEL_TYPES
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio

@@ -11,8 +11,8 @@ from fivefold.domain.errors import ConflictError, Finding, InvalidRulesetError, 
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.text import perhaps
 from fivefold.flows.groups.analysis import AnalysedGroup, analyse_canonical_group, lint_group
-from fivefold.flows.groups.examples import run_group_examples
 from fivefold.flows.groups.language import Group, tag_of_group
+from fivefold.flows.groups.membership import run_group_examples
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.reading import read_document
 from fivefold.store.accounts.organisation import settings_row
