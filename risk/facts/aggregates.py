@@ -1,10 +1,16 @@
 """Aggregates over linked facts: one pass over each source, whatever the number of aggregates.
 
 `Partials` collects what is counted of each group of facts, and makes the values of it.
+
+The median, percentiles, the largest and the standard deviation are made of exact numbers, one entity at a time: whole
+minor units, or numbers as they were written. What is kept is the float that compares as the exact result does, as that
+of a calculation is: `risk.compiler.formulas.float_of`.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from decimal import ROUND_CEILING, Decimal, localcontext
+from fractions import Fraction
 from typing import Any
 
 import polars as pl
@@ -13,10 +19,9 @@ from polars.lazyframe.group_by import LazyGroupBy
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.compiler.conditions import Lists
-from fivefold.risk.compiler.formulas import parts_of_share
+from fivefold.risk.compiler.formulas import float_of, parts_of_share, written_number
 from fivefold.risk.compiler.value_types import InputColumn, linked_source
 from fivefold.risk.facts.linked import FROM_THE_START, LINKED_ENTITY, TIME, UNREADABLE, LinkedFacts
-from fivefold.risk.facts.ordered import of_values
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of, signal_of
 from fivefold.risk.facts.row_errors import without_unreadable
 from fivefold.risk.facts.windows import Masks, edges, is_edge, is_of_screenings, is_opening, looked_at, value_column
@@ -307,3 +312,91 @@ def _grouped(entities: pl.DataFrame, partials: Partials, *, bounded: bool) -> tu
     marked = facts.with_columns(**masks.parts).with_columns(**masks.wholes)
     # Grouping costs far more than this: mostly, most facts are older than any window or of no interest.
     return marked.filter(pl.any_horizontal(UNREADABLE, *sorted(partials.used))).group_by(key), key
+
+
+_ROOT_DIGITS = 60
+"""Roots are taken to so many digits: more than three times those of a number that a ruleset can write."""
+
+_LEAST_FOR_DEVIATION = 2
+
+
+def of_values(window: Window, values: pl.Expr, *, is_money: bool) -> pl.Expr:
+    """Make an aggregate of lists of values.
+
+    Args:
+        window: a median, a percentile, the largest or a standard deviation.
+        values: of each entity a list of Int64 (money in minor units) or Float64; null is an empty one.
+        is_money: they are money.
+
+    Returns:
+        Of money Int128 for the largest, Int64 for a percentile; otherwise Float64. Null where unknown.
+    """
+    find = _FUNCTIONS[type(window)]
+    kind = _MONEY_TYPES.get(type(window), pl.Float64) if is_money else pl.Float64
+
+    def compute(lists: pl.Series) -> pl.Series:
+        results = [_result(find(window, _numbers(each, is_money=is_money)), kind) for each in lists.to_list()]
+        return pl.Series(lists.name, results, dtype=kind)
+
+    return values.map_batches(compute, return_dtype=kind)
+
+
+_MONEY_TYPES: dict[type, Any] = {Largest: pl.Int128, Percentile: pl.Int64}
+
+
+def of_plain_values(window: Window, values: Sequence[Any], *, is_money: bool) -> Any:
+    """Give the same of one entity's values, none of them unknown; money as a whole number of any size."""
+    kind = _MONEY_TYPES.get(type(window), pl.Float64) if is_money else pl.Float64
+    return _result(_FUNCTIONS[type(window)](window, _numbers(values, is_money=is_money)), kind)
+
+
+def _numbers(values: Sequence[Any] | None, *, is_money: bool) -> list[Any]:
+    """Give the values in order, each exact."""
+    ordered = sorted(values or ())
+    return ordered if is_money else [written_number(value) for value in ordered]
+
+
+def _result(result: Any, kind: Any) -> Any:
+    return float_of(Fraction(result)) if result is not None and kind == pl.Float64 else result
+
+
+def _median(_: Window, values: Sequence[Any]) -> Fraction | None:
+    if not values:
+        return None
+    middle = len(values) // 2
+    return Fraction(values[middle] + values[-middle - 1]) / 2
+
+
+def rank(percentile: Decimal, count: int) -> int:
+    """Give the number, from 1, of the value that is a percentile of so many: the nearest rank.
+
+    >>> rank(Decimal(95), 20), rank(Decimal(95), 21), rank(Decimal("0.5"), 3)
+    (19, 20, 1)
+    """
+    return int((percentile * count / 100).to_integral_value(ROUND_CEILING))
+
+
+def _percentile(window: Any, values: Sequence[Any]) -> Any:
+    return values[rank(window.percentile, len(values)) - 1] if values else None
+
+
+def _largest(window: Any, values: Sequence[Any]) -> Any:
+    return sum(values[-window.n :], 0)
+
+
+def _deviation(_: Window, values: Sequence[Any]) -> Fraction | None:
+    count = len(values)
+    if count < _LEAST_FOR_DEVIATION:
+        return None
+    variance = (count * sum(value * value for value in values) - sum(values) ** 2) / Fraction(count * (count - 1))
+    with localcontext() as context:
+        context.prec = _ROOT_DIGITS
+        return Fraction((Decimal(variance.numerator) / Decimal(variance.denominator)).sqrt())
+
+
+_FUNCTIONS: dict[type, Callable[[Any, Sequence[Any]], Any]] = {
+    Median: _median,
+    Percentile: _percentile,
+    Largest: _largest,
+    StandardDeviation: _deviation,
+}

@@ -9,9 +9,8 @@ from fivefold.risk.compiler.conditions import Lists
 from fivefold.risk.compiler.formulas import parts_of_share
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError, PlainCompiler, PlainTest, Row
 from fivefold.risk.compiler.value_types import InputColumn
-from fivefold.risk.facts.aggregates import EXACT, NUMBER_DIGITS, NUMBER_UNITS, SMALL_DIGITS
+from fivefold.risk.facts.aggregates import EXACT, NUMBER_DIGITS, NUMBER_UNITS, SMALL_DIGITS, of_plain_values
 from fivefold.risk.facts.linked import FROM_THE_START, MOST_MINOR, TIME, LinkedFacts
-from fivefold.risk.facts.ordered import of_plain_values
 from fivefold.risk.facts.single.facts import HAS_RESULT, SETTLED, NamedTests, SingleFacts
 from fivefold.risk.facts.single.values import LeftToColumnsError
 from fivefold.risk.facts.windows import fields_in, is_of_screenings, looked_at, opens_at, value_column
