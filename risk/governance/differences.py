@@ -62,16 +62,12 @@ def align(before: Sequence[str], after: Sequence[str], *, by_place: bool = False
         Pair(
             partners.get(place),
             place,
-            place in partners and place not in in_order and _same_name(before, after, partners, place),
+            place in partners and place not in in_order and (before[partners[place]] == after[place]),
         )
         for place in range(len(after))
     ]
     gone = set(range(len(before))) - set(partners.values())
     return pairs + [Pair(place, None) for place in sorted(gone)]
-
-
-def _same_name(before: Sequence[str], after: Sequence[str], partners: dict[int, int], place: int) -> bool:
-    return before[partners[place]] == after[place]
 
 
 def _numbered(names: Iterable[str]) -> list[tuple[str, int]]:

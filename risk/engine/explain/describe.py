@@ -199,17 +199,13 @@ def _bracketed(condition: Any, own: str) -> str:
 
 def _tests_words(test: Operators) -> list[str]:
     return [
-        _fuzzy_words(value)
+        f"is like {value.to or f'one of the list {value.list}'} ({value.scorer} of at least {value.at_least})"
         if isinstance(value, Fuzzy)
         else f"is {operator} {_literal_words(value[0])} and {_literal_words(value[1])}"
         if operator in {"between", "outside"}
         else _OPERATORS[operator].format(_literal_words(value))
         for operator, value in test.comparisons()
     ]
-
-
-def _fuzzy_words(fuzzy: Fuzzy) -> str:
-    return f"is like {fuzzy.to or f'one of the list {fuzzy.list}'} ({fuzzy.scorer} of at least {fuzzy.at_least})"
 
 
 def _literal_words(value: Any) -> str:

@@ -200,7 +200,7 @@ def _is_narrow(below: Span, above: Span, unit: int) -> bool:
 
 def _short_likeness(place: Location, members: Mapping[str, Sequence[str]]) -> Iterator[Diagnostic]:
     for path, test in tests_at(place):
-        fuzzy = _fuzzy_of(test)
+        fuzzy = next((value for _, value in test.comparisons() if isinstance(value, Fuzzy)), None)
         if fuzzy is None or fuzzy.scorer != "partial":
             continue
         words = [fuzzy.to] if fuzzy.to is not None else members.get(str(fuzzy.list), ())
@@ -210,10 +210,6 @@ def _short_likeness(place: Location, members: Mapping[str, Sequence[str]]) -> It
                 f"looks for {short!r} as a part of other text, and nearly every text has such a part; take token_set"
             )
             yield warning((*path, "fuzzy"), problem)
-
-
-def _fuzzy_of(test: Operators) -> Fuzzy | None:
-    return next((value for _, value in test.comparisons() if isinstance(value, Fuzzy)), None)
 
 
 def _coverage(ruleset: Ruleset) -> Iterator[Diagnostic]:

@@ -201,13 +201,10 @@ class _Reader:
             if twice is not None:
                 raise CellError(f"says {twice.replace('_', ' ')} twice; join the two under `when`")
             test |= operators
-            if self._is_end():
+            if self._at == len(self._tokens):
                 return test
             if not self._take_word("and"):
                 raise self._strange()
-
-    def _is_end(self) -> bool:
-        return self._at == len(self._tokens)
 
     def _peek(self, ahead: int = 0) -> tuple[str, Any]:
         return self._tokens[self._at + ahead] if self._at + ahead < len(self._tokens) else ("end", "")

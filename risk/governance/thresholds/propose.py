@@ -300,7 +300,10 @@ def propose_for_totals(
     cuts = nearest_cuts(points, floors, below, present.units, ruleset.levels, past)
     intervals = drawn_again(points, floors, below, present.units, seed, resamples)
     before, after = (levels_by(points, floors, sides) for sides in (present.units, [units for units, _ in cuts]))
-    rows = _level_rows(before, after, shares, ruleset.levels)
+    rows = tuple(
+        LevelProposal(name, float(share), float((before == number).mean()), float((after == number).mean()))
+        for number, (name, share) in enumerate(zip(ruleset.levels, shares, strict=True), 1)
+    )
     return ThresholdProposal(
         ruleset=ruleset.name,
         content_hash=ruleset.content_hash,
@@ -354,13 +357,6 @@ def _totals(assessments: Assessments, sample: Marks) -> tuple[Integers, Integers
     step = assessments.program.total.scale // POINT_UNITS
     rows = assessments.outcomes.filter(sample)
     return (rows[TOTAL].fill_null(0) // step).to_numpy(), rows[FLOOR].to_numpy()
-
-
-def _level_rows(before: Integers, after: Integers, shares: Floats, levels: Sequence[str]) -> tuple[LevelProposal, ...]:
-    return tuple(
-        LevelProposal(name, float(share), float((before == number).mean()), float((after == number).mean()))
-        for number, (name, share) in enumerate(zip(levels, shares, strict=True), 1)
-    )
 
 
 def _moves(before: Integers, after: Integers, levels: Sequence[str]) -> tuple[LevelMove, ...]:
