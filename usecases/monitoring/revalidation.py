@@ -5,7 +5,7 @@ A material change in the register is a trigger too. It stays open until another 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from sqlalchemy.orm import Session
 
@@ -21,7 +21,7 @@ from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.accounts.settings import LOWEST_ALERT_PERCENT
 from fivefold.usecases.monitoring.people import OverrideFigures
 from fivefold.usecases.monitoring.version_groups import VersionGroup
-from fivefold.usecases.shared.api_fields import row_as
+from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import storable
 from fivefold.usecases.shared.inputs import MAX_REASON_CHARACTERS, quarter_of
@@ -200,9 +200,10 @@ def worst(triggers: Sequence[RevalidationTrigger], name: str) -> bool | None:
 KINDS: Final = ("product", "channel", "country", "regulator")
 
 
+@schema("MaterialChangeLine")
 @dataclass(frozen=True, kw_only=True)
 class ChangeLine:
-    """A material change.
+    """A material change; open until another person signed it off.
 
     Attributes:
         validation: the number of the validation that it was signed off with; None while it is open, as the next ones.
@@ -213,10 +214,10 @@ class ChangeLine:
     kind: str
     description: str
     registered_by: str
-    registered_us: int
+    registered_us: Annotated[Moment, shown_as("registered_at")]
     validation: int | None
     signed_by: str | None
-    signed_us: int | None
+    signed_us: Annotated[Moment | None, shown_as("signed_at")]
     conclusion: str | None
 
     @property

@@ -16,7 +16,7 @@ from fivefold.usecases.monitoring.history import CONFIRMED
 from fivefold.usecases.monitoring.operations import OperationsFigures
 from fivefold.usecases.monitoring.peers import AttachedPeer
 from fivefold.usecases.monitoring.people import WorkFigures, read_work_figures
-from fivefold.usecases.monitoring.revalidation import REACHED, RevalidationTrigger
+from fivefold.usecases.monitoring.revalidation import REACHED, ChangeLine, RevalidationTrigger
 from fivefold.usecases.monitoring.series import ValidationPoint, sign_off_validation, validation_series
 from fivefold.usecases.monitoring.validate import Validated
 from fivefold.usecases.shared.api_fields import Moment
@@ -73,20 +73,6 @@ class PeerGiven(RequestModel):
 
     file: Text
     content: Text
-
-
-class MaterialChangeLine(ResponseModel):
-    """A material change; open until another person signed it off."""
-
-    id: int
-    kind: str
-    description: str
-    registered_by: str
-    registered_at: Moment = Field(validation_alias="registered_us")
-    validation: int | None
-    signed_by: str | None
-    signed_at: Moment | None = Field(validation_alias="signed_us")
-    conclusion: str | None
 
 
 class WorkTime(RequestModel):
@@ -151,19 +137,19 @@ def _place(trigger: RevalidationTrigger) -> Key:
     return trigger.about, trigger.name
 
 
-def list_changes(context: RequestContext, query: PageQuery) -> Page[MaterialChangeLine]:
+def list_changes(context: RequestContext, query: PageQuery) -> Page[ChangeLine]:
     """List material changes, the newest first."""
-    return revalidation.list_changes(context, query.part).map(MaterialChangeLine.of)
+    return revalidation.list_changes(context, query.part)
 
 
-def register_change(context: RequestContext, body: ChangeGiven) -> MaterialChangeLine:
+def register_change(context: RequestContext, body: ChangeGiven) -> ChangeLine:
     """Register a material change: a revalidation is due until another person signs it off."""
-    return MaterialChangeLine.of(revalidation.register_change(context, body.kind, body.description))
+    return revalidation.register_change(context, body.kind, body.description)
 
 
-def sign_off(context: RequestContext, change: Number, body: SignOffGiven) -> MaterialChangeLine:
+def sign_off(context: RequestContext, change: Number, body: SignOffGiven) -> ChangeLine:
     """Close a material change that another person registered, with a validation made after it."""
-    return MaterialChangeLine.of(revalidation.sign_off(context, change, body.validation, body.conclusion))
+    return revalidation.sign_off(context, change, body.validation, body.conclusion)
 
 
 def _with_report(result: Validated) -> Validation:
