@@ -28,11 +28,10 @@ from fivefold.risk.facts.moments.anew import (
     made_anew,
     turns_of,
 )
-from fivefold.risk.facts.moments.composites import Movement, Whole, composite
+from fivefold.risk.facts.moments.composites import Movement, Whole, composite, group_moments
 from fivefold.risk.facts.moments.courses import DaysOfLinked
 from fivefold.risk.facts.moments.cuts import ANY, SIDES, Cuts, compared_pairs, cuts_at, cuts_of, pairs_at
 from fivefold.risk.facts.moments.elapsed import elapsed_of
-from fivefold.risk.facts.moments.groups import group_moments
 from fivefold.risk.facts.moments.indicators import (
     Going,
     IndicatorHistory,
