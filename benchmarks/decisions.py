@@ -20,7 +20,7 @@ from benchmarks.platform.data import FIELDS, LEVELS, TRANSACTION_FIELDS, activat
 from benchmarks.platform.data import postgresql as new_postgresql
 from fivefold.risk.compiler.analysis import analyse_canonical_policy
 from fivefold.risk.engine.policy_program import policy_program_for
-from fivefold.risk.engine.single.policies import single_policy
+from fivefold.risk.engine.single.rules import single_policy
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.single.plans import plan_for
 from fivefold.risk.language.expressions import input_key

@@ -12,8 +12,7 @@ from fivefold.risk.engine.outcomes import assess_columns
 from fivefold.risk.engine.policy_program import ACTION, DECIDED, PolicyOutcome, PolicyProgram
 from fivefold.risk.engine.program import TOTAL, Program
 from fivefold.risk.engine.single.levels import NOBODY, assess_row
-from fivefold.risk.engine.single.policies import single_policy
-from fivefold.risk.engine.single.rules import single_program
+from fivefold.risk.engine.single.rules import single_policy, single_program
 from fivefold.risk.facts.aggregates import quotient
 
 

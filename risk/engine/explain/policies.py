@@ -18,7 +18,7 @@ from fivefold.risk.engine.explain.describe import (
     pairs_in,
 )
 from fivefold.risk.engine.policy_program import ACTION, DECIDED, PolicyOutcome, PolicyProgram
-from fivefold.risk.engine.single.policies import single_policy
+from fivefold.risk.engine.single.rules import single_policy
 from fivefold.risk.engine.totals import rule_column
 from fivefold.risk.language.policy import PolicyRule
 

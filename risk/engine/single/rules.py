@@ -1,9 +1,11 @@
 """A ruleset for one entity: case, points and floor of every rule, total and level, as plain functions of its row.
 
 It is made of the same checked rules as `risk.engine.program`, and gives the same codes, bit for bit.
+A policy is asked in the same way: the outcome of each rule and the action, of the same checked conditions as
+`risk.engine.policy_program`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -14,6 +16,7 @@ import polars as pl
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError, PlainCompiler, PlainTest, Row
 from fivefold.risk.compiler.value_types import DTYPES, InputColumn
+from fivefold.risk.engine.policy_program import ACTION, DECIDED, PolicyOutcome, PolicyProgram
 from fivefold.risk.engine.program import (
     APPLIES,
     FAILED,
@@ -25,7 +28,7 @@ from fivefold.risk.engine.program import (
     Program,
 )
 from fivefold.risk.engine.rules import MOST_HALVINGS, CompiledRule, length_us
-from fivefold.risk.engine.totals import SLOTS, WEIGHTS_USED, points_of
+from fivefold.risk.engine.totals import SLOTS, WEIGHTS_USED, points_of, rule_column
 from fivefold.risk.facts.portfolio import AS_OF, error_of
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.quantities import point_units
@@ -233,3 +236,78 @@ def _units(end: Decimal | None) -> int | None:
 
 def _is_within(total: int, least: int | None, most: int | None) -> bool:
     return (least is None or total >= least) and (most is None or total <= most)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PlainPolicyRule:
+    """A rule of a policy as plain functions.
+
+    Attributes:
+        column: the name of its outcome.
+        when: what it asks.
+        unless: what suppresses it; None for nothing.
+        action: the position of the action that it gives where it holds.
+        on_unknown: the position of the one that it gives where it is unknown whether it holds; None for none.
+    """
+
+    column: str
+    when: PlainTest
+    unless: PlainTest | None
+    action: int
+    on_unknown: int | None
+
+    def outcome(self, row: Row) -> tuple[PolicyOutcome, int | None]:
+        """Give the outcome, and the position of the action that the rule gives; None for none."""
+        holds = self.when(row)
+        if holds is False:
+            return PolicyOutcome.NOT_HELD, None
+        gives = self.action if holds else self.on_unknown
+        if gives is not None and self.unless is not None and self.unless(row):
+            return PolicyOutcome.SUPPRESSED, None
+        return (PolicyOutcome.HELD if holds else PolicyOutcome.UNKNOWN), gives
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SinglePolicy:
+    """A compiled policy for one entity.
+
+    Attributes:
+        rules: in their order.
+        otherwise: the position of the action where no rule gives one.
+        is_first: the first rule that gives an action decides; otherwise the most severe action, and of rules that
+            give it the first.
+    """
+
+    rules: Sequence[PlainPolicyRule]
+    otherwise: int
+    is_first: bool
+
+    def run(self, row: Row) -> dict[str, Any]:
+        """Decide, as `PolicyProgram.run` does for every row; the values by the names of its columns."""
+        outcomes: dict[str, Any] = {}
+        decided, action = None, None
+        for place, rule in enumerate(self.rules):
+            outcomes[rule.column], gives = rule.outcome(row)
+            if gives is not None and (action is None or (gives > action and not self.is_first)):
+                decided, action = place, gives
+        return {**outcomes, DECIDED: decided, ACTION: self.otherwise if action is None else action}
+
+
+@lru_cache(maxsize=VERSIONS_KEPT)
+def single_policy(program: PolicyProgram) -> SinglePolicy | None:
+    """Compile a policy for one entity, once for each program; None where a condition has no plain form."""
+    policy, compiler = program.policy, PlainCompiler.of(program.inputs, program.lists)
+    try:
+        rules = [
+            PlainPolicyRule(
+                column=rule_column(rule.id),
+                when=compiler.condition(rule.when),
+                unless=None if rule.unless is None else compiler.condition(rule.unless),
+                action=policy.actions.index(rule.action),
+                on_unknown=None if rule.on_unknown is None else policy.actions.index(rule.on_unknown),
+            )
+            for rule in policy.rules
+        ]
+    except NoPlainFormError:
+        return None
+    return SinglePolicy(rules=rules, otherwise=policy.actions.index(policy.otherwise), is_first=policy.wins == "first")

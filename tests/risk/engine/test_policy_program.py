@@ -11,7 +11,7 @@ from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.compiler.analysis import analyse_canonical_policy
 from fivefold.risk.engine.explain.policies import OUTCOMES
 from fivefold.risk.engine.policy_program import ACTION, DECIDED, PolicyOutcome, policy_program_for
-from fivefold.risk.engine.single.policies import single_policy
+from fivefold.risk.engine.single.rules import single_policy
 from fivefold.risk.engine.totals import rule_column
 from tests.risk.conftest import Refusal
 from tests.risk.engine.policies_small import (
