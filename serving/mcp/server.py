@@ -28,9 +28,8 @@ from starlette.types import Receive, Scope, Send
 from fivefold.domain.provenance import release
 from fivefold.serving.mcp.caller import Caller, RefusedCallError
 from fivefold.serving.mcp.changing import CHANGING
-from fivefold.serving.mcp.prompts import PROMPTS, prompts_of
 from fivefold.serving.mcp.reading import READING
-from fivefold.serving.mcp.resources import ResourceText, list_resources, patterns_of, read_resource
+from fivefold.serving.mcp.resources import PROMPTS, ResourceText, list_resources, patterns_of, prompts_of, read_resource
 from fivefold.serving.mcp.tool import Effect, Tool, ToolAnswer
 from fivefold.serving.v1.dispatch import Dispatcher
 from fivefold.usecases.accounts.credentials import Credential
