@@ -10,7 +10,6 @@ from fivefold.domain.clock import iso_text
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.text import perhaps
 from fivefold.flows.analysis import AnalysedFlow, outside_outputs
-from fivefold.flows.facts import needs_of
 from fivefold.flows.governance.expected import FAILED, check_expected, differences
 from fivefold.flows.language import (
     NOBODY,
@@ -25,7 +24,7 @@ from fivefold.flows.language import (
     TableStep,
 )
 from fivefold.flows.outside.outcomes import OutsideOutcome, failed_outcome, misfit_of
-from fivefold.flows.run import Runs, run_flow
+from fivefold.flows.run import Runs, needs_of, run_flow
 from fivefold.flows.steps import Stop
 from fivefold.flows.trace import RunExplanation
 from fivefold.risk.compiler.analysis import Analysed

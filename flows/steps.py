@@ -91,7 +91,7 @@ class RunContext:
     """What steps ask of others, for the rows of a frame.
 
     Attributes:
-        inputs: of everything that is asked on the facts, by its key, as `flows.facts.FlowFacts` has them.
+        inputs: of everything that is asked on the facts, by its key, as `flows.run.FlowFacts` has them.
         answers: the answer of a person, by the step; null where none is there yet.
         outcomes: what came from outside, by the step, as `flows.outside.step.CompiledOutsideStep.frame` makes it.
     """

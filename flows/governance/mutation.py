@@ -17,11 +17,11 @@ from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.flows.actions import LimitAction
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.examples import check_flow_examples, outcome_given, portfolio_of_examples
-from fivefold.flows.facts import FlowFacts, resolve_facts
 from fivefold.flows.governance.expected import check_expected, differences
 from fivefold.flows.language import EndStep, Flow, FlowExample, FlowStep, RouteStep, RulesStep, TableStep, ValueStep
 from fivefold.flows.paths import passed_before, reached
 from fivefold.flows.program import FlowProgram, compile_flow
+from fivefold.flows.run import FlowFacts, resolve_facts
 from fivefold.flows.steps import RowContext
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.portfolio import ENTITY, NamedList

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import from_microseconds, iso_text
 from fivefold.flows.analysis import AnalysedFlow
-from fivefold.flows.facts import FlowFacts, needs_of, resolve_facts
+from fivefold.flows.run import FlowFacts, needs_of, resolve_facts
 from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.facts.inputs import part_of
 from fivefold.risk.facts.look_back import RULES, LookBack

@@ -11,9 +11,9 @@ from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.flows.actions import is_reversible
 from fivefold.flows.analysis import AnalysedFlow, analyse_canonical_flow
 from fivefold.flows.asking.choices import step_without_conditions, words_without_conditions
-from fivefold.flows.facts import needs_of
 from fivefold.flows.language import Flow, PersonStep
 from fivefold.flows.paths import irreversible_after
+from fivefold.flows.run import needs_of
 from fivefold.risk.engine.explain.describe import input_words
 from fivefold.risk.facts.inputs import Needs, parts_of
 from fivefold.store.flows.actions import OF_TRANSACTION, actions_of_run, standing_actions
