@@ -265,6 +265,10 @@ class Visit(Context):
         except ConfigError as wrong:
             raise FieldError(name, str(wrong)) from wrong
 
+    def version_of(self, part: str) -> tuple[str, int]:
+        """Give the name under *part* of the path, and the number of the version; NotFoundError for no number."""
+        return self.parts[part], existing_number(self.parts["number"], text("version"))
+
     def shown_number(self, name: str) -> int:
         """Give a number as the page of a form showed it, 0 for none; ConfigError where the form does not say."""
         return self.number(f"seen_{name}", text("What the page showed"))

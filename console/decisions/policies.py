@@ -8,7 +8,7 @@ from fivefold.console.flows.graph import FlowPicture, picture_of_policy
 from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.rulesets.text import TextLine, numbered_lines, typed_document
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page, Part
 from fivefold.store.decisions import ACTIVE
@@ -70,7 +70,7 @@ def show_policies(visit: Visit) -> Rendered:
 
 def show_version(visit: Visit) -> Rendered:
     """Show a version beside the one that decides, or beside the one before where it decides itself."""
-    name, number = _version(visit)
+    name, number = visit.version_of("policy")
     policy = show_policy(visit, name, number)
     page = PolicyPage(
         policy=policy,
@@ -84,10 +84,6 @@ def show_version(visit: Visit) -> Rendered:
     )
     title = text("{policy} version {number}", policy=name, number=number)
     return Rendered(template="decisions/policy.html", title=title, page=page)
-
-
-def _version(visit: Visit) -> tuple[str, int]:
-    return visit.parts["policy"], existing_number(visit.parts["number"], text("version"))
 
 
 def show_editor(visit: Visit) -> Rendered:
@@ -119,7 +115,7 @@ def propose(visit: Visit) -> Answer:
 
 def approve(visit: Visit) -> Answer:
     """Let a version decide that another person wrote, once what it changes was looked at."""
-    name, number = _version(visit)
+    name, number = visit.version_of("policy")
     show_policy(visit, name, number)
     reason = visit.confirmed_reason(text("confirm that you looked at what changes"))
     approve_policy(visit, name, number, reason, visit.shown_number("active"), visit.shown_hash())
@@ -128,7 +124,7 @@ def approve(visit: Visit) -> Answer:
 
 def retire(visit: Visit) -> Answer:
     """Refuse or withdraw a version that waits, or propose that one decides no more."""
-    name, number = _version(visit)
+    name, number = visit.version_of("policy")
     reason = visit.typed("reason", text("Reason"))
     policy = policies.policy_as_seen(visit, name, number, visit.shown_state(), visit.shown_hash())
     if policy.state != ACTIVE:

@@ -66,7 +66,7 @@ class FlowVersionPage:
 
 def show_version(visit: Visit) -> Rendered:
     """Show a version beside the one that acts, or beside the one before where it acts itself."""
-    name, number = _version(visit)
+    name, number = visit.version_of("flow")
     version, flow = read_flow_version(visit, name, number), read_flow_line(visit, name)
     against = visit.query.get("against", "").strip()
     asked_number = existing_number(against, text("version")) if against else None
@@ -98,13 +98,9 @@ def show_version(visit: Visit) -> Rendered:
     return Rendered(template="flows/version.html", title=title, page=page)
 
 
-def _version(visit: Visit) -> tuple[str, int]:
-    return visit.parts["flow"], existing_number(visit.parts["number"], text("version"))
-
-
 def activate(visit: Visit) -> Answer:
     """Let a version act; another person than its editors confirms that they looked at it."""
-    name, number = _version(visit)
+    name, number = visit.version_of("flow")
     read_flow_version(visit, name, number)
     reason = visit.confirmed_reason(text("confirm that you looked at what changes"))
     activate_flow(
@@ -121,7 +117,7 @@ def activate(visit: Visit) -> Answer:
 
 def shadow(visit: Visit) -> Answer:
     """Let a version run as a shadow, which acts on nothing; one publisher alone may."""
-    name, number = _version(visit)
+    name, number = visit.version_of("flow")
     read_flow_version(visit, name, number)
     reason = visit.typed("reason", text("Reason"))
     shadow_flow(visit, name, number, reason, visit.shown_number("shadow"), visit.shown_hash())

@@ -143,7 +143,7 @@ def show_group(visit: Visit) -> Rendered:
 
 def show_version(visit: Visit) -> Rendered:
     """Show a version beside the one in force, or beside the one before where it is in force itself."""
-    name, number = _version(visit)
+    name, number = visit.version_of("group")
     group = versions.show_group(visit, name, number)
     page = GroupVersionPage(
         group=group,
@@ -156,10 +156,6 @@ def show_version(visit: Visit) -> Rendered:
     )
     title = text("{group} version {number}", group=name, number=number)
     return Rendered(template="groups/version.html", title=title, page=page)
-
-
-def _version(visit: Visit) -> tuple[str, int]:
-    return visit.parts["group"], existing_number(visit.parts["number"], text("version"))
 
 
 def show_editor(visit: Visit) -> Rendered:
@@ -184,7 +180,7 @@ def propose(visit: Visit) -> Answer:
 
 def approve(visit: Visit) -> Answer:
     """Let a version say who is a member that another person wrote, once what it changes was looked at."""
-    name, number = _version(visit)
+    name, number = visit.version_of("group")
     versions.show_group(visit, name, number)
     reason = visit.confirmed_reason(text("confirm that you looked at what changes"))
     versions.approve_group(visit, name, number, reason, visit.shown_number("active"), visit.shown_hash())
@@ -193,7 +189,7 @@ def approve(visit: Visit) -> Answer:
 
 def retire(visit: Visit) -> Answer:
     """Refuse or withdraw a version that waits, or retire the one in force."""
-    name, number = _version(visit)
+    name, number = visit.version_of("group")
     versions.show_group(visit, name, number)
     reason = visit.typed("reason", text("Reason"))
     versions.retire_group(visit, name, number, reason, visit.shown_state(), visit.shown_hash())

@@ -53,7 +53,7 @@ class RulesetVersionPage:
 
 def show_version(visit: Visit) -> Rendered:
     """Show a version beside the one that decides, or beside the one before where it decides itself."""
-    family, number = _version(visit)
+    family, number = visit.version_of("family")
     version = read_version(visit, family, number)
     ruleset, state = read_ruleset(visit, family), read_version_state(visit, family, number)
     active = None if ruleset.active is None else ruleset.active.number
@@ -79,19 +79,15 @@ def show_version(visit: Visit) -> Rendered:
     return Rendered(template="rulesets/version.html", title=title, page=page)
 
 
-def _version(visit: Visit) -> tuple[str, int]:
-    return visit.parts["family"], existing_number(visit.parts["number"], text("version"))
-
-
 def ask_for_backtest(visit: Visit) -> Answer:
     """Ask for a backtest of a version; where one of its content is under way, nothing more happens."""
-    request_backtest(visit, *_version(visit))
+    request_backtest(visit, *visit.version_of("family"))
     return Redirect(visit.path, "backtest-requested")
 
 
 def activate_version(visit: Visit) -> Answer:
     """Let a version decide; another person than its editors confirms that its backtest was looked at."""
-    family, number = _version(visit)
+    family, number = visit.version_of("family")
     read_version(visit, family, number)
     reason = visit.confirmed_reason(text("confirm that you looked at what changes and at the backtest"))
     activate(
