@@ -16,9 +16,9 @@ from fivefold.domain.errors import InvalidRulesetError
 from fivefold.features.schema import DATE, USER_ID
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
-from fivefold.risk.governance.lint.ruleset import lint
 from fivefold.risk.governance.validate.labels import refuse_leaks
 from fivefold.risk.language.reading import read_ruleset
+from tests.risk.linted import lint
 
 DATA = Path(benchmarks.__file__).parent.parent.parent / "shared" / "data"
 NAMES = ("amlgentex", "berka")

@@ -7,7 +7,7 @@ from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
 from fivefold.domain.text import perhaps
 from fivefold.risk.compiler.analysis import Analysed, AnalysedRuleset
 from fivefold.risk.compiler.checks import outcomes_with_paths
-from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, by_check, checked_findings, findings, warning
+from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, by_check, checked_findings, warning
 from fivefold.risk.compiler.formulas import calculations_in_order
 from fivefold.risk.compiler.locations import Location, lists_named
 from fivefold.risk.compiler.purposes import Sources, purpose_diagnostics
@@ -201,25 +201,12 @@ def _columns(score: WeightedScore) -> Iterator[Diagnostic]:
 Lists = Mapping[str, NamedList]
 
 
-def lint(
-    analysed: AnalysedRuleset, lists: Lists | None = None, document: Document | None = None, *, notes: bool = False
-) -> list[Finding]:
-    """Find everything that is wrong or doubtful in a ruleset.
-
-    Args:
-        analysed: the ruleset.
-        lists: the named lists; without them, what depends on them is not decided, and that is said.
-        document: what it was read from; without it the findings have no lines.
-        notes: include what could not be decided.
-    """
-    return findings(_diagnostics(analysed, lists, notes=notes), analysed.ruleset, document)
-
-
 def lint_text(
     text: str, lists: Lists | None = None, *, declared: PolicyPurposes | None = None
 ) -> tuple[AnalysedRuleset | None, list[Finding]]:
-    """Read a ruleset and find the same, with lines; no ruleset where it cannot be read.
+    """Read a ruleset and find everything that is wrong or doubtful in it; no ruleset where it cannot be read.
 
+    Without *lists*, what depends on them is not decided, and that is said.
     *declared* says what the data of the entity type were gathered for, beside what the ruleset says.
     """
     analysed, checked = lint_text_by_check(text, lists, declared=declared)
@@ -245,7 +232,7 @@ def lint_document(
         analysed = AnalysedRuleset(read_document(Ruleset, document, "the ruleset"))
     except InvalidRulesetError as error:
         return None, unread(error)
-    diagnostics = _diagnostics(analysed, lists, notes=notes, declared=declared)
+    diagnostics = ruleset_diagnostics(analysed, lists, notes=notes, declared=declared)
     return analysed, checked_findings(diagnostics, analysed.ruleset, document)
 
 
@@ -255,9 +242,10 @@ def unread(error: InvalidRulesetError | ConfigError) -> list[tuple[Diagnostic, F
     return [(Diagnostic((), each.problem, check="language"), each) for each in problems]
 
 
-def _diagnostics(
+def ruleset_diagnostics(
     analysed: AnalysedRuleset, lists: Lists | None, *, notes: bool, declared: PolicyPurposes | None = None
 ) -> list[Diagnostic]:
+    """Find the same in a ruleset that was analysed; *notes* include what could not be decided."""
     ruleset, fatal = analysed.ruleset, analysed.draft_diagnostics
     members = {name: named_list.versions[-1].members for name, named_list in (lists or {}).items()}
     faults_by_check: dict[str, Iterable[Diagnostic]] = {

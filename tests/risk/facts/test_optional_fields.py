@@ -13,8 +13,8 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.explain.breakdown import explain
 from fivefold.risk.facts.portfolio import Portfolio
-from fivefold.risk.governance.lint.ruleset import lint
 from fivefold.usecases.portfolio_files.bundled import bundled_lists, bundled_ruleset
+from tests.risk.linted import lint
 
 AS_OF = parse_moment("2026-11-20", "as of")
 RULE = """

@@ -11,8 +11,8 @@ from fivefold.domain.money import ecb_rates
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.facts.portfolio import Portfolio
-from fivefold.risk.governance.lint.ruleset import lint
 from fivefold.risk.language.reading import read_ruleset
+from tests.risk.linted import lint
 
 AS_OF = 1_800_000_000_000_000
 RULE = """

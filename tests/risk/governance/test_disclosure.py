@@ -9,10 +9,10 @@ import pytest
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.governance.disclosure import is_disclosable, is_whole
-from fivefold.risk.governance.lint.ruleset import lint
 from fivefold.risk.governance.what_if.changeable import linked_inputs
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.reading import read_ruleset
+from tests.risk.linted import lint
 
 Data = dict[str, Any]
 MOST_SECONDS = 10.0

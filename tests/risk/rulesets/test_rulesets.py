@@ -13,12 +13,12 @@ from fivefold.domain.clock import parse_moment
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.compiler.value_types import inputs_of_rule
 from fivefold.risk.governance.examples import run as examples
-from fivefold.risk.governance.lint.ruleset import lint
 from fivefold.risk.governance.mutation.run import mutate
 from fivefold.risk.language.expressions import Count, FieldInput, IndicatorInput, Ratio, ScreeningInput, Sum, TagInput
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Category, PointsScore, Rule, Ruleset, TiersScore, WeightedScore
 from fivefold.usecases.portfolio_files.bundled import bundled_lists, bundled_ruleset, bundled_rulesets, bundled_text
+from tests.risk.linted import lint
 
 RETAIL, WEIGHTED, SESSION = "fatf-retail", "eu-bank-weighted", "session-verification"
 MONITORING = "transaction-monitoring"

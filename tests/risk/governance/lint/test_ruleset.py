@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.governance.lint.ruleset import lint, lint_document, lint_text, style_diagnostics
+from fivefold.risk.governance.lint.ruleset import lint_document, lint_text, style_diagnostics
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.reading import read_ruleset
 from tests.risk.governance.linted import HERE, LISTS, changed, clean
+from tests.risk.linted import lint
 
 CLEAN = ("clean-points", "clean-tiers", "clean-weighted", "clean-calculations")
 
