@@ -97,4 +97,4 @@ def written(text: str, tuned: Ruleset) -> str:
     Raises:
         ConfigError: the text is not of that ruleset.
     """
-    return with_new_numbers(text, compile_ruleset(AnalysedRuleset(read_ruleset(text)), {}, "EUR"), tuned)
+    return with_new_numbers(text, compile_ruleset(AnalysedRuleset(read_ruleset(text)), {}, "EUR"), tuned, {})

@@ -20,9 +20,6 @@ from fivefold.usecases.portfolio_files.sent_tables import (
 )
 from fivefold.usecases.rulesets.overview import read_ruleset
 
-ACTIONS: Final = ("table-csv", "table-xlsx", "table-import")
-"""The last parts of the paths of what is done with tables."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class TableRead:

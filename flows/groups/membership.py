@@ -5,7 +5,6 @@ Each example beside a group is looked at as an entity of its own, and compared w
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 import polars as pl
 
@@ -34,8 +33,6 @@ from fivefold.risk.language.expressions import input_key
 HOLDS, NEXT = "holds", "next_us"
 """Columns: whether the condition holds, null where that is unknown; the first moment after as-of at which time alone
 may change it, null for never."""
-
-SCHEMA: Final = {ENTITY: pl.String, HOLDS: pl.Boolean, NEXT: pl.Int64}
 
 
 @dataclass(frozen=True, eq=False)  # an expression has no equality

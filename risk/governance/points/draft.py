@@ -1,6 +1,6 @@
 """A proposal of points as a draft: the same text with other points, every change explained above its line."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.text import count_text, percent
@@ -31,16 +31,7 @@ def draft_text(text: str, program: Program, draft: Ruleset, proposal: PointsProp
         ConfigError: the text cannot be changed without changing more.
     """
     remarks = {place_of(program, _slot(program, change)): remark(change) for change in proposal.changes}
-    return with_reasons(_changed(text, program, draft, remarks), FIRST, reasons(proposal))
-
-
-def with_new_numbers(text: str, program: Program, draft: Ruleset) -> str:
-    """Put the points and thresholds of a ruleset into the text of one that has the same rules; its remarks stay.
-
-    Raises:
-        ConfigError: the text is not that of a ruleset with these rules.
-    """
-    return _changed(text, program, draft, {})
+    return with_reasons(with_new_numbers(text, program, draft, remarks), FIRST, reasons(proposal))
 
 
 def reasons(proposal: PointsProposal) -> list[str]:
@@ -96,8 +87,12 @@ def _slot(program: Program, change: PointChange) -> tuple[str, int]:
     return change.rule, rule.otherwise if change.outcome == "otherwise" else rule.unknown
 
 
-def _changed(text: str, program: Program, draft: Ruleset, remarks: dict[Path, str]) -> str:
-    """Put the new numbers in, and hold the outcome to be exactly the ruleset that is meant."""
+def with_new_numbers(text: str, program: Program, draft: Ruleset, remarks: Mapping[Path, str]) -> str:
+    """Put the points and thresholds of a ruleset into the text of one that has the same rules, with remarks above them.
+
+    Raises:
+        ConfigError: the text is not that of a ruleset with these rules, or would not be exactly the one that is meant.
+    """
     numbers: dict[Path, str] = {}
     for rule, new in zip(program.rules, draft.rules, strict=True):
         after: Sequence[object] = (*new.cases, new.otherwise, new.on_unknown)
