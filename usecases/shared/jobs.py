@@ -9,7 +9,7 @@ does where another transaction held a lock for too long, which never counts.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event, Lock, Thread
 from time import monotonic_ns
 from typing import Annotated, Any, Final, cast
@@ -113,8 +113,8 @@ class JobKind:
 class Lease:
     """Holds a job under way, and releases it once.
 
-    Attributes: who: the person who requested it, in whose name it is recorded. attempt: from 1. began_us: when it was
-    begun.
+    Attributes: who: the person who requested it, in whose name it is recorded, at the moment that it is for the worker.
+    attempt: from 1. began_us: when it was begun.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Lease:
         stopping: Callable[[], bool],
     ) -> None:
         """Hold the job of a number, of a kind; *stopping* returns whether the worker is asked to end."""
-        self.who, self.number, self.began_us = who, number, began_us
+        self.who, self.number, self.began_us = replace(who, clock=self._now_us), number, began_us
         self.attempt = attempt
         self._kind, self._stopping = kind, stopping
         self._ends_us = {began_us + LEASE_US}  # those it may have: of a commit without an answer either may be stored

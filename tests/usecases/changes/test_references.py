@@ -108,6 +108,21 @@ def test_whose_numbers_cannot_be_read_is_said_of_the_request_and_stands_in_the_v
     assert [group.unreadable for group in read_reference_version(bank.context, "our-peers").groups] == [1]
 
 
+def test_what_a_worker_builds_as_of_a_past_moment_is_put_in_force_at_that_moment(engine: Engine) -> None:
+    bank = Bank(engine)
+    bank.now -= 300 * DAY_US
+    bank.activate(banks.document({"placed": PLACED}, reference="our-peers"))
+    bank.put("a", country="NO", income=1)
+    request_reference(bank.context, "retail", 1)
+    bank.run()
+    assert run_next_reference(engine, bank.now)
+    with Session(engine) as session:
+        (row,) = list_rows(session, bank.of, "our-peers")
+    in_an_hour_us = bank.now + DAY_US // 24
+    assert row.since_us == bank.now <= row.created_us < in_an_hour_us
+    assert bank.now <= (bank.next_us("a") or 0) < in_an_hour_us, "everybody is looked at again by its peers"
+
+
 @pytest.mark.postgresql
 def test_a_reference_is_built_proposed_and_in_force_once_another_person_approves(bank: Bank) -> None:
     asked, is_new = request_reference(bank.context, "retail", 1)
