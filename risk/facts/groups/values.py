@@ -83,7 +83,8 @@ class GroupReader:
 
         Returns:
             For each the value by its key: Float64, for money Int64 of minor units (a mean Float64 of them), Boolean for
-            `any`; null where unknown. `path_of` the key says whom it was made of, as `path_words` reads it.
+            `any`; null where unknown. `path_of` the key says whom it was made of, as `path_words` reads it; `error_of`
+            it what of the entity itself could not be read, where that is why there is no value.
         """
         moments, neighbourhoods, rows, place = self._read(linked, entities)
         return {
@@ -140,18 +141,20 @@ class GroupReader:
         place: Mapping[Moment, int],
     ) -> dict[str, pl.Series]:
         group, key = each.linked, input_key(each)
-        member = self._member(group, rows)
+        member, own_error = self._member(group, rows), _errors(rows, inputs_of_group(group))
         values: list[Fraction | bool | None] = []
-        paths = []
+        paths, errors = [], []
         for one, there in zip(moments, neighbourhoods, strict=True):
             answers = _answers(group, one, there, member, place)
             value, names = _value(group, answers)
             if there.unknown and value is not True:
                 value = None
             values.append(value)
+            errors.append(own_error[place[one]] if value is None and one[0] in names and one in place else None)
             counted = None if group.where is None else [name for name, (counts, _) in answers if counts]
             paths.append(_path(there, value, names, counted))
-        return {key: self._column(each, values), path_of(key): pl.Series(paths, dtype=pl.String)}
+        columns = {key: self._column(each, values), path_of(key): pl.Series(paths, dtype=pl.String)}
+        return columns | ({error_of(key): pl.Series(errors, dtype=pl.String)} if any(errors) else {})
 
     def _member(self, group: LinkedGroup, rows: pl.DataFrame) -> "_Member":
         return _Member(self._truths(group.where, rows), self._truths(group.any, rows), self._numbers(group, rows))
@@ -200,6 +203,12 @@ def _readable(rows: pl.DataFrame, inputs: Iterable[LanguageModel]) -> pl.DataFra
     return rows.with_columns(
         pl.when(pl.col(error).is_null()).then(pl.col(key)).alias(key) for key, error in wrong.items()
     )
+
+
+def _errors(rows: pl.DataFrame, inputs: Iterable[LanguageModel]) -> list[str | None]:
+    """Say of every row what of some inputs could not be read, null for nothing."""
+    wrong = [error for key in map(input_key, inputs) if (error := error_of(key)) in rows.columns]
+    return rows.select(pl.coalesce(wrong)).to_series().to_list() if wrong else [None] * len(rows)
 
 
 def in_group(group: LinkedGroup, entity: str, neighbourhood: Neighbourhood) -> tuple[str, ...]:

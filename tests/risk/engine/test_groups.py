@@ -254,7 +254,7 @@ def test_what_cannot_be_read_of_one_entity_fails_that_one_and_is_unknown_for_oth
     there = portfolio([household("A"), household("B")], "A", "B")
     everyone = pl.DataFrame({"entity_id": ["A", "B"], "income": ["5", "ten"]})
     found = assess(analysed, replace(there, entities=everyone, everyone=everyone), NOW)
-    assert found.outcomes["status"].to_list() == ["assessed", "assessed"]
+    assert found.outcomes["status"].to_list() == ["assessed", "failed"]
     assert "not known of B" in explain(found, 0).rules[0].seen
 
 

@@ -406,3 +406,19 @@ def test_levels_that_follow_marks_are_those_of_everything_at_once(
             assess_entities(session, bank.of, type_of(bank), {number: 1}, bank.now).records[0] for number in reasons
         ]
     assert list(together) == sorted(alone, key=lambda each: each.entity_id)
+
+
+def test_what_of_the_entity_itself_cannot_be_read_fails_it_and_lets_no_level_fall(bank: Bank) -> None:
+    bank.activate(document(cash=CASH))
+    put(bank, ("a", "household", "H1"), ("b", "household", "H1"))
+    bank.pay(1, "a")
+    bank.pay(2, "b")
+    bank.settle()
+    assert (bank.level("a"), bank.level("b")) == (2, 2)
+    bank.wait(days=20)
+    bank.pay(3, "a", transaction_currency="XTS")
+    bank.settle()
+    standing = bank.standing("a")
+    assert (standing.status, standing.level) == ("failed", 2)
+    assert "XTS" in bank.breakdown("a")
+    assert (bank.standing("b").status, bank.level("b")) == ("assessed", 1), "that fails nobody else"
