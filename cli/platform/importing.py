@@ -107,7 +107,7 @@ def setup(
     for name in built_later:
         echo(
             f"The reference portfolio {name} is not there yet. Import the entities, commit {ruleset.name}, and ask for "
-            "the reference on the page of the ruleset; a worker builds it. Until it is in force peers are unknown."
+            "the reference on the page of the ruleset; a worker builds it. Before that it cannot decide."
         )
 
 

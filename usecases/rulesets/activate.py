@@ -112,7 +112,7 @@ def activate(
         ConflictError: it is active; the actor edited or committed it; or no backtest of its content is done that
             counts (`usecases.rulesets.run_backtest`); or another version decides, or another backtest is the newest,
             than was expected; or something that decides for commerce would read what is `aml`; or a flow that asks it
-            could not run any more; or its reference is built for another ruleset.
+            could not run any more; or its reference is not there, or is built for another ruleset.
     """
     now = context.now()
     why, rate = checked_reason(reason), checked_per_second(per_second)

@@ -5,7 +5,6 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
 from fivefold.risk.facts.peers import BuiltFor, other_peers, read_built_for
-from fivefold.risk.language.purposes import PURPOSE_PHRASES
 from fivefold.store.accounts.lists import list_row_at
 from fivefold.store.rulesets.rulesets import all_active_versions
 from fivefold.store.tables.rulesets import RulesetVersion
@@ -34,17 +33,17 @@ def refuse_list_of_another(session: Session, organisation_id: int, name: str, bu
 def refuse_peers_of_another(session: Session, version: RulesetVersion) -> None:
     """Raise ConflictError if a version of a ruleset reads peers from a list that has those of another one.
 
-    Or if it is for commerce and the list has no version yet: nothing says then what its peers are for.
+    Or if the list has no version yet: nobody could be assessed, and nothing says what its peers are for.
     """
     analysed = analyse_canonical(version.canonical)
     for name in analysed.references:
         row = list_row_at(session, version.organisation_id, name)
-        if row is None and analysed.definition.purpose != "aml":
+        if row is None:
             raise ConflictError(
-                f"{analysed.definition.name} is for {PURPOSE_PHRASES[analysed.definition.purpose]}, and its reference "
-                f"portfolio {name} has no version yet: request one, and let another person approve it"
+                f"{analysed.definition.name} reads peers, and its reference portfolio {name} has no version yet: "
+                "import the entities, and request one"
             )
-        wrong = None if row is None else other_peers(row.members, analysed.definition)
+        wrong = other_peers(row.members, analysed.definition)
         if wrong is not None:
             raise ConflictError(
                 f"{analysed.definition.name} reads peers from the list {name}, and {wrong}: name another list as its "

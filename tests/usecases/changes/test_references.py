@@ -18,16 +18,17 @@ from fivefold.store.tables.rulesets import Family
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.changes import references
 from fivefold.usecases.changes.asks import put_list_version
-from fivefold.usecases.changes.backtests import run_next_backtest
+from fivefold.usecases.changes.backtests import request_backtest, run_next_backtest
 from fivefold.usecases.changes.proposals import approve_proposal, list_proposals
 from fivefold.usecases.changes.reference_fit import is_reference, read_reference_state, read_reference_version
 from fivefold.usecases.changes.references import list_reference_jobs, request_reference, run_next_reference
 from fivefold.usecases.rulesets import activate, run_backtest
 from fivefold.usecases.rulesets.check import check_text
-from fivefold.usecases.rulesets.drafts import switch_family_in
+from fivefold.usecases.rulesets.commit import commit
+from fivefold.usecases.rulesets.drafts import save_draft, switch_family_in
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
-from tests.usecases import banks
+from tests.usecases import banks, governed
 from tests.usecases.banks import Bank
 
 AMONG = {"field": "country"}
@@ -121,6 +122,25 @@ def test_what_a_worker_builds_as_of_a_past_moment_is_put_in_force_at_that_moment
     in_an_hour_us = bank.now + DAY_US // 24
     assert row.since_us == bank.now <= row.created_us < in_an_hour_us
     assert bank.now <= (bank.next_us("a") or 0) < in_an_hour_us, "everybody is looked at again by its peers"
+
+
+def test_a_ruleset_decides_on_nobody_before_its_reference_is_there(engine: Engine) -> None:
+    """Without customers its examples are its backtest; then each customer who came failed, and no reference helped."""
+    ana, ben, _ = (Context(engine, each).at(governed.NOW) for each in governed.founded(engine))
+    fields = {"country": "country", "income": "number"}
+    example = {
+        "name": "many",
+        "given": {"income": 5, "peers": {"placed": 95}},
+        "expect": {"level": "high", "total": 70},
+    }
+    rules = {"placed": PLACED}
+    words = {"fields": fields, "transaction_fields": {}, "examples": [example], "rationale": "Peers."}
+    save_draft(ana, banks.document(rules, reference="our-peers", **words))
+    commit(ana, "retail", 1, "A test")
+    request_backtest(ana, "retail", 1)
+    assert run_next_backtest(engine, governed.NOW)
+    with pytest.raises(ConflictError, match="its reference portfolio our-peers has no version yet"):
+        activate.activate(ben, "retail", 1, "Begin")
 
 
 @pytest.mark.postgresql
