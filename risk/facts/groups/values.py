@@ -84,7 +84,7 @@ class GroupReader:
         Returns:
             For each the value by its key: Float64, for money Int64 of minor units (a mean Float64 of them), Boolean for
             `any`; null where unknown. `path_of` the key says whom it was made of, as `path_words` reads it; `error_of`
-            it what of the entity itself could not be read, where that is why there is no value.
+            it what of the entity itself could not be read, where the value is missing for that reason.
         """
         moments, neighbourhoods, rows, place = self._read(linked, entities)
         return {
