@@ -78,8 +78,10 @@ def check_rows(
         errors.raise_if_any()
     latest = now + CLOCK_SLACK_US if as_of is None else None
     reader = TransactionReader(model.rates, latest=latest, created_slack_us=DAY_US, absent=model.absent)
-    source = rows.columns if isinstance(rows, BodyColumns) else table_from_rows(rows, errors)
-    histories = reader.read(source, errors)
+    if isinstance(rows, BodyColumns):
+        histories = reader.read_body(rows, errors)
+    else:
+        histories = reader.read(table_from_rows(rows, errors), errors)
     if as_of is None:
         histories = replace(histories, time=np.minimum(histories.time, now))
     moment = now if as_of is None else as_of

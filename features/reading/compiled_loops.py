@@ -31,7 +31,11 @@ SIGNATURES = {
     "disorder": f"int64({_INTEGERS}, {_INTEGERS}, {_INTEGERS})",
     "read_plain_times": f"boolean({_TEXTS}, int64, int64, int64[::1])",
     "measure": f"void({_BYTES}, int64[::1])",
+    "read_plain_rows": f"int64({_BYTES}, int64[:,::1], int64[:,::1], float64[:,::1], "
+    f"UniTuple(Tuple(({_TEXTS}, {_CODES})), 3), {_INTEGERS}, {_INTEGERS}, float64, uint64, int64[::1], "
+    "int64[::1], int64[:,::1], float64[:,::1], int16[:,::1])",
 }
+"""The last one calls others, which are compiled before it."""
 
 _SMALL_A, _SMALL_Z, _TO_CAPITAL = 97, 122, 32
 _MICROSECONDS = 1_000_000
@@ -39,6 +43,12 @@ _NO_TIME = -1 << 62
 _ZERO, _NINE, _MINUS, _PLUS, _COLON, _POINT, _SPACE, _T, _Z = 48, 57, 45, 43, 58, 46, 32, 84, 90
 
 IN_ORDER, TIED, UNORDERED = 0, 1, 2
+NOT_PLAIN = -1
+FOREVER = (1 << 63) - 1
+USERS, CURRENCIES, CREATIONS, CATEGORIES, TIMES, STATES, IDENTIFIERS = range(7)
+"""The place of each text of a body."""
+STATELESS, IDENTIFIED = range(2)
+"""The place of each count of rows of a body."""
 OUTER, VALUES, WIDEST, WIDEST_AT, DEEP = range(5)
 """The place of each count."""
 DEEPEST = 256
@@ -352,6 +362,58 @@ def read_plain_times(data: Bytes, begins: Integers, ends: Integers, earliest: in
             return False
         out[row] = time
     return True
+
+
+def read_plain_rows(
+    data: Bytes,
+    begins: Integers,
+    ends: Integers,
+    numbers: Floats,
+    words: tuple[tuple[Bytes, Integers, Integers, Codes], ...],
+    absent: Integers,
+    limits: Integers,
+    largest: float,
+    seed: int,
+    counts: Integers,
+    firsts: Integers,
+    integers: Integers,
+    money: Floats,
+    codes: Codes,
+) -> int:
+    """Check the rows of a body as the readers of single columns do; give how many customers they have.
+
+    NOT_PLAIN where a value is not plain, or a time does not hold. The rows of *begins* and *ends* are the fields
+    `features.reading.request_body.TEXTS`, those of *numbers* amounts and balances. *words* are those of states,
+    currencies and categories, *absent* their codes where one is missing; states may be in any case. *limits* are the
+    earliest and latest moment that is read, the latest that is allowed, and the slack of `times_hold`.
+
+    *integers* receives the customer, time and creation of each row, *codes* its state, currency and category, *firsts*
+    the first row of each customer, *counts* how many rows have no state, and how many have an identifier.
+    """
+    rows, size = integers.shape[1], 1
+    while size <= 2 * rows:
+        size *= 2
+    customer, time, created = integers[0], integers[1], integers[2]
+    slots = np.full(size, -1)
+    count = number_texts(data, begins[USERS, :rows], ends[USERS, :rows], seed, slots, customer, firsts)
+    if count < 0:
+        return NOT_PLAIN
+    for field, out in ((TIMES, time), (CREATIONS, created)):
+        if not read_plain_times(data, begins[field, :rows], ends[field, :rows], limits[0], limits[1], out):
+            return NOT_PLAIN
+    for place in range(len(money)):
+        if not read_plain_numbers(numbers[place, :rows], largest, money[place]):
+            return NOT_PLAIN
+    for place, field in enumerate((STATES, CURRENCIES, CATEGORIES)):
+        letters, starts, stops, meanings = words[place]
+        at, end, out_codes, any_case = begins[field, :rows], ends[field, :rows], codes[place], field == STATES
+        if not read_plain_words(data, at, end, letters, starts, stops, meanings, any_case, absent[place], out_codes):
+            return NOT_PLAIN
+    for row in range(rows):
+        counts[STATELESS] += begins[STATES, row] < 0 or begins[STATES, row] == ends[STATES, row]
+        counts[IDENTIFIED] += begins[IDENTIFIERS, row] >= 0
+    first = np.full(count, FOREVER - limits[3])
+    return count if times_hold(customer, time, created, limits[2], limits[3], first) else NOT_PLAIN
 
 
 def _behind_text(body: Bytes, at: int) -> int:

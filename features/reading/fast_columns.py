@@ -18,7 +18,7 @@ from fivefold.features.histories import Floats, Integers
 from fivefold.features.numba_cache import compile_loops
 from fivefold.features.reading import compiled_loops as loops
 
-_SEED = secrets.randbits(64)
+SEED = secrets.randbits(64)
 """Of the hash table in `StringColumn.numbered`; the result does not depend on it."""
 
 
@@ -53,7 +53,7 @@ class StringColumn:
         rows = len(self)
         slots = np.full(1 << (2 * rows).bit_length(), -1)
         numbers, firsts = np.empty(rows, dtype=np.int64), np.empty(rows, dtype=np.int64)
-        count = column_loops().number_texts(self.data, self.begins, self.ends, _SEED, slots, numbers, firsts)
+        count = column_loops().number_texts(self.data, self.begins, self.ends, SEED, slots, numbers, firsts)
         return None if count < 0 else (numbers, firsts[:count])
 
     def take(self, rows: Integers) -> pa.Array:

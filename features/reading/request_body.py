@@ -6,33 +6,58 @@ gigabytes. To count takes a millisecond a megabyte: a body that would take too l
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from fivefold.features.histories import Floats
+from fivefold.features import schema as c
+from fivefold.features.histories import Floats, Integers
 from fivefold.features.numba_cache import compile_loops
 from fivefold.features.reading import compiled_loops
-from fivefold.features.reading.compiled_loops import DEEPEST
+from fivefold.features.reading.compiled_loops import DEEPEST, Bytes
 from fivefold.features.reading.fast_columns import StringColumn
 
-__all__ = ["DEEPEST", "BodyColumns", "BodyShape", "measure_body"]
+__all__ = ["DEEPEST", "NUMBERS", "TEXTS", "BodyColumns", "BodyShape", "measure_body"]
+
+
+NUMBERS = (c.AMOUNT, c.BALANCE)
+TEXTS = (*(name for name in c.REQUIRED if name not in NUMBERS), *c.OPTIONAL)
+"""Columns of a body in their order; the optional texts come last."""
 
 
 @dataclass(frozen=True)
 class BodyColumns:
-    """Rows as columns, which `TransactionReader` reads as it reads a table.
+    """Rows as columns, which `TransactionReader` reads in one pass where all are plain, and else as a table.
 
     Attributes:
-        rows: how many there are.
-        columns: texts as bytes, numbers as floats; every required one is there.
+        rows: how many there are, n.
+        data: the bytes of all texts.
+        begins, ends: where the texts of `TEXTS` stand, one row each of n places or more; -1 where one is missing.
+        numbers: those of `NUMBERS`, one row each of n places or more.
     """
 
     rows: int
-    columns: Mapping[str, StringColumn | Floats]
+    data: Bytes
+    begins: Integers
+    ends: Integers
+    numbers: Floats
 
     def __len__(self) -> int:
         """Count the rows."""
         return self.rows
+
+    def text(self, name: str) -> StringColumn:
+        """Give a column of text."""
+        place = TEXTS.index(name)
+        return StringColumn(self.data, self.begins[place, : self.rows], self.ends[place, : self.rows])
+
+    @cached_property
+    def columns(self) -> Mapping[str, StringColumn | Floats]:
+        """Texts as bytes, numbers as floats; every required one is there, others where a row has them."""
+        numbers = {name: self.numbers[place, : self.rows] for place, name in enumerate(NUMBERS)}
+        texts = {name: self.text(name) for name in TEXTS}
+        is_column = {name: name in c.REQUIRED or texts[name].begins.max() >= 0 for name in TEXTS}
+        return {**numbers, **{name: column for name, column in texts.items() if is_column[name]}}
 
 
 @dataclass(frozen=True)

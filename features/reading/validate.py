@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,8 @@ from fivefold.features import schema as c
 from fivefold.features.column_names import ABSENCES, OTHER, how_to_rename, meant_columns, rename_text, unread_columns
 from fivefold.features.histories import Histories, Integers
 from fivefold.features.reading.columns import (
+    EARLIEST_US,
+    LATEST_US,
     MOST_NAMED_IN_FILES,
     Codes,
     Column,
@@ -34,15 +37,19 @@ from fivefold.features.reading.columns import (
     read_words,
 )
 from fivefold.features.reading.fast_columns import (
+    SEED,
     CodedWords,
     StringColumn,
     as_arrow,
+    coded_words,
     column_loops,
     string_column,
 )
 from fivefold.features.reading.layout.histories import FOREVER, build_histories, first_moments
 from fivefold.features.reading.layout.in_order import Rules, customer_batches, histories_in_order
+from fivefold.features.reading.request_body import BodyColumns
 from fivefold.features.reading.row_order import CheckedRows, sorted_row_numbers
+from fivefold.features.schema import LARGEST_MAGNITUDE
 
 FEW_VALUES = (c.USER_ID, c.STATE, c.CURRENCY, c.CATEGORY)
 """Columns that may come as dictionaries: a repeated value is stored and checked once."""
@@ -116,6 +123,40 @@ class TransactionReader:
         errors.raise_if_any(self.source)
         absent = tuple(name for name in ABSENCES if name not in source)
         return build_histories(user_ids, rows, order, self.rates, absent)
+
+    def read_body(self, body: BodyColumns, errors: ErrorCollector) -> Histories:
+        """Do the same with the rows of a body: in one pass where all are plain and every column is read."""
+        plain = None if unread_columns(self.absent or ()) else self._plain_rows(body)
+        if plain is None:
+            return self.read(body.columns, errors)
+        user_ids, rows, absent = plain
+        order = sorted_row_numbers(rows, errors)
+        errors.raise_if_any(self.source)
+        return build_histories(user_ids, rows, order, self.rates, absent)
+
+    def _plain_rows(self, body: BodyColumns) -> tuple[pa.Array, CheckedRows, tuple[str, ...]] | None:
+        """Check rows in one pass: customers, rows, and what is absent; None where a value is not plain."""
+        words, absent = _word_tables(self.rates.codes, self.rates.base)
+        latest = FOREVER if self.latest is None else self.latest
+        slack = _NO_SLACK_US if self.created_slack_us is None else self.created_slack_us
+        limits, counts = np.array([EARLIEST_US, LATEST_US, latest, slack]), np.zeros(2, dtype=np.int64)
+        firsts, money = np.empty(body.rows, dtype=np.int64), np.empty((2, body.rows))
+        integers, codes = np.empty((3, body.rows), dtype=np.int64), np.empty((3, body.rows), dtype=np.int16)
+        columns, rules = (body.data, body.begins, body.ends, body.numbers), (words, absent, limits, LARGEST_MAGNITUDE)
+        customers = column_loops().read_plain_rows(*columns, *rules, SEED, counts, firsts, integers, money, codes)
+        if customers < 0:
+            return None
+        lacking_count, identifier_count = counts.tolist()
+        customer, time, created = integers
+        states = body.columns.get(c.STATE) if lacking_count else None
+        stateless = None if states is None else lacking_words(states)
+        identifiers = _read_identifiers(body.columns[c.TRANSACTION_ID], ErrorCollector()) if identifier_count else None
+        amount, balance = money
+        state, currency, category = codes
+        plain = (customer, time, amount, balance, state, currency, category, created)
+        rows = CheckedRows(*plain, identifiers, None, stateless)
+        missing = (c.STATE,) if lacking_count and states is None else ()
+        return body.text(c.USER_ID).take(firsts[:customers]), rows, missing
 
     def _in_order(self, table: pa.Table) -> Histories | None:
         """Read rows whose customers are a dictionary, as in Parquet, if all are plain and in order; None otherwise."""
@@ -289,6 +330,14 @@ def _words(currencies: tuple[str, ...], base: str) -> Mapping[str, WordList]:
         c.CURRENCY: WordList(positions, default=positions[base]),
         c.CATEGORY: WordList(_CATEGORIES, default=_CATEGORIES["WEB"]),
     }
+
+
+@lru_cache(maxsize=64)
+def _word_tables(currencies: tuple[str, ...], base: str) -> tuple[tuple[Any, ...], Integers]:
+    """Give the same for the compiled loops, and the code of each word that is missing, -1 where none may be."""
+    lists = [_words(currencies, base)[field] for field in (c.STATE, c.CURRENCY, c.CATEGORY)]
+    absent = [-1 if words.absent is None else words.absent for words in lists]
+    return tuple(coded_words(words.codes).table for words in lists), np.array(absent)
 
 
 def _read_identifiers(column: Column, errors: ErrorCollector) -> pa.Array | StringColumn:

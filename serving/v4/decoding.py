@@ -7,16 +7,14 @@ import numpy as np
 from fivefold.features import schema as c
 from fivefold.features.histories import Floats, Integers
 from fivefold.features.numba_cache import compile_loops
-from fivefold.features.reading.fast_columns import CodedWords, StringColumn
-from fivefold.features.reading.request_body import BodyColumns
+from fivefold.features.reading.fast_columns import CodedWords
+from fivefold.features.reading.request_body import NUMBERS, TEXTS, BodyColumns
 from fivefold.serving.v4 import row_loops
 from fivefold.serving.v4.row_loops import ESCAPED, MISSING
 
-_NUMBERS = (c.AMOUNT, c.BALANCE)
-_REQUIRED = (*_NUMBERS, *(name for name in c.REQUIRED if name not in _NUMBERS))
-_FIELDS = (*_REQUIRED, *c.OPTIONAL)
+_FIELDS = (*NUMBERS, *TEXTS)
 _NAMES = CodedWords({name: place for place, name in enumerate(_FIELDS)}).table[:3]
-_LEAST_BYTES = 1 + sum(len(f'"{name}":0,') for name in _REQUIRED)
+_LEAST_BYTES = 1 + sum(len(f'"{name}":0,') for name in c.REQUIRED)
 """The length of the shortest object with all its fields."""
 
 
@@ -26,20 +24,15 @@ def decode_body(body: bytes, most_rows: int) -> BodyColumns | None:
         return None
     room = min(len(body) // _LEAST_BYTES + 1, most_rows)
     begins, ends = np.full((len(_FIELDS), room), MISSING), np.empty((len(_FIELDS), room), dtype=np.int64)
-    numbers, data = np.empty((len(_NUMBERS), room)), np.frombuffer(body + b"\0", np.uint8)
-    rows = compile_loops(row_loops).scan_rows(data, _NAMES, len(_REQUIRED), begins, ends, numbers)
+    numbers, data = np.empty((len(NUMBERS), room)), np.frombuffer(body + b"\0", np.uint8)
+    rows = compile_loops(row_loops).scan_rows(data, _NAMES, len(c.REQUIRED), begins, ends, numbers)
     if rows < 0:
         return None
-    begins, ends, numbers = begins[:, :rows], ends[:, :rows], numbers[:, :rows]
-    if np.isnan(numbers).any():
-        _read_numbers(body, begins, ends, numbers)
+    if np.isnan(numbers[:, :rows]).any():
+        _read_numbers(body, begins, ends, numbers[:, :rows])
     if begins.min() <= ESCAPED:
         data = np.frombuffer(_unescaped(body, begins, ends), np.uint8)
-    columns: dict[str, StringColumn | Floats] = dict(zip(_NUMBERS, numbers, strict=True))
-    for place, name in enumerate(_FIELDS[len(_NUMBERS) :], len(_NUMBERS)):
-        if name in _REQUIRED or begins[place].max() > MISSING:
-            columns[name] = StringColumn(data, begins[place], ends[place])
-    return BodyColumns(rows, columns)
+    return BodyColumns(rows, data, begins[len(NUMBERS) :], ends[len(NUMBERS) :], numbers)
 
 
 def _read_numbers(body: bytes, begins: Integers, ends: Integers, numbers: Floats) -> None:
