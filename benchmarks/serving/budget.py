@@ -74,7 +74,7 @@ def stages() -> dict[str, float]:
     rows = read_rows(body, Limits())
     assert isinstance(rows, BodyColumns)
     reader = TransactionReader(model.rates, created_slack_us=DAY_US)
-    histories = reader.read(rows.columns, ErrorCollector())
+    histories = reader.read_body(rows, ErrorCollector())
     matrix, _ = indicator_matrix(histories, AS_OF_US)
     answer = score_rows(model, rows, as_of=AS_OF_US, now=AS_OF_US, explained=False)
     counts = model.reference.empty()
@@ -88,7 +88,7 @@ def stages() -> dict[str, float]:
             "the floor's own json.loads": microseconds(lambda: json.loads(body)),
             "pydantic, were the body not flat": microseconds(lambda: ORDINARY.validate_json(body)),
             "body into columns": microseconds(lambda: read_rows(body, Limits())),
-            "validating rows": microseconds(lambda: reader.read(rows.columns, ErrorCollector())),
+            "validating rows": microseconds(lambda: reader.read_body(rows, ErrorCollector())),
             "kernel": microseconds(lambda: indicator_matrix(histories, AS_OF_US)),
             "prediction, score and segment": microseconds(lambda: model.scores(matrix)),
             "charge, alone in its commit": microseconds(lambda: charge_all(statements, [cost])),
