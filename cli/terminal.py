@@ -283,6 +283,12 @@ def require_source(path: Path) -> None:
     suffix_of(path)
 
 
+def require_scores(paths: Sequence[Path]) -> None:
+    """Raise FileFormatError as `require_source` does, for files of earlier scores."""
+    for path in paths:
+        suffix_of(path, others="")
+
+
 def load_model(uri: str | None, name: str = DEFAULT_NAME) -> "ValueModel":
     """Load the model of a URI, by default the champion."""
     from fivefold.models.embedded import load_value_model

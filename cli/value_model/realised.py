@@ -18,6 +18,7 @@ from fivefold.cli.terminal import (
     load_model,
     mapped,
     open_registry,
+    require_scores,
     require_source,
     show_table,
     warn,
@@ -61,8 +62,8 @@ def realised(
     """Compare earlier scores with what came since. It says if a version is due for training, and changes nothing."""
     moment = None if as_of is None else parse_moment(as_of, "--as-of")
     require_model_name(name)
-    for path in (data, *scores):
-        require_source(path)
+    require_source(data)
+    require_scores(scores)
     if output:
         require_output(output)
     due = None if config is None else read_config(config).due

@@ -20,6 +20,7 @@ from fivefold.cli.terminal import (
     mapped,
     open_current_database,
     open_registry,
+    require_scores,
     require_source,
     show_table,
     still_serving,
@@ -124,8 +125,9 @@ def train(
 
     The same command continues after an interruption. With --when a run whose data or settings have changed begins anew.
     """
-    for path in (*([data] if data else []), *(scores or [])):
-        require_source(path)
+    if data:
+        require_source(data)
+    require_scores(scores or [])
     require_schedule(when, scores, data, on_platform=platform)
     _require_engine(engine, spark_master, spark_folder, data)
     settings = _settings(config, name, origins)

@@ -1,17 +1,19 @@
 """Reading files of scores that were written before: who was predicted to be worth what, as of when, by which model."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from fivefold.domain.clock import DAY_US, parse_moment
-from fivefold.domain.errors import ConfigError, FileFormatError
+from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError
+from fivefold.features.reading.csv_file import csv_frame, csv_parts
 from fivefold.features.reading.formulas import unescape_formulas_of_frame
+from fivefold.features.reading.json_lines import read_json_lines
 from fivefold.features.reading.places.parquet_frame import unchanged_parquet
-from fivefold.features.reading.text_files import suffix_of, unchanged
+from fivefold.features.reading.tables import read_json
+from fivefold.features.reading.text_files import TornRow, suffix_of, torn_problems
 
 SCHEMA: dict[str, type[pl.DataType]] = {
     "user_id": pl.String,
@@ -28,24 +30,47 @@ SCHEMA: dict[str, type[pl.DataType]] = {
 _NEEDED = ("user_id", "category", "currency", "expected_value")
 
 
-def _scan_lines(path: Path) -> pl.LazyFrame:
-    return pl.scan_ndjson(path.read_bytes())  # given the path, Polars takes signs in it for a pattern
+def _of_parquet(path: Path) -> pl.DataFrame:
+    with unchanged_parquet(path) as rows:
+        return rows.select(name for name in SCHEMA if name in rows.collect_schema().names()).collect()
 
 
-@contextmanager
-def _unchanged_text(path: Path, scan: Callable[[Path], pl.LazyFrame]) -> Iterator[pl.LazyFrame]:
-    with unchanged(path):
-        yield scan(path)
+def _of_csv(path: Path) -> pl.DataFrame:
+    parts = list(csv_parts(path))
+    _refuse_torn([row for part in parts for row in part.torn], path)
+    return unescape_formulas_of_frame(pl.concat([csv_frame(part.table, path) for part in parts]))
 
 
-_OPENERS: Mapping[str, Callable[[Path], AbstractContextManager[pl.LazyFrame]]] = {
-    ".parquet": unchanged_parquet,
-    ".csv": partial(_unchanged_text, scan=lambda path: pl.scan_csv(path, infer_schema=False, glob=False)),
-    ".json": partial(_unchanged_text, scan=lambda path: pl.read_json(path).lazy()),
-    ".jsonl": partial(_unchanged_text, scan=_scan_lines),
-    ".ndjson": partial(_unchanged_text, scan=_scan_lines),
+def _of_json(path: Path) -> pl.DataFrame:
+    return _of_objects(read_json(path), path)
+
+
+def _of_json_lines(path: Path) -> pl.DataFrame:
+    read = read_json_lines(path)
+    _refuse_torn(read.torn, path)
+    return _of_objects(read.rows, path)
+
+
+def _of_objects(rows: Sequence[Any], path: Path) -> pl.DataFrame:
+    if not all(isinstance(row, dict) for row in rows):
+        raise FileFormatError(f"{path} is not a file of scores: it has a row that is no object")
+    names = [name for name in SCHEMA if any(name in row for row in rows)]
+    return pl.from_dicts([{name: row.get(name) for name in names} for row in rows], infer_schema_length=None)
+
+
+def _refuse_torn(torn: Sequence[TornRow], path: Path) -> None:
+    if torn:
+        raise InvalidDataError(torn_problems(torn, str(path)), len(torn), str(path))
+
+
+_READERS: Mapping[str, Callable[[Path], pl.DataFrame]] = {
+    ".parquet": _of_parquet,
+    ".csv": _of_csv,
+    ".json": _of_json,
+    ".jsonl": _of_json_lines,
+    ".ndjson": _of_json_lines,
 }
-"""By suffix, what gives the rows to a block that reads them: FileFormatError where the file is changed meanwhile."""
+"""By suffix, what gives the rows, read as those of transactions are: the errors are those of `read_scores`."""
 
 
 def read_scores(paths: Sequence[Path], as_of: int | None = None, model_hash: str | None = None) -> pl.DataFrame:
@@ -61,6 +86,7 @@ def read_scores(paths: Sequence[Path], as_of: int | None = None, model_hash: str
 
     Raises:
         FileFormatError: a file is not such a file, or is changed while it is read.
+        InvalidDataError: a file of text has lines that are not rows.
         ConfigError: a file does not say as of when or by which model, and it was not given.
     """
     scores = pl.concat([_read(path, as_of, model_hash) for path in paths])
@@ -74,17 +100,13 @@ def read_scores(paths: Sequence[Path], as_of: int | None = None, model_hash: str
 
 def _read(path: Path, as_of: int | None, model_hash: str | None) -> pl.DataFrame:
     suffix = suffix_of(path, others="")
-    if suffix not in _OPENERS:
-        raise FileFormatError(f"{path} is not a file of scores; its name must end in {', '.join(_OPENERS)}")
+    if suffix not in _READERS:
+        raise FileFormatError(f"{path} is not a file of scores; its name must end in {', '.join(_READERS)}")
     try:
-        with _OPENERS[suffix](path) as rows:
-            names = rows.collect_schema().names()
-            missing = [name for name in _NEEDED if name not in names]
-            if missing:
-                raise FileFormatError(f"{path} is not a file of scores: it has no column {', '.join(missing)}")
-            table = rows.select(name for name in SCHEMA if name in names).collect()
-        if suffix == ".csv":
-            table = unescape_formulas_of_frame(table)
+        table = _READERS[suffix](path)
+        missing = [name for name in _NEEDED if name not in table.columns]
+        if missing:
+            raise FileFormatError(f"{path} is not a file of scores: it has no column {', '.join(missing)}")
         return _typed(table, path, as_of, model_hash)
     except pl.exceptions.PolarsError as error:
         raise FileFormatError(f"{path} is not a file of scores: {str(error).splitlines()[0]}") from None

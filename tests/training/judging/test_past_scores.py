@@ -1,5 +1,8 @@
 """Files of scores that are read again: every format, what they lack, and what counts once."""
 
+import gzip
+import json
+import zipfile
 from pathlib import Path
 
 import polars as pl
@@ -7,8 +10,11 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from fivefold.cli.value_model.output import open_output
+from fivefold.cli.value_model.realised import realised
+from fivefold.cli.value_model.scheduled import When
+from fivefold.cli.value_model.train import train
 from fivefold.domain.clock import DAY_US, parse_moment
-from fivefold.domain.errors import ConfigError, FileFormatError
+from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError
 from fivefold.training.judging.past_scores import SCHEMA, read_scores
 
 SCORES = pl.DataFrame(
@@ -50,12 +56,9 @@ def test_signs_in_a_name_are_no_pattern(suffix: str, tmp_path: Path) -> None:
     assert set(read_scores([tmp_path / "a[1]" / f"scores{suffix}"])["expected_value"]) == {8.0}
 
 
-@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".json", ".jsonl", ".ndjson"])
-def test_a_file_that_another_run_writes_meanwhile_is_refused(
-    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_another_run_writes_meanwhile_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the numbers of one run could stand with the columns of another."""
-    path, collect = written(SCORES, tmp_path / f"scores{suffix}"), pl.LazyFrame.collect
+    path, collect = written(SCORES, tmp_path / "scores.parquet"), pl.LazyFrame.collect
 
     def collected(rows: pl.LazyFrame) -> pl.DataFrame:
         table = collect(rows)
@@ -63,8 +66,40 @@ def test_a_file_that_another_run_writes_meanwhile_is_refused(
         return table
 
     monkeypatch.setattr(pl.LazyFrame, "collect", collected)
-    with pytest.raises(FileFormatError, match=f"scores{suffix} was changed while it was read"):
+    with pytest.raises(FileFormatError, match=r"scores\.parquet was changed while it was read"):
         read_scores([path])
+
+
+def test_text_is_read_as_that_of_transactions(tmp_path: Path) -> None:
+    plain = written(SCORES, tmp_path / "scores.csv")
+    text = plain.read_text(encoding="utf-8")
+    saved = tmp_path / "saved.csv"
+    saved.write_text(text.replace(",", ";"), encoding="utf-8-sig")
+    packed = tmp_path / "scores.csv.gz"
+    packed.write_bytes(gzip.compress(text.encode()))
+    twice = tmp_path / "twice.json"
+    twice.write_text(json.dumps(SCORES.to_dicts()).replace('{"user_id"', '{"user_id": "other", "user_id"'))
+    expected = read_scores([plain])
+    for path in (saved, packed, twice):
+        assert_frame_equal(read_scores([path]), expected)
+    zipped = tmp_path / "zipped.csv"
+    with zipfile.ZipFile(zipped, "w") as archive:
+        archive.write(plain)
+    with pytest.raises(FileFormatError, match="a workbook or another zip file by its first bytes"):
+        read_scores([zipped])
+    cut = tmp_path / "cut.csv"
+    cut.write_text(text.rstrip("\n").rpartition(",")[0], encoding="utf-8")
+    with pytest.raises(InvalidDataError, match="row 4: line has 8 fields"):
+        read_scores([cut])
+
+
+def test_no_folder_is_offered_where_a_file_of_scores_is_absent(tmp_path: Path) -> None:
+    data, absent = tmp_path / "rows.csv", tmp_path / "absent.csv"
+    data.write_text("user_id\n")
+    with pytest.raises(FileFormatError, match=r"jsonl, .ndjson$"):
+        realised([absent], data)
+    with pytest.raises(FileFormatError, match=r"jsonl, .ndjson$"):
+        train(data, when=When.DUE, scores=[absent])
 
 
 def test_what_a_file_does_not_say_is_given_or_refused(tmp_path: Path) -> None:
