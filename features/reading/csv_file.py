@@ -5,6 +5,7 @@ import gzip
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -77,12 +78,25 @@ def csv_parts(
     try:
         with unchanged(path), open_text(path, newline=None, errors="surrogateescape") as file:
             next(csv.reader(file, delimiter=delimiter), None)
-            reader = _Reader(names, delimiter, file, identifiers)
+            reader = _Reader(names, delimiter, file, identifiers, cache(partial(_counting, path, tuple(identifiers))))
             yield reader.part(size)
             while (part := reader.part(size)).rows.size or part.torn or reader.is_open:
                 yield part
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise FileFormatError(f"{path} cannot be unpacked: {error}") from None
+
+
+def _counting(path: Path, places: Sequence[int]) -> frozenset[int]:
+    """Find in the whole file which columns count something: some row has other decimals, as in 20240101.1.
+
+    A part alone does not tell: by the size of parts the same file would be read in two ways.
+    """
+    return frozenset(
+        place
+        for part in csv_parts(path, our_names=lambda theirs: [""] * len(theirs))
+        for place in places
+        if pc.any(pc.match_substring_regex(part.table.column(place), _BROKEN)).as_py()
+    )
 
 
 def csv_frame(table: pa.Table, path: Path) -> pl.DataFrame:
@@ -111,11 +125,20 @@ class _Reader:
     """
 
     def __init__(
-        self, names: Sequence[str], delimiter: str, lines: Iterable[str], identifiers: Mapping[int, str]
+        self,
+        names: Sequence[str],
+        delimiter: str,
+        lines: Iterable[str],
+        identifiers: Mapping[int, str],
+        counting: Callable[[], frozenset[int]],
     ) -> None:
-        """Begin before the first line; *identifiers* are our names of such columns, by their places."""
+        """Begin before the first line; *identifiers* are our names of such columns, by their places.
+
+        *counting* finds the places of those that count something, and is asked where a row has decimals.
+        """
         self.is_open = True
         self._identifiers = identifiers
+        self._counting = counting
         self._names = list(names)
         self._delimiter = delimiter
         self._lines = iter(lines)
@@ -159,12 +182,10 @@ class _Reader:
             column = table.column(place)
             if not pc.any(pc.match_substring_regex(column, "[.+]")).as_py():  # nearly every file
                 continue
-            forms = {_EXPONENT: LACKS_DIGITS}
-            if not pc.any(pc.match_substring_regex(column, _BROKEN)).as_py():
-                forms[_WHOLE] = IS_DECIMAL
-            for form, problem in forms.items():
+            for form, problem in ((_EXPONENT, LACKS_DIGITS), (_WHOLE, IS_DECIMAL)):
                 rows = pc.indices_nonzero(pc.match_substring_regex(column, form))
-                wrong |= dict.fromkeys(rows.to_pylist(), problem.format(name=name))
+                if len(rows) and not (form == _WHOLE and place in self._counting()):
+                    wrong |= dict.fromkeys(rows.to_pylist(), problem.format(name=name))
         return wrong
 
     def _rows(self, lines: list[str]) -> "_Rows":

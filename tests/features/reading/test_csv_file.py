@@ -52,9 +52,10 @@ def test_an_identifier_that_was_taken_for_a_number_is_torn(tmp_path: Path) -> No
     assert torn == {2: lost, 3: lost, 5: decimals, 6: "has 3 fields"}
 
 
-def test_an_identifier_that_counts_behind_a_point_is_read(tmp_path: Path) -> None:
-    sound, torn = read(tmp_path, "transaction_id,day\n20240101.0,1.0\n20240101.1,2.0\n")
-    assert (len(sound), torn) == (2, {})
+@pytest.mark.parametrize("size", [1, 2, 1000])
+def test_an_identifier_that_counts_behind_a_point_is_read_however_large_the_parts(tmp_path: Path, size: int) -> None:
+    sound, torn = read(tmp_path, "transaction_id,day\n20240101.0,1.0\n20240102.0,3.0\n20240101.1,2.0\n", size)
+    assert (len(sound), torn) == (3, {})
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
