@@ -178,7 +178,7 @@ def cut_text(text: str) -> str:
 
 
 def read_numbers(column: Column, field: str, errors: ErrorCollector, *, text: bool) -> Floats:
-    """Read money; with *text* numbers may be written as text, as in CSV.
+    """Read money; with *text* numbers may be written as text, as in files, with spaces around them.
 
     Bad rows are collected and get the value 0, so that later checks pass them.
     """
@@ -192,7 +192,7 @@ def read_numbers(column: Column, field: str, errors: ErrorCollector, *, text: bo
     if pa.types.is_decimal(kind):  # by way of text: Arrow's own cast misses the nearest float (0.35 by one bit)
         numbers, unread = column.cast(pa.string()).cast(pa.float64()), np.zeros(len(column), dtype=np.bool_)
     elif is_text(kind) and text:
-        numbers, unread = _cast_each(column, pa.float64())
+        numbers, unread = numbers_of_text(column)
     elif kind == pa.float64():
         numbers, unread = column, np.zeros(len(column), dtype=np.bool_)
     elif pa.types.is_floating(kind) or pa.types.is_integer(kind):
@@ -207,6 +207,11 @@ def read_numbers(column: Column, field: str, errors: ErrorCollector, *, text: bo
         errors.add(bad, field, lambda row: f"is {column[row].as_py()}", ALLOWED_NUMBER)
         values = np.where(bad, 0.0, values)
     return values + 0.0  # -0.0 becomes 0.0, so that equal rows have equal bits
+
+
+def numbers_of_text(texts: pa.Array) -> tuple[pa.Array, Mask]:
+    """Read numbers as files write them in text, perhaps with spaces around; also mark the texts that are none."""
+    return _cast_each(pc.utf8_trim_whitespace(texts), pa.float64())
 
 
 def read_times(column: Column, field: str, errors: ErrorCollector) -> Integers:

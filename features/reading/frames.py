@@ -14,7 +14,14 @@ from fivefold.domain.errors import FileFormatError
 from fivefold.features import schema as c
 from fivefold.features.column_names import ABSENCES
 from fivefold.features.histories import Histories, Integers
-from fivefold.features.reading.columns import ALLOWED_NUMBER, ALLOWED_TEXT, ALLOWED_TIME, ErrorCollector, short_text
+from fivefold.features.reading.columns import (
+    ALLOWED_NUMBER,
+    ALLOWED_TEXT,
+    ALLOWED_TIME,
+    ErrorCollector,
+    numbers_of_text,
+    short_text,
+)
 from fivefold.features.reading.layout.in_order import count_changes
 from fivefold.features.reading.validate import TransactionReader
 
@@ -32,9 +39,10 @@ _FIELDS: dict[str, tuple[pa.DataType, str]] = {
 }
 
 
-def table_from_rows(rows: Sequence[Any], errors: ErrorCollector) -> pa.Table:
+def table_from_rows(rows: Sequence[Any], errors: ErrorCollector, *, text: bool = False) -> pa.Table:
     """Turn the rows of a request or a JSON file into a table; values of a wrong type are collected.
 
+    With *text* numbers may be written as text, as `features.reading.columns.read_numbers` says.
     Unknown fields are ignored. Missing fields become missing values; `TransactionReader` refuses the required ones.
     """
     rows = list(rows)
@@ -47,8 +55,20 @@ def table_from_rows(rows: Sequence[Any], errors: ErrorCollector) -> pa.Table:
         values = [row.get(name) for row in rows]
         if rows and name in c.OPTIONAL and values.count(None) == len(values):
             continue
+        if text and kind == pa.float64():
+            values = _without_texts(values)
         columns[name] = _column(values, name, kind, allowed, errors)
     return pa.table(columns)
+
+
+def _without_texts(values: list[Any]) -> list[Any]:
+    """Read the texts among values as numbers; those that are none stay, and are wrong."""
+    places = [place for place, value in enumerate(values) if isinstance(value, str) and _is_unicode(value)]
+    if places:
+        numbers, unread = numbers_of_text(pa.array([values[place] for place in places], pa.string()))
+        for place, number, wrong in zip(places, numbers.to_pylist(), unread, strict=True):
+            values[place] = values[place] if wrong else number
+    return values
 
 
 def _column(values: list[Any], name: str, kind: pa.DataType, allowed: str, errors: ErrorCollector) -> pa.Array:
@@ -106,8 +126,8 @@ def too_large(file: str) -> FileFormatError:
     )
 
 
-def table_from_frame(source: Frame, errors: ErrorCollector) -> pa.Table:
-    """View a data frame as an Arrow table; NaN in pandas is a missing value."""
+def table_from_frame(source: Frame, errors: ErrorCollector, *, text: bool = False) -> pa.Table:
+    """View a data frame as an Arrow table; NaN in pandas is a missing value. *text* is that of `table_from_rows`."""
     if isinstance(source, pl.DataFrame):
         names = [name for name in source.columns if name in c.COLUMNS]
         return source.select(_within_64_bits(name, source[name]) for name in names).to_arrow()
@@ -115,7 +135,8 @@ def table_from_frame(source: Frame, errors: ErrorCollector) -> pa.Table:
     if pandas is not None and isinstance(source, pandas.DataFrame):
         positions = [position for position, name in enumerate(source.columns) if name in c.COLUMNS]
         names = [str(source.columns[position]) for position in positions]
-        return pa.table([_from_series(source.iloc[:, position], errors) for position in positions], names)
+        series = (source.iloc[:, position] for position in positions)
+        return pa.table([_from_series(each, errors, text=text) for each in series], names)
     return _without_runs(source) if isinstance(source, pa.Table) else source
 
 
@@ -138,7 +159,7 @@ def _column_names(source: Frame) -> list[str]:
     return source.column_names if isinstance(source, pa.Table) else [str(name) for name in source.columns]
 
 
-def _from_series(series: "pd.Series[Any]", errors: ErrorCollector) -> pa.Array:
+def _from_series(series: "pd.Series[Any]", errors: ErrorCollector, *, text: bool) -> pa.Array:
     import pandas as pd  # noqa: PLC0415 (see above)
 
     if isinstance(series.dtype, pd.DatetimeTZDtype):
@@ -149,7 +170,9 @@ def _from_series(series: "pd.Series[Any]", errors: ErrorCollector) -> pa.Array:
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, UnicodeEncodeError, OverflowError):
             pass  # objects of more than one type, or of one that Arrow does not know
     values = [None if missing else value for value, missing in zip(series, series.isna(), strict=True)]
-    return _column(values, str(series.name), *_FIELDS[str(series.name)], errors)
+    kind, allowed = _FIELDS[str(series.name)]
+    values = _without_texts(values) if text and kind == pa.float64() else values
+    return _column(values, str(series.name), kind, allowed, errors)
 
 
 def _is_truth(value: object) -> bool:
@@ -170,11 +193,11 @@ def histories_in_memory(
     errors = reader.collector(first_row)
     rows = list(source) if isinstance(source, Mapping) else source  # a row without its list is wrong, key by key
     if isinstance(rows, Sequence):
-        table = table_from_rows(rows, errors)
+        table = table_from_rows(rows, errors, text=reader.text)
         reader.refuse_misspelt(dict.fromkeys(name for row in rows for name in row))
     else:
         reader.require_columns(_column_names(rows))  # all of them: those of other names are left out of the table
-        table = table_from_frame(rows, errors)
+        table = table_from_frame(rows, errors, text=reader.text)
     if reader.completes and table.num_rows:
         nothing = [name for name in ABSENCES if table.column_names.count(name) == 1]  # the reader refuses two
         table = table.drop_columns([name for name in nothing if table[name].null_count == table.num_rows])

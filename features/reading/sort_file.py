@@ -237,7 +237,7 @@ class _TextPart(NamedTuple):
 
 
 def _text_batches(file: MappedFile) -> Iterator[pa.RecordBatch]:
-    """Give the rows of text, whose money is turned into numbers: Parquet is read later, which takes no text for it."""
+    """Give the rows of text; the money of CSV is turned into numbers."""
     for part in _text_parts(file):
         errors = _collector(file, part)
         yield from _with_numbers(part.table, errors, file).to_batches()
@@ -305,7 +305,7 @@ def _count(source: MappedFile) -> int:
 
 
 def _with_numbers(table: pa.Table, errors: ErrorCollector, file: MappedFile) -> pa.Table:
-    """Turn money in CSV from text to numbers: Parquet is read later, where text is not accepted as a number."""
+    """Turn money in CSV from text to numbers, so that a bad one is named by its line there."""
     if suffix_of(file.path) != ".csv":
         return table
     for place, name in enumerate(table.column_names):

@@ -87,14 +87,13 @@ def stream_histories(
     if isinstance(source, Path | str | MappedFile):
         file = MappedFile.of(source)
         suffix = suffix_of(file.path)
-        text = suffix == ".csv"
         reader = file_reader(file, rates, latest, absent=absent, nullable=nullable)
         if suffix in {"", ".parquet"} and not _is_small_and_ungrouped(file):
             yield from (part.histories for part in stream_from(file, reader))
         elif suffix in {"", ".parquet"}:
             _refuse_misspelt(file, reader)
             yield histories_in_memory(one_table(ParquetTables(file, ROWS_A_BATCH)), reader)
-        elif text:
+        elif suffix == ".csv":
             yield _of_csv(file, reader)
         elif suffix == ".json":
             yield histories_in_memory(_with_texts(_renamed_rows(read_json(file.path), file)), reader)
@@ -103,7 +102,8 @@ def stream_histories(
         return
     frame = not isinstance(source, Sequence) and not nullable  # rows that may lack a value lack no column
     yield histories_in_memory(
-        source, TransactionReader(rates, latest=latest, completes=frame, absent=absent, nullable=nullable)
+        source,
+        TransactionReader(rates, text=frame, latest=latest, completes=frame, absent=absent, nullable=nullable),
     )
 
 
@@ -116,9 +116,8 @@ def file_reader(
     nullable: bool = False,
 ) -> TransactionReader:
     """Make the reader of a file's rows; the arguments are those of `stream_histories`."""
-    text = suffix_of(file.path) == ".csv"
     return TransactionReader(
-        rates, text, str(file.path), latest=latest, completes=True, absent=absent, nullable=nullable
+        rates, True, str(file.path), latest=latest, completes=True, absent=absent, nullable=nullable
     )
 
 

@@ -69,7 +69,7 @@ class TransactionReader:
 
     Attributes:
         rates: converts money; a currency that it lacks is an error.
-        text: numbers may be written as text, as in CSV.
+        text: numbers may be written as text, as in files and frames; in a request they may not.
         source: the name of the source, for errors.
         latest: moments after it (microseconds) are refused; None for no such limit.
         completes: columns of `features.schema.ABSENT` may be missing, as in files.

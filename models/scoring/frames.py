@@ -83,4 +83,6 @@ def score_frame(model: ValueModel, transactions: Frame, how: Scoring) -> ScoredB
 def frame_histories(model: ValueModel, transactions: Frame) -> Histories:
     """Read a frame of transactions as *model* reads them; the errors are those of `score_frame`."""
     # Without the name of a source, rows count from 0 as those of a frame do.
-    return histories_in_memory(transactions, TransactionReader(model.rates, completes=True, absent=model.absent))
+    return histories_in_memory(
+        transactions, TransactionReader(model.rates, text=True, completes=True, absent=model.absent)
+    )

@@ -305,6 +305,8 @@ def _has_value(name: str, dtype: pl.DataType) -> pl.Expr:
 def read_number(name: str, dtype: pl.DataType) -> Read:
     """Read numbers below `LARGEST_MAGNITUDE`, perhaps written as text; NaN is unknown, infinity is not a number."""
     raw = pl.col(name)
+    if isinstance(dtype, pl.Categorical | pl.Enum):
+        raw, dtype = raw.cast(pl.String), pl.String()
     if dtype == pl.String:
         number = raw.str.strip_chars().cast(pl.Float64, strict=False)
     elif dtype.is_numeric() or dtype.is_decimal():

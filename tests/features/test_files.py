@@ -174,7 +174,7 @@ def test_json_as_people_write_it(tmp_path: Path) -> None:
     assert read(written(tmp_path / "a.json", "[]")).rows == 0
     assert read(written(tmp_path / "a.jsonl", "\n")).rows == 0
     assert read(written(tmp_path / "A.JSON", "\ufeff" + json.dumps([row()]))).rows == 1
-    for number in ("1e400", "NaN", "-Infinity", str(2**70), "true", '"5"'):
+    for number in ("1e400", "NaN", "-Infinity", str(2**70), "true", '"5,0"'):
         text = json.dumps([row(user_balance="?")]).replace('"?"', number)
         with pytest.raises(InvalidDataError, match="row 1: user_balance is "):
             read(written(tmp_path / "b.json", text))

@@ -12,7 +12,7 @@ import polars as pl
 
 from fivefold.domain.errors import FileFormatError, Problem
 from fivefold.features.histories import AmountChecks
-from fivefold.features.reading.text_files import ColumnMap, suffix_of_name
+from fivefold.features.reading.text_files import ColumnMap
 from fivefold.models.reach import SimilarNames, doubts_of_amounts
 from fivefold.risk.facts.transactions import amount_checks_of
 from fivefold.risk.language.fields import FieldType
@@ -138,13 +138,12 @@ def _owners(source: _Source) -> Take:
 
 
 def _transactions(source: _Source) -> Take:
-    text = suffix_of_name(source.path) == ".csv"
     fields = source.declared("transaction_fields")
 
     def take(context: Context, part: pl.DataFrame) -> RowCounts:
         import_rows.refuse_misspelt_transactions(part, fields, str(source.path))
         rows = import_rows.transaction_rows(part, fields)
-        counts = add_transactions(context, rows, source.type_name, text=text, most_named=None, from_file=True)
+        counts = add_transactions(context, rows, source.type_name, text=True, most_named=None, from_file=True)
         owner = next((name for name in OWNERS if name in part.columns), "")
         checks = amount_checks_of(part, owner)
         return RowCounts(counts.new, counts.changed + counts.corrections, counts.repeated, amount_checks=checks)

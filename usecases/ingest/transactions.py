@@ -70,7 +70,7 @@ def add_transactions(
             needs, and the fields that the type declares for its transactions. Corrections are as in
             `usecases.shared.correction_columns.read_corrections`.
         type_name: the type of their entities.
-        text: numbers may be written as text, as in CSV.
+        text: numbers may be written as text, as in files.
         most_named: how many rows with problems of one kind are named; None for all of them.
         from_file: it is history from a file: flows that listen to files see it, and those that listen to each
             transaction do not.

@@ -157,20 +157,17 @@ def test_a_row_of_json_is_taken_or_refused_by_what_it_says_whatever_stands_in_th
     rows = [{**platforms.transaction(1, "c1"), "transaction_id": one} for one in ids]
     rows += [{**rows[0], "transaction_id": f"z{number}", "transaction_amount": one} for number, one in enumerate("x5")]
     lines = "".join(f"{json.dumps(row)}\n" for row in rows)
-    assert imported(bank, "transactions", tmp_path / "rows.jsonl", lines) == (5, 0, 0, 7)
+    assert imported(bank, "transactions", tmp_path / "rows.jsonl", lines) == (6, 0, 0, 6)
     with bank.engine.connect() as connection:
         stored = connection.execute(text("SELECT transaction_id FROM transactions ORDER BY 1")).scalars().all()
-    assert stored == ["170", "171", "172", "9007199254740995", "y1"]
+    assert stored == ["170", "171", "172", "9007199254740995", "y1", "z1"]
     refused = [json.loads(line) for line in (tmp_path / "rows.refused.jsonl").read_text().splitlines()]
     assert [(row["transaction_id"], row["refused_row"]) for row in refused[:5]] == [
         (170.0, 3), (None, 5), (1e20, 6), (True, 7), (2**70, 8),
     ]  # fmt: skip
     right = "(allowed: text, or a whole number without a decimal point)"
     assert refused[0]["refused_reason"] == f"transaction_id is 170.0 {right}"
-    assert [row["refused_reason"].split(" (")[0] for row in refused[5:]] == [
-        "transaction_amount is 'x'",
-        "transaction_amount is '5'",
-    ]
+    assert [row["refused_reason"].split(" (")[0] for row in refused[5:]] == ["transaction_amount is 'x'"]
 
 
 @pytest.mark.parametrize("table", ["entities", "owners", "tags"])
