@@ -6,7 +6,7 @@ Nothing here begins or ends a transaction.
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, exists, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import WHOLE, Page, Part
@@ -80,14 +80,14 @@ EARLIER_REVIEWS: Final = 3
 
 
 def unreviewed(
-    session: Session, quarter: str, until_us: int, again_before_us: int
+    session: Session, quarter: str, until_us: int, failures: "OldFailures"
 ) -> list[tuple[Family, RulesetVersion]]:
     """List the families that decide, by a version committed before *until_us*, and have no review of a quarter.
 
-    One that failed before *again_before_us* is none.
+    One of the old *failures* is none.
     """
     of = (ThresholdReview.family_id == Family.id, ThresholdReview.quarter == quarter)
-    reviewed = exists().where(*of, ~_failed_before(again_before_us))
+    reviewed = exists().where(*of, ~failures.condition)
     statement = (
         select(Family, RulesetVersion)
         .join(RulesetVersion, RulesetVersion.id == Family.active_version_id)
@@ -97,15 +97,25 @@ def unreviewed(
     return [(row[0], row[1]) for row in session.execute(statement)]
 
 
-def _failed_before(moment_us: int) -> ColumnElement[bool]:
-    return and_(ThresholdReview.state == "failed", ThresholdReview.finished_us < moment_us)
+class OldFailures(NamedTuple):
+    """The reviews that failed before a moment; and those dated after another, by a clock that was ahead."""
+
+    before_us: int
+    ahead_after_us: int
+
+    @property
+    def condition(self) -> ColumnElement[bool]:
+        """The condition in SQL."""
+        finished = ThresholdReview.finished_us
+        is_old = or_(finished < self.before_us, finished > self.ahead_after_us)
+        return and_(ThresholdReview.state == "failed", is_old)
 
 
-def add_review(session: Session, values: dict[str, object], again_before_us: int) -> None:
-    """Add a review, or begin one again that failed before a moment, unless another worker has done so."""
+def add_review(session: Session, values: dict[str, object], failures: OldFailures) -> None:
+    """Add a review, or begin one of the old *failures* again, unless another worker has done so."""
     insert = INSERTS[session.get_bind().dialect.name](ThresholdReview).values(**values)
     anew = {**values, "part": None, "finished_us": None, "error": None}
-    failed = _failed_before(again_before_us)
+    failed = failures.condition
     session.execute(insert.on_conflict_do_update(index_elements=["family_id", "quarter"], set_=anew, where=failed))
 
 

@@ -36,6 +36,7 @@ from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.rulesets.activations import was_active
 from fivefold.store.rulesets.jobs import (
     EARLIER_REVIEWS,
+    OldFailures,
     add_review,
     earlier_thresholds,
     latest_reviews,
@@ -43,6 +44,7 @@ from fivefold.store.rulesets.jobs import (
     unreviewed,
 )
 from fivefold.store.rulesets.rulesets import family_named, newest_version
+from fivefold.store.sql.clocks import clock_of
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.json_text import stored_report
 from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion, ThresholdReview
@@ -123,18 +125,22 @@ def _line(row: ThresholdReview) -> ThresholdReviewLine:
 
 
 def begin_threshold_reviews(engine: Engine, now_us: int | None = None) -> bool:
-    """Begin the reviews of the quarter that was over last, also those that failed a day ago; False where all have."""
+    """Begin the reviews of the quarter that was over last, also those that failed a day ago; False where all have.
+
+    One that failed while a clock was ahead does not wait for the day that this clock gave it.
+    """
     now = resolve_now(now_us)
-    quarter, again_before = quarter_of(quarter_of(now).from_us - 1), now - DAY_US
+    quarter = quarter_of(quarter_of(now).from_us - 1)
+    failures = OldFailures(now - DAY_US, now + clock_of(engine).tolerance_us)
     with reading(engine) as session:
-        if not unreviewed(session, quarter.name, quarter.until_us, again_before):
+        if not unreviewed(session, quarter.name, quarter.until_us, failures):
             return False
     with writing(engine) as session:
-        for family, version in unreviewed(session, quarter.name, quarter.until_us, again_before):
+        for family, version in unreviewed(session, quarter.name, quarter.until_us, failures):
             context = Context(engine, Actor(family.organisation_id, SYSTEM))
             about = {"family_id": family.id, "version_id": version.id, "quarter": quarter.name}
             about |= {"rules_hash": rules_hash(version.canonical)}
-            add_review(session, {**new_job(context, now), **about}, again_before)
+            add_review(session, {**new_job(context, now), **about}, failures)
     return True
 
 

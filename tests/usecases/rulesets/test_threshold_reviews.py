@@ -488,8 +488,24 @@ def test_one_that_failed_is_begun_again_a_day_later(
         failed = review(engine, ana)
         assert (failed.state, failed.error) == ("failed", "the model cannot be read")
         assert not begin_threshold_reviews(engine, NOW + DAY // 2)
+        assert not begin_threshold_reviews(engine, NOW - 1), "clocks differ by seconds"
         again = review(engine, ana, NOW + 2 * DAY)
         assert (again.state, again.id) == ("failed", failed.id)
     done = review(engine, ana, NOW + 4 * DAY)
     assert (done.state, done.outcome, done.attempts, done.error) == ("done", "draft", 1, None)
     assert not begin_threshold_reviews(engine, NOW + 6 * DAY)
+
+
+def test_one_that_failed_under_a_clock_ahead_does_not_wait_for_its_day(
+    engine: Engine, ana: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fivefold.usecases.rulesets import threshold_reviews
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise ConfigError("the model cannot be read")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threshold_reviews, "assessed_parts", fails)
+        begin_threshold_reviews(engine, NOW)
+        assert run_next_threshold_review(engine, NOW + 30 * DAY)
+    assert review(engine, ana, NOW + 1).state == "done"
