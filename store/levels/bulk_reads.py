@@ -359,6 +359,18 @@ def current_levels(session: Session, ids: Sequence[int]) -> pl.DataFrame:
     return read_rows(session, query, ids, {**_CURRENT_LEVELS, "moved_by": pl.String})
 
 
+def versions_then(session: Session, ids: Sequence[int], at_us: int) -> pl.DataFrame:
+    """Read which version assessed entities last by a moment: `entity`, `version_id`, and `kept_by`, which is unknown.
+
+    Which rulesets keep an entity stands beside its present level alone.
+    """
+    query = (
+        "SELECT a.entity_id, a.version_id, NULL FROM assessments a WHERE a.entity_id IN :ids AND a.number = "  # noqa: S608 (a number)
+        f"(SELECT max(b.number) FROM assessments b WHERE b.entity_id = a.entity_id AND b.as_of_us <= {at_us:d})"
+    )
+    return read_rows(session, query, ids, {"entity": pl.Int64, "version_id": pl.Int64, "kept_by": pl.String})
+
+
 def releases(session: Session, ids: Sequence[int]) -> pl.DataFrame:
     """Read the levels that an approved roll-back releases, `_RELEASES`; each holds for one current level only."""
     query = f"SELECT entity_id, {_names(_RELEASES)} FROM level_releases WHERE entity_id IN :ids AND active ORDER BY id"  # noqa: S608 (our own words)

@@ -38,7 +38,7 @@ from fivefold.usecases.portfolio_files.reference import (
     unread_cautions,
 )
 from fivefold.usecases.rulesets.peers import refuse_list_of_another
-from fivefold.usecases.rulesets.run_backtest import reached_portfolios, setting_of
+from fivefold.usecases.rulesets.run_backtest import LeftOut, reached_portfolios, setting_of
 from fivefold.usecases.shared.api_fields import row_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, new_job, run_next_job
@@ -146,14 +146,14 @@ def _begin(job: ReferenceJob) -> Callable[[Lease], None]:
             refuse_peers_from_aml(session, version)
             setting = setting_of(session, family, version.canonical, lease.began_us, attempt)
         list_name, peers = _require_peers(setting.draft), peers_wanted(setting.draft)
-        counts = dict.fromkeys((other for other, _ in setting.before), 0)
+        left_out = LeftOut.none_of(setting)
         parts, base = [], ""
-        for _, portfolio in reached_portfolios(lease.who.engine, setting, [setting.draft], counts, lease.progress):
+        for _, portfolio in reached_portfolios(lease.who.engine, setting, [setting.draft], left_out, lease.progress):
             parts.append(peer_numbers(setting.draft, peers, portfolio, setting.as_of_us))
             base = portfolio.rates.base
         numbers = pl.concat(parts) if parts else None
         if numbers is None or not len(numbers):
-            raise NotEnoughDataError(_no_peers(name, counts))
+            raise NotEnoughDataError(_no_peers(name, left_out.decided))
         reference = made_reference(peers, numbers, setting.as_of_us, base, BuiltFor.of(setting.draft.ruleset))
         members, lines = reference.lines(), number_lines(reference, peers, numbers)
         source = (

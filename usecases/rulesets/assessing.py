@@ -8,30 +8,38 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import NotEnoughDataError
+from fivefold.domain.text import count_text
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from fivefold.risk.governance.validate.labels import AT
 from fivefold.store.monitoring.validation import CONFIRMED_OUTCOME, records_before
-from fivefold.usecases.rulesets.run_backtest import Setting, reached_portfolios
+from fivefold.usecases.rulesets.run_backtest import LeftOut, Setting, reached_portfolios
 from fivefold.usecases.shared.jobs import Lease
 
 
-def assessed_parts(lease: Lease, setting: Setting) -> Iterator[Assessments]:
-    """Assess those on whom the ruleset decides as of the setting's moment; those of rulesets before it are left out."""
-    decided = dict.fromkeys((name for name, _ in setting.before), 0)
+def assessed_parts(lease: Lease, setting: Setting, left_out: LeftOut | None = None) -> Iterator[Assessments]:
+    """Assess those on whom the ruleset decides as of the setting's moment; others are *left_out*."""
+    left_out = left_out or LeftOut.none_of(setting)
     moment = day_text(setting.as_of_us)
 
     def progress(done: int, total: int, part: str) -> None:
         lease.progress(done, total, f"as of {moment}: {part}")
 
-    for _, portfolio in reached_portfolios(lease.who.engine, setting, [setting.draft], decided, progress):
+    for _, portfolio in reached_portfolios(lease.who.engine, setting, [setting.draft], left_out, progress):
         yield assess(setting.draft, portfolio, setting.as_of_us)
 
 
-def assessed_together(lease: Lease, setting: Setting) -> Assessments:
+def later_cautions(left_out: LeftOut, setting: Setting) -> tuple[str, ...]:
+    """Say how many customers are in no figure because they came later; nothing where none did."""
+    if not left_out.later:
+        return ()
+    return (f"Left out: {count_text(left_out.later, 'customer')} taken in after {day_text(setting.as_of_us)}.",)
+
+
+def assessed_together(lease: Lease, setting: Setting, left_out: LeftOut | None = None) -> Assessments:
     """Give the same in one; what the rules read is left out. NotEnoughDataError where it decides on nobody."""
-    return _joined(setting, list(assessed_parts(lease, setting)))
+    return _joined(setting, list(assessed_parts(lease, setting, left_out)))
 
 
 def nobody_there(setting: Setting) -> str:

@@ -26,9 +26,9 @@ from fivefold.store.rulesets.jobs import PointsOfVersion, latest_points_jobs, op
 from fivefold.store.rulesets.rulesets import family_named, newest_version
 from fivefold.store.sql.json_text import stored_report
 from fivefold.store.tables.rulesets import Draft, Family, PointsJob, RulesetVersion
-from fivefold.usecases.rulesets.assessing import assessed_together, labels_from_cases
+from fivefold.usecases.rulesets.assessing import assessed_together, labels_from_cases, later_cautions
 from fivefold.usecases.rulesets.drafts import NO_DRAFT, save_draft_in
-from fivefold.usecases.rulesets.run_backtest import setting_of
+from fivefold.usecases.rulesets.run_backtest import LeftOut, setting_of
 from fivefold.usecases.shared.api_fields import Moment, row_as, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_moment
@@ -191,11 +191,16 @@ def _begin(job: PointsJob) -> Callable[[Lease], None]:
             document = version.document
             setting = setting_of(session, family, version.canonical, as_of_us, attempt, known_then=True)
             labels = labels_from_cases(session, lease.who.organisation_id, until_us)
-        judging, learning = assessed_together(lease, setting), None
+        left_out = LeftOut.none_of(setting)
+        judging, learning = assessed_together(lease, setting, left_out), None
+        cautions = later_cautions(left_out, setting)
         if learn_as_of_us is not None:
-            learning = assessed_together(lease, replace(setting, as_of_us=learn_as_of_us))
+            earlier, left_out = replace(setting, as_of_us=learn_as_of_us), LeftOut.none_of(setting)
+            learning = assessed_together(lease, earlier, left_out)
+            cautions += later_cautions(left_out, earlier)
         lease.progress(setting.customers, setting.customers, "points, and what they are worth")
         proposal, learnt_ruleset = propose_points(judging, labels, ValidationOptions(until=until_us), learning)
+        proposal = replace(proposal, cautions=(*proposal.cautions, *cautions))
         text = draft_text(document, judging.program, learnt_ruleset, proposal)
 
         def write(session: Session) -> dict[str, Any]:

@@ -12,7 +12,7 @@ proposals check that alike.
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import polars as pl
 from sqlalchemy import Engine, func, select
@@ -217,10 +217,10 @@ def _on_customers(
 ) -> tuple[BacktestResult | None, dict[str, int], int]:
     """Run it on everybody whom the family reaches; count the others, by the earlier family and those of later ones."""
     result: BacktestResult | None = None
-    decided, not_reached = dict.fromkeys((name for name, _ in setting.before), 0), 0
+    left_out, not_reached = LeftOut.none_of(setting), 0
     present = None if setting.present is None else analyse_canonical(setting.present.canonical)
     rulesets = [setting.draft, *([] if present is None else [present])]
-    for part, remaining in reached_portfolios(engine, setting, rulesets, decided, progress):
+    for part, remaining in reached_portfolios(engine, setting, rulesets, left_out, progress):
         there = _applied_to(remaining, rulesets, setting.as_of_us) if setting.has_later else remaining
         not_reached += len(remaining.entities) - len(there.entities)
         if not len(there.entities):
@@ -231,7 +231,7 @@ def _on_customers(
         result = part_result if result is None else joined_backtests([result, part_result])
     if result is not None and setting.has_later:
         result = replace(result, cautions=(*result.cautions, *_left_to_later(result)))
-    return result, decided, not_reached
+    return result, left_out.decided, not_reached
 
 
 def _applied_to(portfolio: Portfolio, rulesets: Sequence[AnalysedRuleset], as_of_us: int) -> Portfolio:
@@ -256,16 +256,34 @@ def _left_to_later(result: BacktestResult) -> Iterator[str]:
             )
 
 
+@dataclass
+class LeftOut:
+    """Counts whom a reading of everybody leaves out.
+
+    Attributes:
+        decided: for whom a family that is tried before decides, by its name.
+        later: who was taken in only after the setting's moment.
+    """
+
+    decided: dict[str, int]
+    later: int = 0
+
+    @classmethod
+    def none_of(cls, setting: Setting) -> Self:
+        """Begin with nobody."""
+        return cls(dict.fromkeys((name for name, _ in setting.before), 0))
+
+
 def reached_portfolios(
     engine: Engine,
     setting: Setting,
     rulesets: Sequence[AnalysedRuleset],
-    decided: dict[str, int],
+    left_out: LeftOut,
     progress: Progress,
 ) -> Iterator[tuple["EntitiesTogether", Portfolio]]:
     """Read everybody whom a family reaches, part by part, with what *rulesets* and the families before it read.
 
-    Those for whom a family before it decides are left out, and counted in *decided* by its name.
+    Those for whom a family before it decides are *left_out*, and who came later than a moment that is over.
     """
     everything = [*rulesets, *(ruleset for _, ruleset in setting.before)]
     # Of a ruleset that applies to everyone it is never unknown whether it does.
@@ -275,10 +293,19 @@ def reached_portfolios(
         with reading(engine) as session:
             of = (setting.organisation_id, setting.type_id, list(part.ids))
             portfolio = read_stored_portfolio(session, *of, everything, setting.as_of_us, known_then=setting.known_then)
-            families = named_families_before(session, loading.current_levels(session, part.ids)) if may_keep else {}
-        remaining = _without_decided(portfolio, setting, decided, families)
+            families = named_families_before(session, _levels_then(session, part.ids, setting)) if may_keep else {}
+        if setting.known_then:
+            left_out.later += len(part.ids) - len(portfolio.entities)
+        remaining = _without_decided(portfolio, setting, left_out.decided, families)
         if len(remaining.entities):
             yield part, remaining
+
+
+def _levels_then(session: Session, ids: Sequence[int], setting: Setting) -> pl.DataFrame:
+    """Read which version decided last on entities, by the setting's moment where that is over."""
+    if setting.known_then:
+        return loading.versions_then(session, ids, setting.as_of_us)
+    return loading.current_levels(session, ids)
 
 
 @dataclass(frozen=True)
@@ -330,7 +357,7 @@ def _levels(session: Session, ids: Sequence[int]) -> pl.DataFrame:
 
 
 def named_families_before(session: Session, levels: pl.DataFrame) -> dict[str, tuple[str, ...]]:
-    """Name the families that `families_before` reads; *levels* are the current ones."""
+    """Name the families that `families_before` reads; *levels* are the current ones, or those of a moment."""
     before = families_before(session, levels)
     numbers = {family_id for families in before.values() for family_id in families}
     names = names_of_families(session, numbers)

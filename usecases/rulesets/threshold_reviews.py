@@ -48,9 +48,9 @@ from fivefold.store.sql.clocks import clock_of
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.json_text import stored_report
 from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion, ThresholdReview
-from fivefold.usecases.rulesets.assessing import assessed_parts, labels_from_cases, nobody_there
+from fivefold.usecases.rulesets.assessing import assessed_parts, labels_from_cases, later_cautions, nobody_there
 from fivefold.usecases.rulesets.drafts import NO_DRAFT, discard_draft_in, save_draft_in
-from fivefold.usecases.rulesets.run_backtest import Setting, setting_of
+from fivefold.usecases.rulesets.run_backtest import LeftOut, Setting, setting_of
 from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.api_fields import row_as
 from fivefold.usecases.shared.context import Context
@@ -264,14 +264,16 @@ def _proposal(lease: Lease, setting: Setting, past: Sequence[Sequence[str]]) -> 
             f"{ruleset.name} has {len(ruleset.levels)} levels, and usual shares are known of {usual}; "
             "`fivefold rules propose-thresholds --shares` takes your own"
         )
-    parts = [PortfolioTotals.of(part) for part in assessed_parts(lease, setting)]
+    left_out = LeftOut.none_of(setting)
+    parts = [PortfolioTotals.of(part) for part in assessed_parts(lease, setting, left_out)]
     if not parts:
         raise _NotProposedError(nobody_there(setting))
     earlier = [[Decimal(value) for value in values] for values in past]
     try:
-        return propose_for_totals(PortfolioTotals.joined(parts), earlier=earlier)
+        proposal = propose_for_totals(PortfolioTotals.joined(parts), earlier=earlier)
     except (ConfigError, NotEnoughDataError) as why:  # of the ruleset and of its totals; what assesses them is outside
         raise _NotProposedError(str(why)) from why
+    return replace(proposal, cautions=(*proposal.cautions, *later_cautions(left_out, setting)))
 
 
 def _with_capture(lease: Lease, begins: Setting, proposal: ThresholdProposal, quarter: Quarter) -> ThresholdProposal:

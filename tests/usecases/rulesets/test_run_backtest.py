@@ -13,7 +13,7 @@ from fivefold.domain.errors import ConflictError, NotEnoughDataError
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.rulesets.rulesets import family_named, newest_version
 from fivefold.store.tables.entities import Entity, EntityType
-from fivefold.store.tables.levels import Standing
+from fivefold.store.tables.levels import Assessment, Standing
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.accounts.settings import SettingsChange
@@ -26,7 +26,7 @@ from fivefold.usecases.rulesets.activate import activate
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.rulesets.example_customer import try_text
-from fivefold.usecases.rulesets.run_backtest import MOST_DAYS, run_backtest, setting_of
+from fivefold.usecases.rulesets.run_backtest import MOST_DAYS, LeftOut, reached_portfolios, run_backtest, setting_of
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
@@ -214,6 +214,27 @@ def test_of_whom_it_is_unknown_whether_an_earlier_family_applies_only_those_it_d
     report, _ = run(engine, ana, document("retail"))
     assert (report["decided_before"], report["backtest"]["entities"]) == ({"firms": 1}, 2)
     assert [try_text(context, "retail", name).decided_before for name in "xy"] == ["firms", None]
+    assert left_out_then(engine, ids, version_id) == {"firms": 1}, "the second one, and not who stands there today"
+
+
+def left_out_then(engine: Engine, ids: list[int], version_id: int) -> dict[str, int]:
+    """Count for whom an earlier family decided at a moment that is over: it decided on the second one alone by then."""
+    with Session(engine) as session, session.begin():
+        for number, entity_id, at_us in ((1, ids[1], NOW), (2, ids[2], NOW + 1), (2, ids[1], NOW + 1)):
+            of = {"organisation_id": 1, "status": "ok", "source": "rules", "floor": 0, "score": "0", "engine": "1"}
+            version = None if entity_id == ids[1] and number == 2 else version_id
+            session.add(Assessment(entity_id=entity_id, number=number, as_of_us=at_us, version_id=version, **of))
+        family = session.scalars(select(Family).where(Family.name == "retail")).one()
+        canonical = read_ruleset(document("retail")).canonical
+        setting = setting_of(session, family, canonical, NOW, known_then=True)
+    left_out = LeftOut.none_of(setting)
+    entities = [
+        name
+        for _, portfolio in reached_portfolios(engine, setting, [setting.draft], left_out, lambda *_: None)
+        for name in portfolio.entities["entity_id"]
+    ]
+    assert entities == [str(ids[0]), str(ids[2])]
+    return left_out.decided
 
 
 def test_whom_a_later_family_decides_on_before_and_after_is_counted_and_left_out(engine: Engine, ana: Actor) -> None:

@@ -322,6 +322,9 @@ def test_what_became_known_after_the_quarter_moves_nothing_in_it(engine: Engine,
     assert json.loads(row.report or "")["entities"] == 200
     assert found.capture is not None
     assert found.capture["present"]["top_share"] == 0.5
+    assert "Left out: 1 customer taken in after 2026-10-01." in found.cautions
+    (draft,) = drafts(engine)
+    assert "Left out: 1 customer taken in after 2026-10-01." in draft.document
 
 
 def test_where_nobody_was_confirmed_in_the_quarter_it_says_so(engine: Engine, ana: Actor) -> None:
