@@ -39,6 +39,7 @@ from fivefold.usecases.models.read import (
     present,
     read_serving,
     read_version,
+    version_served_before,
 )
 from fivefold.usecases.monitoring.drift import ColumnDrift, drift_key, measure_drift, week_of
 from fivefold.usecases.monitoring.realised.read import RealisedLine, RealisedVerdict, list_realised, verdicts_on
@@ -71,7 +72,9 @@ class VersionsPage:
     """The versions, the newest first.
 
     Attributes:
-        serving: the champion, since when it serves, and which served before it; None where none does.
+        serving: the champion, and since when it serves; None where none does.
+        before: the version that a rollback would make serve, also where the champion is gone; None where none served
+            before.
         drift: None where no model serves, or `counts_others`.
         counts_others: the customers of other organisations are in the counts too, so they are not shown.
         warnings: of other money that a rollback would give; none for those who may not roll back.
@@ -83,6 +86,7 @@ class VersionsPage:
     promotions: Page[PromotionLine]
     next_promotions: str | None
     serving: ServingVersion | None
+    before: int | None
     warnings: list[str]
     drift: DriftHalf | None
     counts_others: bool
@@ -94,7 +98,7 @@ def show_versions(visit: Visit) -> Rendered:
     versions = list_versions(visit.registry, visit.part("versions", VERSIONS))
     part = visit.part("changes", CHANGES, beside=True)
     promotions = list_promotions(visit.registry, part)
-    serving = read_serving(visit.registry)
+    serving, before = read_serving(visit.registry), version_served_before(visit.registry)
     counts_others = values_others(visit)
     page = VersionsPage(
         versions=versions,
@@ -102,7 +106,8 @@ def show_versions(visit: Visit) -> Rendered:
         promotions=promotions,
         next_promotions=visit.next_of("changes", promotions, beside=True),
         serving=serving,
-        warnings=_warnings(visit) if serving and visit.may("POST /v1/model-promotions/rollback") else [],
+        before=before,
+        warnings=_warnings(visit) if before is not None and visit.may("POST /v1/model-promotions/rollback") else [],
         drift=None if counts_others else _drift(visit),
         counts_others=counts_others,
         verdicts=verdicts_on(visit, serving.number) if serving else (),

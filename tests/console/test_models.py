@@ -220,6 +220,16 @@ def test_a_rollback_is_offered_as_long_as_another_version_served_before(admin: V
     assert "/console/models/rollback" not in admin.go(PAGE).page.text
 
 
+def test_where_the_version_that_served_is_gone_the_last_one_that_is_there_is_offered(
+    admin: Visitor, tmp_path: Path
+) -> None:
+    Registry(Settings(var=tmp_path / "registry"), "value").client.delete_model_version("value", "1")
+    assert "No version serves: the alias champion in MLflow names none that is there." in admin.go(PAGE).text
+    assert "Version 4 serves again, at once." in admin.text
+    admin.submit("/rollback", reason="it was deleted")
+    assert "Version 4 serves since" in admin.text
+
+
 def test_two_people_are_needed_where_the_organisation_wants_them(admin: Visitor) -> None:
     place = admin.place
     with Session(place.engine) as session, session.begin():

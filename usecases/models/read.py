@@ -168,25 +168,31 @@ class ServingVersion:
 
     Attributes:
         since: the promotion or rollback that made it serve; None where it was moved in MLflow, which records nothing.
-        before: the version that a rollback would make serve; None where none served before.
     """
 
     number: int
     since: PromotionLine | None
-    before: int | None
 
 
 def read_serving(open_registry: OpenRegistry) -> ServingVersion | None:
     """Find the version that serves, and since when; None where none does. Errors as `list_versions`."""
-    from fivefold.models.promotions import promotions_of_present, version_before  # noqa: PLC0415 (as above)
+    from fivefold.models.promotions import promotions_of_present  # noqa: PLC0415 (as above)
 
     with asking(open_registry) as registry:
         champion = None if registry is None else registry.champion()
         if registry is None or champion is None:
             return None
-        latest, before = promotions_of_present(registry)[-1:], version_before(registry)
+        latest = promotions_of_present(registry)[-1:]
     since = next((promotion_line(each) for each in latest if each.version == champion.number), None)
-    return ServingVersion(number=champion.number, since=since, before=before)
+    return ServingVersion(number=champion.number, since=since)
+
+
+def version_served_before(open_registry: OpenRegistry) -> int | None:
+    """Give the version that a rollback would make serve; None where none served before. Errors as `list_versions`."""
+    from fivefold.models.promotions import version_before  # noqa: PLC0415 (as above)
+
+    with asking(open_registry) as registry:
+        return None if registry is None else version_before(registry)
 
 
 def _version(registry: "Registry | None", number: int) -> "tuple[Registry, RegisteredVersion]":
