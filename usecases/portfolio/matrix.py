@@ -92,7 +92,7 @@ def value_and_risk(context: Context, type_name: str) -> Matrix:
     Only those that were not assessed in full, or that fail, have no counter: a statement each counts them.
     NotFoundError if there is no such type; ConflictError if the organisation has not defined its levels.
     """
-    with context.reading() as session:
+    with context.at_one_moment() as then, then.reading() as session:  # counters and standings differ in between
         kind = type_named(session, context.organisation_id, type_name)
         names = settings_of(session, context.organisation_id).levels
         counts = counted_cells(session, context.organisation_id, kind.id)

@@ -113,7 +113,10 @@ class Context:
 
     @contextmanager
     def at_one_moment(self) -> Iterator[Self]:
-        """Yield the same context for use cases that read, all of them as of one moment."""
+        """Yield the same context for use cases that read, all of them as of one moment: that of this one if it has."""
+        if self.snapshot is not None:
+            yield self
+            return
         with database.reading_at_one_moment(self.engine) as session:
             yield replace(self, snapshot=session)
 

@@ -17,7 +17,7 @@ from fivefold.store.decisions import entity_state
 from fivefold.store.flows.history import levels_at
 from fivefold.store.levels import leases
 from fivefold.store.levels.assessment_queue import Reason
-from fivefold.store.levels.levels import is_refreshing
+from fivefold.store.levels.levels import NotInFullCount, is_refreshing
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.levels import DueMark, Standing
 from fivefold.usecases.decisions.inputs import level_row
@@ -36,6 +36,7 @@ from fivefold.usecases.levels.read import (
     read_level_of_profile,
 )
 from fivefold.usecases.levels.worker import BatchResult
+from fivefold.usecases.portfolio import matrix
 from fivefold.usecases.portfolio.current_levels import LevelFilters, list_current_levels
 from fivefold.usecases.portfolio.matrix import value_and_risk
 from fivefold.usecases.portfolio.search import Search, count_entities, search_entities
@@ -451,6 +452,24 @@ def test_stale_rates_are_told_where_money_was_converted(bank: Bank, monkeypatch:
 
 
 @pytest.mark.postgresql
+def test_a_worker_that_writes_while_a_portfolio_is_counted_moves_nobody_between_its_figures(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`a` fails once the levels are counted: of one without a level more than there are, some would be left over."""
+    bank.settle()
+    counted = matrix.count_not_in_full
+
+    def overtaken(*of: Any) -> list[NotInFullCount]:
+        with Session(bank.engine) as session, session.begin():
+            session.execute(update(Standing).values(status="failed", level=None))
+        return counted(*of)
+
+    monkeypatch.setattr(matrix, "count_not_in_full", overtaken)
+    found = value_and_risk(bank.context, "customer")
+    assert (found.entities, found.without_level, found.without_ruleset, found.not_in_full) == (1, 0, 0, {})
+
+
+@pytest.mark.postgresql
 def test_who_fails_is_counted_filtered_and_listed_while_they_are_tried_again(bank: Bank) -> None:
     """An error leaves the status of the assessment before: `e` is tried again, `f` and the new `y` are quarantined."""
     for name in ("e", "f"):
@@ -461,8 +480,8 @@ def test_who_fails_is_counted_filtered_and_listed_while_they_are_tried_again(ban
         for name, quarantined in (("e", False), ("f", True), ("y", True)):
             mark = session.get_one(DueMark, bank.id_of(name))
             mark.error, mark.attempts, mark.quarantined = "it broke", 6, quarantined
-    matrix, everyone = value_and_risk(bank.context, "customer"), distribution(bank.context, "customer")
-    assert (matrix.failing, matrix.quarantined, everyone.failing, everyone.quarantined) == (3, 2, 3, 2)
+    found_matrix, everyone = value_and_risk(bank.context, "customer"), distribution(bank.context, "customer")
+    assert (found_matrix.failing, found_matrix.quarantined, everyone.failing, everyone.quarantined) == (3, 2, 3, 2)
     found = search_entities(bank.context, "customer", Search(failing=True))
     assert [line.external_id for line in found] == ["e", "f", "y"], "those who are counted"
     for failing, names in ((True, {"e", "f"}), (False, {"a"}), (None, {"a", "e", "f"})):
