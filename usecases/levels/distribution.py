@@ -104,7 +104,7 @@ class Distribution:
 
 def distribution(context: Context, type_name: str) -> Distribution:
     """Count everyone of a type as they were last assessed; NotFoundError where there is no such type."""
-    with context.reading() as session:
+    with context.at_one_moment() as then, then.reading() as session:  # who is new is in both counts, or in neither
         kind = type_named(session, context.organisation_id, type_name)
         names = settings_of(session, context.organisation_id).levels
         everyone = count_of_type(session, kind.id)

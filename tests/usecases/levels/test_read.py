@@ -17,11 +17,12 @@ from fivefold.store.decisions import entity_state
 from fivefold.store.flows.history import levels_at
 from fivefold.store.levels import leases
 from fivefold.store.levels.assessment_queue import Reason
-from fivefold.store.levels.levels import NotInFullCount, is_refreshing
+from fivefold.store.levels.levels import LevelGroup, NotInFullCount, is_refreshing
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.levels import DueMark, Standing
 from fivefold.usecases.decisions.inputs import level_row
 from fivefold.usecases.ingest.facts import set_tag
+from fivefold.usecases.levels import distribution as distributions
 from fivefold.usecases.levels import read as read_levels
 from fivefold.usecases.levels import worker
 from fivefold.usecases.levels.distribution import distribution
@@ -467,6 +468,22 @@ def test_a_worker_that_writes_while_a_portfolio_is_counted_moves_nobody_between_
     monkeypatch.setattr(matrix, "count_not_in_full", overtaken)
     found = value_and_risk(bank.context, "customer")
     assert (found.entities, found.without_level, found.without_ruleset, found.not_in_full) == (1, 0, 0, {})
+
+
+def test_a_customer_who_comes_while_everyone_is_counted_is_in_both_counts_or_in_neither(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank.settle()
+    grouped = distributions.level_groups
+
+    def overtaken(*of: Any) -> list[LevelGroup]:
+        bank.put("new", country="NO")
+        bank.settle()
+        return grouped(*of)
+
+    monkeypatch.setattr(distributions, "level_groups", overtaken)
+    found = distribution(bank.context, "customer")
+    assert (found.entities, sum(found.by_level.values()), found.not_assessed) == (1, 1, 0)
 
 
 @pytest.mark.postgresql
