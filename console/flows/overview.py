@@ -7,7 +7,7 @@ from fivefold.console.flows.graph import FlowPicture, picture_of, picture_of_tex
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
 from fivefold.domain.errors import ConflictError, InvalidRulesetError, NotFoundError
-from fivefold.domain.paging import Page
+from fivefold.domain.paging import Page, Part
 from fivefold.flows.language import Flow, read_flow
 from fivefold.usecases.flows.activate import (
     FlowActivationLine,
@@ -81,6 +81,8 @@ def _run(visit: Visit, name: str, through: str, typed: dict[str, str]) -> tuple[
 FLOWS: Final = "/console/flows"
 ROWS: Final = 20
 """Of versions, and of changes of what acts, on a page."""
+EARLIER: Final = 100
+"""The most versions that one can go back to from the page; the command goes back to any."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +100,7 @@ class FlowPage:
     Attributes:
         drawn: the number of the version whose graph is shown; None where the draft's is.
         picture: None where there is neither a version nor a draft that can be read.
-        earlier: the versions on this page that acted before, and do not now, each with when it last began to.
+        earlier: the versions that acted before, and do not now, each with when it last began to.
         tried: where a customer would come to, if one was typed.
         choices: numbers of the versions that one can be run through: those on this page, and the one that is chosen.
     """
@@ -131,7 +133,8 @@ def show_flow(visit: Visit) -> Rendered:
     drawn = flow.active or flow.newest
     document = read_flow_version(visit, name, drawn).document if drawn else read_flow_draft(visit, name).document
     activations = list_flow_activations(visit, name, visit.part("activations", ROWS, beside=True))
-    began = latest_flow_beginnings(visit, name, [each.number for each in versions])
+    acted = list_flow_versions(visit, name, Part(EARLIER), acted=True)
+    began = latest_flow_beginnings(visit, name, [each.number for each in acted])
     tried = tried_flow(visit, flow)
     page = FlowPage(
         flow=flow,
@@ -142,7 +145,7 @@ def show_flow(visit: Visit) -> Rendered:
         next=visit.next_of("versions", versions),
         activations=activations,
         next_activations=visit.next_of("activations", activations, beside=True),
-        earlier=tuple((each, began[each.number]) for each in versions if each.number in began and not each.active),
+        earlier=tuple((each, began[each.number]) for each in acted if not each.active),
         tried=tried,
         choices=_choices(flow, versions, tried.through),
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.paging import Page
+from fivefold.domain.paging import Page, Part
 from fivefold.usecases.changes import asks
 from fivefold.usecases.changes.backtests import BacktestLine, list_backtests
 from fivefold.usecases.changes.reference_fit import ReferenceState, read_reference_state
@@ -23,6 +23,8 @@ from fivefold.usecases.rulesets.overview import (
 from fivefold.usecases.rulesets.threshold_reviews import ThresholdReviewLine, list_threshold_reviews
 
 LONG_LIST, SHORT_LIST, SHORTER_LIST = 20, 10, 4
+EARLIER = 100
+"""The most versions that one can go back to from the page; the command goes back to any."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,7 @@ class RulesetPage:
         reviews: of the thresholds, by quarter.
         reference: for peers; None where it reads none.
         references: that were asked for.
-        earlier: the versions on this page that decided before, and do not now, each with its last activation.
+        earlier: the versions that decided before, and do not now, each with its last activation.
     """
 
     ruleset: RulesetLine
@@ -117,6 +119,7 @@ def show_ruleset(visit: Visit) -> Rendered:
     backtests = list_backtests(visit, family, visit.part("backtests", SHORT_LIST, beside=True))
     reviews = list_threshold_reviews(visit, family, visit.part("reviews", SHORTER_LIST, beside=True))
     references = list_reference_jobs(visit, family, visit.part("references", SHORTER_LIST, beside=True))
+    decided = list_version_states(visit, family, Part(EARLIER), activated=True)
     page = RulesetPage(
         ruleset=read_ruleset(visit, family),
         address=address("rulesets", family),
@@ -131,7 +134,7 @@ def show_ruleset(visit: Visit) -> Rendered:
         reference=read_reference_state(visit, family),
         references=references,
         next_references=visit.next_of("references", references, beside=True),
-        earlier=tuple((each, each.activated) for each in versions if each.activated is not None and not each.active),
+        earlier=tuple((each, each.activated) for each in decided if each.activated is not None and not each.active),
     )
     return Rendered(template="rulesets/ruleset.html", title=family, page=page)
 

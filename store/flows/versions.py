@@ -46,9 +46,12 @@ def canonical_of(session: Session, version_ids: Collection[int]) -> dict[int, st
     return {row.id: row.canonical for row in rows}
 
 
-def flow_versions_of(session: Session, flow_id: int, part: Part = WHOLE) -> Page[FlowVersion]:
-    """List the versions of a flow, the newest first."""
+def flow_versions_of(session: Session, flow_id: int, part: Part = WHOLE, *, acted: bool = False) -> Page[FlowVersion]:
+    """List the versions of a flow, or those that ever acted; the newest first."""
     statement = select(FlowVersion).where(FlowVersion.flow_id == flow_id)
+    if acted:
+        of = (FlowActivation.flow_id == flow_id, FlowActivation.kind.in_((ACTIVE, ROLLBACK)))
+        statement = statement.where(FlowVersion.id.in_(select(FlowActivation.version_id).where(*of)))
     return scalars_of(session, statement, (FlowVersion.number,), part, descending=True)
 
 

@@ -110,9 +110,12 @@ def versions_of(session: Session, family: Family) -> Sequence[RulesetVersion]:
     return session.scalars(statement.order_by(RulesetVersion.number)).all()
 
 
-def latest_versions(session: Session, family_id: int, part: Part) -> Page[RulesetVersion]:
-    """List the versions of a family, the newest first."""
+def latest_versions(session: Session, family_id: int, part: Part, *, activated: bool = False) -> Page[RulesetVersion]:
+    """List the versions of a family, or those that were ever activated; the newest first."""
     statement = select(RulesetVersion).where(RulesetVersion.family_id == family_id)
+    if activated:
+        of_family = Activation.family_id == family_id
+        statement = statement.where(RulesetVersion.id.in_(select(Activation.version_id).where(of_family)))
     return scalars_of(session, statement, (RulesetVersion.number,), part, descending=True)
 
 

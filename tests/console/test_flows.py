@@ -90,8 +90,8 @@ def test_a_shadow_begins_and_ends_and_the_flow_is_switched_off_and_on_again(plac
     assert "Version 1 took its place, by the admin:" in text
 
 
-def test_what_acted_when_is_read_page_by_page_and_many_shadows_hide_no_way_back(
-    place: Place, publisher: Visitor
+def test_what_acted_when_is_read_page_by_page_and_many_shadows_or_versions_hide_no_way_back(
+    place: Place, publisher: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number, title in enumerate(("Care", "More care"), 1):
         committed(publisher, flow_document("mine", title=title))
@@ -107,6 +107,8 @@ def test_what_acted_when_is_read_page_by_page_and_many_shadows_hide_no_way_back(
     with statements(place.engine) as sent:
         other.go(MINE)
     assert not [each for each in sent if "ORDER BY flow_activations" in each and " LIMIT " not in each], "none is whole"
+    monkeypatch.setattr(overview, "ROWS", 1)
+    assert "Older versions" in other.go(MINE).text
     other.submit("/roll-back", **WHY, version="1")
     assert "The version acts again." in other.text
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from fivefold.console.rulesets import drafting, editor
+from fivefold.console.rulesets import overview as rulesets_pages
 from fivefold.console.rulesets.text import typed_document
 from fivefold.console.visit import Visit
 from fivefold.usecases.changes.backtests import cancel_backtest
@@ -262,6 +263,15 @@ def test_a_roll_back_says_what_each_version_is_and_sends_what_was_looked_at(auth
     for other in ({"seen_content_1": "0" * 64}, {"seen_active": "7"}):
         author.post(form.action, {**form.fields, **other, "version": "1", "reason": "too many rose"})
         assert (author.page.status_code, "when this was looked at" in author.text) == (409, "seen_active" in other)
+
+
+def test_a_roll_back_is_offered_also_to_a_version_that_is_not_on_the_page(
+    author: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rulesets_pages, "LONG_LIST", 1)
+    author.go("/console/rulesets/second")
+    assert "Older versions" in author.text
+    assert "1: committed" in author.text
 
 
 def test_a_roll_back_is_proposed_by_one_person_and_approved_by_another(place: Place, author: Visitor) -> None:

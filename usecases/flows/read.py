@@ -165,13 +165,17 @@ def type_of_flow(session: Session, row: FlowRow, written: str) -> EntityType:
     return kind
 
 
-def list_flow_versions(context: Context, flow: str, part: Part = WHOLE) -> Page[FlowVersionLine]:
-    """List the versions of a flow, the newest first; NotFoundError where there is no such flow."""
+def list_flow_versions(
+    context: Context, flow: str, part: Part = WHOLE, *, acted: bool = False
+) -> Page[FlowVersionLine]:
+    """List the versions of a flow, or those that ever *acted*, the newest first.
+
+    NotFoundError where there is no such flow.
+    """
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
-        return flow_versions_of(session, row.id, part).map(
-            lambda version: row_as(FlowVersionLine, version, **_standing(version, row))
-        )
+        versions = flow_versions_of(session, row.id, part, acted=acted)
+        return versions.map(lambda version: row_as(FlowVersionLine, version, **_standing(version, row)))
 
 
 def read_flow_version(context: Context, flow: str, number: int) -> FlowVersionView:

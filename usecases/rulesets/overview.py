@@ -104,11 +104,16 @@ def _line(row: FamilyState) -> RulesetLine:
     )
 
 
-def list_version_states(context: Context, family: str, part: Part = WHOLE) -> Page[VersionState]:
-    """List the versions of a ruleset, the newest first; NotFoundError where there is none of that name."""
+def list_version_states(
+    context: Context, family: str, part: Part = WHOLE, *, activated: bool = False
+) -> Page[VersionState]:
+    """List the versions of a ruleset, or those that were ever *activated*, the newest first.
+
+    NotFoundError where there is none of that name.
+    """
     with context.reading() as session:
         family_row = family_named(session, context.organisation_id, family)
-        versions = latest_versions(session, family_row.id, part)
+        versions = latest_versions(session, family_row.id, part, activated=activated)
         states = _states(session, family_row, versions)
         return versions.map(lambda version: states[version.number])
 
