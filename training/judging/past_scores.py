@@ -53,7 +53,7 @@ def _of_json_lines(path: Path) -> pl.DataFrame:
 
 def _of_objects(rows: Sequence[Any], path: Path) -> pl.DataFrame:
     if not all(isinstance(row, dict) for row in rows):
-        raise FileFormatError(f"{path} is not a file of scores: it has a row that is no object")
+        raise FileFormatError(f"{path} is not a file of scores: a row of it is not an object")
     names = [name for name in SCHEMA if any(name in row for row in rows)]
     return pl.from_dicts([{name: row.get(name) for name in names} for row in rows], infer_schema_length=None)
 
