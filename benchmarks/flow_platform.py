@@ -192,7 +192,7 @@ the value. So levels and segments have a history, of six moments: what moved wit
 learnt also from later years, so its segments show the machinery alone. That takes {filled:,.0f} s
 ({of_processors:,.0f} of the processors).
 
-Then [a replay over history](flows.md#replay-over-history) is asked for of each flow, and `fivefold worker --once`
+Then [a replay over history](flows-replay.md) is asked for of each flow, and `fivefold worker --once`
 makes it: it reads every fact as it was at the moment of each cause. A worker with nothing else to do takes
 {idle.seconds:.1f} s ({idle.processor_seconds:.1f} of the processors; {idle.peak_mb:,.0f} MB).
 

@@ -1,7 +1,8 @@
 """How long a recorded run of a flow takes, with all that it reads and writes; and what groups cost each batch.
 
-Run `python -m benchmarks.flow_runs --calls 1000`; the pages docs/flows.md and docs/groups.md have what it said. A run
-is called as `POST /v1/flows/{flow}/run` calls it, one after another, of customers in turn.
+Run `python -m benchmarks.flow_runs --calls 1000`; the pages docs/benchmarks-flows.md and
+docs/groups.md have what it said. A run is called as `POST /v1/flows/{flow}/run` calls it, one after another, of
+customers in turn.
 """
 
 import argparse

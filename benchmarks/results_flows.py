@@ -259,7 +259,7 @@ on a payment, the second asks a register for each application.
 {_NEWLINE.join(took)}
 
 Each is a process of its own, from its start to the written file. Reading the transactions, the levels and the value are
-nearly all of it: what the flows themselves take is [measured apart](flows.md#how-long-it-takes). The peak counts at
+nearly all of it: what the flows themselves take is [measured apart](benchmarks-flows.md). The peak counts at
 least the script that starts the process, some 400 MB.
 
 {_NEWLINE.join(parts)}
