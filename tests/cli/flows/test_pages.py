@@ -73,3 +73,11 @@ def test_the_group_of_the_page_that_flows_keep_is_right(tmp_path: Path) -> None:
     (tmp_path / "kept.yaml").write_text(block, encoding="utf-8")
     assert "1 group: nothing found" in succeed(tmp_path, "groups", "lint", tmp_path / "kept.yaml", "--strict")
     assert "kept_by: flows" in block
+    assert "Flows say who is a member" in succeed(tmp_path, "groups", "test", tmp_path / "kept.yaml")
+
+
+def test_a_group_without_examples_fails_its_test_and_says_why(tmp_path: Path) -> None:
+    path = first_document("groups.md", tmp_path)
+    path.write_text(path.read_text(encoding="utf-8").partition("examples:")[0], encoding="utf-8")
+    tested = run(tmp_path, "groups", "test", path)
+    assert (tested.code, "FAILED: there are no examples" in tested.out) == (1, True)
