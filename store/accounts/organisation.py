@@ -36,9 +36,10 @@ def settings_row(session: Session, organisation_id: int, *, locked: bool = False
     """
     row = session.get(OrganisationSettings, organisation_id, with_for_update=locked or None)
     if row is None:
+        name = session.scalar(select(Organisation.name).where(Organisation.id == organisation_id))
         raise ConflictError(
-            "the organisation has not defined its levels yet; define them first, by `fivefold import setup RULESET` or "
-            "`PUT /v1/settings/levels`"
+            f"the organisation {name} has not defined its levels yet; define them first, "
+            "by `fivefold import setup RULESET` or `PUT /v1/settings/levels`"
         )
     return row
 

@@ -36,7 +36,7 @@ def test_who_has_not_chosen_levels_is_told_to(engine: Engine) -> None:
     with Session(engine) as session:
         made = accounts.organisation_named(session, "new", 1)
         session.flush()
-        with pytest.raises(ConflictError, match="has not defined its levels yet"):
+        with pytest.raises(ConflictError, match="the organisation new has not defined its levels yet"):
             organisation.levels_of(session, made.id)
 
 
