@@ -113,7 +113,8 @@ def _place_text(model: ValueModel, expected_value: float) -> str:
     customers = model.curve.customers
     below, equal = model.curve.below_and_equal(expected_value)
     # Never rounded up: it says "more than".
-    text = f"more than {100 * below // customers} % of the customers known on {day_text(model.test_as_of)}"
+    share = "all" if below == customers else f"{100 * below // customers} %"
+    text = f"more than {share} of the customers known on {day_text(model.test_as_of)}"
     return f"{text}, as much as {percent(equal / customers)} of them" if equal >= _TOLD_TIE * customers else text
 
 

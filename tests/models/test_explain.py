@@ -279,7 +279,7 @@ def test_a_score_just_below_a_cut_point_is_not_written_as_the_cut_point() -> Non
         (326, 1, "32 % of the customers known on {}"),
         (290, 0, "29 % of the customers known on {}"),
         (999, 1, "99 % of the customers known on {}"),
-        (1000, 0, "100 % of the customers known on {}"),
+        (1000, 0, "all of the customers known on {}"),
         (16, 139, "1 % of the customers known on {}, as much as 13.9 % of them"),
         (0, 1000, "0 % of the customers known on {}, as much as 100.0 % of them"),
     ],
