@@ -21,7 +21,8 @@ PNG_SCALE = 2.0
 _DIALECT = alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
 STACK = "Liberation Sans, Arial, Helvetica, Arimo, sans-serif"
 """Fonts with the same widths, one of which nearly every machine has."""
-_TEXT = re.compile(r"<text(?P<attributes>[^>]*)>(?P<content>[^<]*)</text>")
+_LINE = re.compile(r"<tspan(?P<attributes>[^>]*)>(?P<content>[^<]*)</tspan>")
+_TEXT = re.compile(r"<text(?P<attributes>[^>]*)>(?P<content>[^<]*|(?:<tspan[^>]*>[^<]*</tspan>)+)</text>")
 _SIZE = re.compile(r'font-size="([0-9.]+)px"')
 _OTHERS = {
     **dict.fromkeys("ijl'", 222),
@@ -91,10 +92,22 @@ def with_text_widths(svg: str) -> str:
 
 
 def _with_width(match: re.Match[str]) -> str:
-    attributes, content = match["attributes"], match["content"]
-    text, size = html.unescape(content).strip(), _SIZE.search(attributes)
-    attributes = re.sub(r'font-family="[^"]*"', f'font-family="{STACK}"', attributes)
-    if not text or size is None or "textLength" in attributes:
+    content, size = match["content"], _SIZE.search(match["attributes"])
+    attributes = re.sub(r'font-family="[^"]*"', f'font-family="{STACK}"', match["attributes"])
+    if size is None:
         return f"<text{attributes}>{content}</text>"
-    room = width(text, float(size[1]), bold='font-weight="bold"' in attributes)
-    return f'<text{attributes} textLength="{room:.1f}" lengthAdjust="spacingAndGlyphs">{content}</text>'
+
+    def fitted(own: str, words: str) -> str:
+        text = html.unescape(words).strip()
+        if not text or "textLength" in own:
+            return own
+        room = width(text, float(size[1]), bold='font-weight="bold"' in attributes)
+        return f'{own} textLength="{room:.1f}" lengthAdjust="spacingAndGlyphs"'
+
+    if "<tspan" not in content:
+        return f"<text{fitted(attributes, content)}>{content}</text>"
+    # A title of several lines: each is as wide as it was laid out.
+    lines = _LINE.sub(
+        lambda line: f"<tspan{fitted(line['attributes'], line['content'])}>{line['content']}</tspan>", content
+    )
+    return f"<text{attributes}>{lines}</text>"

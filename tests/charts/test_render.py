@@ -1,4 +1,5 @@
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -91,3 +92,11 @@ def test_a_file_is_as_readable_as_any_other(chart: alt.Chart, tmp_path: Path) ->
 def test_the_same_chart_is_the_same_picture(chart: alt.Chart) -> None:
     assert render.svg(chart) == render.svg(chart)
     assert render.png(chart) == render.png(chart)
+
+
+def test_each_line_of_a_title_carries_its_width(chart: alt.Chart) -> None:
+    lines = ["Customer user_000027: score 4.32, top", "more than 82 % of the customers"]
+    spans = re.findall(r'<tspan[^>]*textLength="([0-9.]+)"', render.svg(chart.properties(title=lines)))
+    assert [float(span) for span in spans] == [
+        pytest.approx(render.width(line, 13, bold=True), abs=0.1) for line in lines
+    ]
