@@ -246,6 +246,11 @@ def actor() -> str:
     return f"cli:{account_name()}"
 
 
+def of_organisation(organisation: str) -> str:
+    """Return what a suggested command needs to ask in the organisation of this one; nothing for the default one."""
+    return "" if organisation == "default" else f" --organisation {shlex.quote(organisation)}"
+
+
 def acting_in(organisation: str, engine: "Engine | None" = None) -> "Context":
     """Give the context of the actor at the terminal, in the database of the settings where no other is given.
 

@@ -125,4 +125,4 @@ def propose(
     from fivefold.usecases.changes.asks import put_rates
 
     rates = read_dated_rates(path)
-    print_outcome(put_rates(person(organisation, token)[0], rates, reason))
+    print_outcome(put_rates(person(organisation, token)[0], rates, reason), organisation)

@@ -8,7 +8,14 @@ import typer
 from fivefold.cli.parameters import with_options
 from fivefold.cli.platform.levels import serving_valuer
 from fivefold.cli.platform.proposals import person
-from fivefold.cli.terminal import OrganisationOption, acting_in, echo, moment, show_table
+from fivefold.cli.terminal import (
+    OrganisationOption,
+    acting_in,
+    echo,
+    moment,
+    of_organisation,
+    show_table,
+)
 from fivefold.domain.clock import day_text, now_microseconds, second_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
@@ -50,8 +57,8 @@ def open_(
     echo(f"Challenge {line.id} of assessment {line.assessment} is {line.state}, due on {day_text(line.due_us)[:10]}.")
     if line.state == "open":
         echo("Its record is kept until a person who did not take part in the decision settles it:")
-        option = f"--opened-at {day_text(line.opened_us)}"
-        echo(f"  fivefold challenge settle {line.id} confirmed {option} --reason …, with their token in FIVEFOLD_TOKEN")
+        options = f"--opened-at {day_text(line.opened_us)}{of_organisation(organisation)} --reason …"
+        echo(f"  fivefold challenge settle {line.id} confirmed {options}, with their token in FIVEFOLD_TOKEN")
 
 
 def list_(
@@ -145,7 +152,7 @@ def settle(
     line = settle_challenge(who, number, settlement, valuer=valuer)
     anew = "" if line.new_assessment is None else f"; the new assessment is {line.new_assessment}"
     echo(f"Challenge {line.id} is settled: {line.state}{anew}.")
-    echo(f"  fivefold challenge reply {line.id} --output reply.pdf    # for the person")
+    echo(f"  fivefold challenge reply {line.id} --output reply.pdf{of_organisation(organisation)}    # for the person")
 
 
 def reply(

@@ -1,7 +1,6 @@
 """`fivefold level`: a stored customer's level and its reasons, or counts of all levels."""
 
 import json
-import shlex
 from dataclasses import asdict
 from decimal import Decimal
 from functools import partial
@@ -9,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.terminal import OrganisationOption, acting_in, echo, open_current_database, show_table
+from fivefold.cli.terminal import (
+    OrganisationOption,
+    acting_in,
+    echo,
+    of_organisation,
+    open_current_database,
+    show_table,
+)
 from fivefold.domain.clock import second_text
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import every_row
@@ -71,7 +77,7 @@ def level(
         content |= {"history": [vars(line) for line in lines]} if past else {}
         echo(json.dumps(content, indent=2, ensure_ascii=False))
         return
-    _show(view, "" if organisation == "default" else f" --organisation {shlex.quote(organisation)}")
+    _show(view, of_organisation(organisation))
     _show_related("Owners", entity.owners)
     _show_related("Owns", entity.owns)
     if past:

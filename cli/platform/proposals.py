@@ -11,6 +11,7 @@ from fivefold.cli.terminal import (
     OrganisationOption,
     acting_in,
     echo,
+    of_organisation,
     open_registry,
     show_table,
     warn,
@@ -200,7 +201,7 @@ def _proposed(line: "ProposalLine") -> str:
     return f"{line.subject}, by {line.proposed_by} at {day_text(line.proposed_us)}: {line.reason}"
 
 
-def print_outcome(outcome: "ChangeOutcome") -> None:
+def print_outcome(outcome: "ChangeOutcome", organisation: str) -> None:
     """Print whether a change is done, unnecessary or proposed, and the number of the proposal."""
     if not outcome.changes:
         echo("Nothing is changed: it is already so.")
@@ -208,15 +209,16 @@ def print_outcome(outcome: "ChangeOutcome") -> None:
     if outcome.proposal is None:
         echo("Done at once: nothing decides in this organisation yet.")
         return
-    print_proposal(outcome.proposal)
+    print_proposal(outcome.proposal, organisation)
 
 
-def print_proposal(line: "ProposalLine") -> None:
+def print_proposal(line: "ProposalLine", organisation: str) -> None:
     """Print the number of a proposal and the next step, and what it says of other money that a model would give."""
     tests = f"; backtests {_tested(line)}" if line.backtests else ""
     echo(
         f"Proposal {line.id}: {line.subject}{tests}. Another person approves it: "
         f"fivefold proposals approve {line.id} --proposed-at {day_text(line.proposed_us)}"
+        f"{of_organisation(organisation)}"
     )
     for text in line.reach.get("money", []):
         warn(text)
@@ -234,7 +236,7 @@ def order(
     """Propose another order of the rulesets of a type."""
     from fivefold.usecases.changes.asks import order_families
 
-    print_outcome(order_families(person(organisation, token)[0], kind, families, reason))
+    print_outcome(order_families(person(organisation, token)[0], kind, families, reason), organisation)
 
 
 def switch(
@@ -247,7 +249,7 @@ def switch(
     """Propose to switch a ruleset on or off."""
     from fivefold.usecases.changes.asks import switch_family
 
-    print_outcome(switch_family(person(organisation, token)[0], family, on, reason))
+    print_outcome(switch_family(person(organisation, token)[0], family, on, reason), organisation)
 
 
 def rollback(
@@ -263,7 +265,7 @@ def rollback(
     """Propose that an earlier version decides again."""
     from fivefold.usecases.changes.asks import roll_back
 
-    print_outcome(roll_back(person(organisation, token)[0], family, version, reason, release=release))
+    print_outcome(roll_back(person(organisation, token)[0], family, version, reason, release=release), organisation)
 
 
 def add_list(
@@ -276,7 +278,7 @@ def add_list(
     from fivefold.usecases.changes.asks import put_list
 
     who = person(organisation, token)[0]
-    print_outcome(put_list(who, path.read_text(encoding="utf-8"), reason=reason))
+    print_outcome(put_list(who, path.read_text(encoding="utf-8"), reason=reason), organisation)
 
 
 def retire_policy(
@@ -289,7 +291,7 @@ def retire_policy(
     """Propose to retire an active version of a policy."""
     from fivefold.usecases.changes import asks
 
-    print_outcome(asks.retire_policy(person(organisation, token)[0], policy, version, reason))
+    print_outcome(asks.retire_policy(person(organisation, token)[0], policy, version, reason), organisation)
 
 
 def settings(
@@ -350,7 +352,7 @@ def settings(
         assessments_days=assessments_days,
         flows_days=flows_days,
     )
-    print_outcome(change_settings(who, change, reason))
+    print_outcome(change_settings(who, change, reason), organisation)
 
 
 ProposedAtOption = Annotated[

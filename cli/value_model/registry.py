@@ -145,7 +145,7 @@ def promote(
         )
         _print_promotion(engine, registry, promotion)
         return
-    print_proposal(promoting.propose_promotion(who, registry, version, force=force, reason=reason))
+    print_proposal(promoting.propose_promotion(who, registry, version, force=force, reason=reason), organisation)
 
 
 def rollback(

@@ -151,7 +151,7 @@ def train(
                         source, settings, tune, preset, refit=refit, check=check, engine=on, by=who, parts=parts
                     )
                 end = _show_whole(outcome, settings, refit=refit)
-            _propose(who, settings.name, end)
+            _propose(who, organisation, settings.name, end)
         return end
 
     if when is None:
@@ -272,12 +272,12 @@ def _end_registered(config: TrainingConfig, begun: Callable[[], Task]) -> None:
             remove_leftover(each)
 
 
-def _propose(proposer: "Context | None", name: str, end: TrainingEnd) -> None:
+def _propose(proposer: "Context | None", organisation: str, name: str, end: TrainingEnd) -> None:
     """Propose a version that passed and waits for a second person, where there is a person to propose it."""
     if proposer is not None and end.passed and not (end.promoted or end.refusal):
         from fivefold.usecases.changes.promotions import propose_promotion
 
-        print_proposal(propose_promotion(proposer, open_registry(name), end.version))
+        print_proposal(propose_promotion(proposer, open_registry(name), end.version), organisation)
 
 
 def run(

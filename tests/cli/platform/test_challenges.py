@@ -44,6 +44,7 @@ def token(var: Path, name: str, role: str) -> str:
 def test_a_challenge_from_the_words_to_the_reply(var: Path, tmp_path: Path) -> None:
     opened = succeed(var, "challenge", "open", "1.1", *SAID, *OF)
     assert opened.startswith("Challenge 1 of assessment 1.1 is open, due on ")
+    assert "--organisation bank --reason …" in opened
     assert "Challenge 1 of assessment" in succeed(var, "challenge", "open", "1.1", *SAID, *OF), "the same one"
     (row,) = cells(succeed(var, "challenge", "list", "--state", "open", *OF, columns=120), "Challenges")
     assert (row[:4], row[-1]) == (["1", "open", "1.1", "a"], "0 days")
@@ -59,6 +60,7 @@ def test_a_challenge_from_the_words_to_the_reply(var: Path, tmp_path: Path) -> N
     assert f"opened {seen.split()[1]} by" in succeed(var, "challenge", "show", 1, *OF)
     done = succeed(var, *settle, *ada, *seen.split())
     assert done.startswith("Challenge 1 is settled: confirmed.")
+    assert "fivefold challenge reply 1 --output reply.pdf --organisation bank" in done
     shown = succeed(var, "challenge", "show", 1, *OF)
     assert "That is not so." in shown
     assert "The register says so." in shown
