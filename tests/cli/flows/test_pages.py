@@ -80,4 +80,4 @@ def test_a_group_without_examples_fails_its_test_and_says_why(tmp_path: Path) ->
     path = first_document("groups.md", tmp_path)
     path.write_text(path.read_text(encoding="utf-8").partition("examples:")[0], encoding="utf-8")
     tested = run(tmp_path, "groups", "test", path)
-    assert (tested.code, "FAILED: there are no examples" in tested.out) == (1, True)
+    assert (tested.code, "FAILED: the group has no examples" in tested.out) == (1, True)
