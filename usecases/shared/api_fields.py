@@ -7,17 +7,14 @@ field or a class under the name that is declared with it.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import ConfigDict, Field, PlainSerializer, WithJsonSchema, with_config
 
 from fivefold.domain.clock import utc_text
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
 Result = TypeVar("Result", bound=type)
-Line = TypeVar("Line", bound="DataclassInstance")
+Line = TypeVar("Line")
 
 Moment = Annotated[
     int, PlainSerializer(utc_text, return_type=str), WithJsonSchema({"type": "string", "format": "date-time"})
@@ -84,5 +81,5 @@ def schema(name: str) -> Callable[[Result], Result]:
 
 def row_as(kind: type[Line], row: Any, **others: Any) -> Line:
     """Describe a row: its fields are the attributes of the row by the same names, but for *others*."""
-    same = {each.name: getattr(row, each.name) for each in fields(kind) if each.name not in others}
-    return kind(**same, **others)
+    names = (each.name for each in fields(kind))  # type: ignore[arg-type]  # each kind of line is a dataclass
+    return kind(**{name: getattr(row, name) for name in names if name not in others}, **others)
