@@ -302,21 +302,27 @@ def iso_moment(written: str) -> Markup | str:
 
 
 def day(time_us: int | None) -> Markup | str:
-    """Write the day of a moment in the reader's zone, with the moment in UTC for programs; a dash for none.
+    """Write the day of a moment in the reader's zone, with the zone and the day in UTC where that is another one.
 
-    Midnight in UTC is a day of the calendar, as it was given or summed, and stays that day in every zone.
+    The moment in UTC stands there for programs; a dash for none. Midnight in UTC is a day of the calendar, as it was
+    given or summed, and stays that day in every zone.
 
     >>> day(86_400_000_000)
     Markup('<time datetime="1970-01-02T00:00:00Z">2 January 1970</time>')
     >>> with reading_in("America/New_York"):
-    ...     print(day(86_400_000_000).striptags(), day(86_400_000_001).striptags())
-    2 January 1970 1 January 1970
+    ...     print(day(86_400_000_000).striptags(), "/", day(86_400_000_001).striptags())
+    2 January 1970 / 1 January 1970 EST 02 Jan UTC
     """
     if time_us is None:
         return "–"
     at = from_microseconds(time_us)
     here = _here(at) if time_us % DAY_US else at
-    return Markup('<time datetime="{}">{}</time>').format(utc_text(time_us), f"{here.day} {here:%B %Y}")
+    written = Markup('<time datetime="{}">{}</time>')
+    if here.date() == at.date():
+        return written.format(utc_text(time_us), f"{here.day} {here:%B %Y}")
+    return written.format(utc_text(time_us), f"{here.day} {here:%B %Y %Z}") + Markup(" <small>{} UTC</small>").format(
+        f"{at:%d %b}"
+    )
 
 
 def period(from_us: int, until_us: int) -> Markup:

@@ -181,6 +181,18 @@ def test_times_are_shown_in_the_zone_that_a_person_chose_with_utc_beside(place: 
     assert "IST" not in Visitor(place).sign_in("approver").go(HISTORY).text
 
 
+def test_a_day_that_is_another_one_in_utc_says_its_zone(place: Place, investigator: Visitor) -> None:
+    customer = HISTORY.removesuffix("/history")
+    since = re.search(r"since (\d+) \w+ \d+", investigator.go(customer).text)
+    for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago"):  # 25 hours apart: in one of them it is another day
+        investigator.go("/console/session").submit("/choose-zone", zone=zone)
+        there = re.search(r"since (\d+) \w+ \d+( \S+ (\d+) \w+ UTC)?", investigator.go(customer).text)
+        assert since
+        assert there
+        assert (there[1] == since[1]) is (there[2] is None)
+        assert int(there[3] or there[1]) == int(since[1])
+
+
 def test_to_sign_in_is_to_use_the_token(place: Place, investigator: Visitor) -> None:
     assert investigator.go("/console/session").page.status_code == 200
     used = {token["member"]: token["last_used_at"] for token in place.good("GET", "/v1/tokens", role="admin")}
