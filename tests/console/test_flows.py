@@ -275,6 +275,16 @@ def test_steps_are_added_changed_moved_and_taken_out_by_forms(publisher: Visitor
     assert publisher.go(MINE).page.status_code == 404
 
 
+def test_a_flow_is_begun_by_forms_where_the_text_has_no_step_yet(publisher: Visitor) -> None:
+    assert "Steps as forms" not in publisher.go(NEW).text
+    text = "flow: mine\ntitle: Mine\n"
+    assert "Steps as forms (0)" in send_text(publisher, "check", text).text
+    assert "A new step" in send_text(publisher, "write", text, write="begin:steps", new_kind_steps="end").text
+    written(publisher, "put", **{"field-id": "done", "field-title": "Done"})
+    document = Document(shown_document(publisher)).data
+    assert (document["title"], [step["id"] for step in document["steps"]]) == ("Mine", ["done"])
+
+
 def test_actions_and_triggers_are_written_by_forms(publisher: Visitor) -> None:
     send_text(publisher.go(NEW), "check", flow_document("mine"))
     written(publisher, "begin:actions", new_kind_actions="status", new_after_actions="")

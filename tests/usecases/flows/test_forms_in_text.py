@@ -83,6 +83,25 @@ def test_what_cannot_be_written_among_comments_is_refused_rather_than_lost() -> 
         with_moved(text, "steps", "two", -1)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "flow: some\ntitle: One\n",
+        "flow: some",
+        "flow: some\nrationale: |\n  Why.\n",
+        "flow: some\nactions: []\nsteps: []\n",
+        '{"flow": "some"}',
+        '{"flow": "some", "steps": []}\n',
+    ],
+)
+def test_a_flow_without_any_part_takes_its_first_ones(text: str) -> None:
+    new = {"id": "new", "title": "One"}
+    written = text
+    for part in KINDS:
+        written = with_added(written, part, new, None)
+    assert data(written) == {**data(text), **{part: [new] for part in KINDS}}
+
+
 def test_a_last_step_that_ends_with_text_in_lines_is_taken_out_alone() -> None:
     for style in ("|", ">", ">-"):
         step = f"  - id: last\n    end: [freeze]\n    title: Last\n    rationale: {style}\n      One.\n      Two.\n"

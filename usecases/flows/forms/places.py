@@ -54,10 +54,12 @@ class FlowOutline:
     Attributes:
         parts: what is there, by the word of the part, in the order of the text.
         levels: their names.
+        is_begun: the text has words with values, to which a part can be added.
     """
 
     parts: Mapping[str, tuple[PartLine, ...]] = field(default_factory=lambda: dict.fromkeys(KINDS, ()))
     levels: tuple[str, ...] = ()
+    is_begun: bool = False
 
     def names(self, of: str, after: str | None = None) -> tuple[tuple[str, str], ...]:
         """Give names and titles of what a field can name; of steps those behind the step *after* alone."""
@@ -85,7 +87,8 @@ def outline_of(text: str) -> FlowOutline:
         part: tuple(_line(part, number, each) for number, each in enumerate(_list(data.get(part)), start=1))
         for part in KINDS
     }
-    return FlowOutline(parts=parts, levels=tuple(str(each) for each in _list(data.get("levels"))))
+    levels = tuple(str(each) for each in _list(data.get("levels")))
+    return FlowOutline(parts=parts, levels=levels, is_begun=bool(data))
 
 
 def part_of(text: str, part: str, name: str) -> dict[str, Any]:
@@ -178,18 +181,28 @@ def _with_first(text: str, read: Document, part: str, data: Mapping[str, Any]) -
     span = read.span((part,))
     if span is not None:
         return f"{text[: span[0]].rstrip()} [{inline(data)}]{text[span[1] :]}"
-    begin = _index(text, read, "steps")
-    whole = read.span(())
+    return _with_word(text, read, part, data)
+
+
+def _with_word(text: str, read: Document, part: str, data: Mapping[str, Any]) -> str:
+    """Write the word of a part with its first item before the steps; last of all where there are no steps."""
+    whole, is_last = read.span(()), "steps" not in _data(text)
     if whole is not None and text[whole[0]] == "{":
-        return f"{text[:begin]}{inline(part)}: [{inline(data)}], {text[begin:]}"
+        begin = whole[1] - 1 if is_last else _index(text, read, "steps")
+        word = f"{inline(part)}: [{inline(data)}]"
+        return f"{text[:begin]}{', ' if is_last else ''}{word}{'' if is_last else ', '}{text[begin:]}"
+    if is_last and not text.endswith("\n"):
+        text += "\n"
+    begin = len(text) if is_last else _index(text, read, "steps")
     return f"{text[:begin]}{part}:\n  - {block(data, 4)}\n{text[begin:]}"
 
 
 def _index(text: str, read: Document, word: str) -> int:
-    """Find where a word of the flow stands; ConfigError where it is not there."""
+    """Find where a word of the flow stands."""
     path, line, column = read.position((word,))
-    if path != (word,) or line is None or column is None:
-        raise ConfigError(f"the text has no {word} yet; begin with those, or with a flow that ships")
+    assert path == (word,), "it is among the words"
+    assert line is not None, "a text that was read has places"
+    assert column is not None, "a text that was read has places"
     return index_of(text, line, column)
 
 
