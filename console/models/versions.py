@@ -283,10 +283,10 @@ def promote(visit: Visit) -> Answer:
     return Redirect(visit.path, "model-promoted" if outcome.proposal is None else "promotion-proposed")
 
 
-def serving_of(visit: Visit) -> int | None:
-    """Give the version that served when the form was written; None where none did."""
+def serving_of(visit: Visit) -> int:
+    """Give the version that served when the form was written; 0 where none did."""
     shown = visit.form.get("serving", "")
-    return row_number(shown, text("version")) if shown else None
+    return row_number(shown, text("version")) if shown else 0
 
 
 DAYS: Final = 20

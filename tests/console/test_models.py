@@ -230,6 +230,18 @@ def test_where_the_version_that_served_is_gone_the_last_one_that_is_there_is_off
     assert "Version 4 serves since" in admin.text
 
 
+@pytest.mark.parametrize(("page", "act"), [(PAGE, "/rollback"), (f"{PAGE}/2", "/promote")])
+def test_who_saw_that_no_version_serves_replaces_none_that_came_meanwhile(
+    page: str, act: str, admin: Visitor, tmp_path: Path
+) -> None:
+    registry = Registry(Settings(var=tmp_path / "registry"), "value")
+    registry.client.delete_model_version("value", "1")
+    admin.go(page)
+    registry.set_alias(CHAMPION, 3)
+    admin.submit(act, reason="it was deleted", force="yes")
+    assert "version 3 serves now, and no version did when this was requested" in admin.text
+
+
 def test_two_people_are_needed_where_the_organisation_wants_them(admin: Visitor) -> None:
     place = admin.place
     with Session(place.engine) as session, session.begin():

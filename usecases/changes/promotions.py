@@ -221,7 +221,7 @@ def promote_by_member(
         number: of the version.
         reason: why.
         force: against the gate, or if it could not compare.
-        serving: the champion that the member saw; None for no check.
+        serving: the champion that the member saw, 0 if they saw that none serves; None for no check.
 
     Raises:
         ConfigError: the reason is empty.
@@ -287,7 +287,7 @@ def _refuse_for_others(context: Context) -> None:
 
 def _refuse_unseen(registry: Registry, serving: int | None) -> None:
     if serving is not None:
-        _refuse_changed(registry, serving, "this was requested")
+        _refuse_changed(registry, serving or None, "this was requested")
 
 
 def _refuse_changed(registry: Registry, serving: int | None, when: str) -> None:
