@@ -55,7 +55,10 @@ def _of_objects(rows: Sequence[Any], path: Path) -> pl.DataFrame:
     if not all(isinstance(row, dict) for row in rows):
         raise FileFormatError(f"{path} is not a file of scores: a row of it is not an object")
     names = [name for name in SCHEMA if any(name in row for row in rows)]
-    return pl.from_dicts([{name: row.get(name) for name in names} for row in rows], infer_schema_length=None)
+    try:
+        return pl.from_dicts([{name: row.get(name) for name in names} for row in rows], infer_schema_length=None)
+    except (OverflowError, TypeError, UnicodeEncodeError) as error:  # JSON has more values than columns can hold
+        raise FileFormatError(f"{path} is not a file of scores: {str(error).splitlines()[0]}") from None
 
 
 def _refuse_torn(torn: Sequence[TornRow], path: Path) -> None:

@@ -93,6 +93,14 @@ def test_text_is_read_as_that_of_transactions(tmp_path: Path) -> None:
         read_scores([cut])
 
 
+@pytest.mark.parametrize("value", ["\ud800", 10**40, [[1], "a"]])
+def test_json_that_no_column_can_hold_is_refused(value: object, tmp_path: Path) -> None:
+    path = tmp_path / "scores.json"
+    path.write_text(json.dumps([{**SCORES.to_dicts()[0], "user_id": value}]))
+    with pytest.raises(FileFormatError, match=r"scores\.json is not a file of scores: "):
+        read_scores([path])
+
+
 def test_no_folder_is_offered_where_a_file_of_scores_is_absent(tmp_path: Path) -> None:
     data, absent = tmp_path / "rows.csv", tmp_path / "absent.csv"
     data.write_text("user_id\n")
