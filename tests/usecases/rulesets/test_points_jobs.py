@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
+from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetError, NotFoundError
 from fivefold.domain.paging import every_row
 from fivefold.risk.language.reading import read_ruleset
@@ -204,14 +205,21 @@ def test_before_anybody_was_taken_in_there_is_nobody_to_learn_from(engine: Engin
 
 
 def test_learnt_as_of_an_earlier_day_and_judged_by_later_cases(engine: Engine, ana: Actor) -> None:
-    """Half of the cases ended before the day of judging, half after it."""
+    """Half of the cases ended before the day of judging, half after it; three customers came between and later."""
     early = CONFIRMED[::2]
+    for name, days in (("between", 150), ("late", 50), ("later", 40)):
+        rows = [EntityRow(name, {"country": "NO", "size": 0.0})]
+        put_entities(Context(engine, ana).at(NOW - days * DAY), "customer", rows)
     closed(engine, ana, [f"c{number}" for number in early], NOW - 150 * DAY)
     found = learnt(engine, ana, PointsWanted(as_of_us=AS_OF, learn_as_of_us=NOW - 200 * DAY))
     assert (found.state, found.error) == ("done", None)
     assert found.learnt_confirmed is not None
     assert 0 < found.learnt_confirmed <= len(early), "by the early cases alone"
     assert not any("Both halves are of one moment" in caution for caution in found.cautions)
+    assert [caution for caution in found.cautions if "Left out" in caution] == [
+        f"Left out: 2 customers taken in after {day_text(AS_OF)}.",
+        f"Left out: 3 customers taken in after {day_text(NOW - 200 * DAY)}.",
+    ]
 
 
 @pytest.mark.parametrize(
