@@ -102,6 +102,21 @@ def test_a_flow_without_any_part_takes_its_first_ones(text: str) -> None:
     assert data(written) == {**data(text), **{part: [new] for part in KINDS}}
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "no words yet"),
+        ("# soon\n", "no words yet"),
+        ("- a\n", "no words yet"),
+        ("flow: some\nsteps: later\n", "not a list"),
+        ("flow: some\nsteps: {a: 1}\n", "not a list"),
+    ],
+)
+def test_what_is_no_list_of_a_flow_is_refused_rather_than_lost(text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        with_added(text, "steps", {"id": "new"}, None)
+
+
 def test_a_last_step_that_ends_with_text_in_lines_is_taken_out_alone() -> None:
     for style in ("|", ">", ">-"):
         step = f"  - id: last\n    end: [freeze]\n    title: Last\n    rationale: {style}\n      One.\n      Two.\n"

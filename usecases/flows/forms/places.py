@@ -154,8 +154,12 @@ def with_added(text: str, part: str, data: Mapping[str, Any], after: str | None)
     """
     place = 0 if after is None else place_of(text, part, after) + 1
     text = _ended(text, part)
-    read = read_text(text)
-    there = _list(_data(text).get(part))
+    read, words = read_text(text), _data(text)
+    if not words:
+        raise ConfigError("the text has no words yet; begin with flow and title, or with a flow that ships")
+    if not isinstance(words.get(part) or [], list):
+        raise ConfigError(f"{part} is not a list in the text; change it there")
+    there = _list(words.get(part))
     items = [*there[:place], data, *there[place:]]
     if after is None:
         return _sure(_with_first(text, read, part, data), read, part, items)
