@@ -1,6 +1,7 @@
 """One entity by plain functions, and by queries over columns: the same outcome to the bit, whatever is drawn."""
 
 from dataclasses import replace
+from itertools import product
 from typing import Any
 from unittest.mock import patch
 
@@ -124,3 +125,54 @@ def test_levels_of_others_are_not_this_ones() -> None:
         assert_frame_equal(made, assess_columns(found.program, found.inputs, previous))
     with pytest.raises(pl.exceptions.ComputeError):
         assess_inputs(found.program, found.inputs, pl.concat([others, others]))
+
+
+FLOORS = [
+    rule("hard", case({"field": "country", "in": ["NO"]}, floor="high"), overridable=False),
+    rule("soft", case({"field": "flag", "equals": True}, 10, "medium")),
+    rule("read", case({"field": "income", "above": 100}, 40)),
+]
+ASKED = [
+    {"kind": kind, "country": country, "flag": flag, "income": income}
+    for kind, country, flag, income in product(
+        ("person", None, "company"), ("NO", "DE", None), (True, False, None), (1, "unreadable")
+    )
+]
+HELD: Data = {
+    "level": [1, 3, 3, 3, 3, 2, 3, None],
+    "floor": [0, 3, 3, 3, 3, 2, 3, None],
+    "hard_floor": [0, 3, 3, 0, 2, 0, 3, None],
+    "entered": [-100, -100, -1, -100, -40, -100, -29, None],
+    "floor_lost": [[None, None], [None, None], [-3, -29], [-30, -29], [-31, -2], [-5, None], [-30, -30], None],
+    "hard_floor_lost": [[None, None], [-9, -9], [None, -29], None, [-29, None], None, [-1, -30], None],
+}
+"""Of each: the level and the floors that held, since when (days), and since when floors rest on what is unknown."""
+
+
+@pytest.mark.parametrize("cooldown", [{}, {"cooldown": "30 days"}], ids=["at once", "30 days"])
+def test_the_floors_one_entity_held_go_on_as_in_columns(cooldown: Data) -> None:
+    """Triggered, gone, unknown, failed, undetermined: each with all that held, and overrides that live and ended."""
+    made = ruleset(*FLOORS, applies_to={"field": "kind", "equals": "person"}, **cooldown)
+    found = assessed(made, *(row for row in ASKED for _ in HELD["level"]))
+    names, as_of = found.inputs[ENTITY], found.inputs["as_of"][0]
+
+    def moments(days: list[int | None] | None) -> list[int | None] | None:
+        return days and [None if day is None else as_of + day * DAY_US for day in days]
+
+    held = {name: values * len(ASKED) for name, values in HELD.items()}
+    held["entered"] = moments(held["entered"]) or []
+    for name in ("floor_lost", "hard_floor_lost"):
+        held[name] = pl.Series([moments(days) for days in held[name]], dtype=pl.List(pl.Int64))
+    previous = pl.DataFrame({"entity_id": names, **held})
+    ends = pl.Series([None, as_of, as_of + 1], dtype=pl.Int64)
+    overrides = pl.DataFrame(
+        {"entity_id": names, "level": [1 + place % 3 for place in range(len(names))]}
+    ).with_columns(until=ends.gather([place // 3 % 3 for place in range(len(names))]))
+    columns = assess_columns(found.program, found.inputs, previous, overrides)
+    assert columns["status"].n_unique() == 4
+    assert columns["floor_held_until"].is_null().all() is (not cooldown)
+    alone = [
+        assess_inputs(found.program, *(frame[place : place + 1] for frame in (found.inputs, previous, overrides)))
+        for place in range(len(names))
+    ]
+    assert_frame_equal(pl.concat(alone), columns)
