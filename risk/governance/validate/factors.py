@@ -151,7 +151,8 @@ def stability_indices(reference: Assessments, present: Assessments) -> tuple[Sta
 
 
 def _counts(side: pl.DataFrame, value: pl.Expr) -> dict[int | None, int]:
-    return dict(side.select(value.alias("value")).to_series().value_counts().iter_rows())
+    """Count each value, in one order, so that the sum of the index rounds alike whenever it is taken."""
+    return dict(side.select(value.alias("value")).to_series().value_counts().sort("value").iter_rows())
 
 
 def _aligned(before: dict[int | None, int], after: dict[int | None, int]) -> tuple[Integers, Integers]:
