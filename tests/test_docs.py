@@ -24,7 +24,8 @@ FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^(?:\$ )?(?:\.venv/bin/)?fivefold (?P<rest>[a-z].*)$")
 MACHINE_PATH = re.compile(r"(?<![\w.])(?:/work|/home|/root|/tmp|/Users|/mnt|/var/folders)/|\b[A-Z]:\\")
 OUR_FILE = re.compile(
-    r"\b(?:docs|training|benchmarks|tests|features|models|charts|cli|domain)/[\w./-]*\w\.(?:md|py|yaml|svg)\b"
+    r"(?<![\w/.-])(?:docs|deploy|benchmarks|tests|client|domain|charts|features|models|risk|flows|store|training|usecases|"
+    r"serving|console|notebook|cli)/[\w./-]*\w\.(?:md|py|yaml|svg)\b"
 )
 
 pytestmark = pytest.mark.filterwarnings("error")
