@@ -49,7 +49,6 @@ from fivefold.features.reading.layout.histories import FOREVER, build_histories,
 from fivefold.features.reading.layout.in_order import Rules, customer_batches, histories_in_order
 from fivefold.features.reading.request_body import BodyColumns
 from fivefold.features.reading.row_order import CheckedRows, sorted_row_numbers
-from fivefold.features.schema import LARGEST_MAGNITUDE
 
 FEW_VALUES = (c.USER_ID, c.STATE, c.CURRENCY, c.CATEGORY)
 """Columns that may come as dictionaries: a repeated value is stored and checked once."""
@@ -119,17 +118,17 @@ class TransactionReader:
         user_ids, customer = _number_customers(source[c.USER_ID], errors)
         rows = self._rows(source, customer, errors)
         self._check_times(rows, len(user_ids), errors)
-        order = sorted_row_numbers(rows, errors)
-        errors.raise_if_any(self.source)
-        absent = tuple(name for name in ABSENCES if name not in source)
-        return build_histories(user_ids, rows, order, self.rates, absent)
+        return self._histories(user_ids, rows, tuple(name for name in ABSENCES if name not in source), errors)
 
     def read_body(self, body: BodyColumns, errors: ErrorCollector) -> Histories:
         """Do the same with the rows of a body: in one pass where all are plain and every column is read."""
         plain = None if unread_columns(self.absent or ()) else self._plain_rows(body)
-        if plain is None:
-            return self.read(body.columns, errors)
-        user_ids, rows, absent = plain
+        return self.read(body.columns, errors) if plain is None else self._histories(*plain, errors)
+
+    def _histories(
+        self, user_ids: pa.Array, rows: CheckedRows, absent: tuple[str, ...], errors: ErrorCollector
+    ) -> Histories:
+        """Put checked rows in order; InvalidDataError where any is wrong, or a transaction_id has two contents."""
         order = sorted_row_numbers(rows, errors)
         errors.raise_if_any(self.source)
         return build_histories(user_ids, rows, order, self.rates, absent)
@@ -142,7 +141,7 @@ class TransactionReader:
         limits, counts = np.array([EARLIEST_US, LATEST_US, latest, slack]), np.zeros(2, dtype=np.int64)
         firsts, money = np.empty(body.rows, dtype=np.int64), np.empty((2, body.rows))
         integers, codes = np.empty((3, body.rows), dtype=np.int64), np.empty((3, body.rows), dtype=np.int16)
-        columns, rules = (body.data, body.begins, body.ends, body.numbers), (words, absent, limits, LARGEST_MAGNITUDE)
+        columns, rules = (body.data, body.begins, body.ends, body.numbers), (words, absent, limits, c.LARGEST_MAGNITUDE)
         customers = column_loops().read_plain_rows(*columns, *rules, SEED, counts, firsts, integers, money, codes)
         if customers < 0:
             return None
@@ -150,7 +149,7 @@ class TransactionReader:
         customer, time, created = integers
         states = body.columns.get(c.STATE) if lacking_count else None
         stateless = None if states is None else lacking_words(states)
-        identifiers = _read_identifiers(body.columns[c.TRANSACTION_ID], ErrorCollector()) if identifier_count else None
+        identifiers = _read_identifiers(body.text(c.TRANSACTION_ID), ErrorCollector()) if identifier_count else None
         amount, balance = money
         state, currency, category = codes
         plain = (customer, time, amount, balance, state, currency, category, created)
