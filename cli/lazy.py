@@ -1,6 +1,7 @@
 """Commands that are imported on use: the overview imports none of them.
 
-Each command is named here with its module and its summary, the first sentence of its docstring; a test compares them.
+Each is named here with its function, or its group, and its summary, the first sentence of its docstring; a test
+compares them.
 """
 
 from collections.abc import Iterator, MutableMapping
@@ -11,50 +12,53 @@ import typer
 from typer.core import TyperGroup
 
 COMMANDS = {
-    "demo": ("demo.app", "Show everything on simulated customers."),
-    "train": ("value_model.train", "Train, judge, register, and promote if the gate allows it."),
-    "recalibrate": ("value_model.recalibrate", "Make a new score curve for the trees of a version, judged."),
-    "score": ("value_model.score", "Score every customer of a file."),
-    "realised": ("value_model.realised", "Compare earlier scores with what came since."),
-    "explain": ("value_model.explain", "Show what one customer's score is made of."),
-    "models": ("value_model.registry", "List the registered versions, or what served on a date."),
-    "promote": ("value_model.registry", "Make a version champion, if the gate allowed it."),
-    "rollback": ("value_model.registry", "Make the champion before the present one champion again."),
-    "indicators": ("value_model.catalogue", "Print the catalogue of indicators."),
-    "ui": ("value_model.registry", "Show every run and version in a browser."),
-    "warm": ("value_model.catalogue", "Compile the indicators now."),
-    "simulate": ("value_model.files", "Simulate customers to try things out on."),
-    "sample": ("value_model.files", "Write a sample portfolio for the ruleset fatf-retail."),
-    "sort": ("value_model.files", "Group a file's rows by customer."),
-    "parts": ("value_model.parts", "List what interrupted runs left."),
-    "serve": ("serve", "Serve the champion over HTTP until stopped."),
-    "tokens": ("serve", "Tokens: who may call the service, and what they used up."),
-    "mcp": ("mcp", "Answer an agent on this machine, by the Model Context Protocol."),
-    "members": ("platform.accounts", "Members: the people of an organisation, and their roles."),
-    "import": ("platform.importing", "Entities and their facts, from files."),
-    "level": ("platform.levels", "Show a stored customer's level and why, or count all levels."),
-    "rates": ("platform.accounts", "The exchange rates in force, and tables of your own."),
-    "backtests": ("platform.validation", "Backtests of rulesets, which workers run."),
-    "proposals": ("platform.proposals", "Changes of what decides: one person proposes, another approves."),
-    "worker": ("platform.worker", "Assess due entities, and deliver webhooks."),
-    "webhooks": ("platform.webhooks", "Webhooks: endpoints, deliveries and dead letters."),
-    "erase": ("platform.privacy", "Erase the data of an entity, and of entities that only it owns."),
-    "erase-again": ("platform.privacy", "Put legal holds and erasures again, after a restore."),
-    "hold": ("platform.privacy", "Put a legal hold on an entity, against erasure, or release it."),
-    "retention": ("platform.privacy", "Show what the retention policy would remove."),
-    "replay": ("platform.audit", "Compute an assessment, a decision or a run of a flow again."),
-    "statement": ("platform.challenges", "Write the statement of an assessment for the person concerned."),
-    "challenge": ("platform.challenges", "Challenges: a person contests an assessment."),
-    "audit": ("platform.audit", "The audit log: verify it, export its heads, read it."),
-    "clock": ("platform.clock", "The clocks of this machine and of the database."),
-    "validate": ("platform.validation", "Measure how good the levels of a past period were."),
-    "evidence": ("platform.audit", "Collect the evidence of a quarter in one archive."),
-    "drift": ("value_model.registry", "Tell how far scored customers drifted."),
-    "rules": ("rules.app", "Rulesets as files: lint, test, apply, compare."),
-    "flows": ("flows.app", "Decision flows as files: lint, diff, test, run."),
-    "groups": ("groups.app", "Named groups as files: lint, test."),
+    "demo": ("demo.app.demo", "Show everything on simulated customers."),
+    "train": ("value_model.train.train", "Train, judge, register, and promote if the gate allows it."),
+    "recalibrate": (
+        "value_model.recalibrate.recalibrate",
+        "Make a new score curve for the trees of a version, judged.",
+    ),
+    "score": ("value_model.score.score", "Score every customer of a file."),
+    "realised": ("value_model.realised.realised", "Compare earlier scores with what came since."),
+    "explain": ("value_model.explain.explain", "Show what one customer's score is made of."),
+    "models": ("value_model.registry.models", "List the registered versions, or what served on a date."),
+    "promote": ("value_model.registry.promote", "Make a version champion, if the gate allowed it."),
+    "rollback": ("value_model.registry.rollback", "Make the champion before the present one champion again."),
+    "indicators": ("value_model.catalogue.indicators", "Print the catalogue of indicators."),
+    "ui": ("value_model.registry.show_interface", "Show every run and version in a browser."),
+    "warm": ("value_model.catalogue.warm", "Compile the indicators now."),
+    "simulate": ("value_model.files.simulate", "Simulate customers to try things out on."),
+    "sample": ("value_model.files.sample", "Write a sample portfolio for the ruleset fatf-retail."),
+    "sort": ("value_model.files.sort", "Group a file's rows by customer."),
+    "parts": ("value_model.parts.parts", "List what interrupted runs left."),
+    "serve": ("serve.serve", "Serve the champion over HTTP until stopped."),
+    "tokens": ("serve.TOKENS", "Tokens: who may call the service, and what they used up."),
+    "mcp": ("mcp.mcp", "Answer an agent on this machine, by the Model Context Protocol."),
+    "members": ("platform.accounts.MEMBERS", "Members: the people of an organisation, and their roles."),
+    "import": ("platform.importing.IMPORT", "Entities and their facts, from files."),
+    "level": ("platform.levels.level", "Show a stored customer's level and why, or count all levels."),
+    "rates": ("platform.accounts.RATES", "The exchange rates in force, and tables of your own."),
+    "backtests": ("platform.validation.BACKTESTS", "Backtests of rulesets, which workers run."),
+    "proposals": ("platform.proposals.PROPOSALS", "Changes of what decides: one person proposes, another approves."),
+    "worker": ("platform.worker.worker", "Assess due entities, and deliver webhooks."),
+    "webhooks": ("platform.webhooks.WEBHOOKS", "Webhooks: endpoints, deliveries and dead letters."),
+    "erase": ("platform.privacy.erase", "Erase the data of an entity, and of entities that only it owns."),
+    "erase-again": ("platform.privacy.erase_again", "Put legal holds and erasures again, after a restore."),
+    "hold": ("platform.privacy.hold", "Put a legal hold on an entity, against erasure, or release it."),
+    "retention": ("platform.privacy.retention", "Show what the retention policy would remove."),
+    "replay": ("platform.audit.replay", "Compute an assessment, a decision or a run of a flow again."),
+    "statement": ("platform.challenges.statement", "Write the statement of an assessment for the person concerned."),
+    "challenge": ("platform.challenges.CHALLENGE", "Challenges: a person contests an assessment."),
+    "audit": ("platform.audit.AUDIT", "The audit log: verify it, export its heads, read it."),
+    "clock": ("platform.clock.CLOCK", "The clocks of this machine and of the database."),
+    "validate": ("platform.validation.validate_levels", "Measure how good the levels of a past period were."),
+    "evidence": ("platform.audit.evidence", "Collect the evidence of a quarter in one archive."),
+    "drift": ("value_model.registry.drift", "Tell how far scored customers drifted."),
+    "rules": ("rules.app.RULES", "Rulesets as files: lint, test, apply, compare."),
+    "flows": ("flows.app.FLOWS", "Decision flows as files: lint, diff, test, run."),
+    "groups": ("groups.GROUPS", "Named groups as files: lint, test."),
 }
-"""Every command in the order of the overview: the module in `cli` that adds it, and its summary."""
+"""Every command in the order of the overview: its place in `cli`, and its summary."""
 
 
 class LazyCommands(MutableMapping[str, Any]):
@@ -65,12 +69,8 @@ class LazyCommands(MutableMapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._built:
-            module, _ = COMMANDS[name]
-            alone = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
-            alone.callback()(_nothing)  # so that one command is a group too
-            import_module(f"fivefold.cli.{module}").add_to(alone)
-            built: Any = typer.main.get_command(alone)
-            self._built |= built.commands
+            module, _, attribute = COMMANDS[name][0].rpartition(".")
+            self._built[name] = _built(name, getattr(import_module(f"fivefold.cli.{module}"), attribute))
         return self._built[name]
 
     def __setitem__(self, name: str, command: Any) -> None:
@@ -99,5 +99,14 @@ class LazyGroup(TyperGroup):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
 
-def _nothing() -> None:
-    pass
+def _built(name: str, command: Any) -> Any:
+    """Build a command from its function, or a group of commands."""
+    if not isinstance(command, typer.Typer):
+        from fivefold.cli.parameters import with_options
+
+        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+        alone.command(name)(with_options(command))
+        command = alone
+    built: Any = typer.main.get_command(command)
+    built.name = name
+    return built

@@ -17,11 +17,6 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 30
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(mcp)
-
-
 def mcp(
     token: Annotated[
         str, typer.Option("--token", envvar="FIVEFOLD_TOKEN", help="Says who asks, as over HTTP.", show_default=False)

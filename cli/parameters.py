@@ -46,26 +46,27 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
         }
         command(**values, **options)
 
-    run.__doc__ = command.__doc__
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
     run.__annotations__ = {each.name: each.annotation for each in parameters}
     run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # a function may have one of its own
     return run
 
 
-def add_group(
-    app: typer.Typer,
-    name: str,
-    summary: str,
-    commands: Mapping[str, Callable[..., None]],
-    *inner: tuple[str, str, Mapping[str, Callable[..., None]]],
-) -> None:
-    """Add commands under one word, with a *summary* for help; *inner* have words of their own below it."""
-    group = typer.Typer(help=summary, no_args_is_help=True, rich_markup_mode=None)
-    for each, command in commands.items():
-        group.command(name=each)(with_options(command))
-    for below in inner:
-        add_group(group, *below)
-    app.add_typer(group, name=name)
+def command_group(summary: str, commands: Mapping[str, Callable[..., None] | typer.Typer]) -> typer.Typer:
+    """Make a group of commands, or of groups of them, in the order in which help lists them below its *summary*."""
+    group = typer.Typer(
+        help=summary,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    for name, command in commands.items():
+        if isinstance(command, typer.Typer):
+            group.add_typer(command, name=name)
+        else:
+            group.command(name)(with_options(command))
+    return group
 
 
 def require_places(parameters: Mapping[str, Parameter], values: Mapping[str, Any]) -> None:

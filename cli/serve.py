@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import fivefold
+from fivefold.cli.parameters import command_group
 from fivefold.cli.terminal import (
     actor,
     checked_settings,
@@ -32,15 +33,6 @@ if TYPE_CHECKING:
 
 PACKAGE_FOLDER = Path(fivefold.__file__).resolve().parent.parent
 """The folder that holds the package: BentoML runs there, and imports the service from it."""
-tokens_app = typer.Typer(help="Tokens: who may call the service, and what they used up.", no_args_is_help=True)
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command()(serve)
-    for command in (create, list_, revoke, usage):
-        tokens_app.command(command.__name__.strip("_"))(command)
-    app.add_typer(tokens_app, name="tokens")
 
 
 def serve(
@@ -257,3 +249,9 @@ def _of(plans: "dict[str, Plan]", plan: str, limit: str) -> str:
 
 def _day(time_us: int | None) -> str:
     return "" if time_us is None else day_text(time_us)[:10]
+
+
+TOKENS = command_group(
+    "Tokens: who may call the service, and what they used up.",
+    {"create": create, "list": list_, "revoke": revoke, "usage": usage},
+)

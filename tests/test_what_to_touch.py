@@ -56,13 +56,7 @@ def row_count(time: Integers) -> float:
 def test_a_command_is_a_function_and_a_line(copy: Path) -> None:
     (copy / "cli" / "value_model" / "greeting.py").write_text(
         """
-import typer
-
 from fivefold.cli.terminal import echo
-
-
-def add_to(app: typer.Typer) -> None:
-    app.command()(greet)
 
 
 def greet() -> None:
@@ -72,7 +66,7 @@ def greet() -> None:
         encoding="utf-8",
     )
     line = '    "demo": ('
-    replace(copy / "cli" / "lazy.py", line, f'    "greet": ("value_model.greeting", "Greet."),\n{line}')
+    replace(copy / "cli" / "lazy.py", line, f'    "greet": ("value_model.greeting.greet", "Greet."),\n{line}')
     assert "greet " in run(copy, "-m", "fivefold.cli.main", "--help")
     assert run(copy, "-m", "fivefold.cli.main", "greet") == "Good morning.\n"
 

@@ -27,11 +27,6 @@ NEXT = {
 """What the demo proposes at its end: commands, and what they show."""
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(demo)
-
-
 def demo(
     serve: Annotated[bool, typer.Option("--serve", help="Only start the service, and leave it running.")] = False,
     port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 3000,

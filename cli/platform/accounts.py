@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fivefold.cli.parameters import command_group
 from fivefold.cli.platform.proposals import ReasonOption, TokenOption, person, print_outcome
 from fivefold.cli.terminal import (
     OrganisationOption,
@@ -19,24 +20,11 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.paging import every_row
 from fivefold.domain.rate_files import read_dated_rates
 
-members_app = typer.Typer(help="Members: the people of an organisation, and their roles.", no_args_is_help=True)
-
 NumberArgument = Annotated[int, typer.Argument(metavar="MEMBER", help="The number in `fivefold members list`.")]
 RolesOption = Annotated[
     list[str],
     typer.Option("--role", help="commercial, investigator, approver, publisher or admin; repeatable."),
 ]
-rates_app = typer.Typer(help="The exchange rates in force, and tables of your own.", no_args_is_help=True)
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
-    for of_members in (add, list_, roles, leave):
-        members_app.command(of_members.__name__.strip("_"))(of_members)
-    app.add_typer(members_app, name="members")
-    for of_rates in (show, tables, propose):
-        rates_app.command()(of_rates)
-    app.add_typer(rates_app, name="rates")
 
 
 def add(
@@ -126,3 +114,15 @@ def propose(
 
     rates = read_dated_rates(path)
     print_outcome(put_rates(person(organisation, token)[0], rates, reason), organisation)
+
+
+MEMBERS = command_group(
+    "Members: the people of an organisation, and their roles.",
+    {"add": add, "list": list_, "roles": roles, "leave": leave},
+)
+
+
+RATES = command_group(
+    "The exchange rates in force, and tables of your own.",
+    {"show": show, "tables": tables, "propose": propose},
+)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.parameters import with_options
+from fivefold.cli.parameters import command_group
 from fivefold.cli.terminal import (
     FINDINGS,
     OrganisationOption,
@@ -24,18 +24,6 @@ from fivefold.domain.text import count_text
 
 if TYPE_CHECKING:
     from fivefold.usecases.audit.verify import AuditFinding
-
-
-audit_app = typer.Typer(help="The audit log: verify it, export its heads, read it.", no_args_is_help=True)
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
-    for command in (verify, heads, show, recount):
-        audit_app.command(command.__name__)(with_options(command))
-    app.add_typer(audit_app, name="audit")
-    app.command(name="evidence")(with_options(evidence))
-    app.command()(replay)
 
 
 def verify(
@@ -205,3 +193,9 @@ def replay(
         if stored.get(key) != computed.get(key):
             warn(f"{key}: stored {json.dumps(stored.get(key))[:200]}, computed {json.dumps(computed.get(key))[:200]}")
     raise typer.Exit(FINDINGS)
+
+
+AUDIT = command_group(
+    "The audit log: verify it, export its heads, read it.",
+    {"verify": verify, "heads": heads, "show": show, "recount": recount},
+)

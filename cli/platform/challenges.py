@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from fivefold.cli.parameters import with_options
+from fivefold.cli.parameters import command_group
 from fivefold.cli.platform.levels import serving_valuer
 from fivefold.cli.platform.proposals import person
 from fivefold.cli.terminal import (
@@ -27,20 +27,7 @@ if TYPE_CHECKING:
     from fivefold.usecases.recourse.statement import Disclosure, Form
 
 
-challenge_app = typer.Typer(
-    help="Challenges: a person contests an assessment. Another person settles it by a date.",
-    no_args_is_help=True,
-)
-
 NumberArgument = Annotated[int, typer.Argument(metavar="CHALLENGE", help="The number in `fivefold challenge list`.")]
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
-    for command in (open_, list_, show, settle, reply):
-        challenge_app.command(command.__name__.strip("_"))(with_options(command))
-    app.add_typer(challenge_app, name="challenge")
-    app.command(name="statement")(with_options(statement))
 
 
 def open_(
@@ -217,3 +204,9 @@ def _write(output: Path, content: bytes, name: str, disclosure: "Disclosure") ->
         unfinished.write_bytes(content)
     echo(f"{name}: {output}")
     echo(f"  SHA-256 of its content, as the audit log has it: {disclosure.sha256}")
+
+
+CHALLENGE = command_group(
+    "Challenges: a person contests an assessment. Another person settles it by a date.",
+    {"open": open_, "list": list_, "show": show, "settle": settle, "reply": reply},
+)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fivefold.cli.parameters import command_group
 from fivefold.cli.terminal import FINDINGS, actor, echo, open_current_database, show_table
 from fivefold.domain.clock import SECOND_US, second_text
 
@@ -11,16 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fivefold.store.levels.future_rows import FutureRows
-
-
-clock_app = typer.Typer(help="The clocks of this machine and of the database.", no_args_is_help=True)
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
-    for command in (check, repair):
-        clock_app.command()(command)
-    app.add_typer(clock_app, name="clock")
 
 
 def check() -> None:
@@ -54,3 +45,9 @@ def repair(reason: Annotated[str, typer.Option("--reason", help="Why, for the au
 def _show(ahead: "Sequence[FutureRows]") -> None:
     rows = [[str(each.organisation_id), each.kind, f"{each.entries:,}", second_text(each.latest_us)] for each in ahead]
     show_table("Dated after now", ("organisation", "what", "how many", "the latest"), rows, left=2)
+
+
+CLOCK = command_group(
+    "The clocks of this machine and of the database.",
+    {"check": check, "repair": repair},
+)

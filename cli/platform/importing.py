@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from tqdm import tqdm
 
-from fivefold.cli.parameters import with_options
+from fivefold.cli.parameters import command_group
 from fivefold.cli.rules.options import ListsOption, RulesetArgument
 from fivefold.cli.terminal import (
     FINDINGS,
@@ -27,8 +27,6 @@ from fivefold.features.reading.text_files import ColumnMap
 
 if TYPE_CHECKING:
     from fivefold.usecases.ingest.files import Progress
-
-import_app = typer.Typer(help="Entities and their facts, from files.", no_args_is_help=True)
 
 FileArgument = Annotated[Path, typer.Argument(help="Parquet, CSV or JSON lines (these perhaps .gz), one row each.")]
 MapOption = Annotated[
@@ -55,14 +53,6 @@ TABLES = {
     "alerts": "Import alerts, in the columns of cases.",
 }
 """The help text of each command by table."""
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
-    import_app.command()(setup)
-    for table, text in TABLES.items():
-        import_app.command(table, help=text)(with_options(import_command(table)))
-    app.add_typer(import_app, name="import")
 
 
 def setup(
@@ -124,6 +114,7 @@ def import_command(table: str) -> Callable[..., None]:
     ) -> None:
         import_file(table, path, kind, organisation, as_of, names, refused_path)
 
+    take.__doc__ = TABLES[table]
     return take
 
 
@@ -210,3 +201,9 @@ def _bar(path: Path) -> "Callable[[Progress], None]":
             bar.close()
 
     return update
+
+
+IMPORT = command_group(
+    "Entities and their facts, from files.",
+    {"setup": setup} | {table: import_command(table) for table in TABLES},
+)

@@ -32,11 +32,6 @@ if TYPE_CHECKING:
     from fivefold.usecases.levels.value_scores import EntityScorer
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(level)
-
-
 def level(
     customer: Annotated[
         str | None, typer.Argument(help="The customer's identifier, as it was imported; without it all are counted.")

@@ -33,14 +33,6 @@ EntityArgument = Annotated[str, typer.Argument(metavar="ENTITY", help="Its ident
 TypeOption = Annotated[str, typer.Option("--type", help="Its type.")]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command()(erase)
-    app.command(name="erase-again")(erase_again)
-    app.command()(hold)
-    app.command()(retention)
-
-
 def erase(
     entity: EntityArgument,
     kind: TypeOption = "customer",

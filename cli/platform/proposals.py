@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fivefold.cli.parameters import command_group
 from fivefold.cli.terminal import (
     OrganisationOption,
     acting_in,
@@ -29,11 +30,6 @@ if TYPE_CHECKING:
     from fivefold.usecases.changes.proposals import ChangeOutcome, ProposalLine
     from fivefold.usecases.shared.actors import Role
     from fivefold.usecases.shared.context import Context
-
-proposals_app = typer.Typer(
-    help="Changes of what decides: one person proposes, another approves. Each has their own token.",
-    no_args_is_help=True,
-)
 
 NumberArgument = Annotated[int, typer.Argument(metavar="PROPOSAL", help="The number in `fivefold proposals list`.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why.")]
@@ -64,27 +60,6 @@ FlowsDays = Annotated[
     int | None,
     typer.Option("--flows-days", help="Days after which the inputs of old runs of flows are removed; 0: never."),
 ]
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
-    for command in (
-        list_,
-        show,
-        order,
-        switch,
-        rollback,
-        add_list,
-        retire_policy,
-        settings,
-        approve,
-        refuse,
-        backtests,
-        sole_operator,
-        two_people,
-    ):
-        proposals_app.command(command.__name__.strip("_").replace("_", "-"))(command)
-    app.add_typer(proposals_app, name="proposals")
 
 
 def person(
@@ -476,3 +451,23 @@ def two_people(reason: ReasonOption, organisation: OrganisationOption = "default
 
     require_two_people(acting_in(organisation), reason)
     echo(f"Two people are needed in {organisation} from now on.")
+
+
+PROPOSALS = command_group(
+    "Changes of what decides: one person proposes, another approves. Each has their own token.",
+    {
+        "list": list_,
+        "show": show,
+        "order": order,
+        "switch": switch,
+        "rollback": rollback,
+        "add-list": add_list,
+        "retire-policy": retire_policy,
+        "settings": settings,
+        "approve": approve,
+        "refuse": refuse,
+        "backtests": backtests,
+        "sole-operator": sole_operator,
+        "two-people": two_people,
+    },
+)

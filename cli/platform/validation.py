@@ -5,28 +5,19 @@ from typing import Annotated
 
 import typer
 
-from fivefold.cli.parameters import with_options
+from fivefold.cli.parameters import command_group
 from fivefold.cli.rules.evidence import HtmlOption, JsonOption, show_evidence
 from fivefold.cli.terminal import OrganisationOption, acting_in, echo, show_table
 from fivefold.domain.clock import day_text, parse_moment
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import every_row
 
-backtests_app = typer.Typer(help="Backtests of rulesets, which workers run.", no_args_is_help=True)
 QuarterOption = Annotated[str | None, typer.Option("--quarter", help="Of a calendar year (UTC), such as 2026Q3.")]
 FromOption = Annotated[str | None, typer.Option("--from", help="Or a date or time to begin with,")]
 UntilOption = Annotated[str | None, typer.Option("--until", help="and one to end before.")]
 ConfirmedOption = Annotated[
     list[str] | None, typer.Option("--confirmed", help="An outcome that means confirmed; `confirmed` by default.")
 ]
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
-    for command in (list_, cancel):
-        backtests_app.command(command.__name__.strip("_"))(command)
-    app.add_typer(backtests_app, name="backtests")
-    app.command(name="validate")(with_options(validate_levels))
 
 
 def list_(
@@ -101,3 +92,9 @@ def _period(quarter: str | None, begins: str | None, ends: str | None) -> tuple[
     if quarter is None and begins is not None and ends is not None:
         return parse_moment(begins, "--from"), parse_moment(ends, "--until")
     raise ConfigError("validate takes --quarter, or --from and --until")
+
+
+BACKTESTS = command_group(
+    "Backtests of rulesets, which workers run.",
+    {"list": list_, "cancel": cancel},
+)

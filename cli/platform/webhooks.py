@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fivefold.cli.parameters import command_group
 from fivefold.cli.terminal import (
     OrganisationOption,
     acting_in,
@@ -25,19 +26,10 @@ if TYPE_CHECKING:
     from fivefold.usecases.webhooks.endpoints import DeadLetter
     from fivefold.usecases.webhooks.progress import FailingDelivery
 
-webhooks_app = typer.Typer(help="Webhooks: endpoints, deliveries and dead letters.", no_args_is_help=True)
-
 EndpointArgument = Annotated[int, typer.Argument(metavar="ENDPOINT", help="The number in `fivefold webhooks list`.")]
 OfEndpointOption = Annotated[int | None, typer.Option("--endpoint", help="All by default.")]
 FirstOption = Annotated[int, typer.Option("--first", min=1, help="How many.")]
 EVENT_COLUMNS = ("endpoint", "sequence", "event", "kind", "entity")
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
-    for command in (add, list_, rotate, drop_old, disable, enable, remove, failing, dead, replay, encrypt, new_key):
-        webhooks_app.command(command.__name__.strip("_").replace("_", "-"))(command)
-    app.add_typer(webhooks_app, name="webhooks")
 
 
 def add(
@@ -197,3 +189,22 @@ def new_key() -> None:
     from fivefold.usecases.webhooks import signing as webhook_keys
 
     typer.echo(webhook_keys.new_key())
+
+
+WEBHOOKS = command_group(
+    "Webhooks: endpoints, deliveries and dead letters.",
+    {
+        "add": add,
+        "list": list_,
+        "rotate": rotate,
+        "drop-old": drop_old,
+        "disable": disable,
+        "enable": enable,
+        "remove": remove,
+        "failing": failing,
+        "dead": dead,
+        "replay": replay,
+        "encrypt": encrypt,
+        "new-key": new_key,
+    },
+)

@@ -31,11 +31,6 @@ AGAIN_SECONDS = 2.0
 """How long a worker that cannot begin waits until it tries again."""
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(worker)
-
-
 def worker(
     once: Annotated[bool, typer.Option("--once", help="End when nothing is left to do.")] = False,
     as_of: Annotated[

@@ -8,12 +8,6 @@ import typer
 from fivefold.cli.terminal import echo, show_table
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command()(indicators)
-    app.command()(warm)
-
-
 def indicators(
     markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/indicators.md.")] = False,
     own: Annotated[

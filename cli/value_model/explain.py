@@ -11,7 +11,6 @@ import typer
 from fivefold.charts.files import require_picture
 from fivefold.charts.text.numbers import signed_points
 from fivefold.charts.text.waterfall import waterfall_text
-from fivefold.cli.parameters import with_options
 from fivefold.cli.terminal import (
     AsOfOption,
     LevelOption,
@@ -43,11 +42,6 @@ if TYPE_CHECKING:
     from fivefold.models.reach import HistoryReach
     from fivefold.models.value_model import ValueModel
     from fivefold.models.what_if import ValueWhatIf
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(name="explain")(with_options(explain))
 
 
 def explain(

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from fivefold.cli.parameters import with_options
 from fivefold.cli.terminal import MapOption, PathArgument, echo, mapped, show_table
 from fivefold.cli.value_model.output import require_output
 from fivefold.cli.value_model.parts import RestartOption, conditions, continued
@@ -17,15 +16,8 @@ from fivefold.domain.parts import Task
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command()(simulate)
-    app.command()(sample)
-    app.command(name="sort")(with_options(sort))
-
-
 def simulate(
-    output: OutputOption,
+    new_file: OutputOption,  # its folder is made: a parameter among `OUTPUTS` has one
     customers: Annotated[
         int | None, typer.Option("--customers", min=1, help="How many customers; 5,000 by default.")
     ] = None,
@@ -42,20 +34,20 @@ def simulate(
     """
     from fivefold.training.simulation.simulator import Simulation, customers_for, write_simulation
 
-    _require_parquet(output)
+    _require_parquet(new_file)
     if rows is not None and customers is not None:
         raise ConfigError("--rows and --customers are both given; say one of them")
     count = (customers or 5_000) if rows is None else customers_for(rows)
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
+        new_file.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        file = next(place for place in output.parents if place.exists())
-        raise ConfigError(f"--output is {output}, and {file} cannot be a folder: a file is there") from None
-    require_output(output)
+        blocked = next(place for place in new_file.parents if place.exists())
+        raise ConfigError(f"--output is {new_file}, and {blocked} cannot be a folder: a file is there") from None
+    require_output(new_file)
     options = conditions({"--customers": count, "--seed": seed})
-    with continued(Task(command="simulate", output=output, conditions=options), restart=restart) as parts:
-        written = write_simulation(Simulation(customers=count, seed=seed), output, parts)
-    echo(f"{written:,} transactions of {count:,} simulated customers: {output}")
+    with continued(Task(command="simulate", output=new_file, conditions=options), restart=restart) as parts:
+        written = write_simulation(Simulation(customers=count, seed=seed), new_file, parts)
+    echo(f"{written:,} transactions of {count:,} simulated customers: {new_file}")
 
 
 def sample(

@@ -36,11 +36,6 @@ _LIBRARIES: Final = ("lightgbm", "numba", "numpy", "optuna", "polars", "pyarrow"
 """Those whose releases a result may depend on."""
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(parts)
-
-
 def parts(
     folder: Annotated[
         Path | None,

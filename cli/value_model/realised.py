@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import polars as pl
 import typer
 
-from fivefold.cli.parameters import with_options
 from fivefold.cli.terminal import (
     MapOption,
     ModelOption,
@@ -36,11 +35,6 @@ if TYPE_CHECKING:
     from fivefold.features.reading.text_files import MappedFile
     from fivefold.training.judging.past_versions import JudgedVersion
     from fivefold.training.judging.realised import RealisedDay
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(name="realised")(with_options(realised))
 
 
 def realised(

@@ -31,11 +31,6 @@ AsOfOption = Annotated[
 ]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(recalibrate)
-
-
 def recalibrate(
     data: Annotated[Path, typer.Option("--data", help="Transactions, up to a horizon after the as-of.")],
     as_of: AsOfOption = None,

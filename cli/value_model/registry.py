@@ -45,13 +45,6 @@ QUIET = {
 """Switches of MLflow: a program that is started anew does not have those that fivefold sets for itself."""
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
-    for command in (models, promote, rollback, drift):
-        app.command()(command)
-    app.command("ui")(show_interface)
-
-
 def models(
     on: Annotated[str | None, typer.Option("--on", help="A date or time: what served then.")] = None,
     name: NameOption = DEFAULT_NAME,

@@ -12,7 +12,6 @@ import typer
 from tqdm import tqdm
 
 from fivefold.charts.text.numbers import one_line
-from fivefold.cli.parameters import with_options
 from fivefold.cli.terminal import (
     AsOfOption,
     LevelOption,
@@ -66,11 +65,6 @@ if TYPE_CHECKING:
 
 SHOWN_FALLS = 10
 _OF_MOVES = ["user_id", "score_before", "score", "category_before", "category", "move"]
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(name="score")(with_options(score))
 
 
 def score(

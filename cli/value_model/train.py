@@ -94,11 +94,6 @@ PlatformOption = Annotated[
 ]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(train)
-
-
 def train(
     data: Annotated[Path | None, typer.Option("--data", help="Transactions; simulated ones by default.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="Training configuration, YAML.")] = None,

@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -137,19 +136,6 @@ def test_every_command_is_summed_up_by_its_own_first_sentence() -> None:
     assert {name: GROUP[name].get_short_help_str(200) for name in GROUP} == {
         name: summary for name, (_, summary) in lazy.COMMANDS.items()
     }
-    added = {name for module, _ in lazy.COMMANDS.values() for name in _added_by(module)}
-    assert added == set(lazy.COMMANDS)
-    folder = Path(lazy.__file__).parent
-    files = {path.relative_to(folder) for path in folder.rglob("*.py") if "def add_to(" in path.read_text()}
-    alone = {".".join(path.with_suffix("").parts) for path in files if path.parent != Path("rules")}
-    assert alone | {"rules.app"} == {module for module, _ in lazy.COMMANDS.values()}
-
-
-def _added_by(module: str) -> list[str]:
-    alone = typer.Typer()
-    alone.callback()(lambda: None)
-    import_module(f"fivefold.cli.{module}").add_to(alone)
-    return list(typer.main.get_command(alone).commands)  # type: ignore[attr-defined]  # as above
 
 
 def test_no_two_options_of_a_command_have_one_name() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fivefold import cli
-from fivefold.cli.rules.app import COMMANDS, TABLE_COMMANDS
+from fivefold.cli.rules.app import RULES
 from fivefold.cli.rules.options import PartOptions, ValueOptions, portfolio_files
 from fivefold.domain.clock import parse_moment
 from fivefold.risk.compiler.analysis import analyse_text
@@ -244,8 +244,9 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
         for function in tree.body
         if isinstance(function, ast.FunctionDef) and not function.name.startswith("_")
     }
-    assert functions == {command.__name__ for command in [*COMMANDS.values(), *TABLE_COMMANDS.values()]}
-    assert commands == [*COMMANDS, "table"]
+    groups = [RULES, *(each.typer_instance for each in RULES.registered_groups)]
+    assert functions == {each.callback.__name__ for group in groups for each in group.registered_commands}
+    assert commands == [*(each.name for each in RULES.registered_commands), "table"]
     assert {"lint", "schema"} <= set(commands)
 
 

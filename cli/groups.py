@@ -1,11 +1,10 @@
 """`fivefold groups`: lint and test named groups on files, before they are proposed; the table of its commands."""
 
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from fivefold.cli.parameters import add_group
+from fivefold.cli.parameters import command_group
 from fivefold.cli.rules.options import ListsOption
 from fivefold.cli.terminal import FINDINGS, AsOfOption, echo, moment
 from fivefold.domain.text import count_text
@@ -75,14 +74,11 @@ def print_group_schema() -> None:
     typer.echo(schema_json(Group), nl=False)
 
 
-COMMANDS: dict[str, Callable[..., None]] = {
-    "lint": lint_groups,
-    "test": run_group_tests,
-    "schema": print_group_schema,
-}
-"""Every command in the order in which help lists it."""
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands under one word."""
-    add_group(app, "groups", "Named groups as files: lint, test.", COMMANDS)
+GROUPS = command_group(
+    "Named groups as files: lint, test.",
+    {
+        "lint": lint_groups,
+        "test": run_group_tests,
+        "schema": print_group_schema,
+    },
+)

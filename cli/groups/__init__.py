@@ -1,1 +1,0 @@
-"""`fivefold groups`: named groups as files."""
