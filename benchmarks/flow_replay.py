@@ -27,9 +27,10 @@ from fivefold.store.sql.database import open_database, upgrade
 from fivefold.store.tables.entities import Attributes, Entity, EntityType, Transaction
 from fivefold.store.tables.flows import FlowRow, FlowVersion
 from fivefold.store.tables.levels import Standing
-from fivefold.usecases.flows.replays.jobs import ReplayAsked, read_flow_replay, request_flow_replay, run_next_replay
+from fivefold.usecases.flows.replays.jobs import REPLAYS, ReplayAsked, read_flow_replay, request_flow_replay
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.jobs import run_next_job
 
 AT_ONCE = 10_000
 PAYMENTS = 5
@@ -158,7 +159,7 @@ def main() -> None:
         context = Context(engine, actor, lambda: now_us)
         line, _ = request_flow_replay(context, "measured", ReplayAsked(version=2))
         load, began, processor = os.getloadavg()[0], time.perf_counter(), time.process_time()
-        run_next_replay(engine, now_us)
+        run_next_job(engine, REPLAYS, now_us)
         seconds, processor = time.perf_counter() - began, time.process_time() - processor
         replay = read_flow_replay(context, line.id)
         engine.dispose()

@@ -170,11 +170,12 @@ def _people(engine: "Engine") -> _People:
 
 def _activate(engine: "Engine", people: _People) -> None:
     """Write, commit and backtest the shipped ruleset as one person, and activate it as another."""
-    from fivefold.usecases.changes.backtests import run_next_backtest
+    from fivefold.usecases.changes.backtests import BACKTESTS
     from fivefold.usecases.rulesets.activate import activate, what_stands_against
     from fivefold.usecases.rulesets.commit import commit
     from fivefold.usecases.rulesets.drafts import NO_DRAFT, save_draft
     from fivefold.usecases.rulesets.read import list_families
+    from fivefold.usecases.shared.jobs import run_next_job
 
     family = next((each for each in list_families(people.author) if each.name == RULESET), None)
     active, version, revision = (family.active, family.newest, family.draft_revision) if family else (None, None, None)
@@ -185,7 +186,7 @@ def _activate(engine: "Engine", people: _People) -> None:
         version = commit(people.author, RULESET, draft.revision).number
     if what_stands_against(people.approver, RULESET, version):
         _request_backtest(people.author, version)
-        while run_next_backtest(engine):
+        while run_next_job(engine, BACKTESTS):
             pass
     activate(people.approver, RULESET, version, "The first ruleset of the demo.", per_second=10_000)
     echo(f"{AUTHOR} wrote {RULESET} version {version}, a backtest ran on all customers, and {APPROVER} activated it.")

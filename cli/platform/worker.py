@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fivefold.serving.metrics.worker import WorkerPages
     from fivefold.usecases.levels.worker import WorkerTally
     from fivefold.usecases.levels.worker_loop import PeriodicTask
+    from fivefold.usecases.shared.jobs import JobKind
 
 AGAIN_SECONDS = 2.0
 """How long a worker that cannot begin waits until it tries again."""
@@ -175,7 +176,7 @@ def _tasks(
 ) -> "list[PeriodicTask]":
     """The worker's periodic tasks, each with its pause in seconds."""
     from fivefold.usecases.erasure.retention import remove_next_parts
-    from fivefold.usecases.evidence.jobs import prune_archives, run_next_evidence
+    from fivefold.usecases.evidence.jobs import prune_archives
     from fivefold.usecases.flows.runs.execute import run_flows
     from fivefold.usecases.flows.runs.schedules import begin_scheduled
     from fivefold.usecases.groups.members import count_sizes
@@ -208,8 +209,7 @@ def _tasks(
         PeriodicTask("ends of tags", lambda: _end_by_time(engine, clock()), 5.0),
         PeriodicTask("backfills", lambda: advance_backfills(engine, clock()) > 0, 1.0),
         PeriodicTask("markings", lambda: advance_markings(engine, clock()) > 0, 0.5),
-        *_jobs(engine, clock, stop),
-        PeriodicTask("evidence", lambda: run_next_evidence(engine, settings, clock(), stopping=stop.is_set), 1.0),
+        *_jobs(engine, settings, clock, stop),
         PeriodicTask("sizes of groups", lambda: count_sizes(engine, clock()) > 0, 60.0),
         PeriodicTask("quarterly thresholds", lambda: _review_thresholds(engine, clock, stop), 60.0),
         PeriodicTask("old evidence", lambda: prune_archives(engine, clock=clock) > 0, 600.0),
@@ -231,28 +231,37 @@ def _end_by_time(engine: "Engine", now_us: int) -> bool:
 
 
 def _review_thresholds(engine: "Engine", clock: "Callable[[], int]", stop: Event) -> bool:
-    from fivefold.usecases.rulesets.threshold_reviews import begin_threshold_reviews, run_next_threshold_review
+    from fivefold.usecases.rulesets.threshold_reviews import REVIEW, begin_threshold_reviews
+    from fivefold.usecases.shared.jobs import run_next_job
 
     started = begin_threshold_reviews(engine, clock())
-    return run_next_threshold_review(engine, clock(), stopping=stop.is_set) or started
+    return run_next_job(engine, REVIEW, clock(), stopping=stop.is_set) or started
 
 
-def _jobs(engine: "Engine", clock: "Callable[[], int]", stop: Event) -> "list[PeriodicTask]":
+def _jobs(engine: "Engine", settings: Settings, clock: "Callable[[], int]", stop: Event) -> "list[PeriodicTask]":
     """Return the tasks that do what people request."""
-    from fivefold.usecases.changes.backtests import run_next_backtest
-    from fivefold.usecases.changes.references import run_next_reference
-    from fivefold.usecases.flows.replays.jobs import run_next_replay
+    from fivefold.usecases.changes.backtests import BACKTESTS
+    from fivefold.usecases.changes.references import REFERENCE
+    from fivefold.usecases.evidence.jobs import evidence_jobs
+    from fivefold.usecases.flows.replays.jobs import REPLAYS
     from fivefold.usecases.levels.worker_loop import PeriodicTask
-    from fivefold.usecases.monitoring.validate import run_next_validation
-    from fivefold.usecases.rulesets.points_jobs import run_next_points
+    from fivefold.usecases.monitoring.validate import VALIDATION
+    from fivefold.usecases.rulesets.points_jobs import POINTS
+    from fivefold.usecases.shared.jobs import run_next_job
 
-    return [
-        PeriodicTask("backtests", lambda: run_next_backtest(engine, clock(), stopping=stop.is_set), 1.0),
-        PeriodicTask("replays", lambda: run_next_replay(engine, clock(), stopping=stop.is_set), 1.0),
-        PeriodicTask("references", lambda: run_next_reference(engine, clock(), stopping=stop.is_set), 1.0),
-        PeriodicTask("points", lambda: run_next_points(engine, clock(), stopping=stop.is_set), 1.0),
-        PeriodicTask("validations", lambda: run_next_validation(engine, clock(), stopping=stop.is_set), 1.0),
-    ]
+    kinds = {
+        "backtests": BACKTESTS,
+        "replays": REPLAYS,
+        "references": REFERENCE,
+        "points": POINTS,
+        "validations": VALIDATION,
+        "evidence": evidence_jobs(settings),
+    }
+
+    def task(name: str, kind: "JobKind") -> PeriodicTask:
+        return PeriodicTask(name, lambda: run_next_job(engine, kind, clock(), stopping=stop.is_set), 1.0)
+
+    return [task(name, kind) for name, kind in kinds.items()]
 
 
 def _clock_from(at_us: int) -> "Callable[[], int]":

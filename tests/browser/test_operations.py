@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from fivefold.console.answering import error_part
-from fivefold.usecases.monitoring.validate import run_next_validation
+from fivefold.usecases.monitoring.validate import VALIDATION
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.browser.conftest import Served, in_looks
 from tests.browser.test_console import visiting
 from tests.pace import slowness
@@ -85,7 +86,7 @@ def test_a_page_that_asks_how_far_a_worker_is_goes_on_after_a_fault_that_passes(
         page.click("button:has-text('Validate')")
         page.wait_for_selector("#job:has-text('It waits for a worker.')")
         page.route("**/console/validation/jobs/*", fails_at_first)
-        assert run_next_validation(served.place.engine)
+        assert run_next_job(served.place.engine, VALIDATION)
         page.wait_for_selector("#job a:has-text('See what was found')", timeout=20_000 * slowness())
         assert not answers
 
@@ -99,7 +100,7 @@ def test_a_quarter_is_validated_by_a_worker_while_the_page_tells_how_far_it_is(
         page.click("summary:has-text('Validate a quarter')")
         page.click("button:has-text('Validate')")
         assert "It waits for a worker." in page.inner_text("main")
-        assert run_next_validation(served.place.engine)
+        assert run_next_job(served.place.engine, VALIDATION)
         if not look["java_script_enabled"]:
             page.click("a:has-text('See how far it is now')")
         page.click("a:has-text('See what was found')")

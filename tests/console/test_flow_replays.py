@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from fivefold.usecases.flows.replays.jobs import run_next_replay
+from fivefold.usecases.flows.replays.jobs import REPLAYS
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.console.test_flows import MINE, WHY, committed
 from tests.console.visitors import Visitor
 from tests.serving.v1.places import THEIRS, Place
@@ -24,7 +25,7 @@ def publisher(place: Place) -> Visitor:
 
 
 def worked(place: Place) -> None:
-    while run_next_replay(place.engine):
+    while run_next_job(place.engine, REPLAYS):
         pass
 
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from fivefold.console.rulesets import overview
-from fivefold.usecases.changes.references import run_next_reference
-from fivefold.usecases.rulesets.points_jobs import run_next_points
+from fivefold.usecases.changes.references import REFERENCE
+from fivefold.usecases.rulesets.points_jobs import POINTS
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.console.visitors import Visitor
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import Place
@@ -45,7 +46,7 @@ def test_a_reference_is_asked_for_built_approved_and_shown(place: Place, author:
     assert "queued" in author.text
     author.submit("/build-reference", version="1")
     assert "is being built already" in author.text
-    assert run_next_reference(place.engine)
+    assert run_next_job(place.engine, REFERENCE)
     author.go(RULESET)
     (change,) = {link for link in author.links() if link.startswith("/console/proposals/")}
     other = Visitor(place).sign_in("admin").go(change)
@@ -109,6 +110,6 @@ def test_points_are_asked_for_and_what_became_of_them_is_shown(place: Place) -> 
     assert "Queued" in author.text
     author.submit("/points/ask", as_of="2025-01-01")
     assert "being learnt already" in author.text
-    assert run_next_points(place.engine)
+    assert run_next_job(place.engine, POINTS)
     author.go(PAGE)
     assert "Failed : " in author.text

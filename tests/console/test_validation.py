@@ -17,12 +17,13 @@ from fivefold.store.tables.events import EvidenceJob, MaterialChange, Validation
 from fivefold.store.tables.levels import OverrideRow
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.usecases.evidence.archive import check_archive
-from fivefold.usecases.evidence.jobs import request_evidence, run_next_evidence
+from fivefold.usecases.evidence.jobs import evidence_jobs, request_evidence
 from fivefold.usecases.ingest.entities import put_entities
-from fivefold.usecases.monitoring.validate import request_validation, run_next_validation
+from fivefold.usecases.monitoring.validate import VALIDATION, request_validation
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from fivefold.usecases.shared.inputs import read_quarter
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.console.test_queries import count
 from tests.console.visitors import ORIGIN, Visitor
 from tests.serving.v1.examples import QUARTER
@@ -284,8 +285,8 @@ def test_a_validation_is_asked_for_made_by_a_worker_and_in_the_log_once(place: P
     assert second.page.url.path == job
     assert "That quarter is being validated already." in second.text
     assert "1 October 2025 to 31 December 2025" in second.go(PAGE).text.partition("Validate a quarter")[0]
-    assert run_next_validation(place.engine)
-    assert not run_next_validation(place.engine)
+    assert run_next_job(place.engine, VALIDATION)
+    assert not run_next_job(place.engine, VALIDATION)
     assert "It is made." in visitor.go(job).text
     assert "hx-trigger" not in visitor.page.text
     assert "&lt;b&gt;the year&lt;/b&gt;" in visitor.page.text
@@ -303,7 +304,7 @@ def test_a_quarter_that_cannot_be_validated_is_refused_at_once(place: Place) -> 
     visitor.go(PAGE).submit("/validate", quarter="summer")
     assert "it must be a year and a quarter from Q1 to Q4" in visitor.text
     assert not [form for form in visitor.forms() if form.action.endswith("/evidence")]
-    assert not run_next_validation(place.engine)
+    assert not run_next_job(place.engine, VALIDATION)
 
 
 def test_how_far_a_validation_is_and_why_it_failed_stay_on_its_page(place: Place) -> None:
@@ -340,7 +341,7 @@ def test_an_administrator_takes_the_evidence_of_a_quarter_and_the_log_keeps_that
     visitor.go(PAGE).submit("/evidence", quarter="2026Q1")
     assert "The evidence of that quarter is being collected already." in visitor.text
     assert visitor.page.url.path == page
-    assert run_next_evidence(place.engine, None)
+    assert run_next_job(place.engine, evidence_jobs(None))
     assert "It is collected" in visitor.go(page).text
     visitor.submit("/take")
     assert visitor.page.headers["content-disposition"] == 'attachment; filename="evidence-2026Q1.zip"'

@@ -19,12 +19,13 @@ from fivefold.store.tables.levels import DueMark, Standing
 from fivefold.store.tables.rulesets import Backtest
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.accounts.settings import choose_levels
-from fivefold.usecases.changes.backtests import run_next_backtest
+from fivefold.usecases.changes.backtests import BACKTESTS
 from fivefold.usecases.changes.proposals import ChangeOutcome, ProposalLine, approve_proposal
 from fivefold.usecases.rulesets.deciding import reached_by
 from fivefold.usecases.rulesets.run_backtest import validity
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.store import databases
 
 NOW = 1_795_176_000_000_000  # 2026-11-20T12:00Z
@@ -177,7 +178,7 @@ def store_backtest(engine: Engine, organisation_id: int, name: str, number: int,
 def agreed(engine: Engine, checker: Actor, outcome: ChangeOutcome, now_us: int | None = None) -> ProposalLine:
     """Let workers run what a proposal needs, and another person approve it."""
     assert outcome.proposal is not None, "it was done at once"
-    while run_next_backtest(engine, now_us):
+    while run_next_job(engine, BACKTESTS, now_us):
         pass
     context = Context(engine, checker)
     return approve_proposal(context if now_us is None else context.at(now_us), outcome.proposal.id, "agreed")

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Annotated, Any
 
 import polars as pl
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError, NotFoundError
@@ -43,7 +43,7 @@ from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.api_fields import Moment, row_as, shown_as
 from fivefold.usecases.shared.context import Context, record
 from fivefold.usecases.shared.inputs import checked_reason
-from fivefold.usecases.shared.jobs import JobKind, Lease, new_job, run_next_job
+from fivefold.usecases.shared.jobs import JobKind, Lease, new_job
 
 MOST_ATTEMPTS = 5
 """After this many workers that ended while they ran it, a backtest is quarantined: each attempt takes smaller parts."""
@@ -301,13 +301,6 @@ def cancel_backtest(context: Context, number: int, reason: str) -> BacktestLine:
         row.lease_until_us, row.finished_us = None, now
         _record(session, row, "backtest.cancelled", context.actor.name, {"reason": why})
         return _line(session, row)
-
-
-def run_next_backtest(
-    engine: Engine, now_us: int | None = None, *, stopping: Callable[[], bool] = lambda: False
-) -> bool:
-    """Run the backtest that waits longest, as `run_next_job` says; each further attempt takes smaller parts."""
-    return run_next_job(engine, BACKTESTS, now_us, stopping=stopping)
 
 
 def _begin(row: Backtest) -> Callable[[Lease], None]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import day_text
@@ -41,7 +40,7 @@ from fivefold.usecases.rulesets.peers import refuse_list_of_another
 from fivefold.usecases.rulesets.run_backtest import LeftOut, reached_portfolios, setting_of
 from fivefold.usecases.shared.api_fields import row_as
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, new_job, run_next_job
+from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, new_job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,13 +125,6 @@ def _line(family: Family, entry: JobOfVersion) -> ReferenceJobLine:
         content_hash=report.get("content_hash"),
         proposal=entry.job.proposal_id,
     )
-
-
-def run_next_reference(
-    engine: Engine, now_us: int | None = None, *, stopping: Callable[[], bool] = lambda: False
-) -> bool:
-    """Build the reference portfolio that waits longest, as `run_next_job` does."""
-    return run_next_job(engine, REFERENCE, now_us, stopping=stopping)
 
 
 def _begin(job: ReferenceJob) -> Callable[[Lease], None]:

@@ -20,7 +20,7 @@ from fivefold.usecases.evidence.build import FILES, build_evidence, require_begu
 from fivefold.usecases.shared.api_fields import row_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import Quarter, read_quarter
-from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, new_job, run_next_job
+from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, new_job
 
 MOST_BYTES = 100_000_000
 """Of an archive that is kept to be taken away."""
@@ -106,20 +106,14 @@ def take_evidence(context: Context, number: int) -> EvidenceTaken:
         return archive
 
 
-def run_next_evidence(
-    engine: Engine,
-    settings: Settings | None,
-    now_us: int | None = None,
-    *,
-    stopping: Callable[[], bool] = lambda: False,
-) -> bool:
-    """Collect the evidence that waits longest, as `run_next_job` says; *settings* are those of the value models."""
+def evidence_jobs(settings: Settings | None) -> JobKind:
+    """Give the kind of job that collects evidence; *settings* are those of the value models."""
 
     def begin(job: EvidenceJob) -> Callable[[Lease], None]:
         quarter = read_quarter(job.quarter)
         return lambda lease: _collect(lease, quarter, settings)
 
-    return run_next_job(engine, JobKind(name="evidence", rows=EvidenceJob, begin=begin), now_us, stopping=stopping)
+    return JobKind(name="evidence", rows=EvidenceJob, begin=begin)
 
 
 def prune_archives(engine: Engine, *, clock: Callable[[], int] = now_microseconds) -> int:

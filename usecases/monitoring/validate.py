@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import SECOND_US, day_text
@@ -54,7 +53,7 @@ from fivefold.usecases.shared.api_fields import row_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import storable
 from fivefold.usecases.shared.inputs import checked_moment, checked_reason
-from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, new_job, run_next_job
+from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, new_job
 
 FORM = 1
 """Of the report; a later form that readers cannot take has another number."""
@@ -325,13 +324,6 @@ def list_open_validations(context: Context) -> list[ValidationJobLine]:
 
 def _line(row: ValidationJob) -> ValidationJobLine:
     return row_as(ValidationJobLine, row, validation=row.validation_id)
-
-
-def run_next_validation(
-    engine: Engine, now_us: int | None = None, *, stopping: Callable[[], bool] = lambda: False
-) -> bool:
-    """Make the validation that waits longest, as `run_next_job` says; it is in the audit log once, when it is kept."""
-    return run_next_job(engine, VALIDATION, now_us, stopping=stopping)
 
 
 def _begin(job: ValidationJob) -> Callable[[Lease], None]:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import day_text
@@ -32,7 +31,7 @@ from fivefold.usecases.rulesets.run_backtest import LeftOut, setting_of
 from fivefold.usecases.shared.api_fields import Moment, row_as, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_moment
-from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, new_job, run_next_job
+from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, new_job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,11 +173,6 @@ def _line(family: Family, row: PointsOfVersion) -> PointsJobLine:
         cuts=report.get("cuts", []),
         cautions=report.get("cautions", []),
     )
-
-
-def run_next_points(engine: Engine, now_us: int | None = None, *, stopping: Callable[[], bool] = lambda: False) -> bool:
-    """Learn the points that wait longest, as `run_next_job` says."""
-    return run_next_job(engine, POINTS, now_us, stopping=stopping)
 
 
 def _begin(job: PointsJob) -> Callable[[Lease], None]:

@@ -55,7 +55,7 @@ from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.api_fields import row_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import Quarter, quarter_of, read_quarter
-from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, new_job, run_next_job
+from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, new_job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,13 +151,6 @@ def rules_hash(canonical: str) -> str:
     made_of = {"rules": data["rules"], **{name: weights.get(name) for name in ("weights", "weights_by")}}
     made_of |= {name: data[name] for name in ("calculate", "links", "reference") if data.get(name)}
     return sha256(canonical_json(made_of).encode()).hexdigest()
-
-
-def run_next_threshold_review(
-    engine: Engine, now_us: int | None = None, *, stopping: Callable[[], bool] = lambda: False
-) -> bool:
-    """Make the review that waits longest, as `run_next_job` says."""
-    return run_next_job(engine, REVIEW, now_us, stopping=stopping)
 
 
 def _begin(job: ThresholdReview) -> Callable[[Lease], None]:

@@ -85,7 +85,7 @@ STEPS = (
     "fivefold.usecases.rulesets.drafts.save_draft",
     "fivefold.usecases.rulesets.commit.commit",
     "fivefold.usecases.changes.backtests.request_backtest",
-    "fivefold.usecases.changes.backtests.run_next_backtest",
+    "fivefold.usecases.shared.jobs.run_next_job",
     "fivefold.usecases.rulesets.activate.activate",
     "fivefold.usecases.decisions.policies.propose_policy",
     "fivefold.usecases.decisions.policies.approve_policy",

@@ -21,7 +21,7 @@ from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.accounts.organisations import actor_in
 from fivefold.usecases.accounts.settings import choose_levels
 from fivefold.usecases.changes.asks import put_list_version
-from fivefold.usecases.changes.backtests import request_backtest, run_next_backtest
+from fivefold.usecases.changes.backtests import BACKTESTS, request_backtest
 from fivefold.usecases.changes.contents import TagChanged
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.rulesets.activate import activate
@@ -29,6 +29,7 @@ from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.cli.running import Home, cells, refuse, run, succeed
 from tests.usecases.governed import NOW, document
 
@@ -51,7 +52,7 @@ def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     save_draft(Context(engine, ana), document())
     commit(Context(engine, ana), "retail", 1)
     request_backtest(Context(engine, ana), "retail", 1)
-    assert run_next_backtest(engine)
+    assert run_next_job(engine, BACKTESTS)
     activate(Context(engine, Actor(ana.organisation_id, "member:2")), "retail", 1, "our first")
     engine.dispose()
     return tokens

@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.store.tables.entities import OrganisationSettings
-from fivefold.usecases.changes.backtests import run_next_backtest
+from fivefold.usecases.changes.backtests import BACKTESTS
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.serving.mcp.asking import WHY, called, changing_token, of_one, structure_of
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.furnishing import activate
@@ -35,7 +36,7 @@ def held(place: Place) -> None:
     given = {"revision": revision, "accept_warnings": WHY}
     version = place.good("POST", "/v1/rulesets/held/commit", given, token=maker)["number"]
     place.good("POST", "/v1/rulesets/held/backtests", {"version": version}, token=maker)
-    while run_next_backtest(place.engine):  # another one waited before
+    while run_next_job(place.engine, BACKTESTS):  # another one waited before
         pass
     activate(place, "held", version)
     assert level_of(place) == "high"

@@ -14,14 +14,15 @@ from fivefold.serving.v1.permissions import READERS
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.events import EvidenceJob, ValidationJob, ValidationRun
 from fivefold.store.tables.flows import FlowRun
-from fivefold.usecases.changes.backtests import run_next_backtest
+from fivefold.usecases.changes.backtests import BACKTESTS
 from fivefold.usecases.changes.contents import TagChanged
 from fivefold.usecases.changes.proposals import request_change
-from fivefold.usecases.flows.replays.jobs import run_next_replay
+from fivefold.usecases.flows.replays.jobs import REPLAYS
 from fivefold.usecases.ingest.import_progress import begin_import, import_part
 from fivefold.usecases.levels.worker import MAX_ATTEMPTS
 from fivefold.usecases.rulesets.threshold_reviews import begin_threshold_reviews
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.examples import COMPANY, CUSTOMER, HALF_YEAR_US, QUARTER, WHY, WORDS
 from tests.serving.v1.places import Place, keep, kept, settled
@@ -155,7 +156,7 @@ def flowing(place: Place, maker: str) -> None:
     place.good("POST", "/v1/flow-runs/4/answer", {"answer": "nay", "reason": WHY}, role="investigator")
     place.good("POST", "/v1/flow-runs/7/answer", {"answer": "nay", "reason": WHY}, role="publisher")
     place.good("POST", "/v1/flows/care/replays", {"version": 3}, role="publisher")
-    assert run_next_replay(place.engine)
+    assert run_next_job(place.engine, REPLAYS)
     place.good("POST", "/v1/flows/care/replays", {"version": 1, "as_of": "2026-01-01"}, role="publisher")
 
 
@@ -229,7 +230,7 @@ def publish(place: Place, maker: str, name: str, remark: str) -> None:
     body = {"revision": revision, "accept_warnings": WHY}
     number = place.good("POST", f"/v1/rulesets/{name}/commit", body, token=maker)["number"]
     place.good("POST", f"/v1/rulesets/{name}/backtests", {"version": number}, token=maker)
-    assert run_next_backtest(place.engine)
+    assert run_next_job(place.engine, BACKTESTS)
 
 
 def activate(place: Place, name: str, version: int) -> None:

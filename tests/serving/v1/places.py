@@ -28,9 +28,10 @@ from fivefold.store.accounts.plans import read_plans
 from fivefold.store.tables.audit import AuditHead
 from fivefold.usecases.accounts.organisations import add_member
 from fivefold.usecases.accounts.tokens import create_token
-from fivefold.usecases.changes.backtests import run_next_backtest
+from fivefold.usecases.changes.backtests import BACKTESTS
 from fivefold.usecases.shared.actors import OF_MEMBERS, Actor, Role
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.pace import slowness
 from tests.serving.inprocess import Holding, Watching, client
 from tests.serving.v1.registries import registry
@@ -86,7 +87,7 @@ class Place:
 
     def run_backtests(self) -> None:
         """Run every backtest that waits, as a worker does."""
-        while run_next_backtest(self.engine):
+        while run_next_job(self.engine, BACKTESTS):
             pass
 
     def ask(

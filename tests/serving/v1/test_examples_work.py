@@ -19,9 +19,10 @@ from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
 from fivefold.usecases.accounts.organisations import actor_in_new
 from fivefold.usecases.accounts.tokens import create_token
-from fivefold.usecases.changes.references import run_next_reference
-from fivefold.usecases.flows.replays.jobs import run_next_replay
-from fivefold.usecases.rulesets.threshold_reviews import begin_threshold_reviews, run_next_threshold_review
+from fivefold.usecases.changes.references import REFERENCE
+from fivefold.usecases.flows.replays.jobs import REPLAYS
+from fivefold.usecases.rulesets.threshold_reviews import REVIEW, begin_threshold_reviews
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.serving.v1.examples import HALF_YEAR_US
 from tests.serving.v1.furnishing import quarantined
 from tests.serving.v1.places import PLANS, Place, routes
@@ -98,7 +99,7 @@ def quarter_over(bank: Bank) -> None:
     """A worker looks at the thresholds of the quarter that is over."""
     half_a_year_on = now_microseconds() + HALF_YEAR_US
     begin_threshold_reviews(bank.place.engine, half_a_year_on)
-    while run_next_threshold_review(bank.place.engine, half_a_year_on):
+    while run_next_job(bank.place.engine, REVIEW, half_a_year_on):
         pass
 
 
@@ -154,7 +155,7 @@ def peers_committed(bank: Bank) -> None:
 
 def reference_approved(bank: Bank) -> None:
     """A worker builds what was asked for, and another person approves it."""
-    while run_next_reference(bank.place.engine):
+    while run_next_job(bank.place.engine, REFERENCE):
         pass
     list_approved(bank)
 
@@ -191,7 +192,7 @@ def run_quarantined(bank: Bank) -> None:
 
 def replayed(bank: Bank) -> None:
     """A worker makes the replay that was asked for."""
-    assert run_next_replay(bank.place.engine)
+    assert run_next_job(bank.place.engine, REPLAYS)
 
 
 def replay_asked(bank: Bank) -> None:

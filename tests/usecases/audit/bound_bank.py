@@ -17,7 +17,7 @@ from fivefold.usecases.accounts.token_requests import (
 )
 from fivefold.usecases.accounts.tokens import create_token
 from fivefold.usecases.changes import facts
-from fivefold.usecases.changes.backtests import cancel_backtest, request_backtest, run_next_backtest
+from fivefold.usecases.changes.backtests import BACKTESTS, cancel_backtest, request_backtest
 from fivefold.usecases.changes.proposals import approve_proposal, refuse_proposal
 from fivefold.usecases.decisions.policies import propose_policy
 from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
@@ -32,6 +32,7 @@ from fivefold.usecases.recourse.settlement import Settlement, settle_challenge
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven
+from fivefold.usecases.shared.jobs import run_next_job
 from fivefold.usecases.webhooks.endpoints import (
     add_endpoint,
     change_kinds,
@@ -175,7 +176,7 @@ def changes_that_are_tested(bank: Bank) -> None:
     """A backtest is done, one is cancelled, one waits."""
     of = bank.context.at(bank.now)
     request_backtest(of, "retail", 1)
-    assert run_next_backtest(bank.engine, bank.now)
+    assert run_next_job(bank.engine, BACKTESTS, bank.now)
     cancel_backtest(of, request_backtest(of, "retail", 1).id, WHY)
     request_backtest(of, "retail", 1)
 

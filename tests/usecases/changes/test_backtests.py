@@ -20,10 +20,10 @@ from fivefold.store.tables.rulesets import Backtest
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import backtests
 from fivefold.usecases.changes.backtests import (
+    BACKTESTS,
     list_backtests,
     report_of,
     request_backtest,
-    run_next_backtest,
 )
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.rulesets.commit import commit
@@ -32,7 +32,7 @@ from fivefold.usecases.shared import jobs
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
-from fivefold.usecases.shared.jobs import FREE_LOSSES, LEASE_US, Lease
+from fivefold.usecases.shared.jobs import FREE_LOSSES, LEASE_US, Lease, run_next_job
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import NOW, SECOND, audited, document, founded, rows_of, together
@@ -64,7 +64,7 @@ def test_a_draft_is_tested_in_the_background(engine: Engine, three: People) -> N
     asked = request_backtest(Context(engine, three[1]).at(NOW), "retail")
     assert (asked.state, asked.done, asked.total, asked.version) == ("queued", 0, 0, None)
     assert asked.content_hash == read_ruleset(document()).content_hash
-    assert run_next_backtest(engine, NOW) is True
+    assert run_next_job(engine, BACKTESTS, NOW) is True
     (line,) = list_backtests(Context(engine, three[0]), "retail")
     assert (line.state, line.done, line.total, line.error) == ("done", 7, 7, None)
     assert line.finished_us is not None
@@ -72,7 +72,7 @@ def test_a_draft_is_tested_in_the_background(engine: Engine, three: People) -> N
     report = report_of(Context(engine, three[0]), line.id)
     assert (report["basis"], report["customers"], report["as_of_us"]) == ("customers", 7, NOW)
     assert report["backtest"]["draft"]["alone"]["medium"] == 2
-    assert run_next_backtest(engine, NOW) is False, "nothing waits any more"
+    assert run_next_job(engine, BACKTESTS, NOW) is False, "nothing waits any more"
 
 
 def test_a_version_is_tested_as_it_was_committed(engine: Engine, three: People) -> None:
@@ -89,7 +89,7 @@ def test_one_that_is_under_way_is_not_asked_for_twice(engine: Engine, three: Peo
     before = len(rows_of(engine, AuditEntry))
     assert request_backtest(Context(engine, three[1]), "retail").id == first.id
     assert len(rows_of(engine, AuditEntry)) == before
-    run_next_backtest(engine, NOW)
+    run_next_job(engine, BACKTESTS, NOW)
     assert request_backtest(Context(engine, three[1]), "retail").id != first.id, "one that is done can be made again"
 
 
@@ -101,7 +101,7 @@ def test_editing_a_draft_cancels_no_backtest(engine: Engine, three: People) -> N
     earlier = request_backtest(Context(engine, three[0]), "retail").content_hash
     save_draft(Context(engine, three[0]), document(medium=20), 2)
     later = request_backtest(Context(engine, three[0]), "retail").content_hash
-    while run_next_backtest(engine, NOW):
+    while run_next_job(engine, BACKTESTS, NOW):
         save_draft(Context(engine, three[1]), document(medium=19), revision(engine))
     found = {line.content_hash: line.state for line in list_backtests(Context(engine, three[0]), "retail")}
     assert found == {committed: "done", earlier: "done", later: "done"}
@@ -126,7 +126,7 @@ def test_only_ones_own_are_seen(engine: Engine, three: People) -> None:
     number = request_backtest(Context(engine, three[0]), "retail").id
     with pytest.raises(NotFoundError, match=f"there is no finished backtest {number}"):
         report_of(Context(engine, three[0]), number)
-    run_next_backtest(engine, NOW)
+    run_next_job(engine, BACKTESTS, NOW)
     assert report_of(Context(engine, three[0]), number)["basis"] == "examples"
     for ask in (
         lambda: report_of(Context(engine, other), number),
@@ -145,7 +145,7 @@ def test_customers_have_their_names_in_what_is_shown_and_numbers_in_what_is_kept
     activate_directly(engine)
     save_draft(Context(engine, three[0]), document(medium=25).replace("points: 30", "points: 26"))
     request_backtest(Context(engine, three[0]), "retail")
-    run_next_backtest(engine, NOW)
+    run_next_job(engine, BACKTESTS, NOW)
     (row,) = rows_of(engine, Backtest)
     assert "c1" not in row["report"]
     report = report_of(Context(engine, three[0]), row["id"])
@@ -176,7 +176,7 @@ def test_who_is_erased_while_it_runs_is_not_in_the_report(
         return report
 
     monkeypatch.setattr(backtests, "run_backtest", erasing)
-    run_next_backtest(engine, NOW)
+    run_next_job(engine, BACKTESTS, NOW)
     movers = report_of(Context(engine, three[0]), 1)["backtest"]["movers"]
     assert [mover["entity"] for mover in movers] == ["c4"]
 
@@ -187,8 +187,8 @@ def test_what_goes_wrong_is_kept_and_others_go_on(engine: Engine, three: People)
     first = request_backtest(Context(engine, three[0]).at(NOW), "retail").id
     save_draft(Context(engine, three[0]), text, 2)
     second = request_backtest(Context(engine, three[0]).at(NOW + 1), "retail").id
-    assert run_next_backtest(engine, NOW + 2) is True
-    assert run_next_backtest(engine, NOW + 2) is True
+    assert run_next_job(engine, BACKTESTS, NOW + 2) is True
+    assert run_next_job(engine, BACKTESTS, NOW + 2) is True
     found = {line.id: line for line in list_backtests(Context(engine, three[0]), "retail")}
     assert found[first].state == "failed"
     assert found[first].error == "retail reaches no customer, and has no examples to run on; give it some"
@@ -216,7 +216,7 @@ def test_an_error_that_nobody_thought_of_is_seen_without_what_it_says(
     """It could say anything, such as a customer's name."""
     monkeypatch.setattr(backtests, "run_backtest", breaking(ZeroDivisionError("Zoe")))
     request_backtest(Context(engine, three[0]), "retail")
-    assert run_next_backtest(engine, NOW) is True
+    assert run_next_job(engine, BACKTESTS, NOW) is True
     assert list_backtests(Context(engine, three[0]), "retail")[0].error == "it broke off: ZeroDivisionError"
 
 
@@ -228,8 +228,8 @@ def test_who_lost_the_database_gives_a_backtest_back_once_it_answers_and_that_do
         patch.setattr(backtests, "run_backtest", breaking(StoreError("the database cannot be reached")))
         for _ in range(FREE_LOSSES):
             with pytest.raises(StoreError):
-                run_next_backtest(engine, NOW)
-    assert run_next_backtest(engine, NOW + 1) is True, "nobody waits for the end of its lease"
+                run_next_job(engine, BACKTESTS, NOW)
+    assert run_next_job(engine, BACKTESTS, NOW + 1) is True, "nobody waits for the end of its lease"
     line = list_backtests(Context(engine, three[0]), "retail")[0]
     assert (line.state, line.attempts) == ("done", 1)
 
@@ -242,8 +242,8 @@ def test_a_lock_of_others_is_no_attempt_at_a_backtest_however_often(
         patch.setattr(backtests, "run_backtest", breaking(LockedError("another transaction held a lock")))
         for _ in range(FREE_LOSSES + backtests.MOST_ATTEMPTS + 1):
             with pytest.raises(LockedError):
-                run_next_backtest(engine, NOW)
-    assert run_next_backtest(engine, NOW + 1) is True
+                run_next_job(engine, BACKTESTS, NOW)
+    assert run_next_job(engine, BACKTESTS, NOW + 1) is True
     line = list_backtests(Context(engine, three[0]), "retail")[0]
     assert (line.state, line.attempts) == ("done", 1)
 
@@ -272,7 +272,7 @@ def test_a_lease_is_renewed_while_a_part_takes_long_unless_it_stands_still(
 
     monkeypatch.setattr(jobs, "HOLD_US", 2_000)
     monkeypatch.setattr(backtests, "run_backtest", slow)
-    assert run_next_backtest(engine, NOW)
+    assert run_next_job(engine, BACKTESTS, NOW)
     assert list_backtests(Context(engine, three[0]), "retail")[0].error is None
 
 
@@ -288,7 +288,7 @@ def test_progress_that_another_transaction_holds_up_is_told_the_next_time(
         return real(*given, **values)
 
     monkeypatch.setattr(jobs, "update_leased_job", locked)
-    assert run_next_backtest(engine, NOW)
+    assert run_next_job(engine, BACKTESTS, NOW)
     assert not refusals
     assert list_backtests(Context(engine, three[0]), "retail")[0].state == "done"
 
@@ -312,8 +312,8 @@ def test_a_lease_whose_renewal_had_no_answer_is_given_back_as_well(
         patch.setattr(Lease, "progress", renew)
         patch.setattr(backtests, "run_backtest", unanswered)
         with pytest.raises(UnknownOutcomeError):
-            run_next_backtest(engine, NOW)
-    assert run_next_backtest(engine, NOW + 1) is True
+            run_next_job(engine, BACKTESTS, NOW)
+    assert run_next_job(engine, BACKTESTS, NOW + 1) is True
     assert list_backtests(Context(engine, three[0]), "retail")[0].attempts == 1
 
 
@@ -331,8 +331,8 @@ def test_a_backtest_that_loses_the_database_each_time_is_quarantined_in_the_end(
     monkeypatch.setattr(backtests, "run_backtest", breaks)
     for _ in range(FREE_LOSSES + backtests.MOST_ATTEMPTS):
         with pytest.raises(StoreError):
-            run_next_backtest(engine, NOW)
-    assert run_next_backtest(engine, NOW) is True
+            run_next_job(engine, BACKTESTS, NOW)
+    assert run_next_job(engine, BACKTESTS, NOW) is True
     (line,) = list_backtests(Context(engine, three[0]), "retail")
     assert (line.state, line.attempts, runs) == ("quarantined", 5, 7)
     assert line.error == (
@@ -352,7 +352,7 @@ def test_losses_of_all_workers_count_together_after_the_first_of_each(
     for number in range(20):
         monkeypatch.setattr(jobs, "_LOST", memories[number // 3 % 2])  # one takes it three times, and then the other
         with suppress(StoreError):
-            run_next_backtest(engine, NOW + number * LEASE_US)
+            run_next_job(engine, BACKTESTS, NOW + number * LEASE_US)
             break
         losses += 1
     assert losses <= 2 * FREE_LOSSES + backtests.MOST_ATTEMPTS
@@ -366,11 +366,11 @@ def test_what_another_worker_took_over_is_not_given_back(
     with monkeypatch.context() as patch:
         patch.setattr(backtests, "run_backtest", breaking(StoreError("the database cannot be reached")))
         with pytest.raises(StoreError):
-            run_next_backtest(engine, NOW)
+            run_next_job(engine, BACKTESTS, NOW)
     with monkeypatch.context() as patch:
         patch.setattr(jobs, "_LOST", WeakKeyDictionary())
-        assert run_next_backtest(engine, NOW + LEASE_US) is True, "another process, once the lease is over"
-    assert run_next_backtest(engine, NOW + LEASE_US) is False
+        assert run_next_job(engine, BACKTESTS, NOW + LEASE_US) is True, "another process, once the lease is over"
+    assert run_next_job(engine, BACKTESTS, NOW + LEASE_US) is False
     line = list_backtests(Context(engine, three[0]), "retail")[0]
     assert (line.state, line.attempts) == ("done", 2)
 
@@ -383,12 +383,12 @@ def test_who_took_too_long_writes_nothing_over_who_took_over(
 
     def late(own: Engine, setting: Any, progress: Any, keep: Any) -> str:
         monkeypatch.setattr(backtests, "run_backtest", real)
-        assert run_next_backtest(engine, NOW + LEASE_US) is True
+        assert run_next_job(engine, BACKTESTS, NOW + LEASE_US) is True
         return '{"basis": "examples"}'
 
     monkeypatch.setattr(backtests, "run_backtest", late)
     before = len(rows_of(engine, AuditEntry))
-    assert run_next_backtest(engine, NOW) is True
+    assert run_next_job(engine, BACKTESTS, NOW) is True
     (row,) = rows_of(engine, Backtest)
     assert row["state"] == "done"
     assert "content_hash" in json.loads(row["report"])
@@ -412,7 +412,7 @@ def test_progress_is_written_as_it_goes_and_keeps_the_lease(
 
     monkeypatch.setattr(jobs, "update_leased_job", watching)
     request_backtest(Context(engine, three[0]), "retail")
-    run_next_backtest(engine, NOW)
+    run_next_job(engine, BACKTESTS, NOW)
     assert [(done, total) for done, total, _ in seen] == [(0, 7), (0, 7), (3, 7), (6, 7), (7, 7)]
     leases = [lease for *_, lease in seen]
     assert leases == sorted(leases)
@@ -429,7 +429,7 @@ def test_workers_together_run_each_backtest_once(kind: str, tmp_path: Path) -> N
         return three
 
     def work(engine: Engine, three: People) -> list[str]:
-        while run_next_backtest(engine, NOW):
+        while run_next_job(engine, BACKTESTS, NOW):
             pass
         return [action for _, action, _, _ in audited(engine) if action in {"backtest.done", "backtest.failed"}]
 

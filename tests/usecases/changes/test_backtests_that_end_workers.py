@@ -10,10 +10,10 @@ from fivefold.store.tables.rulesets import Backtest
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import backtests
 from fivefold.usecases.changes.backtests import (
+    BACKTESTS,
     cancel_backtest,
     list_backtests,
     request_backtest,
-    run_next_backtest,
 )
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.transactions import add_transactions
@@ -23,7 +23,7 @@ from fivefold.usecases.shared import jobs
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
-from fivefold.usecases.shared.jobs import LEASE_US
+from fivefold.usecases.shared.jobs import LEASE_US, run_next_job
 from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import NOW, audited, document, founded, rows_of
 from tests.usecases.platforms import transaction
@@ -63,7 +63,7 @@ def work(engine: Engine, times: int) -> None:
     """Workers come one after another, each after the lease of the one before."""
     for time in range(times):
         try:
-            run_next_backtest(engine, NOW + time * 2 * LEASE_US)
+            run_next_job(engine, BACKTESTS, NOW + time * 2 * LEASE_US)
         except Killed:
             continue
 
@@ -113,7 +113,7 @@ def test_parts_are_bounded_by_transactions_and_progress_moves_with_each(
     real = jobs.update_leased_job
     monkeypatch.setattr(jobs, "update_leased_job", lambda *a, **v: (told.append(v["done"]) if "part" in v else None) or real(*a, **v))  # fmt: skip  # noqa: E501 (one line is read more easily)
     request_backtest(Context(engine, three[0]).at(NOW), "retail")
-    assert run_next_backtest(engine, NOW)
+    assert run_next_job(engine, BACKTESTS, NOW)
     assert seen == [1, 1, 1, 3, 1]
     assert sorted(set(told)) == [0, 1, 2, 3, 6, 7]
 
@@ -122,10 +122,10 @@ def test_parts_are_bounded_by_transactions_and_progress_moves_with_each(
 def test_a_worker_that_is_asked_to_end_gives_its_backtest_back_at_once(engine: Engine, three: People) -> None:
     """And no attempt is counted: nothing is wrong with it."""
     request_backtest(Context(engine, three[0]).at(NOW), "retail")
-    assert run_next_backtest(engine, NOW, stopping=lambda: True)
+    assert run_next_job(engine, BACKTESTS, NOW, stopping=lambda: True)
     (row,) = rows_of(engine, Backtest)
     assert (row["state"], row["attempts"], row["lease_until_us"]) == ("queued", 0, None)
-    assert run_next_backtest(engine, NOW)
+    assert run_next_job(engine, BACKTESTS, NOW)
     assert list_backtests(Context(engine, three[0]), "retail")[0].state == "done"
 
 
@@ -133,7 +133,7 @@ def test_one_that_waits_is_cancelled_and_never_run(engine: Engine, three: People
     number = request_backtest(Context(engine, three[0]).at(NOW), "retail").id
     line = cancel_backtest(Context(engine, three[1]), number, " of another draft ")
     assert (line.state, line.error) == ("cancelled", "member:2 cancelled it: of another draft")
-    assert run_next_backtest(engine, NOW) is False
+    assert run_next_job(engine, BACKTESTS, NOW) is False
     assert audited(engine)[-1][:3] == ("member:2", "backtest.cancelled", str(number))
     with pytest.raises(
         ConflictError, match=f"backtest {number} is cancelled; only a waiting or running one can be cancelled"
@@ -157,7 +157,7 @@ def test_one_that_runs_is_cancelled_and_stops_at_its_next_part(
         return real(*given, **more)
 
     monkeypatch.setattr(backtest_running, "read_stored_portfolio", cancelling)
-    assert run_next_backtest(engine, NOW)
+    assert run_next_job(engine, BACKTESTS, NOW)
     assert len(seen) == 2
     (line,) = list_backtests(Context(engine, three[0]), "retail")
     assert line.state == "cancelled"

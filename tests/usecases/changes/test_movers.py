@@ -13,9 +13,9 @@ from fivefold.domain.paging import Part
 from fivefold.store.tables.rulesets import BacktestMover
 from fivefold.usecases.changes import backtests
 from fivefold.usecases.changes.backtests import (
+    BACKTESTS,
     list_movers,
     request_backtest,
-    run_next_backtest,
 )
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.rulesets.activate import activate
@@ -23,7 +23,7 @@ from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.rulesets.read import list_families
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.jobs import LEASE_US
+from fivefold.usecases.shared.jobs import LEASE_US, run_next_job
 from tests.store.filling import filled_once
 from tests.usecases.changes.test_backtests import People, customers, prepared
 from tests.usecases.governed import DAY, NOW, document, founded, rows_of
@@ -41,7 +41,7 @@ def moving(engine: Engine, three: People, medium: int) -> int:
     revision = list_families(ana)[0].draft_revision or 0
     save_draft(ana, document(medium=medium), revision)
     number = request_backtest(ana, "retail").id
-    assert run_next_backtest(engine, NOW)
+    assert run_next_job(engine, BACKTESTS, NOW)
     return number
 
 
@@ -51,7 +51,7 @@ def with_a_version_in_force(engine: Engine, three: People) -> Context:
     ana, ben, cyd = (Context(engine, each).at(NOW) for each in three)
     commit(ben, "retail", 1)
     request_backtest(ana, "retail", 1)
-    assert run_next_backtest(engine, NOW)
+    assert run_next_job(engine, BACKTESTS, NOW)
     activate(cyd, "retail", 1, "our first")
     return ana
 
@@ -61,7 +61,7 @@ def test_everybody_who_moves_is_listed_by_key_and_by_place(engine: Engine, three
     ana, ben, cyd = (Context(engine, each).at(NOW) for each in three)
     commit(ben, "retail", 1)
     request_backtest(ana, "retail", 1)
-    assert run_next_backtest(engine, NOW)
+    assert run_next_job(engine, BACKTESTS, NOW)
     assert list_movers(ana, 1) == []  # none of them stood anywhere before
     activate(cyd, "retail", 1, "our first")
     number = moving(engine, three, 31)
@@ -103,9 +103,9 @@ def test_who_moves_is_listed_once_where_a_worker_ended_in_the_middle(
     with monkeypatch.context() as patch:
         patch.setattr(backtests, "keep_movers", keeping)
         with suppress(KilledError):
-            run_next_backtest(engine, NOW, stopping=ends)
+            run_next_job(engine, BACKTESTS, NOW, stopping=ends)
     assert len(rows_of(engine, BacktestMover)) == (3 if is_killed else 0)
-    assert run_next_backtest(engine, NOW + 2 * LEASE_US)
+    assert run_next_job(engine, BACKTESTS, NOW + 2 * LEASE_US)
     assert [one.external_id for one in list_movers(ana, number)] == ["c1", "c4", "c7"]
 
 

@@ -18,16 +18,17 @@ from fivefold.store.tables.rulesets import Family
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.changes import references
 from fivefold.usecases.changes.asks import put_list_version
-from fivefold.usecases.changes.backtests import request_backtest, run_next_backtest
+from fivefold.usecases.changes.backtests import BACKTESTS, request_backtest
 from fivefold.usecases.changes.proposals import approve_proposal, list_proposals
 from fivefold.usecases.changes.reference_fit import is_reference, read_reference_state, read_reference_version
-from fivefold.usecases.changes.references import list_reference_jobs, request_reference, run_next_reference
+from fivefold.usecases.changes.references import REFERENCE, list_reference_jobs, request_reference
 from fivefold.usecases.rulesets import activate, run_backtest
 from fivefold.usecases.rulesets.check import check_text
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft, switch_family_in
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.usecases import banks, governed
 from tests.usecases.banks import Bank
 
@@ -75,7 +76,7 @@ def other(bank: Bank) -> Context:
 
 def approve(bank: Bank, number: int) -> None:
     """Let another person approve a change, once its backtests are run."""
-    while run_next_backtest(bank.engine, bank.now):
+    while run_next_job(bank.engine, BACKTESTS, bank.now):
         pass
     approve_proposal(other(bank), number, "Agreed")
 
@@ -83,7 +84,7 @@ def approve(bank: Bank, number: int) -> None:
 def built(bank: Bank, version: int = 1) -> Any:
     """Ask for a reference, and let a worker build it."""
     request_reference(bank.context, "retail", version)
-    assert run_next_reference(bank.engine, bank.now)
+    assert run_next_job(bank.engine, REFERENCE, bank.now)
     return list_reference_jobs(bank.context, "retail")[0]
 
 
@@ -116,7 +117,7 @@ def test_what_a_worker_builds_as_of_a_past_moment_is_put_in_force_at_that_moment
     bank.put("a", country="NO", income=1)
     request_reference(bank.context, "retail", 1)
     bank.run()
-    assert run_next_reference(engine, bank.now)
+    assert run_next_job(engine, REFERENCE, bank.now)
     with Session(engine) as session:
         (row,) = list_rows(session, bank.of, "our-peers")
     in_an_hour_us = bank.now + DAY_US // 24
@@ -138,7 +139,7 @@ def test_a_ruleset_decides_on_nobody_before_its_reference_is_there(engine: Engin
     save_draft(ana, banks.document(rules, reference="our-peers", **words))
     commit(ana, "retail", 1, "A test")
     request_backtest(ana, "retail", 1)
-    assert run_next_backtest(engine, governed.NOW)
+    assert run_next_job(engine, BACKTESTS, governed.NOW)
     with pytest.raises(ConflictError, match="its reference portfolio our-peers has no version yet"):
         activate.activate(ben, "retail", 1, "Begin")
 
@@ -148,8 +149,8 @@ def test_a_reference_is_built_proposed_and_in_force_once_another_person_approves
     asked, is_new = request_reference(bank.context, "retail", 1)
     assert (asked.state, asked.entities, is_new) == ("queued", None, True)
     assert request_reference(bank.context, "retail", 1) == (asked, False)
-    assert run_next_reference(bank.engine, bank.now)
-    assert not run_next_reference(bank.engine, bank.now)
+    assert run_next_job(bank.engine, REFERENCE, bank.now)
+    assert not run_next_job(bank.engine, REFERENCE, bank.now)
     (job,) = list_reference_jobs(bank.context, "retail")
     assert (job.state, job.error, job.list, job.entities) == ("done", None, "our-peers", 44)
     assert (job.groups, job.small_groups, job.unreadable) == (2, 1, ())
@@ -232,9 +233,9 @@ def test_a_reference_of_those_on_whom_another_ruleset_decides_names_that_ruleset
 
 def test_a_worker_that_is_asked_to_end_gives_the_job_back(bank: Bank) -> None:
     request_reference(bank.context, "retail", 1)
-    run_next_reference(bank.engine, bank.now, stopping=lambda: True)
+    run_next_job(bank.engine, REFERENCE, bank.now, stopping=lambda: True)
     assert [(job.state, job.attempts) for job in list_reference_jobs(bank.context, "retail")] == [("queued", 0)]
-    assert run_next_reference(bank.engine, bank.now)
+    assert run_next_job(bank.engine, REFERENCE, bank.now)
     assert len(list_proposals(bank.context)) == 1
 
 
@@ -338,7 +339,7 @@ def test_a_list_that_another_deciding_ruleset_reads_gets_no_reference(bank: Bank
     request_reference(bank.context, "retail", 1)
     bank.activate(banks.document({"placed": PLACED}, "firms", reference="our-peers"), 2)
     why = "our-peers is read by the ruleset firms, of type customer; it cannot have those of the ruleset retail"
-    assert run_next_reference(bank.engine, bank.now)
+    assert run_next_job(bank.engine, REFERENCE, bank.now)
     (job,) = list_reference_jobs(bank.context, "retail")
     assert (job.state, job.proposal) == ("failed", None)
     assert why in (job.error or "")
@@ -371,7 +372,7 @@ def test_no_peers_for_commerce_are_chosen_by_data_for_aml(bank: Bank) -> None:
     for_commerce(bank)
     request_reference(bank.context, "good", 1)
     watches(bank)
-    assert run_next_reference(bank.engine, bank.now)
+    assert run_next_job(bank.engine, REFERENCE, bank.now)
     (job,) = list_reference_jobs(bank.context, "good")
     assert (job.state, job.proposal) == ("failed", None)
     assert PATH in (job.error or "")
@@ -383,7 +384,7 @@ def test_no_peers_for_commerce_are_chosen_by_data_for_aml(bank: Bank) -> None:
 def test_a_proposed_reference_for_commerce_is_refused_once_data_for_aml_would_choose_its_peers(bank: Bank) -> None:
     for_commerce(bank)
     request_reference(bank.context, "good", 1)
-    assert run_next_reference(bank.engine, bank.now)
+    assert run_next_job(bank.engine, REFERENCE, bank.now)
     (job,) = list_reference_jobs(bank.context, "good")
     assert (job.state, job.error) == ("done", None), "its own reference, which is missing, is for what it is for"
     watches(bank)
@@ -414,7 +415,7 @@ def test_a_ruleset_for_commerce_is_committed_before_its_reference_is_built_and_d
     with pytest.raises(ConflictError, match=why), bank.context.writing() as session:
         switch_family_in(session, bank.context, "good", True, "why", 1, bank.now)
     request_reference(bank.context, "good", 1)
-    assert run_next_reference(bank.engine, bank.now)
+    assert run_next_job(bank.engine, REFERENCE, bank.now)
     approve(bank, list_reference_jobs(bank.context, "good")[0].proposal)
     with bank.context.writing() as session:
         switch_family_in(session, bank.context, "good", True, "why", 1, bank.now)

@@ -7,13 +7,14 @@ from fivefold.domain.clock import from_microseconds
 from fivefold.store.tables.levels import Assessment, LevelRelease, Standing, Transition
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes.asks import put_list_version, roll_back
-from fivefold.usecases.changes.backtests import report_of, run_next_backtest
+from fivefold.usecases.changes.backtests import BACKTESTS, report_of
 from fivefold.usecases.changes.proposals import read_proposal
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.usecases.changes.two_people_stories import People, decide, levels, work
 from tests.usecases.governed import DAY, NOW, SECOND, agreed, document, founded, rows_of
 
@@ -61,14 +62,14 @@ def decide_again(engine: Engine, three: People, text: str = STRICT) -> None:
     save_draft(Context(engine, three[0]), text)
     commit(Context(engine, three[0]).at(LATER), "retail", 2, "as it is")
     request_backtest(Context(engine, three[0]).at(LATER), "retail", 2)
-    assert run_next_backtest(engine, LATER)
+    assert run_next_job(engine, BACKTESTS, LATER)
     activate(Context(engine, three[2]).at(LATER), "retail", 2, "stricter", 1000)
 
 
 def back(engine: Engine, three: People, now_us: int, *, release: bool = True) -> dict[str, int]:
     """Roll back, by two people; give what the preview said."""
     outcome = roll_back(Context(engine, three[0]).at(now_us), "retail", 1, "too strict", 1000, release=release)
-    assert run_next_backtest(engine, now_us)
+    assert run_next_job(engine, BACKTESTS, now_us)
     assert outcome.proposal is not None
     (made,) = read_proposal(Context(engine, three[1]), outcome.proposal.id).backtests
     assert made.state == "done", made.error
@@ -136,7 +137,7 @@ def test_what_the_older_version_would_have_seen_at_the_time_is_seen(engine: Engi
 
 def test_who_was_assessed_after_the_preview_is_held(engine: Engine, three: People) -> None:
     outcome = roll_back(Context(engine, three[0]).at(LATER + DAY), "retail", 1, "too strict", 1000, release=True)
-    assert run_next_backtest(engine, LATER + DAY)
+    assert run_next_job(engine, BACKTESTS, LATER + DAY)
     put_entities(Context(engine, three[0]).at(LATER + 2 * DAY), "customer", [EntityRow("c0", {"income": 6.0})])
     work(engine, LATER + 2 * DAY)
     agreed(engine, three[1], outcome, LATER + 2 * DAY)
@@ -146,7 +147,7 @@ def test_who_was_assessed_after_the_preview_is_held(engine: Engine, three: Peopl
 
 def test_a_release_that_was_not_approved_counts_for_nothing(engine: Engine, three: People) -> None:
     roll_back(Context(engine, three[0]).at(LATER + DAY), "retail", 1, "too strict", 1000, release=True)
-    assert run_next_backtest(engine, LATER + DAY)
+    assert run_next_job(engine, BACKTESTS, LATER + DAY)
     assert len(rows_of(engine, LevelRelease)) == 4
     back(engine, three, LATER + DAY, release=False)
     work(engine, LATER + DAY + SECOND)

@@ -14,7 +14,7 @@ from fivefold.usecases.accounts.settings import SettingsChange, read_settings
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import backtests
 from fivefold.usecases.changes.asks import change_settings, order_families, put_list_version, roll_back, switch_family
-from fivefold.usecases.changes.backtests import cancel_backtest, report_of, run_next_backtest
+from fivefold.usecases.changes.backtests import BACKTESTS, cancel_backtest, report_of
 from fivefold.usecases.changes.proposals import (
     approve_proposal,
     finished_backtests,
@@ -27,6 +27,7 @@ from fivefold.usecases.levels.overrides import approve_override, request_overrid
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.store.audits import bind_unnamed
 from tests.usecases.changes.two_people_stories import (
     CHANGES,
@@ -58,7 +59,7 @@ def test_asking_changes_nothing_until_another_person_approves(engine: Engine, th
     outcome = change(engine, three[0])
     assert (outcome.result, governing(engine)) == (None, before)
     assert outcome.proposal is not None
-    while run_next_backtest(engine, LATER):
+    while run_next_job(engine, BACKTESTS, LATER):
         pass
     with pytest.raises(ConflictError, match=r"member:1 proposed \d+: another person approves it"):
         approve_proposal(Context(engine, three[0]), outcome.proposal.id, "I said so")
@@ -86,7 +87,7 @@ def test_an_account_or_a_program_is_no_person(engine: Engine, three: People, cha
         change(engine, nobody)
     outcome = change(engine, three[0])
     assert outcome.proposal is not None
-    while run_next_backtest(engine, LATER):
+    while run_next_job(engine, BACKTESTS, LATER):
         pass
     with pytest.raises(ConflictError, match=f"{name} is not a member"):
         approve_proposal(Context(engine, nobody), outcome.proposal.id, "why")
@@ -108,7 +109,7 @@ def test_without_a_backtest_of_those_whom_it_reaches_nobody_approves(
 def test_the_backtest_of_an_order_says_who_moves_across_families(engine: Engine, three: People) -> None:
     """Fifty customers went from high to low by one person, and no backtest on them was asked for."""
     outcome = CHANGES["order"](engine, three[0])
-    assert run_next_backtest(engine, LATER)
+    assert run_next_job(engine, BACKTESTS, LATER)
     assert outcome.proposal is not None
     (made,) = read_proposal(Context(engine, three[1]), outcome.proposal.id).backtests
     assert (made.state, made.done, made.total) == ("done", 6, 6)
@@ -130,7 +131,7 @@ def test_the_backtest_of_an_order_says_who_moves_across_families(engine: Engine,
 def test_switching_the_last_ruleset_off_says_that_nobody_has_a_level(engine: Engine, three: People) -> None:
     agreed(engine, three[1], switch_family(Context(engine, three[0]).at(LATER), "lenient", False, "unused"), LATER)
     outcome = CHANGES["switch"](engine, three[0])
-    run_next_backtest(engine, LATER)
+    run_next_job(engine, BACKTESTS, LATER)
     assert outcome.proposal is not None
     (made,) = read_proposal(Context(engine, three[0]), outcome.proposal.id).backtests
     report = report_of(Context(engine, three[0]), made.id)
@@ -141,7 +142,7 @@ def test_switching_the_last_ruleset_off_says_that_nobody_has_a_level(engine: Eng
 def test_a_list_that_comes_into_force_later_is_tested_as_if_it_were_in_force(engine: Engine, three: People) -> None:
     asked = ("watched", LATER + 90 * DAY, ["NO"], "W", "us", "why")
     outcome = put_list_version(Context(engine, three[0]).at(LATER), *asked)
-    run_next_backtest(engine, LATER)
+    run_next_job(engine, BACKTESTS, LATER)
     assert outcome.proposal is not None
     (made,) = read_proposal(Context(engine, three[0]), outcome.proposal.id).backtests
     cells = {
@@ -153,7 +154,7 @@ def test_a_list_that_comes_into_force_later_is_tested_as_if_it_were_in_force(eng
 
 def test_a_backtest_of_what_decided_before_does_not_count(engine: Engine, three: People) -> None:
     first = CHANGES["order"](engine, three[0])
-    while run_next_backtest(engine, LATER):
+    while run_next_job(engine, BACKTESTS, LATER):
         pass
     agreed(engine, three[1], CHANGES["list"](engine, three[0]), LATER)
     assert first.proposal is not None
@@ -169,7 +170,7 @@ def test_what_a_page_shows_as_done_is_what_its_form_is_compared_with(
 ) -> None:
     """A later backtest that was cancelled hid the one that counts; with the rulesets off none was expected."""
     number, other = proposed(CHANGES["list"](engine, three[0])), Context(engine, three[2]).at(LATER)
-    while run_next_backtest(engine, LATER):
+    while run_next_job(engine, BACKTESTS, LATER):
         pass
     (done,) = finished_backtests(other, number)
     (later,) = request_proposal_backtests(Context(engine, three[0]).at(LATER), number).backtests
@@ -186,7 +187,7 @@ def test_what_a_page_shows_as_done_is_what_its_form_is_compared_with(
 def test_a_change_that_has_the_number_of_another_is_not_decided_in_its_place(engine: Engine, three: People) -> None:
     """A database that was restored gives the numbers of what was proposed since the backup again."""
     line, other = CHANGES["list"](engine, three[0]).proposal, Context(engine, three[2]).at(LATER)
-    while run_next_backtest(engine, LATER):
+    while run_next_job(engine, BACKTESTS, LATER):
         pass
     assert line is not None
     with pytest.raises(ConflictError, match=f"proposal {line.id} is another one now, of .*; what was looked at is of "):
@@ -247,7 +248,7 @@ def test_a_proposal_is_refused_by_another_and_withdrawn_by_who_made_it(engine: E
         assert outcome.proposal is not None
         done = refuse_proposal(Context(engine, person).at(LATER), outcome.proposal.id, "no")
         assert (done.state, [made.state for made in done.backtests]) == (state, ["cancelled"])
-    assert run_next_backtest(engine, LATER) is False
+    assert run_next_job(engine, BACKTESTS, LATER) is False
     assert [line.state for line in list_proposals(Context(engine, three[0]))] == ["withdrawn", "refused"]
     assert list_proposals(Context(engine, three[0]), "proposed") == []
     assert len(list_proposals(Context(engine, three[0]), part=Part(9, (2,)))) == 1
@@ -325,13 +326,13 @@ def test_a_change_proposed_again_is_tested_again_where_no_backtest_counts(
     first = proposed(CHANGES["order"](engine, three[0]))
     with monkeypatch.context() as patched:
         patched.setattr(backtests, "run_proposal_backtest", failing)
-        run_next_backtest(engine, LATER)
+        run_next_job(engine, BACKTESTS, LATER)
     assert [each.state for each in read_proposal(ana, first).backtests] == ["failed"]
     for again in (CHANGES["order"](engine, three[0]), CHANGES["order"](engine, three[0])):
         assert again.proposal is not None
         assert (again.proposal.id, [each.state for each in again.proposal.backtests]) == (first, ["queued"])
-    assert run_next_backtest(engine, LATER)
-    assert not run_next_backtest(engine, LATER), "one was requested, not two"
+    assert run_next_job(engine, BACKTESTS, LATER)
+    assert not run_next_job(engine, BACKTESTS, LATER), "one was requested, not two"
     before = audited(engine)
     assert proposed(CHANGES["order"](engine, three[0])) == first
     assert audited(engine) == before, "one that counts is not run again"

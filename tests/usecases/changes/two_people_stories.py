@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 from fivefold.store.tables.levels import Standing
 from fivefold.usecases.accounts.settings import SettingsChange
 from fivefold.usecases.changes.asks import change_settings, order_families, put_list, put_list_version, switch_family
-from fivefold.usecases.changes.backtests import request_backtest, run_next_backtest
+from fivefold.usecases.changes.backtests import BACKTESTS, request_backtest
 from fivefold.usecases.changes.proposals import ChangeOutcome, list_proposals
 from fivefold.usecases.levels.worker import run_batch
 from fivefold.usecases.rulesets.activate import activate, advance_backfills
@@ -15,6 +15,7 @@ from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.usecases.governed import DAY, NOW, document, rows_of
 
 People = tuple[Actor, Actor, Actor]
@@ -59,7 +60,7 @@ def decide(engine: Engine, three: People, text: str, name: str, now_us: int = NO
     save_draft(Context(engine, three[0]), text)
     made = commit(Context(engine, three[0]).at(now_us), name, 1, "as it is")
     request_backtest(Context(engine, three[0]).at(now_us), name, made.number)
-    assert run_next_backtest(engine, now_us)
+    assert run_next_job(engine, BACKTESTS, now_us)
     activate(Context(engine, three[2]).at(now_us), name, made.number, "as agreed", 1000)
 
 

@@ -15,7 +15,7 @@ from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.accounts.organisations import add_member
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes.asks import switch_family
-from fivefold.usecases.changes.backtests import request_backtest, run_next_backtest
+from fivefold.usecases.changes.backtests import BACKTESTS, request_backtest
 from fivefold.usecases.evidence import build as evidence
 from fivefold.usecases.evidence.archive import MANIFEST, check_archive
 from fivefold.usecases.evidence.build import Evidence, build_evidence
@@ -32,6 +32,7 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from fivefold.usecases.shared.inputs import Quarter, read_quarter
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version, revoke_override, roll_back
@@ -52,7 +53,7 @@ def version(engine: Engine, people: tuple[Actor, Actor, Actor], medium: int) -> 
     saved = save_draft(Context(engine, people[0]).at(NOW), document(medium=medium))
     number = commit(Context(engine, people[1]).at(NOW), "retail", saved.revision).number
     request_backtest(Context(engine, people[0]).at(NOW), "retail", number)
-    assert run_next_backtest(engine, NOW)
+    assert run_next_job(engine, BACKTESTS, NOW)
     return number
 
 

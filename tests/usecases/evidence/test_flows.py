@@ -11,13 +11,14 @@ from sqlalchemy import Engine
 from fivefold.usecases.evidence.archive import MANIFEST, File, check_archive, write_archive
 from fivefold.usecases.evidence.build import build_evidence, check_evidence
 from fivefold.usecases.flows.activate import WITHOUT_REPLAY, activate_flow, switch_flow_off
-from fivefold.usecases.flows.replays.jobs import ReplayAsked, request_flow_replay, run_next_replay
+from fivefold.usecases.flows.replays.jobs import REPLAYS, ReplayAsked, request_flow_replay
 from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.execute import run_flows
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import read_quarter
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.usecases.deciding import WORTH as WORTH_4
 from tests.usecases.deciding import Desk
 from tests.usecases.deciding import opened as opened_desk
@@ -130,7 +131,7 @@ def test_replays_are_there_and_activations_say_whether_they_had_one(desk: Desk, 
     acting(desk, flow_document())
     made = committed(desk, flow_document(title="Two"))
     number = request_flow_replay(as_(desk, desk.ana), "care", ReplayAsked())[0].id
-    assert run_next_replay(desk.bank.engine, desk.bank.now)
+    assert run_next_job(desk.bank.engine, REPLAYS, desk.bank.now)
     activate_flow(as_(desk, desk.ben), "care", made.number, WHY)
     path, content = content_of(desk.bank.context, tmp_path)
     lines = [(each["version"], each["replay"], each["warning"]) for each in parsed(content, "flows/activations.json")]

@@ -17,17 +17,17 @@ from fivefold.usecases.evidence.archive import check_archive
 from fivefold.usecases.evidence.build import build_evidence
 from fivefold.usecases.evidence.jobs import (
     KEPT_DAYS,
+    evidence_jobs,
     list_evidence,
     prune_archives,
     read_evidence_job,
     request_evidence,
-    run_next_evidence,
     take_evidence,
 )
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import read_quarter
-from fivefold.usecases.shared.jobs import LEASE_US
+from fivefold.usecases.shared.jobs import LEASE_US, run_next_job
 from tests.store.audits import bind_unnamed
 from tests.store.filling import filled_once
 from tests.usecases import platforms
@@ -67,7 +67,7 @@ def test_what_was_done_of_an_unknown_total_stays_at_the_end(
         return built
 
     monkeypatch.setattr(jobs, "build_evidence", build)
-    assert run_next_evidence(engine, None, bank.now)
+    assert run_next_job(engine, evidence_jobs(None), bank.now)
     line = read_evidence_job(bank.context, number)
     assert (line.state, line.done) == ("done", 5)
 
@@ -79,8 +79,8 @@ def test_a_worker_collects_what_the_command_writes_and_who_takes_it_is_recorded(
     with pytest.raises(ConflictError, match=f"there is no archive {number} of 2025Q4 to be taken away: it is queued"):
         take_evidence(bank.context, number)
     build_evidence(bank.context, QUARTER, tmp_path / "command.zip", None)
-    assert run_next_evidence(engine, None, bank.now)
-    assert not run_next_evidence(engine, None, bank.now)
+    assert run_next_job(engine, evidence_jobs(None), bank.now)
+    assert not run_next_job(engine, evidence_jobs(None), bank.now)
     line = read_evidence_job(bank.context, number)
     assert (line.state, line.error, line.attempts, line.is_kept, line.findings) == ("done", None, 1, True, 0)
     assert exports(engine) == [], "nobody has it yet"
@@ -102,7 +102,7 @@ def test_it_says_how_far_it_is(engine: Engine, bank: Bank, monkeypatch: pytest.M
     seen: list[tuple[int, int, str]] = []
     for told in ("progress", "hold"):
         monkeypatch.setattr(f"fivefold.usecases.shared.jobs.Lease.{told}", lambda _, *part: seen.append(part))
-    assert run_next_evidence(engine, None, bank.now)
+    assert run_next_job(engine, evidence_jobs(None), bank.now)
     with Session(engine) as session:
         entries = len(
             session.scalars(select(AuditEntry).where(AuditEntry.organisation_id == bank.context.organisation_id)).all()
@@ -134,7 +134,7 @@ def test_a_killed_worker_leaves_nothing_of_an_archive_on_the_disk(
         names.extend(folder.iterdir())
 
     monkeypatch.setattr("fivefold.usecases.shared.jobs.Lease.hold", hold)
-    assert run_next_evidence(engine, None, bank.now)
+    assert run_next_job(engine, evidence_jobs(None), bank.now)
     assert names == []
 
 
@@ -167,10 +167,10 @@ def test_one_whose_worker_died_is_collected_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(jobs, "build_evidence", dies)
         with pytest.raises(DiedError):
-            run_next_evidence(engine, None, bank.now)
+            run_next_job(engine, evidence_jobs(None), bank.now)
     assert read_evidence_job(bank.context, number).state == "running"
-    assert not run_next_evidence(engine, None, bank.now), "its lease holds"
-    assert run_next_evidence(engine, None, bank.now + 2 * LEASE_US)
+    assert not run_next_job(engine, evidence_jobs(None), bank.now), "its lease holds"
+    assert run_next_job(engine, evidence_jobs(None), bank.now + 2 * LEASE_US)
     line = read_evidence_job(bank.context, number)
     assert (line.state, line.attempts) == ("done", 2)
 
@@ -180,7 +180,7 @@ def test_one_that_is_too_large_says_where_it_can_be_made(
 ) -> None:
     number = asked(bank)
     monkeypatch.setattr(jobs, "MOST_BYTES", 100)
-    assert run_next_evidence(engine, None, bank.now)
+    assert run_next_job(engine, evidence_jobs(None), bank.now)
     line = read_evidence_job(bank.context, number)
     assert line.state == "failed"
     assert "make it at the machine, with fivefold evidence --quarter 2025Q4" in (line.error or "")
@@ -189,7 +189,7 @@ def test_one_that_is_too_large_says_where_it_can_be_made(
 
 def test_an_archive_is_kept_for_some_days_and_then_gone(engine: Engine, bank: Bank) -> None:
     number = asked(bank)
-    assert run_next_evidence(engine, None, bank.now)
+    assert run_next_job(engine, evidence_jobs(None), bank.now)
     later = bank.now + KEPT_DAYS * DAY_US
     assert prune_archives(engine, clock=lambda: later - DAY_US) == 0
     take_evidence(bank.context.at(later - DAY_US), number)

@@ -36,9 +36,10 @@ from fivefold.usecases.flows.activate import (
 from fivefold.usecases.flows.commit import commit_flow
 from fivefold.usecases.flows.drafts import save_flow_draft
 from fivefold.usecases.flows.read import list_flows, read_flow_version
-from fivefold.usecases.flows.replays.jobs import ReplayAsked, request_flow_replay, run_next_replay
+from fivefold.usecases.flows.replays.jobs import REPLAYS, ReplayAsked, request_flow_replay
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.store.audits import bind_unnamed
 from tests.store.filling import filled_once
 from tests.usecases import platforms
@@ -273,7 +274,7 @@ def test_the_replay_that_was_there_is_kept_with_an_activation_or_that_there_was_
     assert replays_of_version(as_(desk, desk.ben), "care", made.number) == (None, None)
     replays = [request_flow_replay(as_(desk, desk.ana), "care", ReplayAsked())[0].id]
     assert replays_of_version(as_(desk, desk.ben), "care", made.number) == (None, None), "it waits"
-    assert run_next_replay(desk.bank.engine, desk.bank.now)
+    assert run_next_job(desk.bank.engine, REPLAYS, desk.bank.now)
     replays.append(request_flow_replay(as_(desk, desk.ana), "care", ReplayAsked())[0].id)
     assert replays_of_version(as_(desk, desk.ben), "care", made.number) == (replays[0], replays[0])
     activate_flow(as_(desk, desk.ben), "care", made.number, WHY)
@@ -299,7 +300,7 @@ def test_a_replay_beside_what_acts_no_more_or_alone_is_kept_with_no_activation(d
     three = committed(desk, flow_document(title="Three")).number
     for asked in (ReplayAsked(), ReplayAsked(alone=True)):
         request_flow_replay(as_(desk, desk.ana), "care", asked)
-        assert run_next_replay(desk.bank.engine, desk.bank.now)
+        assert run_next_job(desk.bank.engine, REPLAYS, desk.bank.now)
     beside_two, alone = 1, 2
     assert replays_of_version(as_(desk, desk.ben), "care", three) == (alone, beside_two)
     roll_back_flow(as_(desk, desk.ben), "care", 1, WHY)

@@ -18,13 +18,13 @@ from fivefold.store.tables.flows import FlowVersion
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.flows.replays import tally
 from fivefold.usecases.flows.replays.jobs import (
+    REPLAYS,
     FlowReplayLine,
     ReplayAsked,
     list_flow_replays,
     list_replay_people,
     read_flow_replay,
     request_flow_replay,
-    run_next_replay,
 )
 from fivefold.usecases.flows.runs import asking
 from fivefold.usecases.flows.runs.answering import answer_run
@@ -32,6 +32,7 @@ from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.usecases import banks
 from tests.usecases.flow_documents import ASKS_SOURCE
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
@@ -77,7 +78,7 @@ on_failure: [flagged]
 def made(bank: FlowBank, flow: str, asked: ReplayAsked = ReplayAsked()) -> FlowReplayLine:  # noqa: B008 (frozen)
     line, is_new = request_flow_replay(bank.context, flow, asked)
     assert is_new
-    assert run_next_replay(bank.engine, bank.now)
+    assert run_next_job(bank.engine, REPLAYS, bank.now)
     found = read_flow_replay(bank.context, line.id)
     assert (found.state, found.error) == ("done", None)
     return found
@@ -404,7 +405,7 @@ def test_a_version_that_cannot_run_now_is_refused_and_one_that_breaks_later_fail
     listed = MANY.replace("{level: in_force, equals: high}", "{field: country, in_list: gone}")
     bank.add_flow(listed.replace("flow: many", "flow: listed"))
     line, _ = request_flow_replay(bank.context, "listed", ReplayAsked())
-    assert run_next_replay(engine, bank.now)
+    assert run_next_job(engine, REPLAYS, bank.now)
     failed = read_flow_replay(bank.context, line.id)
     assert failed.state == "failed"
     assert "list gone" in (failed.error or "")

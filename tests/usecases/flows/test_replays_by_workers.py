@@ -13,16 +13,16 @@ from fivefold.store.tables.flows import FlowReplay, FlowReplayPerson
 from fivefold.usecases.flows.replays import run as replaying
 from fivefold.usecases.flows.replays import tally
 from fivefold.usecases.flows.replays.jobs import (
+    REPLAYS,
     ReplayAsked,
     cancel_flow_replay,
     list_replay_people,
     read_flow_replay,
     request_flow_replay,
-    run_next_replay,
 )
 from fivefold.usecases.rulesets import run_backtest
 from fivefold.usecases.shared import jobs
-from fivefold.usecases.shared.jobs import LEASE_US, MOST_ATTEMPTS
+from fivefold.usecases.shared.jobs import LEASE_US, MOST_ATTEMPTS, run_next_job
 from tests.usecases.flows.flowing import LARGE, FlowBank
 from tests.usecases.flows.test_replays import PERIOD, STRICTER, made, people
 
@@ -53,10 +53,10 @@ def test_a_worker_that_ends_is_followed_by_one_that_goes_on_and_comes_to_the_sam
 
     monkeypatch.setattr(replaying, "_kept", killed)
     with pytest.raises(KilledError):
-        run_next_replay(engine, bank.now)
+        run_next_job(engine, REPLAYS, bank.now)
     assert read_flow_replay(bank.context, line.id).done == 4
-    assert not run_next_replay(engine, bank.now + 1), "its lease still runs"
-    assert run_next_replay(engine, bank.now + 2 * LEASE_US)
+    assert not run_next_job(engine, REPLAYS, bank.now + 1), "its lease still runs"
+    assert run_next_job(engine, REPLAYS, bank.now + 2 * LEASE_US)
     again = read_flow_replay(bank.context, line.id)
     assert (again.state, again.attempts, again.report_hash) == ("done", 2, whole.report_hash)
     assert people(bank, again) == people(bank, whole)
@@ -150,7 +150,7 @@ def test_where_what_it_asks_changed_meanwhile_it_begins_anew(engine: Engine, mon
         session.add(
             FlowReplayPerson(replay_id=line.id, entity_id=bank.id_of("b"), number=0, cause="old", at_us=1, **row)
         )
-    assert run_next_replay(engine, bank.now)
+    assert run_next_job(engine, REPLAYS, bank.now)
     assert [each.cause for each in list_replay_people(bank.context, line.id)] == ["transaction:t1"]
 
 
@@ -172,14 +172,14 @@ def test_one_is_cancelled_and_one_that_ends_workers_is_quarantined(engine: Engin
     cancelled = cancel_flow_replay(bank.context, line.id, "another version is to come")
     assert cancelled.state == "cancelled"
     assert "another version" in (cancelled.error or "")
-    assert not run_next_replay(engine, bank.now)
+    assert not run_next_job(engine, REPLAYS, bank.now)
     with pytest.raises(ConflictError):
         cancel_flow_replay(bank.context, line.id, "again")
     second, is_new = request_flow_replay(bank.context, "large", PERIOD)
     assert is_new
     with Session(engine) as session, session.begin():
         session.get_one(FlowReplay, second.id).attempts = MOST_ATTEMPTS
-    assert run_next_replay(engine, bank.now)
+    assert run_next_job(engine, REPLAYS, bank.now)
     assert read_flow_replay(bank.context, second.id).state == "quarantined"
 
 
@@ -198,7 +198,7 @@ def test_a_worker_stops_where_a_replay_is_cancelled_while_it_runs(
         return kept(*arguments)
 
     monkeypatch.setattr(replaying, "_kept", cancelled)
-    assert run_next_replay(engine, bank.now)
+    assert run_next_job(engine, REPLAYS, bank.now)
     assert read_flow_replay(bank.context, line.id).state == "cancelled"
     with Session(engine) as session:
         assert not session.scalars(select(FlowReplayPerson)).all()

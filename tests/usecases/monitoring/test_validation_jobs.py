@@ -16,16 +16,16 @@ from fivefold.store.tables.events import ValidationRun
 from fivefold.store.tables.levels import Standing
 from fivefold.usecases.monitoring import validate as validations
 from fivefold.usecases.monitoring.validate import (
+    VALIDATION,
     list_open_validations,
     read_validation,
     read_validation_job,
     request_validation,
-    run_next_validation,
 )
 from fivefold.usecases.shared import jobs
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.jobs import LEASE_US, MOST_ATTEMPTS
+from fivefold.usecases.shared.jobs import LEASE_US, MOST_ATTEMPTS, run_next_job
 from tests.store.filling import filled_once
 from tests.usecases import platforms
 from tests.usecases.planted import Planted, day, fill, planted
@@ -84,7 +84,7 @@ def test_a_worker_makes_it_and_says_how_far_it_is(
         return real(session, *which, **values)
 
     monkeypatch.setattr(jobs, "update_leased_job", watching)
-    assert run_next_validation(engine, NOW)
+    assert run_next_job(engine, VALIDATION, NOW)
     with Session(engine) as session:
         there = session.scalar(select(func.count()).select_from(Standing)) or 0
     assert told[:2] == [(0, there, "customers"), (there, there, "customers")]
@@ -95,7 +95,7 @@ def test_a_worker_makes_it_and_says_how_far_it_is(
     made = read_validation(bank.context, line.validation)
     assert (made.reason, made.from_us, made.until_us, made.made_us) == ("third quarter", FROM, UNTIL, NOW)
     assert counts(engine) == (1, 1)
-    assert not run_next_validation(engine, NOW)
+    assert not run_next_job(engine, VALIDATION, NOW)
     with Session(engine) as session:
         entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "levels.validated")).one()
     assert entry.actor == bank.context.actor.name, "by who asked for it"
@@ -107,7 +107,7 @@ def test_of_one_time_there_is_one_at_once(engine: Engine, bank: Planted) -> None
     other, _ = request_validation(bank.context.at(NOW), FROM, UNTIL - 1, "another time")
     assert (is_new, is_new_again, again) == (True, False, first)
     assert [line.id for line in list_open_validations(bank.context)] == [first.id, other.id]
-    assert run_next_validation(engine, NOW)
+    assert run_next_job(engine, VALIDATION, NOW)
     assert request_validation(bank.context.at(NOW), FROM, UNTIL, "after it")[1]
 
 
@@ -116,10 +116,10 @@ def test_one_whose_worker_died_is_made_again_and_kept_once(
 ) -> None:
     number = asked(bank)
     with dying(monkeypatch, DiedError()), pytest.raises(DiedError):
-        run_next_validation(engine, NOW)
+        run_next_job(engine, VALIDATION, NOW)
     assert (read_validation_job(bank.context, number).state, counts(engine)) == ("running", (0, 0))
-    assert not run_next_validation(engine, NOW), "its lease holds"
-    assert run_next_validation(engine, NOW + 2 * LEASE_US)
+    assert not run_next_job(engine, VALIDATION, NOW), "its lease holds"
+    assert run_next_job(engine, VALIDATION, NOW + 2 * LEASE_US)
     line = read_validation_job(bank.context, number)
     assert (line.state, line.attempts, counts(engine)) == ("done", 2, (1, 1))
 
@@ -129,8 +129,8 @@ def test_one_whose_worker_died_with_a_clock_that_was_ahead_is_made_by_another_at
 ) -> None:
     asked(bank)
     with dying(monkeypatch, DiedError()), pytest.raises(DiedError):
-        run_next_validation(engine, NOW + 4 * LONGEST_LEASE_US)
-    assert run_next_validation(engine, NOW)
+        run_next_job(engine, VALIDATION, NOW + 4 * LONGEST_LEASE_US)
+    assert run_next_job(engine, VALIDATION, NOW)
 
 
 def test_what_another_worker_took_over_is_kept_by_that_one_alone(
@@ -143,12 +143,12 @@ def test_what_another_worker_took_over_is_kept_by_that_one_alone(
         found = real(*which, **values)
         with monkeypatch.context() as patch:
             patch.setattr(validations, "measured_levels", real)
-            assert run_next_validation(engine, NOW + 2 * LEASE_US), "another worker, before this one has ended"
+            assert run_next_job(engine, VALIDATION, NOW + 2 * LEASE_US), "another worker, before this one has ended"
         return found
 
     with monkeypatch.context() as patch:
         patch.setattr(validations, "measured_levels", slow)
-        assert run_next_validation(engine, NOW)
+        assert run_next_job(engine, VALIDATION, NOW)
     assert counts(engine) == (1, 1)
 
 
@@ -159,9 +159,9 @@ def test_one_that_ends_its_workers_is_taken_by_no_more(
     with dying(monkeypatch, DiedError()):
         for attempt in range(MOST_ATTEMPTS):
             with pytest.raises(DiedError):
-                run_next_validation(engine, NOW + 2 * attempt * LEASE_US)
-        assert run_next_validation(engine, NOW + 2 * MOST_ATTEMPTS * LEASE_US)
-        assert not run_next_validation(engine, NOW + 9 * MOST_ATTEMPTS * LEASE_US)
+                run_next_job(engine, VALIDATION, NOW + 2 * attempt * LEASE_US)
+        assert run_next_job(engine, VALIDATION, NOW + 2 * MOST_ATTEMPTS * LEASE_US)
+        assert not run_next_job(engine, VALIDATION, NOW + 9 * MOST_ATTEMPTS * LEASE_US)
     line = read_validation_job(bank.context, number)
     assert line.state == "quarantined"
     assert "its worker ended, stood still, or lost the database, at least 3 times" in (line.error or "")
@@ -178,7 +178,7 @@ def test_why_it_failed_stays_and_no_message_of_a_fault_is_shown(
     ):
         number = asked(bank)
         with dying(monkeypatch, error):
-            assert run_next_validation(engine, NOW)
+            assert run_next_job(engine, VALIDATION, NOW)
         line = read_validation_job(bank.context, number)
         assert (line.state, line.error, line.finished_us is None) == ("failed", said, False)
     assert counts(engine) == (0, 0)
@@ -186,10 +186,10 @@ def test_why_it_failed_stays_and_no_message_of_a_fault_is_shown(
 
 def test_a_worker_that_is_to_end_gives_it_back(engine: Engine, bank: Planted) -> None:
     number = asked(bank)
-    assert run_next_validation(engine, NOW, stopping=lambda: True)
+    assert run_next_job(engine, VALIDATION, NOW, stopping=lambda: True)
     line = read_validation_job(bank.context, number)
     assert (line.state, line.attempts) == ("queued", 0)
-    assert run_next_validation(engine, NOW)
+    assert run_next_job(engine, VALIDATION, NOW)
     assert read_validation_job(bank.context, number).state == "done"
 
 

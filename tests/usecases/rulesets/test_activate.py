@@ -20,13 +20,14 @@ from fivefold.store.tables.levels import DueMark
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.audit.verify import verify
-from fivefold.usecases.changes.backtests import request_backtest, run_next_backtest
+from fivefold.usecases.changes.backtests import BACKTESTS, request_backtest
 from fivefold.usecases.rulesets import activate as activations
 from fivefold.usecases.rulesets.activate import MOST_SECONDS, activate, advance_backfills, list_activations
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.depth import SHARED_FIXTURES, examples
 from tests.store.filling import filled_once
 from tests.usecases.at_once import order_families, put_list_version, roll_back, switch_family
@@ -57,7 +58,7 @@ def committed(engine: Engine, three: People, medium: int = 30, name: str = "reta
     saved = save_draft(Context(engine, three[0]), document(name, medium))
     version = commit(Context(engine, three[1]), name, saved.revision).number
     request_backtest(Context(engine, three[0]), name, version)
-    assert run_next_backtest(engine, NOW)
+    assert run_next_job(engine, BACKTESTS, NOW)
     return version
 
 
@@ -99,7 +100,7 @@ def test_whoever_edited_once_stays_an_editor_whatever_others_save_after(engine: 
     save_draft(Context(engine, ana), document(medium=27), 3)
     commit(Context(engine, ben), "retail", 4)
     request_backtest(Context(engine, cyd), "retail", 2)
-    run_next_backtest(engine, NOW)
+    run_next_job(engine, BACKTESTS, NOW)
     for actor in three:
         with pytest.raises(ConflictError, match="another person activates"):
             activate(Context(engine, actor), "retail", 2, "why")
@@ -116,7 +117,7 @@ def test_without_a_backtest_of_this_very_content_nothing_is_activated(engine: En
     ana, ben, cyd = three
     save_draft(Context(engine, ana), document(medium=29))
     request_backtest(Context(engine, ana), "retail")
-    run_next_backtest(engine, NOW)
+    run_next_job(engine, BACKTESTS, NOW)
     save_draft(Context(engine, ana), document(medium=28), 2)
     commit(Context(engine, ben), "retail", 3)
     with pytest.raises(ConflictError, match="version 2 of retail has no backtest that is done"):
@@ -124,7 +125,7 @@ def test_without_a_backtest_of_this_very_content_nothing_is_activated(engine: En
     request_backtest(Context(engine, ana), "retail", 2)
     with pytest.raises(ConflictError, match="has no backtest that is done"):
         activate(Context(engine, cyd), "retail", 2, "it is queued")
-    run_next_backtest(engine, NOW)
+    run_next_job(engine, BACKTESTS, NOW)
     activate(Context(engine, cyd), "retail", 2, "it is done")
 
 
@@ -132,7 +133,7 @@ def test_a_backtest_of_the_draft_counts_for_the_version_of_the_same_content(engi
     ana, ben, cyd = three
     save_draft(Context(engine, ana), document(medium=29))
     request_backtest(Context(engine, ana), "retail")
-    run_next_backtest(engine, NOW)
+    run_next_job(engine, BACKTESTS, NOW)
     save_draft(Context(engine, ana), document(medium=29, remark="only a remark"), 2)
     commit(Context(engine, ben), "retail", 3)
     activate(Context(engine, cyd), "retail", 2, "why")
@@ -211,7 +212,7 @@ def test_switching_makes_nobody_due_at_once(engine: Engine, three: People) -> No
 def test_everyone_becomes_due_at_the_set_rate_in_the_order_of_their_numbers(engine: Engine, three: People) -> None:
     ids = add_entities(engine, three[0], [f"c{number}" for number in range(25)])
     request_backtest(Context(engine, three[0]), "retail", 1)
-    run_next_backtest(engine, NOW)
+    run_next_job(engine, BACKTESTS, NOW)
     activate(Context(engine, three[2]).at(NOW), "retail", 1, "why", 10)
     assert advance_backfills(engine, NOW + SECOND) == 10
     assert due_reasons(engine) == dict.fromkeys(ids[:10], Reason.ACTIVATION)
@@ -273,7 +274,7 @@ def test_what_happens_in_between_is_not_forgotten_and_goes_first(engine: Engine,
 
     (one,) = add_entities(engine, three[0], ["c1"])
     request_backtest(Context(engine, three[0]), "retail", 1)
-    run_next_backtest(engine, NOW)
+    run_next_job(engine, BACKTESTS, NOW)
     with Session(engine) as session, session.begin():
         due.mark(session, [Subject(one, three[0].organisation_id, 1)], Reason.TAG, NOW, EVENT)
     activate(Context(engine, three[2]).at(NOW), "retail", 1, "why", 10)
@@ -286,7 +287,7 @@ def test_what_happens_in_between_is_not_forgotten_and_goes_first(engine: Engine,
 def test_a_newer_change_takes_in_everyone_and_ends_the_older_one(engine: Engine, three: People) -> None:
     ids = add_entities(engine, three[0], [f"c{number}" for number in range(6)])
     request_backtest(Context(engine, three[0]), "retail", 1)
-    run_next_backtest(engine, NOW)
+    run_next_job(engine, BACKTESTS, NOW)
     activate(Context(engine, three[2]).at(NOW), "retail", 1, "why", 3)
     committed(engine, three, 29)
     advance_backfills(engine, NOW + SECOND)
@@ -352,7 +353,7 @@ def test_a_rate_that_is_none_is_refused(engine: Engine, three: People, rate: Any
 def test_every_change_and_every_part_is_recorded(engine: Engine, three: People) -> None:
     add_entities(engine, three[0], ["a", "b", "c"])
     request_backtest(Context(engine, three[0]), "retail", 1)
-    run_next_backtest(engine, NOW)
+    run_next_job(engine, BACKTESTS, NOW)
     before = len(rows_of(engine, AuditEntry))
     activate(Context(engine, three[2]).at(NOW), "retail", 1, "because of Zoe", 2)
     for seconds in (1, 2, 3):

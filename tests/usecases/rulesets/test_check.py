@@ -7,7 +7,7 @@ from fivefold.domain.errors import InvalidRulesetError, NotFoundError
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.rulesets import Draft, Family
 from fivefold.usecases.accounts.entity_types import define_type
-from fivefold.usecases.changes.backtests import request_backtest, run_next_backtest
+from fivefold.usecases.changes.backtests import BACKTESTS, request_backtest
 from fivefold.usecases.ingest.entities import EntityRow, put_entities
 from fivefold.usecases.rulesets.activate import activate, what_stands_against
 from fivefold.usecases.rulesets.check import check_text, compare_draft
@@ -22,6 +22,7 @@ from fivefold.usecases.rulesets.overview import (
 )
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import NOW, document, founded, rows_of
@@ -38,7 +39,7 @@ def people(engine: Engine) -> People:
     saved = save_draft(Context(engine, ana).at(NOW), document())
     commit(Context(engine, ben).at(NOW), "retail", saved.revision)
     request_backtest(Context(engine, ana).at(NOW), "retail", 1)
-    assert run_next_backtest(engine, NOW)
+    assert run_next_job(engine, BACKTESTS, NOW)
     activate(Context(engine, cyd).at(NOW), "retail", 1, "our first")
     return ana, ben, cyd
 
@@ -199,6 +200,6 @@ def test_what_stands_against_an_activation_is_said_before_it_is_tried(engine: En
     assert "another person activates" in author[0]
     assert "has no backtest that is done" in author[1]
     request_backtest(ana, "retail", 2)
-    assert run_next_backtest(engine, NOW)
+    assert run_next_job(engine, BACKTESTS, NOW)
     assert what_stands_against(cyd, "retail", 2) == ()
     assert len(what_stands_against(ben, "retail", 2)) == 1

@@ -9,7 +9,7 @@ from fivefold.store.tables.levels import Standing
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.accounts.settings import choose_levels
 from fivefold.usecases.changes.asks import put_list_version
-from fivefold.usecases.changes.backtests import request_backtest, run_next_backtest
+from fivefold.usecases.changes.backtests import BACKTESTS, request_backtest
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.levels.worker import run_batch
 from fivefold.usecases.rulesets.activate import activate, advance_backfills
@@ -18,6 +18,7 @@ from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.usecases.governed import DAY, LEVELS, NOW, SECOND, document, organisation, people, rows_of
 
 JOB = """  - id: job
@@ -42,7 +43,7 @@ def decide(engine: Engine, editor: Actor, other: Actor, text: str, now_us: int, 
     revision = save_draft(Context(engine, editor).at(now_us), text, base).revision
     version = commit(Context(engine, editor).at(now_us), "retail", revision, "as it is")
     request_backtest(Context(engine, editor).at(now_us), "retail", version.number)
-    assert run_next_backtest(engine, now_us)
+    assert run_next_job(engine, BACKTESTS, now_us)
     activate(Context(engine, other).at(now_us), "retail", version.number, "as agreed", 1000)
     work(engine, now_us + SECOND)
 

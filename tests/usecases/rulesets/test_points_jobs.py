@@ -22,16 +22,16 @@ from fivefold.usecases.rulesets.assessing import labels_from_cases
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import discard_draft, save_draft
 from fivefold.usecases.rulesets.points_jobs import (
+    POINTS,
     PointsJobLine,
     PointsWanted,
     list_points_jobs,
     request_points,
-    run_next_points,
 )
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
-from fivefold.usecases.shared.jobs import LEASE_US
+from fivefold.usecases.shared.jobs import LEASE_US, run_next_job
 from tests.store.filling import filled_once
 from tests.usecases.governed import DAY, NOW, closed, organisation, people
 
@@ -109,7 +109,7 @@ def ask(engine: Engine, actor: Actor, wanted: PointsWanted = WANTED) -> tuple[Po
 def learnt(engine: Engine, actor: Actor, wanted: PointsWanted = WANTED) -> PointsJobLine:
     """Ask for points, and let a worker learn them."""
     ask(engine, actor, wanted)
-    assert run_next_points(engine, NOW)
+    assert run_next_job(engine, POINTS, NOW)
     return newest(engine, actor)
 
 
@@ -131,8 +131,8 @@ def test_points_are_learnt_once_and_left_as_a_draft_that_nothing_puts_in_force(e
     asked, is_new = ask(engine, ana)
     assert (asked.state, asked.version, asked.outcome, is_new) == ("queued", 1, None, True)
     assert ask(engine, ana) == (asked, False)
-    assert run_next_points(engine, NOW)
-    assert not run_next_points(engine, NOW)
+    assert run_next_job(engine, POINTS, NOW)
+    assert not run_next_job(engine, POINTS, NOW)
     found = newest(engine, ana)
     assert (found.error, found.state, found.outcome, found.requested_by) == (None, "done", "draft", ana.name)
     judges = len(CONFIRMED) // 2
@@ -264,7 +264,7 @@ def test_a_draft_that_a_person_began_meanwhile_stays_as_it_is(engine: Engine, an
     ask(engine, ana)
     mine = TEXT.replace("[10, 20]", "[11, 21]")
     save_draft(Context(engine, ana).at(NOW), mine)
-    assert run_next_points(engine, NOW)
+    assert run_next_job(engine, POINTS, NOW)
     found = newest(engine, ana)
     assert (found.state, found.outcome, found.draft_revision) == ("done", "beside a draft", None)
     assert [draft.document for draft in drafts(engine)] == [mine]
@@ -275,7 +275,7 @@ def test_a_draft_that_a_person_began_meanwhile_stays_as_it_is(engine: Engine, an
 def test_a_version_that_was_committed_meanwhile_is_not_taken_back(engine: Engine, ana: Actor) -> None:
     ask(engine, ana)
     committed(engine, ana, TEXT.replace("[10, 20]", "[11, 21]"), NOW)
-    assert run_next_points(engine, NOW)
+    assert run_next_job(engine, POINTS, NOW)
     assert (newest(engine, ana).outcome, drafts(engine)) == ("changed since", [])
 
 
@@ -292,20 +292,20 @@ def test_a_worker_that_dies_leaves_it_to_the_next_and_three_quarantine_it(
         with monkeypatch.context() as patched:
             patched.setattr(points_jobs, "save_draft_in", dies)
             with pytest.raises(SystemExit):
-                run_next_points(engine, now)
+                run_next_job(engine, POINTS, now)
         assert drafts(engine) == []
         assert (newest(engine, ana).state, newest(engine, ana).attempts) == ("running", attempt)
-        assert not run_next_points(engine, now + 1), "its lease still holds"
+        assert not run_next_job(engine, POINTS, now + 1), "its lease still holds"
         now += 2 * LEASE_US
         if attempt == 1:
             with Session(engine) as session, session.begin():  # as many more workers later
                 assert session.scalar(select(PointsJob.attempts)) == 1
-    assert run_next_points(engine, now)
+    assert run_next_job(engine, POINTS, now)
     found = newest(engine, ana)
     assert (found.state, found.outcome) == ("quarantined", None)
     assert "its worker ended, stood still, or lost the database, at least 3 times" in str(found.error)
     assert ask(engine, ana)[1], "it is asked for again"
-    assert run_next_points(engine, now)
+    assert run_next_job(engine, POINTS, now)
     assert newest(engine, ana).outcome == "draft"
     assert len(drafts(engine)) == 1
 
@@ -313,7 +313,7 @@ def test_a_worker_that_dies_leaves_it_to_the_next_and_three_quarantine_it(
 @pytest.mark.postgresql
 def test_a_worker_that_is_asked_to_end_gives_it_back(engine: Engine, ana: Actor) -> None:
     ask(engine, ana)
-    assert run_next_points(engine, NOW, stopping=lambda: True)
+    assert run_next_job(engine, POINTS, NOW, stopping=lambda: True)
     assert (newest(engine, ana).state, newest(engine, ana).attempts) == ("queued", 0)
 
 

@@ -9,7 +9,7 @@ from fivefold.domain.errors import ConflictError
 from fivefold.store.tables.levels import Assessment, Standing, Transition
 from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.audit.verify import verify
-from fivefold.usecases.changes.backtests import report_of, request_backtest, run_next_backtest
+from fivefold.usecases.changes.backtests import BACKTESTS, report_of, request_backtest
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.levels.distribution import Overridden, distribution
 from fivefold.usecases.levels.overrides import approve_override, overrides_of, request_override
@@ -20,6 +20,7 @@ from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.usecases.at_once import change_settings, put_list_version, revoke_override, roll_back, switch_family
 from tests.usecases.governed import DAY, NOW, SECOND, document, founded, rows_of
 
@@ -42,7 +43,7 @@ def decide(engine: Engine, three: People, text: str, revision: int, now_us: int)
     save_draft(Context(engine, three[0]), text)
     made = commit(Context(engine, three[1]).at(now_us), "retail", revision)
     asked = request_backtest(Context(engine, three[0]).at(now_us), "retail", made.number)
-    assert run_next_backtest(engine, now_us)
+    assert run_next_job(engine, BACKTESTS, now_us)
     assert report_of(Context(engine, three[0]), asked.id)["basis"] == "customers"
     activate(Context(engine, three[2]).at(now_us), "retail", made.number, "as agreed", 1000)
     return made.number

@@ -18,7 +18,7 @@ from fivefold.store.tables.rulesets import Activation, Backtest, Family, Ruleset
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.accounts.settings import SettingsChange
 from fivefold.usecases.changes.asks import change_settings, switch_family
-from fivefold.usecases.changes.backtests import report_of, request_backtest, run_next_backtest
+from fivefold.usecases.changes.backtests import BACKTESTS, report_of, request_backtest
 from fivefold.usecases.changes.proposals import approve_proposal, list_proposals, request_proposal_backtests
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.rulesets import run_backtest as backtest_running
@@ -30,6 +30,7 @@ from fivefold.usecases.rulesets.run_backtest import MOST_DAYS, LeftOut, reached_
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.store.filling import filled_once
 from tests.usecases.at_once import order_families, put_list_version
 from tests.usecases.changes.two_people_stories import LENIENT, decide, work
@@ -302,7 +303,7 @@ class Change:
 
     def backtest(self, engine: Engine, three: People, now_us: int) -> None:
         self.request(engine, three, now_us)
-        while run_next_backtest(engine, now_us):
+        while run_next_job(engine, BACKTESTS, now_us):
             pass
 
 
@@ -466,7 +467,7 @@ def test_a_ruleset_that_was_put_in_another_place_before_it_ever_decided_is_teste
     save_draft(Context(engine, strict[0]), LENIENT)
     version = commit(Context(engine, strict[0]).at(NOW), "lenient", 1, "as it is").number
     request_backtest(Context(engine, strict[0]).at(NOW), "lenient", version)
-    assert run_next_backtest(engine, NOW)
+    assert run_next_job(engine, BACKTESTS, NOW)
     order_families(Context(engine, strict[0]).at(NOW + SECOND), "customer", ["lenient", "retail"], "why", 1000)
     with pytest.raises(ConflictError, match="what decides on customer has changed since"):
         activate(Context(engine, strict[2]).at(NOW + DAY), "lenient", version, "as agreed", 1000)

@@ -25,16 +25,17 @@ from fivefold.usecases.rulesets.activate import activate, what_stands_against
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.rulesets.threshold_reviews import (
+    REVIEW,
     ThresholdReviewLine,
     begin_threshold_reviews,
     list_threshold_reviews,
     rules_hash,
-    run_next_threshold_review,
 )
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from fivefold.usecases.shared.inputs import quarter_of
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import DAY, NOW, agreed, closed, organisation, people, store_backtest
 
@@ -101,7 +102,7 @@ def revision(engine: Engine) -> int:
 
 def review(engine: Engine, actor: Actor, now_us: int = NOW) -> ThresholdReviewLine:
     begin_threshold_reviews(engine, now_us)
-    assert run_next_threshold_review(engine, now_us)
+    assert run_next_job(engine, REVIEW, now_us)
     return list_threshold_reviews(Context(engine, actor), "retail")[0]
 
 
@@ -133,7 +134,7 @@ def test_a_quarter_is_reviewed_once_and_leaves_a_draft_that_nothing_puts_in_forc
             ("system", {"quarter": "2026Q3", "outcome": "draft"})
         ]
     assert not begin_threshold_reviews(engine, NOW + DAY)
-    assert not run_next_threshold_review(engine, NOW + DAY)
+    assert not run_next_job(engine, REVIEW, NOW + DAY)
     assert len(drafts(engine)) == 1
 
 
@@ -378,12 +379,12 @@ def test_one_that_is_gone_once_the_database_answers_holds_up_no_other(
     with monkeypatch.context() as patched:
         patched.setattr(threshold_reviews, "save_draft_in", fails)
         with pytest.raises(StoreError):
-            run_next_threshold_review(engine, NOW)
+            run_next_job(engine, REVIEW, NOW)
     with writing(engine) as session:
         session.execute(delete(ThresholdReview))  # as a repair of dates does
-    assert not run_next_threshold_review(engine, NOW)
+    assert not run_next_job(engine, REVIEW, NOW)
     begin_threshold_reviews(engine, NOW)
-    assert run_next_threshold_review(engine, NOW)
+    assert run_next_job(engine, REVIEW, NOW)
 
 
 def test_a_worker_that_dies_before_it_keeps_one_leaves_it_to_the_next(
@@ -398,10 +399,10 @@ def test_a_worker_that_dies_before_it_keeps_one_leaves_it_to_the_next(
     with monkeypatch.context() as patched:
         patched.setattr(threshold_reviews, "save_draft_in", dies)
         with pytest.raises(SystemExit):
-            run_next_threshold_review(engine, NOW)
+            run_next_job(engine, REVIEW, NOW)
     assert drafts(engine) == []
-    assert not run_next_threshold_review(engine, NOW + 1)
-    assert run_next_threshold_review(engine, NOW + 10 * 60 * 1_000_000)
+    assert not run_next_job(engine, REVIEW, NOW + 1)
+    assert run_next_job(engine, REVIEW, NOW + 10 * 60 * 1_000_000)
     assert list_threshold_reviews(Context(engine, ana), "retail")[0].outcome == "draft"
     assert len(drafts(engine)) == 1
 
@@ -510,5 +511,5 @@ def test_one_that_failed_under_a_clock_ahead_does_not_wait_for_its_day(
     with monkeypatch.context() as patched:
         patched.setattr(threshold_reviews, "assessed_parts", fails)
         begin_threshold_reviews(engine, NOW)
-        assert run_next_threshold_review(engine, NOW + 30 * DAY)
+        assert run_next_job(engine, REVIEW, NOW + 30 * DAY)
     assert review(engine, ana, NOW + 1).state == "done"

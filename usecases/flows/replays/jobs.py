@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import func, select
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
@@ -32,7 +32,7 @@ from fivefold.usecases.flows.replays.run import ReplayWanted, make_replay
 from fivefold.usecases.shared.api_fields import Moment, row_as, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_moment, checked_reason
-from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, new_job, run_next_job
+from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, new_job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,11 +296,6 @@ def _line(row: ReplayRow) -> FlowReplayLine:
         base_version=row.base_version,
         report=None if job.report is None else json.loads(job.report),
     )
-
-
-def run_next_replay(engine: Engine, now_us: int | None = None, *, stopping: Callable[[], bool] = lambda: False) -> bool:
-    """Make the replay that waits longest, as `run_next_job` says."""
-    return run_next_job(engine, REPLAYS, now_us, stopping=stopping)
 
 
 def _begin(job: FlowReplay) -> Callable[[Lease], None]:

@@ -23,11 +23,11 @@ from fivefold.flows.triggers import ScheduleTrigger
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.flows import FlowRow
 from fivefold.usecases.flows.replays.jobs import (
+    REPLAYS,
     ReplayAsked,
     list_replay_people,
     read_flow_replay,
     request_flow_replay,
-    run_next_replay,
 )
 from fivefold.usecases.flows.runs import asking
 from fivefold.usecases.flows.runs.answering import answer_run
@@ -35,6 +35,7 @@ from fivefold.usecases.flows.runs.schedules import begin_scheduled, keep_schedul
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.jobs import run_next_job
 from tests.depth import examples
 from tests.store import databases
 from tests.usecases import banks
@@ -296,7 +297,7 @@ def compare(lived: Lived) -> None:
     bank.now += 1
     asked = ReplayAsked(from_us=lived.began_us, until_us=bank.now, version=1, alone=True)
     line, _ = request_flow_replay(bank.context, "drawn", asked)
-    assert run_next_replay(bank.engine, bank.now)
+    assert run_next_job(bank.engine, REPLAYS, bank.now)
     found = read_flow_replay(bank.context, line.id)
     assert (found.state, found.error) == ("done", None)
     assert found.report is not None
