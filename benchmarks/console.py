@@ -35,8 +35,8 @@ from fivefold.domain.clock import now_microseconds
 from fivefold.domain.settings import read_settings
 from fivefold.serving.console import COOKIE, RIGHTS, Console, add_console, form_token_of
 from fivefold.store.accounts.plans import Plan
-from fivefold.store.sql.bulk import write_frame
 from fivefold.store.sql.database import open_database, upgrade
+from fivefold.store.sql.statements import write_frame
 from fivefold.usecases.accounts.organisations import add_member
 from fivefold.usecases.accounts.sessions import MemberSession, sign_in
 from fivefold.usecases.accounts.tokens import create_token

@@ -12,8 +12,7 @@ from pathlib import Path
 import altair as alt
 import vl_convert
 
-from fivefold.charts.files import require_picture
-from fivefold.domain.files import replacing
+from fivefold.domain.files import replacing, require_picture
 
 PNG_SCALE = 2.0
 """Pixels for each point of the drawing: sharp on present screens and in print."""

@@ -192,3 +192,13 @@ def kind_of(content: bytes) -> str:
     ('a Parquet file', '')
     """
     return next((kind for sign, kind in _KINDS.items() if content.startswith(sign)), "")
+
+
+PICTURES = (".svg", ".png")
+
+
+def require_picture(path: Path) -> None:
+    """Raise ConfigError if the suffix is not supported, or the file's folder does not exist."""
+    if path.suffix.lower() not in PICTURES:
+        raise ConfigError(f"cannot draw into {path}: the name must end in {' or '.join(PICTURES)}")
+    require_folder(path)

@@ -20,8 +20,7 @@ from fivefold.domain.settings import read_settings
 from fivefold.domain.text import html_table, perhaps
 from fivefold.models.embedded import load_value_model
 from fivefold.notebook.transactions import Frame, Moment, column_pairs, frame_html, kind_of, moment_of, require_frame
-from fivefold.notebook.whole_numbers import whole_number
-from fivefold.notebook.words import PARAMETERS, in_words_of_python, parameters_named
+from fivefold.notebook.words import PARAMETERS, in_words_of_python, parameters_named, whole_number
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.explain.breakdown import Explanation
 from fivefold.risk.facts.portfolio import NamedList

@@ -18,8 +18,7 @@ from fivefold.models.promotions import Promotion
 from fivefold.models.registry import Registry
 from fivefold.notebook.transactions import AnyTransactions, frame_html, source_of
 from fivefold.notebook.value import ValueModel
-from fivefold.notebook.whole_numbers import whole_number
-from fivefold.notebook.words import in_words_of_python
+from fivefold.notebook.words import in_words_of_python, whole_number
 from fivefold.store.sql.database import open_current
 from fivefold.training.config import TrainingConfig, checked_config, read_config
 from fivefold.training.plan import TrainingPlan

@@ -22,8 +22,7 @@ from fivefold.features.reading.sources import read_histories
 from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import ColumnMap, MappedFile
 from fivefold.models.reach import stateless_text
-from fivefold.notebook.whole_numbers import whole_number
-from fivefold.notebook.words import in_words_of_python
+from fivefold.notebook.words import in_words_of_python, whole_number
 from fivefold.training.simulation.simulator import Simulation
 from fivefold.training.simulation.simulator import simulate as simulated_tables
 

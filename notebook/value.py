@@ -25,8 +25,7 @@ from fivefold.notebook.dependence import MOST_INDIVIDUALS, PartialDependence, de
 from fivefold.notebook.importance import Importance, importance_of
 from fivefold.notebook.known import KnownCustomers, known_customers, warn_of_rows
 from fivefold.notebook.transactions import AnyTransactions, Moment, checked_histories, moment_of, source_of
-from fivefold.notebook.whole_numbers import is_whole, whole_number
-from fivefold.notebook.words import in_words_of_python
+from fivefold.notebook.words import in_words_of_python, is_whole, whole_number
 from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:

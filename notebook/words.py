@@ -1,10 +1,12 @@
-"""What goes wrong, in the words of Python: a parameter by its name, where the commands name an option."""
+"""Parameters in the words of Python: what goes wrong names one by its name, where the commands name an option."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
 
 from fivefold.domain.errors import (
     ConfigError,
@@ -55,3 +57,20 @@ def in_words_of_python(named: Callable[[str], str] = parameters_named, folder: s
             raise
         source = error.source.removeprefix(f"{folder}/")
         raise InvalidDataError(list(error.every), error.count, source, error.beyond) from None
+
+
+def is_whole(number: Any) -> bool:
+    """Tell whether it is a whole number; a truth value is none."""
+    return isinstance(number, int | np.integer) and not isinstance(number, bool)
+
+
+def whole_number(number: Any, parameter: str, least: int, most: int | None = None) -> int:
+    """Read a whole number of a range; ConfigError names the *parameter* where it is none.
+
+    >>> whole_number(80, "level_percent", 1, 99)
+    80
+    """
+    if not is_whole(number) or number < least or (most is not None and number > most):
+        allowed = f"a whole number from {least}" + ("" if most is None else f" to {most}")
+        raise ConfigError(f"{parameter} is {number!r}, and has to be {allowed}")
+    return int(number)

@@ -23,12 +23,11 @@ from fivefold.training.dates import Dates, dates_before, lack_of_intervals
 from fivefold.training.fit import build_model, find_rounds, fit, measure_intervals, validation_fold
 from fivefold.training.judging.compare import times_judged
 from fivefold.training.judging.evaluate import Evaluation, evaluate
-from fivefold.training.judging.gate import GateVerdict, gate_verdict
+from fivefold.training.judging.gate import GateVerdict, gate_verdict, with_origins
 from fivefold.training.judging.predictions import predict_test_window
 from fivefold.training.on_engine import EngineFile, open_source
 from fivefold.training.origins.judge import JudgedOrigin, judge_origin, last_origin
 from fivefold.training.origins.rolling import Rolling, roll
-from fivefold.training.origins.rules import with_origins
 from fivefold.training.plan import TrainingPlan, make_plan, with_settings, with_warnings
 from fivefold.training.presets.choose import PresetChoice, choose_preset
 from fivefold.training.presets.named import Preset, asked_presets, rounds_warnings

@@ -143,7 +143,7 @@ def _read_for_spark(
 ) -> "AssessmentByParts":
     """Read all but the transactions, which workers read."""
     from fivefold.usecases.portfolio_files.by_parts.assess import AssessmentByParts
-    from fivefold.usecases.portfolio_files.by_parts.rulesets import RulesetText
+    from fivefold.usecases.portfolio_files.by_parts.portfolio import RulesetText
 
     texts = [RulesetText.read(source) for source in sources]
     return AssessmentByParts.read(texts, files, at, previous=previous, overrides=overrides)

@@ -111,7 +111,7 @@ def _on_spark(
 ) -> "BacktestResult | FamiliesBacktest":
     """Read all but the transactions here, and have workers do the rest."""
     from fivefold.usecases.portfolio_files.by_parts.backtest import BacktestByParts, FamiliesByParts, FamilyTexts
-    from fivefold.usecases.portfolio_files.by_parts.rulesets import RulesetText
+    from fivefold.usecases.portfolio_files.by_parts.portfolio import RulesetText
 
     beside = standing.first, standing.then
     *present, draft = (RulesetText.read(source) for source in rulesets)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fivefold.charts.files import require_picture
 from fivefold.charts.text.numbers import signed_points
 from fivefold.charts.text.waterfall import waterfall_text
 from fivefold.cli.terminal import (
@@ -30,6 +29,7 @@ from fivefold.cli.terminal import (
 )
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import require_picture
 from fivefold.domain.segments import score_text
 from fivefold.domain.text import count_text
 from fivefold.features.schema import CREATED

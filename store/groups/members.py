@@ -12,9 +12,8 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.paging import Page, Part
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason
 from fivefold.store.sql.arrays import among, among_parameter
-from fivefold.store.sql.bulk import write_rows
 from fivefold.store.sql.keyset import rows_of
-from fivefold.store.sql.statements import INSERTS
+from fivefold.store.sql.statements import INSERTS, write_rows
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.groups import GroupMember, GroupMove, GroupSize, GroupVersion, NamedGroup
 from fivefold.store.tables.levels import DueMark, Marking

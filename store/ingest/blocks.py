@@ -23,7 +23,7 @@ from fivefold.store.levels.bulk_reads import IN_ORDER, read_rows, transaction_co
 from fivefold.store.levels.leases import LeasedBatch
 from fivefold.store.levels.summaries import BEFORE_ALL, unchanged_entities
 from fivefold.store.sql.arrays import array_text
-from fivefold.store.sql.bulk import write_rows
+from fivefold.store.sql.statements import write_rows
 
 FEWEST: Final = 5_000
 """A block has at least this many rows: fewer are read in 15 ms, and each block takes 0.3 ms to open."""

@@ -16,8 +16,7 @@ from fivefold.store.audit.bound_rows import new_ids
 from fivefold.store.audit.history import new_salts
 from fivefold.store.levels.bulk_reads import read_rows
 from fivefold.store.sql.arrays import among
-from fivefold.store.sql.bulk import write_rows
-from fivefold.store.sql.statements import UNSEEN
+from fivefold.store.sql.statements import UNSEEN, write_rows
 from fivefold.store.tables.entities import Entity, EntityType, Ownership
 from fivefold.store.tables.levels import IS_FAILING, DueMark, Standing
 

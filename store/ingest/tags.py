@@ -13,8 +13,8 @@ from fivefold.domain.clock import DAY_US
 from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.rulesets.proposals import APPROVED, open_behind
 from fivefold.store.sql.arrays import among
-from fivefold.store.sql.bulk import write_rows
 from fivefold.store.sql.json_text import text_in
+from fivefold.store.sql.statements import write_rows
 from fivefold.store.tables.entities import Entity, Tag, TagEnd
 from fivefold.store.tables.rulesets import Proposal
 

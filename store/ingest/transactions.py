@@ -14,7 +14,7 @@ from fivefold.domain.errors import ConflictError
 from fivefold.store.audit.history import CORRECTION, new_batch, settled_lines, transaction_lines
 from fivefold.store.levels.bulk_reads import read_rows
 from fivefold.store.sql.arrays import among, array_text
-from fivefold.store.sql.bulk import write_frame, write_rows
+from fivefold.store.sql.statements import write_frame, write_rows
 from fivefold.store.tables.entities import COUNTS_FROM, Correction, Entity, Transaction
 
 COLUMNS = (

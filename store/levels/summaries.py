@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from fivefold.store.levels.bulk_reads import read_rows, transaction_columns
 from fivefold.store.levels.leases import LeasedBatch
 from fivefold.store.sql.arrays import array_text
-from fivefold.store.sql.bulk import delete_rows, write_rows
+from fivefold.store.sql.statements import delete_rows, write_rows
 
 _COLUMNS = ("entity_id", "transaction_id", "organisation_id", "until_us")
 _UNTIL: Mapping[str, Any] = {"entity": pl.Int64, "until_us": pl.Int64}

@@ -11,10 +11,9 @@ from fivefold.domain.paging import Page, Part
 from fivefold.store.evidence.holds import held_entities, lock_related
 from fivefold.store.levels.champions import is_recorded_as
 from fivefold.store.sql.arrays import among
-from fivefold.store.sql.bulk import write_rows
 from fivefold.store.sql.clocks import LONGEST_LEASE_US, lease_is_over
 from fivefold.store.sql.keyset import rows_of
-from fivefold.store.sql.statements import UNSEEN
+from fivefold.store.sql.statements import UNSEEN, write_rows
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import Champion, PortfolioCount, Standing

@@ -29,8 +29,8 @@ from fivefold.domain.paging import NO_PLACE, Page, Part
 from fivefold.store.levels.levels import is_failing
 from fivefold.store.portfolio.values import superseded_by
 from fivefold.store.portfolio.words import Beginnings, WordPlace, end_of, words_of_entity
-from fivefold.store.sql.bulk import delete_rows, write_rows
 from fivefold.store.sql.keyset import require_key, rows_of
+from fivefold.store.sql.statements import delete_rows, write_rows
 from fivefold.store.tables.entities import Entity, EntityType, Ownership, SearchWord, Tag
 from fivefold.store.tables.levels import IS_FAILING, DueMark, Standing
 

@@ -1,11 +1,62 @@
-"""What statements of several modules share: the insert of each dialect, and an option."""
+"""What several modules share of statements: inserts of each dialect, of many rows at once too, and deletes of many.
 
-from collections.abc import Mapping
+Many rows are sent by COPY on PostgreSQL, and by one statement for all of them on SQLite.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+import polars as pl
+from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from fivefold.store.sql.arrays import array_text
 
 INSERTS: Final[Mapping[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 """The insert of each dialect: unlike the common one it may leave a row as it is, or change it, where one is there."""
 UNSEEN: Final[Mapping[str, Any]] = {"synchronize_session": False}
 """The option of a statement on rows that the session does not hold."""
+
+
+def write_rows(
+    session: Session | Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
+    """Add rows to a table, in the session's transaction; values in the order of the columns."""
+    connection = session.connection() if isinstance(session, Session) else session
+    driver: Any = connection.connection.driver_connection
+    names = ", ".join(f'"{name}"' for name in columns)
+    if connection.dialect.name == "postgresql":
+        with driver.cursor() as cursor, cursor.copy(f'COPY "{table}" ({names}) FROM STDIN') as copy:
+            for row in rows:
+                copy.write_row(row)
+    else:
+        holders = ", ".join("?" * len(columns))
+        connection.exec_driver_sql("SELECT 1")  # begins the transaction if nothing has
+        driver.executemany(f'INSERT INTO "{table}" ({names}) VALUES ({holders})', rows)  # noqa: S608 (our own words)
+
+
+def write_frame(session: Session, table: str, frame: pl.DataFrame) -> None:
+    """Add the rows of a frame, whose columns are a table's and have no empty text, in the session's transaction.
+
+    On PostgreSQL they are sent as CSV, which Polars writes several times faster than Python writes rows one by one.
+    """
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        write_rows(session, table, frame.columns, frame.iter_rows())
+        return
+    names = ", ".join(f'"{name}"' for name in frame.columns)
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(f'COPY "{table}" ({names}) FROM STDIN (FORMAT csv)') as copy:
+        copy.write(frame.write_csv(include_header=False).encode())
+
+
+def delete_rows(session: Session, table: str, column: str, ids: Iterable[int]) -> None:
+    """Delete rows by their numbers, in the session's transaction."""
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        among, parameter = "IN (SELECT value FROM json_each(?))", json.dumps(list(ids))
+    else:
+        among, parameter = "= ANY(%s::bigint[])", array_text(ids)
+    connection.exec_driver_sql(f'DELETE FROM "{table}" WHERE "{column}" {among}', (parameter,))  # noqa: S608 (our own words)

@@ -17,7 +17,7 @@ from fivefold.store.ingest.entities import entity_numbers, lock_entities, record
 from fivefold.store.ingest.future_moments import screened_before
 from fivefold.store.ingest.tags import forget_ends, plan_ends
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
-from fivefold.store.sql.bulk import write_rows
+from fivefold.store.sql.statements import write_rows
 from fivefold.store.tables.entities import EntityType, Record, Tag
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.ingest.entities import AT_ONCE, RowCounts

@@ -30,7 +30,7 @@ from fivefold.store.ingest.ownerships import OwnershipSpan
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
 from fivefold.store.portfolio.search import store_words
-from fivefold.store.sql.bulk import write_rows
+from fivefold.store.sql.statements import write_rows
 from fivefold.store.tables.entities import Attributes, Entity, EntityType
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.ingest.ownerships import OwnerChanges, OwnersRow, change_owners, find_owners, rows_with_owners

@@ -29,7 +29,7 @@ from fivefold.store.levels.leases import LeasedBatch
 from fivefold.store.levels.levels import assessed_us
 from fivefold.store.levels.overrides import people_of_ended
 from fivefold.store.levels.summaries import store_summaries
-from fivefold.store.sql.bulk import delete_rows, write_rows
+from fivefold.store.sql.statements import delete_rows, write_rows
 from fivefold.store.tables.entities import Entity, EntityType, ValueScore
 from fivefold.store.tables.flows import FLOW_ACTOR
 from fivefold.store.tables.rulesets import Family, RulesetVersion

@@ -23,7 +23,7 @@ from fivefold.store.levels.assessment_queue import BULK, EVENT, Subject
 from fivefold.store.levels.leases import DueQueue, LeasedBatch
 from fivefold.store.sql.clocks import ahead_message
 from fivefold.store.sql.database import reading, writing
-from fivefold.store.sql.failures import failure_text
+from fivefold.store.sql.reasons import failure_text
 from fivefold.usecases.levels.assess import assess_entities, rows_to_read
 from fivefold.usecases.levels.persist import StoredLevels, store_result
 from fivefold.usecases.levels.value_scores import EntityScorer

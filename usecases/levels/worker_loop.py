@@ -27,7 +27,7 @@ from fivefold.store.levels.champions import (
     version_of,
 )
 from fivefold.store.sql.database import reading, writing
-from fivefold.store.sql.failures import cause_text
+from fivefold.store.sql.reasons import cause_text
 from fivefold.store.tables.levels import Champion
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.shared.actors import SYSTEM

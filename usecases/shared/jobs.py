@@ -22,8 +22,8 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import FivefoldError, LockedError, StoreError
 from fivefold.store.sql.database import raise_if_out_of_reach, reading, writing
-from fivefold.store.sql.failures import cause_text
 from fivefold.store.sql.jobs import claim_job, job_waits, update_leased_job
+from fivefold.store.sql.reasons import cause_text
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from fivefold.domain.clock import SECOND_US, now_microseconds
 from fivefold.domain.errors import StoreError
-from fivefold.store.sql.failures import cause_text
+from fivefold.store.sql.reasons import cause_text
 from fivefold.store.webhooks.deliveries import LeasedDelivery
 from fivefold.usecases.shared.connections import open_transport
 from fivefold.usecases.webhooks.plan import (

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from fivefold.store.levels import bulk_reads as loading
-from fivefold.store.sql.bulk import write_rows
+from fivefold.store.sql.statements import write_rows
 from fivefold.store.tables.entities import Attributes, Entity, EntityType, Ownership, Record, Screening, Tag, ValueScore
 from fivefold.store.tables.levels import OverrideRow, Standing
 from tests.store import databases

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import Session
 
-from fivefold.store.sql.bulk import write_rows
+from fivefold.store.sql.statements import write_rows
 from tests.store import databases
 
 COLUMNS = ("number", "big", "exact", "said", "holds")

@@ -15,8 +15,8 @@ from fivefold.serving.authentication import Authenticator
 from fivefold.serving.quota import QuotaCharger
 from fivefold.store.accounts.plans import read_plans
 from fivefold.store.accounts.tokens import Allowance, Charge
-from fivefold.store.sql.bulk import write_rows
 from fivefold.store.sql.database import KEEPALIVE, open_database, reachable, require_current
+from fivefold.store.sql.statements import write_rows
 from fivefold.usecases.accounts.tokens import create_token
 from tests.pace import slowness
 from tests.store import databases

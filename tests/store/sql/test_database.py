@@ -19,7 +19,6 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, PendingRollbackError
 from fivefold.domain.errors import ConfigError, FivefoldError, LockedError, StoreError, UnknownOutcomeError
 from fivefold.store import migrations
 from fivefold.store.sql import database
-from fivefold.store.sql.bulk import write_rows
 from fivefold.store.sql.database import (
     BUSY_SECONDS,
     SchemaWatch,
@@ -31,6 +30,7 @@ from fivefold.store.sql.database import (
     writing,
 )
 from fivefold.store.sql.migrating import SchemaVersionError
+from fivefold.store.sql.statements import write_rows
 from fivefold.store.tables.accounts import Base
 from tests.depth import some
 from tests.store import databases

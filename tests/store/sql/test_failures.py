@@ -7,7 +7,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 from fivefold.domain.clock import from_microseconds
 from fivefold.domain.errors import ConflictError, InvalidDataError, Problem
 from fivefold.store.sql.database import writing
-from fivefold.store.sql.failures import failure_text
+from fivefold.store.sql.reasons import failure_text
 
 pytestmark = pytest.mark.postgresql
 

@@ -12,11 +12,10 @@ from fivefold.domain.clock import DAY_US, day_text
 from fivefold.features.histories import Floats
 from fivefold.training.config import GateSettings
 from fivefold.training.dates import Dates
-from fivefold.training.judging.gate import GateVerdict
+from fivefold.training.judging.gate import GateVerdict, with_origins
 from fivefold.training.judging.metrics import Metrics, rank_metrics
 from fivefold.training.origins.judge import JudgedOrigin
 from fivefold.training.origins.rolling import GINI, FigureDifference, Rolling, roll
-from fivefold.training.origins.rules import with_origins
 
 PASSED = GateVerdict(True, True, ("the last origin passed",))
 QUICK = GateSettings(resamples=100)

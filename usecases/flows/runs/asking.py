@@ -21,7 +21,7 @@ from fivefold.store.flows import runs as stored
 from fivefold.store.flows.runs import RunBatch
 from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.sql.database import raise_if_out_of_reach, reading, writing
-from fivefold.store.sql.failures import failure_text
+from fivefold.store.sql.reasons import failure_text
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.flows import FlowRun, StepOutcome
 from fivefold.usecases.flows.outside import OutsideAccess, ask_together, outside_of

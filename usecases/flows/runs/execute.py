@@ -24,7 +24,7 @@ from fivefold.store.flows import runs as stored
 from fivefold.store.flows.runs import RunBatch
 from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.sql.database import reading, writing
-from fivefold.store.sql.failures import failure_text
+from fivefold.store.sql.reasons import failure_text
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.flows import FLOW_ACTOR, FlowRun, StepOutcome
 from fivefold.store.webhooks.outbox import add_events

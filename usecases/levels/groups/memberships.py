@@ -22,7 +22,7 @@ from fivefold.store.groups.groups import TypeGroup, groups_looked_at
 from fivefold.store.groups.members import Membership, Move, memberships_of, store_memberships, store_moves
 from fivefold.store.levels.assessment_queue import NO_FLOW, Origin, Reason
 from fivefold.store.levels.leases import LeasedBatch
-from fivefold.store.sql.failures import failure_text
+from fivefold.store.sql.reasons import failure_text
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.webhooks.outbox import NewEvent, add_events
 from fivefold.usecases.levels.records import AssessmentRecord

@@ -29,13 +29,13 @@ from fivefold.usecases.portfolio_files.by_parts.portfolio import (
     ENTITIES_A_PART,
     LocalPortfolio,
     PartWork,
+    RulesetText,
     pickled_result,
     read_columns_alone,
     refuse_what_is_missing,
     unpickled,
     work_by_parts,
 )
-from fivefold.usecases.portfolio_files.by_parts.rulesets import RulesetText
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 
 _LINES: Final = "lines"

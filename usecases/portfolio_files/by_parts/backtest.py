@@ -27,13 +27,13 @@ from fivefold.risk.governance.backtest.run import (
 from fivefold.usecases.portfolio_files.by_parts.portfolio import (
     ENTITIES_A_PART,
     LocalPortfolio,
+    RulesetText,
     draw_part,
     pickled_result,
     read_columns_alone,
     unpickled,
     work_by_parts,
 )
-from fivefold.usecases.portfolio_files.by_parts.rulesets import RulesetText
 from fivefold.usecases.portfolio_files.families import compositions_of
 from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels
 from fivefold.usecases.portfolio_files.levels import read_deciding_rulesets

@@ -2,6 +2,7 @@
 
 This machine reads everything but the transactions, which only the workers read. Workers follow the links, each from
 the entities of its part, as one process follows them from all; rows of whom they are linked to go to that part too.
+Rulesets go to workers as text, since what was analysed cannot be pickled.
 """
 
 import pickle
@@ -18,7 +19,7 @@ import pyarrow as pa
 from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.features.histories import AmountChecks
 from fivefold.features.partitions import Engine, Result
-from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.engine.assess import assess, timed_entities
 from fivefold.risk.facts.groups.links import Links
 from fivefold.risk.facts.inputs import Needs
@@ -28,8 +29,8 @@ from fivefold.risk.governance.backtest.compositions import PriorState
 from fivefold.risk.governance.backtest.run import Sampled, draw
 from fivefold.risk.language.expressions import Linked, LinkedGroup, ValueInput
 from fivefold.risk.language.ruleset import LinkType
+from fivefold.usecases.portfolio_files.bundled import ruleset_text
 from fivefold.usecases.portfolio_files.by_parts.rows import COPY, PART, Piece, RowsFile, cut_rows, read_pieces
-from fivefold.usecases.portfolio_files.by_parts.rulesets import RulesetText
 from fivefold.usecases.portfolio_files.by_parts.values import (
     SharedModel,
     ValuesOfParts,
@@ -49,6 +50,33 @@ from fivefold.usecases.portfolio_files.portfolio import (
 )
 from fivefold.usecases.portfolio_files.tables import SHOWN, read_slice, without_repeats
 from fivefold.usecases.portfolio_files.values import ROW, Gap, joined_gaps, value_readers
+
+
+@dataclass(frozen=True)
+class RulesetText:
+    """A ruleset that can be pickled.
+
+    Attributes:
+        text: of its file.
+        source: a file, or the name of one that ships.
+    """
+
+    text: str
+    source: str
+
+    @classmethod
+    def read(cls, source: str) -> "RulesetText":
+        """Read it; InvalidRulesetError where there is none."""
+        return cls(ruleset_text(source), source)
+
+    def analysed(self) -> AnalysedRuleset:
+        """Analyse it, once in a process; InvalidRulesetError names everything that is wrong with it."""
+        return _analysed(self.text, self.source)
+
+
+@lru_cache(maxsize=8)
+def _analysed(text: str, source: str) -> AnalysedRuleset:
+    return analyse_text(text, source)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from fivefold.usecases.portfolio_files.bundled import load_ruleset
 from fivefold.usecases.portfolio_files.by_parts import portfolio as by_portfolio
 from fivefold.usecases.portfolio_files.by_parts import rows as by_rows
 from fivefold.usecases.portfolio_files.by_parts.assess import AssessmentByParts, AssessmentOutputs
-from fivefold.usecases.portfolio_files.by_parts.rulesets import RulesetText
+from fivefold.usecases.portfolio_files.by_parts.portfolio import RulesetText
 from fivefold.usecases.portfolio_files.columns import PortfolioColumns
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 from tests.depth import some

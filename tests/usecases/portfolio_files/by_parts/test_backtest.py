@@ -12,7 +12,7 @@ from fivefold.usecases.portfolio_files.assess import assess_files
 from fivefold.usecases.portfolio_files.bundled import load_ruleset
 from fivefold.usecases.portfolio_files.by_parts import rows as by_rows
 from fivefold.usecases.portfolio_files.by_parts.backtest import BacktestByParts
-from fivefold.usecases.portfolio_files.by_parts.rulesets import RulesetText
+from fivefold.usecases.portfolio_files.by_parts.portfolio import RulesetText
 from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels, backtest_files
 from tests.depth import some
 from tests.features.split_engine import SplitEngine

@@ -16,7 +16,7 @@ from fivefold.usecases.portfolio_files.bundled import load_ruleset
 from fivefold.usecases.portfolio_files.by_parts import rows as by_rows
 from fivefold.usecases.portfolio_files.by_parts.assess import AssessmentByParts
 from fivefold.usecases.portfolio_files.by_parts.backtest import FamiliesByParts, FamilyTexts
-from fivefold.usecases.portfolio_files.by_parts.rulesets import RulesetText
+from fivefold.usecases.portfolio_files.by_parts.portfolio import RulesetText
 from fivefold.usecases.portfolio_files.families import backtest_families_of_files
 from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels
 from tests.depth import some
