@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from math import isfinite
@@ -16,6 +16,9 @@ from urllib.parse import quote
 from pydantic import TypeAdapter
 
 from fivefold.client.errors import NotSentError
+
+Moment = date | datetime | str
+"""A moment: UTC unless it has a zone; a date is its midnight."""
 
 Answer = TypeVar("Answer")
 

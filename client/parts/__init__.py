@@ -1,1 +1,1 @@
-"""The client's calls by capability: each module has its routes as data, and a class whose methods call them."""
+"""The client's calls by capability: the types of answers, the routes as data, and a class whose methods call them."""

@@ -1,4 +1,7 @@
-"""The common base of all answers, and the types that several calls return."""
+"""The base of all answers, and the types that several calls return.
+
+Fields that a newer service adds are ignored, so they break nothing.
+"""
 
 from datetime import datetime
 from typing import Any
