@@ -71,7 +71,6 @@ def retrain(
     show: Callable[[TrainingPlan], None] | None = None,
     show_choice: Callable[[PresetChoice], None] | None = None,
     promote_by: Callable[[Registry, int], Promotion | None] = promote,
-    now: int | None = None,
     parts: Parts | None = None,
 ) -> TrainingResult:
     """Load, take snapshots, fit, judge on the test window, report, register, and promote if the gate allows it.
@@ -86,7 +85,6 @@ def retrain(
         show: called with the plan before anything is fitted, and again where a choice among presets changes its dates.
         show_choice: called with the choice among presets, where there was one.
         promote_by: makes a version champion, where the gate allows it; returns None where a person has to approve it.
-        now: the present, microseconds; rows dated more than a day later are refused.
         parts: what an interrupted run of the same finished; a version that it registered is for the caller to find.
 
     Raises:
@@ -95,7 +93,7 @@ def retrain(
         PromotionRefusedError: the refitted model is too far from the judged one; no version was registered.
         NotEnoughDataError: the data cover no training and test window, or too few origins, customers or rows.
     """
-    presets, portfolio = asked_presets(preset), _portfolio(source, config, now, parts)
+    presets, portfolio = asked_presets(preset), _portfolio(source, config, parts)
     plan = _plan(portfolio, config, presets, tune_trials, show or _nothing)
     plan, choice = _chosen(plan, portfolio, presets, show or _nothing, show_choice or _nothing)
     config, dates, absent = plan.config, plan.dates, plan.summary.absent
@@ -161,12 +159,10 @@ def _learn(
     return replace(plan, rows=rows.without_matrix()), fitted, intervals, learnt
 
 
-def _portfolio(
-    source: Source | EngineFile, config: TrainingConfig, now: int | None, parts: Parts | None
-) -> TransactionSource:
+def _portfolio(source: Source | EngineFile, config: TrainingConfig, parts: Parts | None) -> TransactionSource:
     """Open the transactions, and try the operator's own indicators."""
     own = config.own_indicators()
-    portfolio = open_source(source, config.rate_table(), now, own=own, parts=parts)
+    portfolio = open_source(source, config.rate_table(), own=own, parts=parts)
     if own is not None:
         check_own_indicators(own)
     return portfolio

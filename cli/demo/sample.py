@@ -58,7 +58,7 @@ def serve_once(port: int) -> None:
     port = port if is_free(port) else any_port()
     console.print("Starting the service ...")
     with running(port):
-        answer = _post(port, secret, "&explain=true")[0]
+        answer = _post(port, secret)[0]
     short = {
         **answer,
         "contributions": [*answer["contributions"][:_SHOWN], f"... {len(answer['contributions']) - _SHOWN} more"],
@@ -154,9 +154,9 @@ def _unready(process: "subprocess.Popen[bytes]", port: int, log: Path, seconds: 
     return f"the service ended with code {process.returncode} before it was ready{port_words}; its output is in {log}"
 
 
-def _post(port: int, secret: str, more: str) -> Any:
+def _post(port: int, secret: str) -> Any:
     request = urllib.request.Request(
-        f"http://127.0.0.1:{port}{QUERY}{more}",
+        f"http://127.0.0.1:{port}{QUERY}&explain=true",
         json.dumps(ROWS).encode(),
         {"token": secret, "Content-Type": "application/json"},
     )

@@ -116,14 +116,14 @@ class PredictedOrder:
 class Tenths:
     """Ten groups of customers by prediction, equal in size before they are drawn."""
 
-    def __init__(self, predicted: Floats, realised: Floats, groups: int = TENTHS) -> None:
+    def __init__(self, predicted: Floats, realised: Floats) -> None:
         """Group n customers by their predictions in money; *realised* is what they were worth, 0 or more."""
         self._order = np.argsort(predicted, kind="stable").astype(np.uint32)
         self._predicted, self._realised = (
             np.asarray(money[self._order], dtype=np.float64) for money in (predicted, realised)
         )
         self._starts = _starts_of_equal(self._predicted)
-        sizes = [len(places) for places in np.array_split(self._order, groups)]
+        sizes = [len(places) for places in np.array_split(self._order, TENTHS)]
         self._bounds: Integers = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
     def off(self, times: Times) -> Floats:

@@ -396,10 +396,10 @@ def put_record_in(
     )
 
 
-def free_number(session: Session, organisation_id: int, kind: Literal["case", "alert"], number: str) -> str:
-    """Return a number that no case or alert of the organisation has: *number*, or the same with `-2`, `-3` and on."""
+def free_case_number(session: Session, organisation_id: int, number: str) -> str:
+    """Return a number that no case of the organisation has: *number*, or the same with `-2`, `-3` and on."""
     candidates = chain([number], (f"{number}-{copy}" for copy in count(2)))
-    of_kind = (Record.organisation_id == organisation_id, Record.kind == kind)
+    of_kind = (Record.organisation_id == organisation_id, Record.kind == "case")
     return next(
         each
         for each in candidates

@@ -32,7 +32,7 @@ from fivefold.store.webhooks.outbox import NewEvent
 from fivefold.usecases.flows.runs.facts import transaction_about
 from fivefold.usecases.flows.runs.reading import standing_of
 from fivefold.usecases.flows.runs.second_people import origin_by
-from fivefold.usecases.ingest.facts import RecordGiven, free_number, live_tag_in, put_record_in, set_tag_in
+from fivefold.usecases.ingest.facts import RecordGiven, free_case_number, live_tag_in, put_record_in, set_tag_in
 from fivefold.usecases.shared.api_fields import with_moments
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.flow_triggers import bounded_cause, caused_by
@@ -78,7 +78,7 @@ def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, acti
     """
     content = _content(doing, run, action_taken)
     if action_taken.kind == "case":  # one that others sent under its number stays as it is
-        content["case"] = free_number(session, run.organisation_id, "case", content["case"])
+        content["case"] = free_case_number(session, run.organisation_id, content["case"])
     due_us = content["due_us"] if action_taken.kind == "review" else None
     values = {
         "organisation_id": run.organisation_id,
