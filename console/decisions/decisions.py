@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fivefold.console.entity_filter import entity_filter
 from fivefold.console.texts import text
-from fivefold.console.visit import Rendered, Visit, existing_number, period
+from fivefold.console.visit import Rendered, Visit, entity_filter, existing_number, period
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page
 from fivefold.usecases.decisions.decide import DecisionMade

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-from fivefold.console.entity_filter import entity_filter
 from fivefold.console.flows.graph import FlowPicture, picture_of
 from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, existing_number, period, row_number
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, entity_filter, existing_number, period, row_number
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page
 from fivefold.flows.analysis import analyse_canonical_flow
