@@ -13,6 +13,7 @@ from fivefold.store.migrations.initial import (
     guards,
     levels,
     operations,
+    retention_guards,
     rulesets,
 )
 
@@ -30,6 +31,7 @@ def upgrade() -> None:
     for tables in _TABLES:
         tables.create()
     guards.create()
+    retention_guards.create()
     counts.create()
     if op.get_context().dialect.name == "postgresql":
         # Rows that change all the time: a version that fits beside the old one leaves the indexes alone.
