@@ -403,7 +403,7 @@ def _name_option(config: TrainingConfig) -> str:
 
 def show_origins(rolling: "Rolling") -> None:
     """Print how the settings did at each origin, and by how much they are above each rival."""
-    from fivefold.training.report.origin_card import (
+    from fivefold.training.report.quality_card import (
         difference_columns,
         difference_rows,
         left_out_lines,

@@ -31,9 +31,8 @@ from fivefold.training.report.card import (
     say,
 )
 from fivefold.training.report.datasets import LoggedDataset
-from fivefold.training.report.origin_card import origin_sections
 from fivefold.training.report.preset_card import preset_sections
-from fivefold.training.report.quality_card import quality
+from fivefold.training.report.quality_card import origin_sections, quality
 from fivefold.training.tune import Tuning
 from fivefold.training.windows import Quality
 

@@ -20,8 +20,7 @@ from fivefold.usecases.accounts.entity_types import how_to_declare_links
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.ingest.bulk_facts import repeated_otherwise
 from fivefold.usecases.ingest.entities import AT_ONCE, RowCounts
-from fivefold.usecases.levels.groups.crowds import Crowds
-from fivefold.usecases.levels.groups.reach import mark_linked, reached_by
+from fivefold.usecases.levels.groups.reach import Crowds, mark_linked, reached_by
 from fivefold.usecases.levels.lowering import HOW, Concern, LoweringGuard
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import MOST_CHARACTERS, storable

@@ -9,8 +9,8 @@ from fivefold.domain.clock import DAY_US
 from fivefold.risk.facts.groups import links as engine_links
 from fivefold.usecases.ingest import links as ingest
 from fivefold.usecases.ingest.facts import set_tag
-from fivefold.usecases.levels.groups import crowds, reach
 from fivefold.usecases.levels.groups import links as reading
+from fivefold.usecases.levels.groups import reach
 from fivefold.usecases.rulesets.activate import advance_markings
 from tests.store.filling import filled_once
 from tests.usecases.banks import Bank
@@ -33,7 +33,7 @@ def bank(engine: Engine) -> Bank:
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let three share something with each other, and four be too many."""
-    for module in (engine_links, reading, reach, ingest, crowds):
+    for module in (engine_links, reading, reach, ingest):
         monkeypatch.setattr(module, "MOST_LINKED", 2)
     monkeypatch.setattr(reading, "MOST_READ", 5)
 
@@ -113,7 +113,7 @@ def test_links_that_leave_a_crowd_a_crowd_make_nobody_else_due(bank: Bank) -> No
 def test_a_crowd_of_more_than_are_marked_at_once_is_looked_at_with_everybody(
     bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crowds, "MOST_MARKED", 1)
+    monkeypatch.setattr(reach, "MOST_MARKED", 1)
     shop(bank, *"abc")
     assert scores(bank)[:3] == KNOWN[:3]
     bank.wait(1)

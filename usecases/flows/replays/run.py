@@ -28,8 +28,9 @@ from fivefold.usecases.flows.replays.happenings import (
     causes_in,
     kinds_of,
     members_run_for,
+    notes_of_origins,
+    read_versions_that_acted,
 )
-from fivefold.usecases.flows.replays.origins import notes_of_origins, read_versions_that_acted
 from fivefold.usecases.flows.replays.tally import ROW, ReplayTally, ends_of
 from fivefold.usecases.flows.replays.then import AnswersKept, answers_kept, levels_then, notes_of_members
 from fivefold.usecases.flows.runs.facts import LookedAt, read_facts
