@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Annotated, Final, Unpack
+from typing import Annotated, Any, Final, Unpack
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -337,24 +337,24 @@ def dead_letters(context: Context, endpoint_id: int | None = None, part: Part = 
     with context.reading() as session:
         if endpoint_id is not None:
             endpoints.find_endpoint(session, context.organisation_id, endpoint_id)
-        return endpoints.dead_deliveries(session, context.organisation_id, endpoint_id, part).map(
-            lambda row: _letter(*row)
-        )
+        rows = endpoints.dead_deliveries(session, context.organisation_id, endpoint_id, part)
+        return rows.map(lambda row: DeadLetter(**about_delivery(*row), died_us=row[0].next_us))
 
 
-def _letter(delivery: Delivery, event: OutboxEvent, entity_type: str | None, entity: Entity | None) -> DeadLetter:
-    """Describe a delivery that was given up; the identifier of an erased entity is left out."""
-    return DeadLetter(
-        endpoint_id=delivery.endpoint_id,
-        sequence=delivery.event_number,
-        event_id=event.event_id,
-        kind=event.kind,
-        entity_type=entity_type,
-        external_id=None if entity is None or entity.erased_us is not None else entity.external_id,
-        attempts=delivery.attempts,
-        died_us=delivery.next_us,
-        error=delivery.error or "",
-    )
+def about_delivery(
+    delivery: Delivery, event: OutboxEvent, entity_type: str | None, entity: Entity | None
+) -> dict[str, Any]:
+    """Give what is shown of a delivery and its event; the identifier of an erased entity is left out."""
+    return {
+        "endpoint_id": delivery.endpoint_id,
+        "sequence": delivery.event_number,
+        "event_id": event.event_id,
+        "kind": event.kind,
+        "entity_type": entity_type,
+        "external_id": None if entity is None or entity.erased_us is not None else entity.external_id,
+        "attempts": delivery.attempts,
+        "error": delivery.error or "",
+    }
 
 
 def replay_dead_letters(

@@ -5,13 +5,12 @@ from typing import Annotated
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
+from fivefold.store.tables.events import Endpoint
 from fivefold.store.webhooks import endpoints
 from fivefold.store.webhooks.endpoints import EndpointCounts
 from fivefold.usecases.shared.api_fields import INTERNAL, Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.webhooks.endpoints import EndpointLine, line_of, revision_of
+from fivefold.usecases.webhooks.endpoints import EndpointLine, about_delivery, line_of, revision_of
 from fivefold.usecases.webhooks.plan import MOST_ATTEMPTS
 
 
@@ -100,20 +99,6 @@ def list_failing(context: Context, endpoint_id: int | None = None, part: Part = 
         if endpoint_id is not None:
             endpoints.find_endpoint(session, context.organisation_id, endpoint_id)
         rows = endpoints.failing_deliveries(session, context.organisation_id, endpoint_id, part)
-        return rows.map(lambda row: _failing(*row))
-
-
-def _failing(delivery: Delivery, event: OutboxEvent, entity_type: str | None, entity: Entity | None) -> FailingDelivery:
-    """Describe a failing delivery; the identifier of an erased entity is left out."""
-    return FailingDelivery(
-        endpoint_id=delivery.endpoint_id,
-        sequence=delivery.event_number,
-        event_id=event.event_id,
-        kind=event.kind,
-        entity_type=entity_type,
-        external_id=None if entity is None or entity.erased_us is not None else entity.external_id,
-        attempts=delivery.attempts,
-        most_attempts=MOST_ATTEMPTS,
-        next_us=delivery.next_us,
-        error=delivery.error or "",
-    )
+        return rows.map(
+            lambda row: FailingDelivery(**about_delivery(*row), most_attempts=MOST_ATTEMPTS, next_us=row[0].next_us)
+        )
