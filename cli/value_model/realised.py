@@ -25,6 +25,7 @@ from fivefold.cli.terminal import (
 from fivefold.cli.value_model.engines import OpenWorkers, read_by
 from fivefold.cli.value_model.output import open_output, require_output
 from fivefold.domain.clock import day_text, parse_moment
+from fivefold.domain.errors import FileFormatError
 from fivefold.domain.money import rounded_words
 from fivefold.domain.provenance import hash_text
 from fivefold.domain.settings import require_model_name
@@ -94,6 +95,8 @@ def judge(
     from fivefold.training.judging.past_versions import judge_versions
 
     table = read_scores(scores, as_of, model_hash)
+    if table.is_empty():
+        raise FileFormatError(f"{', '.join(map(str, scores))}: without a row nothing can be compared")
     path = source if source.names.ours else source.path
     with open_workers() as engine:
         return judge_versions(table, read_by(engine, path), open_registry(name), due, only=only)

@@ -61,13 +61,18 @@ class CsvPart:
 
 
 def csv_parts(
-    path: Path, size: int = ROWS_A_PART, our_names: Callable[[Sequence[str]], Sequence[str]] = list
+    path: Path,
+    size: int = ROWS_A_PART,
+    our_names: Callable[[Sequence[str]], Sequence[str]] = list,
+    *,
+    with_decimals: bool = False,
 ) -> Iterator[CsvPart]:
     """Read CSV with a header line, gzipped or not, in parts of about *size* rows; there is at least one part.
 
     The header decides the delimiter. An empty line is not a row, but has a number. A quoted field may contain ends of
     lines; where its quotation mark is not closed, the line that opens it is torn and the next line is a row. So is a
     row with an identifier that was a number on its way, and is none any more; *our_names* gives our names of columns.
+    *with_decimals* says that identifiers such as 901.0 are those of the customers, as in files that fivefold wrote.
 
     Raises:
         FileFormatError: there is no header line, the file cannot be unpacked, or it is changed meanwhile.
@@ -75,10 +80,12 @@ def csv_parts(
     names, delimiter = csv_header(path)
     ours = our_names(names)
     identifiers = {place: name for place, name in enumerate(ours) if name in IDENTIFIERS}
+    places = tuple(identifiers)
+    counting = partial(frozenset[int], places) if with_decimals else partial(_counting, path, places)
     try:
         with unchanged(path), open_text(path, newline=None, errors="surrogateescape") as file:
             next(csv.reader(file, delimiter=delimiter), None)
-            reader = _Reader(names, delimiter, file, identifiers, cache(partial(_counting, path, tuple(identifiers))))
+            reader = _Reader(names, delimiter, file, identifiers, cache(counting))
             yield reader.part(size)
             while (part := reader.part(size)).rows.size or part.torn or reader.is_open:
                 yield part

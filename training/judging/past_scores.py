@@ -1,13 +1,16 @@
 """Reading files of scores that were written before: who was predicted to be worth what, as of when, by which model."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import polars as pl
 
 from fivefold.domain.clock import DAY_US, parse_moment
 from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError
+from fivefold.features.reading.columns import cut_text
 from fivefold.features.reading.csv_file import csv_frame, csv_parts
 from fivefold.features.reading.formulas import unescape_formulas_of_frame
 from fivefold.features.reading.json_lines import read_json_lines
@@ -28,6 +31,8 @@ SCHEMA: dict[str, type[pl.DataType]] = {
 }
 """The columns of scores that are compared with what came; `as_of` in microseconds."""
 _NEEDED = ("user_id", "category", "currency", "expected_value")
+_PLAIN = (str, int, float, NoneType)
+"""The kinds of values that scores in JSON have; Polars would take true for the number 1."""
 
 
 def _of_parquet(path: Path) -> pl.DataFrame:
@@ -36,7 +41,7 @@ def _of_parquet(path: Path) -> pl.DataFrame:
 
 
 def _of_csv(path: Path) -> pl.DataFrame:
-    parts = list(csv_parts(path))
+    parts = list(csv_parts(path, with_decimals=True))
     _refuse_torn([row for part in parts for row in part.torn], path)
     return unescape_formulas_of_frame(pl.concat([csv_frame(part.table, path) for part in parts]))
 
@@ -54,11 +59,22 @@ def _of_json_lines(path: Path) -> pl.DataFrame:
 def _of_objects(rows: Sequence[Any], path: Path) -> pl.DataFrame:
     if not all(isinstance(row, dict) for row in rows):
         raise FileFormatError(f"{path} is not a file of scores: a row of it is not an object")
+    if not rows:
+        return pl.DataFrame(schema=dict.fromkeys(SCHEMA, pl.String))
     names = [name for name in SCHEMA if any(name in row for row in rows)]
+    for name in names:
+        wrong = next((row[name] for row in rows if type(row.get(name)) not in _PLAIN), None)
+        if wrong is not None:
+            raise _wrong_value(path, name, json.dumps(wrong))
     try:
         return pl.from_dicts([{name: row.get(name) for name in names} for row in rows], infer_schema_length=None)
     except (OverflowError, TypeError, UnicodeEncodeError) as error:  # JSON has more values than columns can hold
         raise FileFormatError(f"{path} is not a file of scores: {str(error).splitlines()[0]}") from None
+
+
+def _wrong_value(path: Path, name: str, value: object) -> FileFormatError:
+    allowed = "text" if SCHEMA[name] == pl.String or name == "as_of" else "a number"
+    return FileFormatError(f"{path} is not a file of scores: {name} is {cut_text(str(value))}; allowed: {allowed}")
 
 
 def _refuse_torn(torn: Sequence[TornRow], path: Path) -> None:
@@ -110,6 +126,8 @@ def _read(path: Path, as_of: int | None, model_hash: str | None) -> pl.DataFrame
         missing = [name for name in _NEEDED if name not in table.columns]
         if missing:
             raise FileFormatError(f"{path} is not a file of scores: it has no column {', '.join(missing)}")
+        if table.is_empty():  # no customer was scored, and JSON without rows has no columns
+            return pl.DataFrame(schema=SCHEMA)
         return _typed(table, path, as_of, model_hash)
     except pl.exceptions.PolarsError as error:
         raise FileFormatError(f"{path} is not a file of scores: {str(error).splitlines()[0]}") from None
@@ -136,9 +154,18 @@ def _typed(table: pl.DataFrame, path: Path, as_of: int | None, model_hash: str |
     if "model_hash" not in table.columns:
         table = table.with_columns(model_hash=pl.lit(model_hash))
     absent = [pl.lit(None, kind).alias(name) for name, kind in SCHEMA.items() if name not in table.columns]
-    typed = table.with_columns(absent).select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
+    typed = table.with_columns(absent).select(_cast(table, name, kind, path) for name, kind in SCHEMA.items())
     if typed.select("user_id", "category", "expected_value", "model_hash").null_count().sum_horizontal().item():
         raise FileFormatError(f"{path} has a row without user_id, category, expected_value or model_hash")
     if not typed["expected_value"].is_finite().all():
         raise FileFormatError(f"{path} has an expected_value that is no finite number")
     return typed
+
+
+def _cast(table: pl.DataFrame, name: str, kind: type[pl.DataType], path: Path) -> pl.Expr:
+    """Give a column its type; numbers that are text may have spaces around them, as in transactions."""
+    dtype = table.schema.get(name, kind())
+    if dtype == pl.Boolean or dtype.is_nested():
+        raise _wrong_value(path, name, f"of the type {dtype}")
+    column = pl.col(name)
+    return (column.str.strip_chars() if dtype == pl.String and kind != pl.String else column).cast(kind)

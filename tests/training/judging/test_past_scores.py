@@ -144,3 +144,52 @@ def test_the_day_is_that_of_utc_and_the_later_moment_counts(tmp_path: Path) -> N
     assert set(read_scores([*files, again]).filter(pl.col("as_of") > parse_moment("2026-05-01"))["expected_value"]) == {
         9.0
     }
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".json", ".jsonl"])
+def test_customers_whose_identifiers_have_decimals_are_read_as_they_were_scored(suffix: str, tmp_path: Path) -> None:
+    names = ["900.0", "901.0", "902"]
+    path = written(SCORES.with_columns(user_id=pl.Series(names)), tmp_path / f"scores{suffix}")
+    assert sorted(read_scores([path])["user_id"]) == names
+
+
+def test_identifiers_that_lost_digits_are_refused(tmp_path: Path) -> None:
+    path = written(SCORES.with_columns(user_id=pl.Series(["1.2E+07", "a", "b"])), tmp_path / "scores.csv")
+    with pytest.raises(InvalidDataError, match="row 2: line has a user_id that lost digits"):
+        read_scores([path])
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".json"])
+def test_numbers_that_are_text_may_have_spaces_around_them(suffix: str, tmp_path: Path) -> None:
+    text = SCORES.with_columns(expected_value=pl.Series([" 8.0 ", "\t9", "1e1"]), interval_level_percent=pl.lit(" 80 "))
+    read = read_scores([written(text, tmp_path / f"scores{suffix}")])
+    assert (read["expected_value"].to_list(), set(read["interval_level_percent"])) == ([8.0, 9.0, 10.0], {80})
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".json", ".jsonl"])
+@pytest.mark.parametrize(("name", "value"), [("expected_value", True), ("user_id", True), ("currency", [1.0])])
+def test_what_is_neither_text_nor_a_number_is_refused(suffix: str, name: str, value: object, tmp_path: Path) -> None:
+    path = written(SCORES.with_columns(pl.lit(value).alias(name)), tmp_path / f"scores{suffix}")
+    allowed = "a number" if name == "expected_value" else "text"
+    with pytest.raises(FileFormatError, match=rf"is not a file of scores: {name} is .*; allowed: {allowed}$"):
+        read_scores([path])
+
+
+def test_one_truth_value_beside_numbers_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "scores.json"
+    first, second, _ = SCORES.to_dicts()
+    path.write_text(json.dumps([first, {**second, "expected_value": True}]))
+    with pytest.raises(FileFormatError, match="expected_value is true; allowed: a number"):
+        read_scores([path])
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".json", ".jsonl"])
+def test_a_file_in_which_no_customer_was_scored_has_no_predictions(suffix: str, tmp_path: Path) -> None:
+    none = written(SCORES.clear(), tmp_path / f"none{suffix}")
+    assert read_scores([none]).is_empty()
+    some = written(SCORES, tmp_path / "some.csv")
+    assert len(read_scores([none, some])) == len(SCORES)
+    data = tmp_path / "rows.csv"
+    data.write_text("user_id,transaction_date,transaction_amount\n")
+    with pytest.raises(FileFormatError, match=rf"none{suffix}: without a row nothing can be compared"):
+        realised([none], data)
