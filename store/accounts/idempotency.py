@@ -9,9 +9,9 @@ attempt that was superseded cannot commit. Nothing here begins or ends a transac
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
-from sqlalchemy import Table, delete, select, update
+from sqlalchemy import Table, case, delete, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError
@@ -21,6 +21,8 @@ from fivefold.store.tables.accounts import IdempotencyKey
 _KEYS = cast("Table", IdempotencyKey.__table__)
 
 STARTED, STORED, ANSWERED = "started", "stored", "answered"
+FORGOTTEN: Final = ""
+"""In the place of an answer that is still to come: it may mention an entity that was erased meanwhile."""
 
 
 class RequestAttempt(NamedTuple):
@@ -91,8 +93,9 @@ def begin_attempt(
 
 
 def store_answer(session: Session, attempt: RequestAttempt, status: int, answer: str | None) -> None:
-    """Store the answer; None for an answer that is given only once."""
-    session.execute(update(_KEYS).where(*_of(attempt)).values(state=ANSWERED, status=status, answer=answer))
+    """Store the answer, unless it is to be forgotten; None for an answer that is given only once."""
+    kept = case((_KEYS.c.answer == FORGOTTEN, None), else_=answer)
+    session.execute(update(_KEYS).where(*_of(attempt)).values(state=ANSWERED, status=status, answer=kept))
 
 
 def release_key(session: Session, attempt: RequestAttempt) -> None:
@@ -120,5 +123,6 @@ def prune(session: Session, forgotten_us: int, most: int) -> int:
 
 
 def forget_answers(session: Session, organisation_id: int) -> None:
-    """Empty the answers of an organisation: they may mention an erased entity."""
-    session.execute(update(_KEYS).where(_KEYS.c.organisation_id == organisation_id).values(answer=None))
+    """Empty the answers of an organisation, and those to come of its requests: they may mention an erased entity."""
+    answer = case((_KEYS.c.state == ANSWERED, None), else_=FORGOTTEN)
+    session.execute(update(_KEYS).where(_KEYS.c.organisation_id == organisation_id).values(answer=answer))

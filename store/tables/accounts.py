@@ -217,7 +217,8 @@ class IdempotencyKey(Base):
         attempt: the one that may store changes; no other may.
         state: started, stored (with the request's changes, in one transaction) or answered.
         begun_us: when the attempt began.
-        answer: None before there is one, and if it is not stored.
+        answer: None before there is one, and if it is not stored; `store.accounts.idempotency.FORGOTTEN` before there
+            is one that will not be stored.
     """
 
     __tablename__ = "idempotency_keys"

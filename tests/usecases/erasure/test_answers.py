@@ -1,0 +1,64 @@
+"""Answers of requests with a key, where a customer is erased: those before, and those that were under way."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import to_microseconds
+from fivefold.domain.errors import ConflictError
+from fivefold.store.accounts.idempotency import RequestAttempt, attempting
+from fivefold.store.tables.accounts import IdempotencyKey
+from fivefold.usecases.erasure.erase import erase_entity
+from fivefold.usecases.ingest.facts import set_tag
+from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.idempotency import IdempotentRequest, StoredAnswer, answer_once
+from tests.usecases.banks import Bank
+
+NAME = "customer-17"
+
+
+@pytest.fixture
+def bank(engine: Engine) -> Bank:
+    """Two customers of ten years ago."""
+    ours = Bank(engine)
+    ours.now = to_microseconds(datetime(2016, 1, 1, tzinfo=UTC))
+    for name in (NAME, "bystander"):
+        ours.put(name, country="NO")
+    ours.wait(3650)
+    return ours
+
+
+def request_of(bank: Bank, key: str) -> IdempotentRequest:
+    return IdempotentRequest(bank.of, 1, key, "0" * 64)
+
+
+def answers(bank: Bank) -> dict[str, str | None]:
+    with Session(bank.engine) as session:
+        return {row.key: row.answer for row in session.scalars(select(IdempotencyKey))}
+
+
+@pytest.mark.parametrize("stores", [True, False])
+def test_an_answer_under_way_when_its_customer_is_erased_is_given_once(
+    bank: Bank, tmp_path: Path, stores: bool
+) -> None:
+    context = Context(bank.engine, bank.actor).at(bank.now)
+
+    def work(attempt: RequestAttempt) -> StoredAnswer:
+        if stores:
+            with attempting(attempt):
+                set_tag(context, "customer", "bystander", "watch")
+        erase_entity(context, "customer", NAME, tmp_path / "register")
+        return StoredAnswer(200, NAME)
+
+    answer_once(bank.engine, request_of(bank, "before"), lambda _: StoredAnswer(200, NAME))
+    assert answers(bank) == {"before": NAME}
+    assert answer_once(bank.engine, request_of(bank, "during"), work).body == NAME
+    assert answers(bank) == {"before": None, "during": None}
+    for key in ("before", "during"):
+        with pytest.raises(ConflictError, match="its answer was not stored"):
+            answer_once(bank.engine, request_of(bank, key), work)
+    answer_once(bank.engine, request_of(bank, "after"), lambda _: StoredAnswer(200, "bystander"))
+    assert answers(bank)["after"] == "bystander"
