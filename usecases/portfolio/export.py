@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Part
-from fivefold.store.ingest.entities import entity_named
+from fivefold.store.ingest.entities import entity_named, number_of_entity
 from fivefold.usecases.levels import entity_profile, read
 from fivefold.usecases.levels.entity_profile import ScreeningLine, TagLine
 from fivefold.usecases.levels.explain import FiredRule, read_reasons
@@ -112,9 +112,11 @@ def export_customer(
     *site*, such as https://risk.example, begins the address of the assessment. *person* names who acted, such as
     member:3. *open_challenges* are those of the customer.
 
-    NotFoundError if there is no such customer, or its personal data were erased.
+    NotFoundError if there is no such customer, or its personal data were erased, be it while they were gathered.
     """
     of, now = (context, type_name, external_id), context.now()
+    with context.reading() as session:
+        number = entity_named(session, context.organisation_id, type_name, external_id).id
     profile = entity_profile.read_entity(*of)
     if profile.erased_us is not None:
         raise NotFoundError(f"the personal data of {type_name} {external_id!r} were erased")
@@ -147,9 +149,10 @@ def export_customer(
         screenings=tuple(entity_profile.list_screenings(*of, MOST_ROWS)),
     )
     with context.writing() as session:
-        entity = entity_named(session, context.organisation_id, type_name, external_id, stays=True)
+        if number_of_entity(session, context.organisation_id, type_name, external_id) != number:
+            raise NotFoundError(f"{type_name} {external_id!r} is another one than when its export began; export again")
         details = {"form": form, "assessment": level.assessment}
-        context.record(session, "customer.exported", ("entity", entity.id), details=details)
+        context.record(session, "customer.exported", ("entity", number), details=details)
     return export
 
 
