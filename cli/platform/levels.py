@@ -12,12 +12,12 @@ from fivefold.cli.terminal import (
     OrganisationOption,
     acting_in,
     echo,
+    looking_in,
     of_organisation,
     open_current_database,
     show_table,
 )
 from fivefold.domain.clock import second_text
-from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import every_row
 from fivefold.domain.settings import read_settings
 from fivefold.domain.text import percent
@@ -51,19 +51,21 @@ def level(
     if customer is None:
         show_distribution(engine, organisation, kind)
         return
+
+    def hint() -> str:
+        there = elsewhere(engine, kind, customer)
+        if not there:
+            require_type(actor, organisation, kind)
+        return there
+
     try:
         actor = acting_in(organisation, engine)
-        valuer = serving_valuer(engine) if now else None
-        freshness = Freshness.NOW if now else Freshness.STORED
-        view = read_level(actor, kind, customer, freshness, valuer=valuer)
-        entity = read_entity(actor, kind, customer)
-        lines = list(every_row(partial(level_history, actor, kind, customer))) if past else []
-    except NotFoundError as error:
-        hint = elsewhere(engine, kind, customer)
-        if not hint:
-            require_type(acting_in(organisation, engine), organisation, kind)
-        where = f"in the organisation {organisation!r}"
-        raise NotFoundError(f"{error} {where}; {hint}" if hint else f"{error} {where}") from error
+        with looking_in(organisation, hint):
+            valuer = serving_valuer(engine) if now else None
+            freshness = Freshness.NOW if now else Freshness.STORED
+            view = read_level(actor, kind, customer, freshness, valuer=valuer)
+            entity = read_entity(actor, kind, customer)
+            lines = list(every_row(partial(level_history, actor, kind, customer))) if past else []
     finally:
         engine.dispose()
     if as_json:

@@ -91,7 +91,12 @@ def test_corrected_facts_are_named(var: Path) -> None:
 def test_what_is_refused(var: Path) -> None:
     succeed(var, "challenge", "open", "1.1", *SAID, *OF)
     assert "the outcome is 'maybe'" in refuse(var, "challenge", "settle", 1, "maybe", "--reason", "x", *OF)
-    assert "there is no challenge 9" in refuse(var, "challenge", "show", 9, *OF)
+    absent = ("show", 9), ("reply", 9, "-o", var / "reply.pdf"), ("settle", 9, "confirmed", "--reason", "x")
+    for words in absent:
+        assert "there is no challenge 9 in the organisation 'bank'" in refuse(var, "challenge", *words, *OF)
+    assert "there is no assessment '9.9' in the organisation 'bank'" in refuse(
+        var, "challenge", "open", "9.9", *SAID, *OF
+    )
 
 
 def test_a_statement_is_written(var: Path, tmp_path: Path) -> None:
@@ -108,6 +113,6 @@ def test_a_statement_is_written(var: Path, tmp_path: Path) -> None:
 
 def test_what_cannot_be_written(var: Path, tmp_path: Path) -> None:
     assert ".pdf or .json" in refuse(var, "statement", "1.1", "--organisation", "bank", "-o", tmp_path / "a.txt")
-    assert "there is no assessment" in refuse(
+    assert "there is no assessment '9.9' in the organisation 'bank'" in refuse(
         var, "statement", "9.9", "--organisation", "bank", "-o", tmp_path / "a.pdf"
     )
