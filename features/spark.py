@@ -103,9 +103,9 @@ def open_session(settings: Settings, master: str | None = None) -> SparkSession:
     try:
         with _pandas_3():
             return builder.getOrCreate()
-    except (PySparkException, OSError) as error:
+    except (PySparkException, Py4JError, OSError) as error:
         needs = "pyspark[connect] and a server there" if remote else "Java 17 or later, and a URL that Spark knows"
-        raise ConfigError(f"Spark does not start: {str(error).rstrip('.')}; it needs {needs}") from error
+        raise ConfigError(f"Spark does not start: {_reason_of(error).rstrip('.')}; it needs {needs}") from error
 
 
 def _require_server(master: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import secrets
 import shutil
 import sys
@@ -57,7 +58,8 @@ def require_engine(
     """Check the options before anything starts; *writes* is False for a command without --output.
 
     Raises:
-        ConfigError: options of Spark without it, its folder is not there, or workers elsewhere share none.
+        ConfigError: options of Spark without it, a URL that Spark does not know, its folder is not there, or workers
+            elsewhere share none.
         FileFormatError: Spark is to read what is not Parquet.
     """
     if engine is EngineName.PROCESS:
@@ -65,6 +67,8 @@ def require_engine(
             raise ConfigError("--spark-master and --spark-folder are for --engine spark")
     else:
         require_parquet(path)
+        if master is not None and _MASTER.fullmatch(master) is None:
+            raise ConfigError(f"--spark-master is {master!r}; allowed: {_MASTERS}")
         if master is not None and not master.startswith("local") and folder is None and output is None:
             raise ConfigError(
                 f"--spark-master is {master}, whose workers hand results over in a folder that this machine and they "
@@ -72,6 +76,13 @@ def require_engine(
             )
     if folder is not None and not folder.is_dir():
         raise ConfigError(f"--spark-folder is {folder}; there is no such folder")
+
+
+_MASTER = re.compile(
+    r"local(\[(\*|[1-9]\d*)(,[1-9]\d*)?\])?|local-cluster\[[\d, ]+\]|spark://[^/:,]+:\d+(,[^/:,]+:\d+)*|yarn|(k8s|sc)://.+"
+)
+"""The URLs that Spark takes; of others Java itself says much."""
+_MASTERS = "local[2], local[*], spark://HOST:PORT, yarn, k8s://…, or sc://HOST:PORT for Spark Connect"
 
 
 OpenWorkers = Callable[[], AbstractContextManager["Engine | None"]]

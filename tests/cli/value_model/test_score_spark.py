@@ -1,5 +1,6 @@
 """`fivefold score --engine spark`: the same file, and words for what cannot be."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from fivefold.cli.value_model.engines import EngineName, require_engine
+from fivefold.domain.errors import ConfigError
 from tests.cli.running import AS_OF, Home, finish, refuse, run, start, succeed
 
 MASTER = ("--engine", "spark", "--spark-master", "local[2]")
@@ -29,6 +31,12 @@ def test_what_spark_cannot_read_or_share_is_refused_before_it_starts(home: Home,
     assert words == f"--spark-folder is {nowhere}; there is no such folder"
 
 
+@pytest.mark.parametrize("master", ["local[x]", "local[0]", "local[", "spark:/x", "spark://cluster", "nonsense", ""])
+def test_an_address_that_spark_does_not_know_is_refused_before_it_starts(master: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=rf"^--spark-master is {re.escape(repr(master))}; allowed: local\[2\], "):
+        require_engine(EngineName.SPARK, master, tmp_path, tmp_path / "rows.parquet", None)
+
+
 @pytest.mark.parametrize("master", ["spark://cluster:7077", "sc://cluster:15002", "yarn"])
 def test_workers_elsewhere_need_a_folder_that_they_share(
     master: str, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -41,7 +49,8 @@ def test_workers_elsewhere_need_a_folder_that_they_share(
     assert words.endswith("give --spark-folder, or --output in such a folder")
     for rest in (("--spark-folder", tmp_path), ("-o", tmp_path / "a.parquet")):
         require_engine(EngineName.SPARK, master, *_paths(rest, home.rows))
-    require_engine(EngineName.SPARK, "local[2]", None, home.rows, None)
+    for local in ("local", "local[2]", "local[*]", "local[2,3]"):
+        require_engine(EngineName.SPARK, local, None, home.rows, None)
     require_engine(EngineName.SPARK, None, None, home.rows, None)
 
 
