@@ -19,7 +19,22 @@ from fivefold.features.reading.text_files import NOT_UNICODE, TornRow, open_text
 ALLOWED: Final = "one JSON object, on a line of its own"
 _SPACE = re.compile(r"[ \t\r]*")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-_DECODER = json.JSONDecoder()
+
+
+class TwiceError(ValueError):
+    """An object of JSON has a name twice: of two amounts nothing says which one is meant."""
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Give the object of these names and values, for `object_pairs_hook`; TwiceError where a name is there twice."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise TwiceError(f"has the name {next(name for name in names if names.count(name) > 1)!a} twice")
+    return values
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=once)
 
 
 @dataclass(frozen=True)
@@ -93,7 +108,7 @@ def _finite(text: str) -> float:
     raise ValueError(f"{text} is not a number in JSON")
 
 
-_FINITE: Final = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
+_FINITE: Final = json.JSONDecoder(parse_float=_finite, parse_constant=_finite, object_pairs_hook=once)
 
 
 def _line(number: int, text: str, decoder: json.JSONDecoder) -> JsonLine:
@@ -108,6 +123,8 @@ def _line(number: int, text: str, decoder: json.JSONDecoder) -> JsonLine:
         problem = NOT_UNICODE
     except json.JSONDecodeError as error:
         problem = f"is not valid JSON: {error.msg} at sign {error.pos + 1}"
+    except TwiceError as error:
+        problem = str(error)
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, and endless nesting
         problem = f"is not valid JSON: {error}"
     legible = text.encode(errors="surrogateescape").decode(errors="replace")

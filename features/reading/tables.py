@@ -13,6 +13,7 @@ from fivefold.domain.errors import FileFormatError
 from fivefold.features import schema as c
 from fivefold.features.reading.csv_file import CsvPart, csv_parts
 from fivefold.features.reading.frames import too_large
+from fivefold.features.reading.json_lines import TwiceError, once
 from fivefold.features.reading.text_files import MappedFile, open_text, unchanged
 
 if TYPE_CHECKING:  # pandas is imported only where a caller passes a pandas frame
@@ -25,10 +26,12 @@ else:
 
 
 def read_json(path: Path) -> list[Any]:
-    """Read a JSON array of rows; FileFormatError where it is none, or is changed meanwhile."""
+    """Read a JSON array of rows; FileFormatError where it is none, has a name twice, or is changed meanwhile."""
     try:
         with unchanged(path), open_text(path) as file:
-            rows = json.load(file)
+            rows = json.load(file, object_pairs_hook=once)
+    except TwiceError as error:
+        raise FileFormatError(f"{path} {error} in one object; each name may be there once") from None
     except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and endless nesting
         raise FileFormatError(f"{path} is not valid JSON: {error}") from None
     if not isinstance(rows, list):

@@ -13,7 +13,7 @@ import polars as pl
 from fivefold.domain.errors import ConfigError, FileFormatError, problem_lines
 from fivefold.domain.text import columns_text, count_text
 from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
-from fivefold.features.reading.json_lines import JsonLine, json_lines
+from fivefold.features.reading.json_lines import JsonLine, TwiceError, json_lines, once
 from fivefold.features.reading.places.parquet_frame import unchanged_parquet
 from fivefold.features.reading.text_files import (
     GZIP,
@@ -105,7 +105,9 @@ def read_linked(file: TableFile) -> pl.DataFrame:
             return _read_csv(file)
         elif suffix == ".json":
             with unchanged(path), open_text(path) as text:
-                frame = pl.read_json(text.read().encode())
+                content = text.read()
+            _refuse_names_twice(content)  # Polars would take the first, and other readers the last
+            frame = pl.read_json(content.encode())
         else:
             return _read_json_lines(file)
     return _with_entity(frame, file)
@@ -116,8 +118,20 @@ def _refusals(path: Path) -> Iterator[None]:
     """Raise FileFormatError for what a library raises where it cannot read a file."""
     try:
         yield
+    except TwiceError as error:
+        raise FileFormatError(f"{path} {error} in one object; each name may be there once") from None
     except (pl.exceptions.PolarsError, UnicodeDecodeError, EOFError, BadGzipFile) as error:
         raise FileFormatError(f"{path} cannot be read: {error}") from None
+
+
+def _refuse_names_twice(content: str) -> None:
+    """Raise TwiceError where an object of JSON has a name twice; what is wrong otherwise is for the reader to say."""
+    try:
+        json.loads(content, object_pairs_hook=once)
+    except TwiceError:
+        raise
+    except (ValueError, RecursionError):
+        return
 
 
 def _read_parquet(file: TableFile, first: int = 0, count: int | None = None) -> pl.DataFrame:
@@ -259,8 +273,8 @@ def _our_names(file: TableFile, theirs: Iterable[str]) -> dict[str, str]:
 
 def _json_rows(path: Path) -> list[dict[str, Any]]:
     try:
-        with unchanged(path), open_text(path) as file:
-            rows = json.load(file)
+        with _refusals(path), unchanged(path), open_text(path) as file:
+            rows = json.load(file, object_pairs_hook=once)
     except (UnicodeDecodeError, ValueError, EOFError, BadGzipFile) as error:
         raise FileFormatError(f"{path} cannot be read: {error}") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):

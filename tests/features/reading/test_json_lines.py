@@ -6,6 +6,8 @@ import pytest
 
 from fivefold.domain.errors import FileFormatError
 from fivefold.features.reading.json_lines import json_lines, read_json_lines
+from fivefold.features.reading.tables import read_json
+from fivefold.usecases.portfolio_files.tables import TableFile, read_entities, read_linked
 
 TORN: dict[bytes, str] = {
     b'{"a": 1, "b"': "is not valid JSON: Expecting ':' delimiter at sign 13",
@@ -71,3 +73,23 @@ def test_a_file_that_cannot_be_unpacked_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"nothing")
     with pytest.raises(FileFormatError, match="cannot be unpacked"):
         list(json_lines(path))
+
+
+def test_an_object_with_a_name_twice_is_refused_by_every_reader(tmp_path: Path) -> None:
+    """Some readers of JSON take the first value, and others the last: the same file would be two sums of money."""
+    row = '{"user_id": "a", "transaction_date": "2024-01-01", "transaction_amount": 1, "transaction_amount": 2}'
+    lines, array = tmp_path / "rows.jsonl", tmp_path / "rows.json"
+    lines.write_text(row.replace(', "transaction_amount": 2', "") + f"\n{row}\n")
+    array.write_text(f"[{row}]")
+    read = read_json_lines(lines)
+    problem = "has the name 'transaction_amount' twice"
+    assert (len(read.rows), [(torn.row, torn.problem) for torn in read.torn]) == (1, [(2, problem)])
+    with pytest.raises(FileFormatError, match=rf"rows\.json {problem} in one object"):
+        read_json(array)
+    warnings: list[str] = []
+    for reads in (read_linked, read_entities):
+        with pytest.raises(FileFormatError, match=rf"rows\.json {problem} in one object"):
+            reads(TableFile(array, warnings.append))
+        reads(TableFile(lines, warnings.append))
+        assert any(problem in words for words in warnings)
+        warnings.clear()
