@@ -94,8 +94,8 @@ def begin_attempt(
 
 def store_answer(session: Session, attempt: RequestAttempt, status: int, answer: str | None) -> None:
     """Store the answer, unless it is to be forgotten; None for an answer that is given only once."""
-    kept = case((_KEYS.c.answer == FORGOTTEN, None), else_=answer)
-    session.execute(update(_KEYS).where(*_of(attempt)).values(state=ANSWERED, status=status, answer=kept))
+    text = case((_KEYS.c.answer == FORGOTTEN, None), else_=answer)
+    session.execute(update(_KEYS).where(*_of(attempt)).values(state=ANSWERED, status=status, answer=text))
 
 
 def release_key(session: Session, attempt: RequestAttempt) -> None:
