@@ -17,6 +17,7 @@ from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.rulesets import Backtest
+from fivefold.usecases.accounts.organisations import add_member, end_membership
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import backtests
 from fivefold.usecases.changes.backtests import (
@@ -73,6 +74,18 @@ def test_a_draft_is_tested_in_the_background(engine: Engine, three: People) -> N
     assert (report["basis"], report["customers"], report["as_of_us"]) == ("customers", 7, NOW)
     assert report["backtest"]["draft"]["alone"]["medium"] == 2
     assert run_next_job(engine, BACKTESTS, NOW) is False, "nothing waits any more"
+
+
+def test_what_a_member_who_left_asked_for_is_done_in_their_name(engine: Engine, three: People) -> None:
+    """As docs/security.md says: a publisher cancels what must not be done."""
+    customers(engine, three[0], 3)
+    member = add_member(Context(engine, three[0]), "Zoe", ["publisher"])
+    publisher = Actor(three[0].organisation_id, f"member:{member.id}")
+    request_backtest(Context(engine, publisher).at(NOW), "retail")
+    end_membership(Context(engine, three[0]), member.id)
+    assert run_next_backtest(engine, NOW) is True
+    (line,) = list_backtests(Context(engine, three[0]), "retail")
+    assert (line.state, line.requested_by) == ("done", publisher.name)
 
 
 def test_a_version_is_tested_as_it_was_committed(engine: Engine, three: People) -> None:
