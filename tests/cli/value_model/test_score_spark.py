@@ -33,8 +33,10 @@ def test_what_spark_cannot_read_or_share_is_refused_before_it_starts(home: Home,
 
 @pytest.mark.parametrize("master", ["local[x]", "local[0]", "local[", "spark:/x", "spark://cluster", "nonsense", ""])
 def test_an_address_that_spark_does_not_know_is_refused_before_it_starts(master: str, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.parquet"
+    pl.DataFrame({"user_id": ["a"]}).write_parquet(rows)
     with pytest.raises(ConfigError, match=rf"^--spark-master is {re.escape(repr(master))}; allowed: local\[2\], "):
-        require_engine(EngineName.SPARK, master, tmp_path, tmp_path / "rows.parquet", None)
+        require_engine(EngineName.SPARK, master, tmp_path, rows, None)
 
 
 @pytest.mark.parametrize("master", ["spark://cluster:7077", "sc://cluster:15002", "yarn"])
