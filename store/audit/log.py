@@ -1,9 +1,10 @@
 """Writing the audit log, and reading it, whole or page by page. Nothing here begins or ends a transaction."""
 
 import secrets
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from sqlalchemy import Table, and_, bindparam, insert, select, update
 from sqlalchemy.orm import Session
@@ -34,6 +35,8 @@ _OPEN_CHAIN = {
     for dialect, upsert in INSERTS.items()
 }
 """Creates an organisation's head, unless it exists."""
+_WAITING: Final = "fivefold_entries_waiting"
+"""In the session's `info`: the entries that are added as a block ends."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,31 @@ class ChainPosition:
     hash: str
 
 
-def append(session: Session, entry: Entry) -> ChainPosition:
-    """Add an entry to its organisation's chain: `append_all`."""
-    return append_all(session, [entry])[-1]
+def append(session: Session, entry: Entry) -> None:
+    """Add an entry to its organisation's chain: `append_all`, in a block of `appended_at_end` as that ends."""
+    waiting: list[Entry] | None = session.info.get(_WAITING)
+    if waiting is None:
+        append_all(session, [entry])
+    else:
+        session.flush()
+        waiting.append(entry)
+
+
+@contextmanager
+def appended_at_end(session: Session) -> Iterator[None]:
+    """Add the entries of a block as it ends, in their order; they are of one organisation.
+
+    For several changes in one transaction that each record themselves: the second one may wait for a lock, and who
+    holds that may wait for the chain.
+    """
+    waiting: list[Entry] = []
+    session.info[_WAITING] = waiting
+    try:
+        yield
+    finally:
+        del session.info[_WAITING]
+    if waiting:
+        append_all(session, waiting)
 
 
 def append_all(session: Session, entries: Sequence[Entry]) -> list[ChainPosition]:

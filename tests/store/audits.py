@@ -12,7 +12,7 @@ from fivefold.domain.clock import now_microseconds
 from fivefold.store.accounts.tokens import organisation_named
 from fivefold.store.audit.bound_rows import TABLES, stream_rows
 from fivefold.store.audit.chain import Entry, digest_of
-from fivefold.store.audit.log import ChainPosition, append
+from fivefold.store.audit.log import ChainPosition, append, append_all
 
 KINDS: tuple[dict[str, Any], ...] = (
     {"after": {"label": "Zoë", "plan": "trial"}, "details": {"plan": "trial"}},
@@ -42,7 +42,7 @@ def fill(engine: Engine, name: str, count: int) -> list[ChainPosition]:
     made = []
     for number in range(count):
         with Session(engine) as session, session.begin():
-            made.append(append(session, entry(of, number)))
+            made += append_all(session, [entry(of, number)])
     return made
 
 

@@ -17,7 +17,6 @@ from fivefold.store.audit import log as audit
 from fivefold.store.audit.bound_rows import Digests
 from fivefold.store.audit.chain import Entry, digest_of
 from fivefold.store.audit.history import new_salt, seal
-from fivefold.store.audit.log import ChainPosition
 from fivefold.store.sql.database import reading
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.api_fields import row_as
@@ -31,7 +30,7 @@ def bulk_of(count: int, rows: Digests) -> tuple[int, str]:
 
 def record_rows(
     session: Session, actor: Actor, about: tuple[str, str, int], lines: Sequence[str], details: Mapping[str, Any]
-) -> ChainPosition:
+) -> None:
     """Record a call that wrote many rows, with a seal over their content: `audit verify` compares them.
 
     Args:
@@ -41,7 +40,7 @@ def record_rows(
         lines: of all rows, as `store.audit.history` writes them.
         details: as for `record`.
     """
-    return audit.append(session, entry_of_rows(actor, about, lines, details))
+    audit.append(session, entry_of_rows(actor, about, lines, details))
 
 
 def entry_of_rows(actor: Actor, about: tuple[str, str, int], lines: Sequence[str], details: Mapping[str, Any]) -> Entry:

@@ -12,7 +12,6 @@ from fivefold.domain.clock import now_microseconds
 from fivefold.store.audit import log
 from fivefold.store.audit.bound_rows import Digests
 from fivefold.store.audit.chain import Entry
-from fivefold.store.audit.log import ChainPosition
 from fivefold.store.sql import database
 from fivefold.usecases.shared.actors import Actor
 
@@ -41,7 +40,7 @@ class EntryValues(TypedDict, total=False):
 
 def record(
     session: Session, actor: Actor, action: str, subject: tuple[str, str | int | None], **values: Unpack[EntryValues]
-) -> ChainPosition:
+) -> None:
     """Record what a use case did, once, as the last step of its transaction: both happen, or neither.
 
     Args:
@@ -51,7 +50,7 @@ def record(
         subject: kind and internal number of what it was done to; None instead of the number for many.
         values: the rest of the entry.
     """
-    return log.append(session, entry_of(actor, action, subject, **values))
+    log.append(session, entry_of(actor, action, subject, **values))
 
 
 def entry_of(actor: Actor, action: str, subject: tuple[str, str | int | None], **values: Unpack[EntryValues]) -> Entry:
@@ -128,6 +127,6 @@ class Context:
 
     def record(
         self, session: Session, action: str, subject: tuple[str, str | int | None], **values: Unpack[EntryValues]
-    ) -> ChainPosition:
+    ) -> None:
         """Record what the actor did: `record`."""
-        return record(session, self.actor, action, subject, **values)
+        record(session, self.actor, action, subject, **values)

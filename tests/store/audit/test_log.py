@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import Part
 from fivefold.store.audit.chain import GENESIS, hash_of_entry, hash_of_value
-from fivefold.store.audit.log import append, entries, erase_values, latest, latest_entries
+from fivefold.store.audit.log import append, append_all, appended_at_end, entries, erase_values, latest, latest_entries
 from fivefold.store.sql.database import open_database, require_current, upgrade
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
@@ -84,7 +85,7 @@ def test_what_is_taken_back_leaves_no_gap(engine: Engine) -> None:
     new = organisation(engine, "new")
     for number in (of, new):
         with Session(engine) as session:
-            assert append(session, entry(number, 9)).number == (3 if number == of else 1)
+            assert append_all(session, [entry(number, 9)])[0].number == (3 if number == of else 1)
             session.rollback()
     require_whole(engine, of, 2)
     assert chain_of(engine, new) == []
@@ -92,10 +93,25 @@ def test_what_is_taken_back_leaves_no_gap(engine: Engine) -> None:
     require_whole(engine, of, 4)
 
 
+def test_entries_of_a_block_are_added_as_it_ends_and_none_where_it_fails(engine: Engine) -> None:
+    of = organisation(engine, "acme")
+    with Session(engine) as session, session.begin():
+        with appended_at_end(session):
+            append(session, entry(of, 0))
+            append(session, entry(of, 1))
+            assert list(entries(session, of)) == []
+        with suppress(RuntimeError), appended_at_end(session):
+            append(session, entry(of, 2))
+            raise RuntimeError
+        append(session, entry(of, 3))
+        assert [each.at_us for each in entries(session, of)] == [1_000, 1_001, 1_003]
+    require_whole(engine, of, 3)
+
+
 def test_several_entries_of_one_transaction_follow_each_other(engine: Engine) -> None:
     of = organisation(engine, "acme")
     with Session(engine) as session, session.begin():
-        assert [append(session, entry(of, number)).number for number in range(3)] == [1, 2, 3]
+        assert [append_all(session, [entry(of, number)])[0].number for number in range(3)] == [1, 2, 3]
     require_whole(engine, of, 3)
 
 

@@ -1,10 +1,12 @@
 """A run that another transaction holds up: no attempt of it is counted, and what it asked stays with it."""
 
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from fivefold.domain.errors import LockedError
@@ -15,6 +17,7 @@ from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.reading import view_run
 from fivefold.usecases.levels.worker import FIRST_BACK_OFF_US, MAX_ABANDONED_LEASES
 from fivefold.usecases.shared.actors import Role
+from tests.store import databases
 from tests.usecases.flows.conftest import Register
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
 from tests.usecases.flows.test_asked_once import bank_that_asks, expect_not_known
@@ -158,3 +161,21 @@ def test_who_answers_learns_that_the_answer_stands_and_that_the_run_waits(
     bank.now += execute.LEASE_US
     bank.work()
     assert (view_run(bank.context, number).state, taken(bank)) == ("ended", ["blocked"])
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+@pytest.mark.parametrize("paid", ["ab", "ba"])
+def test_a_fact_is_stored_while_a_flow_acts_on_several_customers(engine: Engine, paid: str) -> None:
+    """Whoever stores a fact makes the customer due, and then records that; the flow acts on another one before."""
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    for number, name in enumerate(paid):
+        bank.post(number, 500, name)
+    with ThreadPoolExecutor(1) as pool, bank.context.writing() as session:
+        session.execute(text("SELECT 1 FROM due_marks WHERE entity_id = :of FOR UPDATE"), {"of": bank.id_of("b")})
+        acting = pool.submit(bank.work)
+        while not databases.waits_for_a_lock(engine) and not acting.done():
+            sleep(0.002)
+        bank.context.record(session, "thing.done", ("thing", 1))
+    assert acting.result() == 2
+    assert [action.entity_id for action in bank.actions()] == [bank.id_of("a")] * 5 + [bank.id_of("b")] * 5

@@ -20,6 +20,7 @@ from fivefold.flows.language import NOBODY, PersonStep
 from fivefold.flows.program import flow_program_for
 from fivefold.flows.steps import RowContext, RunContext
 from fivefold.store.audit.bound_rows import digests, merge_digests
+from fivefold.store.audit.log import appended_at_end
 from fivefold.store.flows import runs as stored
 from fivefold.store.flows.runs import RunBatch
 from fivefold.store.ingest.entities import lock_entities
@@ -200,6 +201,9 @@ def act_and_record(
 ) -> None:
     """Do what follows from runs that were stored just now, and report it; one audit entry is about all.
 
+    An action makes its entity due, so they are taken in the order of their entities: calls that store facts of several
+    make these due in that order too. The log's entries come last, as `store.audit.log.append_all` asks.
+
     Args:
         session: in the transaction that stored them.
         engine: its database.
@@ -211,30 +215,31 @@ def act_and_record(
     flow = runnable.flow
     context = Context(engine, Actor(flow.organisation_id, f"{FLOW_ACTOR}{flow.name}"), lambda: now)
     done: list[Done] = []
-    for run, this, columns in stored_runs.values():
-        doing = this.doing(context, now)
-        for action in this.outcome.explanation.actions if run.acting and columns["error"] != OFF else ():
-            result = carry_out(session, doing, run, session.get_one(Entity, run.entity_id), action)
-            done += [] if result is None else [result]
-    add_events(session, flow.organisation_id, [each.event for each in done])
-    rows = merge_digests(
-        digests(session, "flow_runs", stored_runs),
-        stored.outcome_digests(session, written),
-        digests(session, "flow_actions", [each.number for each in done]),
-    )
-    states = [columns["state"] for _, _, columns in stored_runs.values()]
-    context.record(
-        session,
-        "flow.ran",
-        ("flow", flow.id),
-        details={
-            **{state: states.count(state) for state in _STATES.values()},
-            "actions": len(done),
-            "acting": any(run.acting for run, _, _ in stored_runs.values()),
-        },
-        bulk=bulk_of(len(stored_runs), rows),
-        rows=rows,
-    )
+    with appended_at_end(session):
+        for run, this, columns in sorted(stored_runs.values(), key=lambda each: each[0].entity_id):
+            doing = this.doing(context, now)
+            for action in this.outcome.explanation.actions if run.acting and columns["error"] != OFF else ():
+                result = carry_out(session, doing, run, session.get_one(Entity, run.entity_id), action)
+                done += [] if result is None else [result]
+        add_events(session, flow.organisation_id, [each.event for each in done])
+        rows = merge_digests(
+            digests(session, "flow_runs", stored_runs),
+            stored.outcome_digests(session, written),
+            digests(session, "flow_actions", [each.number for each in done]),
+        )
+        states = [columns["state"] for _, _, columns in stored_runs.values()]
+        context.record(
+            session,
+            "flow.ran",
+            ("flow", flow.id),
+            details={
+                **{state: states.count(state) for state in _STATES.values()},
+                "actions": len(done),
+                "acting": any(run.acting for run, _, _ in stored_runs.values()),
+            },
+            bulk=bulk_of(len(stored_runs), rows),
+            rows=rows,
+        )
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from fivefold.flows.analysis import analyse_canonical_flow
 from fivefold.flows.trace import actions_after_failure
 from fivefold.store.accounts.organisation import base_currency_of
 from fivefold.store.audit.bound_rows import digests
+from fivefold.store.audit.log import appended_at_end
 from fivefold.store.flows import runs as stored
 from fivefold.store.flows.runs import RunBatch
 from fivefold.store.ingest.entities import lock_entities
@@ -74,16 +75,17 @@ def _give_up(session: Session, engine: Engine, run: FlowRun, error: str, now: in
     answered = people_who_answered(stored.outcomes_of(session, [run.id]).get(run.id, {}).values())
     doing = Doing(context, flow, version.number, now, answered, by_person=False)
     entity = session.get_one(Entity, run.entity_id)
-    tried = [carry_out(session, doing, run, entity, action) for action in following]
-    done = [each for each in tried if each is not None]
-    add_events(session, run.organisation_id, [each.event for each in done])
-    does = actions_text(((each.action, each.amount_minor) for each in following), base)
-    stored.finish(session, {run.id: {**stored.given_up(run, error), "does": does}})
-    context.record(
-        session,
-        GIVEN_UP,
-        ("flow run", run.id),
-        after={"error": error},
-        details={"flow": flow.name, "version": version.number, "actions": len(done)},
-        rows=digests(session, "flow_actions", [each.number for each in done]),
-    )
+    with appended_at_end(session):
+        tried = [carry_out(session, doing, run, entity, action) for action in following]
+        done = [each for each in tried if each is not None]
+        add_events(session, run.organisation_id, [each.event for each in done])
+        does = actions_text(((each.action, each.amount_minor) for each in following), base)
+        stored.finish(session, {run.id: {**stored.given_up(run, error), "does": does}})
+        context.record(
+            session,
+            GIVEN_UP,
+            ("flow run", run.id),
+            after={"error": error},
+            details={"flow": flow.name, "version": version.number, "actions": len(done)},
+            rows=digests(session, "flow_actions", [each.number for each in done]),
+        )
