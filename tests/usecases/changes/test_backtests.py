@@ -83,7 +83,7 @@ def test_what_a_member_who_left_asked_for_is_done_in_their_name(engine: Engine, 
     publisher = Actor(three[0].organisation_id, f"member:{member.id}")
     request_backtest(Context(engine, publisher).at(NOW), "retail")
     end_membership(Context(engine, three[0]), member.id)
-    assert run_next_backtest(engine, NOW) is True
+    assert run_next_job(engine, BACKTESTS, NOW) is True
     (line,) = list_backtests(Context(engine, three[0]), "retail")
     assert (line.state, line.requested_by) == ("done", publisher.name)
 
