@@ -39,6 +39,7 @@
   document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
     const times = typed.get(ctx.sourceElement);
     if (!times) return;
+    document.getElementById("refused")?.remove(); // it was of an earlier text
     if (times.asked < times.now) showAsEarlier(ctx.sourceElement); // more was typed meanwhile
     else announced.textContent = foundOf(ctx.sourceElement)?.querySelector("[data-announced]")?.textContent ?? "";
   });

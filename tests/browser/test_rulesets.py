@@ -99,6 +99,18 @@ def test_a_check_that_is_refused_says_why_and_the_next_one_works(browser: "Brows
         page.wait_for_selector("#found #findings")
 
 
+def test_a_refusal_does_not_stand_above_what_a_later_check_came_to(browser: "Browser", served: Served) -> None:
+    with visiting(browser, served, "publisher") as page:
+        page.goto("/console/rulesets/retail/edit")
+        text = page.input_value("#document")
+        page.fill("#document", "")
+        page.click("button.main:has-text('Check')")
+        page.wait_for_selector("#refused:has-text('the text is empty')")
+        page.fill("#document", text)
+        page.wait_for_selector("#found #findings")
+        assert page.locator("#refused").count() == 0
+
+
 def test_a_text_that_is_not_saved_is_not_left_without_a_question(browser: "Browser", served: Served) -> None:
     asked: list[str] = []
 
