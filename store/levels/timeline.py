@@ -278,23 +278,24 @@ def _facts() -> list[_Source]:
 
 def _tags() -> list[_Source]:
     """The sources of tags: each was set or goes on, and ended."""
-    set_at, ended_at = (Tag.from_us, Tag.set_by), (Tag.until_us, Tag.ended_by)
+    # Only a file that the machine imports gives a tag another beginning than the moment at which it was set.
+    set_clocks = (Tag.from_us, case((not_(Tag.set_by.startswith("cli:")), Tag.from_us)))
     set_columns = (Tag.tag, null(), Tag.until_us, Tag.set_reason, Tag.set_by)
     ended_columns = (Tag.tag, null(), null(), Tag.end_reason, Tag.ended_by)
     ways = (
-        (EventKind.TAG_SET, not_(goes_on()), set_at, set_columns),
-        (EventKind.TAG_MOVED, goes_on(), set_at, set_columns),
-        (EventKind.TAG_ENDED, not_(lasts_on()), ended_at, ended_columns),
+        (EventKind.TAG_SET, not_(goes_on()), set_clocks, set_columns),
+        (EventKind.TAG_MOVED, goes_on(), set_clocks, set_columns),
+        (EventKind.TAG_ENDED, not_(lasts_on()), (Tag.until_us, null()), ended_columns),
     )
     return [
         _of(
             _source(
-                *(kind, Tag.id, (at[0], null()), *columns),
-                *(null(), null(), null(), of_proposal(Proposal.proposed_by, *at)),
+                *(kind, Tag.id, clocks, *columns),
+                *(null(), null(), null(), of_proposal(Proposal.proposed_by, clocks[0], columns[-1])),
             ),
             and_(Tag.entity_id == _ENTITY, which),
         )
-        for kind, which, at, columns in ways
+        for kind, which, clocks, columns in ways
     ]
 
 

@@ -7,8 +7,11 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US, day_text, now_microseconds
+from fivefold.domain.clock import DAY_US, day_text, now_microseconds, parse_moment
 from fivefold.store.tables.entities import Entity, ValueScore
+from fivefold.usecases.ingest.bulk_facts import TagRow, put_tags
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from tests.console.visitors import Visitor
 from tests.serving.v1.places import Place
 from tests.usecases.platforms import transaction
@@ -100,6 +103,28 @@ def test_the_page_has_both_clocks_and_no_markup_of_stored_text(told: Place) -> N
     assert "Override decided" in visitor.text
 
 
+@pytest.mark.parametrize(
+    ("page", "heads", "clock"),
+    [
+        (PAGE, "Known Happened", "known"),
+        (f"{PAGE}/timeline", "Known Happened", "known"),
+        (f"{PAGE}/timeline?clock=happened", "Happened Known", "happened"),
+    ],
+)
+def test_the_moments_that_order_the_list_stand_first_in_it(told: Place, page: str, heads: str, clock: str) -> None:
+    visitor = Visitor(told).sign_in("investigator").go(page)
+    assert f"{heads} What" in visitor.text
+    rows = re.findall(r"<tr>(<td>.*?)</tr>", visitor.page.text.partition('<table class="timeline">')[2])
+    moments = [re.findall(r'<td>(?:<time datetime="([^"]*)">|(–|then))', row)[:2] for row in rows]
+    first = [written or other for (written, other), _ in moments]
+    assert "then" not in first
+    assert "then" in [other for _, (_, other) in moments]
+    kept = [written for written in first if written != "–"]
+    assert kept == sorted(kept, reverse=True)
+    if clock == "happened":
+        assert "–" not in first
+
+
 def test_a_value_that_could_not_be_computed_has_the_reason_beside_it(told: Place) -> None:
     with Session(told.engine) as session, session.begin():
         number = session.scalars(select(Entity.id).where(Entity.external_id == "told")).one()
@@ -113,7 +138,8 @@ def test_why_a_tag_was_set_who_ended_it_and_why_is_on_the_page_and_among_what_pe
     (ended,) = events(told, kind="tag_ended")
     member = f"member:{told.members['bank', 'investigator']}"
     assert (ended["by"], ended["reason"], ended["proposed_by"]) == (member, "It was <b>another</b>.", None)
-    assert [each["reason"] for each in events(told, kind="tag_set")] == ["It is <b>one</b>."]
+    (was_set,) = events(told, kind="tag_set")
+    assert (was_set["reason"], was_set["known_at"]) == ("It is <b>one</b>.", was_set["happened_at"])
     (line,) = told.good("GET", f"{OF}/tags", role="investigator")
     assert line["set_reason"] == "It is <b>one</b>."
     assert (line["ended_by"], line["end_reason"]) == (member, "It was <b>another</b>.")
@@ -122,6 +148,15 @@ def test_why_a_tag_was_set_who_ended_it_and_why_is_on_the_page_and_among_what_pe
     assert "watch It is &lt;b&gt;one&lt;/b&gt;. the investigator" in visitor.text
     assert "set by the investigator: It is &lt;b&gt;one&lt;/b&gt;., its end" in visitor.go(PAGE).text
     assert "its end by the investigator: It was &lt;b&gt;another&lt;/b&gt;." in visitor.go(PAGE).text
+
+
+def test_when_a_tag_of_a_file_was_known_is_not_kept_and_that_a_program_set_one_was_known_then(place: Place) -> None:
+    place.good("PUT", OF, {"attributes": {}}, role="app")
+    place.good("PUT", f"{OF}/tags/watch", {}, role="app")
+    context = Context(place.engine, Actor(place.organisations["bank"], "cli:ana"))
+    put_tags(context, "customer", [TagRow("told", "vip", parse_moment("2026-01-02"), None)])
+    known = {event["about"]: event["known_at"] == event["happened_at"] for event in events(place, kind="tag_set")}
+    assert known == {"watch": True, "vip": False}
 
 
 def test_a_tag_that_gets_another_end_says_so_with_who_moved_it_and_why(place: Place) -> None:
