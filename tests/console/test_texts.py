@@ -48,6 +48,11 @@ def test_the_catalogue_has_what_the_pages_say() -> None:
     assert CATALOGUE.read_bytes() == now, "FIVEFOLD_GOLDEN=write pytest tests/console/test_texts.py writes it anew"
 
 
+def test_the_thousands_of_counts_are_written_by_one_filter() -> None:
+    by_themselves = [str(template) for template in TEMPLATES if "{:,}" in template.read_text(encoding="utf-8")]
+    assert not by_themselves, "`|count` writes how many there are"
+
+
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: f"{template.parent.parent.name}/{template.name}")
 def test_no_text_of_a_template_stands_outside_the_catalogue(template: Path) -> None:
     written = template.read_text(encoding="utf-8")
