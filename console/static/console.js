@@ -1,5 +1,6 @@
 // Says beside a text that no answer has come to it yet, reads out what came, asks before unsaved text is left, opens
-// the parts of a page whose fields have it again after Back, and lets Enter press the button of its own part.
+// the parts of a page whose fields have it again after Back, lets Enter press the button of its own part, and takes
+// what was just done out of the address.
 // Every page works without it. Its words stand in templates of the page, as all others do.
 "use strict";
 (() => {
@@ -53,6 +54,12 @@
   document.addEventListener("htmx:error", ({ detail: { ctx } }) => {
     if (ctx?.sourceElement && asksOf(ctx.sourceElement)) sayThatNoAnswerCame(ctx.sourceElement);
   });
+
+  const here = new URL(location.href);
+  if (here.searchParams.has("notice")) {
+    here.searchParams.delete("notice"); // said once: the page loaded again does not say it of something long done
+    history.replaceState(history.state, "", here);
+  }
 
   let sent = null; // the form that is being sent
   const texts = 'textarea, input:not([type]), input[type="text"]';

@@ -50,6 +50,17 @@ def test_who_rose_today_and_why(browser: Any, served: Served, look: dict[str, An
         assert "Country: NO → KP" in page.inner_text("main")
 
 
+def test_what_was_done_is_said_once(browser: Any, served: Served) -> None:
+    with visiting(browser, served, "investigator") as page:
+        page.goto("/console/entities/company/acme?all=tags")
+        page.fill("#tag", "watch")
+        page.click("button:text-is('Set')")
+        page.wait_for_selector(".notice:has-text('The tag is set')")
+        page.reload()
+        assert page.locator("main h1").count() == 1
+        assert page.locator(".notice").count() == 0
+
+
 @in_looks(("dark", False))
 def test_a_long_name_of_a_member_leaves_the_queue_as_wide_as_a_phone(
     browser: Any, served: Served, look: dict[str, Any]
