@@ -64,6 +64,8 @@ from fivefold.usecases.flows.read import (
 from fivefold.usecases.flows.review import FlowCheck, check_flow, try_flow_changes
 
 _FIELD: Final = "field-"
+_EMPTY: Final = "flow:\ntitle:\nentity_type:\nlevels:\n"
+"""A text with the words that each flow needs, but its steps: forms write these into it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,9 +283,9 @@ def show_editor(visit: Visit, outcome: EditorOutcome = NOTHING) -> Rendered:
 
 
 def show_new(visit: Visit, outcome: EditorOutcome = NOTHING) -> Rendered:
-    """Show the text that a new flow begins with: one of those that ship, or nothing."""
+    """Show the text that a new flow begins with: one of those that ship, or the words that each one needs."""
     start = visit.choice("start", ("", *bundled_flows()))
-    return _page(visit, None, typed_text(visit) or (flow_text(start) if start else ""), None, outcome)
+    return _page(visit, None, typed_text(visit) or (flow_text(start) if start else _EMPTY), None, outcome)
 
 
 def _page(

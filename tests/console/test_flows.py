@@ -275,9 +275,11 @@ def test_steps_are_added_changed_moved_and_taken_out_by_forms(publisher: Visitor
     assert publisher.go(MINE).page.status_code == 404
 
 
-def test_a_flow_is_begun_by_forms_where_the_text_has_no_step_yet(publisher: Visitor) -> None:
-    assert "Steps as forms" not in publisher.go(NEW).text
-    text = "flow: mine\ntitle: Mine\n"
+def test_a_flow_is_begun_by_forms_from_the_words_that_each_needs(publisher: Visitor) -> None:
+    assert "Steps as forms (0)" in publisher.go(NEW).text
+    begun = shown_document(publisher)
+    assert list(Document(begun).data) == ["flow", "title", "entity_type", "levels"]
+    text = begun.replace("flow:", "flow: mine").replace("title:", "title: Mine")
     assert "Steps as forms (0)" in send_text(publisher, "check", text).text
     assert "A new step" in send_text(publisher, "write", text, write="begin:steps", new_kind_steps="end").text
     written(publisher, "put", **{"field-id": "done", "field-title": "Done"})
