@@ -6,9 +6,20 @@ from typing import Final, Literal, cast
 from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.recourse.statement import json_of_reply
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Download, Redirect, Rendered, Visit, address, existing_number, without_nul
+from fivefold.console.visit import (
+    Answer,
+    Download,
+    FieldError,
+    Redirect,
+    Rendered,
+    Visit,
+    address,
+    existing_number,
+    without_nul,
+)
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.paging import Page
+from fivefold.store.recourse.challenges import CORRECTED, OVERRIDDEN
 from fivefold.store.recourse.changed_facts import KINDS
 from fivefold.usecases.recourse import challenges
 from fivefold.usecases.recourse.challenges import ChallengeFilters, ChallengeLine, ChallengeSummary
@@ -113,12 +124,19 @@ def open_challenge(visit: Visit) -> Answer:
 def settle(visit: Visit) -> Answer:
     """Settle a challenge."""
     override = visit.form.get("override_number", "").strip()
-    lines = without_nul(visit.form.get("facts", "")).split("\n")
+    facts = [line for line in without_nul(visit.form.get("facts", "")).split("\n") if line.strip()]
+    outcome = visit.typed("outcome", text("Outcome"))
+    if bool(facts) != (outcome == CORRECTED):
+        wrong = text("What was corrected is named where the outcome is corrected, and left empty otherwise")
+        raise FieldError("facts", wrong)
+    if bool(override) != (outcome == OVERRIDDEN):
+        wrong = text("The number of the override is given where the outcome is overridden, and left empty otherwise")
+        raise FieldError("override_number", wrong)
     settlement = Settlement(
-        outcome=cast("Outcome", visit.typed("outcome", text("Outcome"))),
+        outcome=cast("Outcome", outcome),
         reason=visit.typed("reason", text("Reason")),
         answer=visit.form.get("answer", ""),
-        facts=[line for line in lines if line.strip()],
+        facts=facts,
         override=visit.number("override_number", text("Override"), MOST_DIGITS) if override else None,
         expected_opened_us=visit.shown_moment("opened"),
     )
