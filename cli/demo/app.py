@@ -1,5 +1,8 @@
 """`fivefold demo`: both sides on simulated customers, in one go: a scored file, a request, an explained level."""
 
+import shutil
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,15 +19,15 @@ from fivefold.domain.settings import read_settings
 from fivefold.training.config import DEFAULT_NAME, TrainingConfig
 
 NEXT = {
-    "make serve": "the service and the console in a browser, with tokens and a call to paste",
-    ".venv/bin/fivefold models": "which model serves, and why",
-    ".venv/bin/fivefold level user_000002 --organisation demo": "the level of a customer, and why",
-    ".venv/bin/fivefold sample var/sample": "tables to try rulesets on",
-    ".venv/bin/fivefold indicators": "the indicators that the model reads",
-    ".venv/bin/fivefold train --data YOUR_FILE": "on your own customers: README.md has the columns",
-    ".venv/bin/fivefold ui": "every run and version, in a browser",
+    "demo --serve": "the service and the console in a browser, with tokens and a call to paste",
+    "models": "which model serves, and why",
+    "level user_000002 --organisation demo": "the level of a customer, and why",
+    "sample var/sample": "tables to try rulesets on",
+    "indicators": "the indicators that the model reads",
+    "train --data YOUR_FILE": "on your own customers: a file with user_id, transaction_date and transaction_amount",
+    "ui": "every run and version, in a browser",
 }
-"""What the demo proposes at its end: commands, and what they show."""
+"""What the demo proposes at its end: commands of the program, and what they show."""
 
 
 def demo(
@@ -53,12 +56,25 @@ def demo(
     _show_scores()
     demo_levels.show_levels()
     sample.serve_once(port)
+    _propose(path)
+
+
+def _propose(path: Path) -> None:
+    """Print commands that can be pasted into the shell from which the demo was started."""
+    program = _program()
     echo("\nWhat next:")
     width = max(map(len, NEXT))
     for command, what in NEXT.items():
-        echo(f"  {command:{width}}  {what}")
-    picture = f".venv/bin/fivefold explain {quoted(path)} --user user_000002 --as-of 2025-01-01 --png why.png"
+        echo(f"  {program} {command:{width}}  {what}")
+    picture = f"{program} explain {quoted(path)} --user user_000002 --as-of 2025-01-01 --png why.png"
     echo(f"A picture of one score:\n  {picture}")
+
+
+def _program() -> str:
+    """Name the program as a shell finds it: `fivefold` where that is on the path, else as it was started."""
+    started, on_path = Path(sys.argv[0]), shutil.which("fivefold")
+    is_on_path = on_path is not None and Path(on_path).absolute() == started.absolute()
+    return "fivefold" if started.name != "fivefold" or not started.exists() or is_on_path else quoted(started)
 
 
 def _require_extras() -> None:

@@ -69,7 +69,8 @@ def show_levels() -> None:
     echo("The risk side has customers of its own: one with an identifier of the file above is another customer.")
     try:
         if _is_complete(engine):
-            echo("The risk side, as an earlier demo left it (`make clean` begins anew):")
+            var = read_settings().var
+            echo(f"The risk side, as an earlier demo left it (without the folder {var} a demo begins anew):")
             levels.show_distribution(engine, ORGANISATION)
             return
         sample = _store_sample(engine)

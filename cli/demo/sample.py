@@ -82,7 +82,7 @@ def serve_until_stopped(port: int, secret: str, console_tokens: Mapping[str, str
         for name, token in console_tokens.items():
             console.print(f"  {name}  {token}", markup=False, soft_wrap=True)
     else:
-        console.print("\nThe console in a browser has no customers to show yet: `make demo` stores some.", markup=False)
+        console.print("\nThe console in a browser has no customers yet: `fivefold demo` stores some.", markup=False)
     console.print("\nStop it with Ctrl-C.", markup=False)
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-P", "-m", "fivefold.cli.main", "serve", "--port", str(port)])  # noqa: S606 (our own words)

@@ -38,12 +38,34 @@ def test_the_first_time_shows_everything(home: Home) -> None:
 
 
 def test_what_comes_next_can_be_typed(home: Home) -> None:
-    commands = re.findall(r"^  \.venv/bin/fivefold (.*?)(?:  .*)?$", home.demo.out, re.MULTILINE)
+    commands = re.findall(r"^  fivefold (.*?)(?:  .*)?$", home.demo.out, re.MULTILINE)
     assert len(commands) >= 4
     assert {command: list(wrong(command)) for command in commands} == {command: [] for command in commands}
     why = next(command for command in commands if command.startswith("explain"))
     done = run(home.var, *why.split()[:-2])
     assert (done.code, done.err) == (0, "")
+
+
+def test_what_comes_next_is_typed_as_the_demo_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "own programs"
+    folder.mkdir()
+    program = folder / "fivefold"
+    program.touch(mode=0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "echo", (lines := []).append)
+    for started, path, word in (
+        ("own programs/fivefold", "/usr/bin", "'own programs/fivefold'"),
+        (str(program), str(folder), "fivefold"),
+        (str(tmp_path / "main.py"), "/usr/bin", "fivefold"),
+    ):
+        monkeypatch.setattr("sys.argv", [started, "demo"])
+        monkeypatch.setenv("PATH", path)
+        lines.clear()
+        demo._propose(tmp_path / "rows.parquet")
+        commands = [line for line in lines if line.startswith("  ")]
+        assert len(commands) == len(demo.NEXT)
+        assert all(line.startswith(f"  {word} ") for line in commands), lines
+        assert f"\n  {word} explain " in lines[-1]
 
 
 def test_the_second_time_trains_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
