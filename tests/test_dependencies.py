@@ -99,7 +99,7 @@ def test_everything_that_is_declared_is_imported() -> None:
 @pytest.mark.parametrize("extra", sorted(EXTRAS))
 def test_the_modules_of_an_extra_are_named_for_the_message(extra: str) -> None:
     found = set().union(*(packages(module) & declared(extra) for module in EXTRAS[extra]))
-    others = {"pandas", "mlflow", "shap"} if extra == "platform" else set()  # these are train's in the message
+    others = {"pandas", "mlflow", "shap"} if extra == "train" else set()  # the platform, which it includes, has them
     assert found == declared(extra) - others
     assert release() == PROJECT["version"]
 
@@ -191,10 +191,14 @@ def test_a_missing_extra_is_one_line_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(CONFIG)
     (tmp_path / "var").mkdir()
     (tmp_path / "var" / "mlflow.db").touch()  # without a registry a promotion is refused at once
+    (tmp_path / "a.parquet").touch()
     commands = {
         ("train",): "train",
         ("demo",): "all",
-        ("promote", "1"): "train",
+        ("models",): "platform",
+        ("promote", "1"): "platform",
+        ("recalibrate", "--data", "a.parquet"): "train",
+        ("realised", "a.parquet", "--data", "a.parquet"): "train",
         ("tokens", "list"): "platform",
         ("worker", "--once"): "platform",
         ("level", "a"): "platform",
@@ -222,7 +226,7 @@ def test_a_missing_extra_is_one_line_that_names_it(tmp_path: Path) -> None:
                 ["explain", "rows.parquet", "--user", "user_000002", "--as-of", AS_OF, "--png", "why.png"],
             ],
         ),
-        ("platform", [["tokens", "list"], ["worker", "--once"]]),
+        ("platform", [["tokens", "list"], ["worker", "--once"], ["models"]]),
         ("tables", [["rules", "table", "export", "session-verification", "verdict", "--to", "a.xlsx"]]),
     ],
 )
@@ -245,8 +249,8 @@ def test_the_extra_that_is_named_for_a_command_is_all_that_it_takes(
 def test_a_notebook_without_an_extra_reads_which_one_it_needs() -> None:
     program = "import sys; sys.modules['pandas'] = None; import fivefold; fivefold.read_transactions"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    needed = "fivefold.read_transactions: this needs pandas, which is not installed here: pip install 'fivefold[train]'"
-    assert ended.stderr.splitlines()[-1] == f"ModuleNotFoundError: {needed}"
+    needed = "this needs pandas, which is not installed here: pip install 'fivefold[platform]'"
+    assert ended.stderr.splitlines()[-1] == f"ModuleNotFoundError: fivefold.read_transactions: {needed}"
 
 
 @pytest.mark.parametrize(("locale", "set_to"), [("C", "C.UTF-8"), ("POSIX", "C.UTF-8"), ("de_DE.UTF-8", "de_DE.UTF-8")])

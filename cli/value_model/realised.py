@@ -17,6 +17,7 @@ from fivefold.cli.terminal import (
     load_model,
     mapped,
     open_registry,
+    require_module,
     require_scores,
     require_source,
     show_table,
@@ -61,6 +62,7 @@ def realised(
     require_scores(scores)
     if output:
         require_output(output)
+    require_module("optuna")  # its extra has all that this takes; a smaller one has the first module that is imported
     due = None if config is None else read_config(config).due
     model_hash = None if model is None else hash_text(load_model(model, name).content_hash)
     judged, left_out = judge(scores, mapped(data, names), name, due, as_of=moment, model_hash=model_hash)

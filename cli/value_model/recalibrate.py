@@ -13,6 +13,7 @@ from fivefold.cli.terminal import (
     echo,
     mapped,
     open_registry,
+    require_module,
     require_source,
     show_table,
     still_serving,
@@ -45,6 +46,7 @@ def recalibrate(
     uri = None if model is None else model_address(model, name)
     if uri is not None:
         parse_model_uri(uri)
+    require_module("optuna")  # its extra has all that this takes; a smaller one has the first module that is imported
     from fivefold.training.recalibrate import recalibrate as run
 
     source = mapped(data, names)

@@ -53,4 +53,4 @@ def test_where_mlflow_is_not_installed_one_line_names_the_extra(
     monkeypatch.setattr(terminal, "find_spec", lambda _: None)
     with pytest.raises(ModuleNotFoundError) as refused:
         registry.show_interface()
-    assert missing_extra(refused.value).endswith("pip install 'fivefold[train]'")
+    assert missing_extra(refused.value).endswith("pip install 'fivefold[platform]'")
