@@ -248,7 +248,7 @@ def test_nothing_is_filtered_by_what_is_not_seen(furnished: Place, filter_: str)
 def test_a_portfolio_leads_from_its_segments_to_people_and_their_value(valued: Place) -> None:
     visitor = Visitor(valued).sign_in(Role.COMMERCIAL).go("/console/values?type=company")
     assert "3 of them have a value." in visitor.text
-    assert "2,000 EUR" in visitor.text
+    assert "2,000.00 EUR" in visitor.text
     head = visitor.page.text.partition("<thead>")[2].partition("</thead>")[0]
     titles = re.sub(r"<[^>]+>", " ", head.replace("</th>", "|")).split("|")
     assert [title.strip() for title in titles if title.strip()] == [

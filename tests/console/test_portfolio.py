@@ -36,7 +36,7 @@ def valued(place: Place) -> None:
 def test_a_field_has_its_customers_and_their_money_and_leads_to_them(place: Place) -> None:
     valued(place)
     visitor = Visitor(place).sign_in("investigator").go(PAGE)
-    assert "2,000 EUR" in visitor.text
+    assert "2,000.00 EUR" in visitor.text
     assert "Value unknown" in visitor.text
     (link,) = [each for each in visitor.links() if "segment=top" in each]
     visitor.go("/console/portfolio" + link.replace("&amp;", "&"))
@@ -140,7 +140,7 @@ def test_money_of_two_currencies_is_not_added_up(place: Place) -> None:
     with Session(place.engine) as session, session.begin():
         session.execute(update(Standing).where(Standing.expected_value == 749.5).values(value_currency="USD"))
     visitor = Visitor(place).sign_in("investigator").go(PAGE)
-    assert "1,250 EUR 750 USD" in visitor.text
+    assert "1,250.50 EUR 749.50 USD" in visitor.text
     matrix = place.good("GET", "/v1/matrix", params={"type": "company"}, role="approver")
     assert [each["entities"] for each in matrix["cells"] if each["segment"] == "top"] == [2]
 
@@ -150,7 +150,7 @@ def test_another_organisation_counts_its_own_alone(place: Place) -> None:
     assert place.good("GET", "/v1/matrix", params={"type": "company"}, role="admin")["entities"] >= 4
     visitor = Visitor(place).sign_in("admin", THEIRS).go("/console/portfolio")
     assert visitor.page.status_code == 200
-    assert "2,000 EUR" not in visitor.text
+    assert "2,000.00 EUR" not in visitor.text
     assert place.ask("GET", "/v1/matrix", role="admin", params={"type": "nothing"}).status_code == 404
 
 
