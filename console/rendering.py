@@ -213,7 +213,7 @@ def environment() -> Environment:
         "before": before,
         "by_lines": by_lines,
         "change_kind": change_kind,
-        "count": "{:,}".format,
+        "thousands": "{:,}".format,
         "day": day,
         "exact_moment": day_text,
         "figure": figure_text,

@@ -50,7 +50,7 @@ def test_the_catalogue_has_what_the_pages_say() -> None:
 
 def test_the_thousands_of_counts_are_written_by_one_filter() -> None:
     by_themselves = [str(template) for template in TEMPLATES if "{:,}" in template.read_text(encoding="utf-8")]
-    assert not by_themselves, "`|count` writes how many there are"
+    assert not by_themselves, "`|thousands` writes how many there are"
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: f"{template.parent.parent.name}/{template.name}")
