@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.ingest.entities import no_entity
 from fivefold.store.levels.markings import is_unmarked
 from fivefold.store.levels.overrides import live_override_id
 from fivefold.store.sql.keyset import rows_of, scalars_of, where_given
@@ -98,7 +99,7 @@ def subjects_of(
     }
     row = session.execute(_PARTIES, parameters).one_or_none()
     if row is None:
-        raise NotFoundError(f"there is no {type_name} {external_id!r}")
+        raise no_entity(session, organisation_id, type_name, external_id)
     return DecisionSubjects(*row)
 
 

@@ -93,8 +93,14 @@ def entity_named(
     else:
         row = read_once(session, ("entity", *names.values()), lambda: session.scalar(_NAMED, names))
     if row is None:
-        raise NotFoundError(f"there is no {type_name} {external_id!r}")
+        raise no_entity(session, organisation_id, type_name, external_id)
     return row
+
+
+def no_entity(session: Session, organisation_id: int, type_name: str, external_id: str) -> NotFoundError:
+    """Give the error of an entity that there is not; where the organisation lacks its type, that one is raised."""
+    type_named(session, organisation_id, type_name)
+    return NotFoundError(f"there is no {type_name} {external_id!r}")
 
 
 def organisations_with(session: Session, type_name: str, external_id: str | None = None) -> list[str]:
@@ -112,7 +118,7 @@ def number_of_entity(session: Session, organisation_id: int, type_name: str, ext
     names = {"organisation_id": organisation_id, "type_name": type_name, "external_id": external_id}
     number: int | None = session.scalar(_NUMBER_STAYS, names)
     if number is None:
-        raise NotFoundError(f"there is no {type_name} {external_id!r}")
+        raise no_entity(session, organisation_id, type_name, external_id)
     return number
 
 

@@ -89,7 +89,7 @@ def require_type(context: Context, organisation: str, type_name: str) -> None:
             type_named(session, context.organisation_id, type_name)
     except NotFoundError as error:
         hint = elsewhere(context.engine, type_name) or "`fivefold import setup RULESET` declares that of a ruleset"
-        raise NotFoundError(f"{error} in the organisation {organisation!r}; {hint}") from error
+        raise NotFoundError(f"in the organisation {organisation!r} {error}; {hint}") from error
 
 
 def refuse_long_name(what: str, name: str) -> None:

@@ -32,7 +32,7 @@ from fivefold.store.decisions import (
     entity_state,
     subjects_of,
 )
-from fivefold.store.ingest.entities import number_of_entity, subject_of, type_named
+from fivefold.store.ingest.entities import no_entity, number_of_entity, subject_of, type_named
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import Reason, Subject
 from fivefold.store.levels.overrides import is_of_override
@@ -309,7 +309,7 @@ def _store(context: Context, request: _DecisionRequest, decision: _Decision, *, 
         if (
             number_of_entity(session, *names) != decision.subject.entity_id
         ):  # it was erased meanwhile, and another entity has its name
-            raise NotFoundError(f"there is no {request.type_name} {request.external_id!r}")
+            raise no_entity(session, *names)
         number = add_decision(
             session,
             {

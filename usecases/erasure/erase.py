@@ -19,7 +19,6 @@ from fivefold.domain.clock import DAY_US, day_text, now_microseconds
 from fivefold.domain.errors import (
     ConfigError,
     ConflictError,
-    NotFoundError,
     StoreError,
     UnknownOutcomeError,
 )
@@ -29,7 +28,7 @@ from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.audit.chain import Entry
 from fivefold.store.audit.log import append_all, erase_values
 from fivefold.store.evidence import erasure as erasing
-from fivefold.store.ingest.entities import entity_named, subject_of, subjects
+from fivefold.store.ingest.entities import entity_named, no_entity, subject_of, subjects
 from fivefold.store.ingest.links import one_of_each_sharing
 from fivefold.store.levels.assessment_queue import Reason, mark
 from fivefold.store.sql.database import empty_write_ahead_log
@@ -286,7 +285,7 @@ def _concerned(
     row = entity_named(session, context.organisation_id, type_name, external_id)
     concerned = erasing.with_owned(session, row, now, locked=locked)
     if row not in concerned[0]:  # it was erased, perhaps a moment ago
-        raise NotFoundError(f"there is no {type_name} {external_id!r}")
+        raise no_entity(session, context.organisation_id, type_name, external_id)
     return concerned
 
 

@@ -20,7 +20,7 @@ from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.governance.validate.measures import above_cap
 from fivefold.store.accounts.organisation import levels_of
-from fivefold.store.ingest.entities import entity_named, subject_of
+from fivefold.store.ingest.entities import entity_named, no_entity, subject_of
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.levels.overrides import (
@@ -217,7 +217,7 @@ def request_override(
         entity = entity_named(session, context.organisation_id, type_name, external_id)
         session.refresh(entity, with_for_update={"key_share": True})  # it cannot be erased meanwhile
         if entity.erased_us is not None:
-            raise NotFoundError(f"there is no {type_name} {external_id!r}")
+            raise no_entity(session, context.organisation_id, type_name, external_id)
         if settings.locked_us is None:
             raise ConflictError("there is no ruleset yet, so the levels may still change; nobody has one to override")
         override = OverrideRow(

@@ -105,22 +105,32 @@ def test_without_a_name_everyone_is_counted_with_why_there_are_no_levels(var: Pa
 
 def test_who_is_not_there_is_said_with_the_organisation_that_was_looked_in(var: Path) -> None:
     said = refuse(var, "level", "nobody")
-    assert said.endswith("there is no customer 'nobody' in the organisation 'default'")
+    assert said.endswith("in the organisation 'default' there is no customer 'nobody'")
     succeed(var, "members", "add", "Zoë", "--role", "admin", "--organisation", "our bank")
     assert "--organisation 'our bank'" in succeed(var, "members", "list")
     said = refuse(var, "level", "a", "--organisation", "our bank")
-    assert said.endswith("in the organisation 'our bank'; there is one in default: --organisation default")
+    assert said.endswith(
+        "in the organisation 'our bank' there is no entity type 'customer'; there is one in default:"
+        " --organisation default"
+    )
 
 
 def test_a_type_that_is_not_there_is_said_with_the_organisation_and_what_to_do(var: Path, tmp_path: Path) -> None:
     succeed(var, "members", "add", "Zoë", "--role", "admin", "--organisation", "our bank")
     (tmp_path / "b.csv").write_text("entity_id\nb\n", encoding="utf-8")
-    there = "in the organisation 'our bank'; there is one in default: --organisation default"
-    nowhere = "in the organisation 'our bank'; `fivefold import setup RULESET` declares that of a ruleset"
+    there = "there is one in default: --organisation default"
+    nowhere = "`fivefold import setup RULESET` declares that of a ruleset"
+    where = "in the organisation 'our bank'"
     for words in (("level",), ("level", "b"), ("import", "entities", tmp_path / "b.csv")):
         asked = (*words, "--organisation", "our bank")
-        assert refuse(var, *asked).endswith(f"there is no entity type 'customer' {there}")
-        assert refuse(var, *asked, "--type", "company").endswith(f"there is no entity type 'company' {nowhere}")
+        assert refuse(var, *asked).endswith(f"{where} there is no entity type 'customer'; {there}")
+        assert refuse(var, *asked, "--type", "company").endswith(
+            f"{where} there is no entity type 'company'; {nowhere}"
+        )
+    assert (
+        f"in the organisation 'default' there is no entity type 'custmer'; perhaps customer was meant; {nowhere}"
+        in (refuse(var, "level", "a", "--type", "custmer"))
+    )
 
 
 def test_other_rulesets_that_keep_a_customer_are_named(tmp_path: Path) -> None:

@@ -129,6 +129,8 @@ def test_another_organisations_entities_are_not_there(bank: Bank, ask: Callable[
     for name in ("a", "nobody"):
         with pytest.raises(NotFoundError, match=f"^there is no customer '{name}'$"):
             ask(other.context, "customer", name)
+    with pytest.raises(NotFoundError, match=r"^there is no entity type 'custmer'; perhaps customer was meant$"):
+        ask(other.context, "custmer", "a")
     with pytest.raises(NotFoundError, match=r"^there is no entity type 'company'$"):
         list_entities(Context(bank.engine, other.actor), "company", Part(9))
 

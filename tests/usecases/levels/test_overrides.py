@@ -175,7 +175,7 @@ def test_only_levels_and_entities_that_are_there(engine: Engine, three: People) 
         asked(engine, three[0], level="lowest")
     with pytest.raises(NotFoundError, match="there is no customer 'nobody'"):
         asked(engine, three[0], "nobody")
-    with pytest.raises(NotFoundError, match="there is no company 'c0'"):
+    with pytest.raises(NotFoundError, match=r"^there is no entity type 'company'$"):
         request_override(Context(engine, three[0]), "company", "c0", "low", "why")
 
 
