@@ -29,23 +29,31 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.elements import Cast
 
 
-def array_text(values: Iterable[int | None] | Iterable[str]) -> str:
-    r"""Write whole numbers, some of them perhaps None, or texts as an array; ValueError for a text with a NUL.
+def array_text(values: Iterable[int | None] | Iterable[float | None] | Iterable[str | None]) -> str:
+    r"""Write numbers, truths or texts, some of them perhaps None, as an array; ValueError for a text with a NUL.
 
-    >>> array_text([1, None, 3])
-    '{1,NULL,3}'
-    >>> print(array_text(["a", 'say "b\\c"']))
-    {"a","say \"b\\c\""}
+    >>> array_text([1, None, 3]), array_text([None, True]), array_text([1.5, None, float("inf")])
+    ('{1,NULL,3}', '{NULL,true}', '{1.5,NULL,inf}')
+    >>> print(array_text(["a", None, 'say "b\\c"']))
+    {"a",NULL,"say \"b\\\\c\""}
     """
     items = list(values)
-    if not items or not isinstance(items[0], str):
+    first = next((item for item in items if item is not None), None)
+    if isinstance(first, float):  # JSON has no word for what is infinite or no number
+        return f"{{{','.join('NULL' if item is None else repr(item) for item in items)}}}"
+    if not isinstance(first, str):
         return f"{{{msgspec.json.encode(items).decode()[1:-1].replace('null', 'NULL')}}}"
     # All texts are escaped at once, joined by NUL, which no text may contain.
-    text = "\0".join(cast("list[str]", items))
+    texts = cast("list[str]", items if None not in items else ["" if item is None else item for item in items])
+    text = "\0".join(texts)
     if text.count("\0") != len(items) - 1:
         raise ValueError("a text has a NUL, which PostgreSQL cannot store")
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\0", '","')
-    return f'{{"{escaped}"}}'
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    quoted = '"' + escaped.replace("\0", '"\0"') + '"'
+    if texts is items:
+        return "{" + quoted.replace("\0", ",") + "}"
+    parts = zip(items, quoted.split("\0"), strict=True)
+    return f"{{{','.join('NULL' if item is None else part for item, part in parts)}}}"
 
 
 class _Literal(TypeDecorator[Any]):

@@ -5,10 +5,11 @@ Many rows are sent by COPY on PostgreSQL, and by one statement for all of them o
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 import polars as pl
-from sqlalchemy import Connection
+from sqlalchemy import Connection, String, Table, Text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -35,6 +36,43 @@ def write_rows(
         holders = ", ".join("?" * len(columns))
         connection.exec_driver_sql("SELECT 1")  # begins the transaction if nothing has
         driver.executemany(f'INSERT INTO "{table}" ({names}) VALUES ({holders})', rows)  # noqa: S608 (our own words)
+
+
+def put_rows(
+    session: Session | Connection, table: Table, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
+    """Add rows to a table, or write over those of the same primary key, in the session's transaction.
+
+    Columns that are not given stay as they are. A row whose indexed columns stay the same leaves the indexes alone:
+    deleted and added, it would cost an entry in each, and triggers would count it twice.
+    """
+    connection = session.connection() if isinstance(session, Session) else session
+    all_rows = list(rows)
+    if not all_rows:
+        return
+    statement = _put_statement(table, tuple(columns), connection.dialect.name)
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(statement, all_rows)
+    else:  # as arrays: one statement, whose plan no number of rows changes
+        connection.exec_driver_sql(statement, tuple(map(array_text, zip(*all_rows, strict=True))))
+
+
+@cache
+def _put_statement(table: Table, columns: tuple[str, ...], dialect: str) -> str:
+    names, key = (", ".join(f'"{name}"' for name in some) for some in (columns, table.primary_key.columns.keys()))
+    others = (name for name in columns if name not in table.primary_key.columns)
+    changes = ", ".join(f'"{name}" = excluded."{name}"' for name in others)
+    if dialect == "sqlite":
+        source = f"VALUES ({', '.join('?' * len(columns))})"
+    else:
+        source = f"SELECT * FROM unnest({', '.join(f'%s::{_array_type(table, name)}' for name in columns)})"  # noqa: S608 (our own words)
+    return f'INSERT INTO "{table.name}" ({names}) {source} ON CONFLICT ({key}) DO UPDATE SET {changes}'
+
+
+def _array_type(table: Table, name: str) -> str:
+    """Give the type of an array of a column's values; texts have no length there, as a cast would cut them."""
+    kind = table.columns[name].type
+    return f"{Text() if isinstance(kind, String) else kind}[]"
 
 
 def write_frame(session: Session, table: str, frame: pl.DataFrame) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import polars as pl
-from sqlalchemy import delete, select
+from sqlalchemy import Table, delete, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
@@ -29,9 +29,10 @@ from fivefold.store.levels.leases import LeasedBatch
 from fivefold.store.levels.levels import assessed_us
 from fivefold.store.levels.overrides import people_of_ended
 from fivefold.store.levels.summaries import store_summaries
-from fivefold.store.sql.statements import delete_rows, write_rows
+from fivefold.store.sql.statements import put_rows, write_rows
 from fivefold.store.tables.entities import Entity, EntityType, ValueScore
 from fivefold.store.tables.flows import FLOW_ACTOR
+from fivefold.store.tables.levels import Standing
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.store.webhooks.outbox import NewEvent, add_events
 from fivefold.usecases.audit import record as audit
@@ -67,6 +68,7 @@ _ASSESSMENT = (
 _assessment_values = attrgetter(*_ASSESSMENT)
 _inputs = attrgetter("inputs")
 _standing_values = attrgetter(*("held_floor" if name == "floor" else name for name in COLUMNS))
+_STANDINGS = cast("Table", Standing.__table__)
 _STANDING = (
     "entity_id",
     "organisation_id",
@@ -244,11 +246,11 @@ def _changed_values(values: Iterable[EntityScores]) -> dict[int, CurrentValue]:
 def _store_standings(
     session: Session, batch: LeasedBatch, assessments: Sequence[AssessmentRecord], values: Mapping[int, CurrentValue]
 ) -> None:
-    delete_rows(
-        session, "standings", "entity_id", [each.entity_id for each in assessments if each.number > 1 or each.same]
-    )
-    rows = (
-        (
+    """Store where entities stand: the rows of those assessed before are written over, and those of others added."""
+    before: list[tuple[Any, ...]] = []
+    new: list[tuple[Any, ...]] = []
+    for each in assessments:
+        row = (
             each.entity_id,
             batch.organisation_id,
             batch.type_id,
@@ -260,9 +262,10 @@ def _store_standings(
             each.level_since_us,
             *values.get(each.entity_id, each.value),
         )
-        for each in assessments
-    )
-    write_rows(session, "standings", _STANDING, rows)
+        (before if each.number > 1 or each.same else new).append(row)
+    put_rows(session, _STANDINGS, _STANDING, before)
+    if new:
+        write_rows(session, "standings", _STANDING, new)
 
 
 def _events(session: Session, batch: LeasedBatch, moved: Sequence[AssessmentRecord]) -> Iterable[NewEvent]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import BigInteger, Engine, Text, literal, select
+from sqlalchemy import BigInteger, Double, Engine, Text, literal, select
 from sqlalchemy.orm import Session
 
 from fivefold.store.sql.arrays import among, array_parameter, array_text
@@ -23,12 +23,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield engine
 
 
-@given(st.lists(TEXTS), st.lists(st.integers(-(2**63), 2**63 - 1) | st.none()))
-def test_what_is_written_is_what_is_read(server: Engine, texts: list[str], numbers: list[int | None]) -> None:
-    asked = select(array_parameter("texts", Text), array_parameter("numbers", BigInteger))
+@given(
+    st.lists(TEXTS) | st.lists(TEXTS | st.none()),
+    st.lists(st.integers(-(2**63), 2**63 - 1) | st.none()),
+    st.lists(st.floats(allow_nan=False) | st.none()),
+)
+def test_what_is_written_is_what_is_read(
+    server: Engine, texts: list[str | None], numbers: list[int | None], measures: list[float | None]
+) -> None:
+    parameters = (array_parameter("texts", Text), array_parameter("numbers", BigInteger))
+    asked = select(*parameters, array_parameter("measures", Double))
     with server.connect() as connection:
-        found = connection.execute(asked, {"texts": texts, "numbers": numbers}).one()
-    assert tuple(found) == (texts, numbers)
+        read = connection.execute(asked, {"texts": texts, "numbers": numbers, "measures": measures}).one()
+    assert tuple(read) == (texts, numbers, measures)
 
 
 def test_a_nul_is_no_end_of_a_text() -> None:

@@ -6,14 +6,20 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import BigInteger, Boolean, Column, Engine, Float, MetaData, String, Table, create_engine, text
 from sqlalchemy.orm import Session
 
-from fivefold.store.sql.statements import write_rows
+from fivefold.store.sql.statements import put_rows, write_rows
 from tests.store import databases
 
 COLUMNS = ("number", "big", "exact", "said", "holds")
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
+KINDS = (BigInteger(), BigInteger(), Float(53), String(200), Boolean())
+MANY = Table(
+    "many",
+    MetaData(),
+    *(Column(name, kind, primary_key=name == "number") for name, kind in zip(COLUMNS, KINDS, strict=True)),
+)
 ROWS = st.tuples(
     st.none() | st.integers(-(2**63), 2**63 - 1),
     st.none() | st.floats(allow_nan=False),
@@ -27,12 +33,7 @@ def table(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     url = databases.new_url(request.param, tmp_path_factory.mktemp("bulk"), migrated=False)
     with databases.opened(url) as engine:
         with engine.begin() as connection:
-            connection.execute(
-                text(
-                    "CREATE TABLE many (number BIGINT PRIMARY KEY, big BIGINT, exact DOUBLE PRECISION, said TEXT,"
-                    " holds BOOLEAN)"
-                )
-            )
+            MANY.create(connection)
         yield engine
 
 
@@ -47,6 +48,26 @@ def test_rows_are_stored_as_they_are(table: Engine, rows: list[tuple[Any, ...]])
     with table.connect() as connection:
         write_rows(connection, "many", COLUMNS, iter(numbered))
         assert stored(connection) == numbered
+        connection.rollback()
+
+
+@given(st.lists(ROWS, max_size=20), st.lists(ROWS, max_size=20))
+def test_rows_are_written_over_by_their_key(
+    table: Engine, before: list[tuple[Any, ...]], after: list[tuple[Any, ...]]
+) -> None:
+    with table.connect() as connection:
+        put_rows(connection, MANY, COLUMNS, ((number, *row) for number, row in enumerate(before)))
+        put_rows(connection, MANY, COLUMNS, ((number, *row) for number, row in enumerate(after)))
+        expected = [*after, *before[len(after) :]]
+        assert stored(connection) == [(number, *row) for number, row in enumerate(expected)]
+        connection.rollback()
+
+
+def test_columns_that_are_not_given_stay_as_they_are(table: Engine) -> None:
+    with table.connect() as connection:
+        write_rows(connection, "many", COLUMNS, [(1, 2, 0.5, "a", True), (2, 3, 1.5, "b", False)])
+        put_rows(connection, MANY, ("number", "said"), [(2, "c"), (3, "d")])
+        assert stored(connection) == [(1, 2, 0.5, "a", True), (2, 3, 1.5, "c", False), (3, None, None, "d", None)]
         connection.rollback()
 
 

@@ -1,6 +1,7 @@
 """What is stored with an assessment: all of it in one transaction, for whom the lease is held, once."""
 
 import json
+from collections import Counter
 
 import pytest
 from sqlalchemy import Engine, text
@@ -55,6 +56,23 @@ def test_it_is_stored_once(bank: Bank) -> None:
     assert stored == {**dict.fromkeys(stored, 3), "audit_entries": stored["audit_entries"]}
     assert store(bank, batch, result) == 0
     assert rows(bank) == stored
+
+
+def test_a_standing_that_goes_on_is_written_over_in_its_place(bank: Bank) -> None:
+    assert store(bank, *computed(bank)) == 3
+    with bank.engine.begin() as connection:
+        # A row that another one refers to cannot be deleted.
+        connection.execute(text("CREATE TABLE resting (entity_id BIGINT REFERENCES standings (entity_id))"))
+        connection.execute(text("INSERT INTO resting SELECT entity_id FROM standings"))
+        connection.execute(text("UPDATE due_marks SET due_us = 0"))
+        before = connection.execute(text("SELECT entity_id, number, level FROM standings ORDER BY 1")).all()
+    bank.put("a", country="KP")
+    assert store(bank, *computed(bank)) == 3
+    with bank.engine.connect() as connection:
+        after = connection.execute(text("SELECT entity_id, number, level FROM standings ORDER BY 1")).all()
+        counted = connection.execute(text("SELECT level, sum(entities) FROM portfolio_counts GROUP BY 1")).all()
+    assert after == [(before[0].entity_id, 2, before[2].level), *before[1:]]
+    assert {row[0]: row[1] for row in counted if row[1]} == Counter(row.level for row in after)
 
 
 def test_all_of_it_or_nothing(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
