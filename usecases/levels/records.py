@@ -140,6 +140,9 @@ class AssessmentRecord(NamedTuple):
         return "rules" if made_by == "override" else made_by
 
 
+_OUTCOME_FIELDS = AssessmentRecord._fields.index("number")
+"""How many fields of a record say what it came to; the others, in their order, what it is beside the last one."""
+_NOT_STORED_AGAIN = StoredInputs("", "")
 _VALUE = ("value_score", "segment", "expected_value", "value_currency")
 """Columns of a standing that `CurrentValue` has, in its order."""
 _value_before = itemgetter(*_VALUE)
@@ -317,27 +320,30 @@ class AssessmentContext:
         are_new = [before["digest"] != digest for before, digest in zip(befores, digests, strict=True)]
         made_from = iter(inputs_of(are_new))
         return [
-            one._replace(
-                **self._going_on(one, before, is_new=is_new),
-                value=CurrentValue._make(_value_before(before)),
-                digest=digest,
-                same=not is_new,
-                **(next(made_from)._asdict() if is_new else {}),
+            AssessmentRecord._make(
+                (
+                    *one[:_OUTCOME_FIELDS],
+                    *self._going_on(one, before, is_new=is_new),
+                    CurrentValue._make(_value_before(before)),
+                    digest,
+                    not is_new,
+                    *(next(made_from) if is_new else _NOT_STORED_AGAIN),
+                )
             )
             for one, before, digest, is_new in zip(outcomes, befores, digests, are_new, strict=True)
         ]
 
-    def _going_on(self, outcome: AssessmentRecord, before: Mapping[str, Any], *, is_new: bool) -> dict[str, Any]:
+    def _going_on(self, outcome: AssessmentRecord, before: Mapping[str, Any], *, is_new: bool) -> tuple[Any, ...]:
         """Give its number, its source, the level before, since when its level holds and what made that."""
         level_before = before["level"]
         stays = outcome.level == level_before
-        return {
-            "number": before["number"] + is_new,
-            "source": self._source(outcome, before["override_id"]) if is_new else before["source"],
-            "level_before": level_before,
-            "level_since_us": before["level_since_us"] if stays else outcome.as_of_us,
-            "moved_by": before["moved_by"] if stays else None,
-        }
+        return (
+            before["number"] + is_new,
+            self._source(outcome, before["override_id"]) if is_new else before["source"],
+            level_before,
+            before["level_since_us"] if stays else outcome.as_of_us,
+            before["moved_by"] if stays else None,
+        )
 
     def _next_version(self, portfolio: Portfolio, passed: Sequence[AnalysedRuleset]) -> int | None:
         """Tell when a ruleset that did not apply may: when a list begins that it asks for."""
