@@ -319,20 +319,20 @@ def levels_sentence(distribution: Content) -> str:
     ...     "failing": 0})
     '0 of type customer.'
     >>> version = {"failed": 0, "unclassified": 0, "undetermined": 3}
-    >>> levels_sentence({"entity_type": "c", "entities": 9, "by_level": {"high": 5, "low": 0}, "versions": (version,),
+    >>> levels_sentence({"entity_type": "c", "entities": 9004, "by_level": {"high": 9000}, "versions": (version,),
     ...     "not_assessed": 1, "failing": 2})
-    '9 of type c: 5 high, 0 low, 3 without a level, 1 not assessed yet. The last assessment was not made in full: 3 \
+    '9,004 of type c: 9,000 high, 3 without a level, 1 not assessed yet. The last assessment was not made in full: 3 \
 undetermined. The last attempt failed: 2. A level that was there before is kept.'
     """
     everyone, new = distribution["entities"], distribution["not_assessed"]
     without = {"without a level": everyone - new - sum(distribution["by_level"].values()), "not assessed yet": new}
-    parts = [f"{count} {level}" for level, count in distribution["by_level"].items()]
-    parts += [f"{count} {state}" for state, count in without.items() if count]
-    sentence = f"{everyone} of type {distribution['entity_type']}" + (f": {', '.join(parts)}." if parts else ".")
+    parts = [f"{count:,} {level}" for level, count in distribution["by_level"].items()]
+    parts += [f"{count:,} {state}" for state, count in without.items() if count]
+    sentence = f"{everyone:,} of type {distribution['entity_type']}" + (f": {', '.join(parts)}." if parts else ".")
     broken = {status: sum(version[status] for version in distribution["versions"]) for status in sorted(NOT_IN_FULL)}
-    counts = ", ".join(f"{count} {status}" for status, count in broken.items() if count)
+    counts = ", ".join(f"{count:,} {status}" for status, count in broken.items() if count)
     gaps = [f"The last assessment was not made in full: {counts}."] if counts else []
-    gaps += [f"The last attempt failed: {failing}."] if (failing := distribution["failing"]) else []
+    gaps += [f"The last attempt failed: {failing:,}."] if (failing := distribution["failing"]) else []
     return " ".join([sentence, *gaps, "A level that was there before is kept."] if gaps else [sentence])
 
 
@@ -365,11 +365,11 @@ def changes_sentence(type_: str, migration: Content) -> str:
 def worth_sentence(value: Content) -> str:
     """Say how many are in each segment, and what they are expected to bring."""
     parts = [
-        f"{part['entities']} {part['segment'] or 'of unknown value'}" + _money(part["worth"])
+        f"{part['entities']:,} {part['segment'] or 'of unknown value'}" + _money(part["worth"])
         for part in value["segments"]
         if part["entities"]
     ]
-    return f"{value['entities']} of type {value['type']}" + (f": {', '.join(parts)}." if parts else ".")
+    return f"{value['entities']:,} of type {value['type']}" + (f": {', '.join(parts)}." if parts else ".")
 
 
 def _money(worth: Sequence[Content]) -> str:
