@@ -38,10 +38,10 @@ def array_text(values: Iterable[int | None] | Iterable[float | None] | Iterable[
     {"a",NULL,"say \"b\\\\c\""}
     """
     items = list(values)
-    first = next((item for item in items if item is not None), None)
-    if isinstance(first, float):  # JSON has no word for what is infinite or no number
+    kinds = set(map(type, items))
+    if float in kinds:  # JSON has no word for what is infinite or no number
         return f"{{{','.join('NULL' if item is None else repr(item) for item in items)}}}"
-    if not isinstance(first, str):
+    if not any(issubclass(kind, str) for kind in kinds):
         return f"{{{msgspec.json.encode(items).decode()[1:-1].replace('null', 'NULL')}}}"
     # All texts are escaped at once, joined by NUL, which no text may contain.
     texts = cast("list[str]", items if None not in items else ["" if item is None else item for item in items])

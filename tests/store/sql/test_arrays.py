@@ -26,7 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 @given(
     st.lists(TEXTS) | st.lists(TEXTS | st.none()),
     st.lists(st.integers(-(2**63), 2**63 - 1) | st.none()),
-    st.lists(st.floats(allow_nan=False) | st.none()),
+    st.lists(st.floats(allow_nan=False) | st.integers(-(2**53), 2**53) | st.none()),
 )
 def test_what_is_written_is_what_is_read(
     server: Engine, texts: list[str | None], numbers: list[int | None], measures: list[float | None]
