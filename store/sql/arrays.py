@@ -35,7 +35,7 @@ def array_text(values: Iterable[int | None] | Iterable[float | None] | Iterable[
     >>> array_text([1, None, 3]), array_text([None, True]), array_text([1.5, None, float("inf")])
     ('{1,NULL,3}', '{NULL,true}', '{1.5,NULL,inf}')
     >>> print(array_text(["a", None, 'say "b\\c"']))
-    {"a",NULL,"say \"b\\\\c\""}
+    {"a",NULL,"say \"b\\c\""}
     """
     items = list(values)
     kinds = set(map(type, items))
