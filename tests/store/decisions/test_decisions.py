@@ -91,7 +91,7 @@ def test_whose_transaction_it_is_is_found_with_what_decides(desk: Desk) -> None:
         assert (found.policy.name, found.policy.number) == ("payments", 1)
         assert subjects_of(session, desk.bank.of, "customer", "ada", "nothing").policy is None
         for of, kind, name in ((desk.bank.of + 1, "customer", "ada"), (desk.bank.of, "company", "ada")):
-            with pytest.raises(NotFoundError, match=f"there is no {kind} 'ada'"):
+            with pytest.raises(NotFoundError, match=f"there is no entity type '{kind}'"):
                 subjects_of(session, of, kind, name, "payments")
 
 

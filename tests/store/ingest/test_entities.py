@@ -45,8 +45,12 @@ def test_an_entity_is_found_in_its_organisation_alone(engine: Engine, bank: int,
         (theirs,) = add(session, other, ["b"])
         assert entities.entity_named(session, bank, "customer", "a", stays=stays) is mine
         assert entities.entity_named(session, other, "customer", "b", stays=stays) is theirs
-        for type_name, name in (("customer", "b"), ("customer", "c"), ("company", "a")):
-            with pytest.raises(NotFoundError, match=f"there is no {type_name} '{name}'"):
+        for type_name, name, said in (
+            ("customer", "b", "there is no customer 'b'"),
+            ("customer", "c", "there is no customer 'c'"),
+            ("company", "a", "there is no entity type 'company'"),
+        ):
+            with pytest.raises(NotFoundError, match=said):
                 entities.entity_named(session, bank, type_name, name, stays=stays)
 
 
