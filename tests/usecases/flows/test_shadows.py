@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import Engine, text
 
-from fivefold.domain.errors import NotFoundError
+from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import Part
 from fivefold.usecases.flows.runs.answering import answer_run
 from fivefold.usecases.flows.runs.execute import run_flows
@@ -53,6 +53,18 @@ def test_causes_of_both_are_counted_by_their_ends_and_those_that_differ_are_list
     assert list(list_shadow_pairs(bank.context, "large", "flag")) == []
     assert len(list_shadow_pairs(bank.context, "large", "nothing", "flag")) == 2
     assert list(list_shadow_pairs(bank.context, "large", shadow_at="ask")) == []
+
+
+def test_who_answers_a_shadow_learns_that_it_asks_nobody(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    bank.add_flow(STRICTER, shadow=True)
+    bank.post(1, 5000)
+    bank.work()
+    shadow = next(run.id for run in bank.runs() if not run.acting)
+    who = Context(engine, Actor(bank.of, "member:2")).at(bank.now)
+    with pytest.raises(ConflictError, match=f"run f:{shadow} is of a version that ran as a shadow: it asks nobody"):
+        answer_run(who, Role.INVESTIGATOR, shadow, "wrong", "Looked at.")
 
 
 def test_there_is_nothing_to_compare_without_a_shadow_and_no_flow_is_not_found(engine: Engine) -> None:

@@ -127,8 +127,10 @@ def _refuse_strange(step: PersonStep, role: Role, answer: str) -> None:
 
 def _asking_step(session: Session, run: FlowRun, now: int, expected_asked_us: int | None) -> str:
     """Give the step at which a locked run asks a person; ConflictError where nobody is asked now, or something else."""
-    if run.state != WAITING or not run.acting or run.stopped_at is None or run.asks is None:
-        if run.state == RUNNING and run.acting and run.asks is not None:
+    if not run.acting:
+        raise ConflictError(f"run f:{run.id} is of a version that ran as a shadow: it asks nobody")
+    if run.state != WAITING or run.stopped_at is None or run.asks is None:
+        if run.state == RUNNING and run.asks is not None:
             raise ConflictError(f"{_time_over(run, now)}, and the run is being carried on")
         if (last := _last_outcome(session, run)) is not None:
             if last.actor == SYSTEM:
