@@ -136,14 +136,14 @@ class HistoryLine(ResponseModel):
 
 
 class ReasonsOfAssessment(ResponseModel):
-    """The reasons of an assessment; null once they were erased."""
+    """The reasons of an assessment; null once they were erased, or removed by the retention policy."""
 
     assessment: str
     reasons: Reasons | None
 
 
 class SourcesOfAssessment(ResponseModel):
-    """From where the values of an assessment's reasons are, and how old; null once the reasons were erased."""
+    """From where the values of an assessment's reasons are, and how old; null once those were erased, or removed."""
 
     assessment: str
     sources: AssessmentSources | None
