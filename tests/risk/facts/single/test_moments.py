@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US, to_microseconds
@@ -195,6 +195,9 @@ BEFORE = st.builds(
 
 
 @given(AS_OFS, st.lists(BEFORE, min_size=1, max_size=40), st.sampled_from(drawn.OVERS))
+@example(to_microseconds(datetime(2024, 12, 30, 12, tzinfo=UTC)), [30 * DAY_US + DAY_US // 12], "1 month")
+@example(to_microseconds(datetime(2024, 12, 30, 12, tzinfo=UTC)), [30 * DAY_US + DAY_US // 2], "1 month")
+@example(to_microseconds(datetime(2024, 12, 31, 12, tzinfo=UTC)), [31 * DAY_US + DAY_US // 12], "1 month")
 def test_a_fact_leaves_a_window_and_returns_as_in_columns(as_of: int, ages: list[int], length: str) -> None:
     over, moments = parse_duration(length), [as_of - age for age in ages]
     frame = pl.DataFrame({"time": moments, AS_OF: [as_of] * len(moments)})
