@@ -210,8 +210,6 @@ def _part_of(consistency: Floats, edges: Floats) -> Integers:
 
 def _parted(distance: Floats, consistency: Floats, edges: Floats) -> list[Floats]:
     """Part the distances of a band; too few whose consistency is not known have those of all."""
-    if not len(edges):
-        return [distance]
     part = _part_of(consistency, edges)
     *parts, unknown = (distance[part == number] for number in range(_groups_of(edges)))
     return [*parts, unknown if len(unknown) >= LEAST_CUSTOMERS else distance]

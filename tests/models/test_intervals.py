@@ -174,6 +174,26 @@ def test_the_less_consistent_have_wider_intervals_and_who_is_not_known_those_of_
         assert steady < unlike < unsteady
 
 
+@pytest.mark.parametrize(("customers", "groups"), [(199, (199,)), (200, (100, 100)), (299, (149, 150))])
+def test_a_group_has_a_hundred_customers_or_is_one_with_the_next(customers: int, groups: tuple[int, ...]) -> None:
+    rising = np.arange(1.0, customers + 1.0)
+    bands = IntervalTable.of(rising, rising, unknown(customers), as_ofs=(0,), bands=2, parts=1)
+    parts = IntervalTable.of(np.ones(customers), rising, rising / customers, as_ofs=(0,), bands=1, parts=2)
+    assert bands is not None
+    assert parts is not None
+    assert (bands.customers, parts.customers) == (groups, groups if len(groups) == 1 else (*groups, 0))
+
+
+@pytest.mark.parametrize(("count", "high"), [(99, 10.0), (100, 20.0)])
+def test_a_hundred_whose_consistency_is_not_known_have_distances_of_their_own(count: int, high: float) -> None:
+    """What came of the others is what was predicted of them, of these it is twice as much."""
+    predicted, consistency = np.full(300 + count, 10.0), np.concatenate([np.linspace(0, 1, 300), unknown(count)])
+    realised = np.where(np.isnan(consistency), 20.0, 10.0)
+    table = IntervalTable.of(predicted, realised, consistency, as_ofs=(0,), bands=1, parts=2)
+    assert table is not None
+    assert table.ends(np.array([10.0, 10.0]), np.array([0.9, np.nan]), 50).high.tolist() == [10.0, high]
+
+
 def test_a_table_from_before_there_were_parts_gives_the_intervals_that_it_gave() -> None:
     """The dictionary of such a table has no `parts`."""
     predicted, realised, _ = skewed(3_000, seed=4)
