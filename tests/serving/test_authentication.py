@@ -2,15 +2,25 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fivefold.domain.clock import DAY_US, now_microseconds
+from fivefold.domain.errors import IdentityProviderError
 from fivefold.serving import authentication
-from fivefold.serving.authentication import REMEMBERED_SECONDS, Authenticator, RateLimiter, require_scoring
+from fivefold.serving.authentication import (
+    REMEMBERED_SECONDS,
+    Authenticator,
+    RateLimiter,
+    ask_provider,
+    require_scoring,
+    run_in_session_pool,
+    run_in_short_pool,
+)
 from fivefold.serving.responses import ApiError
 from fivefold.usecases.accounts.credentials import Credential, find_credential
 from fivefold.usecases.accounts.tokens import revoke_token
@@ -162,6 +172,50 @@ def test_others_go_on_while_the_database_is_slow(place: Place, monkeypatch: pyte
 
     asyncio.run(both())
     assert len(ticks) > 3
+
+
+Pool = Callable[[Callable[[], Any]], Awaitable[Any]]
+POOLS: dict[str, tuple[Pool, int]] = {
+    "large requests": (asyncio.to_thread, 40),
+    "tokens": (run_in_short_pool, 8),
+    "sessions": (run_in_session_pool, 8),
+    "the identity provider": (ask_provider, 8),
+}
+"""What runs in threads, and how many at once leave none of these free."""
+
+
+@pytest.mark.parametrize("busy", POOLS)
+def test_what_hangs_keeps_nothing_waiting_but_its_own_kind(busy: str) -> None:
+    over = threading.Event()
+    pool, most = POOLS[busy]
+
+    async def others_are_answered() -> None:
+        hanging = [asyncio.ensure_future(pool(lambda: over.wait(60))) for _ in range(most)]
+        await asyncio.sleep(0)
+        try:
+            async with asyncio.timeout(20):
+                for name, (other, _) in POOLS.items():
+                    assert name == busy or await other(lambda: "answered") == "answered"
+        finally:
+            over.set()
+            await asyncio.gather(*hanging)
+
+    asyncio.run(others_are_answered())
+
+
+def test_only_so_many_wait_for_the_identity_provider_and_then_others_may() -> None:
+    over = threading.Event()
+
+    async def nine_at_once() -> None:
+        waiting = [asyncio.create_task(ask_provider(lambda: over.wait(60))) for _ in range(8)]
+        await asyncio.sleep(0)
+        with pytest.raises(IdentityProviderError, match="too many people wait for the identity provider"):
+            await ask_provider(lambda: True)
+        over.set()
+        assert await asyncio.gather(*waiting) == [True] * 8
+        assert [await ask_provider(lambda: True) for _ in range(9)] == [True] * 9
+
+    asyncio.run(nine_at_once())
 
 
 def test_a_database_that_is_down_is_an_error_and_is_not_remembered(

@@ -17,7 +17,7 @@ from fivefold.domain.errors import StoreError
 from fivefold.serving import quota as charger
 from fivefold.serving.quota import MOST_TOGETHER, QuotaCharger
 from fivefold.store.accounts.plans import read_plans
-from fivefold.store.accounts.tokens import Allowance, Charge, usage_in
+from fivefold.store.accounts.tokens import Allowance, Charge, UsageTotals, usage_in
 from fivefold.store.sql.fast_statements import PreparedStatements
 from fivefold.usecases.accounts.credentials import charge_all
 from fivefold.usecases.accounts.tokens import create_token, revoke_token
@@ -116,6 +116,21 @@ def test_each_request_learns_its_own_result(engine: Engine) -> None:
     results = asyncio.run(charge_together(book, [cost(token, users, once) for token, users in asked]))
     expected = [None if token == tokens[2] else users == 0 for token, users in asked]
     assert results == expected
+    book.stop()
+
+
+def test_what_is_used_is_known_of_the_last_charge_of_each_token_and_month(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(charger, "MOST_TOKENS", 2)
+    book, token, other = started(engine), cost(add(engine), 3), cost(add(engine))
+    assert book.used(token) is None
+    asyncio.run(charge_together(book, [token, token, other]))
+    assert (book.used(token), book.used(other)) == (UsageTotals(2, 6), UsageTotals(1, 1))
+    later = replace(token, month="2026-12")
+    assert book.used(later) is None, "a month begins with nothing used"
+    asyncio.run(charge_together(book, [later]))
+    assert (book.used(later), book.used(token)) == (UsageTotals(1, 3), None), "no more are kept than so many"
     book.stop()
 
 
