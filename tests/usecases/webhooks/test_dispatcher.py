@@ -33,6 +33,7 @@ from fivefold.usecases.webhooks.endpoints import (
     list_endpoints,
     replay_dead_letters,
     rotate_secret,
+    set_enabled,
 )
 from fivefold.usecases.webhooks.plan import (
     FIRST_WAIT_SECONDS,
@@ -387,3 +388,87 @@ def test_one_round_serves_the_others_before_it_ends_with_the_fault_of_one(engine
         with pytest.raises(ConfigError, match="encrypted with another key"):
             deliver_due(engine, NOW)
         assert receiver.events() == ["c1-a", "c1-b"]
+
+
+def test_a_round_that_could_claim_nothing_says_why_and_the_next_one_sends(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a worker that is to end once nothing is left would end well, and the event would wait."""
+    ours = organisation(engine)
+
+    def refusing(*_: object) -> None:
+        raise StoreError("the database cannot be reached")
+
+    with receiving() as receiver:
+        endpoint(engine, ours, receiver.url)
+        tell(engine, ours, ["c1-a"])
+        with monkeypatch.context() as patch:
+            patch.setattr(webhook_courier, "claim_deliveries", refusing)
+            with pytest.raises(StoreError, match="the database cannot be reached"):
+                deliver_due(engine, NOW)
+        assert deliver_due(engine, NOW) == 1
+        assert receiver.events() == ["c1-a"]
+
+
+@pytest.mark.parametrize("is_to_end", [False, True])
+def test_an_outcome_that_the_database_refuses_is_given_up_with_its_lease_or_its_worker_and_sent_again(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, is_to_end: bool
+) -> None:
+    ours = organisation(engine)
+    stop, refusals = threading.Event(), 0
+
+    def refusing(*_: object) -> None:
+        nonlocal refusals
+        refusals += 1
+        assert refusals < 100, "it goes on and on"
+        if is_to_end:
+            stop.set()
+        raise StoreError("the database cannot be reached")
+
+    monkeypatch.setattr(webhook_courier, "POLL_SECONDS", 0.01)
+    with receiving() as receiver:
+        endpoint(engine, ours, receiver.url)
+        tell(engine, ours, ["c1-a"])
+        with monkeypatch.context() as patch:
+            patch.setattr(webhook_courier, "record_attempts", refusing)
+            if is_to_end:
+                keep_delivering(engine, stop)
+                assert refusals == 1
+            else:
+                patch.setattr(webhook_courier, "LEASE_SECONDS", 0.1)
+                with pytest.raises(StoreError, match="the database cannot be reached"):
+                    deliver_due(engine, NOW)
+        later = max(NOW, now_microseconds()) + LEASE_SECONDS * SECOND_US
+        assert deliver_due(engine, later) == 1
+        assert receiver.events() == ["c1-a", "c1-a"]
+
+
+@pytest.mark.parametrize("is_switched_off", [False, True])
+def test_a_fault_is_said_until_its_endpoint_is_served_again_or_has_nothing_to_be_sent(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, is_switched_off: bool
+) -> None:
+    """Where others have leased what waits, it is served, though nothing is sent and something still waits."""
+    ours = organisation(engine)
+    is_over = threading.Event()
+
+    def refusing(*_: object) -> None:
+        if not is_over.is_set():
+            raise StoreError("the disk is full")
+
+    monkeypatch.setattr(webhook_courier, "claim_deliveries", refusing)
+    monkeypatch.setattr(webhook_courier, "POLL_SECONDS", 0.02)
+    with ThreadPoolExecutor(1) as thread:
+        refused = endpoint(engine, ours, "http://127.0.0.1:9/").endpoint_id
+        tell(engine, ours, ["c1-a"])
+        stop, faults = threading.Event(), list[str | None]()
+        keeping = thread.submit(keep_delivering, engine, stop, faults.append)
+        try:
+            until(lambda: faults[-1:] == [f"endpoint {refused}: the disk is full"])
+            if is_switched_off:
+                set_enabled(Context(engine, Actor(ours, MACHINE)), refused, enabled=False)
+            else:
+                is_over.set()
+            until(lambda: faults[-1] is None, seconds=10)
+        finally:
+            stop.set()
+        keeping.result()
