@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import InvalidDataError, NotFoundError
-from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason
 from fivefold.usecases.ingest.transactions import TransactionCounts, add_transactions
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
@@ -62,6 +62,12 @@ def test_whom_they_concern_becomes_due_and_nobody_else(bank: Bank) -> None:
     bank.settle()
     take(bank, transaction(1))
     assert not bank.mark_of("a").reasons & Reason.TRANSACTION, "what is repeated is no news"
+
+
+@pytest.mark.parametrize(("rows", "priority"), [(20, EVENT), (21, BULK)])
+def test_more_than_twenty_at_once_wait_behind_events(bank: Bank, rows: int, priority: int) -> None:
+    take(bank, *(transaction(number) for number in range(rows)))
+    assert bank.mark_of("a").priority == priority
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from fivefold.usecases.levels.overrides import (
     approve_override,
     cap_of,
     overrides_of,
+    read_override,
     refuse_override,
     request_override,
     state_of,
@@ -166,6 +167,8 @@ def test_an_override_is_over_at_its_instant(engine: Engine, three: People) -> No
     approved(engine, three, until_us=NOW + DAY)
     assert overrides_of(Context(engine, three[0]).at(NOW + DAY - 1))[0].state == "live"
     assert overrides_of(Context(engine, three[0]).at(NOW + DAY))[0].state == "expired"
+    assert read_override(Context(engine, three[0]).at(NOW + DAY - 1), 1).state == "live"
+    assert read_override(Context(engine, three[0]).at(NOW + DAY), 1).state == "expired"
     with pytest.raises(ConflictError, match="is expired; only one that holds can be revoked"):
         revoke_override(Context(engine, three[1]).at(NOW + DAY), 1, "why")
 
@@ -204,6 +207,9 @@ def test_others_overrides_are_not_there(engine: Engine, three: People) -> None:
             act(Context(engine, other[1]), made.id, "why")
         with pytest.raises(NotFoundError, match="there is no override 99"):
             act(Context(engine, three[1]), 99, "why")
+    assert read_override(Context(engine, three[2]).at(NOW), made.id) == made
+    with pytest.raises(NotFoundError, match=f"there is no override {made.id}"):
+        read_override(Context(engine, other[1]), made.id)
     assert overrides_of(Context(engine, other[0])) == []
     with pytest.raises(NotFoundError, match="there is no customer 'c0'"):
         overrides_of(Context(engine, other[0]), "customer", "c0")
@@ -297,6 +303,7 @@ def test_what_does_not_hold_any_more_does_not_count(engine: Engine, three: Peopl
     approved(engine, three, "c1", until_us=NOW + DAY)
     with pytest.raises(ConflictError):
         approved(engine, three, "c2")
+    assert [cap_of(Context(engine, three[0]).at(at)).below for at in (NOW + DAY - 1, NOW + DAY)] == [1, 0]
     waiting = asked(engine, three[0], "c3")
     assert approve_override(Context(engine, three[1]).at(NOW + DAY), waiting.id).state == "live", "c1's is over"
 
