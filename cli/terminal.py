@@ -271,7 +271,7 @@ def looking_in(organisation: str, hint: Callable[[], str] = str) -> Iterator[Non
         yield
     except NotFoundError as error:
         more = hint()
-        words = f"{error} in the organisation {organisation!r}"
+        words = f"in the organisation {organisation!r} {error}"
         raise NotFoundError(f"{words}; {more}" if more else words) from error
 
 

@@ -93,8 +93,8 @@ def test_what_is_refused(var: Path) -> None:
     assert "the outcome is 'maybe'" in refuse(var, "challenge", "settle", 1, "maybe", "--reason", "x", *OF)
     absent = ("show", 9), ("reply", 9, "-o", var / "reply.pdf"), ("settle", 9, "confirmed", "--reason", "x")
     for words in absent:
-        assert "there is no challenge 9 in the organisation 'bank'" in refuse(var, "challenge", *words, *OF)
-    assert "there is no assessment '9.9' in the organisation 'bank'" in refuse(
+        assert "in the organisation 'bank' there is no challenge 9" in refuse(var, "challenge", *words, *OF)
+    assert "in the organisation 'bank' there is no assessment '9.9'" in refuse(
         var, "challenge", "open", "9.9", *SAID, *OF
     )
 
@@ -113,6 +113,6 @@ def test_a_statement_is_written(var: Path, tmp_path: Path) -> None:
 
 def test_what_cannot_be_written(var: Path, tmp_path: Path) -> None:
     assert ".pdf or .json" in refuse(var, "statement", "1.1", "--organisation", "bank", "-o", tmp_path / "a.txt")
-    assert "there is no assessment '9.9' in the organisation 'bank'" in refuse(
+    assert "in the organisation 'bank' there is no assessment '9.9'" in refuse(
         var, "statement", "9.9", "--organisation", "bank", "-o", tmp_path / "a.pdf"
     )

@@ -112,8 +112,8 @@ def test_why_deliveries_wait_is_seen_before_they_are_given_up(tmp_path: Path) ->
 )
 def test_what_webhooks_refuses(arguments: list[str], words: str, tmp_path: Path) -> None:
     run(tmp_path, "webhooks", "add", URL)
-    where = " in the organisation 'default'" if "no endpoint" in words else ""
-    assert f"{words}{where}" in refuse(tmp_path, "webhooks", *arguments)
+    where = "in the organisation 'default' " if "no endpoint" in words else ""
+    assert f"{where}{words}" in refuse(tmp_path, "webhooks", *arguments)
 
 
 def test_a_worker_that_ends_says_what_failed(tmp_path: Path) -> None:
