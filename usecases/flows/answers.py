@@ -8,6 +8,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from referencing.exceptions import Unresolvable
 
+from fivefold.features.reading.json_lines import once
 from fivefold.flows.outside.outcomes import is_plain_text
 from fivefold.usecases.shared.connections import NotAnsweredError
 
@@ -20,7 +21,7 @@ def read_json(body: bytes | str) -> Any:
     """Read JSON with exact numbers (int and Decimal); NotAnsweredError where it is none, or a name is there twice."""
     try:
         text = body if isinstance(body, str) else body.decode("utf-8")
-        return json.loads(text, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_once)
+        return json.loads(text, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=once)
     except (ValueError, ArithmeticError, RecursionError) as error:
         what = "is nested too deeply" if isinstance(error, RecursionError) else "is no JSON"
         raise NotAnsweredError(f"the answer {what}") from None
@@ -28,13 +29,6 @@ def read_json(body: bytes | str) -> Any:
 
 def _refuse(word: str) -> None:
     raise ValueError(f"{word} is no number of JSON")
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    by_name = dict(pairs)
-    if len(by_name) < len(pairs):
-        raise ValueError("a name is there twice")
-    return by_name
 
 
 def require_fit(content: Any, validator: Draft202012Validator) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fivefold.domain.errors import ConfigError
+from fivefold.features.reading.json_lines import once
 from fivefold.risk.governance.tables.foreign.translation import ForeignRow, ForeignTable
 from fivefold.risk.governance.tables.foreign.unary import System
 
@@ -49,21 +50,12 @@ def read_jdm(content: bytes, source: str, name: str | None = None) -> ForeignTab
 def graph_of(content: bytes, source: str) -> dict[str, Any]:
     """Read the file of a graph; ConfigError where it is none."""
     try:
-        graph = json.loads(content, object_pairs_hook=_once)
+        graph = json.loads(content, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{source} cannot be read as JSON: {error}") from None
     if not isinstance(graph, dict):
         raise ConfigError(f"{source} is no JDM: it must be an object with `nodes` and `edges`")
     return graph
-
-
-def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    data: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in data:
-            raise ValueError(f"{name} is there twice")
-        data[name] = value
-    return data
 
 
 def listed(part: Mapping[str, Any], word: str, source: str) -> list[Any]:
