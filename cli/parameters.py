@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 import typer
 from typer.models import OptionInfo
 
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError, NotFoundError
 from fivefold.domain.files import require_place
 from fivefold.features.reading.places.addresses import address_of
 
@@ -23,7 +23,8 @@ SHARED = "spark_folder"
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give typer the fields of each dataclass of options as parameters of their own, in its place.
 
-    The places of the files that the command writes are checked before it runs.
+    The places of the files that the command writes are checked before it runs. The error about what is not there names
+    the organisation in which the command looked.
     """
     parameters: list[Parameter] = []
     groups: dict[str, Any] = {}
@@ -40,11 +41,17 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 
     def run(**values: Any) -> None:
         require_places({each.name: each for each in parameters}, values)
+        organisation = values.get("organisation")
         options = {
             name: group(**{each: values.pop(each) for each in signature(group).parameters})
             for name, group in groups.items()
         }
-        command(**values, **options)
+        try:
+            command(**values, **options)
+        except NotFoundError as error:
+            if organisation is None:
+                raise
+            raise NotFoundError(f"in the organisation {organisation!r} {error}") from error
 
     run.__name__, run.__doc__ = command.__name__, command.__doc__
     run.__annotations__ = {each.name: each.annotation for each in parameters}

@@ -3,8 +3,7 @@
 import logging
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +17,7 @@ from rich.text import Text
 
 from fivefold.charts.text.waterfall import ADDS, GUIDE, RULE, TAKES
 from fivefold.domain.clock import SECOND_US, now_microseconds, parse_moment
-from fivefold.domain.errors import NotFoundError, StoreError
+from fivefold.domain.errors import StoreError
 from fivefold.domain.files import naming
 from fivefold.domain.provenance import account_name
 from fivefold.domain.settings import Settings, read_settings, require_model_name
@@ -262,17 +261,6 @@ def acting_in(organisation: str, engine: "Engine | None" = None) -> "Context":
 
     engine = engine or open_current_database()
     return Context(engine, actor_in(engine, organisation, actor()))
-
-
-@contextmanager
-def looking_in(organisation: str, hint: Callable[[], str] = str) -> Iterator[None]:
-    """Let the error about what is not there name the organisation, and what *hint* says."""
-    try:
-        yield
-    except NotFoundError as error:
-        more = hint()
-        words = f"in the organisation {organisation!r} {error}"
-        raise NotFoundError(f"{words}; {more}" if more else words) from error
 
 
 def acting_in_new(organisation: str) -> "Context":

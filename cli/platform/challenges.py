@@ -12,7 +12,6 @@ from fivefold.cli.terminal import (
     OrganisationOption,
     acting_in,
     echo,
-    looking_in,
     moment,
     of_organisation,
     show_table,
@@ -41,8 +40,7 @@ def open_(
     from fivefold.usecases.recourse.challenges import open_challenge
 
     at_us = None if received is None else moment(received, "--received")
-    with looking_in(organisation):
-        line = open_challenge(acting_in(organisation), assessment, words, at_us)
+    line = open_challenge(acting_in(organisation), assessment, words, at_us)
     echo(f"Challenge {line.id} of assessment {line.assessment} is {line.state}, due on {day_text(line.due_us)[:10]}.")
     if line.state == "open":
         echo("Its record is kept until a person who did not take part in the decision settles it:")
@@ -80,8 +78,7 @@ def show(number: NumberArgument, organisation: OrganisationOption = "default") -
     """Show a challenge: the person's words, whether the record is unchanged, and the settlement."""
     from fivefold.usecases.recourse.challenges import read_challenge
 
-    with looking_in(organisation):
-        line = read_challenge(acting_in(organisation), number)
+    line = read_challenge(acting_in(organisation), number)
     newest = "" if line.is_newest else ", not the newest one"
     echo(f"Challenge {line.id} of assessment {line.assessment} of {line.entity_type} {line.external_id}{newest}")
     opening = f"opened {day_text(line.opened_us)} by {line.opened_by}"
@@ -139,8 +136,7 @@ def settle(
         expected_opened_us=None if opened_at is None else moment(opened_at, "--opened-at"),
     )
     valuer = None if outcome == "confirmed" else serving_valuer(who.engine)
-    with looking_in(organisation):
-        line = settle_challenge(who, number, settlement, valuer=valuer)
+    line = settle_challenge(who, number, settlement, valuer=valuer)
     anew = "" if line.new_assessment is None else f"; the new assessment is {line.new_assessment}"
     echo(f"Challenge {line.id} is settled: {line.state}{anew}.")
     echo(f"  fivefold challenge reply {line.id} --output reply.pdf{of_organisation(organisation)}    # for the person")
@@ -160,8 +156,7 @@ def reply(
     from fivefold.console.recourse.statement import json_of_reply
     from fivefold.usecases.recourse.reply import give_reply
 
-    with looking_in(organisation):
-        reply_given = give_reply(acting_in(organisation), number, form)
+    reply_given = give_reply(acting_in(organisation), number, form)
     if form == "pdf":
         from fivefold.console.recourse.pdf import pdf_of_reply
 
@@ -184,8 +179,7 @@ def statement(
     form = _form_of(output)
     from fivefold.usecases.recourse.statement import give_statement
 
-    with looking_in(organisation):
-        statement_given = give_statement(acting_in(organisation), assessment, form)
+    statement_given = give_statement(acting_in(organisation), assessment, form)
     if form == "pdf":
         from fivefold.console.recourse.pdf import pdf_of_statement
 

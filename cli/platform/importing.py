@@ -138,7 +138,7 @@ def import_file(
     if as_of is not None:
         refuse_future(engine, clock(), "--as-of")
     context, bar, rows = replace(acting_in(organisation, engine), clock=clock), _bar(path), 0
-    require_type(context, organisation, kind)
+    require_type(context, kind)
 
     def report(progress: "Progress") -> None:
         nonlocal rows

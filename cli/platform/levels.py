@@ -12,12 +12,12 @@ from fivefold.cli.terminal import (
     OrganisationOption,
     acting_in,
     echo,
-    looking_in,
     of_organisation,
     open_current_database,
     show_table,
 )
 from fivefold.domain.clock import second_text
+from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import every_row
 from fivefold.domain.settings import read_settings
 from fivefold.domain.text import percent
@@ -52,20 +52,19 @@ def level(
         show_distribution(engine, organisation, kind)
         return
 
-    def hint() -> str:
-        there = elsewhere(engine, kind, customer)
-        if not there:
-            require_type(actor, organisation, kind)
-        return there
-
     try:
         actor = acting_in(organisation, engine)
-        with looking_in(organisation, hint):
-            valuer = serving_valuer(engine) if now else None
-            freshness = Freshness.NOW if now else Freshness.STORED
-            view = read_level(actor, kind, customer, freshness, valuer=valuer)
-            entity = read_entity(actor, kind, customer)
-            lines = list(every_row(partial(level_history, actor, kind, customer))) if past else []
+        valuer = serving_valuer(engine) if now else None
+        freshness = Freshness.NOW if now else Freshness.STORED
+        view = read_level(actor, kind, customer, freshness, valuer=valuer)
+        entity = read_entity(actor, kind, customer)
+        lines = list(every_row(partial(level_history, actor, kind, customer))) if past else []
+    except NotFoundError as error:
+        hint = elsewhere(engine, kind, customer)
+        if not hint:
+            require_type(actor, kind)
+            raise
+        raise NotFoundError(f"{error}; {hint}") from error
     finally:
         engine.dispose()
     if as_json:
@@ -173,7 +172,7 @@ def show_distribution(engine: "Engine", organisation: str, kind: str = "customer
     from fivefold.usecases.levels.distribution import distribution
 
     context = acting_in(organisation, engine)
-    require_type(context, organisation, kind)
+    require_type(context, kind)
     counts = distribution(context, kind)
     rows = [*counts.by_level.items(), *((f"({why})", count) for why, count in counts.without_level().items() if count)]
     show_table(

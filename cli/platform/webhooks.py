@@ -13,7 +13,6 @@ from fivefold.cli.terminal import (
     acting_in_new,
     actor,
     echo,
-    looking_in,
     open_current_database,
     show_table,
     warn,
@@ -89,8 +88,7 @@ def rotate(
     from fivefold.usecases.webhooks.endpoints import KEPT_HOURS, rotate_secret
 
     kept_hours = 0 if at_once else KEPT_HOURS
-    with looking_in(organisation):
-        rotated = rotate_secret(acting_in(organisation), endpoint, kept_hours=kept_hours)
+    rotated = rotate_secret(acting_in(organisation), endpoint, kept_hours=kept_hours)
     warn("keep this secret now, it is not shown again")
     typer.echo(rotated.secret)
 
@@ -99,8 +97,7 @@ def drop_old(endpoint: EndpointArgument, organisation: OrganisationOption = "def
     """End all secrets but the newest one now."""
     from fivefold.usecases.webhooks.endpoints import drop_old_secrets
 
-    with looking_in(organisation):
-        dropped = drop_old_secrets(acting_in(organisation), endpoint)
+    dropped = drop_old_secrets(acting_in(organisation), endpoint)
     echo(f"Endpoint {endpoint} signs only with its newest secret; {dropped} ended.")
 
 
@@ -117,8 +114,7 @@ def enable(endpoint: EndpointArgument, organisation: OrganisationOption = "defau
 def _set_enabled(endpoint: int, organisation: str, *, enabled: bool) -> None:
     from fivefold.usecases.webhooks.endpoints import set_enabled
 
-    with looking_in(organisation):
-        set_enabled(acting_in(organisation), endpoint, enabled=enabled)
+    set_enabled(acting_in(organisation), endpoint, enabled=enabled)
     echo(f"Endpoint {endpoint} is {'enabled' if enabled else 'disabled'}.")
 
 
@@ -126,8 +122,7 @@ def remove(endpoint: EndpointArgument, organisation: OrganisationOption = "defau
     """Remove an endpoint, with everything that waits for it, for good."""
     from fivefold.usecases.webhooks.endpoints import remove_endpoint
 
-    with looking_in(organisation):
-        waiting_count = remove_endpoint(acting_in(organisation), endpoint)
+    waiting_count = remove_endpoint(acting_in(organisation), endpoint)
     echo(f"Endpoint {endpoint} is removed; {count_text(waiting_count, 'delivery', 'deliveries')} had been waiting.")
 
 
@@ -138,11 +133,10 @@ def failing(
     from fivefold.usecases.webhooks.progress import list_failing
 
     who = acting_in(organisation)
-    with looking_in(organisation):
-        rows = [
-            [*_event_cells(line), second_text(line.next_us), line.error, f"{line.attempts} of {line.most_attempts}"]
-            for line in islice(every_row(partial(list_failing, who, endpoint)), first)
-        ]
+    rows = [
+        [*_event_cells(line), second_text(line.next_us), line.error, f"{line.attempts} of {line.most_attempts}"]
+        for line in islice(every_row(partial(list_failing, who, endpoint)), first)
+    ]
     show_table("Failing deliveries", (*EVENT_COLUMNS, "tried again", "error", "attempts"), rows, left=7)
 
 
@@ -153,11 +147,10 @@ def dead(
     from fivefold.usecases.webhooks.endpoints import dead_letters
 
     who = acting_in(organisation)
-    with looking_in(organisation):
-        rows = [
-            [*_event_cells(line), second_text(line.died_us), line.error, str(line.attempts)]
-            for line in islice(every_row(partial(dead_letters, who, endpoint)), first)
-        ]
+    rows = [
+        [*_event_cells(line), second_text(line.died_us), line.error, str(line.attempts)]
+        for line in islice(every_row(partial(dead_letters, who, endpoint)), first)
+    ]
     show_table("Dead letters", (*EVENT_COLUMNS, "given up", "error", "attempts"), rows, left=7)
 
 
@@ -179,8 +172,7 @@ def replay(
     if (from_ is None) != (to is None):
         raise ConfigError("--from and --to belong together; leave both out to send again what was given up")
     numbers = None if from_ is None or to is None else (from_, to)
-    with looking_in(organisation):
-        again = endpoints.replay_dead_letters(acting_in(organisation), endpoint, numbers)
+    again = endpoints.replay_dead_letters(acting_in(organisation), endpoint, numbers)
     echo(f"{again:,} {'delivery waits' if again == 1 else 'deliveries wait'} to be sent again.")
 
 

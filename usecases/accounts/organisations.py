@@ -82,14 +82,14 @@ def elsewhere(engine: Engine, type_name: str | None = None, external_id: str | N
     return f"{what} in {', '.join(names[:MOST_NAMED])}: {options}" if names else ""
 
 
-def require_type(context: Context, organisation: str, type_name: str) -> None:
+def require_type(context: Context, type_name: str) -> None:
     """Raise NotFoundError where the organisation lacks a type of entity, with what a person at the terminal can do."""
     try:
         with context.reading() as session:
             type_named(session, context.organisation_id, type_name)
     except NotFoundError as error:
         hint = elsewhere(context.engine, type_name) or "`fivefold import setup RULESET` declares that of a ruleset"
-        raise NotFoundError(f"in the organisation {organisation!r} {error}; {hint}") from error
+        raise NotFoundError(f"{error}; {hint}") from error
 
 
 def refuse_long_name(what: str, name: str) -> None:

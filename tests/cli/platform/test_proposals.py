@@ -171,7 +171,8 @@ def test_approvers_decide_at_the_terminal_on_what_is_about_one_customer(
         refused = refuse(tmp_path, "proposals", decision, 1, *WHY, "--token", people["ben"])
         assert refused == "proposal 1 is about one entity, which approvers and admins decide"
     succeed(tmp_path, "proposals", "switch", "retail", "--off", *WHY, "--token", people["ana"])
-    assert refuse(tmp_path, "proposals", "approve", 2, *WHY, "--token", pia) == "there is no proposal 2"
+    missing = refuse(tmp_path, "proposals", "approve", 2, *WHY, "--token", pia)
+    assert missing == "in the organisation 'default' there is no proposal 2"
     assert "Cannot be approved any more: " in succeed(tmp_path, "proposals", "show", 1)
     assert "Proposal 1 is refused" in succeed(tmp_path, *deciding(tmp_path, "refuse"), "--token", pia)
 

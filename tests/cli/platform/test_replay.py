@@ -41,7 +41,7 @@ def test_the_same_bytes_come_out(var: Path) -> None:
 
 def test_a_decision_comes_out_again(var: Path) -> None:
     assert succeed(var, "replay", "d:1", "--organisation", "bank").startswith("Decision d:1: the same ")
-    assert "there is no decision 2" in refuse(var, "replay", "d:2", "--organisation", "bank")
+    assert "in the organisation 'bank' there is no decision 2" in refuse(var, "replay", "d:2", "--organisation", "bank")
 
 
 def test_where_they_differ_is_told(var: Path) -> None:
