@@ -87,7 +87,9 @@ def test_a_change_says_until_when_the_cooldown_holds_the_level_that_would_fall(
         held = {"until_us": until_us, "entity": entity}
         connection.execute(sql("UPDATE standings SET may_move_down_us = :until_us WHERE entity_id = :entity"), held)
     high, low = ("high", "high", "high"), ("low", "low", "low")
-    fall = Fall(entity_type="company", external_id="acme", before=high, after=low, through=frozenset({entity}))
+    fall = Fall(
+        entity_type="company", external_id="acme", before=high, after=low, through=frozenset({entity}), entity=entity
+    )
     monkeypatch.setattr(effects, "falls_by", lambda *_: [fall])
     proposed = {"falls": [{"entity_type": "company", "external_id": "acme", "before": high, "after": ("medium",) * 3}]}
     change = request_change(context, TagChanged(entity, "disputed", None, True), "held", proposed).proposal

@@ -15,7 +15,7 @@ from fivefold.store.sql.jobs import OPEN
 from fivefold.store.tables.rulesets import Backtest, Proposal
 from fivefold.usecases.changes import effects
 from fivefold.usecases.changes.contents import Content, ModelPromoted, ScreeningCleared, read_content
-from fivefold.usecases.changes.reach import entity_of, levels_moved, moved_since
+from fivefold.usecases.changes.reach import entity_of, levels_moved, moved_since, named_reach
 from fivefold.usecases.shared.context import Context
 
 
@@ -33,13 +33,19 @@ def proposed_already(
         is_same = _as_asked(open_content, row.proposed_us) == _as_asked(content, now_us)
         if is_same and row.proposed_by == context.actor.name:
             moved = moved_since(session, context, content, row.reach, now_us)
-            moved = moved or levels_moved(counted, row.reach)
+            moved = moved or ("it leads to other levels by now" if _levels_moved(session, counted, row) else "")
             moved = moved or ("for another reason" if row.reason != why else "")
             if not moved:
                 return row, is_withdrawn
             close_proposal(session, context, row, WITHDRAWN, f"it was proposed anew: {moved}", now_us)
             is_withdrawn = True
     return None, is_withdrawn
+
+
+def _levels_moved(session: Session, counted: Mapping[str, Any], row: Proposal) -> bool:
+    """Tell whether a change leads to other levels by now; the proposal keeps why it ended, so whose is not said."""
+    present, proposed = (named_reach(session, row.organisation_id, reach) for reach in (counted, row.reach))
+    return bool(levels_moved(present, proposed))
 
 
 def _as_asked(content: Content, asked_us: int) -> Content:

@@ -162,8 +162,7 @@ def _store_or_propose(
             raise ReasonMissingError(what) from error
         with context.reading() as session:
             number = entity_named(session, context.organisation_id, type_name, external_id).id
-            reach = reach_of_falls(session, context, error.falls)
-        return request_change(context, content(number, context.now()), why, reach)
+        return request_change(context, content(number, context.now()), why, reach_of_falls(error.falls))
     try:
         _withdraw_overtaken(of, content)
     except StoreError as error:  # the fact is stored, and that is the answer; the approval compares too

@@ -58,7 +58,7 @@ from fivefold.usecases.changes.contents import (
 )
 from fivefold.usecases.changes.effects import Champions, Result, apply_content, rehearse
 from fivefold.usecases.changes.proposal_backtests import backtests_that_count, untested
-from fivefold.usecases.changes.reach import entity_of, reach_of, refuse_moved, with_replaced
+from fivefold.usecases.changes.reach import entity_of, named_reach, reach_of, refuse_moved, with_replaced
 from fivefold.usecases.changes.releasing import activate_releases
 from fivefold.usecases.levels.overrides import raises_without
 from fivefold.usecases.rulesets.deciding import DecidingChange
@@ -464,6 +464,7 @@ def _line_with(session: Session, row: Proposal, entities: Mapping[int, tuple[str
         subject=named_subject(row.subject, row.entity_id, external_id),
         entity_type=entity_type,
         external_id=external_id,
+        reach=named_reach(session, row.organisation_id, row.reach),
         content={**row.content, "entity": external_id} if "entity" in row.content else row.content,
         backtests=_backtest_lines(session, newest_backtests(session, row.id)),
     )

@@ -117,27 +117,56 @@ def held_until(context: Context, reach: Mapping[str, Any]) -> HeldUntil:
     return until
 
 
-def reach_of_falls(session: Session, context: Context, falls: Sequence[Fall]) -> dict[str, Any]:
-    """Give whose levels a change of facts would let fall, as plain data, with the identifiers of entities."""
-    names = names_of_entities(session, context.organisation_id, frozenset().union(*(fall.through for fall in falls)))
-    plain = [{**asdict(fall), "through": sorted(names[one][1] for one in fall.through)} for fall in falls]
-    return {"falls": plain}
+def reach_of_falls(falls: Sequence[Fall]) -> dict[str, Any]:
+    """Give whose levels a change of facts would let fall, as plain data, with the numbers of entities.
+
+    A proposal keeps it when one of these is erased, so it has no names: `named_reach` gives them.
+    """
+    plain = [{**asdict(fall), "through": sorted(fall.through)} for fall in falls]
+    return {"falls": [{name: value for name, value in fall.items() if name != "external_id"} for fall in plain]}
+
+
+def named_reach(session: Session, organisation_id: int, reach: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give a reach with the present identifiers of entities in place of their numbers; an earlier one has them."""
+    falls = [fall for fall in reach.get("falls", ()) if "entity" in fall]
+    if not falls:
+        return reach
+    numbers = {number for fall in falls for number in (fall["entity"], *fall["through"])}
+    names = {number: name for number, (_, name) in names_of_entities(session, organisation_id, numbers).items()}
+    return {**reach, "falls": [_named_fall(fall, names) for fall in reach["falls"]]}
+
+
+def _named_fall(fall: Mapping[str, Any], names: Mapping[int, str]) -> dict[str, Any]:
+    if "entity" not in fall:
+        return dict(fall)
+    named: dict[str, Any] = {}
+    for key, value in fall.items():
+        match key:
+            case "entity_type":
+                named |= {"entity_type": value, "external_id": names[fall["entity"]]}
+            case "through":
+                named["through"] = sorted(names[number] for number in value)
+            case "entity":
+                continue
+            case _:
+                named[key] = value
+    return named
 
 
 def reach_of_one(session: Session, context: Context, content: Content, why: str, now_us: int) -> dict[str, Any]:
-    """Give as of now what levels a change about one entity leads to; empty for another change.
+    """Give as of now what levels a change about one entity leads to, without names; empty for another change.
 
     The errors are those of the change.
     """
     if isinstance(content, FACTS):
-        return reach_of_falls(session, context, effects.falls_by(session, context, content, why, now_us))
+        return reach_of_falls(effects.falls_by(session, context, content, why, now_us))
     if isinstance(content, OverrideRevoked):
         return reach_of(session, context, content, {}, now_us)
     return {}
 
 
 def hash_of_levels(reach: Mapping[str, Any]) -> str:
-    """Give one text for all levels and floors that a reach names, in any order; those with the same have the same.
+    """Give one text for all levels and floors of a reach with names, in any order; those with the same have the same.
 
     >>> hash_of_levels({"level": "low", "rules_level": "high"}) == hash_of_levels({"level": "low", "rules_level": None})
     False
@@ -155,7 +184,7 @@ _OF_FALL = ("entity_type", "external_id", "before", "after")
 def levels_moved(present: Mapping[str, Any], of_proposal: Mapping[str, Any]) -> str:
     """Say what levels a change about one entity leads to by now where its proposal keeps others; empty if the same.
 
-    *present*: the reach as of now. An earlier release kept no levels.
+    Both are reaches with names, *present* as of now. An earlier release kept no levels.
 
     >>> levels_moved({"level": "low", "rules_level": None}, {"level": "low", "rules_level": "high"})
     'the levels that it leads to are now: from low to none'
@@ -185,9 +214,10 @@ def refuse_moved(
     anew = f"; refuse proposal {row.id}, and propose the change again"
     if moved := moved_since(session, context, content, row.reach, now_us):
         raise ConflictError(f"{moved}{anew}")
-    present = reach_of_one(session, context, content, row.reason, now_us)
+    of = context.organisation_id
+    present = named_reach(session, of, reach_of_one(session, context, content, row.reason, now_us))
     if expected_hash is None:
-        if why := levels_moved(present, row.reach):
+        if why := levels_moved(present, named_reach(session, of, row.reach)):
             raise ConflictError(f"{why}{anew}")
     elif expected_hash != hash_of_levels(present):
         raise ConflictError(
@@ -244,7 +274,8 @@ def _rehearsed_now(context: Context, number: int) -> ChangeNow | None:
         try:
             if problem := moved_since(session, context, content, row.reach, now):
                 return ChangeNow({}, problem)
-            return ChangeNow(reach_of_one(session, context, content, row.reason, now))
+            reach = reach_of_one(session, context, content, row.reason, now)
+            return ChangeNow(named_reach(session, context.organisation_id, reach))
         except (ConfigError, ConflictError, NotFoundError) as error:
             return ChangeNow({}, str(error))
 

@@ -87,6 +87,7 @@ class Fall:
     """An entity whose level or floor a change would lower.
 
     Attributes:
+        entity: its number.
         before: level, floor and hard floor by the rules, without the change: names, empty for none.
         after: the same with it; None where it cannot be computed.
         through: the entities that the change is about: itself, what it owns, or whom it is linked to.
@@ -95,6 +96,7 @@ class Fall:
 
     entity_type: str
     external_id: str
+    entity: int
     before: tuple[str, str, str] | None
     after: tuple[str, str, str] | None
     through: frozenset[int]
@@ -183,6 +185,7 @@ class LoweringGuard:
         return self._kind_of_fall(
             entity_type=self._session.get_one(EntityType, row.type_id).name,
             external_id=row.external_id,
+            entity=entity,
             before=_with_level_names(before, names),
             after=_with_level_names(after, names),
             through=frozenset(self._through[entity]),

@@ -1,5 +1,6 @@
 """A change is shown with its levels, to those who may see it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from fivefold.usecases.levels.entity_profile import list_tags
 from fivefold.usecases.queue.items import QueueFilters, list_items
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.entity_checks import OwnerGiven
 from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
 from tests.usecases.banks import Bank
@@ -93,7 +95,8 @@ def test_a_change_whose_levels_moved_is_proposed_anew_by_the_same_person(engine:
     anew = untag(bank)
     assert anew.proposal is not None
     assert anew.replaces
-    assert "it was proposed anew: the levels" in str(read_proposal(bank.context, number).decision_reason)
+    why = "it was proposed anew: it leads to other levels by now"
+    assert read_proposal(bank.context, number).decision_reason == why, "it is kept, so it names no customer"
     assert untag(bank).proposal == anew.proposal
     assert approve_proposal(second, anew.proposal.id, "seen", Role.APPROVER).state == "approved"
 
@@ -207,3 +210,23 @@ def test_an_erased_customer_is_in_no_proposal(bank: Bank, tmp_path: Path) -> Non
         row = session.scalars(select(Proposal)).one()
         assert (row.content, row.reach, row.reason, row.subject) == ({}, {}, "erased", "erased")
         assert row.state == "withdrawn"
+
+
+def test_an_erased_owner_is_in_no_proposal_about_what_is_kept(bank: Bank, tmp_path: Path) -> None:
+    bank.add_type("account", {}, {})
+    bank.put("acc", None, "account", [OwnerGiven("customer", "a"), OwnerGiven("customer", "b")])
+    of = (bank.context, "account", "acc")
+    given = RecordGiven(external_id="9", opened_us=bank.now, closed_us=bank.now, outcome="confirmed")
+    facts.request_record(*of, "case", given)
+    bank.settle()
+    asked = facts.request_record(*of, "case", replace(given, outcome="no harm"), reason=WHY).proposal
+    assert asked is not None
+    named = [(fall["external_id"], fall["through"]) for fall in asked.reach["falls"]]
+    assert named == [("a", ["acc"]), ("b", ["acc"])]
+    bank.wait(days=4000)
+    numbers = erase_entity(bank.context, "customer", "a", tmp_path / "register").entity_ids
+    with Session(bank.engine) as session:
+        stored = session.scalars(select(Proposal)).one().reach["falls"]
+    assert [set(fall) & {"external_id"} for fall in stored] == [set(), set()]
+    shown = read_proposal(bank.context, asked.id).reach["falls"]
+    assert [fall["external_id"] for fall in shown] == [f"erased-{numbers[0]}", "b"]
