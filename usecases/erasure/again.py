@@ -21,6 +21,7 @@ from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.usecases.erasure.erase import (
     erase_and_record,
+    forget_late_answers,
     may_be,
     overwrite,
     permitted,
@@ -185,12 +186,15 @@ def _erase_line(engine: Engine, who: str, line: ErasureLine, now: int) -> tuple[
         of, matching, lost = _find(session, line.organisation, line.entities)
         entities = [entity for entity in matching if entity.erased_us is None]
         if entities:
+            context = Context(engine, Actor(of, who))
             _refuse_doubtful(session, entities, line.entities)
             refuse_held(entities, now)
             _refuse_active(session, entities, line.at_us, now)
             refuse_taken(session, entities)
-            erase_and_record(session, Context(engine, Actor(of, who)), entities, now)
-        return len(entities), lost
+            erase_and_record(session, context, entities, now)
+    if entities:
+        forget_late_answers(context)
+    return len(entities), lost
 
 
 def _refuse_active(session: Session, entities: Sequence[Entity], erased_us: int, now: int) -> None:

@@ -22,6 +22,7 @@ from fivefold.domain.errors import (
     StoreError,
     UnknownOutcomeError,
 )
+from fivefold.store.accounts.idempotency import forget_answers
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit import history_reading
 from fivefold.store.audit.bound_rows import digests, merge_digests
@@ -244,6 +245,7 @@ def erase_entity(context: Context, type_name: str, external_id: str, register: P
             erased = erase_and_record(session, context, entities, now, seals)
             session.flush()
             line.add_erasure(_organisation_name(session, context.organisation_id), named, now)
+    forget_late_answers(context)
     overwrite(context.engine)
     return erased
 
@@ -301,6 +303,22 @@ def _checks(
         partial(_refuse_kept, session, all_entities, now),
         partial(refuse_taken, session, entities),
     ]
+
+
+def forget_late_answers(context: Context) -> None:
+    """Empty the answers of requests that began while an erasure was not committed yet, and that it did not see.
+
+    On PostgreSQL they ran beside it, and could read what was erased. What fails here is logged: the erasure holds.
+    """
+    try:
+        with context.writing() as session:
+            forget_answers(session, context.organisation_id)
+    except StoreError as error:
+        log.warning(
+            "answers of requests that ran beside an erasure may name who was erased, until their keys are removed",
+            error=str(error),
+            organisation=context.organisation_id,
+        )
 
 
 def overwrite(engine: Engine) -> None:

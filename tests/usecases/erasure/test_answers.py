@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select
@@ -10,8 +11,12 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import to_microseconds
 from fivefold.domain.errors import ConflictError
 from fivefold.store.accounts.idempotency import RequestAttempt, attempting
-from fivefold.store.tables.accounts import IdempotencyKey
-from fivefold.usecases.erasure.erase import erase_entity
+from fivefold.store.evidence import erasure as erasing
+from fivefold.store.tables.accounts import IdempotencyKey, Organisation
+from fivefold.store.tables.entities import Entity
+from fivefold.usecases.erasure.again import erase_again
+from fivefold.usecases.erasure.erase import erase_entity, numbered
+from fivefold.usecases.erasure.register import line_of_transaction
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.idempotency import IdempotentRequest, StoredAnswer, answer_once
@@ -62,3 +67,30 @@ def test_an_answer_under_way_when_its_customer_is_erased_is_given_once(
             answer_once(bank.engine, request_of(bank, key), work)
     answer_once(bank.engine, request_of(bank, "after"), lambda _: StoredAnswer(200, "bystander"))
     assert answers(bank)["after"] == "bystander"
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("kind", ["postgresql"])
+@pytest.mark.parametrize("is_repeated", [False, True])
+def test_an_answer_that_begins_before_the_erasure_is_committed_is_not_kept(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_repeated: bool
+) -> None:
+    """The request reads the customer beside the erasure, after this has emptied the answers that it sees."""
+    context, register = Context(bank.engine, bank.actor).at(bank.now), tmp_path / "register"
+    erase = erasing.erase
+
+    def erase_beside(*of: Any) -> dict[str, list[int]]:
+        rows = erase(*of)
+        answer_once(bank.engine, request_of(bank, "beside"), lambda _: StoredAnswer(200, NAME))
+        return rows
+
+    monkeypatch.setattr(erasing, "erase", erase_beside)
+    if is_repeated:
+        with Session(bank.engine) as session, line_of_transaction(register) as line:
+            customer = session.scalars(select(Entity).where(Entity.external_id == NAME)).one()
+            organisation = session.get_one(Organisation, bank.of).name
+            line.add_erasure(organisation, [numbered(customer)], bank.now)
+        assert erase_again(bank.engine, "member:1", register, now_us=bank.now).erased == 1
+    else:
+        erase_entity(context, "customer", NAME, register)
+    assert answers(bank) == {"beside": None}
