@@ -371,17 +371,20 @@ def export_pdf(visit: Visit) -> Download:
 
 def _export(visit: Visit, form: Literal["json", "pdf"]) -> CustomerExport:
     of = _customer(visit)
-    contested = tuple(
-        ExportedChallenge(
-            id=line.id,
-            assessment=line.assessment,
-            words=line.words,
-            received_us=line.received_us,
-            due_us=line.due_us,
-            overdue=line.overdue,
+
+    def contested() -> tuple[ExportedChallenge, ...]:
+        return tuple(
+            ExportedChallenge(
+                id=line.id,
+                assessment=line.assessment,
+                words=line.words,
+                received_us=line.received_us,
+                due_us=line.due_us,
+                overdue=line.overdue,
+            )
+            for line in open_challenges(*of)
         )
-        for line in open_challenges(*of)
-    )
+
     return export_customer(
         *of,
         by=visit.session.member,

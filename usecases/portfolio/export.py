@@ -105,12 +105,12 @@ def export_customer(
     valuer: EntityScorer | None = None,
     site: str = "",
     person: Callable[[str], str] = str,
-    open_challenges: tuple[ExportedChallenge, ...] = (),
+    open_challenges: Callable[[], tuple[ExportedChallenge, ...]] = tuple,
 ) -> CustomerExport:
     """Gather a customer as stored, and record who exported it in which form; nothing is computed again.
 
     *site*, such as https://risk.example, begins the address of the assessment. *person* names who acted, such as
-    member:3. *open_challenges* are those of the customer.
+    member:3. *open_challenges* reads those of the customer, once its number is known.
 
     NotFoundError if there is no such customer, or its personal data were erased, be it while they were gathered.
     """
@@ -128,7 +128,7 @@ def export_customer(
         external_id=external_id,
         exported_us=now,
         exported_by=by,
-        open_challenges=open_challenges,
+        open_challenges=open_challenges(),
         level=level.level,
         rules_level=level.rules_level,
         status=level.status,
