@@ -196,6 +196,15 @@ def _marks_of(session: Session, ids: Sequence[int]) -> dict[int, Any]:
     return {row.entity_id: row for row in session.execute(statement.with_for_update())}
 
 
+def lock_marks(session: Session, entity_ids: Iterable[int]) -> None:
+    """Lock the marks of entities until the transaction ends, in the order of their numbers; SQLite has one writer.
+
+    For a transaction that marks several one after the other, so that concurrent callers do not deadlock.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        _marks_of(session, sorted(entity_ids))
+
+
 def _note_flows(
     session: Session, before: Mapping[int, Any], after: Mapping[int, Any], origin: Origin, due_us: int
 ) -> None:

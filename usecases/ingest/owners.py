@@ -10,8 +10,8 @@ from fivefold.features.reading.columns import short_text
 from fivefold.store.ingest.entities import subjects
 from fivefold.store.ingest.facts import entity_name
 from fivefold.store.ingest.ownerships import owner_numbers, owners_above
-from fivefold.store.levels.assessment_queue import EVENT, Reason, Subject
-from fivefold.usecases.levels.groups.reach import mark_linked
+from fivefold.store.levels.assessment_queue import EVENT, Reason, Subject, lock_marks
+from fivefold.usecases.levels.groups.reach import mark_linked, reached_by
 
 MOST_NAMED = 10
 """How many entities of a longer circle of owners are named."""
@@ -39,6 +39,15 @@ def mark_with_owners(
     later_owners = owner_numbers(session, by_id) - {owner.entity_id for owner in new_owners} - by_id.keys()
     if later_owners:
         mark_linked(session, subjects(session, later_owners), reason, due_us, priority)
+
+
+def lock_with_owners(session: Session, concerned: Iterable[Subject], now_us: int) -> None:
+    """Lock the marks of all whom `mark_with_owners` would mark, before it is called for one entity after the other."""
+    by_id = {subject.entity_id: subject for subject in concerned}
+    owners = subjects(session, owner_numbers(session, by_id) - by_id.keys())
+    everyone = [*by_id.values(), *owners]
+    reached = reached_by(session, everyone, now_us)
+    lock_marks(session, {*reached.others, *(each.entity_id for each in everyone)})
 
 
 def refuse_cycles(

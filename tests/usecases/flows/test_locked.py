@@ -179,3 +179,22 @@ def test_a_fact_is_stored_while_a_flow_acts_on_several_customers(engine: Engine,
         bank.context.record(session, "thing.done", ("thing", 1))
     assert acting.result() == 2
     assert [action.entity_id for action in bank.actions()] == [bank.id_of("a")] * 5 + [bank.id_of("b")] * 5
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_a_fact_of_several_owners_is_stored_while_a_flow_acts_on_what_they_own(engine: Engine) -> None:
+    """The owners are in another order than what they own: the flow makes both due, one after the other."""
+    bank = FlowBank(engine, "xyab")
+    bank.add_flow(LARGE)
+    for number, (name, owner) in enumerate(("ay", "bx")):
+        bank.put(name, ("customer", owner))
+        bank.post(number, 500, name)
+    mark = text("SELECT 1 FROM due_marks WHERE entity_id = :of FOR UPDATE")
+    with ThreadPoolExecutor(1) as pool, bank.context.writing() as session:
+        session.execute(mark, {"of": bank.id_of("x")})
+        acting = pool.submit(bank.work)
+        while not databases.waits_for_a_lock(engine) and not acting.done():
+            sleep(0.002)
+        session.execute(mark, {"of": bank.id_of("y")})
+    assert acting.result() == 2
+    assert [action.entity_id for action in bank.actions()] == [bank.id_of("a")] * 5 + [bank.id_of("b")] * 5

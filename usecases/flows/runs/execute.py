@@ -23,7 +23,7 @@ from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.audit.log import appended_at_end
 from fivefold.store.flows import runs as stored
 from fivefold.store.flows.runs import RunBatch
-from fivefold.store.ingest.entities import lock_entities
+from fivefold.store.ingest.entities import lock_entities, subjects
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.reasons import failure_text
 from fivefold.store.tables.entities import Entity
@@ -45,6 +45,7 @@ from fivefold.usecases.flows.runs.outcomes import (
     version_now,
 )
 from fivefold.usecases.flows.runs.shadows import catch_up, pass_on
+from fivefold.usecases.ingest.owners import lock_with_owners
 from fivefold.usecases.levels.replay import list_versions_used
 from fivefold.usecases.levels.worker import (
     FIRST_BACK_OFF_US,
@@ -201,8 +202,9 @@ def act_and_record(
 ) -> None:
     """Do what follows from runs that were stored just now, and report it; one audit entry is about all.
 
-    An action makes its entity due, so they are taken in the order of their entities: calls that store facts of several
-    make these due in that order too. The log's entries come last, as `store.audit.log.append_all` asks.
+    An action makes its entity due, its owners and who is linked to it, so all these are locked first, in the order in
+    which calls that store facts of several make them due too. The log's entries come last, as
+    `store.audit.log.append_all` asks.
 
     Args:
         session: in the transaction that stored them.
@@ -215,10 +217,17 @@ def act_and_record(
     flow = runnable.flow
     context = Context(engine, Actor(flow.organisation_id, f"{FLOW_ACTOR}{flow.name}"), lambda: now)
     done: list[Done] = []
+    acting = [
+        (run, this)
+        for run, this, columns in sorted(stored_runs.values(), key=lambda each: each[0].entity_id)
+        if run.acting and columns["error"] != OFF and this.outcome.explanation.actions
+    ]
+    if len(acting) > 1:
+        lock_with_owners(session, subjects(session, {run.entity_id for run, _ in acting}), now)
     with appended_at_end(session):
-        for run, this, columns in sorted(stored_runs.values(), key=lambda each: each[0].entity_id):
+        for run, this in acting:
             doing = this.doing(context, now)
-            for action in this.outcome.explanation.actions if run.acting and columns["error"] != OFF else ():
+            for action in this.outcome.explanation.actions:
                 result = carry_out(session, doing, run, session.get_one(Entity, run.entity_id), action)
                 done += [] if result is None else [result]
         add_events(session, flow.organisation_id, [each.event for each in done])
