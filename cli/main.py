@@ -23,6 +23,7 @@ OUT_OF_MEMORY = (
     "out of memory: give the command more, or less data at once; docs/scale.md says how much commands take, and why "
     "a limit by `ulimit -v` ends them early"
 )
+UTF_8 = "set LC_ALL=C.UTF-8"
 NO_LIBRARY = "cannot open shared object file"
 """How the system's loader says that a library is missing, which a module of Python was linked with."""
 UNFORESEEN = "this error was not foreseen; report it with the lines above, which say where it arose"
@@ -101,10 +102,17 @@ def _words_of(error: BaseException) -> str | None:
         return str(error)
     if isinstance(error, ModuleNotFoundError):
         return missing_extra(error) or None
-    if isinstance(error, OSError | ImportError) and NO_LIBRARY in str(error):
-        return f"{error}. It is a library of this system; LightGBM needs the GNU OpenMP library (libgomp1 on Debian)"
     if isinstance(error, MemoryError):
         return OUT_OF_MEMORY
+    if isinstance(error, UnicodeEncodeError) and sys.getfilesystemencoding() != "utf-8":
+        return f"a path has a character that this locale, of the encoding {sys.getfilesystemencoding()}, lacks; {UTF_8}"
+    return _words_of_system(error)
+
+
+def _words_of_system(error: BaseException) -> str | None:
+    """Say what the system lacks or refuses; None for another error."""
+    if isinstance(error, OSError | ImportError) and NO_LIBRARY in str(error):
+        return f"{error}. It is a library of this system; LightGBM needs the GNU OpenMP library (libgomp1 on Debian)"
     if isinstance(error, OSError) and (path := error.filename2 or error.filename) is not None:
         return f"{path}: {error.strerror}"
     return error.strerror if isinstance(error, OSError) and disk_error(error) is not None else None

@@ -83,7 +83,10 @@ def erase_again(
 
     path = register or read_settings().erasures
     if not path.is_file():
-        raise ConfigError(f"there is no register {path}; --register names another file")
+        raise ConfigError(
+            f"there is no register {path}; --register names another file; where nothing was ever erased or put on hold,"
+            " an empty file of that name says so"
+        )
     result = repeat(open_current_database(), actor(), path)
     echo(f"{result.erased} {'entity was' if result.erased == 1 else 'entities were'} there again, and erased.")
     if result.holds:

@@ -9,7 +9,6 @@ from time import monotonic, sleep
 from typing import Any, Final, TypeVar
 
 import psycopg
-from alembic.util import CommandError
 from psycopg import errors
 from psycopg.errors import UniqueViolation
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
@@ -219,11 +218,6 @@ def _readable_errors() -> Iterator[None]:
         raise StoreError(f"{reason_of(error) or 'the database cannot be used'}: {error.orig}") from error
     except PoolTimeout as error:
         raise StoreError(f"{reason_of(error)}: all connections wait for its answer") from error
-    except CommandError as error:
-        raise StoreError(
-            f"the database has a schema that this program does not know: {error}; it is that of a newer program, or of"
-            " one from before the first release, whose databases are made anew"
-        ) from error
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
@@ -91,12 +92,18 @@ def steps(connection: Connection) -> list[str]:
     """List the numbers of the migrations that are due, in order.
 
     Raises:
-        SchemaVersionError: the schema is that of a migration that was folded into the first one.
-        CommandError: the number of the schema is unknown.
+        SchemaVersionError: the schema is that of a migration that was folded into the first one, or unknown.
     """
     scripts, present = _scripts(), revision_of(connection) or "base"
     require_unfolded(present)
-    scripts.get_revision(present)  # raises the error
+    try:
+        scripts.get_revision(present)
+    except CommandError:
+        raise SchemaVersionError(
+            f"the database has schema {present}, which this program does not know; it needs {newest()}. A later"
+            " release made the database, or a program from before the first release. Nothing was changed. Use the"
+            " release that made it; where there is none, make the database anew, and import its data again"
+        ) from None
     return [script.revision for script in scripts.iterate_revisions("head", present)][::-1]
 
 

@@ -280,3 +280,20 @@ def refuse_after_output(home: Home, output: Path) -> str:
     assert done.err.startswith("fivefold: ")
     assert [path.name for path in output.parent.iterdir() if path.suffix == ".part"] == []
     return done.err
+
+
+def test_a_path_that_the_locale_cannot_write_is_told_with_what_to_set(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(**_: Any) -> None:
+        "\udcc3".encode()
+
+    monkeypatch.setattr("fivefold.cli.main.app", fail)
+    for encoding, words in (("ascii", "fivefold: a path has a character that this locale, "), ("utf-8", "Traceback")):
+        monkeypatch.setattr("sys.getfilesystemencoding", lambda encoding=encoding: encoding)
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == 2
+        said = capsys.readouterr().err
+        assert said.startswith(words)
+        assert ("set LC_ALL=C.UTF-8" in said) is (encoding == "ascii")

@@ -70,6 +70,9 @@ def test_what_would_be_erased_is_counted_and_nothing_is_changed(var: Path, tmp_p
 def test_a_register_that_is_not_there_is_told(var: Path, tmp_path: Path) -> None:
     assert "there is no register" in refuse(var, "erase-again")
     assert "there is no register" in refuse(var, "erase-again", "--register", tmp_path / "none")
+    assert "an empty file of that name says so" in refuse(var, "erase-again")
+    (var / "erasures.jsonl").touch()
+    assert succeed(var, "erase-again") == "0 entities were there again, and erased.\n"
 
 
 def test_a_hold_needs_a_moment_and_a_reason(var: Path) -> None:
