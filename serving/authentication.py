@@ -118,7 +118,8 @@ class RateLimiter:
         remaining, since = self._buckets.get(token_id, (float(per_minute), now))
         remaining = min(float(per_minute), remaining + (now - since) * per_minute / 60)
         if remaining < 1:
-            raise ApiError(429, self._refusal, headers={"Retry-After": str(ceil((1 - remaining) * 60 / per_minute))})
+            headers = {"Retry-After": str(ceil((1 - remaining) * 60 / per_minute))}
+            raise ApiError(429, f"{self._refusal}, which has {per_minute:,}", headers=headers)
         if len(self._buckets) >= MOST_COUNTED:
             self._buckets.clear()
         self._buckets[token_id] = (remaining - 1, now)

@@ -116,7 +116,7 @@ def _cut(entry: dict[str, Any]) -> dict[str, Any]:
 
 def invalid_request(what: str, error: ValidationError) -> Response:
     """Write every validation problem of a body or a query, up to PROBLEMS_LISTED."""
-    problems = error.errors(include_url=False, include_input=False)
+    problems = error.errors(include_url=False, include_input=error.error_count() == 1)  # no JSON is one problem
     places = [_place(what, each) for each in problems[:PROBLEMS_LISTED]]
     return _listed(f"{UNPROCESSABLE}{_rest(len(problems))}", places)
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -160,7 +161,12 @@ def _problem(details: Mapping[str, Any], row: int | None = None) -> Problem:
 
 
 def unreadable(details: Mapping[str, Any]) -> str:
-    """Say why a body cannot be parsed, by the words of the parser; the most digits are those that Python reads."""
+    """Say why a body cannot be parsed, by its first bytes or the parser's words; Python reads no more digits."""
+    body = details.get("input")
+    if isinstance(body, bytes) and body.startswith(BOM_UTF8):
+        return "begins with a byte order mark"
+    if isinstance(body, bytes) and (body.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or (len(body) > 1 and 0 in body[:2])):
+        return "is in UTF-16 or UTF-32"
     words = str(details["ctx"]["error"])
     if "recursion limit" in words:
         return "is nested too deeply"

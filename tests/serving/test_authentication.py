@@ -244,6 +244,7 @@ def test_a_minutes_requests_may_come_at_once_and_then_evenly() -> None:
     with pytest.raises(ApiError) as refused:
         rates.require(TOKEN, 60)
     assert (refused.value.status, refused.value.headers) == (429, {"Retry-After": "1"})
+    assert str(refused.value) == "Too many requests in a minute for your plan, which has 60"
     rates.require(OTHER, 60)
     now = 1.0
     rates.require(TOKEN, 60)

@@ -354,7 +354,7 @@ def test_changes_in_a_minute_are_bounded_by_the_plan(place: Place, monkeypatch: 
     tags = [("set_tag", of_one(tag=f"tag-{number}", key=f"key-{number}-long")) for number in range(3)]
     *good, refusal, read = called(place, token, *tags, ("read_level", {"external_id": CUSTOMER}))
     assert [result.is_error for result in (*good, refusal, read)] == [False, False, True, False]
-    assert refusal.content[0].text == "Too many changes by tools in a minute for your plan"
+    assert refusal.content[0].text == "Too many changes by tools in a minute for your plan, which has 2"
     assert "tag-2" not in str(place.good("GET", f"{ONE}/tags", role="investigator"))
     assert [each["details"]["status"] for each in calls_recorded(place) if each["action"] == TOOL_CALLED][-2:] == [
         429,

@@ -81,6 +81,7 @@ class Form(BaseModel):
     ("body", "found"),
     [
         (b"{", [("body", "is not JSON; allowed: JSON in UTF-8, uncompressed")]),
+        (b"\xef\xbb\xbf{}", [("body", "begins with a byte order mark; allowed: JSON in UTF-8, uncompressed")]),
         (
             b'{"name": %b}' % (b"1" * 5_000),
             [("body", "has a number of more than 4300 digits; allowed: JSON in UTF-8, uncompressed")],

@@ -167,8 +167,6 @@ def test_numbers_that_pass_are_not_named_beside_those_that_do_not() -> None:
         b"user_id=1&score=2",
         b"<rows/>",
         b"\x00",
-        b"\xff\xfe[\x00]\x00",
-        b'\xef\xbb\xbf[{"user_id": "a"}]',
         b"[\xff]",
         b'["\xed\xa0\x80"]',
         b'[{"user_id": "\\ud800"}]',
@@ -181,6 +179,17 @@ def test_numbers_that_pass_are_not_named_beside_those_that_do_not() -> None:
 )
 def test_what_is_no_json_is_told_as_that(body: bytes) -> None:
     assert problems(body) == NOT_JSON
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b'\xef\xbb\xbf[{"user_id": "a"}]', "begins with a byte order mark"),
+        *(("[]".encode(f"utf-{form}"), "is in UTF-16 or UTF-32") for form in ("16", "16-le", "16-be", "32", "32-be")),
+    ],
+)
+def test_a_body_in_another_encoding_is_told_which_by_its_first_bytes(body: bytes, problem: str) -> None:
+    assert problems(body) == [replace(NOT_JSON[0], problem=problem)]
 
 
 @pytest.mark.parametrize(
