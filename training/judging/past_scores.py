@@ -67,9 +67,15 @@ def _of_objects(rows: Sequence[Any], path: Path) -> pl.DataFrame:
         if wrong is not None:
             raise _wrong_value(path, name, json.dumps(wrong))
     try:
-        return pl.from_dicts([{name: row.get(name) for name in names} for row in rows], infer_schema_length=None)
+        plain = [{name: _as_text(name, row.get(name)) for name in names} for row in rows]
+        return pl.from_dicts(plain, infer_schema_length=None)
     except (OverflowError, TypeError, UnicodeEncodeError) as error:  # JSON has more values than columns can hold
         raise FileFormatError(f"{path} is not a file of scores: {str(error).splitlines()[0]}") from None
+
+
+def _as_text(name: str, value: Any) -> Any:
+    """Write a number with a decimal point in a column of text as it is: among texts Polars would write 8.0 as 8."""
+    return str(value) if isinstance(value, float) and SCHEMA[name] == pl.String else value
 
 
 def _wrong_value(path: Path, name: str, value: object) -> FileFormatError:
@@ -155,11 +161,17 @@ def _typed(table: pl.DataFrame, path: Path, as_of: int | None, model_hash: str |
         table = table.with_columns(model_hash=pl.lit(model_hash))
     absent = [pl.lit(None, kind).alias(name) for name, kind in SCHEMA.items() if name not in table.columns]
     typed = table.with_columns(absent).select(_cast(table, name, kind, path) for name, kind in SCHEMA.items())
+    _refuse_incomplete(typed, path)
+    return typed
+
+
+def _refuse_incomplete(typed: pl.DataFrame, path: Path) -> None:
     if typed.select("user_id", "category", "expected_value", "model_hash").null_count().sum_horizontal().item():
         raise FileFormatError(f"{path} has a row without user_id, category, expected_value or model_hash")
+    if (typed["user_id"] == "").any():
+        raise FileFormatError(f"{path} has a row whose user_id is empty; allowed: text")
     if not typed["expected_value"].is_finite().all():
         raise FileFormatError(f"{path} has an expected_value that is no finite number")
-    return typed
 
 
 def _cast(table: pl.DataFrame, name: str, kind: type[pl.DataType], path: Path) -> pl.Expr:
@@ -168,4 +180,9 @@ def _cast(table: pl.DataFrame, name: str, kind: type[pl.DataType], path: Path) -
     if dtype == pl.Boolean or dtype.is_nested():
         raise _wrong_value(path, name, f"of the type {dtype}")
     column = pl.col(name)
+    if kind == pl.Int64 and (dtype.is_float() or dtype.is_decimal()):
+        numbers = table[name].cast(pl.Float64)
+        part = numbers.filter(numbers != numbers.round())
+        if len(part):
+            raise FileFormatError(f"{path} is not a file of scores: {name} is {part[0]}; allowed: a whole number")
     return (column.str.strip_chars() if dtype == pl.String and kind != pl.String else column).cast(kind)

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from fivefold.domain.errors import ConfigError, FileFormatError, problem_lines
+from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError, problem_lines
 from fivefold.domain.text import columns_text, count_text
 from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
 from fivefold.features.reading.json_lines import JsonLine, TwiceError, json_lines, once
@@ -22,6 +22,7 @@ from fivefold.features.reading.text_files import (
     is_gzipped,
     open_text,
     suffix_of_name,
+    torn_problems,
     unchanged,
     workbook_hint,
 )
@@ -181,6 +182,9 @@ def _read_csv(file: TableFile) -> pl.DataFrame:
 
 def _read_json_lines(file: TableFile) -> pl.DataFrame:
     lines = list(json_lines(file.path, finite=True))
+    torn = [line.torn for line in lines if line.torn is not None]
+    if torn and len(torn) == len(lines):  # no row says which columns there are
+        raise InvalidDataError(torn_problems(torn, str(file.path)), len(torn), str(file.path))
     content = "\n".join(line.text for line in lines if line.torn is None)
     sound = _with_entity(pl.read_ndjson(content.encode(), infer_schema_length=None), file)
     return pl.concat([sound, _torn_lines(lines, file)], how="diagonal")

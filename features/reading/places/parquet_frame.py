@@ -5,13 +5,17 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import polars as pl
 import pyarrow as pa
 
+from fivefold.domain.errors import FileFormatError
 from fivefold.features.reading.places.parquet_source import ParquetPart, ParquetSource, in_types
 from fivefold.features.reading.places.stores import open_files
+
+MOST_DIGITS: Final = 38
+"""Of a decimal number in a frame of Polars."""
 
 
 @contextmanager
@@ -47,6 +51,8 @@ def _scan_source(
     types = source.types(lambda part: [name for name in part.schema.names if name in needs])
     parts = [part for part in source.parts if isinstance(part, ParquetPart)]
     own = [dict(zip(part.schema.names, part.schema.types, strict=True)) for part in parts]
+    for part, kinds in zip(parts, own, strict=True):
+        _refuse_wide(part, kinds)
     columns = [name for name in every if name in types or all(each.get(name) == own[0].get(name) for each in own)]
     cuts = _cuts(parts, first, count)
     for cut in cuts:
@@ -54,6 +60,15 @@ def _scan_source(
             cut.part.require_agreement()
     runs = [list(run) for _, run in groupby(cuts, lambda cut: _scanned_as(cut.part, types))]
     return pl.concat([_scan(run, types, columns) for run in runs])
+
+
+def _refuse_wide(part: ParquetPart, kinds: Mapping[str, pa.DataType]) -> None:
+    """Refuse a column that Polars cannot hold; it does not name it, and scans no other column of the file either."""
+    for name, kind in kinds.items():
+        if pa.types.is_decimal(kind) and kind.precision > MOST_DIGITS:
+            raise FileFormatError(
+                f"{part.label} cannot be read: the column {name} is {kind}; allowed: at most {MOST_DIGITS} digits"
+            )
 
 
 class _Cut(NamedTuple):

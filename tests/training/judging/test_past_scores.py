@@ -4,6 +4,7 @@ import gzip
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -101,6 +102,33 @@ def test_json_that_no_column_can_hold_is_refused(value: object, tmp_path: Path) 
     path.write_text(json.dumps([{**SCORES.to_dicts()[0], "user_id": value}]))
     with pytest.raises(FileFormatError, match=r"scores\.json is not a file of scores: "):
         read_scores([path])
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"interval_level_percent": 80.5}, "interval_level_percent is 80.5; allowed: a whole number"),
+        ({"user_id": ""}, "has a row whose user_id is empty; allowed: text"),
+    ],
+)
+def test_a_value_that_would_be_read_as_another_is_refused(changed: dict[str, Any], words: str, tmp_path: Path) -> None:
+    path = tmp_path / "scores.json"
+    path.write_text(json.dumps([{**SCORES.to_dicts()[0], **changed}]))
+    with pytest.raises(FileFormatError, match=words):
+        read_scores([path])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_level_that_is_no_whole_number_is_refused_in_every_format(suffix: str, tmp_path: Path) -> None:
+    path = written(SCORES.with_columns(interval_level_percent=80.5), tmp_path / f"scores{suffix}")
+    with pytest.raises(FileFormatError, match=r"is not a file of scores: .*80\.5"):
+        read_scores([path])
+
+
+def test_a_number_among_texts_keeps_its_decimal_point(tmp_path: Path) -> None:
+    path = tmp_path / "scores.json"
+    path.write_text(json.dumps([{**SCORES.to_dicts()[0], "user_id": name} for name in (8.0, "8", "b")]))
+    assert read_scores([path])["user_id"].to_list() == ["8.0", "8", "b"]
 
 
 def test_no_folder_is_offered_where_a_file_of_scores_is_absent(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fivefold.domain.errors import ConfigError, FileFormatError
+from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError
 from fivefold.risk.compiler.analysis import analyse_text
 from fivefold.risk.facts.portfolio import NOT_READ
 from fivefold.usecases.ingest.file_parts import parts as file_parts
@@ -156,6 +157,22 @@ def test_a_torn_line_of_json_is_a_row_of_the_entity_that_it_names(tmp_path: Path
     linked = read_linked(file(path.rename(tmp_path / "tags.ndjson")))
     assert linked["entity_id"].to_list() == ["a", "c", "b", None]
     assert linked["@not_read"].is_not_null().to_list() == [False, False, True, True]
+
+
+def test_a_decimal_number_of_too_many_digits_is_refused_by_its_column(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    wide = pa.array([Decimal("5.25")], pa.decimal256(39, 2))
+    pq.write_table(pa.table({"user_id": ["a"], "transaction_amount": wide}), path)
+    words = r"rows.parquet cannot be read: the column transaction_amount is decimal256\(39, 2\); allowed: at most 38 "
+    with pytest.raises(FileFormatError, match=words):
+        read_linked(file(path))
+
+
+def test_a_file_of_torn_lines_alone_is_refused_with_each(tmp_path: Path) -> None:
+    path = tmp_path / "tags.jsonl"
+    path.write_text('{"entity_id": "a",\n{"entity_i\n')
+    with pytest.raises(InvalidDataError, match=r"row 1: line is not valid JSON: .*\nrow 2: line is not valid JSON: "):
+        read_linked(file(path))
 
 
 def test_a_row_that_comes_twice_counts_once_and_rows_without_an_id_all_count() -> None:
