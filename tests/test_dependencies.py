@@ -222,6 +222,7 @@ def test_a_missing_extra_is_one_line_that_names_it(tmp_path: Path) -> None:
             "train",
             [
                 ["train", "--data", "rows.parquet", "--config", "tiny.yaml"],
+                ["promote", "1", "--force", "--reason", "So few customers do not show that it is surely better."],
                 ["models"],
                 ["explain", "rows.parquet", "--user", "user_000002", "--as-of", AS_OF, "--png", "why.png"],
             ],
