@@ -197,12 +197,11 @@ def _marks_of(session: Session, ids: Sequence[int]) -> dict[int, Any]:
 
 
 def lock_marks(session: Session, entity_ids: Iterable[int]) -> None:
-    """Lock the marks of entities until the transaction ends, in the order of their numbers; SQLite has one writer.
+    """Lock the marks of entities until the transaction ends, in the order of their numbers.
 
     For a transaction that marks several one after the other, so that concurrent callers do not deadlock.
     """
-    if session.get_bind().dialect.name == "postgresql":
-        _marks_of(session, sorted(entity_ids))
+    _marks_of(session, sorted(entity_ids))
 
 
 def _note_flows(
