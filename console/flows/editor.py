@@ -276,7 +276,7 @@ def show_editor(visit: Visit, outcome: EditorOutcome = NOTHING) -> Rendered:
     flow = read_flow_line(visit, name)
     saved = None if flow.draft_revision is None else read_flow_draft(visit, name)
     if "document" in visit.form:
-        return _page(visit, flow, typed_text(visit), saved, outcome)
+        return _page(visit, flow, typed_text(visit) or _EMPTY, saved, outcome)
     number = flow.active or flow.newest
     began = "" if number is None else read_flow_version(visit, name, number).document
     return _page(visit, flow, began if saved is None else saved.document, saved)

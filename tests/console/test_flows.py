@@ -287,6 +287,14 @@ def test_a_flow_is_begun_by_forms_from_the_words_that_each_needs(publisher: Visi
     assert (document["title"], [step["id"] for step in document["steps"]]) == ("Mine", ["done"])
 
 
+def test_a_flow_whose_text_is_emptied_has_forms_again_from_the_same_words(publisher: Visitor) -> None:
+    send_text(publisher.go(NEW), "save", flow_document("mine"))
+    send_text(publisher.go(EDIT), "check", "")
+    assert (publisher.page.status_code, "the text is empty" in publisher.text) == (422, True)
+    assert list(Document(shown_document(publisher)).data) == ["flow", "title", "entity_type", "levels"]
+    assert "Steps as forms (0)" in publisher.text
+
+
 def test_actions_and_triggers_are_written_by_forms(publisher: Visitor) -> None:
     send_text(publisher.go(NEW), "check", flow_document("mine"))
     written(publisher, "begin:actions", new_kind_actions="status", new_after_actions="")
