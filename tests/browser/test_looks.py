@@ -53,6 +53,17 @@ def test_in_forced_colours_every_mark_is_seen_and_its_kind_is_told_without_colou
     context.close()
 
 
+def test_the_matrix_of_value_and_risk_speaks_of_colours_only_where_there_are_any(
+    browser: "Browser", served: Served
+) -> None:
+    with visiting(browser, served, "investigator") as page:
+        page.goto("/console/portfolio?type=customer")
+        caption = page.locator("table.matrix caption")
+        assert "The stronger the colour, the more customers." in caption.inner_text()
+        page.emulate_media(forced_colors="active")
+        assert caption.inner_text().strip() == "Customers, and what they are expected to bring."
+
+
 def test_what_is_wider_than_the_screen_says_so_and_is_reached_by_keyboard(browser: "Browser", served: Served) -> None:
     with visiting(browser, served, "investigator", viewport={"width": 360, "height": 800}) as page:
         page.goto(ACME)
