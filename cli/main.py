@@ -66,7 +66,7 @@ def overview(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """What each customer is worth, from 1 to 5, and exactly why."""
+    """What each customer is worth, how risky each customer is, and exactly why."""
 
 
 def main() -> None:

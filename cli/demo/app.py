@@ -34,7 +34,11 @@ def demo(
     serve: Annotated[bool, typer.Option("--serve", help="Only start the service, and leave it running.")] = False,
     port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 3000,
 ) -> None:
-    """Show everything on simulated customers. Train, promote, score a file, explain one of them, serve a request."""
+    """Show everything on simulated customers.
+
+    Of the value: train, promote, score a file, explain one score. Of the risk: activate a ruleset, assess, explain
+    one level before and after an event, decide on a payment. Then serve a request.
+    """
     _require_extras()
     if serve:
         require_free(sample.LOOPBACK, port)
@@ -51,7 +55,8 @@ def demo(
     if serve:
         tokens = demo_levels.console_tokens()
         secret = sample.app_token(demo_levels.ORGANISATION if tokens else "default")
-        sample.serve_until_stopped(port, secret, tokens)
+        roles = demo_levels.CONSOLE_MEMBERS
+        sample.serve_until_stopped(port, secret, {f"{name}, {roles[name]}:": token for name, token in tokens.items()})
         return
     _show_scores()
     demo_levels.show_levels()

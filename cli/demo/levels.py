@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ORGANISATION = "demo"
 CUSTOMERS = 300
+OTHERS = "Its customers are others than those of the file above, also where an identifier is the same."
 RULESET = "fatf-retail"
 AUTHOR, APPROVER = "max", "eve"
 CONSOLE_MEMBERS = {"ida": "investigator", "ann": "approver"}
@@ -66,11 +67,10 @@ class _People:
 def show_levels() -> None:
     """Set the portfolio up, raise one customer's level and decide on a payment; later runs show what is there."""
     engine = open_current_database()
-    echo("The risk side has customers of its own: one with an identifier of the file above is another customer.")
     try:
         if _is_complete(engine):
             var = read_settings().var
-            echo(f"The risk side, as an earlier demo left it (without the folder {var} a demo begins anew):")
+            echo(f"The risk side, as an earlier demo left it (without the folder {var} a demo begins anew). {OTHERS}")
             levels.show_distribution(engine, ORGANISATION)
             return
         sample = _store_sample(engine)
@@ -129,7 +129,7 @@ def _store_sample(engine: "Engine") -> "SamplePortfolio":
     from fivefold.store.tables.accounts import Organisation
     from fivefold.training.simulation.sample_portfolio import write_sample
 
-    echo("The risk side. Invented customers are stored for the organisation `demo`, as `fivefold import` does:")
+    echo(f"The risk side. {OTHERS} They are stored for the organisation `demo`, as `fivefold import` does:")
     importing.setup(RULESET, ORGANISATION)
     operator = acting_in(ORGANISATION, engine)
     with operator.reading() as session:

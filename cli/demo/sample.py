@@ -73,7 +73,7 @@ def serve_until_stopped(port: int, secret: str, console_tokens: Mapping[str, str
     Args:
         port: of the service.
         secret: the token of the call.
-        console_tokens: with which people sign in to the console, by their names; none where it has nothing to show.
+        console_tokens: with which people sign in to the console, by whose they are; none where it has nothing to show.
     """
     console.print("When it is up, in another terminal:\n")
     console.print(curl(port, secret), markup=False, soft_wrap=True)

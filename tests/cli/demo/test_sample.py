@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from fivefold.cli.demo import levels as demo_levels
 from fivefold.cli.demo import sample
 from fivefold.domain.errors import FivefoldError
 from tests.cli.running import run, succeed
@@ -159,15 +160,18 @@ def test_the_service_is_left_running_with_a_call_to_paste(registry: Path, monkey
     monkeypatch.setattr(os, "execv", lambda _, arguments: asked.append(arguments))
     (registry / "demo").mkdir()
     (registry / "demo" / "transactions.parquet").touch()
+    monkeypatch.setattr(demo_levels, "console_tokens", lambda: {"ida": "i-token", "ann": "a-token"})
     out = succeed(registry, "demo", "--serve", "--port", 3456)
     assert asked == [[sys.executable, "-P", "-m", "fivefold.cli.main", "serve", "--port", "3456"]]
     assert out.startswith("When it is up, in another terminal:\n\ncurl -s 'http://127.0.0.1:3456/v4/scoring")
     assert out.endswith("\nStop it with Ctrl-C.\n")
+    assert "the token of\n  ida, investigator:  i-token\n  ann, approver:  a-token\n" in out
     assert "champion" not in out
 
 
 ENDED = """
 import sys
+from fivefold.cli.demo import levels as demo_levels
 from fivefold.cli.demo import sample
 popen = sample.subprocess.Popen
 sample.subprocess.Popen = lambda command, **options: popen(
