@@ -285,6 +285,15 @@ def test_a_flow_is_begun_by_forms_from_the_words_that_each_needs(publisher: Visi
     written(publisher, "put", **{"field-id": "done", "field-title": "Done"})
     document = Document(shown_document(publisher)).data
     assert (document["title"], [step["id"] for step in document["steps"]]) == ("Mine", ["done"])
+    written(publisher, "begin:steps", new_kind_steps="route", new_after_steps="done")
+    assert "no step stands behind it yet" in _field(publisher, "field-otherwise")
+    written(publisher, "begin:steps", new_kind_steps="route", new_after_steps="")
+    assert ">choose one</option>" in _field(publisher, "field-otherwise")
+    assert '<option value="done">Done</option>' in _field(publisher, "field-otherwise")
+
+
+def _field(visitor: Visitor, name: str) -> str:
+    return visitor.page.text.partition(f'<select id="{name}"')[2].partition("</select>")[0]
 
 
 def test_a_flow_whose_text_is_emptied_has_forms_again_from_the_same_words(publisher: Visitor) -> None:
