@@ -25,6 +25,7 @@ from fivefold.console.levels.difference import marked_title, points_waterfall
 from fivefold.console.levels.values import interval_text
 from fivefold.console.rendering import (
     attribute,
+    day,
     kept_text,
     moment,
     reading_in,
@@ -39,7 +40,7 @@ from fivefold.domain.segments import score_text
 from fivefold.domain.text import unseen_numbered
 from fivefold.usecases.levels.explain import ValueSeen
 from fivefold.usecases.levels.overrides import OverrideLine
-from fivefold.usecases.portfolio.export import CustomerExport, ExportedChallenge
+from fivefold.usecases.portfolio.export import CustomerExport, ExportedChallenge, ExportedValue
 
 MARGIN: Final = 20 * mm
 _WIDTHS: Final = (150, 200, 50, 80)
@@ -140,7 +141,11 @@ def _with_fonts(written: str) -> str:
 
 def moment_text(time_us: int) -> str:
     """Write a moment as pages do, UTC in brackets."""
-    return re.sub("<[^>]+>", "", re.sub("<small>(.*?)</small>", r"(\1)", str(moment(time_us))))
+    return _plain(moment(time_us))
+
+
+def _plain(written: str) -> str:
+    return re.sub("<[^>]+>", "", re.sub("<small>(.*?)</small>", r"(\1)", str(written)))
 
 
 def _factors(export: CustomerExport) -> list[Any]:
@@ -229,17 +234,28 @@ def _contested(line: ExportedChallenge) -> str:
 
 def _level(export: CustomerExport) -> str:
     if export.level is None:
-        return text("Risk: {status}", status=words(export.status)) + "."
-    sentence = text("Risk: {level}", level=words(export.level))
-    if export.since_us is not None:
-        sentence += " " + text("since {since}", since=moment_text(export.since_us))
-    return f"{sentence}. {kept_text(export.status, export.rules_level)}".rstrip()
+        sentence = text("Risk: {status}", status=words(export.status))
+    else:
+        sentence = text("Risk: {level}", level=words(export.level))
+        if export.since_us is not None:
+            sentence += " " + text("since {since}", since=moment_text(export.since_us))
+    failed = text("The last assessment failed.") if export.failing else kept_text(export.status, export.rules_level)
+    newer = text("Something happened since.") if export.refreshing else ""
+    return " ".join(filter(None, (f"{sentence}.", failed, newer)))
 
 
 def _decided(export: CustomerExport) -> Iterator[str]:
     """Say what decided beside the factors, when, and what may limit it, as the page does."""
     if export.override is not None:
         yield _override(export.override, export.rules_level)
+    if export.may_move_down_us is not None:
+        yield text("May move to a lower level from {day} on.", day=_plain(day(export.may_move_down_us)))
+    if export.kept_by:
+        keep = text(
+            "These rulesets keep the customer as well, until it is known that they do not apply, so that a missing"
+            " value does not lower the level"
+        )
+        yield f"{keep}: {', '.join(export.kept_by)}."
     if export.stale_rates_days:
         yield text("Money was converted at rates that were {days} days old.", days=export.stale_rates_days)
     if export.assessed_us is not None:
@@ -281,9 +297,9 @@ def _with_reason(act: str, reason: str | None) -> str:
 
 
 def _origin(export: CustomerExport) -> str:
-    """Say of when the value is and of which model; empty without a value or its score."""
+    """Say of when the value is and of which model; empty without one."""
     value = export.value
-    if value is None or value.score is None:
+    if value is None:
         return ""
     as_of = text("As of {moment}", moment=moment_text(value.as_of_us))
     if not value.model_version:
@@ -293,8 +309,11 @@ def _origin(export: CustomerExport) -> str:
 
 def _worth(export: CustomerExport) -> str:
     value = export.value
-    if value is None or value.score is None or value.expected_value is None or value.currency is None:
-        return text("There is no value.")
+    if value is None:
+        return text("There is no value: no model scored this customer, or there are no transactions that count.")
+    if value.score is None or value.expected_value is None:
+        since = f"{text('There has been no value since')} {_plain(day(value.as_of_us))}. {value.unexplained}".rstrip()
+        return _superseded(value, since)
     sentences = text("Score {score} of 5, segment {segment}.", score=score_text(value.score), segment=value.segment)
     money = f"{rounded(value.expected_value, value.currency)} {value.currency}"
     if value.horizon_days is None:
@@ -302,7 +321,12 @@ def _worth(export: CustomerExport) -> str:
     else:
         worth = text("Expected value {money} over the next {days} days", money=money, days=value.horizon_days)
     sentences += f" {', '.join(filter(None, (worth, interval_text(value))))}."
-    if value.superseded_by is None:
+    return _superseded(value, sentences)
+
+
+def _superseded(value: ExportedValue, sentences: str) -> str:
+    """Add to what a model said that another one serves, where that is yet to say its own."""
+    if value.superseded_by is None or not value.model_version:
         return sentences
     words = {"said": value.model_version, "serves": value.superseded_by}
     if value.superseded_by == value.model_version:

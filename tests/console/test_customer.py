@@ -242,6 +242,9 @@ def test_a_level_that_could_not_be_computed_again_is_said_in_the_lead_line_and_i
     assert text.count("The last assessment failed.") == 1
     assert "May move to a lower level" not in text
     assert "Medium failed" in investigator.go("/console/portfolio?type=customer").text
+    export = investigator.go(CUSTOMER).submit("/export-json").page.json()
+    stands = {name: export[name] for name in ("level", "status", "failing", "may_move_down_on")}
+    assert stands == {"level": "medium", "status": "assessed", "failing": True, "may_move_down_on": None}
 
 
 def test_history_leads_to_the_permanent_address_of_each_assessment(place: Place, investigator: Visitor) -> None:

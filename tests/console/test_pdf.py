@@ -22,9 +22,13 @@ CUSTOMER = CustomerExport(
     rules_level="medium",
     status="assessed",
     since_us=AT,
+    may_move_down_us=None,
+    refreshing=False,
+    failing=False,
     assessed_us=AT,
     ruleset="fatf-retail",
     ruleset_version=3,
+    kept_by=(),
     stale_rates_days=None,
     overridden=True,
     override=OverrideLine(
@@ -74,6 +78,7 @@ CUSTOMER = CustomerExport(
         model_version=1,
         superseded_by=None,
         as_of_us=AT,
+        unexplained="",
     ),
     attributes={"products": ["current-account", "savings"], "last_review": "2026-08-24T00:00:00.000000"},
     tags=(
@@ -103,6 +108,25 @@ def test_a_level_that_stays_after_a_failed_assessment_is_said_to_stay() -> None:
     stays = "The assessment failed, so the level of the rules stays; only a rule that sets a lowest level can raise it."
     assert pdf._level(failed).endswith(stays)
     assert "stays" not in pdf._level(CUSTOMER)
+
+
+def test_a_level_that_could_not_be_computed_again_is_said_to_be_old() -> None:
+    failed = replace(CUSTOMER, failing=True, refreshing=True)
+    said = "The last assessment failed. Something happened since."
+    assert pdf._level(failed) == f"Risk: High since {pdf.moment_text(AT)}. {said}"
+    assert pdf._level(replace(failed, level=None, since_us=None, status="never assessed")) == (
+        f"Risk: Never assessed. {said}"
+    )
+
+
+def test_what_holds_a_level_up_is_said_as_on_the_page() -> None:
+    held = replace(CUSTOMER, override=None, may_move_down_us=AT, kept_by=("firms", "shops"))
+    may_move_down, kept_by, _ = pdf._decided(held)
+    assert may_move_down == "May move to a lower level from 15 January 2027 on."
+    assert kept_by == (
+        "These rulesets keep the customer as well, until it is known that they do not apply,"
+        " so that a missing value does not lower the level: firms, shops."
+    )
 
 
 def test_a_customer_fits_on_one_page() -> None:
@@ -136,12 +160,17 @@ def test_who_ended_an_override_and_why_is_said_of_one_that_ended() -> None:
         assert override.endswith(f"Approved by ann, {at}.{said}")
 
 
-def test_where_there_is_no_value_no_moment_of_one_is_said() -> None:
+def test_where_there_is_no_value_the_page_and_the_pdf_say_why_alike() -> None:
+    never = replace(CUSTOMER, value=None)
+    assert (pdf._worth(never), pdf._origin(never)) == (
+        "There is no value: no model scored this customer, or there are no transactions that count.",
+        "",
+    )
     assert CUSTOMER.value is not None
-    unscored = replace(CUSTOMER, value=replace(CUSTOMER.value, score=None))
-    assert [(pdf._worth(each), pdf._origin(each)) for each in (unscored, replace(CUSTOMER, value=None))] == [
-        ("There is no value.", "")
-    ] * 2
+    why = "No transaction of the customer counts by then."
+    unscored = replace(CUSTOMER, value=replace(CUSTOMER.value, score=None, expected_value=None, unexplained=why))
+    assert pdf._worth(unscored) == f"There has been no value since 15 January 2027. {why}"
+    assert pdf._origin(unscored) == f"As of {pdf.moment_text(AT)}, fivefold-value version 1."
 
 
 def test_a_value_has_its_interval_its_model_and_its_moment() -> None:

@@ -255,6 +255,8 @@ def test_the_page_of_what_would_change_a_level_says_what_holds_it(place: Place, 
     shown = investigator.go(page).text
     assert f"The cooldown holds: High until {day} . The rules say Low ; there is no lower level." in shown
     assert f"May move to a lower level from {day} on." in investigator.go(page.removesuffix("/what-if")).text
+    export = investigator.submit("/export-json").page.json()
+    assert (export["may_move_down_on"], export["failing"]) == (found["held_until"], False)
 
 
 def test_of_factors_that_gave_nothing_an_investigator_reads_their_number_alone(

@@ -26,6 +26,7 @@ class ExportedValue:
 
     Attributes:
         expected_value_low, expected_value_high: between these it will lie, as `ValueView` has them.
+        unexplained: why there is no score, or why it cannot be explained; empty where it can be.
     """
 
     score: float | None
@@ -40,6 +41,7 @@ class ExportedValue:
     model_version: int
     superseded_by: int | None
     as_of_us: Annotated[Moment, shown_as("as_of")]
+    unexplained: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +66,8 @@ class CustomerExport:
         sentence: the arithmetic of the level in one line; empty if there is no assessment.
         assessment: its number, such as 12.3, with its permanent `address`.
         assessed_us: when that was made, with `ruleset`, the version of it that decided.
-        stale_rates_days: how old the newest exchange rate was then, as `LevelView` has it.
+        may_move_down_us, stale_rates_days, kept_by, refreshing: as `LevelView` has them.
+        failing: the last time that the level was to be computed again it could not be.
         overridden: an override is in force above `rules_level`.
         override: the one that gave the level, with the people's names; it may have ended since, as its state says.
         factors: the rules that fired.
@@ -79,9 +82,13 @@ class CustomerExport:
     rules_level: str | None
     status: str
     since_us: Annotated[Moment | None, shown_as("since")]
+    may_move_down_us: Annotated[Moment | None, shown_as("may_move_down_on")]
+    refreshing: bool
+    failing: bool
     assessed_us: Annotated[Moment | None, shown_as("assessed_at")]
     ruleset: str | None
     ruleset_version: int | None
+    kept_by: tuple[str, ...]
     stale_rates_days: int | None
     overridden: bool
     override: OverrideLine | None
@@ -123,24 +130,18 @@ def export_customer(
     level = read.read_level(*of, Freshness.STORED)
     reasons = None if level.assessment is None else read_reasons(context, level.assessment)
     ruleset, version = level.ruleset or (None, None)
-    export = CustomerExport(
-        entity_type=type_name,
-        external_id=external_id,
+    export = row_as(
+        CustomerExport,
+        level,
         exported_us=now,
         exported_by=by,
         open_challenges=open_challenges(),
-        level=level.level,
-        rules_level=level.rules_level,
-        status=level.status,
-        since_us=level.since_us,
-        assessed_us=level.assessed_us,
+        failing=level.problem is not None,
         ruleset=ruleset,
         ruleset_version=version,
-        stale_rates_days=level.stale_rates_days,
         overridden=level.override is not None,
         override=None if level.override is None else _override(context, level.override.id, person),
         sentence="" if reasons is None else reasons.line,
-        assessment=level.assessment,
         address=None if level.assessment is None else f"{site}/console/assessments/{level.assessment}",
         factors=() if reasons is None else reasons.rules,
         value=_value(of, valuer),
