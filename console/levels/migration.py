@@ -117,7 +117,7 @@ def show_over_time(visit: Visit) -> Rendered:
     types = tuple(each.name for each in list_types(visit))
     if not types:
         return show_nobody(text("Portfolio over time"))
-    kind = visit.choice("type", types)
+    kind = visit.query.get("type") or types[0]
     each = tuple(every.value for every in Every)
     every = Every(visit.choice("every", each))
     since, until = (_moment(visit, name) for name in ("since", "until"))

@@ -87,7 +87,7 @@ def show_portfolio(visit: Visit) -> Rendered:
     types = tuple(each.name for each in list_types(visit))
     if not types:
         return show_nobody(text("Portfolio"))
-    kind = visit.choice("type", types)
+    kind = visit.query.get("type") or types[0]
     matrix = value_and_risk(visit, kind)
     level = visit.choice("level", ("", *matrix.levels, NO_LEVEL)) or None
     segment = visit.choice("segment", ("", *matrix.segments)) or None

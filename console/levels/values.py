@@ -195,7 +195,7 @@ def show_values(visit: Visit) -> Rendered:
     types = _types(visit)
     if not types:
         return show_nobody(text("Portfolio"))
-    kind = visit.choice("type", types)
+    kind = visit.query.get("type") or types[0]
     portfolio = value_by_segment(visit, kind)
     segment = visit.choice("segment", ("", *SEGMENTS)) or None
     wanted = () if segment is None else (segment,)
