@@ -340,8 +340,8 @@ def changes_sentence(type_: str, migration: Content) -> str:
     """Say how many rose and fell in a time, and which move was the most frequent.
 
     >>> changes_sentence("customer", {"since": "2026-11-01", "until": "2026-12-01", "levels": ["low", "high"],
-    ...     "moves": 1, "cells": [{"from_level": None, "to_level": "high", "entities": 274}]}).partition("level, ")[2]
-    '0 have none any more; 1 move from a level to another or to none.'
+    ...     "moves": 1, "cells": [{"from_level": None, "to_level": "high", "entities": 1274}]}).partition("lower, ")[2]
+    '1,274 reached their first level, 0 have none any more; 1 move from a level to another or to none.'
     """
     order = {name: number for number, name in enumerate(migration["levels"], 1)}
     moved = [cell for cell in migration["cells"] or () if cell["from_level"] != cell["to_level"]]
@@ -352,14 +352,15 @@ def changes_sentence(type_: str, migration: Content) -> str:
     lost = sum(cell["entities"] for cell in moved if cell["to_level"] is None)
     sentence = f"From {_day(migration['since'])} until before {_day(migration['until'])}, of type {type_}: "
     if migration["cells"] is None:
-        return f"{sentence}{migration['moves']} moves of levels, too many to count who stands where."
-    sentence += f"{rose} stand higher, {fell} lower, {first} reached their first level, {lost} have none any more; "
+        return f"{sentence}{migration['moves']:,} moves of levels, too many to count who stands where."
+    sentence += f"{rose:,} stand higher, {fell:,} lower, {first:,} reached their first level, "
+    sentence += f"{lost:,} have none any more; "
     sentence += f"{count_text(migration['moves'], 'move')} from a level to another or to none."
     between_levels = [cell for cell in moved if cell["from_level"] is not None]
     if not between_levels:
         return sentence
     most = max(between_levels, key=lambda cell: cell["entities"])
-    return f"{sentence} Most often from {most['from_level']} to {most['to_level'] or 'no level'}: {most['entities']}."
+    return f"{sentence} Most often from {most['from_level']} to {most['to_level'] or 'no level'}: {most['entities']:,}."
 
 
 def worth_sentence(value: Content) -> str:
