@@ -45,6 +45,7 @@ def level(
     """Show a stored customer's level and why, or count all levels."""
     from fivefold.usecases.accounts.organisations import elsewhere, require_type
     from fivefold.usecases.levels.entity_profile import read_entity
+    from fivefold.usecases.levels.explain import shown_line
     from fivefold.usecases.levels.read import Freshness, level_history, read_level
 
     engine = open_current_database()
@@ -77,7 +78,10 @@ def level(
     _show_related("Owners", entity.owners)
     _show_related("Owns", entity.owns)
     if past:
-        rows = [[line.assessment, second_text(line.at_us), line.level or "none", line.line] for line in lines]
+        rows = [
+            [line.assessment, second_text(line.at_us), line.level or "none", shown_line(line.status, line.line)]
+            for line in lines
+        ]
         show_table("\nAssessments, the latest first", ("number", "as of", "level", "why"), rows, left=4)
 
 
@@ -92,14 +96,14 @@ def serving_valuer(engine: "Engine") -> "EntityScorer | None":
 
 def _show(view: "LevelView", of: str) -> None:
     """Print a level, its override, the rules that fired, and notes about its freshness; *of* ends further commands."""
-    from fivefold.usecases.levels.explain import gave_something
+    from fivefold.usecases.levels.explain import gave_something, shown_line
 
     since = "" if view.since_us is None else f", since {second_text(view.since_us)}"
     echo(f"{view.external_id}: {view.level or 'no level'}{since}")
     if view.breakdown is None:
         _show_without_reasons(view)
         return
-    echo(view.breakdown["line"])
+    echo(shown_line(view.breakdown["status"], view.breakdown["line"]))
     if view.override is not None:
         by = view.override
         until = "" if by.until_us is None else f" until {second_text(by.until_us)}"

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
@@ -48,8 +48,8 @@ from fivefold.usecases.levels.content.breakdowns import breakdown_of, inputs_of
 from fivefold.usecases.levels.read import find_assessment
 from fivefold.usecases.shared.context import Context
 
-NOT_APPLICABLE = "No ruleset applies, so there is no level"
-"""In place of the engine's words, which name what whom a ruleset applies to depends on."""
+NOT_APPLICABLE: Final = "No ruleset applies"
+"""In place of the engine's words, which are of one ruleset where several were tried."""
 
 
 @dataclass(frozen=True)
@@ -200,8 +200,17 @@ def gave_something(case: int | str, points: Decimal, floor: str) -> bool:
 
 
 def shown_line(status: str, line: str) -> str:
-    """Give the line of a breakdown, unless it would tell what the predicates of rulesets ask."""
-    return NOT_APPLICABLE if status == Status.NOT_APPLICABLE else line
+    """Give the line of a breakdown; where no ruleset applies, that none does, and what an override gives.
+
+    >>> shown_line("not applicable", "The ruleset does not apply, so it gives no level")
+    'No ruleset applies, so there is no level'
+    >>> shown_line("not applicable", "The ruleset does not apply, so it gives no level; High by an override")
+    'No ruleset applies; High by an override'
+    """
+    if status != Status.NOT_APPLICABLE:
+        return line
+    _, _, by_override = line.partition("; ")
+    return f"{NOT_APPLICABLE}; {by_override}" if by_override else f"{NOT_APPLICABLE}, so there is no level"
 
 
 def _fired(outcome: Mapping[str, Any], ruleset: Ruleset, inputs: Mapping[str, Any] | None) -> FiredRule:

@@ -153,6 +153,22 @@ def test_other_rulesets_that_keep_a_customer_are_named(tmp_path: Path) -> None:
     assert "These rulesets keep it as well, until it is known that they do not apply: norwegians." in said
 
 
+def test_to_whom_no_ruleset_applies_is_told_so_and_what_an_override_gives(tmp_path: Path) -> None:
+    assert succeed(tmp_path, "worker", "--once")
+    engine = open_database(f"sqlite:///{tmp_path / 'fivefold.db'}")
+    bank = Bank(engine)
+    bank.activate(banks.document({"country": banks.COUNTRY}, applies_to={"field": "country", "equals": "NO"}))
+    bank.put("a", country="SE")
+    bank.settle()
+    bank.override("a", 3)
+    bank.settle()
+    engine.dispose()
+    said = succeed(tmp_path, "level", "a", "--organisation", "bank", "--history", columns=200)
+    overridden = "No ruleset applies; High by an override, no level without it"
+    assert said.splitlines()[1] == overridden
+    assert [said.count(overridden), said.count("No ruleset applies, so there is no level")] == [2, 1]
+
+
 def test_an_assessment_that_a_clock_ahead_dated_is_not_said_to_have_failed(tmp_path: Path) -> None:
     """Its date is the problem, which is said; what became of it is said of it alone."""
     assert succeed(tmp_path, "worker", "--once")

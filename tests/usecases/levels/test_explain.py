@@ -16,7 +16,7 @@ from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.ingest.links import LinkRow, put_links
-from fivefold.usecases.levels.explain import NOT_APPLICABLE, FiredRule, Reasons, ValueSeen, read_reasons
+from fivefold.usecases.levels.explain import FiredRule, Reasons, ValueSeen, read_reasons
 from fivefold.usecases.levels.read import level_history
 from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.portfolio.differences import compare_assessments
@@ -155,7 +155,11 @@ def test_whom_nothing_applies_to_learns_nothing_of_the_predicate(bank: Bank) -> 
     assert "occupation" not in str(found)
     bank.put("a", occupation="clerk")
     bank.settle()
-    assert latest(bank) == Reasons(NOT_APPLICABLE, "", ())
+    assert latest(bank) == Reasons("No ruleset applies, so there is no level", "", ())
+    bank.override("a", 3)
+    bank.settle()
+    line = "No ruleset applies; High by an override, no level without it"
+    assert latest(bank) == Reasons(line, "", ()), "the level that there is has its reason"
 
 
 def test_without_a_ruleset_that_is_said(bank: Bank) -> None:
