@@ -139,18 +139,9 @@ def named_reach(session: Session, organisation_id: int, reach: Mapping[str, Any]
 def _named_fall(fall: Mapping[str, Any], names: Mapping[int, str]) -> dict[str, Any]:
     if "entity" not in fall:
         return dict(fall)
-    named: dict[str, Any] = {}
-    for key, value in fall.items():
-        match key:
-            case "entity_type":
-                named |= {"entity_type": value, "external_id": names[fall["entity"]]}
-            case "through":
-                named["through"] = sorted(names[number] for number in value)
-            case "entity":
-                continue
-            case _:
-                named[key] = value
-    return named
+    who = {"entity_type": fall["entity_type"], "external_id": names[fall["entity"]]}
+    rest = {key: value for key, value in fall.items() if key not in ("entity_type", "entity")}
+    return {**who, **rest, "through": sorted(names[number] for number in fall["through"])}
 
 
 def reach_of_one(session: Session, context: Context, content: Content, why: str, now_us: int) -> dict[str, Any]:
