@@ -24,6 +24,7 @@ _USUAL: Final = {
     c.BALANCE: ("balance",),
     c.CREATED: ("created",),
     c.TRANSACTION_ID: ("tx_id", "txn_id", "trans_id"),
+    c.USER_ID: ("user", "customer", "client"),
 }
 """Words that a name ends in which plainly means the column: a mere id or category may be that of something else."""
 _WORD: Final = re.compile(r"[A-Z]*[^\W\dA-Z_]+|[A-Z]+|\d+")

@@ -221,6 +221,9 @@ def test_names_that_end_alike_are_taken_for_ours_and_needed_ones_come_first(tmp_
         "there. A column of another name is given by --map, such as --map customer_id=user_id --map "
         "amount=transaction_amount --map date=transaction_date --map category=user_category"
     )
+    (tmp_path / "r.csv").write_text("customer,date,amount\na,2024-01-01,1\n")
+    with pytest.raises(FileFormatError, match="such as --map customer=user_id --map amount=transaction_amount --map"):
+        read_histories(tmp_path / "r.csv", RATES)
     (tmp_path / "r.csv").write_text("client_id,account_id,when,how_much\na,b,2024-01-01,1\n")
     with pytest.raises(FileFormatError, match=r"such as --map customer_id=user_id$"):
         read_histories(tmp_path / "r.csv", RATES)
