@@ -161,7 +161,7 @@ class ValueModel:
     def explain(
         self,
         transactions: AnyTransactions,
-        user_id: str | int,
+        user_id: str | int | None = None,
         *,
         as_of: Moment = None,
         columns: Mapping[str, str] | None = None,
@@ -169,28 +169,27 @@ class ValueModel:
     ) -> ScoreExplanation:
         """Explain one customer's score; *level_percent* and the warnings are those of `score`.
 
+        Without *user_id* the transactions are those of one customer.
+
         Raises:
-            ConfigError: there is no such customer, none of its rows is as old as *as_of*, or the level is none.
+            ConfigError: there is no such customer, or no *user_id* among several; none of the customer's rows is
+                as old as *as_of*; or the level is none.
         """
         level_percent = _level(level_percent)
         when = moment_of(as_of)
-        user_id = str(user_id)  # frames may have whole numbers, which are read as text
         histories = self._histories(transactions, columns)
-        place = histories.position(user_id)
-        if place is None:
-            near = perhaps(user_id, histories.user_ids.slice(0, 10_000).to_pylist())
-            raise ConfigError(f"there is no customer {user_id!r} among {histories.customers:,}{near}")
+        name, place = _customer(histories, user_id)
         matrix, rows = self.trained.matrix(histories.select(place, place + 1), when)
         if not rows[0]:
             needed = needed_row_text(when, self.trained.settlement_lag_us)
-            raise ConfigError(f"customer {user_id!r} has no {needed}; give a later as_of")
+            raise ConfigError(f"customer {name!r} has no {needed}; give a later as_of")
         warn_of_rows([(self.trained, histories)], when)
         explanations = explain(self.trained, matrix)
-        headline = f"{user_id} as of {day_text(when)}: {sentence(self.trained, explanations, 0, level_percent)}"
+        headline = f"{name} as of {day_text(when)}: {sentence(self.trained, explanations, 0, level_percent)}"
         parts = breakdown(explanations, 0, self.trained.currency)
         between = intervals(self.trained, explanations, level_percent).of_score(0)
         consistency = float(self.trained.consistency_of(matrix)[0])
-        return ScoreExplanation(user_id, headline, parts, consistency, between)
+        return ScoreExplanation(name, headline, parts, consistency, between)
 
     def importance(
         self,
@@ -254,6 +253,20 @@ class ValueModel:
         customers = known_customers(self.trained, histories, when)
         warn_of_rows([(self.trained, histories)], when, stacklevel=4)  # importance and partial_dependence call this
         return customers
+
+
+def _customer(histories: Histories, user_id: str | int | None) -> tuple[str, int]:
+    """Find whom to explain, and their position: without *user_id* the only customer."""
+    if user_id is None:
+        if histories.customers != 1:
+            raise ConfigError(f"there are {histories.customers:,} customers; user_id has to name one of them")
+        return str(histories.user_ids[0].as_py()), 0
+    name = str(user_id)  # frames may have whole numbers, which are read as text
+    place = histories.position(name)
+    if place is None:
+        near = perhaps(name, histories.user_ids.slice(0, 10_000).to_pylist())
+        raise ConfigError(f"there is no customer {name!r} among {histories.customers:,}{near}")
+    return name, place
 
 
 def _level(level_percent: Any) -> int | None:

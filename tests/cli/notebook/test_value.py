@@ -224,6 +224,15 @@ def test_an_explanation_adds_up_and_is_shown(home: Home, model: ValueModel) -> N
     assert len(explanation.picture(most=3).to_dict()["layer"]) > 1
 
 
+def test_the_only_customer_is_explained_without_a_name(home: Home, model: ValueModel) -> None:
+    rows = pd.read_parquet(home.rows)
+    user = model.score(rows, as_of=AS_OF)["score"].idxmax()
+    alone = rows[rows["user_id"] == user]
+    assert model.explain(alone, as_of=AS_OF) == model.explain(rows, user, as_of=AS_OF)
+    with pytest.raises(ConfigError, match="there are 300 customers; user_id has to name one of them"):
+        model.explain(rows, as_of=AS_OF)
+
+
 def test_an_explanation_says_what_the_command_says(home: Home, model: ValueModel) -> None:
     user = "user_000002"
     explanation = model.explain(home.rows, user, as_of=AS_OF, level_percent=95)
