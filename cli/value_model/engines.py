@@ -79,7 +79,8 @@ def require_engine(
 
 
 _MASTER = re.compile(
-    r"local(\[(\*|[1-9]\d*)(,[1-9]\d*)?\])?|local-cluster\[[\d, ]+\]|spark://[^/:,]+:\d+(,[^/:,]+:\d+)*|yarn|(k8s|sc)://.+"
+    r"local(\[(\*|[1-9]\d*)(\s*,\s*[1-9]\d*)?\])?|local-cluster\[[\d, ]+\]|yarn|(k8s|sc)://.+"
+    r"|spark://{host}:\d+(,{host}:\d+)*".format(host=r"(\[[\da-fA-F:.]+\]|[^/:,\[\]]+)")
 )
 """The URLs that Spark takes; of others Java itself says much."""
 _MASTERS = "local[2], local[*], spark://HOST:PORT, yarn, k8s://…, or sc://HOST:PORT for Spark Connect"

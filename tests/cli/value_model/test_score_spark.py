@@ -39,7 +39,9 @@ def test_an_address_that_spark_does_not_know_is_refused_before_it_starts(master:
         require_engine(EngineName.SPARK, master, tmp_path, rows, None)
 
 
-@pytest.mark.parametrize("master", ["spark://cluster:7077", "sc://cluster:15002", "yarn"])
+@pytest.mark.parametrize(
+    "master", ["spark://cluster:7077", "spark://a:7077,b:7077", "spark://[fd00::1]:7077", "sc://cluster:15002", "yarn"]
+)
 def test_workers_elsewhere_need_a_folder_that_they_share(
     master: str, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,7 +53,7 @@ def test_workers_elsewhere_need_a_folder_that_they_share(
     assert words.endswith("give --spark-folder, or --output in such a folder")
     for rest in (("--spark-folder", tmp_path), ("-o", tmp_path / "a.parquet")):
         require_engine(EngineName.SPARK, master, *_paths(rest, home.rows))
-    for local in ("local", "local[2]", "local[*]", "local[2,3]"):
+    for local in ("local", "local[2]", "local[*]", "local[2,3]", "local[*, 3]"):
         require_engine(EngineName.SPARK, local, None, home.rows, None)
     require_engine(EngineName.SPARK, None, None, home.rows, None)
 
