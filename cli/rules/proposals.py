@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
 
 WithinOption = Annotated[
-    float | None, typer.Option("--within", min=0, help="Write no draft while levels are so many percent off at most.")
+    float | None,
+    typer.Option("--within", min=0, help="Write no draft while no share is off by more, in percent of the portfolio."),
 ]
 SharesOption = Annotated[
     str | None,
@@ -158,7 +159,8 @@ def write_threshold_draft(
     _show_thresholds(proposal)
     say_written(json)
     if proposal.kept:
-        echo(f"Every level is within {within:g} % of its target: the thresholds stay, and no draft is written.")
+        near_text = f"No level's share is more than {within:g} % of the portfolio away from its target"
+        echo(f"{near_text}: the thresholds stay, and no draft is written.")
     else:
         moved_text = count_text(proposal.moved, "entity", "entities")
         echo(f"{moved_text} would be in another level. The draft is {output}; nothing is in force.")
