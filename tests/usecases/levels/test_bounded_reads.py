@@ -242,6 +242,13 @@ def test_a_late_transaction_is_seen_however_old_it_is(bank: Bank, busy: str) -> 
     assert rows_read(bank, busy) <= few + 1
 
 
+def test_a_late_transaction_is_seen_beside_one_of_today_in_the_same_call(bank: Bank, busy: str) -> None:
+    row = {"transaction_amount": 99_999.0, "transaction_currency": "EUR"}
+    rows = [sent(bank, busy, MANY + number, row | {"days": days}) for number, days in ((10, -1400), (11, 0))]
+    add_transactions(bank.context, rows)
+    assert rows_read(bank, busy) == MANY + 5
+
+
 def test_late_transactions_of_calls_that_are_stored_together_are_seen(bank: Bank, busy: str) -> None:
     row = {"days": -1400, "transaction_amount": 99_999.0, "transaction_currency": "EUR"}
     calls = [
