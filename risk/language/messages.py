@@ -39,7 +39,7 @@ def nothing_after(word: int | str) -> str:
     """Say that nothing follows a word; `{at_least: 20,000}` is 20, and a word 000, to YAML."""
     if isinstance(word, str) and word.isdigit():
         return "is read as a word, as a comma ends a number; write 20000 for 20,000"
-    return "is empty; give a value, or leave the word out"
+    return "is empty; give a value, or leave the word out where it need not stand"
 
 
 def problem_of(fault: Any, fields: Iterable[str], calculations: Iterable[str] = (), room: str = OWN) -> str:
