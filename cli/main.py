@@ -105,7 +105,8 @@ def _words_of(error: BaseException) -> str | None:
     if isinstance(error, MemoryError):
         return OUT_OF_MEMORY
     if isinstance(error, UnicodeEncodeError) and sys.getfilesystemencoding() != "utf-8":
-        return f"a path has a character that this locale, of the encoding {sys.getfilesystemencoding()}, lacks; {UTF_8}"
+        lacks = f"that this locale, of the encoding {sys.getfilesystemencoding()}, lacks"
+        return f"a text, such as a path or an identifier, has a character {lacks}; {UTF_8}"
     return _words_of_system(error)
 
 

@@ -282,14 +282,15 @@ def refuse_after_output(home: Home, output: Path) -> str:
     return done.err
 
 
-def test_a_path_that_the_locale_cannot_write_is_told_with_what_to_set(
+def test_a_text_that_the_locale_cannot_write_is_told_with_what_to_set(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(**_: Any) -> None:
         "\udcc3".encode()
 
     monkeypatch.setattr("fivefold.cli.main.app", fail)
-    for encoding, words in (("ascii", "fivefold: a path has a character that this locale, "), ("utf-8", "Traceback")):
+    lacking = "fivefold: a text, such as a path or an identifier, has a character that this locale, of the "
+    for encoding, words in (("ascii", lacking), ("utf-8", "Traceback")):
         monkeypatch.setattr("sys.getfilesystemencoding", lambda encoding=encoding: encoding)
         with pytest.raises(SystemExit) as end:
             main()
