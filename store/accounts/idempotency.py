@@ -125,4 +125,5 @@ def prune(session: Session, forgotten_us: int, most: int) -> int:
 def forget_answers(session: Session, organisation_id: int) -> None:
     """Empty the answers of an organisation, and those to come of its requests: they may mention an erased entity."""
     answer = case((_KEYS.c.state == ANSWERED, None), else_=FORGOTTEN)
-    session.execute(update(_KEYS).where(_KEYS.c.organisation_id == organisation_id).values(answer=answer))
+    where = (_KEYS.c.organisation_id == organisation_id, _KEYS.c.answer.is_distinct_from(answer))
+    session.execute(update(_KEYS).where(*where).values(answer=answer))

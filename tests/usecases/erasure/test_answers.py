@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, event, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import to_microseconds
 from fivefold.domain.errors import ConflictError
-from fivefold.store.accounts.idempotency import RequestAttempt, attempting
+from fivefold.store.accounts.idempotency import RequestAttempt, attempting, forget_answers
 from fivefold.store.evidence import erasure as erasing
 from fivefold.store.tables.accounts import IdempotencyKey, Organisation
 from fivefold.store.tables.entities import Entity
@@ -67,6 +67,23 @@ def test_an_answer_under_way_when_its_customer_is_erased_is_given_once(
             answer_once(bank.engine, request_of(bank, key), work)
     answer_once(bank.engine, request_of(bank, "after"), lambda _: StoredAnswer(200, "bystander"))
     assert answers(bank)["after"] == "bystander"
+
+
+def test_an_answer_that_is_empty_is_not_written_again(bank: Bank) -> None:
+    written: list[int] = []
+
+    def count(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("UPDATE idempotency_keys"):
+            written.append(cursor.rowcount)
+
+    for key in ("one", "two"):
+        answer_once(bank.engine, request_of(bank, key), lambda _: StoredAnswer(200, NAME))
+    event.listen(bank.engine, "after_cursor_execute", count)
+    for _ in range(2):
+        with Session(bank.engine) as session, session.begin():
+            forget_answers(session, bank.of)
+    event.remove(bank.engine, "after_cursor_execute", count)
+    assert (written, set(answers(bank).values())) == ([2, 0], {None})
 
 
 @pytest.mark.postgresql
