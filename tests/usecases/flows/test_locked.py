@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from fivefold.domain.errors import LockedError
 from fivefold.store.tables.flows import FlowRun
+from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.flows.runs import asking, execute, fallback
 from fivefold.usecases.flows.runs.answering import answer_run
 from fivefold.usecases.flows.runs.calling import call_flow
@@ -24,9 +25,11 @@ from tests.usecases.flows.test_asked_once import bank_that_asks, expect_not_know
 from tests.usecases.flows.test_calls import WHY, payment, person
 from tests.usecases.flows.test_fallback import HOLDS, on_the_last_try
 from tests.usecases.flows.test_retried import broken, taken
+from tests.usecases.levels import linking
 
 pytestmark = pytest.mark.postgresql
 WORDS = "another transaction held a lock"
+MARK = text("SELECT 1 FROM due_marks WHERE entity_id = :of FOR UPDATE")
 
 
 def locked(*_: Any) -> None:
@@ -189,12 +192,34 @@ def test_a_fact_of_several_owners_is_stored_while_a_flow_acts_on_what_they_own(e
     for number, (name, owner) in enumerate(("ay", "bx")):
         bank.put(name, ("customer", owner))
         bank.post(number, 500, name)
-    mark = text("SELECT 1 FROM due_marks WHERE entity_id = :of FOR UPDATE")
     with ThreadPoolExecutor(1) as pool, bank.context.writing() as session:
-        session.execute(mark, {"of": bank.id_of("x")})
+        session.execute(MARK, {"of": bank.id_of("x")})
         acting = pool.submit(bank.work)
         while not databases.waits_for_a_lock(engine) and not acting.done():
             sleep(0.002)
-        session.execute(mark, {"of": bank.id_of("y")})
+        session.execute(MARK, {"of": bank.id_of("y")})
+    assert acting.result() == 2
+    assert [action.entity_id for action in bank.actions()] == [bank.id_of("a")] * 5 + [bank.id_of("b")] * 5
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_a_fact_of_several_linked_customers_is_stored_while_a_flow_acts_on_others_of_their_households(
+    engine: Engine,
+) -> None:
+    """The first of them is in the household of the last one on whom the flow acts."""
+    bank = FlowBank(engine, "xyab")
+    define_type(bank.context, "customer", {}, links={name: kind["kind"] for name, kind in linking.LINKS.items()})
+    bank.activate(linking.document(fraud=linking.FRAUD))
+    linking.put(bank, *((name, "household", household) for household in ("ay", "bx") for name in household))
+    bank.settle()
+    bank.add_flow(LARGE)
+    for number, name in enumerate("ab"):
+        bank.post(number, 500, name)
+    with ThreadPoolExecutor(1) as pool, bank.context.writing() as session:
+        session.execute(MARK, {"of": bank.id_of("x")})
+        acting = pool.submit(bank.work)
+        while not databases.waits_for_a_lock(engine) and not acting.done():
+            sleep(0.002)
+        session.execute(MARK, {"of": bank.id_of("y")})
     assert acting.result() == 2
     assert [action.entity_id for action in bank.actions()] == [bank.id_of("a")] * 5 + [bank.id_of("b")] * 5
