@@ -14,7 +14,7 @@ from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.events import Policy
 from fivefold.store.tables.rulesets import Activation, Backtest, Proposal
 
-PROPOSED, APPROVED, REFUSED, WITHDRAWN = "proposed", "approved", "refused", "withdrawn"
+STATES = PROPOSED, APPROVED, REFUSED, WITHDRAWN = "proposed", "approved", "refused", "withdrawn"
 """The states of a proposal."""
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ConflictError, NotFoundError
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.lists import count_list_versions
 from fivefold.store.accounts.organisation import lock_deciding
@@ -22,6 +22,7 @@ from fivefold.store.rulesets.proposals import (
     APPROVED,
     PROPOSED,
     REFUSED,
+    STATES,
     WITHDRAWN,
     backtests_of_proposal,
     entities_of_proposals,
@@ -401,8 +402,10 @@ def list_proposals(
     """List proposals, of one state or of all, the newest first.
 
     Only those that the person may see in the role: an approver those about one entity, an investigator of these their
-    own.
+    own. ConfigError if there is no such state.
     """
+    if state is not None and state not in STATES:
+        raise ConfigError(f"there is no state {state!r}; there are {', '.join(STATES)}")
     visible = proposals_seen_by(context.actor.name, role)
     with context.reading() as session:
         page = proposals_of(session, context.organisation_id, state, *visible, part)

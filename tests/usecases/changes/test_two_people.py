@@ -251,6 +251,8 @@ def test_a_proposal_is_refused_by_another_and_withdrawn_by_who_made_it(engine: E
     assert run_next_job(engine, BACKTESTS, LATER) is False
     assert [line.state for line in list_proposals(Context(engine, three[0]))] == ["withdrawn", "refused"]
     assert list_proposals(Context(engine, three[0]), "proposed") == []
+    with pytest.raises(ConfigError, match="there is no state 'open'; there are proposed, approved, refused, withdrawn"):
+        list_proposals(Context(engine, three[0]), "open")
     assert len(list_proposals(Context(engine, three[0]), part=Part(9, (2,)))) == 1
 
 
