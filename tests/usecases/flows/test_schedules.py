@@ -19,7 +19,7 @@ from fivefold.usecases.flows.activate import (
 )
 from fivefold.usecases.flows.read import read_flow_line
 from fivefold.usecases.flows.runs import schedules
-from fivefold.usecases.flows.runs.schedules import begin_scheduled
+from fivefold.usecases.flows.runs.schedules import CLOCKS_DIFFER_US, begin_scheduled
 from fivefold.usecases.groups.versions import approve_group, propose_group, retire_group
 from fivefold.usecases.ingest.facts import set_tag
 from tests.usecases.deciding import Desk, opened
@@ -124,6 +124,13 @@ def test_of_two_schedules_without_a_worker_the_latest_moment_runs_once(
     assert [moment for moment, _ in runs(desk)] == ["2026-11-25T11:00", "2026-11-26T08:00", "2026-11-26T11:00"]
 
 
+def test_at_the_instant_of_a_later_moment_an_earlier_one_without_a_worker_does_not_run(desk: Desk) -> None:
+    acting(desk, scheduled(DAILY, {**DAILY, "at": "09:30"}))
+    desk.bank.now += 3 * HOUR_US + HOUR_US // 2
+    begin(desk, most=100)
+    assert runs(desk) == [("2026-11-23T08:30", everybody(desk))]
+
+
 def test_a_schedule_that_is_new_takes_no_moment_from_one_that_stays(desk: Desk) -> None:
     """The moment of the new one passed before its version was active: it is none of its."""
     acting(desk, scheduled())
@@ -156,9 +163,12 @@ def test_a_schedule_that_others_have_locked_holds_up_none_behind_it(
         return lock(session, number)
 
     desk.bank.now += HOUR_US
-    monkeypatch.setattr(schedules.stored, "lock_schedule", locked_at_first)
-    with pytest.raises(LockedError):
-        begin_scheduled(desk.bank.engine, desk.bank.now, 100)
+    with monkeypatch.context() as locking:
+        locking.setattr(schedules.stored, "lock_schedule", locked_at_first)
+        with pytest.raises(LockedError):
+            begin_scheduled(desk.bank.engine, desk.bank.now, 100)
+    assert runs(desk) == [("2026-11-23T08:30", everybody(desk))]
+    assert begin(desk) == 0, "the earlier moment is over: they ran for a later one"
     assert runs(desk) == [("2026-11-23T08:30", everybody(desk))]
 
 
@@ -229,6 +239,17 @@ def test_a_clock_that_is_a_little_behind_does_not_begin_a_moment_again(desk: Des
     assert next_run(desk) == "2026-11-24T08:00"
 
 
+def test_a_moment_that_a_clock_some_minutes_ahead_began_does_not_begin_again(desk: Desk) -> None:
+    acting(desk, scheduled())
+    minutes = CLOCKS_DIFFER_US - 1
+    desk.bank.now += 3 * HOUR_US - minutes
+    assert begin(desk, desk.bank.now + minutes, 100) == everybody(desk)
+    assert begin(desk) == 0
+    desk.bank.now += minutes
+    assert begin(desk) == 0
+    assert next_run(desk) == "2026-11-24T08:00"
+
+
 def test_a_version_activated_between_two_moments_goes_on_with_the_same_schedule(desk: Desk) -> None:
     acting(desk, scheduled())
     desk.bank.now += 3 * HOUR_US
@@ -283,6 +304,8 @@ def test_a_named_group_is_who_is_a_member_then(desk: Desk) -> None:
     desk.bank.now += 3 * HOUR_US
     assert begin(desk, most=1) == 2
     assert runs(desk) == [("2026-11-23T08:00", 2)]
+    with Session(desk.bank.engine) as session:
+        assert {run.about.get("group") for run in session.scalars(select(FlowRun))} == {"watched"}
     acting(desk, scheduled({**DAILY, "group": "watched"}, NOON))
     desk.bank.now += DAY_US + 4 * HOUR_US
     begin(desk)
