@@ -117,6 +117,16 @@ def test_a_failure_holds_up_what_follows_and_nothing_before_it(filled: Engine) -
         assert [delivery.next_us for delivery in waiting] == [NOW, NOW + MINUTE_US, NOW + MINUTE_US]
 
 
+def test_what_is_planned_is_not_planned_again_where_fewer_events_are_settled_than_before(filled: Engine) -> None:
+    """On PostgreSQL a writer may take its lock a moment after it read the last number."""
+    with Session(filled) as session, session.begin():
+        backlog = deliveries.backlog_of(session.get_one(Endpoint, 1), 3)
+        assert deliveries.plan(session, backlog, NOW) == 0
+    with Session(filled) as session, session.begin():
+        assert session.get_one(Endpoint, 1).planned_id == 6
+        assert deliveries.planning_backlogs(session, 6, 10) == []
+
+
 def test_a_claim_goes_by_the_indexes_of_what_waits(filled: Engine) -> None:
     """What was delivered long ago, and another endpoint's backlog, must cost nothing."""
     asked: list[tuple[str, Any]] = []

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
+from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
 from fivefold.store.webhooks.outbox import NewEvent, add_events
 from fivefold.usecases.shared.actors import Actor
@@ -35,6 +36,7 @@ from fivefold.usecases.webhooks.plan import (
     DeliveryBatch,
     claim_deliveries,
     endpoints_to_serve,
+    failing_count,
     plan_deliveries,
     prune_deliveries,
     record_attempts,
@@ -151,6 +153,7 @@ def test_what_waits_for_a_disabled_endpoint_is_counted(engine: Engine, is_planne
     assert remove_endpoint(context, told) == 2
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
 def test_the_one_that_commits_last_is_planned_too_though_its_number_is_smaller(engine: Engine) -> None:
     ours = organisation(engine)
@@ -304,6 +307,39 @@ def test_what_waits_behind_a_failed_one_is_not_looked_at_before_it(engine: Engin
     assert row(engine, "c1-b").next_us == row(engine, "c1-a").next_us
 
 
+def test_a_failure_brings_no_retry_of_what_follows_forward(engine: Engine) -> None:
+    """The second failed often; then the first, which arrived, is sent again and fails for the first time."""
+    ours = organisation(engine)
+    told = endpoint(engine, ours, URL).endpoint_id
+    tell(engine, ours, ["c1-a", "c1-b"])
+    plan_deliveries(engine, NOW)
+    arrive(engine, claimed(engine, told))
+    now = NOW
+    for _ in range(3):
+        arrive(engine, claimed(engine, told, now), now, "answered 500")
+        now = row(engine, "c1-b").next_us
+    first = row(engine, "c1-a").event_number
+    replay_dead_letters(Context(engine, Actor(ours, MACHINE)).at(NOW), told, (first, first))
+    arrive(engine, claimed(engine, told), error="answered 500")
+    assert row(engine, "c1-a").next_us < row(engine, "c1-b").next_us == now
+
+
+def test_what_failed_is_counted_until_it_arrives_and_while_its_endpoint_is_enabled(engine: Engine) -> None:
+    ours = organisation(engine)
+    told = endpoint(engine, ours, URL).endpoint_id
+    tell(engine, ours, ["c1-a", "c1-b", "c2-a"])
+    plan_deliveries(engine, NOW)
+    assert failing_count(engine) == 0, "nothing was sent yet"
+    arrive(engine, claimed(engine, told, most=1), error="answered 500")
+    assert failing_count(engine) == 1
+    of = Context(engine, Actor(ours, MACHINE)), told
+    set_enabled(*of, enabled=False)
+    assert failing_count(engine) == 0
+    set_enabled(*of, enabled=True)
+    arrive(engine, claimed(engine, told, row(engine, "c1-a").next_us))
+    assert failing_count(engine) == 0
+
+
 def test_an_endpoint_that_is_gone_has_nothing_to_be_sent(engine: Engine) -> None:
     organisation(engine)
     assert claimed(engine, 7) is None
@@ -387,3 +423,17 @@ def test_what_arrived_long_ago_is_pruned_and_nothing_else(engine: Engine, monkey
     assert prune_deliveries(engine, later + 1) == 3
     assert planned(engine, told) == ["c1-waits"]
     assert plan_deliveries(engine, later + 1) == 0, "what was pruned is not sent again"
+
+
+@pytest.mark.parametrize(("days", "pruned"), [(0, 1), (90, 0)])
+def test_what_arrived_is_left_to_the_policy_of_an_organisation_that_has_one(
+    engine: Engine, days: int, pruned: int
+) -> None:
+    ours = organisation(engine)
+    told = endpoint(engine, ours, URL).endpoint_id
+    with Session(engine) as session, session.begin():
+        session.get_one(OrganisationSettings, ours).deliveries_days = days
+    tell(engine, ours, ["c1-old"])
+    plan_deliveries(engine, NOW)
+    arrive(engine, claimed(engine, told))
+    assert prune_deliveries(engine, NOW + KEPT_DAYS * DAY_US + 1) == pruned
