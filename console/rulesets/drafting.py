@@ -156,8 +156,9 @@ def conflict_with(
 
 
 def typed_text(visit: Visit) -> str:
-    """Give the text as it was typed, to be shown again."""
-    return without_nul(visit.form.get("document", ""))
+    """Give the text as it was typed, to be shown again; empty where it has blanks alone."""
+    typed = without_nul(visit.form.get("document", ""))
+    return typed if typed.strip() else ""
 
 
 def began_with(visit: Visit) -> Beginning:

@@ -296,9 +296,10 @@ def _field(visitor: Visitor, name: str) -> str:
     return visitor.page.text.partition(f'<select id="{name}"')[2].partition("</select>")[0]
 
 
-def test_a_flow_whose_text_is_emptied_has_forms_again_from_the_same_words(publisher: Visitor) -> None:
+@pytest.mark.parametrize("emptied", ["", " \n"])
+def test_a_flow_whose_text_is_emptied_has_forms_again_from_the_same_words(publisher: Visitor, emptied: str) -> None:
     send_text(publisher.go(NEW), "save", flow_document("mine"))
-    send_text(publisher.go(EDIT), "check", "")
+    send_text(publisher.go(EDIT), "check", emptied)
     assert (publisher.page.status_code, "the text is empty" in publisher.text) == (422, True)
     assert list(Document(shown_document(publisher)).data) == ["flow", "title", "entity_type", "levels"]
     assert "Steps as forms (0)" in publisher.text
