@@ -16,7 +16,7 @@ from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.lists import count_list_versions
 from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.audit.bound_rows import digests
-from fivefold.store.ingest.entities import lock_entities
+from fivefold.store.ingest.entities import lock_entities, names_of_entities
 from fivefold.store.rulesets.activations import count_of_type
 from fivefold.store.rulesets.proposals import (
     APPROVED,
@@ -25,7 +25,6 @@ from fivefold.store.rulesets.proposals import (
     STATES,
     WITHDRAWN,
     backtests_of_proposal,
-    entities_of_proposals,
     needs_two_people,
     newest_backtests,
     proposal_numbered,
@@ -59,7 +58,7 @@ from fivefold.usecases.changes.contents import (
 )
 from fivefold.usecases.changes.effects import Champions, Result, apply_content, rehearse
 from fivefold.usecases.changes.proposal_backtests import backtests_that_count, untested
-from fivefold.usecases.changes.reach import entity_of, named_reach, reach_of, refuse_moved, with_replaced
+from fivefold.usecases.changes.reach import entities_in, entity_of, reach_of, refuse_moved, with_names, with_replaced
 from fivefold.usecases.changes.releasing import activate_releases
 from fivefold.usecases.levels.overrides import raises_without
 from fivefold.usecases.rulesets.deciding import DecidingChange
@@ -409,7 +408,7 @@ def list_proposals(
     visible = proposals_seen_by(context.actor.name, role)
     with context.reading() as session:
         page = proposals_of(session, context.organisation_id, state, *visible, part)
-        entities = entities_of_proposals(session, context.organisation_id, page)
+        entities = _entities_of(session, context.organisation_id, page)
         return page.map(lambda row: _line_with(session, row, entities))
 
 
@@ -455,7 +454,13 @@ def waiting_beside(context: Context, number: int, role: Role = Role.ADMIN) -> tu
 
 
 def _line(session: Session, row: Proposal) -> ProposalLine:
-    return _line_with(session, row, entities_of_proposals(session, row.organisation_id, [row]))
+    return _line_with(session, row, _entities_of(session, row.organisation_id, [row]))
+
+
+def _entities_of(session: Session, organisation_id: int, rows: Collection[Proposal]) -> dict[int, tuple[str, str]]:
+    """Return type and present name of the entities that proposals are about, and of those that they would reach."""
+    about = {row.entity_id for row in rows if row.entity_id is not None}
+    return names_of_entities(session, organisation_id, about.union(*(entities_in(row.reach) for row in rows)))
 
 
 def _line_with(session: Session, row: Proposal, entities: Mapping[int, tuple[str, str]]) -> ProposalLine:
@@ -467,7 +472,7 @@ def _line_with(session: Session, row: Proposal, entities: Mapping[int, tuple[str
         subject=named_subject(row.subject, row.entity_id, external_id),
         entity_type=entity_type,
         external_id=external_id,
-        reach=named_reach(session, row.organisation_id, row.reach),
+        reach=with_names(row.reach, entities),
         content={**row.content, "entity": external_id} if "entity" in row.content else row.content,
         backtests=_backtest_lines(session, newest_backtests(session, row.id)),
     )

@@ -128,11 +128,21 @@ def reach_of_falls(falls: Sequence[Fall]) -> dict[str, Any]:
 
 def named_reach(session: Session, organisation_id: int, reach: Mapping[str, Any]) -> Mapping[str, Any]:
     """Give a reach with the present identifiers of entities in place of their numbers; an earlier one has them."""
+    numbers = entities_in(reach)
+    return with_names(reach, names_of_entities(session, organisation_id, numbers)) if numbers else reach
+
+
+def entities_in(reach: Mapping[str, Any]) -> set[int]:
+    """List the numbers of entities that a reach has in place of names."""
     falls = [fall for fall in reach.get("falls", ()) if "entity" in fall]
-    if not falls:
+    return {number for fall in falls for number in (fall["entity"], *fall["through"])}
+
+
+def with_names(reach: Mapping[str, Any], entities: Mapping[int, tuple[str, str]]) -> Mapping[str, Any]:
+    """Give a reach with identifiers in place of numbers; *entities*: type and identifier of each of `entities_in`."""
+    if not entities_in(reach):
         return reach
-    numbers = {number for fall in falls for number in (fall["entity"], *fall["through"])}
-    names = {number: name for number, (_, name) in names_of_entities(session, organisation_id, numbers).items()}
+    names = {number: name for number, (_, name) in entities.items()}
     return {**reach, "falls": [_named_fall(fall, names) for fall in reach["falls"]]}
 
 

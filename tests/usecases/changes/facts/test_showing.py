@@ -223,6 +223,10 @@ def test_an_erased_owner_is_in_no_proposal_about_what_is_kept(bank: Bank, tmp_pa
     assert asked is not None
     named = [(fall["external_id"], fall["through"]) for fall in asked.reach["falls"]]
     assert named == [("a", ["acc"]), ("b", ["acc"])]
+    statements: list[str] = []
+    event.listen(bank.engine, "before_cursor_execute", lambda *of: statements.append(of[2]))
+    (listed,) = list_proposals(bank.context)
+    assert (listed, sum("FROM entities" in each for each in statements)) == (read_proposal(bank.context, asked.id), 1)
     bank.wait(days=4000)
     numbers = erase_entity(bank.context, "customer", "a", tmp_path / "register").entity_ids
     with Session(bank.engine) as session:
