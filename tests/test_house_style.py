@@ -97,6 +97,13 @@ def tree(module: Path) -> ast.Module:
     return ast.parse(source(module))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def parsed_once() -> Iterator[None]:
+    """Let go of the trees at the end: each later look for what is left would go through a million nodes."""
+    yield
+    tree.cache_clear()
+
+
 def line_count(module: Path) -> int:
     return len(source(module).splitlines())
 

@@ -19,10 +19,12 @@ from fivefold.models.value_model import ValueModel
 from fivefold.store.levels.champions import begin_champion
 from fivefold.store.tables.predictions import Prediction, PredictionDay
 from fivefold.training.config import TrainingConfig
+from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.monitoring.realised.judge import judge_next
 from fivefold.usecases.monitoring.realised.keep import keep_predictions
+from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.models.making import interval_table, value_model
 from tests.usecases import platforms
 from tests.usecases.banks import Bank
@@ -79,8 +81,7 @@ class Living(Bank):
         self.customers = [f"c{number}" for number in range(customers)]
         self.valuer = EntityScorer(model(), MODEL, 1)
         self.paid = 0
-        for customer in self.customers:
-            self.put(customer)
+        put_entities(self.context, "customer", [EntityRow(customer, {}) for customer in self.customers])
         self.pay_in(-200, 0)
         self.settle()
         self.serve(1)
