@@ -22,6 +22,7 @@ from fivefold.usecases.flows.runs import schedules
 from fivefold.usecases.flows.runs.schedules import CLOCKS_DIFFER_US, begin_scheduled
 from fivefold.usecases.groups.versions import approve_group, propose_group, retire_group
 from fivefold.usecases.ingest.facts import set_tag
+from tests.store.filling import filled_once
 from tests.usecases.deciding import Desk, opened
 from tests.usecases.flow_documents import WHY, acting, as_, committed, flow_document
 from tests.usecases.grouped import document as group_document
@@ -31,13 +32,19 @@ MONDAY = to_microseconds(datetime(2026, 11, 23, 5, tzinfo=UTC))
 """Six o'clock in Oslo."""
 
 
-@pytest.fixture
-def desk(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Desk:
+@filled_once
+def with_customers(engine: Engine) -> Desk:
     desk = opened(engine)
-    monkeypatch.setattr(schedules, "database_now_us", lambda _session: desk.bank.now)
     desk.bank.now = MONDAY
     for name in "abcde":
         desk.bank.put(name, country="NO")
+    return desk
+
+
+@pytest.fixture
+def desk(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    desk = with_customers(engine)
+    monkeypatch.setattr(schedules, "database_now_us", lambda _session: desk.bank.now)
     return desk
 
 

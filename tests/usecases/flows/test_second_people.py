@@ -22,6 +22,7 @@ from fivefold.usecases.ingest.tags import announce_ended_tags
 from fivefold.usecases.levels.overrides import approve_override, request_override
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.entity_checks import EntityRow
+from tests.store.filling import filled_once
 from tests.usecases import banks, platforms
 from tests.usecases.flows.flowing import FlowBank
 from tests.usecases.flows.test_calls import WHY, person
@@ -63,6 +64,7 @@ def asking(name: str, triggers: list[dict[str, Any]], tag: str) -> str:
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> FlowBank:
     """Ada is low; who has the tag `watch` is high. The first flow gives it, and the second runs where a level rises."""
     bank = FlowBank(engine, "")

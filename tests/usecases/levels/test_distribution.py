@@ -29,6 +29,7 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from tests.depth import SHARED_FIXTURES, examples
 from tests.store import databases
+from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version, switch_family
 from tests.usecases.governed import NOW, add_entities, document, founded, stand
 
@@ -46,6 +47,7 @@ def prepared(engine: Engine) -> Actor:
 
 
 @pytest.fixture
+@filled_once
 def ana(engine: Engine) -> Actor:
     return prepared(engine)
 

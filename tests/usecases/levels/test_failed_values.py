@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from sqlalchemy import Engine, select
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import from_microseconds
 from fivefold.domain.money import ecb_rates
 from fivefold.features.catalogue.own import OwnIndicators
+from fivefold.models.value_model import ValueModel
 from fivefold.risk.facts.portfolio import NOT_READ
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.rulesets.rulesets import family_named
@@ -20,6 +22,7 @@ from fivefold.usecases.levels.value_scores import NO_MODEL, EntityScorer, read_v
 from fivefold.usecases.portfolio.timeline import list_events
 from fivefold.usecases.rulesets.run_backtest import run_backtest, setting_of
 from tests.models.making import model_of_own
+from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.deciding import Desk
@@ -43,14 +46,16 @@ VALUED = banks.document(
 )
 
 
-@pytest.fixture
-def bank(engine: Engine) -> Bank:
-    """A customer who stands at the floor of its value, which can be computed no more."""
+@cache
+def model() -> ValueModel:
+    made = model_of_own(OwnIndicators("bank.py", OWN))
+    return replace(made, rates=ecb_rates("EUR", from_microseconds(banks.platforms.NOW).date()))
+
+
+@filled_once
+def with_failure(engine: Engine) -> Bank:
     bank = Bank(engine)
-    model = model_of_own(OwnIndicators("bank.py", OWN))
-    bank.valuer = EntityScorer(
-        replace(model, rates=ecb_rates("EUR", from_microseconds(bank.now).date())), "fivefold-value", 3
-    )
+    bank.valuer = EntityScorer(model(), "fivefold-value", 3)
     bank.activate(VALUED)
     bank.put("a")
     bank.pay(1, **WHOLE)
@@ -58,6 +63,15 @@ def bank(engine: Engine) -> Bank:
     bank.wait(1)
     bank.pay(2, transaction_amount=12345.0, **WHOLE)
     bank.settle()
+    bank.valuer = None  # it would be copied as well
+    return bank
+
+
+@pytest.fixture
+def bank(engine: Engine) -> Bank:
+    """A customer who stands at the floor of its value, which can be computed no more."""
+    bank = with_failure(engine)
+    bank.valuer = EntityScorer(model(), "fivefold-value", 3)
     return bank
 
 

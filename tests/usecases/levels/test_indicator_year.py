@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from fivefold.usecases.levels.portfolio import read_transactions
 from fivefold.usecases.levels.value_scores import MONTHS, EntityScorer, ValueView, moments_of_year, read_value
 from tests.console.test_queries import statements
 from tests.models.making import model_of_amounts, value_model
+from tests.store.filling import filled_once
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
 
@@ -27,19 +29,23 @@ WHOLE = {"user_balance": 500.0, "user_created": "2025-01-01", "user_category": "
 FIRST_US = to_microseconds(date(2026, 6, 15))
 
 
-@pytest.fixture(scope="module")
-def model() -> ValueModel:
+@cache
+def settled_later() -> ValueModel:
     made = value_model()
     rates = ecb_rates("EUR", date(2024, 1, 1))
     lag = {**made.definition, "settlement_lag_days": 3}
     return replace(made, rates=RateTable("EUR", made.rates.as_known_on, rates.rates, "tests"), definition=lag)
 
 
-@pytest.fixture
-def bank(engine: Engine, model: ValueModel) -> Bank:
-    """A customer who has paid in since June, every ten days."""
+@pytest.fixture(scope="module")
+def model() -> ValueModel:
+    return settled_later()
+
+
+@filled_once
+def with_payments(engine: Engine) -> Bank:
     made = Bank(engine)
-    made.valuer = EntityScorer(model, "fivefold-value", 3)
+    made.valuer = EntityScorer(settled_later(), "fivefold-value", 3)
     made.activate(banks.document({"country": banks.COUNTRY}))
     made.put("known")
     moments = (from_microseconds(at_us).isoformat()[:19] for at_us in range(FIRST_US, made.now, 10 * DAY_US))
@@ -49,7 +55,16 @@ def bank(engine: Engine, model: ValueModel) -> Bank:
     ]
     add_transactions(made.context, rows, "customer")
     made.settle()
+    made.valuer = None  # it would be copied as well
     return made
+
+
+@pytest.fixture
+def bank(engine: Engine, model: ValueModel) -> Bank:
+    """A customer who has paid in since June, every ten days."""
+    bank = with_payments(engine)
+    bank.valuer = EntityScorer(model, "fivefold-value", 3)
+    return bank
 
 
 def value(bank: Bank, name: str = "known") -> ValueView:

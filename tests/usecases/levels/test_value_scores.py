@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from fivefold.usecases.levels.value_scores import EntityScorer, read_value
 from fivefold.usecases.portfolio.values import read_value_alone
 from fivefold.usecases.shared.entity_checks import OwnerGiven
 from tests.models.making import interval_table, model_of_amounts, model_of_own, value_model
+from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.deciding import Desk
@@ -36,19 +38,23 @@ VALUED = {"input": {"value": "score"}, "cases": [{"when": {"at_least": 1}, "poin
 WHOLE = {"user_balance": 500.0, "user_created": "2025-01-01", "user_category": "WEB"}
 
 
-@pytest.fixture(scope="module")
-def model() -> ValueModel:
+@cache
+def with_intervals() -> ValueModel:
     made = value_model()
     rates = ecb_rates("EUR", date(2024, 1, 1))
     known = RateTable("EUR", made.rates.as_known_on, rates.rates, "tests")
     return replace(made, rates=known, intervals=interval_table())
 
 
-@pytest.fixture
-def bank(engine: Engine, model: ValueModel) -> Bank:
-    """A customer of whom the model knows enough, one of whom it does not, and one who never moved any money."""
+@pytest.fixture(scope="module")
+def model() -> ValueModel:
+    return with_intervals()
+
+
+@filled_once
+def with_customers(engine: Engine) -> Bank:
     made = Bank(engine)
-    made.valuer = EntityScorer(model, "fivefold-value", 3)
+    made.valuer = EntityScorer(with_intervals(), "fivefold-value", 3)
     made.activate(banks.document({"valued": VALUED}))
     for name in ("known", "holes", "still"):
         made.put(name)
@@ -57,7 +63,16 @@ def bank(engine: Engine, model: ValueModel) -> Bank:
     made.pay(3, "holes", **WHOLE)
     made.pay(4, "holes")
     made.settle()
+    made.valuer = None  # it would be copied as well
     return made
+
+
+@pytest.fixture
+def bank(engine: Engine, model: ValueModel) -> Bank:
+    """A customer of whom the model knows enough, one of whom it does not, and one who never moved any money."""
+    bank = with_customers(engine)
+    bank.valuer = EntityScorer(model, "fivefold-value", 3)
+    return bank
 
 
 def scores(bank: Bank, name: str = "known") -> list[ValueScore]:

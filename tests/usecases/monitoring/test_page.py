@@ -10,18 +10,24 @@ from fivefold.risk.governance.validate import measures
 from fivefold.usecases.monitoring.page import validation_sections
 from fivefold.usecases.monitoring.validate import validate_levels
 from fivefold.usecases.shared.context import Context
+from tests.store.filling import filled_once
 from tests.usecases import platforms
 from tests.usecases.planted import day, fill, planted
 
 
-@pytest.fixture
-def report(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setattr(measures, "LEAST_CONFIRMED", 3)
+@filled_once
+def validated(engine: Engine) -> dict[str, Any]:
     bank = planted(engine, levels=["low", "<b>medium</b>", "high"])
     fill(bank, 6, 200)
     bank.override(1, 1, day(20))
     made = validate_levels(Context(engine, bank.actor).at(platforms.NOW), day(0), day(90), "why", resamples=20)
     return dict(made.report)
+
+
+@pytest.fixture
+def report(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setattr(measures, "LEAST_CONFIRMED", 3)
+    return validated(engine)
 
 
 def test_everything_that_was_found_is_on_the_page(report: dict[str, Any]) -> None:

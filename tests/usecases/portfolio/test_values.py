@@ -24,6 +24,7 @@ from fivefold.usecases.portfolio.values import (
 )
 from fivefold.usecases.shared.context import Context
 from tests.depth import SHARED_FIXTURES, examples
+from tests.store.filling import filled_once
 from tests.store.plans import plan_of, statements
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
@@ -42,6 +43,7 @@ WORTH = {
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> Bank:
     """Customers of several levels and segments; of one the model knows nothing, and one was never assessed."""
     made = Bank(engine)

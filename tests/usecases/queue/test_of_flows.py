@@ -26,6 +26,7 @@ from fivefold.usecases.queue.items import (
 )
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
+from tests.store.filling import filled_once
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
 from tests.usecases.flows.test_calls import WHY, payment, person
 from tests.usecases.platforms import NOW
@@ -178,6 +179,7 @@ def test_the_second_question_of_a_run_is_another_item(engine: Engine) -> None:
 
 
 @pytest.fixture
+@filled_once
 def reviewing(engine: Engine) -> FlowBank:
     bank = FlowBank(engine)
     bank.add_flow(REVIEWED)

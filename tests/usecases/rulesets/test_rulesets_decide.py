@@ -21,6 +21,7 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from fivefold.usecases.shared.jobs import run_next_job
+from tests.store.filling import filled_once
 from tests.usecases.at_once import change_settings, put_list_version, revoke_override, roll_back, switch_family
 from tests.usecases.governed import DAY, NOW, SECOND, document, founded, rows_of
 
@@ -50,6 +51,7 @@ def decide(engine: Engine, three: People, text: str, revision: int, now_us: int)
 
 
 @pytest.fixture
+@filled_once
 def three(engine: Engine) -> People:
     """Nine customers: three at each level, by the first version."""
     three = founded(engine)

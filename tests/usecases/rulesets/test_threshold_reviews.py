@@ -36,6 +36,7 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from fivefold.usecases.shared.inputs import quarter_of
 from fivefold.usecases.shared.jobs import run_next_job
+from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import DAY, NOW, agreed, closed, organisation, people, store_backtest
 
@@ -68,16 +69,22 @@ USUAL = ((0.0, 130), (15.0, 174), (25.0, 194), (35.0, 200))
 """Incomes of 200 customers, each up to a number, so that every level holds its usual share."""
 
 
-@pytest.fixture
-def ana(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Actor:
-    """She has 200 customers, whose totals are spread evenly from 0 to 39: half of them would have to be low."""
-    monkeypatch.setattr(propose, "LEAST_ENTITIES", 100)
+@filled_once
+def with_customers(engine: Engine) -> Actor:
+    """A person with 200 customers, whose totals are spread evenly from 0 to 39."""
     actor = people(organisation(engine))[0]
     choose_levels(Context(engine, actor), LEVELS)
     define_type(Context(engine, actor).at(NOW - 3 * QUARTER), "customer", {"income": "number"})
     incomes(engine, actor, range(200))
     decides(engine, actor, TEXT, NOW - 2 * QUARTER)
     return actor
+
+
+@pytest.fixture
+def ana(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Actor:
+    """Half of her customers would have to be low."""
+    monkeypatch.setattr(propose, "LEAST_ENTITIES", 100)
+    return with_customers(engine)
 
 
 def incomes(engine: Engine, actor: Actor, numbers: range, factor: int = 1) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
+from functools import cache
 
 import pytest
 from sqlalchemy import Engine
@@ -14,6 +15,7 @@ from fivefold.store.levels import markings
 from fivefold.store.levels.champions import begin_champion
 from fivefold.usecases.levels.value_scores import EntityScorer
 from tests.models.making import value_model
+from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.levels.champions.champion_stories import (
@@ -25,19 +27,22 @@ from tests.usecases.levels.champions.champion_stories import (
 )
 
 
-@pytest.fixture(scope="module")
-def model() -> ValueModel:
+@cache
+def of_tests() -> ValueModel:
     made = value_model()
     rates = ecb_rates("EUR", date(2024, 1, 1))
     return replace(made, rates=RateTable("EUR", made.rates.as_known_on, rates.rates, "tests"))
 
 
-@pytest.fixture
-def bank(engine: Engine, model: ValueModel, monkeypatch: pytest.MonkeyPatch) -> Bank:
-    """Four customers whom version 1 valued, one who never moved money; two are marked at a time."""
-    monkeypatch.setattr(markings, "PART", 2)
+@pytest.fixture(scope="module")
+def model() -> ValueModel:
+    return of_tests()
+
+
+@filled_once
+def with_customers(engine: Engine) -> Bank:
     made = Bank(engine)
-    made.valuer = EntityScorer(model, MODEL, 1)
+    made.valuer = EntityScorer(of_tests(), MODEL, 1)
     made.activate(banks.document({"country": banks.COUNTRY}))
     for number, name in enumerate(NAMES):
         made.put(name, country="NO")
@@ -47,7 +52,17 @@ def bank(engine: Engine, model: ValueModel, monkeypatch: pytest.MonkeyPatch) -> 
     with Session(engine) as session, session.begin():
         begin_champion(session, MODEL, 1, made.now)
     made.wait(1 / 1440)
+    made.valuer = None  # it would be copied as well
     return made
+
+
+@pytest.fixture
+def bank(engine: Engine, model: ValueModel, monkeypatch: pytest.MonkeyPatch) -> Bank:
+    """Four customers whom version 1 valued, one who never moved money; two are marked at a time."""
+    monkeypatch.setattr(markings, "PART", 2)
+    bank = with_customers(engine)
+    bank.valuer = EntityScorer(model, MODEL, 1)
+    return bank
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from fivefold.usecases.monitoring.realised.judge import judge_next
 from fivefold.usecases.monitoring.realised.keep import keep_predictions
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.models.making import interval_table, value_model
+from tests.store.filling import filled_once
 from tests.usecases import platforms
 from tests.usecases.banks import Bank
 
@@ -132,3 +133,17 @@ class Living(Bank):
         with Session(self.engine) as session:
             of = select(Prediction).where(Prediction.day_id == self.days()[day].id)
             return {row.entity_id: row for row in session.scalars(of)}
+
+
+@filled_once
+def _begun(engine: Engine) -> Living:
+    made = Living(engine, Shelf())
+    made.valuer, made.shelf.models = None, {}  # they would be copied as well
+    return made
+
+
+def living(engine: Engine, shelf: Shelf) -> Living:
+    """Give a bank as it begins, with a registry: a copy of the first one, whose customers take long to put in."""
+    bank = _begun(engine)
+    bank.shelf, bank.valuer = shelf, EntityScorer(model(), MODEL, 1)
+    return bank

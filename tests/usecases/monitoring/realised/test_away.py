@@ -13,7 +13,7 @@ from fivefold.models.value_model import ValueModel
 from fivefold.store.tables.entities import Entity
 from fivefold.usecases.monitoring.realised import judge
 from fivefold.usecases.monitoring.realised.judge import LEASE_US, LONGEST_DAYS, judge_next
-from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, SETTINGS, Living, Shelf
+from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, SETTINGS, Living, Shelf, living
 
 ALONE = Settings(Path())
 """Of a worker that has no registry."""
@@ -24,7 +24,7 @@ def bank(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Living:
     """Predictions of two versions were kept, those of version 1 a day earlier."""
     shelf = Shelf()
     monkeypatch.setattr(judge, "_open", lambda *_: shelf)
-    made = Living(engine, shelf)
+    made = living(engine, shelf)
     made.keep()
     made.wait(1)
     made.serve(2)

@@ -11,7 +11,7 @@ from fivefold.store.tables.entities import Entity
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.monitoring.realised import judge
 from tests.usecases import platforms
-from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, WHOLE, Living, Shelf
+from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, WHOLE, Living, Shelf, living
 from tests.usecases.monitoring.realised.test_judge import due_events
 
 
@@ -25,7 +25,7 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf:
 @pytest.fixture
 def bank(engine: Engine, shelf: Shelf) -> Living:
     """Predictions were kept, and the horizon is over."""
-    made = Living(engine, shelf)
+    made = living(engine, shelf)
     made.keep()
     made.live(HORIZON_DAYS)
     return made

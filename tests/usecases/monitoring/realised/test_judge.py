@@ -24,7 +24,7 @@ from fivefold.usecases.webhooks.plan import DeliveryAttempt, claim_deliveries, p
 from fivefold.usecases.webhooks.send import body_of
 from tests.usecases.erasure.removals import keep as remember
 from tests.usecases.erasure.removals import remove
-from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, SETTINGS, Living, Shelf, model
+from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, SETTINGS, Living, Shelf, living, model
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def bank(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Living:
     """Predictions were kept; the horizon is to come."""
     shelf = Shelf()
     monkeypatch.setattr(judge, "_open", lambda *_: shelf)
-    made = Living(engine, shelf)
+    made = living(engine, shelf)
     made.keep()
     return made
 

@@ -14,12 +14,12 @@ from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.predictions import Prediction, PredictionDay
 from fivefold.usecases.monitoring.realised import keep
 from fivefold.usecases.portfolio.values import read_value_alone
-from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, Living, Shelf
+from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, Living, Shelf, living
 
 
 @pytest.fixture
 def bank(engine: Engine) -> Living:
-    return Living(engine, Shelf())
+    return living(engine, Shelf())
 
 
 def test_it_is_what_the_model_says_of_everybody_at_one_moment(bank: Living) -> None:

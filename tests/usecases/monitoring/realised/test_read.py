@@ -10,7 +10,7 @@ from fivefold.store.tables.predictions import PredictionDay
 from fivefold.usecases.models.read import no_registry
 from fivefold.usecases.monitoring.realised import judge
 from fivefold.usecases.monitoring.realised.read import RealisedVerdict, list_realised, verdict_of_all, verdicts_on
-from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, MODEL, Living, Shelf, model
+from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, MODEL, Living, Shelf, living, model
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def bank(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Living:
     """Of version 1 one day is judged, and one waits."""
     shelf = Shelf()
     monkeypatch.setattr(judge, "_open", lambda *_: shelf)
-    made = Living(engine, shelf)
+    made = living(engine, shelf)
     made.keep()
     made.live(20, share=0.01)
     made.keep()

@@ -27,7 +27,7 @@ from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.monitoring.realised import judge
 from fivefold.usecases.monitoring.realised.judge import LATE_DAYS, LEASE_US, judge_next
 from fivefold.usecases.monitoring.realised.read import list_realised, verdicts_on
-from tests.usecases.monitoring.realised.living import HORIZON_DAYS, SETTINGS, Living, Shelf, model
+from tests.usecases.monitoring.realised.living import HORIZON_DAYS, SETTINGS, Living, Shelf, living, model
 from tests.usecases.monitoring.realised.test_judge import due_events
 
 
@@ -36,7 +36,7 @@ def bank(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Living:
     """Predictions were kept; the horizon is to come."""
     shelf = Shelf()
     monkeypatch.setattr(judge, "_open", lambda *_: shelf)
-    made = Living(engine, shelf)
+    made = living(engine, shelf)
     made.keep()
     return made
 
