@@ -14,12 +14,14 @@ from fivefold.store.accounts.idempotency import RequestAttempt, attempting, forg
 from fivefold.store.evidence import erasure as erasing
 from fivefold.store.tables.accounts import IdempotencyKey, Organisation
 from fivefold.store.tables.entities import Entity
+from fivefold.usecases.erasure import erase
 from fivefold.usecases.erasure.again import erase_again
 from fivefold.usecases.erasure.erase import erase_entity, numbered
 from fivefold.usecases.erasure.register import line_of_transaction
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.idempotency import IdempotentRequest, StoredAnswer, answer_once
+from tests.usecases import platforms
 from tests.usecases.banks import Bank
 
 NAME = "customer-17"
@@ -60,8 +62,10 @@ def test_an_answer_under_way_when_its_customer_is_erased_is_given_once(
 
     answer_once(bank.engine, request_of(bank, "before"), lambda _: StoredAnswer(200, NAME))
     assert answers(bank) == {"before": NAME}
+    elsewhere = IdempotentRequest(platforms.organisation(bank.engine, "other bank"), 2, "elsewhere", "0" * 64)
+    answer_once(bank.engine, elsewhere, lambda _: StoredAnswer(200, NAME))
     assert answer_once(bank.engine, request_of(bank, "during"), work).body == NAME
-    assert answers(bank) == {"before": None, "during": None}
+    assert answers(bank) == {"before": None, "during": None, "elsewhere": NAME}, "of the same name, at another bank"
     for key in ("before", "during"):
         with pytest.raises(ConflictError, match="its answer was not stored"):
             answer_once(bank.engine, request_of(bank, key), work)
@@ -86,6 +90,22 @@ def test_an_answer_that_is_empty_is_not_written_again(bank: Bank) -> None:
     assert (written, set(answers(bank).values())) == ([2, 0], {None})
 
 
+def test_answers_are_emptied_with_the_erasure_though_the_program_is_killed_right_after_it(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledError(BaseException):
+        pass
+
+    def killed(_: Context) -> None:
+        raise KilledError
+
+    answer_once(bank.engine, request_of(bank, "before"), lambda _: StoredAnswer(200, NAME))
+    monkeypatch.setattr(erase, "forget_late_answers", killed)
+    with pytest.raises(KilledError):
+        erase_entity(Context(bank.engine, bank.actor).at(bank.now), "customer", NAME, tmp_path / "register")
+    assert answers(bank) == {"before": None}
+
+
 @pytest.mark.postgresql
 @pytest.mark.parametrize("kind", ["postgresql"])
 @pytest.mark.parametrize("is_repeated", [False, True])
@@ -94,10 +114,10 @@ def test_an_answer_that_begins_before_the_erasure_is_committed_is_not_kept(
 ) -> None:
     """The request reads the customer beside the erasure, after this has emptied the answers that it sees."""
     context, register = Context(bank.engine, bank.actor).at(bank.now), tmp_path / "register"
-    erase = erasing.erase
+    erase_rows = erasing.erase
 
     def erase_beside(*of: Any) -> dict[str, list[int]]:
-        rows = erase(*of)
+        rows = erase_rows(*of)
         answer_once(bank.engine, request_of(bank, "beside"), lambda _: StoredAnswer(200, NAME))
         return rows
 

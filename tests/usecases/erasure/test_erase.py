@@ -33,6 +33,7 @@ from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.erasure.again import RepeatedErasures, erase_again
 from fivefold.usecases.erasure.erase import erase_entity, set_legal_hold
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
+from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.distribution import distribution
 from fivefold.usecases.levels.entity_profile import read_entity
 from fivefold.usecases.levels.overrides import request_override
@@ -49,6 +50,7 @@ from tests.store.filling import filled_once
 from tests.store.portfolio.counting import assert_counted
 from tests.usecases import banks
 from tests.usecases.banks import Bank
+from tests.usecases.platforms import transaction
 
 WORD = "zanzibar"
 """Stands in everything that is known of the person."""
@@ -161,11 +163,15 @@ def test_nothing_is_left_of_the_person_and_nothing_is_lost_of_others(bank: Bank,
         "transactions",
     }
     others = {table: content.count("bystander") for table, content in before.items()}
+    with Session(bank.engine) as session:
+        salts = session.scalars(select(Entity.salt).where(Entity.external_id.startswith(WORD))).all()
     register = tmp_path / "var" / "erasures.jsonl"
     done = erase_entity(bank.context, "customer", f"{WORD}-1", register)
     after = everything(bank.engine)
     assert [table for table, content in after.items() if WORD in content] == []
     assert {table: content.count("bystander") for table, content in after.items()} == others
+    assert len(salts) == 2
+    assert not any(str(salt) in after["entities"] for salt in salts), "with it a name could be tried on former digests"
     assert len(done.entity_ids) == 2
     assert done.entries > 5
     assert WORD not in register.read_text()
@@ -303,6 +309,40 @@ def test_others_add_transactions_while_its_batches_are_sealed_again(
         names = connection.scalars(text("SELECT transaction_id FROM transactions")).all()
     assert "later" in names
     assert "late" not in names
+    chain_holds(bank.engine)
+
+
+@pytest.mark.parametrize(
+    ("what", "remaining"), [("another is erased", ["t2"]), ("one more is theirs", ["bystander-u", "t2"])]
+)
+def test_what_others_have_in_a_batch_is_sealed_as_it_is_once_it_is_locked(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, remaining: list[str]
+) -> None:
+    """Sealed as it was before, it would have rows of one who is erased too by now: the log would not hold any more."""
+    read, meanwhile = history_reading.lines_of_batches, list[str]()
+    rows = [
+        transaction(number, name, transaction_date=bank.day)
+        for number, name in enumerate((f"{WORD}-1", "bystander", "third"))
+    ]
+    bank.put("third")
+    add_transactions(bank.context, rows)
+    with bank.engine.begin() as connection:
+        connection.execute(text("UPDATE organisation_settings SET retention_days = 0"))
+
+    def read_beside(*given: Any) -> Any:
+        yield from read(*given)
+        if meanwhile:
+            return
+        meanwhile.append(what)
+        if what == "another is erased":
+            erase_entity(bank.context, "customer", "bystander", tmp_path / "e")
+        else:
+            bank.put("bystander", owner=("customer", f"{WORD}-1"))
+
+    monkeypatch.setattr(history_reading, "lines_of_batches", read_beside)
+    erase_entity(bank.context, "customer", f"{WORD}-1", tmp_path / "e")
+    with bank.engine.connect() as connection:
+        assert sorted(connection.scalars(text("SELECT transaction_id FROM transactions"))) == remaining
     chain_holds(bank.engine)
 
 

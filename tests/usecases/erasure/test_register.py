@@ -224,6 +224,13 @@ def test_a_hold_in_place_of_a_lost_one_settles_its_line_and_one_that_ends_earlie
     assert len(erase_again(bank.engine, "cli:ana", path, now_us=bank.now).lost_holds) == 1, "it is a later one"
 
 
+def test_a_lost_hold_of_another_organisation_is_not_replaced(bank: Bank, path: Path) -> None:
+    until = bank.now + DAY_US
+    add_hold(path, "other", named(bank, "held")._replace(salt_digest="0" * 64), until, bank.now)
+    with pytest.raises(ConfigError, match=r"line 1 of .* has no legal hold of bank that is in force; nothing was ch"):
+        set_legal_hold(bank.context, "customer", "held", until, "Court order 7.", path, for_line=1)
+
+
 def test_a_replaced_hold_is_put_on_its_entity_if_a_later_backup_has_that(bank: Bank, path: Path) -> None:
     old, held = (named(bank, name) for name in ("old", "held"))
     add_hold(path, "bank", old, bank.now + DAY_US, bank.now)

@@ -4,15 +4,18 @@
 erasure leaves.
 """
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, event, select, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ConflictError, StoreError
-from fivefold.store.accounts.idempotency import STARTED, STORED, RequestAttempt, attempting, mark_stored
+from fivefold.domain.errors import ConfigError, ConflictError, StoreError
+from fivefold.store.accounts.idempotency import ANSWERED, STARTED, STORED, RequestAttempt, attempting, mark_stored
 from fivefold.store.tables.accounts import IdempotencyKey
 from fivefold.usecases.shared import idempotency
-from fivefold.usecases.shared.idempotency import IdempotentRequest, StoredAnswer, answer_once
+from fivefold.usecases.shared.idempotency import IdempotentRequest, StoredAnswer, answer_once, prune_keys
 from tests.usecases import platforms
 
 
@@ -35,6 +38,11 @@ def store_in(engine: Engine, attempt: RequestAttempt) -> None:
         mark_stored(session)
 
 
+def begin_earlier(engine: Engine, by_us: int) -> None:
+    with Session(engine) as session, session.begin():
+        session.execute(update(IdempotencyKey).values(begun_us=IdempotencyKey.begun_us - by_us))
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_after_an_attempt_that_was_broken_off_the_next_one_begins_at_once(
     engine: Engine, request_sent: IdempotentRequest, error: type[BaseException]
@@ -46,6 +54,54 @@ def test_after_an_attempt_that_was_broken_off_the_next_one_begins_at_once(
         answer_once(engine, request_sent, broken_off)
     assert answer_once(engine, request_sent, done) == StoredAnswer(200, "done")
     assert answer_once(engine, request_sent, broken_off) == StoredAnswer(200, "done", replayed=True)
+
+
+def test_the_key_of_an_attempt_that_died_is_taken_over_by_its_own_request_alone(
+    engine: Engine, request_sent: IdempotentRequest
+) -> None:
+    def died(first: RequestAttempt) -> StoredAnswer:
+        begin_earlier(engine, idempotency.LEFT_US)
+        with pytest.raises(ConfigError, match="was sent with another request before"):
+            answer_once(engine, replace(request_sent, digest="1" * 64), done)
+        assert answer_once(engine, request_sent, done) == StoredAnswer(200, "done")
+        return done(first)
+
+    answer_once(engine, request_sent, died)
+    assert states(engine) == [ANSWERED]
+
+
+def test_an_attempt_that_is_broken_off_after_it_stored_something_is_not_repeated(
+    engine: Engine, request_sent: IdempotentRequest
+) -> None:
+    def stores(attempt: RequestAttempt) -> StoredAnswer:
+        store_in(engine, attempt)
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        answer_once(engine, request_sent, stores)
+    with pytest.raises(ConflictError, match="was carried out, but its answer was not stored"):
+        answer_once(engine, request_sent, done)
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_an_old_key_that_is_used_again_while_old_ones_are_deleted_stays(
+    engine: Engine, request_sent: IdempotentRequest
+) -> None:
+    """Else the same request sent once more would be carried out twice. On SQLite, which has one writer, one waits."""
+    answer_once(engine, request_sent, done)
+    begin_earlier(engine, idempotency.KEPT_US)
+    again: list[StoredAnswer] = []
+
+    def use_again(*sent: Any) -> None:
+        if sent[2].startswith("DELETE") and not again:
+            again.append(StoredAnswer(0, None))
+            again.append(answer_once(engine, request_sent, lambda _: StoredAnswer(200, "done again")))
+
+    event.listen(engine, "before_cursor_execute", use_again)
+    prune_keys(engine)
+    assert again[1:] == [StoredAnswer(200, "done again")]
+    assert answer_once(engine, request_sent, done) == StoredAnswer(200, "done again", replayed=True)
 
 
 @pytest.mark.parametrize("status", [400, 404, 500])
@@ -71,8 +127,7 @@ def test_an_answer_that_the_database_does_not_take_is_given_and_the_key_says_tha
         refusing.setattr(idempotency.idempotency, "store_answer", refuse)
         assert answer_once(engine, request_sent, stores) == StoredAnswer(200, "done")
     assert states(engine) == [STORED]
-    with Session(engine) as session, session.begin():
-        session.execute(update(IdempotencyKey).values(begun_us=IdempotencyKey.begun_us - idempotency.LEFT_US))
+    begin_earlier(engine, idempotency.LEFT_US)
     with pytest.raises(ConflictError, match="was carried out, but its answer was not stored"):
         answer_once(engine, request_sent, stores)
 
@@ -81,8 +136,7 @@ def test_a_key_of_another_attempt_is_neither_marked_nor_ended(engine: Engine, re
     """The second attempt took over from the first, which stood still; what the first one stores is refused."""
 
     def stood_still(first: RequestAttempt) -> StoredAnswer:
-        with Session(engine) as session, session.begin():
-            session.execute(update(IdempotencyKey).values(begun_us=IdempotencyKey.begun_us - idempotency.LEFT_US))
+        begin_earlier(engine, idempotency.LEFT_US)
 
         def took_over(_: RequestAttempt) -> StoredAnswer:
             with pytest.raises(ConflictError, match="took over; nothing was done"):
