@@ -114,6 +114,16 @@ def test_erasure_takes_predictions_along(bank: Living) -> None:
     assert len(bank.predictions()) == CUSTOMERS - 1
 
 
+def test_erasing_what_a_customer_owned_takes_the_customers_prediction_along(bank: Living) -> None:
+    """It was of more than the customer has left: what comes would seem too little."""
+    bank.put("purse", owner=("customer", "c1"))
+    bank.keep()
+    assert bank.id_of("c1") in bank.predictions()
+    with Session(bank.engine) as session, session.begin():
+        erase(session, [session.get_one(Entity, bank.id_of("purse"))], bank.now)
+    assert set(bank.predictions()) == {bank.id_of(name) for name in bank.customers if name != "c1"}
+
+
 @pytest.mark.postgresql
 def test_a_worker_that_is_killed_leaves_nothing_and_of_two_the_first_one_stays(
     bank: Living, monkeypatch: pytest.MonkeyPatch
