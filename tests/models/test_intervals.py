@@ -174,11 +174,21 @@ def test_the_less_consistent_have_wider_intervals_and_who_is_not_known_those_of_
         assert steady < unlike < unsteady
 
 
-@pytest.mark.parametrize(("customers", "groups"), [(199, (199,)), (200, (100, 100)), (299, (149, 150))])
-def test_a_group_has_a_hundred_customers_or_is_one_with_the_next(customers: int, groups: tuple[int, ...]) -> None:
+def test_a_value_at_either_end_is_in_its_interval() -> None:
+    at = np.array([1.0, 2.0, np.nextafter(1.0, 0.0), np.nextafter(2.0, 3.0)])
+    assert covered(Ends(np.full(4, 1.0), np.full(4, 2.0)), at).tolist() == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("customers", "asked", "groups"),
+    [(199, 2, (199,)), (200, 2, (100, 100)), (299, 2, (149, 150)), (200, 4, (100, 100))],
+)
+def test_a_group_has_a_hundred_customers_or_is_one_with_the_next(
+    customers: int, asked: int, groups: tuple[int, ...]
+) -> None:
     rising = np.arange(1.0, customers + 1.0)
-    bands = IntervalTable.of(rising, rising, unknown(customers), as_ofs=(0,), bands=2, parts=1)
-    parts = IntervalTable.of(np.ones(customers), rising, rising / customers, as_ofs=(0,), bands=1, parts=2)
+    bands = IntervalTable.of(rising, rising, unknown(customers), as_ofs=(0,), bands=asked, parts=1)
+    parts = IntervalTable.of(np.ones(customers), rising, rising / customers, as_ofs=(0,), bands=1, parts=asked)
     assert bands is not None
     assert parts is not None
     assert (bands.customers, parts.customers) == (groups, groups if len(groups) == 1 else (*groups, 0))

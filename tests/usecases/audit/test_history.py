@@ -245,9 +245,14 @@ def test_after_an_erasure_the_rest_of_its_calls_is_still_bound(bank: Bank, tmp_p
     from fivefold.usecases.ingest.transactions import add_transactions
 
     add_transactions(bank.context, rows)
+    with bank.engine.connect() as connection:
+        number = connection.scalar(text("SELECT max(number) FROM audit_entries"))
     bank.wait(3650)
     erase_entity(bank.context, "customer", "zanzibar-1", tmp_path / "e")
     assert findings(bank) == []
+    with bank.engine.connect() as connection:
+        of_call = text("SELECT salt, before, after FROM audit_values WHERE number = :number")
+        assert connection.execute(of_call, {"number": number}).all() == [(None, None, None)], "what sealed it before"
     found = forge(bank, "UPDATE transactions SET amount = 6 WHERE transaction_id = 'both-1'")
     assert any("were changed: both-1" in each for each in found), found
 

@@ -117,6 +117,20 @@ def _gone(bank: Bank) -> str:
     return f"{bank.id_of('a')}.{number}"
 
 
+def test_the_newest_stays_though_it_is_old_and_its_level_was_entered_by_an_earlier_one(bank: Bank) -> None:
+    for country in ("SE", "NO", "SE"):
+        bank.put("c", country=country)
+        bank.settle()
+        bank.wait(50)
+    first, _, newest = numbers(bank, "c")
+    assert len(bank.transitions("c")) == 1
+    bank.wait(DAYS)
+    keep(bank, assessments_days=DAYS)
+    remove(bank)
+    assert whole(bank, "c") == [first, newest]
+    assert replay_assessment(bank.context, f"{bank.id_of('c')}.{newest}").same
+
+
 @pytest.mark.postgresql
 def test_what_went_is_said_to_have_gone_by_the_policy(bank: Bank) -> None:
     keep(bank, assessments_days=DAYS)
