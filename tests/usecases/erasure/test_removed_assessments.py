@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -16,7 +16,7 @@ from fivefold.store.evidence import retention as removing
 from fivefold.store.evidence.old_rows import RetentionScope
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import OrganisationSettings
-from fivefold.store.tables.levels import Assessment, AssessmentInputs, OverrideReading
+from fivefold.store.tables.levels import Assessment, AssessmentInputs, OverrideReading, Standing
 from fivefold.store.tables.operations import RetentionRun
 from fivefold.store.tables.recourse import Challenge
 from fivefold.usecases.accounts.settings import SettingsChange
@@ -237,11 +237,17 @@ def test_a_hold_that_comes_between_looking_and_removing_keeps_everything(
 
 
 @pytest.mark.postgresql
-def test_a_level_that_a_floor_holds_up_rests_on_all_since_it_was_entered(bank: Bank) -> None:
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("floor", 2), ("hard_floor", 2), ("floors_lost", "2020-01-01"), ("may_move_down_us", 10**17)],
+)
+def test_a_level_that_a_floor_or_a_cooldown_holds_up_rests_on_all_since_it_was_entered(
+    bank: Bank, column: str, value: int | str
+) -> None:
     keep(bank, assessments_days=DAYS)
     with Session(bank.engine) as session, session.begin():
-        first = min(row.as_of_us for row in bank.assessments())
-        session.execute(text("UPDATE standings SET floor = 2, entered_us = :at"), {"at": first})
+        entered = {"entered_us": min(row.as_of_us for row in bank.assessments()), "floor": 0, "hard_floor": 0}
+        session.execute(update(Standing).values(**{**entered, column: value}))
     assert line(bank, "assessments").removable == 0
     assert remove(bank) == {}
 
