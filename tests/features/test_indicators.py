@@ -76,6 +76,12 @@ def test_agrees_with_the_oracle_on_a_regular_history(count: int, gap_us: int, da
     assert_agree(history_of(ledger, "ann", AS_OF, RATES), AS_OF, computed(ledger, AS_OF)["ann"])
 
 
+def test_the_night_ends_at_six() -> None:
+    midnight, six = (AS_OF // DAY - 5) * DAY, DAY // 4
+    ledger = [row(transaction_date=iso(midnight + at)) for at in (0, six - 1, six, DAY - 1)]
+    assert computed(ledger, AS_OF)["ann"]["night_share_365d"] == 0.5
+
+
 def test_a_customer_without_a_row_by_then_has_the_declared_empty_values() -> None:
     values, seen = indicator_matrix(read_histories([row(transaction_date=iso(AS_OF + 1))], RATES), AS_OF)
     declared = np.array([made.empty for made in CATALOGUE.indicators])
