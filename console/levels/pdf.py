@@ -116,7 +116,7 @@ class _Numbered(Canvas):  # type: ignore[misc]  # of a library without types
 
 
 def paragraph(written: str, style: str = "plain") -> Any:
-    """Give plain text with its lines; a style is plain, strong, dense, head (of dense ones), title or foot."""
+    """Give plain text with its lines; a style is plain, strong, dense, fine, head (of dense ones), title or foot."""
     return Paragraph("<br/>".join(map(_with_fonts, written.splitlines())), _styles()[style])
 
 
@@ -356,6 +356,7 @@ def _styles() -> dict[str, Any]:
         "plain": ParagraphStyle("plain", fontName=plain, fontSize=9, leading=12, textColor=_INK),
         "strong": ParagraphStyle("strong", fontName=strong, fontSize=9, leading=14, textColor=_INK),
         "dense": ParagraphStyle("dense", fontName=plain, fontSize=8, leading=9.6, textColor=_INK),
+        "fine": ParagraphStyle("fine", fontName=plain, fontSize=7, leading=8.2, textColor=_INK),
         "head": ParagraphStyle(
             "head", fontName=strong, fontSize=8, leading=9.6, spaceBefore=4, keepWithNext=True, textColor=_INK
         ),

@@ -1,6 +1,6 @@
 """What a person concerned is given as PDF, in plain words: a statement, and the reply to a challenge; one page each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from reportlab.lib.units import mm
@@ -10,7 +10,7 @@ from fivefold.console.levels.pdf import moment_text, pages_of, paragraph
 from fivefold.console.rendering import reading_in, words
 from fivefold.console.texts import text
 from fivefold.usecases.recourse.reply import Reply
-from fivefold.usecases.recourse.statement import FactorStated, Statement, VariationStated
+from fivefold.usecases.recourse.statement import Effect, FactorStated, Statement, VariationStated
 
 _MARGIN: Final = 15 * mm
 """Narrower than on other pages, so that the factors of a ruleset fit on one."""
@@ -46,21 +46,36 @@ def _together(statement: Statement) -> Iterator[str]:
 
 
 def _factor(factor: FactorStated) -> list[Any]:
-    data = "; ".join(f"{one.name}: {one.value}" for one in factor.data)
     effect = factor.effect if factor.points is None else f"{factor.effect} ({_points(factor.points)})"
     if factor.at_least:
         effect += "; " + text("at least {level}", level=words(factor.at_least))
-    lines = [text("What we know: {data}", data=data)]
+    lines = [paragraph(f"{factor.title}: {effect}", "head")]
+    for one in factor.data:
+        value = text("{name}: {value}.", name=f"{one.name[:1].upper()}{one.name[1:]}", value=one.value)
+        others = [_variation(each) for each in factor.variations if each.name == one.name]
+        lines.append(paragraph(" ".join([value, *others]), "dense"))
     if factor.why:
-        lines.append(text("Why we ask: {why}", why=factor.why))
-    lines += [_variation(one) for one in factor.variations]
-    return [paragraph(f"{factor.title}: {effect}", "head"), *(paragraph(line, "dense") for line in lines)]
+        lines.append(paragraph(text("Why we ask: {why}", why=factor.why), "fine"))
+    return lines
 
 
 def _variation(one: VariationStated) -> str:
-    effect: str = one.effect if one.points is None else f"{one.effect} ({_points(one.points)})"
-    sentence = text("Had {name} been {value}: {effect}", name=one.name, value=one.value, effect=effect)
-    return sentence if one.level is None else f"{sentence}; {text('together {level}', level=words(one.level))}"
+    effect = _would_words(one.effect)
+    if one.points is not None:
+        effect += f" ({_points(one.points)})"
+    if one.level is not None:
+        effect += "; " + text("together {level}", level=words(one.level))
+    return text("If it had been {value}, this would {effect}.", value=one.value, effect=effect)
+
+
+def _would_words(effect: Effect) -> str:
+    effects: Mapping[Effect, str] = {
+        "raises the risk": text("raise the risk"),
+        "lowers the risk": text("lower the risk"),
+        "has no effect": text("have no effect"),
+        "not known": text("not be known"),
+    }
+    return effects[effect]
 
 
 def _points(points: str) -> str:

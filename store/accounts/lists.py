@@ -1,6 +1,6 @@
 """Stored named lists: a row for each version. Nothing here begins or ends a transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import JSON, Select, Text, and_, cast, func, select, type_coerce
@@ -21,6 +21,14 @@ def list_rows(session: Session, organisation_id: int, *names: str, part: Part = 
     if names:
         statement = statement.where(ListVersionRow.name.in_(names))
     return scalars_of(session, statement, (ListVersionRow.name, ListVersionRow.since_us), part)
+
+
+def list_titles(session: Session, organisation_id: int, moments: Mapping[str, int]) -> dict[str, str]:
+    """Read the titles of versions of lists, by the names of the lists; *moments* says since when each is in force."""
+    of = ListVersionRow
+    statement = select(of.name, of.since_us, of.title).where(of.organisation_id == organisation_id)
+    rows = session.execute(statement.where(of.name.in_(moments)))
+    return {name: title for name, since_us, title in rows if moments[name] == since_us}
 
 
 def list_purposes(session: Session, organisation_id: int) -> dict[str, list[str | None]]:

@@ -6,7 +6,7 @@ A floor that holds from before may come from any ruleset that ever decided on th
 the level is left out where a floor may hold, whether or not one does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from hashlib import sha256
@@ -20,10 +20,12 @@ from fivefold.domain.errors import ConflictError
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.compiler.value_types import inputs_of_rule
 from fivefold.risk.engine.assessments import Status
-from fivefold.risk.engine.explain.describe import describe_inputs, numbers_compared, pairs_compared
+from fivefold.risk.engine.explain.describe import numbers_compared, pairs_compared
+from fivefold.risk.engine.explain.personal import PersonalWording
+from fivefold.risk.engine.explain.personal_values import PersonalInput, describe_for_person
 from fivefold.risk.engine.explain.rules import RuleOutcome
 from fivefold.risk.governance.disclosure import is_disclosable, is_whole
-from fivefold.risk.governance.what_if.answers import explained
+from fivefold.risk.governance.what_if.answers import explained, option_words
 from fivefold.risk.governance.what_if.search import (
     ChangedAssessment,
     floor_from_before,
@@ -31,8 +33,10 @@ from fivefold.risk.governance.what_if.search import (
     level_said,
 )
 from fivefold.risk.governance.what_if.variations import variations
+from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.quantities import decimal_text, point_units
 from fivefold.risk.language.ruleset import Rule
+from fivefold.store.accounts.lists import list_titles
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.rulesets.activations import contents_that_decided
 from fivefold.store.tables.entities import Entity, EntityType
@@ -142,7 +146,9 @@ def give_statement(context: Context, assessment: str, form: Form) -> Statement:
         subject = subject_of_assessment(session, row)
         if subject is None:
             raise _no_statement(session, row, assessment)
-    statement = _statement(_Basis.of(subject, floors=floors), assessment, *of, row.as_of_us)
+        moments = {name: version.since for name, version in subject.versions.items()}
+        lists = list_titles(session, row.organisation_id, moments)
+    statement = _statement(_Basis.of(subject, lists, floors=floors), assessment, *of, row.as_of_us)
     with context.writing() as session:
         entity = entity_named(session, context.organisation_id, *of, alone=True)  # nothing is removed meanwhile
         row = find_assessment(session, context.actor, assessment)
@@ -164,20 +170,23 @@ class _Basis:
     """What a statement rests on.
 
     Attributes:
+        wording: what words for the person depend on: the titles of lists are those of the versions that were used.
         subject: the assessment; with any floor from before, where those that hold are not stated.
         whole: every deciding rule may be disclosed.
         floors: every rule that ever decided may be, so that floors from before are stated.
     """
 
     subject: ChangedAssessment
+    wording: PersonalWording
     whole: bool
     floors: bool
 
     @classmethod
-    def of(cls, subject: ChangedAssessment, *, floors: bool) -> "_Basis":
-        """Take an assessment; those of its floors that are from before, if they are stated."""
+    def of(cls, subject: ChangedAssessment, lists: Mapping[str, str], *, floors: bool) -> "_Basis":
+        """Take an assessment and the titles of its lists; floors from before only if they are stated."""
         whole = is_whole(subject.program.analysed)
-        return cls(subject=subject if floors else subject.with_any_floor(), whole=whole, floors=floors)
+        wording = PersonalWording(subject.base, lists)
+        return cls(subject=subject if floors else subject.with_any_floor(), wording=wording, whole=whole, floors=floors)
 
     def levels(self, outcomes: pl.DataFrame) -> list[int | None]:
         """Give the level that outcomes say, None where it is not stated."""
@@ -219,26 +228,22 @@ def _statement(basis: _Basis, assessment: str, entity_type: str, external_id: st
 
 def _factor(basis: _Basis, rule: Rule, outcome: RuleOutcome) -> FactorStated:
     """Describe a disclosable factor with its data, its effect and its variations."""
+    subject = basis.subject
+    cuts, pairs = numbers_compared(rule), pairs_compared(rule)
+    inputs = describe_for_person(inputs_of_rule(rule), subject.program.analysed.names, basis.wording, cuts, pairs)
+    signal = None if rule.decay is None else rule.decay.signal
+    looked_at = {input_key(each) for each in inputs_of_rule(rule) if each is not signal}
+    row = subject.inputs.row(0, named=True)
     return FactorStated(
         title=rule.title,
         category=rule.category,
         why=rule.rationale,
-        data=tuple(_data(basis.subject, rule)),
+        data=tuple(DataStated(each.name, each.known_words(row)) for key, each in inputs.items() if key in looked_at),
         effect=_effect(rule, outcome),
         points=decimal_text(outcome.points) if basis.whole else None,
         at_least=(outcome.floor or None) if basis.whole else None,
-        variations=tuple(_variations(basis, rule, outcome)),
+        variations=tuple(_variations(basis, rule, outcome, inputs)),
     )
-
-
-def _data(subject: ChangedAssessment, rule: Rule) -> Iterator[DataStated]:
-    signal = None if rule.decay is None else rule.decay.signal
-    inputs = [each for each in inputs_of_rule(rule) if each is not signal]
-    row = subject.inputs.row(0, named=True)
-    names, cuts, pairs = subject.program.analysed.names, numbers_compared(rule), pairs_compared(rule)
-    for one in describe_inputs(inputs, names, subject.base, cuts, pairs):
-        problem = row.get(one.error)
-        yield DataStated(one.name, problem or one.value_words(row))
 
 
 def _effect(rule: Rule, outcome: RuleOutcome) -> Effect:
@@ -254,7 +259,9 @@ def _effect(rule: Rule, outcome: RuleOutcome) -> Effect:
     return "lowers the risk" if points < 0 else "has no effect"
 
 
-def _variations(basis: _Basis, rule: Rule, outcome: RuleOutcome) -> Iterator[VariationStated]:
+def _variations(
+    basis: _Basis, rule: Rule, outcome: RuleOutcome, inputs: Mapping[str, PersonalInput]
+) -> Iterator[VariationStated]:
     """Yield, on each side of each value, the nearest one that changes the factor's own outcome."""
 
     def effect_of(each: RuleOutcome) -> tuple[object, ...]:
@@ -262,11 +269,12 @@ def _variations(basis: _Basis, rule: Rule, outcome: RuleOutcome) -> Iterator[Var
 
     yielded = set[tuple[str, str]]()
     for one in variations(basis.subject, rule, basis.levels):
-        if effect_of(one.outcome) != effect_of(outcome) and (one.name, one.side) not in yielded:
-            yielded.add((one.name, one.side))
+        key, side = input_key(one.options.changeable.rule_input), one.option.side
+        if effect_of(one.outcome) != effect_of(outcome) and (key, side) not in yielded:
+            yielded.add((key, side))
             yield VariationStated(
-                name=one.name,
-                value=one.value,
+                name=inputs[key].name,
+                value=option_words(one.options, one.option, inputs[key].value),
                 effect=_effect(rule, one.outcome),
                 points=decimal_text(one.outcome.points) if basis.whole else None,
                 level=one.level if basis.whole else None,

@@ -246,7 +246,7 @@ def _money_words(value: float, units: int, cuts: Sequence[Decimal]) -> str:
         size = f"{whole:,}.{rest:0{digits}}" if digits else f"{whole:,}"
         return f"-{size}" if value < 0 else size
     exact = Decimal(str(value)) / units or _ZERO  # which has no sign
-    return f"{_uncrossed(exact, cuts, (digits, digits + 2, digits + 4, digits + 8)):,f}"
+    return f"{uncrossed(exact, cuts, (digits, digits + 2, digits + 4, digits + 8)):,f}"
 
 
 def _number_words(value: float, cuts: Sequence[Decimal], column: InputColumn) -> str:
@@ -257,10 +257,10 @@ def _number_words(value: float, cuts: Sequence[Decimal], column: InputColumn) ->
     if not -_MOST_DIGITS <= size < _MOST_DIGITS:
         return str(value)
     places = _PLACES_OF_AGES if column.is_age else _PLACES[max(size + 1, 0)]
-    return f"{_uncrossed(exact, cuts, places).normalize():,f}"
+    return f"{uncrossed(exact, cuts, places).normalize():,f}"
 
 
-def _uncrossed(exact: Decimal, cuts: Sequence[Decimal], places: Sequence[int]) -> Decimal:
+def uncrossed(exact: Decimal, cuts: Sequence[Decimal], places: Sequence[int]) -> Decimal:
     """Round to the first of *places* with no cut, nor zero, on the way; not at all where there always is one."""
     for digits in places:
         rounded = round(exact, digits)

@@ -1,7 +1,7 @@
 """What would move a level, in words: each change with its case before and after, and what the rules say then."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
@@ -238,13 +238,18 @@ def value_texts(options: ChangeOptions, option: Option, base: str, cuts: Sequenc
     def words(value: Any) -> str:
         return value_words(value, options.column, currency, cuts)
 
+    return words(options.before), option_words(options, option, words)
+
+
+def option_words(options: ChangeOptions, option: Option, words: Callable[[Any], str]) -> str:
+    """Write what an input is to be: below 10,000.00 EUR; *words* writes one of its values."""
     if FRESH in str(option.value):
-        return words(options.before), f"something else{_pieces(option.value)}"
+        return f"something else{_pieces(option.value)}"
     if option.bound is None:  # one word stands for all that the rules treat alike
         such_as = "something else, such as " if options.column.kind is ValueType.TEXT else ""
-        return words(options.before), f"{such_as}{words(option.value)}"
+        return f"{such_as}{words(option.value)}"
     bound = int(option.bound) if option.bound == option.bound.to_integral_value() else float(option.bound)
-    return words(options.before), f"{'below' if option.value < option.bound else 'above'} {words(bound)}"
+    return f"{'below' if option.value < option.bound else 'above'} {words(bound)}"
 
 
 def _pieces(value: Any) -> str:

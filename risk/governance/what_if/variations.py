@@ -7,12 +7,10 @@ import polars as pl
 
 from fivefold.risk.compiler.locations import Location
 from fivefold.risk.compiler.value_types import inputs_of
-from fivefold.risk.engine.explain.describe import input_words, numbers_compared
 from fivefold.risk.engine.explain.rules import RuleOutcome
-from fivefold.risk.governance.what_if.answers import explained, value_texts
+from fivefold.risk.governance.what_if.answers import explained
 from fivefold.risk.governance.what_if.changeable import Changeable, compared_with_each_other
-from fivefold.risk.governance.what_if.moments import ValueShift
-from fivefold.risk.governance.what_if.options import options_of
+from fivefold.risk.governance.what_if.options import ChangeOptions, Option, options_of
 from fivefold.risk.governance.what_if.search import Change, ChangedAssessment, level_said, variants
 from fivefold.risk.language.expressions import distinct, input_key
 from fivefold.risk.language.ruleset import Rule
@@ -23,16 +21,14 @@ class Variation:
     """Another value of an input of a rule.
 
     Attributes:
-        name: the input in plain words.
-        side: from the recorded value.
-        value: in words: below 10,000.00 EUR.
+        options: what the input may be.
+        option: the one that it is.
         outcome: what the rule gives then.
         level: what all rules say then; None where they say none in full.
     """
 
-    name: str
-    side: ValueShift
-    value: str
+    options: ChangeOptions
+    option: Option
     outcome: RuleOutcome
     level: str | None
 
@@ -65,16 +61,14 @@ def variations(
             places,
             moments=subject.moments_of(each, are_distinguished=False),
         )
-        cuts = numbers_compared(rule).get(key, ())
         for option in options.options:
             outcomes = list(_outcomes(subject, rule, ((key, option),), levels_of))
             first, number = outcomes[0]
             if any((one.case, one.points, one.floor) != (first.case, first.points, first.floor) for one, _ in outcomes):
                 continue  # it is not certain how far its points would have faded
-            _, value = value_texts(options, option, subject.base, cuts)
             is_certain = number is not None and all(level == number for _, level in outcomes)
             level = levels[number - 1] if is_certain and number is not None else None
-            yield Variation(name=input_words(each), side=option.side, value=value, outcome=first, level=level)
+            yield Variation(options=options, option=option, outcome=first, level=level)
 
 
 def _outcomes(

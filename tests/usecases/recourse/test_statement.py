@@ -10,6 +10,7 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.console.recourse import pdf
+from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.levels import AssessmentInputs
@@ -19,6 +20,7 @@ from fivefold.usecases.shared.context import Context
 from tests.store.audits import forged
 from tests.store.filling import filled_once
 from tests.usecases import banks
+from tests.usecases.at_once import put_list_version
 from tests.usecases.banks import Bank
 from tests.usecases.changes.facts.fact_stories import decided
 
@@ -70,6 +72,46 @@ def test_where_everything_may_be_shown_the_effects_add_up(bank: Bank) -> None:
 
 
 FLOORED = {"input": {"field": "country"}, "cases": [{"when": {"equals": "KP"}, "points": 10, "floor": "high"}]}
+
+
+CASH_IN = {"sum": "amount", "over": "180 days", "where": {"field": "direction", "equals": "deposit"}}
+CASH_SHARE = {
+    "input": {
+        "ratio": [
+            {**CASH_IN, "where": {"all": [CASH_IN["where"], {"field": "operation", "equals": "cash"}]}},
+            CASH_IN,
+        ]
+    },
+    "cases": [{"when": {"at_least": 0.2}, "points": 40}],
+}
+HOT_PAYMENTS = {"count": "transactions", "where": {"field": "operation", "in_list": "hot"}}
+HOT = {"cases": [{"when": {**HOT_PAYMENTS, "at_least": 1}, "points": 20}]}
+
+
+def test_a_person_reads_names_and_values_in_words_and_what_would_have_changed_the_effect(bank: Bank) -> None:
+    """The list goes by the title of the version that was used, so that the same record gives the same bytes."""
+    put_list_version(bank.context, "hot", 0, ["wire"], "Operations to watch", "ours")
+    bank.activate(banks.document({"share": CASH_SHARE, "income": INCOME, "hot": HOT}))
+    bank.put("a")
+    bank.pay(3)
+    bank.settle()
+    found = stated(bank)
+    share, income, hot = found.factors
+    assert [(one.name, one.value) for one in share.data] == [
+        ("cash among what you paid in, in the last 180 days", "100 %")
+    ]
+    assert [(one.name, one.value, one.effect) for one in share.variations] == [
+        ("cash among what you paid in, in the last 180 days", "below 20 %", "has no effect")
+    ]
+    assert [(one.name, one.value) for one in income.data] == [("income", "not known")]
+    assert [(one.name, one.value) for one in hot.data] == [
+        ("your payments with operation on the list 'Operations to watch'", "none")
+    ]
+    assert pdf._variation(share.variations[0]) == (
+        "If it had been below 20 %, this would have no effect (0 points); together Low."
+    )
+    put_list_version(bank.context, "hot", bank.now + DAY_US, ["wire"], "Another title", "ours")
+    assert replace(stated(bank), assessment="") == replace(found, assessment="")
 
 
 def test_a_floor_that_holds_from_before_is_in_the_level_and_said(bank: Bank) -> None:

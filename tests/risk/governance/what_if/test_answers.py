@@ -14,7 +14,7 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.facts.portfolio import Portfolio
 from fivefold.risk.governance.what_if import search
-from fivefold.risk.governance.what_if.answers import SmallestChange, WhatIf, what_if
+from fivefold.risk.governance.what_if.answers import SmallestChange, WhatIf, value_texts, what_if
 from fivefold.risk.governance.what_if.moments import ValueShift
 from fivefold.risk.governance.what_if.search import ChangedAssessment, WantedDirection
 from fivefold.risk.governance.what_if.variations import variations
@@ -331,4 +331,5 @@ def test_text_of_several_conditions_is_shown_by_an_example() -> None:
 def test_points_that_fade_in_a_variation_are_shown_where_they_are_certain() -> None:
     fading = {**CASH_RULE, "decay": {"half_life": "30 days"}}
     own = variations(subject(document(fading), {"cash": [(60000, 31)]}), rules_of(document(fading))[0])
-    assert {(one.value, one.outcome.case) for one in own} == {("below 10,000.00 EUR", "otherwise")}
+    values = {(value_texts(one.options, one.option, "EUR", ())[1], one.outcome.case) for one in own}
+    assert values == {("below 10,000.00 EUR", "otherwise")}
