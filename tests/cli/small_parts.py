@@ -54,6 +54,7 @@ def _end_after(end: str, finished: int, patch: pytest.MonkeyPatch) -> None:
         finish(parts, name)
         if parts.count >= finished:  # threads may finish two at once
             if end == FULL:
+                sys.dont_write_bytecode = True  # Python takes the part that it could write of a module for the whole
                 resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
             else:
                 os.kill(os.getpid(), signal.Signals[end])

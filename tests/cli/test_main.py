@@ -191,7 +191,8 @@ def test_a_full_disk_is_named_and_nothing_is_left(command: list[str], tmp_path: 
     """A file may have 1,000 bytes: Polars, and pyarrow beside parts, are told so by the system."""
     program = (
         "import resource, sys; from fivefold.cli.main import main;"
-        " sys.argv = ['fivefold', *sys.argv[1:]]; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); main()"
+        " sys.argv = ['fivefold', *sys.argv[1:]]; sys.dont_write_bytecode = True;"
+        " resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); main()"
     )
     start = [sys.executable, "-c", program, *command]
     done = subprocess.run(start, cwd=tmp_path, capture_output=True, text=True, check=False)

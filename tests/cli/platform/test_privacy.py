@@ -17,6 +17,7 @@ LONG_AGO = "2001-01-01"
 FILES_MAY_NOT_GROW = """
 import resource, sys
 from fivefold.cli.main import main
+sys.dont_write_bytecode = True  # Python takes the part that it could write of a module for the whole
 resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
 main()
 """
