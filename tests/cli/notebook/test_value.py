@@ -156,7 +156,8 @@ def test_columns_without_a_header_are_named_by_their_numbers(home: Home, model: 
 def test_a_frame_of_other_names_is_told_which_to_rename(home: Home) -> None:
     names = {"user_id": "customer", "transaction_date": "date", "transaction_amount": "Amount"}
     rows = pd.read_parquet(home.rows).rename(columns=names)
-    with pytest.raises(FileFormatError, match=r"such as Amount to transaction_amount, date to transaction_date$"):
+    advice = r"such as customer to user_id, Amount to transaction_amount, date to transaction_date$"
+    with pytest.raises(FileFormatError, match=advice):
         fivefold.read_transactions(rows)
 
 
