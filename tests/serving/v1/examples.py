@@ -117,8 +117,10 @@ EXAMPLES: Mapping[str, Example] = {
     "put_alert": Example({**_CUSTOMER, "number": "alert 1"}, {"opened_at": OPENED}, own=_OF_CUSTOMER),
     "list_transactions": Example(_CUSTOMER, own=_OF_CUSTOMER),
     "post_transactions": Example(body=[transaction(2, CUSTOMER)], query={"type": "customer"}),
-    "list_overrides_of": Example(_COMPANY, own=_OF_CUSTOMER),
-    "request_override": Example(_COMPANY, {"level": "high", "reason": WHY, "until": "2099-01-01"}, own=_OF_CUSTOMER),
+    "list_overrides_of": Example(_COMPANY, own=("type", "external_id")),
+    "request_override": Example(
+        _COMPANY, {"level": "high", "reason": WHY, "until": "2099-01-01"}, own=("type", "external_id")
+    ),
     "list_overrides": Example(),
     "read_cap": Example(),
     "approve_override": Example({"override": "1"}, {}, own=("override",)),
