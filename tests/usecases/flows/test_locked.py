@@ -1,5 +1,6 @@
 """A run that another transaction holds up: no attempt of it is counted, and what it asked stays with it."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from time import sleep
 from typing import Any
@@ -8,6 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import LockedError
 from fivefold.store.tables.flows import FlowRun
@@ -46,6 +48,21 @@ def held_up(bank: FlowBank, times: int = 1) -> FlowRun:
         assert run.due_us == bank.now + FIRST_BACK_OFF_US
         bank.now += FIRST_BACK_OFF_US
     return bank.runs()[0]
+
+
+def acts_beside(bank: FlowBank, first: str, then: Callable[[Session], object]) -> None:
+    """Let a worker act on a and b while another transaction holds the mark of *first*; *then* is what that does next.
+
+    Both come to their end, and the actions are in the order of their customers.
+    """
+    with ThreadPoolExecutor(1) as pool, bank.context.writing() as session:
+        session.execute(MARK, {"of": bank.id_of(first)})
+        acting = pool.submit(bank.work)
+        while not databases.waits_for_a_lock(bank.engine) and not acting.done():
+            sleep(0.002)
+        then(session)
+    assert acting.result() == 2
+    assert [action.entity_id for action in bank.actions()] == [bank.id_of("a")] * 5 + [bank.id_of("b")] * 5
 
 
 def bank_of_one(engine: Engine, amount: float = 500) -> FlowBank:
@@ -174,14 +191,7 @@ def test_a_fact_is_stored_while_a_flow_acts_on_several_customers(engine: Engine,
     bank.add_flow(LARGE)
     for number, name in enumerate(paid):
         bank.post(number, 500, name)
-    with ThreadPoolExecutor(1) as pool, bank.context.writing() as session:
-        session.execute(text("SELECT 1 FROM due_marks WHERE entity_id = :of FOR UPDATE"), {"of": bank.id_of("b")})
-        acting = pool.submit(bank.work)
-        while not databases.waits_for_a_lock(engine) and not acting.done():
-            sleep(0.002)
-        bank.context.record(session, "thing.done", ("thing", 1))
-    assert acting.result() == 2
-    assert [action.entity_id for action in bank.actions()] == [bank.id_of("a")] * 5 + [bank.id_of("b")] * 5
+    acts_beside(bank, "b", lambda session: bank.context.record(session, "thing.done", ("thing", 1)))
 
 
 @pytest.mark.parametrize("kind", ["postgresql"])
@@ -192,14 +202,7 @@ def test_a_fact_of_several_owners_is_stored_while_a_flow_acts_on_what_they_own(e
     for number, (name, owner) in enumerate(("ay", "bx")):
         bank.put(name, ("customer", owner))
         bank.post(number, 500, name)
-    with ThreadPoolExecutor(1) as pool, bank.context.writing() as session:
-        session.execute(MARK, {"of": bank.id_of("x")})
-        acting = pool.submit(bank.work)
-        while not databases.waits_for_a_lock(engine) and not acting.done():
-            sleep(0.002)
-        session.execute(MARK, {"of": bank.id_of("y")})
-    assert acting.result() == 2
-    assert [action.entity_id for action in bank.actions()] == [bank.id_of("a")] * 5 + [bank.id_of("b")] * 5
+    acts_beside(bank, "x", lambda session: session.execute(MARK, {"of": bank.id_of("y")}))
 
 
 @pytest.mark.parametrize("kind", ["postgresql"])
@@ -215,11 +218,4 @@ def test_a_fact_of_several_linked_customers_is_stored_while_a_flow_acts_on_other
     bank.add_flow(LARGE)
     for number, name in enumerate("ab"):
         bank.post(number, 500, name)
-    with ThreadPoolExecutor(1) as pool, bank.context.writing() as session:
-        session.execute(MARK, {"of": bank.id_of("x")})
-        acting = pool.submit(bank.work)
-        while not databases.waits_for_a_lock(engine) and not acting.done():
-            sleep(0.002)
-        session.execute(MARK, {"of": bank.id_of("y")})
-    assert acting.result() == 2
-    assert [action.entity_id for action in bank.actions()] == [bank.id_of("a")] * 5 + [bank.id_of("b")] * 5
+    acts_beside(bank, "x", lambda session: session.execute(MARK, {"of": bank.id_of("y")}))
