@@ -14,6 +14,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from fivefold.domain.errors import ConfigError, FivefoldError, InvalidDataError, StoreError
 
+MOST_CHARACTERS: Final = 1_000
+_OURS: Final = "fivefold."
+_FIELDS_NAMED: Final = 5
 READ_ONLY: Final = "the database can only be read, and not written"
 _OUT_OF_REACH: Final = "the database cannot be reached"
 _BUSY: Final = "another program wrote to the database for longer than the limit"
@@ -137,11 +140,6 @@ def fault_of_file(url: str) -> str:
 
 def _allowed(place: Path, right: int) -> bool:
     return os.access(place, right, effective_ids=True)
-
-
-MOST_CHARACTERS: Final = 1_000
-_OURS: Final = "fivefold."
-_FIELDS_NAMED: Final = 5
 
 
 def failure_text(error: BaseException) -> str:
