@@ -24,6 +24,10 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 class TwiceError(ValueError):
     """An object of JSON has a name twice: of two amounts nothing says which one is meant."""
 
+    def of_file(self, path: Path) -> FileFormatError:
+        """Give the refusal of a file that has such an object."""
+        return FileFormatError(f"{path} {self} in one object; each name may be there once")
+
 
 def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Give the object of these names and values, for `object_pairs_hook`; TwiceError where a name is there twice."""

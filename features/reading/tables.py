@@ -31,7 +31,7 @@ def read_json(path: Path) -> list[Any]:
         with unchanged(path), open_text(path) as file:
             rows = json.load(file, object_pairs_hook=once)
     except TwiceError as error:
-        raise FileFormatError(f"{path} {error} in one object; each name may be there once") from None
+        raise error.of_file(path) from None
     except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and endless nesting
         raise FileFormatError(f"{path} is not valid JSON: {error}") from None
     if not isinstance(rows, list):

@@ -120,7 +120,7 @@ def _refusals(path: Path) -> Iterator[None]:
     try:
         yield
     except TwiceError as error:
-        raise FileFormatError(f"{path} {error} in one object; each name may be there once") from None
+        raise error.of_file(path) from None
     except (pl.exceptions.PolarsError, UnicodeDecodeError, EOFError, BadGzipFile) as error:
         raise FileFormatError(f"{path} cannot be read: {error}") from None
 
