@@ -1,5 +1,6 @@
 """BG/NBD × Gamma-Gamma: what is counted of a history, and that a fit which fails says so."""
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -70,7 +71,10 @@ def python_that(path: Path, code: str) -> Path:
     """Write a program that stands in for the Python of the environment."""
     program = path / "bin" / "python"
     program.parent.mkdir()
-    program.write_text(f"#!{sys.executable}\nimport json, sys\nfrom pathlib import Path\n{code}\n", encoding="utf-8")
+    script = path / "script.py"
+    script.write_text(f"import json, sys\nfrom pathlib import Path\n{code}\n", encoding="utf-8")
+    command = shlex.join([sys.executable, str(script)])  # a first line of `#!` takes no path with a space
+    program.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
     program.chmod(0o755)
     return program
 
