@@ -117,10 +117,17 @@ def _is_twin(item: pytest.Item) -> bool:
         item.nodeid.startswith(_ONE_DATABASE_ENOUGH)
         and parameters is not None
         and "postgresql" in parameters.params.values()
+        and not _is_of_one_database(item)
     )
 
 
-def _runs_at_full_depth_alone(item: pytest.Item) -> bool:
+def _is_of_one_database(item: pytest.Item) -> bool:
+    """Tell whether a test names its one database, so that it has no twin: `parametrize("kind", ["postgresql"])`."""
+    return any(mark.args == ("kind", ["postgresql"]) for mark in item.iter_markers("parametrize"))
+
+
+def runs_at_full_depth_alone(item: pytest.Item) -> bool:
+    """Tell whether a test is left out at quick depth."""
     if item.get_closest_marker("full") is not None:
         return True
     return _is_twin(item) and item.get_closest_marker("postgresql") is None
@@ -139,7 +146,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         long = long_tests() if SHORT else frozenset()
         left_out, chosen = [], []
         for item in items:
-            is_out = _runs_at_full_depth_alone(item) or without_cases(item.nodeid) in long
+            is_out = runs_at_full_depth_alone(item) or without_cases(item.nodeid) in long
             (left_out if is_out else chosen).append(item)
         items[:] = chosen
         config.hook.pytest_deselected(items=left_out)
