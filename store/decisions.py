@@ -18,9 +18,7 @@ from fivefold.store.tables.entities import Entity, EntityType, OrganisationSetti
 from fivefold.store.tables.events import Decision, Policy
 from fivefold.store.tables.levels import DueMark, Standing
 from fivefold.store.tables.rulesets import Family, RulesetVersion
-
-PROPOSED, ACTIVE, RETIRED = "proposed", "active", "retired"
-"""The states of a version."""
+from fivefold.store.tables.versions import ACTIVE
 
 _ADD: Final = {
     dialect: insert(cast("Table", Decision.__table__))

@@ -174,7 +174,8 @@ def _activate(engine: "Engine", people: _People) -> None:
     from fivefold.usecases.changes.backtests import BACKTESTS
     from fivefold.usecases.rulesets.activate import activate, what_stands_against
     from fivefold.usecases.rulesets.commit import commit
-    from fivefold.usecases.rulesets.drafts import NO_DRAFT, save_draft
+    from fivefold.usecases.rulesets.drafts import save_draft
+    from fivefold.usecases.rulesets.life_cycle import NO_DRAFT
     from fivefold.usecases.rulesets.read import list_families
     from fivefold.usecases.shared.jobs import run_next_job
 

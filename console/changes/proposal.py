@@ -25,7 +25,7 @@ from fivefold.usecases.changes.proposals import (
 )
 from fivefold.usecases.changes.reach import ChangeNow, HeldUntil, change_now, hash_of_levels, held_until
 from fivefold.usecases.levels.entity_profile import TagLine, list_tags
-from fivefold.usecases.rulesets.overview import read_ruleset
+from fivefold.usecases.rulesets.read import read_ruleset
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page, Part
-from fivefold.store.decisions import ACTIVE
+from fivefold.store.tables.versions import ACTIVE
 from fivefold.usecases.audit.search import VersionEnd
 from fivefold.usecases.changes import asks
 from fivefold.usecases.decisions import policies

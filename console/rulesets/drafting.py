@@ -10,9 +10,9 @@ from fivefold.console.visit import Redirect, Rendered, Visit, address, existing_
 from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.usecases.flows.drafts import FlowDraftSaved
 from fivefold.usecases.flows.read import FlowDraftShown, FlowLine, FlowVersionView
-from fivefold.usecases.rulesets.drafts import NO_DRAFT, DraftSaved
-from fivefold.usecases.rulesets.overview import RulesetLine
-from fivefold.usecases.rulesets.read import DraftShown, VersionView
+from fivefold.usecases.rulesets.drafts import DraftSaved
+from fivefold.usecases.rulesets.life_cycle import NO_DRAFT
+from fivefold.usecases.rulesets.read import DraftShown, RulesetLine, VersionView
 
 AnyLine = RulesetLine | FlowLine
 AnyVersion = VersionView | FlowVersionView

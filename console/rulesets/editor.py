@@ -29,15 +29,10 @@ from fivefold.domain.errors import ConflictError, InvalidRulesetError, NotFoundE
 from fivefold.usecases.portfolio_files.bundled import bundled_rulesets, bundled_text
 from fivefold.usecases.rulesets.check import TextCheck, check_text, try_changes
 from fivefold.usecases.rulesets.commit import commit
-from fivefold.usecases.rulesets.drafts import (
-    discard_draft,
-    name_and_type_of,
-    refuse_other_name,
-    save_draft,
-)
+from fivefold.usecases.rulesets.drafts import discard_draft, name_and_type_of, save_draft
 from fivefold.usecases.rulesets.example_customer import EntityTried, try_text
-from fivefold.usecases.rulesets.overview import RulesetLine, read_ruleset
-from fivefold.usecases.rulesets.read import DraftShown, VersionView, read_draft, read_version
+from fivefold.usecases.rulesets.life_cycle import refuse_other_name
+from fivefold.usecases.rulesets.read import DraftShown, RulesetLine, VersionView, read_draft, read_ruleset, read_version
 from fivefold.usecases.rulesets.text_forms import (
     CATEGORIES,
     OPERATORS,

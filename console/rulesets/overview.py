@@ -12,7 +12,7 @@ from fivefold.usecases.changes.backtests import BacktestLine, list_backtests
 from fivefold.usecases.changes.reference_fit import ReferenceState, read_reference_state
 from fivefold.usecases.changes.references import ReferenceJobLine, list_reference_jobs
 from fivefold.usecases.rulesets.activate import ActivationLine, list_activations
-from fivefold.usecases.rulesets.overview import (
+from fivefold.usecases.rulesets.read import (
     Activated,
     RulesetLine,
     VersionState,

@@ -11,8 +11,8 @@ from fivefold.domain.paging import Page
 from fivefold.usecases.changes.list_overview import ListState, ListVersionState, list_version_states, read_list_state
 from fivefold.usecases.changes.reference_fit import PeerGroupLine, ReferenceShown, is_reference, read_reference_version
 from fivefold.usecases.changes.references import request_reference
-from fivefold.usecases.rulesets.overview import RulesetLine, read_ruleset
 from fivefold.usecases.rulesets.points_jobs import PointsJobLine, PointsWanted, list_points_jobs, request_points
+from fivefold.usecases.rulesets.read import RulesetLine, read_ruleset
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from fivefold.usecases.portfolio_files.sent_tables import (
     foreign_of,
     import_table,
 )
-from fivefold.usecases.rulesets.overview import read_ruleset
+from fivefold.usecases.rulesets.read import read_ruleset
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,15 @@ from fivefold.risk.governance.differences import DocumentDifference
 from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.changes.backtests import report_of, request_backtest
 from fivefold.usecases.rulesets.activate import activate, backtest_of_activation, what_stands_against
-from fivefold.usecases.rulesets.overview import RulesetLine, VersionState, read_ruleset, read_version_state
-from fivefold.usecases.rulesets.read import VersionView, compare_versions, read_version
+from fivefold.usecases.rulesets.read import (
+    RulesetLine,
+    VersionState,
+    VersionView,
+    compare_versions,
+    read_ruleset,
+    read_version,
+    read_version_state,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,7 @@ from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.sql.keyset import rows_of
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.groups import GroupMember, GroupVersion, NamedGroup
-
-PROPOSED, ACTIVE, RETIRED = "proposed", "active", "retired"
-"""The states of a version."""
+from fivefold.store.tables.versions import ACTIVE
 
 
 class TypeGroup(NamedTuple):

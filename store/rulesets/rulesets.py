@@ -74,12 +74,12 @@ def canonicals_of(session: Session, organisation_id: int, hashes: Collection[str
     return {row.content_hash: row.canonical for row in session.execute(statement)}
 
 
-def families_of(session: Session, organisation_id: int, type_id: int | None = None, part: Part = WHOLE) -> Page[Family]:
+def families_of(session: Session, organisation_id: int, type_id: int | None = None) -> Sequence[Family]:
     """List families, of one type or of all, in the order in which they are tried."""
     statement = select(Family).where(Family.organisation_id == organisation_id)
     if type_id is not None:
         statement = statement.where(Family.type_id == type_id)
-    return scalars_of(session, statement, (Family.type_id, Family.position, Family.id), part)
+    return session.scalars(statement.order_by(Family.type_id, Family.position, Family.id)).all()
 
 
 def family_or_none(session: Session, organisation_id: int, name: str) -> Family | None:
@@ -161,8 +161,10 @@ class FamilyState:
     drafted_us: int | None
 
 
-def family_states(session: Session, organisation_id: int, part: Part = WHOLE) -> Page[FamilyState]:
-    """List families by type in the order in which they are tried, with their state, in one statement."""
+def family_states(
+    session: Session, organisation_id: int, part: Part = WHOLE, type_id: int | None = None
+) -> Page[FamilyState]:
+    """List families, of one type or of all, in the order in which they are tried, with their state; one statement."""
     versions, activations = aliased(RulesetVersion), aliased(Activation)
     newest = select(func.max(versions.number)).where(versions.family_id == Family.id)
     latest = select(func.max(activations.id)).where(
@@ -185,6 +187,8 @@ def family_states(session: Session, organisation_id: int, part: Part = WHOLE) ->
         .outerjoin(Draft, Draft.family_id == Family.id)
         .where(Family.organisation_id == organisation_id)
     )
+    if type_id is not None:
+        statement = statement.where(Family.type_id == type_id)
     keys = (Family.type_id, Family.position, Family.id)
     names = [field.name for field in fields(FamilyState)]
     return rows_of(session, statement, keys, part).map(lambda row: FamilyState(**dict(zip(names, row, strict=True))))

@@ -21,6 +21,7 @@ from fivefold.store.audit.history import SALT_CHARACTERS, new_salt
 from fivefold.store.sql.json_text import JSONText, stored_report
 from fivefold.store.tables.accounts import COUNTED, HASH_CHARACTERS, NAME_CHARACTERS, Base
 from fivefold.store.tables.entities import BIG
+from fivefold.store.tables.versions import ProposedColumns
 
 _ORGANISATION = "organisations.id"
 _WAITING, _DEAD, _ARRIVED = (text(f"state = '{state}'") for state in ("waiting", "dead", "delivered"))
@@ -96,25 +97,13 @@ class Delivery(Base):
     error: Mapped[str | None] = mapped_column(Text)
 
 
-class Policy(Base):
+class Policy(ProposedColumns, Base):
     """A version of a policy: proposed, active or retired; at most one of a name is active."""
 
     __tablename__ = "policies"
     __table_args__ = (Unique("organisation_id", "name", "number"),)
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
     name: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
-    number: Mapped[int] = mapped_column(Integer)
-    document: Mapped[str] = mapped_column(Text)
-    canonical: Mapped[str] = mapped_column(Text)
-    content_hash: Mapped[str] = mapped_column(String(HASH_CHARACTERS))
-    state: Mapped[str] = mapped_column(String(10))
-    written_by: Mapped[str] = mapped_column(Text)
-    written_us: Mapped[int] = mapped_column(BigInteger)
-    approved_by: Mapped[str | None] = mapped_column(Text)
-    approved_us: Mapped[int | None] = mapped_column(BigInteger)
-    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
 class Decision(Base):

@@ -14,6 +14,7 @@ from fivefold.store.sql.json_text import JSONText
 from fivefold.store.tables.accounts import COUNTED, HASH_CHARACTERS, NAME_CHARACTERS, Base
 from fivefold.store.tables.entities import BIG
 from fivefold.store.tables.events import JobColumns
+from fivefold.store.tables.versions import CommittedColumns, DraftColumns
 
 CAUSE_CHARACTERS = 160
 FLOW_ACTOR = "flow:"
@@ -54,43 +55,26 @@ class FlowRow(Base):
     salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
-class FlowDraft(Base):
-    """The editable text of a flow; `editors` in the order of their first edits."""
+class FlowDraft(DraftColumns, Base):
+    """The editable text of a flow."""
 
     __tablename__ = "flow_drafts"
 
     flow_id: Mapped[int] = mapped_column(ForeignKey(_FLOW), primary_key=True)
-    document: Mapped[str] = mapped_column(Text)
-    revision: Mapped[int] = mapped_column(Integer)
-    editors: Mapped[list[str]] = mapped_column(JSONText())
-    edited_us: Mapped[int] = mapped_column(BigInteger)
 
 
-class FlowVersion(Base):
+class FlowVersion(CommittedColumns, Base):
     """A committed version, which never changes.
 
     Attributes:
         pinned: the versions of its dependencies - policies, rulesets, other flows, models - by kind and name.
-        tests: the results of its examples.
-        editors: who wrote it; none of them activates it.
     """
 
     __tablename__ = "flow_versions"
     __table_args__ = (Unique("flow_id", "number"),)
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
     flow_id: Mapped[int] = mapped_column(ForeignKey(_FLOW))
-    number: Mapped[int] = mapped_column(Integer)
-    document: Mapped[str] = mapped_column(Text)
-    canonical: Mapped[str] = mapped_column(Text)
-    content_hash: Mapped[str] = mapped_column(String(HASH_CHARACTERS), index=True)
     pinned: Mapped[dict[str, Any]] = mapped_column(JSONText())
-    tests: Mapped[dict[str, Any]] = mapped_column(JSONText())
-    editors: Mapped[list[str]] = mapped_column(JSONText())
-    committed_by: Mapped[str] = mapped_column(Text)
-    committed_us: Mapped[int] = mapped_column(BigInteger)
-    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
 class FlowActivation(Base):

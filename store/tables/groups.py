@@ -1,12 +1,12 @@
 """The tables of named groups: versions, members, entries and exits, and daily sizes."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, String, text
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
-from fivefold.store.audit.history import SALT_CHARACTERS, new_salt
-from fivefold.store.tables.accounts import HASH_CHARACTERS, NAME_CHARACTERS, Base
+from fivefold.store.tables.accounts import NAME_CHARACTERS, Base
 from fivefold.store.tables.entities import BIG
+from fivefold.store.tables.versions import ProposedColumns
 
 _ORGANISATION = "organisations.id"
 _GROUP = "named_groups.id"
@@ -27,7 +27,7 @@ class NamedGroup(Base):
     created_us: Mapped[int] = mapped_column(BigInteger)
 
 
-class GroupVersion(Base):
+class GroupVersion(ProposedColumns, Base):
     """A version of a group: proposed, active or retired; at most one of a group is active."""
 
     __tablename__ = "group_versions"
@@ -36,19 +36,7 @@ class GroupVersion(Base):
         CheckConstraint("state IN ('proposed', 'active', 'retired')", name="state"),
     )
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
     group_id: Mapped[int] = mapped_column(ForeignKey(_GROUP))
-    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
-    number: Mapped[int] = mapped_column(Integer)
-    document: Mapped[str] = mapped_column(Text)
-    canonical: Mapped[str] = mapped_column(Text)
-    content_hash: Mapped[str] = mapped_column(String(HASH_CHARACTERS))
-    state: Mapped[str] = mapped_column(String(10))
-    written_by: Mapped[str] = mapped_column(Text)
-    written_us: Mapped[int] = mapped_column(BigInteger)
-    approved_by: Mapped[str | None] = mapped_column(Text)
-    approved_us: Mapped[int | None] = mapped_column(BigInteger)
-    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
 class GroupMember(Base):

@@ -14,6 +14,7 @@ from fivefold.store.sql.json_text import JSONText
 from fivefold.store.tables.accounts import COUNTED, HASH_CHARACTERS, NAME_CHARACTERS, Base
 from fivefold.store.tables.entities import BIG
 from fivefold.store.tables.events import JobColumns
+from fivefold.store.tables.versions import CommittedColumns, DraftColumns
 
 _ORGANISATION = "organisations.id"
 _FAMILY = "ruleset_families.id"
@@ -42,36 +43,21 @@ class Family(Base):
     salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
-class Draft(Base):
-    """The editable text of a ruleset; `editors` in the order of their first edits."""
+class Draft(DraftColumns, Base):
+    """The editable text of a ruleset."""
 
     __tablename__ = "ruleset_drafts"
 
     family_id: Mapped[int] = mapped_column(ForeignKey(_FAMILY), primary_key=True)
-    document: Mapped[str] = mapped_column(Text)
-    revision: Mapped[int] = mapped_column(Integer)
-    editors: Mapped[list[str]] = mapped_column(JSONText())
-    edited_us: Mapped[int] = mapped_column(BigInteger)
 
 
-class RulesetVersion(Base):
-    """A committed version, which never changes. Its document holds its examples; `tests` holds their results."""
+class RulesetVersion(CommittedColumns, Base):
+    """A committed version, which never changes. Its document holds its examples."""
 
     __tablename__ = "ruleset_versions"
     __table_args__ = (Unique("family_id", "number"),)
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
     family_id: Mapped[int] = mapped_column(ForeignKey(_FAMILY))
-    number: Mapped[int] = mapped_column(Integer)
-    document: Mapped[str] = mapped_column(Text)
-    canonical: Mapped[str] = mapped_column(Text)
-    content_hash: Mapped[str] = mapped_column(String(HASH_CHARACTERS), index=True)
-    tests: Mapped[dict[str, Any]] = mapped_column(JSONText())
-    editors: Mapped[list[str]] = mapped_column(JSONText())
-    committed_by: Mapped[str] = mapped_column(Text)
-    committed_us: Mapped[int] = mapped_column(BigInteger)
-    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
 class ThresholdReview(JobColumns, Base):

@@ -7,7 +7,7 @@ from typing import Any
 from fivefold.usecases.flows.activate import activate_flow, shadow_flow
 from fivefold.usecases.flows.commit import FlowCommitted, commit_flow
 from fivefold.usecases.flows.drafts import FlowDraftSaved, save_flow_draft
-from fivefold.usecases.rulesets.drafts import NO_DRAFT
+from fivefold.usecases.rulesets.life_cycle import NO_DRAFT
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from tests.usecases import platforms

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ConflictError, Finding, InvalidRulesetError
+from fivefold.domain.errors import ConflictError, Finding
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.analysis import AnalysedPolicy, analyse_canonical_policy
 from fivefold.risk.governance.lint.policy import lint_policy
@@ -17,32 +17,32 @@ from fivefold.risk.language.reading import read_document
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit.bound_rows import Digests, digests, merge_digests
 from fivefold.store.audit.chain import unchanged_canonical
-from fivefold.store.decisions import (
-    ACTIVE,
-    PROPOSED,
-    RETIRED,
-    active_policy,
-    policy_numbered,
-    policy_versions,
-)
+from fivefold.store.decisions import active_policy, policy_numbered, policy_versions
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.tables.events import Policy
+from fivefold.store.tables.versions import ACTIVE, PROPOSED
 from fivefold.usecases.accounts.flows_in_force import refuse_unusable_flows
 from fivefold.usecases.accounts.lists import named_lists
 from fivefold.usecases.accounts.purposes import declared_of, refuse_feeding_commerce
 from fivefold.usecases.accounts.settings import lock_settings
 from fivefold.usecases.audit.search import VersionEnd, ends_of_versions
+from fivefold.usecases.rulesets.life_cycle import (
+    about_version,
+    approve_version,
+    end_version,
+    next_number,
+    refuse_ended,
+    reviewed,
+)
 from fivefold.usecases.rulesets.review import (
     OrganisationContext,
-    approve_version,
     context_of_type,
-    next_number,
     organisation_findings,
-    reviewed,
+    refuse_misfits,
 )
 from fivefold.usecases.shared.api_fields import Moment, row_as, shown_as
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen_content, refuse_unseen_state
+from fivefold.usecases.shared.inputs import checked_reason
 
 SOURCE = "the policy"
 
@@ -115,7 +115,7 @@ def propose_policy(
     policy, why = reviewed(look, reason, accept_warnings, SOURCE)  # takes a while, so before the transaction
     with context.writing() as session:
         written = lock_settings(session, context.organisation_id, now)
-        _refuse_misfits(policy, _surroundings(session, context, policy))
+        refuse_misfits(policy, _surroundings(session, context, policy), SOURCE)  # levels may have been chosen anew
         row = _row(session, context, policy, document, now, expected_newest)
         session.add(row)
         session.flush()
@@ -138,13 +138,6 @@ def _read(text: str) -> tuple[AnalysedPolicy, Document]:
 
 def _surroundings(session: Session, context: Context, policy: language.Policy) -> OrganisationContext:
     return context_of_type(session, type_named(session, context.organisation_id, policy.entity_type))
-
-
-def _refuse_misfits(policy: language.Policy, around: OrganisationContext) -> None:
-    """Look once more, under the lock: levels may have been chosen anew since."""
-    wrong = organisation_findings(policy, around)
-    if wrong:
-        raise InvalidRulesetError(wrong, SOURCE)
 
 
 def _row(
@@ -211,11 +204,9 @@ def policy_as_seen(
     unknown version; ConflictError where it is another one, or in another state, than was expected.
     """
     with context.reading() as session:
-        line = policy_line(policy_numbered(session, context.organisation_id, name, number))
-    refuse_unseen_content(f"version {number} of {name}", expected_hash, line.content_hash)
-    _refuse_retired(name, number, line.state)
-    refuse_unseen_state(f"version {number} of {name}", expected_state, line.state)
-    return line
+        row = policy_numbered(session, context.organisation_id, name, number)
+        refuse_ended(row, name, expected_state, expected_hash)
+        return policy_line(row)
 
 
 def refuse_policy(context: Context, name: str, number: int, reason: str) -> PolicyLine:
@@ -253,16 +244,9 @@ def retire_policy_in(session: Session, context: Context, name: str, number: int,
 
 
 def _retired(session: Session, context: Context, row: Policy, why: str) -> PolicyLine:
-    _refuse_retired(row.name, row.number, row.state)
-    was, row.state = row.state, RETIRED
-    session.flush()
+    was = end_version(session, row, row.name)
     _record(session, context, "policy.retired", row, {"reason": why}, (row,), was=was)
     return policy_line(row)
-
-
-def _refuse_retired(name: str, number: int, state: str) -> None:
-    if state == RETIRED:
-        raise ConflictError(f"version {number} of {name} was refused or retired already")
 
 
 def policies_of(context: Context, name: str | None = None, part: Part = WHOLE) -> Page[PolicyLine]:
@@ -321,6 +305,6 @@ def _record(
         action,
         ("policy", row.id),
         after=after,
-        details={"policy": row.name, "version": row.number, "content_hash": row.content_hash, **details},
+        details={**about_version("policy", row.name, row), **details},
         rows=merge_digests(digests(session, "policies", [each.id for each in changed_rows]), others or {}),
     )

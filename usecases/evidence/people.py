@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import WHOLE
 from fivefold.store.accounts.tokens import requests_of
-from fivefold.store.decisions import PROPOSED, policy_versions
+from fivefold.store.decisions import policy_versions
 from fivefold.store.evidence.archive import (
     activations_before,
     challenges_in,
@@ -38,6 +38,7 @@ from fivefold.store.tables.groups import GroupVersion
 from fivefold.store.tables.levels import OverrideRow
 from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import Proposal, RulesetVersion
+from fivefold.store.tables.versions import PROPOSED
 from fivefold.usecases.changes.contents import OverrideRevoked
 from fivefold.usecases.evidence.archive import ArchiveSection, json_file, optional_iso_text
 from fivefold.usecases.monitoring.series import authors_judged_by

@@ -33,9 +33,9 @@ from fivefold.store.flows.versions import (
 from fivefold.store.tables.flows import FlowActivation, FlowReplay, FlowRow, FlowVersion
 from fivefold.usecases.accounts.flows_in_force import flow_of_version, missing_groups, refuse_unusable_flows
 from fivefold.usecases.accounts.purposes import refuse_feeding_commerce
-from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.flows.registrations import refuse_unanswered
 from fivefold.usecases.flows.runs.schedules import keep_schedules
+from fivefold.usecases.rulesets.life_cycle import about_version, objections, refuse_author
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen, refuse_unseen_content
@@ -149,7 +149,7 @@ def _let_act(
             raise ConflictError(f"version {number} of the flow {name} is active already")
         if kind == ROLLBACK and not acted_before(session, version):
             raise ConflictError(f"version {number} of the flow {name} never acted; it needs to be activated")
-        _refuse_author(session, context, flow, version)
+        refuse_author(session, context, version, f"the flow {name}")
         was = flow.active_version_id
         _refuse_unseen_version(session, f"the version of the flow {name} that acts", expected_active, was)
         replay = newest_replay_beside(session, version.id, was) if kind == ACTIVE else None
@@ -265,24 +265,15 @@ def what_stands_against_flow(context: Context, flow: str, version: int) -> tuple
 
     NotFoundError where there is no such flow or version.
     """
-    against = []
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
         version_row = flow_version_numbered(session, row, version)
-        for check in (
-            partial(_refuse_author, session, context, row, version_row),
+        against = objections(
+            partial(refuse_author, session, context, version_row, f"the flow {flow}"),
             partial(_refuse_unusable, session, version_row),
             partial(refuse_feeding_commerce, session, context.organisation_id, flow=version_row),
-        ):
-            try:
-                check()
-            except ConflictError as error:
-                against.append(str(error))
-    try:
-        refuse_unanswered(context, flow, version)
-    except ConflictError as error:
-        against.append(str(error))
-    return tuple(against)
+        )
+    return against + objections(partial(refuse_unanswered, context, flow, version))
 
 
 class ReplaysOfVersion(NamedTuple):
@@ -353,15 +344,6 @@ def _refuse_unseen_version(session: Session, what: str, expected: int | None, pr
     refuse_unseen(what, expected, None if present_id is None else session.get_one(FlowVersion, present_id).number)
 
 
-def _refuse_author(session: Session, context: Context, flow: FlowRow, version: FlowVersion) -> None:
-    refuse_same_person(
-        session,
-        context.actor,
-        (version.committed_by, *version.editors),
-        f"edited or committed version {version.number} of the flow {flow.name}: another person activates",
-    )
-
-
 def _refuse_unusable(session: Session, version: FlowVersion) -> None:
     """Raise ConflictError where a version cannot run with what it asks now."""
     standing = flow_of_version(session, version.id)
@@ -412,7 +394,7 @@ def _record(
         ("flow", flow.id),
         before={"version_id": first.previous_version_id},
         after={"version_id": first.version_id, "reason": first.reason},
-        details={"flow": flow.name, "version": version.number, "content_hash": version.content_hash, **details},
+        details={**about_version("flow", flow.name, version), **details},
         rows=merge_digests(
             digests(session, "flows", [flow.id]),
             digests(session, "flow_activations", [each.id for each in activations]),

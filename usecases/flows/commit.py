@@ -6,7 +6,6 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError
-from fivefold.flows.language import Flow
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.flows.flows import draft_of_flow, flow_named
@@ -14,8 +13,12 @@ from fivefold.store.flows.versions import newest_flow_version
 from fivefold.store.tables.flows import FlowDraft, FlowRow, FlowVersion
 from fivefold.usecases.accounts.flows_in_force import Asked
 from fivefold.usecases.flows.review import FlowCheck, context_of_flow, review_flow
-from fivefold.usecases.rulesets.drafts import refuse_other_revision
-from fivefold.usecases.rulesets.review import refuse_findings
+from fivefold.usecases.rulesets.life_cycle import (
+    about_version,
+    number_to_commit,
+    refuse_findings,
+    refuse_other_revision,
+)
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
 
@@ -73,10 +76,11 @@ def commit_flow(context: Context, flow: str, expected_revision: int, accept_warn
         assert present is not None
         if context_of_flow(session, row).pinned(analysed) != looked.pinned:
             raise ConflictError(f"what the flow {flow} asks was approved or retired in between; check it again")
+        newest = newest_flow_version(session, row.id)
         version = FlowVersion(
             organisation_id=row.organisation_id,
             flow_id=row.id,
-            number=_next_number(session, row, analysed.flow),
+            number=number_to_commit(newest, analysed.flow.content_hash, f"the flow {flow}"),
             document=present.document,
             canonical=analysed.flow.canonical,
             content_hash=analysed.flow.content_hash,
@@ -92,13 +96,6 @@ def commit_flow(context: Context, flow: str, expected_revision: int, accept_warn
         session.flush()
         _record(session, context, row, version, why)
         return FlowCommitted(flow, version.number, version.content_hash, tuple(version.editors))
-
-
-def _next_number(session: Session, row: FlowRow, flow: Flow) -> int:
-    newest = newest_flow_version(session, row.id)
-    if newest is not None and newest.content_hash == flow.content_hash:
-        raise ConflictError(f"version {newest.number} of the flow {row.name} has this content already")
-    return 1 if newest is None else newest.number + 1
 
 
 def _pinned(versions_asked: Asked) -> dict[str, Any]:
@@ -124,6 +121,6 @@ def _record(session: Session, context: Context, row: FlowRow, version: FlowVersi
         "flow.committed",
         ("flow", row.id),
         after={"accept_warnings": why},
-        details={"flow": row.name, "version": version.number, "content_hash": version.content_hash},
+        details=about_version("flow", row.name, version),
         rows=written,
     )

@@ -16,7 +16,7 @@ from fivefold.store.flows.versions import newest_flow_version
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.tables.flows import FlowDraft, FlowRow
 from fivefold.usecases.accounts.settings import lock_settings
-from fivefold.usecases.rulesets.drafts import (
+from fivefold.usecases.rulesets.life_cycle import (
     NO_DRAFT,
     names_in,
     refuse_other_newest,

@@ -24,7 +24,7 @@ from fivefold.store.ingest.entities import type_named
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.flows import FlowRow, FlowVersion
 from fivefold.usecases.audit.search import VersionEnd
-from fivefold.usecases.rulesets.drafts import refuse_other_name
+from fivefold.usecases.rulesets.life_cycle import refuse_other_name
 from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 

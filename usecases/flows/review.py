@@ -39,7 +39,7 @@ from fivefold.usecases.accounts.flows_in_force import Asked, everything_asked, g
 from fivefold.usecases.flows.drafts import names_of_flow
 from fivefold.usecases.flows.registrations import outside_diagnostics
 from fivefold.usecases.rulesets.check import MOST_SECONDS, CheckedText
-from fivefold.usecases.rulesets.drafts import SOURCE
+from fivefold.usecases.rulesets.life_cycle import SOURCE
 from fivefold.usecases.rulesets.review import OrganisationContext, context_of_type, organisation_findings
 from fivefold.usecases.shared.context import Context
 

@@ -12,9 +12,10 @@ from sqlalchemy import Engine
 from fivefold.domain.clock import DAY_US, day_text, resolve_now, start_of_day
 from fivefold.domain.paging import Page, Part
 from fivefold.store.groups import members as stored
-from fivefold.store.groups.groups import ACTIVE, PROPOSED, versions_of
+from fivefold.store.groups.groups import versions_of
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.sql.database import reading, writing
+from fivefold.store.tables.versions import ACTIVE, PROPOSED
 from fivefold.usecases.groups.versions import GroupLine, group_line, visible_group
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context

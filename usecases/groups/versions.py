@@ -19,28 +19,28 @@ from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit.bound_rows import Digests, digests, merge_digests
 from fivefold.store.audit.chain import unchanged_canonical
 from fivefold.store.groups import groups as stored
-from fivefold.store.groups.groups import ACTIVE, PROPOSED, RETIRED, GroupVersionRow
+from fivefold.store.groups.groups import GroupVersionRow
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.levels.markings import mark_everybody
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.groups import GroupVersion, NamedGroup
+from fivefold.store.tables.versions import ACTIVE, PROPOSED
 from fivefold.usecases.accounts.flows_in_force import refuse_groups_awaited, refuse_unusable_flows
 from fivefold.usecases.accounts.lists import named_lists
 from fivefold.usecases.accounts.purposes import declared_of, refuse_feeding_commerce, refuse_tags_of_flows
 from fivefold.usecases.accounts.settings import lock_settings
 from fivefold.usecases.audit.search import VersionEnd, ends_of_versions
+from fivefold.usecases.rulesets.life_cycle import about_version, approve_version, end_version, next_number, reviewed
 from fivefold.usecases.rulesets.review import (
     OrganisationContext,
-    approve_version,
     context_of_type,
-    next_number,
     organisation_findings,
-    reviewed,
+    refuse_misfits,
 )
 from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen_content, refuse_unseen_state
+from fivefold.usecases.shared.inputs import checked_reason
 
 SOURCE = "the group"
 MOST_GROUPS = 200
@@ -119,9 +119,7 @@ def propose_group(
     with context.writing() as session:
         written = lock_settings(session, context.organisation_id, now)
         kind = type_named(session, context.organisation_id, group.entity_type)
-        wrong = organisation_findings(group, context_of_type(session, kind))
-        if wrong:  # levels may have been chosen anew since
-            raise InvalidRulesetError(wrong, SOURCE)
+        refuse_misfits(group, context_of_type(session, kind), SOURCE)  # levels may have been chosen anew
         row = _row(session, context, group, kind, document, now, expected_newest)
         _record(session, context, "group.proposed", row, why, others=written)
         return group_line(row)
@@ -284,14 +282,7 @@ def retire_group(
     with context.writing() as session:
         settings_row(session, context.organisation_id, locked=True)
         row = stored.version_numbered(session, context.organisation_id, name, number)
-        retired = row.version
-        of = f"version {number} of {name}"
-        refuse_unseen_content(of, expected_hash, retired.content_hash)
-        if retired.state == RETIRED:
-            raise ConflictError(f"{of} was refused or retired already")
-        refuse_unseen_state(of, expected_state, retired.state)
-        was, retired.state = retired.state, RETIRED
-        session.flush()
+        was = end_version(session, row.version, name, expected_state, expected_hash)
         if was == ACTIVE:
             refuse_unusable_flows(session, context.organisation_id)
             refuse_groups_awaited(session, context.organisation_id)
@@ -372,6 +363,6 @@ def _record(
         action,
         ("group", group.id),
         after=after,
-        details={"group": group.name, "version": version.number, "content_hash": version.content_hash, **details},
+        details={**about_version("group", group.name, version), **details},
         rows=merge_digests(digests(session, "group_versions", [version.id]), others or {}),
     )

@@ -45,8 +45,8 @@ from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
 from fivefold.usecases.accounts.flows_in_force import refuse_unusable_flows
 from fivefold.usecases.accounts.purposes import refuse_feeding_commerce
-from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.rulesets.deciding import reached_by
+from fivefold.usecases.rulesets.life_cycle import about_version, objections, refuse_author
 from fivefold.usecases.rulesets.peers import refuse_peers_of_another
 from fivefold.usecases.rulesets.run_backtest import refuse_outdated
 from fivefold.usecases.shared.actors import SYSTEM, Actor
@@ -119,7 +119,7 @@ def activate(
     with context.writing() as session:
         family_row, version_row = _locked_version(session, context, family, version)
         refuse_unseen_versions(session, family_row, version_row, expected_active, expected_hash)
-        _refuse_author(session, context, family_row, version_row)
+        refuse_author(session, context, version_row, family_row.name)
         backtest = _backtest(session, family_row, version_row, now)
         refuse_unseen(f"the newest backtest of version {version} of {family}", expected_backtest, backtest.id)
         change = ActivationChange(
@@ -151,36 +151,21 @@ def refuse_unseen_active(session: Session, family: Family, expected_active: int 
     refuse_unseen(f"the version of {family.name} that decides", expected_active, active_number(session, family))
 
 
-def _refuse_author(session: Session, context: Context, family: Family, version: RulesetVersion) -> None:
-    refuse_same_person(
-        session,
-        context.actor,
-        (version.committed_by, *version.editors),
-        f"edited or committed version {version.number} of {family.name}: another person activates",
-    )
-
-
 def what_stands_against(context: Context, family: str, version: int) -> tuple[str, ...]:
     """Say why `activate` would refuse a version that is not active; nothing where it would not.
 
     NotFoundError where there is no such family or version.
     """
     now = context.now()
-    against = []
     with context.reading() as session:
         family_row = family_named(session, context.organisation_id, family)
         version_row = version_numbered(session, family_row, version)
-        for check in (
-            partial(_refuse_author, session, context, family_row, version_row),
+        return objections(
+            partial(refuse_author, session, context, version_row, family),
             partial(_backtest, session, family_row, version_row, now),
             partial(refuse_feeding_commerce, session, context.organisation_id, version_row),
             partial(refuse_peers_of_another, session, version_row),
-        ):
-            try:
-                check()
-            except ConflictError as error:
-                against.append(str(error))
-    return tuple(against)
+        )
 
 
 def backtest_of_activation(context: Context, family: str, version: int) -> int | None:
@@ -253,7 +238,7 @@ def _switch(
         ("ruleset", family.id),
         before={"version_id": before},
         after={"version_id": version.id, "reason": change.reason},
-        details={"ruleset": family.name, "version": version.number, "content_hash": version.content_hash},
+        details=about_version("ruleset", family.name, version),
         rows=merge_digests(
             digests(session, "ruleset_families", [family.id]),
             digests(session, "activations", [activation.id]),

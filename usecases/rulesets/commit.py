@@ -5,14 +5,18 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ConflictError
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit.bound_rows import digests
 from fivefold.store.rulesets.rulesets import draft_of, family_named, newest_version
 from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion
-from fivefold.usecases.rulesets.drafts import refuse_other_revision
-from fivefold.usecases.rulesets.review import Review, context_of, refuse_findings, review
+from fivefold.usecases.rulesets.life_cycle import (
+    about_version,
+    number_to_commit,
+    refuse_findings,
+    refuse_other_revision,
+)
+from fivefold.usecases.rulesets.review import Review, context_of, review
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
 
@@ -84,13 +88,10 @@ def _version(
     context: Context,
     now_us: int,
 ) -> RulesetVersion:
-    newest = newest_version(session, family.id)
-    if newest is not None and newest.content_hash == ruleset.content_hash:
-        raise ConflictError(f"version {newest.number} of {family.name} has this content already")
     return RulesetVersion(
         organisation_id=context.organisation_id,
         family_id=family.id,
-        number=1 if newest is None else newest.number + 1,
+        number=number_to_commit(newest_version(session, family.id), ruleset.content_hash, family.name),
         document=draft.document,
         canonical=ruleset.canonical,
         content_hash=ruleset.content_hash,
@@ -120,6 +121,6 @@ def _record(session: Session, context: Context, family: Family, version: Ruleset
         "ruleset.committed",
         ("ruleset", family.id),
         after={"accept_warnings": why},
-        details={"ruleset": family.name, "version": version.number, "content_hash": version.content_hash},
+        details=about_version("ruleset", family.name, version),
         rows=digests(session, "ruleset_versions", [version.id]),
     )

@@ -6,15 +6,10 @@ the revision that it began with: two people who edit at once do not overwrite ea
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ConfigError, ConflictError, Finding, InvalidRulesetError
-from fivefold.risk.language.base import IDENTIFIER
-from fivefold.risk.language.documents import Document
-from fivefold.risk.language.messages import problem_of
+from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit.bound_rows import Digests, digests, merge_digests
 from fivefold.store.ingest.entities import type_named
@@ -32,27 +27,15 @@ from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion
 from fivefold.usecases.accounts.flows_in_force import refuse_unusable_flows
 from fivefold.usecases.accounts.purposes import refuse_feeding_commerce
 from fivefold.usecases.accounts.settings import lock_settings
+from fivefold.usecases.rulesets.life_cycle import (
+    NO_DRAFT,
+    names_in,
+    refuse_other_newest,
+    refuse_other_revision,
+    write_draft,
+)
 from fivefold.usecases.rulesets.peers import refuse_peers_of_another
 from fivefold.usecases.shared.context import Context
-
-NO_DRAFT = 0
-"""The revision that stands for: there is no draft."""
-SOURCE = "the draft"
-
-
-class DraftText(Protocol):
-    """The draft of a ruleset or of a flow: its text, and who wrote it."""
-
-    document: str
-    revision: int
-    editors: list[str]
-    edited_us: int
-
-
-class CommittedVersion(Protocol):
-    """A version of a ruleset or of a flow, by its number."""
-
-    number: int
 
 
 @dataclass(frozen=True)
@@ -153,35 +136,6 @@ def name_and_type_of(document: str) -> tuple[str, str]:
     return names_in(document, "ruleset")
 
 
-def names_in(document: str, word: str) -> tuple[str, str]:
-    """Tell what a document is of, by the *word* that it begins with, and of which entity type.
-
-    InvalidRulesetError where it does not say so.
-    """
-    read = Document(document, SOURCE)
-    if not isinstance(read.data, dict):
-        raise InvalidRulesetError([Finding(SOURCE, f"must be a mapping that begins with `{word}: NAME`")], SOURCE)
-    names, faults = [], []
-    for each in (word, "entity_type"):
-        try:
-            names.append(IDENTIFIER.validate_python(read.data.get(each)))
-        except ValidationError as error:
-            is_there = each in read.data
-            problem = problem_of(error.errors(include_url=False)[0], ()) if is_there else "is missing"
-            _, line, column = read.position((each,)) if is_there else ((), None, None)
-            faults.append(Finding(each, problem, line, column=column))
-    if faults:
-        raise InvalidRulesetError(faults, SOURCE)
-    return names[0], names[1]
-
-
-def refuse_other_name(document: str, word: str, expected: str) -> None:
-    """Raise InvalidRulesetError where a document is of another ruleset or flow than it is to be saved as."""
-    name = names_in(document, word)[0]
-    if name != expected:
-        raise InvalidRulesetError([Finding(word, f"is {name}; here it must be {expected}")], SOURCE)
-
-
 def _family(session: Session, organisation_id: int, name: str, type_name: str, now_us: int) -> tuple[Family, bool]:
     """Find a family, or make it; tell whether it was made."""
     kind = type_named(session, organisation_id, type_name)
@@ -201,30 +155,6 @@ def _family(session: Session, organisation_id: int, name: str, type_name: str, n
     session.add(family)
     session.flush()
     return family, True
-
-
-def refuse_other_revision(called: str, draft: DraftText | None, expected_revision: int) -> None:
-    """Raise ConflictError where a draft is not of the expected revision; *called*: what it is of, for people."""
-    present = NO_DRAFT if draft is None else draft.revision
-    if present != expected_revision:
-        there = "has no draft now (revision 0)" if draft is None else f"has a draft of revision {present}"
-        raise ConflictError(f"{called} {there}, not {expected_revision}: it was changed meanwhile; read it first")
-
-
-def refuse_other_newest(called: str, newest: CommittedVersion | None, expected_newest: int | None) -> None:
-    """Raise ConflictError where another version than the expected one is the newest; *called*: what it is of."""
-    if expected_newest is not None and newest is not None and newest.number != expected_newest:
-        raise ConflictError(f"version {newest.number} of {called} was committed meanwhile")
-
-
-def write_draft(draft: DraftText, document: str, editor: str, now_us: int) -> bool:
-    """Put a text into a draft as its next revision; False where it is there already, and the editor among its own."""
-    if draft.document == document and editor in draft.editors:
-        return False
-    draft.document, draft.edited_us = document, now_us
-    draft.editors = list(dict.fromkeys([*draft.editors, editor]))
-    draft.revision += 1
-    return True
 
 
 def order_families_in(

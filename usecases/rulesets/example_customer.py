@@ -21,7 +21,8 @@ from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.levels.assess import held_before
 from fivefold.usecases.levels.explain import names_in_words, renamed
 from fivefold.usecases.levels.portfolio import read_stored_portfolio
-from fivefold.usecases.rulesets.drafts import name_and_type_of, refuse_other_name
+from fivefold.usecases.rulesets.drafts import name_and_type_of
+from fivefold.usecases.rulesets.life_cycle import refuse_other_name
 from fivefold.usecases.rulesets.review import context_of_type, read_matching_ruleset
 from fivefold.usecases.rulesets.run_backtest import named_families_before
 from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as

@@ -26,7 +26,8 @@ from fivefold.store.rulesets.rulesets import family_named, newest_version
 from fivefold.store.sql.json_text import stored_report
 from fivefold.store.tables.rulesets import Draft, Family, PointsJob, RulesetVersion
 from fivefold.usecases.rulesets.assessing import assessed_together, labels_from_cases, later_cautions
-from fivefold.usecases.rulesets.drafts import NO_DRAFT, save_draft_in
+from fivefold.usecases.rulesets.drafts import save_draft_in
+from fivefold.usecases.rulesets.life_cycle import NO_DRAFT
 from fivefold.usecases.rulesets.run_backtest import LeftOut, setting_of
 from fivefold.usecases.shared.api_fields import Moment, row_as, shown_as
 from fivefold.usecases.shared.context import Context

@@ -1,16 +1,13 @@
-"""What stands between a draft and a committed version: faults, doubts, its organisation, its examples.
+"""What stands between a draft and a committed version: faults, doubts, its organisation, its examples."""
 
-And between the text of a policy or a group and its approval: one person proposes a version, another lets it decide.
-"""
-
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ConflictError, Finding, FivefoldError, InvalidRulesetError
+from fivefold.domain.errors import Finding, FivefoldError, InvalidRulesetError
 from fivefold.flows.groups.language import Group
 from fivefold.flows.language import Flow
 from fivefold.risk.facts.portfolio import NamedList
@@ -19,11 +16,8 @@ from fivefold.risk.governance.lint.ruleset import lint_text, lint_text_by_check
 from fivefold.risk.language.policy import Policy
 from fivefold.risk.language.purposes import PolicyPurposes
 from fivefold.risk.language.ruleset import Ruleset
-from fivefold.store.decisions import ACTIVE, PROPOSED, RETIRED
 from fivefold.store.rulesets.rulesets import draft_of, family_named
 from fivefold.store.tables.entities import EntityType
-from fivefold.store.tables.events import Policy as PolicyRow
-from fivefold.store.tables.groups import GroupVersion
 from fivefold.store.tables.rulesets import Family
 from fivefold.usecases.accounts.entity_types import (
     PARTS,
@@ -35,13 +29,8 @@ from fivefold.usecases.accounts.entity_types import (
 )
 from fivefold.usecases.accounts.lists import named_lists
 from fivefold.usecases.accounts.purposes import declared_of
-from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.accounts.settings import settings_of
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen, refuse_unseen_content
-
-TextVersion = PolicyRow | GroupVersion
-_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,15 +231,10 @@ def _strange_fields(part: str, declared: Fields, context: OrganisationContext) -
             )
 
 
-def refuse_findings(findings: Sequence[Finding], why: str, source: str, purpose: str) -> None:
-    """Raise InvalidRulesetError where something is wrong, or doubtful and *why* does not accept it.
-
-    *source* names the document in the error, *purpose* what it is for: `to be committed`.
-    """
-    is_wrong = any(finding.fatal for finding in findings)
-    if is_wrong or (findings and not why):
-        accept = Finding("accept_warnings", f"is empty; say why it is {purpose} with these doubts")
-        raise InvalidRulesetError([*findings, *([] if is_wrong else [accept])], source)
+def refuse_misfits(document: Policy | Group, context: OrganisationContext, source: str) -> None:
+    """Raise InvalidRulesetError where a text does not fit its organisation; *source* names it in the error."""
+    if wrong := organisation_findings(document, context):
+        raise InvalidRulesetError(wrong, source)
 
 
 def read_matching_ruleset(document: str, around: OrganisationContext) -> Ruleset:
@@ -264,61 +248,3 @@ def read_matching_ruleset(document: str, around: OrganisationContext) -> Ruleset
     if analysed is None or wrong:
         raise InvalidRulesetError(wrong)
     return analysed.ruleset
-
-
-def reviewed(
-    review: Callable[[], tuple[_Read, Sequence[Finding]]], reason: str, accept_warnings: str, source: str
-) -> tuple[_Read, dict[str, str]]:
-    """Look through a text that is proposed; return it as it was read, and what the audit log keeps of why.
-
-    Raises:
-        InvalidRulesetError: something is wrong in it, or doubtful, and the warnings are not accepted.
-        ConfigError: the reason is empty.
-    """
-    why = checked_reason(reason)
-    accepted = checked_reason(accept_warnings, "accept_warnings") if accept_warnings else ""
-    written, findings = review()
-    refuse_findings(findings, accepted, source, "to be")
-    return written, {"reason": why, **({"accept_warnings": accepted} if findings else {})}
-
-
-def next_number(newest: TextVersion | None, name: str, content_hash: str, expected_newest: int | None) -> int:
-    """Return the number of a version that is proposed after the *newest* one.
-
-    ConflictError where that one says the same and is not retired, or is another one than was expected.
-    """
-    last = 0 if newest is None else newest.number
-    if newest is not None and newest.content_hash == content_hash and newest.state != RETIRED:
-        raise ConflictError(f"version {last} of {name} says the same, and is {newest.state}")
-    refuse_unseen(f"the newest version of {name}", expected_newest, last)
-    return last + 1
-
-
-def approve_version(
-    session: Session,
-    context: Context,
-    row: TextVersion,
-    active: TextVersion | None,
-    name: str,
-    now_us: int,
-    expected_active: int | None,
-    expected_hash: str | None,
-) -> int | None:
-    """Let a proposed version decide in place of the *active* one; return the number of that, None where none did.
-
-    ConflictError where it is not proposed any more, its writer approves it, a newer one is active, or another one than
-    was expected, or it has another content than was expected.
-    """
-    of = f"version {row.number} of {name}"
-    refuse_unseen_content(of, expected_hash, row.content_hash)
-    if row.state != PROPOSED:
-        raise ConflictError(f"{of} is {row.state}; what is proposed can be approved")
-    refuse_same_person(session, context.actor, (row.written_by,), f"wrote {of}; another person approves it")
-    if active is not None and active.number > row.number:
-        raise ConflictError(f"version {active.number} of {name} is active and newer; propose this one anew")
-    refuse_unseen(f"the active version of {name}", expected_active, None if active is None else active.number)
-    if active is not None:
-        active.state = RETIRED
-        session.flush()
-    row.state, row.approved_by, row.approved_us = ACTIVE, context.actor.name, now_us
-    return None if active is None else active.number

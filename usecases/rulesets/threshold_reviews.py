@@ -49,7 +49,8 @@ from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.json_text import stored_report
 from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion, ThresholdReview
 from fivefold.usecases.rulesets.assessing import assessed_parts, labels_from_cases, later_cautions, nobody_there
-from fivefold.usecases.rulesets.drafts import NO_DRAFT, discard_draft_in, save_draft_in
+from fivefold.usecases.rulesets.drafts import discard_draft_in, save_draft_in
+from fivefold.usecases.rulesets.life_cycle import NO_DRAFT
 from fivefold.usecases.rulesets.run_backtest import LeftOut, Setting, setting_of
 from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.api_fields import row_as

@@ -25,7 +25,7 @@ from fivefold.serving.v1.schemas import (
     SeenHash,
     Text,
 )
-from fivefold.store.decisions import ACTIVE
+from fivefold.store.tables.versions import ACTIVE
 from fivefold.usecases.changes import asks
 from fivefold.usecases.changes.proposals import ProposalLine
 from fivefold.usecases.decisions import decide as decisions

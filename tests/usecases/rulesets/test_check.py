@@ -14,7 +14,7 @@ from fivefold.usecases.rulesets.check import check_text, compare_draft
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.rulesets.example_customer import try_text
-from fivefold.usecases.rulesets.overview import (
+from fivefold.usecases.rulesets.read import (
     list_rulesets,
     list_version_states,
     read_ruleset,

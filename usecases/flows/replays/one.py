@@ -31,7 +31,7 @@ from fivefold.usecases.flows.review import findings_in_organisation, flow_contex
 from fivefold.usecases.flows.runs.facts import read_facts
 from fivefold.usecases.flows.runs.reading import names_linked
 from fivefold.usecases.levels.explain import renamed
-from fivefold.usecases.rulesets.drafts import SOURCE
+from fivefold.usecases.rulesets.life_cycle import SOURCE
 from fivefold.usecases.shared.api_fields import Moment, StoredObject, shown_as
 from fivefold.usecases.shared.context import Context
 

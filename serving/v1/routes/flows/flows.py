@@ -38,7 +38,7 @@ from fivefold.usecases.flows.drafts import FlowDraftSaved
 from fivefold.usecases.flows.read import FlowDraftShown, FlowLine, FlowVersionLine, FlowVersionView
 from fivefold.usecases.flows.replays.one import FlowTried, Supposed, try_flow_draft, try_flow_version
 from fivefold.usecases.flows.review import FlowExampleLine
-from fivefold.usecases.rulesets.drafts import refuse_other_name
+from fivefold.usecases.rulesets.life_cycle import refuse_other_name
 
 StepName = Annotated[Text, Field(min_length=1, max_length=200)]
 

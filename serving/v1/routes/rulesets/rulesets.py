@@ -31,6 +31,7 @@ from fivefold.usecases.rulesets import review as ruleset_reviews
 from fivefold.usecases.rulesets.commit import Committed
 from fivefold.usecases.rulesets.drafts import DraftSaved
 from fivefold.usecases.rulesets.example_customer import EntityTried, try_text
+from fivefold.usecases.rulesets.life_cycle import refuse_other_name
 from fivefold.usecases.rulesets.read import DraftShown, FamilyLine, VersionLine, VersionView
 from fivefold.usecases.rulesets.review import ExampleLine
 from fivefold.usecases.shared.inputs import MOST_PER_SECOND
@@ -179,7 +180,7 @@ def list_families(context: RequestContext, query: OfType) -> Page[FamilyLine]:
 
 def save_draft(context: RequestContext, family: Text, body: DraftGiven) -> DraftSaved:
     """Save a draft; the first one of a name makes the ruleset. It may still be wrong."""
-    rulesets.refuse_other_name(body.document, "ruleset", family)
+    refuse_other_name(body.document, "ruleset", family)
     return rulesets.save_draft(context, body.document, body.revision)
 
 

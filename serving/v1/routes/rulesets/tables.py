@@ -17,8 +17,7 @@ from fivefold.usecases.portfolio_files.sent_tables import (
     export_table,
     import_table,
 )
-from fivefold.usecases.rulesets.overview import read_ruleset
-from fivefold.usecases.rulesets.read import read_draft
+from fivefold.usecases.rulesets.read import read_draft, read_ruleset
 
 Written = Literal["csv", "xlsx"]
 Read = Literal["csv", "xlsx", "jdm", "dmn"]
