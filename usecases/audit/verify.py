@@ -21,7 +21,7 @@ from fivefold.domain.settings import Settings
 from fivefold.store.audit.chain import GENESIS, Side, hash_of_entry, hash_of_value
 from fivefold.store.audit.chain_reading import Head, chains, heads, names, snapshot, stray_values
 from fivefold.store.audit.expectations import Expectations
-from fivefold.store.monitoring.statistics import proof_of
+from fivefold.store.monitoring.operations import proof_of
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.operations import AuditProof

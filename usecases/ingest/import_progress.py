@@ -11,7 +11,7 @@ from fivefold.domain.errors import ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.text import count_text
 from fivefold.store.accounts.organisation import lock_organisation
-from fivefold.store.monitoring.statistics import imports_of, locked_import, unfinished_import
+from fivefold.store.monitoring.operations import imports_of, locked_import, unfinished_import
 from fivefold.store.tables.operations import ImportRow
 from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context

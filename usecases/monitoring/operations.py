@@ -14,7 +14,7 @@ from fivefold.domain.clock import DAY_US, SECOND_US, now_microseconds
 from fivefold.domain.errors import StoreError
 from fivefold.store.flows.run_search import run_counts
 from fivefold.store.levels.markings import queue_depth
-from fivefold.store.monitoring import statistics as store
+from fivefold.store.monitoring import operations as store
 from fivefold.store.sql.database import writing
 from fivefold.store.webhooks.endpoints import DeliveryCounts, counted_deliveries
 from fivefold.usecases.audit.verify import ProofLine, read_proof

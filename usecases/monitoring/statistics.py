@@ -11,9 +11,9 @@ from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
 from fivefold.store.accounts.organisation import base_currency_of
 from fivefold.store.flows.run_search import RunCounts, run_counts
 from fivefold.store.monitoring import statistics as figures
+from fivefold.store.monitoring.operations import last_added_us
 from fivefold.store.monitoring.predictions import DUE, UNKNOWN, verdicts_now
 from fivefold.store.monitoring.revalidation import Reviews, reviews_by_organisation
-from fivefold.store.monitoring.statistics import last_added_us
 from fivefold.store.sql.clocks import clock_of, latest_us
 from fivefold.store.sql.database import reading
 from fivefold.store.webhooks.endpoints import counted_deliveries

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import StoreError
 from fivefold.features.reading.text_files import ColumnMap
-from fivefold.store.monitoring import statistics as store
+from fivefold.store.monitoring import operations as store
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.operations import WorkerRow
