@@ -9,13 +9,7 @@ from fivefold.domain.errors import ConfigError, NotFoundError
 from fivefold.domain.paging import Page
 from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.levels.entity_profile import read_entity
-from fivefold.usecases.portfolio.search import (
-    EntitiesCounted,
-    EntityFound,
-    Search,
-    count_entities,
-    search_entities,
-)
+from fivefold.usecases.portfolio.search import EntitiesCounted, EntityFound, Search, count_entities, search_entities
 
 
 @dataclass(frozen=True, kw_only=True)

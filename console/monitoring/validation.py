@@ -36,7 +36,7 @@ from fivefold.usecases.monitoring.validate import (
     request_validation,
 )
 from fivefold.usecases.monitoring.validate import revalidation as triggers_of
-from fivefold.usecases.portfolio.search import FailureFilters, FailureFound, search_failures
+from fivefold.usecases.portfolio.lists_by_time import FailureFilters, FailureFound, search_failures
 from fivefold.usecases.rulesets.points_jobs import PointsJobLine, list_recent_points
 from fivefold.usecases.rulesets.threshold_reviews import RecentReview, list_recent_reviews
 from fivefold.usecases.shared.inputs import read_quarter

@@ -9,7 +9,7 @@ from fivefold.domain.paging import Page
 from fivefold.usecases.changes import search as changes
 from fivefold.usecases.changes.search import ProposalFilters, ProposalFound, search_proposals
 from fivefold.usecases.levels.overrides import waiting_beside
-from fivefold.usecases.portfolio.search import STATES, OverrideFilters, OverrideFound, search_overrides
+from fivefold.usecases.portfolio.lists_by_time import STATES, OverrideFilters, OverrideFound, search_overrides
 
 OVERRIDES: Final = "/console/queue/overrides"
 CHANGES: Final = "/console/queue/changes"

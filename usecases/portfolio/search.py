@@ -1,4 +1,4 @@
-"""Search for entities by prefixes of words of any text, by a tag, an owner or an error; for overrides and failures."""
+"""Search for entities by prefixes of words of any text, by a tag, an owner or an error."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,18 +11,11 @@ from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.segments import SEGMENTS
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import entity_named, type_named
-from fivefold.store.levels.failures import FailureFilter, assessment_failures
-from fivefold.store.levels.overrides import OverrideFilter, OverrideWithLevel, overrides_among
 from fivefold.store.portfolio.search import MOST_COUNTED, EntityFilter, FoundRow, count_found, entities_found
 from fivefold.store.portfolio.words import WordPlace, beginnings_in, is_name
-from fivefold.store.sql.clocks import latest_us
-from fivefold.usecases.accounts.settings import Settings, settings_of
-from fivefold.usecases.audit.search import actor_named, names_of_actors
 from fivefold.usecases.ingest.entities import latest_attributes
-from fivefold.usecases.levels.overrides import OverrideLine, line_of
-from fivefold.usecases.levels.read import failure_problem
 from fivefold.usecases.portfolio.current_levels import STATUSES, level_numbers, require_known
-from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
+from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 
 MOST_WORDS = 6
@@ -175,132 +168,3 @@ def _entity_found(row: FoundRow, names: Sequence[str | None], name: str, entity_
         since_us=standing.level_since_us if standing.level_since_us > 0 else None,
         assessment=f"{standing.entity_id}.{standing.number}",
     )
-
-
-STATES = ("requested", "live", "expired", "refused", "revoked")
-
-
-@dataclass(frozen=True, kw_only=True)
-class OverrideFilters:
-    """Which overrides are listed; None is no condition.
-
-    Attributes:
-        state: one of `STATES`.
-        entity: type and identifier of their entity.
-        requested_by: as in the log, such as member:3; or the name of a member.
-        since_us: requested at that moment or later.
-        until_us: requested before.
-    """
-
-    state: str | None = None
-    entity: tuple[str, str] | None = None
-    requested_by: str | None = None
-    since_us: int | None = None
-    until_us: int | None = None
-
-
-EVERY_OVERRIDE = OverrideFilters()
-
-
-@schema("OverrideFound")
-@dataclass(frozen=True, kw_only=True)
-class OverrideFound(OverrideLine):
-    """An override as in other lists, with the names of the members who took part."""
-
-    requested_by_name: str | None
-    decided_by_name: str | None
-    revoked_by_name: str | None
-
-
-def search_overrides(
-    context: Context, filters: OverrideFilters = EVERY_OVERRIDE, part: Part = WHOLE
-) -> Page[OverrideFound]:
-    """List overrides, the latest request first.
-
-    ConfigError if there is no such state; NotFoundError if a named entity does not exist.
-    """
-    if filters.state is not None and filters.state not in STATES:
-        raise ConfigError(f"there is no state {filters.state!r}; there are {', '.join(STATES)}")
-    now = context.now()
-    with context.reading() as session:
-        of = context.organisation_id
-        override_filter = OverrideFilter(
-            organisation_id=of,
-            state=filters.state,
-            now_us=now,
-            entity_id=None if filters.entity is None else entity_named(session, of, *filters.entity).id,
-            requested_by=None if filters.requested_by is None else actor_named(session, of, filters.requested_by),
-            since_us=filters.since_us,
-            until_us=filters.until_us,
-        )
-        settings = settings_of(session, of)
-        page = overrides_among(session, override_filter, part)
-        names = names_of_actors(session, of, {who for row in page for who in _people(row)})
-        return page.map(lambda row: _with_names(row, settings, now, names))
-
-
-def _people(row: OverrideWithLevel) -> tuple[str | None, str | None, str | None]:
-    return row.override.requested_by, row.override.decided_by, row.override.revoked_by
-
-
-def _with_names(
-    row: OverrideWithLevel, settings: Settings, now_us: int, names: Mapping[str | None, str]
-) -> OverrideFound:
-    requested, decided, revoked = (names.get(who) for who in _people(row))
-    line = vars(line_of(row, settings, now_us))
-    return OverrideFound(**line, requested_by_name=requested, decided_by_name=decided, revoked_by_name=revoked)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FailureFilters:
-    """Which failures are listed; None is no condition.
-
-    Attributes:
-        entity_type: its name.
-        external_id: of an entity of that type; without a type, of a customer.
-        since_us: the assessment failed, or an entity with an error was or is due, at that moment or later.
-        until_us: before.
-    """
-
-    entity_type: str | None = None
-    external_id: str | None = None
-    since_us: int | None = None
-    until_us: int | None = None
-
-
-EVERY_FAILURE = FailureFilters()
-
-
-@dataclass(frozen=True, kw_only=True)
-class FailureFound:
-    """An entity that could not be assessed in full, and why.
-
-    `at`: when it was assessed; for one whose assessment ended by an error, when it was or is due; null if that is not
-    known.
-    """
-
-    entity_type: Annotated[str, shown_as("type")]
-    external_id: str
-    problem: str
-    quarantined: bool
-    at_us: Annotated[Moment | None, shown_as("at")]
-
-
-def search_failures(
-    context: Context, filters: FailureFilters = EVERY_FAILURE, part: Part = WHOLE
-) -> Page[FailureFound]:
-    """List entities that could not be assessed in full, in the order in which they were added; one may be listed twice.
-
-    NotFoundError if there is no such type or entity.
-    """
-    kind, name = filters.entity_type, filters.external_id
-    with context.reading() as session:
-        of = context.organisation_id
-        failure_filter = FailureFilter(
-            type_id=None if kind is None else type_named(session, of, kind).id,
-            entity_id=None if name is None else entity_named(session, of, kind or "customer", name).id,
-            since_us=filters.since_us,
-            until_us=filters.until_us,
-        )
-        failures = assessment_failures(session, of, latest_us(session, context.now()), part, failure_filter)
-        return failures.map(lambda failure: row_as(FailureFound, failure, problem=failure_problem(failure)))

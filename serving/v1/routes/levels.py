@@ -42,10 +42,10 @@ from fivefold.usecases.levels.entity_profile import (
 from fivefold.usecases.levels.explain import Reasons
 from fivefold.usecases.levels.overrides import OverrideCap, OverrideLine
 from fivefold.usecases.levels.read import ASSESSMENT_NUMBER, Freshness, LevelView, OverrideShown
-from fivefold.usecases.portfolio import differences, search, timeline
+from fivefold.usecases.portfolio import differences, lists_by_time, timeline
 from fivefold.usecases.portfolio import sources as behind
 from fivefold.usecases.portfolio.differences import AssessmentDifference
-from fivefold.usecases.portfolio.search import OverrideFilters, OverrideFound
+from fivefold.usecases.portfolio.lists_by_time import OverrideFilters, OverrideFound
 from fivefold.usecases.portfolio.sources import AssessmentSources
 from fivefold.usecases.portfolio.timeline import TimelineEvent
 from fivefold.usecases.portfolio.transaction_days import TransactionDay, list_days
@@ -431,4 +431,4 @@ def search_overrides(context: RequestContext, query: PageOfOverrides) -> Page[Ov
         since_us=query.since,
         until_us=query.until,
     )
-    return search.search_overrides(context, filters, query.part)
+    return lists_by_time.search_overrides(context, filters, query.part)

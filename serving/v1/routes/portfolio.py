@@ -17,8 +17,9 @@ from fivefold.usecases.levels import distribution
 from fivefold.usecases.levels import read as levels
 from fivefold.usecases.levels.distribution import Distribution
 from fivefold.usecases.portfolio import current_levels as current
-from fivefold.usecases.portfolio import migration, search, transitions, values
+from fivefold.usecases.portfolio import lists_by_time, migration, search, transitions, values
 from fivefold.usecases.portfolio.current_levels import CurrentLevel, LevelFilters
+from fivefold.usecases.portfolio.lists_by_time import FailureFilters, FailureFound
 from fivefold.usecases.portfolio.matrix import Matrix, value_and_risk
 from fivefold.usecases.portfolio.migration import (
     MOST_PERIODS,
@@ -29,7 +30,7 @@ from fivefold.usecases.portfolio.migration import (
     Mover,
     levels_over_time,
 )
-from fivefold.usecases.portfolio.search import EntitiesCounted, EntityFound, FailureFilters, FailureFound, Search
+from fivefold.usecases.portfolio.search import EntitiesCounted, EntityFound, Search
 from fivefold.usecases.portfolio.transitions import LevelReached, TransitionFilters
 from fivefold.usecases.portfolio.values import CustomerValue, PortfolioValue
 from fivefold.usecases.shared.api_fields import Moment
@@ -171,7 +172,7 @@ def search_failures(context: RequestContext, query: PageOfFailures) -> Page[Fail
     filters = FailureFilters(
         entity_type=query.type, external_id=query.external_id, since_us=query.since, until_us=query.until
     )
-    return search.search_failures(context, filters, query.part)
+    return lists_by_time.search_failures(context, filters, query.part)
 
 
 class WhichType(RequestModel):

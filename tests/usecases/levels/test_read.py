@@ -39,8 +39,9 @@ from fivefold.usecases.levels.read import (
 from fivefold.usecases.levels.worker import BatchResult
 from fivefold.usecases.portfolio import matrix
 from fivefold.usecases.portfolio.current_levels import LevelFilters, list_current_levels
+from fivefold.usecases.portfolio.lists_by_time import search_failures
 from fivefold.usecases.portfolio.matrix import value_and_risk
-from fivefold.usecases.portfolio.search import Search, count_entities, search_entities, search_failures
+from fivefold.usecases.portfolio.search import Search, count_entities, search_entities
 from fivefold.usecases.shared import rates
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context

@@ -23,7 +23,7 @@ from fivefold.usecases.changes.search import STATES as PROPOSAL_STATES
 from fivefold.usecases.changes.search import ProposalFilters, search_proposals
 from fivefold.usecases.decisions.read import DecisionFilters, search_decisions
 from fivefold.usecases.levels.overrides import state_of
-from fivefold.usecases.portfolio.search import STATES, OverrideFilters, search_overrides
+from fivefold.usecases.portfolio.lists_by_time import STATES, OverrideFilters, search_overrides
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 from tests.depth import SHARED_FIXTURES, examples
