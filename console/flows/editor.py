@@ -1,7 +1,7 @@
 """The editor of a flow: its text, its steps as forms, what is wrong in it, and the graph of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -27,7 +27,7 @@ from fivefold.console.rulesets.text import (
     typed_document,
 )
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Rendered, Visit, address, without_nul
+from fivefold.console.visit import Answer, Rendered, Visit, without_nul
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.flows.asked_files import bundled_flows, flow_text
@@ -418,25 +418,6 @@ def _kept(visit: Visit, document: str) -> FormShown | None:
     return None if form is None else checked_form(visit, document, form)
 
 
-def save_new(visit: Visit) -> Answer:
-    """Save the first draft of a flow, which makes it."""
-    document = typed_document(visit)
-    name = check_flow(visit, document).flow
-    there = _at_flow(visit, name or "")
-    try:
-        revision = DRAFTS.revision_of(there, document)
-    except NotFoundError:
-        saved = save_flow_draft(visit, document, expected_newest=0)
-        return DRAFTS.after_saving(_at_flow(visit, saved.flow), saved.revision)
-    if revision is None:
-        raise ConflictError(text("there is a flow {name} already; give this one another name, or edit that", name=name))
-    return DRAFTS.after_saving(there, revision)
-
-
-def _at_flow(visit: Visit, name: str) -> Visit:
-    return replace(visit, path=address("flows", name, "edit"), parts={"flow": name})
-
-
 def _is_form_open(visit: Visit) -> bool:
     document, form = typed_document(visit), typed_form(visit)
     return form is not None and not _stands_in(document, form)
@@ -461,6 +442,7 @@ def _refuse_other_name(visit: Visit, document: str, name: str) -> None:
 
 
 DRAFTS: Final = DraftKind(
+    word="flow",
     place="flows",
     part="flow",
     committed="flow-committed",
@@ -472,5 +454,6 @@ DRAFTS: Final = DraftKind(
     commit=commit_flow,
     is_form_open=_is_form_open,
     show_saved=_show_saved,
+    in_use=lambda name: text("there is a flow {name} already; give this one another name, or edit that", name=name),
 )
-save, discard, commit_draft = DRAFTS.save, DRAFTS.discard, DRAFTS.commit_draft
+save_new, save, discard, commit_draft = DRAFTS.save_new, DRAFTS.save, DRAFTS.discard, DRAFTS.commit_draft

@@ -7,11 +7,11 @@ from typing import Any
 from fivefold.console.rulesets.text import LineChange, line_changes, refused_shortly, typed_document
 from fivefold.console.texts import text
 from fivefold.console.visit import Redirect, Rendered, Visit, address, existing_number, without_nul
-from fivefold.domain.errors import ConfigError, InvalidRulesetError
+from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetError, NotFoundError
 from fivefold.usecases.flows.drafts import FlowDraftSaved
 from fivefold.usecases.flows.read import FlowDraftShown, FlowLine, FlowVersionView
 from fivefold.usecases.rulesets.drafts import DraftSaved
-from fivefold.usecases.rulesets.life_cycle import NO_DRAFT
+from fivefold.usecases.rulesets.life_cycle import NO_DRAFT, names_in
 from fivefold.usecases.rulesets.read import DraftShown, RulesetLine, VersionView
 
 AnyLine = RulesetLine | FlowLine
@@ -59,14 +59,17 @@ class DraftKind:
     """What drafts of a kind are read and written by: use cases.
 
     Attributes:
+        word: with which a text says what it is of.
         place: of the kind in an address, before the name.
         part: of an address that is the name.
         committed: the notice that a version was made.
         line: with the newest version; NotFoundError where there is nothing of that name.
         is_form_open: a form beside the text has something that is not written into it.
         show_saved: the page of a draft that was saved, with what was typed beside it.
+        in_use: says that a new one has the name of another.
     """
 
+    word: str
     place: str
     part: str
     committed: str
@@ -78,6 +81,20 @@ class DraftKind:
     commit: Callable[[Visit, str, int, str], Any]
     is_form_open: Callable[[Visit], bool]
     show_saved: Callable[[Visit], Rendered]
+    in_use: Callable[[str], str]
+
+    def save_new(self, visit: Visit) -> Redirect | Rendered:
+        """Save the first draft of a name, which makes what it is of."""
+        document = typed_document(visit)
+        name = names_in(document, self.word)[0]
+        there = replace(visit, path=address(self.place, name, "edit"), parts={self.part: name})
+        try:
+            revision = self.revision_of(there, document)
+        except NotFoundError:
+            revision = self.save_draft(visit, document, NO_DRAFT, 0).revision
+        if revision is None:
+            raise ConflictError(self.in_use(name))
+        return self.after_saving(there, revision)
 
     def save(self, visit: Visit) -> Redirect | Rendered:
         """Save what was typed; what another person saved meanwhile is replaced only where that is wanted."""

@@ -24,12 +24,12 @@ from fivefold.console.rulesets.text import (
     typed_document,
 )
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Rendered, Visit, address
-from fivefold.domain.errors import ConflictError, InvalidRulesetError, NotFoundError
+from fivefold.console.visit import Answer, Rendered, Visit
+from fivefold.domain.errors import InvalidRulesetError, NotFoundError
 from fivefold.usecases.portfolio_files.bundled import bundled_rulesets, bundled_text
 from fivefold.usecases.rulesets.check import TextCheck, check_text, try_changes
 from fivefold.usecases.rulesets.commit import commit
-from fivefold.usecases.rulesets.drafts import discard_draft, name_and_type_of, save_draft
+from fivefold.usecases.rulesets.drafts import discard_draft, save_draft
 from fivefold.usecases.rulesets.example_customer import EntityTried, try_text
 from fivefold.usecases.rulesets.life_cycle import refuse_other_name
 from fivefold.usecases.rulesets.read import DraftShown, RulesetLine, VersionView, read_draft, read_ruleset, read_version
@@ -314,20 +314,6 @@ def _case_form(visit: Visit, of: str) -> CaseForm:
     )
 
 
-def save_new(visit: Visit) -> Answer:
-    """Save the first draft of a ruleset, which makes it."""
-    document = typed_document(visit)
-    name = name_and_type_of(document)[0]
-    there = replace(visit, path=address("rulesets", name, "edit"), parts={"family": name})
-    try:
-        revision = DRAFTS.revision_of(there, document)
-    except NotFoundError:
-        return DRAFTS.after_saving(there, save_draft(visit, document, expected_newest=0).revision)
-    if revision is not None:
-        return DRAFTS.after_saving(there, revision)
-    raise ConflictError(text("there is a ruleset {name} already; give this one another name, or edit that", name=name))
-
-
 def _is_form_open(visit: Visit) -> bool:
     return bool(form_parts(visit.form, outline_of(typed_document(visit))).unwritten)
 
@@ -341,6 +327,7 @@ def _refuse_other_name(_: Visit, document: str, name: str) -> None:
 
 
 DRAFTS: Final = DraftKind(
+    word="ruleset",
     place="rulesets",
     part="family",
     committed="committed",
@@ -352,5 +339,6 @@ DRAFTS: Final = DraftKind(
     commit=commit,
     is_form_open=_is_form_open,
     show_saved=_show_saved,
+    in_use=lambda name: text("there is a ruleset {name} already; give this one another name, or edit that", name=name),
 )
-save, discard, commit_draft = DRAFTS.save, DRAFTS.discard, DRAFTS.commit_draft
+save_new, save, discard, commit_draft = DRAFTS.save_new, DRAFTS.save, DRAFTS.discard, DRAFTS.commit_draft

@@ -226,7 +226,7 @@ def test_a_ruleset_that_another_person_commits_while_a_new_one_is_saved_is_not_d
         return save_draft(visit, *args, **more)
 
     author.go("/console/new-ruleset")
-    monkeypatch.setattr(editor, "save_draft", save_after_another)
+    monkeypatch.setitem(vars(editor.DRAFTS), "save_draft", save_after_another)
     send_text(author, "save", document("novel", remark="mine"))
     assert author.page.status_code == 409
     assert "version 1 of novel was committed meanwhile" in author.text
