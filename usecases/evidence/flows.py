@@ -23,7 +23,7 @@ from fivefold.store.evidence import archive_flows as rows_of
 from fivefold.store.evidence.archive_flows import Period, Row
 from fivefold.store.tables.flows import FlowActivation, FlowReplay, FlowRow, FlowVersion
 from fivefold.usecases.evidence.archive import MANIFEST, ArchiveSection, File, json_file, optional_iso_text, text_file
-from fivefold.usecases.evidence.rulesets import InForce, in_force
+from fivefold.usecases.evidence.rulesets import InForce, change_line, in_force, times_of
 from fivefold.usecases.flows.activate import activation_warning
 from fivefold.usecases.shared.inputs import Quarter
 
@@ -115,34 +115,14 @@ def _version(
         "committed_by": version.committed_by,
         "committed": optional_iso_text(version.committed_us),
         "tests": version.tests,
-        "acted": _times(version.id, acted),
-        "ran_as_shadow": _times(version.id, shadowed),
+        "acted": times_of(version.id, acted),
+        "ran_as_shadow": times_of(version.id, shadowed),
     }
-
-
-def _times(version_id: int, forces: Sequence[InForce]) -> list[dict[str, str | None]]:
-    return [
-        {"from": optional_iso_text(force.from_us), "until": optional_iso_text(force.until_us)}
-        for force in forces
-        if force.version_id == version_id
-    ]
 
 
 def _activation(row: FlowActivation, numbers: Mapping[int, tuple[str, int]]) -> dict[str, Any]:
-    flow, version = numbers.get(row.version_id or 0, (None, None))
-    previous_flow, previous = numbers.get(row.previous_version_id or 0, (None, None))
-    return {
-        "activation": row.id,
-        "kind": row.kind,
-        "flow": flow or previous_flow,
-        "version": version,
-        "previous": previous,
-        "by": row.actor,
-        "why": row.reason,
-        "at": optional_iso_text(row.at_us),
-        "replay": row.replay_id,
-        "warning": activation_warning(row.kind, row.replay_id),
-    }
+    warning = activation_warning(row.kind, row.replay_id)
+    return {**change_line("flow", row, numbers), "replay": row.replay_id, "warning": warning}
 
 
 def _replay(row: FlowReplay, numbers: Mapping[int, tuple[str, int]]) -> dict[str, Any]:

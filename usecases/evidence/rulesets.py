@@ -22,6 +22,7 @@ from fivefold.store.evidence.archive import (
     versions_of_organisation,
 )
 from fivefold.store.rulesets.activations import deciding_changes
+from fivefold.store.tables.flows import FlowActivation
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion, ThresholdReview
 from fivefold.usecases.evidence.archive import ArchiveSection, File, json_file, optional_iso_text, text_file
 from fivefold.usecases.shared.inputs import Quarter
@@ -125,29 +126,39 @@ def _version(version: RulesetVersion, family: Family, forces: Sequence[InForce])
         "committed_by": version.committed_by,
         "committed": optional_iso_text(version.committed_us),
         "tests": version.tests,
-        "in_force": [
-            {"from": optional_iso_text(force.from_us), "until": optional_iso_text(force.until_us)}
-            for force in forces
-            if force.version_id == version.id
-        ],
+        "in_force": times_of(version.id, forces),
     }
 
 
-def _activation(row: Activation, version_names: Mapping[int, tuple[str, int]], was_off: bool) -> dict[str, Any]:
-    ruleset, version = version_names.get(row.version_id or 0, (None, None))
-    previous_ruleset, previous = version_names.get(row.previous_version_id or 0, (None, None))
+def times_of(version_id: int, forces: Sequence[InForce]) -> list[dict[str, str | None]]:
+    """List from when until when a version was in force."""
+    return [
+        {"from": optional_iso_text(force.from_us), "until": optional_iso_text(force.until_us)}
+        for force in forces
+        if force.version_id == version_id
+    ]
+
+
+def change_line(
+    word: str, row: Activation | FlowActivation, version_names: Mapping[int, tuple[str, int]]
+) -> dict[str, Any]:
+    """Describe a change of which version of a ruleset or a flow decides; *word*: which of the two."""
+    name, version = version_names.get(row.version_id or 0, (None, None))
+    previous_name, previous = version_names.get(row.previous_version_id or 0, (None, None))
     return {
         "activation": row.id,
         "kind": row.kind,
-        "ruleset": ruleset or previous_ruleset,
+        word: name or previous_name,
         "version": version,
         "previous": previous,
         "by": row.actor,
         "why": row.reason,
         "at": optional_iso_text(row.at_us),
-        "backtest": row.backtest_id,
-        "while_off": was_off,
     }
+
+
+def _activation(row: Activation, version_names: Mapping[int, tuple[str, int]], was_off: bool) -> dict[str, Any]:
+    return {**change_line("ruleset", row, version_names), "backtest": row.backtest_id, "while_off": was_off}
 
 
 def _threshold_review(row: ThresholdReview, ruleset: str, version: int) -> dict[str, Any]:
