@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from time import monotonic
 
 from sqlalchemy.orm import Session
@@ -34,13 +34,19 @@ from fivefold.store.ingest.ownerships import types_owned
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.flows import FlowRow, FlowVersion
-from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.accounts.flows_in_force import Asked, everything_asked, groups_in_force, names_asked
 from fivefold.usecases.flows.drafts import names_of_flow
 from fivefold.usecases.flows.registrations import outside_diagnostics
 from fivefold.usecases.rulesets.check import MOST_SECONDS, CheckedText
 from fivefold.usecases.rulesets.life_cycle import SOURCE
-from fivefold.usecases.rulesets.review import OrganisationContext, context_of_type, organisation_findings
+from fivefold.usecases.rulesets.review import (
+    OrganisationContext,
+    context_of_type,
+    organisation_findings,
+    other_type_findings,
+    percent_text,
+    type_findings,
+)
 from fivefold.usecases.shared.context import Context
 
 
@@ -132,15 +138,13 @@ def check_flow(context: Context, document: str) -> FlowCheck:
         name, type_name = names_of_flow(document)
     except InvalidRulesetError as wrong:
         return FlowCheck(flow=None, content_hash=None, findings=tuple(wrong.findings), pinned={})
-    try:
-        _require_type(context, type_name)
-    except InvalidRulesetError as wrong:
-        return FlowCheck(flow=name, content_hash=None, findings=tuple(wrong.findings), pinned={})
+    if unknown := type_findings(context, type_name):
+        return FlowCheck(flow=name, content_hash=None, findings=tuple(unknown), pinned={})
     with context.reading() as session:
         kind = type_named(session, context.organisation_id, type_name)
         fits = flow_context(session, kind)
         flow = flow_or_none(session, context.organisation_id, name)
-        there = [] if flow is None else _other_type(session, flow, type_name)
+        there = [] if flow is None else other_type_findings(session, flow.type_id, f"the flow {name}", type_name)
         present = None if flow is None else present_version(session, flow)
     return review_flow(document, fits, now, there, present)[0]
 
@@ -175,16 +179,10 @@ def review_flow_draft(context: Context, flow: str) -> FlowCheck:
 
 def context_of_text(context: Context, type_name: str) -> FlowContext:
     """Read what a text about a type has to fit; InvalidRulesetError where the organisation has no such type."""
-    _require_type(context, type_name)
+    if unknown := type_findings(context, type_name):
+        raise InvalidRulesetError(unknown, SOURCE)
     with context.reading() as session:
         return flow_context(session, type_named(session, context.organisation_id, type_name))
-
-
-def _require_type(context: Context, type_name: str) -> None:
-    types = [each.name for each in list_types(context)]
-    if type_name not in types:
-        problem = f"is {type_name}; the types of entities are {', '.join(types) or 'none'}"
-        raise InvalidRulesetError([Finding("entity_type", problem)], SOURCE)
 
 
 def context_of_flow(session: Session, flow: FlowRow) -> FlowContext:
@@ -271,7 +269,7 @@ def _check(
             )
             for each in lines
         ),
-        ways_percent="0.0" if tested is None else _percent(tested),
+        ways_percent="0.0" if tested is None else percent_text(_share(tested)),
         not_taken=() if tested is None else tuple(tested.missing()),
         pinned={} if analysed is None else fits.pinned(analysed),
         compared_with=None if present is None else present.number,
@@ -287,17 +285,12 @@ def _failures(tested: FlowExamples, minimum_percent: int) -> list[Finding]:
     if tested.ways and _share(tested) < minimum_percent:
         missing = ", ".join(tested.missing())
         least = f"at least {minimum_percent} % are needed by the organisation"
-        failures.append(Finding("examples", f"take {_percent(tested)} % of ways, {least}: {missing}"))
+        failures.append(Finding("examples", f"take {percent_text(_share(tested))} % of ways, {least}: {missing}"))
     return failures
 
 
 def _share(tested: FlowExamples) -> Decimal:
     return Decimal(100 * sum(tested.ways.values())) / len(tested.ways) if tested.ways else Decimal(100)
-
-
-def _percent(tested: FlowExamples) -> str:
-    """Write the share of ways with one decimal, cut off: 99.96 is not 100."""
-    return str(_share(tested).quantize(Decimal("0.1"), ROUND_DOWN))
 
 
 def _placed(read: Document, unplaced_findings: list[Finding]) -> list[Finding]:
@@ -307,12 +300,6 @@ def _placed(read: Document, unplaced_findings: list[Finding]) -> list[Finding]:
         path, line, column = read.position(tuple(each.where.split(", ")))
         placed.append(Finding(each.where, each.problem, line, column=column) if path else each)
     return placed
-
-
-def _other_type(session: Session, flow: FlowRow, type_name: str) -> list[Finding]:
-    own = session.get_one(EntityType, flow.type_id).name
-    problem = f"is {type_name}; the flow {flow.name} is of the type {own}, for good"
-    return [] if own == type_name else [Finding("entity_type", problem)]
 
 
 def present_version(session: Session, flow: FlowRow) -> FlowVersion | None:

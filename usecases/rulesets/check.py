@@ -17,7 +17,6 @@ from fivefold.risk.language.documents import Document
 from fivefold.risk.language.purposes import Purpose
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.rulesets.rulesets import draft_of, family_named, family_or_none, newest_version
-from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.rulesets.drafts import name_and_type_of
@@ -26,8 +25,10 @@ from fivefold.usecases.rulesets.review import (
     context_of,
     context_of_type,
     organisation_findings,
+    other_type_findings,
     read_matching_ruleset,
     review,
+    type_findings,
 )
 from fivefold.usecases.shared.context import Context
 
@@ -87,15 +88,15 @@ def check_text(context: Context, document: str) -> TextCheck:
     except InvalidRulesetError as wrong:
         more = lint_text(document)[1]  # which finds the same, and the rest
         return TextCheck(family=None, content_hash=None, findings=_in_order(more or wrong.findings))
-    types = [each.name for each in list_types(context)]
-    if type_name not in types:
-        unknown = Finding("entity_type", f"is {type_name}; the types of entities are {', '.join(types) or 'none'}")
-        return TextCheck(family=name, content_hash=None, findings=(unknown,))
+    if unknown := type_findings(context, type_name):
+        return TextCheck(family=name, content_hash=None, findings=tuple(unknown))
     with context.reading() as session:
         kind = type_named(session, context.organisation_id, type_name)
         around, family = context_of_type(session, kind), family_or_none(session, context.organisation_id, name)
         present = None if family is None else _present(session, family)
-        findings = [] if family is None else _other_type(session, family, type_name)
+        findings = []
+        if family is not None:
+            findings = other_type_findings(session, family.type_id, f"the ruleset {name}", type_name)
     looked, ruleset = review(document, name, 0, around, now)
     changes: tuple[DocumentChange, ...] = ()
     if present is not None and ruleset is not None:
@@ -139,12 +140,6 @@ def _with_line(read: Document, examples: list[str | None], finding: Finding) -> 
         ("examples", examples.index(name)) if is_example else tuple(finding.where.split(", "))
     )
     return replace(finding, line=line, column=column) if path else finding
-
-
-def _other_type(session: Session, family: Family, type_name: str) -> list[Finding]:
-    own = session.get_one(EntityType, family.type_id).name
-    problem = f"is {type_name}; the ruleset {family.name} is of the type {own}, for good"
-    return [] if own == type_name else [Finding("entity_type", problem)]
 
 
 def _present(session: Session, family: Family) -> RulesetVersion | None:

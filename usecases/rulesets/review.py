@@ -23,6 +23,7 @@ from fivefold.usecases.accounts.entity_types import (
     PARTS,
     Fields,
     how_to_declare_links,
+    list_types,
     read_fields,
     same_type,
     type_json,
@@ -164,16 +165,16 @@ def _review(
         errors=tuple(errors),
         warnings=warnings,
         examples=tuple(ExampleLine(each.name, each.explanation.line, each.differences) for each in lines),
-        rules_percent=_percent(Decimal(0) if tested is None else tested.rule_share),
-        cases_percent=_percent(Decimal(0) if tested is None else tested.case_share),
+        rules_percent=percent_text(Decimal(0) if tested is None else tested.rule_share),
+        cases_percent=percent_text(Decimal(0) if tested is None else tested.case_share),
         not_reached=() if tested is None else tuple(tested.missing()),
     )
 
 
-def _percent(share: Decimal) -> str:
+def percent_text(share: Decimal) -> str:
     """Write a share with one decimal, cut off: 99.96 is not 100.
 
-    >>> _percent(Decimal("99.96")), _percent(Decimal(100))
+    >>> percent_text(Decimal("99.96")), percent_text(Decimal(100))
     ('99.9', '100.0')
     """
     return str(share.quantize(Decimal("0.1"), ROUND_DOWN))
@@ -192,8 +193,22 @@ def _failures(tested: ExampleResults, ruleset: Ruleset, minimum: int) -> Iterato
             missing = ", ".join(tested.missing())
             whose = " by the organisation" if own < minimum else ""
             yield Finding(
-                "examples", f"reach {_percent(share)} % of {what}, at least {least} % are needed{whose}: {missing}"
+                "examples", f"reach {percent_text(share)} % of {what}, at least {least} % are needed{whose}: {missing}"
             )
+
+
+def type_findings(context: Context, type_name: str) -> list[Finding]:
+    """Find that the organisation has no type of entities of this name."""
+    types = [each.name for each in list_types(context)]
+    problem = f"is {type_name}; the types of entities are {', '.join(types) or 'none'}"
+    return [] if type_name in types else [Finding("entity_type", problem)]
+
+
+def other_type_findings(session: Session, type_id: int, called: str, type_name: str) -> list[Finding]:
+    """Find that a text names another type than what it is of has for good; *called*: that, for people."""
+    own = session.get_one(EntityType, type_id).name
+    problem = f"is {type_name}; {called} is of the type {own}, for good"
+    return [] if own == type_name else [Finding("entity_type", problem)]
 
 
 def organisation_findings(document: Ruleset | Policy | Flow | Group, context: OrganisationContext) -> list[Finding]:
