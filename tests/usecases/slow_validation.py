@@ -2,7 +2,6 @@
 
 from collections import Counter
 from math import log
-from typing import Any
 
 from tests.usecases.planted import Given, Planted, Step
 
@@ -170,12 +169,6 @@ class Slow:
             before, after = (max(side[slot] / sum(side.values()), 1e-4) for side in (began, ended))
             total += (after - before) * log(after / before)
         return total
-
-
-def group_as(report: dict[str, Any], version: int | None) -> dict[str, Any]:
-    """The figures of a version, or of all."""
-    (found,) = [group for group in report["groups"] if group["version"] == version]
-    return dict(found)
 
 
 def by_pairs(places: list[tuple[float, bool]]) -> float:
