@@ -16,8 +16,8 @@ from fivefold.usecases.flows.review import FlowCheck, context_of_flow, review_fl
 from fivefold.usecases.rulesets.life_cycle import (
     about_version,
     number_to_commit,
-    refuse_findings,
     refuse_other_revision,
+    refuse_uncommittable,
 )
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
@@ -64,10 +64,8 @@ def commit_flow(context: Context, flow: str, expected_revision: int, accept_warn
         document, fits = draft.document, context_of_flow(session, row)
     # It takes a while, so it comes before the transaction.
     looked, analysed = review_flow(document, fits, now)
-    source = f"the draft of {flow}, revision {expected_revision},"
-    refuse_findings([*looked.errors, *(() if why else looked.warnings)], why, source, "to be committed")
+    why = refuse_uncommittable(looked.errors, looked.warnings, why, flow, expected_revision)
     assert analysed is not None  # what cannot be read has errors
-    why = why if looked.warnings else ""
     with context.writing() as session:
         settings_row(session, context.organisation_id, locked=True)
         row = flow_named(session, context.organisation_id, flow)

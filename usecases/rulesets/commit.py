@@ -13,8 +13,8 @@ from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion
 from fivefold.usecases.rulesets.life_cycle import (
     about_version,
     number_to_commit,
-    refuse_findings,
     refuse_other_revision,
+    refuse_uncommittable,
 )
 from fivefold.usecases.rulesets.review import Review, context_of, review
 from fivefold.usecases.shared.context import Context
@@ -61,10 +61,8 @@ def commit(context: Context, family: str, expected_revision: int, accept_warning
         around = context_of(session, family_row)
     # It takes a while, so it comes before the transaction.
     looked, ruleset = review(draft.document, family, draft.revision, around, now)
-    source = f"the draft of {looked.family}, revision {looked.revision},"
-    refuse_findings([*looked.errors, *(() if why else looked.warnings)], why, source, "to be committed")
+    why = refuse_uncommittable(looked.errors, looked.warnings, why, family, draft.revision)
     assert ruleset is not None  # what cannot be read has errors
-    why = why if looked.warnings else ""
     with context.writing() as session:
         settings_row(session, context.organisation_id, locked=True)
         family_row = family_named(session, context.organisation_id, family)

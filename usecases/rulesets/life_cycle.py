@@ -97,6 +97,18 @@ def refuse_findings(findings: Sequence[Finding], why: str, source: str, purpose:
         raise InvalidRulesetError([*findings, *([] if is_wrong else [accept])], source)
 
 
+def refuse_uncommittable(
+    errors: Sequence[Finding], warnings: Sequence[Finding], why: str, name: str, revision: int
+) -> str:
+    """Raise InvalidRulesetError where a draft cannot be committed, or is doubtful and *why* does not accept it.
+
+    Returns why it is committed in spite of its warnings; empty where it has none.
+    """
+    source = f"the draft of {name}, revision {revision},"
+    refuse_findings([*errors, *(() if why else warnings)], why, source, "to be committed")
+    return why if warnings else ""
+
+
 def number_to_commit(newest: CommittedColumns | None, content_hash: str, called: str) -> int:
     """Return the number of a version that is committed after the *newest* one; *called*: what it is of, for people.
 
