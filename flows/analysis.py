@@ -301,23 +301,16 @@ def inputs_of_step(step: Any) -> list[LanguageModel]:
     return distinct(each for when in whens for each in inputs_of(when))
 
 
-def analyse_flow(
-    text: str,
-    source: str = "the flow",
-    policies: Mapping[str, AnalysedPolicy] | None = None,
-    rulesets: Mapping[str, AnalysedRuleset] | None = None,
-    flows: Mapping[str, Flow] | None = None,
-) -> AnalysedFlow:
-    """Read a flow that people wrote; InvalidRulesetError, with the lines, names everything that does not fit.
+def analyse_flow(text: str, source: str = "the flow") -> AnalysedFlow:
+    """Read a flow that people wrote, without what it asks.
+
+    InvalidRulesetError, with the lines, names everything that does not fit.
 
     Args:
         text: YAML or JSON.
         source: where it comes from, for messages.
-        policies: that it may ask, by name.
-        rulesets: the same.
-        flows: the same; those that they ask are looked up here too.
     """
-    return with_asked(read_flow(text, source), policies or {}, rulesets or {}, flows or {})
+    return with_asked(read_flow(text, source), {}, {}, {})
 
 
 def with_asked(

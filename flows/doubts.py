@@ -56,7 +56,6 @@ def lint_flow(
     *,
     groups: Mapping[str, GroupInForce] | None = None,
     owned: Sequence[str] = (),
-    notes: bool = False,
 ) -> list[Finding]:
     """Find everything that is wrong or doubtful in a flow.
 
@@ -67,9 +66,8 @@ def lint_flow(
         declared: what the data of the entity type and its level are for, beside what the flow says.
         groups: the named groups in force, by name; None where they are not known.
         owned: the types of entities that those of the flow's type own, as far as that is known.
-        notes: include what is not a doubt: where a run fails, and what could not be decided.
     """
-    diagnostics = flow_diagnostics(analysed, lists, declared, groups=groups, owned=owned, notes=notes)
+    diagnostics = flow_diagnostics(analysed, lists, declared, groups=groups, owned=owned, notes=False)
     return findings(diagnostics, analysed.flow, document)
 
 

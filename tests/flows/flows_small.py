@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from fivefold.flows.analysis import AnalysedFlow, analyse_flow
+from fivefold.flows.analysis import AnalysedFlow, with_asked
 from fivefold.flows.language import read_flow
 from fivefold.flows.program import FlowProgram, compile_flow
 from fivefold.risk.compiler.analysis import AnalysedPolicy, analyse_text
@@ -56,7 +56,7 @@ def analysed(
 ) -> AnalysedFlow:
     asked = {each["ruleset"]: analyse_text(text_of(each)) for each in rulesets}
     others = {each["flow"]: read_flow(text_of(each)) for each in flows}
-    return analyse_flow(text_of(written), policies=policies, rulesets=asked, flows=others)
+    return with_asked(read_flow(text_of(written)), policies or {}, asked, others)
 
 
 def program(

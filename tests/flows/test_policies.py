@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fivefold.console.flows.graph import picture_of_policy
 from fivefold.domain.errors import InvalidRulesetError
-from fivefold.flows.analysis import analyse_flow
+from fivefold.flows.analysis import with_asked
 from fivefold.flows.language import EndStep, read_flow
 from fivefold.flows.policies import analysed_policy_flow, flow_of_policy
 from fivefold.flows.program import FlowProgram, flow_program_for
@@ -106,7 +106,7 @@ def test_a_flow_that_asks_a_policy_otherwise_still_stops_where_a_rule_is_unknown
     text = flow_of_policy(made).canonical
     assert '"as_decided":true' in text
     unsure = text.replace('"as_decided":true,', "").replace(',"as_decided":true', "")
-    analysed = analyse_flow(unsure, policies={"small": analyse_canonical_policy(made.canonical)})
+    analysed = with_asked(read_flow(unsure), {"small": analyse_canonical_policy(made.canonical)}, {}, {})
     row = dict.fromkeys(COLUMNS)
     flow = flow_program_for(analysed, {}, "EUR")
     assert flow.run_row({}, RowContext({"small": row}, {}))[STOP] == Stop.FAILED
