@@ -133,9 +133,13 @@ def undecided_past_end(session: Session, now_us: int, most: int, after: int) -> 
 
 
 def open_about_past_overrides(session: Session, kind: str, now_us: int, most: int, after: int) -> list[tuple[int, int]]:
-    """List open proposals of a kind about overrides whose own end has passed, as `open_about_ended_tags` does."""
+    """List open proposals of a kind about overrides that hold no more, as `open_about_ended_tags` does.
+
+    Their own end has passed, or they were revoked, as by the approval of another one.
+    """
     number = cast(text_in(session, Proposal.content, "override"), BigInteger)
-    is_over = select(OverrideRow.id).where(OverrideRow.id == number, OverrideRow.until_us <= now_us).exists()
+    has_ended = or_(OverrideRow.until_us <= now_us, OverrideRow.state == "revoked")
+    is_over = select(OverrideRow.id).where(OverrideRow.id == number, has_ended).exists()
     return open_behind(session, after, most, Proposal.kind == kind, is_over)
 
 

@@ -189,7 +189,7 @@ def _withdraw_overtaken(of: tuple[Context, str, str], content: Callable[[int, in
 
 
 def close_outdated(engine: Engine, now_us: int) -> int:
-    """Withdraw proposals about what ended by itself, refuse overrides past their own end; return how many were closed.
+    """Withdraw proposals to end what ended meanwhile, refuse overrides past their own end; return how many were closed.
 
     Neither can be approved any more, and nobody should have to look at them. Each is closed apart, and one that cannot
     be is logged: it holds up no other. Where an organisation is locked the others of it wait for the next round. Of

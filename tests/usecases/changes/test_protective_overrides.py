@@ -164,6 +164,11 @@ def test_a_second_proposal_or_a_newer_override_leaves_nothing_to_approve(engine:
             approve_proposal(Context(engine, three[2]).at(NOW), proposal.id, "why", Role.APPROVER)
     assert state(engine, newer) == "approved"
     assert refuse_proposal(Context(engine, three[2]).at(NOW), first.id, "over", Role.APPROVER).state == "refused"
+    assert close_outdated(engine, NOW) == 1, "the other one need not be refused by a person"
+    withdrawn = read_proposal(Context(engine, three[0]).at(NOW), second.id)
+    assert (withdrawn.state, withdrawn.decided_by) == ("withdrawn", "system")
+    assert withdrawn.decision_reason.startswith(f"it came too late: override {number} is revoked")
+    assert list_items(Context(engine, three[2]).at(NOW), Role.APPROVER) == []
 
 
 def test_approvers_decide_these_and_see_no_others(engine: Engine, three: People) -> None:
