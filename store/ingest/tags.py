@@ -37,8 +37,8 @@ def forget_ends(session: Session, tag_ids: Sequence[int]) -> None:
         session.execute(delete(TagEnd).where(among(session, TagEnd.tag_id, list(tag_ids))))
 
 
-def open_about_ended_tags(session: Session, kind: str, now_us: int, most: int, after: int) -> list[tuple[int, int]]:
-    """List open proposals of a kind about tags that ended since, each as its organisation and number.
+def open_about_other_tags(session: Session, kind: str, now_us: int, most: int, after: int) -> list[tuple[int, int]]:
+    """List open proposals of a kind about tags that ended or were set anew since, each as its organisation and number.
 
     They are of every organisation, the oldest first, from the one behind the number *after* on.
     """
@@ -46,7 +46,8 @@ def open_about_ended_tags(session: Session, kind: str, now_us: int, most: int, a
     ended_since = (Tag.from_us <= Proposal.proposed_us, Tag.until_us > Proposal.proposed_us, Tag.until_us <= now_us)
     has_ended = select(Tag.id).where(*same, *ended_since).exists()
     still_lasts = select(Tag.id).where(*same, lasts_after(now_us)).exists()
-    return open_behind(session, after, most, Proposal.kind == kind, has_ended, ~still_lasts)
+    is_set_anew = select(Tag.id).where(*same, Tag.from_us > Proposal.proposed_us, Tag.from_us <= now_us).exists()
+    return open_behind(session, after, most, Proposal.kind == kind, (has_ended & ~still_lasts) | is_set_anew)
 
 
 def lasts_after(now_us: int) -> ColumnElement[bool]:

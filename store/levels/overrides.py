@@ -133,7 +133,7 @@ def undecided_past_end(session: Session, now_us: int, most: int, after: int) -> 
 
 
 def open_about_past_overrides(session: Session, kind: str, now_us: int, most: int, after: int) -> list[tuple[int, int]]:
-    """List open proposals of a kind about overrides that hold no more, as `open_about_ended_tags` does.
+    """List open proposals of a kind about overrides that hold no more, as `open_about_other_tags` does.
 
     Their own end has passed, or they were revoked, as by the approval of another one.
     """

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from fivefold.domain.errors import ConfigError, ConflictError, LockedError, NotFoundError, StoreError
 from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.ingest.entities import entity_named
-from fivefold.store.ingest.tags import open_about_ended_tags
+from fivefold.store.ingest.tags import open_about_other_tags
 from fivefold.store.levels.overrides import open_about_past_overrides, undecided_past_end
 from fivefold.store.rulesets.proposals import PROPOSED, WITHDRAWN, proposal_numbered
 from fivefold.store.sql.database import reading
@@ -196,7 +196,7 @@ def close_outdated(engine: Engine, now_us: int) -> int:
     many the oldest come first.
     """
     return (
-        _close_each(engine, now_us, partial(open_about_ended_tags, kind=TagChanged.kind), _withdraw_late)
+        _close_each(engine, now_us, partial(open_about_other_tags, kind=TagChanged.kind), _withdraw_late)
         + _close_each(engine, now_us, partial(open_about_past_overrides, kind=OverrideRevoked.kind), _withdraw_late)
         + _close_each(engine, now_us, undecided_past_end, _refuse_late)
     )

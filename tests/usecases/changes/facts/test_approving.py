@@ -15,14 +15,15 @@ from fivefold.domain.errors import ConflictError, StoreError
 from fivefold.domain.paging import Part
 from fivefold.store.evidence.erasure import with_owned
 from fivefold.store.ingest.entities import entity_named
-from fivefold.store.ingest.tags import open_about_ended_tags
+from fivefold.store.ingest.tags import open_about_other_tags
 from fivefold.store.tables.entities import Entity, OrganisationSettings, Tag
+from fivefold.store.tables.flows import FLOW_ACTOR
 from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import facts
 from fivefold.usecases.changes.proposals import approve_proposal, read_proposal
 from fivefold.usecases.ingest import facts as ingest_facts
-from fivefold.usecases.ingest.facts import RecordGiven, put_record_in
+from fivefold.usecases.ingest.facts import RecordGiven, put_record_in, set_tag_in
 from fivefold.usecases.levels.entity_profile import list_records, list_tags
 from fivefold.usecases.levels.overrides import PAST_END, read_override, request_override
 from fivefold.usecases.levels.worker_loop import PeriodicTask, drain
@@ -107,6 +108,23 @@ def test_the_end_of_a_tag_is_withdrawn_once_the_tag_ended_otherwise(bank: Bank) 
 
 
 @pytest.mark.postgresql
+def test_the_end_of_a_tag_that_a_flow_sets_anew_is_withdrawn(bank: Bank) -> None:
+    """No call of a person is there to withdraw it: the flow gives the tag in the transaction that ends its run."""
+    number = proposed_end(bank)
+    assert facts.close_outdated(bank.engine, bank.now) == 0
+    bank.wait(days=1)
+    flow = Context(bank.engine, Actor(bank.of, f"{FLOW_ACTOR}limits")).at(bank.now)
+    with flow.writing() as session:
+        entity = entity_named(session, bank.of, "customer", "a", stays=True)
+        set_tag_in(session, flow, entity, "watch", bank.now + 9 * DAY_US, "", bank.now)
+    assert facts.close_outdated(bank.engine, bank.now) == 1
+    withdrawn = read_proposal(bank.context, number)
+    assert (withdrawn.state, withdrawn.decided_by) == ("withdrawn", "system")
+    assert "the beginning of the tag was" in withdrawn.decision_reason
+    assert verify(bank.engine, print).entries == len(audited(bank.engine))
+
+
+@pytest.mark.postgresql
 def test_what_time_overtook_is_closed(bank: Bank) -> None:
     tag(bank, until_us=bank.now + 2 * DAY_US)
     bank.settle()
@@ -175,7 +193,7 @@ def test_a_worker_that_ends_once_nothing_is_left_closes_also_those_beyond_a_roun
 
 def _about_ended(bank: Bank) -> list[tuple[int, int]]:
     with Session(bank.engine) as session:
-        return open_about_ended_tags(session, "fact.tag", bank.now, 9, 0)
+        return open_about_other_tags(session, "fact.tag", bank.now, 9, 0)
 
 
 def test_a_stored_fact_is_answered_also_where_the_withdrawal_fails_and_the_next_call_withdraws(
