@@ -40,6 +40,7 @@ from fivefold.usecases.changes.contents import (
     PolicyRetirement,
     RatesReplaced,
     RecordChanged,
+    RulesetRolledBack,
     RulesetsOrdered,
     RulesetSwitched,
     ScreeningCleared,
@@ -342,6 +343,8 @@ def _replaced(  # noqa: PLR0911 (one for each kind)
         case RulesetSwitched():
             active = active_number(session, family_named(session, of, content.family))
             return {"active": (active, active)}
+        case RulesetRolledBack():
+            return {"active": (active_number(session, family_named(session, of, content.family)), content.version)}
         case RatesReplaced():
             table = newest_rates(session, of)
             return {"rates": (None if table is None else f"table {table.number} of {table.source}", content.source)}

@@ -4,11 +4,12 @@ import pytest
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import from_microseconds
+from fivefold.domain.errors import ConflictError
 from fivefold.store.tables.levels import Assessment, LevelRelease, Standing, Transition
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes.asks import put_list_version, roll_back
 from fivefold.usecases.changes.backtests import BACKTESTS, report_of
-from fivefold.usecases.changes.proposals import read_proposal
+from fivefold.usecases.changes.proposals import approve_proposal, read_proposal, request_proposal_backtests
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.replay import replay_assessment
@@ -53,17 +54,18 @@ def three(engine: Engine) -> People:
     return three
 
 
-def decide_again(engine: Engine, three: People, text: str = STRICT) -> None:
+def decide_again(engine: Engine, three: People, text: str = STRICT, number: int = 2, now_us: int = LATER) -> None:
     from fivefold.usecases.changes.backtests import request_backtest
     from fivefold.usecases.rulesets.activate import activate
     from fivefold.usecases.rulesets.commit import commit
     from fivefold.usecases.rulesets.drafts import save_draft
 
     save_draft(Context(engine, three[0]), text)
-    commit(Context(engine, three[0]).at(LATER), "retail", 2, "as it is")
-    request_backtest(Context(engine, three[0]).at(LATER), "retail", 2)
-    assert run_next_job(engine, BACKTESTS, LATER)
-    activate(Context(engine, three[2]).at(LATER), "retail", 2, "stricter", 1000)
+    commit(Context(engine, three[0]).at(now_us), "retail", number, "as it is")
+    request_backtest(Context(engine, three[0]).at(now_us), "retail", number)
+    while run_next_job(engine, BACKTESTS, now_us):
+        pass
+    activate(Context(engine, three[2]).at(now_us), "retail", number, "stricter", 1000)
 
 
 def back(engine: Engine, three: People, now_us: int, *, release: bool = True) -> dict[str, int]:
@@ -77,6 +79,21 @@ def back(engine: Engine, three: People, now_us: int, *, release: bool = True) ->
     agreed(engine, three[1], outcome, now_us)
     cells = {(cell["before"], cell["after"]): cell["entities"] for cell in report["backtest"]["later"]}
     return {**report.get("released", {}), "down": sum(count for (a, b), count in cells.items() if a != b)}
+
+
+def test_a_roll_back_is_not_approved_over_a_version_that_decides_since(engine: Engine, three: People) -> None:
+    """It was proposed because of the second version; with a new backtest it would withdraw the third one."""
+    now_us = LATER + DAY
+    outcome = roll_back(Context(engine, three[0]).at(now_us), "retail", 1, "too strict", 1000, release=True)
+    assert outcome.proposal is not None
+    assert outcome.proposal.reach["active"] == {"from": 2, "to": 1}
+    decide_again(engine, three, STRICT.replace("cooldown: 30", "cooldown: 20"), 3, now_us)
+    number = outcome.proposal.id
+    request_proposal_backtests(Context(engine, three[0]).at(now_us), number)
+    assert run_next_job(engine, BACKTESTS, now_us)
+    expected = f"the version that decides was 2 when this was proposed, and is 3 now; refuse proposal {number}"
+    with pytest.raises(ConflictError, match=expected):
+        approve_proposal(Context(engine, three[1]).at(now_us), number, "yes")
 
 
 def test_without_a_release_the_cooldown_holds_what_the_withdrawn_version_raised(engine: Engine, three: People) -> None:
