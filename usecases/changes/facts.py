@@ -17,7 +17,7 @@ from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.ingest.tags import open_about_other_tags
 from fivefold.store.levels.overrides import open_about_past_overrides, undecided_past_end
-from fivefold.store.rulesets.proposals import PROPOSED, WITHDRAWN, proposal_numbered
+from fivefold.store.rulesets.proposals import PROPOSED, WITHDRAWN, open_about_other_versions, proposal_numbered
 from fivefold.store.sql.database import reading
 from fivefold.usecases.accounts.second_person import is_member
 from fivefold.usecases.changes.beside import close_proposal, open_beside, withdraw_overtaken
@@ -25,6 +25,8 @@ from fivefold.usecases.changes.contents import (
     Fact,
     OverrideRevoked,
     RecordChanged,
+    RulesetRolledBack,
+    RulesetSwitched,
     ScreeningCleared,
     TagChanged,
     read_content,
@@ -45,6 +47,8 @@ log = structlog.get_logger("fivefold.facts")
 
 MOST_AT_ONCE = 100
 """Of what time overtook, so many of a kind are closed in one round of the worker."""
+_OF_VERSIONS = (RulesetRolledBack.kind, RulesetSwitched.kind)
+"""The kinds of proposals about the version that decides, which an activation overtakes."""
 
 
 class ReasonMissingError(ConfigError):
@@ -189,7 +193,7 @@ def _withdraw_overtaken(of: tuple[Context, str, str], content: Callable[[int, in
 
 
 def close_outdated(engine: Engine, now_us: int) -> int:
-    """Withdraw proposals to end what ended meanwhile, refuse overrides past their own end; return how many were closed.
+    """Withdraw proposals about what ended or changed since, refuse overrides past their end; return how many.
 
     Neither can be approved any more, and nobody should have to look at them. Each is closed apart, and one that cannot
     be is logged: it holds up no other. Where an organisation is locked the others of it wait for the next round. Of
@@ -198,6 +202,7 @@ def close_outdated(engine: Engine, now_us: int) -> int:
     return (
         _close_each(engine, now_us, partial(open_about_other_tags, kind=TagChanged.kind), _withdraw_late)
         + _close_each(engine, now_us, partial(open_about_past_overrides, kind=OverrideRevoked.kind), _withdraw_late)
+        + _close_each(engine, now_us, partial(open_about_other_versions, kinds=_OF_VERSIONS), _withdraw_late)
         + _close_each(engine, now_us, undecided_past_end, _refuse_late)
     )
 

@@ -9,6 +9,7 @@ from fivefold.store.tables.levels import Assessment, LevelRelease, Standing, Tra
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes.asks import put_list_version, roll_back
 from fivefold.usecases.changes.backtests import BACKTESTS, report_of
+from fivefold.usecases.changes.facts import close_outdated
 from fivefold.usecases.changes.proposals import approve_proposal, read_proposal, request_proposal_backtests
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.transactions import add_transactions
@@ -81,19 +82,24 @@ def back(engine: Engine, three: People, now_us: int, *, release: bool = True) ->
     return {**report.get("released", {}), "down": sum(count for (a, b), count in cells.items() if a != b)}
 
 
+@pytest.mark.postgresql
 def test_a_roll_back_is_not_approved_over_a_version_that_decides_since(engine: Engine, three: People) -> None:
     """It was proposed because of the second version; with a new backtest it would withdraw the third one."""
     now_us = LATER + DAY
     outcome = roll_back(Context(engine, three[0]).at(now_us), "retail", 1, "too strict", 1000, release=True)
     assert outcome.proposal is not None
     assert outcome.proposal.reach["active"] == {"from": 2, "to": 1}
-    decide_again(engine, three, STRICT.replace("cooldown: 30", "cooldown: 20"), 3, now_us)
+    decide_again(engine, three, STRICT.replace("cooldown: 30", "cooldown: 20"), 3, now_us + SECOND)
     number = outcome.proposal.id
     request_proposal_backtests(Context(engine, three[0]).at(now_us), number)
     assert run_next_job(engine, BACKTESTS, now_us)
     expected = f"the version that decides was 2 when this was proposed, and is 3 now; refuse proposal {number}"
     with pytest.raises(ConflictError, match=expected):
         approve_proposal(Context(engine, three[1]).at(now_us), number, "yes")
+    assert close_outdated(engine, now_us + SECOND) == 1
+    withdrawn = read_proposal(Context(engine, three[1]), number)
+    assert (withdrawn.state, withdrawn.decided_by) == ("withdrawn", "system")
+    assert close_outdated(engine, now_us + SECOND) == 0
 
 
 def test_without_a_release_the_cooldown_holds_what_the_withdrawn_version_raised(engine: Engine, three: People) -> None:
