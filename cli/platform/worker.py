@@ -13,7 +13,6 @@ import typer
 from filelock import Timeout
 
 from fivefold.cli.terminal import checked_settings, echo, moment, open_current_database
-from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError, StoreError
 from fivefold.domain.settings import Settings, read_settings
 from fivefold.domain.text import count_text
@@ -51,6 +50,7 @@ def worker(
 ) -> None:
     """Assess due entities, and deliver webhooks. Any number may run on PostgreSQL, one on SQLite."""
     from fivefold.serving.logs import configure_logs
+    from fivefold.store.sql.clocks import clock_of
     from fivefold.usecases.flows.registrations import refuse_unregistered
     from fivefold.usecases.levels.clock_repair import refuse_future
 
@@ -62,7 +62,7 @@ def worker(
     engine = open_current_database()
     if at is not None:
         refuse_future(engine, at, "--as-of")
-    clock = now_microseconds if at is None else _clock_from(at)
+    clock = clock_of(engine).now_us if at is None else _clock_from(at)
     refuse_unregistered(engine, settings)
     with _only_worker(settings) if engine.dialect.name == "sqlite" else nullcontext():
         try:

@@ -54,6 +54,10 @@ class DatabaseClock:
     _trusted_until: float = field(default=float("-inf"), repr=False)
     _server: str = field(default="", repr=False)
 
+    def now_us(self) -> int:
+        """Return the current time by the database's clock, as of the last comparison; microseconds."""
+        return now_microseconds() - self.ahead_us
+
     def compare(self, connection: Connection) -> str:
         """Raise UntrustedClockError if the machine's clock is off by more than the tolerance; else name the server.
 

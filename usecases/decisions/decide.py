@@ -247,7 +247,7 @@ def _decide_and_store(
         if request.freshness is Freshness.STORED or (request.freshness is Freshness.REFRESH and stands):
             return _decide_once(session, request, parties, policy, point, now), False
         subject = subject_of(parties.entity)
-    result = assess_now(context.engine, subject, clock=context.clock, valuer=valuer, actor=context.actor.name)
+    result = assess_now(context.engine, subject, clock=context.now, valuer=valuer, actor=context.actor.name)
     with context.reading() as session:
         parties, policy = _subjects_and_policy(session, context, request)
         now = context.now()

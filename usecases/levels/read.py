@@ -153,7 +153,7 @@ def read_level_of_profile(
         old = standing is None or now - standing.assessed_us > HOUR_US
         subject = subject_of(entity)
     if old or is_marked_later or _waits(mark, now):
-        assess_now(context.engine, subject, clock=context.clock, valuer=valuer, actor=context.actor.name)
+        assess_now(context.engine, subject, clock=context.now, valuer=valuer, actor=context.actor.name)
     return _stored_level(context, type_name, external_id, context.now())
 
 
@@ -180,7 +180,7 @@ def read_level(
         live = session.scalar(select(live_override_id(subject.entity_id, now)))
     behind = not is_of_override(standing, live)
     if freshness is Freshness.NOW or (freshness is Freshness.REFRESH and behind):
-        result = assess_now(context.engine, subject, clock=context.clock, valuer=valuer, actor=context.actor.name)
+        result = assess_now(context.engine, subject, clock=context.now, valuer=valuer, actor=context.actor.name)
         view = _stored_level(context, type_name, external_id, context.now())
         return replace(view, refreshing=view.refreshing or could_not_be_computed(result))
     if freshness is Freshness.REFRESH and not erased:

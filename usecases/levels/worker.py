@@ -184,8 +184,9 @@ def run_batch(
 
     *turns* order the queues; without them the urgent one, and then the one that waits longest, is first.
     """
-    now, order = clock(), sorted if turns is None else turns.order
+    order = sorted if turns is None else turns.order
     with writing(engine) as session:
+        now = clock()
         batch = claims.claim(session, new_lease(), now, now + LEASE_US, most, MAX_ABANDONED_LEASES, order)
     if batch is None:
         return None
@@ -259,8 +260,8 @@ def assess_now(
     """
     start = monotonic()
     while (waited := monotonic() - start) < LONGEST_WAIT_SECONDS:
-        now = clock()
         with writing(engine) as session:
+            now = clock()
             takes_over = waited >= WAIT_SECONDS
             batch = claims.claim_one(session, subject, new_lease(), now, now + LEASE_US, takes_over=takes_over)
             if batch is None and not claims.has_mark(session, subject.entity_id):

@@ -96,7 +96,7 @@ def settle_challenge(
             row = challenge_numbered(session, context.organisation_id, number)
             _change_of(session, context, row, valid_settlement, now)
             subject = subject_of(session.get_one(Entity, row.entity_id))
-        result = assess_now(context.engine, subject, clock=context.clock, valuer=valuer, actor=context.actor.name)
+        result = assess_now(context.engine, subject, clock=context.now, valuer=valuer, actor=context.actor.name)
         if result is None or result.failed:
             raise ConflictError(
                 f"the entity of challenge {number} could not be assessed just now; settle it once that is possible"

@@ -13,6 +13,7 @@ from fivefold.store.audit import log
 from fivefold.store.audit.bound_rows import Digests
 from fivefold.store.audit.chain import Entry
 from fivefold.store.sql import database
+from fivefold.store.sql.clocks import clock_of
 from fivefold.usecases.shared.actors import Actor
 
 ROWS = "rows"
@@ -80,7 +81,7 @@ class Context:
     Attributes:
         engine: the database.
         actor: who acts, and within which organisation.
-        clock: returns the current time, microseconds.
+        clock: returns the current time, microseconds; None for the database's.
         snapshot: the session of all reads; None if each use case reads the state at its beginning.
         by_tool: an agent acts for the actor by a tool, perhaps without the actor seeing it.
         transaction: the session of all writes, which its opener commits; None if each use case has its own.
@@ -88,7 +89,7 @@ class Context:
 
     engine: Engine
     actor: Actor
-    clock: Callable[[], int] = now_microseconds
+    clock: Callable[[], int] | None = None
     snapshot: Session | None = None
     by_tool: bool = False
     transaction: Session | None = None
@@ -100,7 +101,7 @@ class Context:
 
     def now(self) -> int:
         """Return the current time, microseconds."""
-        return self.clock()
+        return clock_of(self.engine).now_us() if self.clock is None else self.clock()
 
     def at(self, now_us: int) -> Self:
         """Return the same context at one moment."""

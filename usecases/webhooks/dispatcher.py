@@ -14,8 +14,9 @@ import httpx
 import structlog
 from sqlalchemy import Engine
 
-from fivefold.domain.clock import SECOND_US, now_microseconds
+from fivefold.domain.clock import SECOND_US
 from fivefold.domain.errors import StoreError
+from fivefold.store.sql.clocks import clock_of
 from fivefold.store.sql.reasons import cause_text
 from fivefold.store.webhooks.deliveries import LeasedDelivery
 from fivefold.usecases.shared.connections import open_transport
@@ -46,7 +47,7 @@ log = structlog.get_logger("fivefold.webhooks")
 
 def deliver_due(engine: Engine, now_us: int | None = None) -> int:
     """Plan, and send what may be sent now and what follows it; return the number of attempts."""
-    clock = now_microseconds if now_us is None else lambda: now_us
+    clock = clock_of(engine).now_us if now_us is None else lambda: now_us
 
     async def deliver() -> int:
         dispatcher = _Dispatcher(engine, clock, threading.Event())
@@ -71,7 +72,7 @@ def keep_delivering(engine: Engine, stop: threading.Event, report: Report = lamb
     """
 
     async def keep() -> None:
-        dispatcher = _Dispatcher(engine, now_microseconds, stop)
+        dispatcher = _Dispatcher(engine, clock_of(engine).now_us, stop)
         with dispatcher.threads:
             serving: dict[int, asyncio.Task[int]] = {}
             pruned_at = float(-PRUNED_SECONDS)
@@ -164,7 +165,7 @@ class _Dispatcher:
         if self._stop.is_set() or most == 0:
             return None
         try:
-            return await self.query(claim_deliveries, self._engine, endpoint_id, self._clock(), most)
+            return await self.query(claim_deliveries, self._engine, endpoint_id, self._clock, most)
         except StoreError:
             if not flying:
                 raise

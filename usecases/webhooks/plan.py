@@ -6,7 +6,7 @@ A process that dies while sending leaves a lease behind; once it ends, another s
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -132,10 +132,11 @@ def failing_count(engine: Engine) -> int:
         return deliveries.count_failing(session)
 
 
-def claim_deliveries(engine: Engine, endpoint_id: int, now_us: int, most: int) -> DeliveryBatch | None:
+def claim_deliveries(engine: Engine, endpoint_id: int, clock: Callable[[], int], most: int) -> DeliveryBatch | None:
     """Lease up to *most* deliveries that may be sent now; None if there are none."""
-    lease, until_us = uuid.uuid4().hex, now_us + LEASE_SECONDS * SECOND_US
     with writing(engine) as session:
+        now_us = clock()  # only now: the transaction's beginning compared this machine's clock with the database's
+        lease, until_us = uuid.uuid4().hex, now_us + LEASE_SECONDS * SECOND_US
         claims = deliveries.claim(session, endpoint_id, lease, now_us, until_us, most)
         endpoint = session.get(Endpoint, endpoint_id) if claims else None
         if endpoint is None:

@@ -166,7 +166,7 @@ def test_a_delivery_that_a_clock_ahead_planned_is_sent_after_the_repair(engine: 
     assert [(each.kind, each.entries) for each in read_clocks(engine).ahead] == [("deliveries", 2)]
     repair_dates(engine, "cli:op", "NTP was off")
     assert read_clocks(engine).ahead == []
-    batch = claim_deliveries(engine, told, now_microseconds(), 9)
+    batch = claim_deliveries(engine, told, now_microseconds, 9)
     assert batch is not None
     assert sorted(claim.event_id for claim in batch.claims) == ["c2-a", "c3-a"]
 

@@ -9,8 +9,9 @@ import textwrap
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError, LockedError, StoreError
+from fivefold.store.sql import clocks
 from fivefold.store.sql.clocks import LONGEST_LEASE_US
 from fivefold.store.tables.events import Delivery
 from fivefold.usecases.shared.actors import Actor
@@ -43,6 +45,7 @@ from fivefold.usecases.webhooks.plan import (
     plan_deliveries,
 )
 from tests.pace import slowness, until
+from tests.store import databases
 from tests.usecases.platforms import NOW
 from tests.usecases.receivers import MACHINE, SECOND_US, Got, endpoint, organisation, receiving, tell
 
@@ -156,12 +159,51 @@ def test_a_lease_left_behind_is_taken_over_once_it_ends_and_in_order(engine: Eng
         told = endpoint(engine, ours, receiver.url).endpoint_id
         tell(engine, ours, ["c1-a", "c1-b"])
         plan_deliveries(engine, NOW)
-        assert claim_deliveries(engine, told, NOW, 1), "and whoever claimed it is gone"
+        assert claim_deliveries(engine, told, lambda: NOW, 1), "and whoever claimed it is gone"
         tell(engine, ours, ["c2-a"])  # later, as either of two that are due at once may be claimed first
         assert deliver_due(engine, NOW) == 1
         assert receiver.events() == ["c2-a"]
         assert deliver_due(engine, NOW + LEASE_SECONDS * SECOND_US) == 2
         assert receiver.events() == ["c2-a", "c1-a", "c1-b"]
+
+
+def test_two_workers_deliver_once_though_the_clock_of_one_is_two_minutes_ahead(
+    engine: Engine, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ends = threading.Event(), threading.Event()
+
+    def slow(_: Got) -> int:
+        begun.set()
+        assert ends.wait(LONGEST_SECONDS)
+        return 200
+
+    @contextmanager
+    def on_its_machine() -> Iterator[None]:
+        """All workers of a file have the clock of its machine."""
+        ahead_us = 0 if kind == "sqlite" else 120 * SECOND_US
+        with monkeypatch.context() as patched:
+            patched.setattr(clocks, "now_microseconds", lambda: now_microseconds() + ahead_us)
+            yield
+
+    ours, started_us = organisation(engine), now_microseconds()
+    url = engine.url.render_as_string(hide_password=False)
+    with receiving(slow) as receiver, ThreadPoolExecutor(1) as pool, databases.opened(url, 7200) as fast:
+        endpoint(engine, ours, receiver.url)
+        tell(engine, ours, ["c1-a"])
+        first = pool.submit(deliver_due, engine, started_us)
+        try:
+            assert begun.wait(LONGEST_SECONDS)
+            with on_its_machine():
+                assert deliver_due(fast) == 0, "the lease of the first worker is not over by the database's clock"
+        finally:
+            ends.set()
+        assert first.result() == 1
+        assert receiver.events() == ["c1-a"]
+        tell(engine, ours, ["c1-b"])
+        with on_its_machine():
+            assert deliver_due(fast) == 1
+    sent_s = [int(got.headers["webhook-timestamp"]) for got in receiver.got]
+    assert sent_s[1] - sent_s[0] < LEASE_SECONDS, "a receiver judges its age by the right clock"
 
 
 def test_a_process_that_is_killed_while_sending_loses_nothing(engine: Engine, tmp_path: os.PathLike[str]) -> None:

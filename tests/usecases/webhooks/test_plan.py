@@ -57,7 +57,7 @@ def planned(engine: Engine, endpoint_id: int) -> list[str]:
 
 
 def claimed(engine: Engine, endpoint_id: int, now_us: int = NOW, most: int = 10) -> DeliveryBatch | None:
-    return claim_deliveries(engine, endpoint_id, now_us, most)
+    return claim_deliveries(engine, endpoint_id, lambda: now_us, most)
 
 
 def names(batch: DeliveryBatch | None) -> list[str]:

@@ -105,7 +105,7 @@ class Deliveries:
 
     def claim(self, worker: int, most: int) -> None:
         ready = self.ready()
-        batch = claim_deliveries(self.engine, self.told, self.now_us, most)
+        batch = claim_deliveries(self.engine, self.told, lambda: self.now_us, most)
         numbers = [claim.event_number for claim in batch.claims] if batch else []
         assert set(numbers) <= set(ready)
         assert len(numbers) == min(most, len(ready))
@@ -191,7 +191,7 @@ class Deliveries:
         plan_deliveries(self.engine, self.now_us)
         self.now_us += LEASE_US + 50_000 * SECOND_US
         order: list[int] = []
-        while batch := claim_deliveries(self.engine, self.told, self.now_us, 10):
+        while batch := claim_deliveries(self.engine, self.told, lambda: self.now_us, 10):
             order += [claim.event_number for claim in batch.claims]
             record_attempts(self.engine, [DeliveryAttempt(claim, None) for claim in batch.claims], self.now_us)
         with Session(self.engine) as session:

@@ -166,7 +166,7 @@ def carried_on(context: Context, number: int, lease: str) -> RunView:
 def _moved(context: Context, number: int, lease: str) -> RunView:
     """Carry a run on until it stops for longer, but leave it where another process is at it."""
     for _ in range(MOST_STOPS):
-        moved = run_one(context.engine, number, lease, clock=context.clock)
+        moved = run_one(context.engine, number, lease, clock=context.now)
         view = view_run(context, number)
         if not moved or not _is_under_way(view):
             break

@@ -68,8 +68,8 @@ NOT_BACK: Final = f"the worker that tried it did not come back, {MAX_ABANDONED_L
 
 def run_flows(engine: Engine, *, clock: Callable[[], int] = now_microseconds, most: int = BATCH_SIZE) -> int | None:
     """Carry on up to *most* runs that are due, all of one version; tell how many were, None where none is due."""
-    now = clock()
     with writing(engine) as session:
+        now = clock()
         batch = stored.claim(session, new_lease(), now, now + LEASE_US, most, MAX_ABANDONED_LEASES)
     return None if batch is None else carry_on(engine, batch, clock)
 
@@ -87,6 +87,7 @@ def run_one(engine: Engine, run_id: int, lease: str, *, clock: Callable[[], int]
             return False
     try:
         with writing(engine) as session:
+            now = clock()
             batch = stored.claim_one(session, run_id, lease, now, now + LEASE_US)
         return batch is not None and carry_on(engine, batch, clock, holds=True) > 0
     except LockedError:

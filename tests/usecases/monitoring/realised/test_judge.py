@@ -166,7 +166,7 @@ def test_the_event_is_about_nobody_is_sent_and_goes_once_it_is_old(bank: Living)
     bank.live(HORIZON_DAYS, share=0.01)
     bank.judge()
     plan_deliveries(bank.engine, bank.now)
-    batch = claim_deliveries(bank.engine, endpoint.endpoint_id, bank.now, 10)
+    batch = claim_deliveries(bank.engine, endpoint.endpoint_id, lambda: bank.now, 10)
     assert batch is not None
     (claim,) = batch.claims
     said = json.loads(body_of(claim))
