@@ -16,7 +16,7 @@ from fivefold.domain.clock import day_text, resolve_now
 from fivefold.domain.errors import ConflictError, FivefoldError
 from fivefold.domain.text import count_text
 from fivefold.store.evidence import erasure as erasing
-from fivefold.store.sql.database import writing
+from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.usecases.erasure.erase import (
@@ -90,6 +90,7 @@ def erase_again(engine: Engine, who: str, register: Path, *, now_us: int | None 
                 lost_erasures += [_named(line, lost)] if lost else []
         except Exception as error:  # noqa: BLE001 (the lines after it must be carried out all the same)
             failed[line] = _failure_of(line, error)
+    _forget_late_answers(engine, who, {line.organisation for line in newest_erasures(lines)})
     overwrite(engine)
     if failed:
         raise FivefoldError(
@@ -192,9 +193,15 @@ def _erase_line(engine: Engine, who: str, line: ErasureLine, now: int) -> tuple[
             _refuse_active(session, entities, line.at_us, now)
             refuse_taken(session, entities)
             erase_and_record(session, context, entities, now)
-    if entities:
-        forget_late_answers(context)
     return len(entities), lost
+
+
+def _forget_late_answers(engine: Engine, who: str, organisations: Iterable[str]) -> None:
+    """Empty them also where nothing is erased again: an erasure whose connection was lost at its end could not."""
+    with reading(engine) as session:
+        of = list(session.scalars(select(Organisation.id).where(Organisation.name.in_(organisations))))
+    for number in of:
+        forget_late_answers(Context(engine, Actor(number, who)))
 
 
 def _refuse_active(session: Session, entities: Sequence[Entity], erased_us: int, now: int) -> None:

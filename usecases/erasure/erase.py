@@ -234,17 +234,21 @@ def erase_entity(context: Context, type_name: str, external_id: str, register: P
         StoreError: the database or the register cannot be written; nothing was erased.
         UnknownOutcomeError: it may have been erased; the register has it, so `erase_again` erases it if it was not.
     """
-    with _nothing_erased():
-        with context.reading() as session:  # before anything is locked: it may take minutes
-            entities = _erasable(session, context, type_name, external_id, context.now(), locked=False)
-            seals = seals_without(session, context.actor, [entity.id for entity in entities])
-        now = context.now()  # what came meanwhile is activity too
-        with line_of_transaction(register) as line, context.writing() as session, permitted():
-            entities = _erasable(session, context, type_name, external_id, now, locked=True)
-            named = [numbered(entity) for entity in entities]
-            erased = erase_and_record(session, context, entities, now, seals)
-            session.flush()
-            line.add_erasure(_organisation_name(session, context.organisation_id), named, now)
+    try:
+        with _nothing_erased():
+            with context.reading() as session:  # before anything is locked: it may take minutes
+                entities = _erasable(session, context, type_name, external_id, context.now(), locked=False)
+                seals = seals_without(session, context.actor, [entity.id for entity in entities])
+            now = context.now()  # what came meanwhile is activity too
+            with line_of_transaction(register) as line, context.writing() as session, permitted():
+                entities = _erasable(session, context, type_name, external_id, now, locked=True)
+                named = [numbered(entity) for entity in entities]
+                erased = erase_and_record(session, context, entities, now, seals)
+                session.flush()
+                line.add_erasure(_organisation_name(session, context.organisation_id), named, now)
+    except UnknownOutcomeError:
+        forget_late_answers(context)
+        raise
     forget_late_answers(context)
     overwrite(context.engine)
     return erased

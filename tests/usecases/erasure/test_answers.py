@@ -4,12 +4,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, event, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import to_microseconds
-from fivefold.domain.errors import ConflictError
+from fivefold.domain.errors import ConflictError, StoreError, UnknownOutcomeError
 from fivefold.store.accounts.idempotency import RequestAttempt, attempting, forget_answers
 from fivefold.store.evidence import erasure as erasing
 from fivefold.store.tables.accounts import IdempotencyKey, Organisation
@@ -17,7 +18,7 @@ from fivefold.store.tables.entities import Entity
 from fivefold.usecases.erasure import erase
 from fivefold.usecases.erasure.again import erase_again
 from fivefold.usecases.erasure.erase import erase_entity, numbered
-from fivefold.usecases.erasure.register import line_of_transaction
+from fivefold.usecases.erasure.register import RegisterLine, line_of_transaction
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.idempotency import IdempotentRequest, StoredAnswer, answer_once
@@ -130,4 +131,38 @@ def test_an_answer_that_begins_before_the_erasure_is_committed_is_not_kept(
         assert erase_again(bank.engine, "member:1", register, now_us=bank.now).erased == 1
     else:
         erase_entity(context, "customer", NAME, register)
+    assert answers(bank) == {"beside": None}
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("kind", ["postgresql"])
+@pytest.mark.parametrize("answers_again", ["at once", "later"])
+def test_an_answer_beside_an_erasure_whose_connection_was_lost_at_its_end_is_not_kept(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers_again: str
+) -> None:
+    context, register = Context(bank.engine, bank.actor).at(bank.now), tmp_path / "register"
+    add_erasure, commit, writes = RegisterLine.add_erasure, bank.engine.dialect.do_commit, Context.writing
+
+    def commit_without_answer(connection: Any) -> None:
+        monkeypatch.setattr(bank.engine.dialect, "do_commit", commit)
+        commit(connection)
+        if answers_again == "later":
+            monkeypatch.setattr(Context, "writing", out_of_reach)
+        raise psycopg.OperationalError("gone")
+
+    def out_of_reach(*_: Any) -> Any:
+        raise StoreError("the database is out of reach")
+
+    def add_at_the_end(*of: Any) -> None:
+        add_erasure(*of)
+        answer_once(bank.engine, request_of(bank, "beside"), lambda _: StoredAnswer(200, NAME))
+        monkeypatch.setattr(bank.engine.dialect, "do_commit", commit_without_answer)
+
+    monkeypatch.setattr(RegisterLine, "add_erasure", add_at_the_end)
+    with pytest.raises(UnknownOutcomeError, match="erase-again"):
+        erase_entity(context, "customer", NAME, register)
+    if answers_again == "later":
+        assert answers(bank) == {"beside": NAME}
+        monkeypatch.setattr(Context, "writing", writes)
+        assert erase_again(bank.engine, "member:1", register, now_us=bank.now).erased == 0, "it was erased"
     assert answers(bank) == {"beside": None}
