@@ -95,10 +95,11 @@ class HistoryLine(Answer):
 
 
 class ReasonsOfAssessment(Answer):
-    """The reasons of an assessment; null after they were erased."""
+    """The reasons of an assessment; null after they were erased or removed by the retention policy, as `gone` says."""
 
     assessment: str
     reasons: Reasons | None
+    gone: str | None = None
 
 
 class CurrentLevel(Answer):

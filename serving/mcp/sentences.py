@@ -128,14 +128,12 @@ def history_sentence(who: str, part: ListPart) -> str:
 def reasons_sentence(answer: Content) -> str:
     """Say the arithmetic of an assessment.
 
-    >>> reasons_sentence({"assessment": "1.1", "reasons": None})
-    'Assessment 1.1: its reasons were erased, or no ruleset took part in it.'
+    >>> reasons_sentence({"assessment": "1.1", "reasons": None, "gone": "was erased"})
+    'Assessment 1.1: what it was made from was erased.'
     """
-    beginning = f"Assessment {answer['assessment']}: "
     reasons = answer["reasons"]
-    return beginning + (
-        "its reasons were erased, or no ruleset took part in it." if reasons is None else f"{reasons['line']}."
-    )
+    text = f"what it was made from {answer['gone']}" if reasons is None else reasons["line"]
+    return f"Assessment {answer['assessment']}: {text}."
 
 
 def decision_sentence(decision: Content) -> str:

@@ -27,6 +27,7 @@ from fivefold.store.tables.levels import (
     Standing,
     Transition,
 )
+from fivefold.store.tables.operations import RetentionRun
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 
 
@@ -117,6 +118,19 @@ def assessments_named(
         (row, content)
         for begin in range(0, len(names), _NAMES_AT_A_TIME)
         for row, content in session.execute(of.where(key.in_(names[begin : begin + _NAMES_AT_A_TIME])))
+    ]
+
+
+def emptied_assessments(session: Session, names: Sequence[tuple[int, int]]) -> list[tuple[int, int, RetentionRun]]:
+    """Find those of assessments that the retention policy emptied, by their entities and numbers, each with the run."""
+    key = tuple_(AssessmentInputs.entity_id, AssessmentInputs.number)
+    statement = select(AssessmentInputs.entity_id, AssessmentInputs.number, RetentionRun).join(
+        RetentionRun, RetentionRun.id == AssessmentInputs.removed_by
+    )
+    return [
+        (entity_id, number, run)
+        for begin in range(0, len(names), _NAMES_AT_A_TIME)
+        for entity_id, number, run in session.execute(statement.where(key.in_(names[begin : begin + _NAMES_AT_A_TIME])))
     ]
 
 

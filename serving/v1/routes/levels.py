@@ -136,10 +136,11 @@ class HistoryLine(ResponseModel):
 
 
 class ReasonsOfAssessment(ResponseModel):
-    """The reasons of an assessment; null once they were erased, or removed by the retention policy."""
+    """The reasons of an assessment; null once they were erased, or removed by the retention policy: `gone` says how."""
 
     assessment: str
     reasons: Reasons | None
+    gone: str | None = None
 
 
 class SourcesOfAssessment(ResponseModel):
@@ -187,7 +188,8 @@ def _history_line(line: levels.HistoryLine) -> HistoryLine:
 def read_reasons(context: RequestContext, assessment: Numbered) -> ReasonsOfAssessment:
     """Show the reasons of an assessment, such as 12.3."""
     reasons = views.read_reasons(context, assessment)
-    return ReasonsOfAssessment.of({"assessment": assessment, "reasons": reasons})
+    gone = levels.read_assessment(context, assessment).gone if reasons is None else None
+    return ReasonsOfAssessment.of({"assessment": assessment, "reasons": reasons, "gone": gone})
 
 
 def read_sources(context: RequestContext, assessment: Numbered) -> SourcesOfAssessment:

@@ -28,6 +28,7 @@ from fivefold.usecases.levels.explain import read_reasons
 from fivefold.usecases.levels.read import level_history, read_assessment
 from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.portfolio.differences import compare_assessments
+from fivefold.usecases.portfolio.timeline import list_events
 from fivefold.usecases.recourse import statement as statements
 from fivefold.usecases.recourse.challenges import open_challenge
 from fivefold.usecases.recourse.statement import Statement, give_statement
@@ -146,6 +147,13 @@ def test_what_went_is_said_to_have_gone_by_the_policy(bank: Bank) -> None:
     assert read_reasons(bank.context, name) is None
     shown = read_assessment(bank.context, name)
     assert (shown.gone or "").startswith("was removed by the retention policy on ")
+    gone = sorted(set(numbers(bank)) - set(whole(bank)), reverse=True)
+    with_reasons = [(each[0], each[-1]) for each in _history(bank) if not str(each[-1]).startswith("What it")]
+    assert [int(str(each).partition(".")[2]) for each, _ in with_reasons] == sorted(whole(bank), reverse=True)
+    said = {each[0]: each[-1] for each in _history(bank)}
+    assert {said[f"{bank.id_of('a')}.{number}"] for number in gone} == {f"What it was made from {shown.gone}"}
+    levels = list_events(bank.context, "customer", "a", Part(100), kinds=["level"])
+    assert f"What it was made from {shown.gone}" in {event.reason for event in levels}
     newest = f"{bank.id_of('a')}.{numbers(bank)[-1]}"
     assert compare_assessments(bank.context, newest, name).points is None
     assert replay_assessment(bank.context, newest).same

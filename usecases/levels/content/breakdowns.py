@@ -16,7 +16,7 @@ from fivefold.risk.compiler.analysis import VERSIONS_KEPT, AnalysedRuleset, anal
 from fivefold.risk.engine.explain.breakdown import Explanation, as_json_text
 from fivefold.risk.engine.explain.stored import StoredOutcome, explain_stored, words_of
 from fivefold.store.levels.layouts import layouts_of
-from fivefold.store.levels.levels import assessments_named
+from fivefold.store.levels.levels import assessments_named, emptied_assessments
 from fivefold.store.rulesets.rulesets import canonicals_of
 from fivefold.store.sql.database import read_once
 from fivefold.store.tables.levels import Assessment, AssessmentInputs
@@ -89,7 +89,7 @@ class StoredAssessment(NamedTuple):
 
 
 def lines_of(session: Session, organisation_id: int, names: Iterable[Name]) -> dict[Name, str]:
-    """Write the line of each of some assessments; those that were erased, or are not there, are left out."""
+    """Write the line of each of some assessments, as `lines_of_records`; those that are not there are left out."""
     assessments = assessments_named(session, organisation_id, list(names))
     return lines_of_records(session, organisation_id, [stored_record(row, content) for row, content in assessments])
 
@@ -100,14 +100,22 @@ def stored_record(row: Assessment, content: str | None) -> StoredAssessment:
 
 
 def lines_of_records(session: Session, organisation_id: int, records: Iterable[StoredAssessment]) -> dict[Name, str]:
-    """Write the lines of assessments that were read already; those that were erased are left out."""
+    """Write the lines of assessments that were read already; those that were erased are left out.
+
+    The line of one that the retention policy emptied says so.
+    """
     lines: dict[Name, str] = {}
     coded: list[tuple[StoredAssessment, str, str]] = []
+    without_breakdown: list[Name] = []
     for row in records:
         if row.breakdown is not None and _is_text(row.breakdown):
             lines[row.entity_id, row.number] = json.loads(row.breakdown)["line"]
         elif row.breakdown is not None and row.content is not None:
             coded.append((row, row.breakdown, row.content))
+        else:
+            without_breakdown.append((row.entity_id, row.number))
+    for entity_id, number, run in emptied_assessments(session, without_breakdown):
+        lines[entity_id, number] = f"What it was made from {_removal_words(run)}"
     recorded_inputs = _with_layouts(session, organisation_id, [content for _, _, content in coded])
     rulesets = _rulesets(session, organisation_id, {each["ruleset"] for each in recorded_inputs})
     for (row, codes, _), each in zip(coded, recorded_inputs, strict=True):

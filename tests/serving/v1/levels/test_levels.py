@@ -11,12 +11,15 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
 from fivefold.store.tables.levels import Standing
 from fivefold.store.tables.rulesets import Family
+from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.shared.actors import Role
+from fivefold.usecases.shared.context import Context
 from tests.serving.v1.bank_rulesets import SECRETS
 from tests.serving.v1.examples import CUSTOMER, EXAMPLES, yesterday
 from tests.serving.v1.places import Place, copied
@@ -57,6 +60,19 @@ def test_a_program_is_told_the_level_and_nothing_else(spent: Place) -> None:
         "assessed",
     )
     assert told["since"].endswith("Z")
+
+
+def test_reasons_that_went_are_said_to_have_gone(place: Place, tmp_path: Path) -> None:
+    place.good("PUT", "/v1/entities/customer/gone-1", {}, role="app")
+    path = "/v1/entities/customer/gone-1"
+    place.good("GET", f"{path}/risk?freshness=now", role="app")
+    (line,) = place.good("GET", f"{path}/history", role="investigator")
+    address = f"/v1/assessments/{line['assessment']}"
+    assert place.good("GET", address, role="investigator")["gone"] is None
+    later = now_microseconds() + 6 * 366 * DAY_US
+    erase_entity(Context(place.engine, place.actor("admin")).at(later), "customer", "gone-1", tmp_path / "erased")
+    gone = {"assessment": line["assessment"], "reasons": None, "gone": "was erased"}
+    assert place.good("GET", address, role="investigator") == gone
 
 
 @pytest.mark.parametrize("role", ["investigator", "approver"])
