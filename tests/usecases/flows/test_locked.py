@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from time import sleep
 from typing import Any
 
@@ -18,6 +19,7 @@ from fivefold.usecases.flows.runs import asking, execute, fallback
 from fivefold.usecases.flows.runs.answering import answer_run
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.reading import view_run
+from fivefold.usecases.ingest import owners
 from fivefold.usecases.levels.worker import FIRST_BACK_OFF_US, MAX_ABANDONED_LEASES
 from fivefold.usecases.shared.actors import Role
 from tests.store import databases
@@ -219,3 +221,38 @@ def test_a_fact_of_several_linked_customers_is_stored_while_a_flow_acts_on_other
     for number, name in enumerate("ab"):
         bank.post(number, 500, name)
     acts_beside(bank, "x", lambda session: session.execute(MARK, {"of": bank.id_of("y")}))
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_a_fact_of_one_who_is_linked_while_the_flow_locks_its_customers_is_stored(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The flow does not know y yet as it locks, and finds y as it acts on b: its entries must not hold the log then."""
+    bank = FlowBank(engine, "xyab")
+    define_type(bank.context, "customer", {}, links={name: kind["kind"] for name, kind in linking.LINKS.items()})
+    bank.activate(linking.document(fraud=linking.FRAUD))
+    linking.put(bank, *((name, "household", "of b") for name in "bx"))
+    bank.settle()
+    bank.add_flow(LARGE)
+    for number, name in enumerate("ab"):
+        bank.post(number, 500, name)
+    linked, held = Event(), Event()
+    lock_marks = owners.lock_marks
+
+    def with_a_link_before(session: Session, entity_ids: set[int]) -> None:
+        linking.put(bank, ("y", "household", "of b"))
+        linked.set()
+        assert held.wait(60)
+        lock_marks(session, entity_ids)
+
+    monkeypatch.setattr(owners, "lock_marks", with_a_link_before)
+    with ThreadPoolExecutor(1) as pool, bank.context.writing() as session:
+        acting = pool.submit(bank.work)
+        assert linked.wait(60)
+        session.execute(MARK, {"of": bank.id_of("y")})
+        held.set()
+        while not databases.waits_for_a_lock(bank.engine) and not acting.done():
+            sleep(0.002)
+        bank.context.record(session, "thing.done", ("thing", 1))
+    assert acting.result() == 2
+    assert [action.entity_id for action in bank.actions()] == [bank.id_of("a")] * 5 + [bank.id_of("b")] * 5
