@@ -14,6 +14,7 @@ from fivefold.domain.errors import NotFoundError
 from fivefold.store.audit.chain_reading import ROWS_AT_A_TIME
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.jobs import OPEN
+from fivefold.store.sql.statements import UNSEEN
 from fivefold.store.tables.accounts import RateTableRow
 from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
 from fivefold.store.tables.entities import Entity, EntityType, Link, Record
@@ -283,6 +284,16 @@ def job_numbered(session: Session, organisation_id: int, number: int) -> Evidenc
     if row is None or row.organisation_id != organisation_id:
         raise NotFoundError(f"there is no requested evidence {number}")
     return row
+
+
+def forget_archives_of(session: Session, organisation_id: int) -> None:
+    """Delete the archives of an organisation: they may have what was erased. One that is being made begins again."""
+    of = EvidenceJob.organisation_id == organisation_id
+    done = update(EvidenceJob).where(of, EvidenceJob.content.is_not(None))
+    session.execute(done.values(content=None, size_bytes=None), execution_options=UNSEEN)
+    again = {"state": "queued", "lease_until_us": None, "attempts": EvidenceJob.attempts - 1, "done": 0, "total": 0}
+    running = update(EvidenceJob).where(of, EvidenceJob.state == "running").values(**again)
+    session.execute(running, execution_options=UNSEEN)
 
 
 def forget_archives(session: Session, until_us: int) -> int:

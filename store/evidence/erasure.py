@@ -13,6 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
 
 from fivefold.store.accounts.idempotency import forget_answers
 from fivefold.store.audit.history import new_salt
+from fivefold.store.evidence.archive import forget_archives_of
 from fivefold.store.ingest import links, ownerships
 from fivefold.store.ingest.entities import subjects
 from fivefold.store.levels.assessment_queue import Subject
@@ -217,6 +218,7 @@ def erase(session: Session, entities: Sequence[Entity], now_us: int) -> dict[str
     emptied = {"subject": "erased", "content": {}, "reach": {}, "reason": "erased", "decision_reason": None}
     session.execute(proposals.values(**emptied, state=state), execution_options=UNSEEN)
     forget_answers(session, entities[0].organisation_id)
+    forget_archives_of(session, entities[0].organisation_id)
     backtests = forget_entities(session, entities[0].organisation_id, ids)
     return {"entities": ids, "proposals": _proposals_about(session, ids), "backtests": backtests}
 

@@ -29,6 +29,7 @@ from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.audit.chain import Entry
 from fivefold.store.audit.log import append_all, erase_values
 from fivefold.store.evidence import erasure as erasing
+from fivefold.store.evidence.archive import forget_archives_of
 from fivefold.store.ingest.entities import entity_named, no_entity, subject_of, subjects
 from fivefold.store.ingest.links import one_of_each_sharing
 from fivefold.store.levels.assessment_queue import Reason, mark
@@ -310,16 +311,17 @@ def _checks(
 
 
 def forget_late_answers(context: Context) -> None:
-    """Empty the answers of requests that began while an erasure was not committed yet, and that it did not see.
+    """Empty the answers of requests, and archives, that began while an erasure was not committed yet.
 
     On PostgreSQL they ran beside it, and could read what was erased. What fails here is logged: the erasure holds.
     """
     try:
         with context.writing() as session:
             forget_answers(session, context.organisation_id)
+            forget_archives_of(session, context.organisation_id)
     except StoreError as error:
         log.warning(
-            "answers of requests that ran beside an erasure may name who was erased, until their keys are removed",
+            "answers and archives that were made beside an erasure may have what was erased, while they are kept",
             error=str(error),
             organisation=context.organisation_id,
         )

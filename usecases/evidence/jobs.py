@@ -98,7 +98,7 @@ def take_evidence(context: Context, number: int) -> EvidenceTaken:
         if not _is_kept(job, context.now()) or job.content is None:
             raise ConflictError(
                 f"there is no archive {number} of {job.quarter} to be taken away: it is {job.state}, and one that is"
-                f" done is kept for {KEPT_DAYS} days; ask for it again"
+                f" done is kept for {KEPT_DAYS} days, or until an erasure; ask for it again"
             )
         details = {"quarter": job.quarter, "manifest_sha256": job.manifest_sha256, "findings": job.findings}
         archive = EvidenceTaken(job.quarter, job.content)
@@ -150,7 +150,9 @@ def _collect(lease: Lease, quarter: Quarter, settings: Settings | None) -> None:
 
 
 def _is_kept(job: EvidenceJob, now_us: int) -> bool:
-    return job.state == "done" and job.finished_us is not None and now_us < job.finished_us + KEPT_DAYS * DAY_US
+    if job.state != "done" or job.finished_us is None or job.size_bytes is None:  # an erasure takes the size away too
+        return False
+    return now_us < job.finished_us + KEPT_DAYS * DAY_US
 
 
 def _line(row: EvidenceJob, now_us: int) -> EvidenceJobLine:

@@ -12,6 +12,7 @@ from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.events import EvidenceJob
 from fivefold.usecases.audit import history, verify
+from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.evidence import build, jobs
 from fivefold.usecases.evidence.archive import check_archive
 from fivefold.usecases.evidence.build import build_evidence
@@ -32,7 +33,7 @@ from tests.store.audits import bind_unnamed
 from tests.store.filling import filled_once
 from tests.usecases import platforms
 from tests.usecases.banks import Bank
-from tests.usecases.erasure.test_erase import peopled
+from tests.usecases.erasure.test_erase import WORD, peopled
 
 QUARTER = read_quarter("2025Q4")
 
@@ -194,7 +195,7 @@ def test_an_archive_is_kept_for_some_days_and_then_gone(engine: Engine, bank: Ba
     assert prune_archives(engine, clock=lambda: later - DAY_US) == 0
     take_evidence(bank.context.at(later - DAY_US), number)
     late = bank.context.at(later + DAY_US)
-    with pytest.raises(ConflictError, match=r"kept for 7 days; ask for it again"):
+    with pytest.raises(ConflictError, match=r"kept for 7 days, or until an erasure; ask for it again"):
         take_evidence(late, number)
     assert prune_archives(engine, clock=lambda: later + DAY_US) == 1
     assert prune_archives(engine, clock=lambda: later + DAY_US) == 0
@@ -202,3 +203,31 @@ def test_an_archive_is_kept_for_some_days_and_then_gone(engine: Engine, bank: Ba
         assert session.get_one(EvidenceJob, number).content is None
     assert not read_evidence_job(late, number).is_kept
     assert list_evidence(late) == []
+
+
+def test_an_erasure_takes_archives_away_and_lets_the_one_that_is_being_made_begin_again(
+    engine: Engine, bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = asked(bank)
+    assert run_next_job(engine, evidence_jobs(None), bank.now)
+    beside, collect = request_evidence(bank.context, read_quarter("2025Q3"))[0].id, jobs.build_evidence
+
+    def erased_meanwhile(*of: Any) -> Any:
+        evidence = collect(*of)
+        erase_entity(bank.context, "customer", f"{WORD}-1", tmp_path / "register")
+        return evidence
+
+    with monkeypatch.context() as patched:
+        patched.setattr(jobs, "build_evidence", erased_meanwhile)
+        assert run_next_job(engine, evidence_jobs(None), bank.now)
+    with Session(engine) as session:
+        assert session.scalars(select(EvidenceJob.content)).all() == [None, None]
+    line = read_evidence_job(bank.context, number)
+    assert (line.state, line.is_kept, read_evidence_job(bank.context, beside).state) == ("done", False, "queued")
+    with pytest.raises(ConflictError, match="or until an erasure; ask for it again"):
+        take_evidence(bank.context, number)
+    assert run_next_job(engine, evidence_jobs(None), bank.now)
+    assert (read_evidence_job(bank.context, beside).attempts, len(take_evidence(bank.context, beside).content) > 0) == (
+        1,
+        True,
+    )
