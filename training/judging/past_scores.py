@@ -31,6 +31,8 @@ SCHEMA: dict[str, type[pl.DataType]] = {
 }
 """The columns of scores that are compared with what came; `as_of` in microseconds."""
 _NEEDED = ("user_id", "category", "currency", "expected_value")
+_LEAST_LEVEL, _MOST_LEVEL = 1, 99
+"""Levels of intervals that `fivefold score` takes."""
 _PLAIN = (str, int, float, NoneType)
 """The kinds of values that scores in JSON have; Polars would take true for the number 1."""
 
@@ -79,7 +81,9 @@ def _as_text(name: str, value: Any) -> Any:
 
 
 def _wrong_value(path: Path, name: str, value: object) -> FileFormatError:
-    allowed = "text" if SCHEMA[name] == pl.String or name == "as_of" else "a number"
+    allowed = "text" if SCHEMA[name] == pl.String or name == "as_of" else "a finite number"
+    if SCHEMA[name] == pl.Int64 and name != "as_of":
+        allowed = f"a whole number from {_LEAST_LEVEL} to {_MOST_LEVEL}"
     return FileFormatError(f"{path} is not a file of scores: {name} is {cut_text(str(value))}; allowed: {allowed}")
 
 
@@ -160,7 +164,8 @@ def _typed(table: pl.DataFrame, path: Path, as_of: int | None, model_hash: str |
     if "model_hash" not in table.columns:
         table = table.with_columns(model_hash=pl.lit(model_hash))
     absent = [pl.lit(None, kind).alias(name) for name, kind in SCHEMA.items() if name not in table.columns]
-    typed = table.with_columns(absent).select(_cast(table, name, kind, path) for name, kind in SCHEMA.items())
+    table = table.with_columns(absent)
+    typed = pl.DataFrame([_cast(table, name, kind, path) for name, kind in SCHEMA.items()])
     _refuse_incomplete(typed, path)
     return typed
 
@@ -170,19 +175,19 @@ def _refuse_incomplete(typed: pl.DataFrame, path: Path) -> None:
         raise FileFormatError(f"{path} has a row without user_id, category, expected_value or model_hash")
     if (typed["user_id"] == "").any():
         raise FileFormatError(f"{path} has a row whose user_id is empty; allowed: text")
-    if not typed["expected_value"].is_finite().all():
-        raise FileFormatError(f"{path} has an expected_value that is no finite number")
 
 
-def _cast(table: pl.DataFrame, name: str, kind: type[pl.DataType], path: Path) -> pl.Expr:
+def _cast(table: pl.DataFrame, name: str, kind: type[pl.DataType], path: Path) -> pl.Series:
     """Give a column its type; numbers that are text may have spaces around them, as in transactions."""
-    dtype = table.schema.get(name, kind())
+    column, dtype = table[name], table.schema[name]
     if dtype == pl.Boolean or dtype.is_nested():
         raise _wrong_value(path, name, f"of the type {dtype}")
-    column = pl.col(name)
-    if kind == pl.Int64 and (dtype.is_float() or dtype.is_decimal()):
-        numbers = table[name].cast(pl.Float64)
-        part = numbers.filter(numbers != numbers.round())
-        if len(part):
-            raise FileFormatError(f"{path} is not a file of scores: {name} is {part[0]}; allowed: a whole number")
-    return (column.str.strip_chars() if dtype == pl.String and kind != pl.String else column).cast(kind)
+    if kind == pl.String or name == "as_of":
+        return column.cast(kind)
+    numbers = (column.str.strip_chars() if dtype == pl.String else column).cast(pl.Float64, strict=False)
+    wrong = column.is_not_null() & ~numbers.is_finite().fill_null(False)
+    if kind == pl.Int64:
+        wrong |= (numbers != numbers.round()) | ~numbers.is_between(_LEAST_LEVEL, _MOST_LEVEL)
+    if wrong.any():
+        raise _wrong_value(path, name, column.filter(wrong)[0])
+    return numbers.cast(kind)

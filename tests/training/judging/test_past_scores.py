@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,7 @@ def test_json_that_no_column_can_hold_is_refused(value: object, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"interval_level_percent": 80.5}, "interval_level_percent is 80.5; allowed: a whole number"),
+        ({"interval_level_percent": 80.5}, "interval_level_percent is 80.5; allowed: a whole number from 1 to 99"),
         ({"user_id": ""}, "has a row whose user_id is empty; allowed: text"),
     ],
 )
@@ -118,10 +119,35 @@ def test_a_value_that_would_be_read_as_another_is_refused(changed: dict[str, Any
         read_scores([path])
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_a_level_that_is_no_whole_number_is_refused_in_every_format(suffix: str, tmp_path: Path) -> None:
-    path = written(SCORES.with_columns(interval_level_percent=80.5), tmp_path / f"scores{suffix}")
-    with pytest.raises(FileFormatError, match=r"is not a file of scores: .*80\.5"):
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json"])
+@pytest.mark.parametrize("level", ["80.5", "inf", "nan", "1e30", "150", "0"])
+def test_a_level_that_is_none_is_refused_alike_in_every_format(level: str, suffix: str, tmp_path: Path) -> None:
+    rows = SCORES.with_columns(interval_level_percent=pl.lit(level if suffix == ".csv" else float(level)))
+    path = tmp_path / f"scores{suffix}"
+    if suffix == ".json":
+        path.write_text(json.dumps(rows.to_dicts()))
+    else:
+        written(rows, path)
+    text = re.escape(level if suffix == ".csv" else str(float(level)))
+    words = f"interval_level_percent is {text}; allowed: a whole number from 1 to 99"
+    with pytest.raises(FileFormatError, match=words):
+        read_scores([path])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json"])
+@pytest.mark.parametrize("value", [80.0, " 80.0 "])
+def test_a_whole_level_with_a_decimal_point_is_read_in_every_format(
+    value: float | str, suffix: str, tmp_path: Path
+) -> None:
+    path = written(SCORES.with_columns(interval_level_percent=pl.lit(value)), tmp_path / f"scores{suffix}")
+    assert read_scores([path])["interval_level_percent"].to_list() == [80] * 3
+
+
+@pytest.mark.parametrize("name", ["expected_value", "expected_value_low", "expected_value_high"])
+@pytest.mark.parametrize("value", ["nan", "inf", "ten"])
+def test_money_that_is_no_finite_number_is_refused_by_its_name(name: str, value: str, tmp_path: Path) -> None:
+    path = written(SCORES.with_columns(pl.lit(value).alias(name)), tmp_path / "scores.csv")
+    with pytest.raises(FileFormatError, match=f"{name} is {value}; allowed: a finite number"):
         read_scores([path])
 
 
@@ -200,7 +226,7 @@ def test_numbers_that_are_text_may_have_spaces_around_them(suffix: str, tmp_path
 @pytest.mark.parametrize(("name", "value"), [("expected_value", True), ("user_id", True), ("currency", [1.0])])
 def test_what_is_neither_text_nor_a_number_is_refused(suffix: str, name: str, value: object, tmp_path: Path) -> None:
     path = written(SCORES.with_columns(pl.lit(value).alias(name)), tmp_path / f"scores{suffix}")
-    allowed = "a number" if name == "expected_value" else "text"
+    allowed = "a finite number" if name == "expected_value" else "text"
     with pytest.raises(FileFormatError, match=rf"is not a file of scores: {name} is .*; allowed: {allowed}$"):
         read_scores([path])
 
@@ -209,7 +235,7 @@ def test_one_truth_value_beside_numbers_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "scores.json"
     first, second, _ = SCORES.to_dicts()
     path.write_text(json.dumps([first, {**second, "expected_value": True}]))
-    with pytest.raises(FileFormatError, match="expected_value is true; allowed: a number"):
+    with pytest.raises(FileFormatError, match="expected_value is true; allowed: a finite number"):
         read_scores([path])
 
 
