@@ -86,7 +86,11 @@ PathArgument = Annotated[
 NameOption = Annotated[str, typer.Option("--name", help="Name of the registered model.")]
 ModelOption = Annotated[
     str | None,
-    typer.Option("--model", help="A version, models:/NAME/VERSION or models:/NAME@ALIAS; the champion by default."),
+    typer.Option(
+        "--model",
+        help="A version, models:/NAME/VERSION, models:/NAME@ALIAS, or the folder of a saved model, with a slash in it;"
+        " the champion by default.",
+    ),
 ]
 LevelOption = Annotated[
     int | None,

@@ -236,15 +236,17 @@ def _path(uri: str) -> Path | None:
 
 
 def load_value_model(settings: Settings, uri: str | None, name: str) -> ValueModel:
-    """Load the model of an address, see `model_address`; by default the champion.
+    """Load the model of an address, see `model_address`, or of a folder, which has a slash; by default the champion.
 
     The champion of the embedded registry is read from its folder: opening MLflow takes longer than scoring a file.
 
     Raises:
         ConfigError: the name or the address is none.
-        ModelError: there is no such version, or it cannot be loaded.
+        ModelError: there is no such version or folder, or it cannot be loaded.
     """
     require_model_name(name)
+    if uri and "/" in uri and ":/" not in uri:
+        return ValueModel.load(Path(uri))
     uri = model_address(uri, name) if uri else None
     embedded = None if uri else embedded_champion(settings, name)
     if embedded is not None:

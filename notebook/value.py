@@ -102,10 +102,10 @@ class ValueModel:
             ConfigError: the name or the address is none.
             ModelError: there is no such model, or it cannot be loaded.
         """
-        if isinstance(which, Path) or (isinstance(which, str) and "/" in which and ":/" not in which):
-            return cls(TrainedModel.load(Path(which)), str(which))
+        if isinstance(which, Path):
+            return cls(TrainedModel.load(which), str(which))
         if isinstance(which, str):
-            uri = which if which.startswith("models:/") else f"models:/{name}@{which}"
+            uri = which if "/" in which else f"models:/{name}@{which}"
         else:
             uri = f"models:/{name}/{_version_number(which)}"
         address = None if which == CHAMPION else uri

@@ -7,7 +7,6 @@ import typer
 
 from fivefold.cli.terminal import (
     MapOption,
-    ModelOption,
     NameOption,
     console,
     echo,
@@ -26,6 +25,10 @@ from fivefold.training.config import DEFAULT_NAME
 if TYPE_CHECKING:
     from fivefold.training.recalibrate import Recalibration
 
+VersionOption = Annotated[
+    str | None,
+    typer.Option("--model", help="A version, models:/NAME/VERSION or models:/NAME@ALIAS; the champion by default."),
+]
 AsOfOption = Annotated[
     str | None,
     typer.Option("--as-of", help="ISO date; by default the latest whose value window the data cover."),
@@ -35,7 +38,7 @@ AsOfOption = Annotated[
 def recalibrate(
     data: Annotated[Path, typer.Option("--data", help="Transactions, up to a horizon after the as-of.")],
     as_of: AsOfOption = None,
-    model: ModelOption = None,
+    model: VersionOption = None,
     name: NameOption = DEFAULT_NAME,
     names: MapOption = None,
 ) -> None:

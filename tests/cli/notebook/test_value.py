@@ -294,6 +294,8 @@ def test_models_are_loaded_by_alias_number_address_and_folder(home: Home, tmp_pa
     champion.trained.save(tmp_path / "saved")
     for which in (1, np.int64(1), "models:/fivefold-value/1", tmp_path / "saved"):
         assert fivefold.ValueModel.load(which).trained.content_hash == champion.trained.content_hash
+    by_folder = fivefold.ValueModel.load(str(tmp_path / "saved"))
+    assert by_folder.trained.content_hash == champion.trained.content_hash
     assert "reference 300 customers" in repr(champion) or "customers of" in repr(champion)
     with pytest.raises(ModelError):
         fivefold.ValueModel.load(99)

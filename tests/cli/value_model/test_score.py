@@ -193,6 +193,16 @@ def test_any_registered_model_can_be_asked(model: str, home: Home, scored: pl.Da
     assert_frame_equal(scores(home, home.rows, tmp_path, "--as-of", AS_OF, "--model", model), scored, check_exact=True)
 
 
+def test_the_folder_of_a_saved_model_can_be_asked(home: Home, scored: pl.DataFrame, tmp_path: Path) -> None:
+    champion = embedded_champion(Settings(var=home.var), DEFAULT_NAME)
+    assert champion is not None
+    load_embedded_champion(champion).save(tmp_path / "saved")
+    by_folder = scores(home, home.rows, tmp_path, "--as-of", AS_OF, "--model", tmp_path / "saved")
+    assert_frame_equal(by_folder, scored)
+    absent = refuse(home.var, "score", home.rows, "--as-of", AS_OF, "--model", tmp_path / "absent")
+    assert absent.startswith(f"{tmp_path / 'absent'} holds no value model: ")
+
+
 def test_moves_are_told(home: Home, tmp_path: Path) -> None:
     output = tmp_path / "moves.parquet"
     out = succeed(home.var, "score", home.rows, "-o", output, "--as-of", AS_OF, "--compare-as-of", EARLIER)
