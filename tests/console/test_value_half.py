@@ -287,3 +287,11 @@ def test_a_median_that_is_not_known_is_a_dash_and_one_of_which_bounds_are_known_
     )
     assert half is not None
     assert [row.median for family in half.families for row in family.rows if row.part.name == moving] == [shown]
+
+
+def test_both_pages_say_why_there_is_no_value(model: ValueModel) -> None:
+    nothing = {"score": None, "segment": None, "expected_value": None, "breakdown": None, "indicators": None}
+    why = "No transaction of the customer counts by then."
+    for written in written_pages(replace(explained(model), **nothing, unexplained=why)):
+        assert "There has been no value since" in written
+        assert why in written
