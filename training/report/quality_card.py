@@ -9,7 +9,7 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.money import rounded_form
 from fivefold.domain.text import confidence_text, percent
 from fivefold.models.value_model import ValueModel
-from fivefold.training.judging.evaluate import Evaluation
+from fivefold.training.judging.evaluate import CHAMPION, Evaluation
 from fivefold.training.judging.gate import GateVerdict
 from fivefold.training.judging.groups import LEAST_CUSTOMERS, OTHERS
 from fivefold.training.origins.judge import JudgedOrigin
@@ -289,12 +289,15 @@ def difference_rows(rolling: Rolling) -> list[list[str]]:
 
 
 def left_out_lines(rolling: Rolling) -> list[str]:
-    """Say at which origins the champion was not judged, and why; nothing where it was at all, or there is none."""
-    return [
+    """Say at which origins the champion was not judged, why, and what its mean is of; nothing where it was at all."""
+    lines = [
         f"At {day_text(each.moment)} the champion does not count: {each.champion_left_out}."
         for each in rolling.origins
         if each.champion_left_out
     ]
+    if lines and CHAMPION in rolling.names:
+        lines.append("The champion's mean is of the other origins alone: compare it by the differences.")
+    return lines
 
 
 def origin_sections(rolling: Rolling | None, *, refitted: bool = False) -> list[CardSection]:

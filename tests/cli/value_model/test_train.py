@@ -126,6 +126,7 @@ def test_the_origins_are_shown_with_means_and_differences(
     rows = cells(out, "At each origin: normalised Gini / top-decile capture")
     assert [row[0] for row in rows] == ["1972-09-27", "1972-12-26", "mean", "spread"]
     assert "At 1972-09-27 the champion does not count: champion 7 was trained inside the test window." in out
+    assert "The champion's mean is of the other origins alone: compare it by the differences." in out
     less = cells(out, "The model less its rivals, with intervals of 95 %")
     assert [row[:2] for row in less] == [
         [name, figure]
