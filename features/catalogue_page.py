@@ -15,9 +15,10 @@ _HEAD = """\
 Generated from the declarations (`fivefold indicators --markdown > docs/indicators.md`); do not edit.
 
 {count} columns, in the order of the matrix. Everything is as known at as-of: an event at exactly as-of counts, and a
-window of w days is (as-of − w, as-of]. Money is in the base currency. "Label" is what pictures say in place of the
-meaning. "Empty" is the value for a customer without a single row; undefined values are NaN. Weekdays, nights and
-calendar days are UTC.
+window of w days is (as-of − w, as-of]. Money is in the base currency: in a score by the rates that travel with the
+model, in rules by those of the as-of, in `fivefold.indicators` by today's where no `rates=` are given. So one sum of
+several currencies may be a little different in each. "Label" is what pictures say in place of the meaning. "Empty" is
+the value for a customer without a single row; undefined values are NaN. Weekdays, nights and calendar days are UTC.
 """
 
 
