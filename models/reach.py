@@ -267,6 +267,24 @@ customer, remove it"
     )
 
 
+def other_currencies_text(currencies: Collection[str], base: str, source: str = "") -> str:
+    """Say that no amount, of *source* where it has a name, is in the base currency; empty where one is.
+
+    >>> other_currencies_text({"USD", "JPY"}, "EUR")
+    'no amount is in EUR, the base currency: all are in JPY, USD, and are converted'
+    >>> other_currencies_text({"USD", "EUR"}, "EUR")
+    ''
+    """
+    if not currencies or base in currencies:
+        return ""
+    codes = sorted(currencies)
+    of = f" of {source}" if source else ""
+    better = f"; with the base {codes[0]} nothing would have to be" if len(codes) == 1 else ""
+    return (
+        f"no amount{of} is in {base}, the base currency: all are in {', '.join(codes[:5])}, and are converted{better}"
+    )
+
+
 def doubts_of_amounts(checks: AmountChecks) -> list[str]:
     """Say why amounts may not be what they are taken for: their signs, their unit, and a total among them."""
     texts = (one_sided_text(checks.below, checks.above), other_unit_text(checks), total_text(checks))

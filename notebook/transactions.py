@@ -94,7 +94,8 @@ def read_transactions(
 
     Args:
         source: the address of Parquet (a file, a folder, a table, see docs/sources.md), CSV, JSON or JSON lines; or a
-            data frame of pandas, Polars or Arrow, or a list of rows as dicts.
+            data frame of pandas, Polars or Arrow, or a list of rows as dicts. Rows of a list are read as those of a
+            request: none may lack a currency, category, creation or balance. Of a data frame a whole column may.
         columns: our name of each of its columns that is called otherwise, such as `{"customer_id": "user_id"}`.
         currency: the base currency, which amounts without one are in.
 

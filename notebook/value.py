@@ -18,7 +18,7 @@ from fivefold.features.histories import Histories
 from fivefold.models.embedded import load_value_model
 from fivefold.models.explain import breakdown, consistency_sentence, explain, intervals, sentence
 from fivefold.models.reach import needed_row_text
-from fivefold.models.scoring.histories import Scoring, doubts_of, with_origin
+from fivefold.models.scoring.histories import Scoring, doubts_of, doubts_of_portfolio, with_origin
 from fivefold.models.scoring.sources import score_source
 from fivefold.models.value_model import ValueModel as TrainedModel
 from fivefold.notebook.dependence import MOST_INDIVIDUALS, PartialDependence, dependence_of
@@ -153,7 +153,8 @@ class ValueModel:
         with in_words_of_python():
             how = Scoring(when, explained=points, level_percent=level_percent)
             batches = list(score_source(self.trained, source, how))
-        for doubt in doubts_of(self.trained, batches, when, is_now=as_of is None, option='as_of="{}"'):
+        of_rows = doubts_of(self.trained, batches, when, is_now=as_of is None, option='as_of="{}"')
+        for doubt in (*doubts_of_portfolio(self.trained, batches), *of_rows):
             warnings.warn(doubt, stacklevel=2)
         frame = pl.concat([with_origin(batch.table, self.trained, when) for batch in batches]).to_pandas()
         return frame.set_index("user_id")

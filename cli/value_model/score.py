@@ -52,6 +52,7 @@ from fivefold.models.reach import (
     doubts_of_newest,
     doubts_of_units,
     last_balance_text,
+    other_currencies_text,
     repeats_text,
     stateless_text,
 )
@@ -189,12 +190,8 @@ class Summary:
 
     def warn_of_currency(self, source: "MappedFile", base: str) -> None:
         """Warn if no amount of the file is in the base currency."""
-        if self.currencies and base not in self.currencies:
-            currencies = sorted(self.currencies)
-            warn(
-                f"no amount of {source} is in {base}, the base currency: all are in {', '.join(currencies[:5])}, "
-                f"and are converted; with the base {currencies[0]} nothing would have to be"
-            )
+        if text := other_currencies_text(self.currencies, base, str(source)):
+            warn(text)
 
     def print_doubts_of_rows(self, model: "ValueModel") -> None:
         """Print what replaces columns that the file lacks; warn of all else that scores may be wrong by."""

@@ -12,7 +12,13 @@ from fivefold.domain.provenance import hash_text
 from fivefold.features.catalogue.probe import outside_units
 from fivefold.features.histories import AmountChecks, Histories, Stateless, Ties, ties
 from fivefold.models.explain import explain
-from fivefold.models.reach import doubts_of_newest, doubts_of_rows, doubts_of_units
+from fivefold.models.reach import (
+    SimilarNames,
+    doubts_of_newest,
+    doubts_of_rows,
+    doubts_of_units,
+    other_currencies_text,
+)
 from fivefold.models.value_model import ValueModel
 
 
@@ -82,6 +88,17 @@ def doubts_of(model: ValueModel, batches: Sequence[ScoredBatch], as_of: int, *, 
         *doubts_of_units(outside, sum(len(batch.table) for batch in batches)),
         *doubts_of_newest(newest, as_of, is_now=is_now, option=option),
     ]
+
+
+def doubts_of_portfolio(model: ValueModel, batches: Sequence[ScoredBatch]) -> list[str]:
+    """Say what is odd about the customers of a whole portfolio: none is paid in the base currency, or some look alike.
+
+    A request of a few customers may well be so.
+    """
+    currencies, names = frozenset[str]().union(*(batch.currencies for batch in batches)), SimilarNames()
+    for batch in batches:
+        names.add(batch.table["user_id"])
+    return [text for text in (other_currencies_text(currencies, model.currency), names.text) if text]
 
 
 def score_histories(model: ValueModel, histories: Histories, how: Scoring) -> ScoredBatch:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from fivefold.domain.clock import DAY_US, from_microseconds, to_microseconds
+from fivefold.domain.clock import DAY_US, from_microseconds, iso_text, to_microseconds
 from fivefold.domain.errors import FileFormatError, InvalidDataError
 from fivefold.features.histories import AmountChecks
 from fivefold.features.indicator_matrix import catalogue
@@ -21,7 +21,7 @@ from fivefold.features.reading.sources import read_histories
 from fivefold.features.schema import ABSENT
 from fivefold.models.explain import explain
 from fivefold.models.reach import HistoryReach, history_reaches
-from fivefold.models.scoring.histories import ScoredBatch, Scoring, doubts_of, score_histories
+from fivefold.models.scoring.histories import ScoredBatch, Scoring, doubts_of, doubts_of_portfolio, score_histories
 from fivefold.models.scoring.sources import score_source
 from fivefold.models.value_model import ValueModel
 from fivefold.training.simulation.simulator import Simulation, simulate
@@ -123,6 +123,16 @@ def test_rows_whose_amounts_lost_their_sign_are_warned_of(model: ValueModel, tab
     text = "no amount is below 0, so every row is a deposit: a withdrawal is a negative amount"
     assert text in doubts(sizes)
     assert text not in doubts(table)
+
+
+def test_identifiers_that_look_alike_and_currencies_that_are_not_the_base_are_warned_of(model: ValueModel) -> None:
+    row = {"user_balance": 5.0, "transaction_amount": 5.0, "user_created": "2024-01-01", "user_category": "WEB"}
+    dated = row | {"transaction_date": iso_text(AS_OF), "transaction_currency": "USD"}
+    rows = [dated | {"user_id": user_id} for user_id in ("Zoe\u0308", "Zo\u00eb")]
+    batches = [score_histories(model, read_histories([each], RATES), Scoring(AS_OF)) for each in rows]
+    doubts = doubts_of_portfolio(model, batches)
+    assert doubts[0].startswith("no amount is in EUR, the base currency: all are in USD, and are converted; with the ")
+    assert doubts[1].startswith(r"1 identifier looks like that of another customer, such as 'Zoe\u0308': only white ")
 
 
 def test_values_outside_the_unit_of_an_own_indicator_are_counted_and_named(file: Path, model: ValueModel) -> None:
