@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
-from fivefold.domain.errors import ConfigError, NotFoundError
+from fivefold.domain.errors import ConfigError, NotFoundError, http_status
 from fivefold.domain.paging import Page
 from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.levels.entity_profile import read_entity
@@ -47,16 +47,19 @@ def search(visit: Visit) -> Answer:
         return Redirect(address("entities", *whole[0]))
     try:
         page, status = _found(visit, types, wanted), HTTPStatus.OK
-    except ConfigError as error:  # said where the results stand: a script puts that part alone into the open page
+    except (
+        ConfigError,
+        NotFoundError,
+    ) as error:  # said where the results stand: a script puts that part alone into the open page
         page = SearchPage(wanted=wanted, counts={}, type="", entities=Page(), next=None, problem=str(error))
-        status = HTTPStatus.UNPROCESSABLE_ENTITY
+        status = HTTPStatus(http_status(error) or HTTPStatus.UNPROCESSABLE_ENTITY)
     return Rendered(template="levels/search.html", title=text("Search"), page=page, status=status)
 
 
 def _found(visit: Visit, types: tuple[str, ...], wanted: Search) -> SearchPage:
     counts = {kind: count_entities(visit, kind, wanted) for kind in types if wanted != Search()}
     with_most = sorted(types, key=lambda kind: -counts[kind].count) if counts else types
-    kind = visit.choice("type", tuple(with_most) or ("customer",))
+    kind = visit.query.get("type") or next(iter(with_most), "")
     entities = search_entities(visit, kind, wanted, visit.part("found")) if counts else Page[EntityFound]()
     return SearchPage(wanted=wanted, counts=counts, type=kind, entities=entities, next=visit.next_of("found", entities))
 

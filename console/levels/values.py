@@ -218,7 +218,7 @@ def search_by_identifier(visit: Visit) -> Answer:
     types = _types(visit)
     counts = {kind: count_values(visit, kind, typed) for kind in types if typed}
     with_most = sorted(types, key=lambda kind: -counts[kind].count) if counts else types
-    kind = visit.choice("type", tuple(with_most) or ("customer",))
+    kind = visit.query.get("type") or next(iter(with_most), "")
     customers = search_values(visit, kind, typed, visit.part("found")) if counts else Page[CustomerValue]()
     is_only_one = sum(counted.count for counted in counts.values()) == 1 and "type" not in visit.query
     if is_only_one and [line.external_id for line in customers] == [typed]:

@@ -235,8 +235,10 @@ def test_a_level_that_is_lost_is_no_lower_one() -> None:
     assert (moves["high", 3], moves["high", 2], moves[None, 4]) == ("lost", "down", "first")
 
 
-@pytest.mark.parametrize("page", ["portfolio", "portfolio/over-time", "values"])
+@pytest.mark.parametrize(
+    "page", ["portfolio?", "portfolio/over-time?", "values?", "search?text=a&", "value-search?text=a&"]
+)
 def test_a_type_that_is_not_there_is_refused_with_the_nearest_name(place: Place, page: str) -> None:
-    visitor = Visitor(place).sign_in("commercial" if page == "values" else "investigator")
-    assert visitor.go(f"/console/{page}?type=compny").page.status_code == 404
+    visitor = Visitor(place).sign_in("commercial" if page.startswith("value") else "investigator")
+    assert visitor.go(f"/console/{page}type=compny").page.status_code == 404
     assert "there is no entity type 'compny'; perhaps company was meant" in unescape(visitor.text)
