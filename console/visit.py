@@ -14,7 +14,6 @@ from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError, NotFoundError
 from fivefold.domain.paging import Page, Part, cursor_of, key_of
 from fivefold.store.accounts.plans import Plan
-from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.accounts.organisations import list_members
 from fivefold.usecases.accounts.sessions import MemberSession
 from fivefold.usecases.accounts.tokens import program_named
@@ -402,13 +401,6 @@ def _is_cursor(name: str) -> bool:
     return name == CURSOR or name.startswith(_cursor_name("", True))
 
 
-def period(chosen: Mapping[str, str]) -> tuple[int | None, int | None]:
-    """Read from when and before when a list's rows are, of its filters; ConfigError where one is not a moment."""
-    since = parse_moment(chosen["since"], text("From")) if chosen["since"] else None
-    until = parse_moment(chosen["until"], text("Before")) if chosen["until"] else None
-    return since, until
-
-
 def notice_of(visit: Visit) -> str:
     """Name what was just done, as the address says it; empty where this session did not write that."""
     name, _, signature = visit.query.get(NOTICE, "").partition(".")
@@ -473,17 +465,3 @@ def address(*parts: str) -> str:
     '/console/entities/customer/a%2Fb%20%C3%A4'
     """
     return "/".join(["/console", *(quote(part, safe="") for part in parts)])
-
-
-def entity_filter(visit: Visit, chosen: dict[str, str]) -> tuple[tuple[str, ...], tuple[str, str] | None]:
-    """Give the types to choose from, `customer` first, and the entity that is looked for, if any.
-
-    *chosen* has the filters as they were typed, and gets the type that counts: one counts beside an identifier alone,
-    and an identifier without one is looked for in the first type.
-    """
-    types = tuple(sorted((kind.name for kind in list_types(visit)), key=lambda name: (name != "customer", name)))
-    if not chosen["external_id"]:
-        chosen["type"] = ""
-        return types, None
-    chosen["type"] = chosen["type"] or next(iter(types), "")
-    return types, (chosen["type"], chosen["external_id"])

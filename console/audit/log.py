@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
+from fivefold.console.filters import Listing, listing_of, period
 from fivefold.console.texts import text
-from fivefold.console.visit import Rendered, Visit, period
+from fivefold.console.visit import Rendered, Visit
 from fivefold.domain.paging import Page
 from fivefold.store.audit.log import EntryFilters
 from fivefold.usecases.audit.search import EntryFound, entities_touched, search_entries
@@ -23,7 +24,7 @@ class LogPage:
     """
 
     chosen: dict[str, str]
-    entries: Page[EntryFound]
+    listing: Listing[EntryFound]
     entities: dict[str, tuple[str, str]]
     next: str | None
 
@@ -31,20 +32,24 @@ class LogPage:
 def show_log(visit: Visit) -> Rendered:
     """List what was done, as far as the filters ask for it."""
     chosen = visit.filters(FILTERS)
-    since, until = period(chosen)
-    filters = EntryFilters(
-        actor=chosen["actor"] or None,
-        action=chosen["action"] or None,
-        subject_kind=chosen["subject_kind"] or None,
-        subject_id=chosen["subject_id"] or None,
-        since_us=since,
-        until_us=until,
-    )
-    entries = search_entries(visit, filters, visit.part("entries"))
+
+    def rows() -> Page[EntryFound]:
+        since, until = period(chosen)
+        filters = EntryFilters(
+            actor=chosen["actor"] or None,
+            action=chosen["action"] or None,
+            subject_kind=chosen["subject_kind"] or None,
+            subject_id=chosen["subject_id"] or None,
+            since_us=since,
+            until_us=until,
+        )
+        return search_entries(visit, filters, visit.part("entries"))
+
+    listing = listing_of(rows)
     page = LogPage(
         chosen=chosen,
-        entries=entries,
-        entities=entities_touched(visit, entries),
-        next=visit.next_of("entries", entries),
+        listing=listing,
+        entities=entities_touched(visit, listing.rows),
+        next=visit.next_of("entries", listing.rows),
     )
-    return Rendered(template="audit/log.html", title=text("Audit log"), page=page)
+    return Rendered(template="audit/log.html", title=text("Audit log"), page=page, status=listing.status)

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from fivefold.console.filters import Listing, entity_filter, listing_of, period
 from fivefold.console.texts import text
-from fivefold.console.visit import Rendered, Visit, entity_filter, existing_number, period
-from fivefold.domain.errors import NotFoundError
+from fivefold.console.visit import Rendered, Visit, existing_number
 from fivefold.domain.paging import Page
 from fivefold.usecases.decisions.decide import DecisionMade
 from fivefold.usecases.decisions.read import (
@@ -31,13 +31,11 @@ class DecisionsPage:
     Attributes:
         chosen: the filters as they were typed; the type is the one that an identifier is looked for in, else empty.
         types: of entities.
-        problem: why nothing can be found; empty otherwise.
     """
 
     chosen: dict[str, str]
     types: tuple[str, ...]
-    decisions: Page[DecisionFound]
-    problem: str
+    listing: Listing[DecisionFound]
     next: str | None
 
 
@@ -60,25 +58,23 @@ class DecisionPage:
 def show_decisions(visit: Visit) -> Rendered:
     """List the decisions that the filters ask for."""
     chosen = visit.filters(FILTERS)
-    since, until = period(chosen)
     types, entity = entity_filter(visit, chosen)
-    filters = DecisionFilters(
-        action=chosen["action"] or None,
-        entity=entity,
-        policy=chosen["policy"] or None,
-        actor=chosen["actor"] or None,
-        since_us=since,
-        until_us=until,
-    )
-    problem = ""
-    try:
-        decisions = search_decisions(visit, filters, visit.part("decisions"))
-    except NotFoundError as missing:
-        decisions, problem = Page[DecisionFound](), str(missing)
-    page = DecisionsPage(
-        chosen=chosen, types=types, decisions=decisions, problem=problem, next=visit.next_of("decisions", decisions)
-    )
-    return Rendered(template="decisions/decisions.html", title=text("Decisions"), page=page)
+
+    def rows() -> Page[DecisionFound]:
+        since, until = period(chosen)
+        filters = DecisionFilters(
+            action=chosen["action"] or None,
+            entity=entity,
+            policy=chosen["policy"] or None,
+            actor=chosen["actor"] or None,
+            since_us=since,
+            until_us=until,
+        )
+        return search_decisions(visit, filters, visit.part("decisions"))
+
+    listing = listing_of(rows)
+    page = DecisionsPage(chosen=chosen, types=types, listing=listing, next=visit.next_of("decisions", listing.rows))
+    return Rendered(template="decisions/decisions.html", title=text("Decisions"), page=page, status=listing.status)
 
 
 def show_decision(visit: Visit) -> Rendered:

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Final
 
+from fivefold.console.filters import Listing, entity_filter, listing_of, period
 from fivefold.console.flows.graph import FlowPicture, picture_of
 from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, entity_filter, existing_number, period, row_number
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, existing_number, row_number
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page
 from fivefold.flows.analysis import analyse_canonical_flow
@@ -46,14 +47,12 @@ class RunsPage:
     Attributes:
         chosen: the filters as they were typed; the type is the one that an identifier is looked for in, else empty.
         types: of entities.
-        problem: why nothing can be found; empty otherwise.
     """
 
     chosen: dict[str, str]
     types: tuple[str, ...]
     states: tuple[str, ...]
-    runs: Page[RunLine]
-    problem: str
+    listing: Listing[RunLine]
     next: str | None
 
 
@@ -88,33 +87,27 @@ class RunPage:
 def show_runs(visit: Visit) -> Rendered:
     """List the runs that the filters ask for."""
     chosen = visit.filters(FILTERS)
-    since, until = period(chosen)
-    visit.choice("state", ("", *STATES))
-    acting = ACTING[visit.choice("acting", tuple(ACTING))]
     types, entity = entity_filter(visit, chosen)
-    filters = RunFilters(
-        flow=chosen["flow"] or None,
-        state=chosen["state"] or None,
-        at=chosen["at"] or None,
-        entity=entity,
-        acting=acting,
-        since_us=since,
-        until_us=until,
-    )
-    problem = ""
-    try:
-        runs = runs_seen_by(visit.role, search_runs(visit, filters, visit.part("flow-runs")))
-    except NotFoundError as missing:
-        runs, problem = Page[RunLine](), str(missing)
+
+    def rows() -> Page[RunLine]:
+        since, until = period(chosen)
+        visit.choice("state", ("", *STATES))
+        filters = RunFilters(
+            flow=chosen["flow"] or None,
+            state=chosen["state"] or None,
+            at=chosen["at"] or None,
+            entity=entity,
+            acting=ACTING[visit.choice("acting", tuple(ACTING))],
+            since_us=since,
+            until_us=until,
+        )
+        return runs_seen_by(visit.role, search_runs(visit, filters, visit.part("flow-runs")))
+
+    listing = listing_of(rows)
     page = RunsPage(
-        chosen=chosen,
-        types=types,
-        states=STATES,
-        runs=runs,
-        problem=problem,
-        next=visit.next_of("flow-runs", runs),
+        chosen=chosen, types=types, states=STATES, listing=listing, next=visit.next_of("flow-runs", listing.rows)
     )
-    return Rendered(template="flows/runs.html", title=text("Runs of flows"), page=page)
+    return Rendered(template="flows/runs.html", title=text("Runs of flows"), page=page, status=listing.status)
 
 
 def show_run(visit: Visit) -> Rendered:

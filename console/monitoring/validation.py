@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from fivefold.charts.series import SeriesFigure, SeriesPlot, series_plot
+from fivefold.console.filters import Listing, listing_of, period
 from fivefold.console.repeats import once
 from fivefold.console.rulesets.tables import sent_file
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Download, Redirect, Rendered, Visit, period, row_number
+from fivefold.console.visit import Answer, Download, Redirect, Rendered, Visit, row_number
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Page, Part
@@ -382,7 +383,7 @@ class FailuresPage:
     """Customers that could not be assessed in full, the one added first comes first; `chosen`: the filters as typed."""
 
     chosen: dict[str, str]
-    failures: Page[FailureFound]
+    listing: Listing[FailureFound]
     next: str | None
 
 
@@ -401,16 +402,20 @@ def show_operations(visit: Visit) -> Rendered:
 def show_failures(visit: Visit) -> Rendered:
     """List customers that could not be assessed in full."""
     chosen = visit.filters(("type", "external_id", "since", "until"))
-    since, until = period(chosen)
-    filters = FailureFilters(
-        entity_type=chosen["type"] or None,
-        external_id=chosen["external_id"] or None,
-        since_us=since,
-        until_us=until,
-    )
-    failures = search_failures(visit, filters, visit.part("failures"))
-    page = FailuresPage(chosen=chosen, failures=failures, next=visit.next_of("failures", failures))
-    return Rendered(template="monitoring/failures.html", title=text("Failures"), page=page)
+
+    def rows() -> Page[FailureFound]:
+        since, until = period(chosen)
+        filters = FailureFilters(
+            entity_type=chosen["type"] or None,
+            external_id=chosen["external_id"] or None,
+            since_us=since,
+            until_us=until,
+        )
+        return search_failures(visit, filters, visit.part("failures"))
+
+    listing = listing_of(rows)
+    page = FailuresPage(chosen=chosen, listing=listing, next=visit.next_of("failures", listing.rows))
+    return Rendered(template="monitoring/failures.html", title=text("Failures"), page=page, status=listing.status)
 
 
 def retry(visit: Visit) -> Answer:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal, cast
 
+from fivefold.console.filters import Listing, listing_of
 from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.recourse.statement import json_of_reply
 from fivefold.console.texts import text
@@ -40,7 +41,7 @@ class ChallengesPage:
 
     chosen: dict[str, str]
     states: tuple[str, ...]
-    challenges: Page[ChallengeSummary]
+    listing: Listing[ChallengeSummary]
     next: str | None
 
 
@@ -66,19 +67,23 @@ class ChallengePage:
 
 def show_challenges(visit: Visit) -> Rendered:
     """List challenges, as far as the filters ask for them."""
-    chosen = {name: visit.query.get(name, "").strip() for name in FILTERS}
-    due_before = chosen["due_before"]
-    filters = ChallengeFilters(
-        state=chosen["state"] or None,
-        type_name=chosen["type"] or None,
-        entity=(chosen["type"] or "customer", chosen["external_id"]) if chosen["external_id"] else None,
-        due_before_us=parse_moment(due_before, text("Due before")) if due_before else None,
-    )
-    matches = challenges.summarise_challenges(visit, filters, visit.part("challenges"))
+    chosen = visit.filters(FILTERS)
+
+    def rows() -> Page[ChallengeSummary]:
+        due_before = chosen["due_before"]
+        filters = ChallengeFilters(
+            state=chosen["state"] or None,
+            type_name=chosen["type"] or None,
+            entity=(chosen["type"] or "customer", chosen["external_id"]) if chosen["external_id"] else None,
+            due_before_us=parse_moment(due_before, text("Due before")) if due_before else None,
+        )
+        return challenges.summarise_challenges(visit, filters, visit.part("challenges"))
+
+    listing = listing_of(rows)
     page = ChallengesPage(
-        chosen=chosen, states=challenges.STATES, challenges=matches, next=visit.next_of("challenges", matches)
+        chosen=chosen, states=challenges.STATES, listing=listing, next=visit.next_of("challenges", listing.rows)
     )
-    return Rendered(template="recourse/challenges.html", title=text("Challenges"), page=page)
+    return Rendered(template="recourse/challenges.html", title=text("Challenges"), page=page, status=listing.status)
 
 
 def show_challenge(visit: Visit) -> Rendered:

@@ -1,5 +1,7 @@
 """Records found by subject, person and time: overrides, changes, failures, and the audit log."""
 
+from html import unescape
+
 import pytest
 
 from tests.console.test_queries import count
@@ -9,7 +11,8 @@ from tests.serving.v1.places import THEIRS, Place
 
 ACME = "/console/entities/company/acme"
 OVERRIDES, CHANGES = "/console/queue/overrides", "/console/queue/changes"
-FAILURES = "/console/operations/failures"
+FAILURES, LOG = "/console/operations/failures", "/console/operations/audit"
+CHALLENGES, RUNS, DECISIONS = "/console/queue/challenges", "/console/flow-runs", "/console/decisions"
 
 
 def test_overrides_are_found_by_state_customer_person_and_time(place: Place) -> None:
@@ -142,3 +145,26 @@ def test_pages_go_on_with_the_filters_and_ask_as_often(place: Place, admin: Visi
 def test_another_organisation_has_its_own_log(place: Place) -> None:
     text = Visitor(place).sign_in("admin", THEIRS).go(f"{LOG}?action=ruleset.committed").text
     assert "Nothing was done" in text
+
+
+@pytest.mark.parametrize(
+    ("role", "asked", "status", "problem"),
+    [
+        ("investigator", f"{OVERRIDES}?by=ida&type=company&external_id=nobody", 404, "there is no company 'nobody'"),
+        ("investigator", f"{OVERRIDES}?by=ida&since=then", 422, "From is 'then'; it must be an ISO 8601 date"),
+        ("investigator", f"{CHANGES}?by=ida&state=perhaps", 422, "there is no state 'perhaps'; there are proposed"),
+        ("investigator", f"{CHALLENGES}?external_id=ida&type=compny", 404, "perhaps company was meant"),
+        ("investigator", f"{RUNS}?at=ida&type=company&external_id=nobody", 404, "there is no company 'nobody'"),
+        ("investigator", f"{RUNS}?at=ida&acting=perhaps", 422, "acting is 'perhaps'; it must be one of acts, shadow"),
+        ("investigator", f"{DECISIONS}?actor=ida&until=then", 422, "Before is 'then'; it must be an ISO 8601 date"),
+        ("admin", f"{LOG}?actor=ida&since=then", 422, "From is 'then'; it must be an ISO 8601 date"),
+        ("admin", f"{FAILURES}?external_id=ida&type=compny", 404, "perhaps company was meant"),
+    ],
+)
+def test_a_wrong_filter_is_refused_beside_what_else_was_chosen(
+    furnished: Place, role: str, asked: str, status: int, problem: str
+) -> None:
+    visitor = Visitor(furnished).sign_in(role).go(asked)
+    assert visitor.page.status_code == status
+    assert problem in unescape(visitor.text)
+    assert 'value="ida"' in visitor.page.text

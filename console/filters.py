@@ -1,0 +1,59 @@
+"""What the filters of a list ask for, and its rows; a wrong filter is refused where the rows would stand."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Generic, TypeVar
+
+from fivefold.console.texts import text
+from fivefold.console.visit import Visit
+from fivefold.domain.clock import parse_moment
+from fivefold.domain.errors import ConfigError, NotFoundError, http_status
+from fivefold.domain.paging import Page
+from fivefold.usecases.accounts.entity_types import list_types
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing(Generic[T]):
+    """The rows that filters ask for.
+
+    Attributes:
+        problem: why there are none: a filter cannot be read, or names nothing; empty otherwise.
+        status: of the page.
+    """
+
+    rows: Page[T]
+    problem: str = ""
+    status: int = HTTPStatus.OK
+
+
+def listing_of(rows: Callable[[], Page[T]]) -> Listing[T]:
+    """Read the *rows* of a list; a wrong filter leaves the form with all that was chosen, and says what is wrong."""
+    try:
+        return Listing(rows=rows())
+    except (ConfigError, NotFoundError) as error:
+        status = http_status(error) or HTTPStatus.UNPROCESSABLE_ENTITY
+        return Listing(rows=Page(), problem=str(error), status=status)
+
+
+def period(chosen: Mapping[str, str]) -> tuple[int | None, int | None]:
+    """Read from when and before when a list's rows are, of its filters; ConfigError where one is not a moment."""
+    since = parse_moment(chosen["since"], text("From")) if chosen["since"] else None
+    until = parse_moment(chosen["until"], text("Before")) if chosen["until"] else None
+    return since, until
+
+
+def entity_filter(visit: Visit, chosen: dict[str, str]) -> tuple[tuple[str, ...], tuple[str, str] | None]:
+    """Give the types to choose from, `customer` first, and the entity that is looked for, if any.
+
+    *chosen* has the filters as they were typed, and gets the type that counts: one counts beside an identifier alone,
+    and an identifier without one is looked for in the first type.
+    """
+    types = tuple(sorted((kind.name for kind in list_types(visit)), key=lambda name: (name != "customer", name)))
+    if not chosen["external_id"]:
+        chosen["type"] = ""
+        return types, None
+    chosen["type"] = chosen["type"] or next(iter(types), "")
+    return types, (chosen["type"], chosen["external_id"])
