@@ -79,3 +79,9 @@ def numbers_of(payments: Sequence[tuple[str, str, float]], as_of: int) -> tuple[
     portfolio = Portfolio(pl.DataFrame({ENTITY: ["a"]}), rates, transactions=rows)
     ruleset = AnalysedRuleset(bundled_ruleset("transaction-monitoring"))
     return peer_numbers(ruleset, peers_wanted(ruleset), portfolio, as_of).row(0, named=True), ruleset
+
+
+def test_no_name_of_a_calculation_ends_in_a_number_that_stands_before_its_value() -> None:
+    """The formula of a breakdown has each name before its value: `in_1` read "in 1 38,200.00 EUR"."""
+    calculations = bundled_ruleset("transaction-monitoring").calculate
+    assert [name for name in calculations if name[-1].isdecimal()] == []
