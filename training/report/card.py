@@ -33,15 +33,18 @@ def words(fact: Any, form: str = "") -> str:
 
     Args:
         fact: the figure; several are written one after the other.
-        form: `percent` or `whole_percent` for a share, `and` between several words, else a format of Python's. Words
-            stay as they are.
+        form: `percent` or `whole_percent` for a share, `and` before the last of several words, else a format of
+            Python's. Words stay as they are.
 
     >>> words(1234.5, ",.2f"), words(0.25, "percent"), words((2.0, 3.0), "g"), words("too few", "g")
     ('1,234.50', '25.0 %', '2, 3', 'too few')
+    >>> words(("May", "June", "July"), "and"), words(("May", "June"), "and"), words(("May",), "and")
+    ('May, June and July', 'May and June', 'May')
     """
     if isinstance(fact, tuple):
-        one = "" if form == "and" else form
-        return (" and " if form == "and" else ", ").join(words(each, one) for each in fact)
+        each = [words(one, "" if form == "and" else form) for one in fact]
+        last = each[-1:] if form == "and" else []
+        return " and ".join(filter(None, [", ".join(each[: len(each) - len(last)]), *last]))
     if fact is None or (isinstance(fact, str) and (not form or fact not in _NOT_FINITE.values())):
         return str(fact)
     number = float(fact) if isinstance(fact, str) else fact
