@@ -257,6 +257,7 @@ ASKED = {
 
 def test_steps_are_added_changed_moved_and_taken_out_by_forms(publisher: Visitor) -> None:
     send_text(publisher.go(NEW), "check", flow_document("mine"))
+    assert '<option value="home" selected>' in _field(publisher, "new_after_steps"), "the last that is no end"
     written(publisher, "begin:steps", new_kind_steps="person", new_after_steps="home")
     assert "A new step behind home" in publisher.text
     written(publisher, "put", **{**ASKED, "field-person-question": ""})
@@ -285,6 +286,7 @@ def test_a_flow_is_begun_by_forms_from_the_words_that_each_needs(publisher: Visi
     written(publisher, "put", **{"field-id": "done", "field-title": "Done"})
     document = Document(shown_document(publisher)).data
     assert (document["title"], [step["id"] for step in document["steps"]]) == ("Mine", ["done"])
+    assert 'value="">before all others</option><option value="done">Done' in _field(publisher, "new_after_steps")
     written(publisher, "begin:steps", new_kind_steps="route", new_after_steps="done")
     assert "no step stands behind it yet" in _field(publisher, "field-otherwise")
     written(publisher, "begin:steps", new_kind_steps="route", new_after_steps="")
