@@ -257,7 +257,7 @@ ASKED = {
 
 def test_steps_are_added_changed_moved_and_taken_out_by_forms(publisher: Visitor) -> None:
     send_text(publisher.go(NEW), "check", flow_document("mine"))
-    assert '<option value="home" selected>' in _field(publisher, "new_after_steps"), "the last that is no end"
+    assert '<option value="home" selected>' in _field(publisher, "new_after_steps"), "the last step before the ends"
     written(publisher, "begin:steps", new_kind_steps="person", new_after_steps="home")
     assert "A new step behind home" in publisher.text
     written(publisher, "put", **{**ASKED, "field-person-question": ""})
