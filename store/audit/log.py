@@ -183,7 +183,7 @@ class EntryFilters:
         actor: as in the log, such as member:3 or cli:root; or, where people ask, the name of a member.
         action: such as member.added.
         subject_kind: such as member.
-        subject_id: the number of the subject; counts only with a kind.
+        subject_id: the number of the subject, with its kind.
         since_us: written at that moment or later.
         until_us: written before.
     """
@@ -232,7 +232,7 @@ def entries_among(session: Session, organisation_id: int, filters: EntryFilters,
         (AuditEntry.actor, filters.actor),
         (AuditEntry.action, filters.action),
         (AuditEntry.subject_kind, filters.subject_kind),
-        (AuditEntry.subject_id, None if filters.subject_kind is None else filters.subject_id),
+        (AuditEntry.subject_id, filters.subject_id),
         moment=AuditEntry.at_us,
         since_us=filters.since_us,
         until_us=filters.until_us,

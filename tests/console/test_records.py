@@ -158,6 +158,7 @@ def test_another_organisation_has_its_own_log(place: Place) -> None:
         ("investigator", f"{RUNS}?at=ida&acting=perhaps", 422, "acting is 'perhaps'; it must be one of acts, shadow"),
         ("investigator", f"{DECISIONS}?actor=ida&until=then", 422, "Before is 'then'; it must be an ISO 8601 date"),
         ("admin", f"{LOG}?actor=ida&since=then", 422, "From is 'then'; it must be an ISO 8601 date"),
+        ("admin", f"{LOG}?actor=ida&subject_id=3", 422, "the number '3' is given without a kind; say of what"),
         ("admin", f"{FAILURES}?external_id=ida&type=compny", 404, "perhaps company was meant"),
     ],
 )

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from sqlalchemy.orm import Session
 
+from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.tokens import find_member_named, names_of_members
 from fivefold.store.audit.log import EntryFilters, entries_among, entries_with_values, latest_entries
@@ -60,7 +61,10 @@ class EntryFound(EntryShown):
 
 
 def search_entries(context: Context, filters: EntryFilters = EVERY, part: Part = WHOLE) -> Page[EntryFound]:
-    """List entries, those of the latest moment first."""
+    """List entries, those of the latest moment first; ConfigError for the number of a subject without its kind."""
+    if filters.subject_id is not None and filters.subject_kind is None:
+        number = repr(filters.subject_id[:40])
+        raise ConfigError(f"the number {number} is given without a kind; say of what it is the number, such as member")
     with context.reading() as session:
         of = context.organisation_id
         actor = None if filters.actor is None else actor_named(session, of, filters.actor)
