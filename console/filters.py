@@ -55,5 +55,5 @@ def entity_filter(visit: Visit, chosen: dict[str, str]) -> tuple[tuple[str, ...]
     if not chosen["external_id"]:
         chosen["type"] = ""
         return types, None
-    chosen["type"] = chosen["type"] or next(iter(types), "")
+    chosen["type"] = chosen["type"] or next(iter(types), "customer")
     return types, (chosen["type"], chosen["external_id"])

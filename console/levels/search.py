@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from fivefold.console.levels.portfolio import show_nobody
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
 from fivefold.domain.errors import ConfigError, NotFoundError, http_status
@@ -40,6 +41,8 @@ def search(visit: Visit) -> Answer:
     failing = visit.choice("failing", ("", "true")) == "true"
     wanted = Search(text=words, tag=tag or None, failing=failing or None)
     types = tuple(kind.name for kind in list_types(visit))
+    if not types:
+        return show_nobody(text("Search"))
     goes_on = wanted == Search(text=words) and "type" not in visit.query and not visit.is_of_script
     typed = dict.fromkeys((visit.query.get("text", ""), words)) if goes_on and words else ()
     whole = [(kind, name) for kind in types for name in typed if _is_there(visit, kind, name)]
@@ -59,7 +62,7 @@ def search(visit: Visit) -> Answer:
 def _found(visit: Visit, types: tuple[str, ...], wanted: Search) -> SearchPage:
     counts = {kind: count_entities(visit, kind, wanted) for kind in types if wanted != Search()}
     with_most = sorted(types, key=lambda kind: -counts[kind].count) if counts else types
-    kind = visit.query.get("type") or next(iter(with_most), "")
+    kind = visit.query.get("type") or next(iter(with_most))
     entities = search_entities(visit, kind, wanted, visit.part("found")) if counts else Page[EntityFound]()
     return SearchPage(wanted=wanted, counts=counts, type=kind, entities=entities, next=visit.next_of("found", entities))
 

@@ -216,9 +216,11 @@ def search_by_identifier(visit: Visit) -> Answer:
     _require_filters(visit, "type", "text")
     typed = visit.query.get("text", "").strip()
     types = _types(visit)
+    if not types:
+        return show_nobody(text("Search"))
     counts = {kind: count_values(visit, kind, typed) for kind in types if typed}
     with_most = sorted(types, key=lambda kind: -counts[kind].count) if counts else types
-    kind = visit.query.get("type") or next(iter(with_most), "")
+    kind = visit.query.get("type") or next(iter(with_most))
     customers = search_values(visit, kind, typed, visit.part("found")) if counts else Page[CustomerValue]()
     is_only_one = sum(counted.count for counted in counts.values()) == 1 and "type" not in visit.query
     if is_only_one and [line.external_id for line in customers] == [typed]:

@@ -49,6 +49,12 @@ def levels_of(session: Session, organisation_id: int) -> tuple[str, ...]:
     return tuple(settings_row(session, organisation_id).levels)
 
 
+def levels_if_defined(session: Session, organisation_id: int) -> tuple[str, ...]:
+    """Return the names of the levels, lowest first; none where the organisation has not defined them yet."""
+    row = session.get(OrganisationSettings, organisation_id)
+    return () if row is None else tuple(row.levels)
+
+
 def base_currency_of(session: Session, organisation_id: int) -> str:
     """Return the base currency, into which everything is converted."""
     return settings_row(session, organisation_id).base_currency

@@ -2,6 +2,7 @@
 
 import json
 import re
+from html import unescape
 from urllib.parse import quote
 
 import pytest
@@ -310,7 +311,31 @@ def test_an_organisation_that_has_nothing_yet_has_pages_that_say_so(place: Place
         assert page.status_code == 200, path
     assert "has no type of entity yet" in investigator.go("/console/portfolio/over-time").text
     for address in ("/console/value-search", "/console/value-search?text=a"):
-        assert visitor.go(address).page.status_code == 200
+        assert "has no type of entity yet" in visitor.go(address).text
+    assert "has no type of entity yet" in investigator.go("/console/search?text=a").text
+    assert "there is no entity type 'customer'" in unescape(investigator.go("/console/decisions?external_id=a").text)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("queue", "Nothing waits here."),
+        ("queue/next?queue=", "Nothing waits here."),
+        ("queue/overrides", "There is no override"),
+        ("search?text=a", "has no type of entity yet"),
+    ],
+)
+def test_the_pages_of_a_new_organisation_are_there_before_it_has_levels(place: Place, path: str, words: str) -> None:
+    """The queue is the first page: who signed in first read that levels were missing, with a way back to the queue."""
+    visitor = Visitor(place)
+    with Session(place.engine) as session, session.begin():
+        session.execute(delete(EntityType).where(EntityType.organisation_id == place.organisations[THEIRS]))
+        session.execute(
+            delete(OrganisationSettings).where(OrganisationSettings.organisation_id == place.organisations[THEIRS])
+        )
+    visitor.sign_in(Role.INVESTIGATOR, THEIRS).go(f"/console/{path}")
+    assert visitor.page.status_code == 200
+    assert words in visitor.text
 
 
 def test_more_customers_take_no_more_statements(place: Place) -> None:

@@ -73,8 +73,10 @@ def search_overrides(
             since_us=filters.since_us,
             until_us=filters.until_us,
         )
-        settings = settings_of(session, of)
         page = overrides_among(session, override_filter, part)
+        if not page:  # where no levels are defined yet there are no settings either
+            return Page()
+        settings = settings_of(session, of)
         names = names_of_actors(session, of, {who for row in page for who in _people(row)})
         return page.map(lambda row: _with_names(row, settings, now, names))
 
