@@ -313,7 +313,7 @@ def test_an_organisation_that_has_nothing_yet_has_pages_that_say_so(place: Place
     for address in ("/console/value-search", "/console/value-search?text=a"):
         assert "has no type of entity yet" in visitor.go(address).text
     assert "has no type of entity yet" in investigator.go("/console/search?text=a").text
-    assert "there is no entity type 'customer'" in unescape(investigator.go("/console/decisions?external_id=a").text)
+    assert "no entity type 'customer'" in unescape(investigator.go("/console/decisions?external_id=a").text)
 
 
 @pytest.mark.parametrize(

@@ -150,11 +150,11 @@ def test_another_organisation_has_its_own_log(place: Place) -> None:
 @pytest.mark.parametrize(
     ("role", "asked", "status", "problem"),
     [
-        ("investigator", f"{OVERRIDES}?by=ida&type=company&external_id=nobody", 404, "there is no company 'nobody'"),
+        ("investigator", f"{OVERRIDES}?by=ida&type=company&external_id=nobody", 404, "no company 'nobody'"),
         ("investigator", f"{OVERRIDES}?by=ida&since=then", 422, "From is 'then'; it must be an ISO 8601 date"),
-        ("investigator", f"{CHANGES}?by=ida&state=perhaps", 422, "there is no state 'perhaps'; there are proposed"),
+        ("investigator", f"{CHANGES}?by=ida&state=perhaps", 422, "no state 'perhaps'; there are proposed"),
         ("investigator", f"{CHALLENGES}?external_id=ida&type=compny", 404, "perhaps company was meant"),
-        ("investigator", f"{RUNS}?at=ida&type=company&external_id=nobody", 404, "there is no company 'nobody'"),
+        ("investigator", f"{RUNS}?at=ida&type=company&external_id=nobody", 404, "no company 'nobody'"),
         ("investigator", f"{RUNS}?at=ida&acting=perhaps", 422, "acting is 'perhaps'; it must be one of acts, shadow"),
         ("investigator", f"{DECISIONS}?actor=ida&until=then", 422, "Before is 'then'; it must be an ISO 8601 date"),
         ("admin", f"{LOG}?actor=ida&since=then", 422, "From is 'then'; it must be an ISO 8601 date"),

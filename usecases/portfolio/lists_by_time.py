@@ -74,7 +74,7 @@ def search_overrides(
             until_us=filters.until_us,
         )
         page = overrides_among(session, override_filter, part)
-        if not page:  # where no levels are defined yet there are no settings either
+        if not page:  # before its levels are defined an organisation has no settings
             return Page()
         settings = settings_of(session, of)
         names = names_of_actors(session, of, {who for row in page for who in _people(row)})
