@@ -13,27 +13,31 @@ from typer.core import TyperGroup
 
 COMMANDS = {
     "demo": ("demo.app.demo", "Show everything on simulated customers."),
+    "simulate": ("value_model.files.simulate", "Simulate customers to try things out on."),
+    "sample": ("value_model.files.sample", "Write a sample portfolio for the ruleset fatf-retail."),
     "train": ("value_model.train.train", "Train, judge, register, and promote if the gate allows it."),
     "recalibrate": (
         "value_model.recalibrate.recalibrate",
         "Make a new score curve for the trees of a version, judged.",
     ),
-    "score": ("value_model.score.score", "Score every customer of a file."),
     "realised": ("value_model.realised.realised", "Compare earlier scores with what came since."),
-    "explain": ("value_model.explain.explain", "Show what one customer's score is made of."),
     "models": ("value_model.registry.models", "List the registered versions, or what served on a date."),
     "promote": ("value_model.registry.promote", "Make a version champion, if the gate allowed it."),
     "rollback": ("value_model.registry.rollback", "Make the champion before the present one champion again."),
+    "drift": ("value_model.registry.drift", "Tell how far scored customers drifted."),
     "indicators": ("value_model.catalogue.indicators", "Print the catalogue of indicators."),
     "ui": ("value_model.registry.show_interface", "Show every run and version in a browser."),
     "warm": ("value_model.catalogue.warm", "Compile the indicators now."),
-    "simulate": ("value_model.files.simulate", "Simulate customers to try things out on."),
-    "sample": ("value_model.files.sample", "Write a sample portfolio for the ruleset fatf-retail."),
     "sort": ("value_model.files.sort", "Group a file's rows by customer."),
     "parts": ("value_model.parts.parts", "List what interrupted runs left."),
+    "score": ("value_model.score.score", "Score every customer of a file."),
     "serve": ("serve.serve", "Serve the champion over HTTP until stopped."),
     "tokens": ("serve.TOKENS", "Tokens: who may call the service, and what they used up."),
     "mcp": ("mcp.mcp", "Answer an agent on this machine, by the Model Context Protocol."),
+    "explain": ("value_model.explain.explain", "Show what one customer's score is made of."),
+    "rules": ("rules.app.RULES", "Rulesets as files: lint, test, apply, compare."),
+    "flows": ("flows.app.FLOWS", "Decision flows as files: lint, diff, test, run."),
+    "groups": ("groups.GROUPS", "Named groups as files: lint, test."),
     "members": ("platform.accounts.MEMBERS", "Members: the people of an organisation, and their roles."),
     "import": ("platform.importing.IMPORT", "Entities and their facts, from files."),
     "level": ("platform.levels.level", "Show a stored customer's level and why, or count all levels."),
@@ -53,12 +57,17 @@ COMMANDS = {
     "clock": ("platform.clock.CLOCK", "The clocks of this machine and of the database."),
     "validate": ("platform.validation.validate_levels", "Measure how good the levels of a past period were."),
     "evidence": ("platform.audit.evidence", "Collect the evidence of a quarter in one archive."),
-    "drift": ("value_model.registry.drift", "Tell how far scored customers drifted."),
-    "rules": ("rules.app.RULES", "Rulesets as files: lint, test, apply, compare."),
-    "flows": ("flows.app.FLOWS", "Decision flows as files: lint, diff, test, run."),
-    "groups": ("groups.GROUPS", "Named groups as files: lint, test."),
 }
 """Every command in the order of the overview: its place in `cli`, and its summary."""
+
+HEADINGS = {
+    "demo": "To begin",
+    "train": "The data scientist: train, compare, promote",
+    "score": "The app: one endpoint, or a file",
+    "explain": "The investigator: why this score, why this level",
+    "members": "Stored customers: levels that stay fresh",
+}
+"""The heading that the overview has above each of these commands and those after it, as in the README."""
 
 
 class LazyCommands(MutableMapping[str, Any]):
@@ -95,8 +104,14 @@ class LazyGroup(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the overview without importing what it lists."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+        heading = "Commands"
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for name, (_, summary) in COMMANDS.items():
+            heading = HEADINGS.get(name, heading)
+            sections.setdefault(heading, []).append((name, summary))
+        for heading, rows in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(rows)
 
 
 def _built(name: str, command: Any) -> Any:

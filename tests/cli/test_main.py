@@ -156,7 +156,10 @@ def test_the_version_is_shown(fresh: Path) -> None:
 def test_the_overview_names_every_command(fresh: Path) -> None:
     out = succeed(fresh, "--help", columns=80)
     assert [command for command in COMMANDS if f"\n  {command} " not in out] == []
-    commands = out.partition("Commands:")[2].strip().splitlines()
+    headings = [f"{heading}:" for heading in lazy.HEADINGS.values()]
+    lines = [line for line in out.partition("Options:")[2].splitlines() if line]
+    assert [line for line in lines if not line.startswith(" ")] == headings
+    commands = [line for line in lines[lines.index(headings[0]) :] if line.startswith(" ")]
     assert [line for line in commands if not line.endswith(".") or line.endswith("...")] == []
 
 
