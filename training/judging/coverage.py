@@ -57,8 +57,8 @@ class IntervalCoverage:
             return ""
         than, which = ("less", "narrow") if self.covered_share < self.level_percent / 100 else ("more", "wide")
         return (
-            f"{than} than {self.level_percent} % by more than due.most_coverage_distance allows: this window differs "
-            "from those that the intervals were measured on, and intervals of later customers may be too "
+            f"{than} than {self.level_percent} % by more than the settings and chance allow: this window differs from "
+            "those that the intervals were measured on, and intervals of later customers may be too "
             f"{which} as well"
         )
 
