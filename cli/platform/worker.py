@@ -32,7 +32,7 @@ AGAIN_SECONDS = 2.0
 
 
 def worker(
-    once: Annotated[bool, typer.Option("--once", help="End when nothing is left to do.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="End when nothing is left to do; log as with --quiet.")] = False,
     as_of: Annotated[
         str | None, typer.Option("--as-of", help="With --once: the present moment, for histories of the past.")
     ] = None,
@@ -57,7 +57,7 @@ def worker(
     if as_of is not None and not once:
         raise ConfigError("--as-of needs --once: a continuous worker uses the current time")
     settings = checked_settings()
-    configure_logs(logging.WARNING if quiet else logging.INFO)
+    configure_logs(logging.WARNING if quiet or once else logging.INFO)
     at = None if as_of is None else moment(as_of, "--as-of")
     engine = open_current_database()
     if at is not None:

@@ -19,7 +19,7 @@ from fivefold.store.sql.database import reading
 from fivefold.store.webhooks.outbox import settled_number
 from fivefold.usecases.levels import worker, worker_loop
 from fivefold.usecases.levels.worker_loop import LoopHealth
-from tests.cli.running import LONGEST_SECONDS, last_number, refuse, start, succeed
+from tests.cli.running import LONGEST_SECONDS, last_number, refuse, run, start, succeed
 from tests.pace import until
 from tests.store import databases
 
@@ -142,3 +142,8 @@ def test_it_works_until_it_is_asked_to_stop(set_up: Path, tmp_path: Path, number
     assert '"assessed": 1' in err
     assert "Traceback" not in err
     assert succeed(var, "worker", "--once") == "0 assessed (0 with a level), 0 failed; nothing is left to do.\n"
+    (tmp_path / "e.jsonl").write_text('{"entity_id": "b"}\n')
+    succeed(var, "import", "entities", tmp_path / "e.jsonl")
+    done = run(var, "worker", "--once")
+    assert done.out.startswith("1 assessed (0 with a level), 0 failed; nothing is left to do.\n")
+    assert done.err == "", "a line of JSON for each batch is for who reads logs"
