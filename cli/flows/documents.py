@@ -148,7 +148,7 @@ def mutate_flow_file(
 
 def draw_flow(
     flow: FlowArgument,
-    to: Annotated[Path, typer.Option("--to", help="The picture that is written, as .svg.")],
+    to: Annotated[Path, typer.Option("--output", "-o", "--to", help="The picture that is written, as .svg.")],
 ) -> None:
     """Draw the steps of a flow, and what leads where, as an SVG picture."""
     from fivefold.charts.graphs import graph_picture

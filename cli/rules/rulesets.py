@@ -83,7 +83,7 @@ class ReadFormat(StrEnum):
 
 
 _FORMAT = "What the file is; by its ending without this."
-ToOption = Annotated[Path, typer.Option("--to", help="The table that is written, as .csv or .xlsx.")]
+ToOption = Annotated[Path, typer.Option("--output", "-o", "--to", help="The table that is written, as .csv or .xlsx.")]
 FormatOption = Annotated[WrittenFormat | None, typer.Option("--format", help=_FORMAT)]
 
 

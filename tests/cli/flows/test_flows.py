@@ -349,7 +349,7 @@ def test_pictures_of_the_docs_show_the_flows_that_ship(tmp_path: Path) -> None:
         assert drawn.read_text() == (images / drawn.name).read_text(), (
             f"fivefold flows draw {name} --to docs/images/{drawn.name}"
         )
-    assert "must end in .svg" in refuse(tmp_path, "flows", "draw", "review", "--to", str(tmp_path / "review.png"))
+    assert "must end in .svg" in refuse(tmp_path, "flows", "draw", "review", "-o", str(tmp_path / "review.png"))
 
 
 def test_an_example_expects_the_level_that_a_ruleset_gives(tmp_path: Path) -> None:
@@ -394,4 +394,4 @@ def test_a_table_goes_to_a_spreadsheet_and_back(tmp_path: Path) -> None:
     assert "800" in table.read_text(encoding="utf-8-sig")
     words = refuse(tmp_path, "flows", "table", "import", path, "room", table, "-o", path)
     assert "read as the argument FLOW; write" in words
-    assert "must end in" in refuse(tmp_path, "flows", "table", "export", path, "room", "--to", tmp_path / "room.pdf")
+    assert "must end in" in refuse(tmp_path, "flows", "table", "export", path, "room", "-o", tmp_path / "room.pdf")

@@ -32,7 +32,7 @@ def test_a_rule_goes_out_as_a_table_and_comes_back_as_it_was(folder: Path, endin
 
 
 def test_a_changed_table_becomes_a_draft_and_its_changes_are_printed(folder: Path) -> None:
-    run(folder, "rules", "table", "export", "now.yaml", "first", "--to", "t.xlsx")
+    run(folder, "rules", "table", "export", "now.yaml", "first", "-o", "t.xlsx")
     workbook = load_workbook(folder / "t.xlsx")
     workbook["cases"]["C3"] = 9
     workbook.save(folder / "t.xlsx")
