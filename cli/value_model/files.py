@@ -18,7 +18,7 @@ OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The Parquet 
 
 def _refuse_portfolio(is_given: bool) -> None:
     if is_given:
-        raise ConfigError("--portfolio is not an option of simulate; `fivefold sample FOLDER` writes a portfolio for rules")
+        raise ConfigError("--portfolio is not an option here; `fivefold sample FOLDER` writes a portfolio for rules")
 
 
 def simulate(
