@@ -273,31 +273,30 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     'sqlite:////data/mlflow.db'
     """
     variables = os.environ if environment is None else environment
-    plans = variables.get("FIVEFOLD_PLANS_FILE")
-    pinned = "" if "BENTOML_CONTAINERIZED" in variables else variables.get("BENTOML_HOME")
-    sources = variables.get("FIVEFOLD_SOURCES_FILE")
+    is_image = "BENTOML_CONTAINERIZED" in variables
+    plans, sources = _path(variables, "FIVEFOLD_PLANS_FILE"), _path(variables, "FIVEFOLD_SOURCES_FILE")
     defaults = Limits()
     return Settings(
-        pinned_models=Path(pinned).expanduser().absolute() if pinned else None,
-        var=Path(variables.get(VARIABLE_VAR) or "var").expanduser().absolute(),
+        pinned_models=None if is_image else _absolute(_path(variables, "BENTOML_HOME")),
+        var=(_path(variables, VARIABLE_VAR) or Path("var")).absolute(),
         database_url=variables.get("FIVEFOLD_DATABASE_URL", ""),
-        plans_file=Path(plans).expanduser() if plans else None,
+        plans_file=plans,
         model_name=variables.get("FIVEFOLD_MODEL") or "fivefold-value",
         tracking=variables.get("MLFLOW_TRACKING_URI", ""),
         limits=Limits(
             _positive(variables, "FIVEFOLD_LIMIT_BYTES", defaults.body_bytes),
             _positive(variables, "FIVEFOLD_LIMIT_ROWS", defaults.rows),
             _positive(variables, "FIVEFOLD_LIMIT_USERS", defaults.users),
-            _positive(variables, "FIVEFOLD_LIMIT_SECONDS", defaults.seconds),
+            _positive(variables, "FIVEFOLD_LIMIT_SECONDS", defaults.seconds, MOST_SECONDS),
             _positive(variables, "FIVEFOLD_LIMIT_EXPLAINED", defaults.explained),
             _positive(variables, "FIVEFOLD_LIMIT_CONNECTIONS", defaults.connections),
         ),
         webhook_keys=tuple(key for key in re.split(r"[,\s]+", variables.get("FIVEFOLD_WEBHOOK_KEYS", "")) if key),
-        clock_tolerance_seconds=_positive(variables, "FIVEFOLD_CLOCK_TOLERANCE_SECONDS", 60),
+        clock_tolerance_seconds=_positive(variables, "FIVEFOLD_CLOCK_TOLERANCE_SECONDS", 60, MOST_SECONDS),
         trusted_proxies=_networks(variables, "FIVEFOLD_TRUSTED_PROXIES"),
-        mcp_hosts=tuple(host for host in re.split(r"[,\s]+", variables.get("FIVEFOLD_MCP_HOSTS", "")) if host),
+        mcp_hosts=_hosts(variables, "FIVEFOLD_MCP_HOSTS"),
         openid=_openid(variables),
-        sources_file=Path(sources).expanduser().absolute() if sources else None,
+        sources_file=_absolute(sources),
         secrets={name.removeprefix(_SECRET): value for name, value in variables.items() if name.startswith(_SECRET)},
         agent=_agent(variables),
         parent_process=_positive(variables, VARIABLE_PARENT_PROCESS, 0),
@@ -323,6 +322,10 @@ def unknown_settings(environment: Mapping[str, str] | None = None) -> list[tuple
     return [(name, nearest(name, sorted(_NAMES), 0) or "") for name in unknown]
 
 
+MOST = 10**12
+"""The largest number of a setting."""
+MOST_SECONDS = 10**6
+"""Eleven days: PostgreSQL counts its limits in milliseconds, up to twice as many."""
 MOST_AGENT_SECONDS = 30
 """A worker waits for the answer while it holds a lease, and other runs wait for the worker."""
 
@@ -337,9 +340,7 @@ def _agent(environment: Mapping[str, str]) -> AgentSettings | None:
     key = environment.get("FIVEFOLD_AGENT_KEY", "")
     if not (key.isascii() and key.isprintable()):
         raise ConfigError("FIVEFOLD_AGENT_KEY must be printable ASCII, as an HTTP header requires")
-    seconds = _positive(environment, "FIVEFOLD_AGENT_SECONDS", 30)
-    if seconds > MOST_AGENT_SECONDS:
-        raise ConfigError(f"FIVEFOLD_AGENT_SECONDS is {seconds}; it must be at most {MOST_AGENT_SECONDS}")
+    seconds = _positive(environment, "FIVEFOLD_AGENT_SECONDS", 30, MOST_AGENT_SECONDS)
     return AgentSettings(url.rstrip("/"), model, key, seconds)
 
 
@@ -363,13 +364,40 @@ def _openid(environment: Mapping[str, str]) -> OpenIdSettings | None:
     )
 
 
-def _positive(environment: Mapping[str, str], name: str, default: int) -> int:
+def _path(environment: Mapping[str, str], name: str) -> Path | None:
+    """Read a path, None where the variable is empty; ConfigError where the home that `~` stands for is not known."""
+    text = environment.get(name)
+    try:
+        return Path(text).expanduser() if text else None
+    except RuntimeError:
+        raise ConfigError(f"{name} is {text!r}, and that home is not known here; write the path without ~") from None
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return None if path is None else path.absolute()
+
+
+def _positive(environment: Mapping[str, str], name: str, default: int, most: int = MOST) -> int:
     text = environment.get(name)
     if not text:
         return default
     if not text.isdecimal() or int(text) == 0:
         raise ConfigError(f"{name} is {text!r}; it must be a whole number above 0")
+    if int(text) > most:
+        raise ConfigError(f"{name} is {text}; it must be at most {most}")
     return int(text)
+
+
+def _hosts(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Read names of hosts separated by commas; ConfigError names an invalid one, which no request would name."""
+    hosts = tuple(text for text in re.split(r"[,\s]+", environment.get(name, "")) if text)
+    for text in hosts:
+        if not re.fullmatch(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:([0-9]+|\*))?", text):
+            raise ConfigError(
+                f"{name} has {text!r}; it must be names of hosts, each with its port unless that is 443, "
+                "separated by commas, such as scores.example,10.0.0.5:8443"
+            )
+    return hosts
 
 
 def _networks(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
@@ -386,10 +414,10 @@ def _networks(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
     return networks
 
 
-def require_model_name(name: str) -> None:
-    """Raise ConfigError if the name of a model is invalid."""
+def require_model_name(name: str, setting: str = "the model's name") -> None:
+    """Raise ConfigError if the name of a model is invalid; it says which *setting* gave it."""
     if not re.fullmatch(r"[\w.-]+", name):
-        raise ConfigError(f"the model's name is {name!r}; it may hold letters, digits and the signs . _ -")
+        raise ConfigError(f"{setting} is {name!r}; it may hold letters, digits and the signs . _ -")
 
 
 def model_address(text: str, name: str) -> str:

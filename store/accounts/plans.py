@@ -51,12 +51,13 @@ def read_plans(path: Path | None) -> dict[str, Plan]:
     try:
         plans = _PLANS.validate_python(yaml.safe_load(source.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"plans cannot be read from {source}: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"plans cannot be read from {source}, as FIVEFOLD_PLANS_FILE says: {reason}") from None
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors()]
-        raise ConfigError("\n".join([f"{source} does not hold plans:", *lines])) from None
+        lines = [f"  {'.'.join(map(str, detail['loc'])) or 'all of it'}: {detail['msg']}" for detail in error.errors()]
+        raise ConfigError("\n".join([f"{source} (FIVEFOLD_PLANS_FILE) does not hold plans:", *lines])) from None
     if not plans:
-        raise ConfigError(f"{source} holds no plan")
+        raise ConfigError(f"{source} (FIVEFOLD_PLANS_FILE) holds no plan")
     return plans
 
 

@@ -212,9 +212,10 @@ def test_plans_that_cannot_be_read_are_told_before_anything_starts(var: Path, mo
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("FIVEFOLD_MODEL", "a/b", "the model's name is 'a/b'"),
-        ("FIVEFOLD_PLANS_FILE", "/nope.yaml", "plans cannot be read from /nope.yaml"),
+        ("FIVEFOLD_MODEL", "a/b", "FIVEFOLD_MODEL is 'a/b'; it may hold letters"),
+        ("FIVEFOLD_PLANS_FILE", "/nope.yaml", "/nope.yaml, as FIVEFOLD_PLANS_FILE says: No such file"),
         ("FIVEFOLD_SOURCES_FILE", "/nope.yaml", "/nope.yaml, the file of sources, cannot be read"),
+        ("FIVEFOLD_AGENT_URL", "llm.internal", "FIVEFOLD_AGENT_URL: "),
         ("FIVEFOLD_WEBHOOK_KEYS", "abc", "FIVEFOLD_WEBHOOK_KEYS has an invalid key"),
     ],
 )
@@ -222,6 +223,7 @@ def test_what_a_setting_names_is_read_before_anything_starts(
     command: str, name: str, value: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("it started"))
+    monkeypatch.setenv("FIVEFOLD_AGENT_MODEL", "small" if name == "FIVEFOLD_AGENT_URL" else "")
     monkeypatch.setenv(name, value)
     assert words in refuse(tmp_path / "var", command)
     assert not (tmp_path / "var").exists()

@@ -91,3 +91,27 @@ def test_the_home_of_bentoml_counts_unless_it_is_that_of_an_image() -> None:
     theirs = {"FIVEFOLD_VAR": "/data", "BENTOML_HOME": "/home/bentoml"}
     assert read_settings(theirs).bentoml_home == Path("/home/bentoml")
     assert read_settings({**theirs, "BENTOML_CONTAINERIZED": "true"}).bentoml_home == Path("/data/bentoml")
+
+
+@pytest.mark.parametrize("name", ["FIVEFOLD_VAR", "FIVEFOLD_PLANS_FILE", "FIVEFOLD_SOURCES_FILE", "BENTOML_HOME"])
+def test_a_home_that_is_not_known_is_refused_by_the_variable(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} is '~no-such-account/kept', and that home is not known here"):
+        read_settings({name: "~no-such-account/kept"})
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("LIMIT_ROWS", 10**12), ("LIMIT_SECONDS", 10**6), ("CLOCK_TOLERANCE_SECONDS", 10**6)],
+)
+def test_a_number_that_no_database_holds_is_refused(name: str, most: int) -> None:
+    read_settings({f"FIVEFOLD_{name}": str(most)})
+    with pytest.raises(ConfigError, match=f"FIVEFOLD_{name} is {most + 1}; it must be at most {most}$"):
+        read_settings({f"FIVEFOLD_{name}": str(most + 1)})
+
+
+@pytest.mark.parametrize("wrong", ["https://scores.example", "scores.example/mcp", "*", "scores.example:x", "::1"])
+def test_a_host_that_no_request_would_name_is_refused(wrong: str) -> None:
+    with pytest.raises(ConfigError, match=r"FIVEFOLD_MCP_HOSTS has .*; it must be names of hosts"):
+        read_settings({"FIVEFOLD_MCP_HOSTS": f"scores.example,{wrong}"})
+    right = "scores.example", "10.0.0.5:8443", "[::1]:8443", "localhost:*"
+    assert read_settings({"FIVEFOLD_MCP_HOSTS": ", ".join(right)}).mcp_hosts == right

@@ -209,10 +209,11 @@ def read_sources(path: FilePath | None, secrets: Mapping[str, str]) -> DataSourc
         content = yaml.safe_load(path.read_text("utf-8")) or {}
         read = DataSources.model_validate(content)
     except (OSError, UnicodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}, the file of sources, cannot be read: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{path}, the file of sources, cannot be read: {reason} (FIVEFOLD_SOURCES_FILE)") from None
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        where = ".".join(map(str, first["loc"])) or "all of it"
         raise ConfigError(f"{path}, the file of sources: {where}: {first['msg']}") from None
     for name, source in read.sources.items():
         for problem in _problems(source, secrets):

@@ -57,7 +57,7 @@ def test_every_wrong_field_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         read_plans(path)
     head, *lines = str(caught.value).splitlines()
-    assert head == f"{path} does not hold plans:"
+    assert head == f"{path} (FIVEFOLD_PLANS_FILE) does not hold plans:"
     assert [line.split(":")[0].strip() for line in lines] == [
         "small.rows_per_request",
         "small.calls_per_month",
@@ -110,7 +110,7 @@ def test_what_holds_no_plans_is_told_with_its_name(tmp_path: Path, text: str | b
 
 
 def test_a_file_that_is_not_there_is_told_with_its_name(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"plans cannot be read from .*nowhere\.yaml"):
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml, as FIVEFOLD_PLANS_FILE says: No such file or directory$"):
         read_plans(tmp_path / "nowhere.yaml")
 
 
