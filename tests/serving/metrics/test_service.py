@@ -107,3 +107,11 @@ def test_drift_is_told_by_indicator_and_unknown_is_no_number(metrics: ServiceMet
     found = samples(metrics)
     assert isnan(found["fivefold_drift_psi", (("indicator", "score"),)]), "a new model has none yet"
     assert found["fivefold_drift_psi", (("indicator", "balance_last"),)] == 0.0
+
+
+def test_every_metric_of_a_service_is_named_in_the_docs(metrics: ServiceMetrics) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "service.md").read_text(encoding="utf-8")
+    families = re.findall(r"(?m)^# TYPE (fivefold_[a-z_]+) ", metrics.page().decode())
+    own = {name for name in families if not name.endswith("_created")}
+    assert len(own) >= 5
+    assert {name for name in own if f"`{name}`" not in page} == set()
