@@ -180,7 +180,8 @@ class ChampionLoader:
         if served is not None and not is_withdrawn:
             lost = f"has no champion in {settings.registry_shown}, and no version {served[0]} as it served here"
             return None, False, f"{name} {lost}: restore that registry from a backup, or promote a version of this one"
-        return None, is_withdrawn, f"{name} has no champion: run `fivefold train`"
+        advice = "promote a version (`fivefold models` lists them), or run `fivefold train`"
+        return None, is_withdrawn, f"{name} has no champion: {advice}"
 
     def _served_here(self) -> tuple[int, str | None] | None:
         """Give the number and the hash of the model that serves, or that a start without a registry would serve."""

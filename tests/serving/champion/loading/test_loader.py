@@ -159,7 +159,8 @@ def test_a_model_that_could_not_be_counted_is_refused(registry: Registry, monkey
 def test_without_a_champion_there_is_advice(template: Template, tmp_path: Path) -> None:
     made = loader_of(template.copy_to(tmp_path / "var", None))
     made.refresh()
-    assert (made.current, made.refused) == (None, f"{NAME} has no champion: run `fivefold train`")
+    advice = "promote a version (`fivefold models` lists them), or run `fivefold train`"
+    assert (made.current, made.refused) == (None, f"{NAME} has no champion: {advice}")
 
 
 def test_where_the_registry_was_lost_the_advice_is_to_look_for_it_before_training(tmp_path: Path) -> None:
