@@ -18,7 +18,6 @@ from fivefold.risk.language.purposes import Purpose
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.rulesets.rulesets import draft_of, family_named, family_or_none, newest_version
 from fivefold.store.tables.rulesets import Family, RulesetVersion
-from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.rulesets.drafts import name_and_type_of
 from fivefold.usecases.rulesets.review import (
     ExampleLine,
@@ -180,10 +179,8 @@ def try_changes(context: Context, document: str, most_seconds: float = MOST_SECO
     """
     now, end = context.now(), monotonic() + most_seconds
     _, type_name = name_and_type_of(document)
-    types = [each.name for each in list_types(context)]
-    if type_name not in types:
-        problem = f"is {type_name}; the types of entities are {', '.join(types) or 'none'}"
-        raise InvalidRulesetError([Finding("entity_type", problem)])
+    if unknown := type_findings(context, type_name):
+        raise InvalidRulesetError(unknown)
     with context.reading() as session:
         around = context_of_type(session, type_named(session, context.organisation_id, type_name))
     analysed, findings = lint_text(document, around.lists)
