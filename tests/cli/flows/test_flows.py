@@ -347,7 +347,7 @@ def test_pictures_of_the_docs_show_the_flows_that_ship(tmp_path: Path) -> None:
         drawn = tmp_path / f"flow-{name}.svg"
         assert name in succeed(tmp_path, "flows", "draw", name, "--to", str(drawn))
         assert drawn.read_text() == (images / drawn.name).read_text(), (
-            f"fivefold flows draw {name} --to docs/images/{drawn.name}"
+            f"fivefold flows draw {name} --output docs/images/{drawn.name}"
         )
     assert "must end in .svg" in refuse(tmp_path, "flows", "draw", "review", "-o", str(tmp_path / "review.png"))
 
