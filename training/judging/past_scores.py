@@ -180,7 +180,7 @@ def _refuse_incomplete(typed: pl.DataFrame, path: Path) -> None:
 def _cast(table: pl.DataFrame, name: str, kind: type[pl.DataType], path: Path) -> pl.Series:
     """Give a column its type; numbers that are text may have spaces around them, as in transactions."""
     column, dtype = table[name], table.schema[name]
-    if dtype == pl.Boolean or dtype.is_nested():
+    if dtype == pl.Boolean or dtype.is_nested() or dtype.is_temporal():
         raise _wrong_value(path, name, f"of the type {dtype}")
     if kind == pl.String or name == "as_of":
         return column.cast(kind)

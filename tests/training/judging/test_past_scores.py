@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 import zipfile
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +229,13 @@ def test_what_is_neither_text_nor_a_number_is_refused(suffix: str, name: str, va
     path = written(SCORES.with_columns(pl.lit(value).alias(name)), tmp_path / f"scores{suffix}")
     allowed = "a finite number" if name == "expected_value" else "text"
     with pytest.raises(FileFormatError, match=rf"is not a file of scores: {name} is .*; allowed: {allowed}$"):
+        read_scores([path])
+
+
+@pytest.mark.parametrize(("name", "allowed"), [("expected_value", "a finite number"), ("user_id", "text")])
+def test_a_date_is_neither_text_nor_a_number(name: str, allowed: str, tmp_path: Path) -> None:
+    path = written(SCORES.with_columns(pl.lit(date(2025, 1, 1)).alias(name)), tmp_path / "scores.parquet")
+    with pytest.raises(FileFormatError, match=f"{name} is of the type Date; allowed: {allowed}$"):
         read_scores([path])
 
 
