@@ -50,10 +50,8 @@ def search(visit: Visit) -> Answer:
         return Redirect(address("entities", *whole[0]))
     try:
         page, status = _found(visit, types, wanted), HTTPStatus.OK
-    except (
-        ConfigError,
-        NotFoundError,
-    ) as error:  # said where the results stand: a script puts that part alone into the open page
+    except (ConfigError, NotFoundError) as error:
+        # It is said where the results stand: a script puts that part alone into the open page.
         page = SearchPage(wanted=wanted, counts={}, type="", entities=Page(), next=None, problem=str(error))
         status = HTTPStatus(http_status(error) or HTTPStatus.UNPROCESSABLE_ENTITY)
     return Rendered(template="levels/search.html", title=text("Search"), page=page, status=status)

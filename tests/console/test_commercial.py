@@ -317,19 +317,23 @@ def test_an_organisation_that_has_nothing_yet_has_pages_that_say_so(place: Place
 
 
 @pytest.mark.parametrize(
-    ("path", "words"),
+    ("path", "with_types", "words"),
     [
-        ("queue", "Nothing waits here."),
-        ("queue/next?queue=", "Nothing waits here."),
-        ("queue/overrides", "There is no override"),
-        ("search?text=a", "has no type of entity yet"),
+        ("queue", False, "Nothing waits here."),
+        ("queue/next?queue=", False, "Nothing waits here."),
+        ("queue/overrides", False, "There is no override"),
+        ("search?text=a", False, "has no type of entity yet"),
+        ("search?text=a", True, "Nothing of this type is found."),
     ],
 )
-def test_the_pages_of_a_new_organisation_are_there_before_it_has_levels(place: Place, path: str, words: str) -> None:
+def test_the_pages_of_a_new_organisation_are_there_before_it_has_levels(
+    place: Place, path: str, with_types: bool, words: str
+) -> None:
     """The queue is the first page: who signed in first read that levels were missing, with a way back to the queue."""
     visitor = Visitor(place)
     with Session(place.engine) as session, session.begin():
-        session.execute(delete(EntityType).where(EntityType.organisation_id == place.organisations[THEIRS]))
+        if not with_types:
+            session.execute(delete(EntityType).where(EntityType.organisation_id == place.organisations[THEIRS]))
         session.execute(
             delete(OrganisationSettings).where(OrganisationSettings.organisation_id == place.organisations[THEIRS])
         )
