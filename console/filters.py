@@ -9,7 +9,7 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Visit
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError, NotFoundError, http_status
-from fivefold.domain.paging import Page
+from fivefold.domain.paging import Page, Part
 from fivefold.usecases.accounts.entity_types import list_types
 
 T = TypeVar("T")
@@ -29,10 +29,10 @@ class Listing(Generic[T]):
     status: int = HTTPStatus.OK
 
 
-def listing_of(rows: Callable[[], Page[T]]) -> Listing[T]:
+def listing_of(rows: Callable[[Part], Page[T]], part: Part) -> Listing[T]:
     """Read the *rows* of a list; a wrong filter leaves the form with all that was chosen, and says what is wrong."""
     try:
-        return Listing(rows=rows())
+        return Listing(rows=rows(part))
     except (ConfigError, NotFoundError) as error:
         status = http_status(error) or HTTPStatus.UNPROCESSABLE_ENTITY
         return Listing(rows=Page(), problem=str(error), status=status)

@@ -6,7 +6,7 @@ from typing import Final
 from fivefold.console.filters import Listing, listing_of, period
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit
-from fivefold.domain.paging import Page
+from fivefold.domain.paging import Page, Part
 from fivefold.store.audit.log import EntryFilters
 from fivefold.usecases.audit.search import EntryFound, entities_touched, search_entries
 
@@ -33,7 +33,7 @@ def show_log(visit: Visit) -> Rendered:
     """List what was done, as far as the filters ask for it."""
     chosen = visit.filters(FILTERS)
 
-    def rows() -> Page[EntryFound]:
+    def rows(part: Part) -> Page[EntryFound]:
         since, until = period(chosen)
         filters = EntryFilters(
             actor=chosen["actor"] or None,
@@ -43,9 +43,9 @@ def show_log(visit: Visit) -> Rendered:
             since_us=since,
             until_us=until,
         )
-        return search_entries(visit, filters, visit.part("entries"))
+        return search_entries(visit, filters, part)
 
-    listing = listing_of(rows)
+    listing = listing_of(rows, visit.part("entries"))
     page = LogPage(
         chosen=chosen,
         listing=listing,

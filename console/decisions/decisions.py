@@ -7,7 +7,7 @@ from typing import Any, Final
 from fivefold.console.filters import Listing, entity_filter, listing_of, period
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit, existing_number
-from fivefold.domain.paging import Page
+from fivefold.domain.paging import Page, Part
 from fivefold.usecases.decisions.decide import DecisionMade
 from fivefold.usecases.decisions.read import (
     DecisionFilters,
@@ -60,7 +60,7 @@ def show_decisions(visit: Visit) -> Rendered:
     chosen = visit.filters(FILTERS)
     types, entity = entity_filter(visit, chosen)
 
-    def rows() -> Page[DecisionFound]:
+    def rows(part: Part) -> Page[DecisionFound]:
         since, until = period(chosen)
         filters = DecisionFilters(
             action=chosen["action"] or None,
@@ -70,9 +70,9 @@ def show_decisions(visit: Visit) -> Rendered:
             since_us=since,
             until_us=until,
         )
-        return search_decisions(visit, filters, visit.part("decisions"))
+        return search_decisions(visit, filters, part)
 
-    listing = listing_of(rows)
+    listing = listing_of(rows, visit.part("decisions"))
     page = DecisionsPage(chosen=chosen, types=types, listing=listing, next=visit.next_of("decisions", listing.rows))
     return Rendered(template="decisions/decisions.html", title=text("Decisions"), page=page, status=listing.status)
 

@@ -9,7 +9,7 @@ from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, existing_number, row_number
 from fivefold.domain.errors import NotFoundError
-from fivefold.domain.paging import Page
+from fivefold.domain.paging import Page, Part
 from fivefold.flows.analysis import analyse_canonical_flow
 from fivefold.usecases.flows.read import read_flow_version
 from fivefold.usecases.flows.runs.answering import (
@@ -89,7 +89,7 @@ def show_runs(visit: Visit) -> Rendered:
     chosen = visit.filters(FILTERS)
     types, entity = entity_filter(visit, chosen)
 
-    def rows() -> Page[RunLine]:
+    def rows(part: Part) -> Page[RunLine]:
         since, until = period(chosen)
         visit.choice("state", ("", *STATES))
         filters = RunFilters(
@@ -101,9 +101,9 @@ def show_runs(visit: Visit) -> Rendered:
             since_us=since,
             until_us=until,
         )
-        return runs_seen_by(visit.role, search_runs(visit, filters, visit.part("flow-runs")))
+        return runs_seen_by(visit.role, search_runs(visit, filters, part))
 
-    listing = listing_of(rows)
+    listing = listing_of(rows, visit.part("flow-runs"))
     page = RunsPage(
         chosen=chosen, types=types, states=STATES, listing=listing, next=visit.next_of("flow-runs", listing.rows)
     )

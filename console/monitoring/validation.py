@@ -403,7 +403,7 @@ def show_failures(visit: Visit) -> Rendered:
     """List customers that could not be assessed in full."""
     chosen = visit.filters(("type", "external_id", "since", "until"))
 
-    def rows() -> Page[FailureFound]:
+    def rows(part: Part) -> Page[FailureFound]:
         since, until = period(chosen)
         filters = FailureFilters(
             entity_type=chosen["type"] or None,
@@ -411,9 +411,9 @@ def show_failures(visit: Visit) -> Rendered:
             since_us=since,
             until_us=until,
         )
-        return search_failures(visit, filters, visit.part("failures"))
+        return search_failures(visit, filters, part)
 
-    listing = listing_of(rows)
+    listing = listing_of(rows, visit.part("failures"))
     page = FailuresPage(chosen=chosen, listing=listing, next=visit.next_of("failures", listing.rows))
     return Rendered(template="monitoring/failures.html", title=text("Failures"), page=page, status=listing.status)
 

@@ -6,7 +6,7 @@ from typing import Final
 from fivefold.console.filters import Listing, entity_filter, listing_of, period
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit
-from fivefold.domain.paging import Page
+from fivefold.domain.paging import Page, Part
 from fivefold.usecases.changes import search as changes
 from fivefold.usecases.changes.search import ProposalFilters, ProposalFound, search_proposals
 from fivefold.usecases.levels.overrides import waiting_beside
@@ -51,7 +51,7 @@ def show_overrides(visit: Visit) -> Rendered:
     chosen = visit.filters(FILTERS)
     types, entity = entity_filter(visit, chosen)
 
-    def rows() -> Page[OverrideFound]:
+    def rows(part: Part) -> Page[OverrideFound]:
         since_us, until_us = period(chosen)
         filters = OverrideFilters(
             state=chosen["state"] or None,
@@ -60,9 +60,9 @@ def show_overrides(visit: Visit) -> Rendered:
             since_us=since_us,
             until_us=until_us,
         )
-        return search_overrides(visit, filters, visit.part("overrides"))
+        return search_overrides(visit, filters, part)
 
-    listing = listing_of(rows)
+    listing = listing_of(rows, visit.part("overrides"))
     page = OverridesPage(
         chosen=chosen,
         states=STATES,
@@ -79,7 +79,7 @@ def show_changes(visit: Visit) -> Rendered:
     chosen = visit.filters(FILTERS)
     types, entity = entity_filter(visit, chosen)
 
-    def rows() -> Page[ProposalFound]:
+    def rows(part: Part) -> Page[ProposalFound]:
         since_us, until_us = period(chosen)
         filters = ProposalFilters(
             state=chosen["state"] or None,
@@ -88,9 +88,9 @@ def show_changes(visit: Visit) -> Rendered:
             since_us=since_us,
             until_us=until_us,
         )
-        return search_proposals(visit, filters, visit.role, visit.part("changes"))
+        return search_proposals(visit, filters, visit.role, part)
 
-    listing = listing_of(rows)
+    listing = listing_of(rows, visit.part("changes"))
     page = ChangesPage(
         chosen=chosen,
         states=changes.STATES,

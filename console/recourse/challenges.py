@@ -19,7 +19,7 @@ from fivefold.console.visit import (
     without_nul,
 )
 from fivefold.domain.clock import parse_moment
-from fivefold.domain.paging import Page
+from fivefold.domain.paging import Page, Part
 from fivefold.store.recourse.challenges import CORRECTED, OVERRIDDEN
 from fivefold.store.recourse.changed_facts import KINDS
 from fivefold.usecases.recourse import challenges
@@ -69,7 +69,7 @@ def show_challenges(visit: Visit) -> Rendered:
     """List challenges, as far as the filters ask for them."""
     chosen = visit.filters(FILTERS)
 
-    def rows() -> Page[ChallengeSummary]:
+    def rows(part: Part) -> Page[ChallengeSummary]:
         due_before = chosen["due_before"]
         filters = ChallengeFilters(
             state=chosen["state"] or None,
@@ -77,9 +77,9 @@ def show_challenges(visit: Visit) -> Rendered:
             entity=(chosen["type"] or "customer", chosen["external_id"]) if chosen["external_id"] else None,
             due_before_us=parse_moment(due_before, text("Due before")) if due_before else None,
         )
-        return challenges.summarise_challenges(visit, filters, visit.part("challenges"))
+        return challenges.summarise_challenges(visit, filters, part)
 
-    listing = listing_of(rows)
+    listing = listing_of(rows, visit.part("challenges"))
     page = ChallengesPage(
         chosen=chosen, states=challenges.STATES, listing=listing, next=visit.next_of("challenges", listing.rows)
     )
