@@ -60,7 +60,7 @@ def search(visit: Visit) -> Answer:
 def _found(visit: Visit, types: tuple[str, ...], wanted: Search) -> SearchPage:
     counts = {kind: count_entities(visit, kind, wanted) for kind in types if wanted != Search()}
     with_most = sorted(types, key=lambda kind: -counts[kind].count) if counts else types
-    kind = visit.query.get("type") or next(iter(with_most))
+    kind = visit.query.get("type") or with_most[0]
     entities = search_entities(visit, kind, wanted, visit.part("found")) if counts else Page[EntityFound]()
     return SearchPage(wanted=wanted, counts=counts, type=kind, entities=entities, next=visit.next_of("found", entities))
 

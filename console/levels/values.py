@@ -220,7 +220,7 @@ def search_by_identifier(visit: Visit) -> Answer:
         return show_nobody(text("Search"))
     counts = {kind: count_values(visit, kind, typed) for kind in types if typed}
     with_most = sorted(types, key=lambda kind: -counts[kind].count) if counts else types
-    kind = visit.query.get("type") or next(iter(with_most))
+    kind = visit.query.get("type") or with_most[0]
     customers = search_values(visit, kind, typed, visit.part("found")) if counts else Page[CustomerValue]()
     is_only_one = sum(counted.count for counted in counts.values()) == 1 and "type" not in visit.query
     if is_only_one and [line.external_id for line in customers] == [typed]:

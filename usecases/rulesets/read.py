@@ -253,9 +253,7 @@ def _states(session: Session, family: Family, versions: list[RulesetVersion]) ->
     states = {}
     for version in versions:
         newest = backtests.get(version.content_hash)
-        backtest = None
-        if newest is not None:
-            backtest = row_as(BacktestState, newest)
+        backtest = None if newest is None else row_as(BacktestState, newest)
         states[version.number] = _version(version, family, activations.get(version.id), backtest)
     return states
 
@@ -263,9 +261,6 @@ def _states(session: Session, family: Family, versions: list[RulesetVersion]) ->
 def _version(
     version: RulesetVersion, family: Family, activation: Activation | None, backtest: BacktestState | None
 ) -> VersionState:
-    activated = None
-    if activation is not None:
-        activated = row_as(Activated, activation)
     return VersionState(
         number=version.number,
         content_hash=version.content_hash,
@@ -273,6 +268,6 @@ def _version(
         editors=tuple(version.editors),
         committed_by=version.committed_by,
         committed_us=version.committed_us,
-        activated=activated,
+        activated=None if activation is None else row_as(Activated, activation),
         backtest=backtest,
     )
