@@ -41,6 +41,7 @@ _REPLACES: Mapping[str, Sequence[str]] = {
     "rates": ("source",),
     "tag_ends": ("until_us", "ended"),
     "newest_screening": ("at_us",),
+    "active": ("version",),
     "opened": ("opened_us",),
     "closed": ("closed_us",),
 }
@@ -52,6 +53,10 @@ def change_lines(content: Mapping[str, Any], reach: Mapping[str, Any], labels: M
 
     >>> change_lines({"two": True}, {"two": {"from": False, "to": True}}, {"two": "Two people"})
     [Line(label='Two people', value='from no to yes')]
+    >>> change_lines({"family": "retail", "version": 1}, {"active": {"from": 2, "to": 1}}, {})[0]
+    Line(label='Version that decides', value='from 2 to 1')
+    >>> [line.label for line in change_lines({"version": 1}, {"active": {"from": 2, "to": 1}}, {})]
+    ['Version that decides']
     """
     replaced = _replaced(reach)
     shown = {each for name in replaced for each in _REPLACES.get(name, (name,))}
@@ -100,6 +105,8 @@ def _replaced(reach: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 def _label(name: str, labels: Mapping[str, str]) -> str:
     if name == "newest_since":
         return text("Newest version of the list, since")
+    if name == "active":
+        return text("Version that decides")
     if name == "on":
         return text("Decides")
     if name == "per_second":
