@@ -151,18 +151,18 @@ NOTICES = {
 def render(visit: Visit, answer: Rendered) -> str:
     """Write a page for a person who is signed in."""
     with reading_in(visit.session.zone):
-        html = _render(answer, visit=visit, notice=NOTICES.get(notice_of(visit), ""))
+        html = _render(answer, visit=visit, now_us=visit.now(), notice=NOTICES.get(notice_of(visit), ""))
     return with_fault(html, visit)
 
 
 def render_alone(answer: Rendered) -> str:
     """Write a page for a person who is not signed in."""
-    return _render(answer, visit=None, notice="")
+    return _render(answer, visit=None, now_us=now_microseconds(), notice="")
 
 
 def _render(answer: Rendered, **values: Any) -> str:
     template = environment().get_template(answer.template)
-    html = template.render(page=answer.page, title=answer.title, now_us=now_microseconds(), **values)
+    html = template.render(page=answer.page, title=answer.title, **values)
     return _with_unseen_numbered(html)
 
 

@@ -40,14 +40,17 @@ def record_rows(
         lines: of all rows, as `store.audit.history` writes them.
         details: as for `record`.
     """
-    audit.append(session, entry_of_rows(actor, about, lines, details))
+    audit.append(session, entry_of_rows(session, actor, about, lines, details))
 
 
-def entry_of_rows(actor: Actor, about: tuple[str, str, int], lines: Sequence[str], details: Mapping[str, Any]) -> Entry:
+def entry_of_rows(
+    session: Session, actor: Actor, about: tuple[str, str, int], lines: Sequence[str], details: Mapping[str, Any]
+) -> Entry:
     """Make the entry that `record_rows` adds."""
     action, kind, batch = about
     sealed = seal(lines, new_salt())
     return entry_of(
+        session,
         actor,
         action,
         (kind, None),

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US, day_text, now_microseconds
+from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.errors import (
     ConfigError,
     ConflictError,
@@ -33,6 +33,7 @@ from fivefold.store.evidence.archive import forget_archives_of
 from fivefold.store.ingest.entities import entity_named, no_entity, subject_of, subjects
 from fivefold.store.ingest.links import one_of_each_sharing
 from fivefold.store.levels.assessment_queue import Reason, mark
+from fivefold.store.sql.clocks import clock_of
 from fivefold.store.sql.database import empty_write_ahead_log
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import Entity, EntityType
@@ -407,9 +408,9 @@ def seals_without(session: Session, actor: Actor, entity_ids: Sequence[int], bef
     missing = [batch for batch in batches if batch not in renewed]
     about = (history_reading.SEALED, "transaction")
     for batch, lines in history_reading.lines_of_batches(session, missing, ids):
-        renewed[batch] = entry_of_rows(actor, (*about, batch), lines, {})
+        renewed[batch] = entry_of_rows(session, actor, (*about, batch), lines, {})
     nothing_left = [batch for batch in missing if batch not in renewed]
-    renewed |= {batch: entry_of_rows(actor, (*about, batch), (), {}) for batch in nothing_left}
+    renewed |= {batch: entry_of_rows(session, actor, (*about, batch), (), {}) for batch in nothing_left}
     return Seals(ids, through, (*before.former, *newer), renewed)
 
 
@@ -430,7 +431,7 @@ def erase_and_record(
     mark_linked(session, [*owners, *subjects(session, sharing)], Reason.ATTRIBUTE, now, before=linked_before)
     mark(session, owners, Reason.TRANSACTION, now)  # fewer count for them now, which ends a value without a model
     if seals.renewed:
-        sealed_us = now_microseconds()
+        sealed_us = clock_of(context.engine).now_us()
         append_all(session, [replace(seals.renewed[batch], at_us=sealed_us) for batch in sorted(seals.renewed)])
     numbers = sorted({*about, *seals.former})
     entries = erase_values(session, context.organisation_id, numbers, now)

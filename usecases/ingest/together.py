@@ -117,7 +117,7 @@ class _Together:
         forget_summaries(self._session, earliest)
         forget_blocks(self._session, earliest)
         counts = self._counts(staged)
-        log.append_all(self._session, list(_entries(calls, staged, counts, batches)))
+        log.append_all(self._session, list(_entries(self._session, calls, staged, counts, batches)))
         return counts
 
     def _staged(self, type_name: str, calls: Mapping[int, PostedTransactions]) -> pl.DataFrame | None:
@@ -182,6 +182,7 @@ def _read(
 
 
 def _entries(
+    session: Session,
     calls: Mapping[int, PostedTransactions],
     staged: pl.DataFrame,
     counts: Mapping[int, TransactionCounts],
@@ -194,4 +195,4 @@ def _entries(
         lines[number].append(line)
     for number, of_call in lines.items():
         about = (ADDED, "transaction", batches[number])
-        yield entry_of_rows(calls[number].actor, about, of_call, vars(counts[number]))
+        yield entry_of_rows(session, calls[number].actor, about, of_call, vars(counts[number]))

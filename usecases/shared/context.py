@@ -51,17 +51,19 @@ def record(
         subject: kind and internal number of what it was done to; None instead of the number for many.
         values: the rest of the entry.
     """
-    log.append(session, entry_of(actor, action, subject, **values))
+    log.append(session, entry_of(session, actor, action, subject, **values))
 
 
-def entry_of(actor: Actor, action: str, subject: tuple[str, str | int | None], **values: Unpack[EntryValues]) -> Entry:
+def entry_of(
+    session: Session, actor: Actor, action: str, subject: tuple[str, str | int | None], **values: Unpack[EntryValues]
+) -> Entry:
     """Make the entry that `record` adds."""
     kind, number = subject
     count, digest = values.get("bulk") or (None, None)
     after, rows = values.get("after"), values.get("rows")
     return Entry(
         organisation_id=actor.organisation_id,
-        at_us=now_microseconds(),
+        at_us=now_microseconds() - clock_of(session.get_bind().engine).ahead_us,
         actor=actor.name,
         action=action,
         subject_kind=kind,

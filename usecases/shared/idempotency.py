@@ -12,6 +12,7 @@ from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError, StoreError, UnderWayError
 from fivefold.store.accounts import idempotency
 from fivefold.store.accounts.idempotency import ANSWERED, RequestAttempt
+from fivefold.store.sql.clocks import clock_of
 from fivefold.store.sql.database import writing
 
 KEPT_US: Final = DAY_US
@@ -70,8 +71,8 @@ def answer_once(
         ConflictError: it was carried out, and its answer is not stored.
     """
     attempt = RequestAttempt(request.token_id, request.key, secrets.token_hex(16))
-    now = now_microseconds()
     with writing(engine) as session:
+        now = clock_of(engine).now_us()
         periods = (KEPT_US, LEFT_US)
         earlier = idempotency.begin_attempt(session, attempt, request.organisation_id, request.digest, now, periods)
         before = None

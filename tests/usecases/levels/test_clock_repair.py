@@ -30,8 +30,10 @@ from fivefold.usecases.levels.worker import MAX_ATTEMPTS, back_off_us
 from fivefold.usecases.monitoring.statistics import PlatformFigures
 from fivefold.usecases.portfolio.migration import Every, levels_over_time, read_migration
 from fivefold.usecases.queue.items import QueueFilters, change_item, list_items
+from fivefold.usecases.shared import context
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
+from tests.store import databases
 from tests.store.audits import bind_unnamed
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
@@ -359,3 +361,21 @@ def test_a_machine_whose_clock_is_off_the_databases_stores_nothing(
                     assert Base.metadata.tables
             finally:
                 own.dispose()
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_what_is_stored_and_its_entry_have_the_databases_time(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    database_now_us = now_microseconds()
+    shifted(monkeypatch, 50 * SECOND_US)
+    monkeypatch.setattr(context, "now_microseconds", clocks.now_microseconds)
+    with databases.opened(bank.engine.url.render_as_string(hide_password=False)) as own:
+        with writing(own):
+            assert Base.metadata.tables  # the first transaction compares the clocks
+        set_tag(Context(own, bank.context.actor), "customer", "a", "watch")
+    with Session(bank.engine) as session:
+        moments = [
+            session.scalars(select(Tag.from_us)).one(),
+            session.scalars(select(AuditEntry.at_us).order_by(AuditEntry.number.desc())).first(),
+        ]
+    assert [abs((at_us or 0) - database_now_us) < 25 * SECOND_US for at_us in moments] == [True, True]

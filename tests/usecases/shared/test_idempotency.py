@@ -11,11 +11,14 @@ import pytest
 from sqlalchemy import Engine, event, select, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ConfigError, ConflictError, StoreError
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ConfigError, ConflictError, StoreError, UnderWayError
 from fivefold.store.accounts.idempotency import ANSWERED, STARTED, STORED, RequestAttempt, attempting, mark_stored
+from fivefold.store.sql import clocks
 from fivefold.store.tables.accounts import IdempotencyKey
 from fivefold.usecases.shared import idempotency
 from fivefold.usecases.shared.idempotency import IdempotentRequest, StoredAnswer, answer_once, prune_keys
+from tests.store import databases
 from tests.usecases import platforms
 
 
@@ -68,6 +71,25 @@ def test_the_key_of_an_attempt_that_died_is_taken_over_by_its_own_request_alone(
 
     answer_once(engine, request_sent, died)
     assert states(engine) == [ANSWERED]
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_an_attempt_that_is_under_way_is_not_taken_over_by_a_machine_whose_clock_is_ahead(
+    engine: Engine, request_sent: IdempotentRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ahead_us() -> int:
+        return now_microseconds() + 2 * idempotency.LEFT_US
+
+    def slow(first: RequestAttempt) -> StoredAnswer:
+        with databases.opened(engine.url.render_as_string(hide_password=False), 7200) as fast:
+            for module in (clocks, idempotency):
+                monkeypatch.setattr(module, "now_microseconds", ahead_us)
+            with pytest.raises(UnderWayError, match="is under way"):
+                answer_once(fast, request_sent, done)
+        return done(first)
+
+    assert answer_once(engine, request_sent, slow) == StoredAnswer(200, "done")
 
 
 def test_an_attempt_that_is_broken_off_after_it_stored_something_is_not_repeated(
