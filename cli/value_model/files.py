@@ -16,11 +16,6 @@ from fivefold.domain.parts import Task
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")]
 
 
-def _refuse_portfolio(is_given: bool) -> None:
-    if is_given:
-        raise ConfigError("--portfolio is not an option here; `fivefold sample FOLDER` writes a portfolio for rules")
-
-
 def simulate(
     new_file: OutputOption,  # its folder is made: a parameter among `OUTPUTS` has one
     customers: Annotated[
@@ -32,9 +27,6 @@ def simulate(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same customers.")] = 1,
     restart: RestartOption = False,
-    portfolio: Annotated[  # noqa: ARG001 (its callback answers)
-        bool, typer.Option("--portfolio", hidden=True, is_eager=True, callback=_refuse_portfolio)
-    ] = False,
 ) -> None:
     """Simulate customers to try things out on. They deposit, withdraw, pause and leave.
 

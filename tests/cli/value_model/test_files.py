@@ -68,9 +68,3 @@ def test_nobody_can_be_simulated(fresh: Path, tmp_path: Path) -> None:
     assert done.code == 2
     assert "Invalid value for '--customers'" in done.err
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_portfolio_is_what_sample_writes(fresh: Path, tmp_path: Path) -> None:
-    said = refuse(fresh, "simulate", "--portfolio", tmp_path / "portfolio")
-    assert said == "--portfolio is not an option here; `fivefold sample FOLDER` writes a portfolio for rules"
-    assert "--portfolio" not in succeed(fresh, "simulate", "--help")
