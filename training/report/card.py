@@ -38,19 +38,26 @@ def words(fact: Any, form: str = "") -> str:
 
     >>> words(1234.5, ",.2f"), words(0.25, "percent"), words((2.0, 3.0), "g"), words("too few", "g")
     ('1,234.50', '25.0 %', '2, 3', 'too few')
-    >>> words(("May", "June", "July"), "and"), words(("May", "June"), "and"), words(("May",), "and")
-    ('May, June and July', 'May and June', 'May')
     """
     if isinstance(fact, tuple):
-        each = [words(one, "" if form == "and" else form) for one in fact]
-        last = each[-1:] if form == "and" else []
-        return " and ".join(filter(None, [", ".join(each[: len(each) - len(last)]), *last]))
+        if form == "and":
+            return listed([words(one) for one in fact])
+        return ", ".join(words(one, form) for one in fact)
     if fact is None or (isinstance(fact, str) and (not form or fact not in _NOT_FINITE.values())):
         return str(fact)
     number = float(fact) if isinstance(fact, str) else fact
     if form in {PERCENT, WHOLE_PERCENT}:
         return percent(number, 1 if form == PERCENT else 0)
     return format(number, form)
+
+
+def listed(texts: Sequence[str]) -> str:
+    """List texts with commas, and with 'and' before the last one.
+
+    >>> listed(["May", "June", "July"]), listed(["May", "June"]), listed(["May"]), listed([])
+    ('May, June and July', 'May and June', 'May', '')
+    """
+    return " and ".join([", ".join(texts[:-1]), *texts[-1:]]) if len(texts) > 1 else "".join(texts)
 
 
 class _Part(BaseModel):

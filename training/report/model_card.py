@@ -27,6 +27,7 @@ from fivefold.training.report.card import (
     Sentence,
     frame_table,
     items,
+    listed,
     paragraph,
     say,
 )
@@ -142,8 +143,7 @@ def _titles(sections: Sequence[CardSection], of: _Of) -> str:
     >>> _titles(sections, "served"), _titles(sections[:3], "both")
     ('"Purpose" and "Indicators"', '"Settings"')
     """
-    titles = [f'"{section.title}"' for section in sections if SECTION_OF[section.name] == of and section.title]
-    return " and ".join([", ".join(titles[:-1]), *titles[-1:]]) if len(titles) > 1 else "".join(titles)
+    return listed([f'"{section.title}"' for section in sections if SECTION_OF[section.name] == of and section.title])
 
 
 def refit_sections(refit: Refit | None, gate: GateSettings, sections: Sequence[CardSection]) -> list[CardSection]:
