@@ -375,15 +375,19 @@ class Registry:
         require_registered(model.content_hash, self.version(number).tags.get("content_hash"), uri)
         return model
 
-    def load_champion(self) -> ValueModel:
-        """Load the version that serves; ModelNotFoundError where nothing was promoted yet."""
+    def require_champion(self) -> RegisteredVersion:
+        """Return the version that serves; ModelNotFoundError where there is none."""
         champion = self.champion()
         if champion is None:
             raise ModelNotFoundError(
                 f"{self.name} has no champion in {self.settings.registry_shown}: run `fivefold train`, or promote a "
                 f"version (`fivefold models` lists them){self.others_text()}"
             )
-        return self.load(champion.number)
+        return champion
+
+    def load_champion(self) -> ValueModel:
+        """Load the version that serves; ModelNotFoundError where there is none."""
+        return self.load(self.require_champion().number)
 
     def others_text(self) -> str:
         """Say which other models are registered, and by which option to take one; empty where there is none."""

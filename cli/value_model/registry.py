@@ -22,7 +22,7 @@ from fivefold.cli.terminal import (
     warn,
 )
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds, now_microseconds, parse_moment
-from fivefold.domain.errors import ConfigError, ModelNotFoundError, PromotionRefusedError
+from fivefold.domain.errors import ConfigError, PromotionRefusedError
 from fivefold.domain.settings import read_settings, require_model_name
 from fivefold.training.config import DEFAULT_NAME
 
@@ -242,10 +242,7 @@ def _model_of(name: str, version: int | None) -> "tuple[int, ValueModel]":
     if embedded is not None and version in {None, embedded.version}:
         return embedded.version, load_embedded_champion(embedded)
     registry = open_registry(name)
-    champion = registry.champion()
-    number = version or (champion.number if champion else None)
-    if number is None:
-        raise ModelNotFoundError(f"{name} has no champion: run `fivefold train`{registry.others_text()}")
+    number = version or registry.require_champion().number
     return number, registry.load(number)
 
 
