@@ -7,6 +7,7 @@ from fivefold.domain.clock import from_microseconds
 from fivefold.domain.errors import ConflictError
 from fivefold.store.tables.levels import Assessment, LevelRelease, Standing, Transition
 from fivefold.usecases.audit.verify import verify
+from fivefold.usecases.changes import facts
 from fivefold.usecases.changes.asks import put_list_version, roll_back
 from fivefold.usecases.changes.backtests import BACKTESTS, report_of
 from fivefold.usecases.changes.facts import close_outdated
@@ -14,6 +15,7 @@ from fivefold.usecases.changes.proposals import approve_proposal, read_proposal,
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.replay import replay_assessment
+from fivefold.usecases.rulesets.drafts import switch_family_in
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from fivefold.usecases.shared.jobs import run_next_job
@@ -100,6 +102,21 @@ def test_a_roll_back_is_not_approved_over_a_version_that_decides_since(engine: E
     withdrawn = read_proposal(Context(engine, three[1]), number)
     assert (withdrawn.state, withdrawn.decided_by) == ("withdrawn", "system")
     assert close_outdated(engine, now_us + SECOND) == 0
+
+
+def test_a_roll_back_stays_open_without_a_lock_while_its_ruleset_is_off(
+    engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same version decides once it is on again; a worker looks every few seconds."""
+    now_us, publisher = LATER + DAY, Context(engine, three[0])
+    outcome = roll_back(publisher.at(now_us), "retail", 1, "too strict", 1000, release=True)
+    assert outcome.proposal is not None
+    with publisher.writing() as session:
+        switch_family_in(session, publisher, "retail", False, "for a day", 1000, now_us + SECOND)
+    locked: list[object] = []
+    monkeypatch.setattr(facts, "lock_deciding", lambda *of: locked.append(of))
+    assert close_outdated(engine, now_us + SECOND) == 0
+    assert (read_proposal(publisher, outcome.proposal.id).state, locked) == ("proposed", [])
 
 
 def test_without_a_release_the_cooldown_holds_what_the_withdrawn_version_raised(engine: Engine, three: People) -> None:
