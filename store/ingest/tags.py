@@ -11,9 +11,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from fivefold.domain.clock import DAY_US
 from fivefold.store.ingest.entities import lock_entities
-from fivefold.store.rulesets.proposals import APPROVED, open_behind
+from fivefold.store.rulesets.proposals import APPROVED
 from fivefold.store.sql.arrays import among
-from fivefold.store.sql.json_text import text_in
 from fivefold.store.sql.statements import write_rows
 from fivefold.store.tables.entities import Entity, Tag, TagEnd
 from fivefold.store.tables.rulesets import Proposal
@@ -35,19 +34,6 @@ def forget_ends(session: Session, tag_ids: Sequence[int]) -> None:
     """Delete the planned ends of tags that ended otherwise or have another end now."""
     if tag_ids:
         session.execute(delete(TagEnd).where(among(session, TagEnd.tag_id, list(tag_ids))))
-
-
-def open_about_other_tags(session: Session, kind: str, now_us: int, most: int, after: int) -> list[tuple[int, int]]:
-    """List open proposals of a kind about tags that ended or were set anew since, each as its organisation and number.
-
-    They are of every organisation, the oldest first, from the one behind the number *after* on.
-    """
-    same = (Tag.entity_id == Proposal.entity_id, Tag.tag == text_in(session, Proposal.content, "tag"))
-    ended_since = (Tag.from_us <= Proposal.proposed_us, Tag.until_us > Proposal.proposed_us, Tag.until_us <= now_us)
-    has_ended = select(Tag.id).where(*same, *ended_since).exists()
-    still_lasts = select(Tag.id).where(*same, lasts_after(now_us)).exists()
-    is_set_anew = select(Tag.id).where(*same, Tag.from_us > Proposal.proposed_us, Tag.from_us <= now_us).exists()
-    return open_behind(session, after, most, Proposal.kind == kind, (has_ended & ~still_lasts) | is_set_anew)
 
 
 def lasts_after(now_us: int) -> ColumnElement[bool]:

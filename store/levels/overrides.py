@@ -4,18 +4,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, and_, cast, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.rulesets.proposals import open_behind
 from fivefold.store.sql.arrays import among
-from fivefold.store.sql.json_text import text_in
 from fivefold.store.sql.keyset import rows_of, where_given
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import OverrideRow, Standing
-from fivefold.store.tables.rulesets import Proposal
 
 
 def override_numbered(session: Session, organisation_id: int, number: int) -> OverrideRow:
@@ -130,17 +127,6 @@ def undecided_past_end(session: Session, now_us: int, most: int, after: int) -> 
     over = (OverrideRow.state == "requested", OverrideRow.until_us <= now_us, is_known, OverrideRow.id > after)
     statement = select(OverrideRow.organisation_id, OverrideRow.id).where(*over).order_by(OverrideRow.id).limit(most)
     return [(organisation_id, number) for organisation_id, number in session.execute(statement)]
-
-
-def open_about_past_overrides(session: Session, kind: str, now_us: int, most: int, after: int) -> list[tuple[int, int]]:
-    """List open proposals of a kind about overrides that hold no more, as `open_about_other_tags` does.
-
-    Their own end has passed, or they were revoked, as by the approval of another one.
-    """
-    number = cast(text_in(session, Proposal.content, "override"), BigInteger)
-    has_ended = or_(OverrideRow.until_us <= now_us, OverrideRow.state == "revoked")
-    is_over = select(OverrideRow.id).where(OverrideRow.id == number, has_ended).exists()
-    return open_behind(session, after, most, Proposal.kind == kind, is_over)
 
 
 def count_below(session: Session, organisation_id: int, now_us: int, without: int) -> int:

@@ -1,19 +1,18 @@
 """Proposals of changes, and whether they need a second person. No transactions begin or end here."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page, Part
 from fivefold.store.ingest.entities import lock_entities, names_of_entities
-from fivefold.store.sql.json_text import text_in
 from fivefold.store.sql.keyset import scalars_of, where_given
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.events import Policy
-from fivefold.store.tables.rulesets import Activation, Backtest, Family, Proposal
+from fivefold.store.tables.rulesets import Activation, Backtest, Proposal
 
 STATES = PROPOSED, APPROVED, REFUSED, WITHDRAWN = "proposed", "approved", "refused", "withdrawn"
 """The states of a proposal."""
@@ -54,27 +53,10 @@ def open_proposals(session: Session, organisation_id: int, entity_id: int | None
     return session.scalars(statement.order_by(Proposal.id)).all()
 
 
-def open_behind(session: Session, after: int, most: int, *conditions: ColumnElement[bool]) -> list[tuple[int, int]]:
-    """List up to *most* open proposals of every organisation behind a number, each as its organisation and number."""
-    statement = select(Proposal.organisation_id, Proposal.id).where(
-        Proposal.state == PROPOSED, Proposal.id > after, *conditions
-    )
-    return [(row.organisation_id, row.id) for row in session.execute(statement.order_by(Proposal.id).limit(most))]
-
-
-def open_about_other_versions(
-    session: Session, kinds: Collection[str], now_us: int, most: int, after: int
-) -> list[tuple[int, int]]:
-    """List open proposals of some kinds about rulesets of which another version decides since, as `open_behind`."""
-    is_other = Activation.version_id.is_distinct_from(Activation.previous_version_id)  # else it is another order
-    since = (Activation.at_us > Proposal.proposed_us, Activation.at_us <= now_us, is_other)
-    of_family = (
-        Family.id == Activation.family_id,
-        Family.organisation_id == Proposal.organisation_id,
-        Family.name == text_in(session, Proposal.content, "family"),
-    )
-    has_changed = select(Activation.id).where(*since, *of_family).exists()
-    return open_behind(session, after, most, Proposal.kind.in_(kinds), has_changed)
+def open_behind(session: Session, after: int, most: int, but: str) -> Sequence[Proposal]:
+    """List up to *most* open proposals of every organisation behind a number, without those of the kind *but*."""
+    of = (Proposal.state == PROPOSED, Proposal.id > after, Proposal.kind != but)
+    return session.scalars(select(Proposal).where(*of).order_by(Proposal.id).limit(most)).all()
 
 
 def declined_proposals(session: Session, kind: str) -> Sequence[Proposal]:

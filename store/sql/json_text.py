@@ -4,8 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Dialect, Text, TypeDecorator, cast, func, type_coerce
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import Dialect, Text, TypeDecorator
 
 from fivefold.domain.canonical import canonical_json
 
@@ -44,10 +43,3 @@ def stored_report(report: Any) -> str:
     '{"a": null, "é": [1, 0.5]}'
     """
     return json.dumps(report, ensure_ascii=False, allow_nan=False, sort_keys=True)
-
-
-def text_in(session: Session, column: InstrumentedAttribute[Any], key: str) -> ColumnElement[str]:
-    """Give the text that a column of JSON objects has under a key."""
-    if session.get_bind().dialect.name == "sqlite":
-        return func.json_extract(type_coerce(column, Text), f"$.{key}", type_=Text)
-    return func.json_extract_path_text(cast(type_coerce(column, Text), JSON), key, type_=Text)

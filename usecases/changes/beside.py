@@ -10,12 +10,27 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from fivefold.store.audit.bound_rows import digests, merge_digests
+from fivefold.store.decisions import policy_numbered
 from fivefold.store.rulesets.proposals import WITHDRAWN, backtests_of_proposal, open_proposals
 from fivefold.store.sql.jobs import OPEN
+from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.levels import OverrideRow
 from fivefold.store.tables.rulesets import Backtest, Proposal
+from fivefold.store.tables.versions import ACTIVE
 from fivefold.usecases.changes import effects
-from fivefold.usecases.changes.contents import Content, ModelPromoted, ScreeningCleared, read_content
+from fivefold.usecases.changes.contents import (
+    Content,
+    ModelPromoted,
+    OverrideRevoked,
+    PolicyRetirement,
+    RecordChanged,
+    ScreeningCleared,
+    TagChanged,
+    read_content,
+)
 from fivefold.usecases.changes.reach import entity_of, levels_moved, moved_since, named_reach
+from fivefold.usecases.ingest.facts import live_tag_in, record_in
+from fivefold.usecases.levels.overrides import state_of
 from fivefold.usecases.shared.context import Context
 
 
@@ -65,16 +80,43 @@ def open_beside(session: Session, context: Context, content: Content) -> list[tu
 
 
 def withdraw_overtaken(session: Session, context: Context, content: Content, event: str, now_us: int) -> None:
-    """Withdraw the open proposals about the same that a change made impossible; *event*: what happened.
-
-    A promotion of a model is left: only the registry knows what serves, and `promotions` says so when it is approved.
-    """
+    """Withdraw the open proposals about the same that a change made impossible; *event*: what happened."""
     for row, beside in open_beside(session, context, content):
-        why = moved_since(session, context, beside, row.reach, now_us)
-        if not why and not isinstance(beside, ModelPromoted):
-            why = effects.why_impossible(session, context, beside, row.reason, now_us)
-        if why:
+        if why := why_overtaken(session, context, row, beside, now_us):
             close_proposal(session, context, row, WITHDRAWN, f"{event}: {why}", now_us)
+
+
+def why_overtaken(session: Session, context: Context, row: Proposal, content: Content, now_us: int) -> str:
+    """Say why an open proposal cannot be approved any more, by doing it and rolling it back; empty if it can.
+
+    A promotion of a model can: only the registry knows what serves, and `promotions` says so when it is approved.
+    """
+    why = moved_since(session, context, content, row.reach, now_us)
+    if why or isinstance(content, ModelPromoted):
+        return why
+    return effects.why_impossible(session, context, content, row.reason, now_us)
+
+
+def is_overtaken(session: Session, context: Context, row: Proposal, content: Content, now_us: int) -> bool:
+    """Tell, by reading alone, whether what an open proposal is about ended or changed since; `why_overtaken` says how.
+
+    What is refused for another reason, such as a flow that needs the version, may be possible again later.
+    """
+    if moved_since(session, context, content, row.reach, now_us):
+        return True
+    of = context.organisation_id
+    match content:
+        case OverrideRevoked():
+            return state_of(session.get_one(OverrideRow, content.override), now_us) != "live"
+        case PolicyRetirement():
+            return policy_numbered(session, of, content.policy, content.number).state != ACTIVE
+        case TagChanged(ended=False, until_us=int(until_us)) if until_us <= now_us:
+            return live_tag_in(session, session.get_one(Entity, content.entity), content.tag, now_us) is None
+        case RecordChanged(only_new=True):
+            entity = session.get_one(Entity, content.entity)
+            return record_in(session, entity, content.of, content.external_id) is not None
+        case _:
+            return False
 
 
 def close_proposal(session: Session, context: Context, row: Proposal, state: str, why: str, now_us: int) -> None:

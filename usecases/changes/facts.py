@@ -6,34 +6,37 @@ What time alone overtook is closed by the worker: proposals about tags or overri
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
 from typing import Any, Literal
 
 import structlog
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError, LockedError, NotFoundError, StoreError
 from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.ingest.entities import entity_named
-from fivefold.store.ingest.tags import open_about_other_tags
-from fivefold.store.levels.overrides import open_about_past_overrides, undecided_past_end
-from fivefold.store.rulesets.proposals import PROPOSED, WITHDRAWN, open_about_other_versions, proposal_numbered
+from fivefold.store.levels.overrides import undecided_past_end
+from fivefold.store.rulesets.proposals import PROPOSED, WITHDRAWN, open_behind, proposal_numbered
 from fivefold.store.sql.database import reading
+from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.accounts.second_person import is_member
-from fivefold.usecases.changes.beside import close_proposal, open_beside, withdraw_overtaken
+from fivefold.usecases.changes.beside import (
+    close_proposal,
+    is_overtaken,
+    open_beside,
+    why_overtaken,
+    withdraw_overtaken,
+)
 from fivefold.usecases.changes.contents import (
     Fact,
-    OverrideRevoked,
+    ModelPromoted,
     RecordChanged,
-    RulesetRolledBack,
-    RulesetSwitched,
     ScreeningCleared,
     TagChanged,
     read_content,
 )
-from fivefold.usecases.changes.effects import why_impossible
 from fivefold.usecases.changes.proposals import ChangeOutcome, request_change
-from fivefold.usecases.changes.reach import moved_since, reach_of_falls
+from fivefold.usecases.changes.reach import reach_of_falls
 from fivefold.usecases.ingest import facts as ingest_facts
 from fivefold.usecases.ingest.facts import RecordGiven
 from fivefold.usecases.levels.lowering import WouldLowerError
@@ -47,8 +50,6 @@ log = structlog.get_logger("fivefold.facts")
 
 MOST_AT_ONCE = 100
 """Of what time overtook, so many of a kind are closed in one round of the worker."""
-_OF_VERSIONS = (RulesetRolledBack.kind, RulesetSwitched.kind)
-"""The kinds of proposals about the version that decides, which an activation overtakes."""
 
 
 class ReasonMissingError(ConfigError):
@@ -199,12 +200,35 @@ def close_outdated(engine: Engine, now_us: int) -> int:
     be is logged: it holds up no other. Where an organisation is locked the others of it wait for the next round. Of
     many the oldest come first.
     """
-    return (
-        _close_each(engine, now_us, partial(open_about_other_tags, kind=TagChanged.kind), _withdraw_late)
-        + _close_each(engine, now_us, partial(open_about_past_overrides, kind=OverrideRevoked.kind), _withdraw_late)
-        + _close_each(engine, now_us, partial(open_about_other_versions, kinds=_OF_VERSIONS), _withdraw_late)
-        + _close_each(engine, now_us, undecided_past_end, _refuse_late)
+    return _close_each(engine, now_us, _overtaken, _withdraw_late) + _close_each(
+        engine, now_us, undecided_past_end, _refuse_late
     )
+
+
+def _overtaken(session: Session, now_us: int, most: int, after: int) -> list[tuple[int, int]]:
+    """List the open proposals behind a number that are overtaken, each as its organisation and number.
+
+    All are read and none is locked: most of them wait for a person, and what holds them up is not changed by a look.
+    """
+    late: list[tuple[int, int]] = []
+    while len(late) < most and (rows := open_behind(session, after, most, ModelPromoted.kind)):
+        late += [(row.organisation_id, row.id) for row in rows if _looks_overtaken(session, row, now_us)]
+        after = rows[-1].id
+        session.expunge_all()
+    return late[:most]
+
+
+def _looks_overtaken(session: Session, row: Proposal, now_us: int) -> bool:
+    """Tell whether a proposal is overtaken; one that cannot be read is closed, or logged, apart from the others."""
+    try:
+        context = _of_system(session.get_bind().engine, row.organisation_id, now_us)
+        return is_overtaken(session, context, row, read_content(row.kind, row.content), now_us)
+    except UNEXPECTED_ERRORS:  # it is met again where it is closed
+        return True
+
+
+def _of_system(engine: Engine, organisation_id: int, now_us: int) -> Context:
+    return Context(engine, Actor(organisation_id, SYSTEM), lambda: now_us)
 
 
 def _close_each(
@@ -222,7 +246,7 @@ def _close_each(
             if organisation_id in locked:
                 continue
             try:
-                count += close(Context(engine, Actor(organisation_id, SYSTEM), lambda: now_us), number)
+                count += close(_of_system(engine, organisation_id, now_us), number)
             except UNEXPECTED_ERRORS as error:  # any must be logged, and must not hold up the others
                 log.exception("not closed", error=str(error), organisation=organisation_id, number=number)
                 if isinstance(error, LockedError):
@@ -241,13 +265,10 @@ def _withdraw_late(context: Context, number: int) -> bool:
     with context.writing() as session:
         lock_deciding(session, context.organisation_id)
         row = proposal_numbered(session, context.organisation_id, number, locked=True)
+        if row.state != PROPOSED:  # it was decided meanwhile
+            return False
         now = context.now()
-        content = read_content(row.kind, row.content)
-        if isinstance(content, OverrideRevoked):
-            why = why_impossible(session, context, content, row.reason, now)
-        else:
-            why = moved_since(session, context, content, row.reach, now)
-        if row.state != PROPOSED or not why:  # it was decided meanwhile
+        if not (why := why_overtaken(session, context, row, read_content(row.kind, row.content), now)):
             return False
         close_proposal(session, context, row, WITHDRAWN, f"it came too late: {why}", now)
         return True

@@ -41,8 +41,6 @@ from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.rates import rates_for, stale_days
 
-"""A profile that is viewed shows nothing older."""
-
 FAILED = Status.FAILED.value
 MARK_SECONDS: Final = 2.0
 """How long a reader of a level waits for another transaction, to have it computed behind the answer."""

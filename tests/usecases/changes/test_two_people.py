@@ -15,6 +15,7 @@ from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import backtests
 from fivefold.usecases.changes.asks import change_settings, order_families, put_list_version, roll_back, switch_family
 from fivefold.usecases.changes.backtests import BACKTESTS, cancel_backtest, report_of
+from fivefold.usecases.changes.facts import close_outdated
 from fivefold.usecases.changes.proposals import (
     approve_proposal,
     finished_backtests,
@@ -63,6 +64,7 @@ def test_asking_changes_nothing_until_another_person_approves(engine: Engine, th
         pass
     with pytest.raises(ConflictError, match=r"member:1 proposed \d+: another person approves it"):
         approve_proposal(Context(engine, three[0]), outcome.proposal.id, "I said so")
+    assert close_outdated(engine, LATER) == 0
     assert governing(engine) == before
     done = approve_proposal(Context(engine, three[1]).at(LATER), outcome.proposal.id, "seen")
     assert (done.state, done.decided_by, done.decision_reason) == ("approved", "member:2", "seen")
@@ -76,6 +78,17 @@ def test_asking_changes_nothing_until_another_person_approves(engine: Engine, th
     bind_unnamed(engine)
     verified = verify(engine, print)
     assert (verified.entries, verified.findings) == (len(audited(engine)), 0)
+
+
+def test_an_order_is_withdrawn_once_there_is_another_ruleset(engine: Engine, three: People) -> None:
+    """It names all rulesets of the type, each once."""
+    asked = CHANGES["order"](engine, three[0]).proposal
+    assert asked is not None
+    save_draft(Context(engine, three[1]).at(LATER), document("third"))
+    assert close_outdated(engine, LATER) == 1
+    withdrawn = read_proposal(Context(engine, three[1]), asked.id)
+    assert withdrawn.decision_reason is not None
+    assert "the order of the rulesets was retail, lenient when this was proposed" in withdrawn.decision_reason
 
 
 @every_change

@@ -11,7 +11,8 @@ from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetErr
 from fivefold.store.tables.events import Policy
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import asks
-from fivefold.usecases.changes.proposals import approve_proposal
+from fivefold.usecases.changes.facts import close_outdated
+from fivefold.usecases.changes.proposals import approve_proposal, read_proposal
 from fivefold.usecases.decisions.policies import (
     approve_policy,
     check_policy,
@@ -125,6 +126,21 @@ def test_an_active_one_is_not_retired_by_one_person(desk: Desk) -> None:
     approve_proposal(Context(engine, desk.ben), outcome.proposal.id, WHY)
     with pytest.raises(NotFoundError, match="there is no active policy 'payments'"):
         desk.decide()
+
+
+@pytest.mark.postgresql
+def test_the_end_of_a_version_is_withdrawn_once_another_one_took_its_place(desk: Desk) -> None:
+    desk.publish(CASH)
+    engine, now = desk.bank.engine, desk.bank.now
+    asked = asks.retire_policy(Context(engine, desk.ana).at(now), "payments", 1, WHY).proposal
+    assert asked is not None
+    assert close_outdated(engine, now) == 0
+    desk.publish(CASH, CASH_OF_HIGH)
+    assert close_outdated(engine, now) == 1
+    withdrawn = read_proposal(Context(engine, desk.ana), asked.id)
+    assert (withdrawn.state, withdrawn.decided_by) == ("withdrawn", "system")
+    assert "version 1 of payments is retired" in str(withdrawn.decision_reason)
+    assert close_outdated(engine, now) == 0
 
 
 def test_the_same_is_not_proposed_twice(desk: Desk) -> None:

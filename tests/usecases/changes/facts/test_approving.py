@@ -15,8 +15,7 @@ from fivefold.domain.errors import ConflictError, StoreError
 from fivefold.domain.paging import Part
 from fivefold.store.evidence.erasure import with_owned
 from fivefold.store.ingest.entities import entity_named
-from fivefold.store.ingest.tags import open_about_other_tags
-from fivefold.store.tables.entities import Entity, OrganisationSettings, Tag
+from fivefold.store.tables.entities import Entity, OrganisationSettings
 from fivefold.store.tables.flows import FLOW_ACTOR
 from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.audit.verify import verify
@@ -150,19 +149,16 @@ def test_only_ends_of_tags_that_are_over_are_too_late_and_a_failure_holds_up_no_
     bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers = []
-    for name, days in (("a", 2), ("b", 3)):
+    for name, days in (("a", 2), ("b", 9)):
         bank.put(name)
         facts.request_tag(bank.context, "customer", name, "watch", until_us=bank.now + days * DAY_US)
         bank.settle()
         asked = facts.request_tag_end(bank.context, "customer", name, "watch", reason="over").proposal
         assert asked is not None
         numbers.append(asked.id)
-    with Session(bank.engine) as session, session.begin():  # as if a call had moved the end, and left the proposal open
-        session.get_one(Tag, 2).until_us = bank.now + 9 * DAY_US
     bank.wait(days=4)
-    assert _about_ended(bank) == [(bank.of, numbers[0])]
-    with Session(bank.engine) as session, session.begin():
-        session.get_one(Tag, 2).until_us = bank.now
+    assert _overtaken_of(bank) == [(bank.of, numbers[0])]
+    bank.wait(days=6)
     close = facts.close_proposal
 
     def fails_at_first(session: Session, context: Context, row: Any, *of: Any) -> None:
@@ -188,12 +184,12 @@ def test_a_worker_that_ends_once_nothing_is_left_closes_also_those_beyond_a_roun
         facts.request_tag_end(bank.context, "customer", name, "watch", reason="over")
     bank.wait(days=2)
     drain([PeriodicTask("ends of tags", lambda: _end_by_time(bank.engine, bank.now), 0)])
-    assert _about_ended(bank) == []
+    assert _overtaken_of(bank) == []
 
 
-def _about_ended(bank: Bank) -> list[tuple[int, int]]:
+def _overtaken_of(bank: Bank) -> list[tuple[int, int]]:
     with Session(bank.engine) as session:
-        return open_about_other_tags(session, "fact.tag", bank.now, 9, 0)
+        return facts._overtaken(session, bank.now, 9, 0)
 
 
 def test_a_stored_fact_is_answered_also_where_the_withdrawal_fails_and_the_next_call_withdraws(
