@@ -269,6 +269,13 @@ class Visit(Context):
         """Give the name under *part* of the path, and the number of the version; NotFoundError for no number."""
         return self.parts[part], existing_number(self.parts["number"], text("version"))
 
+    def versions_beside(self, number: int, active: int | None) -> tuple[int | None, tuple[int, ...]]:
+        """Give the version that one is compared with, and all those in the tabs; `against` names one, and adds it."""
+        typed = self.query.get("against", "").strip()
+        against = existing_number(typed, text("version")) if typed else None
+        others = tuple(dict.fromkeys(each for each in (active, number - 1, against) if each and each != number))
+        return next(iter(others), None) if against is None else against, others
+
     def shown_number(self, name: str) -> int:
         """Give a number as the page of a form showed it, 0 for none; ConfigError where the form does not say."""
         return self.number(f"seen_{name}", text("What the page showed"))

@@ -13,7 +13,7 @@ from fivefold.console.rulesets.text import (
     typed_document,
 )
 from fivefold.console.texts import text
-from fivefold.console.visit import Visit, existing_number, whole_number, without_nul
+from fivefold.console.visit import Visit, whole_number, without_nul
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError, NotFoundError
 from fivefold.domain.paging import Page, Part
 from fivefold.usecases.decisions.policies import PolicyLine, PolicyView
@@ -47,7 +47,7 @@ class BesideVersion:
     Attributes:
         active: the number of the version that decides; None where none does.
         against: the number of the version that it is compared with; None where there is no other.
-        others: numbers that it can be compared with: the one that decides, and the one before.
+        others: numbers that it can be compared with: the one that decides, the one before, and the one asked for.
         changes: the lines that differ from that one.
     """
 
@@ -93,9 +93,7 @@ class TextEditorPage:
 def comparison(visit: Visit, kind: TextKind, shown: PolicyView | GroupView) -> BesideVersion:
     """Compare a version with the one that decides, or with the one before where it decides itself."""
     active = kind.active(visit, shown.name)
-    others = tuple(dict.fromkeys(each for each in (active, shown.number - 1) if each and each != shown.number))
-    typed = visit.query.get("against", "")
-    against = existing_number(typed, text("version")) if typed else next(iter(others), None)
+    against, others = visit.versions_beside(shown.number, active)
     return BesideVersion(
         active=active,
         against=against,

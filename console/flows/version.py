@@ -8,7 +8,7 @@ from fivefold.console.flows.replays import ReplayShown, replay_shown
 from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.rulesets.text import LineChange, TextLine, line_changes, numbered_lines
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
 from fivefold.domain.paging import Page
 from fivefold.risk.governance.differences import DocumentDifference
 from fivefold.usecases.audit.search import VersionEnd
@@ -68,10 +68,7 @@ def show_version(visit: Visit) -> Rendered:
     """Show a version beside the one that acts, or beside the one before where it acts itself."""
     name, number = visit.version_of("flow")
     version, flow = read_flow_version(visit, name, number), read_flow_line(visit, name)
-    against = visit.query.get("against", "").strip()
-    asked_number = existing_number(against, text("version")) if against else None
-    others = tuple(dict.fromkeys(each for each in (flow.active, number - 1, asked_number) if each and each != number))
-    chosen = next(iter(others), None) if asked_number is None else asked_number
+    chosen, others = visit.versions_beside(number, flow.active)
     replays = list_flow_replays(visit, name, visit.part("replays", MOST_REPLAYS), number)
     newest, kept_replay = replays_of_version(visit, name, number)
     shown = kept_replay or newest

@@ -8,7 +8,7 @@ from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.rulesets.backtest import MoveMatrix, matrix_of
 from fivefold.console.rulesets.text import TextLine, numbered_lines
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
 from fivefold.risk.governance.differences import DocumentDifference
 from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.changes.backtests import report_of, request_backtest
@@ -32,7 +32,7 @@ class RulesetVersionPage:
         state: what became of it.
         against: the number of the version that it is compared with; None where there is no other.
         difference: from that one to this.
-        others: numbers that it can be compared with: the one that decides, and the one before.
+        others: numbers that it can be compared with: the one that decides, the one before, and the one asked for.
         backtest: the number of the newest backtest of its content that is done; None where none is.
         matrix: who would move where, by that one.
         bar: the item of the queue that the person came for.
@@ -65,9 +65,7 @@ def show_version(visit: Visit) -> Rendered:
     ruleset, state = read_ruleset(visit, family), read_version_state(visit, family, number)
     active = None if ruleset.active is None else ruleset.active.number
     backtest = backtest_of_activation(visit, family, number)
-    others = tuple(dict.fromkeys(each for each in (active, number - 1) if each and each != number))
-    against = visit.query.get("against", "")
-    chosen = existing_number(against, text("version")) if against else next(iter(others), None)
+    chosen, others = visit.versions_beside(number, active)
     page = RulesetVersionPage(
         ruleset=ruleset,
         address=address("rulesets", family, "versions", str(number)),

@@ -152,18 +152,32 @@ def test_a_page_that_is_too_old_approves_nothing(place: Place, publisher: Visito
     assert "The version decides from now on." in other.text
 
 
-def test_the_version_that_decides_is_found_among_any_number_of_later_ones(place: Place, publisher: Visitor) -> None:
-    """The form said that none decided once fifty were proposed, and was refused each time."""
+def propose_later(place: Place, count: int) -> None:
+    """Propose as many versions more, each with the text of the second."""
     columns = "organisation_id, name, document, canonical, content_hash, state, written_by, written_us, salt"
     later = f"INSERT INTO policies ({columns}, number) SELECT {columns}, number + :more FROM policies WHERE number = 2"
     with place.engine.begin() as connection:
-        connection.execute(text(later), [{"more": more} for more in range(1, 60)])
+        connection.execute(text(later), [{"more": more} for more in range(1, count + 1)])
+
+
+def test_the_version_that_decides_is_found_among_any_number_of_later_ones(place: Place, publisher: Visitor) -> None:
+    """The form said that none decided once fifty were proposed, and was refused each time."""
+    propose_later(place, 59)
     publisher.go(SECOND)
     (form,) = (form for form in publisher.forms() if form.action.endswith("/approve"))
     assert form.fields["seen_active"] == "1"
     assert "What changes from version 1" in publisher.text
     publisher.submit("/approve", reason="it is so", confirmed="yes")
     assert "The version decides from now on." in publisher.text
+
+
+def test_a_version_that_an_address_names_to_compare_with_is_marked_among_the_tabs(
+    place: Place, publisher: Visitor
+) -> None:
+    propose_later(place, 3)
+    marked = 'href="?against=2" aria-current="page"'
+    assert marked in publisher.go(f"{POLICIES}/payments/versions/5?against=2").page.text
+    assert marked not in publisher.go(f"{POLICIES}/payments/versions/5").page.text
 
 
 def test_two_who_write_a_version_at_once_see_each_other(place: Place, publisher: Visitor) -> None:
