@@ -175,11 +175,13 @@ def _tasks(
     pages: "WorkerPages",
 ) -> "list[PeriodicTask]":
     """The worker's periodic tasks, each with its pause in seconds."""
+    from fivefold.usecases.changes.facts import close_outdated
     from fivefold.usecases.erasure.retention import remove_next_parts
     from fivefold.usecases.evidence.jobs import prune_archives
     from fivefold.usecases.flows.runs.execute import run_flows
     from fivefold.usecases.flows.runs.schedules import begin_scheduled
     from fivefold.usecases.groups.members import count_sizes
+    from fivefold.usecases.ingest.tags import announce_ended_tags
     from fivefold.usecases.levels.worker import BATCH_SIZE, Turns, run_batch
     from fivefold.usecases.levels.worker_loop import ChampionWatcher, PeriodicTask
     from fivefold.usecases.monitoring.realised.judge import judge_next
@@ -206,7 +208,8 @@ def _tasks(
         PeriodicTask("assess", assess, 0.1),
         PeriodicTask("flows", lambda: bool(run_flows(engine, clock=clock)), 0.2),
         PeriodicTask("schedules", lambda: begin_scheduled(engine, clock()) > 0, 5.0),
-        PeriodicTask("ends of tags", lambda: _end_by_time(engine, clock()), 5.0),
+        PeriodicTask("ends of tags", lambda: announce_ended_tags(engine, clock()) > 0, 5.0),
+        PeriodicTask("overtaken proposals", lambda: close_outdated(engine, clock()) > 0, 60.0),
         PeriodicTask("backfills", lambda: advance_backfills(engine, clock()) > 0, 1.0),
         PeriodicTask("markings", lambda: advance_markings(engine, clock()) > 0, 0.5),
         *_jobs(engine, settings, clock, stop),
@@ -219,15 +222,6 @@ def _tasks(
         PeriodicTask("predictions", lambda: keep_predictions(engine, champion.valuer, clock()), 600.0),
         PeriodicTask("predicted and realised", lambda: judge_next(engine, settings, clock()), 600.0),
     ]
-
-
-def _end_by_time(engine: "Engine", now_us: int) -> bool:
-    """Announce the tags that ended, and close what is still asked about ends that time has overtaken."""
-    from fivefold.usecases.changes.facts import close_outdated
-    from fivefold.usecases.ingest.tags import announce_ended_tags
-
-    count = announce_ended_tags(engine, now_us)
-    return count + close_outdated(engine, now_us) > 0
 
 
 def _review_thresholds(engine: "Engine", clock: "Callable[[], int]", stop: Event) -> bool:

@@ -10,7 +10,7 @@ from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page, Part
 from fivefold.store.ingest.entities import lock_entities, names_of_entities
 from fivefold.store.sql.keyset import scalars_of, where_given
-from fivefold.store.tables.entities import OrganisationSettings
+from fivefold.store.tables.entities import Entity, OrganisationSettings
 from fivefold.store.tables.events import Policy
 from fivefold.store.tables.rulesets import Activation, Backtest, Proposal
 
@@ -53,10 +53,14 @@ def open_proposals(session: Session, organisation_id: int, entity_id: int | None
     return session.scalars(statement.order_by(Proposal.id)).all()
 
 
-def open_behind(session: Session, after: int, most: int, but: str) -> Sequence[Proposal]:
-    """List up to *most* open proposals of every organisation behind a number, without those of the kind *but*."""
+def open_behind(session: Session, after: int, most: int, but: str) -> Sequence[tuple[Proposal, Entity | None]]:
+    """List up to *most* open proposals of every organisation behind a number, each with the entity that it is about.
+
+    Those of the kind *but* are left out.
+    """
     of = (Proposal.state == PROPOSED, Proposal.id > after, Proposal.kind != but)
-    return session.scalars(select(Proposal).where(*of).order_by(Proposal.id).limit(most)).all()
+    statement = select(Proposal, Entity).outerjoin(Entity, Entity.id == Proposal.entity_id).where(*of)
+    return [(row, entity) for row, entity in session.execute(statement.order_by(Proposal.id).limit(most))]
 
 
 def declined_proposals(session: Session, kind: str) -> Sequence[Proposal]:

@@ -212,8 +212,8 @@ def _overtaken(session: Session, now_us: int, most: int, after: int) -> list[tup
     """
     late: list[tuple[int, int]] = []
     while len(late) < most and (rows := open_behind(session, after, most, ModelPromoted.kind)):
-        late += [(row.organisation_id, row.id) for row in rows if _looks_overtaken(session, row, now_us)]
-        after = rows[-1].id
+        late += [(row.organisation_id, row.id) for row, _ in rows if _looks_overtaken(session, row, now_us)]
+        after = rows[-1][0].id
         session.expunge_all()
     return late[:most]
 

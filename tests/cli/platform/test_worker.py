@@ -131,7 +131,8 @@ def test_it_works_until_it_is_asked_to_stop(set_up: Path, tmp_path: Path, number
     try:
         assert worker.stdout is not None
         assert worker.stdout.readline().startswith(
-            "On sqlite, without a value model: assess, flows, schedules, ends of tags, backfills, markings, "
+            "On sqlite, without a value model: assess, flows, schedules, ends of tags, "
+            "overtaken proposals, backfills, markings, "
         )
         assert worker.stdout.readline() == "The worker runs; Ctrl-C ends it.\n"
         until(lambda: "assessments.made" in succeed(var, "audit", "show", columns=200), 60)

@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.cli.platform.worker import _end_by_time
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError, StoreError
 from fivefold.domain.paging import Part
@@ -183,7 +182,7 @@ def test_a_worker_that_ends_once_nothing_is_left_closes_also_those_beyond_a_roun
     for name in "abc":
         facts.request_tag_end(bank.context, "customer", name, "watch", reason="over")
     bank.wait(days=2)
-    drain([PeriodicTask("ends of tags", lambda: _end_by_time(bank.engine, bank.now), 0)])
+    drain([PeriodicTask("overtaken proposals", lambda: facts.close_outdated(bank.engine, bank.now) > 0, 0)])
     assert _overtaken_of(bank) == []
 
 
