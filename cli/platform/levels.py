@@ -117,10 +117,7 @@ def _show(view: "LevelView", of: str) -> None:
         show_table("", ("rule", "case", "seen", "points", "floor"), rows, left=3)
     echo()
     if view.assessed_us is not None:
-        echo(
-            f"{view.breakdown['status'].capitalize()} as of {second_text(view.assessed_us)} by {_ruleset(view)};"
-            f" `fivefold replay {view.assessment}{of}` computes it again and compares"
-        )
+        echo(f"{view.breakdown['status'].capitalize()} as of {second_text(view.assessed_us)}{_decided_by(view, of)}")
     if view.kept_by:
         echo(f"These rulesets keep it as well, until it is known that they do not apply: {', '.join(view.kept_by)}.")
     if view.stale_rates_days is not None:
@@ -190,5 +187,9 @@ def show_distribution(engine: "Engine", organisation: str, kind: str = "customer
         echo(f"The last attempt failed: {counts.failing:,}, {counts.quarantined:,} of them quarantined.")
 
 
-def _ruleset(view: "LevelView") -> str:
-    return "no ruleset" if view.ruleset is None else f"{view.ruleset[0]} version {view.ruleset[1]}"
+def _decided_by(view: "LevelView", of: str) -> str:
+    """Name the version that decided, and the command that computes it again; without a ruleset there is neither."""
+    if view.ruleset is None:
+        return ""
+    family, number = view.ruleset
+    return f" by {family} version {number}; `fivefold replay {view.assessment}{of}` computes it again and compares"

@@ -55,6 +55,9 @@ def test_without_an_active_ruleset_the_reason_is_shown(var: Path) -> None:
     out = succeed(var, "level", "a", "--now")
     assert out.startswith("a: no level\n")
     assert "No ruleset" in out or "no ruleset" in out
+    assert "\nNo ruleset as of " in out
+    assert "fivefold replay" not in out  # it would be refused
+    assert "by no ruleset" not in out
 
 
 def test_everything_as_json(var: Path) -> None:
