@@ -115,12 +115,24 @@ def migration_section(
 
 
 def _movers(result: BacktestResult) -> ReportSection:
+    is_later_known = result.later is not None
     rows = [
-        [mover.entity, mover.before, mover.after, mover.later, "; ".join(mover.reasons), *moved_numbers(mover)]
+        [*moved_places(mover, is_later_known), "; ".join(mover.reasons), *moved_numbers(mover)]
         for mover in result.movers
     ]
-    columns = ["entity", "before", "after, rules alone", "after cooldown", "why", *MOVED_NUMBERS]
-    return ReportSection("Who changes most", "By levels, then by points.", ReportTable(columns, rows, words=5))
+    places = moved_columns(is_later_known)
+    table = ReportTable([*places, "why", *MOVED_NUMBERS], rows, words=len(places) + 1)
+    return ReportSection("Who changes most", "By levels, then by points.", table)
+
+
+def moved_columns(is_later_known: bool) -> list[str]:
+    """Name the columns of who moves from where to where; that after the cooldown only where it is known."""
+    return ["entity", "before", "after, rules alone", *(["after cooldown"] if is_later_known else [])]
+
+
+def moved_places(mover: MovedEntity | FamilyMover, is_later_known: bool) -> list[str]:
+    """Write the columns `moved_columns` of one who would be elsewhere."""
+    return [mover.entity, mover.before, mover.after, *([mover.later] if is_later_known else [])]
 
 
 MOVED_NUMBERS = ("levels", "points before", "after")

@@ -14,7 +14,9 @@ from fivefold.risk.governance.reports.backtest import (
     hits_section,
     lists_words,
     migration_section,
+    moved_columns,
     moved_numbers,
+    moved_places,
 )
 from fivefold.risk.governance.reports.page import ReportPage, ReportSection, ReportTable
 from fivefold.risk.governance.reports.validation import (
@@ -85,20 +87,19 @@ def _backtest_sections(result: FamiliesBacktest) -> Iterator[ReportSection]:
 
 
 def _movers(result: FamiliesBacktest) -> ReportSection:
+    is_later_known = result.later is not None
     rows = [
         [
-            mover.entity,
-            mover.before,
-            mover.after,
-            mover.later,
+            *moved_places(mover, is_later_known),
             " → ".join(dict.fromkeys((mover.decided_before, mover.decided_after))),
             "; ".join(mover.reasons),
             *moved_numbers(mover),
         ]
         for mover in result.movers
     ]
-    columns = ["entity", "before", "after, rules alone", "after cooldown", "decided by", "why", *MOVED_NUMBERS]
-    return ReportSection("Who changes most", "By levels.", ReportTable(columns, rows, words=6))
+    places = moved_columns(is_later_known)
+    table = ReportTable([*places, "decided by", "why", *MOVED_NUMBERS], rows, words=len(places) + 2)
+    return ReportSection("Who changes most", "By levels.", table)
 
 
 def families_validation_page(result: FamiliesValidation) -> ReportPage:

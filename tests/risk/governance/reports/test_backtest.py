@@ -58,6 +58,15 @@ def test_a_rule_that_one_side_lacks_is_not_there() -> None:
     assert hits["wealth", "1"][3] != "not there"
 
 
+@pytest.mark.parametrize("standing", [None, HeldLevels(entered=AS_OF - 10 * DAY)])
+def test_who_moves_has_a_level_after_the_cooldown_only_where_it_is_known(standing: HeldLevels | None) -> None:
+    page = backtest_page(backtest(analysed(DRAFT), mixed(50), AS_OF, analysed(), standing))
+    (table,) = [each.table for each in page.sections if each.title == "Who changes most"]
+    assert table is not None
+    assert ("after cooldown" in table.columns) is (standing is not None)
+    assert {len(row) for row in table.rows} == {len(table.columns)}
+
+
 @pytest.mark.parametrize("days", [None, 40])
 def test_a_cooldown_that_keeps_nobody_is_said_and_not_drawn_again(days: int | None) -> None:
     standing = None if days is None else HeldLevels(entered=AS_OF - days * DAY)
