@@ -79,10 +79,11 @@ MOST_URL_CHARACTERS = 2000
 PORTS = {"http": 80, "https": 443}
 
 
-def checked_url(text: str, *, private_allowed: bool, http_allowed: bool = False) -> httpx.URL:
+def checked_url(text: str, *, private_allowed: bool, http_allowed: bool = False, or_else: str = "") -> httpx.URL:
     """Read an endpoint's URL; ConfigError if nothing may be sent there, judging by the URL itself.
 
-    Plain http, which can be read in transit, is for private networks, and allowed by operators.
+    Plain http, which can be read in transit, is for private networks, and allowed by operators. *or_else* says how an
+    address that is not public is allowed.
     """
     url = _read(text)
     if url.scheme not in PORTS:
@@ -98,7 +99,9 @@ def checked_url(text: str, *, private_allowed: bool, http_allowed: bool = False)
     if url.port is not None and not 1 <= url.port <= 65535:
         raise ConfigError(f"the endpoint's URL has the port {url.port}; it must be from 1 to 65535")
     if not private_allowed and (ip_text := _written_address(url.host)) and (why := refusal_reason(ip_text)):
-        raise ConfigError(f"the endpoint's URL has the address {ip_text}, which is {why}; it must be a public one")
+        raise ConfigError(
+            f"the endpoint's URL has the address {ip_text}, which is {why}; it must be a public one{or_else}"
+        )
     if url.scheme == "http" and not (http_allowed or private_allowed):
         raise ConfigError(
             "the endpoint's URL begins with http://, which can be read in transit; it must be https://, or an"

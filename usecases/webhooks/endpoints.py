@@ -100,7 +100,8 @@ def add_endpoint(
             "private addresses and plain http can be allowed at the machine only: fivefold webhooks add"
             " --allow-private, or --allow-http"
         )
-    target = checked_url(url, private_allowed=private_allowed, http_allowed=http_allowed)
+    or_else = ", or an operator must allow it at the machine: fivefold webhooks add --allow-private"
+    target = checked_url(url, private_allowed=private_allowed, http_allowed=http_allowed, or_else=or_else)
     kind_names = _checked_kinds(kinds)
     secret = new_secret()
     with context.writing() as session:

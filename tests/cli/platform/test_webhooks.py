@@ -95,7 +95,7 @@ def test_why_deliveries_wait_is_seen_before_they_are_given_up(tmp_path: Path) ->
     ("arguments", "words"),
     [
         (["add", "hooks.example"], "it must be https://"),
-        (["add", "http://127.0.0.1/"], "127.0.0.1, which is loopback; it must be a public one"),
+        (["add", "http://127.0.0.1/"], "which is loopback; it must be a public one, or an operator must allow it"),
         (["add", URL, "--kind", "Level"], "there is no kind of event 'Level'; there are flow.acted"),
         (["rotate", "7"], "there is no endpoint 7"),
         (["drop-old", "7"], "there is no endpoint 7"),

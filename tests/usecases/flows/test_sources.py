@@ -44,7 +44,7 @@ def test_an_organisation_has_the_sources_whose_hosts_it_may_ask(tmp_path: Path) 
     [
         ({"url": "http://registry.example.com/"}, "must begin with https"),
         ({"url": "https://{number}.example.com/"}, "the operator alone says which host"),
-        ({"url": "https://10.0.0.1/{number}"}, "which is private"),
+        ({"url": "https://10.0.0.1/{number}"}, "a public one, or the source must have `private: true`"),
         ({"url": "https://me:word@registry.example.com/{number}"}, "a user or a password"),
         ({"url": "https://registry.example.com/{name}"}, "a place for name"),
         ({"answer": {"type": "objekt"}}, "is no JSON Schema"),
@@ -65,6 +65,7 @@ def test_what_is_wrong_is_refused_at_its_place(parts: Data, part: str, tmp_path:
     assert part in str(caught.value)
     assert "companies" in str(caught.value)
     assert "a long secret" not in str(caught.value)
+    assert "fivefold webhooks" not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", ["[", "- a", "sources: {Companies: {}}"])
