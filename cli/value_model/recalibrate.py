@@ -8,10 +8,10 @@ import typer
 from fivefold.cli.terminal import (
     MapOption,
     NameOption,
-    console,
     echo,
     mapped,
     open_registry,
+    paragraph,
     require_module,
     require_source,
     show_table,
@@ -76,7 +76,7 @@ def show(outcome: "Recalibration", name: str) -> None:
         echo(sentence)
     echo()
     echo(f"Registered as {name} version {outcome.version}; model hash {model.content_hash[:12]}.")
-    console.print(f"The gate: {outcome.verdict}.")
+    paragraph(f"The gate: {outcome.verdict}.")
     option = "" if name == DEFAULT_NAME else f" --name {name}"
     command = f"fivefold promote {outcome.version}{option}"
     if outcome.verdict.promote:

@@ -12,7 +12,6 @@ from fivefold.cli.terminal import (
     NameOption,
     OrganisationOption,
     actor,
-    console,
     echo,
     open_current_database,
     open_registry,
@@ -157,7 +156,7 @@ def rollback(
 
 
 def _print_promotion(engine: "Engine", registry: "Registry", promotion: "Promotion") -> None:
-    console.print(
+    paragraph(
         f"Version {promotion.version} is the champion now{_replaced_text(promotion)}. "
         f"Recorded: {promotion.who}, {promotion.why}"
     )
@@ -229,9 +228,7 @@ def drift(
     ]
     columns = ("indicator", "PSI", "verdict", "customers, at least")
     show_table(f"{name} version {number}: drift since {since}", columns, rows)
-    console.print(
-        "PSI below 0.1 is stable, above 0.25 shifted; under 500 customers of one worker and week it is unknown."
-    )
+    paragraph("PSI below 0.1 is stable, above 0.25 shifted; under 500 customers of one worker and week it is unknown.")
 
 
 def _model_of(name: str, version: int | None) -> "tuple[int, ValueModel]":

@@ -14,12 +14,12 @@ from fivefold.cli.terminal import (
     NameOption,
     OrganisationOption,
     actor,
-    console,
     create_registry,
     echo,
     mapped,
     open_current_database,
     open_registry,
+    paragraph,
     require_scores,
     require_source,
     show_table,
@@ -376,7 +376,7 @@ def show_outcome(outcome: "TrainingResult", config: TrainingConfig) -> None:
 
 def _show_end(end: TrainingEnd, config: TrainingConfig) -> None:
     """Print the gate's verdict, and what follows from it."""
-    console.print(f"The gate: {end.verdict}.")
+    paragraph(f"The gate: {end.verdict}.")
     if end.promoted:
         echo(f"Version {end.version} is the champion now.")
         return

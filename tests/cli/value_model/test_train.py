@@ -180,6 +180,19 @@ def test_the_choice_is_shown_as_a_table(capsys: pytest.CaptureFixture[str], monk
     assert capsys.readouterr().out == "Preset standard: too short.\n"
 
 
+def test_a_verdict_that_is_piped_on_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fivefold.cli.value_model.scheduled import TrainingEnd
+    from fivefold.cli.value_model.train import _show_end
+    from fivefold.training.config import TrainingConfig
+
+    monkeypatch.delenv("COLUMNS", raising=False)
+    verdict = "normalised Gini 0.9600 beats persistence 0.9405; " * 9
+    _show_end(TrainingEnd(version=2, promoted=True, passed=True, verdict=verdict, refusal=""), TrainingConfig())
+    assert capsys.readouterr().out == f"The gate: {verdict}.\nVersion 2 is the champion now.\n"
+
+
 def test_a_plan_with_other_dates_says_nothing_again(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     from fivefold.cli.value_model.plan_output import show_plan
     from fivefold.training.config import read_config
