@@ -33,7 +33,7 @@ def lint_groups(
         errors += sum(1 for finding in findings if finding.fatal)
         doubts += sum(1 for finding in findings if not finding.fatal)
     counts = f"{count_text(errors, 'error')}, {count_text(doubts, 'warning')}"
-    echo(f"{count_text(len(groups), 'group')}: {counts if errors or doubts else 'nothing found'}")
+    echo(f"{count_text(len(groups), 'group')}: {counts if errors or doubts else 'no errors or warnings'}")
     if errors or (strict and doubts):
         raise typer.Exit(FINDINGS)
 

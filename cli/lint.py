@@ -66,7 +66,7 @@ def _show_findings(report: "LintReport", one: str) -> None:
     counts = ((report.errors, "error"), (report.doubts, "warning"), (report.notes, "note"))
     count_texts = [count_text(count, what) for count, what in counts if count or what != "note"]
     is_clean = not any(count for count, _ in counts)
-    echo(f"{count_text(len(report.findings), one)}: {'nothing found' if is_clean else ', '.join(count_texts)}")
+    echo(f"{count_text(len(report.findings), one)}: {'no errors or warnings' if is_clean else ', '.join(count_texts)}")
 
 
 LeastOption = Annotated[

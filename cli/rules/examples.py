@@ -115,13 +115,13 @@ def _show_coverage(report: "ExamplesReport") -> None:
     """Write of how much examples expect something, what is not covered, and whether that is why they do not pass."""
     coverage, results = report.ruleset.coverage, report.results
     echo(
-        f"They expect something of {results.rule_share:.1f} % of rules (at least {coverage.rules} %) "
+        f"Examples cover {results.rule_share:.1f} % of rules (at least {coverage.rules} %) "
         f"and {results.case_share:.1f} % of cases (at least {coverage.cases} %)"
     )
     for place in results.missing():
         echo(f"  not covered: {place}")
     if results.results and not report.failed and not report.passed:
-        echo("FAILED: the examples expect something of too little")
+        echo("FAILED: the examples cover too little")
 
 
 def _show(result: "ExampleResult") -> None:

@@ -29,7 +29,7 @@ def first_document(page: str, folder: Path) -> Path:
 
 def test_the_group_of_the_page_passes_its_examples(tmp_path: Path) -> None:
     path = first_document("groups.md", tmp_path)
-    assert "1 group: nothing found" in succeed(tmp_path, "groups", "lint", path, "--strict")
+    assert "1 group: no errors or warnings" in succeed(tmp_path, "groups", "lint", path, "--strict")
     assert "2 examples, 0 failed" in succeed(tmp_path, "groups", "test", path)
 
 
@@ -48,7 +48,7 @@ def test_the_flow_of_the_page_is_the_one_that_ships_with_two_of_its_examples(tmp
     assert len(examples) == 2
     assert all(each in shipped["examples"] for each in examples)
     assert shown == {name: value for name, value in shipped.items() if name != "examples"}
-    assert "1 flow: nothing found" in succeed(tmp_path, "flows", "lint", path, "--strict")
+    assert "1 flow: no errors or warnings" in succeed(tmp_path, "flows", "lint", path, "--strict")
     tested = run(tmp_path, "flows", "test", path)
     assert (tested.code, "2 examples, 0 failed" in tested.out, tested.out.count("not taken: ")) == (1, True, 13)
 
@@ -71,7 +71,7 @@ def test_the_page_of_a_flow_that_ships_has_its_steps_and_actions(path: Path) -> 
 def test_the_group_of_the_page_that_flows_keep_is_right(tmp_path: Path) -> None:
     block = re.findall(r"```yaml\n(.*?)```", (DOCS / "groups.md").read_text(encoding="utf-8"), re.DOTALL)[1]
     (tmp_path / "kept.yaml").write_text(block, encoding="utf-8")
-    assert "1 group: nothing found" in succeed(tmp_path, "groups", "lint", tmp_path / "kept.yaml", "--strict")
+    assert "1 group: no errors or warnings" in succeed(tmp_path, "groups", "lint", tmp_path / "kept.yaml", "--strict")
     assert "kept_by: flows" in block
     assert "Flows say who is a member" in succeed(tmp_path, "groups", "test", tmp_path / "kept.yaml")
 

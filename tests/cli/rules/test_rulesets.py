@@ -40,7 +40,7 @@ def written(folder: Path, text: str, name: str = "mine.yaml") -> Path:
 
 def test_what_ships_is_found_clean(tmp_path: Path) -> None:
     names = ("fatf-retail", "eu-bank-weighted", "session-verification")
-    assert succeed(tmp_path, "rules", "lint", *names) == "3 files: nothing found\n"
+    assert succeed(tmp_path, "rules", "lint", *names) == "3 files: no errors or warnings\n"
 
 
 def test_errors_are_told_with_file_and_line_and_end_with_1(tmp_path: Path, lists: Path) -> None:
@@ -66,7 +66,7 @@ def test_warnings_alone_end_well(tmp_path: Path, lists: Path) -> None:
 def test_what_could_not_be_decided_is_told_when_asked(tmp_path: Path, lists: Path) -> None:
     text = changed("clean-weighted", "- {use: retail}", "- {when: {field: kind, equals: person}, use: retail}")
     path = written(tmp_path, text)
-    assert "nothing found" in succeed(tmp_path, "rules", "lint", path, "--lists", lists)
+    assert "no errors or warnings" in succeed(tmp_path, "rules", "lint", path, "--lists", lists)
     assert "fails, visibly" in succeed(tmp_path, "rules", "lint", path, "--lists", lists, "--all")
 
 
@@ -121,7 +121,7 @@ otherwise: allow
     path = written(tmp_path, whole.replace("hihg", "high"))
     assert "stop is never given" in succeed(tmp_path, "rules", "lint", path, "--lists", lists)
     path = written(tmp_path, whole.replace("hihg", "high").replace(", stop", ""))
-    assert succeed(tmp_path, "rules", "lint", path, "--lists", lists) == "1 file: nothing found\n"
+    assert succeed(tmp_path, "rules", "lint", path, "--lists", lists) == "1 file: no errors or warnings\n"
 
 
 DOUBTFUL = ("{at_least: 10000}, points: 10", "{at_least: 60000}, points: 10")

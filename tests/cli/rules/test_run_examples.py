@@ -73,7 +73,7 @@ def test_what_is_noticed_does_not_stand_in_for_what_is_not_covered(tmp_path: Pat
     assert done.code == 1
     assert "not covered: rule cash, case 1" in done.out
     assert "changes by one step" in done.out
-    assert done.out.splitlines()[-1] == "FAILED: the examples expect something of too little"
+    assert done.out.splitlines()[-1] == "FAILED: the examples cover too little"
     done = run(tmp_path, *asked, "--format", "json")
     assert (done.code, json.loads(done.out)["not_covered"][0]) == (1, "rule cash, case 1")
 
