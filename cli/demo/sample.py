@@ -91,7 +91,7 @@ def serve_until_stopped(port: int, secret: str, console_tokens: Mapping[str, str
 def curl(port: int, secret: str) -> str:
     """Write the sample as a call for the shell."""
     rows = json.dumps(ROWS)
-    return f"curl -s 'http://127.0.0.1:{port}{QUERY}' -H 'token: {secret}' -d '{rows}'"
+    return f"curl -sS 'http://127.0.0.1:{port}{QUERY}' -H 'token: {secret}' -d '{rows}'"
 
 
 def app_token(organisation: str = "default") -> str:

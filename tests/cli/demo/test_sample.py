@@ -163,7 +163,7 @@ def test_the_service_is_left_running_with_a_call_to_paste(registry: Path, monkey
     monkeypatch.setattr(demo_levels, "console_tokens", lambda: {"ida": "i-token", "ann": "a-token"})
     out = succeed(registry, "demo", "--serve", "--port", 3456)
     assert asked == [[sys.executable, "-P", "-m", "fivefold.cli.main", "serve", "--port", "3456"]]
-    assert out.startswith("When it is up, in another terminal:\n\ncurl -s 'http://127.0.0.1:3456/v4/scoring")
+    assert out.startswith("When it is up, in another terminal:\n\ncurl -sS 'http://127.0.0.1:3456/v4/scoring")
     assert out.endswith("\nStop it with Ctrl-C.\n")
     assert "the token of\n  ida, investigator:  i-token\n  ann, approver:  a-token\n" in out
     assert "champion" not in out
