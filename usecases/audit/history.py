@@ -384,7 +384,7 @@ class StandingCheck:
         if expected is not None:
             pairs = zip_longest(standings.COLUMNS, expected)
             other += [column for column, value in pairs if row[column] != value and column not in other]
-            if row["score"] != float(row["assessed_score"] or 0):
+            if row["score"] != _number(row["assessed_score"] or "0"):
                 other.append("score")
             if row["level_since_us"] not in self._moments_of_level(row):
                 other.append("level_since_us")
@@ -403,3 +403,11 @@ class StandingCheck:
             stands: list[Any] = repaired.content["stands"][1:]
             return stands
         return standings.standing_in(row["content"])
+
+
+def _number(written: str) -> float | None:
+    """Read a number; None if the text was changed into something else."""
+    try:
+        return float(written)
+    except ValueError:
+        return None

@@ -21,6 +21,7 @@ from fivefold.domain.settings import Settings
 from fivefold.store.audit.chain import GENESIS, Side, hash_of_entry, hash_of_value
 from fivefold.store.audit.chain_reading import Head, chains, heads, names, snapshot, stray_values
 from fivefold.store.audit.expectations import Expectations
+from fivefold.store.audit.value_kinds import wrong_values
 from fivefold.store.monitoring.operations import proof_of
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import Organisation
@@ -121,7 +122,7 @@ def verify_picture(
         for number in sorted({*stored_heads, *exported_heads}):  # also chains without an entry
             if only in {None, number}:
                 log.look_through(number, iter(()), stored_heads.get(number), exported_heads.get(number))
-        history.compare(connection, only, looked)
+        log.compare(history, connection, only, looked)
     for row in stray_values(connection, only):
         log.report(row["organisation_id"], row["number"], "is missing, but its values are stored")
     return VerificationResult(log.chains, log.entries, log.erased, log.findings, log.entries_of)
@@ -172,6 +173,20 @@ class _Log:
             last = (_whole(row["number"]), row["hash"])
         for place, problem in _problems_of_end(last, head, exported):
             self.report(number, place, problem)
+
+    def compare(self, history: HistoryCheck, connection: Connection, only: int | None, looked: Looked) -> None:
+        """Compare history with the entries about it, as far as its values can be read."""
+        wrong = list(wrong_values(connection, only))
+        for each in wrong:
+            problem = f"{each.row} has a value of the kind {each.kind} in {each.column}; it must be {each.right_kind}"
+            self.report(each.organisation_id, 0, problem)
+        try:
+            history.compare(connection, only, looked)
+        except Exception as error:  # what a value of a wrong kind makes its readers raise is not bounded
+            if not wrong:
+                raise
+            problem = f"history is compared no further, as such a value cannot be read: {type(error).__name__}"
+            self.report(wrong[0].organisation_id, 0, problem)
 
 
 def _problems(row: Row, last: tuple[int, str], exported: ExportedHead | None) -> Iterator[Problem]:

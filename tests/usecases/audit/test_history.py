@@ -181,6 +181,28 @@ def test_what_is_put_in_beside_the_program_is_found(bank: Bank) -> None:
     assert any("were changed: 1.99" in each for each in found), found
 
 
+@pytest.mark.postgresql
+def test_a_score_that_is_no_number_is_named(bank: Bank) -> None:
+    """It ended the comparison with a fault of the program, and what comes behind it was not told."""
+    found = forge(bank, "UPDATE assessments SET score = 'x' WHERE entity_id = 2")
+    assert any("the standing of entity 2 is not that of assessment 2.1: score" in each for each in found), found
+
+
+@pytest.mark.parametrize(
+    ("statement", "row"),
+    [
+        ("UPDATE transactions SET at_us = 'soon' WHERE transaction_id = 'bystander-t'", "bystander-t"),
+        ("UPDATE assessments SET floor = 'low' WHERE entity_id = 1 AND number = 1", "row of assessments 1.1"),
+        ("UPDATE decisions SET inputs = x'ff00' WHERE id = 1", "row of decisions 1"),
+    ],
+)
+def test_a_value_of_another_kind_than_its_column_is_named(bank: Bank, statement: str, row: str) -> None:
+    """SQLite takes any; each of these ended the comparison with a fault of the program, and nothing was told."""
+    found = forge(bank, statement)
+    assert any(row in each and "has a value of the kind" in each for each in found), found
+    assert any("history is compared no further" in each for each in found), found
+
+
 REFUSED = [
     "UPDATE transactions SET amount = 1",
     "UPDATE transactions SET state = 'FAILED' WHERE transaction_id = 'bystander-t'",
