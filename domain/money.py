@@ -57,8 +57,8 @@ def amount_words(amount: float, code: str) -> str:
 
     >>> amount_words(1000.0, "JPY"), amount_words(1.234, "KWD"), amount_words(-1250.5, "EUR")
     ('1,000', '1.234', '-1,250.50')
-    >>> [amount_words(amount, "EUR") for amount in (0.005, 0.1 + 0.2, -0.0000001, 123456789012.1)]
-    ['0.005', '0.30', '0.00', '123,456,789,012.10']
+    >>> [amount_words(amount, "EUR") for amount in (0.005, 0.1 + 0.2, 0.0000014, -0.0000001, 123456789012.1)]
+    ['0.005', '0.30', '0.000001', '0.00', '123,456,789,012.10']
     """
     exact = Decimal(repr(round(amount, 6) or 0.0))  # which has no sign
     whole, _, rest = f"{exact:,f}".partition(".")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.money import Rate, RateTable, base_only, ecb_rates
+from fivefold.domain.money import Rate, RateTable, base_only, ecb_rates, ecb_rates_of_days
 from fivefold.domain.rate_files import read_rates
 
 DAY = date(2024, 6, 28)
@@ -90,6 +90,12 @@ def test_stale_is_more_than_a_year_old(euros: RateTable) -> None:
     assert RateTable("EUR", DAY, rates, "tests").stale() == ("OLD",)
 
 
+def test_the_newest_day_of_a_table_is_that_of_its_latest_rate() -> None:
+    rates = {code: Rate(1.0, DAY - timedelta(days=age)) for code, age in {"GBP": 9, "CHF": 2, "USD": 30}.items()}
+    assert RateTable("EUR", DAY, rates, "tests").newest == DAY - timedelta(days=2)
+    assert base_only("EUR", DAY).newest == DAY
+
+
 def test_nothing_later_than_the_day_is_known() -> None:
     early = ecb_rates("EUR", date(2004, 12, 31))
     assert not {"RON", "TRY", "CNY", "BRL"} & set(early.codes)  # they came in 2005 and after
@@ -126,6 +132,13 @@ def test_cross_rates_are_consistent(base: str, euros: RateTable) -> None:
         assert there_and_back == pytest.approx(1.0, rel=1e-14)
 
 
+@pytest.mark.parametrize("base", ["EUR", "USD", "JPY", "CZK"])
+def test_the_rate_of_a_day_itself_is_that_of_the_table_of_that_day(base: str) -> None:
+    wanted = [(code, day) for code in ("EUR", "USD", "GBP") for day in (DAY, date(2008, 7, 15))]
+    rates = ecb_rates_of_days(base, [*wanted, ("XAU", DAY)])
+    assert rates == {(code, day): pytest.approx(ecb_rates(base, day).per_unit(code), rel=1e-14) for code, day in wanted}
+
+
 def test_a_cross_rate_is_as_old_as_the_older_of_the_two() -> None:
     kuna = ecb_rates("HRK", DAY)
     assert {rate.known_on for code, rate in kuna.rates.items() if code in {"EUR", "USD"}} == {date(2022, 12, 30)}
@@ -147,6 +160,12 @@ tables = st.builds(
 @given(tables)
 def test_a_table_survives_json_bit_for_bit(table: RateTable) -> None:
     assert RateTable.from_dict(json.loads(json.dumps(table.to_dict()))) == table
+
+
+def test_the_same_table_is_the_same_text_in_whatever_order_its_rates_came() -> None:
+    rates = {"USD": Rate(0.9, DAY), "CHF": Rate(1.1, DAY)}
+    one, other = (RateTable("EUR", DAY, dict(pairs), "tests") for pairs in (rates.items(), sorted(rates.items())))
+    assert json.dumps(one.to_dict()) == json.dumps(other.to_dict())
 
 
 def test_the_published_table_survives_json_bit_for_bit(euros: RateTable) -> None:
