@@ -169,7 +169,7 @@ def _take_corrections(call: _Call, rows: Rows, rates: RateTable, before: Transac
     """Store corrections, also of transactions stored *before* in this call; return the counts of both."""
     read = read_corrections(rows, call.declared, call.now, text=call.text, most_named=call.most_named)
     result = corrections.store_corrections(call.session, call.actor, call.kind, read, call.now)
-    unknown = int((~read["currency"].drop_nulls().is_in(rates.codes)).sum())
+    unknown = int((~read["currency"].is_in(rates.codes)).sum())
     if result.new:
         call.mark(result.touched)
         forget_summaries(call.session, result.touched)

@@ -14,6 +14,7 @@ from fivefold.domain.clock import DAY_US, from_microseconds, parse_moment
 from fivefold.domain.errors import InvalidDataError
 from fivefold.domain.paging import Part
 from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.files import ImportFile, import_table
@@ -26,6 +27,7 @@ from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
+from tests.usecases.governed import rows_of
 
 LOW, MEDIUM = 1, 2
 
@@ -280,6 +282,16 @@ def test_people_see_the_transaction_and_what_was_said_of_it(bank: Bank) -> None:
         ("c1", "correction", "typed wrong", "member:1", {"transaction_amount": 1500.0, "operation": "wire"}),
         ("r1", "reversal", "sent twice", "member:1", {}),
     ]
+
+
+def test_currencies_without_a_rate_are_counted_of_transactions_and_corrections_alike(bank: Bank) -> None:
+    payments = [payment(bank), payment(bank, 2, transaction_currency="AED")]
+    corrections = [correction("c1", transaction_currency="AED"), correction("c2", transaction_amount=5.0)]
+    taken = take(bank, *payments, *corrections)
+    assert taken == TransactionCounts(2, 0, 0, corrections=2, without_rate=2)
+    added, corrected = (json.loads(entry["details"]) for entry in rows_of(bank.engine, AuditEntry)[-2:])
+    assert (added["new"], added["without_rate"]) == (2, 1)
+    assert (corrected["corrections"], corrected["without_rate"]) == (2, 1)
 
 
 def test_corrections_are_history(bank: Bank) -> None:

@@ -138,6 +138,24 @@ def test_where_too_many_are_linked_one_person_alone_takes_nothing_back(
     assert bank.level("a") == 3
 
 
+def test_where_too_many_are_linked_one_takes_back_what_only_rules_without_links_read(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tag is of no weight to anyone else: the ruleset that reads it follows no links, and the other reads none."""
+    own = {"input": {"tag": "fraud"}, "cases": [{"when": {"equals": True}, "points": 1}]}
+    decided(bank, bank.activate(banks.document({"own": own})))
+    linked = banks.document({"cash": CASH}, name="linked", links={"household": LINKS["household"]})
+    decided(bank, bank.activate(linked, position=2))
+    put(bank, ("a", "household", "H1"), ("b", "household", "H1"))
+    set_tag(bank.context, "customer", "b", "fraud")
+    bank.settle()
+    monkeypatch.setattr(reach, "MOST_MARKED", 0)
+    monkeypatch.setattr(reach, "TIMES_AS_MANY", 0)
+    end_tag(bank.context, "customer", "b", "fraud")
+    with pytest.raises(InvalidDataError, match="too many are linked"):
+        put(bank, ("b", "household", "H1", None, bank.now))
+
+
 @pytest.mark.parametrize("ends", ["a", "ae"])
 def test_one_person_alone_makes_nobody_known_again_whom_too_many_held_up(
     bank: Bank, monkeypatch: pytest.MonkeyPatch, ends: str
