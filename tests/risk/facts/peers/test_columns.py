@@ -10,7 +10,7 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.explain.breakdown import explain
 from fivefold.risk.engine.explain.rules import rule_outcomes
-from fivefold.risk.facts.peers import made_reference, peers_in
+from fivefold.risk.facts.peers import FEWEST_PEERS, made_reference, peers_in
 from fivefold.risk.facts.portfolio import ListVersion, NamedList
 from fivefold.risk.language.expressions import input_key
 from tests.risk.engine.small import DAY, case, portfolio, rule, ruleset
@@ -70,6 +70,23 @@ def test_what_is_unknown_says_why(person: Data, why: tuple[str, str]) -> None:
     ((cases, words),) = seen([person])
     assert cases == ["unknown", "unknown" if "income" not in person else 1]
     assert all(part in text for part, text in zip(why, words, strict=True))
+
+
+@pytest.mark.parametrize("assessed", [1, 2])
+@pytest.mark.parametrize(
+    ("peers", "cases", "words"),
+    [
+        (FEWEST_PEERS, [1, 1], f"of {FEWEST_PEERS} peers"),
+        (FEWEST_PEERS - 1, ["unknown", "unknown"], f"there are only {FEWEST_PEERS - 1} peers"),
+    ],
+)
+def test_so_few_peers_place_and_one_fewer_does_not(
+    assessed: int, peers: int, cases: list[int | str], words: str
+) -> None:
+    people = [{"kind": "person", "income": number} for number in range(1, peers + 1)]
+    for found, texts in seen([{"kind": "person", "income": 1000}] * assessed, reference(people=people)):
+        assert found == cases
+        assert all(words in text for text in texts)
 
 
 def test_a_calculation_that_is_unknown_says_why_as_a_rule_on_it_does() -> None:
