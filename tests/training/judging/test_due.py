@@ -23,13 +23,14 @@ def day(
     most_held_share: float = 0.8,
     interval_customers: int | None = None,
     level_percent: int | None = 80,
+    gone: int = 0,
     **row: Any,
 ) -> RealisedDay:
     figures = {"by": "all", "group": "all", "customers": customers, "predicted_mean": 10.0, "realised_mean": 10.0}
     figures |= {"ratio": 1.0, "ratio_low": 0.9, "ratio_high": 1.1, "covered_share": 0.8, **row}
     table = pl.DataFrame([figures], schema=FIGURES)
     metrics, held = Metrics(gini, 0.9, 0.9), customers if interval_customers is None else interval_customers
-    return RealisedDay(day_us, customers, 0, metrics, gini_high, level_percent, table, most_held_share, held)
+    return RealisedDay(day_us, customers, gone, metrics, gini_high, level_percent, table, most_held_share, held)
 
 
 def state(*days: RealisedDay, card: float | None = 0.8, **counts: int) -> str:
@@ -58,6 +59,7 @@ def state(*days: RealisedDay, card: float | None = 0.8, **counts: int) -> str:
         ({"gini": 0.7, "gini_high": 0.74}, "due"),
         ({"gini": 0.7, "gini_high": 0.76}, "holds"),
         ({"gini": 0.7, "gini_high": float("nan")}, "holds"),
+        ({"customers": 500, "ratio": 3.0, "ratio_low": 2.0, "ratio_high": 4.0}, "due"),
         ({"customers": 499, "ratio": 3.0, "ratio_low": 2.0, "ratio_high": 4.0}, "unknown"),
     ],
 )
@@ -97,6 +99,18 @@ def test_the_latest_day_decides() -> None:
     assert state(day(), day(day_us=later, **off)) == "due"
     assert state(day(**off), day(day_us=later)) == "holds"
     assert state(day(**off), day(18, day_us=later)) == "due", "of a small later file nothing can be said"
+
+
+def test_where_most_of_the_customers_are_not_in_the_data_another_day_decides() -> None:
+    off: dict[str, Any] = {"ratio": 2.0, "ratio_low": 1.8, "ratio_high": 2.2}
+    assert state(day(gone=1_000, **off)) == "due", "half of them are enough"
+    verdict = due_verdict(Realised((day(gone=1_001, **off),)), DUE, 0.8)
+    gone = "1,001 of the 2,001 customers predicted on 2024-10-04 are not in the data: are these the same customers?"
+    assert (verdict.state, verdict.reasons) == ("unknown", (gone,))
+    later = DAY + 86_400_000_000
+    assert state(day(**off), day(gone=1_000, day_us=later)) == "holds"
+    assert state(day(**off), day(gone=1_001, day_us=later)) == "due"
+    assert state(day(**off), day(500, day_us=later)) == "holds", "the least customers are enough"
 
 
 def test_a_horizon_of_which_the_data_hold_hardly_a_row_says_nothing() -> None:
