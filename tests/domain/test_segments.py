@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.segments import DEFAULT_CUT_POINTS, SEGMENTS, check_cut_points, segments_of
+from fivefold.domain.segments import (
+    DEFAULT_CUT_POINTS,
+    SEGMENTS,
+    check_cut_points,
+    rounded_score,
+    segment_of,
+    segments_of,
+)
 
 cut_points = st.lists(st.floats(1, 5, exclude_min=True, exclude_max=True), min_size=3, max_size=3, unique=True).map(
     sorted
@@ -27,6 +34,29 @@ def test_a_score_on_a_cut_point_is_in_the_upper_segment() -> None:
         *["low", "low", "medium"],
         *["high", "high", "top", "top"],
     ]
+
+
+@given(st.tuples(st.integers(1_001, 1_999), st.integers(2_020, 2_999), st.integers(3_020, 3_999)), st.data())
+def test_a_rounded_score_stays_in_its_segment_on_either_side_of_a_cut_point(
+    thousandths: tuple[int, int, int], data: st.DataObject
+) -> None:
+    """A cut point may have more decimals than a score that is shown: 3.0042 is above 3.004, and 3.00 is below it."""
+    cuts = [number / 1_000 for number in thousandths]
+    score = data.draw(st.sampled_from(cuts)) + data.draw(st.integers(-60, 60)) / 10_000
+    segment = segment_of(score, cuts)
+    shown = rounded_score(score, segment, cuts)
+    assert segment_of(shown, cuts) == segment
+    assert shown == round(shown, 2)
+    assert abs(shown - score) < 0.01
+    if segment_of(round(score, 2), cuts) == segment:
+        assert shown == round(score, 2)
+
+
+def test_a_score_is_rounded_into_its_segment_from_below_and_from_above() -> None:
+    cuts = (2.0, 3.004, 4.0)
+    assert rounded_score(3.0042, "high", cuts) == 3.01
+    assert rounded_score(3.0039, "medium", cuts) == 3.0
+    assert rounded_score(3.9967, "high", cuts) == 3.99
 
 
 @pytest.mark.parametrize(

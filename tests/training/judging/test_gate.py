@@ -142,10 +142,13 @@ def test_money_that_is_surely_off_is_not_promoted_however_well_it_ranks() -> Non
     assert not off.promote
     assert "predicted money is off by at least 31.0 % of the realised (95 % confidence); 25 % is allowed" in str(off)
     assert gate_verdict(evaluation(gini, calibration=0.31), GateSettings(most_calibration_error=0.4), None).promote
+    assert gate_verdict(evaluation(gini, calibration=0.25), GateSettings(), None).promote, "as much as is allowed"
     just = gate_verdict(evaluation(gini, calibration=0.02503), GateSettings(most_calibration_error=0.025), None)
     assert "off by at least 2.503 % of the realised (95 % confidence); 2.5 % is allowed" in str(just)
-    unknown = gate_verdict(evaluation(gini, calibration=nan), GateSettings(), None)
-    assert unknown.promote
+    for unknown in (evaluation(gini, calibration=nan), evaluation(gini, seen=nan)):
+        verdict = gate_verdict(unknown, GateSettings(), None)
+        assert verdict.promote
+        assert "how far predicted money is surely off cannot be computed, so it does not count" in verdict.reasons
 
 
 def test_money_that_is_off_and_not_surely_so_is_promoted_and_its_figure_is_said() -> None:
