@@ -104,8 +104,10 @@ def test_what_is_sent_again_counts_once(bank: Bank) -> None:
     assert take(bank, reversal("r1"), reversal("r1")).corrections == 1
     bank.wait(days=1)
     bank.settle()
+    entries = len(rows_of(bank.engine, AuditEntry))
     assert take(bank, reversal("r1")) == TransactionCounts(0, 0, 1)
     assert take(bank, reversal("r1", **known)) == TransactionCounts(0, 0, 1)
+    assert len(rows_of(bank.engine, AuditEntry)) == entries, "nothing happened"
     assert not bank.mark_of("a").reasons & Reason.TRANSACTION
     with pytest.raises(InvalidDataError, match="'r1' was stored with other content"):
         take(bank, reversal("r1", correction_reason="another"))

@@ -137,6 +137,17 @@ def test_a_program_does_not_lower_a_level_unless_two_people_let_it(
     assert lower(bank, program).proposal is None
 
 
+def test_a_sole_operator_lowers_a_level_alone(bank: Bank) -> None:
+    tag(bank)
+    bank.settle()
+    with Session(bank.engine) as session, session.begin():
+        session.get_one(OrganisationSettings, bank.of).sole_operator_us = bank.now
+    assert untag(bank).proposal is None
+    bank.wait(days=20)
+    bank.settle()
+    assert bank.level() == LOW
+
+
 def test_a_member_is_asked_for_a_reason_and_it_is_stored_nowhere_without(bank: Bank) -> None:
     tag(bank)
     with pytest.raises(ConfigError, match="would fall from high to low, so another person has to approve it; say why"):
