@@ -134,6 +134,7 @@ def test_a_program_does_not_lower_a_level_unless_two_people_let_it(
     assert rows_of(bank.engine, Proposal) == []
     with Session(bank.engine) as session, session.begin():
         session.get_one(OrganisationSettings, bank.of).programs_lower_levels = True
+    assert lower(bank).proposal is not None, "a person needs another one all the same"
     assert lower(bank, program).proposal is None
 
 
