@@ -32,7 +32,7 @@ def judged(number: int, gini: dict[str, float], left_out: str = "", times: int =
 
 
 def rolling(*origins: JudgedOrigin) -> Rolling:
-    """Give the means that the rules read, without any draws."""
+    """Give the means that the rules read, without any draws, among differences that they do not read."""
     both = [each for each in origins if "champion" in each.by_name]
     less = [each.by_name["model"].normalised_gini - each.by_name["champion"].normalised_gini for each in both]
     parts = [
@@ -40,7 +40,9 @@ def rolling(*origins: JudgedOrigin) -> Rolling:
     ]
     if less:
         parts.append(FigureDifference("champion", GINI, None, len(less), float(np.mean(less)), nan, nan))
-    return Rolling(origins, tuple(parts), 0.95)
+    others = [("persistence", GINI), ("champion", "top_decile_capture")]
+    unread = [FigureDifference(*other, each.moment, 1, -0.9, nan, nan) for each in origins for other in others]
+    return Rolling(origins, (*unread, *parts), 0.95)
 
 
 def four(*model: float, persistence: float = 0.7, champion: float | None = None) -> Rolling:
@@ -75,6 +77,15 @@ def test_a_refusal_names_the_origin_and_the_figure(
     assert verdict.promote == promote
     assert says in str(verdict)
     assert verdict.reasons[0] == "the last origin passed"
+
+
+def test_where_nothing_is_refused_each_baseline_and_the_worst_origin_have_a_sentence() -> None:
+    assert with_origins(PASSED, four(0.9, 0.8, 0.85), GateSettings()).reasons == (
+        "the last origin passed",
+        "beats persistence at 3 of 3 origins",
+        "beats rfm at 3 of 3 origins",
+        f"the worst origin is {day_text(moment(1))} with normalised Gini 0.8000",
+    )
 
 
 def test_origins_never_promote_what_the_last_one_would_not() -> None:
