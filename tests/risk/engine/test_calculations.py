@@ -159,6 +159,14 @@ def test_a_bound_is_met_exactly_or_not_at_all(over: float, under: float, holds: 
     assert (found.total == 20) is holds
 
 
+@pytest.mark.parametrize("people", [1, 2])
+def test_money_that_is_calculated_meets_its_bound_to_the_cent(people: int) -> None:
+    twice = {"twice": {"unit": "money", "multiply": [{"field": "income", "as": "money"}, 2]}}
+    for bound, points in ((200.02, 20), (200.03, 0)):
+        found = told(twice, {"at_least": bound}, *[{"income": 100.01}] * people)
+        assert [each.total for each in found] == [points] * people
+
+
 def test_less_than_a_float_below_a_bound_is_below_it() -> None:
     tiny = {"multiply": [{"field": "n1"}] * 3}
     calculate = {"just": {"unit": "ratio", "subtract": [{"field": "n0"}, tiny]}}
