@@ -88,6 +88,15 @@ def test_events_of_before_go_and_one_entry_says_so(bank: Bank) -> None:
     assert len(entries(bank)) == 1, "a run that removes nothing is no news"
 
 
+def test_a_run_of_events_is_one_entry_however_many_parts_it_has(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "PART_ROWS", 1)
+    keep(bank, outbox_days=90)
+    assert remove(bank) == {"outbox": 2}
+    with Session(bank.engine) as session:
+        actions = list(session.scalars(select(AuditEntry.action).where(AuditEntry.action.startswith("retention."))))
+    assert actions == ["retention.removed"]
+
+
 def test_the_last_event_stays_so_that_no_number_is_given_twice(bank: Bank) -> None:
     """SQLite gives the number behind the highest there is: an endpoint that is beyond it would miss what comes."""
     bank.wait(YEAR)
