@@ -76,6 +76,23 @@ def test_agrees_with_the_oracle_on_a_regular_history(count: int, gap_us: int, da
     assert_agree(history_of(ledger, "ann", AS_OF, RATES), AS_OF, computed(ledger, AS_OF)["ann"])
 
 
+def test_agrees_with_the_oracle_on_a_history_that_reaches_into_every_window() -> None:
+    """Every five days and some hours for two years: deposits and withdrawals; each tenth row fails or is pending."""
+    ledger = [
+        row(
+            transaction_date=iso(AS_OF - DAY // 3 - back * (5 * DAY + 7 * DAY // 24)),
+            transaction_amount=(100.0 + back) * (1 if back % 3 else -1),
+            transaction_state=("FAILED", "PENDING")[back % 20 // 10] if back % 10 == 0 else "COMPLETED",
+            transaction_currency=("EUR", "USD")[back % 4 // 3],
+            user_balance=(back * 37 % 50 - 10) * 12.5,
+        )
+        for back in range(140)
+    ]
+    found = computed(ledger, AS_OF)["ann"]
+    assert_agree(history_of(ledger, "ann", AS_OF, RATES), AS_OF, found)
+    assert not [name for name, value in found.items() if isnan(value) or (value == 0.0 and name != "channel_web")]
+
+
 def test_the_night_ends_at_six() -> None:
     midnight, six = (AS_OF // DAY - 5) * DAY, DAY // 4
     ledger = [row(transaction_date=iso(midnight + at)) for at in (0, six - 1, six, DAY - 1)]
