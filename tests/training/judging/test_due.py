@@ -58,6 +58,7 @@ def state(*days: RealisedDay, card: float | None = 0.8, **counts: int) -> str:
         ({"covered_share": 0.6, "interval_customers": 499}, "holds"),  # too few have one of that level
         ({"gini": 0.7, "gini_high": 0.74}, "due"),
         ({"gini": 0.7, "gini_high": 0.76}, "holds"),
+        ({"gini": 0.7, "gini_high": 0.75}, "holds"),  # as much lower as is allowed
         ({"gini": 0.7, "gini_high": float("nan")}, "holds"),
         ({"customers": 500, "ratio": 3.0, "ratio_low": 2.0, "ratio_high": 4.0}, "due"),
         ({"customers": 499, "ratio": 3.0, "ratio_low": 2.0, "ratio_high": 4.0}, "unknown"),
