@@ -396,6 +396,17 @@ def test_a_dry_run_ends_soon(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(told(bank)) == 103
 
 
+def test_a_dry_run_says_the_moment_of_the_oldest_row(bank: Bank) -> None:
+    bank.wait(-200)
+    bank.put("later", country="KP")
+    bank.settle()
+    bank.wait(200)
+    bank.put("today", country="KP")
+    bank.settle()
+    shown = line(bank, "outbox", 90)
+    assert (shown.removable, shown.oldest_us) == (3, bank.now - YEAR * DAY_US)
+
+
 def test_what_is_planned_late_is_planned_before_it_goes(bank: Bank) -> None:
     """Planning is behind: the endpoint has seen nothing yet, and nothing goes until it has."""
     with Session(bank.engine) as session, session.begin():
