@@ -65,6 +65,7 @@ def test_one_origin_alone_leaves_the_verdict_as_it_is() -> None:
         (four(0.8, 0.6, 0.8), {"least_gini": 0.65}, False, f"the worst origin is {day_text(moment(1))}"),
         (four(0.8, 0.8, champion=0.8), {}, True, "is +0.0000 from the champion's"),
         (four(0.9, 0.72, champion=0.82), {}, False, f"lowest at {day_text(moment(1))}, -0.1000"),
+        (four(0.9, 0.72, champion=0.82), {"most_below_champion": 0.005}, False, "and may be -0.005 at the least"),
         (four(0.9, 0.72, champion=0.82), {"most_below_champion": 0.02}, True, "is -0.0100 from the champion's"),
         (four(0.8, nan), {}, False, f"is not defined at origin {day_text(moment(1))}"),
         (four(0.8, 0.8, persistence=nan), {}, False, "(0.8000 against no figure)"),
