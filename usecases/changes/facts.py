@@ -256,12 +256,6 @@ def _close_each(
 
 
 def _withdraw_late(context: Context, number: int) -> bool:
-    with context.reading() as session:  # what is as it was again, such as a ruleset that was off, needs no lock
-        row = proposal_numbered(session, context.organisation_id, number)
-        content = read_content(row.kind, row.content)
-        is_rehearsed = isinstance(content, OverrideRevoked)
-        if not (is_rehearsed or moved_since(session, context, content, row.reach, context.now())):
-            return False
     with context.writing() as session:
         lock_deciding(session, context.organisation_id)
         row = proposal_numbered(session, context.organisation_id, number, locked=True)
