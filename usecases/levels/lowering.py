@@ -167,15 +167,13 @@ class LoweringGuard:
         self._before = self._levels()
 
     def falls(self) -> list[Fall]:
-        """Tell whose level or floor the change lowers."""
+        """Tell whose level or floor the change lowers, in the order of their numbers."""
         falls = {entity: self._fall(entity, why=why) for entity, why in self._unseen.items()}
-        if not self._before:
-            return list(falls.values())
-        after = self._levels()
+        after = self._levels() if self._before else {}
         for (entity, at_us), before in self._before.items():
             if entity not in falls and _falls(before, after[entity, at_us], self._concerns[entity].takes_back):
                 falls[entity] = self._fall(entity, before, after[entity, at_us])
-        return list(falls.values())
+        return [falls[entity] for entity in sorted(falls)]
 
     def _fall(
         self, entity: int, before: RulesLevel | None = None, after: RulesLevel | None = None, why: str = ""

@@ -198,6 +198,8 @@ def test_a_score_that_is_no_number_is_named(bank: Bank) -> None:
 )
 def test_a_value_of_another_kind_than_its_column_is_named(bank: Bank, statement: str, row: str) -> None:
     """SQLite takes any; each of these ended the comparison with a fault of the program, and nothing was told."""
+    if bank.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL takes no value of another kind")
     found = forge(bank, statement)
     assert any(row in each and "has a value of the kind" in each for each in found), found
     assert any("history is compared no further" in each for each in found), found
