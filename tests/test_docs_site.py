@@ -70,7 +70,7 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path, monkeypatch: pytest.Monk
         result = CliRunner().invoke(app, shlex.split(command))
         assert result.exit_code == 0, f"{command}\n{result.output}"
         output[" ".join(command.split()[:2])] = result.output
-    assert "nothing found" in output["rules lint"]
+    assert "no errors or warnings" in output["rules lint"]
     assert "2 examples, 0 failed" in output["rules test"]
     assert "user_000024: medium" in output["rules assess"]
     assert "20, 40 → 30, 40" in output["rules diff"]

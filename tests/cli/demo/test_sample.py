@@ -20,7 +20,7 @@ from tests.cli.running import run, succeed
 
 def test_the_call_can_be_pasted() -> None:
     words = shlex.split(sample.curl(3456, "secret"))
-    assert words[:3] == ["curl", "-s", "http://127.0.0.1:3456/v4/scoring?as_of=2024-07-01"]
+    assert words[:3] == ["curl", "-sS", "http://127.0.0.1:3456/v4/scoring?as_of=2024-07-01"]
     assert words[words.index("-H") + 1] == "token: secret"
     assert json.loads(words[words.index("-d") + 1]) == sample.ROWS
 

@@ -380,7 +380,7 @@ def test_drafts_that_take_long_keep_nobody_else_waiting(place: Place, monkeypatc
         assert gate.wait(HELD_SECONDS)
         return "retail", "customer"
 
-    monkeypatch.setattr("fivefold.usecases.rulesets.drafts.names_in", slow)
+    monkeypatch.setattr("fivefold.usecases.rulesets.life_cycle.names_in", slow)
 
     async def ask() -> tuple[int, list[int]]:
         async with client(place.edge) as asking:
