@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from fivefold.domain.errors import Finding, InvalidRulesetError
@@ -23,6 +24,7 @@ from fivefold.risk.compiler.locations import (
     inputs_at,
     inputs_named,
     inputs_of_calculations,
+    tests_at,
     wheres_in,
 )
 from fivefold.risk.compiler.purposes import Sources, purpose_diagnostics
@@ -32,7 +34,7 @@ from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents import Path
 from fivefold.risk.language.expressions import distinct, tests_in
 from fivefold.risk.language.fields import Definition
-from fivefold.risk.language.operators import Fuzzy
+from fivefold.risk.language.operators import MOST_FUZZY_LETTERS, Fuzzy
 from fivefold.risk.language.peers import peers_of
 from fivefold.risk.language.policy import Policy
 from fivefold.risk.language.reading import read_stored, read_text
@@ -126,7 +128,7 @@ class Analysed(ABC, Generic[AnyDefinition]):
     def draft_diagnostics(self) -> tuple[Diagnostic, ...]:
         """Everything for which a draft of it is refused: also what stored versions may have, and go on with."""
         missing_texts = missing_text_diagnostics(self.inputs_with_paths, self.conditions, self.names)
-        return (*self.diagnostics, *missing_texts)
+        return (*self.diagnostics, *missing_texts, *_long_names((*self.conditions, *self.wheres)))
 
     @cached_property
     def errors(self) -> tuple[Finding, ...]:
@@ -181,6 +183,15 @@ class AnalysedRuleset(Analysed[Ruleset]):
         """What is wrong with names, levels, cuts, decay and weights."""
         units = unit_diagnostics(self.ruleset.calculate, self.names)
         return (*structure_diagnostics(self.ruleset, self.names), *weight_diagnostics(self.ruleset), *units)
+
+
+def _long_names(places: Iterable[Location]) -> Iterator[Diagnostic]:
+    """Find texts that are too long to be compared fuzzily; stored versions of earlier releases go on with theirs."""
+    for path, test in chain.from_iterable(map(tests_at, places)):
+        letters = 0 if test.fuzzy is None or test.fuzzy.to is None else len(test.fuzzy.to)
+        if letters > MOST_FUZZY_LETTERS:
+            most = f"a text that is compared fuzzily has at most {MOST_FUZZY_LETTERS}"
+            yield Diagnostic((*path, "fuzzy", "to"), f"has {letters:,} letters; {most}")
 
 
 class AnalysedPolicy(Analysed[Policy]):

@@ -110,3 +110,24 @@ def test_an_unusable_ruleset_names_everything_that_is_wrong() -> None:
         broken.require_usable()
     assert [finding.where for finding in refused.value.findings] == ["rule a, case 1, when, field", "applies_to"]
     EVERYWHERE.require_usable()
+
+
+def test_a_draft_compares_no_long_text_fuzzily_and_a_stored_version_goes_on() -> None:
+    def fuzzy(letters: int) -> Data:
+        return {"field": "currency", "fuzzy": {"to": "a" * letters, "scorer": "partial", "at_least": 90}}
+
+    def analysed(letters: int) -> AnalysedRuleset:
+        where = {"count": "transactions", "where": fuzzy(letters), "at_least": 1}
+        own = {"any": [{"field": "kind", "equals": "person"}, {**fuzzy(letters), "field": "kind"}]}
+        return AnalysedRuleset(ruleset(rule("counted", case(where, 1)), rule("own", case(own, 1))))
+
+    assert analysed(500).draft_diagnostics == ()
+    made = analysed(501)
+    assert made.errors == ()
+    assert [(fault.path[1:], fault.problem) for fault in made.draft_diagnostics] == [
+        ((1, "cases", 0, "when", "any", 1, "fuzzy", "to"), LONG),
+        ((0, "cases", 0, "when", "where", "fuzzy", "to"), LONG),
+    ]
+
+
+LONG = "has 501 letters; a text that is compared fuzzily has at most 500"
