@@ -6,7 +6,7 @@ Polars' own &, | and ~ are Kleene's: AND with a false is false, OR with a true i
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
-from operator import and_, eq, ge, gt, le, lt, ne, or_
+from operator import and_, eq, ge, gt, le, lt, ne
 from typing import Any
 
 import polars as pl
@@ -161,9 +161,9 @@ class Compiler:
     def condition(self, condition: Any) -> pl.Expr:
         """Compile a condition."""
         if isinstance(condition, All):
-            return reduce(and_, map(self.condition, condition.all))
+            return pl.all_horizontal(*map(self.condition, condition.all))  # a chain of & takes the square of the work
         if isinstance(condition, Any_):
-            return reduce(or_, map(self.condition, condition.any))
+            return pl.any_horizontal(*map(self.condition, condition.any))
         if isinstance(condition, Not):
             return ~self.condition(condition.negated)
         return self._test(OwnTest.model_validate({"is": condition}) if isinstance(condition, str) else condition)

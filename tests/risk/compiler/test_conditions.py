@@ -1,6 +1,7 @@
 """The compiler: which columns a condition reads. What its expressions come to is in test_expressions.py."""
 
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any
 
 import polars as pl
@@ -267,3 +268,19 @@ def test_unknown_text_stays_unknown_and_empty_text_is_like_nothing(
 def test_each_scorer_sees_what_it_is_for(scorer: str, left: str, right: str, at_least: int) -> None:
     assert near(left, [right], scorer, at_least)
     assert not near("Somebody else", [right], scorer, 90)
+
+
+@pytest.mark.parametrize("word", ["all", "any"])
+def test_a_join_of_many_parts_is_nested_no_deeper_than_one_of_few(word: str) -> None:
+    """Polars takes the square of the depth."""
+    few, many = (
+        compiler().condition(
+            condition.validate_python({word: [{"field": "a", "above": each} for each in range(count)]})
+        )
+        for count in (2, 200)
+    )
+    assert depth(str(many)) == depth(str(few))
+
+
+def depth(expression: str) -> int:
+    return max(accumulate({"[": 1, "]": -1, "(": 1, ")": -1}.get(sign, 0) for sign in expression))
