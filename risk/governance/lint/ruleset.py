@@ -9,7 +9,7 @@ from fivefold.risk.compiler.analysis import Analysed, AnalysedRuleset
 from fivefold.risk.compiler.checks import outcomes_with_paths
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, by_check, checked_findings, warning
 from fivefold.risk.compiler.formulas import calculations_in_order
-from fivefold.risk.compiler.locations import Location, lists_named
+from fivefold.risk.compiler.locations import Location, lists_named, tests_at
 from fivefold.risk.compiler.purposes import Sources, purpose_diagnostics
 from fivefold.risk.compiler.value_types import column_of, inputs_of_rule
 from fivefold.risk.facts.groups.values import inputs_of_linked
@@ -21,8 +21,8 @@ from fivefold.risk.governance.disclosure import disclosure_diagnostics
 from fivefold.risk.governance.examples.facts import check_examples
 from fivefold.risk.governance.lint.doubts import doubt_diagnostics
 from fivefold.risk.governance.lint.levels import level_diagnostics
-from fivefold.risk.governance.lint.reachability import LintScope, order_diagnostics, rest_diagnostics, tests_about
-from fivefold.risk.governance.what_if.changeable import compared_with_each_other, is_opposed, linked_inputs
+from fivefold.risk.governance.lint.reachability import LintScope, order_diagnostics, rest_diagnostics
+from fivefold.risk.governance.what_if.changeable import compared_with_each_other, linked_inputs, opposed_inputs
 from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.expressions import (
     CalculationInput,
@@ -112,7 +112,7 @@ def style_diagnostics(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
             yield warning(path, "has no written rationale")
         yield from _effects(path, rule)
         yield from _decay(path, rule)
-        yield from _changeable((*path, "changeable"), rule, analysed)
+    yield from _changeable(analysed)
     yield from unused_links(analysed)
     yield from disclosure_diagnostics(analysed)
     if isinstance(ruleset.score, WeightedScore):
@@ -146,28 +146,31 @@ def _decay(path: Path, rule: Rule) -> Iterator[Diagnostic]:
             yield warning((*at, "over"), problem)
 
 
-def _changeable(path: Path, rule: Rule, analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
+def _changeable(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
     """Find declared changes that are never tried."""
-    if rule.changeable is None or rule.input is None:
+    rules = [(number, rule) for number, rule in enumerate(analysed.ruleset.rules) if rule.changeable is not None]
+    if not rules:
         return
-    key = input_key(rule.input)
-    if key in linked_inputs(analysed):
-        if analysed.diagnostics:  # a name that is wrong may be all that links them
-            return
-        compared = {input_key(each) for place in analysed.conditions for each in compared_with_each_other(place)}
-        why = "another input is computed from this one, or this one from others"
-        why = "it is compared with another input, and neither is changed alone" if key in compared else why
-        yield warning(path, f"has no effect: {why}")
-    elif is_opposed(rule, analysed):
-        yield warning(path, "has no effect: of the same input one rule says up and another down")
-    elif not any(tests_about(key, analysed.conditions)) and not _fades_from(key, analysed.ruleset.rules):
-        yield warning(path, "has no effect: no condition compares the input")
+    linked, opposed, tried = linked_inputs(analysed), opposed_inputs(analysed), _inputs_tried(analysed)
+    compared = {input_key(each) for place in analysed.conditions for each in compared_with_each_other(place)}
+    for number, rule in rules:
+        path: Path = ("rules", number, "changeable")
+        key = "" if rule.input is None else input_key(rule.input)
+        if key in linked and not analysed.diagnostics:  # otherwise a name that is wrong may be all that links them
+            why = "another input is computed from this one, or this one from others"
+            why = "it is compared with another input, and neither is changed alone" if key in compared else why
+            yield warning(path, f"has no effect: {why}")
+        elif key in opposed - linked:
+            yield warning(path, "has no effect: of the same input one rule says up and another down")
+        elif key and key not in linked | tried:
+            yield warning(path, "has no effect: no condition compares the input")
 
 
-def _fades_from(key: str, rules: Sequence[Rule]) -> bool:
-    """Tell whether points of a rule fade from the latest fact of an input."""
-    fading = ((rule.decay.signal or rule.input) for rule in rules if rule.decay is not None)
-    return any(each is not None and input_key(each) == key for each in fading)
+def _inputs_tried(analysed: AnalysedRuleset) -> frozenset[str]:
+    """Give the keys of inputs that a condition compares, or from whose latest fact the points of a rule fade."""
+    tested = [input_of_test(test) or place.own for place in analysed.conditions for _, test in tests_at(place)]
+    fading = [rule.decay.signal or rule.input for rule in analysed.ruleset.rules if rule.decay is not None]
+    return frozenset(input_key(each) for each in (*tested, *fading) if each is not None)
 
 
 def unused_links(analysed: Analysed[Any]) -> Iterator[Diagnostic]:

@@ -1,5 +1,6 @@
 """What a person can change of what a ruleset reads, and which way; everything else stays as it is."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from fivefold.risk.language.expressions import (
     inputs_compared,
 )
 from fivefold.risk.language.peers import PeerInput
-from fivefold.risk.language.ruleset import Rule, Way
+from fivefold.risk.language.ruleset import Way
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,10 @@ def linked_inputs(analysed: AnalysedRuleset) -> frozenset[str]:
     """
     keys = {input_key(each) for place in analysed.conditions for each in compared_with_each_other(place)}
     everything = {input_key(each): _made_of(each, analysed.names) for each in analysed.inputs}
+    uses = Counter(part for parts in everything.values() for part in parts)
     for each in analysed.inputs:
         key = input_key(each)
-        others = {part for other, parts in everything.items() if other != key for part in parts}
+        others = {part for part in everything[key] if uses[part] > 1}
         if _changes(key, everything[key], others) or isinstance(each, CalculationInput | PeerInput):
             keys.add(key)
     return frozenset(keys)
@@ -118,8 +120,10 @@ def _parts(each: LanguageModel, names: Vocabulary) -> list[LanguageModel]:
     return direct_parts_of(each, names)
 
 
-def is_opposed(rule: Rule, analysed: AnalysedRuleset) -> bool:
-    """Tell whether another rule says the opposite of the same input."""
-    key = None if rule.input is None else input_key(rule.input)
-    ways = {each.changeable for each in analysed.ruleset.rules if each.input and input_key(each.input) == key}
-    return {"up", "down"} <= ways
+def opposed_inputs(analysed: AnalysedRuleset) -> frozenset[str]:
+    """Give the keys of inputs of which one rule says up and another down."""
+    ways: dict[str, set[Way | None]] = {}
+    for rule in analysed.ruleset.rules:
+        if rule.input is not None:
+            ways.setdefault(input_key(rule.input), set()).add(rule.changeable)
+    return frozenset(key for key, both in ways.items() if {"up", "down"} <= both)

@@ -4,11 +4,13 @@ import json
 from collections.abc import Callable
 from time import process_time
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.governance.disclosure import is_disclosable, is_whole
+from fivefold.risk.governance.what_if import changeable
 from fivefold.risk.governance.what_if.changeable import linked_inputs
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.reading import read_ruleset
@@ -132,3 +134,20 @@ def test_calculations_made_of_each_other_are_looked_at_once_each(count: int, ope
     assert shown(made) == (False, False)
     assert linked_inputs(made) == {input_key(each) for each in made.inputs}
     assert process_time() - began < MOST_SECONDS
+
+
+def test_what_a_person_can_change_is_looked_at_once_for_all_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    keyed = Mock(side_effect=input_key)
+    monkeypatch.setattr(changeable, "input_key", keyed)
+
+    def keys_of_lint(count: int) -> int:
+        keyed.reset_mock()
+        own = {"changeable": "down"}
+        sums = [{**CASH, "over": f"{number + 1} days"} for number in range(count)]
+        rule = analysed(sums[0], {"at_least": 3}, own).ruleset.model_dump(mode="json", by_alias=True, exclude_none=True)
+        first = rule["rules"][0]
+        rules = [{**first, "id": f"r{number}", "input": each} for number, each in enumerate(sums)]
+        lint(AnalysedRuleset(read_ruleset(json.dumps({**rule, "rules": rules}))))
+        return keyed.call_count
+
+    assert keys_of_lint(40) <= 2 * keys_of_lint(20)
