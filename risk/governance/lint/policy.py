@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial, reduce
+from operator import or_
 
 import polars as pl
 
@@ -12,6 +14,7 @@ from fivefold.risk.compiler.diagnostics import Diagnostic, by_check, checked_fin
 from fivefold.risk.compiler.locations import Location
 from fivefold.risk.compiler.purposes import purpose_diagnostics
 from fivefold.risk.compiler.value_types import inputs_of_policy_rule
+from fivefold.risk.governance.lint.in_order import OrderTrial, TriedInOrder, order_trial
 from fivefold.risk.governance.lint.reachability import LintScope, try_conditions
 from fivefold.risk.governance.lint.ruleset import (
     Lists,
@@ -110,9 +113,10 @@ def _arms(policy: Policy) -> list[_Arm]:
 
 
 def _reach_diagnostics(policy: Policy, scope: LintScope) -> Iterator[Diagnostic]:
-    arms = _arms(policy)
-    for number, arm in enumerate(arms):
-        yield from _arm_diagnostics(policy, arm, arms[:number], scope)
+    arms, keys = _arms(policy), [_keys(rule) for rule in policy.rules]
+    tried = TriedInOrder([keys[arm.position] for arm in arms], partial(_together, policy, arms, scope))
+    for number in range(len(arms)):
+        yield from _arm_diagnostics(policy, arms, number, tried)
     for position, rule in enumerate(policy.rules):
         yield from _unless_diagnostics(position, rule, scope)
     truths = _tried(policy, arms, scope)
@@ -120,26 +124,28 @@ def _reach_diagnostics(policy: Policy, scope: LintScope) -> Iterator[Diagnostic]
         yield warning(("otherwise",), "is never given: some rule always gives an action")
 
 
-def _arm_diagnostics(policy: Policy, arm: _Arm, before: Sequence[_Arm], scope: LintScope) -> Iterator[Diagnostic]:
+def _arm_diagnostics(policy: Policy, arms: Sequence[_Arm], number: int, tried: TriedInOrder) -> Iterator[Diagnostic]:
     """Find whether one arm never gives its action, or never decides."""
-    keys = _keys(policy.rules[arm.position])
-    others = [other for other in before if _keys(policy.rules[other.position]) <= keys]
-    truths = _tried(policy, [*others, arm], scope)
-    if truths is None:
+    trial, arm = tried.trial_of(number), arms[number]
+    if trial is None or not trial.exact:
         return
     path: Path = ("rules", arm.position) if arm.word == "action" else ("rules", arm.position, arm.word)
-    *earlier, own = truths.get_columns()
-    if not own.any():
+    own, before = trial.holds[number], tried.before(number)
+    if not own:
         yield warning(path, "never gives its action, whatever the values" if arm.word == "action" else "is never given")
         return
-    free = own
-    for other, gives in zip(others, earlier, strict=True):
-        if not (own & ~gives).any():
-            yield warning(path, f"never decides: rule {policy.rules[other.position].id} {_comes_first(policy)}")
+    for earlier in before:
+        if not own & ~trial.holds[earlier]:
+            rule = policy.rules[arms[earlier].position].id
+            yield warning(path, f"never decides: rule {rule} {_comes_first(policy)}")
             return
-        free &= ~gives
-    if not free.any():
+    if not own & ~reduce(or_, (trial.holds[earlier] for earlier in before), 0):
         yield warning(path, f"never decides: the rules before it, taken together, {_comes_first(policy, several=True)}")
+
+
+def _together(policy: Policy, arms: Sequence[_Arm], scope: LintScope, positions: Sequence[int]) -> OrderTrial | None:
+    truths = _tried(policy, [arms[position] for position in positions], scope)
+    return None if truths is None else order_trial(positions, truths, exact=True)
 
 
 def _comes_first(policy: Policy, *, several: bool = False) -> str:

@@ -1,11 +1,12 @@
 """Cases that can never be reached, decided by trying the compiled conditions on values that stand for all others."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from itertools import product
-from math import prod
+from operator import or_
 from typing import Any
 
 import polars as pl
@@ -25,7 +26,15 @@ from fivefold.risk.compiler.value_types import (
     currency_of,
     linked_source,
 )
-from fivefold.risk.governance.lint.representative_values import FRESH, ComparedInput, Domain, Members, domain_of
+from fivefold.risk.governance.lint.in_order import OrderTrial, TriedInOrder, order_trial
+from fivefold.risk.governance.lint.representative_values import (
+    FRESH,
+    ComparedInput,
+    Domain,
+    Members,
+    domain_of,
+    letters_compared,
+)
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.calculations import (
     Absolute,
@@ -204,6 +213,9 @@ def _clamped(operand: Clamp, part: Range) -> Range:
 MOST_ROWS = 20_000
 """So many combinations of values are tried at most; where more would be needed, it is undecided."""
 
+MOST_COMPARED = 50_000_000
+"""So many numbers, or letters of texts, are compared in them at most; it takes about a second of the processor."""
+
 ASSUMED_UNITS = minor_units("EUR")
 """The base currency is not known here; almost all have as many minor units."""
 
@@ -292,12 +304,12 @@ def _ends(subject: LanguageModel, scope: LintScope, units: int) -> tuple[float |
 
 
 def try_conditions(places: Sequence[Location], scope: LintScope) -> ReachabilityTrial | None:
-    """Try conditions together, on every combination of values; None where there are too many."""
+    """Try conditions together, on every combination of values; None where there are too many to compare."""
     subjects: dict[str, ComparedInput] = {}
     for place in places:
         subjects |= subjects_of(place, scope)
-    domains = {key: _domain(key, subject, places, scope) for key, subject in subjects.items()}
-    if prod(len(domain.values) for domain in domains.values()) > MOST_ROWS:
+    domains = _domains(subjects, places, scope)
+    if domains is None:
         return None
     frame = _combined(domains)
     compiled = [_compiled(place, subjects, scope).alias(str(number)) for number, place in enumerate(places)]
@@ -305,27 +317,46 @@ def try_conditions(places: Sequence[Location], scope: LintScope) -> Reachability
     return ReachabilityTrial(frame.select(compiled), exact, frame, subjects, compiled)
 
 
-def _domain(key: str, subject: ComparedInput, places: Sequence[Location], scope: LintScope) -> Domain:
-    tests = list(tests_about(key, places))
-    comparisons = [pair for test in tests for pair in test.comparisons() if pair not in list(inputs_compared(test))]
+def _domains(
+    subjects: Mapping[str, ComparedInput], places: Iterable[Location], scope: LintScope
+) -> dict[str, Domain] | None:
+    """Find the values of each input; None where they have too many combinations, or too much to compare in each."""
+    constants, compared = _comparisons(places)
+    domains: dict[str, Domain] = {}
+    rows, work = 1, 0.0
+    for key, subject in subjects.items():
+        domains[key] = domain = _domain(subject, constants[key], scope, with_inputs=key in compared)
+        rows *= len(domain.values)
+        work += letters_compared(domain.values, constants[key], scope.members)
+        if rows > MOST_ROWS or rows * work > MOST_COMPARED:
+            return None
+    return domains
+
+
+def _comparisons(places: Iterable[Location]) -> tuple[dict[str, list[tuple[str, Any]]], set[str]]:
+    """Give what each input is compared with, by its key, and the keys of those that are compared with other inputs."""
+    constants: dict[str, list[tuple[str, Any]]] = defaultdict(list)
+    compared: set[str] = set()
+    for place in places:
+        for _, test in tests_at(place):
+            key = input_key(input_of_test(test) or place.own)  # type: ignore[arg-type]  # one of them is there
+            others = list(inputs_compared(test))
+            constants[key] += [pair for pair in test.comparisons() if pair not in others]
+            compared |= {key, *(input_key(other) for _, other in others)} if others else set()
+    return constants, compared
+
+
+def _domain(
+    subject: ComparedInput, comparisons: Sequence[tuple[str, Any]], scope: LintScope, *, with_inputs: bool
+) -> Domain:
+    """Find values of an input; where it is compared with another one, no few of them stand for all."""
     domain = domain_of(subject, comparisons, scope.members, all_lists=scope.all_lists)
-    if not _compared_with_inputs(key, places):
+    if not with_inputs:
         return domain
     values = domain.values
     if subject.column.kind is ValueType.TEXT and not isinstance(subject.declared, OneOf):
         values = pl.concat([pl.Series([FRESH * 2]), values])  # so that two texts can differ
     return Domain(values, exact=False)
-
-
-def _compared_with_inputs(key: str, places: Iterable[Location]) -> bool:
-    """Tell whether an input is compared with another one: then no few values stand for all."""
-    for place in places:
-        for _, test in tests_at(place):
-            others = [input_key(other) for _, other in inputs_compared(test)]
-            subject = input_of_test(test) or place.own
-            if key in others or (others and subject is not None and input_key(subject) == key):
-                return True
-    return False
 
 
 def tests_about(key: str, places: Iterable[Location]) -> Iterator[Operators]:
@@ -363,35 +394,37 @@ def order_diagnostics(places: Sequence[Location], scope: LintScope, what: str) -
         what: one of them is called, such as case.
     """
     always: int | None = None
-    keys = [frozenset(subjects_of(place, scope)) for place in places]
+    tried = TriedInOrder([frozenset(subjects_of(place, scope)) for place in places], partial(_together, places, scope))
     for number, place in enumerate(places):
         path = place.path[:-1]
         if always is not None:
             yield warning(path, f"is never reached: {what} {always + 1} always holds")
             continue
-        before = [earlier for earlier in range(number) if keys[earlier] <= keys[number]]
-        trial = try_conditions([*(places[earlier] for earlier in before), place], scope)
+        trial = tried.trial_of(number)
         if trial is None:
             yield _cannot_tell(path)
             continue
-        problem = _problem(trial, [earlier + 1 for earlier in before], what)
+        problem = _problem(trial, number, tried.before(number), what)
         if problem is not None:
             yield warning(path, problem) if trial.exact else _cannot_tell(path)
-        elif trial.exact and trial.truths.to_series(-1).fill_null(value=False).all():
+        elif trial.exact and trial.holds[number] == trial.everywhere:
             always = number
 
 
-def _problem(trial: ReachabilityTrial, before: Sequence[int], what: str) -> str | None:
-    *earlier, own = trial.truths.fill_null(value=False).get_columns()
-    if not own.any():
+def _together(places: Sequence[Location], scope: LintScope, positions: Sequence[int]) -> OrderTrial | None:
+    trial = try_conditions([places[position] for position in positions], scope)
+    return None if trial is None else order_trial(positions, trial.truths, exact=trial.exact)
+
+
+def _problem(trial: OrderTrial, number: int, before: Sequence[int], what: str) -> str | None:
+    own = trial.holds[number]
+    if not own:
         return "never holds, whatever the values"
-    covering = [name for name, truths in zip(before, earlier, strict=True) if not (own & ~truths).any()]
-    if covering:
-        return f"is never reached: {what} {covering[0]} holds whenever it does"
-    free = own
-    for truths in earlier:
-        free &= ~truths
-    return None if free.any() else "is never reached: those before it hold whenever it does"
+    covering = next((earlier for earlier in before if not own & ~trial.holds[earlier]), None)
+    if covering is not None:
+        return f"is never reached: {what} {covering + 1} holds whenever it does"
+    free = own & ~reduce(or_, (trial.holds[earlier] for earlier in before), 0)
+    return None if free else "is never reached: those before it hold whenever it does"
 
 
 def rest_diagnostics(

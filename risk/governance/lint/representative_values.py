@@ -50,6 +50,9 @@ from fivefold.risk.language.policy import LevelInput, TransactionInput
 MOST_TEXTS = 4_000
 """So many made-up texts are tried at most; where more would be needed, it is undecided."""
 
+MOST_LETTERS = 4_000_000
+"""So many letters these texts have together at most."""
+
 MOST_WORDS_OF_A_LIST = 10
 """Of so many words every choice is tried."""
 
@@ -150,6 +153,24 @@ def _list_of(operator: str, value: Any) -> str | None:
     return value.list if isinstance(value, Fuzzy) else None
 
 
+def letters_compared(values: pl.Series, comparisons: Comparisons, members: Members) -> float:
+    """Tell how much the comparisons of one value take on average: of numbers one each, of texts one for each letter."""
+    if values.dtype in {pl.String, pl.List(pl.String)}:
+        texts = values if values.dtype == pl.String else values.explode(empty_as_null=True)
+        letters = max(1.0, float(texts.str.len_bytes().sum()) / max(1, len(values)))
+    else:
+        letters = 1.0
+    return letters * sum(_pieces(operator, value, members) for operator, value in comparisons)
+
+
+def _pieces(operator: str, value: Any, members: Members) -> float:
+    """Tell with how much each letter is compared; a likeness with several letters of the other text at once."""
+    if isinstance(value, Fuzzy):
+        targets = members[value.list] if value.list is not None else (value.to or "",)
+        return 1 + sum(map(len, targets)) / 16
+    return float(len(value)) if operator == "contains_any" else 1.0
+
+
 # Numbers, money and moments: below, at and above every bound.
 
 
@@ -248,9 +269,19 @@ def _texts(declared: FieldType | None, comparisons: Comparisons, members: Member
     pieces = {word: _words(comparisons, word) for word in ("starts_with", "ends_with", "contains", "contains_any")}
     inner = list(dict.fromkeys([*pieces["contains"], *pieces["contains_any"]]))
     starts, ends = [FRESH, *pieces["starts_with"]], [FRESH, *pieces["ends_with"]]
-    many = 2 ** len(inner) * len(starts) * len(ends) > MOST_TEXTS
+    letters = sum(map(len, inner)) + max(map(len, starts)) + max(map(len, ends))
+
+    def too_many(count: int) -> bool:
+        return count > MOST_TEXTS or count * letters > MOST_LETTERS
+
+    sides = len(starts) * len(ends)
+    many = too_many(2 ** len(inner) * sides)
     chosen = [*([], *([one] for one in inner))] if many else list(_subsets(inner))
-    joined = [FRESH.join([first, *middle, last]) for first, middle, last in product(starts, chosen, ends)]
+    choices: Iterable[tuple[str, list[str], str]] = product(starts, chosen, ends)
+    if many and too_many(len(chosen) * sides):  # each piece by itself
+        choices = [(FRESH, one, FRESH) for one in chosen]
+        choices += [*((first, [], FRESH) for first in starts), *((FRESH, [], last) for last in ends)]
+    joined = [FRESH.join([first, *middle, last]) for first, middle, last in choices]
     return list(dict.fromkeys([*words, *joined])), not (many or fuzzy)
 
 
@@ -276,10 +307,11 @@ def _subsets(words: Sequence[str]) -> Iterable[list[str]]:
 def _lists_of_texts(subject: ComparedInput, comparisons: Comparisons, members: Members) -> tuple[list[Any], bool]:
     """Give lists of the words that are named; of words that are in the same named lists one will do."""
     direct = list(dict.fromkeys([*_words(comparisons, "contains"), *_words(comparisons, "contains_any")]))
-    lists = [name for operator, value in comparisons if (name := _list_of(operator, value))]
+    lists = [frozenset(members[name]) for operator, value in comparisons if (name := _list_of(operator, value))]
+    named = frozenset(direct)
     alike: dict[tuple[Any, ...], str] = {}
     for word in filter(subject.can_be, [*direct, *_words_compared(comparisons, members)]):
-        alike.setdefault((word if word in direct else None, *(word in members[name] for name in lists)), word)
+        alike.setdefault((word if word in named else None, *(word in those for those in lists)), word)
     words = list(alike.values())
     fuzzy = any(operator == "fuzzy" for operator, _ in comparisons)
     many = len(words) > MOST_WORDS_OF_A_LIST

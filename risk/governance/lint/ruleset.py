@@ -359,10 +359,12 @@ def _reference_diagnostics(analysed: Analysed[Any], lists: Lists | None) -> Iter
 
 def _reach_diagnostics(analysed: AnalysedRuleset, scope: LintScope, wrong: Sequence[Path]) -> Iterator[Diagnostic]:
     """Find what is never reached, where nothing is *wrong*."""
+    beginnings = {path[:2] for path in wrong}
 
     def right(place: Location) -> bool:
-        within = place.path[:2] if place.path[0] == "rules" else place.path
-        return not any(path[: len(within)] == within for path in wrong)
+        if place.path[0] == "rules":
+            return place.path[:2] not in beginnings
+        return not any(path[: len(place.path)] == place.path for path in wrong)
 
     ruleset, places = analysed.ruleset, list(filter(right, analysed.conditions))
     for position, rule in enumerate(ruleset.rules):

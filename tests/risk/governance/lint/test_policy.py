@@ -3,13 +3,16 @@
 import json
 from itertools import product
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
 
 from fivefold.domain.errors import Finding
 from fivefold.risk.compiler.analysis import AnalysedPolicy
+from fivefold.risk.governance.lint import policy as lint_of_policies
 from fivefold.risk.governance.lint.policy import lint_policy
+from fivefold.risk.governance.lint.reachability import try_conditions
 from fivefold.risk.governance.lint.ruleset import Lists
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.policy import Policy
@@ -132,3 +135,11 @@ def test_lists_are_looked_up() -> None:
 def test_what_cannot_be_used_is_fatal_and_not_searched_further() -> None:
     found = linted(text([{"when": {"level": "in_force", "at_least": "huge"}, "action": "blokc"}]), {})
     assert [one.problem[:17] for one in found if one.fatal] == ["there is no action"[:17], "there is no level"[:17]]
+
+
+def test_rules_are_tried_together_and_not_each_with_all_before_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = Mock(side_effect=try_conditions)
+    monkeypatch.setattr(lint_of_policies, "try_conditions", tried)
+    rules = [{"when": {"transaction": "amount", "above": 90 - each}, "action": "block"} for each in range(40)]
+    assert not [line for line in told(rules) if "never decides" in line]
+    assert tried.call_count == 2  # once for the order, once for otherwise

@@ -1,9 +1,12 @@
 """Cases that are never reached: what is told is so, and what is so is told."""
 
+from dataclasses import replace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
@@ -12,6 +15,7 @@ from fivefold.risk.compiler.conditions import Compiler
 from fivefold.risk.compiler.diagnostics import Severity
 from fivefold.risk.compiler.locations import Location
 from fivefold.risk.compiler.value_types import InputColumn, Vocabulary
+from fivefold.risk.governance.lint import reachability
 from fivefold.risk.governance.lint.reachability import (
     LintScope,
     order_diagnostics,
@@ -111,3 +115,38 @@ def test_a_condition_knows_what_it_is_about() -> None:
     made = condition.validate_python({"all": [{"field": "t", "equals": "x"}, {"field": "a", "above": 1}]})
     found = subjects_of(Location(("applies_to",), made), SCOPE)
     assert [subject.column.kind for subject in found.values()] == [ValueType.TEXT, ValueType.NUMBER]
+
+
+TEXT = FieldInput(field="t")
+
+
+def texts(*made: Any) -> list[Location]:
+    return [replace(place, own=TEXT) for place in places(list(made))]
+
+
+def test_cases_are_tried_together_and_not_each_with_all_before_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = Mock(side_effect=try_conditions)
+    monkeypatch.setattr(reachability, "try_conditions", tried)
+    assert list(order_diagnostics(texts(*({"equals": str(each)} for each in range(100))), SCOPE, "case")) == []
+    assert tried.call_count == 1
+
+
+def test_cases_before_one_that_cannot_be_decided_are_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = Mock(side_effect=try_conditions)
+    monkeypatch.setattr(reachability, "try_conditions", tried)
+    near = {"fuzzy": {"to": "abc", "scorer": "ratio", "at_least": 90}}
+    equal = [{"equals": str(each)} for each in range(40)]
+    made = texts(*equal, {"equals": "3"}, near, {"equals": "4"})
+    assert [(fault.path[3], fault.severity) for fault in order_diagnostics(made, SCOPE, "case")] == [
+        (40, Severity.WARNING),
+        (42, Severity.NOTE),
+    ]
+    assert tried.call_count < 10
+
+
+def test_too_much_to_compare_cannot_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = texts({"any": [{"starts_with": f"{each:04}"} for each in range(100)]})
+    assert try_conditions(many, SCOPE) is not None
+    monkeypatch.setattr(reachability, "MOST_COMPARED", 10_000)
+    assert try_conditions(many, SCOPE) is None
+    assert [fault.severity for fault in order_diagnostics(many, SCOPE, "case")] == [Severity.NOTE]

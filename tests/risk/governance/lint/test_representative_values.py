@@ -138,3 +138,19 @@ def test_no_value_is_a_text_that_counts_as_missing(
     tried = domain_of(compared, [("in_list", "some")], {"some": ["", " ", "a"]}, all_lists=True).values.drop_nulls()
     words = tried.explode(empty_as_null=False) if kind is ValueType.TEXTS else tried
     assert sorted(word for word in set(words) if FRESH not in word) == possible
+
+
+def test_pieces_of_text_that_cannot_all_be_put_together_stand_alone() -> None:
+    words = ("starts_with", "ends_with", "contains")
+    comparisons = [(word, f"{word}{each}") for word in words for each in range(100)]
+    domain = domain_of(subject(ValueType.TEXT), comparisons, {}, all_lists=True)
+    assert not domain.exact
+    assert len(domain.values) < 2 * len(comparisons)
+    assert domain.values.str.contains("contains7").any()
+
+
+def test_long_pieces_of_text_are_not_repeated() -> None:
+    comparisons = [("contains", "a" * 100_000), *(("starts_with", str(each)) for each in range(500))]
+    domain = domain_of(subject(ValueType.TEXT), comparisons, {}, all_lists=True)
+    assert not domain.exact
+    assert domain.values.str.len_chars().sum() < 200_000
