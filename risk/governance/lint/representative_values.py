@@ -167,7 +167,7 @@ def _pieces(operator: str, value: Any, members: Members) -> float:
     """Tell with how much each letter is compared; a likeness with several letters of the other text at once."""
     if isinstance(value, Fuzzy):
         targets = members[value.list] if value.list is not None else (value.to or "",)
-        return 1 + sum(map(len, targets)) / 16
+        return 1 + sum(map(len, targets)) / 4
     return float(len(value)) if operator == "contains_any" else 1.0
 
 

@@ -150,3 +150,12 @@ def test_too_much_to_compare_cannot_be_told(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(reachability, "MOST_COMPARED", 10_000)
     assert try_conditions(many, SCOPE) is None
     assert [fault.severity for fault in order_diagnostics(many, SCOPE, "case")] == [Severity.NOTE]
+
+
+def test_likeness_of_long_texts_is_more_to_compare_than_that_of_names() -> None:
+    def near(letters: int) -> list[Location]:
+        fuzzy = {"scorer": "partial", "at_least": 90}
+        return texts(*({"fuzzy": {"to": f"{each:03}".ljust(letters, "a"), **fuzzy}} for each in range(60)))
+
+    assert try_conditions(near(20), SCOPE) is not None
+    assert try_conditions(near(480), SCOPE) is None
