@@ -324,6 +324,8 @@ def test_an_organisation_that_has_nothing_yet_has_pages_that_say_so(place: Place
         ("queue/overrides", False, "There is no override"),
         ("search?text=a", False, "has no type of entity yet"),
         ("search?text=a", True, "Nothing of this type is found."),
+        ("portfolio", True, "There are no levels yet."),
+        ("portfolio/over-time", True, "Nobody of the type customer has had a level yet."),
     ],
 )
 def test_the_pages_of_a_new_organisation_are_there_before_it_has_levels(

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fivefold.domain.segments import SEGMENTS
+from fivefold.store.accounts.organisation import levels_if_defined
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.levels.levels import NotInFullCount, count_failing, count_not_in_full, counted_cells
 from fivefold.store.rulesets.rulesets import active_versions
-from fivefold.usecases.accounts.settings import settings_of
 from fivefold.usecases.shared.api_fields import schema
 from fivefold.usecases.shared.context import Context
 
@@ -90,11 +90,11 @@ def value_and_risk(context: Context, type_name: str) -> Matrix:
     """Return the matrix of a type, from counters: it takes as long for ten million as for ten.
 
     Only those that were not assessed in full, or that fail, have no counter: a statement each counts them.
-    NotFoundError if there is no such type; ConflictError if the organisation has not defined its levels.
+    NotFoundError if there is no such type.
     """
     with context.at_one_moment() as then, then.reading() as session:  # counters and standings differ in between
         kind = type_named(session, context.organisation_id, type_name)
-        names = settings_of(session, context.organisation_id).levels
+        names = levels_if_defined(session, context.organisation_id)
         counts = counted_cells(session, context.organisation_id, kind.id)
         deciding = bool(active_versions(session, context.organisation_id, kind.id))
         counts_not_in_full = count_not_in_full(session, context.organisation_id, kind.id)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US, from_microseconds, require_days, to_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.accounts.organisation import levels_of
+from fivefold.store.accounts.organisation import levels_if_defined, levels_of
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.portfolio.moves import (
     DayMoves,
@@ -24,7 +24,6 @@ from fivefold.store.portfolio.moves import (
     movers_between,
     moves_by_day,
 )
-from fivefold.usecases.accounts.settings import settings_of
 from fivefold.usecases.portfolio.current_levels import level_places
 from fivefold.usecases.portfolio.transitions import LevelReached, shower_of
 from fivefold.usecases.shared.api_fields import Moment, shown_as
@@ -138,15 +137,15 @@ def levels_over_time(
 ) -> LevelsOverTime:
     """Return the numbers at each level at the ends of months, weeks (from Monday) or days in UTC, the latest last.
 
-    It begins with the first one in which an entity had a level. NotFoundError if there is no such type; ConflictError
-    if the organisation has not defined its levels; ConfigError for more than `MOST_PERIODS`.
+    It begins with the first one in which an entity had a level. NotFoundError if there is no such type; ConfigError
+    for more than `MOST_PERIODS`.
     """
     if not 1 <= periods <= MOST_PERIODS:
         raise ConfigError(f"there are {periods} periods; there can be 1 to {MOST_PERIODS}")
     ends = list(_ends(from_microseconds(context.now()).date(), every, periods))
     with context.reading() as session:
         of, kind = context.organisation_id, type_named(session, context.organisation_id, type_name).id
-        names = settings_of(session, of).levels
+        names = levels_if_defined(session, of)
         begins = first_day(session, of, kind)
         if begins is None:
             return LevelsOverTime(every=every, moments=())
@@ -188,12 +187,12 @@ def read_migration(
     """Return the moves of the entities of a type in a period, by default in the last `USUAL_DAYS`.
 
     Whole days are taken: from that of *since_us*, until before that of *until_us*. NotFoundError if there is no such
-    type; ConfigError if the period is empty or longer than `MOST_DAYS`; ConflictError if no levels were defined.
+    type; ConfigError if the period is empty or longer than `MOST_DAYS`.
     """
     since, until = days_of(context.now(), since_us, until_us)
     with context.reading() as session:
         of, kind = context.organisation_id, type_named(session, context.organisation_id, type_name).id
-        names = settings_of(session, of).levels
+        names = levels_if_defined(session, of)
         today = context.now() // DAY_US
         moves_of_days = moves_by_day(session, of, kind, since, today)
         within = [each for each in moves_of_days if since <= each.day < until]
@@ -227,7 +226,7 @@ def list_movers(
     since, until = days_of(context.now(), since_us, until_us)
     with context.reading() as session:
         of, kind = context.organisation_id, type_named(session, context.organisation_id, type_name).id
-        names = settings_of(session, of).levels
+        names = levels_if_defined(session, of)
         today = context.now() // DAY_US
         span = Period(organisation_id=of, type_id=kind, since_day=since, until_day=until, today=today)
         page = movers_between(session, span, _number(from_level, names), _number(to_level, names), part)
