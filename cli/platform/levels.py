@@ -61,9 +61,9 @@ def level(
         entity = read_entity(actor, kind, customer)
         lines = list(every_row(partial(level_history, actor, kind, customer))) if past else []
     except NotFoundError as error:
+        require_type(actor, kind, customer)
         hint = elsewhere(engine, kind, customer)
         if not hint:
-            require_type(actor, kind)
             raise
         raise NotFoundError(f"{error}; {hint}") from error
     finally:

@@ -48,6 +48,12 @@ _NUMBER_STAYS: Final = (
 """Only its number: building an object from the row takes longer than finding it."""
 
 
+_FIRST_TYPE: Final = (
+    "the organisation has none yet: an admin declares one by `PUT /v1/entity-types/NAME`, "
+    "or that of a ruleset by `fivefold import setup RULESET`"
+)
+
+
 def type_named(
     session: Session, organisation_id: int, name: str, *, locked: bool = False, stays: bool = False
 ) -> EntityType:
@@ -61,9 +67,14 @@ def type_named(
         statement = statement.with_for_update(key_share=True, read=stays)
     row = session.scalar(statement)
     if row is None:
-        names = session.scalars(select(EntityType.name).where(EntityType.organisation_id == organisation_id))
-        raise NotFoundError(f"there is no entity type {name!r}{perhaps(name, names)}")
+        names = [kind.name for kind in types_of_organisation(session, organisation_id)]
+        raise NotFoundError(missing_type(name, names) + ("" if names else f"; {_FIRST_TYPE}"))
     return row
+
+
+def missing_type(name: str, names: Sequence[str]) -> str:
+    """Say that an organisation has no type of a name, and which of its *names* was perhaps meant."""
+    return f"there is no entity type {name!r}{perhaps(name, names)}"
 
 
 def types_of_organisation(session: Session, organisation_id: int) -> Sequence[EntityType]:

@@ -28,7 +28,7 @@ from fivefold.store.accounts.tokens import (
     organisations_with_members,
 )
 from fivefold.store.audit.bound_rows import digests, merge_digests
-from fivefold.store.ingest.entities import organisations_with, type_named
+from fivefold.store.ingest.entities import missing_type, organisations_with, types_of_organisation
 from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.accounts import NAME_CHARACTERS, Member
 from fivefold.usecases.accounts.second_person import ADDED, RETURNED
@@ -82,14 +82,17 @@ def elsewhere(engine: Engine, type_name: str | None = None, external_id: str | N
     return f"{what} in {', '.join(names[:MOST_NAMED])}: {options}" if names else ""
 
 
-def require_type(context: Context, type_name: str) -> None:
-    """Raise NotFoundError where the organisation lacks a type of entity, with what a person at the terminal can do."""
-    try:
-        with context.reading() as session:
-            type_named(session, context.organisation_id, type_name)
-    except NotFoundError as error:
-        hint = elsewhere(context.engine, type_name) or "`fivefold import setup RULESET` declares that of a ruleset"
-        raise NotFoundError(f"{error}; {hint}") from error
+def require_type(context: Context, type_name: str, external_id: str | None = None) -> None:
+    """Raise NotFoundError where the organisation lacks a type of entity, with what a person at the terminal can do.
+
+    Organisations that have the entity *external_id* are named rather than others that have the type.
+    """
+    with context.reading() as session:
+        names = [kind.name for kind in types_of_organisation(session, context.organisation_id)]
+    if type_name not in names:
+        hint = elsewhere(context.engine, type_name, external_id) or elsewhere(context.engine, type_name)
+        hint = hint or "`fivefold import setup RULESET` declares that of a ruleset"
+        raise NotFoundError(f"{missing_type(type_name, names)}; {hint}")
 
 
 def refuse_long_name(what: str, name: str) -> None:

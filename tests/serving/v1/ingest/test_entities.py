@@ -1,12 +1,12 @@
 """Facts over HTTP."""
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import parse_moment
 from fivefold.store.levels.assessment_queue import Reason
-from fivefold.store.tables.entities import Entity, Record, Screening, Tag
+from fivefold.store.tables.entities import Entity, EntityType, Record, Screening, Tag
 from fivefold.store.tables.levels import DueMark
 from tests.serving.v1.places import OURS, THEIRS, Place
 from tests.usecases.platforms import transaction
@@ -82,6 +82,18 @@ def test_another_organisations_entities_are_nobodys_owners_and_have_no_transacti
     ]
     assert said[0] == said[1]
     assert "there is no such customer" in said[0]
+
+
+def test_where_there_is_no_type_at_all_it_is_said_how_the_first_is_declared(place: Place) -> None:
+    """An app that sends the first transactions is told what an admin has to do before."""
+    with Session(place.engine) as session, session.begin():
+        session.execute(delete(EntityType).where(EntityType.organisation_id == place.organisations[THEIRS]))
+    answer = place.ask("POST", "/v1/transactions", [transaction(1, "x")], token=place.tokens[THEIRS, "app"])
+    said = (
+        "there is no entity type 'customer'; the organisation has none yet: an admin declares one by "
+        "`PUT /v1/entity-types/NAME`, or that of a ruleset by `fivefold import setup RULESET`"
+    )
+    assert (answer.status_code, answer.json()) == (404, [{"detail": said}])
 
 
 def test_the_same_transaction_is_taken_once_in_each_organisation(place: Place) -> None:
