@@ -318,14 +318,14 @@ def print_absent_columns(model: "ValueModel") -> None:
 
 def checked_settings() -> Settings:
     """Read the settings; ConfigError for one that would fail later, in a worker that restarts forever, or mislead."""
-    from fivefold.store.accounts.plans import read_plans
+    from fivefold.store.accounts.plans import read_plans, require_plan_of_people
     from fivefold.usecases.flows.agents import require_agent
     from fivefold.usecases.flows.sources import read_sources
     from fivefold.usecases.webhooks.signing import require_keys
 
     settings = read_settings()
     require_model_name(settings.model_name, "FIVEFOLD_MODEL")
-    read_plans(settings.plans_file)
+    require_plan_of_people(settings.openid, read_plans(settings.plans_file))
     read_sources(settings.sources_file, settings.secrets)
     require_agent(settings.agent)
     require_keys(settings.webhook_keys)

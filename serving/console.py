@@ -33,7 +33,7 @@ from fivefold.console.answering import (
 from fivefold.console.table import VIEWS
 from fivefold.console.texts import text
 from fivefold.console.visit import Rights, Upload, View, Visit, Written, written_in
-from fivefold.domain.errors import ConfigError, IdentityError, IdentityProviderError, StoreError, http_status
+from fivefold.domain.errors import IdentityError, IdentityProviderError, StoreError, http_status
 from fivefold.domain.settings import OpenIdSettings
 from fivefold.serving import access_log
 from fivefold.serving.access_log import CAUSE, RECORD, SIGN_IN, WHO, note_cause
@@ -47,7 +47,7 @@ from fivefold.serving.v1.dispatch import LANES, record_of
 from fivefold.serving.v1.path_encoding import PartedPath, is_readable, parts_of
 from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import DOCUMENT_BYTES, Work
-from fivefold.store.accounts.plans import Plan
+from fivefold.store.accounts.plans import Plan, require_plan_of_people
 from fivefold.usecases.accounts.sessions import MemberSession, find_session, sign_in, sign_in_by_identity
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.models.read import OpenRegistry, no_registry
@@ -289,8 +289,7 @@ def add_console(app: FastAPI, pages: Console) -> None:
 def _provider(openid: OpenIdSettings, plans: Mapping[str, Plan]) -> "IdentityProvider":
     from fivefold.usecases.accounts.openid import IdentityProvider  # noqa: PLC0415 (imports Authlib)
 
-    if openid.plan not in plans:
-        raise ConfigError(f"FIVEFOLD_OPENID_PLAN is {openid.plan!r}; it must be one of {', '.join(plans)}")
+    require_plan_of_people(openid, plans)
     return IdentityProvider(openid)
 
 

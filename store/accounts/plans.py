@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from fivefold.domain.errors import ConfigError
+from fivefold.domain.settings import OpenIdSettings
 from fivefold.store.tables.accounts import PLAN_CHARACTERS
 
 SHIPPED = Path(__file__).parent / "plans.yaml"
@@ -66,3 +67,9 @@ def plan_named(plans: Mapping[str, Plan], name: str) -> Plan:
     if name not in plans:
         raise ConfigError(f"there is no plan {name!r}; plans are {', '.join(plans)}")
     return plans[name]
+
+
+def require_plan_of_people(openid: OpenIdSettings | None, plans: Mapping[str, Plan]) -> None:
+    """Raise ConfigError where people who sign in by an identity provider would have a plan that does not exist."""
+    if openid is not None and openid.plan not in plans:
+        raise ConfigError(f"FIVEFOLD_OPENID_PLAN is {openid.plan!r}; it must be one of {', '.join(plans)}")

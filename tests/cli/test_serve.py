@@ -217,6 +217,7 @@ def test_plans_that_cannot_be_read_are_told_before_anything_starts(var: Path, mo
         ("FIVEFOLD_SOURCES_FILE", "/nope.yaml", "/nope.yaml, the file of sources, cannot be read"),
         ("FIVEFOLD_AGENT_URL", "llm.internal", "FIVEFOLD_AGENT_URL: "),
         ("FIVEFOLD_WEBHOOK_KEYS", "abc", "FIVEFOLD_WEBHOOK_KEYS has an invalid key"),
+        ("FIVEFOLD_OPENID_PLAN", "gold", "FIVEFOLD_OPENID_PLAN is 'gold'; it must be one of"),
     ],
 )
 def test_what_a_setting_names_is_read_before_anything_starts(
@@ -224,6 +225,10 @@ def test_what_a_setting_names_is_read_before_anything_starts(
 ) -> None:
     monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("it started"))
     monkeypatch.setenv("FIVEFOLD_AGENT_MODEL", "small" if name == "FIVEFOLD_AGENT_URL" else "")
+    if name == "FIVEFOLD_OPENID_PLAN":
+        monkeypatch.setenv("FIVEFOLD_OPENID_ISSUER", "https://id.example")
+        for required in ("CLIENT_ID", "CLIENT_SECRET", "ORGANISATION"):
+            monkeypatch.setenv(f"FIVEFOLD_OPENID_{required}", "default")
     monkeypatch.setenv(name, value)
     assert words in refuse(tmp_path / "var", command)
     assert not (tmp_path / "var").exists()
