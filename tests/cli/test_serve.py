@@ -215,7 +215,7 @@ def test_plans_that_cannot_be_read_are_told_before_anything_starts(var: Path, mo
         ("FIVEFOLD_MODEL", "a/b", "FIVEFOLD_MODEL is 'a/b'; it may hold letters"),
         ("FIVEFOLD_PLANS_FILE", "/nope.yaml", "/nope.yaml, as FIVEFOLD_PLANS_FILE says: No such file"),
         ("FIVEFOLD_SOURCES_FILE", "/nope.yaml", "/nope.yaml, the file of sources, cannot be read"),
-        ("FIVEFOLD_AGENT_URL", "llm.internal", "FIVEFOLD_AGENT_URL: "),
+        ("FIVEFOLD_AGENT_URL", "llm.internal", "FIVEFOLD_AGENT_URL begins with ''; it must be https://"),
         ("FIVEFOLD_WEBHOOK_KEYS", "abc", "FIVEFOLD_WEBHOOK_KEYS has an invalid key"),
         ("FIVEFOLD_OPENID_PLAN", "gold", "FIVEFOLD_OPENID_PLAN is 'gold'; it must be one of"),
     ],

@@ -16,7 +16,6 @@ import httpx
 from jsonschema import Draft202012Validator
 from referencing import Registry
 
-from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import AgentSettings
 from fivefold.flows.outside.language import AgentQuestion
 from fivefold.flows.outside.outcomes import AgentReason, Cost, OutsideOutcome, failed_outcome, is_plain_text
@@ -45,10 +44,7 @@ _TOLD = (
 def require_agent(agent: AgentSettings | None) -> None:
     """Raise ConfigError where the address of the agent cannot be asked."""
     if agent is not None:
-        try:
-            checked_url(agent.url, private_allowed=True)
-        except ConfigError as error:
-            raise ConfigError(f"FIVEFOLD_AGENT_URL: {error}") from None
+        checked_url(agent.url, private_allowed=True, what="FIVEFOLD_AGENT_URL")
 
 
 def answer_of_agent(

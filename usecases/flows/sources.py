@@ -230,7 +230,8 @@ def _problems(source: DataSource, secrets: Mapping[str, str]) -> Iterator[str]:
         yield "the URL has a fact in the name of the host; the operator alone says which host is asked"
     try:
         or_else = ", or the source must have `private: true`"
-        checked_url(_HOLE.sub("x", source.url), private_allowed=source.private, http_allowed=True, or_else=or_else)
+        url = _HOLE.sub("x", source.url)
+        checked_url(url, private_allowed=source.private, http_allowed=True, what="the URL", or_else=or_else)
     except ConfigError as error:
         yield str(error)
     strange = [name for name in _HOLE.findall(source.url) if name not in source.sends]

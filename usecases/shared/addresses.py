@@ -79,47 +79,50 @@ MOST_URL_CHARACTERS = 2000
 PORTS = {"http": 80, "https": 443}
 
 
-def checked_url(text: str, *, private_allowed: bool, http_allowed: bool = False, or_else: str = "") -> httpx.URL:
-    """Read an endpoint's URL; ConfigError if nothing may be sent there, judging by the URL itself.
+def checked_url(
+    text: str,
+    *,
+    private_allowed: bool,
+    http_allowed: bool = False,
+    what: str = "the endpoint's URL",
+    or_else: str = "",
+) -> httpx.URL:
+    """Read a URL, which errors call *what*; ConfigError if nothing may be sent there, judging by the URL itself.
 
     Plain http, which can be read in transit, is for private networks, and allowed by operators. *or_else* says how an
     address that is not public is allowed.
     """
-    url = _read(text)
+    url = _read(text, what)
     if url.scheme not in PORTS:
-        raise ConfigError(f"the endpoint's URL begins with {url.scheme!r}; it must be https://")
+        raise ConfigError(f"{what} begins with {url.scheme!r}; it must be https://")
     if not url.host or "%" in url.host:
-        raise ConfigError(
-            "the endpoint's URL names no host that can be looked up; use one such as https://example.com/hooks"
-        )
+        raise ConfigError(f"{what} names no host that can be looked up; use one such as https://example.com/hooks")
     if url.userinfo:
-        raise ConfigError("the endpoint's URL has a user or a password in it; a webhook proves itself by its signature")
+        raise ConfigError(f"{what} has a user or a password in it; leave them out")
     if url.fragment:
-        raise ConfigError("the endpoint's URL has a part after #, which is never sent; leave it out")
+        raise ConfigError(f"{what} has a part after #, which is never sent; leave it out")
     if url.port is not None and not 1 <= url.port <= 65535:
-        raise ConfigError(f"the endpoint's URL has the port {url.port}; it must be from 1 to 65535")
+        raise ConfigError(f"{what} has the port {url.port}; it must be from 1 to 65535")
     if not private_allowed and (ip_text := _written_address(url.host)) and (why := refusal_reason(ip_text)):
-        raise ConfigError(
-            f"the endpoint's URL has the address {ip_text}, which is {why}; it must be a public one{or_else}"
-        )
+        raise ConfigError(f"{what} has the address {ip_text}, which is {why}; it must be a public one{or_else}")
     if url.scheme == "http" and not (http_allowed or private_allowed):
         raise ConfigError(
-            "the endpoint's URL begins with http://, which can be read in transit; it must be https://, or an"
+            f"{what} begins with http://, which can be read in transit; it must be https://, or an"
             " operator must allow it at the machine: fivefold webhooks add --allow-http"
         )
     return url
 
 
-def _read(text: str) -> httpx.URL:
-    """Parse a URL; ConfigError if it is too long or its host cannot be looked up."""
+def _read(text: str, what: str) -> httpx.URL:
+    """Parse a URL, which errors call *what*; ConfigError if it is too long or its host cannot be looked up."""
     if len(text) > MOST_URL_CHARACTERS:
-        raise ConfigError(f"the endpoint's URL has {len(text)} characters; at most {MOST_URL_CHARACTERS} are allowed")
+        raise ConfigError(f"{what} has {len(text):,} characters; at most {MOST_URL_CHARACTERS:,} are allowed")
     try:
         url = httpx.URL(text)
         url.raw_host.decode("ascii").encode("idna")
         _ = url.host  # decodes an international name, which may be none
     except (httpx.InvalidURL, UnicodeError) as error:
-        raise ConfigError(f"the endpoint's URL cannot be read: {error}") from None
+        raise ConfigError(f"{what} cannot be read: {error}") from None
     return url
 
 

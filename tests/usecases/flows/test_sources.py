@@ -45,7 +45,7 @@ def test_an_organisation_has_the_sources_whose_hosts_it_may_ask(tmp_path: Path) 
         ({"url": "http://registry.example.com/"}, "must begin with https"),
         ({"url": "https://{number}.example.com/"}, "the operator alone says which host"),
         ({"url": "https://10.0.0.1/{number}"}, "a public one, or the source must have `private: true`"),
-        ({"url": "https://me:word@registry.example.com/{number}"}, "a user or a password"),
+        ({"url": "https://me:word@registry.example.com/{number}"}, ": the URL has a user or a password"),
         ({"url": "https://registry.example.com/{name}"}, "a place for name"),
         ({"answer": {"type": "objekt"}}, "is no JSON Schema"),
         ({"answer": {"$ref": "https://example.com/schema"}}, "refers to another document"),

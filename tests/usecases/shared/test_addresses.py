@@ -82,7 +82,7 @@ def test_an_address_within_an_address_is_refused_whatever_it_is(address: IPv4Add
         ("http://0177.0.0.1/", "cannot be read"),
         ("http://" + "a" * 64 + ".example/", "cannot be read"),
         ("https://xn--/", "cannot be read"),
-        ("https://example.com/" + "x" * MOST_URL_CHARACTERS, "at most 2000"),
+        ("https://example.com/" + "x" * MOST_URL_CHARACTERS, "at most 2,000"),
         ("http://127.0.0.1:8080/", "127.0.0.1, which is loopback"),
         ("http://[::ffff:10.0.0.1]/", "which is IPv4-mapped"),
         ("https://127.1/", "127.0.0.1, which is loopback"),
@@ -98,8 +98,9 @@ def test_an_address_within_an_address_is_refused_whatever_it_is(address: IPv4Add
     ],
 )
 def test_a_url_that_can_be_no_endpoint_is_told_so(url: str, words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
-        checked_url(url, private_allowed=False)
+    for what in ("the endpoint's URL", "FIVEFOLD_AGENT_URL"):
+        with pytest.raises(ConfigError, match=f"^{what} .*{words}"):
+            checked_url(url, private_allowed=False, what=what)
 
 
 @pytest.mark.parametrize("host", ["8.8", "134744072", "localhost.example", "mylocalhost"])
