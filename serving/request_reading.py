@@ -166,4 +166,4 @@ async def _read_stream(request: Request, limit_bytes: int, reserve: Callable[[in
 
 
 def _too_many_bytes(limit_bytes: int) -> ApiError:
-    return ApiError(413, TOO_LARGE, [Problem(0, "body", "is too large", f"{limit_bytes} bytes")])
+    return ApiError(413, TOO_LARGE, [Problem(0, "body", "is too large", f"{limit_bytes:,} bytes")])

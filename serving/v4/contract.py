@@ -109,12 +109,12 @@ def require_shape(body: bytes, most_rows: int | None, rows_worth: int | None = N
     """
     shape = measure_body(body)
     if most_rows is not None and shape.rows > most_rows:
-        raise _too_large(most_rows, "body", f"has {shape.rows} rows", f"{most_rows} rows")
+        raise _too_large(most_rows, "body", f"has {shape.rows:,} rows", f"{most_rows:,} rows")
     if shape.widest > WIDEST:
-        raise _too_large(shape.widest_row, "row", f"has {shape.widest} fields", f"{WIDEST} fields")
+        raise _too_large(shape.widest_row, "row", f"has {shape.widest:,} fields", f"{WIDEST:,} fields")
     most_values = VALUES_PER_ROW * max(WIDEST, rows_worth or most_rows or 0)
     if shape.values > most_values:
-        raise _too_large(0, "body", f"has {shape.values} values", f"{most_values} values")
+        raise _too_large(0, "body", f"has {shape.values:,} values", f"{most_values:,} values")
 
 
 def _too_large(row: int, field: str, problem: str, allowed: str) -> ApiError:
@@ -132,7 +132,7 @@ def _parse_leniently(body: bytes) -> list[Any]:
 def _require_small(rows: Sequence[Any], limits: Limits) -> None:
     users = {row.get("user_id") for row in rows if isinstance(row, dict) and isinstance(row.get("user_id"), str)}
     if len(users) > limits.users:
-        raise _too_large(0, "body", f"has {len(users)} users", f"{limits.users} users")
+        raise _too_large(0, "body", f"has {len(users):,} users", f"{limits.users:,} users")
 
 
 def _problems(rows: Sequence[Any], form: Form) -> list[Problem]:

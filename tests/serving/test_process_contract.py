@@ -315,7 +315,7 @@ def too_large(problem: str, allowed: str, row: int = 0) -> bytes:
 
 def test_more_bytes_than_the_server_takes_are_413(service: Service, free: str) -> None:
     body = json.dumps(sample_rows()).encode() + b" " * 3_000_000
-    expected = (413, too_large("is too large", "3000000 bytes"))
+    expected = (413, too_large("is too large", "3,000,000 bytes"))
     answer = service.post(body, free)
     assert (answer.status_code, answer.content) == expected
 
@@ -337,7 +337,7 @@ def test_a_body_that_is_announced_too_large_is_not_waited_for(service: Service, 
 
 def test_more_rows_or_users_than_the_server_takes_are_413(service: Service, free: str) -> None:
     answer = service.post(b"[" + b",".join([b"{}"] * 10_001) + b"]", free)
-    assert (answer.status_code, answer.content) == (413, too_large("has 10001 rows", "10000 rows", 10_000))
+    assert (answer.status_code, answer.content) == (413, too_large("has 10,001 rows", "10,000 rows", 10_000))
     rows = [sample_rows(f"user {number}")[0] for number in range(501)]
     answer = service.post(rows, free)
     assert (answer.status_code, answer.content) == (413, too_large("has 501 users", "500 users"))

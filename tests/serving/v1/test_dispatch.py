@@ -95,7 +95,7 @@ def test_one_thing_is_refused_before_the_other(place: Place) -> None:
     assert place.ask("PUT", path.format("x"), wide, role="publisher").status_code == 403
     answer = place.ask("PUT", path.format("x"), wide, role="admin")
     assert answer.status_code == 413
-    assert answer.json()[0]["errors"][0]["allowed"] == f"{LIMITS.body_bytes} bytes"
+    assert answer.json()[0]["errors"][0]["allowed"] == f"{LIMITS.body_bytes:,} bytes"
     for nothing in ("x", "0", "99999999999999999999", "1.0", "%00"):
         answer = place.ask("PUT", path.format(nothing), b"{", role="admin")
         assert (answer.status_code, answer.text.startswith('[{"detail":"there is no member \'')) == (404, True), (
@@ -269,7 +269,7 @@ def test_rows_are_counted_before_they_are_read(place: Place) -> None:
     for path in ("/v1/transactions", "/v1/entities/customer"):
         answer = place.ask("POST", path, b"[" + b"1," * 20_000 + b"1]", role="app")
         assert answer.status_code == 413
-        assert answer.json()[0]["errors"][0]["problem"] == "has 20001 rows"
+        assert answer.json()[0]["errors"][0]["problem"] == "has 20,001 rows"
 
 
 def test_an_object_of_very_many_names_is_not_read(place: Place) -> None:
@@ -281,7 +281,7 @@ def test_an_object_of_very_many_names_is_not_read(place: Place) -> None:
     ):
         answer = place.ask(method, path, body, role="app")
         assert answer.status_code == 413
-        assert answer.json()[0]["errors"][0]["problem"] == "has 3001 fields"
+        assert answer.json()[0]["errors"][0]["problem"] == "has 3,001 fields"
 
 
 def test_problems_are_named_up_to_a_hundred_and_it_is_said_that_there_are_more(
