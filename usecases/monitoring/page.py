@@ -65,8 +65,8 @@ def _hindsight(report: Plain) -> Iterator[str]:
 def _left_aside(overall: Plain) -> Iterator[str]:
     caught = overall["caught"]
     if caught["unassessed"]:
-        count = f"{caught['unassessed']:,} confirmed"
-        yield f"{count} were never assessed in time before their case was opened, and count nowhere."
+        count = f"Of the confirmed {caught['unassessed']:,}"
+        yield f"{count} had no assessment in time before the case was opened; they count nowhere."
     if caught["known"]:
         yield f"{caught['known']:,} were confirmed before that time already, and again in it, and count nowhere."
 
@@ -150,7 +150,7 @@ def _aside(group: Plain) -> str:
     counts = {"confirmed before": ranked["known"], "open already": ranked["under_way"]}
     if group["version"] is not None and "under_another" not in ranked:
         return "; ".join([*_counted(counts), "under another version: not counted then"])
-    return "; ".join(_counted({**counts, "under another version": ranked.get("under_another", 0)})) or "nobody"
+    return "; ".join(_counted({**counts, "under another version": ranked.get("under_another", 0)})) or "none"
 
 
 def _counted(counts: Mapping[str, int]) -> list[str]:
@@ -174,7 +174,7 @@ def _levels(group: Plain) -> ReportSection:
         "confirmed alerts", "conversion", "false positives", "of all alerts opened", "of all confirmed",
     ]  # fmt: skip
     statuses = ", ".join(f"{count:,} {status}" for status, count in group["statuses"].items())
-    words = f"Levels are those of the rules, overrides apart. At the end: {statuses or 'nobody'}."
+    words = f"Levels are those of the rules, overrides apart. At the end: {statuses or 'none'}."
     return ReportSection(f"Levels and alerts, {_name(group)}", words, ReportTable(columns, rows))
 
 

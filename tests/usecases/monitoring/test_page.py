@@ -51,7 +51,7 @@ def test_everything_that_was_found_is_on_the_page(report: dict[str, Any]) -> Non
     assert tables["Levels and alerts, all"].rows[0][:2] == ["low", f"{low['began']:,}"]
     overall = report["groups"][0]["caught"]
     told = " ".join(page.cautions)
-    assert f"{overall['unassessed']:,} confirmed were never assessed in time" in told
+    assert f"Of the confirmed {overall['unassessed']:,} had no assessment in time before" in told
     assert f"{overall['known']:,} were confirmed before that time" in told
 
 
@@ -80,11 +80,11 @@ def test_who_is_left_aside_is_counted_by_reason(report: dict[str, Any]) -> None:
     overall, version = (group["ranked"] for group in report["groups"][:2])
     overall.update(known=0, under_way=0, under_another=0)
     version.update(known=1200, under_way=0, under_another=3)
-    assert [row[3] for row in _worth(report).rows][:2] == ["nobody", "1,200 confirmed before; 3 under another version"]
+    assert [row[3] for row in _worth(report).rows][:2] == ["none", "1,200 confirmed before; 3 under another version"]
     for each in (overall, version):
         del each["under_another"]
     assert [row[3] for row in _worth(report).rows][:2] == [
-        "nobody", "1,200 confirmed before; under another version: not counted then",
+        "none", "1,200 confirmed before; under another version: not counted then",
     ]  # fmt: skip
 
 
@@ -107,4 +107,10 @@ def test_what_rests_on_too_few_says_so(engine: Engine) -> None:
     made = validate_levels(Context(engine, bank.actor).at(platforms.NOW), day(0), day(90), resamples=20)
     written = as_html(validation_sections(1, "why", made.report))
     assert "too few (0)" in written
-    assert "nobody" in written
+    assert "none" in written
+
+
+def test_no_count_is_said_as_none(report: dict[str, Any]) -> None:
+    report["groups"][0]["statuses"] = {}
+    sections = {section.title: section for section in validation_sections(7, "why", report).sections}
+    assert sections["Levels and alerts, all"].words.endswith("At the end: none.")
