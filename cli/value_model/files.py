@@ -14,12 +14,19 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.parts import Task
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")]
+SAMPLE_CUSTOMERS = 300
 
 
 def simulate(
-    new_file: OutputOption,  # its folder is made: a parameter among `OUTPUTS` has one
+    new_file: Annotated[  # its folder is made: a parameter among `OUTPUTS` has one
+        Path | None, typer.Option("--output", "-o", help="The Parquet file to write.")
+    ] = None,
+    portfolio: Annotated[
+        Path | None,
+        typer.Option("--portfolio", help="A folder, which gets a portfolio for rules instead, as by fivefold sample."),
+    ] = None,
     customers: Annotated[
-        int | None, typer.Option("--customers", min=1, help="How many customers; 5,000 by default.")
+        int | None, typer.Option("--customers", min=1, help="How many customers; by default 5,000, of a portfolio 300.")
     ] = None,
     rows: Annotated[
         int | None,
@@ -30,8 +37,21 @@ def simulate(
 ) -> None:
     """Simulate customers to try things out on. They deposit, withdraw, pause and leave.
 
-    The file has their transactions alone; fivefold sample writes a portfolio for rules.
+    The file has their transactions alone; --portfolio, as fivefold sample, gives what rules read.
     """
+    if portfolio is not None:
+        others = {"--output": new_file, "--rows": rows, "--restart": restart or None}
+        if names := [name for name, value in others.items() if value is not None]:
+            raise ConfigError(f"{names[0]} is given beside --portfolio, which fills a folder of its own; leave it out")
+        sample(portfolio, SAMPLE_CUSTOMERS if customers is None else customers, seed)
+        return
+    if new_file is None:
+        raise ConfigError("give --output FILE.parquet for transactions, or --portfolio FOLDER for a portfolio")
+    _write_transactions(new_file, customers, rows, seed, restart=restart)
+
+
+def _write_transactions(new_file: Path, customers: int | None, rows: int | None, seed: int, *, restart: bool) -> None:
+    """Write a file of transactions, and make its folder."""
     from fivefold.training.simulation.simulator import Simulation, customers_for, write_simulation
 
     _require_parquet(new_file)
@@ -52,7 +72,9 @@ def simulate(
 
 def sample(
     folder: Annotated[Path, typer.Argument(help="Where the tables are written.")],
-    customers: Annotated[int, typer.Option("--customers", min=20, max=10_000, help="How many customers.")] = 300,
+    customers: Annotated[
+        int, typer.Option("--customers", min=20, max=10_000, help="How many customers.")
+    ] = SAMPLE_CUSTOMERS,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed and day give the same customers.")] = 1,
     end: Annotated[
         str | None, typer.Option("--end", help="The day after the last transactions; by default today.")

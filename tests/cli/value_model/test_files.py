@@ -43,6 +43,22 @@ def test_simulate_names_the_file_in_whose_place_it_would_make_a_folder(fresh: Pa
     assert "b.parquet, which is a folder; it must be a file" in refuse(fresh, "simulate", "-o", tmp_path / "b.parquet")
 
 
+def test_simulate_gives_a_portfolio_as_sample_does(fresh: Path, tmp_path: Path) -> None:
+    said = [
+        succeed(fresh, *command, tmp_path / "try", "--customers", 20, "--seed", 3)
+        for command in (("simulate", "--portfolio"), ("sample",))
+    ]
+    assert said[0] == said[1]
+    assert (tmp_path / "try" / "now.yaml").exists()
+    beside = refuse(fresh, "simulate", "--portfolio", tmp_path / "other", "-o", tmp_path / "a.parquet")
+    assert "--output is given beside --portfolio" in beside
+    assert "customers is 19; it must be 20" in refuse(
+        fresh, "simulate", "--portfolio", tmp_path / "other", "--customers", 19
+    )
+    assert "give --output FILE.parquet for transactions, or --portfolio FOLDER" in refuse(fresh, "simulate")
+    assert not (tmp_path / "other").exists()
+
+
 def test_simulate_about_so_many_rows(fresh: Path, tmp_path: Path) -> None:
     output = tmp_path / "some.parquet"
     succeed(fresh, "simulate", "-o", output, "--rows", "20_000")
