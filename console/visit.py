@@ -274,7 +274,9 @@ class Visit(Context):
         typed = self.query.get("against", "").strip()
         against = existing_number(typed, text("version")) if typed else None
         others = tuple(dict.fromkeys(each for each in (active, number - 1, against) if each and each != number))
-        return next(iter(others), None) if against is None else against, others
+        if against is None and others:
+            against = others[0]
+        return against, others
 
     def shown_number(self, name: str) -> int:
         """Give a number as the page of a form showed it, 0 for none; ConfigError where the form does not say."""

@@ -13,14 +13,12 @@ from fivefold.cli.value_model.parts import RestartOption, conditions, continued
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.parts import Task
 
-OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")]
+OUTPUT = typer.Option("--output", "-o", help="The Parquet file to write.")
 SAMPLE_CUSTOMERS = 300
 
 
 def simulate(
-    new_file: Annotated[  # its folder is made: a parameter among `OUTPUTS` has one
-        Path | None, typer.Option("--output", "-o", help="The Parquet file to write.")
-    ] = None,
+    new_file: Annotated[Path | None, OUTPUT] = None,  # its folder is made: a parameter among `OUTPUTS` has one
     portfolio: Annotated[
         Path | None,
         typer.Option("--portfolio", help="A folder, which gets a portfolio for rules instead, as by fivefold sample."),
@@ -43,7 +41,7 @@ def simulate(
         others = {"--output": new_file, "--rows": rows, "--restart": restart or None}
         if names := [name for name, value in others.items() if value is not None]:
             raise ConfigError(f"{names[0]} is given beside --portfolio, which fills a folder of its own; leave it out")
-        sample(portfolio, SAMPLE_CUSTOMERS if customers is None else customers, seed)
+        sample(portfolio, customers or SAMPLE_CUSTOMERS, seed)
         return
     if new_file is None:
         raise ConfigError("give --output FILE.parquet for transactions, or --portfolio FOLDER for a portfolio")
@@ -110,7 +108,9 @@ def _day(typed: str) -> date:
         raise ConfigError(f"--end is {typed!r}; it must be a day such as 2026-07-01") from None
 
 
-def sort(path: PathArgument, output: OutputOption, names: MapOption = None, restart: RestartOption = False) -> None:
+def sort(
+    path: PathArgument, output: Annotated[Path, OUTPUT], names: MapOption = None, restart: RestartOption = False
+) -> None:
     """Group a file's rows by customer. Streaming needs that; files larger than memory are fine."""
     from fivefold.features.reading.sort_file import sort_by_customer
 
