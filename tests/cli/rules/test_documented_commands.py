@@ -67,7 +67,8 @@ LIMITS = graph(
 @pytest.mark.parametrize(
     ("page", "codes"),
     [
-        ("rules.md", [0, 0, 0, 0, 1]),
+        ("rules-testing.md", [0, 0, 0, 1]),
+        ("rules-what-if.md", [0, 0]),
         ("rules-peers.md", [0, 0, 0, 0]),
         ("decision-tables.md", [0, 0, 0, 0, 0, 0, 0]),
         ("rules-governance.md", [0] * 13),

@@ -1,4 +1,4 @@
-"""The table of units in docs/rules.md: what products and quotients come to, and what is refused."""
+"""The table of units in docs/rules-inputs.md: what products and quotients come to, and what is refused."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""docs/rules.md: every example on it is read and linted."""
+"""The pages of the language of rules: every example on them is read and linted."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,10 @@ from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS
 from fivefold.risk.language.operators import OPERATOR_KINDS
 from fivefold.usecases.portfolio_files.bundled import bundled_lists
 
-PAGE = (Path(__file__).parents[3] / "docs" / "rules.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[3] / "docs"
+FRONT = (DOCS / "rules.md").read_text(encoding="utf-8")
+NAMES = ("conditions", "inputs", "links", "levels", "what-if", "purposes")
+PAGE = "\n".join([FRONT, *((DOCS / f"rules-{name}.md").read_text(encoding="utf-8") for name in NAMES)])
 RULESET, *BLOCKS = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 RULES = [block for block in BLOCKS if block.startswith("- id:")]
 
@@ -59,6 +62,34 @@ def test_its_weights_fit_its_rules_once_they_score() -> None:
     text = re.sub(r"points: (-5|5)\b", "points: 6", re.sub(r"points: (70|20)\b", "points: 100", text))
     text = text.replace("\nexamples:", "    otherwise: {points: 1}\nexamples:", 1)
     assert problems(text) == []
+
+
+def test_what_is_refused_for_its_purpose_is_refused_in_those_words() -> None:
+    (block,) = (block for block in BLOCKS if block.startswith("ruleset:"))
+    (error,) = (each for each in problems(block) if "for aml alone" in each)
+    assert error.partition("rule occupation")[2] in " ".join(PAGE.split())
+
+
+SAYINGS = re.findall(r"^\|[^|]+\|[^|]+\| `(.+)` \|$", FRONT, re.MULTILINE)
+"""The examples of the table "I want to say"."""
+OF_A_RULE = ("overridable", "decay", "changeable", "disclosable")
+
+
+@pytest.mark.parametrize("saying", SAYINGS)
+def test_an_example_of_the_table_fits_into_it(saying: str) -> None:
+    if not saying.startswith(("{", "input:", *OF_A_RULE)):
+        assert saying in "\n".join([RULESET, *BLOCKS])
+        return
+    text = RULESET.replace("\nrules:\n", "\nreference: our-peers\nrules:\n", 1)
+    for block in BLOCKS:
+        if block.startswith(("calculate:", "links:")):
+            text = text.replace("\nrules:\n", f"\n{block}\n", 1)
+    own = saying if saying.startswith("input:") else f"input: {{sum: amount}}\n    {saying}"
+    when = saying if saying.startswith("{") else "present"
+    rule = "" if saying.startswith("{") else f"    {own}\n"
+    rule += f"    cases: [{{when: {when}, points: 1, floor: high}}]\n"
+    rule = f"\n  - id: said\n    title: Said\n    category: other\n    rationale: So.\n{rule}"
+    assert analyse_text(text.replace("\nexamples:", f"{rule}\nexamples:")).diagnostics == ()
 
 
 def test_every_word_is_explained() -> None:
