@@ -74,7 +74,7 @@ def answer(view: View, visit: Visit) -> ConsoleResponse:
         if view.method == "GET" and view.at_one_moment:
             with visit.at_one_moment() as visit_then:
                 return _document(visit_then, view.handler(visit_then))
-        with reachable():
+        with reachable(visit.engine):
             return _document(visit, view.handler(visit))
     except FivefoldError as error:
         return _refusal(view, visit, error)
@@ -93,7 +93,7 @@ def _refusal(view: View, visit: Visit, error: FivefoldError) -> ConsoleResponse:
     problem = _stale(reason) if isinstance(error, ConflictError) else reason
     refused = replace(visit, problem=problem, problem_field=_field(visit, error))
     try:
-        with reachable():
+        with reachable(visit.engine):
             again = replace(view.page(refused), status=status)
             html = render(refused, again)
             if gone := _gone(html, visit):

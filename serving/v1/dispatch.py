@@ -210,7 +210,7 @@ def respond(
     if isinstance(arguments, Response):
         return arguments
     try:
-        with reachable(), attempting(attempt):
+        with reachable(context.engine), attempting(attempt):
             result = route.call(context, arguments)
     except FivefoldError as error:
         return refuse(request.scope, error)

@@ -24,7 +24,7 @@ from fivefold.store.accounts import idempotency
 from fivefold.store.sql import clocks, migrating
 from fivefold.store.sql.connections import give_up_after, keep_first_error
 from fivefold.store.sql.migrating import SchemaVersionError
-from fivefold.store.sql.reasons import READ_ONLY, is_locked, reason_of
+from fivefold.store.sql.reasons import READ_ONLY, file_in_question, is_locked, reason_of
 from fivefold.store.tables.accounts import Base
 
 BUSY_SECONDS = 30
@@ -124,7 +124,7 @@ def upgrade(engine: Engine) -> None:
         StoreError: the database cannot be used, its tables lack what its migrations make, or other programs hold a
             table of a migration for too long.
     """
-    with _readable_errors():
+    with _readable_errors(engine):
         with engine.connect() as connection:
             due = migrating.steps(connection)
             if not due:
@@ -165,7 +165,7 @@ def bring_forward(url: str, clock_tolerance_seconds: int = clocks.TOLERANCE_SECO
 def require_current(engine: Engine) -> None:
     """Raise SchemaVersionError unless the schema is exactly the one that this program knows."""
     newest = migrating.newest()
-    with _readable_errors(), engine.connect() as connection:
+    with _readable_errors(engine), engine.connect() as connection:
         revision = migrating.revision_of(connection)
     if revision != newest:
         migrating.require_unfolded(revision or "")
@@ -191,7 +191,7 @@ class SchemaWatch:
         try:
             require_current(self._engine)
             if not self._was_current:
-                with _readable_errors(), self._engine.connect() as connection:
+                with _readable_errors(self._engine), self._engine.connect() as connection:
                     migrating.require_columns(connection)
         except SchemaVersionError:
             if not (self._was_current and self._is_newer()):
@@ -204,18 +204,19 @@ class SchemaWatch:
             self.require_usable()
 
     def _is_newer(self) -> bool:
-        with _readable_errors(), self._engine.connect() as connection:
+        with _readable_errors(self._engine), self._engine.connect() as connection:
             revision = migrating.revision_of(connection)
         return revision is not None and migrating.is_newer(revision)
 
 
 @contextmanager
-def _readable_errors() -> Iterator[None]:
+def _readable_errors(engine: Engine) -> Iterator[None]:
     """Turn a driver's error into a StoreError: our words, a colon, and the driver's, which name host and role."""
     try:
         yield
     except DBAPIError as error:
-        raise StoreError(f"{reason_of(error) or 'the database cannot be used'}: {error.orig}") from error
+        file = file_in_question(error, engine.url)
+        raise StoreError(f"{reason_of(error) or 'the database cannot be used'}: {error.orig}{file}") from error
     except PoolTimeout as error:
         raise StoreError(f"{reason_of(error)}: all connections wait for its answer") from error
 
@@ -223,7 +224,7 @@ def _readable_errors() -> Iterator[None]:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Session]:
     """Open the session of a use case that changes nothing; StoreError if the database is out of reach."""
-    with reachable(), Session(engine) as session:
+    with reachable(engine), Session(engine) as session:
         yield session
 
 
@@ -234,7 +235,7 @@ def reading_at_one_moment(engine: Engine) -> Iterator[Session]:
     It keeps each row that it read, so that no row is read twice by its key, and the results of `read_once`.
     """
     rows: list[object] = []
-    with reachable(), Session(engine, autoflush=False, info={_READ: {}}) as session:
+    with reachable(engine), Session(engine, autoflush=False, info={_READ: {}}) as session:
         event.listen(session, "loaded_as_persistent", lambda _, row: rows.append(row))
         if engine.dialect.name == "sqlite":
             session.connection().exec_driver_sql("BEGIN")
@@ -274,7 +275,7 @@ def writing(engine: Engine, busy_seconds: float | None = None) -> Iterator[Sessi
         UnknownOutcomeError: the connection was lost during the commit.
         UntrustedClockError: this machine's clock is off, so times that it stored would be wrong.
     """
-    with reachable(), Session(engine) as session:  # rolls back at its end if it was not committed
+    with reachable(engine), Session(engine) as session:  # rolls back at its end if it was not committed
         _begin_write(session, engine, busy_seconds)
         yield session
         session.flush()
@@ -408,20 +409,22 @@ def _may_be_kept(error: BaseException | None) -> bool:
 
 
 @contextmanager
-def reachable() -> Iterator[None]:
+def reachable(engine: Engine) -> Iterator[None]:
     """Raise StoreError if the database is of no use for now: unreachable, not answering, locked for too long, full."""
     try:
         yield
     except (DBAPIError, PoolTimeout, psycopg.Error, sqlite3.Error) as error:  # a driver raises its own errors directly
-        raise_if_out_of_reach(error)
+        raise_if_out_of_reach(error, engine)
         raise
 
 
-def raise_if_out_of_reach(error: BaseException | None) -> None:
+def raise_if_out_of_reach(error: BaseException | None, engine: Engine) -> None:
     """Raise StoreError for an error, SQLAlchemy's or the driver's, that means the database is out of reach."""
     reason = reason_of(error)
     if reason is not None:
-        raise (LockedError if is_locked(error) else StoreError)(reason) from error
+        raise (LockedError if is_locked(error) else StoreError)(
+            f"{reason}{file_in_question(error, engine.url)}"
+        ) from error
 
 
 def _make_folder(folder: Path) -> None:

@@ -59,7 +59,7 @@ class PreparedStatements:
             self._connection.execute(self._begins)
         except BaseException as error:
             self._end(rolled_back=True)
-            raise_if_out_of_reach(error)
+            raise_if_out_of_reach(error, self.engine)
             raise
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
@@ -70,11 +70,11 @@ class PreparedStatements:
         except BaseException as failed:
             error = failed
             raise_if_may_be_kept(failed)
-            raise_if_out_of_reach(failed)
+            raise_if_out_of_reach(failed, self.engine)
             raise
         finally:
             self._end(rolled_back=error is not None)
-        raise_if_out_of_reach(error)
+        raise_if_out_of_reach(error, self.engine)
 
     def run(self, statement: ClauseElement, values: Mapping[str, Any]) -> int:
         """Run a statement in the open transaction; return the number of rows that it changed."""
@@ -94,7 +94,7 @@ class PreparedStatements:
 
     def checkpoint(self) -> None:
         """Checkpoint SQLite's write-ahead log, as far as no reader needs it."""
-        with reachable(), self.engine.connect() as connection:
+        with reachable(self.engine), self.engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:

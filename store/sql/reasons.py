@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Final
 
 import psycopg
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -74,6 +74,17 @@ def reason_of(error: BaseException | None) -> str | None:
         return None
     default = _OUT_OF_REACH if isinstance(error, psycopg.OperationalError) else None
     return _OF_POSTGRESQL.get(error.sqlstate or _code_at_connect(str(error)), default)
+
+
+def file_in_question(error: BaseException | None, url: URL) -> str:
+    """Name SQLite's file behind a colon, for an error of the disk or the file; empty for others, and on a server.
+
+    Callers over HTTP learn nothing of what stands behind the colon.
+    """
+    if isinstance(error, DBAPIError):
+        error = error.orig
+    is_of_file = isinstance(error, sqlite3.Error) and reason_of(error) is not None and not is_locked(error)
+    return f": {Path(url.database).absolute()}" if is_of_file and url.database else ""
 
 
 def is_locked(error: BaseException | None) -> bool:

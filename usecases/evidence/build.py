@@ -145,7 +145,7 @@ def build_evidence(
     require_begun(quarter, context.now())
     looked(0, PARTS)
     models = models_part(settings, quarter)
-    with reachable(), snapshot(context.engine) as connection, Session(bind=connection) as session:
+    with reachable(context.engine), snapshot(context.engine) as connection, Session(bind=connection) as session:
         name = names(connection)[context.organisation_id]
         log = _Log(connection, context.organisation_id, name, quarter)
         of = (session, context.organisation_id, quarter)

@@ -336,6 +336,6 @@ def _run(kind: JobKind, lease: Lease, make: Callable[[Lease], None]) -> None:
     except FivefoldError as error:
         lease.fail(str(error))
     except UNEXPECTED_ERRORS as error:  # any must be logged, and must not stop the worker
-        raise_if_out_of_reach(error)
+        raise_if_out_of_reach(error, lease.who.engine)
         log.warning("job not made", kind=kind.name, job=lease.number, error=type(error).__name__)
         lease.fail(f"it broke off: {type(error).__name__}")

@@ -193,7 +193,8 @@ def test_a_disk_that_is_full_is_named_in_the_log(place: Place) -> None:
             break
     assert (answer.status_code, answer.json()) == (503, [{"detail": "Service Unavailable"}])
     assert answer.headers["retry-after"] == "10"
-    assert place.watching.causes[-1] == "the disk of the database's file is full, or the file may not grow"
+    full = "the disk of the database's file is full, or the file may not grow"
+    assert place.watching.causes[-1] == f"{full}: {place.engine.url.database}"
 
 
 def test_a_key_that_a_full_disk_does_not_take_is_explained_in_the_log(place: Place) -> None:
@@ -210,7 +211,8 @@ def test_a_key_that_a_full_disk_does_not_take_is_explained_in_the_log(place: Pla
     entity = {"attributes": {"country": "NO"}}
     answer = place.ask("PUT", "/v1/entities/customer/a", entity, role="app", headers={"Idempotency-Key": "one"})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
-    assert place.watching.causes[-1] == "the disk of the database's file is full, or the file may not grow"
+    full = "the disk of the database's file is full, or the file may not grow"
+    assert place.watching.causes[-1] == f"{full}: {place.engine.url.database}"
 
 
 def test_a_fault_of_ours_is_500_without_a_word_of_the_request(

@@ -42,7 +42,7 @@ def engine(way: Way) -> Iterator[Engine]:
 
 
 def ask(engine: Engine) -> int:
-    with reachable(), engine.connect() as connection:
+    with reachable(engine), engine.connect() as connection:
         return int(connection.execute(text("SELECT 1")).scalar_one())
 
 
@@ -58,7 +58,7 @@ def test_a_connection_that_went_silent_in_the_pool_is_replaced(engine: Engine, w
 
 def test_one_that_goes_silent_in_a_transaction_is_out_of_reach_and_the_next_is_not(engine: Engine, way: Way) -> None:
     def ask_twice() -> None:
-        with reachable(), engine.begin() as connection:
+        with reachable(engine), engine.begin() as connection:
             connection.execute(text("SELECT 1"))
             way.go_silent()
             connection.execute(text("SELECT 1"))
@@ -72,7 +72,7 @@ def test_a_database_that_is_full_while_rows_are_copied_is_out_of_reach(engine: E
     """A copy asks the driver itself, whose errors nothing wraps: they came to the caller as faults of ours."""
 
     def copy() -> None:
-        with reachable(), engine.begin() as connection:
+        with reachable(engine), engine.begin() as connection:
             says = "'BEGIN RAISE EXCEPTION USING ERRCODE = ''disk_full''; END'"
             for statement in (
                 "CREATE TEMP TABLE copied (number integer)",

@@ -205,8 +205,10 @@ def test_a_full_disk_is_not_taken_for_a_database_out_of_reach(tmp_path: Path) ->
     with databases.opened(databases.new_url("sqlite", tmp_path)) as engine:
         event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA max_page_count=1"))
         rows = [{"name": str(number), "created_us": 1} for number in range(10_000)]
-        with pytest.raises(StoreError, match=r"^the disk of the database's file is full"), writing(engine) as session:
+        with pytest.raises(StoreError) as refused, writing(engine) as session:
             session.execute(Base.metadata.tables["organisations"].insert(), rows)
+        file = engine.url.database
+        assert str(refused.value) == f"the disk of the database's file is full, or the file may not grow: {file}"
 
 
 def test_a_database_that_may_only_be_read_says_so(kind: str, tmp_path: Path) -> None:
@@ -218,7 +220,7 @@ def test_a_database_that_may_only_be_read_says_so(kind: str, tmp_path: Path) -> 
             connection.commit()
 
         event.listen(engine, "connect", prepare)
-        with pytest.raises(StoreError, match=r"can only be read, and not written$"), writing(engine) as session:
+        with pytest.raises(StoreError, match=r"can only be read, and not written($|: /)"), writing(engine) as session:
             session.execute(ANYONE)
 
 

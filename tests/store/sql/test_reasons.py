@@ -6,7 +6,7 @@ from threading import Thread
 
 import pytest
 from psycopg import errors
-from sqlalchemy import Connection, Engine, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, make_url, text
 
 from fivefold.domain.errors import StoreError, UnknownOutcomeError
 from fivefold.store.sql.database import raise_if_out_of_reach, reachable, writing
@@ -14,6 +14,7 @@ from tests.pace import until
 from tests.store import databases
 
 SECRET = "a-secret-word"
+SERVER = create_engine(f"postgresql+psycopg://role:{SECRET}@host/{SECRET}")
 NO_CONNECTION_LEFT = "the database has no connection left"
 
 
@@ -35,7 +36,7 @@ def as_administrator(engine: Engine, *statements: str) -> None:
 
 
 def reason(use: Callable[[], object]) -> str:
-    with pytest.raises(StoreError) as refused, reachable():
+    with pytest.raises(StoreError) as refused, reachable(SERVER):
         use()
     assert SECRET not in str(refused.value)
     return str(refused.value)
@@ -164,4 +165,4 @@ def test_a_commit_that_the_server_broke_off_was_not_done(owner: Engine) -> None:
 
 
 def test_an_error_of_a_statement_has_none() -> None:
-    raise_if_out_of_reach(errors.UndefinedColumn("no such column"))
+    raise_if_out_of_reach(errors.UndefinedColumn("no such column"), SERVER)

@@ -133,7 +133,7 @@ def _ask_models(engine: Engine, batch: RunBatch, stopped: Sequence[int], clock: 
             try:
                 question = _question_of(session, run, there.get(run.id, {}), ModelStep)
             except UNEXPECTED_ERRORS as error:  # it must not hold up the others; it is kept and shown
-                raise_if_out_of_reach(error)
+                raise_if_out_of_reach(error, engine)
                 errors[run.id] = failure_text(error)
                 continue
             if question is not None:
