@@ -10,6 +10,7 @@ import polars as pl
 
 from fivefold.domain.clock import DAY_US, parse_moment
 from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError
+from fivefold.domain.segments import SEGMENTS
 from fivefold.features.reading.columns import cut_text
 from fivefold.features.reading.csv_file import csv_frame, csv_parts
 from fivefold.features.reading.formulas import unescape_formulas_of_frame
@@ -166,15 +167,24 @@ def _typed(table: pl.DataFrame, path: Path, as_of: int | None, model_hash: str |
     absent = [pl.lit(None, kind).alias(name) for name, kind in SCHEMA.items() if name not in table.columns]
     table = table.with_columns(absent)
     typed = pl.DataFrame([_cast(table, name, kind, path) for name, kind in SCHEMA.items()])
-    _refuse_incomplete(typed, path)
+    _refuse_wrong_rows(typed, path)
     return typed
 
 
-def _refuse_incomplete(typed: pl.DataFrame, path: Path) -> None:
-    if typed.select("user_id", "category", "expected_value", "model_hash").null_count().sum_horizontal().item():
-        raise FileFormatError(f"{path} has a row without user_id, category, expected_value or model_hash")
+def _refuse_wrong_rows(typed: pl.DataFrame, path: Path) -> None:
+    if typed.select(*_NEEDED, "model_hash").null_count().sum_horizontal().item():
+        raise FileFormatError(f"{path} has a row without {', '.join(_NEEDED)} or model_hash")
     if (typed["user_id"] == "").any():
         raise FileFormatError(f"{path} has a row whose user_id is empty; allowed: text")
+    unknown = typed.filter(~pl.col("category").is_in(SEGMENTS))["category"]
+    if len(unknown):
+        what = f"category is {cut_text(unknown[0])}; allowed: {', '.join(SEGMENTS)}"
+        raise FileFormatError(f"{path} is not a file of scores: {what}")
+    turned = typed.filter(pl.col("expected_value_low") > pl.col("expected_value_high"))
+    if len(turned):
+        low, high = turned.row(0, named=True)["expected_value_low"], turned.row(0, named=True)["expected_value_high"]
+        what = f"expected_value_low is {low}; allowed: a number of at most {high}, its expected_value_high"
+        raise FileFormatError(f"{path} is not a file of scores: {what}")
 
 
 def _cast(table: pl.DataFrame, name: str, kind: type[pl.DataType], path: Path) -> pl.Series:

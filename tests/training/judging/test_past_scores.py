@@ -185,6 +185,12 @@ def test_what_is_no_file_of_scores_is_refused(tmp_path: Path) -> None:
         read_scores([written(bad, tmp_path / "b.csv")])
     with pytest.raises(FileFormatError, match="a row without"):
         read_scores([written(SCORES.with_columns(expected_value=pl.lit(None)), tmp_path / "c.parquet")])
+    with pytest.raises(FileFormatError, match=r"a row without user_id, category, currency, "):
+        read_scores([written(SCORES.with_columns(currency=pl.lit(None, pl.String)), tmp_path / "d.parquet")])
+    with pytest.raises(FileFormatError, match=r"category is Top; allowed: low, medium, high, top$"):
+        read_scores([written(SCORES.with_columns(category=pl.lit("Top")), tmp_path / "e.csv")])
+    with pytest.raises(FileFormatError, match=r"expected_value_low is 9.0; allowed: a number of at most 1.0, its exp"):
+        read_scores([written(SCORES.with_columns(expected_value_low=pl.lit(9.0)), tmp_path / "f.csv")])
 
 
 def test_the_day_is_that_of_utc_and_the_later_moment_counts(tmp_path: Path) -> None:
