@@ -141,13 +141,20 @@ def _change_source() -> ItemSource:
     return ItemSource(Kind.CHANGE, columns, (row.state == "proposed",))
 
 
-def _proposed_source(kind: Kind, row: type[Policy] | type[GroupVersion], name: Any) -> ItemSource:
-    """The source of versions that another person than their writer approves."""
+def _proposed_source(kind: Kind, row: type[Policy] | type[GroupVersion], of: tuple[str, ...], name: Any) -> ItemSource:
+    """The source of versions that another person than their writer approves: none that is older than the active one.
+
+    *of* are the columns by which versions are of one policy or group.
+    """
+    newer = aliased(row)
+    same = (getattr(newer, column) == getattr(row, column) for column in of)
+    overtaken = select(newer.id).where(*same, newer.number > row.number, newer.state == "active")
     columns = (
         *(row.id, row.number, row.written_us, null()),
         *(null(), null(), null(), name, row.written_by, *_NO_RUN),
     )
-    return ItemSource(kind, columns, (row.state == "proposed",), makers=(row.written_by,))
+    conditions = (row.state == "proposed", ~overtaken.exists())
+    return ItemSource(kind, columns, conditions, makers=(row.written_by,))
 
 
 def _named_in(table: Any, number: Any) -> Any:
@@ -319,8 +326,8 @@ def _review_sources() -> tuple[ItemSource, ...]:
 SOURCES: Final = (
     _override_source(),
     _change_source(),
-    _proposed_source(Kind.POLICY, Policy, Policy.name),
-    _proposed_source(Kind.GROUP, GroupVersion, _named_in(NamedGroup, GroupVersion.group_id)),
+    _proposed_source(Kind.POLICY, Policy, ("organisation_id", "name"), Policy.name),
+    _proposed_source(Kind.GROUP, GroupVersion, ("group_id",), _named_in(NamedGroup, GroupVersion.group_id)),
     _ruleset_source(),
     _flow_source(),
     _token_source(),

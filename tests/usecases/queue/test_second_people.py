@@ -67,6 +67,20 @@ def test_proposed_and_committed_versions_wait_for_another_person(desk: Desk) -> 
 
 
 @pytest.mark.postgresql
+def test_a_proposed_version_leaves_the_queue_once_a_newer_one_is_active(desk: Desk) -> None:
+    ana, ben = as_(desk, desk.ana), as_(desk, desk.ben)
+    for rationale in ("Because.", "Another."):
+        propose_policy(ana, document([CASH], rationale=rationale), WHY, WHY)
+        propose_group(ana, group(HIGH, rationale=rationale), WHY, WHY)
+    assert len(list_items(ben, Role.ADMIN, QueueFilters(kinds=("policy", "group")))) == 4
+    approve_policy(ben, "payments", 2, WHY)
+    approve_group(ben, "watched", 2, WHY)
+    with pytest.raises(ConflictError, match="version 2 of payments is active and newer"):
+        approve_policy(ben, "payments", 1, WHY)
+    assert items(ben) == {}
+
+
+@pytest.mark.postgresql
 def test_a_version_of_a_ruleset_waits_from_its_backtest_until_it_decides_or_is_put_away(desk: Desk) -> None:
     ana, ben = as_(desk, desk.ana), as_(desk, desk.ben)
     with Session(desk.bank.engine) as session, session.begin():
