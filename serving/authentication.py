@@ -14,9 +14,9 @@ from typing import TypeVar
 
 from sqlalchemy import Engine
 
-from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import IdentityProviderError
 from fivefold.serving.responses import NO_CREDENTIALS, ApiError
+from fivefold.store.sql.clocks import clock_of
 from fivefold.usecases.accounts.credentials import Credential, find_credential, hash_of
 
 REMEMBERED_SECONDS = 2.0
@@ -76,9 +76,8 @@ class Authenticator:
             if len(self._known) >= MOST_REMEMBERED:
                 self._known.clear()
             self._known[key] = (monotonic(), credential)
-        expired = (
-            credential is not None and credential.expires_us is not None and credential.expires_us <= now_microseconds()
-        )
+        now = clock_of(self._engine).now_us()
+        expired = credential is not None and credential.expires_us is not None and credential.expires_us <= now
         if credential is None or expired:
             raise ApiError(401, NO_CREDENTIALS)
         return credential

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy.exc import SQLAlchemyError
 
-from fivefold.domain.clock import SECOND_US, now_microseconds
+from fivefold.domain.clock import SECOND_US
 from fivefold.domain.errors import StoreError
 from fivefold.store.sql.reasons import did_no_work
 from fivefold.usecases.monitoring.statistics import LastValidation, OrganisationFigures, PlatformFigures
@@ -36,11 +36,10 @@ class PlatformMetrics:
     def __init__(
         self,
         figures: PlatformFigures,
-        clock: Callable[[], int] = now_microseconds,
         seconds: Callable[[], float] = monotonic,
     ) -> None:
         """Read at the first scrape."""
-        self._figures, self._clock, self._seconds = figures, clock, seconds
+        self._figures, self._seconds = figures, seconds
         self._lock = Lock()
         self._cached: list[OrganisationFigures] | None = None
         self._until = 0.0
@@ -62,7 +61,7 @@ class PlatformMetrics:
             clock.add_metric([], self._figures.clock_ahead_us() / SECOND_US)
             yield clock
         if figures:
-            yield from families(figures, self._clock())
+            yield from families(figures, self._figures.now_us())
 
     def describe(self) -> Iterable[Metric]:
         """Name nothing beforehand: the registry is this collector's own."""
@@ -147,12 +146,17 @@ def _share_downward(each: OrganisationFigures, _: int) -> float | None:
     return each.downward / each.with_level if each.with_level else None
 
 
+def _seconds_since(moment_us: int, now_us: int) -> float:
+    """Count the seconds since a moment; 0 where another machine's clock is a little ahead of this one."""
+    return max(0, now_us - moment_us) / SECOND_US
+
+
 def _silent(each: OrganisationFigures, now_us: int) -> float | None:
-    return None if each.added_us is None else (now_us - each.added_us) / SECOND_US
+    return None if each.added_us is None else _seconds_since(each.added_us, now_us)
 
 
 def _age(each: OrganisationFigures, now_us: int) -> float | None:
-    return None if each.validation is None else (now_us - each.validation.made_us) / SECOND_US
+    return None if each.validation is None else _seconds_since(each.validation.made_us, now_us)
 
 
 def _last(read: Callable[[LastValidation], float | None]) -> Callable[[OrganisationFigures, int], float | None]:

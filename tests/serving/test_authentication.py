@@ -22,6 +22,7 @@ from fivefold.serving.authentication import (
     run_in_short_pool,
 )
 from fivefold.serving.responses import ApiError
+from fivefold.store.sql.clocks import DatabaseClock
 from fivefold.usecases.accounts.credentials import Credential, find_credential
 from fivefold.usecases.accounts.tokens import revoke_token
 from tests.serving.inprocess import Place, rows_of, started
@@ -115,9 +116,9 @@ def test_a_token_that_ends_while_it_is_remembered_is_refused_at_once(
     ends = authenticate(authenticator, token).expires_us
     assert ends is not None
     assert abs(ends - now_microseconds() - DAY_US) < 60_000_000
-    monkeypatch.setattr(authentication, "now_microseconds", lambda: ends - 1)
+    monkeypatch.setattr(DatabaseClock, "now_us", lambda _: ends - 1)
     authenticate(authenticator, token)
-    monkeypatch.setattr(authentication, "now_microseconds", lambda: ends)
+    monkeypatch.setattr(DatabaseClock, "now_us", lambda _: ends)
     refuse(authenticator, token)
     assert len(looked_up) == 1
 

@@ -11,9 +11,10 @@ from math import ceil
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds, start_of_day
+from fivefold.domain.clock import DAY_US, from_microseconds, start_of_day
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.tokens import Allowance, Charge, UsageTotals
+from fivefold.store.sql.clocks import clock_of
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.fast_statements import PreparedStatements
 from fivefold.store.tables.accounts import Member, Token
@@ -70,7 +71,7 @@ def find_credential(engine: Engine, secret: str) -> Credential | None:
     """
     with reading(engine) as session:
         row = accounts.token_with_member(session, hash_of(secret))  # one statement: the member is in the session
-        return None if row is None else credential_of(session, row[0], now_microseconds())
+        return None if row is None else credential_of(session, row[0], clock_of(engine).now_us())
 
 
 def credential_of(session: Session, token: Token, now_us: int) -> Credential | None:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import ColumnElement, Engine, bindparam, select, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import HOUR_US, SECOND_US, now_microseconds
+from fivefold.domain.clock import HOUR_US, SECOND_US
 from fivefold.domain.errors import ConfigError, ConflictError, IdentityError, StoreError, WhyNoIdentity
 from fivefold.domain.schedules import zone_names
 from fivefold.domain.settings import OpenIdSettings
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.tokens import locked_member, member_named, member_of_account
 from fivefold.store.audit.bound_rows import digests
+from fivefold.store.sql.clocks import clock_of
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import ConsoleSession, Member, Organisation, Token
 from fivefold.usecases.accounts.credentials import Credential, credential_of, find_credential, hash_of
@@ -67,8 +68,8 @@ def sign_in(engine: Engine, secret: str) -> tuple[str, MemberSession] | None:
     """
     if find_credential(engine, secret) is None:  # so a caller without a token takes no lock of writers
         return None
-    now = now_microseconds()
     with writing(engine) as session:
+        now = clock_of(engine).now_us()
         token = accounts.token_by_hash(session, hash_of(secret))
         credential = None if token is None else credential_of(session, token, now)
         if credential is None or credential.role not in OF_MEMBERS or credential.member_id is None:
@@ -82,8 +83,8 @@ def sign_in_by_identity(engine: Engine, settings: OpenIdSettings, identity: "Ide
     The session uses a token without a known secret, one for each member and role: revoking it ends the session.
     IdentityError if there is no such member or organisation, or one administrator alone made them.
     """
-    now = now_microseconds()
     with writing(engine) as session:
+        now = clock_of(engine).now_us()
         of = accounts.organisation_of(session, settings.organisation)
         if of is None:
             raise IdentityError(
@@ -240,7 +241,8 @@ def find_session(engine: Engine, secret: str) -> MemberSession | None:
 
     A session from the future, which a fast clock began, holds no longer than any other.
     """
-    now = now_microseconds()
+    clock = clock_of(engine)
+    now = clock.now_us()
     with reading(engine) as session:
         row = session.execute(_WITH_PERSON, {"sha256": hash_of(secret)}).one_or_none()
         if row is None or row[0].ended_us is not None:
@@ -251,8 +253,11 @@ def find_session(engine: Engine, secret: str) -> MemberSession | None:
         number = present.id
     of_it = update(ConsoleSession).where(ConsoleSession.id == number)
     if member_session is None:
-        with writing(engine) as session:
-            session.execute(of_it.values(ended_us=now))
+        with writing(engine) as session:  # it compares the clocks, so what was read before may be in force after all
+            row = session.execute(_WITH_PERSON, {"sha256": hash_of(secret)}).one()
+            member_session = _valid_session(session, row[0], clock.now_us())
+            if member_session is None:
+                session.execute(of_it.values(ended_us=clock.now_us()))
     elif not is_noted:
         with suppress(StoreError), writing(engine) as session:  # a locked database must not keep the page from showing
             session.execute(of_it.values(last_used_us=now))

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US, now_microseconds
+from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.plans import MOST_DAYS, Plan, plan_named
 from fivefold.store.accounts.tokens import member_named
 from fivefold.store.audit.bound_rows import digests
+from fivefold.store.sql.clocks import clock_of
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import Member, Token
 from fivefold.usecases.accounts.credentials import hash_of, token_state
@@ -66,9 +67,9 @@ def create_token(
     for what, name in (("organisation", organisation), ("label", label)):
         refuse_long_name(what, name)
     days = days_of(limits, member, expires_days)
-    now = now_microseconds()
     secret = secrets.token_urlsafe(SECRET_BYTES)
     with writing(engine) as session:
+        now = clock_of(engine).now_us()
         organisation_id = accounts.organisation_named(session, organisation, now).id
         token = Token(
             organisation_id=organisation_id,
@@ -134,8 +135,8 @@ def revoke_token(engine: Engine, token_id: int, *, actor: str = SYSTEM) -> None:
 
     Revoking a revoked token changes nothing, and records nothing.
     """
-    now = now_microseconds()
     with writing(engine) as session:
+        now = clock_of(engine).now_us()
         # One update decides whether it was live: of two concurrent revocations only one is recorded.
         revocation = update(Token).where(Token.id == token_id, Token.revoked_us.is_(None)).values(revoked_us=now)
         organisation_id = session.scalar(revocation.returning(Token.organisation_id))
@@ -156,7 +157,7 @@ def revoke_token(engine: Engine, token_id: int, *, actor: str = SYSTEM) -> None:
 
 def list_tokens(engine: Engine, month: str) -> list[TokenLine]:
     """List all tokens with their usage in a month."""
-    now = now_microseconds()
+    now = clock_of(engine).now_us()
     with reading(engine) as session:
         usage = accounts.usage_in(session, month)
         return [

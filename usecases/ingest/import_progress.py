@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final
 
-from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.text import count_text
 from fivefold.store.accounts.organisation import lock_organisation
 from fivefold.store.monitoring.operations import imports_of, locked_import, unfinished_import
+from fivefold.store.sql.clocks import clock_of
 from fivefold.store.tables.operations import ImportRow
 from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
@@ -80,11 +80,11 @@ def begin_import(context: Context, source: str, about: Mapping[str, str]) -> Imp
     """Continue the unfinished import of a source, or begin a new one.
 
     Args:
-        context: of its organisation. The times of the record are this machine's, whatever the import's own time.
+        context: of its organisation. The times of the record are the database's, whatever the import's own time.
         source: names the file's content and the kind of import.
         about: `content`, `entity_type` and `file`.
     """
-    now, of = now_microseconds(), context.organisation_id
+    now, of = clock_of(context.engine).now_us(), context.organisation_id
     with context.writing() as session:
         lock_organisation(session, of)  # of two that begin at once, one finds the other's
         row = unfinished_import(session, of, source)
@@ -134,7 +134,7 @@ def import_part(context: Context, before: ImportState) -> Iterator[tuple[Context
             for name in (*COUNTS, "refused_bytes"):
                 setattr(row, name, getattr(after, name))
             row.refused_path = None if after.refused_path is None else str(after.refused_path)
-            row.updated_us = now_microseconds()
+            row.updated_us = clock_of(context.engine).now_us()
 
         yield replace(context, transaction=session), note
 
@@ -143,7 +143,7 @@ def finish_import(context: Context, state: ImportState) -> None:
     """Record that an import's file was read to its end."""
     with context.writing() as session:
         row = locked_import(session, state.number)
-        row.updated_us = row.finished_us = now_microseconds()
+        row.updated_us = row.finished_us = clock_of(context.engine).now_us()
 
 
 def forget_import(context: Context, state: ImportState) -> None:

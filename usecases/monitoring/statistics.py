@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
+from fivefold.domain.clock import DAY_US, from_microseconds
 from fivefold.store.accounts.organisation import base_currency_of
 from fivefold.store.flows.run_search import RunCounts, run_counts
 from fivefold.store.monitoring import statistics as figures
@@ -90,10 +90,10 @@ class OrganisationFigures:
 class PlatformFigures:
     """Reads the figures of all organisations; what a validation found is read once."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], int] = now_microseconds) -> None:
-        """Read nothing yet."""
+    def __init__(self, engine: Engine, clock: Callable[[], int] | None = None) -> None:
+        """Read nothing yet; *clock* is the database's by default."""
         self._engine = engine
-        self._clock = clock
+        self.now_us = clock or clock_of(engine).now_us
         self._validations: dict[int, LastValidation] = {}
 
     def read(self) -> list[OrganisationFigures]:
@@ -101,7 +101,7 @@ class PlatformFigures:
 
         StoreError where the database is out of reach.
         """
-        now = self._clock()
+        now = self.now_us()
         with reading(self._engine) as session:
             names = dict(figures.organisations_with_levels(session))
             by_organisation = _FiguresByOrganisation(names)

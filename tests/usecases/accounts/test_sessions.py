@@ -10,7 +10,8 @@ from fivefold.domain.clock import DAY_US, HOUR_US, SECOND_US, now_microseconds, 
 from fivefold.domain.errors import IdentityError
 from fivefold.domain.settings import OpenIdSettings
 from fivefold.store.accounts.plans import read_plans
-from fivefold.usecases.accounts import credentials, sessions, tokens
+from fivefold.store.sql import clocks
+from fivefold.store.sql.clocks import DatabaseClock
 from fivefold.usecases.accounts.openid import Identity
 from fivefold.usecases.accounts.organisations import actor_in_new, add_member, end_membership, set_roles
 from fivefold.usecases.accounts.sessions import (
@@ -24,6 +25,7 @@ from fivefold.usecases.accounts.tokens import create_token, revoke_token
 from fivefold.usecases.shared import context as shared_context
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
+from tests.store import databases
 
 PLANS = read_plans(None)
 MINUTE_US = 60 * SECOND_US
@@ -33,8 +35,7 @@ MINUTE_US = 60 * SECOND_US
 def now(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A clock that a test sets: its only item."""
     clock = [to_microseconds(datetime(2026, 11, 20, 12, tzinfo=UTC))]
-    for module in (tokens, credentials, sessions):
-        monkeypatch.setattr(module, "now_microseconds", lambda: clock[0])
+    monkeypatch.setattr(DatabaseClock, "now_us", lambda _: clock[0])
     return clock
 
 
@@ -153,6 +154,22 @@ def test_the_secret_is_stored_nowhere(engine: Engine, now: list[int], member: Me
     assert len(rows) == 1
     assert cookie not in str(rows)
     assert member[3] not in str(rows)
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("kind", ["postgresql"])
+@pytest.mark.parametrize("ahead_us", [40 * MINUTE_US, -40 * MINUTE_US])
+def test_a_server_whose_clock_is_off_ends_no_session_early(
+    engine: Engine, member: Member, ahead_us: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cookie = signed_in(engine, member[3])
+    with (
+        databases.opened(engine.url.render_as_string(hide_password=False), 7200) as of_other_server,
+        monkeypatch.context() as off,
+    ):
+        off.setattr(clocks, "now_microseconds", lambda: now_microseconds() + ahead_us)
+        assert find_session(of_other_server, cookie) is not None
+    assert find_session(engine, cookie) is not None
 
 
 @pytest.mark.postgresql
