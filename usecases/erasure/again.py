@@ -90,13 +90,19 @@ def erase_again(engine: Engine, who: str, register: Path, *, now_us: int | None 
                 lost_erasures += [_named(line, lost)] if lost else []
         except Exception as error:  # noqa: BLE001 (the lines after it must be carried out all the same)
             failed[line] = _failure_of(line, error)
-    _forget_late_answers(engine, who, {line.organisation for line in newest_erasures(lines)})
-    overwrite(engine)
+    failures = list(failed.values())
+    try:
+        _forget_late_answers(engine, who, {line.organisation for line in newest_erasures(lines)})
+        overwrite(engine)
+    except FivefoldError as error:
+        if not failed:
+            raise
+        failures.append(f"after the lines, so that not all that was erased is overwritten yet: {error}")
     if failed:
         raise FivefoldError(
             f"some lines of {register} could not be repeated{_not_done(failed, now)}; {erased} of the entities of the"
             f" other lines were there again, and erased; {_holds_put(holds)}:\n"
-            + "\n".join([*failed.values(), *(f"{line}: not in the database" for line in (*lost_holds, *lost_erasures))])
+            + "\n".join([*failures, *(f"{line}: not in the database" for line in (*lost_holds, *lost_erasures))])
         )
     return RepeatedErasures(erased, holds, tuple(lost_holds), tuple(lost_erasures))
 

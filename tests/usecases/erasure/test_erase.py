@@ -19,7 +19,14 @@ from sqlalchemy import Engine, event, make_url, select, text, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, to_microseconds
-from fivefold.domain.errors import ConfigError, ConflictError, FivefoldError, InvalidDataError, NotFoundError
+from fivefold.domain.errors import (
+    ConfigError,
+    ConflictError,
+    FivefoldError,
+    InvalidDataError,
+    NotFoundError,
+    StoreError,
+)
 from fivefold.store.audit import history_reading
 from fivefold.store.evidence import erasure as erasing
 from fivefold.store.evidence.erasure import with_owned
@@ -30,6 +37,7 @@ from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import Decision, Policy
 from fivefold.store.tables.levels import DueMark
 from fivefold.usecases.audit.verify import verify
+from fivefold.usecases.erasure import again
 from fivefold.usecases.erasure.again import RepeatedErasures, erase_again
 from fivefold.usecases.erasure.erase import erase_entity, set_legal_hold
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
@@ -547,9 +555,17 @@ def test_a_line_that_fails_does_not_hold_up_those_behind_it(
         return real(session, entities, now_us)
 
     monkeypatch.setattr(erasing, "erase", fails)
+
+    def lost(_: Engine) -> None:
+        raise StoreError("the database cannot be reached")
+
+    monkeypatch.setattr(again, "overwrite", lost)
     with pytest.raises(FivefoldError) as told:
         erase_again(bank.engine, "cli:ana", register, now_us=bank.now)
-    first, *lines = str(told.value).splitlines()
+    first, *lines, after = str(told.value).splitlines()
+    assert (
+        after == "after the lines, so that not all that was erased is overwritten yet: the database cannot be reached"
+    )
     assert str(register) in first
     assert "1 of the entities of the other lines were there again" in first
     assert [line.partition(": ")[0] for line in lines] == [
@@ -570,8 +586,8 @@ def test_a_number_that_is_somebody_elses_after_a_restore_is_left_alone(bank: Ban
     erase_entity(bank.context, "customer", f"{WORD}-1", register)
     with forged(bank.engine) as connection:
         connection.execute(update(Entity).values(created_us=Entity.created_us + 1, erased_us=None))
-    again = erase_again(bank.engine, "cli:ana", register, now_us=bank.now)
-    assert again == RepeatedErasures(0, 0, (), ("line 1, bank, entities 1, 2",))
+    repeated = erase_again(bank.engine, "cli:ana", register, now_us=bank.now)
+    assert repeated == RepeatedErasures(0, 0, (), ("line 1, bank, entities 1, 2",))
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"organisation": "bank", "entities": [1]}', '{"entities": []}'])
