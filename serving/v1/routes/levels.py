@@ -144,10 +144,11 @@ class ReasonsOfAssessment(ResponseModel):
 
 
 class SourcesOfAssessment(ResponseModel):
-    """From where the values of an assessment's reasons are, and how old; null once those were erased, or removed."""
+    """From where the values of an assessment's reasons are, and how old; null with `gone` where those are null."""
 
     assessment: str
     sources: AssessmentSources | None
+    gone: str | None = None
 
 
 LevelAnswer = LevelForApps | LevelForPeople | LevelForPublishers
@@ -188,14 +189,21 @@ def _history_line(line: levels.HistoryLine) -> HistoryLine:
 def read_reasons(context: RequestContext, assessment: Numbered) -> ReasonsOfAssessment:
     """Show the reasons of an assessment, such as 12.3."""
     reasons = views.read_reasons(context, assessment)
-    gone = levels.read_assessment(context, assessment).gone if reasons is None else None
-    return ReasonsOfAssessment.of({"assessment": assessment, "reasons": reasons, "gone": gone})
+    return ReasonsOfAssessment.of(
+        {"assessment": assessment, "reasons": reasons, "gone": _how_gone(context, assessment, reasons)}
+    )
+
+
+def _how_gone(context: RequestContext, assessment: str, content: Reasons | AssessmentSources | None) -> str | None:
+    return levels.read_assessment(context, assessment).gone if content is None else None
 
 
 def read_sources(context: RequestContext, assessment: Numbered) -> SourcesOfAssessment:
     """Show from where each value of an assessment's reasons is, and since when, as it was known then."""
     sources = behind.sources_of(context, assessment)
-    return SourcesOfAssessment.of({"assessment": assessment, "sources": sources})
+    return SourcesOfAssessment.of(
+        {"assessment": assessment, "sources": sources, "gone": _how_gone(context, assessment, sources)}
+    )
 
 
 class ComparedAssessment(RequestModel):
