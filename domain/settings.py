@@ -324,6 +324,8 @@ def unknown_settings(environment: Mapping[str, str] | None = None) -> list[tuple
 
 MOST = 10**12
 """The largest number of a setting."""
+_MOST_DIGITS = 100
+"""Python itself reads no number of thousands of digits."""
 MOST_SECONDS = 10**6
 """Eleven days: PostgreSQL counts its limits in milliseconds, up to twice as many."""
 MOST_AGENT_SECONDS = 30
@@ -381,6 +383,8 @@ def _positive(environment: Mapping[str, str], name: str, default: int, most: int
     text = environment.get(name)
     if not text:
         return default
+    if len(text) > _MOST_DIGITS:
+        raise ConfigError(f"{name} has {len(text):,} characters; it must be a whole number from 1 to {most}")
     if not text.isdecimal() or int(text) == 0:
         raise ConfigError(f"{name} is {text!r}; it must be a whole number above 0")
     if int(text) > most:
@@ -388,11 +392,19 @@ def _positive(environment: Mapping[str, str], name: str, default: int, most: int
     return int(text)
 
 
+_HOST = re.compile(r"([\w-]+(\.[\w-]+)*\.?|\[[0-9a-f:.]+\])(:((?P<port>[0-9]{1,5})|\*))?", re.ASCII)
+_MOST_PORT = 65_535
+
+
 def _hosts(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
-    """Read names of hosts separated by commas; ConfigError names an invalid one, which no request would name."""
-    hosts = tuple(text for text in re.split(r"[,\s]+", environment.get(name, "")) if text)
+    """Read names of hosts separated by commas; ConfigError names an invalid one, which no request would name.
+
+    They are in lower case, as clients send them.
+    """
+    hosts = tuple(text.lower() for text in re.split(r"[,\s]+", environment.get(name, "")) if text)
     for text in hosts:
-        if not re.fullmatch(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:([0-9]+|\*))?", text):
+        match = _HOST.fullmatch(text)
+        if match is None or not 0 < int(match["port"] or 1) <= _MOST_PORT:
             raise ConfigError(
                 f"{name} has {text!r}; it must be names of hosts, each with its port unless that is 443, "
                 "separated by commas, such as scores.example,10.0.0.5:8443"

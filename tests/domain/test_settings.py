@@ -109,9 +109,20 @@ def test_a_number_that_no_database_holds_is_refused(name: str, most: int) -> Non
         read_settings({f"FIVEFOLD_{name}": str(most + 1)})
 
 
-@pytest.mark.parametrize("wrong", ["https://scores.example", "scores.example/mcp", "*", "scores.example:x", "::1"])
+def test_a_number_of_more_digits_than_python_reads_is_refused_by_its_variable() -> None:
+    for text in ("9" * 5000, "0" * 5000):
+        with pytest.raises(ConfigError, match=r"^FIVEFOLD_LIMIT_ROWS has 5,000 characters; it must be a whole number"):
+            read_settings({"FIVEFOLD_LIMIT_ROWS": text})
+
+
+_NO_HOSTS = ["https://scores.example", "scores.example/mcp", "*", "scores.example:x", "::1", "..", "a..b", ".a"]
+
+
+@pytest.mark.parametrize("wrong", [*_NO_HOSTS, "scores.example:99999", "scores.example:0", "bücher.example"])
 def test_a_host_that_no_request_would_name_is_refused(wrong: str) -> None:
     with pytest.raises(ConfigError, match=r"FIVEFOLD_MCP_HOSTS has .*; it must be names of hosts"):
         read_settings({"FIVEFOLD_MCP_HOSTS": f"scores.example,{wrong}"})
     right = "scores.example", "10.0.0.5:8443", "[::1]:8443", "localhost:*"
     assert read_settings({"FIVEFOLD_MCP_HOSTS": ", ".join(right)}).mcp_hosts == right
+    upper = ", ".join(right).upper()
+    assert read_settings({"FIVEFOLD_MCP_HOSTS": upper}).mcp_hosts == right, "as clients send them"
