@@ -235,6 +235,16 @@ def _path(uri: str) -> Path | None:
     return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
+def _name_in(uri: str) -> str:
+    """Give the name of the model in an address; the ConfigError of what may be a folder says how one is given."""
+    try:
+        return parse_model_uri(uri)[0]
+    except ConfigError as error:
+        if "/" in uri:
+            raise
+        raise ConfigError(f"{error}; a folder is given with a slash, such as ./{uri}") from None
+
+
 def load_value_model(settings: Settings, uri: str | None, name: str) -> ValueModel:
     """Load the model of an address, see `model_address`, or of a folder, which has a slash; by default the champion.
 
@@ -251,7 +261,7 @@ def load_value_model(settings: Settings, uri: str | None, name: str) -> ValueMod
     embedded = None if uri else embedded_champion(settings, name)
     if embedded is not None:
         return load_embedded_champion(embedded)
-    require_registry(settings, parse_model_uri(uri)[0] if uri else name)
+    require_registry(settings, _name_in(uri) if uri else name)
     from fivefold.models.registry import Registry  # noqa: PLC0415 (MLflow takes seconds to import)
 
     registry = Registry(settings, name)

@@ -11,7 +11,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.store.db.utils import _get_alembic_config
 
-from fivefold.domain.errors import ModelError, ModelNotFoundError, PromotionRefusedError, RegistryError
+from fivefold.domain.errors import ConfigError, ModelError, ModelNotFoundError, PromotionRefusedError, RegistryError
 from fivefold.domain.settings import Settings
 from fivefold.models import embedded
 from fivefold.models.embedded import (
@@ -226,6 +226,13 @@ def test_without_a_registry_the_model_of_the_address_is_named(tmp_path: Path) ->
     for uri, name in (("models:/other/1", "other"), ("models:/other@champion", "other"), (None, "value")):
         with pytest.raises(ModelNotFoundError, match=f"^{name} has no versions in {tmp_path}"):
             load_value_model(Settings(var=tmp_path), uri, "value")
+
+
+def test_what_may_be_a_folder_is_refused_with_a_word_of_how_one_is_given(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"or the number of a version; a folder is given with a slash, such as \./m$"):
+        load_value_model(Settings(var=tmp_path), "m", "value")
+    with pytest.raises(ConfigError, match=r"or the number of a version$"):
+        load_value_model(Settings(var=tmp_path), "models:/m", "value")
 
 
 def test_a_version_whose_files_were_saved_anew_is_not_the_one_that_was_registered(copied: Path) -> None:
