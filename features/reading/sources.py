@@ -100,10 +100,10 @@ def stream_histories(
         else:
             yield _of_json_lines(file, reader)
         return
-    frame = not isinstance(source, Sequence) and not nullable  # rows that may lack a value lack no column
+    as_files = not nullable  # rows that may lack a value lack no column
     yield histories_in_memory(
-        source,
-        TransactionReader(rates, text=frame, latest=latest, completes=frame, absent=absent, nullable=nullable),
+        _with_texts(source) if isinstance(source, Sequence) else source,
+        TransactionReader(rates, text=as_files, latest=latest, completes=as_files, absent=absent, nullable=nullable),
     )
 
 
@@ -208,12 +208,14 @@ def _renamed_rows(rows: list[Any], file: MappedFile) -> list[Any]:
     ]
 
 
-def _with_texts(rows: list[Any]) -> list[Any]:
-    """Write identifiers of JSON that are whole numbers as their digits, as those of a typed column are."""
-    for row in rows:
-        if isinstance(row, dict):
-            row.update({name: str(row[name]) for name in (c.USER_ID, c.TRANSACTION_ID) if type(row.get(name)) is int})
-    return rows
+def _with_texts(rows: Sequence[Any]) -> list[Any]:
+    """Write identifiers of rows that are whole numbers as their digits, as those of a typed column are."""
+    return [_with_text(row) if isinstance(row, dict) else row for row in rows]
+
+
+def _with_text(row: dict[str, Any]) -> dict[str, Any]:
+    digits = {name: str(row[name]) for name in (c.USER_ID, c.TRANSACTION_ID) if type(row.get(name)) is int}
+    return {**row, **digits} if digits else row
 
 
 def _refuse_misspelt(file: MappedFile, reader: TransactionReader) -> None:

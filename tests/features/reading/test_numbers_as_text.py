@@ -9,7 +9,9 @@ import pytest
 
 from fivefold.domain.errors import InvalidDataError
 from fivefold.domain.money import base_only
+from fivefold.features.reading.frames import histories_in_memory
 from fivefold.features.reading.sources import read_histories
+from fivefold.features.reading.validate import TransactionReader
 from fivefold.features.schema import AMOUNT, CURRENCY, DATE, USER_ID
 from fivefold.risk.facts.reading import read_number
 from fivefold.usecases.shared.transaction_columns import TransactionColumns
@@ -60,4 +62,4 @@ def test_none_of_them_takes_another_text(text: str, tmp_path: Path) -> None:
 
 def test_a_request_has_numbers_alone() -> None:
     with pytest.raises(InvalidDataError, match=f"{AMOUNT} is '1.5'"):
-        read_histories(amounts_of(["1.5"]).to_dicts(), RATES)
+        histories_in_memory(amounts_of(["1.5"]).to_dicts(), TransactionReader(RATES))

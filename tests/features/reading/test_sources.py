@@ -301,6 +301,15 @@ def test_optional_columns_may_be_missing(missing: list[str], tmp_path: Path) -> 
     assert same(read_histories(tmp_path, RATES), read_histories(rows, RATES))
 
 
+def test_rows_as_dicts_may_lack_and_write_what_their_frame_may() -> None:
+    absent = (c.CURRENCY, c.CATEGORY, c.CREATED)
+    rows = [{name: value for name, value in each.items() if name not in absent} for each in of("12")]
+    numbered = [{**each, c.USER_ID: int(str(each[c.USER_ID])), c.AMOUNT: str(each[c.AMOUNT])} for each in rows]
+    assert same(read_histories(numbered, RATES), read_histories(pl.DataFrame(numbered), RATES))
+    assert same(read_histories(numbered, RATES), read_histories(rows, RATES)), "as identifiers of JSON"
+    assert numbered[0][c.USER_ID] == 1, "the caller's rows are as they were"
+
+
 def test_a_column_that_is_missing_in_one_file_is_not_made_up(tmp_path: Path) -> None:
     pq.write_table(arrow(of("ab")), tmp_path / "a.parquet")
     pq.write_table(arrow(of("cd")).drop_columns(["user_balance"]), tmp_path / "b.parquet")

@@ -18,6 +18,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import FileFormatError, InvalidDataError, Problem
 from fivefold.domain.money import Rate, RateTable, base_only
 from fivefold.features import schema as c
+from fivefold.features.reading.frames import histories_in_memory
 from fivefold.features.reading.sources import read_histories
 from fivefold.features.reading.validate import TransactionReader
 from tests.features.equality import same
@@ -48,7 +49,7 @@ CASES = [(field, value, allowed) for field, values, allowed in BAD for value in 
 
 def refused(rows: Any, rates: RateTable = RATES) -> InvalidDataError:
     with pytest.raises(InvalidDataError) as caught:
-        read_histories(rows, rates)
+        histories_in_memory(rows, TransactionReader(rates))  # as of a request
     return caught.value
 
 
