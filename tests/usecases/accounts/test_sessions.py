@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from time import time_ns
 
 import pytest
 from sqlalchemy import Engine
 
+from fivefold.domain import clock
 from fivefold.domain.clock import DAY_US, HOUR_US, SECOND_US, now_microseconds, to_microseconds
 from fivefold.domain.errors import IdentityError
 from fivefold.domain.settings import OpenIdSettings
 from fivefold.store.accounts.plans import read_plans
-from fivefold.store.sql import clocks
 from fivefold.store.sql.clocks import DatabaseClock
 from fivefold.usecases.accounts.openid import Identity
 from fivefold.usecases.accounts.organisations import actor_in_new, add_member, end_membership, set_roles
@@ -167,7 +168,7 @@ def test_a_server_whose_clock_is_off_ends_no_session_early(
         databases.opened(engine.url.render_as_string(hide_password=False), 7200) as of_other_server,
         monkeypatch.context() as off,
     ):
-        off.setattr(clocks, "now_microseconds", lambda: now_microseconds() + ahead_us)
+        off.setattr(clock, "time_ns", lambda: time_ns() + 1_000 * ahead_us)
         assert find_session(of_other_server, cookie) is not None
     assert find_session(engine, cookie) is not None
 
