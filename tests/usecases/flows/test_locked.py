@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import LockedError
+from fivefold.store.sql.database import writing
 from fivefold.store.tables.flows import FlowRun
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.flows.runs import asking, execute, fallback
@@ -104,6 +105,28 @@ def test_what_a_flow_declares_for_a_failure_is_done_once_the_lock_is_gone(
     bank.work()
     assert (bank.runs()[0].state, taken(bank)) == ("quarantined", ["hold", "look", "bound"])
     assert (bank.runs()[0].error or "").startswith("RuntimeError"), "its own fault, and no lock, is the reason"
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_others_record_what_they_do_between_the_actions_of_a_failure(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tag is an entry of the log; the next action may wait for a lock of one who waits for the log."""
+    bank = FlowBank(engine)
+    bank.add_flow(HOLDS.replace("[hold, look, bound]", "[note, hold]"))
+    bank.post(1, 500)
+    on_the_last_try(bank)
+    carry_out = fallback.carry_out
+
+    def with_an_entry_beside(*given: Any) -> Any:
+        with writing(bank.engine, busy_seconds=2) as session:
+            bank.context.record(session, "thing.done", ("thing", 1))
+        return carry_out(*given)
+
+    monkeypatch.setattr(execute, "begin_of", broken)
+    monkeypatch.setattr(fallback, "carry_out", with_an_entry_beside)
+    bank.work()
+    assert (bank.runs()[0].state, taken(bank)) == ("quarantined", ["note", "hold"])
 
 
 def test_a_source_that_was_asked_is_not_asked_again(
