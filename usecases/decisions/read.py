@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ConflictError, NotFoundError
+from fivefold.domain.errors import ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.analysis import AnalysedPolicy, analyse_canonical_policy
 from fivefold.risk.compiler.value_types import inputs_of_policy_rule
@@ -37,10 +37,9 @@ from fivefold.usecases.audit.search import actor_named, names_of_actors
 from fivefold.usecases.decisions.decide import ENGINE, WORDED, DecisionMade, decision_view, outcome_and_answer
 from fivefold.usecases.levels.content.inputs import read_inputs
 from fivefold.usecases.levels.explain import ValueSeen, names_in_words, renamed, visible_value, with_names
-from fivefold.usecases.levels.replay import Replayed, list_versions_used, replay_assessment, replayed_answer
+from fivefold.usecases.levels.replay import Replayed, list_versions_used, replayed_answer
 from fivefold.usecases.shared.api_fields import Moment, StoredObject, schema, shown_as
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.inputs import digits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,17 +94,6 @@ def _line(row: Decision, policy: PolicyRow) -> DecisionLine:
         actor=row.actor,
         line=line,
     )
-
-
-def replay_by_name(context: Context, name: str) -> Replayed:
-    """Make an assessment, such as 12.3, or a decision, such as d:12, again; errors as of the one or the other."""
-    kind, _, written = name.rpartition(":")
-    if kind != "d":
-        return replay_assessment(context, name)
-    number = digits(written)
-    if number is None:
-        raise NotFoundError(f"there is no decision {written!r}")
-    return replay_decision(context, number)
 
 
 def replay_decision(context: Context, number: int) -> Replayed:

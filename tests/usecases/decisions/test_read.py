@@ -14,8 +14,9 @@ from fivefold.domain.paging import Part
 from fivefold.risk.engine.explain.stored import WORDS
 from fivefold.store.tables.events import Decision
 from fivefold.usecases.audit.verify import verify
-from fivefold.usecases.decisions.read import list_decisions, read_decision, replay_by_name, replay_decision
+from fivefold.usecases.decisions.read import list_decisions, read_decision, replay_decision
 from fivefold.usecases.erasure.erase import erase_entity
+from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.levels.replay import WORDS_WITHOUT_NUMBER
 from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed, forged
@@ -134,13 +135,13 @@ def test_a_replay_is_asked_for_by_name(desk: Desk) -> None:
     desk.publish(CASH)
     made = desk.decide()
     ask = Context(desk.bank.engine, desk.ana)
-    assert replay_by_name(ask, f"d:{made.number}").breakdown_now == replay_decision(ask, made.number).breakdown_now
-    assert '"ruleset":"retail"' in replay_by_name(ask, f"{desk.bank.id_of('ada')}.1").breakdown_now
+    assert replay_record(ask, f"d:{made.number}").breakdown_now == replay_decision(ask, made.number).breakdown_now
+    assert '"ruleset":"retail"' in replay_record(ask, f"{desk.bank.id_of('ada')}.1").breakdown_now
     for name in ("d:", "d:x", "d:1.1", "d:-1", "d:99", f"d:{10**18}"):
         with pytest.raises(NotFoundError, match="there is no decision"):
-            replay_by_name(ask, name)
+            replay_record(ask, name)
     with pytest.raises(NotFoundError, match="there is no assessment 'e:1'"):
-        replay_by_name(ask, "e:1")
+        replay_record(ask, "e:1")
 
 
 def test_an_erased_one_says_so_and_keeps_its_action(desk: Desk, tmp_path: Path) -> None:

@@ -23,10 +23,10 @@ from fivefold.risk.facts.portfolio import ListVersion
 from fivefold.store.flows.runs import outcomes_of, run_numbered, version_and_flow
 from fivefold.store.tables.flows import FlowRow, FlowVersion, StepOutcome
 from fivefold.usecases.accounts.flows_in_force import StandingFlow, flow_as_asked, flow_of_version
-from fivefold.usecases.decisions.read import replay_by_name
+from fivefold.usecases.decisions.read import replay_decision
 from fivefold.usecases.flows.runs.facts import facts_kept
 from fivefold.usecases.levels.content.breakdowns import removal_text
-from fivefold.usecases.levels.replay import Replayed, list_versions_used, replayed_answer
+from fivefold.usecases.levels.replay import Replayed, list_versions_used, replay_assessment, replayed_answer
 from fivefold.usecases.shared.actors import SYSTEM
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import digits
@@ -204,15 +204,19 @@ def conclude(
     return RunOutcome(explanation, canonical_json(answer), does)
 
 
+_NUMBERED: Final = {"f": "run", "d": "decision"}
+"""What a name is of that has a letter before its number."""
+
+
 def replay_record(context: Context, name: str) -> Replayed:
     """Make a run, such as f:12, a decision, such as d:12, or an assessment, such as 12.3, again; errors as of each."""
     kind, _, written = name.rpartition(":")
-    if kind != "f":
-        return replay_by_name(context, name)
-    number = digits(written)
+    if kind not in _NUMBERED:
+        return replay_assessment(context, name)
+    what, number = _NUMBERED[kind], digits(written)
     if number is None:
-        raise NotFoundError(f"there is no run {name!r}")
-    return replay_run(context, number)
+        raise NotFoundError(f"there is no {what} {name!r}")
+    return (replay_run if kind == "f" else replay_decision)(context, number)
 
 
 def replay_run(context: Context, number: int) -> Replayed:
