@@ -79,7 +79,7 @@ def change_kinds(context: RequestContext, endpoint: Number, body: KindsGiven) ->
 
 
 def list_failing(context: RequestContext, endpoint: Number, query: PageQuery) -> Page[FailingDelivery]:
-    """List deliveries that failed and are tried again, by when that is."""
+    """List deliveries that failed and are tried again, by sequence number."""
     return progress.list_failing(context, endpoint, query.part)
 
 
