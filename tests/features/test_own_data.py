@@ -18,8 +18,10 @@ from fivefold.features.histories import Histories, missing_values
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix, select_columns
 from fivefold.features.indicators import CATALOGUE
 from fivefold.features.reading import sources
+from fivefold.features.reading.frames import histories_in_memory
 from fivefold.features.reading.sources import absent_columns, read_histories, require_columns
 from fivefold.features.reading.text_files import ColumnMap, MappedFile
+from fivefold.features.reading.validate import TransactionReader
 from fivefold.features.schema import CATEGORIES
 from tests.features.equality import same
 from tests.features.reading.test_tables import arrow
@@ -175,7 +177,7 @@ def test_what_is_half_a_microsecond_after_as_of_does_not_count(form: str) -> Non
 def test_rows_of_a_call_must_still_be_whole() -> None:
     row = {"user_id": "a", "transaction_date": "2024-01-01", "transaction_amount": 1.0, "user_balance": 1.0}
     with pytest.raises(InvalidDataError, match="user_category is missing"):
-        read_histories([row], RATES)
+        histories_in_memory([row], TransactionReader(RATES))
 
 
 @pytest.mark.parametrize("name", c.ABSENT)

@@ -252,7 +252,7 @@ def test_no_rows_score_nobody(model: ValueModel) -> None:
 
 def test_bad_rows_and_unreadable_files_are_errors(model: ValueModel, tmp_path: Path) -> None:
     with pytest.raises(InvalidDataError):
-        scored(model, [{"user_id": "a"}])
+        scored(model, [{"user_id": "a", "user_balance": 1.0}])
     with pytest.raises(FileFormatError):
         scored(model, tmp_path / "nothing.parquet")
 
