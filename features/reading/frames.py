@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -90,7 +91,7 @@ _TEXTS = {str, type(None)}
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    return isinstance(value, int | float | Decimal | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def _is_text(value: object) -> bool:
@@ -106,11 +107,13 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _float(value: float) -> float:
+def _float(value: float | Decimal) -> float:
     try:
         return float(value)
     except OverflowError:
         return float("inf")
+    except ValueError:  # of a signalling NaN of Decimal
+        return float("nan")
 
 
 def too_large(file: str) -> FileFormatError:
@@ -200,7 +203,9 @@ def histories_in_memory(
         table = table_from_frame(rows, errors, text=reader.text)
     if reader.completes and table.num_rows:
         nothing = [name for name in ABSENCES if table.column_names.count(name) == 1]  # the reader refuses two
-        table = table.drop_columns([name for name in nothing if table[name].null_count == table.num_rows])
+        nothing = [name for name in nothing if table[name].null_count == table.num_rows]
+        # A wrong value is null too, and an error: its column is not absent.
+        table = table.drop_columns([name for name in nothing if not errors.rows_with_error(name, table.num_rows).any()])
     ids = table.column_names.count(c.USER_ID)  # the reader refuses any number but one
     if table.num_rows > c.ROWS_SORTED_IN_MEMORY and ids == 1 and not is_grouped(table[c.USER_ID]):
         raise too_large(reader.source)

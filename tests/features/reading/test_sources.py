@@ -1,11 +1,14 @@
 """Streaming Parquet: the same bits with bounded memory, and a customer met twice is refused."""
 
+import json
 from collections.abc import Callable
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID
 
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -308,6 +311,21 @@ def test_rows_as_dicts_may_lack_and_write_what_their_frame_may() -> None:
     assert same(read_histories(numbered, RATES), read_histories(pl.DataFrame(numbered), RATES))
     assert same(read_histories(numbered, RATES), read_histories(rows, RATES)), "as identifiers of JSON"
     assert numbered[0][c.USER_ID] == 1, "the caller's rows are as they were"
+
+
+def test_a_column_of_wrong_values_alone_is_not_taken_for_absent(tmp_path: Path) -> None:
+    rows = of("ab", transaction_id=None)
+    for each in rows:
+        each[c.BALANCE] = "?"
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    for source in (rows, pd.DataFrame(rows), tmp_path / "rows.json"):
+        with pytest.raises(InvalidDataError, match=r"user_balance is '\?'"):
+            read_histories(source, RATES, absent=())
+
+
+def test_exact_numbers_of_rows_as_dicts_are_those_of_their_frame() -> None:
+    rows: list[Row] = [{**each, c.AMOUNT: Decimal("1.10")} for each in of("ab")]
+    assert same(read_histories(rows, RATES), read_histories(pl.DataFrame(rows), RATES))
 
 
 def test_a_column_that_is_missing_in_one_file_is_not_made_up(tmp_path: Path) -> None:
