@@ -23,6 +23,7 @@ from fivefold.store.sql.database import (
     BUSY_SECONDS,
     SchemaWatch,
     bring_forward,
+    empty_write_ahead_log,
     open_database,
     reading,
     require_current,
@@ -209,6 +210,16 @@ def test_a_full_disk_is_not_taken_for_a_database_out_of_reach(tmp_path: Path) ->
             session.execute(Base.metadata.tables["organisations"].insert(), rows)
         file = engine.url.database
         assert str(refused.value) == f"the disk of the database's file is full, or the file may not grow: {file}"
+
+
+def test_a_file_that_cannot_be_opened_any_more_is_named_where_its_log_is_emptied(tmp_path: Path) -> None:
+    with databases.opened(databases.new_url("sqlite", tmp_path)) as engine:
+        file = Path(str(engine.url.database))
+        engine.dispose()
+        file.unlink()
+        file.mkdir()
+        with pytest.raises(StoreError, match=f"^the database cannot be reached: {file}$"):
+            empty_write_ahead_log(engine)
 
 
 def test_a_database_that_may_only_be_read_says_so(kind: str, tmp_path: Path) -> None:
