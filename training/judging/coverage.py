@@ -95,10 +95,12 @@ def is_surely_off(
     return not level - allowed <= covered_share <= most + allowed
 
 
-def coverage(model: ValueModel, window: WindowPredictions, due: DueSettings) -> IntervalCoverage | None:
+def coverage(
+    model: ValueModel, window: WindowPredictions, category: npt.NDArray[np.str_], due: DueSettings
+) -> IntervalCoverage | None:
     """Judge a model's intervals, which were measured on earlier customers, on a window; None where it keeps none.
 
-    *due* has the bounds of what they may hold.
+    *category* has the segments that the model puts the customers in, and *due* the bounds of what intervals may hold.
     """
     table, predicted, realised = model.intervals, window.predicted, window.realised
     if table is None:
@@ -107,7 +109,6 @@ def coverage(model: ValueModel, window: WindowPredictions, due: DueSettings) -> 
     hits = IntervalHits(ends, covered(ends, realised), table.held_shares(predicted, window.consistency), realised == 0)
     is_bounded = ~np.isnan(ends.high)
     width = float((ends.high - ends.low)[is_bounded].mean()) if is_bounded.any() else float("nan")
-    category = model.segments_of(model.curve.score(predicted))
     segments = {segment: category == segment for segment in SEGMENTS}
     share, expected = float(hits.covered.mean()), float(hits.expected.mean())
     return IntervalCoverage(

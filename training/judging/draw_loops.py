@@ -6,6 +6,8 @@ such group, and the number of customers at its end.
 
 from typing import Any
 
+import numpy as np
+
 SIGNATURES = {
     "count_drawn": "void(int64[::1], uint16[::1])",
     "gini_of_draw": "float64(uint16[::1], uint32[::1], uint32[::1], float64[::1])",
@@ -34,16 +36,22 @@ def gini_of_draw(times: Any, order: Any, starts: Any, realised: Any) -> Any:
     customers = 0.0
     total = 0.0
     area = 0.0
-    for group in range(len(starts) - 1):
-        drawn = 0.0
-        value = 0.0
-        for place in range(starts[group], starts[group + 1]):
-            often = times[order[place]]
+    first = np.int64(0)
+    for group in range(1, len(starts)):
+        if first == len(order):  # there is no customer at all
+            break
+        end = np.int64(starts[group])
+        # Nearly every group is one customer, whom no inner loop has to begin for.
+        drawn = np.float64(times[order[first]])
+        value = drawn * realised[first]
+        for place in range(first + 1, end):
+            often = np.float64(times[order[place]])
             drawn += often
             value += often * realised[place]
         area += drawn * total + value * (drawn + 1.0) / 2.0
         customers += drawn
         total += value
+        first = end
     if total == 0.0:
         return 0.0
     return (area / total - (customers + 1.0) / 2.0) / customers
@@ -62,23 +70,25 @@ def money_of_draw(times: Any, order: Any, starts: Any, predicted: Any, realised:
         money: what is filled.
     """
     group = 0
+    end = np.int64(0)
     shared = 0.0
     for part in range(len(bounds) - 1):
         of_predicted = 0.0
         of_realised = 0.0
         for place in range(bounds[part], bounds[part + 1]):
-            if place == starts[group]:
+            if place == end:
                 group += 1
+                end = np.int64(starts[group])
                 shared = realised[place]
-                if starts[group] - place > 1:
+                if end - place > 1:
                     drawn = 0.0
                     value = 0.0
-                    for equal in range(place, starts[group]):
-                        often = times[order[equal]]
+                    for equal in range(place, end):
+                        often = np.float64(times[order[equal]])
                         drawn += often
                         value += often * realised[equal]
                     shared = value / max(drawn, 1.0)
-            often = times[order[place]]
+            often = np.float64(times[order[place]])
             of_predicted += often * predicted[place]
             of_realised += often * shared
         money[0, part] = of_predicted

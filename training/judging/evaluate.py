@@ -128,7 +128,7 @@ def evaluate(
             times_judged,
             config.seed,
         ),
-        coverage(model, test_window, config.due),
+        coverage(model, test_window, category, config.due),
     )
 
 

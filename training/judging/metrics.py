@@ -10,15 +10,14 @@ these draws is not a bound. Sources: Kumar, Liang and Ma, "Verified Uncertainty 
 """
 
 import itertools
-import warnings
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
 import polars as pl
-from scipy import stats
 
 from fivefold.domain.segments import SEGMENTS
-from fivefold.features.histories import Floats
+from fivefold.features.histories import Floats, Integers
 
 DECILES = 10
 LIFT_POINTS = 101
@@ -50,23 +49,19 @@ def rank_metrics(predicted: Floats, realised: Floats) -> Metrics:
     >>> rank_metrics(np.array([1.0, 2.0, 3.0]), np.array([0.0, 5.0, 9.0])).normalised_gini
     1.0
     """
-    with warnings.catch_warnings():
-        # A constant prediction has no rank correlation: the metric is NaN, and a warning would add nothing.
-        warnings.simplefilter("ignore", stats.ConstantInputWarning)
-        spearman = float(stats.spearmanr(predicted, realised).statistic)
-    return Metrics(normalised_gini(predicted, realised), top_decile_capture(predicted, realised), spearman)
+    by_prediction, by_value = _Order.of(predicted), _Order.of(realised)
+    shared, best = by_prediction.shared(realised), by_value.shared(realised)
+    return Metrics(_gini_over_best(shared, best), _capture(shared, best), _spearman(by_prediction, by_value))
 
 
 def normalised_gini(predicted: Floats, realised: Floats) -> float:
     """Gini of realised value in predicted order over the Gini in its own order; NaN where all are worth the same."""
-    best = _gini(realised, realised) if np.ptp(realised) else 0.0  # rounding would give a Gini that is not 0
-    return _gini(predicted, realised) / best if best else float("nan")
+    return _gini_over_best(_in_predicted_order(predicted, realised), _in_predicted_order(realised, realised))
 
 
 def top_decile_capture(predicted: Floats, realised: Floats) -> float:
     """Value in the predicted top tenth over value in the true top tenth; customers tied at the edge share."""
-    best = _top_value(realised, realised)
-    return _top_value(predicted, realised) / best if best else float("nan")
+    return _capture(_in_predicted_order(predicted, realised), _in_predicted_order(realised, realised))
 
 
 def lift_curve(name: str, predicted: Floats, realised: Floats) -> pl.DataFrame:
@@ -203,21 +198,58 @@ def _rises(sums: Floats, squares: Floats, count: int, both: Floats) -> Floats:
     return rises
 
 
+class _Order(NamedTuple):
+    """The order of n customers from the highest prediction down: the group of equal ones of each, and their sizes."""
+
+    group: Integers
+    counts: Integers
+
+    @classmethod
+    def of(cls, predicted: Floats) -> Self:
+        _, group, counts = np.unique(-predicted, return_inverse=True, return_counts=True)
+        return cls(group, counts)
+
+    def shared(self, realised: Floats) -> Floats:
+        """Realised value in this order, shared evenly among equal predictions."""
+        means = np.bincount(self.group, weights=realised) / self.counts
+        return np.repeat(means, self.counts)
+
+    @property
+    def ranks(self) -> Floats:
+        """The rank of each customer from the lowest prediction up; equal ones have their mean rank."""
+        below = len(self.group) - np.cumsum(self.counts)
+        ranks: Floats = (below + (self.counts + 1) / 2)[self.group]
+        return ranks
+
+
 def _in_predicted_order(predicted: Floats, realised: Floats) -> Floats:
     """Realised value from the highest prediction down, shared evenly among equal predictions."""
-    _, group, counts = np.unique(-predicted, return_inverse=True, return_counts=True)
-    means = np.bincount(group, weights=realised) / counts
-    return np.repeat(means, counts)
+    return _Order.of(predicted).shared(realised)
 
 
-def _gini(predicted: Floats, realised: Floats) -> float:
-    shared = _in_predicted_order(predicted, realised)
+def _spearman(one: _Order, other: _Order) -> float:
+    """Rank correlation; NaN where all are equal in one of the orders."""
+    if min(len(one.counts), len(other.counts)) < 2:
+        return float("nan")
+    return float(np.corrcoef(one.ranks, other.ranks)[1, 0])
+
+
+def _gini_over_best(shared: Floats, best: Floats) -> float:
+    of_best = _gini(best) if np.ptp(best) else 0.0  # rounding would give a Gini that is not 0
+    return _gini(shared) / of_best if of_best else float("nan")
+
+
+def _capture(shared: Floats, best: Floats) -> float:
+    of_best = _top_value(best)
+    return _top_value(shared) / of_best if of_best else float("nan")
+
+
+def _gini(shared: Floats) -> float:
     cumulated = np.cumsum(shared) / shared.sum()
     return float((cumulated.sum() - (len(shared) + 1) / 2) / len(shared))
 
 
-def _top_value(predicted: Floats, realised: Floats) -> float:
-    shared = _in_predicted_order(predicted, realised)
+def _top_value(shared: Floats) -> float:
     size = len(shared) / DECILES
     whole = int(size)
     return float(shared[:whole].sum() + (size - whole) * shared[min(whole, len(shared) - 1)])

@@ -12,7 +12,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.features.histories import Floats
 from fivefold.training.config import GateSettings
 from fivefold.training.dates import Dates
-from fivefold.training.judging.bootstrap import draws, resample
+from fivefold.training.judging.bootstrap import PredictedOrder, draws, resample
 from fivefold.training.judging.compare import Comparisons, compare_with_rivals, error_of_try, times_judged
 from fivefold.training.judging.metrics import calibration_error, calibration_table, normalised_gini, rank_metrics
 
@@ -39,6 +39,26 @@ def test_a_draw_is_judged_as_if_its_customers_stood_there_so_often(tied: bool) -
     error = calibration_error(calibration_table(predicted, realised))
     assert once.tenths["model"].error == pytest.approx(error, rel=1e-9)
     assert np.abs(once.tenths["model"].drawn[0]).sum() == pytest.approx(error, rel=1e-9)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_the_gini_of_a_draw_is_that_of_the_plain_sums_bit_for_bit(tied: bool) -> None:
+    """Sums are taken in the order of the ranks, so that a judgement made again gives the same figures."""
+    predicted, realised = customers(tied=tied)
+    (times,) = draws(len(realised), seed=3, resamples=1)
+    total = area = all_drawn = 0.0
+    for equal in sorted(set(predicted.tolist()), reverse=True):
+        drawn = value = 0.0
+        for customer in np.flatnonzero(predicted == equal):
+            drawn += float(times[customer])
+            value += float(times[customer]) * float(realised[customer])
+        area += drawn * total + value * (drawn + 1.0) / 2.0
+        all_drawn, total = all_drawn + drawn, total + value
+    assert PredictedOrder(predicted, realised).gini(times) == (area / total - (all_drawn + 1.0) / 2.0) / all_drawn
+
+
+def test_a_draw_of_nobody_has_a_gini_of_0() -> None:
+    assert PredictedOrder(np.empty(0), np.empty(0)).gini(np.empty(0, dtype=np.uint16)) == 0.0
 
 
 def test_the_same_seed_draws_the_same_customers() -> None:

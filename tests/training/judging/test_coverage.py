@@ -7,10 +7,11 @@ import pytest
 
 from fivefold.features.histories import Floats
 from fivefold.models.certainty.intervals import IntervalTable
+from fivefold.models.value_model import ValueModel
 from fivefold.training.config import DueSettings, IntervalSettings, TrainingConfig
 from fivefold.training.data import TransactionSource
 from fivefold.training.fit import measure_intervals
-from fivefold.training.judging.coverage import coverage, is_surely_off
+from fivefold.training.judging.coverage import IntervalCoverage, coverage, is_surely_off
 from fivefold.training.judging.predictions import WindowPredictions
 from fivefold.training.plan import make_plan
 from tests.training.conftest import Runs
@@ -36,6 +37,13 @@ def window_of(predicted: Floats, realised: Floats, consistency: Floats) -> Windo
     )
 
 
+def coverage_of(
+    model: ValueModel, window: WindowPredictions, due: DueSettings | None = None
+) -> IntervalCoverage | None:
+    category = model.segments_of(model.curve.score(window.predicted))
+    return coverage(model, window, category, due or DueSettings())
+
+
 def test_each_customer_is_counted_once_and_a_model_without_intervals_is_not_judged(runs: Runs) -> None:
     random = np.random.default_rng(3)
     predicted = random.lognormal(3, 1, 1_000)
@@ -45,7 +53,7 @@ def test_each_customer_is_counted_once_and_a_model_without_intervals_is_not_judg
     table = IntervalTable.of(np.full(500, 10.0), np.linspace(5.0, 20.0, 500), none, as_ofs=(7,), level_percent=60)
     model = replace(runs.first.model, intervals=table)
     window = window_of(predicted, realised, consistency)
-    found = coverage(model, window, DueSettings())
+    found = coverage_of(model, window)
     assert found is not None
     assert (found.level_percent, found.as_ofs) == (60, (7,))
     for one in (found.segments, found.tenths):
@@ -61,7 +69,7 @@ def test_each_customer_is_counted_once_and_a_model_without_intervals_is_not_judg
     assert found.fifths["customers"].to_list() == [len(part) for part in np.array_split(known, 5)]
     least = np.argsort(consistency)[: found.fifths["customers"][0]]
     assert found.fifths["zero_share"][0] == pytest.approx((realised[least] == 0).mean())
-    assert coverage(replace(model, intervals=None), window, DueSettings()) is None
+    assert coverage_of(replace(model, intervals=None), window) is None
 
 
 def test_where_most_are_worth_nothing_more_is_to_be_expected_than_the_level(runs: Runs) -> None:
@@ -71,7 +79,7 @@ def test_where_most_are_worth_nothing_more_is_to_be_expected_than_the_level(runs
     nothing_known = np.full(2_000, np.nan)
     table = IntervalTable.of(predicted, realised, nothing_known, as_ofs=(7,))
     window = window_of(predicted, realised, nothing_known)
-    found = coverage(replace(runs.first.model, intervals=table), window, DueSettings())
+    found = coverage_of(replace(runs.first.model, intervals=table), window)
     assert found is not None
     assert found.covered_share == pytest.approx(0.9)
     assert found.expected_share == pytest.approx(0.9, abs=0.011)
@@ -129,14 +137,13 @@ def test_a_window_that_moved_as_a_whole_raises_a_doubt(runs: Runs, moved: float,
     none = np.full(4_000, np.nan)
     table = IntervalTable.of(predicted[:2_000], (predicted * (1 + distance))[:2_000], none[:2_000], as_ofs=(7,))
     window = window_of(predicted[2_000:], (predicted * (1 + moved * distance))[2_000:], none[2_000:])
-    found = coverage(replace(runs.first.model, intervals=table), window, DueSettings())
+    found = coverage_of(replace(runs.first.model, intervals=table), window)
     assert found is not None
     assert found.is_off == bool(words)
     assert found.doubt.startswith(words)
-    assert (
-        coverage(replace(runs.first.model, intervals=table), window, DueSettings(most_coverage_distance=0.9)).doubt
-        == ""
-    )
+    lenient = coverage_of(replace(runs.first.model, intervals=table), window, DueSettings(most_coverage_distance=0.9))
+    assert lenient is not None
+    assert lenient.doubt == ""
 
 
 def test_chance_alone_raises_no_doubt() -> None:

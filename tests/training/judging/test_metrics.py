@@ -3,6 +3,7 @@
 from fractions import Fraction
 from itertools import permutations
 from math import isnan
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -110,6 +111,19 @@ def test_spearman_is_the_correlation_of_average_ranks(rows: Pairs) -> None:
     assume(len(set(realised.tolist())) > 1)
     ranks = [[average_rank(side.tolist(), value) for value in side.tolist()] for side in (predicted, realised)]
     assert rank_metrics(predicted, realised).spearman == pytest.approx(pearson(*ranks), abs=1e-9)
+
+
+def test_a_ranking_is_judged_with_one_look_for_equal_values_on_each_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sorting is nearly all of the work of millions of customers."""
+    sorts, unique = list[int](), np.unique
+
+    def counted(values: Floats, **options: bool) -> Any:
+        sorts.append(len(values))
+        return unique(values, **options)
+
+    monkeypatch.setattr(np, "unique", counted)
+    rank_metrics(np.arange(5.0), np.array([0.0, 1.0, 1.0, 2.0, 0.0]))
+    assert sorts == [5, 5]
 
 
 def same(one: float, other: float) -> bool:
