@@ -11,13 +11,16 @@ if TYPE_CHECKING:
     from fivefold.training.presets.choose import PresetChoice
 
 
-def show_plan(plan: "TrainingPlan", before: "TrainingPlan | None" = None) -> None:
-    """Print the data, dates and rows of a run, and its warnings; of what was shown *before*, nothing is said again."""
-    if before is None:
+def show_plan(plan: "TrainingPlan", warned: tuple[str, ...] | None = None) -> None:
+    """Print the data, dates and rows of a run, and its warnings.
+
+    *warned* are the warnings of the plan that was shown before: nothing is said again. None where there was none.
+    """
+    if warned is None:
         _show_data(plan)
     _show_dates(plan)
     for text in plan.warnings:  # a refusal ends the run with an error of its own
-        if before is None or text not in before.warnings:
+        if text not in (warned or ()):
             warn(text)
 
 

@@ -294,11 +294,11 @@ def run(
     """
     from fivefold.training.retrain import retrain
 
-    plans: list[TrainingPlan] = []
+    warned: list[tuple[str, ...]] = []  # not the plans: their rows are most of the memory
 
     def show(plan: "TrainingPlan") -> None:
-        show_plan(plan, plans[-1] if plans else None)
-        plans.append(plan)
+        show_plan(plan, warned[-1] if warned else None)
+        warned.append(plan.warnings)
         if check is not None:
             check(plan)
 

@@ -1,6 +1,7 @@
 """`fivefold train`: what a run says, and what it is asked."""
 
 import re
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -211,11 +212,33 @@ def test_a_plan_with_other_dates_says_nothing_again(home: Home, capsys: pytest.C
     before = capsys.readouterr()
     assert before.out.startswith("Data: ")
     assert "the data lack a day" in before.err
-    show_plan(second, first)
+    show_plan(second, first.warnings)
     after = capsys.readouterr()
     assert after.out.startswith("Learns at 2 dates")
     assert "a new one" in after.err
     assert "the data lack a day" not in after.err
+
+
+def test_the_rows_of_a_plan_are_not_kept_once_it_is_shown(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many customers they are most of the memory, and nothing reads them once the trees are fitted."""
+    from fivefold.cli.value_model import train
+    from fivefold.training.config import TrainingConfig, read_config
+    from fivefold.training.data import TransactionSource
+    from fivefold.training.plan import make_plan
+
+    are_kept = list[bool]()
+
+    def retrain(_: object, config: TrainingConfig, *__: object, show: Any, **___: object) -> None:
+        plan = make_plan(TransactionSource(home.rows, config.rate_table()), config)
+        show(plan)
+        rows = weakref.ref(plan.rows)
+        del plan
+        are_kept.append(rows() is not None)
+
+    monkeypatch.setattr("fivefold.training.retrain.retrain", retrain)
+    monkeypatch.setattr(train, "create_registry", lambda _: None)
+    train.run(home.rows, read_config(home.config))
+    assert are_kept == [False]
 
 
 def test_without_a_file_the_simulated_customers_are_taken(home: Home, asked: dict[str, Any]) -> None:
