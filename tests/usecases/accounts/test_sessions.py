@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from fivefold.domain import clock
 from fivefold.domain.clock import DAY_US, HOUR_US, SECOND_US, now_microseconds, to_microseconds
-from fivefold.domain.errors import IdentityError
+from fivefold.domain.errors import ConflictError, IdentityError
 from fivefold.domain.settings import OpenIdSettings
 from fivefold.store.accounts.plans import read_plans
 from fivefold.store.sql.clocks import DatabaseClock
@@ -21,6 +21,7 @@ from fivefold.usecases.accounts.sessions import (
     sign_in_by_identity,
     sign_out,
     sign_out_everywhere,
+    take_role,
 )
 from fivefold.usecases.accounts.tokens import create_token, revoke_token
 from fivefold.usecases.shared import context as shared_context
@@ -198,3 +199,24 @@ def test_an_operator_whose_clock_was_ahead_has_not_the_last_word_about_a_member(
     end_membership(operator, number)
     add_member(operator, "nora@bank.example", ["approver"])
     assert sign_in_by_identity(engine, settings, account)[1].credential.role == "approver"
+
+
+@pytest.mark.parametrize("ended_by", ["leaving", "signing out"])
+def test_a_session_that_has_ended_takes_no_role_that_holds_when_the_member_comes_back(
+    engine: Engine, ended_by: str
+) -> None:
+    """The page found the session in force; the membership, or the session, ended before the role was taken."""
+    operator = Context(engine, actor_in_new(engine, "bank", "cli:test"))
+    number = add_member(operator, "nora@bank.example", ["investigator", "approver"]).id
+    settings = OpenIdSettings("https://provider.example", "id", "secret", "bank")
+    cookie, begun = sign_in_by_identity(engine, settings, Identity("99", "nora@bank.example"))
+    nora = Context(engine, begun.credential.actor)
+    if ended_by == "leaving":
+        end_membership(operator, number)
+    else:
+        sign_out(nora, begun.id)
+    with pytest.raises(ConflictError, match="this session ended meanwhile"):
+        take_role(nora, begun.id, "approver")
+    if ended_by == "leaving":
+        add_member(operator, "nora@bank.example", ["approver"])
+    assert find_session(engine, cookie) is None
