@@ -55,6 +55,11 @@ def promotion_history(registry: Registry) -> list[Promotion]:
     return [record.promotion for record in _counting(registry, _records(registry))]
 
 
+def recorded_moments(registry: Registry) -> frozenset[int]:
+    """Give the moments, microseconds, of all promotions and rollbacks that did not fail; no two have the same."""
+    return frozenset(record.promotion.at_us for record in _records(registry))
+
+
 class _Record(NamedTuple):
     """A promotion with its run, which is *open* until it is marked as finished or failed.
 

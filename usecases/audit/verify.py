@@ -266,8 +266,9 @@ _SETTLES_SECONDS = 3.0
 
 
 def unlogged_promotions(engine: Engine, settings: Settings) -> list[AuditFinding]:
-    """List the promotions in the registry that an organisation's log lacks; none without a registry.
+    """List the promotions in the registry that an organisation's log lacks, and its last one where the registry does.
 
+    None without a registry.
     Of the model that serves here and of those that the log names: a registry may have the models of others too.
     RegistryError where the registry cannot be asked, ConfigError where its lock cannot be taken.
     """
@@ -282,7 +283,11 @@ def unlogged_promotions(engine: Engine, settings: Settings) -> list[AuditFinding
 
 def _missing(engine: Engine, settings: Settings) -> list[AuditFinding]:
     from fivefold.models.registry import Registry  # noqa: PLC0415 (MLflow takes seconds to import)
-    from fivefold.usecases.models.promotion_log import logged_names, missing_promotions  # noqa: PLC0415 (as above)
+    from fivefold.usecases.models.promotion_log import (  # noqa: PLC0415 (as above)
+        logged_names,
+        lost_promotions,
+        missing_promotions,
+    )
 
     findings = list[AuditFinding]()
     with snapshot(engine) as connection:
@@ -292,12 +297,21 @@ def _missing(engine: Engine, settings: Settings) -> list[AuditFinding]:
             adds = (
                 "a worker that starts, or the next promotion," if model == settings.model_name else "its next promotion"
             )
-            for promotion, organisations in missing_promotions(session, Registry(settings, model)):
+            registry = Registry(settings, model)
+            for promotion, organisations in missing_promotions(session, registry):
                 problem = (
                     f"version {promotion.version} of {model} became champion at {second_text(promotion.at_us)}, as"
                     f" the registry of models says, and no entry says so; {adds} adds it"
                 )
                 findings += [AuditFinding(number, organisation_names[number], 0, problem) for number in organisations]
+            for lost in lost_promotions(session, registry):
+                problem = (
+                    f"version {lost.version} of {model} became champion at {second_text(lost.at_us)}, and the registry"
+                    f" of models in {settings.registry_shown} does not say so: it was restored from an earlier backup,"
+                    " or made anew; the next promotion ends this finding"
+                )
+                name = organisation_names[lost.organisation_id]
+                findings.append(AuditFinding(lost.organisation_id, name, lost.entry, problem))
     return findings
 
 

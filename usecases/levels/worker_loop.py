@@ -51,6 +51,7 @@ _AGAIN = "this worker records its champion again"
 _LATER = "this worker records its champion again from {moment} on: let all workers of a database look at one model"
 _PAUSES_US = (0, HOUR_US, 6 * HOUR_US, DAY_US)
 """How long the same other champion stands until it is replaced the first, the second, the third and each later time."""
+_LACKS = "the audit log ends with it, and the registry was restored from an earlier backup, or made anew"
 _AGREE = "for a day no worker recorded another champion"
 _WITHDRAWN = "who has other transactions has no value until there is a champion"
 
@@ -274,12 +275,20 @@ class ChampionWatcher:
         return True
 
     def _log_promotions(self) -> None:
-        """Record the promotions that the audit log lacks, once this has waited for the one that may be under way."""
-        from fivefold.usecases.models.promotion_log import record_missing  # noqa: PLC0415 (imports MLflow)
+        """Record the promotions that the audit log lacks, once this has waited for the one that may be under way.
 
+        What the registry lacks is logged: another version serves than the audit log tells.
+        """
+        from fivefold.usecases.models.promotion_log import lost_promotions, record_missing  # noqa: PLC0415 (imports MLflow)
+
+        if self._registry is None:
+            return
         try:
-            if self._registry is not None:
-                record_missing(self._engine, self._registry, SYSTEM)
+            record_missing(self._engine, self._registry, SYSTEM)
+            with reading(self._engine) as session:
+                lost = lost_promotions(session, self._registry)
+            for version in sorted({each.version for each in lost}):
+                log.warning("promotion not in the registry", name=self._registry.name, version=version, why=_LACKS)
         except FivefoldError as error:
             log.warning("promotions not compared with the audit log", error=str(error))
 

@@ -1,14 +1,14 @@
 """The audit log's entries of promotions, also of those that MLflow has and whose process ended before its entry."""
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, Select, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ModelNotFoundError
-from fivefold.models.promotions import Promotion, promotion_history
+from fivefold.models.promotions import Promotion, promotion_history, recorded_moments
 from fivefold.models.registry import Registry
 from fivefold.store.accounts.tokens import DEFAULT_ORGANISATION, every_organisation, organisation_named
 from fivefold.store.audit.log import entries_with_values
@@ -123,16 +123,48 @@ def _is_logged(session: Session, organisation_id: int, registry: Registry, promo
     return False
 
 
+class LoggedPromotion(NamedTuple):
+    """A promotion as an organisation's log has it: the number of its entry, the version, and when, microseconds."""
+
+    organisation_id: int
+    entry: int
+    version: int
+    at_us: int
+
+
+def lost_promotions(session: Session, registry: Registry) -> list[LoggedPromotion]:
+    """List the promotions that end an organisation's log, and that the registry does not have.
+
+    It was restored from a backup of before them, or was made anew. The next promotion is in both. One of an
+    earlier release is left out, for its entry does not tell its moment.
+    """
+    newest = dict[int, tuple[AuditEntry, dict[str, Any]]]()
+    for entry in session.scalars(_promoting(session).order_by(AuditEntry.number)):
+        details = json.loads(entry.details)
+        if details["model"] == registry.name:
+            newest[entry.organisation_id] = entry, details
+    if not newest:
+        return []
+    recorded = recorded_moments(registry)
+    return [
+        LoggedPromotion(number, entry.number, details["version"], details["at_us"])
+        for number, (entry, details) in sorted(newest.items())
+        if "at_us" in details and details["at_us"] not in recorded
+    ]
+
+
 def logged_names(session: Session) -> set[str]:
     """Name the models whose promotions are in the log of any organisation."""
-    actions = [f"model.{act}" for act in _DONE.values()]
-    organisations = every_organisation(session)
-    query = select(AuditEntry.details).where(
-        AuditEntry.organisation_id.in_(organisations),
+    return {json.loads(entry.details)["model"] for entry in session.scalars(_promoting(session))}
+
+
+def _promoting(session: Session) -> Select[AuditEntry]:
+    """Select the entries of promotions of all models, in the logs of all organisations."""
+    return select(AuditEntry).where(
+        AuditEntry.organisation_id.in_(every_organisation(session)),
         AuditEntry.subject_kind == "model",
-        AuditEntry.action.in_(actions),
+        AuditEntry.action.in_([f"model.{act}" for act in _DONE.values()]),
     )
-    return {json.loads(details)["model"] for details in session.scalars(query)}
 
 
 def _action(promotion: Promotion) -> str:

@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
 
 from fivefold.domain.clock import second_text
 from fivefold.domain.errors import PromotionRefusedError, RegistryError, StoreError
@@ -235,6 +236,31 @@ def test_what_a_process_promoted_that_died_then_is_logged_by_the_next_one(
     assert added.count(True) == 5
     assert added.count(None) == 2
     assert verify(engine, print).findings == 0
+
+
+def test_a_registry_of_yesterday_beside_the_database_of_today_is_a_finding_until_the_next_promotion(
+    engine: Engine, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was restored to before the promotion of version 2, so version 1 serves again and values everybody."""
+    bank = actor_in_new(engine, "bank", "ana")
+    promote_model(engine, registry, 1, "cli:ann")
+    before = registry.settings.registry.read_bytes()
+    lost = promote_model(engine, registry, 2, "cli:ann", reason="new fees")
+    settings = replace(registry.settings, model_name=registry.name)
+    assert unlogged_promotions(engine, settings) == []
+    registry.settings.registry.write_bytes(before)
+    (finding,) = unlogged_promotions(engine, settings)
+    assert (finding.organisation_id, finding.number) == (bank.organisation_id, 2)
+    assert f"version 2 of {registry.name} became champion at {second_text(lost.at_us)}, and the" in finding.problem
+    assert "does not say so: it was restored from an earlier backup" in finding.problem
+    with monkeypatch.context() as patch, capture_logs() as logs:
+        patch.setattr(Registry, "load", lambda *_: SimpleNamespace(content_hash="ab"))
+        assert ChampionWatcher(engine, settings).look()
+    assert [(line["event"], line["version"]) for line in logs if line["log_level"] == "warning"] == [
+        ("promotion not in the registry", 2)
+    ]
+    promote_model(engine, registry, 2, "cli:ben", reason="new fees")
+    assert unlogged_promotions(engine, settings) == []
 
 
 def test_where_the_log_cannot_be_written_nothing_is_promoted(
