@@ -58,7 +58,9 @@ def stages_of(text: str) -> list[Stage]:
 
 
 def build(base: Path, folder: Path) -> None:
-    """Build every stage into a folder of its own, which must not be there."""
+    """Build every stage into a folder of its own; SystemExit where the folder is there: old files would stay."""
+    if folder.exists():
+        raise SystemExit(f"{folder} is there already; remove it, or give a folder that is not there yet")
     for stage in stages_of((ROOT / "Containerfile").read_text(encoding="utf-8")):
         root, here = folder / stage.name, "/"
         folder.mkdir(parents=True, exist_ok=True)

@@ -79,6 +79,16 @@ def test_the_stages_can_be_followed_without_an_engine() -> None:
         rehearse.stages_of("FROM a\nADD b c\n")
 
 
+def test_a_rehearsal_is_built_anew_and_never_over_an_earlier_one(tmp_path: Path) -> None:
+    """Else the base would be copied into the stage that is there, and what the sources lack by now would stay."""
+    base, folder = tmp_path / "base", tmp_path / "rehearsal"
+    for each in (base, folder / "build"):
+        each.mkdir(parents=True)
+    with pytest.raises(SystemExit, match="rehearsal is there already; remove it"):
+        script_of("rehearse").build(base, folder)
+    assert not any((folder / "build").iterdir())
+
+
 def test_a_worker_is_asked_for_its_health_where_the_image_asks() -> None:
     worker = COMPOSE["services"]["worker"]
     port = worker["command"][worker["command"].index("--health-port") + 1]
