@@ -304,7 +304,8 @@ def _missing(engine: Engine, settings: Settings) -> list[AuditFinding]:
                     f" the registry of models says, and no entry says so; {adds} adds it"
                 )
                 findings += [AuditFinding(number, organisation_names[number], 0, problem) for number in organisations]
-            for lost in lost_promotions(session, registry):
+            # The registry need not have a model of the log that serves no more.
+            for lost in lost_promotions(session, registry) if model == settings.model_name else ():
                 problem = (
                     f"version {lost.version} of {model} became champion at {second_text(lost.at_us)}, and the registry"
                     f" of models in {settings.registry_shown} does not say so: it was restored from an earlier backup,"

@@ -249,6 +249,7 @@ def test_a_registry_of_yesterday_beside_the_database_of_today_is_a_finding_until
     settings = replace(registry.settings, model_name=registry.name)
     assert unlogged_promotions(engine, settings) == []
     registry.settings.registry.write_bytes(before)
+    assert unlogged_promotions(engine, replace(settings, model_name="another")) == []  # this one serves no more
     (finding,) = unlogged_promotions(engine, settings)
     assert (finding.organisation_id, finding.number) == (bank.organisation_id, 2)
     assert f"version 2 of {registry.name} became champion at {second_text(lost.at_us)}, and the" in finding.problem
