@@ -151,3 +151,40 @@ def test_loops_are_compiled_again_where_a_function_that_they_import_has_changed(
         linecache.clearcache()
         results.append(compile_loops.__wrapped__(importlib.import_module("own_loops")).add(5))
     assert results == [6, 7]
+
+
+OWNERS = """
+from numba import int64
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+SIGNATURES = {"note_owners": "int64(Array(int64,1,'C',True), Tuple((int64, int64[:,::1])))"}
+
+
+@intrinsic
+def owner(_, array):
+    def generate(context, builder, _, arguments):
+        view = cgutils.create_struct_proxy(array)(context, builder, value=arguments[0])
+        return builder.ptrtoint(view.meminfo, context.get_value_type(int64))
+
+    return int64(array), generate
+
+
+def note_owners(values, pair):
+    number, table = pair
+    table[1, 1] = values[number]
+    return owner(values) + owner(table)
+"""
+
+
+def test_compiled_loops_are_lent_their_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An array has no owner there whose references are counted: that took longer than to read a request's body."""
+    (tmp_path / "lent_loops.py").write_text(OWNERS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv(settings.VARIABLE_VAR, str(tmp_path / "var"))
+    compiled = compile_loops.__wrapped__(importlib.import_module("lent_loops"))
+    values, table = np.arange(3), np.arange(4).reshape(2, 2)
+    references = sys.getrefcount(values), sys.getrefcount(table)
+    assert compiled.note_owners(values, (2, table)) == 0
+    assert table.tolist() == [[0, 1], [2, 2]]
+    assert (sys.getrefcount(values), sys.getrefcount(table)) == references
