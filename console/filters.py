@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from fivefold.console.texts import text
 from fivefold.console.visit import Visit
 from fivefold.domain.clock import parse_moment
-from fivefold.domain.errors import ConfigError, NotFoundError, http_status
+from fivefold.domain.errors import ConfigError, FivefoldError, NotFoundError, http_status
 from fivefold.domain.paging import Page, Part
 from fivefold.usecases.accounts.entity_types import list_types
 
@@ -29,11 +29,18 @@ class Listing(Generic[T]):
     status: int = HTTPStatus.OK
 
 
-def listing_of(rows: Callable[[Part], Page[T]], part: Part) -> Listing[T]:
-    """Read the *rows* of a list; a wrong filter leaves the form with all that was chosen, and says what is wrong."""
+def listing_of(
+    rows: Callable[[Part], Page[T]],
+    part: Part,
+    wrong: tuple[type[FivefoldError], ...] = (ConfigError, NotFoundError),
+) -> Listing[T]:
+    """Read the *rows* of a list; a wrong filter leaves the form with all that was chosen, and says what is wrong.
+
+    *wrong*: what a filter can raise; a list of one customer has no page where that customer is not there.
+    """
     try:
         return Listing(rows=rows(part))
-    except (ConfigError, NotFoundError) as error:
+    except wrong as error:
         status = http_status(error) or HTTPStatus.UNPROCESSABLE_ENTITY
         return Listing(rows=Page(), problem=str(error), status=status)
 

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from pydantic import TypeAdapter
 
 from fivefold.charts.bars import Bar, LevelStep, floor_path, level_steps
+from fivefold.console.filters import Listing, listing_of
 from fivefold.console.levels.difference import ChangeHalf, change_since_before, marked_title, points_waterfall
 from fivefold.console.levels.values import ValueHalf, value_half
 from fivefold.console.queue.place import QueueBar, queue_bar
@@ -320,7 +321,7 @@ class TimelinePage:
     """A part of what happened, the latest first.
 
     Attributes:
-        group: of events that are shown; empty for all.
+        group: of events that are shown, as it was chosen; empty for all.
         clock: by which they are ordered.
     """
 
@@ -329,27 +330,32 @@ class TimelinePage:
     groups: tuple[str, ...]
     group: str
     clock: str
-    events: Page[TimelineEvent]
+    listing: Listing[TimelineEvent]
     next: str | None
 
 
 def show_timeline(visit: Visit) -> Rendered:
     """Show what happened about a customer, all of it or one group, by one of the clocks."""
-    group = visit.choice("group", ("", *LABELS))
-    clock = visit.choice("clock", tuple(each.value for each in Clock)[::-1])
+    clocks = tuple(each.value for each in Clock)[::-1]
+    chosen = visit.filters(("group", "clock"))
     of = visit.parts["type"], visit.parts["external_id"]
-    kinds = (group,) if group else ()
-    events = list_events(visit, *of, visit.part("timeline"), kinds=kinds, clock=Clock(clock))
+
+    def events(part: Part) -> Page[TimelineEvent]:
+        group, clock = visit.choice("group", ("", *LABELS)), visit.choice("clock", clocks)
+        return list_events(visit, *of, part, kinds=(group,) if group else (), clock=Clock(clock))
+
+    listing = listing_of(events, visit.part("timeline"), wrong=(ConfigError,))
     page = TimelinePage(
         external_id=of[1],
         customer=address("entities", *of),
         groups=tuple(LABELS),
-        group=group,
-        clock=clock,
-        events=events,
-        next=visit.next_of("timeline", events),
+        group=chosen["group"],
+        clock=chosen["clock"] or clocks[0],
+        listing=listing,
+        next=visit.next_of("timeline", listing.rows),
     )
-    return Rendered(template="levels/timeline.html", title=text("Timeline of {name}", name=of[1]), page=page)
+    title = text("Timeline of {name}", name=of[1])
+    return Rendered(template="levels/timeline.html", title=title, page=page, status=listing.status)
 
 
 _JSON: Final = TypeAdapter(CustomerExport)

@@ -1,17 +1,18 @@
 """The portfolio over time: how it was spread over the levels, from where to where people went, and who they are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
 from fivefold.charts.series import ShareColumn, share_columns
+from fivefold.console.filters import Listing, listing_of
 from fivefold.console.levels.portfolio import show_nobody
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit
 from fivefold.domain.clock import DAY_US, day_text, to_microseconds
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.paging import Page
+from fivefold.domain.paging import Page, Part
 from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.accounts.settings import NO_LEVEL
 from fivefold.usecases.portfolio.migration import (
@@ -68,11 +69,11 @@ class OverTimePage:
 
     Attributes:
         lines: of the series, the earliest moment first.
-        tones: of the levels, the lowest first.
-        since: the first day of the time that is looked at.
-        until: its last day.
+        levels: the lowest first, as are `tones`, their colours.
+        since: the first day of the time that is looked at, or what was typed for it, as is `until`, its last day.
+        migration: None where that cannot be read, or ends before it begins.
         rows: the level before, the highest first, with its fields by the level at the end; None where too many moved.
-        from_level: of those who are listed; None for all who had a level.
+        from_level: of those who are listed, as it was chosen; empty for all who had a level.
     """
 
     types: tuple[str, ...]
@@ -80,15 +81,16 @@ class OverTimePage:
     every: str
     each: tuple[str, ...]
     lines: tuple[SeriesLine, ...]
+    levels: tuple[str, ...]
     tones: tuple[int, ...]
     since: str
     until: str
-    migration: Migration
+    migration: Migration | None
     most_moves: int
     rows: tuple[tuple[str | None, tuple[MoveField, ...]], ...] | None
-    from_level: str | None
-    to_level: str | None
-    movers: Page[Mover]
+    from_level: str
+    to_level: str
+    listing: Listing[Mover]
     next: str | None
 
     @property
@@ -118,43 +120,61 @@ def show_over_time(visit: Visit) -> Rendered:
     if not types:
         return show_nobody(text("Portfolio over time"))
     kind = visit.query.get("type") or types[0]
+    chosen = visit.filters(("every", "since", "until", "from", "to"))
     each = tuple(every.value for every in Every)
-    every = Every(visit.choice("every", each))
-    since, until = (_moment(visit, name) for name in ("since", "until"))
-    after = None if until is None else until + DAY_US
-    migration = read_migration(visit, kind, since, after)
+    every = Every(chosen["every"]) if chosen["every"] in each else Every.MONTH
     series = levels_over_time(visit, kind, every, PERIODS[every]).moments
-    ends = [visit.choice(name, ("", *migration.levels, NO_LEVEL)) or None for name in ("from", "to")]
-    movers = list_movers(visit, kind, since, after, from_level=ends[0], to_level=ends[1], part=visit.part("movers"))
-    query = {
-        "type": kind,
-        "every": every.value,
-        "since": day_text(migration.since_us),
-        "until": day_text(migration.until_us - DAY_US),
-    }
+    migration = _migration(visit, kind, chosen)
+    names = tuple(each.level for each in series[-1].levels) if series else ()
+
+    def movers(part: Part) -> Page[Mover]:
+        visit.choice("every", each)
+        since, after = _days(chosen)
+        before, at_end = chosen["from"] or None, chosen["to"] or None
+        return list_movers(visit, kind, since, after, from_level=before, to_level=at_end, part=part)
+
+    listing = listing_of(movers, visit.part("movers"))
+    query = {"type": kind, "every": every.value, "since": chosen["since"], "until": chosen["until"]}
+    if migration is not None:
+        query |= {"since": day_text(migration.since_us), "until": day_text(migration.until_us - DAY_US)}
     page = OverTimePage(
         types=types,
         type=kind,
         every=every.value,
         each=each,
         lines=_lines(series, visit.now(), query),
-        tones=tuple(_tone(place, len(migration.levels)) for place in range(len(migration.levels))),
+        levels=names,
+        tones=tuple(_tone(place, len(names)) for place in range(len(names))),
         since=query["since"],
         until=query["until"],
         migration=migration,
         most_moves=MOST_MOVES,
-        rows=_rows(migration, query, (ends[0], ends[1])),
-        from_level=ends[0],
-        to_level=ends[1],
-        movers=movers,
-        next=visit.next_of("movers", movers),
+        rows=None if migration is None else _rows(migration, query, (chosen["from"], chosen["to"])),
+        from_level=chosen["from"],
+        to_level=chosen["to"],
+        listing=listing,
+        next=visit.next_of("movers", listing.rows),
     )
-    return Rendered(template="levels/over_time.html", title=text("Portfolio over time"), page=page)
+    title = text("Portfolio over time")
+    return Rendered(template="levels/over_time.html", title=title, page=page, status=listing.status)
 
 
-def _moment(visit: Visit, name: str) -> int | None:
-    """Read a day of the address; ConfigError where it is none."""
-    typed = visit.query.get(name, "")
+def _migration(visit: Visit, kind: str, chosen: Mapping[str, str]) -> Migration | None:
+    """Read who moved; None for days that are wrong, of which the list of movers says why."""
+    try:
+        return read_migration(visit, kind, *_days(chosen))
+    except ConfigError:
+        return None
+
+
+def _days(chosen: Mapping[str, str]) -> tuple[int | None, int | None]:
+    """Read the first moment and the one after the last day; ConfigError for any other text."""
+    since, until = (_moment(chosen, name) for name in ("since", "until"))
+    return since, None if until is None else until + DAY_US
+
+
+def _moment(chosen: Mapping[str, str], name: str) -> int | None:
+    typed = chosen[name]
     if not typed:
         return None
     try:
@@ -193,13 +213,14 @@ def _move(migration: Migration, before: str | None, after: str | None) -> str:
     return "up" if migration.levels.index(after) > migration.levels.index(before) else "down"
 
 
-def _count(migration: Migration, move: str) -> int:
-    cells = migration.cells or ()
-    return sum(cell.entities for cell in cells if _move(migration, cell.from_level, cell.to_level) == move)
+def _count(migration: Migration | None, move: str) -> int:
+    if migration is None or migration.cells is None:
+        return 0
+    return sum(cell.entities for cell in migration.cells if _move(migration, cell.from_level, cell.to_level) == move)
 
 
 def _rows(
-    migration: Migration, base_query: dict[str, str], chosen: tuple[str | None, str | None]
+    migration: Migration, base_query: dict[str, str], chosen: tuple[str, str]
 ) -> tuple[tuple[str | None, tuple[MoveField, ...]], ...] | None:
     """Lay the cells out: the highest level before in the first row, the lowest at the end in the first column."""
     if migration.cells is None:

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from fivefold.console.filters import Listing, listing_of
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit
-from fivefold.domain.paging import Page
+from fivefold.domain.paging import Page, Part
 from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.accounts.settings import NO_LEVEL, means_no_level
 from fivefold.usecases.portfolio.current_levels import (
@@ -54,7 +55,7 @@ class PortfolioPage:
     Attributes:
         rows: of the matrix, the highest level first, None for those without one; a field for each of `segments`.
         segments: the highest first; None for those of whom the value model knows nothing.
-        level: of the customers that are listed; None for all, as are `segment` and `status`.
+        level: of the customers that are listed, as it was chosen; empty for all, as are `segment` and `status`.
         at_none: those without a level are listed.
     """
 
@@ -64,11 +65,11 @@ class PortfolioPage:
     counts: tuple[LevelShare, ...]
     rows: tuple[tuple[str | None, tuple[MatrixField, ...]], ...]
     segments: tuple[str | None, ...]
-    level: str | None
+    level: str
     at_none: bool
-    segment: str | None
-    status: str | None
-    customers: Page[CurrentLevel]
+    segment: str
+    status: str
+    listing: Listing[CurrentLevel]
     next: str | None
 
 
@@ -89,12 +90,16 @@ def show_portfolio(visit: Visit) -> Rendered:
         return show_nobody(text("Portfolio"))
     kind = visit.query.get("type") or types[0]
     matrix = value_and_risk(visit, kind)
-    level = visit.choice("level", ("", *matrix.levels, NO_LEVEL)) or None
-    segment = visit.choice("segment", ("", *matrix.segments)) or None
-    status = visit.choice("status", ("", *STATUSES)) or None
-    levels, segments, statuses = (() if one is None else (one,) for one in (level, segment, status))
-    filters = LevelFilters(levels=levels, segments=segments, statuses=statuses)
-    customers = list_current_levels(visit, kind, filters, part=visit.part("customers"))
+    choices = {"level": (*matrix.levels, NO_LEVEL), "segment": matrix.segments, "status": STATUSES}
+    level, segment, status = visit.filters(choices).values()
+
+    def customers(part: Part) -> Page[CurrentLevel]:
+        chosen = [visit.choice(name, ("", *choices[name])) for name in choices]
+        levels, segments, statuses = ((one,) if one else () for one in chosen)
+        filters = LevelFilters(levels=levels, segments=segments, statuses=statuses)
+        return list_current_levels(visit, kind, filters, part=part)
+
+    listing = listing_of(customers, visit.part("customers"))
     columns = (*reversed(matrix.segments), None)
     page = PortfolioPage(
         types=types,
@@ -110,14 +115,14 @@ def show_portfolio(visit: Visit) -> Rendered:
         at_none=means_no_level(level, matrix.levels),
         segment=segment,
         status=status,
-        customers=customers,
-        next=visit.next_of("customers", customers),
+        listing=listing,
+        next=visit.next_of("customers", listing.rows),
     )
-    return Rendered(template="levels/portfolio.html", title=text("Portfolio"), page=page)
+    return Rendered(template="levels/portfolio.html", title=text("Portfolio"), page=page, status=listing.status)
 
 
 def _rows(
-    matrix: Matrix, segments: tuple[str | None, ...], chosen: tuple[str | None, str | None]
+    matrix: Matrix, segments: tuple[str | None, ...], chosen: tuple[str, str]
 ) -> tuple[tuple[str | None, tuple[MatrixField, ...]], ...]:
     """Lay the cells out; those without a level have a row where there are any."""
     by_place = {(cell.level, cell.segment): cell for cell in matrix.cells}

@@ -1,12 +1,14 @@
 """A customer's transactions of a range of days: the balance, sums by day, each of them, and patterns that were hit."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fivefold.charts.bars import StepCurve, step_line
+from fivefold.console.filters import Listing, listing_of
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit, address
 from fivefold.domain.clock import DAY_US, day_text, parse_moment
-from fivefold.domain.paging import Page
+from fivefold.domain.paging import Page, Part
 from fivefold.usecases.levels import read
 from fivefold.usecases.levels.entity_profile import TransactionLine, list_transactions
 from fivefold.usecases.levels.explain import FiredRule, TransactionHits, read_transaction_hits
@@ -29,8 +31,7 @@ class TransactionsPage:
     """The transactions of a range of days.
 
     Attributes:
-        since: the first day, as it is typed.
-        until: the last day.
+        since: the first day, or what was typed for it, as is `until`, the last day.
         days: that have transactions, the latest first.
         hits: rules of the latest assessment that stand on a pattern and gave something.
     """
@@ -42,7 +43,7 @@ class TransactionsPage:
     charts: tuple[BalanceChart, ...]
     days: tuple[TransactionDay, ...]
     hits: tuple[FiredRule, ...]
-    transactions: Page[TransactionLine]
+    listing: Listing[TransactionLine]
     next: str | None
 
 
@@ -56,30 +57,48 @@ def show_transactions(visit: Visit) -> Rendered:
     hits = (
         TransactionHits((), visit.now()) if level.assessment is None else read_transaction_hits(visit, level.assessment)
     )
-    first, last = (visit.query.get(name, "").strip() for name in ("since", "until"))
-    since, until = range_of(
-        visit.now(),
-        parse_moment(first, text("First day")) if first else None,
-        parse_moment(last, text("Last day")) + DAY_US if last else None,
-    )
-    if not first:
-        furthest = until - MOST_DAYS * DAY_US
-        opens = furthest if hits.opens_us is None else hits.opens_us - hits.opens_us % DAY_US
-        since = min(since, max(opens, furthest))
-    days = list_days(*of, since, until)
-    transactions = list_transactions(*of, visit.part("transactions"), since_us=since, until_us=until)
+    chosen = visit.filters(("since", "until"))
+
+    def transactions(part: Part) -> Page[TransactionLine]:
+        since, until = _range(visit.now(), chosen, hits)
+        return list_transactions(*of, part, since_us=since, until_us=until)
+
+    listing = listing_of(transactions, visit.part("transactions"))
+    days: Sequence[TransactionDay] = ()
+    charts: Sequence[BalanceChart] = ()
+    if not listing.problem:
+        since, until = _range(visit.now(), chosen, hits)
+        days = list_days(*of, since, until)
+        charts = _charts(days, since, until)
+        chosen = {"since": day_text(since), "until": day_text(until - DAY_US)}
     page = TransactionsPage(
         external_id=of[2],
         customer=address("entities", *of[1:]),
-        since=day_text(since),
-        until=day_text(until - DAY_US),
-        charts=tuple(_charts(days, since, until)),
+        since=chosen["since"],
+        until=chosen["until"],
+        charts=tuple(charts),
         days=tuple(reversed(days)),
         hits=hits.patterns,
-        transactions=transactions,
-        next=visit.next_of("transactions", transactions),
+        listing=listing,
+        next=visit.next_of("transactions", listing.rows),
     )
-    return Rendered(template="levels/transactions.html", title=text("Transactions of {name}", name=of[2]), page=page)
+    title = text("Transactions of {name}", name=of[2])
+    return Rendered(template="levels/transactions.html", title=title, page=page, status=listing.status)
+
+
+def _range(now_us: int, chosen: Mapping[str, str], hits: TransactionHits) -> tuple[int, int]:
+    """Give the first moment and the one after the last day; ConfigError for a wrong day, or too many days."""
+    first, last = chosen["since"], chosen["until"]
+    since, until = range_of(
+        now_us,
+        parse_moment(first, text("First day")) if first else None,
+        parse_moment(last, text("Last day")) + DAY_US if last else None,
+    )
+    if first:
+        return since, until
+    furthest = until - MOST_DAYS * DAY_US
+    opens = furthest if hits.opens_us is None else hits.opens_us - hits.opens_us % DAY_US
+    return min(since, max(opens, furthest)), until
 
 
 def _charts(days: list[TransactionDay], since_us: int, until_us: int) -> list[BalanceChart]:

@@ -228,9 +228,7 @@ def test_a_level_that_is_lost_is_no_lower_one() -> None:
     counts = {move: _count(found, move) for move in ("up", "down", "lost", "first")}
     assert counts == {"up": 0, "down": 2, "lost": 3, "first": 4}
     moves = {
-        (before, field.entities): field.move
-        for before, fields in _rows(found, {}, (None, None)) or ()
-        for field in fields
+        (before, field.entities): field.move for before, fields in _rows(found, {}, ("", "")) or () for field in fields
     }
     assert (moves["high", 3], moves["high", 2], moves[None, 4]) == ("lost", "down", "first")
 
@@ -242,3 +240,27 @@ def test_a_type_that_is_not_there_is_refused_with_the_nearest_name(place: Place,
     visitor = Visitor(place).sign_in("commercial" if page.startswith("value") else "investigator")
     assert visitor.go(f"/console/{page}type=compny").page.status_code == 404
     assert "there is no entity type 'compny'; perhaps company was meant" in unescape(visitor.text)
+
+
+@pytest.mark.parametrize(
+    ("page", "stays", "said"),
+    [
+        ("portfolio?level=mars&segment=top", "Mars, Top value · all levels", "level is 'mars'; it must be one of "),
+        ("portfolio?status=odd", "Odd · all levels", "status is 'odd'; it must be one of "),
+        ("portfolio/over-time?since=soon&every=day", 'value="soon"', "since is 'soon'; it must be a day such as"),
+        ("portfolio/over-time?since=2026-02-02&until=2026-01-01", 'value="2026-01-01"', "ends before its first day"),
+        ("portfolio/over-time?from=mars&to=high", "Mars → High", "there is no level 'mars'"),
+        ("portfolio/over-time?type=customer&every=year", "By month", "every is 'year'; it must be one of"),
+        ("entities/company/acme/timeline?group=odd&clock=happened", "group=facts&amp;clock=happened", "group is 'odd'"),
+        ("entities/company/acme/transactions?since=soon&until=2026-01-02", 'value="2026-01-02"', "First day is 'soon'"),
+        ("entities/company/acme/transactions?since=2001-01-01", 'value="2001-01-01"', "366 days"),
+    ],
+)
+def test_a_wrong_filter_is_refused_where_the_rows_would_stand(
+    furnished: Place, page: str, stays: str, said: str
+) -> None:
+    visitor = Visitor(furnished).sign_in("investigator").go(f"/console/{page}")
+    assert visitor.page.status_code == 422
+    assert said in unescape(visitor.text)
+    assert stays in visitor.page.text or stays in visitor.text
+    assert "This cannot be read" not in visitor.page.text
