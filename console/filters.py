@@ -52,13 +52,18 @@ def period(chosen: Mapping[str, str]) -> tuple[int | None, int | None]:
     return since, until
 
 
+def types_to_choose(visit: Visit) -> tuple[str, ...]:
+    """Name the types of entities, `customer` first."""
+    return tuple(sorted((kind.name for kind in list_types(visit)), key=lambda name: (name != "customer", name)))
+
+
 def entity_filter(visit: Visit, chosen: dict[str, str]) -> tuple[tuple[str, ...], tuple[str, str] | None]:
     """Give the types to choose from, `customer` first, and the entity that is looked for, if any.
 
     *chosen* has the filters as they were typed, and gets the type that counts: one counts beside an identifier alone,
     and an identifier without one is looked for in the first type.
     """
-    types = tuple(sorted((kind.name for kind in list_types(visit)), key=lambda name: (name != "customer", name)))
+    types = types_to_choose(visit)
     if not chosen["external_id"]:
         chosen["type"] = ""
         return types, None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fivefold.charts.series import SeriesFigure, SeriesPlot, series_plot
-from fivefold.console.filters import Listing, listing_of, period
+from fivefold.console.filters import Listing, listing_of, period, types_to_choose
 from fivefold.console.repeats import once
 from fivefold.console.rulesets.tables import sent_file
 from fivefold.console.texts import text
@@ -383,6 +383,7 @@ class FailuresPage:
     """Customers that could not be assessed in full, the one added first comes first; `chosen`: the filters as typed."""
 
     chosen: dict[str, str]
+    types: tuple[str, ...]
     listing: Listing[FailureFound]
     next: str | None
 
@@ -414,7 +415,12 @@ def show_failures(visit: Visit) -> Rendered:
         return search_failures(visit, filters, part)
 
     listing = listing_of(rows, visit.part("failures"))
-    page = FailuresPage(chosen=chosen, listing=listing, next=visit.next_of("failures", listing.rows))
+    page = FailuresPage(
+        chosen=chosen,
+        types=types_to_choose(visit),
+        listing=listing,
+        next=visit.next_of("failures", listing.rows),
+    )
     return Rendered(template="monitoring/failures.html", title=text("Failures"), page=page, status=listing.status)
 
 

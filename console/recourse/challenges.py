@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal, cast
 
-from fivefold.console.filters import Listing, listing_of
+from fivefold.console.filters import Listing, listing_of, types_to_choose
 from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.recourse.statement import json_of_reply
 from fivefold.console.texts import text
@@ -37,10 +37,15 @@ SETTLES: Final = "POST /v1/challenges/{challenge}/settle"
 
 @dataclass(frozen=True, kw_only=True)
 class ChallengesPage:
-    """Challenges, ordered by due date; `chosen` are the filters as they were typed."""
+    """Challenges, ordered by due date.
+
+    Attributes:
+        chosen: the filters as they were typed; an identifier without a type is looked for in the first of `types`.
+    """
 
     chosen: dict[str, str]
     states: tuple[str, ...]
+    types: tuple[str, ...]
     listing: Listing[ChallengeSummary]
     next: str | None
 
@@ -68,20 +73,27 @@ class ChallengePage:
 def show_challenges(visit: Visit) -> Rendered:
     """List challenges, as far as the filters ask for them."""
     chosen = visit.filters(FILTERS)
+    types = types_to_choose(visit)
+    if chosen["external_id"]:
+        chosen["type"] = chosen["type"] or next(iter(types), "customer")
 
     def rows(part: Part) -> Page[ChallengeSummary]:
         due_before = chosen["due_before"]
         filters = ChallengeFilters(
             state=chosen["state"] or None,
             type_name=chosen["type"] or None,
-            entity=(chosen["type"] or "customer", chosen["external_id"]) if chosen["external_id"] else None,
+            entity=(chosen["type"], chosen["external_id"]) if chosen["external_id"] else None,
             due_before_us=parse_moment(due_before, text("Due before")) if due_before else None,
         )
         return challenges.summarise_challenges(visit, filters, part)
 
     listing = listing_of(rows, visit.part("challenges"))
     page = ChallengesPage(
-        chosen=chosen, states=challenges.STATES, listing=listing, next=visit.next_of("challenges", listing.rows)
+        chosen=chosen,
+        states=challenges.STATES,
+        types=types,
+        listing=listing,
+        next=visit.next_of("challenges", listing.rows),
     )
     return Rendered(template="recourse/challenges.html", title=text("Challenges"), page=page, status=listing.status)
 

@@ -32,6 +32,25 @@ def test_overrides_are_found_by_state_customer_person_and_time(place: Place) -> 
     assert "There is no override" in Visitor(place).sign_in("admin", THEIRS).go(OVERRIDES).text
 
 
+@pytest.mark.parametrize(
+    ("page", "said"), [(OVERRIDES, "yet."), (CHALLENGES, "yet."), (CHANGES, "that your role sees.")]
+)
+def test_an_empty_list_speaks_of_filters_where_there_are_some(place: Place, page: str, said: str) -> None:
+    visitor = Visitor(place).sign_in("admin", THEIRS).go(page)
+    assert said in visitor.text
+    assert "these filters" not in visitor.text
+    name, value = ("due_before", "2001-01-01") if page == CHALLENGES else ("until", "2001-01-01")
+    assert "that these filters ask for" in visitor.go(f"{page}?{name}={value}").text
+
+
+@pytest.mark.parametrize("page", [CHALLENGES, FAILURES])
+def test_the_type_of_a_filter_is_chosen_among_those_there_are(place: Place, page: str) -> None:
+    visitor = Visitor(place).sign_in("admin").go(f"{page}?type=company")
+    assert "<option selected>company</option>" in visitor.page.text
+    assert "<option>customer</option>" in visitor.page.text
+    assert visitor.page.status_code == 200
+
+
 def test_changes_are_found_and_lead_to_what_was_proposed(place: Place) -> None:
     visitor = Visitor(place).sign_in("publisher").go(f"{CHANGES}?state=proposed")
     changes = [link for link in visitor.links() if link.startswith("/console/proposals/")]
