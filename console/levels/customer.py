@@ -20,7 +20,7 @@ from fivefold.domain.paging import WHOLE, Page, Part, first_page
 from fivefold.store.levels.timeline import LABELS, Clock
 from fivefold.store.recourse.challenges import OPEN
 from fivefold.usecases.accounts.readings import ReadRecord, note_opened, readings_of
-from fivefold.usecases.accounts.settings import read_settings
+from fivefold.usecases.accounts.settings import read_levels
 from fivefold.usecases.changes import asks, facts
 from fivefold.usecases.changes.proposals import ChangeOutcome
 from fivefold.usecases.changes.search import ProposalWaiting, waiting_about
@@ -128,7 +128,7 @@ def show_customer(visit: Visit) -> Rendered:
     of = _customer(visit)
     entity = entity_profile.read_entity(*of)
     level = read.read_level(*of, Freshness.STORED)
-    levels = _levels(visit)
+    levels = read_levels(visit)
     reasons = None if level.assessment is None else read_reasons(visit, level.assessment)
     if reasons is not None and level.assessment is not None and any(map(visit.may, DECIDERS)):
         note_opened(visit, visit.session.id, level.assessment)
@@ -196,14 +196,6 @@ def _customer(visit: Visit) -> tuple[Visit, str, str]:
 
 def _part(visit: Visit, list_name: str) -> Part:
     return WHOLE if visit.query.get("all") == list_name else SHORT_LIST
-
-
-def _levels(visit: Visit) -> tuple[str, ...]:
-    """Give the organisation's levels; none before they were chosen."""
-    try:
-        return read_settings(visit).levels
-    except ConflictError:
-        return ()
 
 
 def history_of(visit: Visit, part: Part) -> Page[HistoryLine]:

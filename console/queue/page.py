@@ -27,7 +27,7 @@ from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError,
 from fivefold.domain.paging import Key, Page
 from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.accounts.organisations import MemberLine, list_members
-from fivefold.usecases.accounts.settings import read_settings
+from fivefold.usecases.accounts.settings import read_levels
 from fivefold.usecases.changes import facts
 from fivefold.usecases.levels import read
 from fivefold.usecases.levels.read import Freshness
@@ -152,7 +152,7 @@ def show_queue(visit: Visit) -> Rendered:
         left=theirs.name if theirs is not None and theirs.left_us is not None else None,
         kinds=tuple(kind.value for kind in kinds_for(visit.role)),
         types=tuple(kind.name for kind in list_types(visit)),
-        levels=_levels(visit),
+        levels=read_levels(visit),
         flows=flows_that_ask(visit, visit.role),
         ageing=_ageing(count_items(visit, visit.role, filters)),
         items=items.map(lambda item: _line(visit, chosen, item, key_of(item, filters.order))),
@@ -175,13 +175,6 @@ def show_queue(visit: Visit) -> Rendered:
 def _whose(theirs: MemberLine | None) -> dict[str, str]:
     whose = {"": text("Everybody's"), MINE: text("Mine"), UNASSIGNED: text("Unassigned")}
     return whose if theirs is None else {**whose, str(theirs.id): theirs.name}
-
-
-def _levels(visit: Visit) -> tuple[str, ...]:
-    try:
-        return read_settings(visit).levels
-    except ConflictError:  # none were chosen yet
-        return ()
 
 
 def _ageing(counts: list[QueueCount]) -> tuple[Ageing, ...]:

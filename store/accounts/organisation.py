@@ -45,11 +45,6 @@ def settings_row(session: Session, organisation_id: int, *, locked: bool = False
 
 
 def levels_of(session: Session, organisation_id: int) -> tuple[str, ...]:
-    """Return the names of the levels, lowest first."""
-    return tuple(settings_row(session, organisation_id).levels)
-
-
-def levels_if_defined(session: Session, organisation_id: int) -> tuple[str, ...]:
     """Return the names of the levels, lowest first; none where the organisation has not defined them yet."""
     row = session.get(OrganisationSettings, organisation_id)
     return () if row is None else tuple(row.levels)

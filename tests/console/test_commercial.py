@@ -326,6 +326,8 @@ def test_an_organisation_that_has_nothing_yet_has_pages_that_say_so(place: Place
         ("search?text=a", True, "Nothing of this type is found."),
         ("portfolio", True, "There are no levels yet."),
         ("portfolio/over-time", True, "Nobody of the type customer has had a level yet."),
+        ("entities/customer/first", True, "Latest transactions"),
+        ("entities/customer/first/timeline", True, "What happened about first"),
     ],
 )
 def test_the_pages_of_a_new_organisation_are_there_before_it_has_levels(
@@ -333,15 +335,31 @@ def test_the_pages_of_a_new_organisation_are_there_before_it_has_levels(
 ) -> None:
     """The queue is the first page: who signed in first read that levels were missing, with a way back to the queue."""
     visitor = Visitor(place)
-    with Session(place.engine) as session, session.begin():
-        if not with_types:
-            session.execute(delete(EntityType).where(EntityType.organisation_id == place.organisations[THEIRS]))
-        session.execute(
-            delete(OrganisationSettings).where(OrganisationSettings.organisation_id == place.organisations[THEIRS])
-        )
+    if with_types:
+        place.good("PUT", "/v1/entities/customer/first", {}, token=place.tokens[THEIRS, "app"])
+    without_levels(place, with_types=with_types)
     visitor.sign_in(Role.INVESTIGATOR, THEIRS).go(f"/console/{path}")
     assert visitor.page.status_code == 200
     assert words in visitor.text
+
+
+def without_levels(place: Place, *, with_types: bool) -> None:
+    """Take the levels from the other organisation, or its types too."""
+    of = place.organisations[THEIRS]
+    with Session(place.engine) as session, session.begin():
+        if not with_types:
+            session.execute(delete(EntityType).where(EntityType.organisation_id == of))
+        session.execute(delete(OrganisationSettings).where(OrganisationSettings.organisation_id == of))
+
+
+@pytest.mark.parametrize("path", ["transitions", "entities/customer/first/timeline", "entities/customer"])
+def test_before_it_has_levels_an_organisation_reads_no_level_and_is_not_refused(place: Place, path: str) -> None:
+    place.good("PUT", "/v1/entities/customer/first", {}, token=place.tokens[THEIRS, "app"])
+    without_levels(place, with_types=True)
+    answer = place.ask("GET", f"/v1/{path}", token=place.tokens[THEIRS, "admin"])
+    assert answer.status_code == 200, answer.text
+    named = place.ask("GET", "/v1/entities/customer?level=high", token=place.tokens[THEIRS, "admin"])
+    assert (named.status_code, "there is no level 'high'; there are none yet" in named.text) == (422, True)
 
 
 def test_more_customers_take_no_more_statements(place: Place) -> None:

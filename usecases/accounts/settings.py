@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.money import is_currency_code
-from fivefold.store.accounts.organisation import lock_organisation, settings_row
+from fivefold.store.accounts.organisation import levels_of, lock_organisation, settings_row
 from fivefold.store.audit.bound_rows import Digests, digests
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.usecases.shared.api_fields import Moment, shown_as
@@ -73,6 +73,12 @@ class Settings:
     assessments_days: int = FOR_GOOD
     flows_days: int = FOR_GOOD
     lowest_alert_percent: int = LOWEST_ALERT_PERCENT
+
+
+def read_levels(context: Context) -> tuple[str, ...]:
+    """Return the levels of an actor's organisation, lowest first; none where they are not defined yet."""
+    with context.reading() as session:
+        return levels_of(session, context.organisation_id)
 
 
 def settings_of(session: Session, organisation_id: int) -> Settings:

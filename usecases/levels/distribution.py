@@ -7,11 +7,11 @@ from typing import Annotated
 from sqlalchemy.orm import Session
 
 from fivefold.risk.engine.assessments import Status
+from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.levels.levels import LevelGroup, count_failing, level_groups
 from fivefold.store.rulesets.activations import count_of_type
 from fivefold.store.rulesets.rulesets import active_versions, families_of, versions_of
-from fivefold.usecases.accounts.settings import settings_of
 from fivefold.usecases.levels.records import NO_RULESET
 from fivefold.usecases.shared.api_fields import INTERNAL
 from fivefold.usecases.shared.context import Context
@@ -106,7 +106,7 @@ def distribution(context: Context, type_name: str) -> Distribution:
     """Count everyone of a type as they were last assessed; NotFoundError where there is no such type."""
     with context.at_one_moment() as then, then.reading() as session:  # who is new is in both counts, or in neither
         kind = type_named(session, context.organisation_id, type_name)
-        names = settings_of(session, context.organisation_id).levels
+        names = levels_of(session, context.organisation_id)
         everyone = count_of_type(session, kind.id)
         groups = level_groups(session, kind.id)
         failing = count_failing(session, context.organisation_id, kind.id)

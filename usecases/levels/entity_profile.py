@@ -252,7 +252,7 @@ def list_entities(context: Context, type_name: str, part: Part, level: str | Non
         kind = type_named(session, context.organisation_id, type_name)
         names = list(levels_of(session, context.organisation_id))
         if level is not None and level not in names:
-            raise ConfigError(f"there is no level {level!r}; there are {', '.join(names)}")
+            raise ConfigError(f"there is no level {level!r}; there are {', '.join(names) or 'none yet'}")
         number = None if level is None else names.index(level) + 1
         rows = facts.entities_of_type(session, context.organisation_id, kind.id, part, number)
         return rows.map(lambda pair: _entity(*pair, names))

@@ -110,9 +110,9 @@ def overrides_of(
         entity_id = None
         if type_name is not None and external_id is not None:
             entity_id = entity_named(session, context.organisation_id, type_name, external_id).id
-        settings = settings_of(session, context.organisation_id)
+        names = levels_of(session, context.organisation_id)
         rows = overrides_with_levels(session, context.organisation_id, entity_id, part=part)
-        return rows.map(lambda each: line_of(each, settings, now))
+        return rows.map(lambda each: line_of(each, names, now))
 
 
 def read_override(context: Context, number: int) -> OverrideLine:
@@ -120,7 +120,7 @@ def read_override(context: Context, number: int) -> OverrideLine:
     now = context.now()
     with context.reading() as session:
         override = override_numbered(session, context.organisation_id, number)
-        return override_line(session, override, settings_of(session, context.organisation_id), now)
+        return override_line(session, override, now)
 
 
 def cap_of(context: Context) -> OverrideCap:
@@ -148,13 +148,13 @@ def lowest_level(context: Context, type_name: str, external_id: str) -> int:
         return max(1, _floor_of(session, entity.id))
 
 
-def override_line(session: Session, override: OverrideRow, settings: Settings, now_us: int) -> OverrideLine:
+def override_line(session: Session, override: OverrideRow, now_us: int) -> OverrideLine:
     """Show one override."""
     (row,) = overrides_with_levels(session, override.organisation_id, number=override.id)
-    return line_of(row, settings, now_us)
+    return line_of(row, levels_of(session, override.organisation_id), now_us)
 
 
-def line_of(row: OverrideWithLevel, settings: Settings, now_us: int) -> OverrideLine:
+def line_of(row: OverrideWithLevel, names: Sequence[str], now_us: int) -> OverrideLine:
     """Give an override as it is listed; none holds for an entity that was erased."""
     override, standing = row.override, row.standing
     state = state_of(override, now_us)
@@ -163,16 +163,16 @@ def line_of(row: OverrideWithLevel, settings: Settings, now_us: int) -> Override
         override,
         entity_type=row.type_name,
         external_id=row.entity.external_id,
-        level=settings.levels[override.level - 1],
-        rules_level=None if standing is None else _name(settings, standing.rules_level),
-        present_level=None if standing is None else _name(settings, standing.level),
+        level=names[override.level - 1],
+        rules_level=None if standing is None else _name(names, standing.rules_level),
+        present_level=None if standing is None else _name(names, standing.level),
         below_floor=standing is not None and override.level < standing.hard_floor,
         state="expired" if row.entity.erased_us is not None and state == "live" else state,
     )
 
 
-def _name(settings: Settings, level: int | None) -> str | None:
-    return None if level is None else settings.levels[level - 1]
+def _name(names: Sequence[str], level: int | None) -> str | None:
+    return None if level is None else names[level - 1]
 
 
 def state_of(override: OverrideRow, now_us: int) -> str:
@@ -232,12 +232,12 @@ def request_override(
         )
         _refuse_past_end(until_us, now)
         if (present := undecided_override(session, override)) is not None:
-            return override_line(session, present, settings, now)
+            return override_line(session, present, now)
         _refuse_below_floor(session, override, settings)
         session.add(override)
         session.flush()
         _record(session, context, "override.requested", override, {"reason": why, "at_us": now}, read_in=read_in)
-        return override_line(session, override, settings, now)
+        return override_line(session, override, now)
 
 
 def _number(settings: Settings, level: str) -> int:
@@ -302,7 +302,7 @@ def approve_override(
         _mark(session, override, now)
         details = {"reason": why, "at_us": now}
         _record(session, context, "override.approved", override, details, replaced, read_in=read_in)
-        return override_line(session, override, settings, now)
+        return override_line(session, override, now)
 
 
 def _to_decide(session: Session, context: Context, override_id: int, expected_us: int | None) -> OverrideRow:
@@ -373,10 +373,10 @@ def refuse_override(
     now = context.now()
     why = checked_reason(reason)
     with context.writing() as session:
-        settings = locked_settings(session, context.organisation_id)
+        locked_settings(session, context.organisation_id)
         override = _to_decide(session, context, override_id, expected_requested_us)
         _refuse(session, context, override, why, now, read_in)
-        return override_line(session, override, settings, now)
+        return override_line(session, override, now)
 
 
 def refuse_past_end(context: Context, override_id: int) -> None:
@@ -409,7 +409,7 @@ class LevelsWithout:
 def levels_without(session: Session, actor: Actor, override_id: int) -> LevelsWithout:
     """Name the level of an override and the one beneath it; NotFoundError where there is no such override."""
     override = override_numbered(session, actor.organisation_id, override_id)
-    line = override_line(session, override, settings_of(session, actor.organisation_id), now_us=0)
+    line = override_line(session, override, now_us=0)
     return LevelsWithout(line.level, line.rules_level)
 
 
@@ -439,7 +439,7 @@ def revoke_override_in(
         NotFoundError: there is no such override.
         ConflictError: it does not hold: not approved, revoked, or over by itself.
     """
-    settings = locked_settings(session, context.organisation_id)
+    locked_settings(session, context.organisation_id)
     override = override_numbered(session, context.organisation_id, override_id)
     if state_of(override, now_us) != "live":
         raise ConflictError(
@@ -449,7 +449,7 @@ def revoke_override_in(
     if marks:
         _mark(session, override, now_us)
     _record(session, context, "override.revoked", override, {"reason": why, "at_us": now_us})
-    return override_line(session, override, settings, now_us)
+    return override_line(session, override, now_us)
 
 
 def _revoke(override: OverrideRow, context: Context, why: str, now_us: int) -> int:

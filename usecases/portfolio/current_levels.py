@@ -8,7 +8,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.segments import SEGMENTS
 from fivefold.risk.engine.assessments import Status
-from fivefold.store.accounts.organisation import levels_if_defined
+from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.portfolio.current_levels import CurrentLevelRow, LevelFilter, Order, current_levels_of
 from fivefold.store.rulesets.rulesets import family_named
@@ -108,7 +108,7 @@ def list_current_levels(
     """
     with context.reading() as session:
         of = context.organisation_id
-        names = levels_if_defined(session, of)
+        names = levels_of(session, of)
         require_known("segment", filters.segments, SEGMENTS)
         require_known("status", filters.statuses, STATUSES)
         level_filter = LevelFilter(
@@ -142,7 +142,7 @@ def require_known(what: str, words: Sequence[str], known_words: Sequence[str]) -
     """Raise ConfigError if one of the *words* is not known; *what* names their kind."""
     for name in words:
         if name not in known_words:
-            raise ConfigError(f"there is no {what} {name!r}; there are {', '.join(known_words)}")
+            raise ConfigError(f"there is no {what} {name!r}; there are {', '.join(known_words) or 'none yet'}")
 
 
 def _current_level(row: CurrentLevelRow, names: Sequence[str | None]) -> CurrentLevel:

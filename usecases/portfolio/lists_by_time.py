@@ -1,16 +1,16 @@
 """Lists over all entities by time: overrides that were requested, and assessments that failed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import entity_named, type_named
 from fivefold.store.levels.failures import FailureFilter, assessment_failures
 from fivefold.store.levels.overrides import OverrideFilter, OverrideWithLevel, overrides_among
 from fivefold.store.sql.clocks import latest_us
-from fivefold.usecases.accounts.settings import Settings, settings_of
 from fivefold.usecases.audit.search import actor_named, names_of_actors
 from fivefold.usecases.levels.overrides import OverrideLine, line_of
 from fivefold.usecases.levels.read import failure_problem
@@ -74,11 +74,9 @@ def search_overrides(
             until_us=filters.until_us,
         )
         page = overrides_among(session, override_filter, part)
-        if not page:  # before its levels are defined an organisation has no settings
-            return Page()
-        settings = settings_of(session, of)
+        levels = levels_of(session, of)
         names = names_of_actors(session, of, {who for row in page for who in _people(row)})
-        return page.map(lambda row: _with_names(row, settings, now, names))
+        return page.map(lambda row: _with_names(row, levels, now, names))
 
 
 def _people(row: OverrideWithLevel) -> tuple[str | None, str | None, str | None]:
@@ -86,10 +84,10 @@ def _people(row: OverrideWithLevel) -> tuple[str | None, str | None, str | None]
 
 
 def _with_names(
-    row: OverrideWithLevel, settings: Settings, now_us: int, names: Mapping[str | None, str]
+    row: OverrideWithLevel, levels: Sequence[str], now_us: int, names: Mapping[str | None, str]
 ) -> OverrideFound:
     requested, decided, revoked = (names.get(who) for who in _people(row))
-    line = vars(line_of(row, settings, now_us))
+    line = vars(line_of(row, levels, now_us))
     return OverrideFound(**line, requested_by_name=requested, decided_by_name=decided, revoked_by_name=revoked)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fivefold.domain.segments import SEGMENTS
-from fivefold.store.accounts.organisation import levels_if_defined
+from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.levels.levels import NotInFullCount, count_failing, count_not_in_full, counted_cells
 from fivefold.store.rulesets.rulesets import active_versions
@@ -94,7 +94,7 @@ def value_and_risk(context: Context, type_name: str) -> Matrix:
     """
     with context.at_one_moment() as then, then.reading() as session:  # counters and standings differ in between
         kind = type_named(session, context.organisation_id, type_name)
-        names = levels_if_defined(session, context.organisation_id)
+        names = levels_of(session, context.organisation_id)
         counts = counted_cells(session, context.organisation_id, kind.id)
         deciding = bool(active_versions(session, context.organisation_id, kind.id))
         counts_not_in_full = count_not_in_full(session, context.organisation_id, kind.id)

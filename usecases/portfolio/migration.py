@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US, from_microseconds, require_days, to_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.accounts.organisation import levels_if_defined, levels_of
+from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.portfolio.moves import (
     DayMoves,
@@ -145,7 +145,7 @@ def levels_over_time(
     ends = list(_ends(from_microseconds(context.now()).date(), every, periods))
     with context.reading() as session:
         of, kind = context.organisation_id, type_named(session, context.organisation_id, type_name).id
-        names = levels_if_defined(session, of)
+        names = levels_of(session, of)
         begins = first_day(session, of, kind)
         if begins is None:
             return LevelsOverTime(every=every, moments=())
@@ -192,7 +192,7 @@ def read_migration(
     since, until = days_of(context.now(), since_us, until_us)
     with context.reading() as session:
         of, kind = context.organisation_id, type_named(session, context.organisation_id, type_name).id
-        names = levels_if_defined(session, of)
+        names = levels_of(session, of)
         today = context.now() // DAY_US
         moves_of_days = moves_by_day(session, of, kind, since, today)
         within = [each for each in moves_of_days if since <= each.day < until]
@@ -226,7 +226,7 @@ def list_movers(
     since, until = days_of(context.now(), since_us, until_us)
     with context.reading() as session:
         of, kind = context.organisation_id, type_named(session, context.organisation_id, type_name).id
-        names = levels_if_defined(session, of)
+        names = levels_of(session, of)
         today = context.now() // DAY_US
         span = Period(organisation_id=of, type_id=kind, since_day=since, until_day=until, today=today)
         page = movers_between(session, span, _number(from_level, names), _number(to_level, names), part)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.segments import SEGMENTS
-from fivefold.store.accounts.organisation import levels_if_defined
+from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import entity_named, type_named
 from fivefold.store.portfolio.search import MOST_COUNTED, EntityFilter, FoundRow, count_found, entities_found
 from fivefold.store.portfolio.words import WordPlace, beginnings_in, is_name
@@ -110,7 +110,7 @@ def _entity_filter(
 ) -> tuple[EntityFilter, tuple[str, ...], Mapping[str, Any]]:
     """Return the filter, the names of levels, and the declared kinds of attributes."""
     of = context.organisation_id
-    kind, names = type_named(session, of, type_name), levels_if_defined(session, of)
+    kind, names = type_named(session, of, type_name), levels_of(session, of)
     words = beginnings_in(search.text)
     if search.text and not words:
         raise ConfigError("the search text has no letter or digit")

@@ -17,7 +17,7 @@ from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Key, Page, Part
 from fivefold.flows.analysis import analyse_canonical_flow
 from fivefold.flows.language import Flow
-from fivefold.store.accounts.organisation import levels_if_defined
+from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.accounts.tokens import locked_member
 from fivefold.store.flows.actions import action_numbered
 from fivefold.store.flows.flows import flow_named, names_of_flows
@@ -167,7 +167,7 @@ def list_items(context: Context, role: Role, filters: QueueFilters = EVERYTHING,
         ConfigError: there is no such kind or level, the role sees none of it, or the part does not begin after a key.
     """
     with context.reading() as session:
-        item_filter = _item_filter(session, context, role, filters, levels_if_defined(session, context.organisation_id))
+        item_filter = _item_filter(session, context, role, filters, levels_of(session, context.organisation_id))
         page = stored.items_among(session, item_filter, filters.order, part)
         return page.map(_shower(session, context.organisation_id, page))
 
@@ -175,7 +175,7 @@ def list_items(context: Context, role: Role, filters: QueueFilters = EVERYTHING,
 def count_items(context: Context, role: Role, filters: QueueFilters = EVERYTHING) -> list[QueueCount]:
     """Count the waiting items, by kind and by due date; errors are those of `list_items`."""
     with context.reading() as session:
-        names = levels_if_defined(session, context.organisation_id)
+        names = levels_of(session, context.organisation_id)
         counts = stored.count_items(session, _item_filter(session, context, role, filters, names))
         return [QueueCount(kind=kind.value, **KindCount._asdict(count)) for kind, count in counts.items()]
 
@@ -191,7 +191,7 @@ def flows_that_ask(context: Context, role: Role) -> tuple[str, ...]:
 def next_item(context: Context, role: Role, filters: QueueFilters, place: Key | None) -> tuple[QueueItem, Key] | None:
     """Return the item after a place in the queue, and its own place; None after the last one."""
     with context.reading() as session:
-        item_filter = _item_filter(session, context, role, filters, levels_if_defined(session, context.organisation_id))
+        item_filter = _item_filter(session, context, role, filters, levels_of(session, context.organisation_id))
         page = stored.items_among(session, item_filter, filters.order, Part(1, place))
         if not page:
             return None
@@ -417,7 +417,7 @@ def own_number(context: Context) -> int | None:
 
 def _shower(session: Session, organisation_id: int, rows: Sequence[ItemRow]) -> Callable[[ItemRow], QueueItem]:
     """Read the reasons of some rises, and the flows that ask; return a function that describes one of these rows."""
-    names = (None, *levels_if_defined(session, organisation_id))
+    names = (None, *levels_of(session, organisation_id))
     rises = [(row.number, row.step) for row in rows if row.kind == Kind.RISE]
     lines = lines_of(session, organisation_id, rises)
     texts = canonical_of(session, {row.version_id for row in rows if row.version_id is not None})

@@ -37,7 +37,8 @@ def test_who_has_not_chosen_levels_is_told_to(engine: Engine) -> None:
         made = accounts.organisation_named(session, "new", 1)
         session.flush()
         with pytest.raises(ConflictError, match="the organisation new has not defined its levels yet"):
-            organisation.levels_of(session, made.id)
+            organisation.settings_row(session, made.id)
+        assert organisation.levels_of(session, made.id) == ()
 
 
 def test_who_holds_an_organisation_keeps_others_waiting(engine: Engine) -> None:
