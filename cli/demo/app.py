@@ -18,10 +18,12 @@ from fivefold.domain.provenance import EXTRAS, needs_extra
 from fivefold.domain.settings import read_settings
 from fivefold.training.config import DEFAULT_NAME, TrainingConfig
 
+EXPLAINED = "user_000027"
+"""The customer whose score is explained, in the README too, and whom the proposed commands are about."""
 NEXT = {
     "demo --serve": "the service and the console in a browser, with tokens and a call to paste",
     "models": "which model serves, and why",
-    "level user_000002 --organisation demo": "the level of a customer, and why",
+    f"level {EXPLAINED} --organisation demo": "the level of a customer, and why",
     "sample var/sample": "tables to try rulesets on",
     "indicators": "the indicators that the model reads",
     "train --data YOUR_FILE": "on your own customers: a file with user_id, transaction_date and transaction_amount",
@@ -71,7 +73,7 @@ def _propose(path: Path) -> None:
     width = max(map(len, NEXT))
     for command, what in NEXT.items():
         echo(f"  {program} {command:{width}}  {what}")
-    picture = f"{program} explain {quoted(path)} --user user_000002 --as-of 2025-01-01 --png why.png"
+    picture = f"{program} explain {quoted(path)} --user {EXPLAINED} --as-of 2025-01-01 --png why.png"
     echo(f"A picture of one score:\n  {picture}")
 
 
@@ -104,5 +106,5 @@ def _show_scores() -> None:
     score.score_file(model, path, output, Scoring(as_of)).show(model, as_of, explicit=True)
     echo(f"Every customer's score: {output}")
     echo()
-    explain.show(model, path, "user_000027", as_of)
+    explain.show(model, path, EXPLAINED, as_of)
     echo()

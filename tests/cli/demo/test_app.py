@@ -66,6 +66,7 @@ def test_what_comes_next_is_typed_as_the_demo_was(tmp_path: Path, monkeypatch: p
         assert len(commands) == len(demo.NEXT)
         assert all(line.startswith(f"  {word} ") for line in commands), lines
         assert f"\n  {word} explain " in lines[-1]
+        assert set(re.findall(r"user_\d+", "".join(lines))) == {demo.EXPLAINED}, "the one whose score was explained"
 
 
 def test_the_second_time_trains_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
