@@ -1,6 +1,6 @@
 // Says beside a text that no answer has come to it yet, reads out what came, asks before unsaved text is left, opens
-// the parts of a page whose fields have it again after Back, lets Enter press the button of its own part, and takes
-// what was just done out of the address.
+// the parts of a page whose fields have it again after Back, lets Enter press the button of its own part, sends
+// a form once where its button is clicked twice, and takes what was just done out of the address.
 // Every page works without it. Its words stand in templates of the page, as all others do.
 "use strict";
 (() => {
@@ -65,7 +65,13 @@
   const texts = 'textarea, input:not([type]), input[type="text"]';
   const isChanged = (field) => field.value !== field.defaultValue;
   const isUnsaved = (form) => form.hasAttribute("data-unsaved") || [...form.querySelectorAll(texts)].some(isChanged);
+  let press = null; // the last button, and when it sent its form
   document.addEventListener("submit", (event) => {
+    if (press?.button === event.submitter && press.form === event.target && event.timeStamp - press.at < 1000) {
+      event.preventDefault(); // a second click would take away the answer to the first, and a secret is shown once
+      return;
+    }
+    press = { button: event.submitter, form: event.target, at: event.timeStamp };
     sent = event.target;
   });
   document.addEventListener("keydown", (event) => {

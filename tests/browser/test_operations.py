@@ -1,6 +1,9 @@
 """Webhooks, and validations that a worker makes: in a real browser, with scripts and without."""
 
+from time import sleep
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from fivefold.console.answering import error_part
 from fivefold.usecases.monitoring.validate import VALIDATION
@@ -53,6 +56,29 @@ def test_an_endpoint_is_added_given_a_new_secret_paused_and_removed(
         page.click("button:has-text('Remove it')")
         assert "The endpoint is removed." in page.inner_text("[role=status]")
         assert "hooks.example" not in page.inner_text("main")
+
+
+def answer_slowly(route: "Route") -> None:
+    """Let the service answer at once, and the browser wait for that while its person clicks again."""
+    answer = route.fetch()
+    sleep(1)
+    route.fulfill(response=answer)
+
+
+@pytest.mark.full
+def test_a_button_that_is_clicked_twice_shows_the_secret_all_the_same(browser: "Browser", served: Served) -> None:
+    with visiting(browser, served, "admin") as page:
+        page.goto("/console/operations/webhooks")
+        page.fill("#url", "https://hooks.example/in")
+        page.fill("#kinds", "level.reached")
+        page.route("**/webhooks/add", answer_slowly)
+        page.evaluate("""() => {
+            const button = document.querySelector("form[action*='/add'] button");
+            button.click();
+            setTimeout(() => button.click(), 300);
+        }""")
+        page.wait_for_selector("#secret, #refused")
+        assert page.input_value("#secret").startswith("whsec_")
 
 
 def test_a_page_that_asks_how_far_a_worker_is_says_that_its_session_ended(browser: "Browser", served: Served) -> None:
