@@ -132,7 +132,17 @@ def compile_loops(loops: ModuleType) -> ModuleType:
     for name, kind in signatures.items():
         lines += _entry_lines(name, kind, [*inspect.signature(helpers[name]).parameters])
     text, sources = "\n".join(lines) + "\n", (*imported, inspect.getsource(sys.modules[__name__]))
-    return cached_module(loops.__name__.rpartition(".")[2], text, sources)
+    compiled = cached_module(loops.__name__.rpartition(".")[2], text, sources)
+    for name in signatures:
+        (kind_of_result,) = {each.return_type for each in getattr(compiled, name).nopython_signatures}
+        # Its memory would be freed with the array that was lent.
+        assert not _has_arrays(kind_of_result), f"{loops.__name__}.{name} may not return {kind_of_result}"
+    return compiled
+
+
+def _has_arrays(kind: Any) -> bool:
+    parts: Any = kind if isinstance(kind, types.BaseTuple) else ()
+    return isinstance(kind, types.Array) or any(_has_arrays(part) for part in parts)
 
 
 def _entry_lines(name: str, kind: str, parameters: Sequence[str]) -> list[str]:

@@ -188,3 +188,21 @@ def test_compiled_loops_are_lent_their_arrays(tmp_path: Path, monkeypatch: pytes
     assert compiled.note_owners(values, (2, table)) == 0
     assert table.tolist() == [[0, 1], [2, 2]]
     assert (sys.getrefcount(values), sys.getrefcount(table)) == references
+
+
+RETURNS_ITS_ARRAY = """
+SIGNATURES = {"first": "Tuple((int64, int64[::1]))(int64[::1])"}
+
+
+def first(values):
+    return values[0], values
+"""
+
+
+def test_a_loop_that_returns_an_array_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lent array has no owner, so its memory could be freed while the result is still read."""
+    (tmp_path / "returning_loops.py").write_text(RETURNS_ITS_ARRAY)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv(settings.VARIABLE_VAR, str(tmp_path / "var"))
+    with pytest.raises(AssertionError, match=r"returning_loops.first may not return Tuple"):
+        compile_loops.__wrapped__(importlib.import_module("returning_loops"))
