@@ -14,7 +14,6 @@ from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import FivefoldError, StoreError
 from fivefold.domain.paging import Page
 from fivefold.domain.settings import Limits
@@ -205,7 +204,7 @@ def respond(
 ) -> Response:
     """Read a request, call the route's handler and write its result; *attempt* stores it under its idempotency key."""
     with suppress(StoreError):  # the last use is only displayed; a locked database is no reason to refuse
-        note_use(context.engine, context.credential.token_id, now_microseconds())
+        note_use(context.engine, context.credential.token_id, context.now())
     arguments = read_arguments(route, context, request, body, most_rows)
     if isinstance(arguments, Response):
         return arguments
@@ -301,7 +300,7 @@ def respond_together(requests: Sequence[SharedRequest]) -> Iterator[tuple[int, R
         refusals[secret] = _refusal_of(engine, secret, [each.request for each in of_token])
         if refusals[secret] is None:
             with suppress(StoreError):  # as in `respond`
-                note_use(engine, of_token[0].context.credential.token_id, now_microseconds())
+                note_use(engine, of_token[0].context.credential.token_id, of_token[0].context.now())
     left: dict[int, dict[str, Any]] = {}
     for number, request in enumerate(requests):
         arguments = refusals[request.secret] or request.arguments()

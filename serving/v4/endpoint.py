@@ -13,7 +13,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fivefold.domain.clock import CLOCK_SLACK_US, now_microseconds, parse_moment
+from fivefold.domain.clock import CLOCK_SLACK_US, parse_moment
 from fivefold.domain.errors import ConfigError, InvalidDataError, OwnIndicatorError, Problem
 from fivefold.domain.settings import Limits, Settings
 from fivefold.serving.access_log import BAD_TOKEN, MODEL_VERSION, NO_TOKEN, NOT_ALLOWED, SIGN_IN, WHO
@@ -35,6 +35,7 @@ from fivefold.serving.responses import (
 from fivefold.serving.v4.contract import read_rows, response_rows
 from fivefold.store.accounts.plans import Plan
 from fivefold.store.accounts.tokens import Allowance, Charge
+from fivefold.store.sql.clocks import clock_of
 from fivefold.usecases.accounts.credentials import Credential, left_of_allowance, month_of, seconds_to_next_month
 from fivefold.usecases.scoring import RequestRows, ScoredRows, check_rows, not_computed, score_checked
 
@@ -116,7 +117,7 @@ class ScoringEndpoint:
             return result
 
         rows = await run(partial(read_rows, body, self._limits(request), served.model.absent))
-        query = read_query(request, now := now_microseconds())
+        query = read_query(request, now := clock_of(self.charger.engine).now_us())
         large = large or len(rows) > (EXPLAINED_IN_LOOP if query.explained else ROWS_IN_LOOP)
         try:
             checked = await run(partial(check_rows, served.model, rows, as_of=query.as_of, now=now))

@@ -144,7 +144,7 @@ class ReasonsOfAssessment(ResponseModel):
 
 
 class SourcesOfAssessment(ResponseModel):
-    """From where the values of an assessment's reasons are, and how old; null with `gone` where those are null."""
+    """From where the values of an assessment's reasons are, and how old; null once those went: `gone` says how."""
 
     assessment: str
     sources: AssessmentSources | None

@@ -18,6 +18,7 @@ from fivefold.serving.v1 import dispatch
 from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.reading import refused_body
 from fivefold.serving.v1.route import Route
+from fivefold.store.sql.clocks import DatabaseClock
 from fivefold.store.tables.accounts import Token
 from fivefold.store.tables.entities import Tag
 from fivefold.usecases.accounts.credentials import hash_of
@@ -238,7 +239,7 @@ def last_used(place: Place) -> int | None:
 def test_a_tokens_use_is_noted_once_a_day(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     noon, day = 1_900_000_000_000_000, 86_400_000_000
     for now, noted in ((noon, noon), (noon + 1, noon), (noon + day, noon + day)):
-        monkeypatch.setattr(dispatch, "now_microseconds", lambda now=now: now)
+        monkeypatch.setattr(DatabaseClock, "now_us", lambda _, now=now: now)
         place.good("GET", "/v1/settings", role="approver")
         assert last_used(place) == noted
 

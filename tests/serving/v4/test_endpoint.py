@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 from pathlib import Path
+from time import time_ns
 from typing import Any
 
 import pytest
@@ -15,7 +16,8 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
-from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds, parse_moment
+from fivefold.domain import clock
+from fivefold.domain.clock import DAY_US, SECOND_US, from_microseconds, now_microseconds, parse_moment
 from fivefold.domain.errors import UnknownOutcomeError
 from fivefold.domain.settings import Limits
 from fivefold.features.catalogue.own import OwnIndicators
@@ -25,6 +27,7 @@ from fivefold.serving.quota import QuotaCharger
 from fivefold.serving.responses import NOT_COMPUTED
 from fivefold.serving.v4 import endpoint as scoring
 from fivefold.store.accounts.tokens import Charge
+from fivefold.store.sql.clocks import DatabaseClock, clock_of
 from fivefold.store.sql.database import MAY_BE_DONE, open_database
 from fivefold.store.tables.accounts import Token
 from fivefold.usecases.accounts.credentials import month_of, seconds_to_next_month
@@ -200,11 +203,20 @@ def test_429_says_when_the_month_ends(place: Place) -> None:
 def test_a_charge_is_for_the_month_and_the_moment_of_the_request(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     token = place.token("used_up")
     for moment, status in ((NOW, 200), (NOW + DAY_US, 429), (NOW + 11 * DAY_US, 200)):
-        monkeypatch.setattr(scoring, "now_microseconds", lambda moment=moment: moment)
+        monkeypatch.setattr(DatabaseClock, "now_us", lambda _, moment=moment: moment)
         assert place.post(rows_of("a"), token).status_code == status
     assert month_of(NOW + 11 * DAY_US) == "2026-12"
     assert [line.calls for line in list_tokens(place.engine, "2026-12")] == [1]
     assert list_tokens(place.engine, "2026-11")[0].last_used_us == NOW + 11 * DAY_US
+
+
+def test_a_token_ends_by_the_clock_of_the_database(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    token, ahead_us = place.token(expires_days=1), 40 * DAY_US
+    monkeypatch.setattr(clock, "time_ns", lambda: time_ns() + 1_000 * ahead_us)
+    clock_of(place.engine).ahead_us = ahead_us
+    assert place.post(rows_of("a"), token).status_code == 200
+    (line,) = list_tokens(place.engine, month_of(now_microseconds() - ahead_us))
+    assert (line.calls, line.last_used_us) == (1, pytest.approx(now_microseconds() - ahead_us, abs=60 * SECOND_US))
 
 
 def test_without_a_model_it_is_503_but_who_may_not_ask_does_not_learn_that(place: Place) -> None:
