@@ -84,8 +84,9 @@ def begin_import(context: Context, source: str, about: Mapping[str, str]) -> Imp
         source: names the file's content and the kind of import.
         about: `content`, `entity_type` and `file`.
     """
-    now, of = clock_of(context.engine).now_us(), context.organisation_id
+    of = context.organisation_id
     with context.writing() as session:
+        now = clock_of(context.engine).now_us()
         lock_organisation(session, of)  # of two that begin at once, one finds the other's
         row = unfinished_import(session, of, source)
         if row is None:

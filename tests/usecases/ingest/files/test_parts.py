@@ -3,11 +3,14 @@
 import gzip
 import os
 from pathlib import Path
+from time import time_ns
 from typing import Any
 
 import polars as pl
 import pytest
 
+from fivefold.domain import clock
+from fivefold.domain.clock import SECOND_US, now_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.features.reading.text_files import ColumnMap
 from fivefold.usecases.ingest import files as importing
@@ -46,6 +49,20 @@ def test_one_that_was_stopped_goes_on_where_it_was(bank: Bank, tmp_path: Path) -
     assert done == Progress(rows=COUNT, new=COUNT, changed=0, same=0, finished=True)
     assert [progress.rows for progress in told] == [20, 25, 25], "what was stored is not read again"
     assert count(bank, "entities") == COUNT
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_the_record_of_an_import_has_the_times_of_the_database(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, url = entities(tmp_path / "e.csv"), bank.engine.url.render_as_string(hide_password=False)
+    with databases.opened(url, 7200) as of_other_machine, monkeypatch.context() as off:
+        off.setattr(clock, "time_ns", lambda: time_ns() + 3_600 * 10**9)
+        import_table(Context(of_other_machine, bank.actor), "entities", "customer", ImportFile(path), lambda _: None)
+    (line,) = list_imports(bank.context)
+    for moment_us in (line.started_us, line.updated_us, line.finished_us):
+        assert moment_us == pytest.approx(now_microseconds(), abs=600 * SECOND_US)
 
 
 @pytest.mark.postgresql
