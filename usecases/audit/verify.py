@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds, second_text
 from fivefold.domain.errors import ConfigError, StoreError
@@ -266,54 +267,54 @@ _SETTLES_SECONDS = 3.0
 
 
 def unlogged_promotions(engine: Engine, settings: Settings) -> list[AuditFinding]:
-    """List the promotions in the registry that an organisation's log lacks, and its last one where the registry does.
+    """List promotions that an organisation's log lacks, or the registry of models does; none without a registry.
 
-    None without a registry.
-    Of the model that serves here and of those that the log names: a registry may have the models of others too.
+    The log may lack those of the model that serves here and of those that it names: a registry may have the models of
+    others too. The registry may lack the last one that the log has of the model that serves here.
     RegistryError where the registry cannot be asked, ConfigError where its lock cannot be taken.
     """
     if not settings.has_registry:
         return []
-    findings = _missing(engine, settings)
+    findings = _differences(engine, settings)
     if findings:
         sleep(_SETTLES_SECONDS)
-        findings = _missing(engine, settings)
+        findings = _differences(engine, settings)
     return findings
 
 
-def _missing(engine: Engine, settings: Settings) -> list[AuditFinding]:
-    from fivefold.models.registry import Registry  # noqa: PLC0415 (MLflow takes seconds to import)
-    from fivefold.usecases.models.promotion_log import (  # noqa: PLC0415 (as above)
-        logged_names,
-        lost_promotions,
-        missing_promotions,
-    )
-
-    findings = list[AuditFinding]()
+def _differences(engine: Engine, settings: Settings) -> list[AuditFinding]:
     with snapshot(engine) as connection:
         organisation_names = names(connection)
     with reading(engine) as session:
-        for model in sorted({settings.model_name, *logged_names(session)}):
-            adds = (
-                "a worker that starts, or the next promotion," if model == settings.model_name else "its next promotion"
+        lacks = [*_lacks_of_log(session, settings), *_lacks_of_registry(session, settings)]
+    return [AuditFinding(of, organisation_names[of], entry, problem) for of, entry, problem in lacks]
+
+
+def _lacks_of_log(session: Session, settings: Settings) -> Iterator[tuple[int, int, str]]:
+    from fivefold.models.registry import Registry  # noqa: PLC0415 (MLflow takes seconds to import)
+    from fivefold.usecases.models.promotion_log import logged_names, missing_promotions  # noqa: PLC0415 (as above)
+
+    for model in sorted({settings.model_name, *logged_names(session)}):
+        adds = "a worker that starts, or the next promotion," if model == settings.model_name else "its next promotion"
+        for promotion, organisations in missing_promotions(session, Registry(settings, model)):
+            problem = (
+                f"version {promotion.version} of {model} became champion at {second_text(promotion.at_us)}, as"
+                f" the registry of models says, and no entry says so; {adds} adds it"
             )
-            registry = Registry(settings, model)
-            for promotion, organisations in missing_promotions(session, registry):
-                problem = (
-                    f"version {promotion.version} of {model} became champion at {second_text(promotion.at_us)}, as"
-                    f" the registry of models says, and no entry says so; {adds} adds it"
-                )
-                findings += [AuditFinding(number, organisation_names[number], 0, problem) for number in organisations]
-            # The registry need not have a model of the log that serves no more.
-            for lost in lost_promotions(session, registry) if model == settings.model_name else ():
-                problem = (
-                    f"version {lost.version} of {model} became champion at {second_text(lost.at_us)}, and the registry"
-                    f" of models in {settings.registry_shown} does not say so: it was restored from an earlier backup,"
-                    " or made anew; the next promotion ends this finding"
-                )
-                name = organisation_names[lost.organisation_id]
-                findings.append(AuditFinding(lost.organisation_id, name, lost.entry, problem))
-    return findings
+            yield from ((number, 0, problem) for number in organisations)
+
+
+def _lacks_of_registry(session: Session, settings: Settings) -> Iterator[tuple[int, int, str]]:
+    from fivefold.models.registry import Registry  # noqa: PLC0415 (MLflow takes seconds to import)
+    from fivefold.usecases.models.promotion_log import lost_promotions  # noqa: PLC0415 (as above)
+
+    for lost in lost_promotions(session, Registry(settings, settings.model_name)):
+        problem = (
+            f"version {lost.version} of {settings.model_name} became champion at {second_text(lost.at_us)}, and the"
+            f" registry of models in {settings.registry_shown} does not say so: it was restored from an earlier backup,"
+            " or made anew; the next promotion ends this finding"
+        )
+        yield lost.organisation_id, lost.entry, problem
 
 
 @schema("AuditProof")
