@@ -27,7 +27,7 @@
   }
 
   document.addEventListener("input", (event) => {
-    sent = null;
+    sent = press = null;
     const asks = asksOf(event.target);
     if (!asks) return;
     typed.set(asks, { now: (typed.get(asks)?.now ?? 0) + 1, asked: typed.get(asks)?.asked ?? 0 });

@@ -198,7 +198,7 @@ def _oldest(
     values: Values = {}
     for label, each in _labelled(figures):
         since_us = oldest_us(each)
-        age = 0.0 if since_us is None else (now_us - since_us) / SECOND_US
+        age = 0.0 if since_us is None else _seconds_since(since_us, now_us)
         values[label,] = max(values.get((label,)) or 0.0, age)
     return values
 
