@@ -78,7 +78,23 @@ def test_a_button_that_is_clicked_twice_shows_the_secret_all_the_same(browser: "
             setTimeout(() => button.click(), 300);
         }""")
         page.wait_for_selector("#secret, #refused")
+        assert not page.locator("#refused").count()
         assert page.input_value("#secret").startswith("whsec_")
+
+
+@pytest.mark.full
+def test_a_form_that_was_changed_meanwhile_is_sent_again_at_once(browser: "Browser", served: Served) -> None:
+    with visiting(browser, served, "investigator") as page:
+        page.evaluate("""() => {
+            const find = document.querySelector("#find"), button = find.form.querySelector("button");
+            for (const text of ["acm", "acme"]) {
+                find.value = text;
+                find.dispatchEvent(new Event("input", { bubbles: true }));
+                find.form.requestSubmit(button);
+            }
+        }""")
+        page.wait_for_url(lambda address: "acm" in address)
+        assert page.url.endswith("/acme"), "the one customer whom the second text finds"
 
 
 def test_a_page_that_asks_how_far_a_worker_is_says_that_its_session_ended(browser: "Browser", served: Served) -> None:
