@@ -17,7 +17,6 @@ from rich.text import Text
 
 from fivefold.charts.text.waterfall import ADDS, GUIDE, RULE, TAKES
 from fivefold.domain.clock import SECOND_US, now_microseconds, parse_moment
-from fivefold.domain.errors import StoreError
 from fivefold.domain.files import naming
 from fivefold.domain.provenance import account_name
 from fivefold.domain.settings import Settings, read_settings, require_model_name
@@ -196,23 +195,16 @@ def open_current_database() -> "Engine":
     """Open the database of the settings and upgrade its schema; what is logged from now on goes to standard error.
 
     Raises:
-        StoreError: it cannot be used; where the system has something against SQLite's file, its path is named.
+        StoreError: it cannot be used.
     """
     import structlog
 
     from fivefold.serving.logs import configure_logs
     from fivefold.store.sql.database import open_current
-    from fivefold.store.sql.reasons import fault_of_file
 
     if not structlog.is_configured():
         configure_logs(logging.WARNING)
-    settings = read_settings()
-    try:
-        return open_current(settings)
-    except StoreError as error:
-        if fault := fault_of_file(settings.database):
-            raise StoreError(f"{error}: {fault}") from error
-        raise
+    return open_current(read_settings())
 
 
 class _Printing(logging.Handler):

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Final
 
 import psycopg
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -77,14 +77,16 @@ def reason_of(error: BaseException | None) -> str | None:
 
 
 def file_in_question(error: BaseException | None, url: URL) -> str:
-    """Name SQLite's file behind a colon, for an error of the disk or the file; empty for others, and on a server.
+    """Name SQLite's file behind a colon, with what stands against its use; empty for a lock, and on a server.
 
     Callers over HTTP learn nothing of what stands behind the colon.
     """
     if isinstance(error, DBAPIError):
         error = error.orig
-    is_of_file = isinstance(error, sqlite3.Error) and reason_of(error) is not None and not is_locked(error)
-    return f": {Path(url.database).absolute()}" if is_of_file and url.database else ""
+    if not isinstance(error, sqlite3.Error) or is_locked(error) or not url.database:
+        return ""
+    file = Path(url.database).absolute()
+    return f": {_fault_of(file) or file}"
 
 
 def is_locked(error: BaseException | None) -> bool:
@@ -125,15 +127,8 @@ def _code_at_connect(message: str) -> str:
     return next((code for pattern, code in _AT_CONNECT if re.search(pattern, message)), "")
 
 
-def fault_of_file(url: str) -> str:
-    """Say why this account cannot use SQLite's file of an address, with its path: for who runs the program alone.
-
-    It is empty where nothing speaks against the file, and for the address of a server.
-    """
-    address = make_url(url)
-    if address.get_backend_name() != "sqlite" or not address.database:
-        return ""
-    file = Path(address.database).absolute()
+def _fault_of(file: Path) -> str:
+    """Say why this account cannot use SQLite's file, with a path; empty where nothing speaks against it."""
     if file.parent.exists() and not _allowed(file.parent, os.X_OK):
         return f"this account may not look into {file.parent}"
     if file.is_dir():

@@ -218,7 +218,7 @@ def test_a_file_that_cannot_be_opened_any_more_is_named_where_its_log_is_emptied
         engine.dispose()
         file.unlink()
         file.mkdir()
-        with pytest.raises(StoreError, match=f"^the database cannot be reached: {file}$"):
+        with pytest.raises(StoreError, match=f"^the database cannot be reached: {file} is a folder$"):
             empty_write_ahead_log(engine)
 
 
@@ -358,16 +358,17 @@ def test_any_address_of_postgresql_is_opened_with_the_driver_that_is_there(drive
     [
         (f"postgresql://user:{SECRET}@127.0.0.1:1/name", "cannot be reached: connection failed"),
         (f"postgresql://user:{SECRET}@127.0.0.1/name?flavour=sweet", "cannot be used: invalid connection option"),
-        ("sqlite:///{file}", "cannot be used: file is not a database"),
-        ("sqlite:///{folder}", "cannot be reached: unable to open database file"),
+        ("sqlite:///{file}", "cannot be used: file is not a database: {file}$"),
+        ("sqlite:///{folder}", "cannot be reached: unable to open database file: {folder} is a folder$"),
     ],
 )
 def test_a_database_that_cannot_be_used_is_a_readable_error(
     use: Callable[[Engine], None], address: str, what: str, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("not a database, but longer than the header of one" * 10, encoding="utf-8")
-    with databases.opened(address.format(file=tmp_path / "file", folder=tmp_path)) as engine:
-        with pytest.raises(StoreError, match=f"the database {what}") as caught:
+    places = {"file": tmp_path / "file", "folder": tmp_path}
+    with databases.opened(address.format(**places)) as engine:
+        with pytest.raises(StoreError, match=f"the database {what.format(**places)}") as caught:
             use(engine)
         assert SECRET not in str(caught.value)
 
