@@ -153,14 +153,14 @@ def take_role(context: Context, session_id: int, role: str) -> None:
     """Continue in another role of the member whom an identity provider signed in.
 
     A session that a token began keeps the token's role: its maker gave only this role. ConflictError if the session is
-    of that kind or has ended, or the member has left or does not have the role.
+    of that kind or has ended, as by the end of its token, or the member does not have the role.
     """
     now = context.now()
     with context.writing() as session:
         row = session.get_one(ConsoleSession, session_id, with_for_update=True)
-        before = session.get_one(Token, row.token_id)
         member = locked_member(session, context.organisation_id, row.member_id)
-        if row.ended_us is not None or member.left_us is not None:
+        before = session.get_one(Token, row.token_id, with_for_update=True)
+        if row.ended_us is not None or credential_of(session, before, now) is None:
             raise ConflictError("this session ended meanwhile; sign in again")
         if row.subject is None or role not in _roles_of(member):
             raise ConflictError(f"this session cannot switch to {role}; sign in with a token of that role")

@@ -201,11 +201,11 @@ def test_an_operator_whose_clock_was_ahead_has_not_the_last_word_about_a_member(
     assert sign_in_by_identity(engine, settings, account)[1].credential.role == "approver"
 
 
-@pytest.mark.parametrize("ended_by", ["leaving", "signing out"])
+@pytest.mark.parametrize("ended_by", ["leaving", "signing out", "revocation", "loss of its role"])
 def test_a_session_that_has_ended_takes_no_role_that_holds_when_the_member_comes_back(
     engine: Engine, ended_by: str
 ) -> None:
-    """The page found the session in force; the membership, or the session, ended before the role was taken."""
+    """The page found the session in force; it ended before the role was taken."""
     operator = Context(engine, actor_in_new(engine, "bank", "cli:test"))
     number = add_member(operator, "nora@bank.example", ["investigator", "approver"]).id
     settings = OpenIdSettings("https://provider.example", "id", "secret", "bank")
@@ -213,8 +213,12 @@ def test_a_session_that_has_ended_takes_no_role_that_holds_when_the_member_comes
     nora = Context(engine, begun.credential.actor)
     if ended_by == "leaving":
         end_membership(operator, number)
-    else:
+    elif ended_by == "signing out":
         sign_out(nora, begun.id)
+    elif ended_by == "revocation":
+        revoke_token(engine, begun.credential.token_id)
+    else:
+        set_roles(operator, number, ["approver"])
     with pytest.raises(ConflictError, match="this session ended meanwhile"):
         take_role(nora, begun.id, "approver")
     if ended_by == "leaving":
