@@ -46,12 +46,14 @@ class BesideVersion:
 
     Attributes:
         active: the number of the version that decides; None where none does.
+        is_overtaken: that one is newer, so this one cannot be approved.
         against: the number of the version that it is compared with; None where there is no other.
         others: numbers that it can be compared with: the one that decides, the one before, and the one asked for.
         changes: the lines that differ from that one.
     """
 
     active: int | None
+    is_overtaken: bool
     against: int | None
     others: tuple[int, ...]
     changes: tuple[LineChange, ...]
@@ -96,6 +98,7 @@ def comparison(visit: Visit, kind: TextKind, shown: PolicyView | GroupView) -> B
     against, others = visit.versions_beside(shown.number, active)
     return BesideVersion(
         active=active,
+        is_overtaken=active is not None and active > shown.number,
         against=against,
         others=others,
         changes=() if against is None else line_changes(kind.show(visit, shown.name, against).document, shown.document),

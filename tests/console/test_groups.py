@@ -64,6 +64,15 @@ def test_a_version_shows_what_it_changes_and_the_editor_begins_with_it(publisher
     assert "&#34;group&#34;: &#34;high-ones&#34;" in publisher.go("/console/new-group?group=high-ones&version=2").text
 
 
+def test_a_proposed_version_does_not_wait_once_a_newer_one_is_in_force(publisher: Visitor) -> None:
+    publisher.go(f"{GROUP}/versions/2").submit("/approve", reason="seen", confirmed="yes")
+    assert "It says who is a member since" in publisher.text
+    publisher.go(f"{GROUP}/versions/1")
+    assert "cannot be approved any more: version 2 is active and newer" in publisher.text
+    assert [form.action.rpartition("/")[2] for form in publisher.forms() if "/versions/" in form.action] == ["retire"]
+    assert "waits for approval" not in publisher.go(GROUPS).text
+
+
 def test_a_page_that_is_too_old_approves_nothing(place: Place, publisher: Visitor) -> None:
     first, second = f"{GROUP}/versions/1", f"{GROUP}/versions/2"
     other = Visitor(place).sign_in("admin").go(second)

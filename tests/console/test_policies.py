@@ -152,6 +152,15 @@ def test_a_page_that_is_too_old_approves_nothing(place: Place, publisher: Visito
     assert "The version decides from now on." in other.text
 
 
+def test_a_proposed_version_does_not_wait_once_a_newer_one_decides(place: Place, publisher: Visitor) -> None:
+    propose_later(place, 1)
+    publisher.go(SECOND.removesuffix("2") + "3").submit("/approve", reason="it is so", confirmed="yes")
+    publisher.go(SECOND)
+    assert "cannot be approved any more: version 3 is active and newer" in publisher.text
+    assert not [form for form in publisher.forms() if form.action.endswith("/approve")]
+    assert [form for form in publisher.forms() if form.action.endswith("/retire")], "it can be refused"
+
+
 def propose_later(place: Place, count: int) -> None:
     """Propose as many versions more, each with the text of the second."""
     columns = "organisation_id, name, document, canonical, content_hash, state, written_by, written_us, salt"

@@ -148,13 +148,14 @@ def _group_now(lines: list[GroupLine], size: stored.Size, *, settled: bool) -> G
     """Describe a group by its version in force, or by the newest one; *lines* are its versions, the newest first."""
     active = next((line for line in lines if line.state == ACTIVE), None)
     shown = active or lines[0]
+    newer = (line for line in lines if active is None or line.number > active.number)
     return GroupNow(
         name=shown.name,
         title=shown.title,
         entity_type=shown.entity_type,
         purpose=shown.purpose,
         active=None if active is None else active.number,
-        proposed=next((line.number for line in lines if line.state == PROPOSED), None),
+        proposed=next((line.number for line in newer if line.state == PROPOSED), None),
         members=size.members,
         unknown=size.unknown,
         settled=settled,
