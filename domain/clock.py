@@ -21,6 +21,7 @@ DAY_WRITTEN = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST_DAY = (date.min - _EPOCH.date()).days
 
 
 def to_microseconds(moment: datetime | date) -> int:
@@ -136,7 +137,7 @@ def start_of_day(time_us: int) -> int:
 
 
 def require_days(what: str, since_day: int, until_day: int, most_days: int) -> None:
-    """Raise ConfigError where a period is empty or longer than *most_days*.
+    """Raise ConfigError where a period is empty, longer than *most_days*, or begins before the year 1.
 
     Args:
         what: the word for the period in the message.
@@ -144,6 +145,8 @@ def require_days(what: str, since_day: int, until_day: int, most_days: int) -> N
         until_day: the day after its last.
         most_days: how long it may be.
     """
+    if since_day < _FIRST_DAY:  # the usual days before an early end
+        raise ConfigError(f"the {what} begins before the year 1; it must end later")
     days = until_day - since_day
     if not 0 < days <= most_days:
         begins_late = f"ends before its first day, {day_text(since_day * DAY_US)}"

@@ -98,7 +98,7 @@ def _range(now_us: int, chosen: Mapping[str, str], hits: TransactionHits) -> tup
         return since, until
     furthest = until - MOST_DAYS * DAY_US
     opens = furthest if hits.opens_us is None else hits.opens_us - hits.opens_us % DAY_US
-    return min(since, max(opens, furthest)), until
+    return range_of(now_us, min(since, max(opens, furthest)), until)
 
 
 def _charts(days: list[TransactionDay], since_us: int, until_us: int) -> list[BalanceChart]:

@@ -254,6 +254,8 @@ def test_a_type_that_is_not_there_is_refused_with_the_nearest_name(place: Place,
         ("entities/company/acme/timeline?group=odd&clock=happened", "group=facts&amp;clock=happened", "group is 'odd'"),
         ("entities/company/acme/transactions?since=soon&until=2026-01-02", 'value="2026-01-02"', "First day is 'soon'"),
         ("entities/company/acme/transactions?since=2001-01-01", 'value="2001-01-01"', "366 days"),
+        ("entities/company/acme/transactions?until=0001-01-01", 'value="0001-01-01"', "begins before the year 1"),
+        ("portfolio/over-time?until=0001-01-01", 'value="0001-01-01"', "begins before the year 1"),
     ],
 )
 def test_a_wrong_filter_is_refused_where_the_rows_would_stand(
