@@ -43,8 +43,10 @@ def state(*days: RealisedDay, card: float | None = 0.8, **counts: int) -> str:
         ({}, "holds"),
         ({"ratio": 1.2, "ratio_low": 1.1, "ratio_high": 1.3}, "due"),
         ({"ratio": 1.2, "ratio_low": 0.95, "ratio_high": 1.45}, "holds"),  # chance may have moved it
-        ({"ratio": 1.1, "ratio_low": 1.05, "ratio_high": 1.15}, "holds"),  # surely off, by as much as is allowed
+        ({"ratio": 1.2, "ratio_low": 1.0, "ratio_high": 1.4}, "holds"),  # just so
+        ({"ratio": 1.1, "ratio_low": 1.05, "ratio_high": 1.15}, "holds"),  # surely off, by less than is allowed
         ({"ratio": 0.7, "ratio_low": 0.6, "ratio_high": 0.8}, "due"),
+        ({"ratio": 0.7, "ratio_low": 0.4, "ratio_high": 1.0}, "holds"),
         ({"ratio": None, "ratio_low": None, "ratio_high": None}, "holds"),
         ({"covered_share": 0.76}, "due"),
         ({"covered_share": 0.84}, "due"),
@@ -66,6 +68,13 @@ def state(*days: RealisedDay, card: float | None = 0.8, **counts: int) -> str:
 )
 def test_a_figure_must_be_surely_out_of_its_bounds(found: dict[str, Any], expected: str) -> None:
     assert state(day(**found)) == expected
+
+
+def test_money_that_is_off_by_as_much_as_is_allowed_holds() -> None:
+    for ratio in (0.75, 1.25):
+        realised = Realised((day(ratio=ratio, ratio_low=ratio - 0.01, ratio_high=ratio + 0.01),))
+        assert due_verdict(realised, DueSettings(most_off_share=0.25), 0.8).state == "holds"
+        assert due_verdict(realised, DueSettings(most_off_share=0.249), 0.8).state == "due"
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,9 @@ def test_money_that_is_surely_off_is_not_promoted_however_well_it_ranks() -> Non
     assert not off.promote
     assert "predicted money is off by at least 31.0 % of the realised (95 % confidence); 25 % is allowed" in str(off)
     assert gate_verdict(evaluation(gini, calibration=0.31), GateSettings(most_calibration_error=0.4), None).promote
-    assert gate_verdict(evaluation(gini, calibration=0.25), GateSettings(), None).promote, "as much as is allowed"
+    same = gate_verdict(evaluation(gini, calibration=0.25), GateSettings(), None)
+    assert same.promote, "as much as is allowed"
+    assert "predicted money is off by 25.0 % of the realised; 25 % is allowed" in str(same)
     just = gate_verdict(evaluation(gini, calibration=0.02503), GateSettings(most_calibration_error=0.025), None)
     assert "off by at least 2.503 % of the realised (95 % confidence); 2.5 % is allowed" in str(just)
     for unknown in (evaluation(gini, calibration=nan), evaluation(gini, seen=nan)):

@@ -63,11 +63,13 @@ def test_one_origin_alone_leaves_the_verdict_as_it_is() -> None:
         (four(0.6, 0.8, 0.7, 0.8), {"least_beaten_share": 0.5}, True, "beats persistence at 2 of 4 origins"),
         (four(0.8, 0.6, 0.8), {"least_beaten_share": 1.0}, False, "3 are asked for (gate.least_beaten_share)"),
         (four(0.8, 0.6, 0.8), {"least_gini": 0.65}, False, f"the worst origin is {day_text(moment(1))}"),
+        (four(0.8, 0.75), {"least_gini": 0.75}, True, "with normalised Gini 0.7500"),
         (four(0.8, 0.8, champion=0.8), {}, True, "is +0.0000 from the champion's"),
         (four(0.9, 0.72, champion=0.82), {}, False, f"lowest at {day_text(moment(1))}, -0.1000"),
         (four(0.9, 0.72, champion=0.82), {"most_below_champion": 0.005}, False, "and may be -0.005 at the least"),
         (four(0.9, 0.72, champion=0.82), {"most_below_champion": 0.02}, True, "is -0.0100 from the champion's"),
         (four(0.8, nan), {}, False, f"is not defined at origin {day_text(moment(1))}"),
+        (four(0.8, nan), {"least_beaten_share": 0.5}, False, f"is not defined at origin {day_text(moment(1))}"),
         (four(0.8, 0.8, persistence=nan), {}, False, "(0.8000 against no figure)"),
     ],
 )
@@ -113,9 +115,10 @@ def test_a_champion_that_learnt_from_a_window_does_not_count_there() -> None:
 
 def test_windows_that_were_judged_on_before_are_named() -> None:
     gini = {"model": 0.8, "persistence": 0.1, "rfm": 0.1}
-    found = rolling(judged(0, gini, times=2), judged(1, gini), judged(2, gini, times=5))
+    found = rolling(judged(0, gini, times=2), judged(1, gini), judged(2, gini, times=3), judged(3, gini, times=5))
     said = str(with_origins(PASSED, found, GateSettings()))
-    assert said.endswith(f"judged on before: the windows from {day_text(moment(0))} 2 times")
+    first, third = day_text(moment(0)), day_text(moment(2))
+    assert said.endswith(f"judged on before: the windows from {first} 2 times, {third} 3 times")
 
 
 def origin(number: int, first_rows: np.ndarray, predictions: dict[str, Floats]) -> JudgedOrigin:
