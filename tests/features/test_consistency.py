@@ -58,6 +58,22 @@ def test_it_is_unknown_and_not_0_where_the_history_says_too_little() -> None:
     assert not np.isnan(consistency_of((LEAST_DAYS, 20.0), (100, 20.0), (10, 20.0)))
 
 
+@pytest.mark.parametrize(
+    ("age", "recent", "year", "expected"),
+    [
+        (400.0, 180.0, 455.0, (0.5 + 2 / 3) / 2),  # 2 a day in 90 days, 1 a day in the other 275 of the year
+        (270.0, 180.0, 360.0, (0.5 + 2 / 3) / 2),  # 1 a day in the 180 days before, which are all that there is
+        (180.0, 90.0, 180.0, 0.75),
+        (179.0, 90.0, 180.0, np.nan),
+    ],
+)
+def test_it_is_the_mean_of_regularity_and_steadiness(age: float, recent: float, year: float, expected: float) -> None:
+    names = ("first_event_age", "deposit_sum_90d", "deposit_sum_365d", "regularity_365d")
+    names += ("withdrawal_sum_90d", "withdrawal_sum_365d")
+    one = np.array([[age, 0.75 * recent, 0.75 * year, 0.5, 0.25 * recent, 0.25 * year]])
+    assert consistency(one, names)[0] == pytest.approx(expected, rel=1e-12, nan_ok=True)
+
+
 @given(
     st.lists(
         st.tuples(st.integers(0, 800), st.floats(-1e6, 1e6).map(lambda amount: round(amount, 2))),
