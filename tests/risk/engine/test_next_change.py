@@ -91,6 +91,22 @@ def test_points_that_are_none_do_not_fade() -> None:
     assert looked_at(made(fading)) == (180, NextChange.INTERVAL)
 
 
+def test_points_that_have_faded_to_nothing_are_not_looked_at_again() -> None:
+    fading = rule("fading", case({"at_least": 1}, 64), input={"count": "alerts"}, decay={"half_life": "1 day"})
+    assert looked_at(made(fading)) == (180, NextChange.INTERVAL)
+
+
+@pytest.mark.parametrize("points", [0.01, -0.01])
+def test_the_smallest_points_fade_too(points: float) -> None:
+    fading = rule("fading", case({"at_least": 1}, points), input={"count": "alerts"}, decay={"half_life": "200 days"})
+    assert looked_at(made(fading)) == (100, NextChange.DECAY)
+
+
+def test_points_that_no_case_gives_do_not_fade() -> None:
+    fading = rule("fading", case({"at_least": 5}, 64), input={"count": "alerts"}, decay={"half_life": "90 days"})
+    assert looked_at(made(fading | {"otherwise": {"points": 8}})) == (180, NextChange.INTERVAL)
+
+
 def test_of_whom_a_ruleset_does_not_apply_to_nothing_fades() -> None:
     fading = rule("fading", case({"at_least": 1}, 64), input={"count": "alerts"}, decay={"half_life": "90 days"})
     others = {"field": "country", "equals": "SE"}
@@ -102,6 +118,11 @@ def test_a_lists_next_version_begins_where_the_ruleset_reads_it() -> None:
     assert looked_at(made(listed)) == (7, NextChange.LIST)
     assert looked_at(made(listed), NOW + 7 * DAY_US) == (180, NextChange.INTERVAL)
     assert looked_at(made(PLAIN)) == (180, NextChange.INTERVAL)
+
+
+def test_without_the_lists_none_of_their_versions_is_waited_for() -> None:
+    found, _ = assessed(made(rule("listed", case({"field": "country", "in_list": "hot"}, 10))))
+    assert next_changes(found)["why"].to_list() == [NextChange.INTERVAL]
 
 
 def test_of_several_the_first_one_is_told() -> None:
