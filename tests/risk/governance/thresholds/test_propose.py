@@ -178,6 +178,11 @@ def test_too_little_is_refused(refusal: Refusal) -> None:
         propose_thresholds(spread([STEPS[number % 3] for number in range(600)]))
 
 
+def test_the_least_entities_are_enough() -> None:
+    words = [STEPS[number % 9] for number in range(LEAST_ENTITIES)]
+    assert propose_thresholds(spread(words), resamples=100).entities == LEAST_ENTITIES
+
+
 def test_levels_of_another_number_need_targets_of_their_own(refusal: Refusal) -> None:
     three = TEXT.replace(SCORE, "score: {points: {thresholds: [20, 40]}}\n").replace(", critical]", "]")
     with refusal(ConfigError):

@@ -202,3 +202,9 @@ def test_the_smallest_changes_are_found_and_no_others(document: Data, person: Da
         for change in moving:
             smaller = set(change) < set(answer) or (set(change) == set(answer) == set(ordered) and change != answer)
             assert not (smaller and at_most(change, answer, person)), (change, answer)
+
+
+def test_a_level_is_good_enough_at_the_wished_one_and_beyond_it() -> None:
+    down, up = (Wish(direction, 2) for direction in (WantedDirection.DOWN, WantedDirection.UP))
+    assert [down.granted(level) for level in (1, 2, 3)] == [True, True, False]
+    assert [up.granted(level) for level in (1, 2, 3)] == [False, True, True]
