@@ -195,6 +195,23 @@ def test_a_breakdown_names_those_linked_who_count(incomes: list[float | None], v
     assert explain(found, 0).rules[0].seen.partition(" of income is ")[2] == f"{value}, through owns: {words}"
 
 
+@pytest.mark.parametrize(
+    ("incomes", "words"),
+    [
+        ([9.0] * 6, "B, C, D, E, F and 1 more; those who count: B, C, D, E, F and 1 more"),
+        ([None] * 6, "B, C, D, E, F and 1 more; not known of B, C, D, E, F and 1 more"),
+        ([9.0] * 5, "B, C, D, E, F; those who count: B, C, D, E, F"),
+    ],
+)
+def test_a_breakdown_names_five_of_those_linked_and_counts_the_others(incomes: list[float | None], words: str) -> None:
+    group = {"by": "owns", "way": "to", "min": {"field": "income"}, "where": {"field": "income", "at_least": 5}}
+    names = "BCDEFG"[: len(incomes)]
+    people = pl.DataFrame({"entity_id": ["A", *names], "income": [1.0, *incomes]})
+    there = portfolio([owned("A", name) for name in names])
+    found = assess(ruleset_of(group), replace(there, entities=people, everyone=people), NOW)
+    assert explain(found, 0).rules[0].seen.endswith(f", through owns: {words}")
+
+
 RICH = {"any": {"field": "income", "at_least": 1}}
 
 
