@@ -260,6 +260,15 @@ def test_a_level_that_a_floor_or_a_cooldown_holds_up_rests_on_all_since_it_was_e
     assert remove(bank) == {}
 
 
+def test_a_cooldown_that_ends_at_this_moment_holds_nothing_up(bank: Bank) -> None:
+    keep(bank, assessments_days=DAYS)
+    for ahead, are_kept in ((1, True), (0, False)):
+        with Session(bank.engine) as session, session.begin():
+            entered = {"entered_us": min(row.as_of_us for row in bank.assessments()), "floor": 0, "hard_floor": 0}
+            session.execute(update(Standing).values(**entered, may_move_down_us=bank.now + ahead))
+        assert (line(bank, "assessments").removable == 0) is are_kept
+
+
 def test_who_was_never_assessed_since_keeps_the_only_reasons_that_there_are(bank: Bank) -> None:
     keep(bank, assessments_days=DAYS)
     bank.wait(10 * 365)
