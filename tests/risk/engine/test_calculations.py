@@ -151,6 +151,18 @@ def test_what_is_too_large_fails_visibly() -> None:
     assert one.total == 20
 
 
+def test_what_is_made_of_a_result_that_is_too_large_has_no_value() -> None:
+    """Though it would be small enough itself: what could not be kept is no part of anything."""
+    calculate = {
+        "large": {"unit": "ratio", "multiply": [{"field": "n0"}, {"field": "n0"}]},
+        "back": {"unit": "ratio", "divide": [{"calculation": "large"}, {"field": "n0"}]},
+    }
+    asks = rule("asks", case("present", 20), input={"calculation": "back"})
+    found = assessed(ruleset(asks, calculate=calculate), {"n0": 1e200}, {"n0": 1e100})
+    assert found.inputs[input_key(CalculationInput(calculation="back"))].to_list() == [None, 1e100]
+    assert found.outcomes["status"].to_list() == ["failed", "assessed"]
+
+
 @pytest.mark.parametrize(
     ("over", "under", "holds"), [(3, 10, True), (3, 10.000_000_000_001, False), (3.000_000_000_000_01, 10, True)]
 )
