@@ -14,9 +14,19 @@ from pydantic import TypeAdapter
 from fivefold.domain.money import base_only
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import COMPUTED, STATUS
+from fivefold.risk.engine.levels import HELD_FLOOR
 from fivefold.risk.facts.portfolio import Portfolio
 from fivefold.risk.governance.what_if.options import Option
-from fivefold.risk.governance.what_if.search import ChangedAssessment, WantedDirection, Wish, level_said, search
+from fivefold.risk.governance.what_if.search import (
+    ChangedAssessment,
+    WantedDirection,
+    Wish,
+    floor_from_before,
+    level_of_any_floor,
+    level_said,
+    search,
+)
 from fivefold.risk.language.expressions import Condition, Input, input_key
 from fivefold.risk.language.reading import read_ruleset
 from tests.depth import examples
@@ -208,3 +218,12 @@ def test_a_level_is_good_enough_at_the_wished_one_and_beyond_it() -> None:
     down, up = (Wish(direction, 2) for direction in (WantedDirection.DOWN, WantedDirection.UP))
     assert [down.granted(level) for level in (1, 2, 3)] == [True, True, False]
     assert [up.granted(level) for level in (1, 2, 3)] == [False, True, True]
+
+
+def test_a_floor_from_before_counts_above_the_level_of_the_rules_alone() -> None:
+    computed, floors = [2, 2, 2, 2, None], [1, 2, 3, None, 3]
+    status = ["assessed"] * 4 + ["failed"]
+    outcomes = pl.DataFrame({STATUS: status, COMPUTED: computed, HELD_FLOOR: floors})
+    assert level_said(outcomes) == [2, 2, 3, 2, None]
+    assert level_of_any_floor(outcomes) == [2, 2, None, None, None]
+    assert floor_from_before(outcomes) == [None, None, 3, None, None]
