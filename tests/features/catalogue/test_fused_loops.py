@@ -95,6 +95,16 @@ CALLED = {
     for i in range(len(amount) - 1, -1, -1):
         total += amount[i]
     return total""",
+    "over values": """
+    total = 0.0
+    for value in amount[first_row:]:
+        total += value
+    return total""",
+    "over rows in another order": """
+    total = 0.0
+    for i in reversed(range(first_row, len(amount))):
+        total += amount[i]
+    return total""",
     "not to the last row": """
     total = 0.0
     for i in range(first_row, len(amount) - 1):
