@@ -153,6 +153,18 @@ def test_an_error_reaches_everyone_who_waits_and_the_next_are_charged(
     book.stop()
 
 
+def test_what_comes_while_another_loop_charges_is_charged_by_the_thread(tmp_path: Path) -> None:
+    with databases.opened(databases.new_url("sqlite", tmp_path)) as engine:
+        book, token = started(engine), add(engine)
+        with book._turn:  # another thread's loop charges
+            results = asyncio.run(asyncio.wait_for(charge_together(book, [cost(token)] * 3), 20))
+        assert results == [True] * 3
+        assert asyncio.run(charge_together(book, [cost(token)])) == [True]
+        assert not book._turn.locked()
+        book.stop()
+        assert used(engine, token) == (4, 4)
+
+
 def test_what_waits_is_finished_before_the_end(engine: Engine, held: tuple[threading.Event, threading.Event]) -> None:
     book, token = started(engine), add(engine)
     begun, go_on = held
