@@ -287,6 +287,17 @@ def test_every_place_of_a_ruleset_is_looked_at(part: Data) -> None:
     assert found.check == "purposes"
 
 
+def test_a_list_for_aml_that_picks_those_linked_is_not_for_commerce() -> None:
+    where = {"field": "country", "in_list": "watched"}
+    counted = {"linked": {"by": "home", "count": "entities", "where": where}}
+    said = {"fields": {"country": "both"}, "links": {"home": "both"}}
+    fields = {"fields": {"country": "country"}, "links": {"home": {"kind": "shared"}}}
+    document = made({"input": counted}, **{**COMMERCE, **fields, "purposes": said})
+    (found,) = purpose_diagnostics(document, Sources(lists={"watched": "aml"}))
+    assert "list watched, which is for aml alone" in found.problem
+    assert not list(purpose_diagnostics(document, Sources(lists={"watched": "both"})))
+
+
 def test_every_kind_of_input_is_known_or_taken_for_aml() -> None:
     words = {"field": "income", "count": "cases", "days_since": "cases", "calculation": "c", "value": "score"}
     free = {"indicator", "value", "transaction"}  # and sums and the like of amounts
