@@ -1,6 +1,6 @@
 """Level changes of entities: from which level to which, when, why, and by which activation of a ruleset."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -164,35 +164,59 @@ def _level_reached(
         line=_line(row, lines),
         decided_by=after,
         decided_before_by=before,
-        activation=None if row.before_us is None or after == before else _behind(row, {after, before}, changes),
+        activation=None if row.before_us is None or after == before else _behind(row, after, before, changes),
     )
 
 
 def _behind(
-    row: TransitionRow, deciders: Collection[DecidedBy | None], changes: Sequence[RulesetActivation]
+    row: TransitionRow, after: DecidedBy | None, before: DecidedBy | None, changes: Sequence[RulesetActivation]
 ) -> ActivationBehind | None:
-    """Return the last change of one of two rulesets, or of the order of those of their type, between two assessments.
+    """Return the change by which another version decides on an entity than at its assessment before."""
+    of_type = [change for change in changes if change.type_id == row.type_id]
+    if after is not None and before is not None and after.name == before.name:
+        return _shown(_by_which_it_decides(row, after, of_type))
+    names = {each.name for each in (after, before) if each is not None}
+    between = [
+        change
+        for change in of_type
+        if (row.before_us or 0) < change.activation.at_us <= row.transition.at_us
+        and (_is_order(change) or change.name in names)
+    ]
+    return _shown(between[-1] if between else None)
 
-    Another version of the same ruleset cannot decide without one, so clocks that differ do not hide that one.
+
+def _by_which_it_decides(
+    row: TransitionRow, after: DecidedBy, changes: Sequence[RulesetActivation]
+) -> RulesetActivation | None:
+    """Return the change that put the version in force, the last one between the two assessments.
+
+    Another version of one ruleset cannot decide without one. Clocks of machines differ, so that it may lie beyond
+    either assessment: the nearest one is it.
     """
-    names = {each.name for each in deciders if each is not None}
-    since_us = 0 if len(names) == 1 and None not in deciders else row.before_us or 0
-    for change in reversed(changes):
-        is_order = change.activation.version_id == change.activation.previous_version_id
-        if (
-            since_us < change.activation.at_us <= row.transition.at_us
-            and change.type_id == row.type_id
-            and (is_order or change.name in names)
-        ):
-            return ActivationBehind(
-                id=change.activation.id,
-                kind="order" if is_order else change.activation.kind,
-                name=change.name,
-                version=change.number,
-                at_us=change.activation.at_us,
-                actor=change.activation.actor,
-            )
-    return None
+    begun = [change for change in changes if (change.name, change.number) == (after.name, after.version)]
+
+    def beyond_us(change: RulesetActivation) -> int:
+        at_us = change.activation.at_us
+        return max((row.before_us or 0) - at_us, at_us - row.transition.at_us, 0)
+
+    return min((change for change in reversed(begun) if not _is_order(change)), key=beyond_us, default=None)
+
+
+def _is_order(change: RulesetActivation) -> bool:
+    return change.activation.version_id == change.activation.previous_version_id
+
+
+def _shown(change: RulesetActivation | None) -> ActivationBehind | None:
+    if change is None:
+        return None
+    return ActivationBehind(
+        id=change.activation.id,
+        kind="order" if _is_order(change) else change.activation.kind,
+        name=change.name,
+        version=change.number,
+        at_us=change.activation.at_us,
+        actor=change.activation.actor,
+    )
 
 
 def _decided_by(rulesets: Mapping[int, tuple[str, int]], version: int | None) -> DecidedBy | None:

@@ -178,6 +178,31 @@ def test_a_move_says_why_and_by_which_activation(engine: Engine) -> None:
     ]
 
 
+@pytest.mark.parametrize("behind_us", [0, 30_000_000], ids=["one clock", "the worker's clock is behind"])
+def test_another_version_is_by_the_change_that_put_it_in_force(engine: Engine, behind_us: int) -> None:
+    """The service's machine activates the third version; the worker's has a clock of its own, within the tolerance."""
+    bank = Bank(engine)
+    thresholds = [[31, 61], [30, 50], [20, 40]]
+    documents = [
+        banks.document({"country": banks.COUNTRY}, score={"points": {"thresholds": each}}) for each in thresholds
+    ]
+    activated(bank, documents[0])
+    bank.wait(days=1)
+    activated(bank, documents[1])
+    bank.put("a", country="RU")
+    bank.settle()
+    bank.wait(days=1)
+    third = activated(bank, documents[2])
+    order_families(bank.context, "customer", ["retail"], "as it was")
+    bank.wait(microseconds=-behind_us)
+    bank.mark("a")
+    bank.settle()
+    (rise,) = list_transitions(bank.context, TransitionFilters(directions=["rise"]))
+    assert rise.decided_by == replace(RETAIL, version=3)
+    assert rise.activation is not None
+    assert (rise.activation.id, rise.activation.kind, rise.activation.version) == (third, "activation", 3)
+
+
 def test_another_ruleset_by_an_event_has_no_activation_behind_it_and_by_a_switch_or_an_order_has(
     engine: Engine,
 ) -> None:
