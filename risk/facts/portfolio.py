@@ -67,7 +67,9 @@ class NamedList(LanguageModel):
 
 
 REFERENCE_COMES_FROM = "a reference portfolio is made by fivefold rules reference, and given by --reference"
-"""What to do about a reference portfolio that is missing."""
+"""What to do about a reference portfolio that is missing among files."""
+
+_OR_REQUESTED = "; on the platform it is requested on the page of the ruleset"
 
 
 def read_list(text: str, source: str = "the list") -> NamedList:
@@ -94,7 +96,7 @@ def members_at(
             problem = f"has no version before {begins}; as-of is {day_text(as_of)}, and must be {begins} or later"
             problems.append(Finding(f"list {name}", problem))
         else:
-            remedy = f"; {REFERENCE_COMES_FROM}" if name in references else ""
+            remedy = f"; {REFERENCE_COMES_FROM}{_OR_REQUESTED}" if name in references else ""
             problem = f"is missing; there are {', '.join(sorted(lists)) or 'none'}{remedy}"
             problems.append(Finding(f"list {name}", problem))
     if problems:

@@ -18,7 +18,7 @@ from fivefold.store.tables.rulesets import Family
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.changes import references
 from fivefold.usecases.changes.asks import put_list_version
-from fivefold.usecases.changes.backtests import BACKTESTS, request_backtest
+from fivefold.usecases.changes.backtests import BACKTESTS, read_backtest, request_backtest
 from fivefold.usecases.changes.proposals import approve_proposal, list_proposals
 from fivefold.usecases.changes.reference_fit import is_reference, read_reference_state, read_reference_version
 from fivefold.usecases.changes.references import REFERENCE, list_reference_jobs, request_reference
@@ -86,6 +86,15 @@ def built(bank: Bank, version: int = 1) -> Any:
     request_reference(bank.context, "retail", version)
     assert run_next_job(bank.engine, REFERENCE, bank.now)
     return list_reference_jobs(bank.context, "retail")[0]
+
+
+def test_a_backtest_without_the_reference_says_where_it_is_requested(bank: Bank) -> None:
+    number = request_backtest(bank.context, "retail", 1).id
+    while run_next_job(bank.engine, BACKTESTS, bank.now):
+        pass
+    error = read_backtest(bank.context, number).error or ""
+    assert "list our-peers: is missing" in error
+    assert "on the platform it is requested on the page of the ruleset" in error
 
 
 def versions(bank: Bank) -> list[int]:
