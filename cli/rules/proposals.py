@@ -37,6 +37,8 @@ from fivefold.domain.files import replacing, require_place
 from fivefold.domain.text import count_text, percent
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from fivefold.risk.governance.thresholds.propose import ThresholdProposal
 
 
@@ -152,8 +154,7 @@ def write_threshold_draft(
     if not proposal.kept:
         write_draft(output, proposed_draft.text, replace=replace)
     if moves is not None:
-        with replacing(moves) as unfinished:
-            (proposed_draft.movers.clear() if proposal.kept else proposed_draft.movers).write_csv(unfinished)
+        _write_moves(proposed_draft.movers.clear() if proposal.kept else proposed_draft.movers, moves)
     if json is not None:
         write_json("threshold proposal", proposal, json)
     _show_thresholds(proposal)
@@ -164,6 +165,13 @@ def write_threshold_draft(
     else:
         moved_text = count_text(proposal.moved, "entity", "entities")
         echo(f"{moved_text} would be in another level. The draft is {output}; nothing is in force.")
+
+
+def _write_moves(moved: "pl.DataFrame", path: Path) -> None:
+    from fivefold.features.reading.formulas import escape_formulas_of_frame
+
+    with replacing(path) as unfinished:
+        escape_formulas_of_frame(moved).write_csv(unfinished)
 
 
 def _show_thresholds(proposal: "ThresholdProposal") -> None:

@@ -99,6 +99,18 @@ def test_who_moves_is_a_file_and_labels_show_what_the_draft_does_to_them(
     assert f"{confirmed} confirmed later, in high and critical" in done.out
 
 
+def test_an_identifier_is_no_formula_for_a_spreadsheet(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fivefold.risk.governance.thresholds.propose.LEAST_ENTITIES", 100)
+    people = pl.read_parquet(folder / "people.parquet")
+    people.with_columns(entity_id="=1+" + pl.col("entity_id")).write_parquet(folder / "people.parquet")
+    moves = folder / "moves.csv"
+    done = run(folder, *asked(folder, "--shares", "25,25,25,25", "--resamples", "100", "--moves", moves))
+    assert done.code == 0, done
+    identifiers = pl.read_csv(moves)["entity_id"]
+    assert len(identifiers) > 0
+    assert identifiers.str.starts_with("'=1+").all()
+
+
 def test_thresholds_stay_while_the_shares_are_near_enough(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fivefold.risk.governance.thresholds.propose.LEAST_ENTITIES", 100)
     far = run(folder, *asked(folder, "--resamples", "100", "--within", "1"))
