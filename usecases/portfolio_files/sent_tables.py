@@ -137,7 +137,7 @@ def _refuse_large(content: bytes, source: str) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as packed:
             size = sum(part.file_size for part in packed.infolist())
-    except (zipfile.BadZipFile, NotImplementedError):
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):  # the last where its index is damaged
         return
     if size > MOST_UNPACKED_BYTES:
         raise ConfigError(

@@ -131,36 +131,42 @@ def read_workbook(content: bytes, source: str, most_rows: int = MOST_ROWS) -> Gr
 def _look_inside(content: bytes, source: str, most_cells: int) -> None:
     """Refuse what would take long to read, and what has entities or a document type, before it is read."""
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as packed:
-            parts = packed.infolist()
-            size = sum(part.file_size for part in parts)
-            if len(parts) > MOST_PARTS or size > MOST_BYTES:
-                raise ConfigError(
-                    f"{source} unpacks to {len(parts):,} files with {size:,} bytes; read are {MOST_PARTS} and "
-                    f"{MOST_BYTES:,}: copy the table into a workbook of its own"
-                )
-            elements = 0
-            for part in parts:
-                with packed.open(part) as file:  # a part may hold more than its entry in the index says
-                    unpacked = file.read(MOST_BYTES)
-                try:
-                    for cells in _cells_of_elements(unpacked, source):
-                        elements += 1
-                        if cells > most_cells or elements > most_cells * ELEMENTS_OF_A_CELL:
-                            raise ConfigError(
-                                f"{source} has more than the {most_cells:,} rows and cells that are read: delete empty"
-                                " rows and columns that are formatted, or copy the table into a workbook of its own"
-                            )
-                except ParseError:
-                    if part.filename.lower().endswith((".xml", ".rels", ".vml")):  # others may be pictures
-                        raise
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:  # the last where it is encrypted
+        _look_at_parts(content, source, most_cells)
+    except ConfigError:
+        raise
+    except (DefusedXmlException, SyntaxError) as error:  # a ParseError is a SyntaxError
+        raise ConfigError(f"{source} is no workbook that is read: {type(error).__name__} in a part of it") from None
+    except Exception as error:  # noqa: BLE001 (what damaged bytes make zipfile and the decoders raise is not bounded)
         hint = (
             "; save it as .xlsx without a password" if content[:4] != b"PK\x03\x04" or "encrypt" in str(error) else ""
         )
-        raise ConfigError(f"{source} is no workbook (.xlsx): {error}{hint}") from None
-    except (DefusedXmlException, SyntaxError) as error:  # a ParseError is a SyntaxError
-        raise ConfigError(f"{source} is no workbook that is read: {type(error).__name__} in a part of it") from None
+        raise ConfigError(f"{source} is no workbook (.xlsx): {str(error) or type(error).__name__}{hint}") from None
+
+
+def _look_at_parts(content: bytes, source: str, most_cells: int) -> None:
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        parts = packed.infolist()
+        size = sum(part.file_size for part in parts)
+        if len(parts) > MOST_PARTS or size > MOST_BYTES:
+            raise ConfigError(
+                f"{source} unpacks to {len(parts):,} files with {size:,} bytes; read are {MOST_PARTS} and "
+                f"{MOST_BYTES:,}: copy the table into a workbook of its own"
+            )
+        elements = 0
+        for part in parts:
+            with packed.open(part) as file:  # a part may hold more than its entry in the index says
+                unpacked = file.read(MOST_BYTES)
+            try:
+                for cells in _cells_of_elements(unpacked, source):
+                    elements += 1
+                    if cells > most_cells or elements > most_cells * ELEMENTS_OF_A_CELL:
+                        raise ConfigError(
+                            f"{source} has more than the {most_cells:,} rows and cells that are read: delete empty"
+                            " rows and columns that are formatted, or copy the table into a workbook of its own"
+                        )
+            except ParseError:
+                if part.filename.lower().endswith((".xml", ".rels", ".vml")):  # others may be pictures
+                    raise
 
 
 def _cells_of_elements(content: bytes, source: str) -> Iterator[int]:

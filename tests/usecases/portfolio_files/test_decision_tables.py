@@ -3,12 +3,14 @@
 import io
 import json
 import zipfile
+from contextlib import suppress
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from openpyxl import Workbook, load_workbook
 from openpyxl.worksheet.worksheet import Worksheet
 
@@ -25,6 +27,7 @@ from fivefold.usecases.portfolio_files.decision_tables import (
     format_of,
     table_bytes,
 )
+from fivefold.usecases.portfolio_files.sent_tables import TableSent, import_table
 from tests.risk.governance.tables.foreign.test_dmn import model
 from tests.risk.governance.tables.foreign.test_jdm import graph
 from tests.risk.governance.tables.test_round_trip import SMALL, awkward_rulesets
@@ -54,6 +57,7 @@ def sheet_bytes(*rows: tuple[Any, ...], change: Any = None) -> bytes:
 
 
 ROWS = (("case", "word", "amount", "born", "points"), (1, "a", 5, None, 10), (2, "b", None, date(2024, 3, 1), 0.1))
+WHOLE = sheet_bytes(*ROWS)
 
 
 @pytest.mark.parametrize("format_", ["csv", "xlsx"])
@@ -287,6 +291,45 @@ def damaged() -> bytes:
 def test_what_is_no_workbook_or_unpacks_to_too_much_is_refused(content: bytes) -> None:
     with pytest.raises(ConfigError, match=r"t\.xlsx"):
         drafted(content, "xlsx")
+
+
+@given(place=st.integers(0, 10**6), signs=st.binary(min_size=1, max_size=4))
+def test_a_workbook_with_damaged_bytes_is_read_or_refused(place: int, signs: bytes) -> None:
+    content = bytearray(WHOLE)
+    place %= len(content) - len(signs)
+    content[place : place + len(signs)] = signs
+    with suppress(FivefoldError):
+        import_table(SMALL, "first", TableSent(name="t.xlsx", content=bytes(content)))
+
+
+def _changed(content: bytes, *changes: tuple[int, int]) -> bytes:
+    damaged = bytearray(content)
+    for place, sign in changes:
+        damaged[place] = sign
+    return bytes(damaged)
+
+
+INDEX, END = WHOLE.index(b"PK\x01\x02"), WHOLE.rindex(b"PK\x05\x06")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        _changed(WHOLE, (END + 17, 0xFF)),
+        _changed(WHOLE, (INDEX + 9, 0x08), (INDEX + 46, 0xFF)),
+        _changed(WHOLE, *((place, 0) for place in range(60, 100))),
+    ],
+    ids=["place of the index", "name in no encoding", "packed bytes"],
+)
+def test_a_damaged_workbook_is_refused_by_name(content: bytes) -> None:
+    with pytest.raises(ConfigError, match=r"t\.xlsx is no workbook"):
+        import_table(SMALL, "first", TableSent(name="t.xlsx", content=content))
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "idna", "nothing"])
+def test_a_workbook_in_another_encoding_is_refused_by_name(encoding: str) -> None:
+    with pytest.raises(ConfigError, match=r"t\.xlsx is no workbook"):
+        drafted(_packed(a=f'<?xml version="1.0" encoding="{encoding}"?><a/>'.encode()), "xlsx")
 
 
 def _with_sheet(content: bytes) -> bytes:
