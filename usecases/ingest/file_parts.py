@@ -11,6 +11,7 @@ from types import NoneType
 from typing import Any, Final
 
 import polars as pl
+import polars.selectors as cs
 
 from fivefold.domain.errors import ConfigError, FileFormatError, Problem, UnknownOutcomeError, first_row_of
 from fivefold.domain.files import naming
@@ -101,7 +102,7 @@ def _parquet_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
     try:
         with unchanged_parquet(path, first=skip) as rows:
             for batch in rows.collect_batches(chunk_size=size, maintain_order=True):
-                for part in batch.iter_slices(size):
+                for part in batch.with_columns(cs.by_dtype(pl.Categorical, pl.Enum).cast(pl.String)).iter_slices(size):
                     yield ImportPart(part, range(number, number + len(part)))
                     number += len(part)
     except pl.exceptions.PolarsError as error:

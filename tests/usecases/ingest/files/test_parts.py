@@ -187,6 +187,27 @@ def test_amounts_without_their_signs_and_in_cents_are_doubted_over_all_parts(
     assert take(bank, tmp_path / "less.parquet", "transactions").doubts == (unit.replace("980", "979"),)
 
 
+@pytest.mark.parametrize("kind", [pl.Categorical, pl.Enum(["c0", "c1", "EUR"])])
+def test_categories_are_the_texts_that_they_stand_for(
+    bank: Bank, tmp_path: Path, kind: pl.DataType | type[pl.DataType]
+) -> None:
+    take(bank, entities(tmp_path / "e.csv"))
+    rows = pl.DataFrame(
+        {
+            "user_id": ["c0", "c1"],
+            "transaction_id": ["c0", "c1"],
+            "transaction_amount": [2, 5],
+            "transaction_currency": ["EUR", "EUR"],
+            "transaction_date": ["2025-01-01", "2025-01-02"],
+        }
+    )
+    texts = ["user_id", "transaction_id", "transaction_currency"]
+    rows.with_columns(pl.col(texts).cast(kind)).write_parquet(tmp_path / "t.parquet")
+    rows.write_parquet(tmp_path / "plain.parquet")
+    assert take(bank, tmp_path / "t.parquet", "transactions").new == 2
+    assert take(bank, tmp_path / "plain.parquet", "transactions").same == 2
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
 def test_parts_together_are_the_file(tmp_path: Path, suffix: str) -> None:
     frame = pl.DataFrame({"a": [str(number) for number in range(COUNT)]})
