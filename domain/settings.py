@@ -262,8 +262,10 @@ def without_password(text: str) -> str:
 
     >>> without_password("https://ann:secret@host/path does not answer")
     'https://host/path does not answer'
+    >>> without_password("https://ann:se@cret@host")
+    'https://host'
     """
-    return re.sub(r"(?<=://)[^/@\s]*@", "", text)
+    return re.sub(r"(?<=://)[^/\s]*@", "", text)
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:

@@ -83,6 +83,8 @@ def open_database(
         address = make_url(url)
     except (ArgumentError, ValueError):  # the second for a port that is not a number
         raise ConfigError(f"FIVEFOLD_DATABASE_URL cannot be read; it must be {_EXAMPLES}") from None
+    if "@" in (address.host or ""):  # errors would show it as the name of the host
+        raise ConfigError("FIVEFOLD_DATABASE_URL has several @; one in a name or a password is written as %40")
     if address.get_backend_name() == "postgresql":
         timeouts = {"connect_timeout": min(CONNECT_SECONDS, ceil(answer_seconds or CONNECT_SECONDS)), **KEEPALIVE}
         engine = create_engine(
