@@ -72,6 +72,9 @@ def _name(node: Mapping[str, Any]) -> str:
 
 def _look_around(node: Any, nodes: Sequence[Any], edges: Sequence[Any], source: str) -> None:
     """Refuse a table whose inputs are made by other nodes, or whose outputs go into others."""
+    for part, word in ((each, word) for each in (*nodes, *edges) for word in ("id", "sourceId", "targetId")):
+        if isinstance(part.get(word), dict | list):
+            raise ConfigError(f"{source} is no JDM: a node or a line has {word} {part[word]!r}; it must be a text")
     by_id = {each.get("id"): each for each in nodes}
     for near, far, kind, what in (
         ("targetId", "sourceId", _INPUT, "which may change what it reads"),

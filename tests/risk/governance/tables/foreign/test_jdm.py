@@ -275,6 +275,9 @@ def _twice() -> Data:
         {"nodes": [{}] * 1001},
         {},
         [],
+        {**graph(ROW), "edges": [{"sourceId": ["in"], "targetId": "t"}]},
+        {**graph(ROW), "edges": [{"sourceId": "in", "targetId": {"id": "t"}}]},
+        {**graph(ROW), "nodes": [*graph(ROW)["nodes"], {"id": ["x"]}]},
     ],
 )
 def test_a_graph_that_is_more_than_a_table_is_refused_by_its_node(made: Any, refusal: Refusal) -> None:
