@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from errno import EINVAL
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
@@ -72,7 +73,7 @@ def _write(archive: zipfile.ZipFile, file: File) -> dict[str, Any]:
     return {"name": file.name, "bytes": size, "sha256": digest.hexdigest()}
 
 
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 """What reading an archive raises that was spoilt, or that another program made in its own way."""
 
 
@@ -131,10 +132,12 @@ def check_archive(path: Path, meaning: Problems | None = None) -> ArchiveCheck:
             problems = tuple(_problems(archive, manifest))
             if meaning is not None and not problems:
                 problems = tuple(meaning(archive))
-    except _UNREADABLE as error:
-        raise ConfigError(f"{path} is no archive that can be read: {error}") from None
-    except ValidationError:
+    except ValidationError:  # which is a ValueError
         raise ConfigError(f"the {MANIFEST} of {path} is not as `fivefold evidence` writes it") from None
+    except (*_UNREADABLE, OSError) as error:
+        if isinstance(error, OSError) and error.errno != EINVAL:  # that one is of a place before the file's beginning
+            raise
+        raise ConfigError(f"{path} is no archive that can be read: {error}") from None
     return ArchiveCheck(len(manifest.files), sha256(content).hexdigest(), problems)
 
 

@@ -330,7 +330,7 @@ def purpose_problems(archive: zipfile.ZipFile) -> Iterator[str]:
         quarter = json.loads(archive.read(MANIFEST))["quarter"]
         for line in content["deciding"]:
             yield from _problems_of(archive, content, line, (quarter["from"], quarter["until"]))
-    except (KeyError, TypeError, ValueError, FivefoldError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, FivefoldError) as error:
         yield f"{PURPOSES}: cannot be checked: {error}"
 
 

@@ -137,6 +137,17 @@ def test_a_byte_that_was_spoilt_on_its_way_is_found(made: Path) -> None:
     assert problem.startswith("c.jsonl: ")
 
 
+@pytest.mark.parametrize("damage", [((-5, 0xFF),), ((9, 0x08), (46, 0xFF))], ids=["place of the index", "name"])
+def test_a_damaged_index_is_refused_by_the_name_of_the_file(made: Path, damage: tuple[tuple[int, int], ...]) -> None:
+    content = bytearray(made.read_bytes())
+    index = content.index(b"PK\x01\x02")
+    for place, sign in damage:
+        content[place if place < 0 else index + place] = sign
+    made.write_bytes(content)
+    with pytest.raises(ConfigError, match=f"{made.name} is no archive that can be read"):
+        check_archive(made)
+
+
 def test_what_is_no_evidence_is_refused(made: Path, tmp_path: Path) -> None:
     words = tmp_path / "words.zip"
     words.write_text("no archive")

@@ -214,3 +214,4 @@ def test_a_reader_finds_what_the_archive_does_not_admit(engine: Engine, three: P
     changed = rewritten(path, document_name, lambda text: text.replace('"purpose": "commercial"', '"purpose": "aml"'))
     assert len(check_evidence(changed).problems) == 3
     assert check_evidence(rewritten(path, document_name, lambda _text: "{")).problems
+    assert check_evidence(rewritten(path, "groups/versions.json", lambda _text: "[null]")).problems
