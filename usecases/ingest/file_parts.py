@@ -1,6 +1,7 @@
 """Files of an import, read part by part, and the file of the rows that were refused."""
 
 import json
+import stat
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -264,7 +265,11 @@ def make_refused_file(path: Path, given_path: Path | None = None) -> Path:
     ConfigError if all names are taken; an OSError with the way out if none can be made there. An import without such
     rows needs no place for them, so that it can come from a folder that is there to be read alone.
     """
+    mode = (
+        stat.S_IMODE(path.stat().st_mode) & 0o666 | 0o600
+    )  # the file has rows of the import: its readers are the same
     if given_path is not None:
+        given_path.touch(mode)
         given_path.write_bytes(b"")
         return given_path
     stem, suffix = path.name.removesuffix(GZIP).rsplit(".", 1)[0], refused_suffix(path)
@@ -273,7 +278,7 @@ def make_refused_file(path: Path, given_path: Path | None = None) -> Path:
     ]
     for candidate in candidates:
         try:
-            candidate.open("xb").close()
+            candidate.touch(mode, exist_ok=False)
         except FileExistsError:
             continue
         except OSError as error:  # the folder of the import may be there to be read alone

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,19 @@ def test_what_was_taken_away_from_the_refused_rows_is_not_written_into(bank: Ban
     done = take(bank, path)
     assert (done.refused, done.refused_path) == (COUNT, tmp_path / "e.refused-2.csv")
     assert mended.read_text() == "entity_id,income\nc1,5\n"
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+@pytest.mark.parametrize(("mode", "of_refused"), [(0o600, 0o600), (0o640, 0o640), (0o444, 0o644)])
+def test_who_may_not_read_the_import_may_not_read_its_refused_rows(
+    tmp_path: Path, mode: int, of_refused: int, is_named: bool
+) -> None:
+    path = tmp_path / "e.csv"
+    path.touch()
+    path.chmod(mode)
+    made = file_parts.make_refused_file(path, tmp_path / "other.csv" if is_named else None)
+    assert stat.S_IMODE(made.stat().st_mode) & ~of_refused == 0
+    assert made.stat().st_mode & 0o600 == 0o600
 
 
 @pytest.mark.parametrize("other", ["other rows", "other organisation", "other content"])
@@ -120,14 +134,14 @@ def test_where_no_file_of_refused_rows_can_be_beside_the_import_the_error_says_w
 ) -> None:
     """Rows before the first that is refused stay, and the import goes on behind them; without one nothing is asked."""
     path = entities(tmp_path / "e.csv", income=[*["5"] * 12, "much", *["5"] * 12])
-    opening = Path.open
+    touching = Path.touch
 
-    def read_only(self: Path, mode: str = "r", **options: Any) -> Any:
-        if mode == "xb":
+    def read_only(self: Path, *options: Any, **named: Any) -> None:
+        if self.name.startswith("e.refused"):
             raise PermissionError(errno.EACCES, "Permission denied", str(self))
-        return opening(self, mode, **options)
+        touching(self, *options, **named)
 
-    monkeypatch.setattr(Path, "open", read_only)
+    monkeypatch.setattr(Path, "touch", read_only)
     with pytest.raises(OSError, match="Permission denied; name another file by --refused") as refused:
         take(bank, path)
     assert refused.value.filename == str(tmp_path / "e.refused.csv")
