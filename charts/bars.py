@@ -92,11 +92,12 @@ def waterfall_bars(
     axis: tuple[float, float],
     origin: float | None = None,
     interval: TotalInterval | None = None,
+    decimals: int | None = None,
 ) -> tuple[Bar, ...]:
     """Place the rows of a waterfall, from the base to the total and its interval, on a plot of `PLOT_WIDTH`.
 
     The rows are those of `charts.steps.waterfall_plot`, as in every picture of a breakdown, and so are *axis*,
-    *origin* and *interval*.
+    *origin*, *interval* and *decimals*.
 
     >>> [(bar.x, bar.width, bar.kind) for bar in waterfall_bars(
     ...     Breakdown(2.0, ()), base_label="base", total_label="total", axis=(1.0, 5.0))]
@@ -109,6 +110,7 @@ def waterfall_bars(
         axis=axis,
         origin=origin,
         interval=interval,
+        decimals=decimals,
     )
 
     def bar(row: WaterfallRow) -> Bar:

@@ -92,6 +92,7 @@ def waterfall_plot(
     origin: float | None = None,
     most: int = MOST_STEPS,
     interval: TotalInterval | None = None,
+    decimals: int | None = None,
 ) -> WaterfallPlot:
     """Lay a breakdown out as rows, from its base to its total.
 
@@ -103,6 +104,7 @@ def waterfall_plot(
         origin: where the bars of base and total begin, in points; by default the low end of *axis*.
         most: how many contributions get a row of their own, at least 1; the rest is summed in one.
         interval: of the total; the axis is widened where it lies outside.
+        decimals: of each number; by default as many as `decimals_of` says.
 
     Raises:
         ConfigError: *most* is below 1.
@@ -112,7 +114,7 @@ def waterfall_plot(
     [('base', '2', 0.0, 0.25), ('total', '2', 0.0, 0.25)]
     """
     steps = waterfall_steps(breakdown, most)
-    decimals = decimals_of(breakdown)
+    decimals = decimals_of(breakdown) if decimals is None else decimals
     begin = axis[0] if origin is None else origin
 
     def whole(label: str, points: float) -> WaterfallRow:

@@ -205,7 +205,7 @@ def history_of(visit: Visit, part: Part) -> Page[HistoryLine]:
 
 def point_bars(reasons: Reasons) -> tuple[Bar, ...]:
     """Place the points of the rules that gave some; nothing where none did."""
-    return points_waterfall(0.0, [(marked_title(rule), rule.points) for rule in reasons.rules])[1:]
+    return points_waterfall("0", [(marked_title(rule), rule.points) for rule in reasons.rules])[1:]
 
 
 def recompute(visit: Visit) -> Answer:

@@ -1,15 +1,21 @@
 """What changed since the assessment before: the second waterfall of a customer's page."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Final
 
 from fivefold.charts.bars import Bar, waterfall_bars
+from fivefold.charts.text.numbers import typeset
 from fivefold.console.texts import text
 from fivefold.domain.breakdown import Breakdown, Contribution
 from fivefold.usecases.levels.explain import FiredRule
 from fivefold.usecases.portfolio.current_levels import DecidedBy
 from fivefold.usecases.portfolio.differences import AssessmentDifference, FactorChange, compare_assessments
 from fivefold.usecases.shared.context import Context
+
+_MOST_DECIMALS: Final = 6
+"""Of a rule's points: two of its own, and four of a weight."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +54,8 @@ def change_since_before(context: Context, assessment: str | None) -> ChangeHalf 
         return None
     difference = compare_assessments(context, assessment)
     base, changes = difference.earlier.score, difference.factors or ()
-    bars = points_waterfall(float(base), [(_title(factor), factor.points) for factor in changes]) if base else ()
+    points = [(_title(factor), factor.points) for factor in changes]
+    bars = points_waterfall(base, points, difference.later.score or "0") if base else ()
     changed = tuple(factor for factor in changes if _gave_other(factor) or factor.problem is not None)
     others = [factor for factor in changes if factor not in changed]
     return ChangeHalf(
@@ -103,22 +110,38 @@ def _version(decided_by: DecidedBy | None) -> str:
     return text("{name} version {number}", name=decided_by.name, number=decided_by.version)
 
 
-def points_waterfall(base: float, points: Sequence[tuple[str, str]]) -> tuple[Bar, ...]:
+def points_waterfall(base: str, points: Sequence[tuple[str, str]], total: str | None = None) -> tuple[Bar, ...]:
     """Lead from a score by the exact points of rules, each with its title, to another; nothing where there are none.
 
-    The bars of both scores begin at 0.
+    The bars of both scores begin at 0. *base* and *total* are written as they are given, and a total that is not is
+    exact: no number is on another side of a threshold than it is.
+
+    >>> [bar.number for bar in points_waterfall("0", (("a", "30.9975"), ("b", "-12.5")))]
+    ['0', '+30.9975', '−12.5', '18.4975']
     """
     parts = tuple(
         Contribution(title, "", None, "points", float(number), "") for title, number in points if float(number)
     )
     if not parts:
         return ()
-    breakdown = Breakdown(base, parts)
-    ends = (0.0, base, breakdown.total)
-    return waterfall_bars(
+    breakdown = Breakdown(float(base), parts)
+    ends = (0.0, breakdown.base, breakdown.total)
+    bars = waterfall_bars(
         breakdown,
         base_label=text("Score before"),
         total_label=text("Score"),
         axis=(min(ends), max(ends)),
         origin=0.0,
+        decimals=_MOST_DECIMALS,
     )
+    first, *steps, last = (replace(bar, number=_without_zeros(bar.number)) for bar in bars)
+    first = replace(first, number=_apart(base))
+    return (first, *steps, last if total is None else replace(last, number=_apart(total)))
+
+
+def _without_zeros(number: str) -> str:
+    return number.rstrip("0").rstrip(".")
+
+
+def _apart(score: str) -> str:
+    return typeset(f"{Decimal(score):,}")

@@ -16,6 +16,7 @@ from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
+from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table
@@ -43,11 +44,11 @@ from fivefold.usecases.levels.overrides import OverrideLine
 from fivefold.usecases.portfolio.export import CustomerExport, ExportedChallenge, ExportedValue
 
 MARGIN: Final = 20 * mm
-_WIDTHS: Final = (150, 200, 50, 80)
+_WIDTHS: Final = (145, 180, 75, 80)
 """Of the columns of factors, points of 1/72 inch."""
 _SIDES: Final = ("leftMargin", "rightMargin", "topMargin", "bottomMargin")
 _ROW: Final = 15
-_LABEL_SIGNS: Final = 38
+_LABEL_SIZE: Final = 8
 _COLOURS: Final = {"up": "#0072b2", "down": "#c25400", "whole": "#475569"}
 _INK, _LINE = HexColor("#1f2937"), HexColor("#d5dbe3")
 _ELSEWHERE: Final = (("STSong-Light", 0x2E80, 0x9FFF), ("HYSMyeongJo-Medium", 0xAC00, 0xD7A3))
@@ -121,22 +122,28 @@ def paragraph(written: str, style: str = "plain") -> Any:
 
 
 def _with_fonts(written: str) -> str:
-    """Escape text, with another font around letters that the file's own lacks, or their numbers in Unicode.
+    """Escape text, with another font around letters that the file's own lacks, or their numbers in Unicode."""
+    plain = _styles()["plain"].fontName
+    pieces = ((font, escape(piece)) for font, piece in _pieces(written))
+    return "".join(piece if font == plain else f'<font name="{font}">{piece}</font>' for font, piece in pieces)
+
+
+def _pieces(written: str) -> Iterator[tuple[str, str]]:
+    """Give each letter with a font that has it; without one, the letter's number in Unicode.
 
     Letters that are written from right to left are given as numbers too.
     """
-    glyphs = getattr(pdfmetrics.getFont(_styles()["plain"].fontName).face, "charToGlyph", None)
-    parts = []
+    plain = _styles()["plain"].fontName
+    glyphs = getattr(pdfmetrics.getFont(plain).face, "charToGlyph", None)
     for sign in unseen_numbered(written):
         if any(ord(sign) in letters for letters in _RIGHT_TO_LEFT):
-            parts.append(f"[U+{ord(sign):04X}]")
+            yield plain, f"[U+{ord(sign):04X}]"
         elif glyphs is None or ord(sign) in glyphs or not sign.isprintable():
-            parts.append(escape(sign))
+            yield plain, sign
         elif (font := next((name for name, *ends in _ELSEWHERE if ends[0] <= ord(sign) <= ends[1]), None)) is not None:
-            parts.append(f'<font name="{font}">{sign}</font>')
+            yield font, sign
         else:
-            parts.append(f"[U+{ord(sign):04X}]")
-    return "".join(parts)
+            yield plain, f"[U+{ord(sign):04X}]"
 
 
 def moment_text(time_us: int) -> str:
@@ -168,7 +175,7 @@ def _factors(export: CustomerExport) -> list[Any]:
         ("LEFTPADDING", (0, 0), (0, -1), 0),
     ]
     table = Table(cells, colWidths=_WIDTHS, repeatRows=1, splitInRow=1, hAlign="LEFT", style=look)
-    bars = points_waterfall(0.0, [(marked_title(rule), rule.points) for rule in export.factors])[1:]
+    bars = points_waterfall("0", [(marked_title(rule), rule.points) for rule in export.factors])[1:]
     return [*([_picture(bars), Spacer(1, 6)] if bars else []), table, Spacer(1, 6)]
 
 
@@ -184,18 +191,33 @@ def _picture(bars: Sequence[Bar]) -> Drawing:
     font, of_unit = _styles()["plain"].fontName, plot / PLOT_WIDTH
     for number, bar in enumerate(bars):
         low = _ROW * (len(bars) - 1 - number)
-        label = bar.label if len(bar.label) <= _LABEL_SIGNS else f"{bar.label[: _LABEL_SIGNS - 1]}…"
-        drawing.add(String(left - 6, low + 4, label, fontName=font, fontSize=8, textAnchor="end", fillColor=_INK))
+        for piece in _label(bar.label, left - 6, low + 4):
+            drawing.add(piece)
         fill = HexColor(_COLOURS[bar.kind])
         drawing.add(
             Rect(left + bar.x * of_unit, low + 2, bar.width * of_unit, _ROW - 5, fillColor=fill, strokeColor=None)
         )
         after = left + (bar.x + bar.width) * of_unit + 4
-        drawing.add(String(after, low + 4, bar.number, fontName=font, fontSize=8, fillColor=_INK))
+        drawing.add(String(after, low + 4, bar.number, fontName=font, fontSize=_LABEL_SIZE, fillColor=_INK))
         if number < len(bars) - 1:
             end = left + bar.end * of_unit
             drawing.add(Line(end, low + 2, end, low - 3, strokeColor=_INK, strokeWidth=0.5))
     return drawing
+
+
+def _label(written: str, right: float, low: float) -> Iterator[String]:
+    """Write the label of a bar up to *right*, each letter in a font that has it; its end is cut if it is too long."""
+    pieces = [(font, piece, stringWidth(piece, font, _LABEL_SIZE)) for font, piece in _pieces(written)]
+    if sum(width for *_, width in pieces) > right:
+        plain = _styles()["plain"].fontName
+        dots = (plain, "…", stringWidth("…", plain, _LABEL_SIZE))
+        while sum(width for *_, width in (*pieces, dots)) > right:
+            pieces.pop()
+        pieces.append(dots)
+    x = right - sum(width for *_, width in pieces)
+    for font, piece, width in pieces:
+        yield String(x, low, piece, fontName=font, fontSize=_LABEL_SIZE, fillColor=_INK)
+        x += width
 
 
 def _known(export: CustomerExport) -> list[Any]:

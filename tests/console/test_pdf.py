@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from reportlab.graphics.shapes import Drawing, String
 
 from fivefold.console.levels import pdf
 from fivefold.usecases.levels.entity_profile import ScreeningLine, TagLine
@@ -225,6 +226,30 @@ def test_letters_that_the_font_lacks_are_of_another_font_or_said_by_their_number
     document = pdf.pdf_of(replace(CUSTOMER, external_id="王小明 한글 अ"), "UTC")
     assert b"STSong-Light" in document
     assert b"HYSMyeongJo-Medium" in document
+
+
+def drawn(export: CustomerExport) -> list[tuple[str, float, str]]:
+    """Give each text of the picture: its font, where it begins, and what it says."""
+    (picture,) = (each for each in pdf._factors(export) if isinstance(each, Drawing))
+    return [(each.fontName, each.x, each.text) for each in picture.contents if isinstance(each, String)]
+
+
+def test_the_picture_writes_titles_in_fonts_that_have_their_letters_and_within_the_page() -> None:
+    titles = ("国家的风险" * 10, "Żółć 한 \u05d3", "Страна " * 10)
+    factors = tuple(replace(CUSTOMER.factors[0], title=title, points="7") for title in titles)
+    texts = drawn(replace(CUSTOMER, factors=factors))
+    assert all(x >= 0 for _, x, _ in texts)
+    fonts = {sign: font for font, _, sign in texts}
+    assert (fonts["国"], fonts["한"], fonts["Ż"]) == ("STSong-Light", "HYSMyeongJo-Medium", "DejaVuSans")
+    assert "[U+05D3]" in fonts
+    assert [sign for *_, sign in texts].count("…") == 2
+
+
+def test_the_picture_has_the_exact_points_of_the_table() -> None:
+    """Rounded to two decimals a score of 30.9975 would be one of 31.00, which another level begins at."""
+    factors = tuple(replace(CUSTOMER.factors[0], points=points) for points in ("30.5", "0.4975"))
+    texts = [sign for *_, sign in drawn(replace(CUSTOMER, factors=factors))]
+    assert {"+30.5", "+0.4975", "30.9975"} <= set(texts)
 
 
 def test_moments_are_in_the_zone_of_the_reader_with_utc_beside(monkeypatch: pytest.MonkeyPatch) -> None:
