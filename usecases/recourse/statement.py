@@ -239,21 +239,27 @@ def _factor(basis: _Basis, rule: Rule, outcome: RuleOutcome) -> FactorStated:
         category=rule.category,
         why=rule.rationale,
         data=tuple(DataStated(each.name, each.known_words(row)) for key, each in inputs.items() if key in looked_at),
-        effect=_effect(rule, outcome),
+        effect=_effect(rule, outcome, whole=basis.whole),
         points=decimal_text(outcome.points) if basis.whole else None,
         at_least=(outcome.floor or None) if basis.whole else None,
         variations=tuple(_variations(basis, rule, outcome, inputs)),
     )
 
 
-def _effect(rule: Rule, outcome: RuleOutcome) -> Effect:
-    """Return the effect of a factor; a weighted one, which always scores, counts from its least points."""
+def _effect(rule: Rule, outcome: RuleOutcome, *, whole: bool) -> Effect:
+    """Return the effect of a factor; a weighted one, which always scores, counts from its least points.
+
+    Without a weight it gives no points. Where not all may be disclosed that is not said: the choice of weights may be
+    by what is hidden.
+    """
     if outcome.case in {"unknown", "failed"} and not outcome.points and not outcome.floor:
         return "not known"
     points = outcome.points
     if outcome.factor is not None:
         case_points = [each.points for each in (*rule.cases, rule.otherwise) if each.points is not None]
         points = Decimal(point_units(outcome.factor[0]) - min(map(point_units, case_points)))
+        if whole and not outcome.factor[1]:
+            points = Decimal(0)
     if points > 0 or outcome.floor:
         return "raises the risk"
     return "lowers the risk" if points < 0 else "has no effect"
@@ -265,7 +271,8 @@ def _variations(
     """Yield, on each side of each value, the nearest one that changes the factor's own outcome."""
 
     def effect_of(each: RuleOutcome) -> tuple[object, ...]:
-        return (_effect(rule, each), each.points, each.floor) if basis.whole else (_effect(rule, each),)
+        effect = _effect(rule, each, whole=basis.whole)
+        return (effect, each.points, each.floor) if basis.whole else (effect,)
 
     yielded = set[tuple[str, str]]()
     for one in variations(basis.subject, rule, basis.levels):
@@ -275,7 +282,7 @@ def _variations(
             yield VariationStated(
                 name=inputs[key].name,
                 value=option_words(one.options, one.option, inputs[key].value),
-                effect=_effect(rule, one.outcome),
+                effect=_effect(rule, one.outcome, whole=basis.whole),
                 points=decimal_text(one.outcome.points) if basis.whole else None,
                 level=one.level if basis.whole else None,
             )

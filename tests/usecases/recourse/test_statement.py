@@ -255,6 +255,24 @@ def test_of_a_weighted_score_more_than_the_least_raises(bank: Bank) -> None:
     }
 
 
+def test_a_factor_without_a_weight_has_no_effect_and_no_other_value_gives_it_one(bank: Bank) -> None:
+    rules = {
+        "country": {**banks.COUNTRY, "cases": [{"when": {"equals": "NO"}, "points": 50}], "otherwise": {"points": 1}},
+        "income": {**banks.INCOME, "cases": [{"when": {"at_least": 100}, "points": 40}], "otherwise": {"points": 1}},
+    }
+    weights = {"all": {"country": 100, "income": 0}}
+    score = {"weighted": {"bands": [31, 61], "weights": weights, "weights_by": [{"use": "all"}]}}
+    bank.activate(banks.document(rules, score=score))
+    bank.put("a", country="NO", income=1234.5)
+    bank.settle()
+    statement = stated(bank)
+    assert factors(statement) == {
+        "Country": ("raises the risk", "50", None),
+        "Income": ("has no effect", "0", None),
+    }
+    assert statement.factors[1].variations == ()
+
+
 def test_that_it_was_given_is_recorded_with_its_hash(bank: Bank) -> None:
     bank.activate(banks.document({"income": INCOME}))
     bank.put("a")
