@@ -79,7 +79,7 @@ class PartedRoute(PartedPath, APIRoute):
 
 def add_platform(app: Documented, dispatcher: Dispatcher) -> None:
     """Add the routes of the table to an application, and their examples to its document."""
-    app.completing += [_name_schemas, add_examples, _drop_attributes]
+    app.completing += [_name_schemas, add_examples, _drop_attributes, _drop_empty_names]
     for route in ROUTES:
         app.router.add_api_route(
             route.path,
@@ -121,6 +121,14 @@ def _drop_attributes(document: dict[str, Any]) -> None:
     for schema in document["components"]["schemas"].values():
         if "description" in schema:
             schema["description"] = schema["description"].partition("\n\nAttributes:")[0]
+
+
+def _drop_empty_names(document: dict[str, Any]) -> None:
+    """Take out that no names are an empty array: in a query they are text, and a program would send `[]` as a name."""
+    for node in _nodes(document["paths"]):
+        schema = node.get("schema", {})
+        if schema.get("type") == "string" and schema.get("default") == []:
+            del schema["default"]
 
 
 def group_of(route: Route) -> str:

@@ -51,6 +51,21 @@ def test_every_route_and_every_status_is_documented(document: dict[str, Any]) ->
         assert ("requestBody" in said) is ("body" in route.takes)
 
 
+def test_what_a_query_is_without_a_parameter_is_of_the_type_of_that_parameter(document: dict[str, Any]) -> None:
+    """A generated client sends the default, so an empty array for text would be the name `[]`."""
+    types = {"string": str, "integer": int, "boolean": bool}
+    parameters = [
+        (path, each["name"], each["schema"])
+        for path, methods in document["paths"].items()
+        for said in methods.values()
+        for each in said.get("parameters", [])
+        if each["schema"].get("default") is not None and each["schema"].get("type") in types
+    ]
+    assert len(parameters) > 50
+    wrong = [each for each in parameters if type(each[2]["default"]) is not types[each[2]["type"]]]
+    assert wrong == []
+
+
 def test_errors_are_described_without_a_validator_each(document: dict[str, Any]) -> None:
     app, _ = routes_of_platform()
     routes = [route for route in app.routes if isinstance(route, PartedRoute)]
