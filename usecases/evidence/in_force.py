@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from functools import partial
 from io import StringIO
 from typing import Any
@@ -12,7 +13,6 @@ from sqlalchemy.orm import Session
 from fivefold.domain.rate_files import COLUMNS
 from fivefold.store.accounts.lists import list_rows
 from fivefold.store.accounts.tokens import members_of
-from fivefold.store.audit.bound_rows import TABLES
 from fivefold.store.decisions import policy_versions
 from fivefold.store.evidence.archive import rate_tables_before, rates_of_table
 from fivefold.store.ingest.entities import types_of_organisation
@@ -20,6 +20,7 @@ from fivefold.store.rulesets.rulesets import families_of
 from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.entities import ListVersionRow, OrganisationSettings
 from fivefold.store.tables.events import Policy
+from fivefold.usecases.accounts.settings import settings_of
 from fivefold.usecases.evidence.archive import ArchiveSection, File, json_file, optional_iso_text, text_file
 from fivefold.usecases.evidence.purposes import policies_deciding
 from fivefold.usecases.evidence.rulesets import InForce, in_force
@@ -133,19 +134,18 @@ def _document(row: Policy) -> File:
 
 
 def _settings(session: Session, organisation_id: int) -> dict[str, Any]:
-    """Tell the settings as they are when the archive is made; the audit log has every change and its moment."""
-    row = session.get(OrganisationSettings, organisation_id)
+    """Tell the settings that hold when the archive is made; the audit log has every change and its moment."""
+    is_set = session.get(OrganisationSettings, organisation_id) is not None
+    values = asdict(settings_of(session, organisation_id)) if is_set else {}
     types = {row.id: row for row in types_of_organisation(session, organisation_id)}
-    names = [name for name in TABLES[OrganisationSettings.__tablename__].columns if name != "organisation_id"]
-    values = {} if row is None else {name: getattr(row, name) for name in names}
     return {
         **values,
-        "levels": values.get("levels", []),
+        "levels": values.get("levels", ()),
         "rulesets": {
             row.name: {"entity_type": types[row.type_id].name, "position": row.position, "on": row.enabled}
             for row in families_of(session, organisation_id)
         },
-        **{name: optional_iso_text(values.get(name)) for name in names if name.endswith("_us")},
+        **{name: optional_iso_text(values.get(name)) for name in ("locked_us", "sole_operator_us")},
         "entity_types": {
             each.name: {
                 "fields": each.fields,

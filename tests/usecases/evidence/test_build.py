@@ -145,6 +145,7 @@ def test_everything_that_decided_is_there(engine: Engine, people: tuple[Actor, .
     assert parsed(content, "policies/versions.json") == []
     settings = parsed(content, "settings.json")
     assert (settings["entity_types"]["customer"]["fields"]["country"], settings["base_currency"]) == ("country", "EUR")
+    assert (settings["challenge_days"], settings["assessments_days"], settings["lowest_alert_percent"]) == (30, 0, 25)
     assert "salt" not in settings
     (member,) = parsed(content, "roster.json")
     assert (member["member"], member["roles_when_archived"], member["left"]) == ("member:1", ["approver"], None)
