@@ -72,9 +72,8 @@ def dependence(
     """
     places = [place for place, (value, _, _) in enumerate(average) if not np.isnan(value)]
     values = [average[place][0] for place in places]
-    along = alt.X(
-        "value:Q", scale=_scale(values), axis=alt.Axis(title=one_line(across), tickCount=6, format=",~f", grid=False)
-    )
+    look: dict[str, Any] = {"tickCount": 6, "format": ",~f", "grid": False, "labelSeparation": 6}
+    along = alt.X("value:Q", scale=_scale(values), axis=alt.Axis(title=one_line(across), **look))
     plain = alt.X("value:Q", scale=_scale(values), axis=None)
     amounts = [*individual[:, places].ravel().tolist(), *(money for _, money, _ in average)]
     up = alt.Y(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from math import fsum
 
+from fivefold.domain.segments import score_text
 from fivefold.domain.text import html_table
 
 
@@ -82,7 +83,10 @@ class Breakdown:
             [part.label or part.name, part.family, part.seen or _value(part), f"{part.points:+.4g}"]
             for part in self.largest_first()
         ]
-        caption = f"{self.total:.4g} = {self.base:.4g} and {len(rows)} contributions"
+        total, base = f"{self.total:.4g}", f"{self.base:.4g}"
+        if self.cut_points:
+            total, base = score_text(self.total, self.cut_points), f"{self.base:.2f}"
+        caption = f"{total} = {base} and {len(rows)} contribution{'' if len(rows) == 1 else 's'}"
         return html_table(caption, ["what", "family", "value", "points"], rows)
 
 

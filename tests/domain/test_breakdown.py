@@ -59,3 +59,9 @@ def test_a_notebook_shows_every_contribution_as_text() -> None:
     assert "<caption>2.25 = 2 and 2 contributions</caption>" in shown
     assert "<td>&lt;b&gt;deposits&lt;/b&gt;</td><td>volume</td><td>120 EUR</td><td>+0.5</td>" in shown
     assert shown.index("deposits") < shown.index("<td>unknown</td><td>-0.25</td>")
+
+
+def test_a_notebook_writes_a_score_as_its_picture_does_and_never_across_a_cut_point() -> None:
+    raised = Contribution("sum", "volume", 120.0, "EUR", 1.1998, "")
+    shown = Breakdown(2.7999, (raised,), cut_points=(2.0, 3.0, 4.0))._repr_html_()
+    assert "<caption>3.99 = 2.80 and 1 contribution</caption>" in shown
