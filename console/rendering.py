@@ -469,8 +469,8 @@ def points(number: float, decimals: int = 2) -> str:
 def attribute(value: Any) -> str:
     """Write the value of an attribute.
 
-    >>> [attribute(each) for each in (None, True, 20000.0, -0.5, ["a", "b"], "2026-08-23T00:00:00.000000", "x")]
-    ['–', 'yes', '20,000', '−0.5', 'a, b', '2026-08-23', 'x']
+    >>> [attribute(each) for each in (None, True, 20000.0, -0.5, ["a", "b"], [], "2026-08-23T00:00:00.000000", "x")]
+    ['–', 'yes', '20,000', '−0.5', 'a, b', 'none', '2026-08-23', 'x']
     """
     match value:
         case None:
@@ -480,7 +480,7 @@ def attribute(value: Any) -> str:
         case int() | float():
             return typeset(f"{value:,}".removesuffix(".0"))
         case list():
-            return ", ".join(map(attribute, value))
+            return ", ".join(map(attribute, value)) or text("none")
         case dict():
             return json.dumps(value, ensure_ascii=False, sort_keys=True)
         case _:

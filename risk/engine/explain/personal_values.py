@@ -89,10 +89,13 @@ class PersonalInput:
         return person_name(self.rule_input, self.wording)
 
     def known_words(self, row: Mapping[str, Any]) -> str:
-        """Write what is known: the value, or the raw value where it could not be read; *row* has their columns."""
+        """Write what is known: the value, or a field's raw value where it could not be read; *row* has their columns.
+
+        Why a number could not be computed is for who runs the program: to the person it is not known.
+        """
         problem = row.get(self.description.error)
         if problem:
-            return str(problem)
+            return str(problem) if self.description.field is not None else NOT_KNOWN
         value = row[self.description.key]
         if value == 0 and self._is_count:
             return "none"

@@ -273,6 +273,16 @@ def test_a_factor_without_a_weight_has_no_effect_and_no_other_value_gives_it_one
     assert statement.factors[1].variations == ()
 
 
+def test_what_could_not_be_computed_is_not_known_to_the_person(bank: Bank) -> None:
+    bank.activate(banks.document({"cash": banks.CASH}))
+    bank.put("a")
+    bank.pay(1, transaction_currency="KWD")
+    bank.settle()
+    (factor,) = stated(bank).factors
+    assert factor.effect == "not known"
+    assert {one.value for one in factor.data} == {"not known"}
+
+
 def test_that_it_was_given_is_recorded_with_its_hash(bank: Bank) -> None:
     bank.activate(banks.document({"income": INCOME}))
     bank.put("a")
