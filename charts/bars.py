@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fivefold.charts.steps import WaterfallRow, waterfall_plot
-from fivefold.charts.text.numbers import typeset
+from fivefold.charts.text.numbers import label_lines, typeset
 from fivefold.domain.breakdown import Breakdown, TotalInterval
 
 PLOT_WIDTH = 360.0
@@ -15,6 +15,7 @@ LEVEL_WIDTH = 150.0
 """The width of one level on the scale, in the same units."""
 NARROWEST = 1.0
 """The least width of a bar, so that a bar of next to nothing is visible."""
+_LABEL_COLUMNS, _LABEL_LINES = 32, 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,11 @@ class Bar:
     end: float
     kind: str
     is_open: bool = False
+
+    @property
+    def lines(self) -> list[str]:
+        """The label, as it fits beside the plot."""
+        return label_lines(self.label, _LABEL_COLUMNS, _LABEL_LINES)
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,8 @@ from functools import lru_cache
 from html import escape
 from itertools import pairwise
 from typing import Final
-from unicodedata import east_asian_width
 
-from fivefold.charts.text.numbers import one_line, wrapped_lines
+from fivefold.charts.text.numbers import is_wide, label_lines
 
 BOX_WIDTH: Final = 196.0
 LINE_HEIGHT: Final = 17.0
@@ -246,20 +245,11 @@ def _places(
     return places, segments
 
 
-def _is_wide(sign: str) -> bool:
-    return east_asian_width(sign) in {"W", "F"}
-
-
-def _wrap_lines(text: str, columns: int, most: int) -> list[str]:
-    """Break text into lines; the wide letters of East Asia take two columns each."""
-    return wrapped_lines(one_line(text), columns // 2 if any(map(_is_wide, text)) else columns, most)
-
-
 def _texts(node: Node) -> tuple[tuple[str, str], ...]:
-    notes = [row for note in node.notes[:MOST_NOTES] for row in _wrap_lines(note, BOX_COLUMNS, 1)]
+    notes = [row for note in node.notes[:MOST_NOTES] for row in label_lines(note, BOX_COLUMNS, 1)]
     if len(node.notes) > MOST_NOTES:
         notes.append(f"+ {len(node.notes) - MOST_NOTES}")
-    titles = _wrap_lines(node.title, BOX_COLUMNS, MOST_TITLE_LINES)
+    titles = label_lines(node.title, BOX_COLUMNS, MOST_TITLE_LINES)
     kinds = [("small", node.heading), *(("title", line) for line in titles), *(("note", line) for line in notes)]
     return tuple((kind, line) for kind, line in kinds if line)
 
@@ -267,11 +257,11 @@ def _texts(node: Node) -> tuple[tuple[str, str], ...]:
 def _label_place(pair: Pair, layer: int, texts: Sequence[str]) -> _Place:
     begins = "· " if len(texts) > 1 else ""
     lines = [
-        (row, frozenset({each})) for each in texts[:MOST_LABELS] for row in _wrap_lines(begins + each, LABEL_COLUMNS, 2)
+        (row, frozenset({each})) for each in texts[:MOST_LABELS] for row in label_lines(begins + each, LABEL_COLUMNS, 2)
     ]
     if len(texts) > MOST_LABELS:
         lines.append((f"+ {len(texts) - MOST_LABELS}", frozenset(texts[MOST_LABELS:])))
-    width = CHARACTER_WIDTH * max(len(line) + sum(map(_is_wide, line)) for line, _ in lines) + 8
+    width = CHARACTER_WIDTH * max(len(line) + sum(map(is_wide, line)) for line, _ in lines) + 8
     height = LINE_HEIGHT * len(lines) + 4
     return _Place(
         ("label", *pair),

@@ -2,6 +2,7 @@
 
 from math import isfinite
 from textwrap import wrap
+from unicodedata import east_asian_width
 
 from fivefold.domain.breakdown import Contribution
 
@@ -88,3 +89,17 @@ def wrapped_lines(text: str, width_columns: int, most: int) -> list[str]:
     ['Last balance']
     """
     return wrap(text, max(width_columns, 2), max_lines=most, placeholder=ELLIPSIS) or [""]
+
+
+def is_wide(sign: str) -> bool:
+    """Tell whether a letter is one of the wide ones of East Asia."""
+    return east_asian_width(sign) in {"W", "F"}
+
+
+def label_lines(text: str, columns: int, most: int) -> list[str]:
+    """Break a label into lines; the wide letters of East Asia take two columns each.
+
+    >>> label_lines("国家的风险 因素", 10, 2)
+    ['国家的风险', '因素']
+    """
+    return wrapped_lines(one_line(text), columns // 2 if any(map(is_wide, text)) else columns, most)

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import polars as pl
 import pytest
 
-from fivefold.charts.bars import LEVEL_WIDTH, PLOT_WIDTH, level_steps, waterfall_bars
+from fivefold.charts.bars import LEVEL_WIDTH, PLOT_WIDTH, Bar, level_steps, waterfall_bars
 from fivefold.charts.evaluation import CURVES_HEIGHT, CURVES_WIDTH, LOOKS, lift
 from fivefold.charts.render import svg
 from fivefold.charts.series import CURVE_HEIGHT, CURVE_WIDTH, at_even_distances, ranked_curves
@@ -223,3 +223,13 @@ def test_the_scale_of_a_page_is_laid_out_by_the_geometry(macros: ModuleType) -> 
     assert marker.startswith(f"M{steps[2].middle:.0f} ")
     assert picture.find("desc") is not None
     assert (picture.findtext("desc") or "") == "Low (without override), Medium, High (holds)."
+
+
+def test_a_label_of_a_page_fits_beside_the_plot_in_wide_letters_too() -> None:
+    """A wide letter is as broad as two others: 32 of them would begin left of the picture."""
+    wide, narrow = (
+        Bar(label=label, number="", x=0.0, width=1.0, end=1.0, kind="up").lines
+        for label in ("国家的风险" * 10, "Payments to or from countries under increased monitoring, and more")
+    )
+    assert max(map(len, wide)) == 16
+    assert narrow == ["Payments to or from countries", "under increased monitoring, and…"]
