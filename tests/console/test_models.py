@@ -50,6 +50,7 @@ def test_two_versions_stand_side_by_side_on_the_same_window(publisher: Visitor) 
     assert "The gate allows that it serves instead of version 1." in text
     assert "normalised Gini 0.9120 beats champion 0.9010" in text
     assert "version 1 0.9010 0.8800 – +0.0110 +0.0040" in text
+    assert "Captured by the top tenth, of the most possible" in text, "of all it is what the curve says beside it"
     assert "5 of 75 customers of the window are in another segment than by version 1." in text
     assert "Top nobody" in text
     assert "Last balance balance 0.420 0.310" in text
