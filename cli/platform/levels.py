@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict
-from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -96,7 +95,7 @@ def serving_valuer(engine: "Engine") -> "EntityScorer | None":
 
 def _show(view: "LevelView", of: str) -> None:
     """Print a level, its override, the rules that fired, and notes about its freshness; *of* ends further commands."""
-    from fivefold.usecases.levels.explain import gave_something, shown_line
+    from fivefold.usecases.levels.explain import fired_rows, shown_line
 
     since = "" if view.since_us is None else f", since {second_text(view.since_us)}"
     echo(f"{view.external_id}: {view.level or 'no level'}{since}")
@@ -108,12 +107,7 @@ def _show(view: "LevelView", of: str) -> None:
         by = view.override
         until = "" if by.until_us is None else f" until {second_text(by.until_us)}"
         echo(f"Override to {by.level}{until}, approved by {by.approved_by}: {by.reason}")
-    rows = [
-        [rule["title"], str(rule["case"]), rule["seen"], rule["points"], rule["floor"]]
-        for rule in view.breakdown.get("rules", [])
-        if gave_something(rule["case"], Decimal(rule["points"]), rule["floor"])
-    ]
-    if rows:
+    if rows := fired_rows(view.breakdown):
         show_table("", ("rule", "case", "seen", "points", "floor"), rows, left=3)
     echo()
     if view.assessed_us is not None:

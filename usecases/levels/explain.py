@@ -24,6 +24,7 @@ from fivefold.risk.engine.explain.formulas import ratio_words
 from fivefold.risk.engine.explain.groups import group_words, path_words
 from fivefold.risk.engine.explain.peers import peer_words
 from fivefold.risk.engine.explain.reasons import currency_words, lacking_words, why_unknown
+from fivefold.risk.engine.explain.rules import signed
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.look_back import look_back_of
 from fivefold.risk.facts.portfolio import lacking_of, path_of
@@ -197,6 +198,15 @@ def outcomes_shown(breakdown: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def gave_something(case: int | str, points: Decimal, floor: str) -> bool:
     """Tell whether a rule came to a case, or gave points or a floor: who may not see thresholds sees those alone."""
     return isinstance(case, int) or bool(points or floor)
+
+
+def fired_rows(breakdown: Mapping[str, Any]) -> list[list[str]]:
+    """Give each rule of a stored breakdown that gave something as text: title, case, what it saw, points and floor."""
+    return [
+        [each["title"], str(each["case"]), each["seen"], signed(Decimal(each["points"])), each["floor"]]
+        for each in breakdown.get("rules", [])
+        if gave_something(each["case"], Decimal(each["points"]), each["floor"])
+    ]
 
 
 def shown_line(status: str, line: str) -> str:

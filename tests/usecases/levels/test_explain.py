@@ -16,7 +16,7 @@ from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.ingest.links import LinkRow, put_links
-from fivefold.usecases.levels.explain import FiredRule, Reasons, ValueSeen, read_reasons
+from fivefold.usecases.levels.explain import FiredRule, Reasons, ValueSeen, fired_rows, read_reasons
 from fivefold.usecases.levels.read import level_history
 from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.portfolio.differences import compare_assessments
@@ -78,6 +78,22 @@ def test_the_case_that_held_is_told_with_what_it_looked_at(bank: Bank) -> None:
             ),
         ),
     )
+
+
+def test_the_table_of_a_command_has_points_as_they_are_added() -> None:
+    """As `fivefold rules assess --explain` writes them."""
+    given = [
+        ("a", 1, "12.5", ""),
+        ("b", "otherwise", "-5", ""),
+        ("c", "unknown", "0", "high"),
+        ("d", "otherwise", "0", ""),
+    ]
+    rules = [
+        {"title": name, "case": case, "seen": "", "points": points, "floor": floor}
+        for name, case, points, floor in given
+    ]
+    rows = [(title, points, floor) for title, _, _, points, floor in fired_rows({"rules": rules})]
+    assert rows == [("a", "+12.5", ""), ("b", "−5", ""), ("c", "0", "high")]
 
 
 def test_rules_that_gave_nothing_are_not_told(bank: Bank) -> None:
