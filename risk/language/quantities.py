@@ -88,9 +88,19 @@ def json_number(number: Decimal) -> int | float:
 def _points(number: Decimal) -> Decimal:
     if number != round(number, POINT_DIGITS):
         raise ValueError(f"{number} has more than two decimals")
+    return _in_range_of_points(number)
+
+
+def _in_range_of_points(number: Decimal) -> Decimal:
     if abs(number) > MOST_POINTS:
         raise ValueError(f"{number} is out of range; at most {MOST_POINTS:,} either way")
     return number
+
+
+def _total(number: Decimal) -> Decimal:
+    if number * POINT_UNITS * WEIGHT_UNITS % 1:
+        raise ValueError(f"{number} has more than six decimals")
+    return _in_range_of_points(number)
 
 
 def _percent(number: Decimal) -> Decimal:
@@ -108,6 +118,9 @@ Number = Annotated[Decimal, BeforeValidator(exact), PlainSerializer(json_number)
 
 Points = Annotated[Decimal, BeforeValidator(exact), AfterValidator(_points), PlainSerializer(json_number), _SCHEMA]
 """Points, or a threshold: at most two decimals."""
+
+Total = Annotated[Decimal, BeforeValidator(exact), AfterValidator(_total), PlainSerializer(json_number), _SCHEMA]
+"""A total that an example expects: at most six decimals, as points times weights have."""
 
 Percent = Annotated[Decimal, BeforeValidator(exact), AfterValidator(_percent), PlainSerializer(json_number), _SCHEMA]
 """A weight in percent."""

@@ -24,6 +24,7 @@ from fivefold.risk.language.quantities import (
     MomentText,
     Percent,
     Points,
+    Total,
     exact,
     json_number,
     quoted_value,
@@ -243,7 +244,7 @@ class Expectation(LanguageModel):
     """What an example must come to; what is not written is not compared."""
 
     level: LevelName | None = None
-    total: Points | None = None
+    total: Total | None = None
     floor_by: Identifier | None = None
     status: Literal["assessed", "failed", "unclassified", "undetermined", "not applicable"] | None = None
     cases: dict[Identifier, Annotated[int, Field(strict=True, ge=1)] | Literal["otherwise", "unknown"]] = Field(

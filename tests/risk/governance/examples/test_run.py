@@ -106,6 +106,23 @@ def test_expectations_that_are_not_met_say_what_came() -> None:
     ]
 
 
+def test_a_weighted_total_is_expected_as_the_difference_writes_it() -> None:
+    """Points and weights have two decimals each, so a total has up to six of a point."""
+    weights = {"all": {"country": 33.33, "income": 66.67}}
+    by_weight = {
+        "score": {"weighted": {"bands": [31, 61], "weights": weights, "weights_by": [{"use": "all"}]}},
+        "rules": [
+            {**RULES[0], "cases": [{"when": {"equals": "NO"}, "points": 5.25}], "otherwise": {"points": 1}},
+            {**RULES[1], "cases": [{"when": {"at_least": 100}, "points": 31.11}]},
+        ],
+    }
+    for total, come in ((22.49, ("total is 22.490862, not 22.49",)), (22.490862, ())):
+        read = ruleset(example({"country": "NO", "income": 100}, total=total), **by_weight)
+        assert [each.differences for each in run_examples(AnalysedRuleset(read), LISTS, DAY).results] == [come]
+    with pytest.raises(InvalidRulesetError, match="has more than six decimals"):
+        ruleset(example({"income": 100}, total=22.4908621), **by_weight)
+
+
 def test_each_example_has_its_own_moment() -> None:
     assert (
         differences(
