@@ -169,6 +169,11 @@ class ComputedDescription:
     named: Callable[[Any], str]
     valued: Valued
 
+    def _value(self, rule_input: Any, row: Row, digits: int | None = None) -> str:
+        column = column_for(rule_input, self.vocabulary, self.base)
+        currency = currency_of(rule_input, self.vocabulary) or self.base
+        return valued_in_digits(self.valued, row.get(input_key(rule_input)), column, currency, digits)
+
 
 @dataclass(frozen=True, eq=False)
 class FormulaDescription(ComputedDescription):
@@ -267,16 +272,11 @@ class FormulaDescription(ComputedDescription):
             return self._value(rule_input, row, digits)
         value, units = row.get(input_key(rule_input)), minor_units(self.base)
         minor = None if value is None else Decimal(repr(value)) * units
-        money, column = None if minor is None else _plain(minor), InputColumn("", ValueType.MONEY, units)
+        money, column = None if minor is None else json_number(minor), InputColumn("", ValueType.MONEY, units)
         return valued_in_digits(self.valued, money, column, self.base, digits)
 
     def _name(self, operand: Any) -> str:
         return self.named(input_of_operand(operand))
-
-    def _value(self, rule_input: Any, row: Row, digits: int | None = None) -> str:
-        column = column_for(rule_input, self.vocabulary, self.base)
-        currency = currency_of(rule_input, self.vocabulary) or self.base
-        return valued_in_digits(self.valued, row.get(input_key(rule_input)), column, currency, digits)
 
     def reason(self, row: Row) -> str:
         """Say why the result is unknown."""
@@ -296,10 +296,6 @@ class FormulaDescription(ComputedDescription):
                 divisor = zero_divisor(calculations[name], values)
                 if divisor is not None:
                     yield f"{operation_words(divisor, self._name)} is 0"
-
-
-def _plain(minor: Decimal) -> int | float:
-    return int(minor) if minor == minor.to_integral_value() else float(minor)
 
 
 _THE_SAME: Final = "the same, of what it is compared with"
@@ -353,11 +349,6 @@ class RatioDescription(ComputedDescription):
             if target is None or not under or over is None or abs(over / under - target) <= half_of_last(shown):
                 break
         return texts
-
-    def _value(self, side: Any, row: Row, digits: int | None) -> str:
-        column = column_for(side, self.vocabulary, self.base)
-        currency = currency_of(side, self.vocabulary) or self.base
-        return valued_in_digits(self.valued, row.get(input_key(side)), column, currency, digits)
 
     def _reason(self, row: Row) -> str:
         unknown = [
