@@ -18,7 +18,15 @@ import pyarrow.csv
 
 from fivefold.domain.errors import FileFormatError
 from fivefold.features.histories import Integers
-from fivefold.features.reading.text_files import AS_UNICODE, NOT_UNICODE, TornRow, csv_header, open_text, unchanged
+from fivefold.features.reading.text_files import (
+    AS_UNICODE,
+    NOT_UNICODE,
+    TornRow,
+    csv_header,
+    is_unicode,
+    open_text,
+    unchanged,
+)
 
 ROWS_A_PART: Final = 1 << 16
 FIRST_ROW: Final = 2
@@ -202,10 +210,8 @@ class _Reader:
         if '"' in text and any(line.count('"') % 2 for line in lines):
             rows = self._joined(lines)
             text = "".join(rows.texts)
-        try:
-            text.encode()
-        except UnicodeEncodeError:  # a byte that is not UTF-8 was read as half a surrogate
-            rows.torn |= {place: NOT_UNICODE for place, row in enumerate(rows.texts) if not _is_text(row)}
+        if not is_unicode(text):  # a byte that is not UTF-8 was read as half a surrogate
+            rows.torn |= {place: NOT_UNICODE for place, row in enumerate(rows.texts) if not is_unicode(row)}
         if _NUL in text:  # in an identifier it would be another customer
             rows.torn |= {place: HAS_NUL for place, row in enumerate(rows.texts) if _NUL in row}
         return rows
@@ -302,11 +308,3 @@ class _Rows:
 
     texts: list[str]
     torn: dict[int, str] = field(default_factory=dict)
-
-
-def _is_text(row: str) -> bool:
-    try:
-        row.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

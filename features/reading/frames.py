@@ -24,6 +24,7 @@ from fivefold.features.reading.columns import (
     short_text,
 )
 from fivefold.features.reading.layout.in_order import count_changes
+from fivefold.features.reading.text_files import is_unicode
 from fivefold.features.reading.validate import TransactionReader
 
 if TYPE_CHECKING:  # pandas is imported only where a caller passes a pandas frame
@@ -64,7 +65,7 @@ def table_from_rows(rows: Sequence[Any], errors: ErrorCollector, *, text: bool =
 
 def _without_texts(values: list[Any]) -> list[Any]:
     """Read the texts among values as numbers; those that are none stay, and are wrong."""
-    places = [place for place, value in enumerate(values) if isinstance(value, str) and _is_unicode(value)]
+    places = [place for place, value in enumerate(values) if isinstance(value, str) and is_unicode(value)]
     if places:
         numbers, unread = numbers_of_text(pa.array([values[place] for place in places], pa.string()))
         for place, number, wrong in zip(places, numbers.to_pylist(), unread, strict=True):
@@ -95,16 +96,7 @@ def _is_number(value: object) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and (value.isascii() or _is_unicode(value))
-
-
-def _is_unicode(text: str) -> bool:
-    """Tell whether a text has no lone surrogate, which JSON can write but UTF-8 cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return isinstance(value, str) and (value.isascii() or is_unicode(value))
 
 
 def _float(value: float | Decimal) -> float:
