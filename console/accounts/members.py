@@ -1,6 +1,5 @@
 """Members and their roles, and the tokens of programs, as administrators manage them."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,14 +60,14 @@ def show_member(visit: Visit) -> Rendered:
 
 def add_member(visit: Visit) -> Answer:
     """Add a member, or take back one who left; their page follows."""
-    added = organisations.add_member(visit, visit.typed("name", text("Name")), _ticked(visit, ROLES))
+    added = organisations.add_member(visit, visit.typed("name", text("Name")), _ticked(visit))
     return Redirect(address("administration", "members", str(added.id)), "member-added")
 
 
 def set_roles(visit: Visit) -> Answer:
     """Give a member the ticked roles and no others; refused where another person changed them meanwhile."""
     roles_shown = visit.form.get("seen", "").split()
-    organisations.set_roles(visit, _number(visit), _ticked(visit, ROLES), roles_shown)
+    organisations.set_roles(visit, _number(visit), _ticked(visit), roles_shown)
     return Redirect(visit.path, "roles-set")
 
 
@@ -82,8 +81,8 @@ def _number(visit: Visit) -> int:
     return existing_number(visit.parts["member"], text("member"))
 
 
-def _ticked(visit: Visit, roles: Iterable[Role]) -> list[str]:
-    return [role for role in roles if visit.form.get(f"role_{role}")]
+def _ticked(visit: Visit) -> list[str]:
+    return [role for role in ROLES if visit.form.get(f"role_{role}")]
 
 
 WAITING: Final = 20

@@ -89,7 +89,7 @@ def changes_of(ruleset: Ruleset) -> Iterator[StepChange]:
     peers stays, and so does a calculation that is read there alone: examples give the place itself.
     """
     data = plain_data(ruleset)
-    yield from _of_score(("score",), data["score"])
+    yield from _of_score(data["score"])
     if "cooldown" in data:
         yield from _of_duration(("cooldown",), data["cooldown"])
     if "applies_to" in data:
@@ -200,15 +200,15 @@ def _of_share(path: Path, text: str) -> Iterator[StepChange]:
 # The score: cuts, tiers and weights.
 
 
-def _of_score(path: Path, score: Mapping[str, Any]) -> Iterator[StepChange]:
+def _of_score(score: Mapping[str, Any]) -> Iterator[StepChange]:
     if "points" in score:
-        yield from _of_cuts((*path, "points", "thresholds"), score["points"]["thresholds"])
+        yield from _of_cuts(("score", "points", "thresholds"), score["points"]["thresholds"])
     for number, tier in enumerate(score.get("tiers", ())):
         for end in ("min", "max"):
             if end in tier:
-                yield from changes_of_number((*path, "tiers", number, end), tier[end])
+                yield from changes_of_number(("score", "tiers", number, end), tier[end])
     if "weighted" in score:
-        weighted, at = score["weighted"], (*path, "weighted")
+        weighted, at = score["weighted"], ("score", "weighted")
         yield from _of_cuts((*at, "bands"), weighted["bands"])
         for column, weights in weighted["weights"].items():
             yield from _of_weights((*at, "weights", column), weights)
