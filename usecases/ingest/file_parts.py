@@ -265,9 +265,8 @@ def make_refused_file(path: Path, given_path: Path | None = None) -> Path:
     ConfigError if all names are taken; an OSError with the way out if none can be made there. An import without such
     rows needs no place for them, so that it can come from a folder that is there to be read alone.
     """
-    mode = (
-        stat.S_IMODE(path.stat().st_mode) & 0o666 | 0o600
-    )  # the file has rows of the import: its readers are the same
+    # It has rows of the import, so its readers are the same.
+    mode = stat.S_IMODE(path.stat().st_mode) & 0o666 | 0o600
     if given_path is not None:
         given_path.touch(mode)
         given_path.write_bytes(b"")
