@@ -114,7 +114,7 @@ def rollback(registry: Registry, reason: str = "") -> Promotion:
     return apply_promotion(registry, plan_rollback(registry, reason))
 
 
-def plan_promotion(registry: Registry, number: int, *, force: bool = False, reason: str = "") -> Promotion:
+def plan_promotion(registry: Registry, number: int, *, force: bool, reason: str) -> Promotion:
     """Plan to make a version champion, if the gate allowed it against the champion that serves now.
 
     PromotionRefusedError where its verdict does not allow that, see `gate_refusal`; *force* overrules.
@@ -131,7 +131,7 @@ def plan_promotion(registry: Registry, number: int, *, force: bool = False, reas
     return _planned(registry, PROMOTE, number, champion, why, forced=force)
 
 
-def plan_rollback(registry: Registry, reason: str = "") -> Promotion:
+def plan_rollback(registry: Registry, reason: str) -> Promotion:
     """Plan to make the champion before the present one champion again; a second rollback goes one further back.
 
     A champion that was withdrawn is passed over. Where the alias names a version that is gone, the one that served last

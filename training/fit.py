@@ -171,8 +171,8 @@ def build_model(
     portfolio: TransactionSource,
     config: TrainingConfig,
     dates: Dates,
-    absent: tuple[str, ...] = (),
-    intervals: IntervalTable | None = None,
+    absent: tuple[str, ...],
+    intervals: IntervalTable | None,
 ) -> ValueModel:
     """Put together everything that travels with the trees."""
     indicators = catalogue(absent, portfolio.own)

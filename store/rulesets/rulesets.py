@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import NotFoundError
-from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.domain.paging import Page, Part
 from fivefold.domain.text import perhaps
 from fivefold.store.sql.keyset import rows_of, scalars_of
 from fivefold.store.tables.entities import EntityType
@@ -161,9 +161,7 @@ class FamilyState:
     drafted_us: int | None
 
 
-def family_states(
-    session: Session, organisation_id: int, part: Part = WHOLE, type_id: int | None = None
-) -> Page[FamilyState]:
+def family_states(session: Session, organisation_id: int, part: Part, type_id: int | None = None) -> Page[FamilyState]:
     """List families, of one type or of all, in the order in which they are tried, with their state; one statement."""
     versions, activations = aliased(RulesetVersion), aliased(Activation)
     newest = select(func.max(versions.number)).where(versions.family_id == Family.id)

@@ -73,8 +73,8 @@ def where_given(
     statement: Statement,
     *equal: tuple[Any, Any],
     moment: Any,
-    since_us: int | None = None,
-    until_us: int | None = None,
+    since_us: int | None,
+    until_us: int | None,
 ) -> Statement:
     """Add optional conditions to a statement; None is no condition.
 

@@ -211,7 +211,7 @@ class PromotionOutcome:
 
 
 def promote_by_member(
-    context: Context, registry: Registry, number: int, reason: str, *, force: bool = False, serving: int | None = None
+    context: Context, registry: Registry, number: int, reason: str, *, force: bool, serving: int | None
 ) -> PromotionOutcome:
     """Make a version champion as `promote_model` does, in the name of a member; or propose it, if two are required.
 
@@ -249,7 +249,7 @@ def promote_by_member(
 
 
 def roll_back_by_member(
-    context: Context, registry: Registry, reason: str, *, serving: int | None = None
+    context: Context, registry: Registry, reason: str, *, serving: int | None
 ) -> tuple[Promotion, list[str]]:
     """Make the previous champion champion again, in the name of a member; one person suffices.
 

@@ -196,7 +196,7 @@ def approve_policy(
 
 
 def policy_as_seen(
-    context: Context, name: str, number: int, expected_state: str | None = None, expected_hash: str | None = None
+    context: Context, name: str, number: int, expected_state: str | None, expected_hash: str | None
 ) -> PolicyLine:
     """Return a version that is to be refused, or retired by a proposal; which of the two, its state says.
 

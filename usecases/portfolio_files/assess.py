@@ -107,7 +107,7 @@ def by_status(frame: pl.DataFrame) -> dict[str, list[str]]:
     return {str(status): entities for status, entities in rows.items() if entities}
 
 
-def failures_of(part: Assessments, most: int | None = None) -> pl.DataFrame:
+def failures_of(part: Assessments, most: int | None) -> pl.DataFrame:
     """Name what could not be assessed in full by one ruleset, as `AssessedFamilies.failures` does."""
     rows = [(one.entity, one.rule, one.problem) for one in failures(part, len(part) if most is None else most)]
     return pl.DataFrame(rows, schema=dict.fromkeys((ENTITY, "rule", "problem"), pl.String), orient="row")

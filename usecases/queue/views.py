@@ -74,9 +74,7 @@ def list_views(context: Context) -> list[QueueViewShown]:
         return [_view(row) for row in rows]
 
 
-def save_view(
-    context: Context, role: Role, name: str, filters: Mapping[str, str], *, shared: bool = False
-) -> QueueViewShown:
+def save_view(context: Context, role: Role, name: str, filters: Mapping[str, str], *, shared: bool) -> QueueViewShown:
     """Save a filter under a name; one of the same name is replaced.
 
     Raises:
@@ -107,7 +105,7 @@ def save_view(
         return _view(row)
 
 
-def remove_view(context: Context, role: Role, name: str, *, shared: bool = False) -> None:
+def remove_view(context: Context, role: Role, name: str, *, shared: bool) -> None:
     """Remove a named filter; one of the organisation only by the member who saved it, or by an administrator.
 
     Raises:

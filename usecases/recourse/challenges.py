@@ -206,9 +206,7 @@ def list_challenges(context: Context, filters: ChallengeFilters = EVERY, part: P
         return _find_challenges(session, context, filters, part).map(lambda row: _line(session, row, now))
 
 
-def summarise_challenges(
-    context: Context, filters: ChallengeFilters = EVERY, part: Part = WHOLE
-) -> Page[ChallengeSummary]:
+def summarise_challenges(context: Context, filters: ChallengeFilters, part: Part = WHOLE) -> Page[ChallengeSummary]:
     """List challenges as `list_challenges` does, in one statement however many there are."""
     now = context.now()
     with context.reading() as session:

@@ -47,7 +47,7 @@ def open_transport() -> httpx.AsyncHTTPTransport:
 
 
 def request_to(
-    address: str, method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes | None = None
+    address: str, method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes | None
 ) -> httpx.Request:
     """Make a request to a checked address; it is for the host's name, which the certificate must prove."""
     return httpx.Request(

@@ -58,7 +58,7 @@ class FailingDelivery:
     error: str
 
 
-def list_progress(context: Context, part: Part = WHOLE) -> Page[EndpointProgress]:
+def list_progress(context: Context, part: Part) -> Page[EndpointProgress]:
     """List the organisation's endpoints, each with the state of its deliveries."""
     now = context.now()
     with context.reading() as session:

@@ -204,7 +204,7 @@ def compare_families(
     portfolio: Portfolio,
     as_of: int,
     standing: HeldLevels,
-    decided: Mapping[str, Sequence[str]] | None = None,
+    decided: Mapping[str, Sequence[str]] | None,
     progress: Progress | None = None,
 ) -> FamiliesComparison:
     """Compare what families make of entities; arguments and errors are those of `backtest_families`."""

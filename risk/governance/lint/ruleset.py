@@ -217,7 +217,7 @@ def lint_text(
 
 
 def lint_text_by_check(
-    text: str, lists: Lists | None = None, *, declared: PolicyPurposes | None = None
+    text: str, lists: Lists | None, *, declared: PolicyPurposes | None
 ) -> tuple[AnalysedRuleset | None, list[tuple[Diagnostic, Finding]]]:
     """Find the same, each beside its diagnostic, which names the check and how bad it is."""
     try:
