@@ -13,7 +13,7 @@ from typing import Annotated
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import ConfigError, ConflictError
+from fivefold.domain.errors import ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part, page_among
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.plans import Plan, plan_named
@@ -26,7 +26,7 @@ from fivefold.usecases.accounts.second_person import is_member
 from fivefold.usecases.accounts.tokens import SECRET_BYTES, audit_details, days_of, owner_named, require_owner
 from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.inputs import refuse_unseen_moment
+from fivefold.usecases.shared.inputs import refuse_unseen_moment, require_known
 
 ASKED, MADE, REFUSED = "asked", "made", "refused"
 STATES = (ASKED, MADE, REFUSED)
@@ -183,8 +183,7 @@ def list_requests(
 
     The newest come first unless *oldest_first*.
     """
-    if state is not None and state not in STATES:
-        raise ConfigError(f"there is no state {state!r}; there are {', '.join(STATES)}")
+    require_known("state", [state], STATES)
     with context.reading() as session:
         rows = accounts.requests_of(session, context.organisation_id, state, part, oldest_first=oldest_first)
         return rows.map(lambda row: _line(*row))

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
+from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.lists import count_list_versions
 from fivefold.store.accounts.organisation import lock_deciding
@@ -72,6 +72,7 @@ from fivefold.usecases.shared.inputs import (
     refuse_unseen,
     refuse_unseen_moment,
     refuse_unseen_numbers,
+    require_known,
 )
 from fivefold.usecases.shared.jobs import new_job
 
@@ -403,8 +404,7 @@ def list_proposals(
     Only those that the person may see in the role: an approver those about one entity, an investigator of these their
     own. ConfigError if there is no such state.
     """
-    if state is not None and state not in STATES:
-        raise ConfigError(f"there is no state {state!r}; there are {', '.join(STATES)}")
+    require_known("state", [state], STATES)
     visible = proposals_seen_by(context.actor.name, role)
     with context.reading() as session:
         page = proposals_of(session, context.organisation_id, state, *visible, part)

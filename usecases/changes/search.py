@@ -6,7 +6,6 @@ from typing import Annotated
 
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.rulesets.proposals import (
@@ -32,6 +31,7 @@ from fivefold.usecases.changes.reach import moved_since
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.inputs import require_known
 
 STATES = (PROPOSED, APPROVED, REFUSED, WITHDRAWN)
 
@@ -92,8 +92,7 @@ def search_proposals(
 
     ConfigError if there is no such state; NotFoundError if a named entity does not exist.
     """
-    if filters.state is not None and filters.state not in STATES:
-        raise ConfigError(f"there is no state {filters.state!r}; there are {', '.join(STATES)}")
+    require_known("state", [filters.state], STATES)
     visible = proposals_seen_by(context.actor.name, role)
     with context.reading() as session:
         of = context.organisation_id

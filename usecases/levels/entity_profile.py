@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Page, Part
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest import facts, links, ownerships
@@ -17,6 +16,7 @@ from fivefold.store.tables.entities import Correction, Entity, Link, Record, Tag
 from fivefold.store.tables.levels import Standing
 from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.inputs import require_known
 from fivefold.usecases.shared.transaction_columns import SENT_AS
 
 MOST_SHARING = 10
@@ -251,8 +251,7 @@ def list_entities(context: Context, type_name: str, part: Part, level: str | Non
     with context.reading() as session:
         kind = type_named(session, context.organisation_id, type_name)
         names = list(levels_of(session, context.organisation_id))
-        if level is not None and level not in names:
-            raise ConfigError(f"there is no level {level!r}; there are {', '.join(names) or 'none yet'}")
+        require_known("level", [level], names)
         number = None if level is None else names.index(level) + 1
         rows = facts.entities_of_type(session, context.organisation_id, kind.id, part, number)
         return rows.map(lambda pair: _entity(*pair, names))

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import day_text
-from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
+from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.governance.validate.measures import above_cap
 from fivefold.store.accounts.organisation import levels_of
@@ -43,7 +43,7 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.flow_triggers import behind
-from fivefold.usecases.shared.inputs import checked_moment, checked_reason, refuse_unseen_moment
+from fivefold.usecases.shared.inputs import checked_moment, checked_reason, refuse_unseen_moment, require_known
 
 PAST_END: Final = "its own end passed before a person decided"
 """Why fivefold refuses an override that was requested."""
@@ -241,8 +241,7 @@ def request_override(
 
 
 def _number(settings: Settings, level: str) -> int:
-    if level not in settings.levels:
-        raise ConfigError(f"there is no level {level!r}; there are {', '.join(settings.levels)}")
+    require_known("level", [level], settings.levels)
     return settings.levels.index(level) + 1
 
 

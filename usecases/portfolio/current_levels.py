@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.segments import SEGMENTS
 from fivefold.risk.engine.assessments import Status
@@ -16,6 +15,7 @@ from fivefold.usecases.accounts.settings import NO_LEVEL, means_no_level
 from fivefold.usecases.levels.records import NO_RULESET
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.inputs import require_known
 
 STATUSES = (*(status.value for status in Status), NO_RULESET)
 """The possible results of an assessment."""
@@ -136,13 +136,6 @@ def level_places(level_names: Sequence[str], names: Sequence[str]) -> list[int |
     require_known("level", level_names, list(dict.fromkeys((*names, NO_LEVEL))))
     numbers = level_numbers([name for name in level_names if not means_no_level(name, names)], names)
     return [*numbers, None] if any(means_no_level(name, names) for name in level_names) else [*numbers]
-
-
-def require_known(what: str, words: Sequence[str], known_words: Sequence[str]) -> None:
-    """Raise ConfigError if one of the *words* is not known; *what* names their kind."""
-    for name in words:
-        if name not in known_words:
-            raise ConfigError(f"there is no {what} {name!r}; there are {', '.join(known_words) or 'none yet'}")
 
 
 def _current_level(row: CurrentLevelRow, names: Sequence[str | None]) -> CurrentLevel:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import entity_named, type_named
@@ -16,6 +15,7 @@ from fivefold.usecases.levels.overrides import OverrideLine, line_of
 from fivefold.usecases.levels.read import failure_problem
 from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.inputs import require_known
 
 STATES = ("requested", "live", "expired", "refused", "revoked")
 
@@ -59,8 +59,7 @@ def search_overrides(
 
     ConfigError if there is no such state; NotFoundError if a named entity does not exist.
     """
-    if filters.state is not None and filters.state not in STATES:
-        raise ConfigError(f"there is no state {filters.state!r}; there are {', '.join(STATES)}")
+    require_known("state", [filters.state], STATES)
     now = context.now()
     with context.reading() as session:
         of = context.organisation_id

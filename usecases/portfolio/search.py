@@ -14,9 +14,10 @@ from fivefold.store.ingest.entities import entity_named, type_named
 from fivefold.store.portfolio.search import MOST_COUNTED, EntityFilter, FoundRow, count_found, entities_found
 from fivefold.store.portfolio.words import WordPlace, beginnings_in, is_name
 from fivefold.usecases.ingest.entities import latest_attributes
-from fivefold.usecases.portfolio.current_levels import STATUSES, level_numbers, require_known
+from fivefold.usecases.portfolio.current_levels import STATUSES, level_numbers
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.inputs import require_known
 
 MOST_WORDS = 6
 """The most words in one search."""

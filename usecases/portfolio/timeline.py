@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from fivefold.domain.clock import second_text
-from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.segments import score_text
 from fivefold.store.accounts.organisation import levels_of
@@ -16,6 +15,7 @@ from fivefold.usecases.levels.content.breakdowns import Name, StoredAssessment, 
 from fivefold.usecases.levels.explain import shown_line
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.inputs import require_known
 
 KINDS: Final = (*(kind.value for kind in EventKind), *LABELS)
 """Kinds of events, and groups of them."""
@@ -96,11 +96,10 @@ def list_events(
 
     NotFoundError if there is no such entity; ConfigError if there is no such kind.
     """
+    require_known("kind of event", kinds, KINDS)
     event_kinds: set[EventKind] = set()
     by_people = True
     for kind in kinds or LABELS:
-        if kind not in KINDS:
-            raise ConfigError(f"there is no kind of event {kind!r}; there are {', '.join(KINDS)}")
         these = LABELS.get(kind) or {EventKind(kind)}
         by_people &= kind == "people" or EventKind.TAG_ENDED not in these
         event_kinds |= these

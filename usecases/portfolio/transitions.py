@@ -6,7 +6,6 @@ from typing import Annotated
 
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import type_named
@@ -24,6 +23,7 @@ from fivefold.usecases.levels.explain import shown_line
 from fivefold.usecases.portfolio.current_levels import DecidedBy, level_numbers
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.inputs import require_known
 
 DIRECTIONS = tuple(direction.name.lower() for direction in reversed(Direction))
 """rise, fall, and first: there was no level before."""
@@ -108,9 +108,7 @@ def list_transitions(context: Context, filters: TransitionFilters = EVERY, part:
     with context.reading() as session:
         of = context.organisation_id
         names = levels_of(session, of)
-        for name in filters.directions:
-            if name not in DIRECTIONS:
-                raise ConfigError(f"there is no direction {name!r}; there are {', '.join(DIRECTIONS)}")
+        require_known("direction", filters.directions, DIRECTIONS)
         transition_filter = TransitionFilter(
             organisation_id=of,
             directions=[Direction[name.upper()] for name in filters.directions or DIRECTIONS],

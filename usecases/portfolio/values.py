@@ -24,11 +24,11 @@ from fivefold.store.portfolio.search import MOST_COUNTED, EntityFilter, FoundRow
 from fivefold.store.portfolio.values import ValueRow, since_when, values_of
 from fivefold.store.portfolio.words import WordPlace, beginnings_in
 from fivefold.usecases.levels.value_scores import EntityScorer, ValueView, read_value
-from fivefold.usecases.portfolio.current_levels import require_known
 from fivefold.usecases.portfolio.matrix import Money
 from fivefold.usecases.portfolio.search import MOST_WORDS, EntitiesCounted
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.inputs import require_known
 
 _EXACT: Final = 1e-9
 """In days: the tolerance of a sum of parts of days."""

@@ -27,7 +27,7 @@ from fivefold.usecases.levels.content.breakdowns import gone_text
 from fivefold.usecases.levels.read import find_assessment
 from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.inputs import checked_moment, checked_reason
+from fivefold.usecases.shared.inputs import checked_moment, checked_reason, require_known
 
 STATES: Final = (OPEN, stored.CONFIRMED, stored.CORRECTED, stored.OVERRIDDEN)
 
@@ -217,8 +217,7 @@ def _find_challenges(
     session: Session, context: Context, filters: ChallengeFilters, part: Part
 ) -> Page[ChallengeWithEntity]:
     """Check the filters, and read the challenges that match."""
-    if filters.state is not None and filters.state not in STATES:
-        raise ConfigError(f"there is no state {filters.state!r}; there are {', '.join(STATES)}")
+    require_known("state", [filters.state], STATES)
     of = context.organisation_id
     challenge_filter = ChallengeFilter(
         organisation_id=of,

@@ -1,7 +1,7 @@
 """Checks of people's input with a change: a reason, a rate, a moment, or a quarter of a calendar year in UTC."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 
@@ -49,6 +49,13 @@ def reason_if_any(reason: str) -> str:
     ('One line', '')
     """
     return checked_reason(reason) if reason.strip() else ""
+
+
+def require_known(what: str, words: Iterable[str | None], known_words: Collection[str]) -> None:
+    """Raise ConfigError if one of the *words* is not known; *what* names their kind, and None asks for nothing."""
+    for name in words:
+        if name is not None and name not in known_words:
+            raise ConfigError(f"there is no {what} {name!r}; there are {', '.join(known_words) or 'none yet'}")
 
 
 def refuse_unseen(what: str, expected: int | None, present: int | None) -> None:
