@@ -1,18 +1,16 @@
 """Sessions of the console: they begin with a member's token, and end in every way that they must."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from time import time_ns
 
 import pytest
 from sqlalchemy import Engine
 
 from fivefold.domain import clock
-from fivefold.domain.clock import DAY_US, HOUR_US, SECOND_US, now_microseconds, to_microseconds
+from fivefold.domain.clock import DAY_US, HOUR_US, SECOND_US, now_microseconds
 from fivefold.domain.errors import ConflictError, IdentityError
 from fivefold.domain.settings import OpenIdSettings
 from fivefold.store.accounts.plans import read_plans
-from fivefold.store.sql.clocks import DatabaseClock
 from fivefold.usecases.accounts.openid import Identity
 from fivefold.usecases.accounts.organisations import actor_in_new, add_member, end_membership, set_roles
 from fivefold.usecases.accounts.sessions import (
@@ -31,14 +29,6 @@ from tests.store import databases
 
 PLANS = read_plans(None)
 MINUTE_US = 60 * SECOND_US
-
-
-@pytest.fixture
-def now(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A clock that a test sets: its only item."""
-    clock = [to_microseconds(datetime(2026, 11, 20, 12, tzinfo=UTC))]
-    monkeypatch.setattr(DatabaseClock, "now_us", lambda _: clock[0])
-    return clock
 
 
 @pytest.fixture
