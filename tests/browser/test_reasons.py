@@ -23,19 +23,12 @@ def beside_the_browser(work: Callable[[], None]) -> None:
 def test_a_score_is_explained_from_its_picture_to_the_year_of_an_indicator(
     browser: "Browser", served: Served, look: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-    from datetime import date
-
-    from fivefold.domain.money import RateTable, ecb_rates
     from fivefold.usecases.levels.value_scores import EntityScorer
     from tests.console.test_value_half import pay
     from tests.console.visitors import pages
-    from tests.models.making import value_model
+    from tests.models.making import converting_model
 
-    made = value_model()
-    rates = ecb_rates("EUR", date(2024, 1, 1))
-    table = RateTable("EUR", made.rates.as_known_on, rates.rates, "tests")
-    valuer = EntityScorer(replace(made, rates=table), "fivefold-value", 3)
+    valuer = EntityScorer(converting_model(), "fivefold-value", 3)
     monkeypatch.setattr(pages()[1], "_valuer", lambda: valuer)
 
     def score() -> None:

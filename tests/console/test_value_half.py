@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +14,6 @@ from fivefold.console.levels.values import value_half, value_year
 from fivefold.console.rendering import HERE, environment
 from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
 from fivefold.domain.errors import ConflictError
-from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.explain import breakdown, explain
 from fivefold.models.value_model import ValueModel
@@ -36,7 +34,7 @@ from fivefold.usecases.levels.worker import run_batch
 from fivefold.usecases.shared.context import Context
 from tests.console.test_queries import count
 from tests.console.visitors import Visitor, pages
-from tests.models.making import interval_table, value_model
+from tests.models.making import converting_model, interval_table
 from tests.serving.v1.places import Place
 from tests.usecases.platforms import transaction
 
@@ -48,10 +46,7 @@ NOW = now_microseconds()
 
 @pytest.fixture(scope="module")
 def model() -> ValueModel:
-    made = value_model()
-    rates = ecb_rates("EUR", date(2024, 1, 1))
-    known = RateTable("EUR", made.rates.as_known_on, rates.rates, "tests")
-    return replace(made, rates=known, intervals=interval_table())
+    return converting_model(intervals=interval_table())
 
 
 @pytest.fixture

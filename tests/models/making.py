@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from fivefold.domain.clock import to_microseconds
-from fivefold.domain.money import Rate, RateTable
+from fivefold.domain.money import Rate, RateTable, ecb_rates
 from fivefold.domain.segments import DEFAULT_CUT_POINTS
 from fivefold.domain.settings import Settings
 from fivefold.features.catalogue.own import OwnIndicators
@@ -111,6 +111,13 @@ def value_model(objective: str = "tweedie") -> ValueModel:
     matrix = known_matrix()
     regressor = fitted(matrix, later_values(matrix), objective=objective)
     return model_of(regressor, regressor.predict(reference_matrix()))
+
+
+def converting_model(**changes: Any) -> ValueModel:
+    """The model of `value_model`, with the rates of all currencies, which a program computes values with."""
+    made = value_model()
+    rates = ecb_rates("EUR", date(2024, 1, 1)).rates
+    return replace(made, rates=RateTable("EUR", made.rates.as_known_on, rates, "tests"), **changes)
 
 
 @cache

@@ -11,7 +11,6 @@ from sqlalchemy import Engine
 
 from fivefold.domain.clock import DAY_US, from_microseconds, to_microseconds
 from fivefold.domain.errors import NotFoundError
-from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.features.stored import stored_histories
 from fivefold.models.value_model import ValueModel
 from fivefold.store.levels import bulk_reads as loading
@@ -20,7 +19,7 @@ from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.portfolio import read_transactions
 from fivefold.usecases.levels.value_scores import MONTHS, EntityScorer, ValueView, moments_of_year, read_value
 from tests.console.test_queries import statements
-from tests.models.making import model_of_amounts, value_model
+from tests.models.making import converting_model, model_of_amounts, value_model
 from tests.store.filling import filled_once
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
@@ -31,10 +30,7 @@ FIRST_US = to_microseconds(date(2026, 6, 15))
 
 @cache
 def settled_later() -> ValueModel:
-    made = value_model()
-    rates = ecb_rates("EUR", date(2024, 1, 1))
-    lag = {**made.definition, "settlement_lag_days": 3}
-    return replace(made, rates=RateTable("EUR", made.rates.as_known_on, rates.rates, "tests"), definition=lag)
+    return converting_model(definition={**value_model().definition, "settlement_lag_days": 3})
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds, to_microseconds
-from fivefold.domain.money import RateTable, ecb_rates
+from fivefold.domain.money import ecb_rates
 from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.scoring.histories import Scoring, score_histories
@@ -28,7 +28,7 @@ from fivefold.usecases.levels.read import Freshness, read_level
 from fivefold.usecases.levels.value_scores import EntityScorer, read_value
 from fivefold.usecases.portfolio.values import read_value_alone
 from fivefold.usecases.shared.entity_checks import OwnerGiven
-from tests.models.making import interval_table, model_of_amounts, model_of_own, value_model
+from tests.models.making import converting_model, interval_table, model_of_amounts, model_of_own
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
@@ -40,10 +40,7 @@ WHOLE = {"user_balance": 500.0, "user_created": "2025-01-01", "user_category": "
 
 @cache
 def with_intervals() -> ValueModel:
-    made = value_model()
-    rates = ecb_rates("EUR", date(2024, 1, 1))
-    known = RateTable("EUR", made.rates.as_known_on, rates.rates, "tests")
-    return replace(made, rates=known, intervals=interval_table())
+    return converting_model(intervals=interval_table())
 
 
 @pytest.fixture(scope="module")

@@ -2,19 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
 
 from fivefold.domain.clock import DAY_US, now_microseconds
-from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.models.value_model import ValueModel
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.levels.clock_repair import repair_dates
 from fivefold.usecases.levels.value_scores import EntityScorer
-from tests.models.making import value_model
+from tests.models.making import converting_model
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
@@ -33,9 +31,7 @@ Row = tuple[float | int | str | None, ...]
 
 @pytest.fixture(scope="module")
 def model() -> ValueModel:
-    made = value_model()
-    rates = ecb_rates("EUR", date(2024, 1, 1))
-    return replace(made, rates=RateTable("EUR", made.rates.as_known_on, rates.rates, "tests"))
+    return converting_model()
 
 
 @pytest.fixture

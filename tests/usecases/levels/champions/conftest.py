@@ -1,20 +1,17 @@
 """Four customers whom a version of the value model valued, and a registry that tests can change."""
 
-from dataclasses import replace
-from datetime import date
 from functools import cache
 
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.models import registry
 from fivefold.models.value_model import ValueModel
 from fivefold.store.levels import markings
 from fivefold.store.levels.champions import begin_champion
 from fivefold.usecases.levels.value_scores import EntityScorer
-from tests.models.making import value_model
+from tests.models.making import converting_model
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
@@ -29,9 +26,7 @@ from tests.usecases.levels.champions.champion_stories import (
 
 @cache
 def of_tests() -> ValueModel:
-    made = value_model()
-    rates = ecb_rates("EUR", date(2024, 1, 1))
-    return replace(made, rates=RateTable("EUR", made.rates.as_known_on, rates.rates, "tests"))
+    return converting_model()
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 """A bank whose customers pay every ten days, and a registry of which tests say what it has."""
 
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import date
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +11,6 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, from_microseconds
 from fivefold.domain.errors import ModelNotFoundError
-from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.domain.settings import Settings
 from fivefold.models.value_model import ValueModel
 from fivefold.store.levels.champions import begin_champion
@@ -25,7 +22,7 @@ from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.monitoring.realised.judge import judge_next
 from fivefold.usecases.monitoring.realised.keep import keep_predictions
 from fivefold.usecases.shared.entity_checks import EntityRow
-from tests.models.making import interval_table, value_model
+from tests.models.making import converting_model, interval_table
 from tests.store.filling import filled_once
 from tests.usecases import platforms
 from tests.usecases.banks import Bank
@@ -41,10 +38,7 @@ WHOLE = {"user_created": "2025-01-01", "user_category": "WEB"}
 @cache
 def model() -> ValueModel:
     """A model whose values this program can compute, with intervals."""
-    made = value_model()
-    rates = ecb_rates("EUR", date(2024, 1, 1))
-    known = RateTable("EUR", made.rates.as_known_on, rates.rates, "tests")
-    return replace(made, rates=known, intervals=interval_table(), definition=TrainingConfig().definition())
+    return converting_model(intervals=interval_table(), definition=TrainingConfig().definition())
 
 
 class Shelf:
