@@ -13,6 +13,7 @@ from fivefold.store.accounts.tokens import organisation_named
 from fivefold.store.audit.bound_rows import TABLES, stream_rows
 from fivefold.store.audit.chain import Entry, digest_of
 from fivefold.store.audit.log import ChainPosition, append, append_all
+from fivefold.usecases.audit.verify import verify, verify_picture
 
 KINDS: tuple[dict[str, Any], ...] = (
     {"after": {"label": "Zoë", "plan": "trial"}, "details": {"plan": "trial"}},
@@ -44,6 +45,20 @@ def fill(engine: Engine, name: str, count: int) -> list[ChainPosition]:
         with Session(engine) as session, session.begin():
             made += append_all(session, [entry(of, number)])
     return made
+
+
+def findings_of(engine: Engine) -> list[str]:
+    """All that the comparison of the logs with what is stored finds."""
+    findings: list[str] = []
+    verify(engine, lambda finding: findings.append(str(finding)))
+    return findings
+
+
+def findings_in(connection: Connection) -> list[str]:
+    """The same of one picture of the database, as of a change that is taken back."""
+    findings: list[str] = []
+    verify_picture(connection, lambda finding: findings.append(str(finding)))
+    return findings
 
 
 def bind_unnamed(engine: Engine, at_us: int | None = None) -> int:

@@ -32,7 +32,6 @@ from fivefold.store.sql.database import writing
 from fivefold.store.tables import entities as entity_tables
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.rulesets import Family, RulesetVersion
-from fivefold.usecases.audit.verify import AuditFinding, verify
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 from fivefold.usecases.levels import worker
 from fivefold.usecases.levels.assess import AssessmentResult, assess_entities
@@ -45,7 +44,7 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from tests.depth import examples
 from tests.store import databases
-from tests.store.audits import bind_unnamed
+from tests.store.audits import bind_unnamed, findings_of
 from tests.usecases import platform_rulesets
 from tests.usecases.at_once import revoke_override, roll_back
 from tests.usecases.banks import Bank
@@ -585,10 +584,8 @@ class Machine(RuleBasedStateMachine):
                 self.settle()
                 self.agree()
                 assert not self.model.due(self.now)
-                problems: list[AuditFinding] = []
                 bind_unnamed(self.engine)
-                verify(self.engine, problems.append)
-                assert not problems
+                assert findings_of(self.engine) == []
         finally:
             self.closing.close()
 

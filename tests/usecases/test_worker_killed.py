@@ -24,14 +24,13 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import StoreError
 from fivefold.store.sql.database import upgrade
-from fivefold.usecases.audit.verify import AuditFinding, verify
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.rulesets.activate import activate
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.store import databases
-from tests.store.audits import bind_unnamed
+from tests.store.audits import bind_unnamed, findings_of
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.governed import store_backtest
@@ -285,10 +284,8 @@ def check(engine: Engine, countries: dict[str, int]) -> None:
             " OVER (PARTITION BY entity_id ORDER BY id) AS step FROM outbox) AS steps WHERE step <= 0"
         )
         assert connection.execute(backwards).scalar_one() == 0
-    problems: list[AuditFinding] = []
     bind_unnamed(engine)
-    verify(engine, problems.append)
-    assert not problems
+    assert findings_of(engine) == []
 
 
 @pytest.mark.timeout(3600)

@@ -20,7 +20,6 @@ from fivefold.usecases.accounts import entity_types
 from fivefold.usecases.accounts.entity_types import define_type, list_types
 from fivefold.usecases.accounts.lists import list_lists, named_lists
 from fivefold.usecases.accounts.purposes import refuse_feeding_commerce
-from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import asks
 from fivefold.usecases.decisions import policies
 from fivefold.usecases.decisions.policies import approve_policy, check_policy, propose_policy
@@ -31,7 +30,7 @@ from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
-from tests.store.audits import bind_unnamed, forged
+from tests.store.audits import bind_unnamed, findings_of, forged
 from tests.store.filling import filled_once
 from tests.usecases.at_once import switch_family
 from tests.usecases.governed import DAY, NOW, agreed, document, founded, rows_of, store_backtest, together
@@ -281,14 +280,11 @@ def test_what_is_aml_reads_everything_as_before(engine: Engine, three: People) -
 @pytest.mark.postgresql
 def test_purposes_are_bound_by_the_audit_log(engine: Engine, three: People) -> None:
     bind_unnamed(engine)
-    findings: list[str] = []
-    verify(engine, lambda finding: findings.append(str(finding)))
-    assert not findings
+    assert findings_of(engine) == []
     with forged(engine) as connection:
         connection.execute(update(ListVersionRow).values(purpose="commercial"))
         connection.execute(update(EntityType).values(purposes={"fields": {"income": "commercial"}}))
-    verify(engine, lambda finding: findings.append(str(finding)))
-    assert len(findings) == 2
+    assert len(findings_of(engine)) == 2
 
 
 Work = Callable[[Engine, Any], object]

@@ -23,9 +23,9 @@ from fivefold.usecases.accounts.token_requests import (
 )
 from fivefold.usecases.accounts.tokens import create_token
 from fivefold.usecases.audit.search import list_entries
-from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
+from tests.store.audits import findings_of
 
 PLANS = read_plans(None)
 FOR_IDA = TokenSpecification(role="investigator", plan="standard", member_id=3, label="her notebook")
@@ -204,9 +204,7 @@ def test_no_half_is_stored_and_the_log_says_who_asked_and_who_approved(
         "member:2",
     )
     assert json.loads(json.dumps(made.details))["asked_by"] == "member:1"
-    found: list[object] = []
-    verify(engine, found.append)
-    assert found == []
+    assert findings_of(engine) == []
 
 
 @pytest.mark.postgresql

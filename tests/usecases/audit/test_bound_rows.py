@@ -16,7 +16,6 @@ from sqlalchemy.exc import DBAPIError
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import FivefoldError
 from fivefold.store.audit.bound_rows import TABLES
-from fivefold.usecases.audit.verify import AuditFinding, verify, verify_picture
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow, add_screenings, put_records, put_tags
 from fivefold.usecases.ingest.entities import put_entities, put_owners
@@ -26,7 +25,7 @@ from fivefold.usecases.levels.clock_repair import repair_dates
 from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven
 from tests.depth import examples, some
 from tests.store import databases
-from tests.store.audits import bind_unnamed, unguarded
+from tests.store.audits import bind_unnamed, findings_in, findings_of, unguarded
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.audit.bound_bank import by_hand, fill, send_files
@@ -54,15 +53,7 @@ def bank(engine: Engine) -> Bank:
 
 
 def findings(bank: Bank) -> list[str]:
-    told: list[AuditFinding] = []
-    verify(bank.engine, told.append)
-    return [str(each) for each in told]
-
-
-def findings_in(connection: Connection) -> list[str]:
-    told: list[AuditFinding] = []
-    verify_picture(connection, told.append)
-    return [str(each) for each in told]
+    return findings_of(bank.engine)
 
 
 def rows_of(connection: Connection, table: str) -> list[dict[str, Any]]:

@@ -8,15 +8,14 @@ from pkgutil import iter_modules
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 
 from fivefold.store import tables
 from fivefold.store.audit.bound_rows import TABLES
 from fivefold.store.tables.accounts import Base
-from fivefold.usecases.audit.verify import AuditFinding, verify_picture
 from fivefold.usecases.shared.context import Context
 from tests.depth import some
-from tests.store.audits import bind_unnamed, unguarded
+from tests.store.audits import bind_unnamed, findings_in, unguarded
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version, put_rates
 from tests.usecases.banks import Bank
@@ -92,12 +91,6 @@ def bank(engine: Engine) -> Bank:
     return made
 
 
-def findings(connection: Connection) -> list[str]:
-    told: list[AuditFinding] = []
-    verify_picture(connection, told.append)
-    return [str(each) for each in told]
-
-
 def another(column: str, value: Any) -> Any:
     if column in ANOTHER:
         return ANOTHER[column]
@@ -115,12 +108,12 @@ def test_a_change_of_any_other_column_is_found(bank: Bank, table: str) -> None:
     with bank.engine.connect() as connection:
         row = connection.execute(text(f"SELECT * FROM {table} WHERE {SEALED[table]}")).mappings().first()
         assert row is not None
-        assert findings(connection) == []
+        assert findings_in(connection) == []
     for column in sorted(row.keys() - named):
         with unguarded(bank.engine) as connection:
             statement = text(f"UPDATE {table} SET {column} = :value WHERE {SEALED[table]}")
             assert connection.execute(statement, {"value": another(column, row[column])}).rowcount > 0
-            missed += [] if findings(connection) else [column]
+            missed += [] if findings_in(connection) else [column]
     assert missed == []
 
 
@@ -129,7 +122,7 @@ def test_a_row_that_goes_and_one_that_comes_are_found(bank: Bank, table: str) ->
     """One DELETE, or one INSERT of a copy under another key, by who owns the database."""
     with unguarded(bank.engine) as connection:
         assert connection.execute(text(f"DELETE FROM {table} WHERE {SEALED[table]}")).rowcount > 0
-        assert findings(connection) != []
+        assert findings_in(connection) != []
     key = [column.name for column in Base.metadata.tables[table].primary_key]
     with unguarded(bank.engine) as connection:
         row = dict(connection.execute(text(f"SELECT * FROM {table} WHERE {SEALED[table]}")).mappings().one())
@@ -137,4 +130,4 @@ def test_a_row_that_goes_and_one_that_comes_are_found(bank: Bank, table: str) ->
             row[column] = another(column, row[column])
         holders = ", ".join(f":{column}" for column in row)
         connection.execute(text(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({holders})"), row)
-        assert findings(connection) != []
+        assert findings_in(connection) != []

@@ -8,11 +8,11 @@ from sqlalchemy.exc import DBAPIError
 
 from fivefold.store.audit.chain import digest_of
 from fivefold.usecases.audit.history import ranges_text
-from fivefold.usecases.audit.verify import verify, verify_picture
+from fivefold.usecases.audit.verify import verify_picture
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.shared.context import Context
 from tests.depth import some
-from tests.store.audits import bind_unnamed, forged, unguarded
+from tests.store.audits import bind_unnamed, findings_of, forged, unguarded
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version, put_rates
 from tests.usecases.banks import Bank
@@ -39,9 +39,7 @@ def bank(engine: Engine) -> Bank:
 
 
 def findings(bank: Bank) -> list[str]:
-    told: list[str] = []
-    verify(bank.engine, lambda found: told.append(str(found)))
-    return told
+    return findings_of(bank.engine)
 
 
 def forge(bank: Bank, statement: str) -> list[str]:

@@ -17,7 +17,6 @@ from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError,
 from fivefold.risk.engine.explain.stored import WORDS
 from fivefold.risk.language.policy import read_policy
 from fivefold.store.tables.entities import Transaction
-from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.decisions.decide import ENGINE, outcome_and_answer
 from fivefold.usecases.decisions.read import read_decision, replay_decision
 from fivefold.usecases.ingest.facts import set_tag
@@ -27,7 +26,7 @@ from fivefold.usecases.shared import rates
 from fivefold.usecases.shared.context import Context
 from tests.depth import SHARED_FIXTURES, examples
 from tests.risk.engine.policies_small import decision_of, drawn_rules, outcome_of
-from tests.store.audits import bind_unnamed
+from tests.store.audits import bind_unnamed, findings_of
 from tests.usecases.at_once import put_list_version
 from tests.usecases.banks import Bank
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, answer_of, cash, document, opened
@@ -131,10 +130,8 @@ def test_it_is_written_down_once_and_recorded_and_the_transaction_is_not_stored(
     assert told == [("token:1", "decision.made", str(made.number), details)]
     with Session(desk.bank.engine) as session:
         assert session.scalar(select(func.count()).select_from(Transaction)) == 0
-    findings: list[Any] = []
     bind_unnamed(desk.bank.engine)
-    verify(desk.bank.engine, findings.append)
-    assert not findings
+    assert findings_of(desk.bank.engine) == []
     assert len(desk.rows()) == 1
 
 

@@ -9,7 +9,6 @@ from sqlalchemy import Engine, text
 
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetError, NotFoundError
 from fivefold.store.tables.events import Policy
-from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import asks
 from fivefold.usecases.changes.facts import close_outdated
 from fivefold.usecases.changes.proposals import approve_proposal, read_proposal
@@ -23,7 +22,7 @@ from fivefold.usecases.decisions.policies import (
 )
 from fivefold.usecases.decisions.read import replay_decision
 from fivefold.usecases.shared.context import Context
-from tests.store.audits import bind_unnamed, forged
+from tests.store.audits import bind_unnamed, findings_of, forged
 from tests.usecases.at_once import retire_policy
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, document, opened
 from tests.usecases.governed import audited, rows_of, together
@@ -252,10 +251,8 @@ def test_every_change_is_recorded(desk: Desk) -> None:
     assert [details.get("replaced") for _, _, _, details in told] == [None, None, None, 1, None]
     assert told[4][3]["was"] == "active"
     assert "Because" not in json.dumps([details for *_, details in told]), "reasons stand among the values"
-    findings: list[Any] = []
     bind_unnamed(desk.bank.engine)
-    verify(desk.bank.engine, findings.append)
-    assert not findings
+    assert findings_of(desk.bank.engine) == []
 
 
 def test_levels_are_never_chosen_anew_once_a_policy_speaks_of_them(desk: Desk) -> None:

@@ -13,13 +13,12 @@ from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import Part
 from fivefold.risk.engine.explain.stored import WORDS
 from fivefold.store.tables.events import Decision
-from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.decisions.read import list_decisions, read_decision, replay_decision
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.levels.replay import WORDS_WITHOUT_NUMBER
 from fivefold.usecases.shared.context import Context
-from tests.store.audits import bind_unnamed, forged
+from tests.store.audits import bind_unnamed, findings_of, forged
 from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
@@ -158,10 +157,8 @@ def test_an_erased_one_says_so_and_keeps_its_action(desk: Desk, tmp_path: Path) 
     (line,) = list_decisions(Context(desk.bank.engine, desk.ana), "customer", f"erased-{desk.rows()[0].entity_id}")
     assert (line.action, line.line) == ("block", "")
     assert desk.rows()[0].decision_key is None, "a transaction's number may say whose it was"
-    findings: list[Any] = []
     bind_unnamed(desk.bank.engine)
-    verify(desk.bank.engine, findings.append)
-    assert not findings
+    assert findings_of(desk.bank.engine) == []
 
 
 def test_digests_of_what_was_decided_stand_in_the_audit_log(desk: Desk) -> None:

@@ -36,7 +36,6 @@ from fivefold.store.tables.accounts import Base
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import Decision, Policy
 from fivefold.store.tables.levels import DueMark
-from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.erasure import again
 from fivefold.usecases.erasure.again import RepeatedErasures, erase_again
 from fivefold.usecases.erasure.erase import erase_entity, set_legal_hold
@@ -53,7 +52,7 @@ from fivefold.usecases.portfolio.values import value_by_segment
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context, record
 from tests.store import databases
-from tests.store.audits import bind_unnamed, forged
+from tests.store.audits import bind_unnamed, findings_of, forged
 from tests.store.filling import filled_once
 from tests.store.portfolio.counting import assert_counted
 from tests.usecases import banks
@@ -148,10 +147,8 @@ def everything(engine: Engine) -> dict[str, str]:
 
 
 def chain_holds(engine: Engine) -> None:
-    findings: list[Any] = []
     bind_unnamed(engine)
-    verify(engine, findings.append)
-    assert not findings
+    assert findings_of(engine) == []
 
 
 def test_nothing_is_left_of_the_person_and_nothing_is_lost_of_others(bank: Bank, tmp_path: Path) -> None:

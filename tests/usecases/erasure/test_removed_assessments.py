@@ -20,7 +20,6 @@ from fivefold.store.tables.levels import Assessment, AssessmentInputs, OverrideR
 from fivefold.store.tables.operations import RetentionRun
 from fivefold.store.tables.recourse import Challenge
 from fivefold.usecases.accounts.settings import SettingsChange
-from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes.asks import change_settings
 from fivefold.usecases.erasure import retention
 from fivefold.usecases.erasure.erase import erase_entity, set_legal_hold
@@ -32,7 +31,7 @@ from fivefold.usecases.portfolio.timeline import list_events
 from fivefold.usecases.recourse import statement as statements
 from fivefold.usecases.recourse.challenges import open_challenge
 from fivefold.usecases.recourse.statement import Statement, give_statement
-from tests.store.audits import forged
+from tests.store.audits import findings_of, forged
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
@@ -74,12 +73,6 @@ def whole(bank: Bank, name: str = "a") -> list[int]:
 
 def numbers(bank: Bank, name: str = "a") -> list[int]:
     return [row.number for row in bank.assessments(name)]
-
-
-def findings(engine: Engine) -> list[str]:
-    found: list[str] = []
-    verify(engine, lambda finding: found.append(str(finding)))
-    return found
 
 
 def test_what_no_level_rests_on_goes_and_levels_stay(bank: Bank) -> None:
@@ -326,7 +319,7 @@ def test_what_no_run_removed_is_found(bank: Bank, what: str) -> None:
     remove(bank)
     with forged(bank.engine) as connection:
         connection.execute(text(FORGED[what]))
-    assert findings(bank.engine)
+    assert findings_of(bank.engine)
 
 
 REFUSED: dict[str, str] = {

@@ -17,7 +17,6 @@ from fivefold.store.tables.flows import FlowReplay, FlowReplayPerson, FlowRun, S
 from fivefold.store.tables.groups import GroupMove, NamedGroup
 from fivefold.store.tables.operations import RetentionRun
 from fivefold.usecases.accounts.settings import SettingsChange
-from fivefold.usecases.audit.verify import verify, verify_picture
 from fivefold.usecases.changes.asks import change_settings
 from fivefold.usecases.erasure import retention
 from fivefold.usecases.erasure.erase import set_legal_hold
@@ -27,7 +26,7 @@ from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.flows.runs.reading import view_run
 from fivefold.usecases.ingest.facts import RecordGiven, put_record
 from fivefold.usecases.shared.actors import Role
-from tests.store.audits import bind_unnamed, unguarded
+from tests.store.audits import bind_unnamed, findings_in, findings_of, unguarded
 from tests.usecases.erasure.removals import keep, line, remove
 from tests.usecases.flows.flowing import FlowBank
 from tests.usecases.flows.test_calls import WHY, payment, person
@@ -81,12 +80,6 @@ def emptied(bank: FlowBank) -> list[int]:
     return [run.id for run in bank.runs() if run.removed_by is not None]
 
 
-def findings(engine: Engine) -> list[str]:
-    found: list[str] = []
-    verify(engine, lambda finding: found.append(str(finding)))
-    return found
-
-
 def close(bank: FlowBank, *, is_open: bool = True, name: str = "a") -> None:
     moments: dict[str, Any] = {"opened_us": bank.now - DAY_US, "closed_us": None if is_open else bank.now}
     put_record(bank.context, "customer", name, "case", RecordGiven(external_id=f"case-{name}", **moments))
@@ -117,7 +110,7 @@ def test_what_runs_were_made_from_goes_and_that_they_happened_stays(engine: Engi
     with pytest.raises(ConflictError, match=f"what run f:{asked} was made from was removed by the retention policy"):
         replay_record(bank.context, f"f:{asked}")
     assert replay_record(bank.context, f"f:{late}").same
-    assert findings(engine) == []
+    assert findings_of(engine) == []
     assert line(bank, "flows").removable == 0
     assert remove(bank) == {}
 
@@ -140,7 +133,7 @@ def test_a_run_stays_while_what_it_did_stands(engine: Engine) -> None:
     bank.wait(1)
     assert remove(bank) == {"flows": 1}
     assert view_run(bank.context, number).taken[0].taken_back_reason == WHY
-    assert findings(engine) == []
+    assert findings_of(engine) == []
 
 
 def test_a_run_that_waits_or_is_quarantined_is_not_over(engine: Engine) -> None:
@@ -173,7 +166,7 @@ def test_a_run_of_a_customer_about_whom_something_is_open_stays(engine: Engine, 
     close(bank, is_open=False, name="a")
     bank.wait(10)
     assert remove(bank) == {"flows": 2}
-    assert findings(engine) == []
+    assert findings_of(engine) == []
 
 
 def test_a_shadow_that_would_ask_is_over(engine: Engine) -> None:
@@ -210,8 +203,7 @@ def test_the_database_empties_no_run_by_hand_and_changes_none_that_is_empty(engi
             connection.execute(text(statement))
     with unguarded(engine) as connection:
         connection.execute(text(f"{by_hand}{young}"))
-        found: list[str] = []
-        verify_picture(connection, lambda finding: found.append(str(finding)))
+        found = findings_in(connection)
     assert [f"row of flow_runs {bank.id_of('a')}.{young} was changed since" in each for each in found] == [True]
 
 
@@ -261,7 +253,7 @@ def test_a_dry_run_counts_what_the_run_does_whatever_there_is(engine: Engine) ->
     shown = line(bank, "flows")
     assert shown.removable == remove(bank)["flows"] == len(expected) > 5
     assert set(emptied(bank)) == expected
-    assert findings(engine) == []
+    assert findings_of(engine) == []
 
 
 def _moves(bank: FlowBank) -> list[tuple[int, int]]:
@@ -362,4 +354,4 @@ def test_two_parts_leave_an_entry_each(engine: Engine, monkeypatch: pytest.Monke
             text("SELECT details FROM audit_entries WHERE action = 'retention.emptied' ORDER BY number")
         ).scalars()
         assert [json.loads(each)["rows"] for each in details] == [2, 2, 1]
-    assert findings(engine) == []
+    assert findings_of(engine) == []

@@ -1,29 +1,21 @@
 """Runs of flows are what the audit log says: a changed run, answer, outcome or action is a finding that names it."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 
 from fivefold.domain.clock import DAY_US
 from fivefold.store.tables.flows import StepOutcome
-from fivefold.usecases.audit.verify import verify_picture
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.flows.runs import asking
 from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
 from fivefold.usecases.flows.runs.reviews import finish_review
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
-from tests.store.audits import bind_unnamed, forged, unguarded
+from tests.store.audits import bind_unnamed, findings_in, forged, unguarded
 from tests.usecases.flow_documents import ASKS_SOURCE
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
-
-
-def findings(connection: Any) -> list[str]:
-    told: list[str] = []
-    verify_picture(connection, lambda finding: told.append(str(finding)))
-    return told
 
 
 def after(bank: FlowBank, *statements: str) -> list[str]:
@@ -31,7 +23,7 @@ def after(bank: FlowBank, *statements: str) -> list[str]:
     with unguarded(bank.engine) as connection:
         for statement in statements:
             assert connection.execute(text(statement)).rowcount == 1
-        return findings(connection)
+        return findings_in(connection)
 
 
 def begun(engine: Engine) -> FlowBank:
@@ -57,7 +49,7 @@ def test_every_step_of_a_run_is_whole(engine: Engine) -> None:
     bank = begun(engine)
     assert [run.state for run in bank.runs()] == ["ended"] * 4 + ["waiting"]
     with engine.connect() as connection:
-        assert findings(connection) == []
+        assert findings_in(connection) == []
 
 
 def test_a_changed_run_action_or_answer_is_named(engine: Engine) -> None:
@@ -109,7 +101,7 @@ def test_an_answer_that_was_changed_is_not_made_good_by_the_run_that_goes_on(eng
     bank.work()
     assert bank.runs()[0].stopped_at == "nothing"
     with engine.connect() as connection:
-        (found,) = findings(connection)
+        (found,) = findings_in(connection)
     assert "no entry says that row of flow_steps 1.ask.1 was written" in found
 
 
@@ -125,7 +117,7 @@ def test_what_came_from_outside_is_bound_by_an_entry_of_its_own(
     assert bank.count("flow_steps") == 1
     assert bank.count("audit_entries WHERE action = 'flow.asked'") == 1
     with engine.connect() as connection:
-        assert findings(connection) == []
+        assert findings_in(connection) == []
     assert len(after(bank, "UPDATE flow_steps SET outcome = '{}'")) == 1
 
 
@@ -137,12 +129,12 @@ def test_a_worker_that_dies_between_leaves_nothing_that_no_entry_names(engine: E
     bind_unnamed(engine)
     bank.post(1, 5000)
     with engine.connect() as connection:
-        assert findings(connection) == [], "it waits, and nothing is known of it yet"
+        assert findings_in(connection) == [], "it waits, and nothing is known of it yet"
     bank.work()
     with forged(engine) as connection:
         connection.execute(text("UPDATE flow_runs SET lease = 'dead', lease_until_us = 1, state = 'running'"))
     with engine.connect() as connection:
-        assert findings(connection) == []
+        assert findings_in(connection) == []
 
 
 def test_erasure_takes_reasons_out_of_the_log_and_explains_that_runs_are_gone(engine: Engine, tmp_path: Path) -> None:
@@ -157,7 +149,7 @@ def test_erasure_takes_reasons_out_of_the_log_and_explains_that_runs_are_gone(en
     assert bank.count(said.format("Nobody knows the receiver")) == 0
     assert bank.count(said.format("It was right after all")) == 0
     with engine.connect() as connection:
-        found = [each for each in findings(connection) if "flow" in each]
+        found = [each for each in findings_in(connection) if "flow" in each]
     assert found == []
 
 

@@ -13,7 +13,6 @@ from fivefold.domain.errors import ConflictError, StoreError
 from fivefold.store.flows.runs import claim
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.flows import FlowRow, FlowRun
-from fivefold.usecases.audit.verify import verify_picture
 from fivefold.usecases.flows.runs import actions, asking, execute, fallback
 from fivefold.usecases.flows.runs.actions import event_name
 from fivefold.usecases.flows.runs.answering import answer_run, retry_run, take_back_action
@@ -23,7 +22,7 @@ from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.flows.runs.reading import view_run
 from fivefold.usecases.levels.worker import MAX_ABANDONED_LEASES, MAX_ATTEMPTS
 from fivefold.usecases.shared.actors import Role
-from tests.store.audits import bind_unnamed
+from tests.store.audits import bind_unnamed, findings_in
 from tests.usecases.flow_documents import ASKS_SOURCE
 from tests.usecases.flows.flowing import LARGE, FlowBank
 from tests.usecases.flows.test_calls import WHY, events_of, payment, person, stands
@@ -49,10 +48,8 @@ def given_up(engine: Engine, monkeypatch: pytest.MonkeyPatch, document: str = HO
 
 
 def expect_whole(engine: Engine) -> None:
-    findings: list[str] = []
     with engine.connect() as connection:
-        verify_picture(connection, lambda finding: findings.append(str(finding)))
-    assert findings == []
+        assert findings_in(connection) == []
 
 
 @pytest.mark.postgresql

@@ -6,13 +6,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from fivefold.usecases.audit.verify import verify_picture
 from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.flows.runs.reading import entity_actions
 from fivefold.usecases.shared.actors import Role
-from tests.store.audits import bind_unnamed
+from tests.store.audits import bind_unnamed, findings_in
 from tests.usecases.flows.flowing import HOUR_US, FlowBank
 from tests.usecases.flows.test_calls import WHY, payment, person
 
@@ -105,9 +104,7 @@ def test_who_was_refused_and_is_started_by_another_person_later_is_approved(engi
     with engine.connect() as connection:
         entries = text("SELECT actor FROM audit_entries WHERE action = 'flow.answered' ORDER BY number")
         assert list(connection.execute(entries).scalars()) == ["member:2"] * 2 + ["member:4"] * 2
-        findings: list[str] = []
-        verify_picture(connection, lambda finding: findings.append(str(finding)))
-    assert findings == []
+        assert findings_in(connection) == []
     assert [replay_record(opening.bank.context, f"f:{run}").same for run in (first, second)] == [True, True]
     started = opening.bank.actions()[-1]
     take_back_action(person(opening.bank), Role.INVESTIGATOR, started.id, WHY)

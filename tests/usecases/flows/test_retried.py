@@ -11,7 +11,6 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.flows.outside.outcomes import failed_outcome
 from fivefold.store.tables.flows import FlowRow
-from fivefold.usecases.audit.verify import verify_picture
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.flows.runs import actions, asking
 from fivefold.usecases.flows.runs.answering import answer_run, retry_run
@@ -19,7 +18,7 @@ from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.flows.runs.reading import view_run
 from fivefold.usecases.levels.worker import MAX_ATTEMPTS
 from fivefold.usecases.shared.actors import Role
-from tests.store.audits import bind_unnamed
+from tests.store.audits import bind_unnamed, findings_in
 from tests.usecases.flow_documents import ASKS_SOURCE
 from tests.usecases.flows.flowing import LARGE, FlowBank
 from tests.usecases.flows.test_calls import WHY, person
@@ -75,10 +74,8 @@ def test_a_run_is_tried_again_once_its_fault_is_mended_and_acts_once(
     bank.post(1, 500)
     assert bank.work() == 0, "the same cause is the same run"
     assert bank.count("audit_entries WHERE action = 'flow.retried' AND actor = 'member:2'") == 1
-    findings: list[str] = []
     with engine.connect() as connection:
-        verify_picture(connection, lambda finding: findings.append(str(finding)))
-    assert findings == []
+        assert findings_in(connection) == []
     assert replay_record(bank.context, "f:1").same
 
 

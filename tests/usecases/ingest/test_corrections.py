@@ -15,7 +15,6 @@ from fivefold.domain.errors import InvalidDataError
 from fivefold.domain.paging import Part
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.tables.audit import AuditEntry
-from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.files import ImportFile, import_table
 from fivefold.usecases.ingest.transactions import TransactionCounts, add_transactions
@@ -23,7 +22,7 @@ from fivefold.usecases.levels.entity_profile import list_transactions
 from fivefold.usecases.levels.portfolio import read_transactions
 from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.shared.context import Context
-from tests.store.audits import bind_unnamed, forged
+from tests.store.audits import bind_unnamed, findings_of, forged
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
@@ -72,10 +71,8 @@ def cash_seen(bank: Bank, name: str = "a") -> str:
 
 
 def findings(bank: Bank) -> list[str]:
-    found: list[Any] = []
     bind_unnamed(bank.engine)
-    verify(bank.engine, found.append)
-    return [str(each) for each in found]
+    return findings_of(bank.engine)
 
 
 def test_a_large_payment_is_reversed_the_next_day(bank: Bank) -> None:

@@ -11,7 +11,6 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError, InvalidDataError
 from fivefold.domain.paging import WHOLE, Part
 from fivefold.store.ingest.ownerships import OwnershipSpan, spans_of
-from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.erasure.erase import erase_entity, set_legal_hold
 from fivefold.usecases.ingest.entities import RowCounts, put_owners
 from fivefold.usecases.ingest.facts import RecordGiven, put_record
@@ -21,7 +20,7 @@ from fivefold.usecases.levels.entity_profile import list_transactions, read_enti
 from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import OwnerGiven
-from tests.store.audits import bind_unnamed
+from tests.store.audits import bind_unnamed, findings_of
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
@@ -220,10 +219,8 @@ def test_one_owner_is_erased_and_the_account_stays_the_others(bank: Bank, tmp_pa
     assert replay_assessment(bank.context, f"{b}.1").same
     bank.wait(1)
     assert erase(bank, "b", tmp_path) == [b, joint]
-    findings: list[object] = []
     bind_unnamed(bank.engine)
-    verify(bank.engine, findings.append)
-    assert not findings
+    assert findings_of(bank.engine) == []
 
 
 def erase(bank: Bank, name: str, folder: Path) -> list[int]:

@@ -22,7 +22,6 @@ from fivefold.store.levels.assessment_queue import Subject
 from fivefold.store.levels.leases import LeasedBatch
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import Entity
-from fivefold.usecases.audit.verify import AuditFinding, verify
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.levels import persist as storing
 from fivefold.usecases.levels import worker
@@ -42,7 +41,7 @@ from fivefold.usecases.levels.worker import (
     warm,
 )
 from fivefold.usecases.shared.context import Context
-from tests.store.audits import bind_unnamed, forged
+from tests.store.audits import bind_unnamed, findings_of, forged
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
@@ -430,10 +429,8 @@ def test_what_it_does_is_in_the_audit_log_and_the_chain_holds(bank: Bank) -> Non
     ((actor, count, details),) = rows
     assert (actor, count) == ("system", 5)
     assert json.loads(details).items() >= {"assessed": 5, "moved": 5}.items()
-    problems: list[AuditFinding] = []
     bind_unnamed(bank.engine)
-    verify(bank.engine, problems.append)
-    assert not problems
+    assert findings_of(bank.engine) == []
 
 
 @pytest.mark.postgresql

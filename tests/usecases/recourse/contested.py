@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.usecases.accounts.settings import lock_settings
-from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.levels.overrides import approve_override, request_override
 from fivefold.usecases.portfolio.timeline import list_events
 from fivefold.usecases.recourse.challenges import (
@@ -18,6 +17,7 @@ from fivefold.usecases.recourse.challenges import (
 from fivefold.usecases.recourse.settlement import Settlement
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
+from tests.store.audits import findings_of
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
@@ -69,9 +69,7 @@ def approved(bank: Bank, level: str = "high", name: str = "a") -> int:
 
 
 def findings(bank: Bank) -> list[Any]:
-    found: list[Any] = []
-    verify(bank.engine, found.append)
-    return found
+    return findings_of(bank.engine)
 
 
 def as_of_today(bank: Bank) -> Context:

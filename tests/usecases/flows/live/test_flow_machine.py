@@ -26,7 +26,6 @@ from fivefold.domain.errors import ConflictError, FivefoldError, NotFoundError
 from fivefold.flows.outside.outcomes import OutsideOutcome, failed_outcome
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.flows import FlowRow
-from fivefold.usecases.audit.verify import AuditFinding, verify
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.flows.activate import (
     activate_flow,
@@ -51,7 +50,7 @@ from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 from tests.depth import SHORT, examples
 from tests.store import databases
-from tests.store.audits import bind_unnamed
+from tests.store.audits import bind_unnamed, findings_of
 from tests.usecases import banks
 from tests.usecases.flows.flowing import FlowBank
 from tests.usecases.flows.live.flow_model import MOST_ATTEMPTS, REVIEW_US, TAG_US, WITHIN_US, FlowModel, Run
@@ -528,10 +527,8 @@ class Machine(RuleBasedStateMachine):
                 self.webhooks_agree()
                 assert not self.model.due(self.now)
                 self.make_runs_again()
-                problems: list[AuditFinding] = []
                 bind_unnamed(self.engine)
-                verify(self.engine, problems.append)
-                assert not problems
+                assert findings_of(self.engine) == []
         finally:
             self.closing.close()
 

@@ -25,7 +25,6 @@ from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
 from fivefold.domain.settings import read_settings
 from fivefold.models.registry import CHAMPION
 from fivefold.store.sql.database import upgrade
-from fivefold.usecases.audit.verify import AuditFinding, verify
 from fivefold.usecases.flows.runs.actions import event_name
 from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.flows.runs.reading import entity_actions
@@ -36,7 +35,7 @@ from tests.depth import DEPTH
 from tests.mlflow_address import kept_address
 from tests.models import making
 from tests.store import databases
-from tests.store.audits import bind_unnamed
+from tests.store.audits import bind_unnamed, findings_of
 from tests.usecases import banks, receivers
 from tests.usecases.certificates import certified
 from tests.usecases.flows.flowing import FlowBank
@@ -317,10 +316,8 @@ def expect_once(story: Story) -> None:
     expect_told(told, events)
     for run in bank.runs():
         assert replay_record(bank.context, f"f:{run.id}").same, run.id
-    problems: list[AuditFinding] = []
     bind_unnamed(story.engine)
-    verify(story.engine, problems.append)
-    assert not problems
+    assert findings_of(story.engine) == []
 
 
 def expect_told(told: Told, events: list[Any]) -> None:
