@@ -14,17 +14,7 @@ from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.rulesets.review import Review, context_of, read_matching_ruleset, review_draft
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
-from tests.store.filling import filled_once
-from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import LEVELS, NOW, document, founded, rows_of
-
-
-@pytest.fixture
-@filled_once
-def ana(engine: Engine) -> Actor:
-    actor = founded(engine)[0]
-    put_list_version(Context(engine, actor).at(NOW), "watched", 0, ["IR"], "Watched", "our own")
-    return actor
 
 
 def reviewed(engine: Engine, actor: Actor, text: str) -> Review:

@@ -39,14 +39,6 @@ from tests.usecases.governed import DAY, NOW, SECOND, add_entities, document, fo
 COUNTRIES = ("NO", "IR", "KP")
 
 
-@pytest.fixture
-@filled_once
-def ana(engine: Engine) -> Actor:
-    actor = founded(engine)[0]
-    put_list_version(Context(engine, actor).at(NOW), "watched", 0, ["IR"], "Watched", "our own")
-    return actor
-
-
 def customers(engine: Engine, actor: Actor, count: int) -> list[int]:
     rows = [EntityRow(f"c{number}", {"country": COUNTRIES[number % 3], "income": 5.0}) for number in range(count)]
     put_entities(Context(engine, actor).at(NOW), "customer", rows)
