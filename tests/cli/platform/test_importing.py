@@ -35,6 +35,19 @@ def write(path: Path, columns: dict[str, list[object]]) -> Path:
     return path
 
 
+def fill_disk_at_second_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each row be a part of its own, and the second one find no room."""
+    real = importing.put_entities
+
+    def full(context: Any, kind: str, rows: Any, **options: Any) -> RowCounts:
+        if rows[0].external_id == "b":
+            raise StoreError("the disk is full")
+        return real(context, kind, rows, **options)
+
+    monkeypatch.setattr(importing, "ROWS", {"entities": 1})
+    monkeypatch.setattr(importing, "put_entities", full)
+
+
 @pytest.mark.parametrize("suffix", some([".csv", ".parquet", ".jsonl"], 3))
 def test_a_portfolio_comes_in_once_however_often_it_is_sent(var: Path, tmp_path: Path, suffix: str) -> None:
     entities = write(tmp_path / f"entities{suffix}", ENTITIES)
@@ -54,15 +67,8 @@ def test_a_portfolio_comes_in_once_however_often_it_is_sent(var: Path, tmp_path:
 def test_one_that_a_full_disk_ends_says_how_many_rows_are_there(
     var: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entities, real = write(tmp_path / "entities.csv", ENTITIES), importing.put_entities
-
-    def full(context: Any, kind: str, rows: Any, **options: Any) -> RowCounts:
-        if rows[0].external_id == "b":
-            raise StoreError("the disk is full")
-        return real(context, kind, rows, **options)
-
-    monkeypatch.setattr(importing, "ROWS", {"entities": 1})
-    monkeypatch.setattr(importing, "put_entities", full)
+    entities = write(tmp_path / "entities.csv", ENTITIES)
+    fill_disk_at_second_row(monkeypatch)
     done = run(var, "import", "entities", entities)
     assert (done.code, done.out) == (2, "")
     words = f"1 row of {entities} was taken before; the same command goes on behind them"
@@ -74,15 +80,8 @@ def test_one_that_a_full_disk_ends_says_how_many_rows_are_there(
 def test_one_that_goes_on_says_when_the_file_of_its_refused_rows_is_gone(
     var: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entities, real = write(tmp_path / "e.csv", {**ENTITIES, "country": ["Norway", "NO"]}), importing.put_entities
-
-    def full(context: Any, kind: str, rows: Any, **options: Any) -> RowCounts:
-        if rows[0].external_id == "b":
-            raise StoreError("the disk is full")
-        return real(context, kind, rows, **options)
-
-    monkeypatch.setattr(importing, "ROWS", {"entities": 1})
-    monkeypatch.setattr(importing, "put_entities", full)
+    entities = write(tmp_path / "e.csv", {**ENTITIES, "country": ["Norway", "NO"]})
+    fill_disk_at_second_row(monkeypatch)
     assert run(var, "import", "entities", entities).code == 2
     monkeypatch.undo()
     (tmp_path / "e.refused.csv").unlink()
