@@ -72,6 +72,12 @@ async def arguments_of(client: Client, name: str) -> dict[str, Any]:
     return {key: known[key] for key in required}
 
 
+async def answers_of_all(client: Client) -> dict[str, Any]:
+    """Call every tool that is listed, with the arguments that it must have."""
+    names = [tool.name for tool in (await client.list_tools()).tools]
+    return {name: await client.call_tool(name, await arguments_of(client, name)) for name in names}
+
+
 def changing_token(place: Place, role: str, organisation: str = OURS, plan: str = "unlimited") -> tuple[str, str]:
     """Make a token that may change things by tools, of somebody new; give it, and a token without the mark of the same.
 

@@ -28,7 +28,7 @@ from fivefold.usecases.levels.worker import run_batch
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
-from tests.serving.mcp.asking import arguments_of, calls_recorded, conversation, of_role, structure_of
+from tests.serving.mcp.asking import answers_of_all, calls_recorded, conversation, of_role, structure_of
 from tests.serving.v1.examples import CUSTOMER, yesterday
 from tests.serving.v1.places import OURS, Place
 from tests.usecases import platforms
@@ -68,11 +68,7 @@ def test_tools_that_read_and_resources_ask_only_routes_that_read() -> None:
 
 @pytest.mark.parametrize("role", Role)
 def test_every_tool_of_a_role_answers_what_v1_answers_to_it(place: Place, role: Role) -> None:
-    async def talk(client: Client) -> dict[str, Any]:
-        names = [tool.name for tool in (await client.list_tools()).tools]
-        return {name: await client.call_tool(name, await arguments_of(client, name)) for name in names}
-
-    results = of_role(place, role, talk)
+    results = of_role(place, role, answers_of_all)
     assert list(results) == reading_of(role)
     for name, result in results.items():
         if name == "try_flow":  # of its own moment; a test of its own below

@@ -1,7 +1,5 @@
 """Walls: what a role or an organisation may not know is neither listed nor told, and a token that ends ends at once."""
 
-from typing import Any
-
 import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
@@ -10,7 +8,15 @@ from fivefold.serving.mcp.reading import READING
 from fivefold.serving.mcp.server import TOOLS
 from fivefold.usecases.accounts.tokens import revoke_token
 from fivefold.usecases.shared.actors import Role
-from tests.serving.mcp.asking import ARGUMENTS, arguments_of, calls_recorded, conversation, of_role, refused
+from tests.serving.mcp.asking import (
+    ARGUMENTS,
+    answers_of_all,
+    arguments_of,
+    calls_recorded,
+    conversation,
+    of_role,
+    refused,
+)
 from tests.serving.v1.examples import CUSTOMER
 from tests.serving.v1.places import OURS, THEIRS, Place
 
@@ -45,11 +51,7 @@ def test_a_commercial_role_learns_nothing_of_a_level(place: Place) -> None:
 
 
 def test_another_organisation_finds_nothing_of_ours(place: Place) -> None:
-    async def talk(client: Client) -> dict[str, Any]:
-        names = [tool.name for tool in (await client.list_tools()).tools]
-        return {name: await client.call_tool(name, await arguments_of(client, name)) for name in names}
-
-    results = of_role(place, "publisher", talk, THEIRS)
+    results = of_role(place, "publisher", answers_of_all, THEIRS)
     about_one = {tool.name for tool in READING if set(tool.arguments.model_fields) & set(ABOUT_ONE)}
     assert {name for name, result in results.items() if result.is_error} >= about_one
     assert results["find_customer"].is_error or results["find_customer"].structured_content["found"] == []
