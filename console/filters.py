@@ -52,9 +52,14 @@ def period(chosen: Mapping[str, str]) -> tuple[int | None, int | None]:
     return since, until
 
 
+def type_names(visit: Visit) -> tuple[str, ...]:
+    """Name the types of entities, by name."""
+    return tuple(kind.name for kind in list_types(visit))
+
+
 def types_to_choose(visit: Visit) -> tuple[str, ...]:
     """Name the types of entities, `customer` first."""
-    return tuple(sorted((kind.name for kind in list_types(visit)), key=lambda name: (name != "customer", name)))
+    return tuple(sorted(type_names(visit), key=lambda name: (name != "customer", name)))
 
 
 def entity_filter(visit: Visit, chosen: dict[str, str]) -> tuple[tuple[str, ...], tuple[str, str] | None]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from fivefold.console.filters import type_names
 from fivefold.console.flows.graph import FlowPicture, kind_words, picture_of_text
 from fivefold.console.flows.tables import TABLES, GraphRead, read_graph
 from fivefold.console.rulesets.drafting import (
@@ -29,7 +30,6 @@ from fivefold.console.rulesets.text import (
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Rendered, Visit, without_nul
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
-from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.flows.asked_files import bundled_flows, flow_text
 from fivefold.usecases.flows.commit import commit_flow
 from fivefold.usecases.flows.drafts import discard_flow_draft, save_flow_draft
@@ -316,7 +316,7 @@ def _page(
         form=outcome.form or (None if outcome.written and not outcome.is_form_open else _kept(visit, document)),
         outcome=outcome,
         starts=bundled_flows() if flow is None else (),
-        types=tuple(each.name for each in list_types(visit)) if flow is None else (),
+        types=type_names(visit) if flow is None else (),
     )
     title = text("New flow") if flow is None else text("Edit {flow}", flow=flow.name)
     return Rendered(template="flows/editor.html", title=title, page=page)

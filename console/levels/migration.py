@@ -6,14 +6,13 @@ from datetime import date
 from typing import Final
 
 from fivefold.charts.series import ShareColumn, share_columns
-from fivefold.console.filters import Listing, listing_of
+from fivefold.console.filters import Listing, listing_of, type_names
 from fivefold.console.levels.portfolio import show_nobody
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit
 from fivefold.domain.clock import DAY_US, day_text, to_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Page, Part
-from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.accounts.settings import NO_LEVEL
 from fivefold.usecases.portfolio.migration import (
     MOST_MOVES,
@@ -116,7 +115,7 @@ class OverTimePage:
 
 def show_over_time(visit: Visit) -> Rendered:
     """Show the levels of a type over time, and the entities whose level changed over a period."""
-    types = tuple(each.name for each in list_types(visit))
+    types = type_names(visit)
     if not types:
         return show_nobody(text("Portfolio over time"))
     kind = visit.query.get("type") or types[0]

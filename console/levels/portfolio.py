@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from fivefold.console.filters import Listing, listing_of
+from fivefold.console.filters import Listing, listing_of, type_names
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit
 from fivefold.domain.paging import Page, Part
-from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.accounts.settings import NO_LEVEL, means_no_level
 from fivefold.usecases.portfolio.current_levels import (
     STATUSES,
@@ -85,7 +84,7 @@ def show_nobody(title: str) -> Rendered:
 
 def show_portfolio(visit: Visit) -> Rendered:
     """Show the matrix of one type, and its customers: all of them, or those of a level or a field."""
-    types = tuple(each.name for each in list_types(visit))
+    types = type_names(visit)
     if not types:
         return show_nobody(text("Portfolio"))
     kind = visit.query.get("type") or types[0]

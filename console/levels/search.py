@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from fivefold.console.filters import type_names
 from fivefold.console.levels.portfolio import show_nobody
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
 from fivefold.domain.errors import ConfigError, NotFoundError, http_status
 from fivefold.domain.paging import Page
-from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.levels.entity_profile import read_entity
 from fivefold.usecases.portfolio.search import EntitiesCounted, EntityFound, Search, count_entities, search_entities
 
@@ -40,7 +40,7 @@ def search(visit: Visit) -> Answer:
     words, tag = (visit.query.get(name, "").strip() for name in ("text", "tag"))
     failing = visit.choice("failing", ("", "true")) == "true"
     wanted = Search(text=words, tag=tag or None, failing=failing or None)
-    types = tuple(kind.name for kind in list_types(visit))
+    types = type_names(visit)
     if not types:
         return show_nobody(text("Search"))
     goes_on = wanted == Search(text=words) and "type" not in visit.query and not visit.is_of_script

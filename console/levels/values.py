@@ -11,6 +11,7 @@ from fivefold.charts.bars import Bar, waterfall_bars
 from fivefold.charts.series import Sparkline, sparkline
 from fivefold.charts.steps import SCORE_AXIS
 from fivefold.charts.text.numbers import typeset
+from fivefold.console.filters import type_names
 from fivefold.console.levels.portfolio import show_nobody
 from fivefold.console.texts import text
 from fivefold.console.visit import NOTICE, Answer, Redirect, Rendered, Visit, address
@@ -21,7 +22,6 @@ from fivefold.domain.paging import Page
 from fivefold.domain.segments import DEFAULT_CUT_POINTS, SEGMENTS
 from fivefold.models.explain import value_text
 from fivefold.models.value_model import interval_ends
-from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.groups.members import EntityGroup, groups_of_entity
 from fivefold.usecases.levels.value_scores import IndicatorLine, IndicatorYear, ValueView, read_value
 from fivefold.usecases.portfolio.export import ExportedValue
@@ -192,7 +192,7 @@ class CustomerValuePage:
 def show_values(visit: Visit) -> Rendered:
     """Show the segments of one type, and its customers: all who have a value, or those of a segment."""
     _require_filters(visit, "type", "segment")
-    types = _types(visit)
+    types = type_names(visit)
     if not types:
         return show_nobody(text("Portfolio"))
     kind = visit.query.get("type") or types[0]
@@ -215,7 +215,7 @@ def search_by_identifier(visit: Visit) -> Answer:
     """Find customers by the beginnings of words of identifiers; go straight to the one of a whole identifier."""
     _require_filters(visit, "type", "text")
     typed = visit.query.get("text", "").strip()
-    types = _types(visit)
+    types = type_names(visit)
     if not types:
         return show_nobody(text("Search"))
     counts = {kind: count_values(visit, kind, typed) for kind in types if typed}
@@ -238,10 +238,6 @@ def show_customer_value(visit: Visit) -> Rendered:
     groups = groups_of_entity(visit, kind, external_id, with_aml=False)
     page = CustomerValuePage(external_id=external_id, type=kind, value=value, groups=groups)
     return Rendered(template="levels/customer_value.html", title=external_id, page=page)
-
-
-def _types(visit: Visit) -> tuple[str, ...]:
-    return tuple(each.name for each in list_types(visit))
 
 
 def _require_filters(visit: Visit, *names: str) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
 from fivefold.charts.bars import BarSpan, share_spans
+from fivefold.console.filters import type_names
 from fivefold.console.queue.place import (
     QueueBar,
     bar_of,
@@ -25,7 +26,6 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, whole_number
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError, NotFoundError
 from fivefold.domain.paging import Key, Page
-from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.accounts.organisations import MemberLine, list_members
 from fivefold.usecases.accounts.settings import read_levels
 from fivefold.usecases.changes import facts
@@ -151,7 +151,7 @@ def show_queue(visit: Visit) -> Rendered:
         whose=_whose(theirs),
         left=theirs.name if theirs is not None and theirs.left_us is not None else None,
         kinds=tuple(kind.value for kind in kinds_for(visit.role)),
-        types=tuple(kind.name for kind in list_types(visit)),
+        types=type_names(visit),
         levels=read_levels(visit),
         flows=flows_that_ask(visit, visit.role),
         ageing=_ageing(count_items(visit, visit.role, filters)),
