@@ -16,7 +16,7 @@ from fivefold.store.rulesets.rulesets import family_named, version_numbered
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import Entity, EntityType, Record
 from fivefold.store.tables.levels import DueMark, Standing
-from fivefold.store.tables.rulesets import Backtest
+from fivefold.store.tables.rulesets import Backtest, Draft
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.accounts.settings import choose_levels
 from fivefold.usecases.changes.backtests import BACKTESTS
@@ -121,6 +121,12 @@ def closed(
             number = f"of {name} at {at_us}"
             moments = {"opened_us": at_us - DAY, "closed_us": at_us}
             session.add(Record(**of, **moments, external_id=number, entity_id=ids[name]))
+
+
+def drafts(engine: Engine) -> list[Draft]:
+    """All drafts of rulesets that there are."""
+    with Session(engine) as session:
+        return list(session.scalars(select(Draft)))
 
 
 def stand(engine: Engine, entity_id: int, rules_level: int | None, **others: Any) -> None:

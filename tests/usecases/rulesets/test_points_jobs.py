@@ -33,7 +33,7 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from fivefold.usecases.shared.jobs import LEASE_US, run_next_job
 from tests.store.filling import filled_once
-from tests.usecases.governed import DAY, NOW, closed, organisation, people
+from tests.usecases.governed import DAY, NOW, closed, drafts, organisation, people
 
 LEVELS = ("low", "medium", "high")
 CUSTOMERS = 480
@@ -115,11 +115,6 @@ def learnt(engine: Engine, actor: Actor, wanted: PointsWanted = WANTED) -> Point
 
 def newest(engine: Engine, actor: Actor) -> PointsJobLine:
     return list_points_jobs(Context(engine, actor), "retail")[0]
-
-
-def drafts(engine: Engine) -> list[Draft]:
-    with Session(engine) as session:
-        return list(session.scalars(select(Draft)))
 
 
 def points(text: str) -> list[list[int]]:

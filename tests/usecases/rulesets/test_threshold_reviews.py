@@ -38,7 +38,7 @@ from fivefold.usecases.shared.inputs import quarter_of
 from fivefold.usecases.shared.jobs import run_next_job
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
-from tests.usecases.governed import DAY, NOW, agreed, closed, organisation, people, store_backtest
+from tests.usecases.governed import DAY, NOW, agreed, closed, drafts, organisation, people, store_backtest
 
 LEVELS = ("low", "medium", "high", "critical")
 QUARTER = 92 * DAY
@@ -111,11 +111,6 @@ def review(engine: Engine, actor: Actor, now_us: int = NOW) -> ThresholdReviewLi
     begin_threshold_reviews(engine, now_us)
     assert run_next_job(engine, REVIEW, now_us)
     return list_threshold_reviews(Context(engine, actor), "retail")[0]
-
-
-def drafts(engine: Engine) -> list[Draft]:
-    with Session(engine) as session:
-        return list(session.scalars(select(Draft)))
 
 
 def thresholds(text: str) -> list[int]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
@@ -24,17 +24,7 @@ from fivefold.usecases.webhooks.plan import DeliveryAttempt, claim_deliveries, p
 from fivefold.usecases.webhooks.send import body_of
 from tests.usecases.erasure.removals import keep as remember
 from tests.usecases.erasure.removals import remove
-from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, SETTINGS, Living, Shelf, living, model
-
-
-@pytest.fixture
-def bank(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Living:
-    """Predictions were kept; the horizon is to come."""
-    shelf = Shelf()
-    monkeypatch.setattr(judge, "_open", lambda *_: shelf)
-    made = living(engine, shelf)
-    made.keep()
-    return made
+from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, SETTINGS, Living, model
 
 
 def due_events(bank: Living) -> list[dict[str, object]]:

@@ -10,7 +10,7 @@ import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
-from sqlalchemy import Engine, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
@@ -27,18 +27,8 @@ from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.monitoring.realised import judge
 from fivefold.usecases.monitoring.realised.judge import LATE_DAYS, LEASE_US, judge_next
 from fivefold.usecases.monitoring.realised.read import list_realised, verdicts_on
-from tests.usecases.monitoring.realised.living import HORIZON_DAYS, SETTINGS, Living, Shelf, living, model
+from tests.usecases.monitoring.realised.living import HORIZON_DAYS, SETTINGS, Living, Shelf, model
 from tests.usecases.monitoring.realised.test_judge import due_events
-
-
-@pytest.fixture
-def bank(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Living:
-    """Predictions were kept; the horizon is to come."""
-    shelf = Shelf()
-    monkeypatch.setattr(judge, "_open", lambda *_: shelf)
-    made = living(engine, shelf)
-    made.keep()
-    return made
 
 
 def states(bank: Living) -> list[str | None]:
