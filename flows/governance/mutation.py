@@ -78,7 +78,7 @@ def mutate_flow(
     failing = trial.noticed_by(analysed)
     if failing:
         raise InvalidRulesetError([Finding(f"example {failing}", "fails as the flow is")], f"flow {flow.name}")
-    scope, tried = lint_scope(analysed, lists), []
+    scope, tried = replace(lint_scope(analysed, lists), effort=None), []
     for mutant in mutants:
         verdict, noticed_by, telling = MutantVerdict.NOT_TRIED, "", Telling()
         if not is_over():

@@ -7,6 +7,40 @@ from itertools import compress
 import numpy as np
 import polars as pl
 
+MOST_COMPARED_OF_A_TEXT = 100_000_000
+"""So much is compared at most in all conditions of one text; it takes about two seconds of the processor."""
+
+_OF_A_CONDITION, _OF_A_VALUE = 10_000, 5
+"""What it takes to compile a condition, and to put a value into a combination, in numbers compared."""
+
+
+class Effort:
+    """What may still be compared in the conditions of one text, so that many of them take no longer than a few."""
+
+    def __init__(self) -> None:
+        self._left = float(MOST_COMPARED_OF_A_TEXT)
+
+    def begins(self, conditions: int) -> bool:
+        """Count the compiling of conditions; False where too little is left for it."""
+        return self._takes(conditions * _OF_A_CONDITION)
+
+    def compares(self, rows: int, inputs: int, conditions: int, work: float) -> bool:
+        """Count what a trial takes; False where too little is left for it.
+
+        Args:
+            rows: combinations of values.
+            inputs: values in each of them.
+            conditions: truths of each of them.
+            work: numbers and letters compared in each of them.
+        """
+        return self._takes(rows * (inputs * _OF_A_VALUE + conditions + work))
+
+    def _takes(self, amount: float) -> bool:
+        if amount > self._left:
+            return False
+        self._left -= amount
+        return True
+
 
 @dataclass(frozen=True)
 class OrderTrial:

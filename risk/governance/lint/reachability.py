@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, partial, reduce
-from itertools import product
+from math import prod
 from operator import or_
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from fivefold.domain.money import minor_units
@@ -26,7 +27,7 @@ from fivefold.risk.compiler.value_types import (
     currency_of,
     linked_source,
 )
-from fivefold.risk.governance.lint.in_order import OrderTrial, TriedInOrder, order_trial
+from fivefold.risk.governance.lint.in_order import Effort, OrderTrial, TriedInOrder, order_trial
 from fivefold.risk.governance.lint.representative_values import (
     FRESH,
     ComparedInput,
@@ -230,11 +231,13 @@ class LintScope:
         names: the fields.
         members: of the named lists.
         all_lists: whether these are the lists' true members.
+        effort: what may still be compared; None for as much as each trial takes.
     """
 
     names: Vocabulary
     members: Members
     all_lists: bool
+    effort: Effort | None = None
 
     @cached_property
     def ranges(self) -> dict[str, Range]:
@@ -305,20 +308,22 @@ def _ends(subject: LanguageModel, scope: LintScope, units: int) -> tuple[float |
 
 def try_conditions(places: Sequence[Location], scope: LintScope) -> ReachabilityTrial | None:
     """Try conditions together, on every combination of values; None where there are too many to compare."""
+    if scope.effort is not None and not scope.effort.begins(len(places)):
+        return None
     subjects: dict[str, ComparedInput] = {}
     for place in places:
         subjects |= subjects_of(place, scope)
     domains = _domains(subjects, places, scope)
     if domains is None:
         return None
-    frame = _combined(domains)
+    frame = combined(domains)
     compiled = [_compiled(place, subjects, scope).alias(str(number)) for number, place in enumerate(places)]
     exact = all(domain.exact for domain in domains.values())
     return ReachabilityTrial(frame.select(compiled), exact, frame, subjects, compiled)
 
 
 def _domains(
-    subjects: Mapping[str, ComparedInput], places: Iterable[Location], scope: LintScope
+    subjects: Mapping[str, ComparedInput], places: Sequence[Location], scope: LintScope
 ) -> dict[str, Domain] | None:
     """Find the values of each input; None where they have too many combinations, or too much to compare in each."""
     constants, compared = _comparisons(places)
@@ -330,6 +335,8 @@ def _domains(
         work += letters_compared(domain.values, constants[key], scope.members)
         if rows > MOST_ROWS or rows * work > MOST_COMPARED:
             return None
+    if scope.effort is not None and not scope.effort.compares(rows, len(subjects), len(places), work):
+        return None
     return domains
 
 
@@ -367,14 +374,14 @@ def tests_about(key: str, places: Iterable[Location]) -> Iterator[Operators]:
                 yield test
 
 
-def _combined(domains: Mapping[str, Domain]) -> pl.DataFrame:
-    positions = list(zip(*product(*(range(len(domain.values)) for domain in domains.values())), strict=True))
-    return pl.DataFrame(
-        [
-            domain.values.gather(list(at)).alias(key)
-            for at, (key, domain) in zip(positions, domains.items(), strict=True)
-        ]
-    )
+def combined(domains: Mapping[str, Domain]) -> pl.DataFrame:
+    """Give every combination of values, those of the last input changing fastest."""
+    each = prod(len(domain.values) for domain in domains.values())
+    rows, columns = np.arange(each), list[pl.Series]()
+    for key, domain in domains.items():
+        each //= len(domain.values)
+        columns.append(domain.values.gather(rows // each % len(domain.values)).alias(key))
+    return pl.DataFrame(columns)
 
 
 def _compiled(place: Location, subjects: Mapping[str, ComparedInput], scope: LintScope) -> pl.Expr:

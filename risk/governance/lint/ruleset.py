@@ -20,6 +20,7 @@ from fivefold.risk.facts.portfolio import NamedList
 from fivefold.risk.governance.disclosure import disclosure_diagnostics
 from fivefold.risk.governance.examples.facts import check_examples
 from fivefold.risk.governance.lint.doubts import doubt_diagnostics
+from fivefold.risk.governance.lint.in_order import Effort
 from fivefold.risk.governance.lint.levels import level_diagnostics
 from fivefold.risk.governance.lint.reachability import LintScope, order_diagnostics, rest_diagnostics
 from fivefold.risk.governance.what_if.changeable import compared_with_each_other, linked_inputs, opposed_inputs
@@ -312,7 +313,7 @@ def lint_scope(analysed: Analysed[Any], lists: Lists | None) -> LintScope:
     """
     there = lists or {}
     members = {name: there[name].versions[-1].members if name in there else (f"@{name}",) for name in analysed.lists}
-    return LintScope(analysed.names, members, all(name in there for name in analysed.lists))
+    return LintScope(analysed.names, members, all(name in there for name in analysed.lists), Effort())
 
 
 def list_diagnostics(analysed: Analysed[Any], lists: Lists | None) -> Iterator[Diagnostic]:

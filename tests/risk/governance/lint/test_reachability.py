@@ -1,6 +1,7 @@
 """Cases that are never reached: what is told is so, and what is so is told."""
 
 from dataclasses import replace
+from itertools import product
 from typing import Any
 from unittest.mock import Mock
 
@@ -15,7 +16,8 @@ from fivefold.risk.compiler.conditions import Compiler
 from fivefold.risk.compiler.diagnostics import Severity
 from fivefold.risk.compiler.locations import Location
 from fivefold.risk.compiler.value_types import InputColumn, Vocabulary
-from fivefold.risk.governance.lint import reachability
+from fivefold.risk.governance.lint import in_order, reachability
+from fivefold.risk.governance.lint.in_order import Effort
 from fivefold.risk.governance.lint.reachability import (
     LintScope,
     order_diagnostics,
@@ -23,6 +25,7 @@ from fivefold.risk.governance.lint.reachability import (
     subjects_of,
     try_conditions,
 )
+from fivefold.risk.governance.lint.representative_values import Domain
 from fivefold.risk.language.expressions import Condition, FieldInput, input_key
 from fivefold.risk.language.fields import ValueType
 
@@ -159,3 +162,16 @@ def test_likeness_of_long_texts_is_more_to_compare_than_that_of_names() -> None:
 
     assert try_conditions(near(20), SCOPE) is not None
     assert try_conditions(near(480), SCOPE) is None
+
+
+def test_all_trials_of_one_text_take_a_bounded_effort(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_order, "MOST_COMPARED_OF_A_TEXT", 25_000)
+    never, scope = places([{"all": ["absent", {"above": 1}]}]), replace(SCOPE, effort=Effort())
+    told = [[fault.severity for fault in order_diagnostics(never, scope, "case")] for _ in range(3)]
+    assert told == [[Severity.WARNING], [Severity.WARNING], [Severity.NOTE]]
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=4))
+def test_every_combination_of_values_is_tried_in_one_order(sizes: list[int]) -> None:
+    domains = {str(key): Domain(pl.Series(range(size)), exact=True) for key, size in enumerate(sizes)}
+    assert reachability.combined(domains).rows() == list(product(*map(range, sizes)))

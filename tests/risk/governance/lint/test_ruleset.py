@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.governance.lint import in_order
 from fivefold.risk.governance.lint.ruleset import lint_document, lint_text, style_diagnostics
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.reading import read_ruleset
@@ -181,3 +182,14 @@ def test_a_floor_of_otherwise_is_for_the_unknown_too() -> None:
     ((path, problem),) = problems(changed("clean-points", before, "otherwise: {floor: high}"))
     assert path == ("rules", 0, "otherwise", "floor")
     assert problem == "raises everyone for whom no case holds, or it is unknown"
+
+
+def test_what_all_rules_of_a_text_take_together_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    undecided = "may be reachable or not: there are too many combinations to try"
+
+    def count() -> int:
+        return sum(undecided in line for line in told(clean("clean-points"), notes=True))
+
+    decided = count()
+    monkeypatch.setattr(in_order, "MOST_COMPARED_OF_A_TEXT", 0)
+    assert count() > decided + 10
