@@ -32,6 +32,7 @@ from fivefold.risk.compiler.formulas import calculations_in_order
 from fivefold.risk.compiler.locations import Location
 from fivefold.risk.compiler.value_types import linked_source
 from fivefold.risk.facts.windows import fields_in
+from fivefold.risk.governance.lint.in_order import order_trial
 from fivefold.risk.governance.lint.reachability import ASSUMED_UNITS, LintScope, order_diagnostics, try_conditions
 from fivefold.risk.governance.lint.ruleset import (
     Lists,
@@ -340,27 +341,29 @@ before it."""
 
 def _never_first(places: Sequence[Location], truths: pl.DataFrame, path: Path, word: str) -> Iterator[Diagnostic]:
     """Find the conditions that are never the first to hold with all before them known, tried on all values."""
-    columns = truths.get_columns()
-    free = pl.repeat(True, len(truths), dtype=pl.Boolean, eager=True)
-    for number, column in enumerate(columns):
-        truth = column.fill_null(value=False)
-        if not (free & truth).any():
-            yield warning(places[number].path[:-1], _why_never(truth, columns[:number], word))
-        free &= ~column.fill_null(value=True)
-    if not free.any():
+    positions = range(len(places))
+    trial = order_trial(positions, truths, exact=True)
+    possible = order_trial(positions, truths.select(pl.all().fill_null(value=True)), exact=True).holds
+    free, before = trial.everywhere, 0
+    for number in positions:
+        truth = trial.holds[number]
+        if not free & truth:
+            earlier = [trial.holds[each] for each in range(number)]
+            yield warning(places[number].path[:-1], _why_never(truth, earlier, before, word))
+        free &= ~possible[number]
+        before |= truth
+    if not free:
         yield warning((*path, "otherwise"), f"is never needed: some {word} always holds, or is unknown")
 
 
-def _why_never(truth: pl.Series, before: Sequence[pl.Series], word: str) -> str:
-    if not truth.any():
+def _why_never(truth: int, earlier: Sequence[int], before: int, word: str) -> str:
+    """Say why one is never the first: *earlier* are where each before it holds, and *before* where any of them does."""
+    if not truth:
         return "never holds, whatever the values"
-    for number, column in enumerate(before, 1):
-        if not (truth & ~column.fill_null(value=False)).any():
+    for number, other in enumerate(earlier, 1):
+        if not truth & ~other:
             return f"is never reached: {word} {number} holds whenever it does"
-    rest = truth
-    for column in before:
-        rest &= ~column.fill_null(value=False)
-    if not rest.any():
+    if not truth & ~before:
         return "is never reached: those before it hold whenever it does"
     return (
         f"is never reached: where it holds, a {word} before it holds or is unknown; what is asked of something that "
