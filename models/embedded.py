@@ -29,6 +29,10 @@ _ADDRESSES = (
     ("model_versions", "storage_location"),
 )
 _WAIT_SECONDS = 30.0
+_REMOVED = "Deleted_Internal"
+"""What MLflow leaves of a version that was removed has this stage."""
+_MOST_NAMES = 10
+"""Of models that an error names."""
 
 
 @dataclass(frozen=True)
@@ -128,14 +132,31 @@ def without_models_text(registry: Path, error: BaseException) -> str:
 def no_versions_text(settings: Settings, name: str) -> str:
     """Say that a model has no versions, and what to do; ConfigError where no training could make the first there.
 
-    A registry that was lost comes first: a training would begin another one.
+    Models of other names come first, as it is one of these that is meant; then a registry that was lost: a training
+    would begin another one.
     """
     if settings.embedded and settings.var.exists() and not settings.var.is_dir():
         raise ConfigError(f"{settings.var} is not a folder; {VARIABLE_VAR} must name one")
+    others = _embedded_names(settings, name)
+    if others:
+        return (
+            f"{name} has no versions in {settings.registry_shown}: models there are {', '.join(others)}; a command "
+            "takes one by --name, the service and workers by FIVEFOLD_MODEL"
+        )
     return (
         f"{name} has no versions in {settings.registry_shown}: if it was trained before, look for its registry, which "
         f"{VARIABLE_VAR} or MLFLOW_TRACKING_URI names; if not, run `fivefold train`"
     )
+
+
+def _embedded_names(settings: Settings, name: str) -> list[str]:
+    """Give the models of the embedded registry that have versions, without one; none where its file cannot be read."""
+    if not settings.embedded or not settings.registry.is_file():
+        return []
+    with suppress(sqlite3.Error, RegistryError), _opened(settings.registry) as database:
+        query = "SELECT DISTINCT name FROM model_versions WHERE name != ? AND current_stage != ? ORDER BY name LIMIT ?"
+        return [other for (other,) in database.execute(query, (name, _REMOVED, _MOST_NAMES))]
+    return []
 
 
 def require_registry(settings: Settings, name: str) -> None:

@@ -144,8 +144,11 @@ def test_an_alias_of_a_version_that_is_not_there_is_named(registry: Path) -> Non
 
 
 def test_a_name_without_versions_says_what_to_do(home: Home) -> None:
-    words = succeed(home.var, "models", "--name", "other")
-    assert words.startswith(f"other has no versions in {home.var}: ")
+    words = succeed(home.var, "models", "--name", "other", columns=400)
+    assert words == (
+        f"other has no versions in {home.var}: models there are fivefold-value; a command takes one by --name, the "
+        "service and workers by FIVEFOLD_MODEL\n"
+    )
 
 
 def test_where_all_versions_were_deleted_the_list_says_so_and_shows_the_promotions(registry: Path) -> None:
