@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.features.schema import BALANCE, NULLABLE
@@ -155,6 +156,12 @@ class Histories:
         """Find a customer's position; None where there is no such customer."""
         position = self.user_ids.index(pa.scalar(user_id, self.user_ids.type)).as_py()
         return None if position < 0 else int(position)
+
+    def named_alike(self, user_id: str) -> str | None:
+        """Find a customer whose identifier differs by zeros and blanks at its beginning alone: tables drop these."""
+        trimmed = pc.utf8_ltrim(self.user_ids, characters="0 ")
+        position = trimmed.index(pa.scalar(user_id.lstrip("0 "), trimmed.type)).as_py()
+        return None if position < 0 else str(self.user_ids[position])
 
 
 @dataclass(frozen=True)

@@ -170,15 +170,17 @@ def _matrix_of(
     from fivefold.features.reading.sources import stream_histories
     from fivefold.models.reach import history_reaches, needed_row_text
 
-    history = None
+    history = alike = None
     for part in stream_histories(
         path, model.rates, absent=model.absent
     ):  # to its end, where it is certain that no customer comes twice
         position = part.position(user)
         if position is not None:
             history = part.select(position, position + 1)
+        alike = alike or part.named_alike(user)
     if history is None:
-        raise ConfigError(f"{path} has no customer {user!r}")
+        hint = f"; perhaps {alike!r} was meant" if alike else ""
+        raise ConfigError(f"{path} has no customer {user!r}{hint}")
     matrix, row_counts = model.matrix(history, as_of)
     if not row_counts[0]:
         needed = needed_row_text(as_of, model.settlement_lag_us)

@@ -86,6 +86,14 @@ def test_a_customer_that_is_not_there_is_named(home: Home) -> None:
     assert said == f"{home.rows} has no customer 'nobody'"
 
 
+def test_a_customer_without_the_zeros_at_the_beginning_is_suggested_with_them(home: Home, tmp_path: Path) -> None:
+    """A spreadsheet drops them."""
+    rows = pl.read_parquet(home.rows).with_columns(pl.col("user_id").str.replace("user_", ""))
+    rows.write_parquet(tmp_path / "rows.parquet")
+    said = refuse(home.var, "explain", tmp_path / "rows.parquet", "--user", "2", "--as-of", AS_OF)
+    assert said == f"{tmp_path / 'rows.parquet'} has no customer '2'; perhaps '000002' was meant"
+
+
 def test_a_customer_that_is_not_there_yet_is_named(home: Home) -> None:
     said = refuse(home.var, "explain", home.rows, "--user", "user_000002", "--as-of", "2020-01-01")
     assert said == "customer 'user_000002' has no row by 2020-01-01; give a later --as-of"
