@@ -192,7 +192,9 @@ class ColumnMap:
         """
         missing = [theirs for theirs in self.ours if theirs not in names]
         if missing:
-            raise FileFormatError(f"{source} has no column {', '.join(missing)} to map; {columns_text(names)}")
+            turned = [f"{self.ours[name]}={name}" for name in missing if self.ours[name] in names]
+            hint = f"; the file's column comes first in a pair: {', '.join(turned)}" if turned else ""
+            raise FileFormatError(f"{source} has no column {', '.join(missing)} to map; {columns_text(names)}{hint}")
         twice = [own for theirs, own in self.ours.items() if own in names and own not in self.ours and own != theirs]
         if twice:
             raise FileFormatError(f"{source} has a column {twice[0]} itself; map that one to another name as well")

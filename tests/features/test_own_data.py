@@ -207,6 +207,12 @@ def test_what_is_missing_is_named_with_how_to_say_it(tmp_path: Path) -> None:
         read_histories(MappedFile(tmp_path / "r.csv", ColumnMap.read(["konto=user_id"])), RATES)
 
 
+def test_a_pair_that_is_the_wrong_way_round_gets_the_right_one(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("konto,wann\na,2024-05-01\n")
+    with pytest.raises(FileFormatError, match=r"; the file's column comes first in a pair: konto=user_id$"):
+        read_histories(MappedFile(tmp_path / "r.csv", ColumnMap.read(["user_id=konto"])), RATES)
+
+
 def test_a_header_that_is_nearly_ours_gets_the_options_to_paste(tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text("User_ID;Transaction Date;Betrag;user_balance\na;2024-01-01;1;1\n")
     with pytest.raises(FileFormatError) as caught:
