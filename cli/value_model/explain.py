@@ -23,6 +23,7 @@ from fivefold.cli.terminal import (
     mapped,
     moment,
     print_absent_columns,
+    require_module,
     require_source,
     show_table,
     warn,
@@ -64,6 +65,7 @@ def explain(
     require_source(path)
     if png:
         require_picture(png)
+        require_module("altair")
     show(
         load_model(model, name), mapped(path, names), user, when, png=png, most=most, as_json=as_json, events=events,
         level_percent=level,

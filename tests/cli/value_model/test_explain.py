@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from fivefold.cli import terminal
 from fivefold.features.indicator_matrix import catalogue
 from tests.cli.running import AS_OF, Home, refuse, succeed
 
@@ -79,6 +80,14 @@ def test_a_picture_is_drawn(home: Home, tmp_path: Path) -> None:
         assert (tmp_path / name).read_bytes().startswith(magic)
         assert len((tmp_path / name).read_bytes()) > 5_000
     assert sorted(path.name for path in tmp_path.iterdir()) == ["why.png", "why.svg"]
+
+
+def test_without_the_library_that_draws_a_picture_is_refused_before_anything_is_read(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "find_spec", lambda name: None if name == "altair" else object())
+    said = refuse(home.var, "explain", home.rows, "--user", "nobody", "--as-of", AS_OF, "--png", tmp_path / "why.png")
+    assert said == "this needs altair, which is not installed here: pip install 'fivefold[charts]'"
 
 
 def test_a_customer_that_is_not_there_is_named(home: Home) -> None:
