@@ -23,6 +23,8 @@ _MOMENT = (1980, 1, 1, 0, 0, 0)
 """Of every file in an archive: the first one that zip files can tell."""
 _MODE = 0o644 << 16
 _CHUNK_BYTES = 1 << 20
+_MANIFEST_BYTES = 64 << 20
+"""A manifest of more is not read: it would list some 400,000 files, and may unpack to more than there is memory."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,11 @@ def check_archive(path: Path, meaning: Problems | None = None) -> ArchiveCheck:
 def _manifest_bytes(archive: zipfile.ZipFile, path: Path) -> bytes:
     if archive.namelist().count(MANIFEST) != 1:
         raise ConfigError(f"{path} has no {MANIFEST}, or several; `fivefold evidence` writes one")
-    return archive.read(MANIFEST)
+    with archive.open(MANIFEST) as opened:
+        content = opened.read(_MANIFEST_BYTES + 1)
+    if len(content) > _MANIFEST_BYTES:
+        raise ConfigError(f"the {MANIFEST} of {path} has more than {_MANIFEST_BYTES:,} bytes, and may have no more")
+    return content
 
 
 def _problems(archive: zipfile.ZipFile, manifest: Manifest) -> Iterator[str]:
@@ -170,6 +176,9 @@ def _problems_of(archive: zipfile.ZipFile, file: ManifestFile) -> Iterator[str]:
             for piece in _pieces(opened):
                 digest.update(piece)
                 size += len(piece)
+                if size > file.bytes:  # a small archive may unpack to more than there is time for
+                    yield f"{file.name}: has more bytes than the {file.bytes} that the manifest says"
+                    return
     except _UNREADABLE as error:
         yield f"{file.name}: cannot be read: {error}"
         return

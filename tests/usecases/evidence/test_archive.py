@@ -2,14 +2,16 @@
 
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from fivefold.domain.errors import ConfigError
+from fivefold.usecases.evidence import archive as archives
 from fivefold.usecases.evidence.archive import (
     MANIFEST,
     File,
@@ -93,6 +95,10 @@ CHANGES: dict[str, tuple[Callable[[Content], object], str]] = {
         lambda content: content.update({MANIFEST: content[MANIFEST].replace(b'"bytes": 10', b'"bytes": 11')}),
         "b/words.txt: has 10 bytes, and the manifest says 11",
     ),
+    "a longer file": (
+        lambda content: content.update({"b/words.txt": content["b/words.txt"] + b"."}),
+        "b/words.txt: has more bytes than the 10 that the manifest says",
+    ),
 }  # fmt: skip
 
 
@@ -102,6 +108,30 @@ def test_what_was_changed_is_found(made: Path, words: str) -> None:
     rewrite(made, change)
     (problem,) = check_archive(made).problems
     assert problem.startswith(told)
+
+
+def test_no_file_is_read_on_beyond_the_size_that_the_manifest_says(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rewrite(made, lambda content: content.update({"c.jsonl": bytes(20 << 20)}))
+    pieces = list[int]()
+
+    def counted(opened: IO[bytes]) -> Iterator[bytes]:
+        for piece in iter(lambda: opened.read(1 << 20), b""):
+            pieces.append(len(piece))
+            yield piece
+
+    monkeypatch.setattr(archives, "_pieces", counted)
+    (problem,) = check_archive(made).problems
+    assert problem.startswith("c.jsonl: has more bytes than the ")
+    assert sum(pieces) < 2 << 20
+
+
+def test_a_manifest_that_unpacks_to_too_much_is_refused(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bound = len(read(made)[MANIFEST])
+    monkeypatch.setattr(archives, "_MANIFEST_BYTES", bound)
+    assert check_archive(made).problems == ()
+    rewrite(made, lambda content: content.update({MANIFEST: content[MANIFEST] + b"\n"}))
+    with pytest.raises(ConfigError, match=rf"the manifest.json of .*made.zip has more than {bound:,} bytes"):
+        check_archive(made)
 
 
 def test_another_manifest_has_another_hash(made: Path) -> None:
