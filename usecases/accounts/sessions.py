@@ -253,10 +253,12 @@ def find_session(engine: Engine, secret: str) -> MemberSession | None:
         member_session = _valid_session(session, present, now)
         is_noted = abs(now - present.last_used_us) < NOTED_EVERY_US
         number = present.id
-    of_it = update(ConsoleSession).where(ConsoleSession.id == number)
+    of_it = update(ConsoleSession).where(ConsoleSession.id == number, ConsoleSession.ended_us.is_(None))
     if member_session is None:
         with writing(engine) as session:  # it compares the clocks, so what was read before may be in force after all
             row = session.execute(_WITH_PERSON, {"sha256": hash_of(secret)}).one()
+            if row[0].ended_us is not None:
+                return None
             member_session = _valid_session(session, row[0], clock.now_us())
             if member_session is None:
                 session.execute(of_it.values(ended_us=clock.now_us()))

@@ -1,16 +1,21 @@
 """Sessions of the console: they begin with a member's token, and end in every way that they must."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from time import time_ns
 
 import pytest
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from fivefold.domain import clock
 from fivefold.domain.clock import DAY_US, HOUR_US, SECOND_US, now_microseconds
 from fivefold.domain.errors import ConflictError, IdentityError
 from fivefold.domain.settings import OpenIdSettings
 from fivefold.store.accounts.plans import read_plans
+from fivefold.store.sql.database import reading, writing
+from fivefold.store.tables.accounts import ConsoleSession
+from fivefold.usecases.accounts import sessions
 from fivefold.usecases.accounts.openid import Identity
 from fivefold.usecases.accounts.organisations import actor_in_new, add_member, end_membership, set_roles
 from fivefold.usecases.accounts.sessions import (
@@ -93,6 +98,27 @@ def test_a_clock_that_was_ahead_gives_no_longer_session(engine: Engine, now: lis
     assert find_session(engine, cookie) is None
     now[0] += 2 * DAY_US
     assert find_session(engine, cookie) is None
+
+
+def test_a_session_that_ends_between_both_looks_is_not_in_force_and_ends_once(
+    engine: Engine, now: list[int], member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first look takes the session for too old; the second one has the right time, by which it would hold."""
+    cookie, start = signed_in(engine, member[3]), now[0]
+    begun = find_session(engine, cookie)
+    assert begun is not None
+
+    def write_after_signing_out(engine: Engine) -> AbstractContextManager[Session]:
+        now[0] = start + MINUTE_US
+        sign_out(Context(engine, begun.credential.actor), begun.id)
+        now[0] += MINUTE_US
+        return writing(engine)
+
+    monkeypatch.setattr(sessions, "writing", write_after_signing_out)
+    now[0] = start + HOUR_US
+    assert find_session(engine, cookie) is None
+    with reading(engine) as session:
+        assert session.get_one(ConsoleSession, begun.id).ended_us == start + MINUTE_US
 
 
 def revoke(operator: Context, _: int, token: int) -> None:
