@@ -58,6 +58,17 @@ class DatabaseClock:
         """Return the current time by the database's clock, as of the last comparison; microseconds."""
         return now_microseconds() - self.ahead_us
 
+    def look(self, connection: Any, _: Any) -> None:
+        """Compare the clocks on a connection of psycopg that is new, before the first question.
+
+        So who only reads, and who takes the time before the first write, has the database's too. Nothing is refused:
+        that is for those who write.
+        """
+        before = now_microseconds()
+        (there,) = connection.execute(_NOW.text).fetchone()
+        self._note(before, there, now_microseconds())
+        connection.rollback()
+
     def compare(self, connection: Connection) -> str:
         """Raise UntrustedClockError if the machine's clock is off by more than the tolerance; else name the server.
 
@@ -69,16 +80,13 @@ class DatabaseClock:
         if server == self._server and monotonic() < self._trusted_until:
             return server
         before = now_microseconds()
-        there: int
         try:
             there, server = connection.execute(_NOW_AND_SERVER).one()
         except ProgrammingError as error:
             if isinstance(error.orig, InsufficientPrivilege):
                 raise _lacks_right_to_ask() from error
             raise
-        after = now_microseconds()
-        # The database read its clock between the two readings: only a gap that no delay explains is a difference.
-        self.ahead_us = before - there if there < before else min(after - there, 0)
+        self._note(before, there, now_microseconds())
         if abs(self.ahead_us) > self.tolerance_us:
             side = "ahead of" if self.ahead_us > 0 else "behind"
             raise UntrustedClockError(
@@ -89,6 +97,13 @@ class DatabaseClock:
         connection.info[_SERVER] = self._server = server
         self._trusted_until = monotonic() + LOOK_SECONDS
         return server
+
+    def _note(self, before: int, there: int, after: int) -> None:
+        """Note the difference to the database's clock, which was read between two readings of the machine's.
+
+        Only a gap that no delay explains is a difference.
+        """
+        self.ahead_us = before - there if there < before else min(after - there, 0)
 
 
 def require_right_to_ask(connection: Connection) -> None:

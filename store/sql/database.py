@@ -97,6 +97,7 @@ def open_database(
         )
         if answer_seconds is not None:
             give_up_after(engine, answer_seconds)
+        event.listen(engine, "connect", clocks.clock_of(engine).look)
         event.listen(engine, "connect", _require_utf8, insert=True)  # before SQLAlchemy asks for the version
         return engine
     if address.get_backend_name() != "sqlite":

@@ -13,7 +13,6 @@ from typing import Annotated, Final
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.likeness import look_alike
 from fivefold.domain.paging import WHOLE, Page, Part
@@ -29,6 +28,7 @@ from fivefold.store.accounts.tokens import (
 )
 from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.ingest.entities import missing_type, organisations_with, types_of_organisation
+from fivefold.store.sql.clocks import clock_of
 from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.accounts import NAME_CHARACTERS, Member
 from fivefold.usecases.accounts.second_person import ADDED, RETURNED
@@ -64,7 +64,7 @@ def actor_in_new(engine: Engine, organisation: str, who: str) -> Actor:
     """Return the actor of a name in an organisation, which is created if missing; ConfigError for an invalid name."""
     refuse_long_name("organisation", organisation)
     with writing(engine) as session:
-        return Actor(accounts.organisation_named(session, organisation, now_microseconds()).id, who)
+        return Actor(accounts.organisation_named(session, organisation, clock_of(engine).now_us()).id, who)
 
 
 def elsewhere(engine: Engine, type_name: str | None = None, external_id: str | None = None) -> str:

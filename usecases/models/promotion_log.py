@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import Engine, Select, select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ModelNotFoundError
 from fivefold.models.promotions import Promotion, promotion_history, recorded_moments
 from fivefold.models.registry import Registry
 from fivefold.store.accounts.tokens import DEFAULT_ORGANISATION, every_organisation, organisation_named
 from fivefold.store.audit.log import entries_with_values
 from fivefold.store.levels.champions import begin_champion
+from fivefold.store.sql.clocks import clock_of
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.audit import AuditEntry
@@ -37,7 +37,7 @@ def log_promotion(
     From then on each value of another version names this one; workers that loaded it mark those entities due.
     """
     details = _details(registry, promotion)
-    begin_champion(session, registry.name, promotion.version, now_microseconds(), details["content_hash"] or None)
+    begin_champion(session, registry.name, promotion.version, _now_us(session), details["content_hash"] or None)
     for organisation_id in every_organisation(session) or [_add_organisation(session)]:
         own = person is not None and person.organisation_id == organisation_id
         who = person if person is not None and own else Actor(organisation_id, at_machine)
@@ -46,7 +46,11 @@ def log_promotion(
 
 
 def _add_organisation(session: Session) -> int:
-    return organisation_named(session, DEFAULT_ORGANISATION, now_microseconds()).id
+    return organisation_named(session, DEFAULT_ORGANISATION, _now_us(session)).id
+
+
+def _now_us(session: Session) -> int:
+    return clock_of(session.get_bind().engine).now_us()
 
 
 def _details(registry: Registry, promotion: Promotion) -> dict[str, Any]:

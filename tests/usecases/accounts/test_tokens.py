@@ -6,24 +6,27 @@ from base64 import urlsafe_b64decode
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
+from time import time_ns
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from fivefold.domain import clock as machine_clock
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError
 from fivefold.store.accounts.plans import Plan, read_plans
 from fivefold.store.accounts.tokens import Allowance, Charge, usage_in
 from fivefold.store.audit import log as audit
 from fivefold.store.audit.log import entries
-from fivefold.store.sql.database import open_database
+from fivefold.store.sql.clocks import database_now_us
+from fivefold.store.sql.database import open_database, reading, upgrade, writing
 from fivefold.store.sql.fast_statements import PreparedStatements
-from fivefold.store.tables.accounts import Base, Token
+from fivefold.store.tables.accounts import Base, Member, Token
 from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
 from fivefold.usecases.accounts.credentials import (
     Credential,
@@ -33,7 +36,7 @@ from fivefold.usecases.accounts.credentials import (
     month_of,
     note_use,
 )
-from fivefold.usecases.accounts.organisations import actor_in_new, add_member
+from fivefold.usecases.accounts.organisations import actor_in_new, add_member, end_membership
 from fivefold.usecases.accounts.tokens import create_token, list_tokens, revoke_token
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.shared.context import Context
@@ -352,3 +355,31 @@ def test_a_persons_token_does_not_end_as_a_trial_does(engine: Engine) -> None:
         found = find_credential(engine, secret)
         assert found is not None
         assert (found.expires_us is not None) is ends
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("kind", ["postgresql"])
+@pytest.mark.parametrize("ahead_us", [7 * DAY_US, -7 * DAY_US])
+def test_a_program_that_stored_nothing_yet_has_the_time_of_the_database(
+    engine: Engine, ahead_us: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that only reads, and a command that takes the time before it stores what the time is for."""
+    _, lasting = create_token(engine, read_plans(None), plan="trial", expires_days=3)
+    number, ended = create_token(engine, read_plans(None), plan="trial", expires_days=3)
+    operator = Context(engine, actor_in_new(engine, "default", "cli:test"))
+    ana = add_member(operator, "ana", ["admin"])
+    with writing(engine) as session:
+        session.execute(update(Token).where(Token.id == number).values(expires_us=operator.now() - DAY_US))
+    address = engine.url.render_as_string(hide_password=False)
+    monkeypatch.setattr(machine_clock, "time_ns", lambda: time_ns() + 1_000 * ahead_us)
+    with databases.opened(address) as of_service:
+        assert find_credential(of_service, lasting) is not None
+    with databases.opened(address) as of_service:
+        assert find_credential(of_service, ended) is None
+    with databases.opened(address, 8 * 86_400) as of_command:
+        upgrade(of_command)
+        end_membership(Context(of_command, operator.actor), ana.id)
+    with reading(engine) as session:
+        left_us = session.get_one(Member, ana.id).left_us
+        assert left_us is not None
+        assert abs(left_us - database_now_us(session)) < DAY_US
