@@ -183,7 +183,7 @@ class Settings:
 
     @property
     def tracking_shown(self) -> str:
-        """MLflow's address without its password, for messages."""
+        """MLflow's address without its password and its query, for messages."""
         return without_password(self.tracking_uri)
 
     @property
@@ -258,14 +258,16 @@ def _writable(path: Path) -> Iterator[None]:
 
 
 def without_password(text: str) -> str:
-    """Remove names and passwords from the addresses in a text.
+    """Remove names, passwords and queries, which may hold a secret too, from the addresses in a text.
 
     >>> without_password("https://ann:secret@host/path does not answer")
     'https://host/path does not answer'
-    >>> without_password("https://ann:se@cret@host")
-    'https://host'
+    >>> without_password("https://ann:se@c/r?et@host/?token=secret")
+    'https://host/'
+    >>> without_password("no answer with url: /?token=secret/api (refused)")
+    'no answer with url: / (refused)'
     """
-    return re.sub(r"(?<=://)[^/\s]*@", "", text)
+    return re.sub(r"((?:://|\burl: /)[^\s?]*)\?\S*", r"\1", re.sub(r"(?<=://)(?:[^/\s:@]*:\S*|[^/\s]*)@", "", text))
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
