@@ -92,21 +92,20 @@ class WorkerPages:
         return {"duties": f"no duty came to an end for {seconds:.0f} s"}
 
     def _not_ready(self) -> dict[str, str]:
-        problems = {duty: error for duty, error in self.health.errors().items() if error is not None}
+        problems = {duty: _reason(error) for duty, error in self.health.errors().items() if error is not None}
         try:
             self._schema.require_usable()
             require_writable(self._engine)  # it compares the clocks too
         except FivefoldError as error:
             reason = _reason(str(error))
-            others = {duty: cause for duty, cause in problems.items() if _reason(cause) != reason}
-            return {"database": reason, **others}
+            return {"database": reason, **{duty: cause for duty, cause in problems.items() if cause != reason}}
         finally:
             self._engine.dispose()  # the next probe connects anew: one that went silent would be waited for first
         return problems
 
 
 def _reason(cause: str) -> str:
-    """Leave out the driver's words, which name the host."""
+    """Leave out the driver's words, which name the host, and the path of SQLite's file."""
     return cause.partition(":")[0]
 
 

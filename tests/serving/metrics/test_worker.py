@@ -119,6 +119,12 @@ def test_without_its_database_it_is_not_ready_and_says_nothing_of_where_that_is(
     assert (status, json.loads(said)["parts"]) == (503, {"database": "the database cannot be reached"})
 
 
+def test_a_duty_that_failed_for_its_database_says_nothing_of_where_that_is(pages: WorkerPages) -> None:
+    """The database may answer again before the duty has its next turn."""
+    pages.health.beat("assess", "the disk of the database's file is full: /srv/bank/fivefold.db")
+    assert json.loads(pages.page("/readyz")[2])["parts"] == {"assess": "the disk of the database's file is full"}
+
+
 def test_a_cause_is_named_once_with_all_that_it_stops(pages: WorkerPages) -> None:
     for duty, cause in (("assess", "the disk of the database is full"), ("flows", "ValueError"), ("points", None)):
         pages.health.beat(duty, cause)
