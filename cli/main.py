@@ -2,6 +2,7 @@
 
 import codecs
 import platform
+import sqlite3
 import sys
 import traceback
 import unicodedata
@@ -107,6 +108,8 @@ def _words_of(error: BaseException) -> str | None:
     if isinstance(error, UnicodeEncodeError) and sys.getfilesystemencoding() != "utf-8":
         lacks = f"that this locale, of the encoding {sys.getfilesystemencoding()}, lacks"
         return f"a text, such as a path or an identifier, has a character {lacks}; {UTF_8}"
+    if isinstance(getattr(error, "orig", error), sqlite3.Error) and hasattr(error, "__notes__"):
+        return str(error.__notes__[0])  # of a damaged file: `store.sql.database.reachable`
     return _words_of_system(error)
 
 

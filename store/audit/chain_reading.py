@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, Table, select
 
+from fivefold.store.sql.database import reachable
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
 
@@ -48,7 +49,7 @@ class Head:
 @contextmanager
 def snapshot(engine: Engine) -> Iterator[Connection]:
     """Open a connection to a snapshot of the database, which concurrent writes do not change."""
-    with engine.connect() as connection:
+    with reachable(engine), engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             with _any_text(connection):
                 connection.exec_driver_sql("BEGIN")

@@ -24,7 +24,7 @@ from fivefold.store.accounts import idempotency
 from fivefold.store.sql import clocks, migrating
 from fivefold.store.sql.connections import give_up_after, keep_first_error
 from fivefold.store.sql.migrating import SchemaVersionError
-from fivefold.store.sql.reasons import READ_ONLY, file_in_question, is_locked, reason_of
+from fivefold.store.sql.reasons import READ_ONLY, file_in_question, is_locked, note_damage, reason_of
 from fivefold.store.tables.accounts import Base
 
 BUSY_SECONDS = 30
@@ -418,6 +418,7 @@ def reachable(engine: Engine) -> Iterator[None]:
         yield
     except (DBAPIError, PoolTimeout, psycopg.Error, sqlite3.Error) as error:  # a driver raises its own errors directly
         raise_if_out_of_reach(error, engine)
+        note_damage(error, engine.url)
         raise
 
 

@@ -29,6 +29,7 @@ _OF_SQLITE: Final = {
     sqlite3.SQLITE_READONLY: "the database's file can only be read, and not written",
 }
 """Errors after which a retry may succeed, and what they are called."""
+_DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _LOCK_NOT_AVAILABLE: Final = "55P03"
 _OF_POSTGRESQL: Final = {
     "25006": READ_ONLY,
@@ -87,6 +88,18 @@ def file_in_question(error: BaseException | None, url: URL) -> str:
         return ""
     file = Path(url.database).absolute()
     return f": {_fault_of(file) or file}"
+
+
+def note_damage(error: BaseException, url: URL) -> None:
+    """Add a note to an error of a page of SQLite's file that is damaged: the file, and what helps.
+
+    The error stays what it is: to wait does not help, and what is on other pages can be read and written all the same.
+    """
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+        place = Path(url.database or "").absolute()
+        advice = "put a backup of it back, as docs/operations.md says"
+        error.add_note(f"the database's file is damaged: {place}: {cause}; {advice}")
 
 
 def is_locked(error: BaseException | None) -> bool:

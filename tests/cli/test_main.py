@@ -1,8 +1,10 @@
 """The entry point: whatever a beginner gets wrong is told in plain words, with exit code 2 and no traceback."""
 
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +205,23 @@ def test_a_full_disk_is_named_and_nothing_is_left(command: list[str], tmp_path: 
     assert re.search(r"^fivefold: \S*out/\S+: File too large$", done.stderr, re.MULTILINE)
     assert "Traceback" not in done.stderr
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_damaged_page_of_the_database_is_named_with_its_file(tmp_path: Path) -> None:
+    run(tmp_path, "tokens", "create", "--plan", "trial")
+    file = tmp_path / "fivefold.db"
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        [[page]] = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'tokens'")
+        [[size]] = database.execute("PRAGMA page_size")
+    with file.open("r+b") as opened:
+        opened.seek((page - 1) * size)
+        opened.write(b"\x07" * size)
+    for command in (["tokens", "list"], ["tokens", "create", "--plan", "trial"], ["audit", "verify"]):
+        assert refuse(tmp_path, *command) == (
+            f"the database's file is damaged: {file}: database disk image is malformed; put a backup of it back, as"
+            " docs/operations.md says"
+        )
 
 
 def test_ctrl_c_is_told_with_the_exit_code_of_shells(

@@ -20,7 +20,6 @@ from fivefold.domain.settings import Settings
 from fivefold.risk.governance.reports.page import as_html
 from fivefold.store.audit.chain_reading import names, snapshot
 from fivefold.store.evidence.archive import entries_in, head_of, validations_in
-from fivefold.store.sql.database import reachable
 from fivefold.store.tables.events import ValidationRun
 from fivefold.usecases.audit.history import Looked, not_noted
 from fivefold.usecases.audit.verify import verify_picture
@@ -145,7 +144,7 @@ def build_evidence(
     require_begun(quarter, context.now())
     looked(0, PARTS)
     models = models_part(settings, quarter)
-    with reachable(context.engine), snapshot(context.engine) as connection, Session(bind=connection) as session:
+    with snapshot(context.engine) as connection, Session(bind=connection) as session:
         name = names(connection)[context.organisation_id]
         log = _Log(connection, context.organisation_id, name, quarter)
         of = (session, context.organisation_id, quarter)
