@@ -214,8 +214,12 @@ def _with_texts(rows: Sequence[Any]) -> list[Any]:
 
 
 def _with_text(row: dict[str, Any]) -> dict[str, Any]:
-    digits = {name: str(row[name]) for name in (c.USER_ID, c.TRANSACTION_ID) if type(row.get(name)) is int}
+    digits = {name: str(row[name]) for name in (c.USER_ID, c.TRANSACTION_ID) if _is_whole_number(row.get(name))}
     return {**row, **digits} if digits else row
+
+
+def _is_whole_number(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _refuse_misspelt(file: MappedFile, reader: TransactionReader) -> None:

@@ -4,6 +4,7 @@ import json
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -58,6 +59,13 @@ def test_none_of_them_takes_another_text(text: str, tmp_path: Path) -> None:
     for source in files_of(frame, tmp_path):
         with pytest.raises(InvalidDataError, match=f"rows? {3 if source.suffix == '.csv' else 2}: {AMOUNT} is"):
             read_histories(source, RATES)
+
+
+def test_identifiers_that_numpy_made_whole_numbers_are_read_from_rows_as_from_a_frame() -> None:
+    frame = amounts_of(["1.5"]).with_columns(pl.lit(7).alias(USER_ID))
+    rows = [{**row, USER_ID: np.int64(7)} for row in frame.to_dicts()]
+    for source in (rows, frame, frame.to_pandas()):
+        assert read_histories(source, RATES).user_ids.to_pylist() == ["7"]
 
 
 def test_a_request_has_numbers_alone() -> None:
