@@ -62,6 +62,7 @@ def test_one_origin_alone_leaves_the_verdict_as_it_is() -> None:
         (four(0.6, 0.8, 0.7, 0.8), {}, False, "beats persistence at 2 of 4 origins, not at"),
         (four(0.6, 0.8, 0.7, 0.8), {"least_beaten_share": 0.5}, True, "beats persistence at 2 of 4 origins"),
         (four(0.8, 0.6, 0.8), {"least_beaten_share": 1.0}, False, "3 are asked for (gate.least_beaten_share)"),
+        (four(0.8, 0.6, 0.8, 0.8), {"least_beaten_share": 0.751}, False, "4 are asked for (gate.least_beaten_share)"),
         (four(0.8, 0.6, 0.8), {"least_gini": 0.65}, False, f"the worst origin is {day_text(moment(1))}"),
         (four(0.8, 0.75), {"least_gini": 0.75}, True, "with normalised Gini 0.7500"),
         (four(0.8, 0.8, champion=0.8), {}, True, "is +0.0000 from the champion's"),
