@@ -33,7 +33,7 @@ class UnreadableSecretsError(ConfigError):
 
 def encrypt(text: str) -> str:
     """Encrypt a text with the newest key: a Fernet token (AES-128-CBC with HMAC-SHA256), in ASCII."""
-    return _box(*_where(), may_make=True).encrypt(text.encode()).decode("ascii")
+    return _box(*_where()).encrypt(text.encode()).decode("ascii")
 
 
 def decrypt(token: str) -> str:
@@ -42,7 +42,7 @@ def decrypt(token: str) -> str:
     try:
         if not keys and not file.exists():
             raise InvalidToken  # noqa: TRY301 (there is no key at all)
-        return _box(keys, file, may_make=False).decrypt(token.encode("ascii")).decode()
+        return _box(keys, file).decrypt(token.encode("ascii")).decode()
     except (InvalidToken, ValueError):
         raise UnreadableSecretsError(
             "the secrets of webhooks are encrypted with another key: FIVEFOLD_WEBHOOK_KEYS, or else the file"
@@ -54,7 +54,7 @@ def decrypt(token: str) -> str:
 def require_keys(keys: tuple[str, ...]) -> None:
     """Raise ConfigError unless each key of `FIVEFOLD_WEBHOOK_KEYS` is one."""
     if keys:
-        _box(keys, Path(), may_make=False)
+        _box(keys, Path())
 
 
 def _where() -> tuple[tuple[str, ...], Path]:
@@ -63,9 +63,9 @@ def _where() -> tuple[tuple[str, ...], Path]:
 
 
 @cache
-def _box(keys: tuple[str, ...], file: Path, *, may_make: bool) -> MultiFernet:
+def _box(keys: tuple[str, ...], file: Path) -> MultiFernet:
     try:
-        return MultiFernet([Fernet(key) for key in keys or [_key_in(file, may_make=may_make)]])
+        return MultiFernet([Fernet(key) for key in keys or [_key_in(file)]])
     except ValueError:
         where = "FIVEFOLD_WEBHOOK_KEYS" if keys else str(file)
         raise ConfigError(
@@ -73,9 +73,9 @@ def _box(keys: tuple[str, ...], file: Path, *, may_make: bool) -> MultiFernet:
         ) from None
 
 
-def _key_in(file: Path, *, may_make: bool) -> str:
+def _key_in(file: Path) -> str:
     """Read the key of this machine, made at its first use; readable only for its owner."""
-    if may_make and not file.exists():
+    if not file.exists():
         make_private_folder(file.parent)
         # One process at a time, and the key has its name only once it is whole.
         with FileLock(file.with_suffix(".lock")):
@@ -83,7 +83,7 @@ def _key_in(file: Path, *, may_make: bool) -> str:
                 with replacing(file) as unfinished:
                     unfinished.touch(_MODE)
                     unfinished.write_text(new_key(), encoding="ascii")
-    return file.read_text(encoding="ascii").strip() if file.exists() else ""
+    return file.read_text(encoding="ascii").strip()
 
 
 def new_key() -> str:
