@@ -51,6 +51,11 @@ def test_the_type_of_a_filter_is_chosen_among_those_there_are(place: Place, page
     assert visitor.page.status_code == 200
 
 
+def test_a_filter_by_an_unknown_type_is_shown(place: Place) -> None:
+    shown = Visitor(place).sign_in("admin").go(f"{FAILURES}?type=ghost").page.text
+    assert "<option selected>ghost</option>" in shown
+
+
 def test_changes_are_found_and_lead_to_what_was_proposed(place: Place) -> None:
     visitor = Visitor(place).sign_in("publisher").go(f"{CHANGES}?state=proposed")
     changes = [link for link in visitor.links() if link.startswith("/console/proposals/")]
