@@ -97,9 +97,5 @@ def is_wide(sign: str) -> bool:
 
 
 def label_lines(text: str, columns: int, most: int) -> list[str]:
-    """Break a label into lines; the wide letters of East Asia take two columns each.
-
-    >>> label_lines("国家的风险 因素", 10, 2)
-    ['国家的风险', '因素']
-    """
+    """Break a label into lines; the wide letters of East Asia take two columns each."""
     return wrapped_lines(one_line(text), columns // 2 if any(map(is_wide, text)) else columns, most)

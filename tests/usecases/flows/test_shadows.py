@@ -11,11 +11,10 @@ from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.flows.runs.shadows import compare_shadow, list_shadow_pairs
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
-from tests.store.audits import bind_unnamed
+from tests.store.audits import bind_unnamed, findings_in
 from tests.usecases.flow_documents import ASKS_SOURCE
 from tests.usecases.flows.conftest import Register
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
-from tests.usecases.flows.test_bound_runs import findings
 
 pytestmark = pytest.mark.postgresql
 
@@ -110,7 +109,7 @@ def acting_and_shadow(bank: FlowBank) -> tuple[int, int]:
 def whole(bank: FlowBank) -> bool:
     """The audit log holds, and every run is made again to the byte."""
     with bank.engine.connect() as connection:
-        assert findings(connection) == []
+        assert findings_in(connection) == []
     return all(replay_record(bank.context, f"f:{run.id}").same for run in bank.runs())
 
 
