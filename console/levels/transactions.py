@@ -54,20 +54,19 @@ def show_transactions(visit: Visit) -> Rendered:
     """
     of = visit, visit.parts["type"], visit.parts["external_id"]
     level = read.read_level(*of, Freshness.STORED)
-    hits = (
-        TransactionHits((), visit.now()) if level.assessment is None else read_transaction_hits(visit, level.assessment)
-    )
+    now_us = visit.now()  # once, so that the days and the payments of a page opened at midnight are of one range
+    hits = TransactionHits((), now_us) if level.assessment is None else read_transaction_hits(visit, level.assessment)
     chosen = visit.filters(("since", "until"))
 
     def transactions(part: Part) -> Page[TransactionLine]:
-        since, until = _range(visit.now(), chosen, hits)
+        since, until = _range(now_us, chosen, hits)
         return list_transactions(*of, part, since_us=since, until_us=until)
 
     listing = listing_of(transactions, visit.part("transactions"))
     days: Sequence[TransactionDay] = ()
     charts: Sequence[BalanceChart] = ()
     if not listing.problem:
-        since, until = _range(visit.now(), chosen, hits)
+        since, until = _range(now_us, chosen, hits)
         days = list_days(*of, since, until)
         charts = _charts(days, since, until)
         chosen = {"since": day_text(since), "until": day_text(until - DAY_US)}
