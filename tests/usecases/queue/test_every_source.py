@@ -290,9 +290,12 @@ def slowly(session: Session, of: int) -> Iterator[Item]:
 
 def of_proposals(session: Session, of: int) -> Iterator[Item]:
     """What another person than the one who proposed, asked or registered is to decide."""
-    for kind, table in ((Kind.POLICY, Policy), (Kind.GROUP, GroupVersion)):
-        for each in session.scalars(select(table).filter_by(organisation_id=of, state="proposed")):
-            if each.written_by != READER:
+    for kind, table, subject in ((Kind.POLICY, Policy, "name"), (Kind.GROUP, GroupVersion, "group_id")):
+        versions = session.scalars(select(table).filter_by(organisation_id=of)).all()
+        active = {(getattr(each, subject), each.number) for each in versions if each.state == "active"}
+        for each in versions:
+            overtaken = any(name == getattr(each, subject) and number > each.number for name, number in active)
+            if each.state == "proposed" and each.written_by != READER and not overtaken:
                 yield kind, each.id, each.number, each.written_us, None, None
     for request in session.scalars(select(TokenRequest).filter_by(organisation_id=of, state="asked")):
         if request.asked_us > NOW - LONGEST_DAYS * DAY_US and request.asked_by != READER:
