@@ -179,7 +179,8 @@ def _matrix_of(
         position = part.position(user)
         if position is not None:
             history = part.select(position, position + 1)
-        alike = alike or part.named_alike(user)
+        elif history is None and alike is None:
+            alike = part.named_alike(user)
     if history is None:
         hint = f"; perhaps {alike!r} was meant" if alike else ""
         raise ConfigError(f"{path} has no customer {user!r}{hint}")

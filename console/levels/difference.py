@@ -3,19 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Final
 
 from fivefold.charts.bars import Bar, waterfall_bars
 from fivefold.charts.text.numbers import typeset
 from fivefold.console.texts import text
 from fivefold.domain.breakdown import Breakdown, Contribution
+from fivefold.risk.language.quantities import TOTAL_DIGITS
 from fivefold.usecases.levels.explain import FiredRule
 from fivefold.usecases.portfolio.current_levels import DecidedBy
 from fivefold.usecases.portfolio.differences import AssessmentDifference, FactorChange, compare_assessments
 from fivefold.usecases.shared.context import Context
-
-_MOST_DECIMALS: Final = 6
-"""Of a rule's points: two of its own, and four of a weight."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +129,7 @@ def points_waterfall(base: str, points: Sequence[tuple[str, str]], total: str | 
         total_label=text("Score"),
         axis=(min(ends), max(ends)),
         origin=0.0,
-        decimals=_MOST_DECIMALS,
+        decimals=TOTAL_DIGITS,
     )
     first, *steps, last = (replace(bar, number=_without_zeros(bar.number)) for bar in bars)
     first = replace(first, number=_apart(base))

@@ -35,6 +35,9 @@ MOST_POINTS = 1_000_000
 WEIGHT_UNITS = 10**4
 """How many of the smallest unit make the whole weight of 100 %: a percentage has at most two decimals."""
 
+TOTAL_DIGITS = 6
+"""A total has at most so many decimals: two of points, and four of a weight."""
+
 
 def exact(value: Any) -> Decimal:
     """Read a number exactly, in its one form; a float counts as its shortest decimal form.
@@ -98,7 +101,7 @@ def _in_range_of_points(number: Decimal) -> Decimal:
 
 
 def _total(number: Decimal) -> Decimal:
-    if number * POINT_UNITS * WEIGHT_UNITS % 1:
+    if number != round(number, TOTAL_DIGITS):
         raise ValueError(f"{number} has more than six decimals")
     return _in_range_of_points(number)
 

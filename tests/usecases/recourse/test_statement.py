@@ -239,14 +239,18 @@ def test_of_values_that_are_compared_with_each_other_no_other_is_stated(bank: Ba
     assert (factor.effect, len(factor.data), factor.variations) == ("raises the risk", 2, ())
 
 
-def test_of_a_weighted_score_more_than_the_least_raises(bank: Bank) -> None:
+def activate_weighted(bank: Bank, **weights: int) -> None:
+    """Let a ruleset decide that weighs the country and the income by these percentages."""
     rules = {
         "country": {**banks.COUNTRY, "cases": [{"when": {"equals": "NO"}, "points": 50}], "otherwise": {"points": 1}},
         "income": {**banks.INCOME, "cases": [{"when": {"at_least": 100}, "points": 40}], "otherwise": {"points": 1}},
     }
-    weights = {"all": {"country": 40, "income": 60}}
-    score = {"weighted": {"bands": [31, 61], "weights": weights, "weights_by": [{"use": "all"}]}}
+    score = {"weighted": {"bands": [31, 61], "weights": {"all": weights}, "weights_by": [{"use": "all"}]}}
     bank.activate(banks.document(rules, score=score))
+
+
+def test_of_a_weighted_score_more_than_the_least_raises(bank: Bank) -> None:
+    activate_weighted(bank, country=40, income=60)
     bank.put("a", country="SE", income=1234.5)
     bank.settle()
     assert factors(stated(bank)) == {
@@ -256,13 +260,7 @@ def test_of_a_weighted_score_more_than_the_least_raises(bank: Bank) -> None:
 
 
 def test_a_factor_without_a_weight_has_no_effect_and_no_other_value_gives_it_one(bank: Bank) -> None:
-    rules = {
-        "country": {**banks.COUNTRY, "cases": [{"when": {"equals": "NO"}, "points": 50}], "otherwise": {"points": 1}},
-        "income": {**banks.INCOME, "cases": [{"when": {"at_least": 100}, "points": 40}], "otherwise": {"points": 1}},
-    }
-    weights = {"all": {"country": 100, "income": 0}}
-    score = {"weighted": {"bands": [31, 61], "weights": weights, "weights_by": [{"use": "all"}]}}
-    bank.activate(banks.document(rules, score=score))
+    activate_weighted(bank, country=100, income=0)
     bank.put("a", country="NO", income=1234.5)
     bank.settle()
     statement = stated(bank)

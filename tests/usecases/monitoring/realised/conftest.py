@@ -8,10 +8,15 @@ from tests.usecases.monitoring.realised.living import Living, Shelf, living
 
 
 @pytest.fixture
-def bank(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Living:
-    """Predictions were kept; the horizon is to come."""
+def without_predictions(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Living:
+    """No prediction was kept yet; the models are on a shelf."""
     shelf = Shelf()
     monkeypatch.setattr(judge, "_open", lambda *_: shelf)
-    made = living(engine, shelf)
-    made.keep()
-    return made
+    return living(engine, shelf)
+
+
+@pytest.fixture
+def bank(without_predictions: Living) -> Living:
+    """Predictions were kept; the horizon is to come."""
+    without_predictions.keep()
+    return without_predictions

@@ -13,18 +13,16 @@ from fivefold.models.value_model import ValueModel
 from fivefold.store.tables.entities import Entity
 from fivefold.usecases.monitoring.realised import judge
 from fivefold.usecases.monitoring.realised.judge import LEASE_US, LONGEST_DAYS, judge_next
-from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, SETTINGS, Living, Shelf, living
+from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, SETTINGS, Living, Shelf
 
 ALONE = Settings(Path())
 """Of a worker that has no registry."""
 
 
 @pytest.fixture
-def bank(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Living:
+def bank(without_predictions: Living) -> Living:
     """Predictions of two versions were kept, those of version 1 a day earlier."""
-    shelf = Shelf()
-    monkeypatch.setattr(judge, "_open", lambda *_: shelf)
-    made = living(engine, shelf)
+    made = without_predictions
     made.keep()
     made.wait(1)
     made.serve(2)

@@ -8,17 +8,14 @@ from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Part
 from fivefold.store.tables.predictions import PredictionDay
 from fivefold.usecases.models.read import no_registry
-from fivefold.usecases.monitoring.realised import judge
 from fivefold.usecases.monitoring.realised.read import RealisedVerdict, list_realised, verdict_of_all, verdicts_on
-from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, MODEL, Living, Shelf, living, model
+from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, MODEL, Living, Shelf, model
 
 
 @pytest.fixture
-def bank(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Living:
+def bank(without_predictions: Living) -> Living:
     """Of version 1 one day is judged, and one waits."""
-    shelf = Shelf()
-    monkeypatch.setattr(judge, "_open", lambda *_: shelf)
-    made = living(engine, shelf)
+    made = without_predictions
     made.keep()
     made.live(20, share=0.01)
     made.keep()
