@@ -8,7 +8,6 @@ import pickle
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date
-from itertools import chain, count
 from pathlib import Path
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -132,24 +131,26 @@ class KeptPass(Generic[Made]):
 
     def _kept(self, results: Iterator[tuple[Made, _End | None]], first: int, rows: int) -> Iterator[Made]:
         """Give results, and write them to parts as they come: no part is in memory as a whole."""
-        for number in count(first):
-            begin = next(results, None)
-            if begin is None:
-                return
-            name, ends, is_first = numbered(self._series, number), list[_End](), True
-            for result, end in chain([begin], results):
-                slim = self.slim(result)
-                self.parts.add(name, pickle.dumps(slim, _PROTOCOL), is_first=is_first, is_last=False)
-                is_first = False
-                yield slim
-                if end is not None:
-                    ends.append(end)
-                    if end.place.rows - rows >= ROWS_A_PART:
-                        break
-            place = ends[-1].place
-            last = KeptPosition.of(place, np.concatenate([each.hashes for each in ends]))
-            self.parts.add(name, pickle.dumps(last, _PROTOCOL), is_first=False)
-            rows = place.rows
+        number, is_first, place, hashes = first, True, START, list[Hashes]()
+        for result, end in results:
+            slim = self.slim(result)
+            name = numbered(self._series, number)
+            self.parts.add(name, pickle.dumps(slim, _PROTOCOL), is_first=is_first, is_last=False)
+            is_first = False
+            yield slim
+            if end is None:
+                continue
+            place = end.place  # the latest alone: what a place carries keeps all rows that were read with it
+            hashes.append(end.hashes)
+            if place.rows - rows >= ROWS_A_PART:
+                self._finish(name, place, hashes)
+                number, is_first, rows, hashes = number + 1, True, place.rows, []
+        if hashes:
+            self._finish(numbered(self._series, number), place, hashes)
+
+    def _finish(self, name: str, place: StreamPosition, hashes: Sequence[Hashes]) -> None:
+        last = KeptPosition.of(place, np.concatenate(hashes))
+        self.parts.add(name, pickle.dumps(last, _PROTOCOL), is_first=False)
 
 
 def _read(path: Path) -> Generator[Any, None, KeptPosition]:

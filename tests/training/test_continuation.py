@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import pyarrow.parquet as pq
 import pytest
 
 from fivefold.domain.errors import ConfigError, InvalidDataError
 from fivefold.domain.parts import Parts, Task, leftovers, open_parts
 from fivefold.features.reading import sources
+from fivefold.features.reading.sources import StreamPart
 from fivefold.models.registry import CHALLENGER, INDICATORS_TAG, Registry
-from fivefold.training import continuation
+from fivefold.training import continuation, data
 from fivefold.training.config import TrainingConfig
 from fivefold.training.continuation import TRAINING_TAG, digest_of, mark_of, registered_before
 from fivefold.training.data import TransactionSource
@@ -225,6 +228,28 @@ def test_a_training_for_whose_parts_there_is_no_place_comes_to_the_same(
         assert parts.count == 1
         with pytest.raises(OSError, match="No space"):
             mark_of(parts)
+
+
+def test_a_pass_that_is_kept_holds_the_rows_of_few_batches(
+    file: Path, config: TrainingConfig, small: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The place after a batch has rows of its last customer, and with them all that were read beside these."""
+    stream, carried, most = data.stream_from, list[weakref.ref[Any]](), 0
+
+    def watched(*place: Any) -> Iterator[StreamPart]:
+        nonlocal most
+        for part in stream(*place):
+            if part.place.carried is not None:
+                carried.append(weakref.ref(part.place.carried))
+            yield part
+            most = max(most, sum(each() is not None for each in carried))
+
+    monkeypatch.setattr(data, "stream_from", watched)
+    monkeypatch.setattr(continuation, "ROWS_A_PART", pq.read_metadata(file).num_rows)
+    with open_parts(training(tmp_path)) as parts:
+        TransactionSource(file, config.rate_table(), parts=parts).summary()
+    assert len(carried) > 10
+    assert most <= len(carried) // 2
 
 
 def test_parts_that_are_torn_are_made_again(
