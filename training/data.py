@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property, partial
@@ -255,7 +256,7 @@ class TransactionSource:
         slim: Callable[[Made], Made] | None = None,
     ) -> Iterator[Made]:
         """Work through the pieces of all batches; what an interrupted run finished of that is read."""
-        with self._bar(task) as bar:
+        with self._bar(task) as bar, _giving_back():
             file = self._kept_by_rows()
             if file is None or self.training_parts is None:
                 yield from apply(work, (piece for part in self._counted(bar, rates) for piece in split(part)))
@@ -311,6 +312,15 @@ class TransactionSource:
             return self.summary(seed)
         text = digest.astype(">u8").tobytes().hex()
         return SourceSummary(period, first_rows, quality.rows, text, np.concatenate(keys), quality, absent, seed)
+
+
+@contextmanager
+def _giving_back() -> Iterator[None]:
+    """Give memory back to the system at the end of a pass: Arrow would keep what it read the batches into."""
+    try:
+        yield
+    finally:
+        pa.default_memory_pool().release_unused()
 
 
 def _all_of(result: Made) -> Made:

@@ -241,3 +241,21 @@ def test_customers_who_came_later_change_no_sample(frame: pl.DataFrame, config: 
 def test_a_sample_of_nobody_is_not_enough(file: Path, config: TrainingConfig) -> None:
     with pytest.raises(NotEnoughDataError):
         sampled(file, config, 1)
+
+
+def test_what_a_pass_was_read_into_is_given_back_at_its_end(
+    file: Path, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Arrow keeps hundreds of megabytes otherwise, beside all that comes after the pass."""
+    given_back: list[int] = []
+
+    class Pool:
+        def release_unused(self) -> None:
+            given_back.append(len(seen))
+
+    portfolio, seen = TransactionSource(file, config.rate_table()), list[object]()
+    monkeypatch.setattr("fivefold.training.data.pa.default_memory_pool", Pool)
+    for each in portfolio.made_of("a pass", 1, 1, lambda piece: piece.customers):
+        seen.append(each)
+        assert not given_back
+    assert given_back == [len(seen)]
