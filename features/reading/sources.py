@@ -34,7 +34,7 @@ from fivefold.features.reading.tables import (
 from fivefold.features.reading.text_files import MappedFile, TornRow, csv_header, is_parquet, suffix_of, torn_problems
 from fivefold.features.reading.validate import TransactionReader
 
-ROWS_A_BATCH = 1 << 19
+ROWS_A_BATCH = 1 << 18
 """Rows read at once from Parquet; the memory that streaming needs grows with it."""
 
 ROW_NUMBER = "row_number"
