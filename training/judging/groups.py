@@ -1,7 +1,7 @@
 """Figures by groups of customers: whether money and segments are right for those of a tenure, a channel, a currency."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ _TENURES_FROM = (90, 365, 3 * 365)
 LEAST_CUSTOMERS = 30
 """Of fewer customers a mean says little, and may be that of one person; such groups are counted together."""
 OTHERS = "others"
+KIND_OF_CODES: Final = np.int16
+"""Two bytes for each of millions of customers: there are fewer currencies than that."""
 _SCHEMA: dict[str, Any] = {
     "by": pl.String,
     "group": pl.String,
@@ -32,7 +34,7 @@ class Trait(NamedTuple):
     """By what customers are grouped: the names of the groups, and for each of n customers the position of its own."""
 
     names: tuple[str, ...]
-    codes: Integers
+    codes: npt.NDArray[np.integer[Any]]
 
 
 def traits_of(
@@ -49,12 +51,12 @@ def traits_of(
     """
     age = column["first_event_age" if CREATED in part.absent else "account_age"]
     age = np.where(np.isnan(age), column["first_event_age"], age)
-    traits = {"tenure": Trait(TENURES, np.searchsorted(_TENURES_FROM, age, side="right"))}
+    traits = {"tenure": Trait(TENURES, np.searchsorted(_TENURES_FROM, age, side="right").astype(KIND_OF_CODES))}
     if CATEGORY not in part.absent:
         latest = np.nan_to_num(column["channel_web"], nan=len(CATEGORIES))
-        traits["channel"] = Trait((*CATEGORIES, "unknown"), latest.astype(np.int64))
+        traits["channel"] = Trait((*CATEGORIES, "unknown"), latest.astype(KIND_OF_CODES))
     if CURRENCY not in part.absent:
-        traits["currency"] = Trait(tuple(codes), main_currency(part, moment)[has_rows])
+        traits["currency"] = Trait(tuple(codes), main_currency(part, moment)[has_rows].astype(KIND_OF_CODES))
     return traits
 
 

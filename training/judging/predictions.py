@@ -19,7 +19,7 @@ from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig
 from fivefold.training.data import TransactionSource, sampling_keys
 from fivefold.training.dates import Dates
-from fivefold.training.judging.groups import Trait, traits_of
+from fivefold.training.judging.groups import KIND_OF_CODES, Trait, traits_of
 from fivefold.training.target import floor_at_zero, realised_values
 
 KEPT_CUSTOMERS = 20_000
@@ -137,7 +137,7 @@ def predict_test_window(
         for name, values in part.columns.items():
             columns.setdefault(name, _Column(np.float64)).add(values)
         for by, trait in part.traits.items():
-            codes.setdefault(by, _Column(np.int64)).add(trait.codes)
+            codes.setdefault(by, _Column(KIND_OF_CODES)).add(trait.codes)
             names[by] = trait.names
         sample.add(part)
     joined = {name: column.values for name, column in columns.items()}

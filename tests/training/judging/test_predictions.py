@@ -91,6 +91,12 @@ def test_streaming_judges_the_same(
         assert getattr(streamed, name).tobytes() == getattr(judged, name).tobytes(), name
 
 
+def test_groups_take_two_bytes_of_each_customer(judged: WindowPredictions) -> None:
+    assert {by: trait.codes.nbytes for by, trait in judged.traits.items()} == dict.fromkeys(
+        ("tenure", "channel", "currency"), 2 * len(judged.predicted)
+    )
+
+
 def test_the_champion_predicts_for_the_same_customers(
     judged: WindowPredictions, runs: Runs, config: TrainingConfig, portfolio: TransactionSource, dates: Dates
 ) -> None:
