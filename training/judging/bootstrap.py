@@ -45,7 +45,7 @@ def draws(customers: int, seed: int, resamples: int = RESAMPLES) -> Iterator[Tim
     random = np.random.default_rng(seed)
     for _ in range(resamples):
         times = np.zeros(customers, dtype=np.uint16)
-        compile_loops(draw_loops).count_drawn(random.integers(customers, size=customers), times)
+        compile_loops(draw_loops).count_drawn(random.integers(customers, size=customers, dtype=np.uint32), times)
         yield times
 
 
@@ -122,7 +122,8 @@ class Tenths:
         self._predicted, self._realised = (
             np.asarray(money[self._order], dtype=np.float64) for money in (predicted, realised)
         )
-        self._starts = _starts_of_equal(self._predicted)
+        starts = _starts_of_equal(self._predicted)
+        self._tied = np.column_stack([starts[:-1], starts[1:]])[np.diff(starts) > 1]
         sizes = [len(places) for places in np.array_split(self._order, TENTHS)]
         self._bounds: Integers = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
@@ -149,7 +150,7 @@ class Tenths:
         """Give the predicted and the realised money of each group of a draw: 2 x groups."""
         money = np.empty((2, len(self._bounds) - 1))
         compile_loops(draw_loops).money_of_draw(
-            times, self._order, self._starts, self._predicted, self._realised, self._bounds, money
+            times, self._order, self._tied, self._predicted, self._realised, self._bounds, money
         )
         return money
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 SIGNATURES = {
-    "count_drawn": "void(int64[::1], uint16[::1])",
+    "count_drawn": "void(uint32[::1], uint16[::1])",
     "gini_of_draw": "float64(uint16[::1], uint32[::1], uint32[::1], float64[::1])",
     "money_of_draw": (
-        "void(uint16[::1], uint32[::1], uint32[::1], float64[::1], float64[::1], int64[::1], float64[:,::1])"
+        "void(uint16[::1], uint32[::1], uint32[:,::1], float64[::1], float64[::1], int64[::1], float64[:,::1])"
     ),
 }
 """Counts and places are small numbers, so that those of very many customers stay in the processor's caches."""
@@ -57,39 +57,51 @@ def gini_of_draw(times: Any, order: Any, starts: Any, realised: Any) -> Any:
     return (area / total - (customers + 1.0) / 2.0) / customers
 
 
-def money_of_draw(times: Any, order: Any, starts: Any, predicted: Any, realised: Any, bounds: Any, money: Any) -> None:
+def money_of_draw(times: Any, order: Any, tied: Any, predicted: Any, realised: Any, bounds: Any, money: Any) -> None:
     """Fill 2 x k: the predicted and the realised money of k sets of places; equal predictions share what is realised.
 
     Args:
         times: how often each of n customers was drawn.
         order: n positions of the customers, lowest prediction first.
-        starts: of the groups of equal predictions, and n.
+        tied: m x 2, of each group of two or more equal predictions its first place and the place after its last.
         predicted: n values in money, in this order.
         realised: n values in money, in this order.
         bounds: the first place of each set, and n.
         money: what is filled.
     """
     group = 0
-    end = np.int64(0)
-    shared = 0.0
     for part in range(len(bounds) - 1):
         of_predicted = 0.0
         of_realised = 0.0
-        for place in range(bounds[part], bounds[part + 1]):
-            if place == end:
-                group += 1
-                end = np.int64(starts[group])
-                shared = realised[place]
-                if end - place > 1:
-                    drawn = 0.0
-                    value = 0.0
-                    for equal in range(place, end):
-                        often = np.float64(times[order[equal]])
-                        drawn += often
-                        value += often * realised[equal]
-                    shared = value / max(drawn, 1.0)
-            often = np.float64(times[order[place]])
-            of_predicted += often * predicted[place]
-            of_realised += often * shared
+        place, last = bounds[part], bounds[part + 1]
+        while place < last:
+            first, end = last, last
+            if group < len(tied):
+                first, end = np.int64(tied[group, 0]), np.int64(tied[group, 1])
+            # Nearly every customer has a prediction of their own, and shares nothing.
+            for alone in range(place, min(first, last)):
+                often = np.float64(times[order[alone]])
+                of_predicted += often * predicted[alone]
+                of_realised += often * realised[alone]
+            place, stop = max(place, min(first, last)), min(end, last)
+            if place < stop:
+                shared = shared_value(times, order, realised, first, end)
+                for equal in range(place, stop):
+                    often = np.float64(times[order[equal]])
+                    of_predicted += often * predicted[equal]
+                    of_realised += often * shared
+                place = stop
+                group += stop == end
         money[0, part] = of_predicted
         money[1, part] = of_realised
+
+
+def shared_value(times: Any, order: Any, realised: Any, first: Any, end: Any) -> Any:
+    """Give the mean of what is realised by those who are drawn of the customers at some places."""
+    drawn = 0.0
+    value = 0.0
+    for place in range(first, end):
+        often = np.float64(times[order[place]])
+        drawn += often
+        value += often * realised[place]
+    return value / max(drawn, 1.0)

@@ -12,7 +12,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.features.histories import Floats
 from fivefold.training.config import GateSettings
 from fivefold.training.dates import Dates
-from fivefold.training.judging.bootstrap import PredictedOrder, draws, resample
+from fivefold.training.judging.bootstrap import TENTHS, PredictedOrder, Tenths, draws, resample
 from fivefold.training.judging.compare import Comparisons, compare_with_rivals, error_of_try, times_judged
 from fivefold.training.judging.metrics import calibration_error, calibration_table, normalised_gini, rank_metrics
 
@@ -57,6 +57,28 @@ def test_the_gini_of_a_draw_is_that_of_the_plain_sums_bit_for_bit(tied: bool) ->
     assert PredictedOrder(predicted, realised).gini(times) == (area / total - (all_drawn + 1.0) / 2.0) / all_drawn
 
 
+@pytest.mark.parametrize("digits", [9, 1, 0, -2])
+def test_the_money_of_a_draw_is_that_of_the_plain_sums_bit_for_bit(digits: int) -> None:
+    """Equal predictions share what is realised, also where they stand in two tenths or more, or in all of them."""
+    predicted, realised = customers()
+    predicted = np.round(predicted, digits)
+    (times,) = draws(len(realised), seed=3, resamples=1)
+    order = np.argsort(predicted, kind="stable")
+    money = np.zeros((2, TENTHS))
+    for part, places in enumerate(np.array_split(order, TENTHS)):
+        for customer in places:
+            equal = order[predicted[order] == predicted[customer]]
+            drawn = value = 0.0
+            for other in equal:
+                drawn += float(times[other])
+                value += float(times[other]) * float(realised[other])
+            shared = float(realised[customer]) if len(equal) == 1 else value / max(drawn, 1.0)
+            money[0, part] += float(times[customer]) * float(predicted[customer])
+            money[1, part] += float(times[customer]) * shared
+    off = (money[0] - money[1]) / money[1].sum()
+    assert Tenths(predicted, realised).off(times).tobytes() == off.tobytes()
+
+
 def test_a_draw_of_nobody_has_a_gini_of_0() -> None:
     assert PredictedOrder(np.empty(0), np.empty(0)).gini(np.empty(0, dtype=np.uint16)) == 0.0
 
@@ -66,6 +88,14 @@ def test_the_same_seed_draws_the_same_customers() -> None:
     assert np.array_equal(one, np.stack(list(draws(50, 1, 4))))
     assert not np.array_equal(one, other)
     assert (one.sum(axis=1) == 50).all()
+
+
+def test_draws_in_32_bits_are_those_in_64() -> None:
+    """Figures of earlier versions were drawn in 64 bits, and a judgement made again gives the same."""
+    for customers_drawn in (1, 7, 50, 100_001):
+        (times,) = draws(customers_drawn, seed=5, resamples=1)
+        positions = np.random.default_rng(5).integers(customers_drawn, size=customers_drawn)
+        assert np.array_equal(times, np.bincount(positions, minlength=customers_drawn))
 
 
 def test_draws_in_which_all_are_worth_the_same_say_nothing() -> None:
