@@ -1,7 +1,9 @@
 """The passes over the data: a summary, and the rows to learn from; they stream, and keep only what is needed."""
 
+import ctypes
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -316,11 +318,13 @@ class TransactionSource:
 
 @contextmanager
 def _giving_back() -> Iterator[None]:
-    """Give memory back to the system at the end of a pass: Arrow would keep what it read the batches into."""
+    """Give memory back to the system at the end of a pass: Arrow and the C library would keep what batches were in."""
     try:
         yield
     finally:
         pa.default_memory_pool().release_unused()
+        if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+            trim(0)  # only some C libraries have it
 
 
 def _all_of(result: Made) -> Made:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from fivefold.domain.errors import InvalidDataError, NotEnoughDataError
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix
 from fivefold.features.reading import sources
 from fivefold.features.reading.sources import read_histories
+from fivefold.training import data
 from fivefold.training.config import SnapshotSettings, TrainingConfig
 from fivefold.training.data import SourceSummary, TrainingRows, TransactionSource, training_rows
 from fivefold.training.dates import Dates, choose_dates
@@ -246,16 +248,15 @@ def test_a_sample_of_nobody_is_not_enough(file: Path, config: TrainingConfig) ->
 def test_what_a_pass_was_read_into_is_given_back_at_its_end(
     file: Path, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Arrow keeps hundreds of megabytes otherwise, beside all that comes after the pass."""
-    given_back: list[int] = []
-
-    class Pool:
-        def release_unused(self) -> None:
-            given_back.append(len(seen))
-
+    """Arrow and the C library keep hundreds of megabytes otherwise, beside all that comes after the pass."""
+    given_back: list[tuple[str, int]] = []
+    pool = SimpleNamespace(release_unused=lambda: given_back.append(("Arrow", len(seen))))
+    library = SimpleNamespace(malloc_trim=lambda _: given_back.append(("C", len(seen))))
     portfolio, seen = TransactionSource(file, config.rate_table()), list[object]()
-    monkeypatch.setattr("fivefold.training.data.pa.default_memory_pool", Pool)
+    monkeypatch.setattr("fivefold.training.data.pa.default_memory_pool", lambda: pool)
+    monkeypatch.setattr(data, "ctypes", SimpleNamespace(CDLL=lambda _: library))
+    monkeypatch.setattr(data, "sys", SimpleNamespace(platform="linux"))
     for each in portfolio.made_of("a pass", 1, 1, lambda piece: piece.customers):
         seen.append(each)
         assert not given_back
-    assert given_back == [len(seen)]
+    assert given_back == [("Arrow", len(seen)), ("C", len(seen))]
