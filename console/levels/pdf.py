@@ -295,7 +295,7 @@ def _override(override: OverrideLine, rules_level: str | None) -> str:
     until = None if override.until_us is None else moment_text(override.until_us)
     if override.state == "live":
         sentence = text("An override holds: {level}", **named)
-        sentence += "" if until is None else ", " + text("until {moment}", moment=until)
+        sentence += ", " + (text("without an end") if until is None else text("until {moment}", moment=until))
     else:
         sentence = text("An override gave the level, and has ended: {level}", **named)
         if override.state == "expired" and until is not None:

@@ -23,6 +23,18 @@ def test_an_override_is_asked_for_by_one_person_and_decided_by_another(place: Pl
     assert "2099-01-01 00:00 UTC" in approver.text
 
 
+def test_that_an_override_has_no_end_stands_where_it_is_decided_and_where_it_holds(
+    place: Place, investigator: Visitor
+) -> None:
+    investigator.go(ACME).submit("/override", level="high", reason="A court asked for it.")
+    approver = Visitor(place).sign_in("approver").go(ACME)
+    assert "UTC , without an end: requested" in approver.text
+    assert "without an end" in Visitor(place).sign_in("approver").go("/console/queue/overrides").text
+    approver.submit("/approve-override")
+    place.good("GET", ACME.replace("/console", "/v1") + "/risk", params={"freshness": "now"}, role="investigator")
+    assert "An override holds: High , without an end." in approver.go(ACME).text
+
+
 def test_a_reason_of_two_lines_is_the_same_from_a_browser_and_over_v1(place: Place, investigator: Visitor) -> None:
     path = ACME.replace("/console", "/v1")
     for ends in ("\n", "\r\n"):

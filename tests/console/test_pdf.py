@@ -145,6 +145,8 @@ def test_what_decided_and_whose_override_holds_is_said_as_on_the_page() -> None:
     )
     assert when == f"Assessed {until}. Decided by ruleset fatf-retail version 3."
     assert CUSTOMER.override is not None
+    endless = replace(CUSTOMER, override=replace(CUSTOMER.override, until_us=None))
+    assert next(iter(pdf._decided(endless))).startswith("An override holds: High, without an end. Without it: Medium.")
     expired = replace(CUSTOMER, override=replace(CUSTOMER.override, state="expired"), stale_rates_days=9)
     override, rates, _ = pdf._decided(expired)
     assert override.startswith(f"An override gave the level, and has ended: High, by itself at {until}. Without it")
