@@ -33,7 +33,14 @@ def test_overrides_are_found_by_state_customer_person_and_time(place: Place) -> 
 
 
 @pytest.mark.parametrize(
-    ("page", "said"), [(OVERRIDES, "yet."), (CHALLENGES, "yet."), (CHANGES, "that your role sees.")]
+    ("page", "said"),
+    [
+        (OVERRIDES, "There is no override yet."),
+        (CHALLENGES, "There is no challenge yet."),
+        (CHANGES, "that your role sees."),
+        (RUNS, "No flow has run yet."),
+        (DECISIONS, "Nothing was decided yet."),
+    ],
 )
 def test_an_empty_list_speaks_of_filters_where_there_are_some(place: Place, page: str, said: str) -> None:
     visitor = Visitor(place).sign_in("admin", THEIRS).go(page)
