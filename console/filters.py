@@ -7,10 +7,10 @@ from typing import Generic, TypeVar
 
 from fivefold.console.texts import text
 from fivefold.console.visit import Visit
-from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError, FivefoldError, NotFoundError, http_status
 from fivefold.domain.paging import Page, Part
 from fivefold.usecases.accounts.entity_types import list_types
+from fivefold.usecases.shared.inputs import read_moment
 
 T = TypeVar("T")
 
@@ -47,14 +47,20 @@ def listing_of(
 
 def period(chosen: Mapping[str, str]) -> tuple[int | None, int | None]:
     """Read from when and before when a list's rows are, of its filters; ConfigError where one is not a moment."""
-    since = parse_moment(chosen["since"], text("From")) if chosen["since"] else None
-    until = parse_moment(chosen["until"], text("Before")) if chosen["until"] else None
+    since = read_moment(chosen["since"], text("From")) if chosen["since"] else None
+    until = read_moment(chosen["until"], text("Before")) if chosen["until"] else None
     return since, until
 
 
 def type_names(visit: Visit) -> tuple[str, ...]:
     """Name the types of entities, by name."""
     return tuple(kind.name for kind in list_types(visit))
+
+
+def chosen_type(visit: Visit, types: tuple[str, ...]) -> tuple[str, str]:
+    """Give the type that the address asks for, and the one that the page is of: the first where that is unknown."""
+    query_type = visit.query.get("type") or types[0]
+    return query_type, query_type if query_type in types else types[0]
 
 
 def types_to_choose(visit: Visit) -> tuple[str, ...]:

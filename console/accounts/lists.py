@@ -28,6 +28,7 @@ from fivefold.usecases.changes.list_overview import (
     waiting_versions,
 )
 from fivefold.usecases.changes.reference_fit import is_reference
+from fivefold.usecases.shared.inputs import read_moment
 
 LISTS: Final = "/console/lists"
 MOST_BYTES: Final = 256_000
@@ -251,7 +252,7 @@ def _version(visit: Visit) -> tuple[str, int, list[str], str, str]:
     name = visit.parts.get("list") or visit.typed("name", text("Name"))
     since = visit.typed("since", text("In force from"))
     try:
-        since_us = parse_moment(since, text("In force from"))
+        since_us = read_moment(since, text("In force from"))
     except ConfigError as wrong:
         raise FieldError("since", str(wrong)) from wrong
     members = _members(visit)

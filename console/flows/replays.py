@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, FieldError, Redirect, Rendered, Visit, address, existing_number
-from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Page
 from fivefold.flows.analysis import analyse_canonical_flow
@@ -21,6 +20,7 @@ from fivefold.usecases.flows.replays.jobs import (
     request_flow_replay,
 )
 from fivefold.usecases.flows.replays.tally import MOST_EXPLAINED
+from fivefold.usecases.shared.inputs import read_moment
 
 REPLAYS: Final = "/console/flow-replays"
 EVERYBODY, PERIOD = "everybody", "period"
@@ -166,7 +166,7 @@ def ask_for_replay(visit: Visit) -> Answer:
 
 def _moment(visit: Visit, name: str) -> int:
     try:
-        return parse_moment(visit.form[name], name)
+        return read_moment(visit.form[name], name)
     except ConfigError as wrong:
         raise FieldError(name, str(wrong)) from wrong
 

@@ -14,7 +14,6 @@ from fivefold.console.levels.values import ValueHalf, value_half
 from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Download, FieldError, Redirect, Rendered, Visit, address
-from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part, first_page
 from fivefold.store.levels.timeline import LABELS, Clock
@@ -46,7 +45,7 @@ from fivefold.usecases.portfolio.scale import ScoreScale, read_scale
 from fivefold.usecases.portfolio.sources import AssessmentSources, sources_of
 from fivefold.usecases.portfolio.timeline import TimelineEvent, list_events
 from fivefold.usecases.recourse.challenges import ChallengeFilters, ChallengeSummary, summarise_challenges
-from fivefold.usecases.shared.inputs import digits
+from fivefold.usecases.shared.inputs import digits, read_moment
 
 DECIDERS = ("POST /v1/entities/{type}/{external_id}/overrides", "POST /v1/overrides/{override}/approve")
 """Who may do one of these: that they open the reasons is noted, and nothing of other members."""
@@ -220,7 +219,7 @@ def request_override(visit: Visit) -> Answer:
     of = _customer(visit)
     level, reason = visit.typed("level", text("Level")), visit.typed("reason", text("Reason"))
     until = visit.form.get("until", "").strip()
-    until_us = parse_moment(until, text("Ends on")) if until else None
+    until_us = read_moment(until, text("Ends on")) if until else None
     line = overrides.request_override(*of, level, reason, until_us, read_in=visit.session.id)
     is_beside = bool(overrides.waiting_beside(visit, [line.id]))
     return Redirect(visit.path + visit.trail, "override-requested-beside" if is_beside else "override-requested")
@@ -337,6 +336,8 @@ def show_timeline(visit: Visit) -> Rendered:
         return list_events(visit, *of, part, kinds=(group,) if group else (), clock=Clock(clock))
 
     listing = listing_of(events, visit.part("timeline"), wrong=(ConfigError,))
+    if listing.problem:
+        entity_profile.read_entity(visit, *of)  # a customer who is not there has no page, whatever is asked for
     page = TimelinePage(
         external_id=of[1],
         customer=address("entities", *of),

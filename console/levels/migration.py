@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Final
 
 from fivefold.charts.series import ShareColumn, share_columns
-from fivefold.console.filters import Listing, listing_of, type_names
+from fivefold.console.filters import Listing, chosen_type, listing_of, type_names
 from fivefold.console.levels.portfolio import show_nobody
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit
-from fivefold.domain.clock import DAY_US, day_text, to_microseconds
+from fivefold.domain.clock import DAY_US, DAY_WRITTEN, day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Page, Part
 from fivefold.usecases.accounts.settings import NO_LEVEL
@@ -24,6 +23,7 @@ from fivefold.usecases.portfolio.migration import (
     list_movers,
     read_migration,
 )
+from fivefold.usecases.shared.inputs import read_moment
 
 OVER_TIME: Final = "/console/portfolio/over-time"
 PERIODS: Final = {Every.MONTH: 13, Every.WEEK: 13, Every.DAY: 14}
@@ -118,7 +118,8 @@ def show_over_time(visit: Visit) -> Rendered:
     types = type_names(visit)
     if not types:
         return show_nobody(text("Portfolio over time"))
-    kind = visit.query.get("type") or types[0]
+    visit = visit.at(visit.now())  # so that all of a page opened at midnight is of one day
+    typed_type, kind = chosen_type(visit, types)
     chosen = visit.filters(("every", "since", "until", "from", "to"))
     each = tuple(every.value for every in Every)
     every = Every(chosen["every"]) if chosen["every"] in each else Every.MONTH
@@ -130,7 +131,7 @@ def show_over_time(visit: Visit) -> Rendered:
         visit.choice("every", each)
         since, after = _days(chosen)
         before, at_end = chosen["from"] or None, chosen["to"] or None
-        return list_movers(visit, kind, since, after, from_level=before, to_level=at_end, part=part)
+        return list_movers(visit, typed_type, since, after, from_level=before, to_level=at_end, part=part)
 
     listing = listing_of(movers, visit.part("movers"))
     query = {"type": kind, "every": every.value, "since": chosen["since"], "until": chosen["until"]}
@@ -176,12 +177,11 @@ def _moment(chosen: Mapping[str, str], name: str) -> int | None:
     typed = chosen[name]
     if not typed:
         return None
-    try:
-        return to_microseconds(date.fromisoformat(typed))
-    except ValueError:
+    if not DAY_WRITTEN.fullmatch(typed):
         raise ConfigError(
             text("{name} is {typed}; it must be a day such as 2026-07-01", name=name, typed=repr(typed[:40]))
-        ) from None
+        )
+    return read_moment(typed, name)
 
 
 def _lines(series: Sequence[LevelsAtMoment], now_us: int, base_query: dict[str, str]) -> tuple[SeriesLine, ...]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fivefold.console.filters import Listing, listing_of, type_names
+from fivefold.console.filters import Listing, chosen_type, listing_of, type_names
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit
 from fivefold.domain.paging import Page, Part
@@ -87,7 +87,7 @@ def show_portfolio(visit: Visit) -> Rendered:
     types = type_names(visit)
     if not types:
         return show_nobody(text("Portfolio"))
-    kind = visit.query.get("type") or types[0]
+    typed_type, kind = chosen_type(visit, types)
     matrix = value_and_risk(visit, kind)
     choices = {"level": (*matrix.levels, NO_LEVEL), "segment": matrix.segments, "status": STATUSES}
     level, segment, status = visit.filters(choices).values()
@@ -96,7 +96,7 @@ def show_portfolio(visit: Visit) -> Rendered:
         chosen = [visit.choice(name, ("", *choices[name])) for name in choices]
         levels, segments, statuses = ((one,) if one else () for one in chosen)
         filters = LevelFilters(levels=levels, segments=segments, statuses=statuses)
-        return list_current_levels(visit, kind, filters, part=part)
+        return list_current_levels(visit, typed_type, filters, part=part)
 
     listing = listing_of(customers, visit.part("customers"))
     columns = (*reversed(matrix.segments), None)

@@ -7,13 +7,14 @@ from fivefold.charts.bars import StepCurve, step_line
 from fivefold.console.filters import Listing, listing_of
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit, address
-from fivefold.domain.clock import DAY_US, day_text, parse_moment
+from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.paging import Page, Part
 from fivefold.usecases.levels import read
 from fivefold.usecases.levels.entity_profile import TransactionLine, list_transactions
 from fivefold.usecases.levels.explain import FiredRule, TransactionHits, read_transaction_hits
 from fivefold.usecases.levels.read import Freshness
 from fivefold.usecases.portfolio.transaction_days import MOST_DAYS, TransactionDay, list_days, range_of
+from fivefold.usecases.shared.inputs import read_moment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +91,8 @@ def _range(now_us: int, chosen: Mapping[str, str], hits: TransactionHits) -> tup
     first, last = chosen["since"], chosen["until"]
     since, until = range_of(
         now_us,
-        parse_moment(first, text("First day")) if first else None,
-        parse_moment(last, text("Last day")) + DAY_US if last else None,
+        read_moment(first, text("First day")) if first else None,
+        read_moment(last, text("Last day")) + DAY_US if last else None,
     )
     if first:
         return since, until

@@ -11,14 +11,14 @@ from fivefold.charts.bars import Bar, waterfall_bars
 from fivefold.charts.series import Sparkline, sparkline
 from fivefold.charts.steps import SCORE_AXIS
 from fivefold.charts.text.numbers import typeset
-from fivefold.console.filters import type_names
+from fivefold.console.filters import Listing, chosen_type, listing_of, type_names
 from fivefold.console.levels.portfolio import show_nobody
 from fivefold.console.texts import text
 from fivefold.console.visit import NOTICE, Answer, Redirect, Rendered, Visit, address
 from fivefold.domain.breakdown import Breakdown, Contribution, TotalInterval
 from fivefold.domain.clock import day_text, from_microseconds
-from fivefold.domain.errors import ConfigError
-from fivefold.domain.paging import Page
+from fivefold.domain.errors import ConfigError, NotFoundError
+from fivefold.domain.paging import Page, Part
 from fivefold.domain.segments import DEFAULT_CUT_POINTS, SEGMENTS
 from fivefold.models.explain import value_text
 from fivefold.models.value_model import interval_ends
@@ -151,15 +151,15 @@ class ValuesPage:
     """The segments of a type, and who is in them: the highest expected value first.
 
     Attributes:
-        segment: of the customers that are listed; None for all who have a value.
+        segment: of the customers that are listed, as it was chosen; empty for all who have a value.
         fullest: so many are in the largest segment.
     """
 
     types: tuple[str, ...]
     portfolio: PortfolioValue
-    segment: str | None
+    segment: str
     fullest: int
-    customers: Page[CustomerValue]
+    listing: Listing[CustomerValue]
     next: str | None
 
 
@@ -175,7 +175,7 @@ class ValueSearchPage:
     text: str
     counts: dict[str, EntitiesCounted]
     type: str
-    customers: Page[CustomerValue]
+    listing: Listing[CustomerValue]
     next: str | None
 
 
@@ -195,20 +195,23 @@ def show_values(visit: Visit) -> Rendered:
     types = type_names(visit)
     if not types:
         return show_nobody(text("Portfolio"))
-    kind = visit.query.get("type") or types[0]
+    typed_type, kind = chosen_type(visit, types)
     portfolio = value_by_segment(visit, kind)
-    segment = visit.choice("segment", ("", *SEGMENTS)) or None
-    wanted = () if segment is None else (segment,)
-    customers = list_values(visit, kind, wanted, visit.part("values"))
+
+    def customers(part: Part) -> Page[CustomerValue]:
+        segment = visit.choice("segment", ("", *SEGMENTS))
+        return list_values(visit, typed_type, (segment,) if segment else (), part)
+
+    listing = listing_of(customers, visit.part("values"))
     page = ValuesPage(
         types=types,
         portfolio=portfolio,
-        segment=segment,
+        segment=visit.filters(("segment",))["segment"],
         fullest=max((each.entities for each in portfolio.segments), default=0),
-        customers=customers,
-        next=visit.next_of("values", customers),
+        listing=listing,
+        next=visit.next_of("values", listing.rows),
     )
-    return Rendered(template="levels/values.html", title=text("Portfolio"), page=page)
+    return Rendered(template="levels/values.html", title=text("Portfolio"), page=page, status=listing.status)
 
 
 def search_by_identifier(visit: Visit) -> Answer:
@@ -221,14 +224,18 @@ def search_by_identifier(visit: Visit) -> Answer:
     counts = {kind: count_values(visit, kind, typed) for kind in types if typed}
     with_most = sorted(types, key=lambda kind: -counts[kind].count) if counts else types
     kind = visit.query.get("type") or with_most[0]
-    customers = search_values(visit, kind, typed, visit.part("found")) if counts else Page[CustomerValue]()
+
+    def customers(part: Part) -> Page[CustomerValue]:
+        return search_values(visit, kind, typed, part) if counts else Page[CustomerValue]()
+
+    listing = listing_of(customers, visit.part("found"), wrong=(NotFoundError,))
     is_only_one = sum(counted.count for counted in counts.values()) == 1 and "type" not in visit.query
-    if is_only_one and [line.external_id for line in customers] == [typed]:
+    if is_only_one and [line.external_id for line in listing.rows] == [typed]:
         return Redirect(address("values", kind, typed))
     page = ValueSearchPage(
-        text=typed, counts=counts, type=kind, customers=customers, next=visit.next_of("found", customers)
+        text=typed, counts=counts, type=kind, listing=listing, next=visit.next_of("found", listing.rows)
     )
-    return Rendered(template="levels/value_search.html", title=text("Search"), page=page)
+    return Rendered(template="levels/value_search.html", title=text("Search"), page=page, status=listing.status)
 
 
 def show_customer_value(visit: Visit) -> Rendered:

@@ -18,7 +18,6 @@ from fivefold.console.visit import (
     existing_number,
     without_nul,
 )
-from fivefold.domain.clock import parse_moment
 from fivefold.domain.paging import Page, Part
 from fivefold.store.recourse.challenges import CORRECTED, OVERRIDDEN
 from fivefold.store.recourse.changed_facts import KINDS
@@ -26,7 +25,7 @@ from fivefold.usecases.recourse import challenges
 from fivefold.usecases.recourse.challenges import ChallengeFilters, ChallengeLine, ChallengeSummary
 from fivefold.usecases.recourse.reply import Reply, give_reply
 from fivefold.usecases.recourse.settlement import Outcome, Settlement, own_contested_override, settle_challenge
-from fivefold.usecases.shared.inputs import MOST_DIGITS
+from fivefold.usecases.shared.inputs import MOST_DIGITS, read_moment
 
 CHALLENGES: Final = "/console/queue/challenges"
 FILTERS: Final = ("state", "type", "external_id", "due_before")
@@ -83,7 +82,7 @@ def show_challenges(visit: Visit) -> Rendered:
             state=chosen["state"] or None,
             type_name=chosen["type"] or None,
             entity=(chosen["type"], chosen["external_id"]) if chosen["external_id"] else None,
-            due_before_us=parse_moment(due_before, text("Due before")) if due_before else None,
+            due_before_us=read_moment(due_before, text("Due before")) if due_before else None,
         )
         return challenges.summarise_challenges(visit, filters, part)
 
@@ -133,7 +132,7 @@ def open_challenge(visit: Visit) -> Answer:
         visit,
         visit.typed("assessment", text("Assessment")),
         visit.typed("words", text("Words of the person")),
-        parse_moment(received, text("Received on")) if received else None,
+        read_moment(received, text("Received on")) if received else None,
     )
     return Redirect(address("challenges", str(challenge.id)), "challenge-opened")
 

@@ -13,6 +13,7 @@ from fivefold.usecases.changes.reference_fit import PeerGroupLine, ReferenceShow
 from fivefold.usecases.changes.references import request_reference
 from fivefold.usecases.rulesets.points_jobs import PointsJobLine, PointsWanted, list_points_jobs, request_points
 from fivefold.usecases.rulesets.read import RulesetLine, read_ruleset
+from fivefold.usecases.shared.inputs import read_moment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +116,8 @@ def ask_for_points(visit: Visit) -> Answer:
     read_ruleset(visit, family)
     learn = visit.form.get("learn_as_of", "").strip()
     wanted = PointsWanted(
-        as_of_us=parse_moment(visit.typed("as_of", text("Judged as of")), text("Judged as of")),
-        learn_as_of_us=parse_moment(learn, text("Learnt as of")) if learn else None,
+        as_of_us=read_moment(visit.typed("as_of", text("Judged as of")), text("Judged as of")),
+        learn_as_of_us=read_moment(learn, text("Learnt as of")) if learn else None,
     )
     _, is_new = request_points(visit, family, wanted)
     return Redirect(visit.path, "points-asked" if is_new else "points-under-way")

@@ -1,6 +1,8 @@
 """The portfolio's page: a matrix of value and risk that leads to the people in a field."""
 
+import re
 from html import unescape
+from itertools import count
 from urllib.parse import quote
 
 import pytest
@@ -8,10 +10,11 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from fivefold.console.levels.migration import _count, _rows
-from fivefold.domain.clock import DAY_US, day_text
+from fivefold.domain.clock import DAY_US, day_text, now_microseconds
 from fivefold.store.tables.levels import DueMark, Standing, Transition
 from fivefold.usecases.portfolio import migration
 from fivefold.usecases.portfolio.migration import Migration, MigrationCell
+from fivefold.usecases.shared.context import Context
 from tests.console.customers import fail_assessment
 from tests.console.visitors import Visitor
 from tests.serving.v1.examples import CUSTOMER
@@ -190,6 +193,34 @@ def test_the_matrix_over_time_leads_to_the_people_who_moved_and_why(place: Place
     assert "Nobody is listed." in visitor.go(f"{over_time}&from=high&to=low").text
 
 
+def test_who_rose_after_a_first_level_in_the_same_time_is_counted_and_found(place: Place) -> None:
+    at_us = moved(place, "mover")
+    days = f"since={day_text(at_us // DAY_US * DAY_US - DAY_US)}&until={day_text(at_us // DAY_US * DAY_US)}"
+    visitor = Visitor(place).sign_in("investigator").go(f"/console/portfolio/over-time?type=company&{days}")
+    assert "0 of the type company stand at a higher level at the end" in visitor.text
+    assert (
+        "Levels that rose, fell or were lost in that time: 1, also of those who got their first level" in visitor.text
+    )
+    (cell,) = [each for each in visitor.links() if "from=none" in each and "to=high" in each]
+    assert "after 2 moves" in visitor.go("/console/portfolio/over-time" + cell.replace("&amp;", "&")).text
+    of_today = days.partition("&until=")[2]
+    visitor.go(f"/console/portfolio/over-time?type=company&since={of_today}&until={of_today}")
+    assert "Levels that rose" not in visitor.text, "each is in the sentence before"
+
+
+def test_all_of_a_page_over_time_is_of_one_day(furnished: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its handler reads several things, and midnight may come between two of them."""
+    visitor, reads = Visitor(furnished).sign_in("investigator"), count()
+
+    def a_day_later_each_time(context: Context) -> int:
+        return now_microseconds() + next(reads) * DAY_US if context.clock is None else context.clock()
+
+    monkeypatch.setattr(Context, "now", a_day_later_each_time)
+    page = visitor.go("/console/portfolio/over-time?type=customer&every=day").page.text
+    (until,) = re.findall(r'id="until" name="until" type="date" value="([^"]*)"', page)
+    assert re.findall(r'#who">([^<]*)</a>', page)[-1] == until
+
+
 def test_a_time_that_is_none_is_refused_and_an_empty_one_says_so(furnished: Place) -> None:
     visitor = Visitor(furnished).sign_in("investigator")
     refused = visitor.go("/console/portfolio/over-time?since=yesterday")
@@ -240,6 +271,26 @@ def test_a_type_that_is_not_there_is_refused_with_the_nearest_name(place: Place,
     visitor = Visitor(place).sign_in("commercial" if page.startswith("value") else "investigator")
     assert visitor.go(f"/console/{page}type=compny").page.status_code == 404
     assert "there is no entity type 'compny'; perhaps company was meant" in unescape(visitor.text)
+    assert "This cannot be read" not in visitor.text
+    assert page.startswith("search") or '<nav aria-label="Types" class="tabs">' in visitor.page.text, "the page stays"
+
+
+def test_a_segment_of_values_that_is_none_is_refused_where_the_rows_would_stand(furnished: Place) -> None:
+    visitor = Visitor(furnished).sign_in("commercial").go("/console/values?segment=odd")
+    assert visitor.page.status_code == 422
+    assert "segment is 'odd'; it must be one of " in unescape(visitor.text)
+    assert "Customers by segment of their value" in visitor.text
+
+
+@pytest.mark.parametrize("value_pages", [False, True])
+def test_who_finds_nothing_reads_that_a_word_is_not_shortened_at_its_beginning(
+    place: Place, *, value_pages: bool
+) -> None:
+    place.good("PUT", "/v1/entities/customer/user_000222", {}, role="app")
+    visitor = Visitor(place).sign_in("commercial" if value_pages else "investigator")
+    page = "/console/value-search" if value_pages else "/console/search"
+    assert "0002 finds 000222, and 222 does not" in visitor.go(f"{page}?text=222").text
+    assert "user_000222" in visitor.go(f"{page}?text=0002").text
 
 
 @pytest.mark.parametrize(
@@ -254,8 +305,10 @@ def test_a_type_that_is_not_there_is_refused_with_the_nearest_name(place: Place,
         ("entities/company/acme/timeline?group=odd&clock=happened", "group=facts&amp;clock=happened", "group is 'odd'"),
         ("entities/company/acme/transactions?since=soon&until=2026-01-02", 'value="2026-01-02"', "First day is 'soon'"),
         ("entities/company/acme/transactions?since=2001-01-01", 'value="2001-01-01"', "366 days"),
-        ("entities/company/acme/transactions?until=0001-01-01", 'value="0001-01-01"', "begins before the year 1"),
-        ("portfolio/over-time?until=0001-01-01", 'value="0001-01-01"', "begins before the year 1"),
+        ("entities/company/acme/transactions?until=0001-01-01", 'value="0001-01-01"', "from 1900 on and before 9000"),
+        ("queue/overrides?since=1899-12-31", 'value="1899-12-31"', "From is '1899-12-31'; it must be a date or time"),
+        ("portfolio/over-time?until=0001-01-01", 'value="0001-01-01"', "from 1900 on and before 9000"),
+        ("portfolio/over-time?since=2026-W10-1", 'value="2026-W10-1"', "it must be a day such as 2026-07-01"),
     ],
 )
 def test_a_wrong_filter_is_refused_where_the_rows_would_stand(

@@ -286,3 +286,10 @@ def test_what_counts_now_of_a_transaction_stands_beside_what_was_sent(place: Pla
 def test_days_that_cannot_be_read_are_said(furnished: Place, query: str, status: int) -> None:
     visitor = Visitor(furnished).sign_in("investigator")
     assert visitor.go(f"/console/entities/company/acme/transactions?{query}").page.status_code == status
+
+
+def test_who_is_not_there_has_no_timeline_whatever_is_asked_for(furnished: Place) -> None:
+    visitor = Visitor(furnished).sign_in("investigator")
+    for query in ("", "?group=odd", "?clock=odd"):
+        assert visitor.go(f"/console/entities/customer/nobody-here/timeline{query}").page.status_code == 404
+        assert visitor.go(f"/console/entities/company/acme/timeline{query}").page.status_code == (422 if query else 200)

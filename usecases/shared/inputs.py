@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 
-from fivefold.domain.clock import EARLIEST_YEAR, day_text, from_microseconds, to_microseconds
+from fivefold.domain.clock import EARLIEST_YEAR, day_text, from_microseconds, parse_moment, to_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.usecases.shared.entity_checks import storable
 
@@ -120,6 +120,18 @@ def checked_moment(moment_us: int, what: str) -> int:
     """Return a moment in microseconds; ConfigError where it is invalid."""
     if type(moment_us) is not int or not EARLIEST_US <= moment_us < LATEST_US:
         raise ConfigError(f"{what} is {moment_us!r}; it must be a moment in microseconds since 1970, from 1900 to 9000")
+    return moment_us
+
+
+def read_moment(written: str, what: str = "time") -> int:
+    """Read a date or time that a person wrote; ConfigError where it is none, or before `EARLIEST_US` or too late.
+
+    >>> read_moment("1970-01-02")
+    86400000000
+    """
+    moment_us = parse_moment(written, what)
+    if not EARLIEST_US <= moment_us < LATEST_US:
+        raise ConfigError(f"{what} is {written!r}; it must be a date or time from 1900 on and before 9000")
     return moment_us
 
 
