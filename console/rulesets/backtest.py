@@ -7,6 +7,7 @@ from typing import Any, Literal
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, existing_number
 from fivefold.domain.paging import Page
+from fivefold.risk.governance.backtest.run import MOVERS
 from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.changes.backtests import (
     BacktestLine,
@@ -106,6 +107,7 @@ class BacktestPage:
         places: how many would be at each level by the rules alone, or have none for which reason.
         subject: the rulesets and versions that it compares.
         on_examples: it was run on the ruleset's own examples, as it reaches no customer.
+        most_movers: so many who move furthest the report has at most.
         level_before: of the movers that are listed; None for all. So is `level_after`.
         movers: those who would be elsewhere by the rules alone, in the order in which they were added.
         next: the address of their next page.
@@ -118,6 +120,7 @@ class BacktestPage:
     places: tuple[tuple[str, int], ...]
     subject: BacktestSubject
     on_examples: bool
+    most_movers: int
     level_before: str | None
     level_after: str | None
     movers: Page[MoverLine]
@@ -152,6 +155,7 @@ def show_backtest(visit: Visit) -> Rendered:
         places=counts_by_place(report, levels),
         subject=subject_of_backtest(visit, number),
         on_examples=report["basis"] == "examples",
+        most_movers=MOVERS,
         level_before=before,
         level_after=after,
         movers=movers,

@@ -44,6 +44,7 @@ def test_a_cell_of_a_backtest_leads_to_the_people_who_move(place: Place, author:
         in author.text
     )
     assert author.links().count("/console/entities/customer/c%2F1%20%C3%A4") == 2, "who moves furthest, and everybody"
+    assert "Who moves furthest 20 at most." in author.text
     assert "From Medium to Low" in author.text
     assert "/console/entities/customer/c%2F1%20%C3%A4" in author.links()
     author.go(author.page.url.path + "?from=high")

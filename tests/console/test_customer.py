@@ -406,7 +406,7 @@ def test_where_no_worker_runs_the_page_says_that_the_level_stays(place: Place, i
     place.good("PUT", ENTITY, {"attributes": {"country": "SE"}}, role="app")
     ended, lost = (f"No worker runs: the last one {what} at" for what in ("ended", "did not end, and was seen"))
     for seconds, is_ended, says in (
-        (None, False, "No worker runs, and none did in the last day."),
+        (None, False, "No worker runs, and none was seen in the last day."),
         (10, False, ""),
         (10, True, ended),
         (200, False, lost),

@@ -42,7 +42,7 @@ def test_an_organisation_that_did_nothing_is_told_so_in_words(place: Place) -> N
     for words in (
         "Nothing waits to be assessed.",
         "No backtest waits or runs.",
-        "No worker runs, and none did in the last day. Nothing is assessed or sent.",
+        "No worker runs, and none was seen in the last day. Nothing is assessed or sent.",
         "There are no endpoints.",
         "It was never compared.",
         "No file was imported yet.",

@@ -8,7 +8,7 @@ from fivefold.charts.backtests import levels, migration
 from fivefold.domain.text import percent
 from fivefold.risk.governance.backtest.families import FamilyMover
 from fivefold.risk.governance.backtest.moves import CaseHits, FailedAssessment, MoveCount, MovedEntity
-from fivefold.risk.governance.backtest.run import BacktestResult, BacktestSide
+from fivefold.risk.governance.backtest.run import MOVERS, BacktestResult, BacktestSide
 from fivefold.risk.governance.reports.page import ReportPage, ReportSection, ReportTable
 
 
@@ -122,7 +122,7 @@ def _movers(result: BacktestResult) -> ReportSection:
     ]
     places = moved_columns(is_later_known)
     table = ReportTable([*places, "why", *MOVED_NUMBERS], rows, words=len(places) + 1)
-    return ReportSection("Who changes most", "By levels, then by points.", table)
+    return ReportSection("Who changes most", f"By levels, then by points; {MOVERS} at most.", table)
 
 
 def moved_columns(is_later_known: bool) -> list[str]:

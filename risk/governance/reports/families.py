@@ -6,6 +6,7 @@ from dataclasses import replace
 from fivefold.domain.text import percent
 from fivefold.risk.governance.backtest.compositions import NOBODY
 from fivefold.risk.governance.backtest.families import FamiliesBacktest, FamilyHits
+from fivefold.risk.governance.backtest.run import MOVERS
 from fivefold.risk.governance.reports.backtest import (
     MOVED_NUMBERS,
     differs,
@@ -99,7 +100,7 @@ def _movers(result: FamiliesBacktest) -> ReportSection:
     ]
     places = moved_columns(is_later_known)
     table = ReportTable([*places, "decided by", "why", *MOVED_NUMBERS], rows, words=len(places) + 2)
-    return ReportSection("Who changes most", "By levels.", table)
+    return ReportSection("Who changes most", f"By levels; {MOVERS} at most.", table)
 
 
 def families_validation_page(result: FamiliesValidation) -> ReportPage:

@@ -61,8 +61,10 @@ def test_a_rule_that_one_side_lacks_is_not_there() -> None:
 @pytest.mark.parametrize("standing", [None, HeldLevels(entered=AS_OF - 10 * DAY)])
 def test_who_moves_has_a_level_after_the_cooldown_only_where_it_is_known(standing: HeldLevels | None) -> None:
     page = backtest_page(backtest(analysed(DRAFT), mixed(50), AS_OF, analysed(), standing))
-    (table,) = [each.table for each in page.sections if each.title == "Who changes most"]
+    ((table, words),) = [(each.table, each.words) for each in page.sections if each.title == "Who changes most"]
     assert table is not None
+    assert len(table.rows) == 20, "so the page says that these are not all"
+    assert words.endswith("20 at most.")
     assert ("after cooldown" in table.columns) is (standing is not None)
     assert {len(row) for row in table.rows} == {len(table.columns)}
 
