@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from itertools import groupby
 from operator import itemgetter
 from time import sleep
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,6 +23,7 @@ from fivefold.domain.settings import Settings
 from fivefold.store.audit.chain import GENESIS, Side, hash_of_entry, hash_of_value
 from fivefold.store.audit.chain_reading import Head, chains, heads, names, snapshot, stray_values
 from fivefold.store.audit.expectations import Expectations
+from fivefold.store.audit.promotions import logged_promotions
 from fivefold.store.audit.value_kinds import wrong_values
 from fivefold.store.monitoring.operations import proof_of
 from fivefold.store.sql.database import reading, writing
@@ -31,6 +33,11 @@ from fivefold.usecases.audit.history import HistoryCheck, Looked, not_noted
 from fivefold.usecases.audit.record import ExportedHead, ExportedHeads
 from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
+
+if TYPE_CHECKING:
+    from fivefold.models.registry import Registry
+
+    RegistryOf = Callable[[str], Registry]
 
 ENTRIES = "entries of the audit log that are proved"
 ENTRIES_AT_ONCE = 1_000
@@ -270,33 +277,35 @@ def unlogged_promotions(engine: Engine, settings: Settings) -> list[AuditFinding
     """List promotions that an organisation's log lacks, or the registry of models does; none without a registry.
 
     The log may lack those of the model that serves here and of those that it names: a registry may have the models of
-    others too. The registry may lack the last one that the log has of the model that serves here.
+    others too. The registry may lack those that the log has of the model that serves here.
     RegistryError where the registry cannot be asked, ConfigError where its lock cannot be taken.
     """
     if not settings.has_registry:
         return []
-    findings = _differences(engine, settings)
+    from fivefold.models.registry import Registry  # noqa: PLC0415 (MLflow takes seconds to import)
+
+    registry_of = cache(partial(Registry, settings))
+    findings = _differences(engine, settings.model_name, registry_of)
     if findings:
         sleep(_SETTLES_SECONDS)
-        findings = _differences(engine, settings)
+        findings = _differences(engine, settings.model_name, registry_of)
     return findings
 
 
-def _differences(engine: Engine, settings: Settings) -> list[AuditFinding]:
+def _differences(engine: Engine, serving: str, registry_of: "RegistryOf") -> list[AuditFinding]:
     with snapshot(engine) as connection:
         organisation_names = names(connection)
     with reading(engine) as session:
-        lacks = [*_lacks_of_log(session, settings), *_lacks_of_registry(session, settings)]
+        lacks = [*_lacks_of_log(session, serving, registry_of), *_lacks_of_registry(session, registry_of(serving))]
     return [AuditFinding(of, organisation_names[of], entry, problem) for of, entry, problem in lacks]
 
 
-def _lacks_of_log(session: Session, settings: Settings) -> Iterator[tuple[int, int, str]]:
-    from fivefold.models.registry import Registry  # noqa: PLC0415 (MLflow takes seconds to import)
-    from fivefold.usecases.models.promotion_log import logged_names, missing_promotions  # noqa: PLC0415 (as above)
+def _lacks_of_log(session: Session, serving: str, registry_of: "RegistryOf") -> Iterator[tuple[int, int, str]]:
+    from fivefold.usecases.models.promotion_log import missing_promotions  # noqa: PLC0415 (as above)
 
-    for model in sorted({settings.model_name, *logged_names(session)}):
-        adds = "a worker that starts, or the next promotion," if model == settings.model_name else "its next promotion"
-        for promotion, organisations in missing_promotions(session, Registry(settings, model)):
+    for model in sorted({serving, *(each.model for each in logged_promotions(session))}):
+        adds = "a worker that starts, or the next promotion," if model == serving else "its next promotion"
+        for promotion, organisations in missing_promotions(session, registry_of(model)):
             problem = (
                 f"version {promotion.version} of {model} became champion at {second_text(promotion.at_us)}, as"
                 f" the registry of models says, and no entry says so; {adds} adds it"
@@ -304,15 +313,14 @@ def _lacks_of_log(session: Session, settings: Settings) -> Iterator[tuple[int, i
             yield from ((number, 0, problem) for number in organisations)
 
 
-def _lacks_of_registry(session: Session, settings: Settings) -> Iterator[tuple[int, int, str]]:
-    from fivefold.models.registry import Registry  # noqa: PLC0415 (MLflow takes seconds to import)
+def _lacks_of_registry(session: Session, registry: "Registry") -> Iterator[tuple[int, int, str]]:
     from fivefold.usecases.models.promotion_log import lost_promotions  # noqa: PLC0415 (as above)
 
-    for lost in lost_promotions(session, Registry(settings, settings.model_name)):
+    for lost in lost_promotions(session, registry):
         problem = (
-            f"version {lost.version} of {settings.model_name} became champion at {second_text(lost.at_us)}, and the"
-            f" registry of models in {settings.registry_shown} does not say so: it was restored from an earlier backup,"
-            " or made anew; the next promotion ends this finding"
+            f"version {lost.version} of {registry.name} became champion at {second_text(lost.at_us or 0)}, and the"
+            f" registry of models in {registry.settings.registry_shown} does not say so: it was restored from an"
+            " earlier backup, or made anew; a registry that says so ends this finding"
         )
         yield lost.organisation_id, lost.entry, problem
 

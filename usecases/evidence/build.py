@@ -91,7 +91,8 @@ purposes.json       every ruleset, policy, group and flow that decided: what it 
 settings.json       levels, cap, retention, types and fields, which rulesets are on and their order, as they are now;
                     audit/ has every change
 roster.json         members by number, with roles; audit/ has every change
-models/             value models that served: cards, training lineage, promotions
+models/             value models that served: cards, training lineage, promotions; promotions-lost.json: those that the
+                    audit log has and the registry of models lacks, as where an earlier backup was restored
 audit/              entries.jsonl, the audit log of the quarter without values, at_us in microseconds since 1970 UTC;
                     verification.json, of the whole log
 manifest.json       SHA-256 of every file; `fivefold evidence --check` compares
@@ -142,13 +143,12 @@ def build_evidence(
     where the quarter has not begun.
     """
     require_begun(quarter, context.now())
-    looked(0, PARTS)
-    models = models_part(settings, quarter)
     with snapshot(context.engine) as connection, Session(bind=connection) as session:
         name = names(connection)[context.organisation_id]
         log = _Log(connection, context.organisation_id, name, quarter)
         of = (session, context.organisation_id, quarter)
         sections: list[Callable[[], ArchiveSection]] = [
+            lambda: models_part(*of, settings),
             lambda: rulesets_part(*of),
             lambda: people_part(*of, context.now()),
             lambda: facts_part(*of),
@@ -159,7 +159,7 @@ def build_evidence(
             lambda: flows_part(session, connection, context.organisation_id, quarter),
             lambda: groups_part(*of),
         ]
-        parts = [models]
+        parts = list[ArchiveSection]()
         for part in sections:
             looked(len(parts), PARTS)
             parts.append(part())

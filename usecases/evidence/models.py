@@ -1,12 +1,16 @@
 """Evidence of the value model: which versions served in a quarter, who promoted them, and what they were made from."""
 
 import json
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.orm import Session
+
 from fivefold.domain.errors import ModelNotFoundError
 from fivefold.domain.settings import Settings
+from fivefold.store.audit.promotions import LoggedPromotion, logged_promotions
 from fivefold.usecases.evidence.archive import ArchiveSection, File, json_file, optional_iso_text, text_file
 from fivefold.usecases.shared.inputs import Quarter
 
@@ -21,25 +25,51 @@ _OWN_TAGS = "mlflow."
 """What MLflow itself notes of a run, such as the file that started it."""
 
 
-def models_part(settings: Settings | None, quarter: Quarter) -> ArchiveSection:
+def models_part(session: Session, organisation_id: int, quarter: Quarter, settings: Settings | None) -> ArchiveSection:
     """Collect the promotions of a quarter, and of every version that served in it its card and what it came from.
 
     A machine without a registry (then *settings* may be None) has none: the archive says so, and none is created.
+    Promotions that the audit log has and the registry lacks are a file of their own: of their versions nothing is known
+    here but what the log says.
     """
+    logged = [each for each in logged_promotions(session) if each.organisation_id == organisation_id]
     if settings is None or not settings.has_registry:
-        return ArchiveSection([text_file("models/none.txt", NONE)], {"models": 0, "promotions": 0})
-    from fivefold.models.promotions import promotions_between  # noqa: PLC0415 (imports MLflow)
+        lost = _lost(logged, frozenset(), quarter)
+        counts = {"models": 0, "promotions": 0, "promotions_lost": len(lost)}
+        return ArchiveSection([text_file("models/none.txt", NONE), *_lost_file(lost)], counts)
+    from fivefold.models.promotions import promotions_between, recorded_moments  # noqa: PLC0415 (imports MLflow)
     from fivefold.models.registry import Registry  # noqa: PLC0415 (as above)
 
     registry = Registry(settings, settings.model_name)
     served = promotions_between(registry, quarter.from_us, quarter.until_us - 1)
+    of_model = [each for each in logged if each.model == registry.name]
+    lost = _lost(of_model, recorded_moments(registry), quarter)
     present = registry.run_ids()
     versions = sorted({(each.version, each.model_run or present.get(each.version, "")) for each in served})
     files = [
         json_file("models/promotions.json", [_promotion(promotion) for promotion in served]),
         *(file for number, run_id in versions for file in _files_of(registry, number, run_id, present.get(number))),
+        *_lost_file(lost),
     ]
-    return ArchiveSection(files, {"models": len(versions), "promotions": len(served)})
+    return ArchiveSection(files, {"models": len(versions), "promotions": len(served), "promotions_lost": len(lost)})
+
+
+def _lost(logged: list[LoggedPromotion], recorded: Collection[int], quarter: Quarter) -> list[LoggedPromotion]:
+    """Choose what the log has of a quarter and the registry lacks, with what was in force as the quarter began."""
+    begun = [each for each in logged if each.at_us is not None and each.at_us < quarter.until_us]
+    before = {each.model: each for each in begun if (each.at_us or 0) < quarter.from_us}
+    in_force = [each for each in begun if (each.at_us or 0) >= quarter.from_us or each is before[each.model]]
+    return [each for each in in_force if each.at_us not in recorded]
+
+
+def _lost_file(lost: list[LoggedPromotion]) -> list[File]:
+    rows = [
+        {**each.details, "action": each.action, "entry": each.entry, "at": optional_iso_text(each.at_us)}
+        for each in lost
+    ]
+    for row in rows:
+        del row["at_us"]
+    return [json_file("models/promotions-lost.json", rows)] if rows else []
 
 
 def _promotion(promotion: "Promotion") -> dict[str, Any]:

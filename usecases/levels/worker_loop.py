@@ -287,7 +287,7 @@ class ChampionWatcher:
             record_missing(self._engine, self._registry, SYSTEM)
             with reading(self._engine) as session:
                 lost = lost_promotions(session, self._registry)
-            for version in sorted({each.version for each in lost}):
+            for version in sorted({each.version for each in lost if each.is_last}):
                 log.warning("promotion not in the registry", name=self._registry.name, version=version, why=_LACKS)
         except FivefoldError as error:
             log.warning("promotions not compared with the audit log", error=str(error))

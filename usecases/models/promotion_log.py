@@ -1,9 +1,9 @@
 """The audit log's entries of promotions, also of those that MLflow has and whose process ended before its entry."""
 
 import json
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import Engine, Select, select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ModelNotFoundError
@@ -11,11 +11,11 @@ from fivefold.models.promotions import Promotion, promotion_history, recorded_mo
 from fivefold.models.registry import Registry
 from fivefold.store.accounts.tokens import DEFAULT_ORGANISATION, every_organisation, organisation_named
 from fivefold.store.audit.log import entries_with_values
+from fivefold.store.audit.promotions import PROMOTED, LoggedPromotion, logged_promotions
 from fivefold.store.levels.champions import begin_champion
 from fivefold.store.sql.clocks import clock_of
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import Organisation
-from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.levels import Champion
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import record
@@ -127,52 +127,16 @@ def _is_logged(session: Session, organisation_id: int, registry: Registry, promo
     return False
 
 
-class LoggedPromotion(NamedTuple):
-    """A promotion as an organisation's log has it: the number of its entry, the version, and when, microseconds."""
-
-    organisation_id: int
-    entry: int
-    version: int
-    at_us: int
-
-
 def lost_promotions(session: Session, registry: Registry) -> list[LoggedPromotion]:
-    """List the promotions that end an organisation's log, and that the registry does not have.
+    """List the promotions of a model that organisations' logs have and the registry lacks, by log, oldest first.
 
-    It was restored from a backup of before them, or was made anew. The next promotion is in both. One of an
-    earlier release is left out, for its entry does not tell its moment.
+    It was restored from a backup of before them, or was made anew. One of an earlier release is left out, for its entry
+    does not tell its moment.
     """
-    newest = dict[int, tuple[AuditEntry, dict[str, Any]]]()
-    for entry in session.scalars(_promoting(session).order_by(AuditEntry.number)):
-        details = json.loads(entry.details)
-        if details["model"] == registry.name:
-            newest[entry.organisation_id] = entry, details
-    if not newest:
-        return []
-    recorded = recorded_moments(registry)
-    return [
-        LoggedPromotion(number, entry.number, details["version"], details["at_us"])
-        for number, (entry, details) in sorted(newest.items())
-        if "at_us" in details and details["at_us"] not in recorded
-    ]
-
-
-def logged_names(session: Session) -> set[str]:
-    """Name the models whose promotions are in the log of any organisation."""
-    return {json.loads(entry.details)["model"] for entry in session.scalars(_promoting(session))}
-
-
-def _promoting(session: Session) -> Select[AuditEntry]:
-    """Select the entries of promotions of all models, in the logs of all organisations."""
-    return select(AuditEntry).where(
-        AuditEntry.organisation_id.in_(every_organisation(session)),
-        AuditEntry.subject_kind == "model",
-        AuditEntry.action.in_([f"model.{act}" for act in _DONE.values()]),
-    )
+    logged = [each for each in logged_promotions(session) if each.model == registry.name and each.at_us is not None]
+    recorded = recorded_moments(registry) if logged else frozenset[int]()
+    return [each for each in logged if each.at_us not in recorded]
 
 
 def _action(promotion: Promotion) -> str:
-    return f"model.{_DONE[promotion.action]}"
-
-
-_DONE = {"promote": "promoted", "rollback": "rolled_back"}
+    return PROMOTED[promotion.action]

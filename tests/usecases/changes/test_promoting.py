@@ -238,7 +238,7 @@ def test_what_a_process_promoted_that_died_then_is_logged_by_the_next_one(
     assert verify(engine, print).findings == 0
 
 
-def test_a_registry_of_yesterday_beside_the_database_of_today_is_a_finding_until_the_next_promotion(
+def test_a_registry_of_yesterday_beside_the_database_of_today_is_a_finding_also_after_the_next_promotion(
     engine: Engine, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was restored to before the promotion of version 2, so version 1 serves again and values everybody."""
@@ -261,7 +261,15 @@ def test_a_registry_of_yesterday_beside_the_database_of_today_is_a_finding_until
         ("promotion not in the registry", 2)
     ]
     promote_model(engine, registry, 2, "cli:ben", reason="new fees")
-    assert unlogged_promotions(engine, settings) == []
+    with monkeypatch.context() as patch, capture_logs() as logs:
+        patch.setattr(Registry, "load", lambda *_: SimpleNamespace(content_hash="ab"))
+        assert ChampionWatcher(engine, settings).look()
+    assert not [line for line in logs if line["event"] == "promotion not in the registry"], "what serves is logged"
+    opened, opening = list[str](), Registry.__init__
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "__init__", lambda *given: (opened.append(given[2]), opening(*given))[1])
+        assert unlogged_promotions(engine, settings) == [finding], "the registry lacks it for good"
+    assert opened == [registry.name]
 
 
 def test_where_the_log_cannot_be_written_nothing_is_promoted(

@@ -115,8 +115,8 @@ def test_everything_that_decided_is_there(engine: Engine, people: tuple[Actor, .
     made = build(engine, people[0], tmp_path)
     content = read(made)
     assert made.counts == {
-        "models": 0, "promotions": 0, "rulesets": 2, "activations": 3, "backtests": 2, "overrides": 3, "approvals": 5,
-        "challenges": 0,
+        "models": 0, "promotions": 0, "promotions_lost": 0, "rulesets": 2, "activations": 3, "backtests": 2,
+        "overrides": 3, "approvals": 5, "challenges": 0,
         "material_changes": 1, "proposals": 0, "validations": 1, "lists": 1,
         "rate_tables": 0, "records": 1, "links_ended": 0, "policies": 0, "groups": 0, "members": 1,
         "flows": 0, "flow_activations": 0, "flow_runs": 0, "flow_replays": 0, "flow_actions_taken_back": 0,

@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
+from fivefold.domain.clock import iso_text
 from fivefold.domain.settings import Settings
 from fivefold.models import promotions
 from fivefold.models.promotions import promote
 from fivefold.models.registry import Registry
+from fivefold.usecases.accounts.organisations import actor_in_new
+from fivefold.usecases.changes.promotions import promote_model
 from fivefold.usecases.evidence.models import models_part
 from fivefold.usecases.shared.inputs import Quarter, read_quarter
 from tests.mlflow_address import kept_address
@@ -48,14 +53,16 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     return made
 
 
-def read(registry: Registry, quarter: Quarter | None = None) -> tuple[dict[str, bytes], dict[str, int]]:
-    part = models_part(registry.settings, quarter or quarter_of_now())
+def read(engine: Engine, settings: Settings, quarter: Quarter | None = None) -> tuple[dict[str, bytes], dict[str, int]]:
+    """Collect the part of the database's organisation with the number 1, which need not be there."""
+    with Session(engine) as session:
+        part = models_part(session, 1, quarter or quarter_of_now(), settings)
     return {file.name: b"".join(file.content()) for file in part.files}, dict(part.counts)
 
 
-def test_every_version_that_served_has_its_card_and_lineage(registry: Registry) -> None:
-    files, counts = read(registry)
-    assert counts == {"models": 2, "promotions": 2}
+def test_every_version_that_served_has_its_card_and_lineage(engine: Engine, registry: Registry) -> None:
+    files, counts = read(engine, registry.settings)
+    assert counts == {"models": 2, "promotions": 2, "promotions_lost": 0}
     name = registry.name
     assert sorted(files) == [
         f"models/{name}-0001-card.md", f"models/{name}-0001-lineage.json",
@@ -70,8 +77,8 @@ def test_every_version_that_served_has_its_card_and_lineage(registry: Registry) 
     assert not [tag for tag in lineage["run_tags"] if tag.startswith("mlflow.")]
 
 
-def test_promotions_say_who_and_why(registry: Registry) -> None:
-    found = json.loads(read(registry)[0]["models/promotions.json"])
+def test_promotions_say_who_and_why(engine: Engine, registry: Registry) -> None:
+    found = json.loads(read(engine, registry.settings)[0]["models/promotions.json"])
     assert [(each["version"], each["replaced"], each["why"], each["forced"]) for each in found] == [
         (1, None, "reason 1", True),
         (2, 1, "reason 2", True),
@@ -79,17 +86,21 @@ def test_promotions_say_who_and_why(registry: Registry) -> None:
     assert all(each["who"] and each["at"].startswith(str(datetime.now(UTC).year)) for each in found)
 
 
-def test_what_serves_on_is_there_in_the_next_quarter(registry: Registry) -> None:
+def test_what_serves_on_is_there_in_the_next_quarter(engine: Engine, registry: Registry) -> None:
     year = datetime.now(UTC).year + 1
-    files, counts = read(registry, read_quarter(f"{year}Q4"))
-    assert counts == {"models": 1, "promotions": 1}
+    files, counts = read(engine, registry.settings, read_quarter(f"{year}Q4"))
+    assert counts == {"models": 1, "promotions": 1, "promotions_lost": 0}
     assert json.loads(files["models/promotions.json"])[0]["version"] == 2
-    assert read(registry, read_quarter("2020Q1"))[1] == {"models": 0, "promotions": 0}
+    assert read(engine, registry.settings, read_quarter("2020Q1"))[1] == {
+        "models": 0,
+        "promotions": 0,
+        "promotions_lost": 0,
+    }
 
 
 @pytest.mark.parametrize("anew", [False, True])
 def test_a_version_that_was_deleted_keeps_its_promotion_and_what_its_run_has(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anew: bool
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anew: bool
 ) -> None:
     monkeypatch.setattr(promotions, "_require_loads", lambda *_: None)  # it has no model
     deleted = making.new_registry(tmp_path, Settings(Path()).model_name)
@@ -102,8 +113,8 @@ def test_a_version_that_was_deleted_keeps_its_promotion_and_what_its_run_has(
         making.add_bare_version(deleted, gate_promote="true", data_digest="new")
     else:
         deleted.client.delete_model_version(deleted.name, "1")
-    files, counts = read(deleted)
-    assert counts == {"models": 1, "promotions": 1}
+    files, counts = read(engine, deleted.settings)
+    assert counts == {"models": 1, "promotions": 1, "promotions_lost": 0}
     place = f"models/{deleted.name}-0001-deleted-{run[:8]}"
     assert sorted(files) == [f"{place}-card.md", f"{place}-lineage.json", "models/promotions.json"]
     lineage: dict[str, Any] = json.loads(files[f"{place}-lineage.json"])
@@ -111,12 +122,44 @@ def test_a_version_that_was_deleted_keeps_its_promotion_and_what_its_run_has(
     assert lineage["parameters"] == {"seed": "7"}
 
 
-def test_the_same_registry_gives_the_same_bytes(registry: Registry) -> None:
-    assert read(registry) == read(registry)
+def test_the_same_registry_gives_the_same_bytes(engine: Engine, registry: Registry) -> None:
+    assert read(engine, registry.settings) == read(engine, registry.settings)
 
 
-def test_without_a_registry_that_is_told_and_none_is_made(tmp_path: Path) -> None:
-    part = models_part(Settings(var=tmp_path), quarter_of_now())
-    (file,) = part.files
-    assert (file.name, part.counts) == ("models/none.txt", {"models": 0, "promotions": 0})
-    assert list(tmp_path.iterdir()) == []
+def test_without_a_registry_that_is_told_and_none_is_made(engine: Engine, tmp_path: Path) -> None:
+    var = tmp_path / "another"
+    files, counts = read(engine, Settings(var=var))
+    assert (list(files), counts) == (["models/none.txt"], {"models": 0, "promotions": 0, "promotions_lost": 0})
+    assert not var.exists()
+
+
+def test_what_the_audit_log_has_and_the_registry_lacks_is_there(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The registry was restored to before the promotion of version 2, and version 3 was promoted since."""
+    monkeypatch.setattr(promotions, "_require_loads", lambda *_: None)  # these versions have no model
+    assert actor_in_new(engine, "bank", "ana").organisation_id == 1
+    actor_in_new(engine, "shop", "ben")
+    registry = making.new_registry(tmp_path, Settings(Path()).model_name)
+    for _ in range(3):
+        making.add_bare_version(registry, content_hash="ab")
+    promote_model(engine, registry, 1, "cli:ann", force=True, reason="first")
+    before = registry.settings.registry.read_bytes()
+    lost = promote_model(engine, registry, 2, "cli:ann", force=True, reason="second")
+    assert "models/promotions-lost.json" not in read(engine, registry.settings)[0]
+    registry.settings.registry.write_bytes(before)
+    promote_model(engine, registry, 3, "cli:ann", force=True, reason="third")
+    files, counts = read(engine, registry.settings)
+    assert counts == {"models": 2, "promotions": 2, "promotions_lost": 1}
+    assert json.loads(files["models/promotions-lost.json"]) == [
+        {
+            "action": "model.promoted", "at": iso_text(lost.at_us), "content_hash": "ab", "entry": 2, "forced": True,
+            "model": registry.name, "replaced": 1, "version": 2,
+        }
+    ]  # fmt: skip
+    assert read(engine, registry.settings, read_quarter("2020Q1"))[1]["promotions_lost"] == 0
+    next_year = read_quarter(f"{datetime.now(UTC).year + 1}Q4")
+    assert read(engine, registry.settings, next_year)[1]["promotions_lost"] == 0, "the third is in force then"
+    files, counts = read(engine, Settings(var=tmp_path / "another"))
+    assert counts == {"models": 0, "promotions": 0, "promotions_lost": 3}
+    assert sorted(files) == ["models/none.txt", "models/promotions-lost.json"]

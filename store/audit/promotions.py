@@ -1,0 +1,52 @@
+"""Promotions of value models as the audit logs of all organisations have them."""
+
+import json
+from typing import Any, NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from fivefold.store.accounts.tokens import every_organisation
+from fivefold.store.tables.audit import AuditEntry
+
+PROMOTED = {"promote": "model.promoted", "rollback": "model.rolled_back"}
+"""The action of an entry, by that of the promotion in the registry of models."""
+
+
+class LoggedPromotion(NamedTuple):
+    """A promotion as an organisation's log has it, by its entry there.
+
+    Attributes:
+        entry: its number in that log.
+        action: one of `PROMOTED`.
+        model: the name of the model.
+        at_us: when, microseconds; None in an entry of an earlier release.
+        details: what the entry says of it, see `usecases.models.promotion_log`.
+        is_last: the log has none of this model after it.
+    """
+
+    organisation_id: int
+    entry: int
+    action: str
+    model: str
+    version: int
+    at_us: int | None
+    details: dict[str, Any]
+    is_last: bool
+
+
+def logged_promotions(session: Session) -> list[LoggedPromotion]:
+    """List the promotions of all models by organisation, oldest first."""
+    statement = select(AuditEntry).where(
+        AuditEntry.organisation_id.in_(every_organisation(session)),
+        AuditEntry.subject_kind == "model",
+        AuditEntry.action.in_(PROMOTED.values()),
+    )
+    logged, followed = list[LoggedPromotion](), set[tuple[int, str]]()
+    for entry in session.scalars(statement.order_by(AuditEntry.organisation_id.desc(), AuditEntry.number.desc())):
+        details = json.loads(entry.details)
+        model, of = details["model"], entry.organisation_id
+        what = (entry.action, model, details["version"], details.get("at_us"), details)
+        logged.append(LoggedPromotion(of, entry.number, *what, is_last=(of, model) not in followed))
+        followed.add((of, model))
+    return logged[::-1]
