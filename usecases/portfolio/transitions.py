@@ -18,6 +18,7 @@ from fivefold.store.portfolio.moves import (
     transitions_among,
 )
 from fivefold.store.rulesets.rulesets import rulesets_of_versions
+from fivefold.store.sql.clocks import clock_of
 from fivefold.usecases.levels.content.breakdowns import Name, lines_of
 from fivefold.usecases.levels.explain import shown_line
 from fivefold.usecases.portfolio.current_levels import DecidedBy, level_numbers
@@ -74,7 +75,8 @@ class LevelReached:
     """A level that an entity reached, its assessment, and why.
 
     `activation`: the last change of one of the two rulesets, or of their order, since the previous assessment, if
-    another version decided on that one; null if there was none: an event of the entity was the reason.
+    another version decided on that one; null if there was none: an event of the entity was the reason. Clocks of
+    machines differ, so that it may be a little later than the level.
 
     Attributes:
         direction: of `DIRECTIONS`.
@@ -133,7 +135,8 @@ def shower_of(
     rulesets = rulesets_of_versions(session, sorted(versions))
     changes = changes_of_types(session, sorted({row.type_id for row in rows}))
     lines = lines_of(session, organisation_id, [(row.transition.entity_id, row.transition.number) for row in rows])
-    return lambda row: _level_reached(row, (None, *names), rulesets, changes, lines)
+    changed = _Changes(changes, clock_of(session.get_bind().engine).tolerance_us)
+    return lambda row: _level_reached(row, (None, *names), rulesets, changed, lines)
 
 
 def _version(row: TransitionRow) -> int | None:
@@ -144,7 +147,7 @@ def _level_reached(
     row: TransitionRow,
     names: Sequence[str | None],
     rulesets: Mapping[int, tuple[str, int]],
-    changes: Sequence[RulesetActivation],
+    changed: "_Changes",
     lines: Mapping[Name, str],
 ) -> LevelReached:
     """Describe a reached level."""
@@ -162,25 +165,46 @@ def _level_reached(
         line=_line(row, lines),
         decided_by=after,
         decided_before_by=before,
-        activation=None if row.before_us is None or after == before else _behind(row, after, before, changes),
+        activation=None if row.before_us is None or after == before else changed.behind(row, after, before),
     )
 
 
-def _behind(
-    row: TransitionRow, after: DecidedBy | None, before: DecidedBy | None, changes: Sequence[RulesetActivation]
-) -> ActivationBehind | None:
-    """Return the change by which another version decides on an entity than at its assessment before."""
-    of_type = [change for change in changes if change.type_id == row.type_id]
-    if after is not None and before is not None and after.name == before.name:
-        return _shown(_by_which_it_decides(row, after, of_type))
-    names = {each.name for each in (after, before) if each is not None}
-    between = [
-        change
-        for change in of_type
-        if (row.before_us or 0) < change.activation.at_us <= row.transition.at_us
-        and (_is_order(change) or change.name in names)
-    ]
-    return _shown(between[-1] if between else None)
+@dataclass(frozen=True)
+class _Changes:
+    """The changes of what decides, oldest first, and how far clocks of machines may differ, microseconds."""
+
+    every: Sequence[RulesetActivation]
+    tolerance_us: int
+
+    def behind(self, row: TransitionRow, after: DecidedBy | None, before: DecidedBy | None) -> ActivationBehind | None:
+        """Return the change by which another version decides on an entity than at its assessment before.
+
+        Of another ruleset than before none need be there. One within the tolerance after the assessment counts where
+        none is before it: that of a worker whose clock is behind.
+        """
+        of_type = [change for change in self.every if change.type_id == row.type_id]
+        until_us = row.transition.at_us
+        if after is not None and (_has_name(before, after.name) or not _was_in_force(after, of_type, until_us)):
+            return _shown(_by_which_it_decides(row, after, of_type))
+        names = {each.name for each in (after, before) if each is not None}
+        since = [
+            change
+            for change in of_type
+            if (row.before_us or 0) < change.activation.at_us <= until_us + self.tolerance_us
+            and (_is_order(change) or change.name in names)
+        ]
+        between = [change for change in since if change.activation.at_us <= until_us]
+        return _shown(between[-1] if between else next(iter(since), None))
+
+
+def _has_name(decided: DecidedBy | None, name: str) -> bool:
+    return decided is not None and decided.name == name
+
+
+def _was_in_force(version: DecidedBy, changes: Sequence[RulesetActivation], at_us: int) -> bool:
+    """Tell whether a version decided at a moment, by the clocks of those who changed what decides."""
+    of_ruleset = [each for each in changes if each.name == version.name and each.activation.at_us <= at_us]
+    return bool(of_ruleset) and of_ruleset[-1].number == version.version
 
 
 def _by_which_it_decides(
@@ -188,7 +212,7 @@ def _by_which_it_decides(
 ) -> RulesetActivation | None:
     """Return the change that put the version in force, the last one between the two assessments.
 
-    Another version of one ruleset cannot decide without one. Clocks of machines differ, so that it may lie beyond
+    A version that did not decide before cannot decide without one. Clocks of machines differ, so that it may lie beyond
     either assessment: the nearest one is it.
     """
     begun = [change for change in changes if (change.name, change.number) == (after.name, after.version)]

@@ -247,3 +247,39 @@ def test_another_ruleset_by_an_event_has_no_activation_behind_it_and_by_a_switch
     bank.mark("a")
     bank.settle()
     assert last() == ("strict", "retail", ("order", "retail", 1))
+
+
+@pytest.mark.parametrize("by", ["activation", "off", "order"])
+def test_another_ruleset_of_a_worker_whose_clock_is_behind_is_by_the_change_that_is_dated_after_it(
+    engine: Engine, by: str
+) -> None:
+    bank = Bank(engine)
+    strict = banks.document({"country": banks.COUNTRY}, "strict", score={"points": {"thresholds": [31, 40]}})
+    lenient = banks.document({"country": banks.COUNTRY})
+    for each in [lenient] if by == "activation" else [strict, lenient]:
+        activated(bank, each)
+
+    def put_retail_second() -> None:
+        with Session(engine) as session, session.begin():
+            session.execute(update(Family).where(Family.name == "retail").values(position=2))
+
+    put_retail_second()
+    bank.put("a", country="RU")
+    bank.settle()
+    bank.wait(days=40)
+    if by == "activation":
+        activated(bank, strict)
+        put_retail_second()
+    elif by == "off":
+        switch_family(bank.context, "strict", False, "a pause")
+    else:
+        order_families(bank.context, "customer", ["retail", "strict"], "the usual first")
+    at_us = bank.now
+    bank.wait(microseconds=-30_000_000)
+    bank.mark("a")
+    bank.settle()
+    (move,) = list_transitions(bank.context, TransitionFilters(directions=["rise", "fall"]))
+    assert move.decided_before_by != move.decided_by
+    assert move.activation is not None
+    assert (move.activation.kind, move.activation.at_us) == (by, at_us)
+    assert move.at_us < at_us
