@@ -231,7 +231,7 @@ def _rows(
             file = _file_of(part)
             raise FileFormatError(f"{file} would be left out by Spark, as its name begins with {file.name[0]}")
     every = list(reduce(or_, (Counter(part.schema.names) for part in parts)).elements())
-    ours = source.names.rename(every, str(source))
+    ours = source.rename(every)
     reader.require_columns([ours.get(name, name) for name in every])
     nothing = columns_without_values(source) if reader.completes else ()
     own_names = {ours.get(name, name): name for name in every if ours.get(name, name) in c.COLUMNS}

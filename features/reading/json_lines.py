@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from fivefold.domain.errors import FileFormatError
+from fivefold.domain.text import why_unreadable
 from fivefold.features.histories import Integers
 from fivefold.features.reading.text_files import NOT_UNICODE, TornRow, open_text, unchanged
 
@@ -130,7 +131,7 @@ def _line(number: int, text: str, decoder: json.JSONDecoder) -> JsonLine:
     except TwiceError as error:
         problem = str(error)
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, and endless nesting
-        problem = f"is not valid JSON: {error}"
+        problem = f"is not valid JSON: {why_unreadable(error)}"
     legible = text.encode(errors="surrogateescape").decode(errors="replace")
     return JsonLine(number, text, _legible(legible), TornRow(number, legible, (), problem, ALLOWED))
 

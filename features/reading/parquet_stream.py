@@ -102,7 +102,7 @@ class ParquetTables:
                 yield table.rename_columns([ours.get(name, name) for name in table.column_names])
 
     def _known(self, part: SourceFile) -> list[str]:
-        names = self._source.names.rename(part.schema.names, part.label)
+        names = self._source.rename(part.schema.names, part.label)
         order = self._source.parquet.parts[0].schema.names
         every = sorted(part.schema.names, key=lambda name: order.index(name) if name in order else len(order))
         return every if self._columns is None else [name for name in every if names.get(name, name) in self._columns]

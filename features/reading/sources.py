@@ -202,7 +202,7 @@ def _renamed_rows(rows: list[Any], file: MappedFile) -> list[Any]:
     if not file.names.ours:
         return rows
     objects = [row for row in rows if isinstance(row, dict)]
-    names = file.names.rename(list(dict.fromkeys(name for row in objects for name in row)), str(file))
+    names = file.rename(list(dict.fromkeys(name for row in objects for name in row)))
     return [
         {names.get(name, name): value for name, value in row.items()} if isinstance(row, dict) else row for row in rows
     ]

@@ -17,7 +17,7 @@ from fivefold.domain.files import kind_of
 from fivefold.domain.text import columns_text, delimiter_of, perhaps
 from fivefold.features.column_names import OTHER
 from fivefold.features.reading.places.addresses import address_of
-from fivefold.features.schema import COLUMNS
+from fivefold.features.schema import ABSENT, COLUMNS, REQUIRED
 
 if TYPE_CHECKING:  # pyarrow is imported only where Parquet is read
     from fivefold.features.reading.places.parquet_source import ParquetSource
@@ -276,8 +276,23 @@ class MappedFile:
         return str(address_of(self.path) or self.path)
 
     def our_names(self, theirs: Sequence[str]) -> list[str]:
-        """Give its columns under our names; the errors are those of `ColumnMap.rename`."""
-        return self.names.renamed(theirs, str(self))
+        """Give its columns under our names; the errors are those of `rename`."""
+        ours = self.rename(theirs)
+        return [ours.get(name, name) for name in theirs]
+
+    def rename(self, theirs: Sequence[str], source: str | None = None) -> dict[str, str]:
+        """Give the pairs for its columns, or for those of its part *source*.
+
+        FileFormatError as of `ColumnMap.rename`, and where a column that must be there gets another name and none gets
+        its name.
+        """
+        ours = self.names.rename(theirs, source or str(self))
+        for name in (name for name in REQUIRED if name not in ABSENT and name in ours and name not in ours.values()):
+            raise FileFormatError(
+                f"{source or self} has the column {name}, which {name}={ours[name]} gives another name; leave that "
+                f"pair out, or give the column that is {name}, its name first, as in customer_id={name}"
+            )
+        return ours
 
     @cached_property
     def parquet(self) -> "ParquetSource":

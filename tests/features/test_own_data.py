@@ -213,6 +213,17 @@ def test_a_pair_that_is_the_wrong_way_round_gets_the_right_one(tmp_path: Path) -
         read_histories(MappedFile(tmp_path / "r.csv", ColumnMap.read(["user_id=konto"])), RATES)
 
 
+def test_a_needed_column_that_a_pair_takes_away_is_named_with_what_to_write(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("user_id,transaction_date,transaction_amount\na,2024-05-01,1\n")
+    pairs = ColumnMap.read(["user_id=Kunde"])
+    with pytest.raises(FileFormatError) as caught:
+        read_histories(MappedFile(tmp_path / "r.csv", pairs), RATES)
+    assert str(caught.value) == (
+        f"{tmp_path / 'r.csv'} has the column user_id, which user_id=Kunde gives another name; leave that pair out, "
+        "or give the column that is user_id, its name first, as in customer_id=user_id"
+    )
+
+
 def test_a_header_that_is_nearly_ours_gets_the_options_to_paste(tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text("User_ID;Transaction Date;Betrag;user_balance\na;2024-01-01;1;1\n")
     with pytest.raises(FileFormatError) as caught:
