@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import sys
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from html import escape
@@ -258,6 +259,17 @@ def columns_text(names: Iterable[str]) -> str:
     ('it has date, amount', 'it has no columns')
     """
     return f"it has {', '.join(names) or 'no columns'}"
+
+
+def why_unreadable(error: Exception) -> str:
+    """Say why a text of JSON or YAML cannot be read: by the parser's words, unless these are about Python's limit.
+
+    >>> why_unreadable(ValueError("Exceeds the limit (4300 digits) for integer string conversion"))
+    'it has a number of more than 4300 digits'
+    """
+    if "integer string conversion" in str(error):
+        return f"it has a number of more than {sys.int_info.default_max_str_digits} digits"
+    return str(error)
 
 
 def html_table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -13,6 +13,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.domain.rate_files import read_rates
 from fivefold.domain.segments import DEFAULT_CUT_POINTS, check_cut_points
+from fivefold.domain.text import why_unreadable
 from fivefold.models.certainty.intervals import DEFAULT_LEVEL_PERCENT
 
 if TYPE_CHECKING:
@@ -289,7 +290,7 @@ def read_config(path: Path | None) -> TrainingConfig:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, ValueError) as error:  # text that is not UTF-8, a date such as 2024-13-45
-        raise ConfigError(f"{path} is not YAML: {error}") from None
+        raise ConfigError(f"{path} is not YAML: {why_unreadable(error)}") from None
     files = {"rates": config.rates, "indicators": config.indicators}
     beside = {name: path.parent / file for name, file in files.items() if file and not file.is_absolute()}
     return config.model_copy(update=beside)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import OpenIdSettings
+from fivefold.domain.text import why_unreadable
 from fivefold.store.tables.accounts import PLAN_CHARACTERS
 
 SHIPPED = Path(__file__).parent / "plans.yaml"
@@ -51,12 +52,12 @@ def read_plans(path: Path | None) -> dict[str, Plan]:
     source = path or SHIPPED
     try:
         plans = _PLANS.validate_python(yaml.safe_load(source.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"plans cannot be read from {source}, as FIVEFOLD_PLANS_FILE says: {reason}") from None
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, detail['loc'])) or 'all of it'}: {detail['msg']}" for detail in error.errors()]
         raise ConfigError("\n".join([f"{source} (FIVEFOLD_PLANS_FILE) does not hold plans:", *lines])) from None
+    except (OSError, yaml.YAMLError, ValueError) as error:  # text that is not UTF-8, a number of thousands of digits
+        reason = error.strerror if isinstance(error, OSError) else why_unreadable(error)
+        raise ConfigError(f"plans cannot be read from {source}, as FIVEFOLD_PLANS_FILE says: {reason}") from None
     if not plans:
         raise ConfigError(f"{source} (FIVEFOLD_PLANS_FILE) holds no plan")
     return plans

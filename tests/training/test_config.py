@@ -241,6 +241,14 @@ def test_what_is_not_yaml_is_an_error_that_names_the_file(tmp_path: Path, conten
         read_config(path)
 
 
+def test_a_number_of_thousands_of_digits_is_refused_in_words_of_ours(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(f"seed: {'1' * 5_000}")
+    with pytest.raises(ConfigError) as caught:
+        read_config(path)
+    assert str(caught.value) == f"{path} is not YAML: it has a number of more than 4300 digits"
+
+
 @pytest.mark.parametrize("text", ["- 1\n- 2", "berka", "42"])
 def test_yaml_that_is_no_mapping_is_refused(written: Any, text: str) -> None:
     with pytest.raises(ConfigError, match="not a training configuration:\n  the file: "):

@@ -16,7 +16,7 @@ from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError, Finding, InvalidDataError, InvalidRulesetError, Problem
 from fivefold.domain.settings import Settings
-from fivefold.domain.text import perhaps
+from fivefold.domain.text import perhaps, why_unreadable
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.doubts import lint_flow_document
 from fivefold.flows.language import Flow, ModelStep, OutsideStep, PersonStep
@@ -92,7 +92,7 @@ def _object(line: str, where: str) -> dict[str, Any]:
     try:
         content = json.loads(line, parse_float=Decimal)
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{where} is no JSON: {error}") from None
+        raise ConfigError(f"{where} is no JSON: {why_unreadable(error)}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{where} is no JSON object")
     return content

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from referencing import Registry
 
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.text import perhaps
+from fivefold.domain.text import perhaps, why_unreadable
 from fivefold.flows.language import AgentStep, DataStep, Flow
 from fivefold.flows.outside.language import RegisteredName
 from fivefold.risk.compiler.diagnostics import Diagnostic
@@ -208,13 +208,13 @@ def read_sources(path: FilePath | None, secrets: Mapping[str, str]) -> DataSourc
     try:
         content = yaml.safe_load(path.read_text("utf-8")) or {}
         read = DataSources.model_validate(content)
-    except (OSError, UnicodeError, yaml.YAMLError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"{path}, the file of sources, cannot be read: {reason} (FIVEFOLD_SOURCES_FILE)") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "all of it"
         raise ConfigError(f"{path}, the file of sources: {where}: {first['msg']}") from None
+    except (OSError, yaml.YAMLError, ValueError) as error:  # text that is not UTF-8, a number of thousands of digits
+        reason = error.strerror if isinstance(error, OSError) else why_unreadable(error)
+        raise ConfigError(f"{path}, the file of sources, cannot be read: {reason} (FIVEFOLD_SOURCES_FILE)") from None
     for name, source in read.sources.items():
         for problem in _problems(source, secrets):
             raise ConfigError(f"{path}, the file of sources: {name}: {problem}")

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError, problem_lines
-from fivefold.domain.text import columns_text, count_text
+from fivefold.domain.text import columns_text, count_text, why_unreadable
 from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
 from fivefold.features.reading.json_lines import JsonLine, TwiceError, json_lines, once
 from fivefold.features.reading.places.parquet_frame import unchanged_parquet
@@ -280,7 +280,7 @@ def _json_rows(path: Path) -> list[dict[str, Any]]:
         with _refusals(path), unchanged(path), open_text(path) as file:
             rows = json.load(file, object_pairs_hook=once)
     except (UnicodeDecodeError, ValueError, EOFError, BadGzipFile) as error:
-        raise FileFormatError(f"{path} cannot be read: {error}") from None
+        raise FileFormatError(f"{path} cannot be read: {why_unreadable(error)}") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise FileFormatError(f"{path} must hold objects, one for each entity")
     return rows

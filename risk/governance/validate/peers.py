@@ -11,7 +11,7 @@ from math import hypot
 from typing import Any, Final
 
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.text import nearest
+from fivefold.domain.text import nearest, why_unreadable
 from fivefold.risk.governance.validate.measures import Capture, LevelRow
 from fivefold.risk.governance.validate.ranking import ConfidenceInterval, Ranking, share
 
@@ -96,7 +96,7 @@ def read_peer_text(text: str, source: str, *, lenient: bool = False) -> PeerFigu
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as problem:
-        raise ConfigError(f"{source} cannot be read as JSON: {problem}") from None
+        raise ConfigError(f"{source} cannot be read as JSON: {why_unreadable(problem)}") from None
     return read_peer(data, source, lenient=lenient)
 
 

@@ -99,6 +99,7 @@ def test_a_name_that_no_column_holds_is_refused(tmp_path: Path) -> None:
         ("a: !!python/object:os.system {}", "cannot be read"),
         (b"a: \xff\xfe", "cannot be read"),
         (b"a: \x00", "cannot be read"),
+        (f"a: {'1' * 5_000}", "it has a number of more than 4300 digits"),
     ],
 )
 def test_what_holds_no_plans_is_told_with_its_name(tmp_path: Path, text: str | bytes, what: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fivefold.domain.errors import ConfigError
+from fivefold.domain.text import why_unreadable
 from fivefold.features.reading.json_lines import once
 from fivefold.risk.governance.tables.foreign.translation import ForeignRow, ForeignTable
 from fivefold.risk.governance.tables.foreign.unary import System
@@ -52,7 +53,7 @@ def graph_of(content: bytes, source: str) -> dict[str, Any]:
     try:
         graph = json.loads(content, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{source} cannot be read as JSON: {error}") from None
+        raise ConfigError(f"{source} cannot be read as JSON: {why_unreadable(error)}") from None
     if not isinstance(graph, dict):
         raise ConfigError(f"{source} is no JDM: it must be an object with `nodes` and `edges`")
     return graph
