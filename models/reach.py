@@ -145,13 +145,13 @@ def absences(absent: Collection[str], learnt_without: Collection[str], base: str
     return [*absence_texts([name for name in absent if name not in learnt_without], base).values()]
 
 
-def repeats_text(repeated: int, rows: int) -> str:
-    """Say that many of the rows are there twice, as `features.histories.ties` counts; empty where few are.
+def repeats_text(repeated: int, rows: int, least_share: float = WARN_REPEATED_SHARE) -> str:
+    """Say that many of the rows are there twice, as `features.histories.ties` counts; empty where fewer or none are.
 
     >>> repeats_text(0, 100)
     ''
     """
-    if not rows or repeated < WARN_REPEATED_SHARE * rows:
+    if not repeated or repeated < least_share * rows:
         return ""
     return (
         f"{repeated:,} of {rows:,} rows ({percent(repeated / rows)}) repeat another row of their customer in "

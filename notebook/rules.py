@@ -105,8 +105,10 @@ class Levels:
         return len(self.assessed.entities)
 
     def counts(self) -> "pd.Series[int]":
-        """Give how many have each level, the most frequent first; `no level` where there is none."""
-        return self.table()["level"].fillna("no level").value_counts()
+        """Give how many have each level, the lowest level first; `no level` stands last, where there is any."""
+        counts = self.table()["level"].fillna("no level").value_counts()
+        levels = self.assessed.parts[0].program.ruleset.levels
+        return counts.reindex([*levels, *(["no level"] if "no level" in counts else [])], fill_value=0)
 
     def __repr__(self) -> str:
         """Say how many have each level."""

@@ -145,7 +145,7 @@ class Quality:
         """Give the reasons to refuse the data, and the warnings, of *rates* too; *absent* columns are left out."""
         refusals: list[str] = []
         warnings: list[str] = []
-        if text := repeats_text(self.repeated, self.rows):
+        if text := repeats_text(self.repeated, self.rows, least_share=0):
             if self.has_too_many_repeats(checks):
                 refusals.append(f"{text}: remove the repeats, add transaction_id, or raise checks.most_repeated_share")
             else:

@@ -184,6 +184,8 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         504: "Gateway Timeout",
     }.items()
 }
+_LARGEST_WHOLE = 2**63 - 1
+"""No whole number of the API is larger."""
 _MAGNITUDE = {"minimum": -LARGEST_MAGNITUDE, "maximum": LARGEST_MAGNITUDE}
 EXAMPLE = {
     "user_id": "user_123",
@@ -242,6 +244,7 @@ class Documented(FastAPI):
         if self.openapi_schema is not None:
             return self.openapi_schema
         document = super().openapi()
+        _write_bounds_exactly(document)
         for complete in self.completing:
             complete(document)
         document.setdefault("components", {})["securitySchemes"] = {
@@ -256,6 +259,15 @@ class Documented(FastAPI):
     def document_bytes(self) -> bytes:
         """Give the document as JSON, serialized once: that takes as long as hundreds of scores."""
         return to_json(self.openapi())
+
+
+def _write_bounds_exactly(part: Any) -> None:
+    """Write bounds of whole numbers as such: the framework makes floats of them, which have no room for the largest."""
+    for below in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        _write_bounds_exactly(below)
+    if isinstance(part, dict) and part.get("type") == "integer":
+        for word in part.keys() & {"minimum", "maximum"}:
+            part[word] = min(int(part[word]), _LARGEST_WHOLE)
 
 
 def build_app(endpoint: ScoringEndpoint) -> Documented:

@@ -111,6 +111,10 @@ def test_every_row_twice_without_an_identifier_is_refused(frame: pl.DataFrame, p
     assert allowed.refusals == ()
     assert "repeat another row" in allowed.warnings[0]
     assert plan(bare).summary.quality.repeated == 0
+    few = plan(pl.concat([bare, bare[:2]]).sort("user_id", "transaction_date", maintain_order=True))
+    assert few.refusals == ()
+    (warned,) = (text for text in few.warnings if "repeat another row" in text)
+    assert warned.startswith(f"2 of {len(bare) + 2:,} rows (<0.1 %) repeat another row"), "few are named, too"
 
 
 def test_every_row_twice_with_identifiers_counts_once(frame: pl.DataFrame, plan: Planned) -> None:

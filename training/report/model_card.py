@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
 import polars as pl
@@ -219,9 +220,10 @@ def purpose(model: ValueModel, value: ValueSettings) -> CardSection:
 
 def data_read(source: str, summary: SourceSummary) -> Sentence:
     """Write which transactions a run read."""
+    is_path = Path(source).is_absolute()
     return say(
         "Data: {source}, {rows:,} rows of {customers:,} customers, {first_day} to {last_day}, digest `{digest}`.",
-        source=source,
+        source=Path(source).name if is_path else source,  # folders of a machine are for nobody who reads the card
         rows=summary.rows,
         customers=summary.customers,
         first_day=day_text(summary.period.first),

@@ -49,6 +49,10 @@ def quality(
             window_last=day_text(model.test_window_ends),
         ),
         _metrics(evaluation),
+        paragraph(
+            "Top-decile capture: what the tenth of the customers with the highest prediction came to be worth, over "
+            "what the tenth that came to be worth most did. 1 is the best."
+        ),
         frame_table(
             evaluation.segments,
             "Customers of the test window by predicted segment",

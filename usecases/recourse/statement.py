@@ -249,10 +249,11 @@ def _factor(basis: _Basis, rule: Rule, outcome: RuleOutcome) -> FactorStated:
 def _effect(rule: Rule, outcome: RuleOutcome, *, whole: bool) -> Effect:
     """Return the effect of a factor; a weighted one, which always scores, counts from its least points.
 
-    Without a weight it gives no points. Where not all may be disclosed that is not said: the choice of weights may be
-    by what is hidden.
+    Without a weight it gives no points, and where the weights could not be chosen that is not known. Where not all may
+    be disclosed neither is said: the choice of weights may be by what is hidden.
     """
-    if outcome.case in {"unknown", "failed"} and not outcome.points and not outcome.floor:
+    unknown = outcome.case in {"unknown", "failed"} or (whole and not outcome.case_outcome.is_weighed)
+    if unknown and not outcome.points and not outcome.floor:
         return "not known"
     points = outcome.points
     if outcome.factor is not None:

@@ -43,6 +43,7 @@ class CaseOutcome:
 
     Attributes: as those of `RuleOutcome`, and
         fading: from what decay halved the points, in words; empty where it did not.
+        is_weighed: the weights of its factor were chosen; not where none of their conditions holds, or one is unknown.
     """
 
     rule: str
@@ -54,6 +55,7 @@ class CaseOutcome:
     factor: tuple[Decimal, Decimal] | None
     fading: str
     floor: str
+    is_weighed: bool = True
 
     @cached_property
     def reason(self) -> str:
@@ -284,6 +286,7 @@ class RuleExplainer:
             factor=factor,
             fading="" if timeless or slot >= compiled.otherwise else self._fading(slot, points_of(code)),
             floor=self.levels[level - 1] if level else "",
+            is_weighed=column is not None or not any(self.weights),
         )
 
     def _fading(self, slot: int, units: int) -> str:

@@ -173,6 +173,9 @@ def test_a_level_is_explained_and_a_failure_is_listed(folder: Path) -> None:
     assert "Country" in levels.explain("b")._repr_html_()
     assert "4 assessed" in levels._repr_html_()
     assert repr(levels).startswith("<4 assessed: ")
+    names = levels.assessed.parts[0].program.ruleset.levels
+    counts = levels.table()["level"].fillna("no level").to_list()
+    assert [*levels.counts().items()] == [(name, counts.count(name)) for name in (*names, "no level")]
     assert len(repr(levels)) < 100
     assert levels.failures()["entity_id"].to_list() == ["d"]
     with pytest.raises(ConfigError, match="there is no entity z among the 4"):

@@ -1,6 +1,7 @@
 """The routes as the world meets them: documented in full, and answered as documented."""
 
 import asyncio
+import json
 from typing import Any
 
 import jsonschema
@@ -64,6 +65,13 @@ def test_what_a_query_is_without_a_parameter_is_of_the_type_of_that_parameter(do
     assert len(parameters) > 50
     wrong = [each for each in parameters if type(each[2]["default"]) is not types[each[2]["type"]]]
     assert wrong == []
+
+
+def test_bounds_of_whole_numbers_are_whole_numbers(document: dict[str, Any]) -> None:
+    text = json.dumps(document)
+    assert "e+18" not in text
+    assert f'"maximum": {2**63 - 1}' in text
+    assert '"minimum": 1.0' not in text
 
 
 def test_errors_are_described_without_a_validator_each(document: dict[str, Any]) -> None:

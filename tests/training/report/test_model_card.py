@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -38,9 +39,14 @@ def test_it_says_what_the_score_means(card: str, runs: Runs) -> None:
     assert "Segments (low, medium, high, top) are cut at 2, 3, 4." in card
 
 
+def test_it_says_what_capture_is(card: str) -> None:
+    assert "Top-decile capture: what the tenth of the customers with the highest prediction came to be worth" in card
+
+
 def test_it_says_what_was_learnt_from(card: str, runs: Runs) -> None:
     lineage = runs.first.lineage
-    assert lineage.source in card
+    assert Path(lineage.source).is_absolute()
+    assert f"- Data: {Path(lineage.source).name}, " in card, "no folders of the machine"
     assert f"{lineage.summary.rows:,} rows of 400 customers" in card
     assert f"digest `{lineage.summary.digest}`" in card
     assert f"{len(lineage.rows.values):,} rows at 6 dates" in card

@@ -271,6 +271,21 @@ def test_a_factor_without_a_weight_has_no_effect_and_no_other_value_gives_it_one
     assert statement.factors[1].variations == ()
 
 
+def test_where_the_weights_could_not_be_chosen_the_effect_of_each_factor_is_not_known(bank: Bank) -> None:
+    rules = {
+        "country": {**banks.COUNTRY, "cases": [{"when": {"equals": "NO"}, "points": 50}], "otherwise": {"points": 1}}
+    }
+    chosen = [{"when": {"field": "income", "at_least": 100}, "use": "all"}]
+    score = {"weighted": {"bands": [31, 61], "weights": {"all": {"country": 100}}, "weights_by": chosen}}
+    bank.activate(banks.document(rules, score=score))
+    bank.put("a", country="NO", income=10.0)
+    bank.settle()
+    statement = stated(bank)
+    assert (statement.level, statement.total) == (None, None)
+    assert factors(statement) == {"Country": ("not known", "0", None)}
+    assert statement.factors[0].variations == ()
+
+
 def test_what_could_not_be_computed_is_not_known_to_the_person(bank: Bank) -> None:
     bank.activate(banks.document({"cash": banks.CASH}))
     bank.put("a")
