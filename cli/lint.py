@@ -1,11 +1,15 @@
 """How commands write what they found in texts of rules and flows: faults, and changes that no example notices."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from os.path import normpath
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from tqdm import tqdm
 
 from fivefold.cli.terminal import FINDINGS, echo
 from fivefold.domain.text import count_text
@@ -85,6 +89,28 @@ SecondsOption = Annotated[
 ]
 MOST_SECONDS = 300
 ALL_PERCENT = 100
+
+
+@contextmanager
+def trying_changes(seconds: float | None) -> Iterator[tuple[Callable[[int], None], Callable[[], bool]]]:
+    """Give `begun` and `is_over` of trials of changes by one step, which take *seconds*, or `MOST_SECONDS`.
+
+    A terminal shows beforehand how many changes there are and how long they may take, and then how far they are.
+    """
+    limit = seconds or MOST_SECONDS
+    end = monotonic() + limit
+    with tqdm(desc="trying", unit=" changes", disable=None, leave=False) as progress:
+
+        def begun(many: int) -> None:
+            if not progress.disable:
+                typer.echo(f"{count_text(many, 'change')} by one step; none begins after {limit:g} seconds", err=True)
+            progress.reset(many)
+
+        def is_over() -> bool:
+            progress.update()
+            return monotonic() > end
+
+        yield begun, is_over
 
 
 def is_enough(tried: "Mutations", least: float | None) -> bool:

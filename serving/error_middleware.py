@@ -14,6 +14,7 @@ from fivefold.serving.access_log import MODEL_VERSION, AccessLog, line_of
 from fivefold.serving.logs import place_of
 from fivefold.serving.metrics.service import ServiceMetrics, route_of
 from fivefold.serving.responses import ARRAY, error_response
+from fivefold.store.sql.reasons import damage_noted
 from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 
 CALLER_LEFT = 499
@@ -123,5 +124,7 @@ def _own_id(scope: Scope) -> str:
 
 
 def _report(scope: Scope, error: BaseException) -> None:
-    """Log an error without its traceback, which would quote the request."""
-    log.error("failed", request_id=scope["fivefold.request_id"], error=type(error).__name__, at=place_of(error))
+    """Log an error without its traceback, which would quote the request; of a damaged database also its file."""
+    of = {"request_id": scope["fivefold.request_id"], "error": type(error).__name__, "at": place_of(error)}
+    damage = damage_noted(error)
+    log.error("failed", **of, **({} if damage is None else {"why": damage}))

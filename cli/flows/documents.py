@@ -2,13 +2,11 @@
 
 from enum import StrEnum
 from pathlib import Path
-from time import monotonic
 from typing import Annotated
 
 import typer
 
 from fivefold.cli.lint import (
-    MOST_SECONDS,
     AllOption,
     LeastOption,
     LintFormat,
@@ -17,6 +15,7 @@ from fivefold.cli.lint import (
     StrictOption,
     is_enough,
     show_changes,
+    trying_changes,
     write_findings,
 )
 from fivefold.cli.rules.evidence import (
@@ -134,10 +133,10 @@ def mutate_flow_file(
     from fivefold.usecases.flows.on_files import load_usable_flow
     from fivefold.usecases.portfolio_files.bundled import lists_with
 
-    end = monotonic() + (seconds or MOST_SECONDS)
     loaded, document = load_usable_flow(flow, asks or ())
     now = moment(as_of, "--as-of")
-    tried = mutate_flow(loaded, lists_with(lists), now, document, is_over=lambda: monotonic() > end)
+    with trying_changes(seconds) as (begun, is_over):
+        tried = mutate_flow(loaded, lists_with(lists), now, document, begun=begun, is_over=is_over)
     if format_ is MutationsFormat.JSON:
         typer.echo(report_json("mutations", tried), nl=False)
     else:

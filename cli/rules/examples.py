@@ -1,12 +1,11 @@
 """`fivefold rules test`: a ruleset's examples, how much they cover, and which small changes they do not notice."""
 
 from enum import StrEnum
-from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.lint import MOST_SECONDS, LeastOption, SecondsOption, is_enough, show_changes
+from fivefold.cli.lint import LeastOption, SecondsOption, is_enough, show_changes, trying_changes
 from fivefold.cli.rules.options import ListsOption, RulesetArgument
 from fivefold.cli.terminal import FINDINGS, AsOfOption, echo, moment
 from fivefold.domain.errors import ConfigError, InvalidRulesetError
@@ -74,8 +73,8 @@ def run_tests(
     if mutate and not report.failed:
         from fivefold.risk.governance.mutation.run import mutate as try_changes
 
-        end = monotonic() + (seconds or MOST_SECONDS)
-        tried = try_changes(analysed, lists_by_name, now, document, is_over=lambda: monotonic() > end)
+        with trying_changes(seconds) as (begun, is_over):
+            tried = try_changes(analysed, lists_by_name, now, document, begun=begun, is_over=is_over)
         if format_ is TestFormat.JSON:
             typer.echo(report_json("mutations", MutationsReport(tried, report)), nl=False)
         else:

@@ -21,7 +21,7 @@ from fivefold.cli.terminal import (
     warn,
 )
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds, now_microseconds, parse_moment
-from fivefold.domain.errors import ConfigError, PromotionRefusedError
+from fivefold.domain.errors import ConfigError, ModelNotFoundError, PromotionRefusedError
 from fivefold.domain.settings import read_settings, require_model_name
 from fivefold.training.config import DEFAULT_NAME
 
@@ -252,9 +252,11 @@ def show_interface(
     if settings.tracking_uri.startswith(("http://", "https://")):
         raise ConfigError(f"MLFLOW_TRACKING_URI is {settings.tracking_shown}, a server: it has an interface of its own")
     require_module("mlflow")  # the program that is started would say it in other words
-    from fivefold.models.embedded import require_not_empty
+    from fivefold.models.embedded import no_versions_text, require_not_empty
 
     require_not_empty(settings)
+    if not settings.has_registry:  # MLflow would begin one, where perhaps another folder is meant
+        raise ModelNotFoundError(no_versions_text(settings, settings.model_name))
     require_free(host, port)  # where it is in use that program ends with 0
     os.environ |= QUIET
     arguments = ["--backend-store-uri", settings.tracking_uri, "--host", host, "--port", str(port)]

@@ -54,6 +54,7 @@ def mutate_flow(
     as_of: int,
     document: Document | None = None,
     *,
+    begun: Callable[[int], None] = lambda _: None,
     is_over: Callable[[], bool] = lambda: False,
 ) -> Mutations:
     """Try every change of a flow by one step on its examples.
@@ -63,6 +64,7 @@ def mutate_flow(
         lists: the named lists.
         as_of: for examples that name no moment of their own (microseconds).
         document: what it was read from; without it changes have no lines.
+        begun: called with how many there are, before the first is tried.
         is_over: asked before each change; what is left when it says yes is not tried.
 
     Raises:
@@ -74,6 +76,7 @@ def mutate_flow(
     if wrong:
         raise InvalidRulesetError(wrong, f"the examples of {flow.name}")
     mutants = list(_mutants(analysed))
+    begun(len(mutants))
     trial = _Trial(analysed, lists, as_of, mutants)
     failing = trial.noticed_by(analysed)
     if failing:

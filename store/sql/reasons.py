@@ -29,6 +29,7 @@ _OF_SQLITE: Final = {
     sqlite3.SQLITE_READONLY: "the database's file can only be read, and not written",
 }
 """Errors after which a retry may succeed, and what they are called."""
+_DAMAGE: Final = "the database's file is damaged: "
 _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _LOCK_NOT_AVAILABLE: Final = "55P03"
 _OF_POSTGRESQL: Final = {
@@ -96,10 +97,19 @@ def note_damage(error: BaseException, url: URL) -> None:
     The error stays what it is: to wait does not help, and what is on other pages can be read and written all the same.
     """
     cause = error.orig if isinstance(error, DBAPIError) else error
-    if isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+    if (
+        damage_noted(error) is None
+        and isinstance(cause, sqlite3.Error)
+        and getattr(cause, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+    ):
         place = Path(url.database or "").absolute()
         advice = "put a backup of it back, as docs/operations.md says"
-        error.add_note(f"the database's file is damaged: {place}: {cause}; {advice}")
+        error.add_note(f"{_DAMAGE}{place}: {cause}; {advice}")
+
+
+def damage_noted(error: BaseException) -> str | None:
+    """Give the note of `note_damage`, which has nothing of a request; None where there is none."""
+    return next((note for note in getattr(error, "__notes__", ()) if note.startswith(_DAMAGE)), None)
 
 
 def is_locked(error: BaseException | None) -> bool:

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from polars.exceptions import PanicException
+from sqlalchemy import create_engine, text
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -14,6 +16,7 @@ from structlog.testing import capture_logs
 from fivefold.serving.champion.loader import ServedModel
 from fivefold.serving.error_middleware import CALLER_LEFT, ErrorMiddleware
 from fivefold.serving.responses import error_response, json_response
+from fivefold.store.sql.database import reachable
 from tests.serving.inprocess import Application, Holding, Watching, exchange
 
 SECRET = "a-word-of-the-request"
@@ -119,6 +122,30 @@ def test_an_exception_is_500_and_a_log_line_without_its_words() -> None:
     assert line["at"].startswith("_raise_at_a_place_with_a_name:")
     assert SECRET not in repr(logs) + repr(messages)
     assert seen == [("/", 500)]
+
+
+def test_of_a_damaged_database_the_log_names_the_file_and_the_answer_does_not(tmp_path: Path) -> None:
+    file = tmp_path / "fivefold.db"
+    engine = create_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE damaged (a)"))
+        connection.execute(text("CREATE INDEX whole ON damaged (a)"))
+    engine.dispose()
+    with file.open("r+b") as opened:
+        opened.seek(4096)
+        opened.write(b"\x07" * 4096)
+
+    async def broken(_: Scope, __: Receive, ___: Send) -> None:
+        await asyncio.sleep(0)
+        with reachable(engine), reachable(engine), engine.connect() as connection:
+            connection.execute(text("SELECT * FROM damaged"))
+
+    with capture_logs() as logs:
+        messages, _ = ask(broken)
+    assert_is_array(messages, 500, "Internal Server Error")
+    assert str(file) not in repr(messages)
+    (line,) = logs
+    assert line["why"].startswith(f"the database's file is damaged: {file}: database disk image is malformed; put")
 
 
 def test_an_error_of_polars_that_is_no_exception_is_500_too() -> None:

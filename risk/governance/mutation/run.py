@@ -146,6 +146,7 @@ def mutate(
     as_of: int,
     document: Document | None = None,
     *,
+    begun: Callable[[int], None] = lambda _: None,
     is_over: Callable[[], bool] = lambda: False,
 ) -> Mutations:
     """Try every change of a ruleset by one step on its examples.
@@ -155,6 +156,7 @@ def mutate(
         lists: the named lists.
         as_of: for examples that name no moment of their own (microseconds).
         document: what it was read from; without it changes have no lines.
+        begun: called with how many there are, before the first is tried.
         is_over: asked before each change; what is left when it says yes is not tried.
 
     Raises:
@@ -166,6 +168,7 @@ def mutate(
     if wrong:
         raise InvalidRulesetError(wrong, f"ruleset {ruleset.name}")
     mutants = list(_mutants(analysed))
+    begun(len(mutants))
     trial = _Trial(analysed, lists, as_of, mutants)
     if trial.failing:
         findings = [Finding(f"example {ruleset.examples[at].name}", "fails as the ruleset is") for at in trial.failing]

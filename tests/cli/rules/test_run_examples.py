@@ -5,7 +5,9 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from tqdm import tqdm
 
+from fivefold.cli import lint
 from tests.cli.rules.test_assess import RULES
 from tests.cli.running import refuse, run, succeed
 
@@ -64,6 +66,17 @@ def test_enough_that_is_noticed_passes(tmp_path: Path) -> None:
         found["changes"]
     )
     assert found["noticed_percent"] < 100
+
+
+def test_a_terminal_shows_how_many_changes_there_are_how_long_they_may_take_and_how_far_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lint, "tqdm", lambda **options: tqdm(**options | {"disable": False, "mininterval": 0}))
+    path = written(tmp_path, RULES + EXAMPLES)
+    done = run(tmp_path, "rules", "test", path, "--mutate", "--seconds", 200, "--format", "json")
+    many = len(json.loads(done.out)["changes"])
+    assert f"{many} changes by one step; none begins after 200 seconds" in done.err
+    assert f" {many}/{many} " in done.err
 
 
 def test_what_is_noticed_does_not_stand_in_for_what_is_not_covered(tmp_path: Path) -> None:

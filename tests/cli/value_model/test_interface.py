@@ -9,7 +9,7 @@ import pytest
 
 from fivefold.cli import terminal
 from fivefold.cli.value_model import registry
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError, ModelNotFoundError
 from fivefold.domain.provenance import missing_extra
 
 
@@ -19,6 +19,7 @@ def test_it_is_started_on_this_registry_without_telemetry(tmp_path: Path, monkey
     for name in registry.QUIET:
         monkeypatch.setenv(name, "")
     monkeypatch.setattr(os, "execv", lambda _, words: started.append(words))
+    (tmp_path / "mlflow.db").write_bytes(b"a registry")
     registry.show_interface(0)  # any port that is free
     (words,) = started
     assert words[:5] == [sys.executable, "-P", "-m", "mlflow", "server"]
@@ -37,12 +38,24 @@ def test_a_server_has_an_interface_of_its_own(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_port_in_use_is_refused_before_anything_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIVEFOLD_VAR", str(tmp_path))
+    (tmp_path / "mlflow.db").write_bytes(b"a registry")
     monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("MLflow would say so among other lines, and end with 0"))
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
         with pytest.raises(ConfigError, match="is in use; choose another one with --port"):
             registry.show_interface(busy.getsockname()[1])
+
+
+def test_without_a_registry_nothing_is_started_that_would_begin_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    var = tmp_path / "var"
+    monkeypatch.setenv("FIVEFOLD_VAR", str(var))
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("MLflow would make a registry"))
+    with pytest.raises(ModelNotFoundError, match=f"has no versions in {var}: if it was trained before"):
+        registry.show_interface(0)
+    assert not var.exists()
 
 
 def test_where_mlflow_is_not_installed_one_line_names_the_extra(
