@@ -50,9 +50,12 @@ from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 LANES: Mapping[Work, Lane] = {
     Work.QUICK: Lane("v1", 8, each=6, waiting_each=64, waiting=512),
     Work.BULK: Lane("v1-bulk", 2, each=1, waiting_each=4, waiting=32),
-    Work.READING: Lane("v1-reading", 1, each=1, waiting_each=4, waiting=32),
+    Work.READING: Lane("v1-reading", 2, each=1, waiting_each=4, waiting=32),
 }
-"""Separate from scoring, which never waits behind them; the connection pool has room for both."""
+"""Separate from scoring, which never waits behind them; the connection pool has room for both.
+
+One text takes up to seconds to read: another organisation's never waits behind it alone.
+"""
 
 SHARED_BYTES = 16_000
 """Largest body of a request that is carried out together with others: so many may wait."""

@@ -8,6 +8,8 @@ import pytest
 
 from fivefold.serving.lanes import BodyMemory, Lane
 from fivefold.serving.responses import ApiError
+from fivefold.serving.v1.dispatch import LANES
+from fivefold.serving.v1.route import Work as KindOfWork
 
 OURS, THEIRS = 1, 2
 
@@ -49,6 +51,23 @@ def test_one_organisations_many_do_not_keep_anothers_one_waiting() -> None:
 
     asyncio.run(ask())
     assert work.ran == ["ours 0", "ours 1", "theirs", "ours 2", "ours 3"]
+
+
+@pytest.mark.parametrize("kind", KindOfWork)
+def test_no_request_waits_for_one_slow_request_of_another_organisation(kind: KindOfWork) -> None:
+    work = Work()
+
+    async def ask() -> str:
+        ours = await begun(LANES[kind], OURS, work.named("ours"))
+        found = await asyncio.wait_for(LANES[kind].run(THEIRS, lambda: "theirs"), 5)
+        work.gate.set()
+        await asyncio.gather(*ours)
+        return found
+
+    try:
+        assert asyncio.run(ask()) == "theirs"
+    finally:
+        work.gate.set()
 
 
 def test_one_organisation_never_has_all_threads() -> None:
