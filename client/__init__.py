@@ -3,7 +3,13 @@
 It needs only httpx and pydantic, and none of the other rooms: `pip install 'fivefold[client]'`.
 """
 
-from fivefold.client.client import Client
+try:
+    from fivefold.client.client import Client
+except ModuleNotFoundError as error:
+    if error.name != "httpx":
+        raise
+    needed = "this needs httpx, which is not installed here: pip install 'fivefold[client]'"
+    raise ModuleNotFoundError(f"fivefold.client: {needed}", name=error.name) from error
 from fivefold.client.connection import Pages
 from fivefold.client.errors import (
     ApiError,

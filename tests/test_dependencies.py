@@ -247,11 +247,20 @@ def test_the_extra_that_is_named_for_a_command_is_all_that_it_takes(
     assert [code for code, _ in said] == [0] * len(commands), said
 
 
-def test_a_notebook_without_an_extra_reads_which_one_it_needs() -> None:
-    program = "import sys; sys.modules['pandas'] = None; import fivefold; fivefold.read_transactions"
+@pytest.mark.parametrize(
+    ("module", "asked", "extra"),
+    [
+        ("pandas", "fivefold.read_transactions", "platform"),
+        ("pandas", "fivefold.train", "train"),
+        ("optuna", "fivefold.train", "train"),
+        ("httpx", "fivefold.client", "client"),
+    ],
+)
+def test_a_program_without_an_extra_reads_which_one_has_all_that_it_needs(module: str, asked: str, extra: str) -> None:
+    program = f"import sys; sys.modules[{module!r}] = None; import fivefold; from fivefold import {asked[9:]}"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    needed = "this needs pandas, which is not installed here: pip install 'fivefold[platform]'"
-    assert ended.stderr.splitlines()[-1] == f"ModuleNotFoundError: fivefold.read_transactions: {needed}"
+    needed = f"this needs {module}, which is not installed here: pip install 'fivefold[{extra}]'"
+    assert ended.stderr.splitlines()[-1] == f"ModuleNotFoundError: {asked}: {needed}"
 
 
 @pytest.mark.parametrize(("locale", "set_to"), [("C", "C.UTF-8"), ("POSIX", "C.UTF-8"), ("de_DE.UTF-8", "de_DE.UTF-8")])

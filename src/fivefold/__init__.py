@@ -41,10 +41,12 @@ def __getattr__(name: str) -> Any:
         try:
             module = import_module(f"fivefold.notebook.{_MODULES[name]}")
         except ModuleNotFoundError as error:
-            from fivefold.domain.provenance import missing_extra  # noqa: PLC0415 (nothing else needs it)
+            from fivefold.domain.provenance import missing_extra, needs_extra  # noqa: PLC0415 (nothing else needs them)
 
             if not (needed := missing_extra(error)):
                 raise
+            if name == "train":  # its extra has all that this takes; a smaller one may have this module alone
+                needed = needs_extra(str(error.name).partition(".")[0], "train")
             raise ModuleNotFoundError(f"fivefold.{name}: {needed}", name=error.name) from error
         return getattr(module, name)
     raise AttributeError(f"module 'fivefold' has no attribute {name!r}")
