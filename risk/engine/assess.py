@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import polars as pl
 
@@ -37,7 +38,7 @@ def validate_held_levels(what: str, frame: pl.DataFrame, levels: int, moment: st
     if frame[ENTITY].n_unique() < len(frame):
         twice = frame.filter(frame[ENTITY].is_duplicated())
         raise FileFormatError(f"{what} have entity {twice[ENTITY][0]!r} {_times(twice)}; each may have one level")
-    if not level.drop_nulls().is_between(1, levels).all():
+    if _is_outside(level, 1, levels):
         one = frame.filter(~pl.col("level").is_between(1, levels)).row(0, named=True)
         raise FileFormatError(f"{what}: entity {one[ENTITY]!r} has level {one['level']}; there are 1 to {levels}")
     if needed and frame[moment].null_count():
@@ -61,11 +62,17 @@ def _refuse_columns(what: str, frame: pl.DataFrame, moment: str) -> None:
 
 def _refuse_floors(what: str, frame: pl.DataFrame, levels: int) -> None:
     for name in ("floor", "hard_floor"):
-        if name in frame.columns and not frame[name].drop_nulls().is_between(0, levels).all():
+        if name in frame.columns and _is_outside(frame[name], 0, levels):
             one = frame.filter(~pl.col(name).is_between(0, levels)).row(0, named=True)
             raise FileFormatError(
                 f"{what}: entity {one[ENTITY]!r} has {name} {one[name]}; there are 1 to {levels}, 0 for none"
             )
+
+
+def _is_outside(values: pl.Series, least: int, most: int) -> bool:
+    lowest: Any = values.min()  # None where there is no value, also in a column without a type
+    highest: Any = values.max()
+    return lowest is not None and not least <= lowest <= highest <= most
 
 
 def _times(twice: pl.DataFrame) -> str:

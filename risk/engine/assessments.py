@@ -81,6 +81,8 @@ class Assessments:
 
     def where(self, mask: pl.Series) -> Self:
         """Take the assessments of some entities."""
+        if mask.all(ignore_nulls=False):
+            return self
         moments = None if self.moments is None else self.moments.filter(mask)
         return replace(self, inputs=self.inputs.filter(mask), outcomes=self.outcomes.filter(mask), moments=moments)
 

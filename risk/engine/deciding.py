@@ -60,7 +60,7 @@ def try_in_order(
     Returns:
         The attempts, in order; without those that had no entity to try.
     """
-    attempts, undecided = list[Attempt](), pl.repeat(True, len(entities), eager=True)
+    attempts, undecided = list[Attempt](), _all_of(len(entities), value=True)
     behind: dict[str, Collection[int]] = {}
     for place in range(number):
         keeps = [entity for entity, places in behind.items() if place in places]
@@ -68,8 +68,10 @@ def try_in_order(
         if not len(rows):
             continue
         assessments = assess_by(place, rows)
-        in_turn = ~assessments.outcomes[ENTITY].is_in(keeps)
+        in_turn = ~assessments.outcomes[ENTITY].is_in(keeps) if keeps else _all_of(len(assessments), value=True)
         attempts.append(Attempt(place, assessments, in_turn))
+        if place == number - 1:  # whom it leaves undecided is not asked
+            break
         decided = assessments.outcomes[ENTITY].filter(in_turn & surely_applies(assessments))
         undecided &= ~entities[ENTITY].is_in(decided.implode())
         behind |= _those_behind(decided, place, decided_before)
@@ -106,8 +108,12 @@ def _predicate_failed(assessments: Assessments) -> pl.Series:
     """Tell of each entity whether it is unknown if the ruleset applies, as a value cannot be read."""
     failed, applies = assessments.outcomes[STATUS] == Status.FAILED.value, assessments.program.applies
     if applies is None or not failed.any():
-        return pl.repeat(False, len(failed), eager=True)
+        return _all_of(len(failed), value=False)
     return failed & assessments.inputs.select(applies.is_null().alias("unknown")).to_series()
+
+
+def _all_of(count: int, *, value: bool) -> pl.Series:
+    return pl.Series([value]).new_from_index(0, count)
 
 
 def deciders(attempts: Sequence[Attempt], decided_before: Mapping[str, Collection[int]]) -> dict[str, int]:
@@ -130,10 +136,10 @@ def deciders(attempts: Sequence[Attempt], decided_before: Mapping[str, Collectio
     for attempt in attempts:
         place, assessments = attempt.place, attempt.assessments
         names = (ENTITY, STATUS, COMPUTED, RULES_LEVEL, FLOOR, HARD_FLOOR, LEVEL, OVERRIDDEN, RAISED)
-        columns = assessments.outcomes.select(names).with_columns(_predicate_failed(assessments).alias("failed"))
-        for row in columns.filter(attempt.in_turn).iter_rows():
+        columns = assessments.outcomes[[*names]].hstack([_predicate_failed(assessments).alias("failed")])
+        for row, in_turn in zip(columns.iter_rows(), attempt.in_turn, strict=True):
             entity, status, computed, rules_level, floor, hard_floor, in_force, overridden, raised, failed = row
-            if status == Status.NOT_APPLICABLE:
+            if not in_turn or status == Status.NOT_APPLICABLE:
                 continue
             before = place in decided_before.get(entity, ())
             applies = status != Status.UNDETERMINED

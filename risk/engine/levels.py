@@ -210,6 +210,9 @@ def from_text(texts: pl.Series) -> list[pl.Series]:
     Raises:
         polars.exceptions.ComputeError: a text was not written by `as_text`.
     """
+    if texts.null_count() == len(texts):
+        nothing = pl.Series([None], dtype=MOMENTS).new_from_index(0, len(texts))
+        return [nothing.alias(column) for column in _KEPT.values()]
     filled = texts.cast(pl.String).fill_null("{}")
     decoded = filled.str.json_decode(pl.Struct(dict.fromkeys(_KEPT, MOMENTS)))
     return [decoded.struct.field(name).alias(column) for name, column in _KEPT.items()]

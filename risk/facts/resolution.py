@@ -83,7 +83,7 @@ def moments_ahead(
         except (LeftToColumnsError, ValueError, OverflowError):
             pass
         else:
-            frame = entities.select(ENTITY)
+            frame = entities[[ENTITY]]
             if plan.left:
                 only = (plan.left, plan.by_columns)
                 frame = next_moments(analysed, portfolio, sources, lists, entities, inputs, *only)

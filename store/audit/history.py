@@ -123,17 +123,22 @@ def line_of(fields: Iterable[Any]) -> str:
 
 def transaction_lines(rows: pl.DataFrame) -> list[str]:
     """Write transactions, `TRANSACTION` among their columns, by `transaction_id` in the order of code points."""
-    return table_lines(rows.select(*TRANSACTION).sort("transaction_id"))
+    return table_lines(_sorted(rows[[*TRANSACTION]], "transaction_id"))
 
 
 def correction_lines(rows: pl.DataFrame) -> list[str]:
     """Write corrections, `CORRECTION` among their columns, by their own numbers in the order of code points."""
-    return [f"{_CORRECTED}{line}" for line in table_lines(rows.select(*CORRECTION).sort("external_id"))]
+    return [f"{_CORRECTED}{line}" for line in table_lines(_sorted(rows[[*CORRECTION]], "external_id"))]
 
 
 def assessment_lines(rows: pl.DataFrame) -> list[str]:
     """Write assessments, `ASSESSMENT` among their columns, by entity and number."""
-    return table_lines(rows.select(*ASSESSMENT).sort("entity_id", "number"))
+    return table_lines(_sorted(rows[[*ASSESSMENT]], "entity_id", "number"))
+
+
+def _sorted(rows: pl.DataFrame, *columns: str) -> pl.DataFrame:
+    """Sort rows; one is sorted, and a query of Polars would cost it more than all else."""
+    return rows.sort(*columns) if len(rows) > 1 else rows
 
 
 def table_lines(rows: pl.DataFrame) -> list[str]:
@@ -146,11 +151,11 @@ def table_lines(rows: pl.DataFrame) -> list[str]:
     """
     texts, columns = [], []
     for column in rows:
-        values = _exact(column)
-        nulls = values.null_count()
-        if nulls == len(values):
+        nulls = column.null_count()
+        if nulls == len(column):
             texts.append("")
             continue
+        values = _exact(column)
         texts.append("{}" if nulls else "={}")
         columns.append(("=" + values.cast(pl.String)).fill_null("") if nulls else values)
     if not columns:
@@ -164,7 +169,7 @@ def _exact(values: pl.Series) -> pl.Series:
         return values.cast(pl.Int8)
     if values.dtype != pl.Float64:
         return values
-    bits = pl.Series(values.name, (values.fill_null(0.0).to_numpy() + 0.0).view(np.int64))
+    bits = pl.Series(values.name, (values.to_numpy() + 0.0).view(np.int64))
     return bits.zip_with(values.is_not_null(), pl.Series([None], dtype=pl.Int64)) if values.null_count() else bits
 
 

@@ -155,7 +155,7 @@ def add_transactions(session: Session, organisation_id: int, staged: pl.DataFram
     session.execute(text(_STAGED[dialect]))
     if dialect == "sqlite":
         session.execute(_EMPTY)
-    write_frame(session, "staged", staged.select(COLUMNS))
+    write_frame(session, "staged", staged[[*COLUMNS]])
     of = {"of": organisation_id}
     new = session.execute(_ADD[dialect], {**of, "now": now_us, "batch": batch}).all()
     if len(new) == len(staged):

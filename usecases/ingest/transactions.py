@@ -1,5 +1,6 @@
 """Stores transactions, each once. The entities concerned become due in the same transaction."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -125,17 +126,16 @@ def _take_transactions(call: _Call, rows: Rows, rates: RateTable) -> Transaction
     session, most_named, of = call.session, call.most_named, call.kind.organisation_id
     frame = rows if isinstance(rows, pl.DataFrame) else transaction_frame(rows, call.declared)
     read = read_columns(frame, call.declared, call.now, text=call.text, most_named=most_named)
-    numbers = entity_numbers(session, call.kind.id, read["external_id"].unique().to_list())
-    staged = _once(_with_entities(read, numbers, call.kind.name, most_named), most_named).drop("external_id")
+    staged = _once(_with_entities(session, read, call.kind, most_named), most_named)
     result = transactions.add_transactions(session, of, staged, call.now)
     _refuse_conflicts(result.conflicts, read, most_named)
     _refuse_corrections(transactions.corrections_named(session, of, read["transaction_id"].to_list()), read, most_named)
     call.mark(result.touched)
     _note(call, result)
-    earliest = staged.filter(pl.col("entity_id").is_in(result.touched)).group_by("entity_id").agg(pl.col("at_us").min())
-    forget_summaries(session, dict(earliest.iter_rows()))
-    forget_blocks(session, dict(earliest.iter_rows()))
-    unknown = int((~read["currency"].is_in(rates.codes)).sum())
+    earliest = _earliest(staged, result.touched)
+    forget_summaries(session, earliest)
+    forget_blocks(session, earliest)
+    unknown = _without_rate(read, rates)
     repeated_count = len(frame) - result.new - result.changed
     counts = TransactionCounts(result.new, result.changed, repeated_count, without_rate=unknown)
     if result.touched:
@@ -169,7 +169,7 @@ def _take_corrections(call: _Call, rows: Rows, rates: RateTable, before: Transac
     """Store corrections, also of transactions stored *before* in this call; return the counts of both."""
     read = read_corrections(rows, call.declared, call.now, text=call.text, most_named=call.most_named)
     result = corrections.store_corrections(call.session, call.actor, call.kind, read, call.now)
-    unknown = int((~read["currency"].is_in(rates.codes)).sum())
+    unknown = _without_rate(read, rates)
     if result.new:
         call.mark(result.touched)
         forget_summaries(call.session, result.touched)
@@ -184,13 +184,31 @@ def _take_corrections(call: _Call, rows: Rows, rates: RateTable, before: Transac
     )
 
 
-def _with_entities(read: pl.DataFrame, numbers: pl.DataFrame, type_name: str, most_named: int | None) -> pl.DataFrame:
-    """Add the number of each transaction's entity; InvalidDataError if an entity is missing."""
-    rows = read.join(numbers, on="external_id", how="left", maintain_order="left")
-    strangers = rows.select("external_id").with_row_index("row").filter(rows["entity_id"].is_null())
-    problem = f": there is no such {type_name}"
-    _refuse(strangers, "user_id", lambda name: f"is {name!r}{problem}", "an existing one", most_named)
-    return rows
+def _earliest(staged: pl.DataFrame, touched: Collection[int]) -> dict[int, int]:
+    """Give the moment of the earliest row of each entity that is touched."""
+    earliest: dict[int, int] = {}
+    for entity, at_us in staged[["entity_id", "at_us"]].rows():
+        if entity in touched:
+            earliest[entity] = min(at_us, earliest.get(entity, at_us))
+    return earliest
+
+
+def _without_rate(read: pl.DataFrame, rates: RateTable) -> int:
+    """Count the rows in a currency without a rate; a correction may say none."""
+    with_rate = {None, *rates.codes}
+    return sum(count for code, count in Counter(read["currency"].to_list()).items() if code not in with_rate)
+
+
+def _with_entities(session: Session, read: pl.DataFrame, kind: EntityType, most_named: int | None) -> pl.DataFrame:
+    """Put the number of each transaction's entity in place of its name; InvalidDataError if an entity is missing."""
+    names = read["external_id"].to_list()
+    numbers = dict(entity_numbers(session, kind.id, names).rows())
+    ids = pl.Series("entity_id", [numbers.get(name) for name in names], dtype=pl.Int64)
+    if ids.null_count():
+        strangers = read.select("external_id").with_row_index("row").filter(ids.is_null())
+        problem = f": there is no such {kind.name}"
+        _refuse(strangers, "user_id", lambda name: f"is {name!r}{problem}", "an existing one", most_named)
+    return read[[name for name in read.columns if name != "external_id"]].hstack([ids])
 
 
 def _once(staged: pl.DataFrame, most_named: int | None) -> pl.DataFrame:
@@ -220,9 +238,9 @@ def _once(staged: pl.DataFrame, most_named: int | None) -> pl.DataFrame:
 def _refuse_conflicts(conflicts: Mapping[str, Sequence[str]], read: pl.DataFrame, most_named: int | None) -> None:
     """Refuse numbers that are stored with other content, and name the columns that differ."""
     right = "the content that was stored first; only a pending state may change"
-    _refuse(
-        _first_of(conflicts.keys(), read),
-        "transaction_id",
+    _refuse_numbers(
+        conflicts.keys(),
+        read,
         lambda name: f"{name!r} was stored with other content: {_sent_as(conflicts[name])}",
         right,
         most_named,
@@ -238,19 +256,21 @@ def _sent_as(columns: Iterable[str]) -> str:
 def _refuse_corrections(numbers: Collection[str], read: pl.DataFrame, most_named: int | None) -> None:
     """Refuse numbers of corrections: one that is sent again without what it corrects would count beside it."""
     right = "a number of its own, or the correction as it was stored"
-    _refuse(
-        _first_of(numbers, read),
-        "transaction_id",
-        lambda name: f"is {name!r}, the number of a correction",
-        right,
-        most_named,
-    )
+    _refuse_numbers(numbers, read, lambda name: f"is {name!r}, the number of a correction", right, most_named)
 
 
-def _first_of(numbers: Collection[str], read: pl.DataFrame) -> pl.DataFrame:
-    """Give the first row of each of the *numbers*: its place, and the number."""
-    rows = read.select("transaction_id").with_row_index("row").filter(read["transaction_id"].is_in(list(numbers)))
-    return rows.unique("transaction_id", keep="first").sort("row")
+def _refuse_numbers(
+    numbers: Collection[str],
+    read: pl.DataFrame,
+    problem: Callable[[str], str],
+    right: str,
+    most_named: int | None,
+) -> None:
+    """Refuse some numbers, each in its first row; mostly there are none."""
+    if numbers:
+        rows = read.select("transaction_id").with_row_index("row").filter(pl.col("transaction_id").is_in(list(numbers)))
+        first_rows = rows.unique("transaction_id", keep="first").sort("row")
+        _refuse(first_rows, "transaction_id", problem, right, most_named)
 
 
 def _refuse(rows: pl.DataFrame, field: str, problem: Callable[[str], str], right: str, most_named: int | None) -> None:

@@ -111,14 +111,18 @@ def assess_entities(
     standing = with_releases(
         loading.current_levels(session, sorted(reasons)), loading.releases(session, sorted(reasons))
     )
-    last = dict(standing.select("entity", "assessed_us").iter_rows())
+    last = dict(standing[["entity", "assessed_us"]].rows())
     latest = clocks.latest_us(session, now_us, max(last.values(), default=now_us))
     ahead = {entity: at for entity, at in last.items() if at > latest}
     moments: dict[int, dict[int, int]] = {}
     for entity in sorted(set(reasons).difference(ahead)):
         moments.setdefault(max(now_us, last.get(entity, 0)), {})[entity] = reasons[entity]
+    at_once = len(moments) == 1 and not ahead
     results = [
-        _assess_at(session, organisation_id, type_id, of_moment, as_of, valuer, _those(standing, of_moment))
+        _assess_at(
+            *(session, organisation_id, type_id, of_moment, as_of, valuer),
+            standing if at_once else _those(standing, of_moment),
+        )
         for as_of, of_moment in sorted(moments.items())
     ]
     return AssessmentResult(
@@ -248,10 +252,12 @@ def families_before(session: Session, standing: pl.DataFrame) -> dict[str, tuple
 
     *standing* is as `store.levels.bulk_reads.current_levels` gives it.
     """
-    family_of = families_of_versions(session, standing["version_id"].drop_nulls().unique().to_list())
-    rows = standing.select("entity", "version_id", "kept_by").filter(pl.col("version_id").is_in(list(family_of)))
+    family_of = families_of_versions(session, list(set(standing["version_id"].to_list()) - {None}))
+    rows = standing[["entity", "version_id", "kept_by"]].rows()
     return {
-        str(entity): (family_of[version_id], *families_in(kept_by)) for entity, version_id, kept_by in rows.iter_rows()
+        str(entity): (family_of[version_id], *families_in(kept_by))
+        for entity, version_id, kept_by in rows
+        if version_id in family_of
     }
 
 
@@ -355,7 +361,7 @@ def _dated_after(portfolio: Portfolio, moments: Sequence[pl.DataFrame | None], a
     dated = [each.select("entity", at="at_us") for each in some]
     for part, columns in _MOMENTS.items():
         frame = getattr(portfolio, part)
-        if frame is not None:
+        if frame is not None and len(frame):
             entity = pl.col(ENTITY).cast(pl.Int64).alias("entity")
             dated += [frame.select(entity, pl.col(column).cast(pl.Int64).alias("at")) for column in columns]
     if not dated:

@@ -237,9 +237,9 @@ def _changed_values(values: Iterable[EntityScores]) -> dict[int, CurrentValue]:
     return {
         int(entity): CurrentValue() if score is None else CurrentValue(score, segment, expected, currency)
         for scores in values
-        for entity, score, segment, expected, currency in scores.changed.select(
-            ENTITY, "score", "segment", "expected_value", "currency"
-        ).iter_rows()
+        for entity, score, segment, expected, currency in scores.changed[
+            [ENTITY, "score", "segment", "expected_value", "currency"]
+        ].rows()
     }
 
 

@@ -307,13 +307,12 @@ def _summarised(session: Session, whose: pl.DataFrame, opens_us: int) -> tuple[p
         Who may have a summary, `entity`, with `until_us` of the one that is there, or null; of whom everything is to be
         read; of whom there is one; and the first of the moments up to which those are.
     """
-    owned = whose.filter(pl.col("entity") != pl.col("fact_of"))["fact_of"].unique()
-    own = whose.filter(~pl.col("fact_of").is_in(owned.implode()))["fact_of"].unique()
-    before = summaries(session, own.to_list()).filter(pl.col("until_us") <= opens_us)
-    summarised = before["entity"].to_list()
-    others = whose.filter(~pl.col("fact_of").is_in(summarised))["fact_of"].unique().to_list()
-    first: Any = before["until_us"].min()
-    return own.to_frame("entity").join(before, on="entity", how="left"), others, summarised, first or 0
+    rows, facts = whose[["fact_of", "entity"]].rows(), set(whose["fact_of"].to_list())
+    own = sorted(facts.difference(fact_of for fact_of, entity in rows if entity != fact_of))
+    before = {entity: until_us for entity, until_us in summaries(session, own).rows() if until_us <= opens_us}
+    columns = {"entity": own, "until_us": list(map(before.get, own))}
+    ends = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.Int64))
+    return ends, sorted(facts.difference(before)), list(before), min(before.values(), default=0)
 
 
 def _with_summaries(
@@ -358,7 +357,9 @@ def _new_summaries(
 
 def coming_corrections(session: Session, whose: pl.DataFrame, as_of_us: int) -> pl.DataFrame:
     """Tell for whom a correction of a transaction may count only later: `entity`, `at_us`."""
-    coming = loading.corrections_to_come(session, whose["fact_of"].unique().to_list(), as_of_us)
+    coming = loading.corrections_to_come(session, _facts_of(whose), as_of_us)
+    if not len(coming):
+        return coming
     about = coming.rename({"entity": "fact_of"}).join(whose.select("fact_of", "entity"), on="fact_of")
     return about.select("entity", "at_us")
 

@@ -263,7 +263,8 @@ class AssessmentContext:
     ) -> Iterator[tuple[int | None, Reason]]:
         """Tell of each when it is to be looked at again, and why."""
         ends = [(str(entity), row["until_us"]) for entity, row in self.overrides.items()]
-        overrides = pl.DataFrame(ends, schema={ENTITY: pl.String, "until": pl.Int64}, orient="row")
+        schema = {ENTITY: pl.String, "until": pl.Int64}
+        overrides = pl.DataFrame(ends, schema=schema, orient="row") if ends else None
         following = next_changes(assessments, overrides, portfolio.lists)
         begins = self._next_version(portfolio, passed)
         texts = following[ENTITY].to_list()

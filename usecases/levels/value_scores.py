@@ -183,15 +183,18 @@ def last_values(session: Session, reasons: Mapping[int, int], standing: pl.DataF
         as_of_us: the moment of the assessment.
     """
     stored = loading.value_scores(session, sorted(reasons))
-    by_model = stored.filter(pl.col("model_version") != NO_VERSION).select("entity", "as_of_us")
-    looks = by_model.join(standing.select("entity", "assessed_us"), on="entity", how="left")
-    since = dict(looks.select("entity", pl.coalesce("assessed_us", "as_of_us")).iter_rows())
+    assessed_us = dict(standing[["entity", "assessed_us"]].rows())
+    since = {
+        entity: assessed_us.get(entity, at_us)
+        for entity, version, at_us in stored[["entity", "model_version", "as_of_us"]].rows()
+        if version not in {None, NO_VERSION}
+    }
     settled = dict(loading.settled_moments(session, sorted(since)).iter_rows())
     passed = {entity for entity, at_us in settled.items() if at_us <= as_of_us}
-    changed = sorted(passed | _changed(session, reasons, since, as_of_us))
+    changed = passed | _changed(session, reasons, since, as_of_us)
     if changed:
         log.warning("no value", why="no value model is loaded", entities=len(changed))
-    outdated = pl.col("entity").is_in(changed)
+    outdated = pl.Series([entity in changed for entity in stored["entity"].to_list()], dtype=pl.Boolean)
     unknown = [pl.lit(None, stored.schema[name]).alias(name) for name in VALUES]
     by_none = stored.filter(outdated).with_columns(
         entity_text(),
@@ -201,7 +204,7 @@ def last_values(session: Session, reasons: Mapping[int, int], standing: pl.DataF
         interval_level_percent=pl.lit(None, pl.Int64),
     )
     to_come = {entity: at_us for entity, at_us in settled.items() if entity not in changed}
-    goes_on = ~outdated | pl.col("failure").is_not_null()
+    goes_on = ~outdated | stored["failure"].is_not_null()
     frame = stored.filter(goes_on).select(entity_text(), *VALUES, VALUE_CURRENCY, "failure")
     return EntityScores(with_failures(frame), by_none.select(STORED), as_of_us, to_come)
 

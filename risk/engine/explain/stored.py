@@ -60,7 +60,7 @@ def outcome_texts(assessments: Assessments) -> list[str]:
 
     A JSON array of numbers, true, false and null.
     """
-    codes = assessments.outcomes.select(_stored_columns(assessments.program))
+    codes = assessments.outcomes[_stored_columns(assessments.program)]
     return [JSON.encode((WORDS, *row)).decode() for row in codes.iter_rows()]
 
 
@@ -103,7 +103,7 @@ def contents(assessments: Assessments) -> list[bytes]:
     lists = [{name: version.since for name, version in each.items()} for each in assessments.versions]
     additions = _said_besides(assessments, columns[STATUS])
     of_all = (assessments.base, assessments.program.ruleset.content_hash)
-    outcomes = assessments.outcomes.select(_stored_columns(assessments.program)).iter_rows()
+    outcomes = assessments.outcomes[_stored_columns(assessments.program)].iter_rows()
     rows = zip(
         outcomes,
         columns[VERSIONS],

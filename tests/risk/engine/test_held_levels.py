@@ -70,3 +70,9 @@ def test_no_level_needs_no_moment_and_an_override_no_end() -> None:
 def test_other_columns_are_refused_instead_of_being_taken_for_1970(columns: Any, refusal: Refusal) -> None:
     with refusal(FileFormatError):
         assess(AnalysedRuleset(ruleset(exactly(0))), portfolio([{"n0": 0.0}]), DAY, pl.DataFrame(columns))
+
+
+def test_columns_of_nothing_need_no_type() -> None:
+    nobody = pl.DataFrame({"entity_id": ["e0"], "level": [None], "entered": [None]})
+    found = assess(AnalysedRuleset(ruleset(exactly(0))), portfolio([{"n0": 0.0}]), DAY, nobody).table()
+    assert found["level"].to_list() == ["low"]

@@ -49,14 +49,14 @@ def stored_inputs(
     assessments: Assessments, before: Mapping[int, Mapping[str, Any]], overrides: Mapping[int, Mapping[str, Any]]
 ) -> list[StoredInputs]:
     """Write for each assessment what it was made from."""
-    columns = assessments.inputs.drop(ENTITY, AS_OF)
+    columns = assessments.inputs[[name for name in assessments.inputs.columns if name not in {ENTITY, AS_OF}]]
     layouts = [
         _layout(assessments, columns, {name: one.since for name, one in used.items()}) for used in assessments.versions
     ]
     names = [layout_name(layout) for layout in layouts]
     values = columns.iter_rows() if columns.width else repeat(())
     stored = []
-    for (text, version), row in zip(assessments.outcomes.select(ENTITY, VERSIONS).iter_rows(), values, strict=False):
+    for (text, version), row in zip(assessments.outcomes[[ENTITY, VERSIONS]].iter_rows(), values, strict=False):
         entity = int(text)
         previous, override = _held_before(before.get(entity)), _pair(overrides.get(entity), "level", "until_us")
         content = _JSON.encode({"previous": previous, "override": override, "layout": names[version], "inputs": row})
