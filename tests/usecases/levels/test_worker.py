@@ -462,3 +462,18 @@ def test_a_warm_worker_compiles_nothing_while_it_holds_leases(monkeypatch: pytes
     monkeypatch.setattr(numba_cache, "cached_module", compiles)
     assert column_loops().SIGNATURES
     assert counts.compile_loops(loops).SIGNATURES
+
+
+def test_an_event_asks_polars_few_times(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    bank.pay(1)
+    run_batch(bank.engine, clock=lambda: bank.now)
+    queries, lazy = list[str](), pl.DataFrame.lazy
+
+    def counted(frame: pl.DataFrame) -> pl.LazyFrame:
+        queries.append(str(frame.columns))
+        return lazy(frame)
+
+    monkeypatch.setattr(pl.DataFrame, "lazy", counted)
+    bank.pay(2)
+    assert run_batch(bank.engine, clock=lambda: bank.now) is not None
+    assert len(queries) <= 40
