@@ -36,23 +36,26 @@ class Listener(NamedTuple):
     acting: bool
 
 
+_IS_ACTIVE: Final = FlowVersion.id == FlowRow.active_version_id
+_LISTENERS: Final = (
+    select(FlowRow.id, FlowVersion.id, FlowVersion.content_hash, _IS_ACTIVE)
+    .join(FlowVersion, or_(_IS_ACTIVE, FlowVersion.id == FlowRow.shadow_version_id))
+    .where(FlowRow.organisation_id == bindparam("of"), FlowRow.type_id == bindparam("of_type"))
+    .order_by(FlowVersion.id)
+)
+_LISTENS: Final = or_(FlowRow.active_version_id.is_not(None), FlowRow.shadow_version_id.is_not(None))
+_HAS_LISTENERS: Final = select(exists().where(FlowRow.organisation_id == bindparam("of"), _LISTENS))
+
+
 def listeners(session: Session, organisation_id: int, type_id: int) -> list[Listener]:
     """List the acting versions and the shadows of the flows about one type of entity."""
-    is_active = FlowVersion.id == FlowRow.active_version_id
-    runs = or_(is_active, FlowVersion.id == FlowRow.shadow_version_id)
-    statement = (
-        select(FlowRow.id, FlowVersion.id, FlowVersion.content_hash, is_active)
-        .join(FlowVersion, runs)
-        .where(FlowRow.organisation_id == organisation_id, FlowRow.type_id == type_id)
-        .order_by(FlowVersion.id)
-    )
-    return [Listener(*row[:3], bool(row[3])) for row in session.execute(statement)]
+    rows = session.execute(_LISTENERS, {"of": organisation_id, "of_type": type_id})
+    return [Listener(*row[:3], bool(row[3])) for row in rows]
 
 
 def has_listeners(session: Session, organisation_id: int) -> bool:
     """Tell whether any flow of an organisation acts, or runs as a shadow."""
-    runs = or_(FlowRow.active_version_id.is_not(None), FlowRow.shadow_version_id.is_not(None))
-    return bool(session.scalar(select(exists().where(FlowRow.organisation_id == organisation_id, runs))))
+    return bool(session.scalar(_HAS_LISTENERS, {"of": organisation_id}))
 
 
 _BEGIN: Final = {

@@ -3,17 +3,17 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import polars as pl
 from psycopg.errors import UniqueViolation
-from sqlalchemy import Row, TextClause, exists, select, text, true
+from sqlalchemy import Row, TextClause, bindparam, exists, select, text, true
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError
 from fivefold.store.audit.history import CORRECTION, new_batch, settled_lines, transaction_lines
 from fivefold.store.levels.bulk_reads import read_rows
-from fivefold.store.sql.arrays import among, array_text
+from fivefold.store.sql.arrays import among, among_parameter, array_text
 from fivefold.store.sql.statements import write_frame, write_rows
 from fivefold.store.tables.entities import COUNTS_FROM, Correction, Entity, Transaction
 
@@ -242,13 +242,20 @@ def transactions_named(
     return {row[0]: CorrectedTransaction(row[1], row[2], row[3]) for row in session.execute(statement)}
 
 
+_CORRECTIONS: Final = {
+    dialect: select(*(getattr(Correction, name) for name in CORRECTION)).where(
+        Correction.organisation_id == bindparam("of"), among_parameter(dialect, Correction.external_id, "numbers")
+    )
+    for dialect in ("sqlite", "postgresql")
+}
+"""Built once, as each call that adds transactions runs it."""
+
+
 def corrections_named(session: Session, organisation_id: int, numbers: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Find corrections by their own numbers: `store.audit.history.CORRECTION`, each by its number."""
-    columns = [getattr(Correction, name) for name in CORRECTION]
-    statement = select(*columns).where(
-        Correction.organisation_id == organisation_id, among(session, Correction.external_id, numbers)
-    )
-    return {row["external_id"]: dict(row) for row in session.execute(statement).mappings()}
+    statement = _CORRECTIONS[session.get_bind().dialect.name]
+    rows = session.execute(statement, {"of": organisation_id, "numbers": numbers}).mappings()
+    return {row["external_id"]: dict(row) for row in rows}
 
 
 def correction_kinds(session: Session, entity_ids: Sequence[int]) -> list[tuple[str, int, str]]:

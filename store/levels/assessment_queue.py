@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Integer, Table, and_, bindparam, case, func, 
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from fivefold.store.sql.arrays import among, array_parameter
+from fivefold.store.sql.arrays import among, among_parameter, array_parameter
 from fivefold.store.tables.flows import FlowMark
 from fivefold.store.tables.levels import DueMark, Marking
 
@@ -213,7 +213,7 @@ def _note_flows(
     is noted also if something else made the entity due, as they may be behind what follows; so is who made it due by
     themselves.
     """
-    notes = {row.entity_id: row for row in session.scalars(_select_notes(session, after))}
+    notes = {row.entity_id: row for row in _notes_of(session, after)}
     for entity_id, mark_now in after.items():
         was, row = before.get(entity_id), notes.get(entity_id)
         is_first = was is None or (was.lease is None and (was.due_us is None or was.due_us > due_us))
@@ -256,8 +256,14 @@ def _people_of(row: FlowMark) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(row.people or ()), tuple(row.answered or ())
 
 
-def _select_notes(session: Session, ids: Iterable[int]) -> Any:
-    return select(FlowMark).where(among(session, FlowMark.entity_id, sorted(ids)))
+_NOTES: Final = {
+    dialect: select(FlowMark).where(among_parameter(dialect, FlowMark.entity_id, "ids"))
+    for dialect in ("sqlite", "postgresql")
+}
+
+
+def _notes_of(session: Session, ids: Iterable[int]) -> Sequence[FlowMark]:
+    return session.scalars(_NOTES[session.get_bind().dialect.name], {"ids": sorted(ids)}).all()
 
 
 def caused_by_flows(session: Session, type_id: int, claimed: Mapping[int, int], as_of_us: int) -> dict[int, Origin]:
@@ -274,7 +280,7 @@ def caused_by_flows(session: Session, type_id: int, claimed: Mapping[int, int], 
         claimed: the revision of each entity's mark that was claimed.
         as_of_us: of the assessments.
     """
-    notes = session.scalars(_select_notes(session, claimed)).all()
+    notes = _notes_of(session, claimed)
     if not notes:
         return {}
     now = _marks_of(session, [row.entity_id for row in notes])
@@ -305,7 +311,7 @@ def keep_people(session: Session, put_off: Mapping[int, tuple[int, Origin]]) -> 
     of_people = {entity: pair for entity, pair in put_off.items() if pair[1].people or pair[1].answered}
     if not of_people:
         return
-    notes = {row.entity_id: row for row in session.scalars(_select_notes(session, of_people))}
+    notes = {row.entity_id: row for row in _notes_of(session, of_people)}
     for entity_id, (revision, origin) in of_people.items():
         row = notes.get(entity_id)  # of a mark that was set since
         if row is None:

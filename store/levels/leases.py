@@ -7,7 +7,7 @@ was added in between keeps the entity due.
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 from sqlalchemy import (
     BigInteger,
@@ -179,14 +179,13 @@ def _claim_of(
         if head.left and head.attempts + 1 >= most_left:
             session.connection().execute(_GIVE_UP, {"of": head.entity_id, "now_us": now_us})
             continue
-        attempts = head.attempts if head.left else None
+        of = parameters | {"of_type": head.type_id, "of_attempts": head.attempts}
         size = max(1, most >> 3 * (head.attempts + 1)) if head.left else most
-        first = _lease(session, select_waiting(head.type_id, attempts, size), lease, until_us, parameters)
+        statement = _LEASE_OF_QUEUE[head.left]
+        first = _lease(session, statement, lease, until_us, of | {"most": size})
         rest = size - len(first)
-        parameters["of_priority"] = BULK if queue.priority == EVENT else EVENT
-        more = (
-            _lease(session, select_waiting(head.type_id, attempts, rest), lease, until_us, parameters) if rest else ()
-        )
+        of["of_priority"] = BULK if queue.priority == EVENT else EVENT
+        more = _lease(session, statement, lease, until_us, of | {"most": rest}) if rest else ()
         if not first and not more:
             return None
         claims = tuple(sorted(first + more, key=lambda claim: claim.entity_id))
@@ -201,13 +200,6 @@ def _claim_of(
     return None
 
 
-def select_waiting(type_id: int, attempts: int | None, most: int) -> Any:
-    """Select the free entities of a queue: without a lease, or abandoned after this many *attempts*."""
-    alike = _MARKS.c.lease.is_(None) if attempts is None else and_(_LEFT, _MARKS.c.attempts == attempts)
-    of = (_WAITING, *_OF_QUEUE, _MARKS.c.type_id == type_id, alike)
-    return select(_MARKS.c.entity_id).where(*of).order_by(_MARKS.c.due_us).limit(most)
-
-
 def has_mark(session: Session, entity_id: int) -> bool:
     """Tell whether an entity can be assessed: one that was erased has no mark."""
     return session.scalar(select(_MARKS.c.entity_id).where(_MARKS.c.entity_id == entity_id)) is not None
@@ -220,9 +212,8 @@ def claim_one(
 
     *takes_over*: it is taken from another worker, whose result for it is not stored then.
     """
-    free = () if takes_over else (_OPEN,)
-    statement = select(_MARKS.c.entity_id).where(_MARKS.c.entity_id == subject.entity_id, *free)
-    claims = _lease(session, statement, lease, until_us, {"now_us": now_us})
+    parameters = {"now_us": now_us, "of_entity": subject.entity_id}
+    claims = _lease(session, _LEASE_OF_ONE[takes_over], lease, until_us, parameters)
     return (
         LeasedBatch(organisation_id=subject.organisation_id, type_id=subject.type_id, lease=lease, claims=claims)
         if claims
@@ -235,24 +226,43 @@ _REASONS_NOW = case((_MARKS.c.due_us <= bindparam("now_us"), _MARKS.c.reasons), 
 
 
 def _lease(
-    session: Session, rows_to_lease: Any, lease: str, until_us: int, parameters: Mapping[str, int]
+    session: Session, statement: Any, lease: str, until_us: int, parameters: Mapping[str, int]
 ) -> tuple[LeasedEntity, ...]:
+    """Lease the marks that a statement selects and no other transaction has locked."""
+    rows = session.execute(statement, {**parameters, "new_lease": lease, "new_until_us": until_us}).all()
+    return tuple(sorted((LeasedEntity(*row) for row in rows), key=lambda claim: claim.entity_id))
+
+
+def _leasing(rows_to_lease: Any) -> Any:
     # A CTE is evaluated once; a subquery in the condition may be evaluated for each row, and lock more.
-    """Lease the selected marks that no other transaction has locked."""
     ready = rows_to_lease.with_for_update(skip_locked=True).cte("ready")
-    statement = (
+    return (
         update(_MARKS)
         .where(_MARKS.c.entity_id.in_(select(ready.c.entity_id)))
         .values(
-            lease=lease,
-            lease_until_us=until_us,
+            lease=bindparam("new_lease"),
+            lease_until_us=bindparam("new_until_us"),
             claimed=_MARKS.c.revision,
             attempts=case((and_(_LEFT, _IS_OVER), _MARKS.c.attempts + 1), else_=_MARKS.c.attempts),
         )
         .returning(_MARKS.c.entity_id, _MARKS.c.revision, _REASONS_NOW, _MARKS.c.attempts, _MARKS.c.due_us)
     )
-    rows = session.execute(statement, dict(parameters)).all()
-    return tuple(sorted((LeasedEntity(*row) for row in rows), key=lambda claim: claim.entity_id))
+
+
+def _waiting(alike: Any) -> Any:
+    of = (_WAITING, *_OF_QUEUE, _MARKS.c.type_id == bindparam("of_type"), alike)
+    return select(_MARKS.c.entity_id).where(*of).order_by(_MARKS.c.due_us).limit(bindparam("most", type_=Integer))
+
+
+_ONE = select(_MARKS.c.entity_id).where(_MARKS.c.entity_id == bindparam("of_entity"))
+FREE_OF_QUEUE: Final = {
+    False: _waiting(_MARKS.c.lease.is_(None)),
+    True: _waiting(and_(_LEFT, _MARKS.c.attempts == bindparam("of_attempts"))),
+}
+"""The free entities of a queue: by whether they were abandoned, after so many attempts, or have no lease."""
+_LEASE_OF_QUEUE: Final = {is_left: _leasing(rows) for is_left, rows in FREE_OF_QUEUE.items()}
+_LEASE_OF_ONE: Final = {False: _leasing(_ONE.where(_OPEN)), True: _leasing(_ONE)}
+"""Statements that every claim uses are built once: building one takes longer than running it."""
 
 
 # The planner expects hardly any leases, and would nest loops over them: `coalesce` hides the column from it.

@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
+from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import NotFoundError
@@ -13,6 +14,14 @@ from fivefold.store.sql.keyset import rows_of, scalars_of
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.rulesets import Activation, Draft, Family, RulesetVersion
 
+_ACTIVE: Final = (
+    select(Family.type_id, RulesetVersion)
+    .join(RulesetVersion, Family.active_version_id == RulesetVersion.id)
+    .where(Family.organisation_id == bindparam("of"), Family.enabled)
+    .order_by(Family.type_id, Family.position, Family.id)
+)
+"""Built once, as each assessment runs it."""
+
 
 def active_versions(session: Session, organisation_id: int, type_id: int) -> list[RulesetVersion]:
     """List the active versions of a type's families that are on, in the order in which they are tried."""
@@ -21,13 +30,7 @@ def active_versions(session: Session, organisation_id: int, type_id: int) -> lis
 
 def all_active_versions(session: Session, organisation_id: int) -> list[tuple[int, RulesetVersion]]:
     """List the active versions of families that are on with their types, in the order in which they are tried."""
-    statement = (
-        select(Family.type_id, RulesetVersion)
-        .join(RulesetVersion, Family.active_version_id == RulesetVersion.id)
-        .where(Family.organisation_id == organisation_id, Family.enabled)
-        .order_by(Family.type_id, Family.position, Family.id)
-    )
-    return [(type_id, version) for type_id, version in session.execute(statement)]
+    return [(type_id, version) for type_id, version in session.execute(_ACTIVE, {"of": organisation_id})]
 
 
 def active_number(session: Session, family: Family) -> int | None:

@@ -57,7 +57,7 @@ def test_no_more_are_leased_than_are_asked_for_however_it_is_planned(
     assert len(numbers(claimed(engine, "a", most=most))) == most
 
 
-ASKED = {"now_us": NOW, "organisation": 1, "of_priority": 1}
+ASKED = {"now_us": NOW, "organisation": 1, "of_priority": 1, "of_type": 1, "of_attempts": 2, "most": 10}
 
 
 MANY_MARKS = text(
@@ -98,8 +98,8 @@ def with_names(compiled: Any) -> str:
         (claims.FIRST, "ix_due_marks_waiting", "quarantined priority"),
         (claims.QUEUES, "ix_due_marks_queue", "quarantined organisation_id priority"),
         (claims.HEAD, "ix_due_marks_queue", "quarantined organisation_id priority due_us"),
-        (claims.select_waiting(1, None, 10), "ix_due_marks_queue", "quarantined organisation_id priority due_us"),
-        (claims.select_waiting(1, 2, 10), "ix_due_marks_queue", "quarantined organisation_id priority due_us"),
+        (claims.FREE_OF_QUEUE[False], "ix_due_marks_queue", "quarantined organisation_id priority due_us"),
+        (claims.FREE_OF_QUEUE[True], "ix_due_marks_queue", "quarantined organisation_id priority due_us"),
     ],
 )
 def test_an_index_leads_to_those_who_are_due_and_nothing_is_sorted(
