@@ -9,6 +9,7 @@ import numpy as np
 from fivefold.domain.errors import NotEnoughDataError
 from fivefold.domain.segments import HIGHEST_SCORE, LOWEST_SCORE
 from fivefold.features.histories import Floats, Integers
+from fivefold.features.reading.fast_columns import column_loops
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,9 @@ class ScoreCurve:
 
     def percentile(self, predictions: Floats) -> Floats:
         """Place predictions (money) in the reference portfolio, 0 to 1."""
-        return np.interp(predictions, self.values, self.percentiles)
+        places = np.empty(len(predictions))
+        column_loops().interpolate(predictions, self.values, self.percentiles, places)
+        return places
 
     def share_below(self, percentile: float) -> float:
         """Give the share of the reference (0 to 1) below a percentile.

@@ -112,6 +112,22 @@ def test_buckets(value: float) -> None:
     assert found[1] == [[int(place == bucket) for place in range(4)], [0, 0, 1, 0]]
 
 
+heights = st.floats(allow_nan=False, allow_infinity=False, width=32)
+
+
+@given(st.dictionaries(heights, heights, min_size=1, max_size=8), st.lists(st.floats(), max_size=8))
+def test_heights_of_a_line_have_the_bits_of_numpy(points: dict[float, float], values: list[float]) -> None:
+    """At its points, between, outside, and every second of an array too."""
+    xs = np.array(sorted(points))
+    ys = np.array([points[x] for x in xs])
+    wanted = np.array([*values, *xs, *(xs[1:] + xs[:-1]) / 2])
+    found = both("interpolate", (wanted, xs, ys), lambda: (np.zeros(len(wanted)),))
+    assert np.array(found[1]).tobytes() == np.interp(wanted, xs, ys).tobytes()
+    every_second = np.repeat(wanted, 2)[::2]
+    column_loops().interpolate(every_second, xs, ys, out := np.zeros(len(wanted)))
+    assert out.tobytes() == np.interp(wanted, xs, ys).tobytes()
+
+
 def both_times(times: list[str | None]) -> tuple[bool, list[int]]:
     """Read interpreted and compiled."""
     found = []
