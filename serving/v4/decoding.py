@@ -10,7 +10,7 @@ from fivefold.features.numba_cache import compile_loops
 from fivefold.features.reading.fast_columns import CodedWords
 from fivefold.features.reading.request_body import NUMBERS, TEXTS, BodyColumns
 from fivefold.serving.v4 import row_loops
-from fivefold.serving.v4.row_loops import ESCAPED, MISSING
+from fivefold.serving.v4.row_loops import ESCAPED
 
 _FIELDS = (*NUMBERS, *TEXTS)
 _NAMES = CodedWords({name: place for place, name in enumerate(_FIELDS)}).table[:3]
@@ -23,15 +23,14 @@ def decode_body(body: bytes, most_rows: int) -> BodyColumns | None:
     if not _is_unicode(body):
         return None
     room = min(len(body) // _LEAST_BYTES + 1, most_rows)
-    begins, ends = np.full((len(_FIELDS), room), MISSING), np.empty((len(_FIELDS), room), dtype=np.int64)
+    begins, ends = np.empty((2, len(_FIELDS), room), dtype=np.int64)
     numbers, data = np.empty((len(NUMBERS), room)), np.frombuffer(body + b"\0", np.uint8)
-    rows = compile_loops(row_loops).scan_rows(data, _NAMES, len(c.REQUIRED), begins, ends, numbers)
+    rows, is_read = compile_loops(row_loops).scan_rows(data, _NAMES, len(c.REQUIRED), begins, ends, numbers)
     if rows < 0:
         return None
-    if np.isnan(numbers[:, :rows]).any():
+    if not is_read:
         _read_numbers(body, begins, ends, numbers[:, :rows])
-    if begins.min() <= ESCAPED:
-        data = np.frombuffer(_unescaped(body, begins, ends), np.uint8)
+        data = np.frombuffer(_unescaped(body, begins[:, :rows], ends), np.uint8)
     return BodyColumns(rows, data, begins[len(NUMBERS) :], ends[len(NUMBERS) :], numbers)
 
 

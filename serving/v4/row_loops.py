@@ -13,8 +13,8 @@ from fivefold.features.reading.compiled_loops import Bytes
 
 _BYTES, _INTEGERS, _GRID = "Array(uint8,1,'C',True)", "Array(int64,1,'C',True)", "int64[:,::1]"
 SIGNATURES = {
-    "scan_rows": f"int64({_BYTES}, Tuple(({_BYTES}, {_INTEGERS}, {_INTEGERS})), int64, {_GRID}, {_GRID}, "
-    "float64[:,::1])"
+    "scan_rows": f"Tuple((int64, boolean))({_BYTES}, Tuple(({_BYTES}, {_INTEGERS}, {_INTEGERS})), int64, {_GRID}, "
+    f"{_GRID}, float64[:,::1])"
 }
 
 NOT_PLAIN, MISSING = -1, -1
@@ -204,23 +204,36 @@ def scan_rows(
     begins: Integers,
     ends: Integers,
     numbers: Floats,
-) -> int:
-    """Read an array of flat objects into columns; give how many they are, or NOT_PLAIN.
+) -> tuple[int, bool]:
+    """Read an array of flat objects into columns; give how many they are, or NOT_PLAIN, and whether all is read.
 
     The name of field f is *names*[0][firsts[f]:stops[f]], by the other two of them: numbers come first, then texts, of
-    which those from *required* on may be null or missing. Its value in row r goes to begins[f, r] and ends[f, r], which
-    come filled with MISSING, and as a number to numbers[f, r].
+    which those from *required* on may be null or missing. Its value in row r goes to begins[f, r], which is MISSING
+    where there is none, and ends[f, r], and as a number to numbers[f, r]. Not read are texts with escapes, and numbers
+    that are NaN there.
     """
     at, rows, usual = _behind_space(body, 0), 0, np.zeros(16, dtype=np.int64)
     if body[at] != _OPEN_ARRAY:
-        return NOT_PLAIN
+        return NOT_PLAIN, False
     while rows == 0 or body[at] == _COMMA:
         at = _behind_space(body, at + 1)
         if body[at] != _OPEN_OBJECT or rows == begins.shape[1]:
-            return NOT_PLAIN
+            return NOT_PLAIN, False
+        begins[required:, rows] = MISSING
         at = _row_end(body, at, rows, names, required, usual, begins, ends, numbers)
         if at < 0:
-            return NOT_PLAIN
+            return NOT_PLAIN, False
         rows, at = rows + 1, _behind_space(body, at)
     is_whole = body[at] == _CLOSE_ARRAY and _behind_space(body, at + 1) == len(body) - 1
-    return rows if is_whole else NOT_PLAIN
+    return (rows, _is_read(begins, numbers, rows)) if is_whole else (NOT_PLAIN, False)
+
+
+def _is_read(begins: Integers, numbers: Floats, rows: int) -> bool:
+    """Tell whether no text has escapes and no number is NaN."""
+    is_read = True
+    for row in range(rows):
+        for field in range(len(begins)):
+            is_read &= begins[field, row] > ESCAPED
+        for field in range(len(numbers)):
+            is_read &= not np.isnan(numbers[field, row])
+    return is_read

@@ -151,8 +151,8 @@ def test_the_loop_reads_nothing_behind_a_body(body: bytes) -> None:
     for loops in (row_loops, compile_loops(row_loops)):
         begins, ends, numbers = np.full((9, 2), -1), np.zeros((9, 2), dtype=np.int64), np.zeros((2, 2))
         data = np.frombuffer(body + b"\0", np.uint8)
-        rows = loops.scan_rows(data, decoding._NAMES, 7, begins, ends, numbers)
-        both.append((int(rows), begins.tolist(), ends.tolist(), numbers.tobytes()))
+        rows, is_read = loops.scan_rows(data, decoding._NAMES, 7, begins, ends, numbers)
+        both.append((int(rows), bool(is_read), begins.tolist(), ends.tolist(), numbers.tobytes()))
     assert both[0] == both[1]
 
 
