@@ -46,7 +46,8 @@ class ScoreCurve:
     def percentile(self, predictions: Floats) -> Floats:
         """Place predictions (money) in the reference portfolio, 0 to 1."""
         places = np.empty(len(predictions))
-        column_loops().interpolate(predictions, self.values, self.percentiles, places)
+        money = np.asarray(predictions, dtype=np.float64)  # a stored end of an interval may be a whole number
+        column_loops().interpolate(money, self.values, self.percentiles, places)
         return places
 
     def share_below(self, percentile: float) -> float:

@@ -94,6 +94,7 @@ def test_outside_the_portfolio_the_end_values_hold() -> None:
 def test_between_two_customers_it_is_linear() -> None:
     curve = ScoreCurve.of(np.array([10.0, 20.0]))
     assert curve.percentile(np.array([12.5, 15.0, 17.5])).tolist() == [0.375, 0.5, 0.625]
+    assert curve.percentile(np.array([15])).tolist() == [0.5]
 
 
 def test_a_portfolio_without_customers_is_refused() -> None:
