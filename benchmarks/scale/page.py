@@ -51,7 +51,8 @@ seconds; the processor seconds say less of that.
 What a user runs, on files of simulated customers, each command as a process of its own from its start to its end:
 `simulate`, `sort` of the same rows by time as a bank exports them, `train` with a configuration, so that no presets are
 tried, `score` as of {as_of}, and up to {compared:,} rows the same `score` on Spark with all processors of this machine.
-Memory is that of all processes of a command together, at most. Busy are the processor seconds by the seconds, of
+Memory is the resident memory of all processes of a command together, at most: pages that two of them share count twice.
+`train` is one process, and 0.2 GB of it are code of libraries. Busy are the processor seconds by the seconds, of
 {processors}.
 
 {commands}
