@@ -21,7 +21,7 @@ from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.models.read import OpenRegistry, no_registry
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.inputs import FEW_DIGITS, digits
+from fivefold.usecases.shared.inputs import FEW_DIGITS, digits, read_moment
 
 Rights = Mapping[str, frozenset[Role]]
 """The roles that may call a route of `/v1`, by its method and path."""
@@ -264,6 +264,18 @@ class Visit(Context):
             return whole_number(typed, label, most)
         except ConfigError as wrong:
             raise FieldError(name, str(wrong)) from wrong
+
+    def moment(self, name: str, label: str) -> int:
+        """Give a date or time that was typed into a field, in microseconds; ConfigError where it is none."""
+        typed = self.typed(name, label)
+        try:
+            return read_moment(typed, label)
+        except ConfigError as wrong:
+            raise FieldError(name, str(wrong)) from wrong
+
+    def moment_if_any(self, name: str, label: str) -> int | None:
+        """Give a date or time that was typed into a field, None where the field is empty; ConfigError as `moment`."""
+        return self.moment(name, label) if self.form.get(name, "").strip() else None
 
     def version_of(self, part: str) -> tuple[str, int]:
         """Give the name under *part* of the path, and the number of the version; NotFoundError for no number."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, FieldError, Redirect, Rendered, Visit, address, without_nul
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, without_nul
 from fivefold.domain.clock import DAY_US, day_text, parse_moment
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import Page, Part
@@ -28,7 +28,6 @@ from fivefold.usecases.changes.list_overview import (
     waiting_versions,
 )
 from fivefold.usecases.changes.reference_fit import is_reference
-from fivefold.usecases.shared.inputs import read_moment
 
 LISTS: Final = "/console/lists"
 MOST_BYTES: Final = 256_000
@@ -250,11 +249,7 @@ def _refuse_there(visit: Visit, name: str) -> None:
 
 def _version(visit: Visit) -> tuple[str, int, list[str], str, str]:
     name = visit.parts.get("list") or visit.typed("name", text("Name"))
-    since = visit.typed("since", text("In force from"))
-    try:
-        since_us = read_moment(since, text("In force from"))
-    except ConfigError as wrong:
-        raise FieldError("since", str(wrong)) from wrong
+    since_us = visit.moment("since", text("In force from"))
     members = _members(visit)
     return name, since_us, members, visit.typed("title", text("Title")), visit.typed("source", text("Source"))
 

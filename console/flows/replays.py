@@ -20,7 +20,6 @@ from fivefold.usecases.flows.replays.jobs import (
     request_flow_replay,
 )
 from fivefold.usecases.flows.replays.tally import MOST_EXPLAINED
-from fivefold.usecases.shared.inputs import read_moment
 
 REPLAYS: Final = "/console/flow-replays"
 EVERYBODY, PERIOD = "everybody", "period"
@@ -150,11 +149,10 @@ def ask_for_replay(visit: Visit) -> Answer:
         raise FieldError("kind", text("choose what is replayed"))
     moments: dict[str, int | None] = {}
     if kind == EVERYBODY:
-        moments["as_of_us"] = _moment(visit, "as_of") if visit.form.get("as_of", "").strip() else None
+        moments["as_of_us"] = visit.moment_if_any("as_of", text("As of (UTC)"))
     else:
-        for field, label in (("from", text("From (UTC)")), ("until", text("Before (UTC)"))):
-            visit.typed(field, label)
-        moments = {"from_us": _moment(visit, "from"), "until_us": _moment(visit, "until")}
+        from_us = visit.moment("from", text("From (UTC)"))
+        moments = {"from_us": from_us, "until_us": visit.moment("until", text("Before (UTC)"))}
     base = existing_number(beside, text("version")) if beside not in {"", ALONE} else None
     replay_request = ReplayAsked(version=number, base_version=base, alone=beside == ALONE, **moments)
     try:
@@ -162,13 +160,6 @@ def ask_for_replay(visit: Visit) -> Answer:
     except ConfigError as wrong:
         raise FieldError(_field(str(wrong)), str(wrong)) from wrong
     return Redirect(address("flow-replays", str(line.id)), "replay-asked" if is_new else "replay-under-way")
-
-
-def _moment(visit: Visit, name: str) -> int:
-    try:
-        return read_moment(visit.form[name], name)
-    except ConfigError as wrong:
-        raise FieldError(name, str(wrong)) from wrong
 
 
 def _field(problem: str) -> str:

@@ -45,7 +45,7 @@ from fivefold.usecases.portfolio.scale import ScoreScale, read_scale
 from fivefold.usecases.portfolio.sources import AssessmentSources, sources_of
 from fivefold.usecases.portfolio.timeline import TimelineEvent, list_events
 from fivefold.usecases.recourse.challenges import ChallengeFilters, ChallengeSummary, summarise_challenges
-from fivefold.usecases.shared.inputs import digits, read_moment
+from fivefold.usecases.shared.inputs import digits
 
 DECIDERS = ("POST /v1/entities/{type}/{external_id}/overrides", "POST /v1/overrides/{override}/approve")
 """Who may do one of these: that they open the reasons is noted, and nothing of other members."""
@@ -218,8 +218,7 @@ def request_override(visit: Visit) -> Answer:
     """Request a level for a customer, with a reason and an end; the same form sent twice requests it once."""
     of = _customer(visit)
     level, reason = visit.typed("level", text("Level")), visit.typed("reason", text("Reason"))
-    until = visit.form.get("until", "").strip()
-    until_us = read_moment(until, text("Ends on")) if until else None
+    until_us = visit.moment_if_any("until", text("Ends on"))
     line = overrides.request_override(*of, level, reason, until_us, read_in=visit.session.id)
     is_beside = bool(overrides.waiting_beside(visit, [line.id]))
     return Redirect(visit.path + visit.trail, "override-requested-beside" if is_beside else "override-requested")

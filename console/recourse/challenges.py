@@ -127,12 +127,11 @@ def _hindrance(visit: Visit, challenge: ChallengeLine) -> str:
 
 def open_challenge(visit: Visit) -> Answer:
     """Write down that a person contests the assessment that the customer's page shows."""
-    received = visit.form.get("received", "").strip()
     challenge = challenges.open_challenge(
         visit,
         visit.typed("assessment", text("Assessment")),
         visit.typed("words", text("Words of the person")),
-        read_moment(received, text("Received on")) if received else None,
+        visit.moment_if_any("received", text("Received on")),
     )
     return Redirect(address("challenges", str(challenge.id)), "challenge-opened")
 

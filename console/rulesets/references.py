@@ -13,7 +13,6 @@ from fivefold.usecases.changes.reference_fit import PeerGroupLine, ReferenceShow
 from fivefold.usecases.changes.references import request_reference
 from fivefold.usecases.rulesets.points_jobs import PointsJobLine, PointsWanted, list_points_jobs, request_points
 from fivefold.usecases.rulesets.read import RulesetLine, read_ruleset
-from fivefold.usecases.shared.inputs import read_moment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,10 +113,9 @@ def ask_for_points(visit: Visit) -> Answer:
     """Ask for points, learnt from cases; what is under way is not begun again."""
     family = visit.parts["family"]
     read_ruleset(visit, family)
-    learn = visit.form.get("learn_as_of", "").strip()
     wanted = PointsWanted(
-        as_of_us=read_moment(visit.typed("as_of", text("Judged as of")), text("Judged as of")),
-        learn_as_of_us=read_moment(learn, text("Learnt as of")) if learn else None,
+        as_of_us=visit.moment("as_of", text("Judged as of")),
+        learn_as_of_us=visit.moment_if_any("learn_as_of", text("Learnt as of")),
     )
     _, is_new = request_points(visit, family, wanted)
     return Redirect(visit.path, "points-asked" if is_new else "points-under-way")

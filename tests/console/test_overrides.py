@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from sqlalchemy import text
 
 from tests.console.visitors import Visitor
@@ -56,6 +57,23 @@ def test_an_end_that_is_past_is_said_at_its_field(investigator: Visitor) -> None
     page = investigator.page.text
     assert f'value="2001-01-01" aria-invalid="true" aria-describedby="until-fault" autofocus>{said}' in page
     assert page.count("autofocus") == 1
+
+
+@pytest.mark.parametrize(
+    ("action", "name", "typed", "problem"),
+    [
+        ("/override", "until", "9000-01-01", "Ends on is &#39;9000-01-01&#39;; it must be an ISO 8601 date or time "),
+        ("/override", "until", "soon", "Ends on is &#39;soon&#39;; it must be an ISO 8601 date or time"),
+        ("/challenge", "received", "1899-12-31", "Received on is &#39;1899-12-31&#39;; it must be an ISO 8601 date or"),
+    ],
+)
+def test_a_date_that_v1_would_refuse_is_refused_at_its_field(
+    investigator: Visitor, action: str, name: str, typed: str, problem: str
+) -> None:
+    fields = {"level": "high", "reason": "A court asked for it"} if name == "until" else {"words": "It is wrong"}
+    investigator.go(ACME).submit(action, **fields, **{name: typed})
+    assert investigator.page.status_code == 422
+    assert f'autofocus><p class="fault" id="{name}-fault">{problem}' in investigator.page.text
 
 
 def test_a_refusal_that_is_about_no_field_has_the_focus(place: Place) -> None:
@@ -144,11 +162,13 @@ def test_of_who_was_erased_no_override_is_decided(place: Place) -> None:
     approver.go(ACME)
     offered = {form.action.rpartition("/")[2] for form in approver.forms()}
     assert {"approve-override", "refuse-override", "revoke-override"} <= offered
+    assert "That you opened these reasons" in approver.text
     with forged(place.engine) as connection:
         connection.execute(text("UPDATE entities SET erased_us = 1 WHERE external_id = 'acme'"))
     approver.go(ACME)
     assert approver.page.status_code == 200
     assert not [form.action for form in approver.forms() if form.action.endswith("-override")]
+    assert "That you opened these reasons" not in approver.text
 
 
 def test_an_override_that_the_page_did_not_show_is_not_decided(place: Place) -> None:

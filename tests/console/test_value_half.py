@@ -191,6 +191,7 @@ def test_without_the_model_and_of_who_was_erased_no_indicator_is_shown(
     visitor.go(f"/console/entities/customer/{name}")
     assert "What was personal was erased on" in visitor.text
     assert "Compute again now" not in visitor.text
+    assert "What the assessment was made from is gone." in visitor.text
     assert visitor.text.count("What was personal was erased on") == 3, "at the top, of the value, and of flows"
     assert "no model scored this customer" not in visitor.text
     assert "What was personal was erased on" in visitor.go(f"/console/entities/customer/{name}/what-if").text

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 
@@ -124,15 +125,18 @@ def checked_moment(moment_us: int, what: str) -> int:
 
 
 def read_moment(written: str, what: str = "time") -> int:
-    """Read a date or time that a person wrote; ConfigError where it is none, or before `EARLIEST_US` or too late.
+    """Read a date or time that a person wrote; ConfigError where it is none, or is not plausible.
 
     >>> read_moment("1970-01-02")
     86400000000
     """
-    moment_us = parse_moment(written, what)
-    if not EARLIEST_US <= moment_us < LATEST_US:
-        raise ConfigError(f"{what} is {written!r}; it must be a date or time from 1900 on and before 9000")
-    return moment_us
+    with suppress(ConfigError):
+        moment_us = parse_moment(written)
+        if EARLIEST_US <= moment_us < LATEST_US:
+            return moment_us
+    # Without a zone: a page writes a moment that has one in the words and the zone of its reader.
+    must_be = "an ISO 8601 date or time such as 2024-07-01 or 2024-07-01T12:00, from 1900 on and before 9000"
+    raise ConfigError(f"{what} is {written!r}; it must be {must_be}")
 
 
 _WRITTEN = re.compile(r"([0-9]{4})Q([1-4])")
