@@ -90,6 +90,7 @@ NOTICES = {
     "assigned": "The item is assigned.",
     "unassigned": "The item is assigned to nobody.",
     "put-away": "That item is put away. This is the next one.",
+    "put-away-last": "That item is put away. That was the last item. What is listed waits before it, or was left out.",
     "filter-saved": "The filter is kept under its name.",
     "filter-replaced": "The filter is kept under its name. The one that had this name before is replaced.",
     "filter-removed": "The filter is removed.",

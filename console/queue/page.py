@@ -231,7 +231,7 @@ def put_away(visit: Visit) -> Answer:
     own, reason = own_number(visit), visit.form.get("reason", "").strip()
     change_item(visit, visit.role, visit.parts["item"], _revision(visit), assigned_to=own, done=True, reason=reason)
     led = show_next(visit)
-    return led if led.notice else replace(led, notice="put-away")
+    return replace(led, notice="put-away-last" if led.notice else "put-away")
 
 
 def save_filter(visit: Visit) -> Answer:

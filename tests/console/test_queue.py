@@ -136,7 +136,7 @@ def test_a_rise_is_put_away_and_leaves_the_queue(two: Place) -> None:
     assert shown(visitor) == "c/1 ä"
     stale = next(form for form in visitor.forms() if "/put-away" in form.action)
     visitor.submit("/put-away")
-    assert "That was the last item." in visitor.text
+    assert "That item is put away. That was the last item." in visitor.text
     assert "Nothing waits here." in visitor.text
     visitor.post(stale.action, stale.fields)
     assert visitor.page.status_code == 409
