@@ -242,6 +242,7 @@ def test_a_registry_of_yesterday_beside_the_database_of_today_is_a_finding_also_
     engine: Engine, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was restored to before the promotion of version 2, so version 1 serves again and values everybody."""
+    monkeypatch.setattr("fivefold.usecases.audit.verify._SETTLES_SECONDS", 0)
     bank = actor_in_new(engine, "bank", "ana")
     promote_model(engine, registry, 1, "cli:ann")
     before = registry.settings.registry.read_bytes()
