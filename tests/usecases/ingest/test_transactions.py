@@ -108,6 +108,7 @@ def test_only_a_pending_state_may_change(bank: Bank, before: str | None, after: 
         ({"transaction_id": "\ud800"}, "row 1: transaction_id is '.{6}'; allowed: text"),
         ({"user_id": "nobody"}, "there is no such customer"),
         ({"transaction_id": "t1", "transaction_amount": 3.0}, "has different content in two rows"),
+        ({"transaction_id": "t1", "user_id": "b"}, "has different content in two rows: user_id; "),
         ({"operaton": "cash"}, "row 1: operaton is not a field of a transaction; perhaps operation was meant"),
         ({"correcs": "t1"}, "row 1: correcs is not a field of a transaction; perhaps corrects was meant"),
         ({"reverse": "t1"}, "row 1: reverse is not a field of a transaction; perhaps reverses was meant"),
