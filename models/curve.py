@@ -44,11 +44,11 @@ class ScoreCurve:
         return cls(values, (below + counts / 2) / len(predictions), len(predictions))
 
     def percentile(self, predictions: Floats) -> Floats:
-        """Place predictions (money) in the reference portfolio, 0 to 1."""
-        places = np.empty(len(predictions))
+        """Place predictions (money, an array of any shape) in the reference portfolio, 0 to 1."""
         money = np.asarray(predictions, dtype=np.float64)  # a stored end of an interval may be a whole number
-        column_loops().interpolate(money, self.values, self.percentiles, places)
-        return places
+        places = np.empty(money.size)
+        column_loops().interpolate(money.ravel(), self.values, self.percentiles, places)
+        return places.reshape(money.shape)
 
     def share_below(self, percentile: float) -> float:
         """Give the share of the reference (0 to 1) below a percentile.

@@ -95,6 +95,8 @@ def test_between_two_customers_it_is_linear() -> None:
     curve = ScoreCurve.of(np.array([10.0, 20.0]))
     assert curve.percentile(np.array([12.5, 15.0, 17.5])).tolist() == [0.375, 0.5, 0.625]
     assert curve.percentile(np.array([15])).tolist() == [0.5]
+    by_column = np.array([[12.5, 15.0], [17.5, 20.0]]).T
+    assert curve.percentile(by_column).tolist() == [[0.375, 0.625], [0.5, 0.75]], "as partial dependence asks"
 
 
 def test_a_portfolio_without_customers_is_refused() -> None:
