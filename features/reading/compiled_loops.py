@@ -253,7 +253,8 @@ def count_buckets(matrix: Floats, scores: Floats, edges: Floats, counts: Integer
 def interpolate(values: Floats, xs: Floats, ys: Floats, out: Floats) -> None:
     """Give the height at each of *values* of the line through the points *xs*, which rise, and *ys*.
 
-    It has the bits of `numpy.interp`, which takes several times as long for one value.
+    It has the bits of `numpy.interp`, which takes several times as long for one value; NaN stays NaN, also where there
+    is one point alone.
     """
     last = len(xs) - 1
     for place in range(len(values)):
