@@ -138,24 +138,24 @@ def _source(source: Path | str | Frame, columns: Mapping[str, str] | None) -> So
     if isinstance(source, str | Path):
         return MappedFile(Path(source), names)
     require_frame(source, "the transactions")
-    MappedFile(Path("the table"), names)  # refuses names that are not read
+    table = MappedFile(Path("the table"), names)
     if isinstance(source, list):
-        return _rows_of_json(source, names)
+        return _rows_of_json(source, table)
     if not names.ours:
         return source
     if isinstance(source, pa.Table):
-        return source.rename_columns(names.renamed(source.column_names, "the table"))
-    pairs = names.rename([str(name) for name in source.columns], "the table")
+        return source.rename_columns(table.our_names(source.column_names))
+    pairs = table.rename([str(name) for name in source.columns])
     if isinstance(source, pl.DataFrame):
         return source.rename(pairs)
     # Without a header pandas numbers the columns.
     return source.rename(columns={name: pairs[str(name)] for name in source.columns if str(name) in pairs})
 
 
-def _rows_of_json(rows: list[Any], names: ColumnMap) -> list[Any]:
+def _rows_of_json(rows: list[Any], table: MappedFile) -> list[Any]:
     """Give rows as JSON has them: by our names, with moments as text; their reader refuses what is not a row."""
     theirs = list(dict.fromkeys(str(name) for row in rows if isinstance(row, dict) for name in row))
-    pairs = names.rename(theirs, "the table")
+    pairs = table.rename(theirs)
     return [
         {pairs.get(str(name), name): _plain(value) for name, value in row.items()} if isinstance(row, dict) else row
         for row in rows

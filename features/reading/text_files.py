@@ -200,11 +200,6 @@ class ColumnMap:
             raise FileFormatError(f"{source} has a column {twice[0]} itself; map that one to another name as well")
         return dict(self.ours)
 
-    def renamed(self, names: Sequence[str], source: str) -> list[str]:
-        """Give the columns of one file under our names; the errors are those of `rename`."""
-        ours = self.rename(names, source)
-        return [ours.get(name, name) for name in names]
-
 
 def suffix_of(path: Path, others: str = ", or a folder of Parquet") -> str:
     """Give the format of *path*: '' for Parquet at any address but a file; FileFormatError where it cannot be read.

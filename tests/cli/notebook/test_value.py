@@ -82,6 +82,17 @@ def test_a_frame_may_lack_and_rename_what_a_file_may(home: Home, model: ValueMod
         model.score(rows, as_of=AS_OF, columns={"customer": "user_idd"})
 
 
+@pytest.mark.parametrize(
+    "form", [pd.DataFrame, pl.from_pandas, pa.Table.from_pandas, lambda rows: rows.to_dict("records")]
+)
+def test_a_needed_column_that_a_pair_takes_away_is_named_as_of_a_file(form: Any) -> None:
+    rows = form(pd.DataFrame({"user_id": ["a"], "transaction_date": ["2024-05-01"], "transaction_amount": [1.0]}))
+    with pytest.raises(
+        FileFormatError, match="the table has the column user_id, which user_id=Kunde gives another name"
+    ):
+        fivefold.read_transactions(rows, columns={"user_id": "Kunde"})
+
+
 def test_checked_transactions_say_how_many_they_are_and_bad_rows_are_named(home: Home) -> None:
     checked = fivefold.read_transactions(home.rows)
     frame = pd.read_parquet(home.rows)
