@@ -198,9 +198,10 @@ def test_who_rose_after_a_first_level_in_the_same_time_is_counted_and_found(plac
     days = f"since={day_text(at_us // DAY_US * DAY_US - DAY_US)}&until={day_text(at_us // DAY_US * DAY_US)}"
     visitor = Visitor(place).sign_in("investigator").go(f"/console/portfolio/over-time?type=company&{days}")
     assert "0 of the type company stand at a higher level at the end" in visitor.text
-    assert (
-        "Levels that rose, fell or were lost in that time: 1, also of those who got their first level" in visitor.text
+    every_move = (
+        "Levels that rose, fell or were lost in that time, each time counted: 1, also of those who got their first"
     )
+    assert every_move in visitor.text
     (cell,) = [each for each in visitor.links() if "from=none" in each and "to=high" in each]
     assert "after 2 moves" in visitor.go("/console/portfolio/over-time" + cell.replace("&amp;", "&")).text
     of_today = days.partition("&until=")[2]
