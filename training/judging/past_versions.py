@@ -185,7 +185,9 @@ def _doubt(
     if texts := [*replaced, *([lost] if lost else [])]:
         lacking = "; ".join(texts)
         return f"version {version.number} does not say that it was trained without what the data lack ({lacking})"
-    return repeats_text(quality.repeated, quality.rows) if quality.has_too_many_repeats(config.checks) else ""
+    if not quality.has_too_many_repeats(config.checks):
+        return ""
+    return repeats_text(quality.repeated, quality.rows, least_share=0)
 
 
 def realised_table(judged: Sequence[JudgedVersion]) -> pl.DataFrame:

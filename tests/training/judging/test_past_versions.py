@@ -17,9 +17,10 @@ from fivefold.models.scoring.histories import Scoring
 from fivefold.models.scoring.sources import score_source
 from fivefold.models.value_model import ValueModel
 from fivefold.training import data
-from fivefold.training.config import DueSettings, TrainingConfig
+from fivefold.training.config import CheckSettings, DueSettings, TrainingConfig
 from fivefold.training.data import TransactionSource
 from fivefold.training.dates import DataPeriod
+from fivefold.training.judging import past_versions
 from fivefold.training.judging.evaluate import MODEL
 from fivefold.training.judging.past_scores import read_scores
 from fivefold.training.judging.past_versions import JudgedVersion, judge_versions, realised_table
@@ -204,6 +205,17 @@ def test_rows_that_all_came_twice_say_nothing_of_it_and_few_are_warned_of(
     few = judged(runs, pa.concat_tables([plain, plain[: len(rows) // 20]]), first)
     assert few.verdict.state != "unknown"
     assert any("repeat another row of their customer" in warning for warning in few.warnings)
+
+
+def test_few_rows_that_came_twice_say_nothing_of_it_where_its_training_allowed_fewer(
+    runs: Runs, rows: pa.Table, first: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict, config_of = {"checks": CheckSettings(most_repeated_share=0.0001)}, past_versions.config_of_version
+    monkeypatch.setattr(past_versions, "config_of_version", lambda *of: config_of(*of).model_copy(update=strict))
+    plain = rows.drop_columns(["transaction_id"])
+    few = judged(runs, pa.concat_tables([plain, plain[: len(rows) // 500]]), first)
+    assert few.verdict.state == "unknown"
+    assert "(0.2 %) repeat another row of their customer" in str(few.verdict)
 
 
 def test_transactions_that_arrive_late_change_the_figures(runs: Runs, rows: pa.Table, first: Path) -> None:
