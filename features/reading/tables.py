@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from fivefold.domain.errors import FileFormatError
+from fivefold.domain.text import why_unreadable
 from fivefold.features import schema as c
 from fivefold.features.reading.csv_file import CsvPart, csv_parts
 from fivefold.features.reading.frames import too_large
@@ -33,7 +34,7 @@ def read_json(path: Path) -> list[Any]:
     except TwiceError as error:
         raise error.of_file(path) from None
     except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and endless nesting
-        raise FileFormatError(f"{path} is not valid JSON: {error}") from None
+        raise FileFormatError(f"{path} is not valid JSON: {why_unreadable(error)}") from None
     if not isinstance(rows, list):
         raise FileFormatError(f"{path} holds a JSON {type(rows).__name__}; it must be an array of rows")
     return rows

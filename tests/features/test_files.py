@@ -73,7 +73,7 @@ def test_a_bad_number_in_csv_is_named(tmp_path: Path) -> None:
         ("a.json", b"", "is not valid JSON"),
         ("a.json", b'{"user_id": "a"}', "holds a JSON dict; it must be an array of rows"),
         ("a.json", b"[1, 2", "is not valid JSON"),
-        ("a.json", b"[" + b"9" * 5000 + b"]", "is not valid JSON"),
+        ("a.json", b"[" + b"9" * 5000 + b"]", "is not valid JSON: it has a number of more than 4300 digits$"),
         ("a.json", b"[" * 100_000, "is not valid JSON"),
         ("a.json", b'["\xff"]', "is not valid JSON"),
         ("a.parquet", b"PAR1 but not really PAR1", "cannot be read as Parquet"),
