@@ -180,7 +180,7 @@ def _factors(export: CustomerExport) -> list[Any]:
 
 
 def _seen(value: ValueSeen) -> str:
-    formula = f" ({value.formula})" if value.formula else ""
+    formula = f" ({sentence(value.formula)})" if value.formula else ""
     return f"{value.name}: {seen_value(value)}{formula}"
 
 

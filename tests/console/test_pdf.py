@@ -198,8 +198,9 @@ def test_a_value_of_another_model_says_which_one_serves() -> None:
 
 
 def test_a_calculation_has_its_formula_beside_its_value() -> None:
-    assert pdf._seen(ValueSeen("cash share", "0.3", "cash out 3 ÷ income 10 = 0.3")) == (
-        "cash share: 0.3 (cash out 3 ÷ income 10 = 0.3)"
+    formula = "cash out 3 ÷ income 10 = 0.3, as of 2026-11-30T19:03:48.295985Z"
+    assert pdf._seen(ValueSeen("cash share", "0.3", formula)) == (
+        "cash share: 0.3 (cash out 3 ÷ income 10 = 0.3, as of 2026-11-30 19:03 UTC)"
     )
     assert pdf._seen(ValueSeen("income", "10")) == "income: 10"
 
