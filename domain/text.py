@@ -262,11 +262,13 @@ def columns_text(names: Iterable[str]) -> str:
 
 
 def why_unreadable(error: Exception) -> str:
-    """Say why a text of JSON or YAML cannot be read: by the parser's words, unless these are about Python's limit.
+    """Say why a text of JSON or YAML cannot be read: by the parser's words, unless these are about Python's limits.
 
     >>> why_unreadable(ValueError("Exceeds the limit (4300 digits) for integer string conversion"))
     'it has a number of more than 4300 digits'
     """
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
     if "integer string conversion" in str(error):
         return f"it has a number of more than {sys.int_info.default_max_str_digits} digits"
     return str(error)

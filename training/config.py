@@ -289,7 +289,7 @@ def read_config(path: Path | None) -> TrainingConfig:
         config = checked_config(content, str(path))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError) as error:  # text that is not UTF-8, a date such as 2024-13-45
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # text that is not UTF-8, a date such as 2024-13-45
         raise ConfigError(f"{path} is not YAML: {why_unreadable(error)}") from None
     files = {"rates": config.rates, "indicators": config.indicators}
     beside = {name: path.parent / file for name, file in files.items() if file and not file.is_absolute()}

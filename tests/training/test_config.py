@@ -241,12 +241,16 @@ def test_what_is_not_yaml_is_an_error_that_names_the_file(tmp_path: Path, conten
         read_config(path)
 
 
-def test_a_number_of_thousands_of_digits_is_refused_in_words_of_ours(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [(f"seed: {'1' * 5_000}", "it has a number of more than 4300 digits"), ("[" * 5_000, "it is nested too deeply")],
+)
+def test_what_is_beyond_a_limit_of_python_is_refused_in_words_of_ours(text: str, why: str, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
-    path.write_text(f"seed: {'1' * 5_000}")
+    path.write_text(text)
     with pytest.raises(ConfigError) as caught:
         read_config(path)
-    assert str(caught.value) == f"{path} is not YAML: it has a number of more than 4300 digits"
+    assert str(caught.value) == f"{path} is not YAML: {why}"
 
 
 @pytest.mark.parametrize("text", ["- 1\n- 2", "berka", "42"])

@@ -212,7 +212,7 @@ def read_sources(path: FilePath | None, secrets: Mapping[str, str]) -> DataSourc
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "all of it"
         raise ConfigError(f"{path}, the file of sources: {where}: {first['msg']}") from None
-    except (OSError, yaml.YAMLError, ValueError) as error:  # text that is not UTF-8, a number of thousands of digits
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, too many digits
         reason = error.strerror if isinstance(error, OSError) else why_unreadable(error)
         raise ConfigError(f"{path}, the file of sources, cannot be read: {reason} (FIVEFOLD_SOURCES_FILE)") from None
     for name, source in read.sources.items():

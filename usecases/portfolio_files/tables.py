@@ -279,7 +279,7 @@ def _json_rows(path: Path) -> list[dict[str, Any]]:
     try:
         with _refusals(path), unchanged(path), open_text(path) as file:
             rows = json.load(file, object_pairs_hook=once)
-    except (UnicodeDecodeError, ValueError, EOFError, BadGzipFile) as error:
+    except (ValueError, RecursionError, EOFError, BadGzipFile) as error:
         raise FileFormatError(f"{path} cannot be read: {why_unreadable(error)}") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise FileFormatError(f"{path} must hold objects, one for each entity")

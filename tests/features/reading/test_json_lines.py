@@ -18,7 +18,7 @@ TORN: dict[bytes, str] = {
     rb'{"a": "b\ud83d"}': r"has \ud83d, which is half of a sign",
     rb'{"b\uDE00": 1}': r"has \ude00, which is half of a sign",
     rb'{"a": [{"b": "\ud83d \ude00"}]}': r"has \ud83d, which is half of a sign",
-    b"[" * 100_000: "is not valid JSON: ",
+    b"[" * 100_000: "is not valid JSON: it is nested too deeply",
     b'{"a": ' + b"9" * 5000 + b"}": "is not valid JSON: it has a number of more than 4300 digits",
 }
 

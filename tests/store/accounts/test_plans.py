@@ -99,6 +99,7 @@ def test_a_name_that_no_column_holds_is_refused(tmp_path: Path) -> None:
         ("a: !!python/object:os.system {}", "cannot be read"),
         (b"a: \xff\xfe", "cannot be read"),
         (b"a: \x00", "cannot be read"),
+        ("[" * 5_000, "it is nested too deeply"),
         (f"a: {'1' * 5_000}", "it has a number of more than 4300 digits"),
     ],
 )

@@ -68,7 +68,7 @@ def test_what_is_wrong_is_refused_at_its_place(parts: Data, part: str, tmp_path:
     assert "fivefold webhooks" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", ["[", "- a", "sources: {Companies: {}}", f"a: {'1' * 5_000}"])
+@pytest.mark.parametrize("content", ["[", "[" * 5_000, "- a", "sources: {Companies: {}}", f"a: {'1' * 5_000}"])
 def test_a_file_of_another_form_is_refused(content: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="the file of sources"):
         read_sources(written(tmp_path, content), {})

@@ -95,6 +95,8 @@ def test_several_rows_of_an_entity_keep_when_they_were_known(tmp_path: Path) -> 
     ("name", "content", "kind", "message"),
     [
         ("a.json", "{", FileFormatError, "cannot be read"),
+        ("a.json", "[" * 5_000, FileFormatError, "cannot be read: it is nested too deeply"),
+        ("a.json", "9" * 5_000, FileFormatError, "cannot be read: it has a number of more than 4300 digits"),
         ("a.json", '{"entity_id": 1}', FileFormatError, "must hold objects, one for each entity"),
         ("a.json", "[{}]", FileFormatError, "has no row with an entity_id"),
         ("a.csv", "x\n1\n", FileFormatError, "has no column entity_id"),
