@@ -4,6 +4,7 @@ from html import unescape
 
 import pytest
 
+from fivefold.domain.paging import cursor_of
 from tests.console.test_queries import count
 from tests.console.visitors import Visitor
 from tests.serving.v1.more_rows import MORE
@@ -48,6 +49,26 @@ def test_an_empty_list_speaks_of_filters_where_there_are_some(place: Place, page
     assert "these filters" not in visitor.text
     name, value = ("due_before", "2001-01-01") if page == CHALLENGES else ("until", "2001-01-01")
     assert "that these filters ask for" in visitor.go(f"{page}?{name}={value}").text
+
+
+@pytest.mark.parametrize(
+    ("page", "name", "key"),
+    [
+        (OVERRIDES, "overrides", (1, 1)),
+        (CHALLENGES, "challenges", (1, 1)),
+        (CHANGES, "changes", (1, 1)),
+        (RUNS, "flow-runs", (1,)),
+        (DECISIONS, "decisions", (1, 1)),
+        (FAILURES, "failures", (1, 1)),
+        (LOG, "entries", (1, 1)),
+    ],
+)
+def test_a_page_behind_the_last_row_says_that_no_more_follow(
+    place: Place, page: str, name: str, key: tuple[int, ...]
+) -> None:
+    behind = cursor_of(f"{place.organisations[THEIRS]} {page} {name} []", key)
+    visitor = Visitor(place).sign_in("admin", THEIRS).go(f"{page}?after={behind}")
+    assert "No more rows follow. From the beginning" in visitor.text
 
 
 @pytest.mark.parametrize("page", [CHALLENGES, FAILURES])
