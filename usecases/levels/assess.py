@@ -117,12 +117,8 @@ def assess_entities(
     moments: dict[int, dict[int, int]] = {}
     for entity in sorted(set(reasons).difference(ahead)):
         moments.setdefault(max(now_us, last.get(entity, 0)), {})[entity] = reasons[entity]
-    at_once = len(moments) == 1 and not ahead
     results = [
-        _assess_at(
-            *(session, organisation_id, type_id, of_moment, as_of, valuer),
-            standing if at_once else _those(standing, of_moment),
-        )
+        _assess_at(session, organisation_id, type_id, of_moment, as_of, valuer, _those(standing, of_moment))
         for as_of, of_moment in sorted(moments.items())
     ]
     return AssessmentResult(
@@ -233,6 +229,9 @@ def _assess_at(
 
 
 def _those(frame: pl.DataFrame, entities: Collection[int]) -> pl.DataFrame:
+    """Give the rows of some entities; mostly these are all, and a query of Polars would cost one event more."""
+    if set(frame["entity"].to_list()).issubset(entities):
+        return frame
     return frame.filter(pl.col("entity").is_in(list(entities)))
 
 

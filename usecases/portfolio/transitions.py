@@ -18,7 +18,6 @@ from fivefold.store.portfolio.moves import (
     transitions_among,
 )
 from fivefold.store.rulesets.rulesets import rulesets_of_versions
-from fivefold.store.sql.clocks import clock_of
 from fivefold.usecases.levels.content.breakdowns import Name, lines_of
 from fivefold.usecases.levels.explain import shown_line
 from fivefold.usecases.portfolio.current_levels import DecidedBy, level_numbers
@@ -76,7 +75,7 @@ class LevelReached:
 
     `activation`: the last change of one of the two rulesets, or of their order, since the previous assessment, if
     another version decided on that one; null if there was none: an event of the entity was the reason. Clocks of
-    machines differ, so that it may be a little later than the level.
+    machines differ, so that it may be a little later than the level, where the version was not in force before.
 
     Attributes:
         direction: of `DIRECTIONS`.
@@ -135,8 +134,7 @@ def shower_of(
     rulesets = rulesets_of_versions(session, sorted(versions))
     changes = changes_of_types(session, sorted({row.type_id for row in rows}))
     lines = lines_of(session, organisation_id, [(row.transition.entity_id, row.transition.number) for row in rows])
-    changed = _Changes(changes, clock_of(session.get_bind().engine).tolerance_us)
-    return lambda row: _level_reached(row, (None, *names), rulesets, changed, lines)
+    return lambda row: _level_reached(row, (None, *names), rulesets, changes, lines)
 
 
 def _version(row: TransitionRow) -> int | None:
@@ -147,7 +145,7 @@ def _level_reached(
     row: TransitionRow,
     names: Sequence[str | None],
     rulesets: Mapping[int, tuple[str, int]],
-    changed: "_Changes",
+    changes: Sequence[RulesetActivation],
     lines: Mapping[Name, str],
 ) -> LevelReached:
     """Describe a reached level."""
@@ -165,40 +163,29 @@ def _level_reached(
         line=_line(row, lines),
         decided_by=after,
         decided_before_by=before,
-        activation=None if row.before_us is None or after == before else changed.behind(row, after, before),
+        activation=None if row.before_us is None or after == before else _behind(row, after, before, changes),
     )
 
 
-@dataclass(frozen=True)
-class _Changes:
-    """The changes of what decides, oldest first, and how far clocks of machines may differ, microseconds."""
+def _behind(
+    row: TransitionRow, after: DecidedBy | None, before: DecidedBy | None, changes: Sequence[RulesetActivation]
+) -> ActivationBehind | None:
+    """Return the change by which another version decides on an entity than at its assessment before.
 
-    every: Sequence[RulesetActivation]
-    tolerance_us: int
-
-    def behind(self, row: TransitionRow, after: DecidedBy | None, before: DecidedBy | None) -> ActivationBehind | None:
-        """Return the change by which another version decides on an entity than at its assessment before.
-
-        Of another ruleset than before none need be there. One within the tolerance after the assessment counts where
-        none is before it: that of a worker whose clock is behind.
-        """
-        of_type = [change for change in self.every if change.type_id == row.type_id]
-        until_us = row.transition.at_us
-        if after is not None and (_has_name(before, after.name) or not _was_in_force(after, of_type, until_us)):
-            return _shown(_by_which_it_decides(row, after, of_type))
-        names = {each.name for each in (after, before) if each is not None}
-        since = [
-            change
-            for change in of_type
-            if (row.before_us or 0) < change.activation.at_us <= until_us + self.tolerance_us
-            and (_is_order(change) or change.name in names)
-        ]
-        between = [change for change in since if change.activation.at_us <= until_us]
-        return _shown(between[-1] if between else next(iter(since), None))
-
-
-def _has_name(decided: DecidedBy | None, name: str) -> bool:
-    return decided is not None and decided.name == name
+    Where another ruleset decides than before, by a version that was in force, none need be there.
+    """
+    of_type = [change for change in changes if change.type_id == row.type_id]
+    is_of_one_ruleset = after is not None and before is not None and after.name == before.name
+    if after is not None and (is_of_one_ruleset or not _was_in_force(after, of_type, row.transition.at_us)):
+        return _shown(_by_which_it_decides(row, after, of_type))
+    names = {each.name for each in (after, before) if each is not None}
+    between = [
+        change
+        for change in of_type
+        if (row.before_us or 0) < change.activation.at_us <= row.transition.at_us
+        and (_is_order(change) or change.name in names)
+    ]
+    return _shown(between[-1] if between else None)
 
 
 def _was_in_force(version: DecidedBy, changes: Sequence[RulesetActivation], at_us: int) -> bool:

@@ -249,31 +249,15 @@ def test_another_ruleset_by_an_event_has_no_activation_behind_it_and_by_a_switch
     assert last() == ("strict", "retail", ("order", "retail", 1))
 
 
-@pytest.mark.parametrize("by", ["activation", "off", "order"])
-def test_another_ruleset_of_a_worker_whose_clock_is_behind_is_by_the_change_that_is_dated_after_it(
-    engine: Engine, by: str
-) -> None:
+def test_a_ruleset_that_a_worker_whose_clock_is_behind_has_before_its_activation_is_by_that(engine: Engine) -> None:
     bank = Bank(engine)
-    strict = banks.document({"country": banks.COUNTRY}, "strict", score={"points": {"thresholds": [31, 40]}})
-    lenient = banks.document({"country": banks.COUNTRY})
-    for each in [lenient] if by == "activation" else [strict, lenient]:
-        activated(bank, each)
-
-    def put_retail_second() -> None:
-        with Session(engine) as session, session.begin():
-            session.execute(update(Family).where(Family.name == "retail").values(position=2))
-
-    put_retail_second()
+    activated(bank, banks.document({"country": banks.COUNTRY}))
+    with Session(engine) as session, session.begin():
+        session.execute(update(Family).where(Family.name == "retail").values(position=2))
     bank.put("a", country="RU")
     bank.settle()
     bank.wait(days=40)
-    if by == "activation":
-        activated(bank, strict)
-        put_retail_second()
-    elif by == "off":
-        switch_family(bank.context, "strict", False, "a pause")
-    else:
-        order_families(bank.context, "customer", ["retail", "strict"], "the usual first")
+    activated(bank, banks.document({"country": banks.COUNTRY}, "strict", score={"points": {"thresholds": [31, 40]}}))
     at_us = bank.now
     bank.wait(microseconds=-30_000_000)
     bank.mark("a")
@@ -281,5 +265,24 @@ def test_another_ruleset_of_a_worker_whose_clock_is_behind_is_by_the_change_that
     (move,) = list_transitions(bank.context, TransitionFilters(directions=["rise", "fall"]))
     assert move.decided_before_by != move.decided_by
     assert move.activation is not None
-    assert (move.activation.kind, move.activation.at_us) == (by, at_us)
+    assert (move.activation.kind, move.activation.name, move.activation.at_us) == ("activation", "strict", at_us)
     assert move.at_us < at_us
+
+
+def test_another_ruleset_by_an_event_is_not_by_what_was_switched_seconds_after_it(engine: Engine) -> None:
+    bank = Bank(engine)
+    in_russia = {"applies_to": {"field": "country", "equals": "RU"}}
+    activated(bank, banks.document({"country": banks.COUNTRY}, "strict", **in_russia))
+    activated(bank, banks.document({"income": banks.INCOME}))
+    with Session(engine) as session, session.begin():
+        session.execute(update(Family).where(Family.name == "retail").values(position=2))
+    bank.put("a", country="SE")
+    bank.settle()
+    bank.wait(days=20)
+    bank.put("a", country="RU")
+    bank.settle()
+    bank.wait(microseconds=30_000_000)
+    switch_family(bank.context, "retail", False, "a pause")
+    (move,) = list_transitions(bank.context, TransitionFilters(directions=["rise", "fall"]))
+    assert (move.decided_before_by, move.decided_by) == (RETAIL, replace(RETAIL, name="strict"))
+    assert move.activation is None
