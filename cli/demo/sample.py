@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from fivefold.cli.serve import require_free
+from fivefold.cli.signals import ends_on_signals
 from fivefold.cli.terminal import actor, console, open_current_database
 from fivefold.domain.errors import ConfigError, FivefoldError
 from fivefold.domain.settings import VARIABLE_OWNER_PROCESS, read_settings
@@ -110,12 +110,11 @@ def app_token(organisation: str = "default") -> str:
 def running(port: int) -> Iterator[None]:
     """Run `fivefold serve` for the time of the block, once it is ready; what it says goes to a file.
 
-    It ends with this process, also where that is asked to end by SIGTERM, or killed.
+    It ends with this process, also where that is asked to end by a signal, or killed.
     """
     log = read_settings().var / "demo" / "service.log"
-    with log.open("wb") as file:
+    with ends_on_signals(), log.open("wb") as file:
         command = [sys.executable, "-P", "-m", "fivefold.cli.main", "serve", "--port", str(port)]
-        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         environment = os.environ | {VARIABLE_OWNER_PROCESS: str(os.getpid())}
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)  # noqa: S603 (our own words)
         try:
@@ -127,7 +126,6 @@ def running(port: int) -> Iterator[None]:
                 process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
-            signal.signal(signal.SIGTERM, before)
 
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:

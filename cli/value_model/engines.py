@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from filelock import FileLock, Timeout
 
-from fivefold.cli.value_model.parts import ends_on_signals
+from fivefold.cli.signals import ends_on_signals
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import make_private_folder
 from fivefold.domain.settings import read_settings

@@ -1,8 +1,6 @@
 """Commands that continue where an interrupted run stopped, and `fivefold parts`: what such runs left."""
 
 import platform
-import signal
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -11,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from fivefold.cli.signals import ends_on_signals
 from fivefold.cli.terminal import create_registry, echo, errors, show_table
 from fivefold.domain.errors import ConfigError, RegistryError
 from fivefold.domain.parts import (
@@ -156,25 +155,3 @@ def _release_of(library: str) -> str:
 
 def _place(source: MappedFile) -> str:
     return str(source.path.resolve() if source.path.exists() else source)
-
-
-@contextmanager
-def ends_on_signals() -> Iterator[None]:
-    """End by SIGTERM and SIGHUP as by an error, so that whatever a run made for itself goes; Python would stop at once.
-
-    A signal that is ignored, as SIGHUP is under nohup, is ignored still.
-    """
-
-    def end(number: int, _: object) -> None:
-        raise SystemExit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    heeded = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, end) for number in heeded}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
+from fivefold.cli.signals import ends_on_signals
 from fivefold.cli.value_model.engines import _folder_of_run
-from fivefold.cli.value_model.parts import ends_on_signals
 
 RUN = """
 import signal, sys, time
 from pathlib import Path
 signal.signal(signal.SIGHUP, getattr(signal, sys.argv[2]))
 signal.signal(signal.SIGINT, signal.default_int_handler)
+from fivefold.cli.signals import ends_on_signals
 from fivefold.cli.value_model.engines import _folder_of_run
-from fivefold.cli.value_model.parts import ends_on_signals
 with ends_on_signals(), _folder_of_run(Path(sys.argv[1])) as own:
     (own / "histories.arrow").write_text("of customers")
     print(own, flush=True)

@@ -1,0 +1,82 @@
+"""How a command ends that SIGTERM or SIGHUP asks to: as by an error, so that whatever it made for itself goes."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+_AGAIN_SECONDS: Final = 0.05
+"""How long a command that cannot end at this moment goes on before it is asked again."""
+_IMPORTS: Final = "<frozen importlib"
+"""The file, as Python names it, of the functions that import, which hold locks that an error there would leave held."""
+
+
+@contextmanager
+def ends_on_signals() -> Iterator[None]:
+    """End by SIGTERM and SIGHUP as by an error, so that whatever a run made for itself goes; Python would stop at once.
+
+    A second signal stops it at once. One that is ignored, as SIGHUP is under nohup, is ignored still.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heeded = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is not signal.SIG_IGN]
+    ending = _Ending(heeded)
+    before = {number: signal.signal(number, ending.begin) for number in heeded}
+    try:
+        yield
+    finally:
+        if not ending.is_begun:  # else the second signal stops what still follows, too
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        ending.leave()
+
+
+class _Ending:
+    """Raises SystemExit once a signal has come, and again where Python or a library in C swallowed it.
+
+    Python prints and forgets an error that is raised while it collects an object or while C calls back.
+    """
+
+    def __init__(self, heeded: Sequence[signal.Signals]) -> None:
+        """Wait for the signals."""
+        self._heeded = heeded
+        self._code: int | None = None
+        self._alarm = signal.getsignal(signal.SIGALRM)
+        self._hook = sys.unraisablehook
+
+    @property
+    def is_begun(self) -> bool:
+        """Tell whether a signal has come."""
+        return self._code is not None
+
+    def begin(self, number: int, frame: FrameType | None) -> None:
+        """Take the first signal; the next one stops the process."""
+        self._code = 128 + number
+        for each in self._heeded:
+            signal.signal(each, signal.SIG_DFL)
+        signal.signal(signal.SIGALRM, self._end)
+        sys.unraisablehook = self._end_again
+        self._end(number, frame)
+
+    def leave(self) -> None:
+        """Raise nothing from here on."""
+        if self.is_begun:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, self._alarm)
+            sys.unraisablehook = self._hook
+
+    def _end(self, _: int, frame: FrameType | None) -> None:
+        if frame is not None and frame.f_code.co_filename.startswith(_IMPORTS):
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+        else:
+            raise SystemExit(self._code)
+
+    def _end_again(self, swallowed: "sys.UnraisableHookArgs") -> None:
+        if isinstance(swallowed.exc_value, SystemExit):
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+        else:
+            self._hook(swallowed)

@@ -1,0 +1,77 @@
+"""A command that is asked to end by a signal ends, wherever it is when the signal comes."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+RUN = """
+import os, signal, threading, time, weakref
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+from fivefold.cli.signals import ends_on_signals
+
+class Module:
+    pass
+
+def end():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+def collected():
+    module = Module()
+    watched = weakref.ref(module, lambda _: end())
+    del module
+
+lock = threading.Lock()
+IMPORTING = '''
+lock.acquire()
+os.kill(os.getpid(), signal.SIGTERM)
+lock.release()
+'''
+
+def importing():
+    exec(compile(IMPORTING, "<frozen importlib._bootstrap>", "exec"))
+
+def cleaning():
+    try:
+        end()
+    finally:
+        print("cleans", flush=True)
+        time.sleep(60)
+
+try:
+    with ends_on_signals():
+        {how}()
+        time.sleep(60)
+finally:
+    print("lock held" if lock.locked() else "gone", flush=True)
+"""
+
+
+@contextmanager
+def run(how: str) -> Iterator[subprocess.Popen[str]]:
+    """Run what ends itself; what is written to standard error is kept."""
+    command = [sys.executable, "-c", RUN.replace("{how}", how)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("how", ["end", "collected", "importing"])
+def test_a_run_ends_wherever_the_signal_comes(how: str) -> None:
+    """An error raised in what Python calls while it collects is swallowed; one in an import leaves its lock held."""
+    with run(how) as process:
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (128 + signal.SIGTERM, "gone\n", "")
+
+
+def test_a_second_signal_ends_a_run_at_once() -> None:
+    with run("cleaning") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "cleans\n"
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(30) == -signal.SIGHUP
