@@ -1,12 +1,15 @@
 """The report: the pictures of an evaluation and the model card, written into a folder."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import matplotlib as mpl
 import matplotlib.colors
+import numpy as np
 
 from fivefold.charts.evaluation import calibration, lift, segments
 from fivefold.charts.render import save, svg
@@ -79,7 +82,7 @@ def write_beeswarm(path: Path, model: ValueModel, test_window: WindowPredictions
     with mpl.rc_context(_LOOK):
         plt.figure()
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _same_dots():
                 # An indicator that is undefined for all of them has no percentiles; its dots are grey.
                 warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)
                 shap.plots.beeswarm(values, max_display=SHOWN_INDICATORS, show=False, color=colours)
@@ -89,6 +92,17 @@ def write_beeswarm(path: Path, model: ValueModel, test_window: WindowPredictions
             figure.savefig(path, dpi=120, bbox_inches="tight", pad_inches=0.25, facecolor="white")
         finally:
             plt.close(plt.gcf())
+
+
+@contextmanager
+def _same_dots() -> Iterator[None]:
+    """Let SHAP, which places dots by NumPy's shared generator, draw the same values the same; the generator goes on."""
+    before = np.random.get_state()  # noqa: NPY002 (the generator that SHAP takes; it takes no other)
+    np.random.seed(0)  # noqa: NPY002 (as above)
+    try:
+        yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002 (as above)
 
 
 def _style(figure: "Figure", effect: str) -> None:

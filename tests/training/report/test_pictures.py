@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
@@ -110,3 +111,14 @@ def test_only_so_many_customers_are_drawn(
     write_beeswarm(tmp_path / "shap.png", runs.first.model, judged)
     assert sizes == [25]
     assert len(labels) == 1
+
+
+def test_the_beeswarm_of_the_same_model_is_the_same_file(runs: Runs, judged: WindowPredictions, tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("first.png", "second.png")]
+    for path in paths:
+        _, before, place, *_ = np.random.get_state()  # noqa: NPY002 (the generator that SHAP takes)
+        write_beeswarm(path, runs.first.model, judged)
+        _, after, place_after, *_ = np.random.get_state()  # noqa: NPY002 (as above)
+        assert (list(before), place) == (list(after), place_after)
+        np.random.rand()  # noqa: NPY002 (as above)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
