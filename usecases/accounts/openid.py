@@ -24,7 +24,7 @@ from joserfc.errors import (
     JoseError,
     MissingClaimError,
 )
-from joserfc.jwk import KeySet
+from joserfc.jwk import Key, KeySet
 from joserfc.jwt import JWTClaimsRegistry
 
 from fivefold.domain.errors import IdentityError, IdentityProviderError, WhyNoIdentity
@@ -255,9 +255,23 @@ class IdentityProvider:
         if lacking := [name for name in endpoints if not isinstance(metadata.get(name), str)]:
             raise IdentityProviderError(f"{issuer} does not say its {', '.join(lacking)}")
         try:
-            return metadata, KeySet.import_key_set(_fetch(metadata["jwks_uri"]))  # type: ignore[arg-type]  # checked there
+            return metadata, _readable_keys(_fetch(metadata["jwks_uri"])["keys"])
         except (JoseError, ValueError, KeyError, TypeError) as error:
             raise IdentityProviderError(f"the keys of {issuer} cannot be read: {error}") from None
+
+
+def _readable_keys(keys: Any) -> KeySet:
+    """Read the keys of a set without those of an unknown kind or form (RFC 7517, 5); an error if no key is left."""
+    readable: list[Key] = []
+    unreadable: Exception = ValueError("there are none")
+    for key in keys:
+        try:
+            readable += KeySet.import_key_set({"keys": [key]}).keys
+        except (JoseError, ValueError, KeyError, TypeError) as error:
+            unreadable = error
+    if not readable:
+        raise unreadable
+    return KeySet(readable)
 
 
 def _claims_by(keys: KeySet, token: str) -> dict[str, Any]:

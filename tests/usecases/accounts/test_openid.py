@@ -183,6 +183,9 @@ def test_a_refusal_of_the_provider_is_passed_on(provider: IdentityProvider, monk
         ("openid-configuration", {"issuer": ISSUER}),
         ("openid-configuration", {**METADATA, "token_endpoint": 5}),
         ("keys", {"keys": [{"kty": "none"}]}),
+        ("keys", {"keys": [{"kty": "RSA"}, {"kid": "2"}]}),
+        ("keys", {"keys": []}),
+        ("keys", {"keys": 5}),
         ("keys", {}),
     ],
 )
@@ -193,6 +196,23 @@ def test_a_provider_that_is_not_as_the_standard_says_is_refused(
     monkeypatch.setattr(openid, "_fetch", lambda address: {**good, part: content}[address.rpartition("/")[2]])
     with pytest.raises(IdentityProviderError):
         IdentityProvider(SETTINGS).begin(RETURN)
+
+
+@pytest.mark.parametrize(
+    "unreadable",
+    [
+        {"kty": "EC", "crv": "brainpoolP256r1", "kid": "2", "x": "AA", "y": "AA"},
+        {"kty": "RSA", "kid": "2", "e": "AQAB"},
+        {**KEY.as_dict(private=False), "kid": "2", "use": "tls"},
+        {"kid": "2"},
+    ],
+)
+def test_a_key_that_cannot_be_read_keeps_out_none_whom_another_key_lets_in(
+    come_back: Callable[..., Identity], monkeypatch: pytest.MonkeyPatch, unreadable: dict[str, Any]
+) -> None:
+    keys = {"keys": [unreadable, KEY.as_dict(private=False)]}
+    monkeypatch.setattr(openid, "_fetch", lambda address: keys if address == METADATA["jwks_uri"] else METADATA)
+    assert come_back().subject == "7"
 
 
 def test_a_provider_that_is_away_is_said_and_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
