@@ -5,7 +5,7 @@ import math
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, datetime, time
+from datetime import datetime, time
 from decimal import Decimal
 from typing import Any
 from xml.etree.ElementTree import ParseError
@@ -263,14 +263,31 @@ def _value(cell: Any) -> tuple[Value, str]:  # noqa: PLR0911 (one for each sort 
     if isinstance(value, str):
         return unguarded(value) or None, ""
     if isinstance(value, datetime):
-        return (
-            (value.date(), "") if value.time() == time() else (None, f"is {value}, which has a time of day: {_AS_TEXT}")
-        )
-    if isinstance(value, date):
-        return value, ""
+        return _date(value, cell.number_format or _GENERAL)
     if not isinstance(value, int | float):
         return None, f"is {value}, a time or a length of time: {_AS_TEXT}"
     return _number(value, cell.number_format or _GENERAL)
+
+
+def _date(value: datetime, form: str) -> tuple[Value, str]:
+    if value.time() != time():
+        return None, f"is {value}, which has a time of day: {_AS_TEXT}"
+    if not _shows_date(form):
+        words = f"is kept as {value.date()}, and its format {form} does not show the day, the month and the year"
+        return None, f"{words}: {_AS_TEXT}"
+    return value.date(), ""
+
+
+def _shows_date(form: str) -> bool:
+    """Tell whether a format of cells shows a date in full.
+
+    A spreadsheet takes Jul-24 for the first of July 2024, or for the 24th of the year in which it is typed.
+
+    >>> [_shows_date("yyyy-mm-dd"), _shows_date("mmm-yy"), _shows_date('d" y "mmm')]
+    [True, False, False]
+    """
+    parts = _NO_PART_OF_A_DATE.sub("", form.partition(";")[0])
+    return all(part.search(parts) for part in _PARTS_OF_A_DATE)
 
 
 def _number(value: float, form: str) -> tuple[Value, str]:
@@ -327,5 +344,10 @@ _DECORATION = re.compile(
 )
 """What a format adds to a number without making another of it: colours, currencies, blanks."""
 _DIGITS_SHOWN = re.compile(r"(?P<sign>-|\()?(?P<whole>[#0?]+(?:,[#0?]+)*)(?:\.(?P<decimals>[#0?]*))?(?(sign)\)?)")
+
+_NO_PART_OF_A_DATE = re.compile(r'"[^"]*"|\[[^\]]*\]|[\\_*].')
+"""Texts, colours, languages and blanks of a format."""
+_PARTS_OF_A_DATE = (re.compile("(?i)(?<!d)dd?(?!d)"), re.compile("(?i)m"), re.compile("(?i)[ye]"))
+"""Day, month and year; `ddd` is the day of the week, and `e` a year of an era."""
 
 _AS_TEXT = "format the cell as text, and type it as 2024-07-01 or 2024-07-01T12:00:00Z"

@@ -198,6 +198,14 @@ def test_a_number_whose_format_shows_it_in_full_is_read(value: float, shown: str
     assert value in [case.points for case in rule.cases]
 
 
+@pytest.mark.parametrize(
+    "shown",
+    ["yyyy-mm-dd", "mm-dd-yy", "D-MMM-YY", "[$-F800]dddd\\, mmmm dd\\, yyyy", 'gge"年"m"月"d"日"', "dd/mm/yyyy;@"],
+)
+def test_a_date_whose_format_shows_it_in_full_is_read(shown: str) -> None:
+    drafted(sheet_bytes(*ROWS, change=_cell("D2", date(2024, 3, 1), shown)), "xlsx")
+
+
 def _hide(what: str) -> Any:
     def change(workbook: Workbook, sheet: Worksheet) -> None:
         if what == "row":
@@ -235,6 +243,10 @@ def _hide(what: str) -> Any:
         (_cell("B2", 7), "Sheet!B2 "),
         (_cell("B2", date(2024, 3, 1)), "Sheet!B2 "),
         (_cell("D2", datetime(2024, 3, 1, 12, 30)), "Sheet!D2"),  # noqa: DTZ001 (sheets know no zones)
+        *(
+            (_cell("D2", date(2024, 3, 1), shown), "Sheet!D2: is kept as 2024-03-01, and its format .* does not show")
+            for shown in ("mmm-yy", "d-mmm", "yyyy", "dddd mmmm yyyy", 'd"y"mmm', "[$-409]mmm d")
+        ),
         (_cell("C2", time(12, 30)), "Sheet!C2"),
         (_cell("C2", "#N/A"), "Sheet!C2"),
         (_cell("E3", 0.125), "Sheet!E3 "),
