@@ -14,12 +14,13 @@ _CUTOFF = 0.75
 MISSPELT: Final = 1.0
 """A cutoff of `nearest`: names that differ in case, blanks and signs, or in one letter, and no others."""
 CONTROL: Final = (
-    "\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\U0001d173-\U0001d17a\U000e0000-\U000e007f"
+    "\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\u2800\u3164\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e007f"
 )
-"""A character class for regular expressions: C0, delete, C1, line and paragraph separators, and the invisible ones of
-Unicode's category Cf (bidirectional marks, soft hyphens, spaces without a width), by which a name looks like another
-one and is not found by it. Not the joiners U+200C and U+200D, which words of some scripts and emoji need."""
+"""A character class for regular expressions: C0, delete, C1, line and paragraph separators, and those that show nothing
+(bidirectional marks, soft hyphens, spaces without a width, fillers of Hangul, the blank of Braille), by which a name
+looks like another one and is not found by it. Not the joiners U+200C and U+200D and the selectors of variants, which
+words of some scripts and emoji need."""
 UNFIT: Final = rf"[{CONTROL}]|^\s|\s$|^\.\.?$"
 """Finds the names that `wrong_in_name` refuses, for many at once."""
 _CONTROL = re.compile(f"[{CONTROL}]")
