@@ -120,7 +120,14 @@ def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verd
     parts = (
         _data(model, lineage),
         *preset_sections(lineage.preset, lineage.choice, lineage.config, lineage.tuning),
-        *quality(model, evaluation, verdict, served, lack=lineage.lack_served),
+        *quality(
+            model,
+            evaluation,
+            verdict,
+            served,
+            lack=lineage.lack_served,
+            spacing_days=lineage.config.snapshots.spacing_days,
+        ),
         *origin_sections(lineage.rolling, refitted=lineage.refit is not None),
         looks(served),
         exchange_rates(model, lineage.summary.quality),

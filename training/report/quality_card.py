@@ -9,7 +9,7 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.money import rounded_form
 from fivefold.domain.text import confidence_text, percent
 from fivefold.models.value_model import ValueModel
-from fivefold.training.judging.evaluate import CHAMPION, Evaluation
+from fivefold.training.judging.evaluate import CHAMPION, MODEL, PERSISTENCE, RFM, Evaluation
 from fivefold.training.judging.gate import GateVerdict
 from fivefold.training.judging.groups import LEAST_CUSTOMERS, OTHERS
 from fivefold.training.origins.judge import JudgedOrigin
@@ -35,10 +35,12 @@ def quality(
     served: ValueModel | None = None,
     *,
     lack: str,
+    spacing_days: int,
 ) -> list[CardSection]:
     """Write what was measured on the test window, and the verdict on it.
 
     *served* is the model that is registered; *model* itself by default. *lack* says why that has no intervals.
+    *spacing_days* lie between the snapshots.
     """
     stability, money = evaluation.stability, rounded_form(model.currency)
     blocks: list[Block] = [
@@ -49,10 +51,7 @@ def quality(
             window_last=day_text(model.test_window_ends),
         ),
         _metrics(evaluation),
-        paragraph(
-            "Top-decile capture: what the tenth of the customers with the highest prediction came to be worth, over "
-            "what the tenth that came to be worth most did. 1 is the best."
-        ),
+        _definitions(evaluation),
         frame_table(
             evaluation.segments,
             "Customers of the test window by predicted segment",
@@ -65,8 +64,9 @@ def quality(
         ),
         *_money(evaluation),
         paragraph(
-            "From one snapshot to the next {same_segment_share:percent} of the customers stay in their "
-            "segment; scores move by {mean_absolute_move:.2f} on average.",
+            "Of the customers known {spacing_days} days before the window too, {same_segment_share:percent} had the "
+            "same segment then; scores moved by {mean_absolute_move:.2f} on average.",
+            spacing_days=spacing_days,
             same_segment_share=stability.same_segment_share,
             mean_absolute_move=stability.mean_absolute_move,
         ),
@@ -91,6 +91,26 @@ def _metrics(evaluation: Evaluation) -> CardTable:
         rows=tuple(
             (name, *(getattr(metrics, figure) for figure in named)) for name, metrics in evaluation.by_name.items()
         ),
+    )
+
+
+_MEANINGS = {
+    MODEL: "model: the one that is judged",
+    CHAMPION: "champion: the model that served",
+    PERSISTENCE: "persistence: a customer is worth what the horizon before brought",
+    RFM: "rfm: the fifths, 1 to 5, in which a customer stands by recency, frequency and money of a year, added up",
+}
+
+
+def _definitions(evaluation: Evaluation) -> Paragraph:
+    """Write what the figures of the ranking mean, and who the others are."""
+    return paragraph(
+        "Normalised Gini: the Gini of the realised value with the customers in the order of the prediction, over that "
+        "in the order of the value itself; chance gives 0. Top-decile capture: what the tenth of the customers with "
+        "the highest prediction came to be worth, over what the tenth that came to be worth most did. Spearman: the "
+        "correlation of the ranks by prediction and by value. Of each of them 1 is the best. "
+        "The rows are {predictors}.",
+        predictors="; ".join(_MEANINGS[name] for name in evaluation.by_name),
     )
 
 
@@ -215,8 +235,10 @@ def _groups(evaluation: Evaluation, money: str) -> list[CardSection]:
     ]
     about = paragraph(
         "Money predicted and realised in the window, and the shares of the segments, by one trait of the customers "
-        "at a time. Groups of fewer than {least_customers} customers stand together as {others}; of these only "
-        "the number is given where they are fewer than {least_customers} together.",
+        "at a time: how long they have been customers, the channel of their latest row and the currency of most of "
+        "their rows, as far as the data have them. Off by more than 0 is predicted too high, in % of the realised "
+        "money. Chance alone moves small groups. Groups of fewer than {least_customers} customers stand together as "
+        "{others}; of these only the number is given where they are fewer than {least_customers} together.",
         least_customers=LEAST_CUSTOMERS,
         others=OTHERS,
     )

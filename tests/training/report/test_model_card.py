@@ -39,8 +39,19 @@ def test_it_says_what_the_score_means(card: str, runs: Runs) -> None:
     assert "Segments (low, medium, high, top) are cut at 2, 3, 4." in card
 
 
-def test_it_says_what_capture_is(card: str) -> None:
+def test_it_says_what_every_figure_of_the_ranking_is_and_of_whom(card: str, runs: Runs) -> None:
     assert "Top-decile capture: what the tenth of the customers with the highest prediction came to be worth" in card
+    assert "Normalised Gini: the Gini of the realised value with the customers in the order of the prediction" in card
+    assert "Spearman: the correlation of the ranks by prediction and by value." in card
+    for name in runs.first.evaluation.by_name:
+        assert f"| {name} | " in card
+        assert re.search(rf"The rows are .*\b{name}: ", card)
+
+
+def test_it_says_between_which_days_scores_moved(card: str, runs: Runs) -> None:
+    spacing = runs.first.lineage.config.snapshots.spacing_days
+    share = percent(runs.first.evaluation.stability.same_segment_share)
+    assert f"Of the customers known {spacing} days before the window too, {share} had the same segment then" in card
 
 
 def test_it_says_what_was_learnt_from(card: str, runs: Runs) -> None:
