@@ -143,7 +143,8 @@ def plan_rollback(registry: Registry, reason: str) -> Promotion:
     champion = registry.champion()
     champions = _champions_before(registry, champion)
     if not champions:
-        raise PromotionRefusedError("there is nothing to roll back to: no champion was replaced before")
+        present = "" if champion is None else f" before version {champion.number}"
+        raise PromotionRefusedError(f"there is nothing to roll back to: no version was champion{present}")
     before = champions.pop()
     why = reason.strip() or "rolled back"
     try:
