@@ -130,7 +130,7 @@ def require_schedule(when: When | None, scores: list[Path] | None, data: Path | 
         both = " Only one of them." if scores else ""
         raise ConfigError(
             "--when due needs --scores, files of earlier scores, which are compared with what came; or --platform, "
-            f"whose workers compare what they kept.{both}"
+            f"whose workers compare what they kept.{both or ' For the first version, train without --when.'}"
         )
     if when is not When.DUE and (scores or on_platform):
         raise ConfigError(f"{'--scores' if scores else '--platform'} says if training is due, and is for --when due")

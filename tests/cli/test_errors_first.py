@@ -25,7 +25,7 @@ REFUSED = [
     (["train", "--data", "nosuch.csv"], "nosuch.csv does not exist"),
     (["train", "--data", "rows.txt"], "rows.txt ends in '.txt'"),
     (["train", "--config", "nosuch.yaml"], "nosuch.yaml"),
-    (["train", "--when", "due", "--data", "rows.csv"], "--when due needs --scores"),
+    (["train", "--when", "due", "--data", "rows.csv"], "For the first version, train without --when"),
     (["train", "--when", "always"], "--when needs --data"),
     (["train", "--scores", "rows.csv"], "--scores says if training is due, and is for --when due"),
     (["train", "--when", "due", "--data", "rows.csv", "--platform", "--scores", "rows.csv"], "Only one of them"),
