@@ -123,6 +123,15 @@ def wrong_in_name(name: str) -> str:
     return "which an address cannot hold" if name in {".", ".."} else ""
 
 
+def is_unicode(text: str) -> bool:
+    """Tell whether a text has no lone surrogate, which JSON can write but UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def visible(text: str) -> str:
     r"""Escape control characters other than tabs and line ends, which a text may have.
 

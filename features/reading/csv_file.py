@@ -17,13 +17,13 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from fivefold.domain.errors import FileFormatError
+from fivefold.domain.text import is_unicode
 from fivefold.features.histories import Integers
 from fivefold.features.reading.text_files import (
     AS_UNICODE,
     NOT_UNICODE,
     TornRow,
     csv_header,
-    is_unicode,
     open_text,
     unchanged,
 )

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fivefold.domain.errors import FileFormatError
+from fivefold.domain.text import is_unicode
 from fivefold.features import schema as c
 from fivefold.features.column_names import ABSENCES
 from fivefold.features.histories import Histories, Integers
@@ -24,7 +25,6 @@ from fivefold.features.reading.columns import (
     short_text,
 )
 from fivefold.features.reading.layout.in_order import count_changes
-from fivefold.features.reading.text_files import is_unicode
 from fivefold.features.reading.validate import TransactionReader
 
 if TYPE_CHECKING:  # pandas is imported only where a caller passes a pandas frame

@@ -118,15 +118,6 @@ def unchanged(path: Path) -> Iterator[None]:
         raise changed_meanwhile(path)
 
 
-def is_unicode(text: str) -> bool:
-    """Tell whether a text has no lone surrogate, which JSON can write but UTF-8 cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def csv_header(path: Path) -> tuple[list[str], str]:
     """Read the header line of a CSV file: the names of its columns, and the delimiter.
 

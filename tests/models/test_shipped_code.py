@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import venv
+from collections.abc import Sequence
 from pathlib import Path
 
 import mlflow
@@ -125,16 +126,34 @@ def test_code_of_an_older_model_that_was_loaded_before_is_named(filled: Registry
     assert f"{project / 'fivefold'} is of an older model, whose code reads no transactions" in done.stderr
 
 
+def shipped_files() -> list[Path]:
+    """List the modules that go with a registered model, by their places in the package."""
+    files = (file.relative_to(PACKAGE) for room in SHIPPED for file in (PACKAGE / room).rglob("*.py"))
+    return [file for file in files if not set(file.parts) & set(LEFT_OUT)]
+
+
+def parsed(file: Path) -> ast.Module:
+    return ast.parse((PACKAGE / file).read_text(encoding="utf-8"))
+
+
+def imported(nodes: Sequence[ast.AST]) -> set[str]:
+    """Give the names of the modules that some of these nodes import."""
+    names = {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
+    return names | {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+
+
+def test_no_module_that_goes_with_a_model_imports_one_that_is_left_out() -> None:
+    """Those that are imported within a function are asked for what a registered model does not do."""
+    files = shipped_files()
+    there = {".".join(("fivefold", *file.with_suffix("").parts)).removesuffix(".__init__") for file in files}
+    for file in files:
+        ours = {name for name in imported(parsed(file).body) if name.startswith("fivefold.")}
+        assert ours <= there, file
+
+
 def test_the_requirements_are_all_that_the_code_imports() -> None:
-    needed = set()
-    for room in SHIPPED:
-        for file in (PACKAGE / room).rglob("*.py"):
-            if set(file.relative_to(PACKAGE).parts) & set(LEFT_OUT):
-                continue
-            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-                names = [name.name for name in node.names] if isinstance(node, ast.Import) else []
-                names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
-                needed |= {name.partition(".")[0] for name in names}
+    names = {name for file in shipped_files() for name in imported(list(ast.walk(parsed(file))))}
+    needed = {name.partition(".")[0] for name in names}
     installed = importlib.metadata.packages_distributions()
     modules = needed - {"fivefold"} - set(sys.stdlib_module_names)
     assert modules
