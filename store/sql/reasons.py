@@ -195,7 +195,9 @@ def failure_text(error: BaseException) -> str:
 
 def cause_text(error: BaseException) -> str:
     """Write why a round of a worker failed: what an operator can mend in our words; another error by its kind alone."""
-    return str(error) if isinstance(error, StoreError | ConfigError) else type(error).__name__
+    if isinstance(error, StoreError | ConfigError):
+        return str(error)
+    return damage_noted(error) or type(error).__name__
 
 
 def _driver_name(error: BaseException | None) -> str:

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 from polars.exceptions import PanicException
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine, text
+from structlog.testing import capture_logs
 
 from fivefold.domain.errors import FingerprintMismatchError, StoreError
 from fivefold.domain.settings import Settings
 from fivefold.models import registry
+from fivefold.store.sql.database import reachable
 from fivefold.usecases.levels import worker_loop as under_test
 from fivefold.usecases.levels.worker_loop import ChampionWatcher, PeriodicTask, drain, run_forever
 
@@ -82,6 +84,24 @@ def test_one_that_fails_is_tried_again_and_holds_up_no_other(
     assert len(failed) >= 3
     assert monotonic() - begun < LONGEST_SECONDS
     assert "a secret" not in capsys.readouterr().err
+
+
+def test_of_a_damaged_database_the_log_names_the_file(tmp_path: Path) -> None:
+    file, stop = tmp_path / "fivefold.db", Event()
+    file.write_bytes(b"x" * 4096)
+    engine = create_engine(f"sqlite:///{file}")
+
+    def run_bad() -> bool:
+        stop.set()
+        with reachable(engine), engine.connect() as connection:
+            connection.execute(text("SELECT name FROM sqlite_master"))
+        return False
+
+    with capture_logs() as logs:
+        run_forever([PeriodicTask("bad", run_bad, 0.001)], stop)
+    (line,) = logs
+    assert line["event"] == "task failed"
+    assert line["error"].startswith(f"the database's file is damaged: {file}: file is not a database; put a backup of")
 
 
 def test_one_that_fails_for_days_is_still_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
