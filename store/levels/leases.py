@@ -259,7 +259,7 @@ FREE_OF_QUEUE: Final = {
     False: _waiting(_MARKS.c.lease.is_(None)),
     True: _waiting(and_(_LEFT, _MARKS.c.attempts == bindparam("of_attempts"))),
 }
-"""The free entities of a queue: by whether they were abandoned, after so many attempts, or have no lease."""
+"""The free entities of a queue: without a lease, and those who were abandoned after so many attempts."""
 _LEASE_OF_QUEUE: Final = {is_left: _leasing(rows) for is_left, rows in FREE_OF_QUEUE.items()}
 _LEASE_OF_ONE: Final = {False: _leasing(_ONE.where(_OPEN)), True: _leasing(_ONE)}
 """Statements that every claim uses are built once: building one takes longer than running it."""
