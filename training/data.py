@@ -215,7 +215,7 @@ class TransactionSource:
 
     def batches(self, task: str) -> Iterator[Histories]:
         """Stream the histories; *task* is shown beside the progress bar."""
-        with self._bar(task) as bar:
+        with self._bar(task) as bar, _giving_back():
             yield from self._counted(bar, self.rates)
 
     def _counted(self, bar: "tqdm[Any]", rates: RateTable) -> Iterator[Histories]:

@@ -1,5 +1,6 @@
 """The passes over the data: one digest whatever the format, one sample whatever the order."""
 
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -245,8 +246,18 @@ def test_a_sample_of_nobody_is_not_enough(file: Path, config: TrainingConfig) ->
         sampled(file, config, 1)
 
 
+@pytest.mark.parametrize(
+    "pass_of",
+    [
+        lambda portfolio: portfolio.made_of("a pass", 1, 1, lambda piece: piece.customers),
+        lambda portfolio: portfolio.batches("a pass"),
+    ],
+)
 def test_what_a_pass_was_read_into_is_given_back_at_its_end(
-    file: Path, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+    pass_of: Callable[[TransactionSource], Iterator[object]],
+    file: Path,
+    config: TrainingConfig,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Arrow and the C library keep hundreds of megabytes otherwise, beside all that comes after the pass."""
     given_back: list[tuple[str, int]] = []
@@ -256,7 +267,7 @@ def test_what_a_pass_was_read_into_is_given_back_at_its_end(
     monkeypatch.setattr("fivefold.training.data.pa.default_memory_pool", lambda: pool)
     monkeypatch.setattr(data, "ctypes", SimpleNamespace(CDLL=lambda _: library))
     monkeypatch.setattr(data, "sys", SimpleNamespace(platform="linux"))
-    for each in portfolio.made_of("a pass", 1, 1, lambda piece: piece.customers):
+    for each in pass_of(portfolio):
         seen.append(each)
         assert not given_back
     assert given_back == [("Arrow", len(seen)), ("C", len(seen))]
