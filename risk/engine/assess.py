@@ -70,6 +70,8 @@ def _refuse_floors(what: str, frame: pl.DataFrame, levels: int) -> None:
 
 
 def _is_outside(values: pl.Series, least: int, most: int) -> bool:
+    if values.dtype.is_float() and values.is_nan().any():  # the lowest and the highest pass over it
+        return True
     lowest: Any = values.min()  # None where there is no value, also in a column without a type
     highest: Any = values.max()
     return lowest is not None and not least <= lowest <= highest <= most

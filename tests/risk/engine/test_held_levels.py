@@ -76,3 +76,10 @@ def test_columns_of_nothing_need_no_type() -> None:
     nobody = pl.DataFrame({"entity_id": ["e0"], "level": [None], "entered": [None]})
     found = assess(AnalysedRuleset(ruleset(exactly(0))), portfolio([{"n0": 0.0}]), DAY, nobody).table()
     assert found["level"].to_list() == ["low"]
+
+
+@pytest.mark.parametrize("column", ["floor", "hard_floor"])
+def test_a_floor_that_is_no_number_is_refused_also_beside_one_that_is(column: str) -> None:
+    held = pl.DataFrame({"entity_id": ["e0", "e1"], "level": [1, 1], "entered": [0, 0], column: [1.0, float("nan")]})
+    with pytest.raises(FileFormatError, match=f"entity 'e1' has {column} nan"):
+        assess(AnalysedRuleset(ruleset(exactly(0))), portfolio([{"n0": 0.0}]), DAY, held)
