@@ -13,6 +13,7 @@ import typer
 from filelock import Timeout
 
 from fivefold.cli.terminal import checked_settings, echo, moment, open_current_database
+from fivefold.domain.clock import second_text
 from fivefold.domain.errors import ConfigError, StoreError
 from fivefold.domain.settings import Settings, read_settings
 from fivefold.domain.text import count_text
@@ -103,12 +104,22 @@ def _work(
 
 
 def _drain(engine: "Engine", clock: "Callable[[], int]", tasks: "list[PeriodicTask]") -> None:
+    """Run the tasks until nothing is left, nor is held by the lease of a worker that was killed."""
+    from fivefold.store.sql.leases import last_lease_end
     from fivefold.usecases.collector import spare_what_stays
     from fivefold.usecases.levels.worker_loop import PeriodicTask, drain
     from fivefold.usecases.rulesets.activate import has_open_markings, has_waiting_backfills
     from fivefold.usecases.webhooks.dispatcher import deliver_due
 
+    held_until_us = last_lease_end(engine, clock())  # a later one is that of a worker that is alive
+    if held_until_us is not None:
+        echo(f"Another worker holds work, or held it when it was killed; waits until {second_text(held_until_us)}.")
+
     def is_done() -> bool:
+        nonlocal held_until_us
+        if held_until_us is not None:
+            held_until_us = last_lease_end(engine, clock(), held_until_us)
+            return False  # one more round, for what is free by now
         return not (has_waiting_backfills(engine, clock()) or has_open_markings(engine))
 
     spare_what_stays()  # not warm as well: where nothing is due, that would be most of the work

@@ -12,7 +12,7 @@ from filelock import FileLock
 from sqlalchemy import text
 
 from fivefold.cli.platform import worker as command
-from fivefold.domain.clock import DAY_US, now_microseconds
+from fivefold.domain.clock import DAY_US, SECOND_US, now_microseconds
 from fivefold.serving.metrics.worker import WorkerPages
 from fivefold.store.sql import clocks
 from fivefold.store.sql.database import reading
@@ -120,6 +120,17 @@ def test_a_present_to_come_is_refused_and_nothing_is_stored(tmp_path: Path, argu
     assert "--as-of is 2262-01-01, and by the database's clock it is 20" in said
     assert "Nothing is dated after now." in succeed(tmp_path, "clock", "check")
     assert "nothing was changed" in succeed(tmp_path, "clock", "repair", "--reason", "to be sure")
+
+
+def test_once_waits_for_what_a_killed_worker_held(set_up: Path, tmp_path: Path) -> None:
+    (tmp_path / "e.jsonl").write_text('{"entity_id": "a"}\n{"entity_id": "b"}\n')
+    succeed(set_up, "import", "entities", tmp_path / "e.jsonl")
+    with databases.opened(f"sqlite:///{set_up / 'fivefold.db'}") as engine, engine.begin() as connection:
+        held = "UPDATE due_marks SET lease = 'killed', claimed = revision, lease_until_us = :until WHERE entity_id = 1"
+        connection.execute(text(held), {"until": now_microseconds() + 10 * SECOND_US})
+    out = succeed(set_up, "worker", "--once")
+    assert out.startswith("Another worker holds work, or held it when it was killed; waits until 20")
+    assert "\n2 assessed (0 with a level), 0 failed; nothing is left to do.\n" in out
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.full)])

@@ -1,0 +1,25 @@
+"""What workers hold, whatever it is: an entity, a run of a flow, a delivery, a job."""
+
+from typing import Final
+
+from sqlalchemy import Engine, func, not_, select
+
+from fivefold.store.sql.clocks import lease_is_over
+from fivefold.store.sql.database import reading
+from fivefold.store.tables.accounts import Base
+
+_END: Final = "lease_until_us"
+
+
+def last_lease_end(engine: Engine, now_us: int, latest_us: int | None = None) -> int | None:
+    """Give the end of the last lease that holds something now and ends by *latest_us*; None where nothing is held."""
+    ends = list[int]()
+    with reading(engine) as session:
+        for table in Base.metadata.sorted_tables:
+            if _END not in table.c:
+                continue
+            until = table.c[_END]
+            last = select(func.max(until)).where(not_(lease_is_over(until, now_us)))
+            end = session.scalar(last if latest_us is None else last.where(until <= latest_us))
+            ends += [] if end is None else [end]
+    return max(ends, default=None)
