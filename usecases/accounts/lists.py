@@ -133,6 +133,8 @@ def _refuse_unseen(name: str, members: Iterable[str]) -> None:
     for member in members:
         if character := control_in(member):
             raise ConfigError(f"list {name}: {member[:40]!r} has the control character {character}; it must have none")
+        if member != member.strip():  # texts are compared exactly, so that it would match nothing
+            raise ConfigError(f"list {name}: {member[:40]!r} has white space around it; it must have none")
 
 
 def missing_versions(session: Session, organisation_id: int, document: NamedList) -> NamedList | None:

@@ -119,6 +119,8 @@ def test_a_version_is_later_than_all_others(engine: Engine, ana: Actor, since: i
         ({"members": ["IR", 5]}, "must be a list of text"),
         ({"members": ["IR", ""]}, "list watched: '' cannot be stored"),
         ({"members": ["a\0b"]}, r"has the control character U\+0000; it must have none"),
+        ({"members": ["IR", "KP "]}, "list watched: 'KP ' has white space around it; it must have none"),
+        ({"members": ["\u00a0KP"]}, "has white space around it; it must have none"),
         ({"members": ["\ud800"]}, "cannot be stored"),
         ({"title": ""}, "list watched: title must not be empty"),
         ({"source": " "}, "source must not be empty"),
