@@ -106,6 +106,17 @@ def control_in(name: str) -> str:
     return f"U+{ord(match[0]):04X}" if match else ""
 
 
+def hidden_in(text: str) -> str:
+    r"""Say what a text has by which it looks like another one and is not equal to it; empty if it has nothing.
+
+    >>> hidden_in("KP "), hidden_in("KP\u200b"), hidden_in("KP")
+    ('with white space around it', 'with the control character U+200B', '')
+    """
+    if character := control_in(text):
+        return f"with the control character {character}"
+    return "with white space around it" if text != text.strip() else ""
+
+
 def wrong_in_name(name: str) -> str:
     r"""Say what a new name has by which it is mistaken for another one, or not reached; empty if it has nothing.
 
@@ -116,11 +127,7 @@ def wrong_in_name(name: str) -> str:
     >>> wrong_in_name("M\u00fcller & Co.")
     ''
     """
-    if character := control_in(name):
-        return f"with the control character {character}"
-    if name != name.strip():
-        return "with white space around it"
-    return "which an address cannot hold" if name in {".", ".."} else ""
+    return hidden_in(name) or ("which an address cannot hold" if name in {".", ".."} else "")
 
 
 def is_unicode(text: str) -> bool:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.domain.text import control_in
+from fivefold.domain.text import hidden_in
 from fivefold.flows.groups.analysis import analyse_canonical_group
 from fivefold.risk.compiler.analysis import Analysed, analyse_canonical
 from fivefold.risk.facts.portfolio import ListVersion, NamedList
@@ -131,10 +131,8 @@ def list_version(
 
 def _refuse_unseen(name: str, members: Iterable[str]) -> None:
     for member in members:
-        if character := control_in(member):
-            raise ConfigError(f"list {name}: {member[:40]!r} has the control character {character}; it must have none")
-        if member != member.strip():  # texts are compared exactly, so that it would match nothing
-            raise ConfigError(f"list {name}: {member[:40]!r} has white space around it; it must have none")
+        if hidden := hidden_in(member):  # texts are compared exactly, so that it would match nothing
+            raise ConfigError(f"list {name}: {member[:40]!r} has {hidden.removeprefix('with ')}; it must have none")
 
 
 def missing_versions(session: Session, organisation_id: int, document: NamedList) -> NamedList | None:

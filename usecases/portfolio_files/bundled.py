@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
 from fivefold.domain.files import kind_of
-from fivefold.domain.text import perhaps
+from fivefold.domain.text import hidden_in, perhaps
 from fivefold.flows.groups.analysis import AnalysedGroup, lint_group
 from fivefold.flows.groups.language import Group, read_group
 from fivefold.risk.facts.portfolio import NamedList, read_list
@@ -142,8 +142,21 @@ def _by_name(files_: Iterable[_Readable]) -> dict[str, NamedList]:
         if list_.name in lists:
             problem = f"is in {sources[list_.name]} as well; a list is one file, with all of its versions"
             raise InvalidRulesetError([Finding(f"list {list_.name}", problem)], file.name)
+        _refuse_hidden(list_, file.name)
         lists[list_.name], sources[list_.name] = list_, file.name
     return lists
+
+
+def _refuse_hidden(list_: NamedList, source: str) -> None:
+    """Raise InvalidRulesetError where members have what is not seen: texts are compared exactly, and match none."""
+    members = {member: None for version in list_.versions for member in version.members}
+    problems = [
+        Finding(f"list {list_.name}", f"{member[:40]!a} is a member {hidden}; it must have none")
+        for member in members
+        if (hidden := hidden_in(member))
+    ]
+    if problems:
+        raise InvalidRulesetError(problems, source)
 
 
 def text_of(file: _Readable, source: str) -> str:

@@ -78,6 +78,17 @@ def test_a_file_that_is_no_list_is_named(tmp_path: Path) -> None:
         lists_with(tmp_path)
 
 
+def test_a_member_that_looks_like_another_text_and_matches_none_is_refused(tmp_path: Path) -> None:
+    document = 'list: own\ntitle: t\nsource: s\nversions: [{since: 2020-01-01, members: ["KP ", IR, "MM\\u200b"]}]\n'
+    (tmp_path / "own.yaml").write_text(document)
+    with pytest.raises(InvalidRulesetError) as refused:
+        lists_with(tmp_path)
+    assert [finding.problem for finding in refused.value.findings] == [
+        "'KP ' is a member with white space around it; it must have none",
+        "'MM\\u200b' is a member with the control character U+200B; it must have none",
+    ]
+
+
 def test_a_file_in_another_encoding_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes("list: españa".encode("latin-1"))
     with pytest.raises(InvalidRulesetError, match=r"latin\.yaml is not valid:\nline 1: the text: is not text in UTF-8"):
