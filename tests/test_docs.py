@@ -1,5 +1,6 @@
 """The documentation says what is so: pages, links, commands, options and examples are there."""
 
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -218,6 +219,20 @@ def test_the_readme_lists_the_variables() -> None:
         endings = re.findall(r"`(_[A-Z]+)`", line)
         listed |= {variable.rpartition("_")[0] + ending for variable in whole for ending in endings}
     assert listed == read
+
+
+def test_the_site_has_the_variables_of_the_readme() -> None:
+    """The table of the README is the definition; links are as seen from docs/."""
+    table = re.search(r"^\| variable \|.*?(?=^$)", text(ROOT / "README.md"), re.MULTILINE | re.DOTALL)
+    assert table
+    page = ROOT / "docs" / "variables.md"
+    before, start, _ = text(page).partition("| variable |")
+    now = before + table[0].replace("](docs/", "](")
+    if os.environ.get("FIVEFOLD_GOLDEN") == "write":
+        page.write_text(now, encoding="utf-8")
+        text.cache_clear()
+    assert start
+    assert text(page) == now, "FIVEFOLD_GOLDEN=write writes it anew"
 
 
 def test_the_changelog_knows_this_version() -> None:
