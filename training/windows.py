@@ -210,7 +210,7 @@ class RowGap(NamedTuple):
 
 
 def unusual_gaps(rows_by_day: Mapping[int, int]) -> list[RowGap]:
-    """List the times without a row that are much longer than such times usually are, earliest first.
+    """List the times without a row that are much longer than such times usually are, the longest first.
 
     Weekends and closed shops are usual where they are frequent. By chance alone a gap of so many times the usual one is
     not to be expected, however few rows there are: gaps between independent rows are distributed exponentially.
@@ -220,7 +220,8 @@ def unusual_gaps(rows_by_day: Mapping[int, int]) -> list[RowGap]:
         return []
     steps = np.diff(days)
     usual = np.sort(steps)[min(ceil(0.99 * len(steps)) - 1, len(steps) - 2)]
-    return [RowGap(int(days[at]) + 1, int(days[at + 1]) - 1) for at in np.flatnonzero(steps > GAP_TIMES_USUAL * usual)]
+    gaps = [RowGap(int(days[at]) + 1, int(days[at + 1]) - 1) for at in np.flatnonzero(steps > GAP_TIMES_USUAL * usual)]
+    return sorted(gaps, key=lambda gap: gap.first - gap.last)  # a text names few: not those of a slow beginning alone
 
 
 def list_text(words: Sequence[str]) -> str:

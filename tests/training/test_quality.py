@@ -68,6 +68,16 @@ def test_days_of_the_week_on_which_nothing_ever_happens_are_no_gap(closed: set[i
     assert first <= FIRST + 301 < FIRST + 330 <= last
 
 
+def test_an_outage_is_named_before_the_gaps_of_a_slow_beginning() -> None:
+    slow = {1, 2, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15}
+    rows = {FIRST + day: 10 for day in range(730) if day not in slow and not 600 <= day < 614}
+    assert [gap.last - gap.first + 1 for gap in unusual_gaps(rows)] == [14, 3, 3, 3, 3]
+    quality = Quality(rows=sum(rows.values()), days=Counter(rows))
+    _, warnings = quality.refusals_and_warnings(CheckSettings(), base_only("EUR", date(2024, 1, 1)))
+    since = date(1970, 1, 1) + timedelta(FIRST + 600)
+    assert any(f"the data lack rows from {since} to " in text and "and 2 more" in text for text in warnings)
+
+
 def test_of_few_days_nothing_is_known() -> None:
     assert unusual_gaps({}) == []
     assert unusual_gaps({FIRST: 1, FIRST + 400: 1}) == []
