@@ -222,7 +222,7 @@ def _on_failure(flow: Flow) -> Iterator[Diagnostic]:
     acts = any(step.end for step in flow.steps if isinstance(step, EndStep))
     if acts and not flow.on_failure:
         yield Diagnostic(
-            ("flow",), "takes actions, and has no on_failure: the actions that are taken where a step fails"
+            ("on_failure",), "names no action, and the flow takes some: name those that are taken where a step fails"
         )
     for number, name in enumerate(flow.on_failure):
         action = next((each for each in flow.actions if each.id == name), None)

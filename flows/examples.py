@@ -56,13 +56,18 @@ class FlowExampleResult:
 
     Attributes:
         name: of the example.
-        differences: results other than expected; empty where it passed.
+        unexpected: results other than expected, each behind the word of the example that expects otherwise.
         explanation: the run.
     """
 
     name: str
-    differences: tuple[str, ...]
+    unexpected: tuple[tuple[str, str], ...]
     explanation: RunExplanation
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """Results other than expected; empty where it passed."""
+        return tuple(problem for _, problem in self.unexpected)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -382,7 +382,9 @@ class FlowExample(GivenExample):
     """An invented entity, and the end to which the flow must come with it.
 
     Attributes:
-        given: besides, `level` (in_force, rules, status, source and age_days by name), and `transaction`, the one that
+        given: what is known of it, by name: its fields; `level`, a name, or `in_force`, `rules`, `status`, `source`
+            and `age_days` by name; `value` and `indicators`, numbers by name, such as {score: 4}; `transactions`,
+            `cases` and `alerts`, rows; `tags`, words; `screening`, what screenings found; `transaction`, the one that
             the flow looks at.
         answers: what persons answer, by the step; `nobody` for no answer in time.
         outcomes: what comes back from outside, by the step: values by name, or `failed`.
@@ -392,21 +394,25 @@ class FlowExample(GivenExample):
         amounts: that limits are set to, by the action, in the main unit of the base currency.
     """
 
-    answers: dict[Identifier, Identifier] = Field(default_factory=dict)
-    outcomes: dict[Identifier, GivenOutcome] = Field(default_factory=dict)
-    ends: Identifier
-    actions: tuple[Identifier, ...] | None = None
-    outputs: Annotated[dict[Identifier, Given], Field(default_factory=dict), InOrder]
-    amounts: Annotated[dict[Identifier, Number], Field(default_factory=dict), InOrder]
+    answers: dict[Annotated[Identifier, NameOf("persons")], Annotated[Identifier, NameOf("answers")]] = Field(
+        default_factory=dict
+    )
+    outcomes: dict[Annotated[Identifier, NameOf("outside")], GivenOutcome] = Field(default_factory=dict)
+    ends: Annotated[Identifier, NameOf("stops")]
+    actions: tuple[ActionName, ...] | None = None
+    outputs: Annotated[dict[StepName, Given], Field(default_factory=dict), InOrder]
+    amounts: Annotated[dict[ActionName, Number], Field(default_factory=dict), InOrder]
 
 
 class Flow(Definition):
     """What is done about the entities of one type, by value, risk and behaviour.
 
     Attributes:
-        name: of all its versions.
+        name: of all its versions, such as daily-limit.
+        title: in plain words.
+        rationale: why it is there.
         purpose: what it and its actions are for.
-        levels: names, lowest first.
+        levels: those of the organisation, lowest first.
         links: the types of links between entities that inputs may follow.
         purposes: what the data that it reads were gathered for.
         triggers: for which events of the platform it runs by itself.
@@ -432,12 +438,8 @@ class Flow(Definition):
     @cached_property
     def calculate(self) -> Mapping[str, Any]:
         """The calculations of all steps, by name."""
-        return {
-            name: each
-            for step in self.steps
-            if isinstance(step, CalculateStep)
-            for name, each in step.calculate.items()
-        }
+        steps = (step for step in self.steps if isinstance(step, CalculateStep))
+        return {name: each for step in steps for name, each in step.calculate.items()}
 
     @property
     def named_parts(self) -> dict[str, list[dict[str, str]]]:

@@ -64,6 +64,8 @@ from fivefold.usecases.flows.read import (
 from fivefold.usecases.flows.review import FlowCheck, check_flow, try_flow_changes
 
 _FIELD: Final = "field-"
+_CHOSEN: Final = frozenset({"steps", "stops", "persons", "outside", "actions", "levels"})
+"""The names among which one is chosen; of others there may be more than the text has."""
 _EMPTY: Final = "flow:\ntitle:\nentity_type:\nlevels:\n"
 """A text with the words that each flow needs, but its steps: forms write these into it."""
 
@@ -84,7 +86,7 @@ class FormInput:
     @property
     def is_chosen(self) -> bool:
         """Whether it is one of the options, rather than something that they suggest."""
-        return self.field.shape == "choice" or self.field.offers in {"steps", "actions", "levels"}
+        return self.field.shape == "choice" or self.field.offers in _CHOSEN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +180,8 @@ def _options(outline: FlowOutline, form: PartForm, field: FormField) -> tuple[tu
     if field.choices:
         words = {"true": text("yes"), "false": text("no")}
         return tuple((choice, words.get(choice, choice)) for choice in field.choices)
-    return outline.names(field.offers, form.name or form.after or None) if field.offers else ()
+    behind = form.name or form.after or None if form.part == "steps" else None
+    return outline.names(field.offers, behind) if field.offers else ()
 
 
 def _ticks(outline: FlowOutline, form: PartForm, field: FormField) -> tuple[tuple[str, str, bool], ...]:
@@ -255,10 +258,11 @@ class FlowEditorPage:
 
     @staticmethod
     def kind_words(part: str, kind: str) -> str:
-        """Say what a trigger, an action or a step is, by the word of its kind."""
+        """Say what a part is, by the word of its kind."""
         if not kind:
             return text("in the text")
-        return kind_words(kind) if part == "steps" else kind
+        words = {"examples": text("example"), "flow": text("flow")}
+        return kind_words(kind) if part == "steps" else words.get(part, kind)
 
     def kinds(self, part: str) -> tuple[tuple[str, str], ...]:
         """The words of all kinds of a part, and what each is."""

@@ -62,26 +62,29 @@ def _outputs(step: str, expected: Mapping[str, Any], outputs: Mapping[str, StepO
             yield f"expects {name} of {step} to be {value}; there are {', '.join(there)}{perhaps(value, there)}"
 
 
-def differences(example: FlowExample, program: FlowProgram, row: Mapping[str, Any]) -> Iterator[str]:
-    """Say in what a run, a row as `FlowProgram.run` gives it, came out otherwise than an example expects."""
+def differences(example: FlowExample, program: FlowProgram, row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Say in what a run, a row as `FlowProgram.run` gives it, came out otherwise than an example expects.
+
+    Each comes with the word of the example that expects otherwise.
+    """
     stop, last = Stop(row[STOP]), program.steps[row[LAST]]
     ends = FAILED if stop is Stop.FAILED else last.identifier
     if ends != example.ends:
-        yield f"it comes to {ends}, not {example.ends}"
+        yield "ends", f"it comes to {ends}, not {example.ends}"
     amounts = _amounts(program, stop, row)
     if example.actions is not None and sorted(amounts) != sorted(example.actions):
-        yield f"actions are {', '.join(amounts) or 'none'}, not {', '.join(example.actions) or 'none'}"
+        yield "actions", f"actions are {', '.join(amounts) or 'none'}, not {', '.join(example.actions) or 'none'}"
     for name, expected in example.amounts.items():
         result, wanted = amounts.get(name), expected * program.units
         if result != wanted:
-            yield f"{name} sets {_words(result, program)}, not {_words(int(wanted), program)}"
+            yield "amounts", f"{name} sets {_words(result, program)}, not {_words(int(wanted), program)}"
     for step, outputs in example.outputs.items():
         columns = program.steps[program.flow.positions[step]].outputs
         for name, value in outputs.items():
             result, wanted = row[columns[name].name], _kept(value, columns[name])
             if result != wanted:
                 texts = (value_words(each, columns[name]) for each in (result, wanted))
-                yield "{} of {} is {}, not {}".format(name.replace("_", " "), step, *texts)
+                yield "outputs", "{} of {} is {}, not {}".format(name.replace("_", " "), step, *texts)
 
 
 def _amounts(program: FlowProgram, stop: Stop, row: Mapping[str, Any]) -> dict[str, int | None]:

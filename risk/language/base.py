@@ -32,10 +32,15 @@ class NameOf:
     """Marks a name that something else has already, so that a form can offer those that there are.
 
     Attributes:
-        of: what has it: `steps`, `actions` or `levels` of the document, or `zones` of the tz database.
+        of: what has it: `steps`, `actions`, `levels` or `answers` of the document, or `zones` of the tz database. Of
+            the steps only those that ask `persons` or the `outside`, or the `stops` of a run.
     """
 
     of: str
+
+
+class MayBeEmpty:
+    """Marks what must be written and may hold nothing, so that a form can write that."""
 
 
 WHEN_USED = ConfigDict(defer_build=True)

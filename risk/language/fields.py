@@ -76,7 +76,14 @@ LevelNames = Annotated[
 class Definition(ContentHashed):
     """What decides on one type of entity: a ruleset, a policy or a flow, which `word` tells, the document's first word.
 
-    Attributes: as those of `Ruleset` and `Policy`.
+    Further attributes are those of `Ruleset`, `Policy` and `Flow`.
+
+    Attributes:
+        entity_type: which entities it is about, such as customer.
+        fields: of the entity, by name, and what each is; the platform knows those of its type.
+        transaction_fields: of its transactions, likewise.
+        case_fields: of its cases, likewise.
+        reference: the name of the places among peers that inputs read.
     """
 
     word: ClassVar[str]

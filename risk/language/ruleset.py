@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from fivefold.risk.language.base import Identifier, LanguageModel, Name, Words
+from fivefold.risk.language.base import Identifier, LanguageModel, MayBeEmpty, Name, Words
 from fivefold.risk.language.calculations import MOST_CALCULATIONS, Calculation
 from fivefold.risk.language.expressions import Condition, Input, word_of
 from fivefold.risk.language.fields import Definition, LevelNames
@@ -219,6 +219,8 @@ class GivenExample(LanguageModel):
     """An invented entity.
 
     Attributes:
+        name: what the example is about, in plain words.
+        as_of: the moment at which it is looked at, such as 2025-01-01.
         given: its fields by name; also `transactions`, `cases`, `alerts` (rows), `tags` (words), `screening` (what
             screenings found; with it, whatever else is screened for counts as screened and clean), `indicators` and
             `value` (numbers by name).
@@ -226,7 +228,7 @@ class GivenExample(LanguageModel):
 
     name: Words
     as_of: MomentText | None = None
-    given: Given
+    given: Annotated[Given, MayBeEmpty()]
 
 
 class Example(GivenExample):

@@ -233,7 +233,7 @@ def review_flow(
         except FivefoldError as wrong:  # such as an invalid moment
             all_findings.append(Finding("examples", str(wrong)))
     if tested is not None:
-        all_findings += _failures(tested, fits.around.minimum_coverage_percent)
+        all_findings += _failures(tested, read, fits.around.minimum_coverage_percent)
     return _check(name, analysed, all_findings, fits, tested, compared_with), analysed
 
 
@@ -277,11 +277,13 @@ def _check(
     )
 
 
-def _failures(tested: FlowExamples, minimum_percent: int) -> list[Finding]:
+def _failures(tested: FlowExamples, read: Document, minimum_percent: int) -> list[Finding]:
     """Find examples that come out otherwise, and coverage below what the organisation asks for."""
-    failures = [
-        Finding(f"example {result.name}", difference) for result in tested.results for difference in result.differences
-    ]
+    failures = []
+    for number, result in enumerate(tested.results):
+        for word, difference in result.unexpected:
+            _, line, column = read.position(("examples", number, word))
+            failures.append(Finding(f"example {result.name}", difference, line, column=column))
     if tested.ways and _share(tested) < minimum_percent:
         missing = ", ".join(tested.missing())
         least = f"at least {minimum_percent} % are needed by the organisation"

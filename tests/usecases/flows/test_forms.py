@@ -11,19 +11,19 @@ from pydantic import TypeAdapter
 
 from fivefold.domain.errors import ConfigError
 from fivefold.flows.actions import ACTION_KINDS, AnyAction, Status, StatusAction
-from fivefold.flows.language import STEP_KINDS, AnyStep, read_flow
+from fivefold.flows.language import STEP_KINDS, AnyStep, Flow, FlowExample, read_flow
 from fivefold.flows.triggers import EVENT_KINDS, AnyTrigger
 from fivefold.risk.language.documents import Document
 from fivefold.usecases.flows.asked_files import bundled_flows, flow_text
 from fivefold.usecases.flows.forms.fields import fields_of, summary_of
 from fivefold.usecases.flows.forms.forms import PartForm, form_of, in_its_place, new_form, with_form
-from fivefold.usecases.flows.forms.places import KINDS, outline_of, with_moved, without
+from fivefold.usecases.flows.forms.places import KINDS, LISTS, outline_of, with_moved, without
 from fivefold.usecases.flows.forms.typed import MOST_ROWS_OF_A_FORM, FormRefusedError
 from tests.depth import examples, some
 
 LIMITS = flow_text("limits")
 SHIPPED = [flow_text(name) for name in bundled_flows()]
-MODELS: dict[str, Any] = {"triggers": AnyTrigger, "actions": AnyAction, "steps": AnyStep}
+MODELS: dict[str, Any] = {"triggers": AnyTrigger, "actions": AnyAction, "steps": AnyStep, "examples": FlowExample}
 SMALL = """flow: small
 levels: [low, high]
 actions:
@@ -252,17 +252,50 @@ WRITTEN: dict[str, dict[str, tuple[dict[str, str], dict[str, Any]]]] = {
         ),
         "end": ({"end__look": "yes", "end__freeze": "yes"}, {"end": ["look", "freeze"]}),
     },
+    "examples": {
+        "example": (
+            {
+                "name": "N",
+                "given__0__name": "country",
+                "given__0__value": "NO",
+                "given__1__name": "value",
+                "given__1__value": "{score: 4}",
+                "as_of": "2025-01-31",
+                "ends": "stopped",
+                "answers__0__name": "ask",
+                "answers__0__value": "nobody",
+                "outcomes__0__name": "registry",
+                "outcomes__0__value": "failed",
+                "actions__freeze": "yes",
+                "outputs__0__name": "limit",
+                "outputs__0__value": "{daily: 5000}",
+                "amounts__0__name": "set-limit",
+                "amounts__0__value": "5000.50",
+            },
+            {
+                "name": "N",
+                "given": {"country": "NO", "value": {"score": 4}},
+                "ends": "stopped",
+                "as_of": "2025-01-31",
+                "answers": {"ask": "nobody"},
+                "outcomes": {"registry": "failed"},
+                "actions": ["freeze"],
+                "outputs": {"limit": {"daily": 5000}},
+                "amounts": {"set-limit": "5000.50"},
+            },
+        ),
+    },
 }
 """By part and kind: what is typed, and what it is in the text."""
-CASES = [(part, kind) for part, kinds in KINDS.items() for kind in kinds]
+CASES = [(part, kind) for part, kinds in LISTS.items() for kind in kinds]
 
 
 def filled(part: str, kind: str, after: str) -> tuple[PartForm, dict[str, Any]]:
     """The form of a kind with all that it needs, and what it writes."""
     values, written = WRITTEN[part][kind]
     form = typed(new_form(part, kind, after), **values)
-    if part == "triggers":
-        return form, {"on": kind, **written}
+    if part in {"triggers", "examples"}:
+        return form, {**({"on": kind} if part == "triggers" else {}), **written}
     return typed(form, id="new", title="N"), {"id": "new", "title": "N", **written}
 
 
@@ -282,7 +315,11 @@ def test_one_of_each_kind_is_added_in_every_place(text: str, part: str, kind: st
 
 
 def test_every_kind_and_every_word_of_the_language_has_a_field() -> None:
-    assert [*KINDS.values()] == [EVENT_KINDS, ACTION_KINDS, STEP_KINDS]
+    assert [*LISTS.values()] == [EVENT_KINDS, ACTION_KINDS, STEP_KINDS, {"example": FlowExample}]
+    assert {"flow": {"flow": Flow}, **LISTS} == KINDS
+    assert {str(each.path[0]) for each in PartForm(part="flow", kind="flow").fields} == {
+        field.alias or name for name, field in Flow.model_fields.items()
+    } - {*LISTS}
     for kinds in KINDS.values():
         for kind, form in kinds.items():
             words = {field.alias or name for name, field in form.model_fields.items()} - {"on"}

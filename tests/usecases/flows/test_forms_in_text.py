@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fivefold.domain.errors import ConfigError
 from fivefold.usecases.flows.forms.forms import PartForm, form_of, with_form
-from fivefold.usecases.flows.forms.places import KINDS, with_added, with_changed, with_moved, without
+from fivefold.usecases.flows.forms.places import LISTS, with_added, with_changed, with_moved, without
 from tests.depth import examples
 from tests.usecases.flows.test_forms import LISTED, SMALL, data, filled, in_json, names, typed
 
@@ -17,6 +17,7 @@ PLACED: dict[str, list[str]] = {
     "triggers": ["on: tag", "tag"],
     "actions": ["id: NAME", "title: T", "case"],
     "steps": ["id: NAME", "end: [look]", "title"],
+    "examples": ["name: NAME", "ends: done", "as_of"],
 }
 """The words of a part, of which the last has the text in lines."""
 
@@ -48,7 +49,7 @@ def placed(draw: st.DrawFn) -> str:
 @given(text=placed(), pick=st.data())
 def test_what_is_done_to_a_part_in_the_text_is_done_to_its_data(text: str, pick: st.DataObject) -> None:
     before = data(text)
-    part = pick.draw(st.sampled_from(sorted(KINDS)))
+    part = pick.draw(st.sampled_from(sorted(LISTS)))
     there, called = before[part], names(text, part)
     place = pick.draw(st.integers(0, len(there) - 1))
     name, new = called[place], {"id": "new", "title": "One\n\nTwo"}
@@ -97,9 +98,9 @@ def test_what_cannot_be_written_among_comments_is_refused_rather_than_lost() -> 
 def test_a_flow_without_any_part_takes_its_first_ones(text: str) -> None:
     new = {"id": "new", "title": "One"}
     written = text
-    for part in KINDS:
+    for part in LISTS:
         written = with_added(written, part, new, None)
-    assert data(written) == {**data(text), **{part: [new] for part in KINDS}}
+    assert data(written) == {**data(text), **{part: [new] for part in LISTS}}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from typing_extensions import TypeAliasType
 
-from fivefold.risk.language.base import LanguageModel, NameOf
+from fivefold.risk.language.base import LanguageModel, MayBeEmpty, NameOf
 from fivefold.risk.language.documents import Path
 from fivefold.risk.language.quantities import Duration
 
@@ -36,6 +36,7 @@ class FormField:
         path: where its value stands in the part of the flow; of a column, in its row.
         help: what it is, as the language describes it.
         is_needed: the part cannot be without it.
+        may_be_empty: it is needed, and may hold nothing.
         usual: what holds where nothing is written; empty where the help says that.
         choices: that there are, whatever the document is.
         offers: of which names of the document it is one, such as `steps`; empty for none.
@@ -43,12 +44,14 @@ class FormField:
         items: the shape of each item of a list.
         is_prose: it has room for sentences.
         instead: the words of which one is to be written, where it is one of several; empty otherwise.
+        is_inside: it stands in words that may be left out, and is labelled with them.
     """
 
     path: Path
     shape: Shape
     help: str = ""
     is_needed: bool = False
+    may_be_empty: bool = False
     usual: str = ""
     choices: tuple[str, ...] = ()
     offers: str = ""
@@ -56,6 +59,7 @@ class FormField:
     items: Shape = "text"
     is_prose: bool = False
     instead: tuple[str, ...] = ()
+    is_inside: bool = False
 
     @property
     def name(self) -> str:
@@ -65,7 +69,8 @@ class FormField:
     @property
     def label(self) -> str:
         """The word of the language, as a label."""
-        return str(self.path[-1]).replace("_", " ").capitalize() if self.path else ""
+        words = self.path if self.is_inside else self.path[-1:]
+        return " ".join(map(str, words)).replace("_", " ").capitalize()
 
     def cell(self, number: int, column: "FormField") -> str:
         """Give the name of a cell of its rows.
@@ -126,6 +131,7 @@ def _made(field: FormField, kind: Any, marks: tuple[Any, ...]) -> list[FormField
                 each,
                 path=(*field.path, *each.path),
                 is_needed=alone and each.is_needed and field.is_needed,
+                is_inside=alone and not field.is_needed,
                 instead=() if alone or each.path[0] not in words else words,
             )
             for form in forms
@@ -155,7 +161,8 @@ def _shaped(field: FormField, kind: Any, marks: tuple[Any, ...]) -> FormField:
             _cell((_NAME,), *_unwrapped(inside[0])),
             _cell((_VALUE,), *_unwrapped(inside[1])),
         )
-        return replace(field, shape="named", columns=columns)
+        may_be_empty = any(isinstance(mark, MayBeEmpty) for mark in marks)
+        return replace(field, shape="named", columns=columns, may_be_empty=may_be_empty)
     if origin is Literal or kind is bool:
         return replace(field, shape="choice", choices=tuple(map(str, inside)) or ("true", "false"))
     if kind is Duration:

@@ -1,4 +1,4 @@
-"""Forms that write triggers, actions and steps into the text of a flow, and what is wrong at each of their fields."""
+"""Forms that write the parts of a flow into its text, and what is wrong at each of their fields."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,13 +11,16 @@ from fivefold.flows.triggers import MOST_TRIGGERS
 from fivefold.risk.language.documents import Document, Path
 from fivefold.usecases.flows.forms.fields import FormField, fields_of
 from fivefold.usecases.flows.forms.places import (
+    FLOW,
     KINDS,
+    LISTS,
     ONE_OF,
     begun,
     hash_of,
     kind_of,
     outline_of,
     part_of,
+    path_of,
     place_of,
     read_text,
     with_added,
@@ -34,10 +37,10 @@ _ID: Final = "field-id"
 
 @dataclass(frozen=True, kw_only=True)
 class PartForm:
-    """The form of a trigger, an action or a step.
+    """The form of a trigger, an action, a step or an example, or of the flow itself.
 
     Attributes:
-        part: the word of the list in which it stands.
+        part: the word of the list in which it stands; of the flow itself `flow`.
         kind: the word that says what it is.
         name: by which it is found in the text; empty for a new one.
         after: the name of the one behind which a new one comes; empty for the first place.
@@ -56,6 +59,8 @@ class PartForm:
     def fields(self) -> tuple[FormField, ...]:
         """Its fields: the id of what is there already is none, as others name it."""
         fields = fields_of(KINDS[self.part][self.kind])
+        if self.part == FLOW:
+            return tuple(each for each in fields if each.path[0] not in LISTS)
         return tuple(each for each in fields if not (self.name and each.name == _ID))
 
 
@@ -86,7 +91,7 @@ class FormChecked:
 
 def new_form(part: str, kind: str, after: str) -> PartForm:
     """Begin the form of a new part; ConfigError where there is no such kind."""
-    if part not in KINDS or kind not in KINDS[part]:
+    if part not in LISTS or kind not in LISTS[part]:
         raise ConfigError(f"{kind[:40]!r} is no kind of {ONE_OF.get(part, 'part')} with a form")
     return PartForm(part=part, kind=kind, after=after)
 
@@ -115,8 +120,9 @@ def with_form(text: str, form: PartForm) -> str:
     written_part = _made(text, form)
     if written_part.faults:
         raise FormRefusedError(written_part.faults)
-    if not form.name and len(outline_of(text).parts[form.part]) >= _MOST[form.part]:
-        raise ConfigError(f"a flow has at most {_MOST[form.part]} {form.part}")
+    most = _MOST.get(form.part)
+    if not form.name and most is not None and len(outline_of(text).parts[form.part]) >= most:
+        raise ConfigError(f"a flow has at most {most} {form.part}")
     return _written(text, form, written_part)
 
 
@@ -159,7 +165,7 @@ _Placed = tuple[dict[str, tuple[Finding, ...]], tuple[Finding, ...], tuple[Findi
 
 def _placed(findings: tuple[Finding, ...], text: str, read: Document, form: PartForm, written_part: Written) -> _Placed:
     """Tell what was found at each field, about the whole part, and what makes the text unusable elsewhere."""
-    path = (form.part, place_of(text, form.part, form.name) if form.name else _new_place(text, form))
+    path = path_of(text, form.part, form.name) if form.name else (form.part, _new_place(text, form))
     spans, around = _spans(text, read, path, form, written_part), read.span(path)
     at: dict[str, tuple[Finding, ...]] = {}
     whole: dict[Finding, None] = {}
@@ -171,9 +177,12 @@ def _placed(findings: tuple[Finding, ...], text: str, read: Document, form: Part
         name = next(
             (name for begin, end, key, name in spans if begin <= index <= end and _is_about(finding, key)), None
         )
+        if form.part == FLOW and finding.where in {*LISTS, *(str(each.path[0]) for each in form.fields)}:
+            # What is not there has no place of its own, and stands where the flow begins.
+            name = None if finding.where in LISTS else f"field-{finding.where}"
         if name is not None:
             at[name] = (*at.get(name, ()), finding)
-        elif around is not None and around[0] <= index < around[1]:
+        elif path and around is not None and around[0] <= index < around[1]:
             whole[finding] = None
         elif finding.fatal:
             elsewhere.append(finding)
@@ -197,7 +206,7 @@ def _made(text: str, form: PartForm) -> Written:
     before = part_of(text, form.part, form.name) if form.name else begun(form.part, form.kind)
     written_part = written(form.fields, form.typed, before)
     there = {each.name for each in outline_of(text).parts[form.part]}
-    if not form.name and form.part != "triggers" and written_part.data.get("id") in there:
+    if not form.name and written_part.data.get("id") in there:
         problem = f"is {written_part.data['id']!r}, which another {ONE_OF[form.part]} has; each needs a name of its own"
         return replace(written_part, faults=(FieldFault(name=_ID, label="Id", problem=problem), *written_part.faults))
     return written_part

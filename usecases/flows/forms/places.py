@@ -1,4 +1,4 @@
-"""Where the triggers, the actions and the steps stand in the text of a flow: add, change, move and take out one.
+"""Where the parts of a flow stand in its text: add, change, move and take out one.
 
 All else stays as it is, comments too.
 """
@@ -12,30 +12,50 @@ from typing import Any, Final, Literal
 from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.domain.schedules import zone_names
 from fivefold.flows.actions import ACTION_KINDS
-from fivefold.flows.language import STEP_KINDS
+from fivefold.flows.governance.expected import FAILED
+from fivefold.flows.language import NOBODY, STEP_KINDS, Flow, FlowExample
 from fivefold.flows.triggers import EVENT_KINDS
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.documents import Document
+from fivefold.risk.language.documents import Document, Path
 from fivefold.usecases.flows.forms.inline import block, inline, is_same
 from fivefold.usecases.flows.forms.rewrite import index_of, rewritten
 
-Part = Literal["triggers", "actions", "steps"]
-KINDS: Final[Mapping[str, Mapping[str, type[LanguageModel]]]] = {
+Part = Literal["flow", "triggers", "actions", "steps", "examples"]
+FLOW: Final = "flow"
+"""The part that is the words of the flow beside its lists, and the name of it and of its kind."""
+LISTS: Final[Mapping[str, Mapping[str, type[LanguageModel]]]] = {
     "triggers": EVENT_KINDS,
     "actions": ACTION_KINDS,
     "steps": STEP_KINDS,
+    "examples": {"example": FlowExample},
 }
-"""The parts of a flow that have forms: the word of each kind, and its form of the language."""
-ONE_OF: Final[Mapping[str, str]] = {"triggers": "trigger", "actions": "action", "steps": "step"}
+"""The lists of a flow of whose items each has a form: the word of each kind, and its form of the language."""
+KINDS: Final[Mapping[str, Mapping[str, type[LanguageModel]]]] = {FLOW: {FLOW: Flow}, **LISTS}
+"""The parts of a flow that have forms."""
+ONE_OF: Final[Mapping[str, str]] = {
+    FLOW: "flow",
+    "triggers": "trigger",
+    "actions": "action",
+    "steps": "step",
+    "examples": "example",
+}
 _EVENT: Final = "on"
+_NUMBERED: Final = frozenset({"triggers", "examples"})
+"""Lists whose items have no id."""
+_STOPS: Final[Mapping[str, frozenset[str]]] = {
+    "stops": frozenset({"end", "person", "data", "model", "agent"}),
+    "persons": frozenset({"person"}),
+    "outside": frozenset({"data", "model", "agent"}),
+}
+"""The kinds of steps among which a field can offer some alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PartLine:
-    """A trigger, an action or a step of a text.
+    """A trigger, an action, a step or an example of a text.
 
     Attributes:
-        name: its id; of a trigger, which has none, its number from 1.
+        name: its id; of a trigger and an example, which have none, its number from 1.
         kind: empty where it has none.
         title: of a trigger what it says beside its event.
         hash: of all that it says, by which a button or a form knows it again.
@@ -54,19 +74,24 @@ class FlowOutline:
     Attributes:
         parts: what is there, by the word of the part, in the order of the text.
         levels: their names.
+        answers: that the persons of its steps can give.
         is_begun: the text has words with values, to which a part can be added.
     """
 
     parts: Mapping[str, tuple[PartLine, ...]] = field(default_factory=lambda: dict.fromkeys(KINDS, ()))
     levels: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
     is_begun: bool = False
 
     def names(self, of: str, after: str | None = None) -> tuple[tuple[str, str], ...]:
         """Give names and titles of what a field can name; of steps those behind the step *after* alone."""
         if of == "zones":
             return tuple((zone, zone) for zone in sorted(zone_names()))
-        if of == "levels":
-            return tuple((level, level) for level in self.levels)
+        if of in {"levels", "answers"}:
+            return tuple((name, name) for name in (self.levels if of == "levels" else (*self.answers, NOBODY)))
+        if of in _STOPS:
+            stops = tuple((each.name, each.title) for each in self.parts["steps"] if each.kind in _STOPS[of])
+            return (*stops, (FAILED, "")) if of == "stops" else stops
         there = tuple((each.name, each.title) for each in self.parts.get(of, ()))
         if of != "steps" or after is None:
             return there
@@ -85,16 +110,17 @@ def outline_of(text: str) -> FlowOutline:
     data = _data(text)
     parts = {
         part: tuple(_line(part, number, each) for number, each in enumerate(_list(data.get(part)), start=1))
-        for part in KINDS
+        for part in LISTS
     }
     levels = tuple(str(each) for each in _list(data.get("levels")))
-    return FlowOutline(parts=parts, levels=levels, is_begun=bool(data))
+    head = (_line(FLOW, 0, _head(data)),) if data else ()
+    return FlowOutline(parts={FLOW: head, **parts}, levels=levels, answers=_answers(data), is_begun=bool(data))
 
 
 def part_of(text: str, part: str, name: str) -> dict[str, Any]:
-    """Give a trigger, an action or a step as it is written; ConfigError where there is none of that name."""
+    """Give a part as it is written; ConfigError where there is none of that name."""
     place = place_of(text, part, name)
-    content = _data(text)[part][place]
+    content = _head(_data(text)) if part == FLOW else _data(text)[part][place]
     if not isinstance(content, dict):
         raise ConfigError(f"the {ONE_OF[part]} {name} is not words with values; change it in the text")
     return content
@@ -106,6 +132,8 @@ def kind_of(part: str, data: Any) -> str:
         return ""
     if part == "triggers":
         return str(data.get(_EVENT)) if data.get(_EVENT) in KINDS[part] else ""
+    if len(KINDS[part]) == 1:
+        return next(iter(KINDS[part]))
     return next((kind for kind in KINDS[part] if kind in data), "")
 
 
@@ -117,6 +145,8 @@ def begun(part: str, kind: str) -> dict[str, Any]:
     """
     if part == "triggers":
         return {_EVENT: kind}
+    if len(KINDS[part]) == 1:
+        return {}
     inside = KINDS[part][kind].model_fields[kind].annotation
     is_empty = isinstance(inside, type) and issubclass(inside, LanguageModel) and not inside.model_fields
     return {kind: {}} if is_empty else {}
@@ -130,6 +160,11 @@ def place_of(text: str, part: str, name: str) -> int:
     return names.index(name)
 
 
+def path_of(text: str, part: str, name: str) -> Path:
+    """Give the path at which a part stands; ConfigError where there is none of that name."""
+    return () if part == FLOW else (part, place_of(text, part, name))
+
+
 def hash_of(data: Any) -> str:
     """Give the SHA-256 of what a part says, in hexadecimal; how it is written does not count."""
     return sha256(inline(data).encode()).hexdigest()
@@ -137,6 +172,7 @@ def hash_of(data: Any) -> str:
 
 def refuse_other(text: str, part: str, name: str, expected_hash: str) -> None:
     """Raise ConfigError where a part does not have the hash *expected_hash*, or is not in the text any more."""
+    _refuse_flow(part)
     place = place_of(text, part, name)
     if expected_hash != hash_of(_data(text)[part][place]):
         raise ConfigError(
@@ -152,6 +188,7 @@ def with_added(text: str, part: str, data: Mapping[str, Any], after: str | None)
         InvalidRulesetError: the text is neither YAML nor JSON.
         ConfigError: there is none *after*, or nothing to which it can be added.
     """
+    _refuse_flow(part)
     place = 0 if after is None else place_of(text, part, after) + 1
     text = _ended(text, part)
     read, words = read_text(text), _data(text)
@@ -189,8 +226,8 @@ def _with_first(text: str, read: Document, part: str, data: Mapping[str, Any]) -
 
 
 def _with_word(text: str, read: Document, part: str, data: Mapping[str, Any]) -> str:
-    """Write the word of a part with its first item before the steps; last of all where there are no steps."""
-    whole, is_last = read.span(()), "steps" not in _data(text)
+    """Write the word of a part with its first item: before the steps; of examples, and without steps, last of all."""
+    whole, is_last = read.span(()), part == "examples" or "steps" not in _data(text)
     if whole is not None and text[whole[0]] == "{":
         begin = whole[1] - 1 if is_last else _index(text, read, "steps")
         word = f"{inline(part)}: [{inline(data)}]"
@@ -212,6 +249,8 @@ def _index(text: str, read: Document, word: str) -> int:
 
 def with_changed(text: str, part: str, name: str, data: Mapping[str, Any]) -> str:
     """Write a part anew in its place; what is not changed keeps its form. Errors as `with_added`."""
+    if part == FLOW:
+        return _with_other_head(text, data)
     read, place = read_text(text), place_of(text, part, name)
     there = read.data[part]
     if is_same(data, there[place]):
@@ -233,8 +272,33 @@ def with_changed(text: str, part: str, name: str, data: Mapping[str, Any]) -> st
     return _sure(f"{text[:begin]}{inline(data)}{text[end:]}", read, part, items)
 
 
+def _with_other_head(text: str, data: Mapping[str, Any]) -> str:
+    """Write the words of the flow anew; its lists stay."""
+    read, there = read_text(text), _data(text)
+    words = {word: data.get(word, each) for word, each in there.items() if word in LISTS or word in data}
+    is_now = {**words, **data}
+    if is_same(is_now, there):
+        return text
+
+    def is_so(written: str, new_data: Mapping[str, Any]) -> bool:
+        return is_same(_data(written), new_data) and list(_data(written)) == list(new_data)
+
+    changed, span = rewritten(text, read, (), there, is_now, is_so), read.span(())
+    if changed is None and span is not None and text[span[0]] == "{":
+        changed = f"{text[: span[0]]}{inline(is_now)}{text[span[1] :]}"
+    if changed is None or not is_so(changed, is_now):
+        raise ConfigError("a form cannot write that where the words of this flow stand; change it in the text")
+    return changed
+
+
+def _refuse_flow(part: str) -> None:
+    if part == FLOW:
+        raise ConfigError("a text is of one flow: its words are changed, and neither added, moved nor taken out")
+
+
 def with_moved(text: str, part: str, name: str, by: int) -> str:
     """Let a part change places with the one before (-1) or behind it (1); errors as `with_added`."""
+    _refuse_flow(part)
     place = place_of(text, part, name)
     text = _ended(text, part)
     read = read_text(text)
@@ -253,6 +317,7 @@ def with_moved(text: str, part: str, name: str, by: int) -> str:
 
 def without(text: str, part: str, name: str) -> str:
     """Take a part out; errors as `with_added`, and where it is the only step."""
+    _refuse_flow(part)
     place = place_of(text, part, name)
     text = _ended(text, part)
     read = read_text(text)
@@ -299,8 +364,11 @@ def _line(part: str, number: int, data: Any) -> PartLine:
     kind, content_hash = kind_of(part, data), hash_of(data)
     if not isinstance(data, dict):
         return PartLine(name=str(number), kind="", title="", hash=content_hash)
-    if part != "triggers":
-        return PartLine(name=str(data.get("id", "")), kind=kind, title=str(data.get("title", "")), hash=content_hash)
+    if part not in _NUMBERED:
+        name = FLOW if part == FLOW else str(data.get("id", ""))
+        return PartLine(name=name, kind=kind, title=str(data.get("title") or ""), hash=content_hash)
+    if part == "examples":
+        return PartLine(name=str(number), kind=kind, title=str(data.get("name") or ""), hash=content_hash)
     title = ", ".join(f"{word} {inline(each)}" for word, each in data.items() if word != _EVENT)
     return PartLine(name=str(number), kind=kind, title=title, hash=content_hash)
 
@@ -311,6 +379,18 @@ def _data(text: str) -> dict[str, Any]:
     except InvalidRulesetError:
         return {}
     return data if isinstance(data, dict) else {}
+
+
+def _head(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the words of a flow beside its lists."""
+    return {word: each for word, each in data.items() if word not in LISTS}
+
+
+def _answers(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Give the answers that the steps of a flow take, each once."""
+    questions = [step.get("person") for step in _list(data.get("steps")) if isinstance(step, dict)]
+    answers = [each.get("answers") for each in questions if isinstance(each, dict)]
+    return tuple(dict.fromkeys(str(answer) for each in answers if isinstance(each, dict) for answer in each))
 
 
 def _list(value: Any) -> Sequence[Any]:

@@ -193,12 +193,14 @@ def _read_rows(field: FormField, typed: Typed, before: Any, places: dict[str, Pa
                 faults.append(FieldFault(name=field.cell(number, field.columns[0]), label=label, problem=problem))
             names.setdefault(texts[0], number)
         rows.append(tuple(cells))
-    if not rows and field.is_needed:
+    if not rows and field.is_needed and not field.may_be_empty:
         problem = "has no row, and needs one at least"
         name = field.cell(0, field.columns[0])
         faults.append(FieldFault(name=name, label=field.label, problem=problem, is_empty=True))
     if field.shape == "named":
-        return {row[0]: row[1] for row in rows if row[0] is not None and row[1] is not None} or None
+        return {row[0]: row[1] for row in rows if row[0] is not None and row[1] is not None} or (
+            {} if field.may_be_empty else None
+        )
     if not field.columns[0].path:
         return [row[0] for row in rows] or None
     words = [str(column.path[0]) for column in field.columns]
@@ -283,10 +285,12 @@ def _below(data: Any, path: Path) -> Any:
 
 def _put(data: dict[str, Any], path: Path, value: Any, field: FormField) -> None:
     """Write a value, or take out the one that is there where nothing is to be written."""
+    if not value and field.is_inside and _below(data, path) is None:
+        return
     for word in path[:-1]:
         below = data.get(str(word))
         data = below if isinstance(below, dict) else data.setdefault(str(word), {}) if below is None else {}
-    if value is None or (value == [] and not field.is_needed):
+    if value is None or (value == [] and not field.is_needed and _below(data, path[-1:]) != []):
         data.pop(str(path[-1]), None)
     elif str(path[-1]) not in data or not is_same(_listed(data[str(path[-1])]), value):
         data[str(path[-1])] = value
