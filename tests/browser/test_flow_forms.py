@@ -24,10 +24,11 @@ def pressed(page: "Page", value: str) -> None:
 
 def begun(page: "Page", part: str, kind: str) -> None:
     """Open the form of a new trigger, action or step."""
-    summary = page.locator(f"details:not([open]):has(#new_kind_{part}) > summary")
+    summary = page.locator(f"details:not([open]):has([name=new_kind_{part}]) > summary")
     if summary.count():
         summary.click()
-    page.select_option(f"#new_kind_{part}", kind)
+    if page.locator(f"select#new_kind_{part}").count():
+        page.select_option(f"#new_kind_{part}", kind)
     pressed(page, f"begin:{part}")
 
 
@@ -63,6 +64,12 @@ def test_what_is_wrong_stands_at_its_field(browser: "Browser", served: Served, l
         assert "onboarding" not in page.inner_text("main table")
 
 
+FORMS = (
+    *(("flow", "flow"), ("steps", "table"), ("steps", "rules")),
+    *(("actions", "limit"), ("triggers", "schedule"), ("examples", "example")),
+)
+
+
 @pytest.mark.parametrize(("scheme", "width"), LOOKS)
 def test_no_form_has_a_serious_fault_of_accessibility_or_is_wider_than_the_screen(
     browser: "Browser", served: Served, scheme: Any, width: int
@@ -71,12 +78,79 @@ def test_no_form_has_a_serious_fault_of_accessibility_or_is_wider_than_the_scree
 
     look = {"color_scheme": scheme, "viewport": {"width": width, "height": 800}, "bypass_csp": True}
     with visiting(browser, served, "publisher", **look) as page:
-        for part, kind in (("steps", "table"), ("steps", "rules"), ("actions", "limit"), ("triggers", "schedule")):
+        for part, kind in FORMS:
             page.goto(NEW)
-            begun(page, part, kind)
+            if part == "flow":
+                pressed(page, "open:flow:flow")
+                page.fill("#field-title", "")
+            else:
+                begun(page, part, kind)
             pressed(page, "put")
             assert page.locator("#part-form .fault").count(), "what is empty is named"
             found = Axe().run(page).response["violations"]
             faults = [each for each in found if each["impact"] in SERIOUS or each["id"] in MODERATE]
             assert not [f"{kind}: {fault['id']}: {fault['nodes'][0]['html']}" for fault in faults]
             assert page.evaluate("document.documentElement.scrollWidth") <= width, kind
+
+
+TEXT = """flow: mine
+title: Who is looked at
+rationale: Some are looked at.
+entity_type: customer
+levels: [low, medium, high]
+fields: {country: country}
+actions:
+  - {id: look, title: Review tomorrow, review: 1 day}
+steps:
+  - id: home
+    title: Where they live
+    rationale: It depends on that.
+    route: [{when: {field: country, equals: IR}, to: done}]
+    otherwise: nothing
+    on_unknown: done
+  - {id: done, title: Done, rationale: They are looked at., end: [look]}
+  - {id: nothing, title: Nothing is done, rationale: Nobody looks., end: []}
+examples:
+  - {name: watched, given: {country: IR}, ends: done}
+  - {name: at home, given: {country: "NO"}, ends: nothing}
+"""
+
+
+@in_looks(("light", True), ("dark", False))
+def test_an_action_after_a_failure_and_an_example_are_added_and_committed(
+    browser: "Browser", served: Served, look: dict[str, Any]
+) -> None:
+    scripts = look["java_script_enabled"]
+    with visiting(browser, served, "publisher", **look) as page:
+        page.goto("/console/new-flow")
+        page.fill("#document", TEXT)
+        page.click("button.main:has-text('Check')")
+        page.wait_for_load_state()
+        pressed(page, "open:flow:flow")
+        assert "names no action" in page.inner_text("#field-on_failure-found")
+        page.focus("[name=field-on_failure-look]")
+        page.keyboard.press("Space")
+        pressed(page, "put")
+        assert "on_failure: [look]" in page.input_value("#document")
+        begun(page, "examples", "example")
+        page.fill("#field-name", "nobody knows where")
+        page.select_option("#field-ends", "nothing")
+        if scripts:
+            page.focus("#field-name")
+            page.keyboard.press("Enter")
+        else:
+            pressed(page, "put")
+        page.wait_for_selector("#field-ends-found .fault")
+        assert "it comes to done, not nothing" in page.inner_text("#field-ends-found")
+        if scripts:
+            assert page.evaluate("document.documentElement.scrollWidth") <= look["viewport"]["width"]
+        page.select_option("#field-ends", "done")
+        pressed(page, "put")
+        assert not page.locator("#part-form").count()
+        page.click("button:has-text('Save draft')")
+        page.wait_for_load_state()
+        page.click("summary:has-text('Commit revision')")
+        page.click("button[formaction$='/commit']")
+        page.wait_for_load_state()
+        assert "The version is committed." in page.inner_text("main")
+        assert "3 examples, all as expected" in page.inner_text("main")
