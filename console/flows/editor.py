@@ -30,6 +30,7 @@ from fivefold.console.rulesets.text import (
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Rendered, Visit, without_nul
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
+from fivefold.usecases.accounts.settings import read_levels
 from fivefold.usecases.flows.asked_files import bundled_flows, flow_text
 from fivefold.usecases.flows.commit import commit_flow
 from fivefold.usecases.flows.drafts import discard_flow_draft, save_flow_draft
@@ -43,6 +44,7 @@ from fivefold.usecases.flows.forms.forms import (
     new_form,
     with_form,
 )
+from fivefold.usecases.flows.forms.inline import inline
 from fivefold.usecases.flows.forms.places import (
     KINDS,
     FlowOutline,
@@ -66,8 +68,6 @@ from fivefold.usecases.flows.review import FlowCheck, check_flow, try_flow_chang
 _FIELD: Final = "field-"
 _CHOSEN: Final = frozenset({"steps", "stops", "persons", "outside", "actions", "levels"})
 """The names among which one is chosen; of others there may be more than the text has."""
-_EMPTY: Final = "flow:\ntitle:\nentity_type:\nlevels:\n"
-"""A text with the words that each flow needs, but its steps: forms write these into it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,7 +280,7 @@ def show_editor(visit: Visit, outcome: EditorOutcome = NOTHING) -> Rendered:
     flow = read_flow_line(visit, name)
     saved = None if flow.draft_revision is None else read_flow_draft(visit, name)
     if "document" in visit.form:
-        return _page(visit, flow, typed_text(visit) or _EMPTY, saved, outcome)
+        return _page(visit, flow, typed_text(visit) or _empty(visit), saved, outcome)
     number = flow.active or flow.newest
     began = "" if number is None else read_flow_version(visit, name, number).document
     return _page(visit, flow, began if saved is None else saved.document, saved)
@@ -289,7 +289,7 @@ def show_editor(visit: Visit, outcome: EditorOutcome = NOTHING) -> Rendered:
 def show_new(visit: Visit, outcome: EditorOutcome = NOTHING) -> Rendered:
     """Show the text that a new flow begins with: one of those that ship, or the words that each one needs."""
     start = visit.choice("start", ("", *bundled_flows()))
-    return _page(visit, None, typed_text(visit) or (flow_text(start) if start else _EMPTY), None, outcome)
+    return _page(visit, None, typed_text(visit) or (flow_text(start) if start else _empty(visit)), None, outcome)
 
 
 def _page(
@@ -324,6 +324,11 @@ def _page(
     )
     title = text("New flow") if flow is None else text("Edit {flow}", flow=flow.name)
     return Rendered(template="flows/editor.html", title=title, page=page)
+
+
+def _empty(visit: Visit) -> str:
+    """Give a text with the words that each flow needs, but its steps: forms write these into it."""
+    return f"flow:\ntitle:\nentity_type:\nlevels: {inline(read_levels(visit))}\n"
 
 
 def _newest(visit: Visit, flow: FlowLine | None) -> FlowVersionView | None:

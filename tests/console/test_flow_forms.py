@@ -85,7 +85,8 @@ STEPS = {
 
 
 def test_a_flow_is_built_from_nothing_by_forms_alone(publisher: Visitor) -> None:
-    written(publisher.go(NEW), "open:flow:flow")
+    assert Document(shown_document(publisher.go(NEW))).data["levels"] == ["low", "medium", "high"]
+    written(publisher, "open:flow:flow")
     assert "The flow itself" in publisher.text
     put(publisher, **FLOW, levels="low, high")
     assert "has 2; there must be at least 3" in found_at(publisher.page.text, "field-levels")
