@@ -10,6 +10,7 @@ from fivefold.domain.money import base_only
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.examples import run_flow_examples
 from fivefold.flows.run import Runs, run_flow
+from fivefold.flows.trace import explain_run
 from fivefold.risk.compiler.purposes import Sources
 from fivefold.risk.facts.portfolio import Portfolio
 from tests.flows.flows_small import END, HIGH, NOTHING, analysed, document
@@ -170,6 +171,13 @@ def test_a_ruleset_that_gives_no_level_leads_to_on_unknown_or_fails() -> None:
         "asked",
     ]
     assert "size" in " ".join(runs.explain(1).steps[0].missing)
+    rows = runs.outcomes.iter_rows(named=True)
+    without_inputs = [explain_run(runs.program, row).steps[0] for row in rows]
+    assert [(step.outcome, step.asked) for step in without_inputs] == [
+        ("it does not apply", "ruleset plain"),
+        ("it is not known whether it applies", "ruleset plain"),
+        ("asked", "ruleset plain"),
+    ]
     steps = [{**ASKS_PLAIN, "on_unknown": "nothing"}, END, NOTHING]
     runs = ran(analysed(document(*steps), rulesets=[ruleset(**applies)]), [1.0, None, 5.0])
     assert runs.table["at"].to_list() == ["nothing", "nothing", "done"]
@@ -194,6 +202,8 @@ def test_the_value_says_by_which_model_and_when() -> None:
     ends = dict.fromkeys(("expected_value_low", "expected_value_high"), "unknown")
     assert told.gives == {"score": "4", "segment": "high", "expected_value": "120.5", **ends}
     assert runs.explain(1).steps[0].outcome == "there is no value"
+    without_version = ran(analysed(document(ASKS_VALUE, END)), [1.0], values=values.drop("model_version", "as_of_us"))
+    assert without_version.explain(0).steps[0].seen == "by value"
 
 
 def test_the_value_says_why_its_money_is_unknown() -> None:

@@ -109,8 +109,23 @@ def test_a_flow_that_asks_a_policy_otherwise_still_stops_where_a_rule_is_unknown
     analysed = with_asked(read_flow(unsure), {"small": analyse_canonical_policy(made.canonical)}, {}, {})
     row = dict.fromkeys(COLUMNS)
     flow = flow_program_for(analysed, {}, "EUR")
-    assert flow.run_row({}, RowContext({"small": row}, {}))[STOP] == Stop.FAILED
+    single = flow.run_row({}, RowContext({"small": row}, {}))
+    assert single[STOP] == Stop.FAILED
+    [step] = explain_run(flow, single, RowContext({"small": row}, {})).steps
+    assert (step.outcome, step.asked) == ("a rule that is unknown could change the action", "policy small")
+    assert step.seen == "Allow, as no rule gives an action; not known: R0, R1"
+    assert step.missing == ("level", "amount of the transaction")
     assert compiled(made).run_row({}, RowContext({"small": row}, {}))[STOP] == Stop.ENDED
+
+
+def test_what_a_policy_decided_is_said_with_what_it_saw_and_nothing_is_missing_then() -> None:
+    flow = compiled(policy(REVIEW, UNKNOWN))
+    asked = RowContext({"small": {**dict.fromkeys(COLUMNS), '{"transaction":"amount"}': 100_001}}, {})
+    single = flow.run_row({}, asked)
+    told, without_inputs = (explain_run(flow, single, context).steps[0] for context in (asked, None))
+    assert (told.outcome, told.asked, told.missing) == ("asked", "policy small", ())
+    assert told.seen == "Review, by R0; not known: R1"
+    assert (without_inputs.outcome, without_inputs.asked, without_inputs.seen) == ("asked", "policy small", "")
 
 
 def test_where_the_policy_decides_in_any_case_nothing_is_said_of_what_is_unknown() -> None:
