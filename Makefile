@@ -40,8 +40,11 @@ export UV_NO_CACHE := 1
 endif
 
 # Its commands name the folder that it was made in: one that came with a copy, or was moved, would run the code there.
+# One that is named by its whole path is another checkout's, and stays as it is.
+ifeq ($(filter /%,$(VENV)),)
 ifneq ($(shell grep -s '^command = ' $(VENV)/pyvenv.cfg | grep -vF " $$(pwd -P)/$(VENV)"),)
 $(shell rm -f $(READY) $(BIN)/python)
+endif
 endif
 
 demo: $(READY)

@@ -67,5 +67,17 @@ def test_a_checkout_that_was_moved_or_copied_does_not_run_the_code_where_it_was(
     assert "up to date" in set_up(checkout)
 
 
+def test_an_environment_that_is_named_by_its_whole_path_stays_as_it_is(checkout: Path) -> None:
+    """Such as that of the checkout whose tests build the Bento of a copy."""
+    checkout = checkout.rename(checkout.with_name("checkout"))
+    set_up(checkout)
+    there = checkout.with_name("elsewhere")
+    there.mkdir()
+    shutil.copy(checkout / "Makefile", there)
+    arguments = [f"VENV={checkout / '.venv'}", "READY=", "--dry-run", "clean"]
+    subprocess.run(["make", *arguments], cwd=there, capture_output=True, check=True)
+    assert (checkout / ".venv" / "bin" / "python").exists()
+
+
 def test_uv_goes_without_a_cache_where_the_home_cannot_be_written(checkout: Path) -> None:
     assert "uv cache: 1" in set_up(checkout, "/proc/nobody")
