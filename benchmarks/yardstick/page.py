@@ -191,9 +191,9 @@ def section(finding: Finding) -> list[str]:
         f"{data_set.about}. Value over {HORIZON_DAYS} days: {data_set.value_text}, in {data_set.currency}.\n",
         *_chosen(finding),
         f"Means over {len(windows)} windows, from {windows[0]} to {windows[-1]}:\n",
-        *_table(finding, MEAN, finding.methods, (*TITLES.items(), *MONEY_TITLES.items())),
+        *_table(finding, finding.methods, (*TITLES.items(), *MONEY_TITLES.items())),
         f"{FIVEFOLD} less each, means over the same windows:\n",
-        *_table(finding, MEAN, rivals, ((figure + LESS, title) for figure, title in TITLES.items()), "+"),
+        *_table(finding, rivals, ((figure + LESS, title) for figure, title in TITLES.items()), "+"),
     ]
     for figure, title in (*TITLES.items(), *MONEY_TITLES.items()):
         parts += [f"### {data_set.title}: {title}, window by window\n", *_by_window(finding, finding.methods, figure)]
@@ -212,13 +212,11 @@ def _chosen(finding: Finding) -> list[str]:
     return [f"Presets that {FIVEFOLD} chose: {windows}.\n"]
 
 
-def _table(
-    finding: Finding, window: str, methods: list[str], figures: Iterable[tuple[str, str]], sign: str = ""
-) -> list[str]:
+def _table(finding: Finding, methods: list[str], figures: Iterable[tuple[str, str]], sign: str = "") -> list[str]:
     columns = list(figures)
     head = ["| method | " + " | ".join(title for _, title in columns) + " |", "|---" * (len(columns) + 1) + "|"]
     rows = [
-        f"| {method} | " + " | ".join(_text(finding.cell(window, method, figure), sign) for figure, _ in columns) + " |"
+        f"| {method} | " + " | ".join(_text(finding.cell(MEAN, method, figure), sign) for figure, _ in columns) + " |"
         for method in methods
     ]
     return [*head, *rows, ""]

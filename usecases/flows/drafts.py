@@ -95,9 +95,7 @@ def discard_flow_draft(context: Context, flow: str, expected_revision: int) -> N
         _record(session, context, "flow.draft_discarded", row, row.revision, digests(session, "flows", [row.id]))
 
 
-def _record(
-    session: Session, context: Context, action: str, flow: FlowRow, revision: int, rows: Digests | None = None
-) -> None:
+def _record(session: Session, context: Context, action: str, flow: FlowRow, revision: int, rows: Digests) -> None:
     details = {"flow": flow.name, "revision": revision}
     context.record(session, action, ("flow", flow.id), details=details, rows=rows)
 

@@ -336,7 +336,6 @@ def test_another_organisation_sees_nobody(bank: Bank, ask: Callable[[Bank, Actor
 
 
 @pytest.mark.postgresql
-@pytest.mark.postgresql
 def test_a_level_is_read_as_it_stands_while_another_transaction_holds_its_mark(
     bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
