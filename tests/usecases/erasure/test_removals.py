@@ -24,8 +24,8 @@ from fivefold.usecases.webhooks.plan import plan_deliveries, prune_deliveries
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
+from tests.usecases.erasure.erasures import chain_holds
 from tests.usecases.erasure.removals import YEAR, announce, keep, line, remove
-from tests.usecases.erasure.test_erase import chain_holds
 
 URL = "http://127.0.0.1:9/"
 

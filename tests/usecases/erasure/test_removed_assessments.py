@@ -35,8 +35,8 @@ from tests.store.audits import findings_of, forged
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
+from tests.usecases.erasure.erasures import chain_holds
 from tests.usecases.erasure.removals import keep, line, remove
-from tests.usecases.erasure.test_erase import chain_holds
 from tests.usecases.erasure.test_retention import decide
 
 DAYS = 1826

@@ -37,7 +37,7 @@ from tests.store import databases
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
-from tests.usecases.erasure.test_erase import backup, chain_holds, restore
+from tests.usecases.erasure.erasures import backup, chain_holds, restore
 
 RETENTION_DAYS = 1826
 DERIVED = {

@@ -33,7 +33,7 @@ from tests.store.audits import bind_unnamed
 from tests.store.filling import filled_once
 from tests.usecases import platforms
 from tests.usecases.banks import Bank
-from tests.usecases.erasure.test_erase import WORD, peopled
+from tests.usecases.erasure.erasures import WORD, peopled
 
 QUARTER = read_quarter("2025Q4")
 

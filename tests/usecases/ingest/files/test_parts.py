@@ -20,7 +20,7 @@ from fivefold.usecases.ingest.import_progress import list_imports
 from fivefold.usecases.shared.context import Context
 from tests.store import databases
 from tests.usecases.banks import Bank
-from tests.usecases.erasure.test_erase import backup, restore
+from tests.usecases.erasure.erasures import backup, restore
 from tests.usecases.full_disk import little_space, little_space_for
 from tests.usecases.ingest.files.file_stories import COUNT, StoppedError, count, entities, stopped, take
 
