@@ -198,7 +198,7 @@ def groups_beside(engine: Engine, actor: Actor) -> Iterator[str]:
             line = propose_group(Context(engine, writer), written_group(number), "To measure.", "To measure.")
             approve_group(Context(engine, approver), line.name, line.number, "To measure.")
         there = wanted
-        while advance_markings(engine) or run_batch(engine) is not None:
+        while advance_markings(engine, now_microseconds()) or run_batch(engine) is not None:
             pass
         busy, passed = zip(*(one_batch(engine) for _ in range(ROUNDS)), strict=True)
         alone = alone or median(busy)

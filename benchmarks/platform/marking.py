@@ -139,11 +139,13 @@ def _put_list(engine: Engine, actor: Any) -> None:
 
 
 def _mark_the_others(engine: Engine) -> None:
+    from fivefold.domain.clock import now_microseconds  # noqa: PLC0415 (as above)
+
     try:
         from fivefold.usecases.rulesets.activate import advance_markings  # noqa: PLC0415 (as above)
     except ImportError:  # a checkout that marks everybody in the change
         return
-    while advance_markings(engine):
+    while advance_markings(engine, now_microseconds()):
         pass
 
 

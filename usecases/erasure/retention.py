@@ -12,7 +12,7 @@ from typing import Annotated, Final
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US, SECOND_US, resolve_now
+from fivefold.domain.clock import DAY_US, SECOND_US
 from fivefold.domain.errors import ConflictError
 from fivefold.store.audit.bound_rows import Digests
 from fivefold.store.audit.removals import BEGUN, EMPTIED, REMOVED
@@ -137,7 +137,7 @@ def _line(session: Session, organisation_id: int, kind: str, days: int, now_us: 
 
 
 def remove_next_parts(
-    engine: Engine, now_us: int | None = None, count: Callable[[str, int], None] = lambda _kind, _rows: None
+    engine: Engine, now_us: int, count: Callable[[str, int], None] = lambda _kind, _rows: None
 ) -> bool:
     """Remove the next part of every kind and organisation whose policy requires it, each in a transaction of its own.
 
@@ -146,19 +146,19 @@ def remove_next_parts(
 
     Args:
         engine: the database.
-        now_us: the current time; by default that of this machine.
+        now_us: the current time.
         count: called with a kind and how many of its rows were removed.
 
     Raises:
         FivefoldError: or another error of one kind or organisation, the first of them, after all others had their part.
     """
-    now = resolve_now(now_us)
     with reading(engine) as session:
         unfinished = runs.unfinished(session)
-        due_kinds = [each for each in runs.policies(session) if each not in unfinished and _is_due(session, *each, now)]
+        others = [each for each in runs.policies(session) if each not in unfinished]
+        due_kinds = [each for each in others if _is_due(session, *each, now_us)]
 
     def advance(policy: tuple[int, str]) -> bool:
-        row_count = _advance(engine, *policy, now)
+        row_count = _advance(engine, *policy, now_us)
         if row_count is None:
             return False
         count(policy[1], row_count)

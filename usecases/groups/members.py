@@ -9,7 +9,7 @@ from typing import Annotated
 
 from sqlalchemy import Engine
 
-from fivefold.domain.clock import DAY_US, day_text, resolve_now, start_of_day
+from fivefold.domain.clock import DAY_US, day_text, start_of_day
 from fivefold.domain.paging import Page, Part
 from fivefold.store.groups import members as stored
 from fivefold.store.groups.groups import versions_of
@@ -177,18 +177,17 @@ def _shown(at_us: int, with_aml: bool) -> int:
     return at_us if with_aml else start_of_day(at_us)
 
 
-def count_sizes(engine: Engine, now_us: int | None = None) -> int:
+def count_sizes(engine: Engine, now_us: int) -> int:
     """Count the members of groups that were not counted today (UTC), some at a time; tell how many groups that were.
 
     A group is counted once it has settled: before that, nobody was looked at for its version. To be called again until
     it gives 0. Several workers may call it: the first count of a day stays.
     """
-    now = resolve_now(now_us)
-    day = now // DAY_US
+    day = now_us // DAY_US
     with reading(engine) as session:
-        ids = stored.uncounted_groups(session, day, MOST_COUNTED, now)
+        ids = stored.uncounted_groups(session, day, MOST_COUNTED, now_us)
         sizes = stored.sizes_now(session, ids)
     if ids:
         with writing(engine) as session:
-            stored.store_sizes(session, day, now, sizes)
+            stored.store_sizes(session, day, now_us, sizes)
     return len(ids)

@@ -9,7 +9,6 @@ from typing import Any, Final
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import resolve_now
 from fivefold.store.ingest.tags import EndedTag, take_ended, take_ended_of
 from fivefold.store.levels.assessment_queue import NO_FLOW, Origin
 from fivefold.store.rulesets.active_definitions import canonical_forms
@@ -21,16 +20,15 @@ PART: Final = 2_000
 """Tags that one transaction takes."""
 
 
-def announce_ended_tags(engine: Engine, now_us: int | None = None, most: int = PART) -> int:
+def announce_ended_tags(engine: Engine, now_us: int, most: int = PART) -> int:
     """Begin the runs of flows that listen to planned ends of tags; return how many ends were examined.
 
     To be called until it returns 0. Taking a tag and beginning the runs is one transaction: a worker that dies leaves
     both to the next one. A tag ended only if no other row of the same one lasts on.
     """
-    now = resolve_now(now_us)
     with writing(engine) as session:
-        ended_tags, due_count = take_ended(session, now, most)
-        _announce(session, ended_tags, now)
+        ended_tags, due_count = take_ended(session, now_us, most)
+        _announce(session, ended_tags, now_us)
         return due_count
 
 

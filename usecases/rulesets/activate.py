@@ -15,7 +15,7 @@ from typing import Annotated
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import SECOND_US, resolve_now
+from fivefold.domain.clock import SECOND_US
 from fivefold.domain.errors import ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.organisation import settings_row
@@ -247,20 +247,19 @@ def _switch(
     return activation
 
 
-def advance_backfills(engine: Engine, now_us: int | None = None) -> int:
+def advance_backfills(engine: Engine, now_us: int) -> int:
     """Mark as many entities due as the time since the last call allows, of every change under way; count them.
 
     To be called by workers every second or so; several of them share the rate. A change that a clock ahead took further
     begins again now: those whom it marked became due by that clock.
     """
-    now = resolve_now(now_us)
     with reading(engine) as session:
         waiting = open_backfills(session)
-        ahead = [each for each in waiting if each.reached_us > latest_us(session, now, each.reached_us)]
+        ahead = [each for each in waiting if each.reached_us > latest_us(session, now_us, each.reached_us)]
     if ahead:
         with writing(engine) as session:
-            begin_again(session, [each.activation_id for each in ahead], now)
-    return sum(do_each(waiting, lambda backfill: _advance(engine, backfill, now)))
+            begin_again(session, [each.activation_id for each in ahead], now_us)
+    return sum(do_each(waiting, lambda backfill: _advance(engine, backfill, now_us)))
 
 
 def _advance(engine: Engine, backfill: Backfill, now_us: int) -> int:
@@ -330,22 +329,21 @@ def _line(session: Session, family: Family, row: Activation) -> ActivationLine:
     )
 
 
-def has_waiting_backfills(engine: Engine, now_us: int | None = None) -> bool:
+def has_waiting_backfills(engine: Engine, now_us: int) -> bool:
     """Tell whether entities are yet to become due by a change under way, which began by now."""
-    latest = resolve_now(now_us) + clock_of(engine).tolerance_us
+    latest = now_us + clock_of(engine).tolerance_us
     with reading(engine) as session:
         return any(backfill.reached_us <= latest for backfill in open_backfills(session))
 
 
-def advance_markings(engine: Engine, now_us: int | None = None) -> int:
+def advance_markings(engine: Engine, now_us: int) -> int:
     """Mark the next entities of every open marking due, each part in a transaction of its own; count them.
 
     To be called again until it gives 0. Several workers may call it: each marking is one's at a time.
     """
-    now = resolve_now(now_us)
     with reading(engine) as session:
         numbers = markings.open_markings(session)
-    return sum(do_each(numbers, lambda number: _advance_marking(engine, number, now)))
+    return sum(do_each(numbers, lambda number: _advance_marking(engine, number, now_us)))
 
 
 def _advance_marking(engine: Engine, number: int, now_us: int) -> int:

@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import DAY_US, from_microseconds, resolve_now
+from fivefold.domain.clock import DAY_US, from_microseconds
 from fivefold.domain.errors import ConfigError, InvalidRulesetError, NotEnoughDataError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.governance.thresholds.draft import draft_text
@@ -125,14 +125,13 @@ def _line(row: ThresholdReview) -> ThresholdReviewLine:
     )
 
 
-def begin_threshold_reviews(engine: Engine, now_us: int | None = None) -> bool:
+def begin_threshold_reviews(engine: Engine, now_us: int) -> bool:
     """Begin the reviews of the quarter that was over last, also those that failed a day ago; False where all have.
 
     One that failed while a clock was ahead does not wait for the day that this clock gave it.
     """
-    now = resolve_now(now_us)
-    quarter = quarter_of(quarter_of(now).from_us - 1)
-    failures = OldFailures(now - DAY_US, now + clock_of(engine).tolerance_us)
+    quarter = quarter_of(quarter_of(now_us).from_us - 1)
+    failures = OldFailures(now_us - DAY_US, now_us + clock_of(engine).tolerance_us)
     with reading(engine) as session:
         if not unreviewed(session, quarter.name, quarter.until_us, failures):
             return False
@@ -141,7 +140,7 @@ def begin_threshold_reviews(engine: Engine, now_us: int | None = None) -> bool:
             context = Context(engine, Actor(family.organisation_id, SYSTEM))
             about = {"family_id": family.id, "version_id": version.id, "quarter": quarter.name}
             about |= {"rules_hash": rules_hash(version.canonical)}
-            add_review(session, {**new_job(context, now), **about}, failures)
+            add_review(session, {**new_job(context, now_us), **about}, failures)
     return True
 
 

@@ -13,7 +13,7 @@ from hashlib import sha256
 import httpx
 from sqlalchemy import Engine
 
-from fivefold.domain.clock import DAY_US, SECOND_US, resolve_now
+from fivefold.domain.clock import DAY_US, SECOND_US
 from fivefold.store.sql.clocks import clock_of, require_right_to_ask
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.events import Endpoint
@@ -76,17 +76,16 @@ def require_right_to_number(engine: Engine) -> None:
         outbox.require_right_to_number(session.connection())
 
 
-def plan_deliveries(engine: Engine, now_us: int | None = None) -> int:
+def plan_deliveries(engine: Engine, now_us: int) -> int:
     """Make a delivery of every event in the outbox for each endpoint that receives it, enabled or not; return how many.
 
     Those of a disabled endpoint wait until it is enabled again.
     """
-    now = resolve_now(now_us)
     with reading(engine) as session:
         settled = outbox.settled_number(session)
     count = 0
     while backlogs := _next_backlogs(engine, settled):
-        count += sum(do_each(backlogs, lambda behind: _plan(engine, behind, now)))
+        count += sum(do_each(backlogs, lambda behind: _plan(engine, behind, now_us)))
     return count
 
 
@@ -95,9 +94,9 @@ def _plan(engine: Engine, backlog: PlanningBacklog, now: int) -> int:
         return deliveries.plan(session, backlog, now)
 
 
-def prune_deliveries(engine: Engine, now_us: int | None = None) -> int:
+def prune_deliveries(engine: Engine, now_us: int) -> int:
     """Delete deliveries that arrived more than `KEPT_DAYS` ago, some in each transaction; return how many."""
-    before = resolve_now(now_us) - KEPT_DAYS * DAY_US
+    before = now_us - KEPT_DAYS * DAY_US
     pruned = 0
     while True:
         with writing(engine) as session:

@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import SECOND_US, iso_text, resolve_now
+from fivefold.domain.clock import SECOND_US, iso_text
 from fivefold.domain.schedules import latest_moment, next_moment
 from fivefold.flows.analysis import analyse_canonical_flow
 from fivefold.flows.triggers import ScheduleTrigger
@@ -50,17 +50,16 @@ def keep_schedules(session: Session, flow: FlowRow, now_us: int) -> None:
     session.flush()
 
 
-def begin_scheduled(engine: Engine, now_us: int | None = None, most: int = PART) -> int:
+def begin_scheduled(engine: Engine, now_us: int, most: int = PART) -> int:
     """Begin the next part of the runs of each schedule that is due; tell of how many entities.
 
     To be called again until it gives 0. Several workers may call it: each schedule is one's at a time. An error of one
     holds up no other; the first is raised at the end.
     """
-    now = resolve_now(now_us)
     with reading(engine) as session:
         rows = stored.every_schedule(session)
-        numbers = [row.id for row in rows if row.due_us <= now or _is_too_late(row, now)]
-    return sum(do_each(numbers, lambda number: _begin_part(engine, number, now, most)))
+        numbers = [row.id for row in rows if row.due_us <= now_us or _is_too_late(row, now_us)]
+    return sum(do_each(numbers, lambda number: _begin_part(engine, number, now_us, most)))
 
 
 def _trigger(row: FlowSchedule) -> ScheduleTrigger:

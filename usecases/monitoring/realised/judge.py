@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US, SECOND_US, day_text, resolve_now
+from fivefold.domain.clock import DAY_US, SECOND_US, day_text
 from fivefold.domain.errors import ModelError, NotEnoughDataError, StoreError
 from fivefold.domain.money import RateTable
 from fivefold.domain.settings import Settings
@@ -61,7 +61,7 @@ class _Judgement:
     day: RealisedDay | None = None
 
 
-def judge_next(engine: Engine, settings: Settings, now_us: int | None = None) -> bool:
+def judge_next(engine: Engine, settings: Settings, now_us: int) -> bool:
     """Judge the predictions of one day whose horizon has passed, where they were not judged today; False if none is.
 
     The figures of a day take the place of those before. Where the version that serves turns out to be due, an event
@@ -71,25 +71,24 @@ def judge_next(engine: Engine, settings: Settings, now_us: int | None = None) ->
     day is judged after as long; the others come before it. A worker without a registry judges nothing, as another one
     may have it; it removes the predictions of days that nobody judged for a year.
     """
-    now = resolve_now(now_us)
     if not settings.has_registry:
-        return _forget_next(engine, now)
+        return _forget_next(engine, now_us)
     with writing(engine) as session:
-        store.forget_judgements_after(session, latest_us(session, now))
-        day = store.claim_day(session, now, now + LEASE_US)
+        store.forget_judgements_after(session, latest_us(session, now_us))
+        day = store.claim_day(session, now_us, now_us + LEASE_US)
         if day is None:
-            return _announce_next(session, now)
+            return _announce_next(session, now_us)
         session.flush()
         session.expunge(day)
     with reading(engine) as session:
         predictions = store.predictions_of(session, day.id)
-    judgement = _judge(engine, partial(_open, settings, day.model), day, predictions, now)
-    if judgement is None and now < day.horizon_ends_us + LONGEST_DAYS * DAY_US:
+    judgement = _judge(engine, partial(_open, settings, day.model), day, predictions, now_us)
+    if judgement is None and now_us < day.horizon_ends_us + LONGEST_DAYS * DAY_US:
         return True  # the lease keeps the day out of this round
     with writing(engine) as session:
-        row = store.leased_day(session, day.id, now + LEASE_US)
+        row = store.leased_day(session, day.id, now_us + LEASE_US)
         if row is not None:
-            _store(session, row, judgement or _unknown("the registry of models does not answer"), now)
+            _store(session, row, judgement or _unknown("the registry of models does not answer"), now_us)
     return True
 
 

@@ -12,7 +12,7 @@ import polars as pl
 import structlog
 from sqlalchemy import Engine
 
-from fivefold.domain.clock import DAY_US, resolve_now
+from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError
 from fivefold.features.stored import stored_histories
 from fivefold.models.value_model import ValueModel
@@ -35,7 +35,7 @@ MOST_CUSTOMERS: Final = 10_000
 """Of a larger portfolio a sample of about this size is predicted: chance then moves a share by less than one point."""
 
 
-def keep_predictions(engine: Engine, valuer: EntityScorer | None, now_us: int | None = None) -> bool:
+def keep_predictions(engine: Engine, valuer: EntityScorer | None, now_us: int) -> bool:
     """Keep what the version that serves predicts of one type of one organisation, where it did not in the last week.
 
     True where there was such a type: then there may be another. All is stored in one transaction, so that a worker
@@ -44,15 +44,14 @@ def keep_predictions(engine: Engine, valuer: EntityScorer | None, now_us: int | 
     """
     if valuer is None:
         return False
-    now = resolve_now(now_us)
-    today = now // DAY_US
+    today = now_us // DAY_US
     with reading(engine) as session:
         days = (today - EVERY_DAYS + 1, today)
         kinds = store.valued_types(session, valuer.name, valuer.version, *days, valuer.model.content_hash)
     failed: list[BaseException] = []
     for kind in kinds:
         try:
-            if _keep(engine, kind, valuer, now):
+            if _keep(engine, kind, valuer, now_us):
                 return True
         except UNEXPECTED_ERRORS as error:  # what is wrong with one portfolio delays no other
             log.warning("predictions not kept", **kind._asdict(), error=type(error).__name__)
