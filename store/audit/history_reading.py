@@ -75,7 +75,7 @@ Batch = tuple[int, set[int], list[str]]
 Row = Mapping[str, Any]
 
 
-def transaction_batches(connection: Connection, organisation_id: int | None = None) -> Iterator[Batch]:
+def transaction_batches(connection: Connection, organisation_id: int | None) -> Iterator[Batch]:
     """Stream the batches of transactions, as they were when each was added; one batch is in memory at a time."""
     of = _only(organisation_id, "organisation_id")
     queries = [each.format(columns=_AS_ADDED, which="IS NOT NULL", of=of) for each in _OF_BATCHES]
@@ -129,7 +129,7 @@ def _framed(rows: Sequence[Row], schema: Mapping[str, Any]) -> pl.DataFrame:
 
 
 def assessment_batches(
-    connection: Connection, organisation_id: int | None = None
+    connection: Connection, organisation_id: int | None
 ) -> Iterator[tuple[int, set[int], list[str], list[str]]]:
     """Stream the batches of assessments: number, organisations, lines, and problems with the content of some."""
     there = {(row["organisation_id"], row["name"]) for row in layouts(connection, organisation_id)}
@@ -181,13 +181,13 @@ def layouts(connection: Connection, organisation_id: int | None = None) -> Itera
     yield from _streamed(connection, text(query))
 
 
-def unsealed_rows(connection: Connection, kind: str, organisation_id: int | None = None) -> Iterator[Row]:
+def unsealed_rows(connection: Connection, kind: str, organisation_id: int | None) -> Iterator[Row]:
     """Stream the transactions or the assessments that no call sealed: organisation and name."""
     which = f"batch IS NULL{_only(organisation_id, 'organisation_id')} ORDER BY organisation_id"
     yield from _streamed(connection, text(f"{_UNSEALED[kind]} WHERE {which}"))
 
 
-def rows_alone(connection: Connection, organisation_id: int | None = None) -> Iterator[tuple[str, Row]]:
+def rows_alone(connection: Connection, organisation_id: int | None) -> Iterator[tuple[str, Row]]:
     """Stream the rows that belong to no assessment, each with its table: organisation, entity and number."""
     for table, organisation in _OF_ASSESSMENTS.items():
         query = _ALONE.format(table=table, organisation=organisation, of=_only(organisation_id, organisation))
@@ -266,7 +266,7 @@ def last_number(session: Session, organisation_id: int) -> int:
     return session.scalar(select(AuditHead.number).where(AuditHead.organisation_id == organisation_id)) or 0
 
 
-def sealing_entries(session: Session, organisation_id: int, after: int = 0) -> Iterator[tuple[int, str]]:
+def sealing_entries(session: Session, organisation_id: int, after: int) -> Iterator[tuple[int, str]]:
     """Stream the entries after a number that sealed transactions or corrections: number, details."""
     columns = cast("Any", AuditEntry.__table__).c
     query = AuditEntry.__table__.select().with_only_columns(columns.number, columns.details)

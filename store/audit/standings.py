@@ -79,7 +79,7 @@ def newest(connection: Connection, organisation_id: int | None = None) -> Iterat
     yield from _streamed(connection, _NEWEST, organisation_id, "a.organisation_id")
 
 
-def without_assessment(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
+def without_assessment(connection: Connection, organisation_id: int | None) -> Iterator[Row]:
     """Stream the standings of entities that were never assessed."""
     yield from _streamed(connection, _WITHOUT_ASSESSMENT, organisation_id, "s.organisation_id")
 

@@ -45,7 +45,7 @@ class WrongValue:
     right_kind: str
 
 
-def wrong_values(connection: Connection, organisation_id: int | None = None) -> Iterator[WrongValue]:
+def wrong_values(connection: Connection, organisation_id: int | None) -> Iterator[WrongValue]:
     """Find the values of another kind than their column is for, of one organisation or of all."""
     if connection.dialect.name != "sqlite":
         return

@@ -7,7 +7,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import NotFoundError
-from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.domain.paging import Page, Part
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.jobs import OPEN
 from fivefold.store.sql.keyset import rows_of
@@ -37,7 +37,7 @@ def _select_replays() -> Any:
     )
 
 
-def replays_of(session: Session, flow_id: int, part: Part = WHOLE, version_id: int | None = None) -> Page[ReplayRow]:
+def replays_of(session: Session, flow_id: int, part: Part, version_id: int | None) -> Page[ReplayRow]:
     """List the replays of a flow, or of one version of it, the newest first."""
     statement = _select_replays().where(FlowReplay.flow_id == flow_id)
     if version_id is not None:

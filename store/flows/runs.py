@@ -407,7 +407,7 @@ _ACTIVE: Final = select(FlowRow.active_version_id).where(FlowRow.id == bindparam
 _ACTIVE_LOCKED: Final = _ACTIVE.with_for_update(read=True)
 
 
-def acting_version(session: Session, flow_id: int, *, locked: bool = False) -> int | None:
+def acting_version(session: Session, flow_id: int, *, locked: bool) -> int | None:
     """Return the acting version of a flow; *locked*: it cannot change until this transaction ends."""
     number: int | None = session.execute(_ACTIVE_LOCKED if locked else _ACTIVE, {"of": flow_id}).scalar_one()
     return number

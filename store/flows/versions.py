@@ -46,7 +46,7 @@ def canonical_of(session: Session, version_ids: Collection[int]) -> dict[int, st
     return {row.id: row.canonical for row in rows}
 
 
-def flow_versions_of(session: Session, flow_id: int, part: Part = WHOLE, *, acted: bool = False) -> Page[FlowVersion]:
+def flow_versions_of(session: Session, flow_id: int, part: Part, *, acted: bool) -> Page[FlowVersion]:
     """List the versions of a flow, or those that ever acted; the newest first."""
     statement = select(FlowVersion).where(FlowVersion.flow_id == flow_id)
     if acted:

@@ -103,7 +103,7 @@ class MoveRow(NamedTuple):
     version: int | None
 
 
-def moves_of(session: Session, group_id: int, part: Part, *, by_day: bool = False) -> Page[MoveRow]:
+def moves_of(session: Session, group_id: int, part: Part, *, by_day: bool) -> Page[MoveRow]:
     """List the entities that entered or left a group, the latest first; *by_day*: within a day (UTC) by entity.
 
     Then the moments are cut to the day too, and the order and the places of pages say no more than the day.

@@ -114,7 +114,7 @@ def no_entity(session: Session, organisation_id: int, type_name: str, external_i
     return NotFoundError(f"there is no {type_name} {external_id!r}")
 
 
-def organisations_with(session: Session, type_name: str, external_id: str | None = None) -> list[str]:
+def organisations_with(session: Session, type_name: str, external_id: str | None) -> list[str]:
     """List the names of the organisations that have a type of entity; with a name, an entity of that type and name."""
     numbers = select(EntityType.organisation_id).where(EntityType.name == type_name)
     if external_id is not None:

@@ -49,15 +49,13 @@ _REVIEWS = (
 )
 
 
-def runs_of(session: Session, organisation_id: int, part: Part = WHOLE) -> Page[ValidationRun]:
+def runs_of(session: Session, organisation_id: int, part: Part) -> Page[ValidationRun]:
     """List the validations of an organisation, the newest first."""
     statement = select(ValidationRun).where(ValidationRun.organisation_id == organisation_id)
     return scalars_of(session, statement, (ValidationRun.id,), part, descending=True)
 
 
-def runs_by_time(
-    session: Session, organisation_id: int, part: Part = WHOLE, made_after_us: int | None = None
-) -> Page[ValidationRun]:
+def runs_by_time(session: Session, organisation_id: int, part: Part, made_after_us: int | None) -> Page[ValidationRun]:
     """List the validations of an organisation, from the latest end to the earliest; of all, or made after a moment."""
     statement = select(ValidationRun).where(ValidationRun.organisation_id == organisation_id)
     if made_after_us is not None:

@@ -25,7 +25,7 @@ class ActiveDefinition(NamedTuple):
     canonical: str
 
 
-def active_definitions(session: Session, organisation_id: int | None = None) -> list[ActiveDefinition]:
+def active_definitions(session: Session, organisation_id: int | None) -> list[ActiveDefinition]:
     """List those of one organisation, or of all, by organisation, word and name."""
     each = union_all(*_STATEMENTS).subquery()
     statement = select(Organisation.name, each.c.word, each.c.name, each.c.canonical)

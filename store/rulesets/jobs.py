@@ -23,7 +23,7 @@ class PointsOfVersion(NamedTuple):
     version: int
 
 
-def points_jobs_of(session: Session, family_id: int, part: Part = WHOLE) -> Page[PointsOfVersion]:
+def points_jobs_of(session: Session, family_id: int, part: Part) -> Page[PointsOfVersion]:
     """List the jobs of a family, the newest first."""
     statement = select(PointsJob, RulesetVersion.number).join(RulesetVersion, RulesetVersion.id == PointsJob.version_id)
     statement = statement.where(PointsJob.family_id == family_id)
@@ -60,7 +60,7 @@ class JobOfVersion(NamedTuple):
     version: int
 
 
-def jobs_of(session: Session, family_id: int, part: Part = WHOLE) -> Page[JobOfVersion]:
+def jobs_of(session: Session, family_id: int, part: Part) -> Page[JobOfVersion]:
     """List the jobs of a family, the newest first."""
     statement = select(ReferenceJob, RulesetVersion.number).join(
         RulesetVersion, RulesetVersion.id == ReferenceJob.version_id

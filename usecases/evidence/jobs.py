@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US, now_microseconds
+from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError
 from fivefold.domain.settings import Settings
 from fivefold.store.accounts.organisation import settings_row
@@ -116,7 +116,7 @@ def evidence_jobs(settings: Settings | None) -> JobKind:
     return JobKind(name="evidence", rows=EvidenceJob, begin=begin)
 
 
-def prune_archives(engine: Engine, *, clock: Callable[[], int] = now_microseconds) -> int:
+def prune_archives(engine: Engine, *, clock: Callable[[], int]) -> int:
     """Forget the archives that are kept no longer; tell how many."""
     with writing(engine) as session:
         return forget_archives(session, clock() - KEPT_DAYS * DAY_US)

@@ -280,7 +280,7 @@ def process_batch(
     engine: Engine,
     batch: LeasedBatch,
     *,
-    clock: Callable[[], int] = now_microseconds,
+    clock: Callable[[], int],
     valuer: EntityScorer | None = None,
     actor: str = "system",
     counts: bool = True,

@@ -151,7 +151,7 @@ def list_points_jobs(context: Context, ruleset: str, part: Part = WHOLE) -> Page
         return points_jobs_of(session, family.id, part).map(lambda row: _line(family, row))
 
 
-def list_recent_points(context: Context, most: int, rulesets: Sequence[str] | None = None) -> list[PointsJobLine]:
+def list_recent_points(context: Context, most: int, rulesets: Sequence[str] | None) -> list[PointsJobLine]:
     """List at most so many of the points that were asked for, of some rulesets or of all, the newest first."""
     with context.reading() as session:
         jobs = latest_points_jobs(session, context.organisation_id, most, rulesets)

@@ -103,7 +103,7 @@ class RecentReview:
     review: ThresholdReviewLine
 
 
-def list_recent_reviews(context: Context, most: int, rulesets: Sequence[str] | None = None) -> list[RecentReview]:
+def list_recent_reviews(context: Context, most: int, rulesets: Sequence[str] | None) -> list[RecentReview]:
     """List at most so many reviews of some rulesets, or of all, the newest first."""
     with context.reading() as session:
         reviews = latest_reviews(session, context.organisation_id, most, rulesets)
