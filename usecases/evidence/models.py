@@ -1,7 +1,7 @@
 """Evidence of the value model: which versions served in a quarter, who promoted them, and what they were made from."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from fivefold.usecases.evidence.archive import ArchiveSection, File, json_file, 
 from fivefold.usecases.shared.inputs import Quarter
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow.entities import Dataset, Run
 
     from fivefold.models.promotions import Promotion
     from fivefold.models.registry import Registry
@@ -96,11 +96,11 @@ def _files_of(registry: "Registry", number: int, run_id: str, present_run_id: st
     return [json_file(f"{place}-lineage.json", lineage), text_file(f"{place}-card.md", _card(registry, run_id))]
 
 
-def _own(tags: Any) -> dict[str, str]:
+def _own(tags: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in tags.items() if not name.startswith(_OWN_TAGS)}
 
 
-def _data(dataset: Any) -> dict[str, Any]:
+def _data(dataset: "Dataset") -> dict[str, Any]:
     return {
         "name": dataset.name,
         "digest": dataset.digest,

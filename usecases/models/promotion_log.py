@@ -42,7 +42,7 @@ def log_promotion(
         own = person is not None and person.organisation_id == organisation_id
         who = person if person is not None and own else Actor(organisation_id, at_machine)
         subject = ("model", promotion.version)
-        record(session, who, _action(promotion), subject, after={"reason": promotion.why}, details=details)
+        record(session, who, PROMOTED[promotion.action], subject, after={"reason": promotion.why}, details=details)
 
 
 def _add_organisation(session: Session) -> int:
@@ -91,7 +91,7 @@ def log_missing(session: Session, registry: Registry, actor: str) -> None:
         after = {"reason": promotion.why, "who": promotion.who}
         for organisation_id in organisations or [_add_organisation(session)]:
             who, subject = Actor(organisation_id, actor), ("model", promotion.version)
-            record(session, who, _action(promotion), subject, after=after, details=details)
+            record(session, who, PROMOTED[promotion.action], subject, after=after, details=details)
 
 
 def missing_promotions(session: Session, registry: Registry) -> list[tuple[Promotion, list[int]]]:
@@ -118,7 +118,7 @@ def missing_promotions(session: Session, registry: Registry) -> list[tuple[Promo
 def _is_logged(session: Session, organisation_id: int, registry: Registry, promotion: Promotion) -> bool:
     """Tell whether an organisation's log has a promotion; entries of earlier releases are without its moment."""
     subjects, wanted = [str(promotion.version)], (registry.name, promotion.replaced)
-    for entry, _ in entries_with_values(session, organisation_id, "model", subjects, [_action(promotion)]):
+    for entry, _ in entries_with_values(session, organisation_id, "model", subjects, [PROMOTED[promotion.action]]):
         details = json.loads(entry.details)
         if (details["model"], details["replaced"]) == wanted and (
             details["at_us"] == promotion.at_us if "at_us" in details else promotion.at_us <= entry.at_us
@@ -136,7 +136,3 @@ def lost_promotions(session: Session, registry: Registry) -> list[LoggedPromotio
     logged = [each for each in logged_promotions(session) if each.model == registry.name and each.at_us is not None]
     recorded = recorded_moments(registry) if logged else frozenset[int]()
     return [each for each in logged if each.at_us not in recorded]
-
-
-def _action(promotion: Promotion) -> str:
-    return PROMOTED[promotion.action]

@@ -124,10 +124,10 @@ def checked_moment(moment_us: int, what: str) -> int:
     return moment_us
 
 
-def read_moment(written: str, what: str = "time") -> int:
+def read_moment(written: str, what: str) -> int:
     """Read a date or time that a person wrote; ConfigError where it is none, or is not plausible.
 
-    >>> read_moment("1970-01-02")
+    >>> read_moment("1970-01-02", "the day")
     86400000000
     """
     with suppress(ConfigError):
