@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import httpx
 import pytest
 
 from fivefold.store.webhooks.deliveries import LeasedDelivery
+from fivefold.store.webhooks.outbox import NOBODY
 from fivefold.usecases.shared.connections import open_transport
 from fivefold.usecases.webhooks import send as webhook_sending
 from fivefold.usecases.webhooks.send import Destination, LookUp, body_of, look_up, send
@@ -98,6 +100,12 @@ def test_of_what_was_erased_it_is_told_that_it_happened_and_not_to_whom() -> Non
     told = json.loads(body_of(erased))
     assert (told["entity"], told["data"], told["erased"]) == ({"type": "customer", "id": None}, None, True)
     assert (told["event_id"], told["sequence"], told["kind"]) == ("bank-5-2", 17, "level.reached")
+
+
+def test_what_is_about_no_entity_names_none() -> None:
+    about_none = replace(CLAIM, entity_id=NOBODY, entity_type=None, external_id=None, kind="value_model.due")
+    told = json.loads(body_of(about_none))
+    assert (told["entity"], told["kind"], told["erased"]) == (None, "value_model.due", False)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
