@@ -19,13 +19,13 @@ from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.outcomes import assess_columns, assess_inputs
 from fivefold.risk.engine.program import Program, compile_ruleset
 from fivefold.risk.engine.single.rules import single_program
-from fivefold.risk.engine.time_changes import next_by_time, next_of_columns
+from fivefold.risk.engine.time_changes import NEVER, next_by_time, next_of_columns
 from fivefold.risk.facts.moments import ANYTHING
-from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.risk.facts.portfolio import ENTITY, error_of
 from tests.depth import examples
 from tests.risk.engine.reference_conditions import World
 from tests.risk.engine.rulesets_drawn import read, rulesets
-from tests.risk.engine.small import assessed, case, rule, ruleset
+from tests.risk.engine.small import DAY, assessed, case, exactly, portfolio, rule, ruleset
 from tests.risk.engine.worlds import as_ofs, levels_before, people_drawn, portfolio_of, run, standing, worlds
 
 Data = dict[str, Any]
@@ -63,6 +63,24 @@ def test_time_moves_one_entity_as_columns_say(ruleset: Data, world: World, peopl
             moments = found.moments.select(ENTITY).with_columns(**columns)
         asked = replace(found, moments=moments)
         assert next_by_time(asked, limit).to_list() == next_of_columns(asked, moments, limit).to_list()
+
+
+@pytest.mark.parametrize("part", ["rule", "applies_to"])
+@pytest.mark.parametrize("form", ["row", "columns"])
+def test_what_cannot_be_read_and_moves_matters_whatever_it_would_be(part: str, form: str) -> None:
+    """A rule that fails, or a ruleset, may not do so once the input is another."""
+    when = {"any": [{"field": "flag", "equals": True}, {"field": "income", "above": 100}]}
+    made = ruleset(rule("one", case(when, 40))) if part == "rule" else ruleset(exactly(0), applies_to=when)
+    found = assess(AnalysedRuleset(made), portfolio([{"flag": True, "income": 1, "n0": 1}]), DAY, ahead=True)
+    assert found.moments is not None
+    limit, moment = pl.Series([DAY + 2 * DAY_US]), DAY + DAY_US
+    (income,) = (name for name in found.program.inputs if "income" in name)
+    moments = found.moments.select(ENTITY).with_columns(pl.lit(moment).alias(income))
+    for error, expected in ((None, NEVER), ("is no number", moment)):
+        inputs = found.inputs.with_columns(pl.lit(error, pl.String).alias(error_of(income)))
+        asked = replace(found, inputs=inputs, moments=moments)
+        announced = next_by_time(asked, limit) if form == "row" else next_of_columns(asked, moments, limit)
+        assert announced.to_list() == [expected]
 
 
 def program_of(found: Assessments, position: int) -> Program:
