@@ -332,6 +332,7 @@ def test_whom_a_ruleset_for_commerce_is_left_is_not_decided_by_data_for_aml() ->
     watch = made({"input": {"value": "score"}}, **silent)
     ((found_in, found),) = place_diagnostics([watch, commerce], Sources())
     assert found_in is commerce
+    assert "that is for aml alone (purposes, fields says nothing of it), and the ruleset is for" in found.problem
     assert found.problem.endswith("which is tried before it → applies_to → field income")
     with pytest.raises(InvalidRulesetError, match="applies_to → field income"):
         composed([AnalysedRuleset(watch), AnalysedRuleset(commerce)], {})

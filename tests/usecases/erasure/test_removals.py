@@ -340,6 +340,15 @@ def test_a_policy_that_is_taken_back_removes_nothing_more(bank: Bank, monkeypatc
     assert told(bank) == ids(bank, "second", "third")
 
 
+def test_a_policy_that_is_taken_back_after_a_worker_read_it_removes_nothing(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything would be old, as it is kept for no days."""
+    monkeypatch.setattr(retention.runs, "policies", lambda _: [(bank.of, "outbox")])
+    assert remove(bank) == {}
+    assert told(bank) == ids(bank, "first", "second", "third")
+
+
 def test_a_clock_that_is_years_ahead_removes_no_more_than_a_week(bank: Bank) -> None:
     keep(bank, outbox_days=90)
     assert remove(bank) == {"outbox": 2}
