@@ -347,6 +347,7 @@ def test_a_policy_that_is_taken_back_after_a_worker_read_it_removes_nothing(
     monkeypatch.setattr(retention.runs, "policies", lambda _: [(bank.of, "outbox")])
     assert remove(bank) == {}
     assert told(bank) == ids(bank, "first", "second", "third")
+    assert line(bank, "outbox").last_run is None
 
 
 def test_a_clock_that_is_years_ahead_removes_no_more_than_a_week(bank: Bank) -> None:
