@@ -16,13 +16,14 @@ from fivefold.store.evidence import retention as removing
 from fivefold.store.evidence.old_rows import RetentionScope
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import OrganisationSettings
-from fivefold.store.tables.levels import Assessment, AssessmentInputs, OverrideReading, Standing
+from fivefold.store.tables.levels import Assessment, AssessmentInputs, OverrideReading, Standing, Transition
 from fivefold.store.tables.operations import RetentionRun
 from fivefold.store.tables.recourse import Challenge
 from fivefold.usecases.accounts.settings import SettingsChange
 from fivefold.usecases.changes.asks import change_settings
 from fivefold.usecases.erasure import retention
 from fivefold.usecases.erasure.erase import erase_entity, set_legal_hold
+from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.levels.explain import read_reasons
 from fivefold.usecases.levels.read import level_history, read_assessment
 from fivefold.usecases.levels.replay import replay_assessment
@@ -126,6 +127,30 @@ def test_the_newest_stays_though_it_is_old_and_its_level_was_entered_by_an_earli
 
 
 @pytest.mark.postgresql
+def test_the_one_by_which_the_present_level_was_reached_stays_though_the_rules_gave_it_before(engine: Engine) -> None:
+    """An override was in force in between: its end is the latest move, and the rules' level was entered earlier."""
+    bank = Bank(engine)
+    points = {"cases": [{"when": {"tag": "watch", "is": "present"}, "points": 10}]}
+    bank.activate(banks.document({"country": banks.COUNTRY, "watch": points}))
+    bank.wait(-2600)
+    bank.put("a", country="RU")
+    bank.settle()
+    bank.override("a", 3, until_us=bank.now + 10 * DAY_US)
+    bank.settle()
+    bank.wait(20)
+    bank.settle()
+    bank.wait(20)
+    set_tag(bank.context, "customer", "a", "watch")
+    bank.settle()
+    bank.wait(2500)
+    keep(bank, assessments_days=DAYS)
+    with Session(bank.engine) as session:
+        latest = session.scalars(select(Transition.number).order_by(Transition.number.desc())).first()
+    assert latest in numbers(bank)[1:-1]
+    remove(bank)
+    assert latest in whole(bank)
+
+
 def test_what_went_is_said_to_have_gone_by_the_policy(bank: Bank) -> None:
     keep(bank, assessments_days=DAYS)
     remove(bank)

@@ -136,6 +136,10 @@ def test_a_threshold_that_parts_them_already_stays() -> None:
     found = propose_thresholds(side, [0.25, 0.25, 0.25, 0.25])
     assert [str(cut.proposed) for cut in found.cuts] == ["3", "10.2", "16.5"]
     assert found.moved == 0
+    (caution,) = found.cautions
+    assert caution.startswith("Shares say how the portfolio is spread"), (
+        "equal thresholds are no nearer, and none lacks"
+    )
 
 
 def test_weights_are_cut_on_the_scale_that_thresholds_have() -> None:
