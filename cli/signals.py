@@ -1,15 +1,19 @@
 """How a command ends that SIGTERM or SIGHUP asks to: as by an error, so that whatever it made for itself goes."""
 
+import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from types import FrameType
 from typing import Final
 
 _AGAIN_SECONDS: Final = 0.05
 """How long a command that cannot end at this moment goes on before it is asked again."""
+_REPEAT_SECONDS: Final = 0.5
+"""How long a further signal is taken for the first one: a terminal that is closed sends SIGHUP twice."""
 _IMPORTS: Final = "<frozen importlib"
 """The file, as Python names it, of the functions that import, which hold locks that an error there would leave held."""
 
@@ -18,13 +22,14 @@ _IMPORTS: Final = "<frozen importlib"
 def ends_on_signals() -> Iterator[None]:
     """End by SIGTERM and SIGHUP as by an error, so that whatever a run made for itself goes; Python would stop at once.
 
-    A second signal stops it at once. One that is ignored, as SIGHUP is under nohup, is ignored still.
+    A second signal stops it at once, unless it is a repeat of the first. One that is ignored, as SIGHUP is under nohup,
+    is ignored still.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     heeded = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is not signal.SIG_IGN]
-    ending = _Ending(heeded)
+    ending = _Ending()
     before = {number: signal.signal(number, ending.begin) for number in heeded}
     try:
         yield
@@ -41,10 +46,10 @@ class _Ending:
     Python prints and forgets an error that is raised while it collects an object or while C calls back.
     """
 
-    def __init__(self, heeded: Sequence[signal.Signals]) -> None:
+    def __init__(self) -> None:
         """Wait for the signals."""
-        self._heeded = heeded
         self._code: int | None = None
+        self._begun = 0.0
         self._alarm = signal.getsignal(signal.SIGALRM)
         self._hook = sys.unraisablehook
 
@@ -54,10 +59,13 @@ class _Ending:
         return self._code is not None
 
     def begin(self, number: int, frame: FrameType | None) -> None:
-        """Take the first signal; the next one stops the process."""
-        self._code = 128 + number
-        for each in self._heeded:
-            signal.signal(each, signal.SIG_DFL)
+        """Take the first signal; the next one stops the process, unless it is a repeat of the first."""
+        if self.is_begun:
+            if monotonic() - self._begun > _REPEAT_SECONDS:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+            return
+        self._code, self._begun = 128 + number, monotonic()
         signal.signal(signal.SIGALRM, self._end)
         sys.unraisablehook = self._end_again
         self._end(number, frame)

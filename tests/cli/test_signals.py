@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -34,12 +35,18 @@ lock.release()
 def importing():
     exec(compile(IMPORTING, "<frozen importlib._bootstrap>", "exec"))
 
-def cleaning():
+def cleaning(seconds=60):
     try:
         end()
     finally:
         print("cleans", flush=True)
-        time.sleep(60)
+        time.sleep(seconds)
+
+def twice():
+    try:
+        cleaning(0)
+    finally:
+        os.kill(os.getpid(), signal.SIGHUP)
 
 try:
     with ends_on_signals():
@@ -69,9 +76,16 @@ def test_a_run_ends_wherever_the_signal_comes(how: str) -> None:
     assert (process.returncode, out, err) == (128 + signal.SIGTERM, "gone\n", "")
 
 
+def test_a_terminal_that_is_closed_signals_twice_and_the_run_still_cleans() -> None:
+    with run("twice") as process:
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (128 + signal.SIGTERM, "cleans\ngone\n", "")
+
+
 def test_a_second_signal_ends_a_run_at_once() -> None:
     with run("cleaning") as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "cleans\n"
+        time.sleep(0.6)  # one that comes sooner is a repeat
         process.send_signal(signal.SIGHUP)
         assert process.wait(30) == -signal.SIGHUP
