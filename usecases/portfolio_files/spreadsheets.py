@@ -5,7 +5,7 @@ import math
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, time
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 from xml.etree.ElementTree import ParseError
@@ -262,20 +262,23 @@ def _value(cell: Any) -> tuple[Value, str]:  # noqa: PLR0911 (one for each sort 
         return value, ""
     if isinstance(value, str):
         return unguarded(value) or None, ""
-    if isinstance(value, datetime):
+    if isinstance(value, date):
         return _date(value, cell.number_format or _GENERAL)
     if not isinstance(value, int | float):
         return None, f"is {value}, a time or a length of time: {_AS_TEXT}"
     return _number(value, cell.number_format or _GENERAL)
 
 
-def _date(value: datetime, form: str) -> tuple[Value, str]:
-    if value.time() != time():
-        return None, f"is {value}, which has a time of day: {_AS_TEXT}"
+def _date(value: date, form: str) -> tuple[Value, str]:
+    day = value
+    if isinstance(value, datetime):
+        if value.time() != time():
+            return None, f"is {value}, which has a time of day: {_AS_TEXT}"
+        day = value.date()
     if not _shows_date(form):
-        words = f"is kept as {value.date()}, and its format {form} does not show the day, the month and the year"
+        words = f"is kept as {day}, and its format {form} does not show the day, the month and the year"
         return None, f"{words}: {_AS_TEXT}"
-    return value.date(), ""
+    return day, ""
 
 
 def _shows_date(form: str) -> bool:

@@ -206,6 +206,13 @@ def test_a_date_whose_format_shows_it_in_full_is_read(shown: str) -> None:
     drafted(sheet_bytes(*ROWS, change=_cell("D2", date(2024, 3, 1), shown)), "xlsx")
 
 
+def test_a_date_that_a_workbook_keeps_as_text_of_iso_is_read() -> None:
+    def keep_as_text(workbook: Workbook, _: Worksheet) -> None:
+        workbook.iso_dates = True
+
+    assert drafted(sheet_bytes(*ROWS, change=keep_as_text), "xlsx") == drafted(WHOLE, "xlsx")
+
+
 def _hide(what: str) -> Any:
     def change(workbook: Workbook, sheet: Worksheet) -> None:
         if what == "row":
