@@ -208,8 +208,8 @@ def _run_of(session: Session, organisation_id: int, kind: str, days: int, now_us
 
 
 def _remove_part(session: Session, run: RetentionRun, days: int, now_us: int) -> int:
-    # A policy that keeps more than when the run began, or a clock that was set back, ends it.
     """Remove one part, record it, and end the run after the last part."""
+    # A policy that keeps more than when the run began, or a clock that was set back, ends it.
     if days == FOR_GOOD or now_us + OLD_READING_US - days * DAY_US < run.before_us:
         _finish(session, run, now_us, whole=False)
         return 0

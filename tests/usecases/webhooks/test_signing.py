@@ -199,6 +199,11 @@ def test_without_a_setting_a_machine_makes_its_own_key(tmp_path: Path, monkeypat
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     assert read_secrets(written) == (Secret("a"),)
+    signing._box.cache_clear()  # as in the next process
+    assert read_secrets(written) == (Secret("a"),)
+    signing._box.cache_clear()
+    assert read_secrets(secrets_json([Secret("b")])) == (Secret("b"),)
+    assert read_secrets(written) == (Secret("a"),), "the first key is still the one that encrypts"
     monkeypatch.setenv("FIVEFOLD_VAR", str(tmp_path / "other"))
     with pytest.raises(ConfigError, match="encrypted with another key"):
         read_secrets(written)
