@@ -39,7 +39,7 @@ def script(notebook: Path) -> str:
     ("name", "shows"),
     [
         ("value", ("customers</td><td>400", "Version 1, ", "score 4.", "mean points", "calibration_error", "moved_by")),
-        ("rules", ("300 assessed", "critical as of", "What the numbers do not say", "reasons")),
+        ("rules", ("300 assessed", "critical by fatf-retail, as of", "What the numbers do not say", "reasons")),
     ],
 )
 def test_a_notebook_runs_and_shows(fresh: Path, tmp_path: Path, name: str, shows: tuple[str, ...]) -> None:
