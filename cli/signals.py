@@ -33,6 +33,10 @@ def ends_on_signals() -> Iterator[None]:
     before = {number: signal.signal(number, ending.begin) for number in heeded}
     try:
         yield
+    except Exception as error:
+        if ending.is_begun:  # what swallowed the end, as a compiler in C, fails for want of what was ended
+            raise SystemExit(ending.code) from error
+        raise
     finally:
         if not ending.is_begun:  # else the second signal stops what still follows, too
             for number, handler in before.items():
@@ -48,7 +52,7 @@ class _Ending:
 
     def __init__(self) -> None:
         """Wait for the signals."""
-        self._code: int | None = None
+        self.code: int | None = None
         self._begun = 0.0
         self._alarm = signal.getsignal(signal.SIGALRM)
         self._hook = sys.unraisablehook
@@ -56,7 +60,7 @@ class _Ending:
     @property
     def is_begun(self) -> bool:
         """Tell whether a signal has come."""
-        return self._code is not None
+        return self.code is not None
 
     def begin(self, number: int, frame: FrameType | None) -> None:
         """Take the first signal; the next one stops the process, unless it is a repeat of the first."""
@@ -65,7 +69,7 @@ class _Ending:
                 signal.signal(number, signal.SIG_DFL)
                 os.kill(os.getpid(), number)
             return
-        self._code, self._begun = 128 + number, monotonic()
+        self.code, self._begun = 128 + number, monotonic()
         signal.signal(signal.SIGALRM, self._end)
         sys.unraisablehook = self._end_again
         self._end(number, frame)
@@ -81,7 +85,7 @@ class _Ending:
         if frame is not None and frame.f_code.co_filename.startswith(_IMPORTS):
             signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
         else:
-            raise SystemExit(self._code)
+            raise SystemExit(self.code)
 
     def _end_again(self, swallowed: "sys.UnraisableHookArgs") -> None:
         if isinstance(swallowed.exc_value, SystemExit):

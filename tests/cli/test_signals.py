@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 RUN = """
-import os, signal, threading, time, weakref
+import ctypes, os, signal, threading, time, weakref
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from fivefold.cli.signals import ends_on_signals
 
@@ -24,6 +24,10 @@ def collected():
     module = Module()
     watched = weakref.ref(module, lambda _: end())
     del module
+
+def compiling():
+    ctypes.CFUNCTYPE(None)(end)()
+    raise RuntimeError("C was called back in vain")
 
 lock = threading.Lock()
 IMPORTING = '''
@@ -68,9 +72,9 @@ def run(how: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-@pytest.mark.parametrize("how", ["end", "collected", "importing"])
+@pytest.mark.parametrize("how", ["end", "collected", "compiling", "importing"])
 def test_a_run_ends_wherever_the_signal_comes(how: str) -> None:
-    """An error raised in what Python calls while it collects is swallowed; one in an import leaves its lock held."""
+    """An error in what is called by Python as it collects, or by C, is swallowed; one in an import leaves it locked."""
     with run(how) as process:
         out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (128 + signal.SIGTERM, "gone\n", "")
