@@ -47,10 +47,14 @@ def var(registry: Path, home: Home, config: Path) -> Path:
 @pytest.fixture
 def richer(home: Home, tmp_path: Path) -> Path:
     """The same customers, of whom every second one moves nine times the money after the scores."""
-    after = pl.col("transaction_date").dt.epoch("us") > parse_moment(THEN)
-    is_richer = after & (pl.col("user_id").rank("dense") % 2 == 0)
+    return write_richer(home, tmp_path, pl.col("transaction_date").dt.epoch("us") > parse_moment(THEN))
+
+
+def write_richer(home: Home, folder: Path, when: pl.Expr) -> Path:
+    """Write the same customers; every second one moves nine times the money in some of the rows."""
+    is_richer = when & (pl.col("user_id").rank("dense") % 2 == 0)
     columns = ("transaction_amount", "user_balance")
-    path = tmp_path / "richer.parquet"
+    path = folder / "richer.parquet"
     home.table.with_columns(
         pl.when(is_richer).then(pl.col(name) * 9).otherwise(pl.col(name)).alias(name) for name in columns
     ).write_parquet(path)
@@ -63,10 +67,11 @@ def opened(var: Path) -> Registry:
 
 @pytest.mark.full
 def test_a_new_curve_keeps_the_indicators_and_needs_no_file_of_them(
-    var: Path, richer: Path, home: Home, config: Path, tmp_path: Path
+    var: Path, home: Home, config: Path, tmp_path: Path
 ) -> None:
     (config.parent / "bank.py").unlink()
-    out = succeed(var, "recalibrate", "--data", richer, "--name", NAME, columns=200)
+    always_richer = write_richer(home, tmp_path, pl.lit(value=True))
+    out = succeed(var, "recalibrate", "--data", always_richer, "--name", NAME, columns=200)
     assert f"Registered as {NAME} version 2" in out
     registry = opened(var)
     before, after = registry.load(1), registry.load(2)

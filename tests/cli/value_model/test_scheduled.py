@@ -253,8 +253,9 @@ def test_a_run_that_dies_before_its_version_has_an_alias_is_finished_by_the_next
         assert run(registry, "train", *options).code == 137
     assert versions(registry) == {"1": "champion", "2": "challenger", "3": ""}
     done = run(registry, "train", *options)
-    assert (done.code, said(done)["version"]) == (ScheduledOutcome.SAME_DATA, 3)
+    assert (done.code, said(done)["version"]) == (ScheduledOutcome.REFUSED, 3)
     assert versions(registry) == {"1": "champion", "2": "", "3": CHALLENGER}
+    assert run(registry, "train", *options).code == ScheduledOutcome.SAME_DATA
 
 
 def test_a_run_that_dies_before_it_registers_leaves_nothing_and_is_repeated(
