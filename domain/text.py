@@ -107,14 +107,14 @@ def control_in(name: str) -> str:
 
 
 def hidden_in(text: str) -> str:
-    r"""Say what a text has by which it looks like another one and is not equal to it; empty if it has nothing.
+    r"""Name what a text has by which it looks like another one and is not equal to it; empty if it has nothing.
 
     >>> hidden_in("KP "), hidden_in("KP\u200b"), hidden_in("KP")
-    ('with white space around it', 'with the control character U+200B', '')
+    ('white space around it', 'the control character U+200B', '')
     """
     if character := control_in(text):
-        return f"with the control character {character}"
-    return "with white space around it" if text != text.strip() else ""
+        return f"the control character {character}"
+    return "white space around it" if text != text.strip() else ""
 
 
 def wrong_in_name(name: str) -> str:
@@ -127,7 +127,9 @@ def wrong_in_name(name: str) -> str:
     >>> wrong_in_name("M\u00fcller & Co.")
     ''
     """
-    return hidden_in(name) or ("which an address cannot hold" if name in {".", ".."} else "")
+    if hidden := hidden_in(name):
+        return f"with {hidden}"
+    return "which an address cannot hold" if name in {".", ".."} else ""
 
 
 def is_unicode(text: str) -> bool:
@@ -279,11 +281,13 @@ def columns_text(names: Iterable[str]) -> str:
 
 
 def why_unreadable(error: Exception) -> str:
-    """Say why a text of JSON or YAML cannot be read: by the parser's words, unless these are about Python's limits.
+    """Say why a text of JSON or YAML cannot be read: by the words of the system or the parser, but for Python's limits.
 
     >>> why_unreadable(ValueError("Exceeds the limit (4300 digits) for integer string conversion"))
     'it has a number of more than 4300 digits'
     """
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     if "integer string conversion" in str(error):

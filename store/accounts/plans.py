@@ -56,8 +56,9 @@ def read_plans(path: Path | None) -> dict[str, Plan]:
         lines = [f"  {'.'.join(map(str, detail['loc'])) or 'all of it'}: {detail['msg']}" for detail in error.errors()]
         raise ConfigError("\n".join([f"{source} (FIVEFOLD_PLANS_FILE) does not hold plans:", *lines])) from None
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, too many digits
-        reason = error.strerror if isinstance(error, OSError) else why_unreadable(error)
-        raise ConfigError(f"plans cannot be read from {source}, as FIVEFOLD_PLANS_FILE says: {reason}") from None
+        raise ConfigError(
+            f"plans cannot be read from {source}, as FIVEFOLD_PLANS_FILE says: {why_unreadable(error)}"
+        ) from None
     if not plans:
         raise ConfigError(f"{source} (FIVEFOLD_PLANS_FILE) holds no plan")
     return plans

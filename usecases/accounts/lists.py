@@ -132,7 +132,7 @@ def list_version(
 def _refuse_unseen(name: str, members: Iterable[str]) -> None:
     for member in members:
         if hidden := hidden_in(member):  # texts are compared exactly, so that it would match nothing
-            raise ConfigError(f"list {name}: {member[:40]!r} has {hidden.removeprefix('with ')}; it must have none")
+            raise ConfigError(f"list {name}: {member[:40]!r} has {hidden}; it must have none")
 
 
 def missing_versions(session: Session, organisation_id: int, document: NamedList) -> NamedList | None:

@@ -213,8 +213,8 @@ def read_sources(path: FilePath | None, secrets: Mapping[str, str]) -> DataSourc
         where = ".".join(map(str, first["loc"])) or "all of it"
         raise ConfigError(f"{path}, the file of sources: {where}: {first['msg']}") from None
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, too many digits
-        reason = error.strerror if isinstance(error, OSError) else why_unreadable(error)
-        raise ConfigError(f"{path}, the file of sources, cannot be read: {reason} (FIVEFOLD_SOURCES_FILE)") from None
+        why = why_unreadable(error)
+        raise ConfigError(f"{path}, the file of sources, cannot be read: {why} (FIVEFOLD_SOURCES_FILE)") from None
     for name, source in read.sources.items():
         for problem in _problems(source, secrets):
             raise ConfigError(f"{path}, the file of sources: {name}: {problem}")

@@ -151,7 +151,7 @@ def _refuse_hidden(list_: NamedList, source: str) -> None:
     """Raise InvalidRulesetError where members have what is not seen: texts are compared exactly, and match none."""
     members = {member: None for version in list_.versions for member in version.members}
     problems = [
-        Finding(f"list {list_.name}", f"{member[:40]!a} is a member {hidden}; it must have none")
+        Finding(f"list {list_.name}", f"{member[:40]!a} is a member with {hidden}; it must have none")
         for member in members
         if (hidden := hidden_in(member))
     ]
