@@ -203,17 +203,29 @@ def test_another_version_is_by_the_change_that_put_it_in_force(engine: Engine, b
     assert (rise.activation.id, rise.activation.kind, rise.activation.version) == (third, "activation", 3)
 
 
+IN_RUSSIA = {"applies_to": {"field": "country", "equals": "RU"}}
+
+
+def put_retail_last(engine: Engine) -> None:
+    with Session(engine) as session, session.begin():
+        session.execute(update(Family).where(Family.name == "retail").values(position=2))
+
+
+def bank_with_a_strict_ruleset_for_russia(engine: Engine) -> Bank:
+    """Give a bank whose customer, in Sweden, has a level by its ruleset for all others."""
+    bank = Bank(engine)
+    activated(bank, banks.document({"country": banks.COUNTRY}, "strict", **IN_RUSSIA))
+    activated(bank, banks.document({"income": banks.INCOME}))
+    put_retail_last(engine)
+    bank.put("a", country="SE")
+    bank.settle()
+    return bank
+
+
 def test_another_ruleset_by_an_event_has_no_activation_behind_it_and_by_a_switch_or_an_order_has(
     engine: Engine,
 ) -> None:
-    bank = Bank(engine)
-    in_russia = {"applies_to": {"field": "country", "equals": "RU"}}
-    activated(bank, banks.document({"country": banks.COUNTRY}, "strict", **in_russia))
-    activated(bank, banks.document({"income": banks.INCOME}))
-    with Session(engine) as session, session.begin():
-        session.execute(update(Family).where(Family.name == "retail").values(position=2))
-    bank.put("a", country="SE")
-    bank.settle()
+    bank = bank_with_a_strict_ruleset_for_russia(engine)
 
     def last() -> tuple[str | None, str | None, tuple[str, str, int | None] | None]:
         (line, *_) = sorted(
@@ -231,7 +243,7 @@ def test_another_ruleset_by_an_event_has_no_activation_behind_it_and_by_a_switch
     bank.wait(days=20)
     switch_family(bank.context, "strict", False, "a pause")
     second = banks.document(
-        {"country": banks.COUNTRY}, "strict", score={"points": {"thresholds": [31, 40]}}, **in_russia
+        {"country": banks.COUNTRY}, "strict", score={"points": {"thresholds": [31, 40]}}, **IN_RUSSIA
     )
     activated(bank, second, previous=1)
     bank.mark("a")
@@ -252,8 +264,7 @@ def test_another_ruleset_by_an_event_has_no_activation_behind_it_and_by_a_switch
 def test_a_ruleset_that_a_worker_whose_clock_is_behind_has_before_its_activation_is_by_that(engine: Engine) -> None:
     bank = Bank(engine)
     activated(bank, banks.document({"country": banks.COUNTRY}))
-    with Session(engine) as session, session.begin():
-        session.execute(update(Family).where(Family.name == "retail").values(position=2))
+    put_retail_last(engine)
     bank.put("a", country="RU")
     bank.settle()
     bank.wait(days=40)
@@ -270,14 +281,7 @@ def test_a_ruleset_that_a_worker_whose_clock_is_behind_has_before_its_activation
 
 
 def test_another_ruleset_by_an_event_is_not_by_what_was_switched_seconds_after_it(engine: Engine) -> None:
-    bank = Bank(engine)
-    in_russia = {"applies_to": {"field": "country", "equals": "RU"}}
-    activated(bank, banks.document({"country": banks.COUNTRY}, "strict", **in_russia))
-    activated(bank, banks.document({"income": banks.INCOME}))
-    with Session(engine) as session, session.begin():
-        session.execute(update(Family).where(Family.name == "retail").values(position=2))
-    bank.put("a", country="SE")
-    bank.settle()
+    bank = bank_with_a_strict_ruleset_for_russia(engine)
     bank.wait(days=20)
     bank.put("a", country="RU")
     bank.settle()

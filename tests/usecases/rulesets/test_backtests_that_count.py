@@ -165,12 +165,16 @@ def test_a_list_that_no_ruleset_reads_outdates_nothing(engine: Engine, three: Pe
     change.decide(engine, three, NOW + DAY)
 
 
+def backtest_before_a_list_begins(engine: Engine, people: People, change: Change, begins_us: int) -> None:
+    put_list_version(Context(engine, people[0]).at(NOW), "watched", begins_us, ["IR", "RU"], "W", "us")
+    change.prepare(engine, people)
+    change.backtest(engine, people, NOW + SECOND)
+
+
 def test_a_list_that_was_to_come_into_force_and_did_so_outdates_a_backtest(
     engine: Engine, strict: People, change: Change
 ) -> None:
-    put_list_version(Context(engine, strict[0]).at(NOW), "watched", NOW + 3 * DAY, ["IR", "RU"], "W", "us")
-    change.prepare(engine, strict)
-    change.backtest(engine, strict, NOW + SECOND)
+    backtest_before_a_list_begins(engine, strict, change, NOW + 3 * DAY)
     why = "a version of the list watched came into force since the backtest of"
     refused_until_tested_again(engine, strict, change, why, NOW + 3 * DAY)
 
@@ -178,9 +182,7 @@ def test_a_list_that_was_to_come_into_force_and_did_so_outdates_a_backtest(
 def test_a_list_that_comes_into_force_after_the_change_outdates_nothing(
     engine: Engine, strict: People, change: Change
 ) -> None:
-    put_list_version(Context(engine, strict[0]).at(NOW), "watched", NOW + 3 * DAY, ["IR", "RU"], "W", "us")
-    change.prepare(engine, strict)
-    change.backtest(engine, strict, NOW + SECOND)
+    backtest_before_a_list_begins(engine, strict, change, NOW + 3 * DAY)
     change.decide(engine, strict, NOW + 3 * DAY - 1)
 
 
