@@ -266,7 +266,7 @@ class Visit(Context):
             raise FieldError(name, str(wrong)) from wrong
 
     def moment(self, name: str, label: str) -> int:
-        """Give a date or time that was typed into a field, in microseconds; ConfigError where it is none."""
+        """Give a date or time that was typed into a field, in microseconds; ConfigError if it is not one."""
         typed = self.typed(name, label)
         try:
             return read_moment(typed, label)

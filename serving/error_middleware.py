@@ -125,6 +125,7 @@ def _own_id(scope: Scope) -> str:
 
 def _report(scope: Scope, error: BaseException) -> None:
     """Log an error without its traceback, which would quote the request; of a damaged database also its file."""
-    of = {"request_id": scope["fivefold.request_id"], "error": type(error).__name__, "at": place_of(error)}
-    damage = damage_noted(error)
-    log.error("failed", **of, **({} if damage is None else {"why": damage}))
+    fields = {"request_id": scope["fivefold.request_id"], "error": type(error).__name__, "at": place_of(error)}
+    if (damage := damage_noted(error)) is not None:
+        fields["why"] = damage
+    log.error("failed", **fields)

@@ -209,8 +209,8 @@ def scan_rows(
 
     The name of field f is *names*[0][firsts[f]:stops[f]], by the other two of them: numbers come first, then texts, of
     which those from *required* on may be null or missing. Its value in row r goes to begins[f, r], which is MISSING
-    where there is none, and ends[f, r], and as a number to numbers[f, r]. Not read are texts with escapes, and numbers
-    that are NaN there.
+    where there is none, and ends[f, r], and as a number to numbers[f, r]. Texts with escapes, and numbers that are NaN
+    there, are left to read.
     """
     at, rows, usual = _behind_space(body, 0), 0, np.zeros(16, dtype=np.int64)
     if body[at] != _OPEN_ARRAY:
