@@ -275,6 +275,8 @@ def _date(value: date, form: str) -> tuple[Value, str]:
         if value.time() != time():
             return None, f"is {value}, which has a time of day: {_AS_TEXT}"
         day = value.date()
+    if day == _TWO_DAYS:
+        return None, f"is the 28th or the 29th of February 1900, and the 29th never was: {_AS_TEXT}"
     if not _shows_date(form):
         words = f"is kept as {day}, and its format {form} does not show the day, the month and the year"
         return None, f"{words}: {_AS_TEXT}"
@@ -352,5 +354,8 @@ _NO_PART_OF_A_DATE = re.compile(r'"[^"]*"|\[[^\]]*\]|[\\_*].')
 """Texts, colours, languages and blanks of a format."""
 _PARTS_OF_A_DATE = (re.compile("(?i)(?<!d)dd?(?!d)"), re.compile("(?i)m"), re.compile("(?i)[ye]"))
 """Day, month and year; `ddd` is the day of the week, and `e` a year of an era."""
+
+_TWO_DAYS = date(1900, 2, 28)
+"""Also what the library reads for the next day, which spreadsheets count as the 29th of February 1900."""
 
 _AS_TEXT = "format the cell as text, and type it as 2024-07-01 or 2024-07-01T12:00:00Z"

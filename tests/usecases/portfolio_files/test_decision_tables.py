@@ -254,6 +254,7 @@ def _hide(what: str) -> Any:
             (_cell("D2", date(2024, 3, 1), shown), "Sheet!D2: is kept as 2024-03-01, and its format .* does not show")
             for shown in ("mmm-yy", "d-mmm", "yyyy", "dddd mmmm yyyy", 'd"y"mmm', "[$-409]mmm d")
         ),
+        *((_cell("D2", day, "yyyy-mm-dd"), "Sheet!D2: .*the 29th never was: .* type it as") for day in (59, 60)),
         (_cell("C2", time(12, 30)), "Sheet!C2"),
         (_cell("C2", "#N/A"), "Sheet!C2"),
         (_cell("E3", 0.125), "Sheet!E3 "),
