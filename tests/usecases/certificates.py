@@ -15,12 +15,17 @@ from fivefold.usecases.shared import connections
 
 
 @contextmanager
-def certified(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ssl.SSLContext]:
-    """A server's context with a certificate for a name, whose authority is trusted for the while."""
+def certified(
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, *, common: str = "tests"
+) -> Iterator[ssl.SSLContext]:
+    """A server's context with a certificate for a name, whose authority is trusted for the while.
+
+    Without a *name* the certificate has its *common* name alone.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
-    named = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests")])
+    named = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common)])
     now = dt.datetime.now(dt.UTC)
-    certificate = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(named)
         .issuer_name(named)
@@ -28,10 +33,11 @@ def certified(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         .serial_number(1)
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
     )
+    if name:
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+    certificate = builder.sign(key, hashes.SHA256())
     plain = serialization.NoEncryption()
     (folder / "key.pem").write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)

@@ -272,11 +272,14 @@ def test_no_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -
         assert (len(proxy.got), len(receiver.got)) == (0, 1)
 
 
-@pytest.mark.parametrize(("name", "trusted"), [("hooks.example", True), ("other.example", False)])
+@pytest.mark.parametrize(
+    ("name", "common", "trusted"),
+    [("hooks.example", "tests", True), ("other.example", "tests", False), ("", "hooks.example", False)],
+)
 def test_the_receiver_must_prove_the_name_of_the_url(
-    name: str, trusted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, common: str, trusted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with certified(name, tmp_path, monkeypatch) as context, receiving(tls=context) as receiver:
+    with certified(name, tmp_path, monkeypatch, common=common) as context, receiving(tls=context) as receiver:
         error = sent(f"https://hooks.example:{receiver.port}/", found=LookUp(("127.0.0.1",)))
         assert len(receiver.got) == trusted
     assert (error is None) is trusted
