@@ -7,6 +7,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from time import monotonic
@@ -29,6 +30,7 @@ from joserfc.jwt import JWTClaimsRegistry
 
 from fivefold.domain.errors import IdentityError, IdentityProviderError, WhyNoIdentity
 from fivefold.domain.settings import OpenIdSettings
+from fivefold.domain.text import why_unreadable
 from fivefold.usecases.shared.addresses import LookUpLoop
 from fivefold.usecases.shared.connections import HEADERS, NotAnsweredError, certificate_authorities, whole_body
 from fivefold.usecases.shared.entity_checks import storable
@@ -257,7 +259,8 @@ class IdentityProvider:
         try:
             return metadata, _readable_keys(_fetch(metadata["jwks_uri"])["keys"])
         except (JoseError, ValueError, KeyError, TypeError) as error:
-            raise IdentityProviderError(f"the keys of {issuer} cannot be read: {error}") from None
+            why = "it has no keys" if isinstance(error, KeyError) else str(error)
+            raise IdentityProviderError(f"the keys of {issuer} cannot be read: {why}") from None
 
 
 def _readable_keys(keys: Any) -> KeySet:
@@ -275,7 +278,15 @@ def _readable_keys(keys: Any) -> KeySet:
 
 
 def _claims_by(keys: KeySet, token: str) -> dict[str, Any]:
-    return dict(jwt.decode(token, keys, algorithms=ALGORITHMS).claims)
+    """Return the claims of a token that the key of its `kid` signed, or, where there is none, a key without a `kid`."""
+    try:
+        return dict(jwt.decode(token, keys, algorithms=ALGORITHMS).claims)
+    except InvalidKeyIdError:
+        for key in keys:
+            if key.kid == key.thumbprint():  # the library calls a key without a `kid` so
+                with suppress(JoseError):
+                    return dict(jwt.decode(token, key, algorithms=ALGORITHMS).claims)
+        raise
 
 
 def _why_not_accepted(error: Exception, claims: Mapping[str, Any]) -> WhyNoIdentity:
@@ -317,7 +328,9 @@ def _ask(method: str, address: str, **more: Any) -> tuple[int, dict[str, Any]]:
     except TimeoutError:
         raise IdentityProviderError(f"{address} cannot be read: no whole answer within {SECONDS:g} s") from None
     except (httpx.HTTPError, httpx.InvalidURL, NotAnsweredError, OSError, ValueError, RecursionError) as error:
-        raise IdentityProviderError(f"{address} cannot be read: {str(error) or type(error).__name__}") from None
+        raise IdentityProviderError(
+            f"{address} cannot be read: {why_unreadable(error) or type(error).__name__}"
+        ) from None
     if not isinstance(content, dict):
         raise IdentityProviderError(f"{address} is not a JSON object")
     return status, content

@@ -215,6 +215,21 @@ def test_a_key_that_cannot_be_read_keeps_out_none_whom_another_key_lets_in(
     assert come_back().subject == "7"
 
 
+@pytest.mark.parametrize(("key", "is_let_in"), [(KEY, True), (OTHER_KEY, False)])
+def test_a_key_without_a_kid_is_tried_where_no_key_has_that_of_the_token(
+    key: RSAKey, is_let_in: bool, come_back: Callable[..., Identity], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nameless = {name: value for name, value in KEY.as_dict(private=False).items() if name != "kid"}
+    keys = {"keys": [{**OTHER_KEY.as_dict(private=False), "kid": "2"}, nameless]}
+    monkeypatch.setattr(openid, "_fetch", lambda address: keys if address == METADATA["jwks_uri"] else METADATA)
+    if is_let_in:
+        assert come_back(key=key).subject == "7"
+    else:
+        with pytest.raises(IdentityError) as refused:
+            come_back(key=key)
+        assert refused.value.why == "wrong signature"
+
+
 def test_a_provider_that_is_away_is_said_and_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [5.0]
     provider = IdentityProvider(SETTINGS, lambda: now[0])
@@ -322,7 +337,12 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
         pytest.param(b"", b"", "no whole answer within 0.5 s", id="silent"),
         pytest.param(HEAD + b"\r\n", b" " * 600_000, "has more than 1,000,000 bytes", id="long"),
         pytest.param(HEAD + b"Content-Encoding: gzip\r\n\r\n", b"x", "is compressed", id="compressed"),
-        pytest.param(HEAD + b"Content-Length: 200000\r\n\r\n" + b"[" * 200_000, b"", "recursion", id="deep"),
+        pytest.param(
+            HEAD + b"Content-Length: 200000\r\n\r\n" + b"[" * 200_000,
+            b"",
+            "cannot be read: it is nested too deeply",
+            id="deep",
+        ),
         pytest.param(HEAD + b"Content-Length: 2\r\n\r\n[]", b"", "is not a JSON object", id="list"),
         pytest.param(b"HTTP/1.1 302 X\r\nLocation: /\r\nContent-Length: 2\r\n\r\n{}", b"", "302", id="elsewhere"),
         pytest.param(b"HTTP/1.1 500 X\r\nContent-Length: 2\r\n\r\n{}", b"", "it answered 500", id="fault"),
