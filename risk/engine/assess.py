@@ -54,8 +54,10 @@ def _refuse_columns(what: str, frame: pl.DataFrame, moment: str) -> None:
     missing = [name for name in (ENTITY, "level", moment) if name not in frame.columns]
     if missing:
         raise FileFormatError(f"{what} have no {', '.join(missing)}; there are {', '.join(frame.columns) or 'none'}")
-    for name, right in ((ENTITY, "text"), ("level", "whole numbers"), (moment, "whole numbers, microseconds UTC")):
-        dtype = frame.schema[name]
+    whole = "whole numbers"
+    rights = {ENTITY: "text", "level": whole, moment: f"{whole}, microseconds UTC", "floor": whole, "hard_floor": whole}
+    for name, right in rights.items():
+        dtype = frame.schema.get(name, pl.Null())
         if not (dtype == pl.Null or (dtype == pl.String if name == ENTITY else dtype.is_integer())):
             raise FileFormatError(f"{what}: {name} is {dtype}; it must be {right}")
 
@@ -70,8 +72,6 @@ def _refuse_floors(what: str, frame: pl.DataFrame, levels: int) -> None:
 
 
 def _is_outside(values: pl.Series, least: int, most: int) -> bool:
-    if values.dtype.is_float() and values.is_nan().any():  # the lowest and the highest pass over it
-        return True
     lowest: Any = values.min()  # None where there is no value, also in a column without a type
     highest: Any = values.max()
     return lowest is not None and not least <= lowest <= highest <= most

@@ -79,7 +79,8 @@ def test_columns_of_nothing_need_no_type() -> None:
 
 
 @pytest.mark.parametrize("column", ["floor", "hard_floor"])
-def test_a_floor_that_is_no_number_is_refused_also_beside_one_that_is(column: str) -> None:
-    held = pl.DataFrame({"entity_id": ["e0", "e1"], "level": [1, 1], "entered": [0, 0], column: [1.0, float("nan")]})
-    with pytest.raises(FileFormatError, match=f"entity 'e1' has {column} nan"):
+@pytest.mark.parametrize(("floors", "dtype"), [([1.0, float("nan")], "Float64"), (["1", "2"], "String")])
+def test_floors_that_are_no_whole_numbers_are_refused(column: str, floors: list[Any], dtype: str) -> None:
+    held = pl.DataFrame({"entity_id": ["e0", "e1"], "level": [1, 1], "entered": [0, 0], column: floors})
+    with pytest.raises(FileFormatError, match=f"{column} is {dtype}; it must be whole numbers"):
         assess(AnalysedRuleset(ruleset(exactly(0))), portfolio([{"n0": 0.0}]), DAY, held)
