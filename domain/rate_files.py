@@ -19,6 +19,8 @@ _DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]+")
 _ECB_DATE, _ECB_BASE, _ECB_NOTHING = "Date", "EUR", {"", "N/A"}
 _LEAST, _MOST = 1e-12, 1e12
 """Bounds of a rate: no two currencies are further apart, and every sum that is converted by them stays finite."""
+_LETTERS_SHOWN = 200
+"""Of a header that is no table's: another file may be one line."""
 _AN_ORDER = 1.0
 _NEARLY = 0.5
 """In orders of magnitude: a rate this far from the shipped rate is refused if its inverse is this near to it."""
@@ -105,8 +107,10 @@ def read_dated_rates(path: Path) -> DatedRates:
                 rows = tuple(_ecb_rows(lines_read))
                 return DatedRates(_ECB_BASE, rows, f"the operator's file {path.name}, in the form of the ECB")
             if sorted(filter(None, names)) != sorted(COLUMNS):
+                shown = ", ".join(names)
                 raise ConfigError(
-                    f"{path} has the columns {', '.join(names) or 'none'}; it must have {', '.join(COLUMNS)} and no "
+                    f"{path} has the columns {shown[:_LETTERS_SHOWN] or 'none'}"
+                    f"{' and so on' if len(shown) > _LETTERS_SHOWN else ''}; it must have {', '.join(COLUMNS)} and no "
                     f"others ({DIRECTION}), or be the ECB's eurofxref-hist.csv"
                 )
             rows = tuple(_own_rows(lines_read, decimal_comma=delimiter == ";"))
