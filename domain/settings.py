@@ -198,8 +198,9 @@ class Settings:
 
     @property
     def has_registry(self) -> bool:
-        """Whether a registry exists; the embedded one is created by the first training."""
-        return not self.embedded or self.registry.is_file()
+        """Whether a registry exists, as far as files tell; one in SQLite is created by the first training."""
+        scheme, _, file = self.tracking_uri.partition(":///")
+        return scheme != "sqlite" or Path(file.partition("?")[0]).is_file()
 
     @property
     def registry(self) -> Path:

@@ -56,6 +56,10 @@ def test_without_a_registry_nothing_is_started_that_would_begin_one(
     with pytest.raises(ModelNotFoundError, match=f"has no versions in {var}: if it was trained before"):
         registry.show_interface(0)
     assert not var.exists()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'typo.db'}")
+    with pytest.raises(ModelNotFoundError, match=r"has no versions in sqlite:///.*typo\.db: if it was trained before"):
+        registry.show_interface(0)
+    assert not list(tmp_path.iterdir())
 
 
 def test_where_mlflow_is_not_installed_one_line_names_the_extra(
