@@ -15,7 +15,7 @@ CHECKS = {
     "purposes": "Data gathered against money laundering, read for commerce.",
     "lists": "A named list that is missing.",
     "reasons": "Missing reasons and examples, and parts without effect.",
-    "doubts": "Screenings, likenesses, gaps between cases, shares of coverage and amounts that are hardly meant.",
+    "doubts": "Screenings, likenesses, texts, gaps between cases, coverage and amounts that are hardly meant.",
     "relationships": "Statuses that may start, refuse or end a relationship, and that no person decides on.",
     "examples": "Examples that cannot be run as they are written.",
     "levels": "Tiers that overlap or leave gaps, and levels that nothing can reach.",

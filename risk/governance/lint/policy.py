@@ -25,6 +25,7 @@ from fivefold.risk.governance.lint.ruleset import (
     unused_calculations,
     unused_links,
 )
+from fivefold.risk.governance.lint.texts import text_diagnostics
 from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.policy import Policy, PolicyRule
@@ -68,6 +69,7 @@ def _diagnostics(
         "names-and-types": fatal,
         "lists": list_diagnostics(analysed, lists),
         "reasons": (*_style_diagnostics(policy), *unused_calculations(analysed), *unused_links(analysed)),
+        "doubts": text_diagnostics(policy),
         "purposes": purpose_diagnostics(policy, purpose_sources(lists, declared)),
         "reach": () if fatal else _reach_diagnostics(policy, lint_scope(analysed, lists)),
     }

@@ -23,6 +23,7 @@ from fivefold.risk.governance.lint.doubts import doubt_diagnostics
 from fivefold.risk.governance.lint.in_order import Effort
 from fivefold.risk.governance.lint.levels import level_diagnostics
 from fivefold.risk.governance.lint.reachability import LintScope, order_diagnostics, rest_diagnostics
+from fivefold.risk.governance.lint.texts import text_diagnostics
 from fivefold.risk.governance.what_if.changeable import compared_with_each_other, linked_inputs, opposed_inputs
 from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.expressions import (
@@ -257,7 +258,11 @@ def ruleset_diagnostics(
         "purposes": purpose_diagnostics(ruleset, purpose_sources(lists, declared)),
         "lists": list_diagnostics(analysed, lists),
         "reasons": (*style_diagnostics(analysed), *unused_calculations(analysed)),
-        "doubts": (*doubt_diagnostics(ruleset, members), *optional_field_diagnostics(analysed)),
+        "doubts": (
+            *doubt_diagnostics(ruleset, members),
+            *optional_field_diagnostics(analysed),
+            *text_diagnostics(ruleset),
+        ),
         "examples": example_diagnostics(ruleset.examples, check_examples(ruleset)),
         "levels": () if analysed.structural_diagnostics else level_diagnostics(ruleset),
         "history": history_diagnostics(analysed),

@@ -1,0 +1,59 @@
+"""Texts of rulesets and policies that are not what they look like: they are compared exactly."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fivefold.domain.likeness import alike_among
+from fivefold.domain.text import hidden_in, one_line, unseen_numbered
+from fivefold.risk.compiler.diagnostics import Diagnostic, warning
+from fivefold.risk.language.documents import Path
+from fivefold.risk.language.fields import Definition
+
+_COMPARED = frozenset({"equals", "not_equals", "in", "not_in", "one_of"})
+"""What comes below these words is equal to a value, or not."""
+_NAMES = {"levels": "level", "title": "title", "in_list": "list", "not_in_list": "list", "list": "list"}
+"""What else is looked through for texts that look alike, by the word above it."""
+_VALUE = "value"
+
+
+def text_diagnostics(definition: Definition) -> Iterator[Diagnostic]:
+    """Find texts that look alike, have characters that are not seen, or are compared with blanks around them."""
+    firsts: dict[str, dict[str, Path]] = {}
+    for path, text in _texts(definition.model_dump(mode="json", by_alias=True, exclude_none=True), ()):
+        kind = _kind_of(path)
+        if (numbered := unseen_numbered(text)) != text:
+            yield warning(path, f"has characters that are not seen: {one_line(numbered, 80)}; write it without them")
+        elif kind in {_VALUE, "level"} and text.strip() and (reason := hidden_in(text)):
+            yield warning(path, f"has {reason}, and texts are compared exactly: write {text.strip()}")
+        elif kind:
+            firsts.setdefault(kind, {}).setdefault(text, path)
+    for kind, places in firsts.items():
+        for group in alike_among(places):
+            first, *others = sorted(group, key=list(places).index)
+            for other in others:
+                problem = f"is the {kind} {_letters(other, first)}, which looks like {first} and is another one"
+                yield warning(places[other], f"{problem}: write {first} if that is meant")
+
+
+def _texts(part: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    """Give every text of a document, but those of its examples, which try what looks like something."""
+    if isinstance(part, str):
+        yield path, part
+    elif isinstance(part, Mapping):
+        for word, below in part.items():
+            if path or word != "examples":
+                yield from _texts(below, (*path, word))
+    elif isinstance(part, Sequence):
+        for number, below in enumerate(part):
+            yield from _texts(below, (*path, number))
+
+
+def _kind_of(path: Path) -> str:
+    """Name what a text is of those that are compared with each other; empty for any other one."""
+    word = next((step for step in reversed(path) if isinstance(step, str)), "")
+    return _VALUE if word in _COMPARED else _NAMES.get(word, "")
+
+
+def _letters(text: str, other: str) -> str:
+    """Write a text with the numbers in Unicode of its letters that another one does not have."""
+    return "".join(sign if sign in other else f"{sign} (U+{ord(sign):04X})" for sign in text)
