@@ -6,8 +6,10 @@ import re
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
+from time import time
 
 from fivefold.domain.errors import ConfigError, FivefoldError
 
@@ -36,6 +38,15 @@ def _unfinished(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
 
 
+def _remove_left(path: Path) -> None:
+    """Remove the unfinished files of *path* to which nothing was written for a day."""
+    for left in path.absolute().parent.glob(f".{escape(path.name)}.{'[0-9a-f]' * 8}.part"):
+        with suppress(OSError):  # another process removes it, or it is another account's
+            if time() - left.stat().st_mtime > _LEFT_SECONDS:
+                left.unlink()
+
+
+_LEFT_SECONDS = 86_400
 _PRIVATE = 0o700
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """Errors of the system where a disk, or what an account may have of it, is full."""
@@ -82,6 +93,8 @@ def is_own_file(path: Path) -> bool:
 def replacing(path: Path, *, for_this_run: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside *path*; once it is on the disk it replaces *path*, and on an error it is removed.
 
+    What a killed process left beside *path* is removed a day later, by the next one that writes the same file.
+
     Args:
         path: the file; an existing one stays as it is until then.
         for_this_run: nothing reads it after a power cut, so nothing waits for the disk.
@@ -91,6 +104,8 @@ def replacing(path: Path, *, for_this_run: bool = False) -> Iterator[Path]:
         OSError: the disk is full, say; it names *path*.
     """
     require_folder(path)
+    if not for_this_run:
+        _remove_left(path)
     unfinished = _unfinished(path)
     try:
         with naming(path, unfinished):

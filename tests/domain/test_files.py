@@ -21,6 +21,18 @@ def test_the_file_is_there_once_it_is_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_a_killed_process_left_a_day_ago_is_removed(tmp_path: Path) -> None:
+    path, old = tmp_path / "out[1].csv", tmp_path / ".out[1].csv.0123abcd.part"
+    others = tmp_path / ".out[1].csv.4567abcd.part", tmp_path / ".other.csv.0123abcd.part"
+    for left in (old, *others):
+        left.write_text("half")
+    for left in (old, others[1]):
+        os.utime(left, (0, 0))
+    with replacing(path) as unfinished:
+        unfinished.write_text("new")
+    assert sorted(tmp_path.iterdir()) == sorted([path, *others])
+
+
 def test_an_error_leaves_everything_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     path.write_text("old")
