@@ -19,6 +19,7 @@ EARLIEST_YEAR = 1900
 DAY_WRITTEN = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 """A day as people write it in ISO 8601; Python's own reader takes weeks, such as 2026-W10, too."""
 
+_DAY_FIRST = re.compile(rf"{DAY_WRITTEN.pattern}(?!\S)|{DAY_WRITTEN.pattern}T", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST_DAY = (date.min - _EPOCH.date()).days
@@ -47,12 +48,15 @@ def from_microseconds(time_us: int) -> datetime:
 
 
 def parse_moment(text: str, what: str = "time") -> int:
-    """Read an ISO 8601 date or time, with or without a zone, as microseconds; ConfigError if it is neither.
+    """Read a date or time of ISO 8601, with or without a zone, as microseconds; ConfigError if it is neither.
+
+    The date is written as year, month and day, as columns of dates are read: not as a week, nor without its hyphens.
 
     >>> parse_moment("1970-01-01T01:00:00+01:00")
     0
     """
-    readable = re.sub(r"(\.\d{6})\d+", r"\1", text.strip())
+    has_day = _DAY_FIRST.match(text.strip()) is not None
+    readable = re.sub(r"(\.\d{6})\d+", r"\1", text.strip()) if has_day else ""
     try:
         moment_us = to_microseconds(datetime.fromisoformat(readable))
         from_microseconds(moment_us)  # a zone offset may leave the years 1 to 9999

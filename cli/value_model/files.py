@@ -10,6 +10,7 @@ import typer
 from fivefold.cli.terminal import MapOption, PathArgument, echo, mapped, show_table
 from fivefold.cli.value_model.output import require_output
 from fivefold.cli.value_model.parts import RestartOption, conditions, continued
+from fivefold.domain.clock import DAY_WRITTEN
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.parts import Task
 
@@ -103,7 +104,7 @@ def sample(
 
 def _day(typed: str) -> date:
     try:
-        return date.fromisoformat(typed)
+        return date.fromisoformat(typed if DAY_WRITTEN.fullmatch(typed) else "")
     except ValueError:
         raise ConfigError(f"--end is {typed!r}; it must be a day such as 2026-07-01") from None
 

@@ -9,7 +9,7 @@ from fivefold.console.filters import Listing, chosen_type, listing_of, type_name
 from fivefold.console.levels.portfolio import show_nobody
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit
-from fivefold.domain.clock import DAY_US, DAY_WRITTEN, day_text
+from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Page, Part
 from fivefold.usecases.accounts.settings import NO_LEVEL
@@ -23,7 +23,7 @@ from fivefold.usecases.portfolio.migration import (
     list_movers,
     read_migration,
 )
-from fivefold.usecases.shared.inputs import read_moment
+from fivefold.usecases.shared.inputs import read_day
 
 OVER_TIME: Final = "/console/portfolio/over-time"
 PERIODS: Final = {Every.MONTH: 13, Every.WEEK: 13, Every.DAY: 14}
@@ -174,14 +174,7 @@ def _days(chosen: Mapping[str, str]) -> tuple[int | None, int | None]:
 
 
 def _moment(chosen: Mapping[str, str], name: str) -> int | None:
-    typed = chosen[name]
-    if not typed:
-        return None
-    if not DAY_WRITTEN.fullmatch(typed):
-        raise ConfigError(
-            text("{name} is {typed}; it must be a day such as 2026-07-01", name=name, typed=repr(typed[:40]))
-        )
-    return read_moment(typed, name)
+    return read_day(chosen[name], name) if chosen[name] else None
 
 
 def _lines(series: Sequence[LevelsAtMoment], now_us: int, base_query: dict[str, str]) -> tuple[SeriesLine, ...]:

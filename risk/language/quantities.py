@@ -7,15 +7,17 @@ A float total puts edge cases a band too low: 10.1 + 20.7 + 0.2 is 30.9999999999
 import re
 from calendar import monthrange
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
 
 import polars as pl
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
-from fivefold.domain.clock import DAY_US, iso_text, to_microseconds
+from fivefold.domain.clock import DAY_US, iso_text, parse_moment
+from fivefold.domain.errors import ConfigError
 
 POINT_DIGITS = 2
 """Points have at most two decimals."""
@@ -333,12 +335,10 @@ def _moment(value: Any, info: ValidationInfo) -> int:
     is_file = bool(info.context and info.context.get("written"))
     if isinstance(value, int) and not isinstance(value, bool) and not is_file:
         return value
-    try:
-        return to_microseconds(datetime.fromisoformat(value))
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"{quoted_value(value)} is not a date; write one as 2024-07-01 or 2024-07-01T12:00:00Z"
-        ) from None
+    if isinstance(value, str):
+        with suppress(ConfigError):
+            return parse_moment(value)
+    raise ValueError(f"{quoted_value(value)} is not a date; write one as 2024-07-01 or 2024-07-01T12:00:00Z")
 
 
 MomentText = Annotated[

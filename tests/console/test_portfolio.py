@@ -311,6 +311,8 @@ def test_who_finds_nothing_reads_that_a_word_is_not_shortened_at_its_beginning(
         ("queue/overrides?since=soon", 'value="soon"', "2024-07-01 or 2024-07-01T12:00, from 1900 on and before 9000"),
         ("portfolio/over-time?until=0001-01-01", 'value="0001-01-01"', "from 1900 on and before 9000"),
         ("portfolio/over-time?since=2026-W10-1", 'value="2026-W10-1"', "it must be a day such as 2026-07-01"),
+        ("portfolio/over-time?since=2026-02-30", 'value="2026-02-30"', "it must be a day such as 2026-07-01"),
+        ("queue/overrides?since=2026-W10-1", 'value="2026-W10-1"', "such as 2024-07-01 or 2024-07-01T12:00"),
     ],
 )
 def test_a_wrong_filter_is_refused_where_the_rows_would_stand(

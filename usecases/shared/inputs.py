@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 
-from fivefold.domain.clock import EARLIEST_YEAR, day_text, from_microseconds, parse_moment, to_microseconds
+from fivefold.domain.clock import DAY_WRITTEN, EARLIEST_YEAR, day_text, from_microseconds, parse_moment, to_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.usecases.shared.entity_checks import storable
 
@@ -137,6 +137,19 @@ def read_moment(written: str, what: str) -> int:
     # Without a zone: a page writes a moment that has one in the words and the zone of its reader.
     must_be = "an ISO 8601 date or time such as 2024-07-01 or 2024-07-01T12:00, from 1900 on and before 9000"
     raise ConfigError(f"{what} is {written!r}; it must be {must_be}")
+
+
+def read_day(written: str, what: str) -> int:
+    """Read a day that a person wrote, as its first moment; ConfigError where it is none, or is not plausible.
+
+    >>> read_day("1970-01-02", "the day")
+    86400000000
+    """
+    if DAY_WRITTEN.fullmatch(written):
+        with suppress(ConfigError):
+            return read_moment(written, what)
+    must_be = "a day such as 2026-07-01, from 1900 on and before 9000"
+    raise ConfigError(f"{what} is {written[:40]!r}; it must be {must_be}")
 
 
 _WRITTEN = re.compile(r"([0-9]{4})Q([1-4])")
