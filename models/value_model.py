@@ -41,7 +41,8 @@ from fivefold.models.certainty.intervals import DEFAULT_LEVEL_PERCENT, IntervalT
 from fivefold.models.curve import ScoreCurve, score_at
 from fivefold.models.drift import DriftReference
 from fivefold.models.prediction import SingleRowPredictor, expected_value, single_row_predictor
-from fivefold.models.tree_text import require_trees
+from fivefold.models.trees.many_rows import warm_many_rows
+from fivefold.models.trees.text import require_trees
 
 FORMAT = 2
 _WHOLE_FROM = 10.0
@@ -179,8 +180,9 @@ class ValueModel:
         return catalogue(self.absent, self.own)
 
     def warm(self) -> None:
-        """Load its compiled indicators, or compile them; ConfigError where those of the operator's own are wrong."""
+        """Load what is compiled, or compile it; ConfigError where indicators of the operator's own are wrong."""
         warm()
+        warm_many_rows()
         if self.own is not None:
             warm_own(self.own)
 

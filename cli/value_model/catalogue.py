@@ -35,8 +35,10 @@ def indicators(
 def warm() -> None:
     """Compile the indicators now. Nothing waits for it later."""
     from fivefold.features.indicator_matrix import warm as compile_now
+    from fivefold.models.trees.many_rows import warm_many_rows
     from fivefold.serving.v4.decoding import decode_body
 
     compile_now()
+    warm_many_rows()
     decode_body(b"[]", 1)  # and the loop that reads bodies, for which the first service would wait
     echo("The indicators are compiled.")

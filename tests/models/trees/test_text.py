@@ -8,7 +8,7 @@ import pytest
 
 from fivefold.domain.errors import ModelError
 from fivefold.models import value_model as value_models
-from fivefold.models.tree_text import require_trees
+from fivefold.models.trees.text import require_trees
 from fivefold.models.value_model import ValueModel
 from tests.models.making import value_model
 

@@ -5,7 +5,7 @@ customer's indicators lead there; a trial run may not find it. A leaf that is no
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from fivefold.domain.errors import ModelError
 
@@ -25,19 +25,31 @@ def require_trees(text: str, columns: int) -> None:
         ModelError: what is wrong, and in which tree.
         ValueError, KeyError: a number cannot be read, or a line is missing.
     """
-    coded = text.encode()
-    head, separator, rest = coded.partition(b"\nTree=0\n")
+    for number, lines in enumerate(header_and_trees(text)[1]):
+        _require_tree(lines, f"tree {number}", columns)
+
+
+def header_and_trees(text: str) -> tuple[Mapping[str, str], Iterator[Mapping[str, str]]]:
+    """Give the lines of the header, and those of each tree, by the names before their signs of equality.
+
+    Raises:
+        ModelError: a tree has another form or place than LightGBM gives it; of the trees it is raised as they are read.
+        ValueError, KeyError: as of `require_trees`.
+    """
+    head, separator, rest = text.encode().partition(b"\nTree=0\n")
     header = _lines(head, "the header")
     for name, value in _HEADER.items():
         if header[name] != value:
             raise ModelError(f"the trees have {name}={header[name]}; it must be {value}")
-    sizes = _whole(header["tree_sizes"])
-    remaining = (separator + rest)[1:]
+    return header, _trees(_whole(header["tree_sizes"]), (separator + rest)[1:])
+
+
+def _trees(sizes: list[int], remaining: bytes) -> Iterator[Mapping[str, str]]:
     for number, size in enumerate(sizes):
         block, remaining = remaining[: max(size, 0)], remaining[max(size, 0) :]
         if not block.startswith(b"Tree=%d\n" % number) or block.count(b"Tree=") != 1:
             raise ModelError(f"tree {number} does not stand where the sizes of the trees say")
-        _require_tree(_lines(block, f"tree {number}"), f"tree {number}", columns)
+        yield _lines(block, f"tree {number}")
     if not remaining.startswith(b"end of trees"):
         raise ModelError("the trees do not end where their sizes say")
 
