@@ -14,6 +14,7 @@ from fivefold.cli.terminal import (
     actor,
     echo,
     open_current_database,
+    open_registry,
     show_table,
     warn,
 )
@@ -103,6 +104,20 @@ def recount(reason: Annotated[str, typer.Option("--reason", help="Why, for the a
         raise typer.Exit(FINDINGS)
     if not done.repaired:
         echo("The counters say what is there; nothing was changed.")
+
+
+def acknowledge(
+    entry: Annotated[int, typer.Argument(help="Of the promotion, as verify names it.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the audit log.")],
+    organisation: OrganisationOption = "default",
+) -> None:
+    """Acknowledge that the registry lost a promotion. `verify` does not name it any more, and the log says why."""
+    settings = read_settings()
+    registry = open_registry(settings.model_name)
+    from fivefold.usecases.models.promotion_log import acknowledge_loss
+
+    lost = acknowledge_loss(acting_in(organisation), registry, entry, reason)
+    echo(f"Acknowledged: {registry.name} does not say that version {lost.version} became champion (entry {entry}).")
 
 
 def _print_finding(finding: "AuditFinding") -> None:
@@ -197,5 +212,5 @@ def replay(
 
 AUDIT = command_group(
     "The audit log: verify it, export its heads, read it.",
-    {"verify": verify, "heads": heads, "show": show, "recount": recount},
+    {"verify": verify, "heads": heads, "show": show, "recount": recount, "acknowledge": acknowledge},
 )

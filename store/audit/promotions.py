@@ -1,9 +1,10 @@
 """Promotions of value models as the audit logs of all organisations have them."""
 
 import json
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from fivefold.store.accounts.tokens import every_organisation
@@ -11,6 +12,10 @@ from fivefold.store.tables.audit import AuditEntry
 
 PROMOTED = {"promote": "model.promoted", "rollback": "model.rolled_back"}
 """The action of an entry, by that of the promotion in the registry of models."""
+
+
+ACKNOWLEDGED = "model.loss_acknowledged"
+"""The action of an entry by which the loss of a promotion from the registry of models is no finding any more."""
 
 
 class LoggedPromotion(NamedTuple):
@@ -37,12 +42,8 @@ class LoggedPromotion(NamedTuple):
 
 def logged_promotions(session: Session) -> list[LoggedPromotion]:
     """List the promotions of all models by organisation, oldest first."""
-    statement = select(AuditEntry).where(
-        AuditEntry.organisation_id.in_(every_organisation(session)),
-        AuditEntry.subject_kind == "model",
-        AuditEntry.action.in_(PROMOTED.values()),
-    )
     logged, followed = list[LoggedPromotion](), set[tuple[int, str]]()
+    statement = _entries(session, PROMOTED.values())
     for entry in session.scalars(statement.order_by(AuditEntry.organisation_id.desc(), AuditEntry.number.desc())):
         details = json.loads(entry.details)
         model, of = details["model"], entry.organisation_id
@@ -50,3 +51,17 @@ def logged_promotions(session: Session) -> list[LoggedPromotion]:
         logged.append(LoggedPromotion(of, entry.number, *what, is_last=(of, model) not in followed))
         followed.add((of, model))
     return logged[::-1]
+
+
+def acknowledged_losses(session: Session) -> set[tuple[int, int]]:
+    """Give the entries of promotions whose loss was acknowledged, by organisation and number."""
+    entries = session.scalars(_entries(session, [ACKNOWLEDGED]))
+    return {(entry.organisation_id, json.loads(entry.details)["entry"]) for entry in entries}
+
+
+def _entries(session: Session, actions: Iterable[str]) -> Select[AuditEntry]:
+    return select(AuditEntry).where(
+        AuditEntry.organisation_id.in_(every_organisation(session)),
+        AuditEntry.subject_kind == "model",
+        AuditEntry.action.in_(actions),
+    )

@@ -320,7 +320,8 @@ def _lacks_of_registry(session: Session, registry: "Registry") -> Iterator[tuple
         problem = (
             f"version {lost.version} of {registry.name} became champion at {second_text(lost.at_us or 0)}, and the"
             f" registry of models in {registry.settings.registry_shown} does not say so: it was restored from an"
-            " earlier backup, or made anew; a registry that says so ends this finding"
+            " earlier backup, or made anew; a registry that says so ends this finding, and so does"
+            f" `fivefold audit acknowledge {lost.entry} --reason WHY` for this organisation"
         )
         yield lost.organisation_id, lost.entry, problem
 

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from fivefold.models.promotions import Promotion
     from fivefold.models.registry import Registry
 
-NONE = "There was no registry of value models when this was made.\n"
+NONE = """There was no registry of value models when this was made, so none was read.
+Promotions are in the audit log; whether a registry has them was not compared.
+"""
 _OWN_TAGS = "mlflow."
 """What MLflow itself notes of a run, such as the file that started it."""
 
@@ -32,16 +34,15 @@ def models_part(session: Session, organisation_id: int, quarter: Quarter, settin
     Promotions that the audit log has and the registry lacks are a file of their own: of their versions nothing is known
     here but what the log says.
     """
-    logged = [each for each in logged_promotions(session) if each.organisation_id == organisation_id]
     if settings is None or not settings.has_registry:
-        lost = _lost(logged, frozenset(), quarter)
-        counts = {"models": 0, "promotions": 0, "promotions_lost": len(lost)}
-        return ArchiveSection([text_file("models/none.txt", NONE), *_lost_file(lost)], counts)
+        counts = {"models": 0, "promotions": 0, "promotions_lost": 0}
+        return ArchiveSection([text_file("models/none.txt", NONE)], counts)
     from fivefold.models.promotions import promotions_between, recorded_moments  # noqa: PLC0415 (imports MLflow)
     from fivefold.models.registry import Registry  # noqa: PLC0415 (as above)
 
     registry = Registry(settings, settings.model_name)
     served = promotions_between(registry, quarter.from_us, quarter.until_us - 1)
+    logged = [each for each in logged_promotions(session) if each.organisation_id == organisation_id]
     of_model = [each for each in logged if each.model == registry.name]
     lost = _lost(of_model, recorded_moments(registry), quarter)
     present = registry.run_ids()

@@ -6,19 +6,27 @@ from typing import Any
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ModelNotFoundError
+from fivefold.domain.errors import ModelNotFoundError, NotFoundError
 from fivefold.models.promotions import Promotion, promotion_history, recorded_moments
 from fivefold.models.registry import Registry
+from fivefold.store.accounts.organisation import lock_organisation
 from fivefold.store.accounts.tokens import DEFAULT_ORGANISATION, every_organisation, organisation_named
 from fivefold.store.audit.log import entries_with_values
-from fivefold.store.audit.promotions import PROMOTED, LoggedPromotion, logged_promotions
+from fivefold.store.audit.promotions import (
+    ACKNOWLEDGED,
+    PROMOTED,
+    LoggedPromotion,
+    acknowledged_losses,
+    logged_promotions,
+)
 from fivefold.store.levels.champions import begin_champion
 from fivefold.store.sql.clocks import clock_of
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.levels import Champion
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.context import record
+from fivefold.usecases.shared.context import Context, record
+from fivefold.usecases.shared.inputs import checked_reason
 
 
 def content_hash_of(registry: Registry, number: int) -> str:
@@ -131,8 +139,33 @@ def lost_promotions(session: Session, registry: Registry) -> list[LoggedPromotio
     """List the promotions of a model that organisations' logs have and the registry lacks, by log, oldest first.
 
     It was restored from a backup of before them, or was made anew. One of an earlier release is left out, for its entry
-    does not tell its moment.
+    does not tell its moment; so is one whose loss was acknowledged.
     """
     logged = [each for each in logged_promotions(session) if each.model == registry.name and each.at_us is not None]
     recorded = recorded_moments(registry) if logged else frozenset[int]()
-    return [each for each in logged if each.at_us not in recorded]
+    lost = [each for each in logged if each.at_us not in recorded]
+    acknowledged = acknowledged_losses(session) if lost else set[tuple[int, int]]()
+    return [each for each in lost if (each.organisation_id, each.entry) not in acknowledged]
+
+
+def acknowledge_loss(context: Context, registry: Registry, entry: int, reason: str) -> LoggedPromotion:
+    """Record that the registry lacks the promotion of an entry, and why: it is no finding any more.
+
+    Raises:
+        ConfigError: there is no reason.
+        NotFoundError: the registry does not lack such a promotion, or its loss was acknowledged.
+    """
+    why = checked_reason(reason)
+    with context.writing() as session:
+        lock_organisation(session, context.organisation_id)
+        lost = lost_promotions(session, registry)
+        own = {each.entry: each for each in lost if each.organisation_id == context.organisation_id}
+        if entry not in own:
+            raise NotFoundError(
+                f"entry {entry} is no promotion that {registry.settings.registry_shown} lacks and that was not"
+                f" acknowledged; such entries of this organisation: {', '.join(map(str, own)) or 'none'}"
+            )
+        promotion = own[entry]
+        details = {"model": promotion.model, "version": promotion.version, "entry": entry, "at_us": promotion.at_us}
+        context.record(session, ACKNOWLEDGED, ("model", promotion.version), after={"reason": why}, details=details)
+    return promotion

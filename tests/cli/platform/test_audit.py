@@ -53,6 +53,11 @@ def test_counters_that_say_something_else_are_counted_anew(var: Path) -> None:
     assert "counters.repaired" in succeed(var, "audit", "show", "--organisation", "acme", columns=200)
 
 
+def test_without_a_registry_no_loss_is_acknowledged(var: Path) -> None:
+    assert "has no versions in" in refuse(var, "audit", "acknowledge", 2, "--reason", "Restored.")
+    assert not (var / "mlflow.db").exists()
+
+
 def test_counters_of_no_organisation_are_named_and_stay(var: Path) -> None:
     tamper(var, "PRAGMA foreign_keys=OFF", "INSERT INTO level_move_counts VALUES (999, 1, 9, 0, 1, 0, 5)")
     done = run(var, "audit", "recount", "--reason", "A restore without triggers.")

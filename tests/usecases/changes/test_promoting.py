@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from fivefold.domain.clock import second_text
-from fivefold.domain.errors import PromotionRefusedError, RegistryError, StoreError
+from fivefold.domain.errors import ConfigError, NotFoundError, PromotionRefusedError, RegistryError, StoreError
 from fivefold.domain.provenance import account_name
 from fivefold.models import promotions
 from fivefold.models.promotions import promotion_history
@@ -34,7 +34,8 @@ from fivefold.usecases.changes.promotions import (
 )
 from fivefold.usecases.levels.worker_loop import ChampionWatcher
 from fivefold.usecases.models import promotion_log
-from fivefold.usecases.models.promotion_log import record_missing
+from fivefold.usecases.models.promotion_log import acknowledge_loss, record_missing
+from fivefold.usecases.shared.context import Context
 from tests.models.making import add_bare_version, new_registry
 from tests.usecases import banks
 
@@ -271,6 +272,15 @@ def test_a_registry_of_yesterday_beside_the_database_of_today_is_a_finding_also_
         patch.setattr(Registry, "__init__", lambda *given: (opened.append(given[2]), opening(*given))[1])
         assert unlogged_promotions(engine, settings) == [finding], "the registry lacks it for good"
     assert opened == [registry.name]
+    context = Context(engine, bank)
+    for entry, reason, error in ((2, " ", ConfigError), (1, "restored", NotFoundError), (3, "restored", NotFoundError)):
+        with pytest.raises(error):
+            acknowledge_loss(context, registry, entry, reason)
+    assert acknowledge_loss(context, registry, 2, "The backup was of the day before.").version == 2
+    assert unlogged_promotions(engine, settings) == []
+    assert verify(engine, print).findings == 0
+    with pytest.raises(NotFoundError, match="such entries of this organisation: none"):
+        acknowledge_loss(context, registry, 2, "twice")
 
 
 def test_where_the_log_cannot_be_written_nothing_is_promoted(
