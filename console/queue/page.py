@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
 from fivefold.charts.bars import BarSpan, share_spans
-from fivefold.console.filters import type_names
+from fivefold.console.filters import Listing, listing_of, type_names
 from fivefold.console.queue.place import (
     QueueBar,
     bar_of,
@@ -25,7 +25,7 @@ from fivefold.console.queue.place import (
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, whole_number
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError, NotFoundError
-from fivefold.domain.paging import Key, Page
+from fivefold.domain.paging import Key, Page, Part
 from fivefold.usecases.accounts.organisations import MemberLine, list_members
 from fivefold.usecases.accounts.settings import read_levels
 from fivefold.usecases.changes import facts
@@ -120,7 +120,7 @@ class QueuePage:
     levels: tuple[str, ...]
     flows: tuple[str, ...]
     ageing: tuple[Ageing, ...]
-    items: Page[ItemLine]
+    listing: Listing[ItemLine]
     start: str
     next: str | None
     views: tuple[SavedView, ...]
@@ -141,9 +141,15 @@ class ItemPage:
 def show_queue(visit: Visit) -> Rendered:
     """Show what waits: how much and how old, and each item."""
     chosen = {name: visit.query.get(name, "") for name in FILTERS}
-    filters = filters_of(chosen, visit.now())
-    part = visit.part("items")
-    items = list_items(visit, visit.role, filters, part)
+    now = visit.now()
+
+    def lines(part: Part) -> Page[ItemLine]:
+        filters = filters_of(chosen, now)
+        items = list_items(visit, visit.role, filters, part)
+        return items.map(lambda item: _line(visit, chosen, item, key_of(item, filters.order)))
+
+    listing = listing_of(lines, visit.part("items"))
+    items = [line.item for line in listing.rows]
     members = {str(member.id): member for member in list_members(visit)}
     theirs = members.get(chosen["assigned"])
     page = QueuePage(
@@ -154,10 +160,10 @@ def show_queue(visit: Visit) -> Rendered:
         types=type_names(visit),
         levels=read_levels(visit),
         flows=flows_that_ask(visit, visit.role),
-        ageing=_ageing(count_items(visit, visit.role, filters)),
-        items=items.map(lambda item: _line(visit, chosen, item, key_of(item, filters.order))),
+        ageing=() if listing.problem else _ageing(count_items(visit, visit.role, filters_of(chosen, now))),
+        listing=listing,
         start=_start(chosen),
-        next=visit.next_of("items", items),
+        next=visit.next_of("items", listing.rows),
         views=tuple(
             SavedView(
                 view=view,
@@ -169,7 +175,7 @@ def show_queue(visit: Visit) -> Rendered:
         members=tuple(member for member in members.values() if may_take(member, items)),
         filter=filter_text(chosen),
     )
-    return Rendered(template="queue/queue.html", title=text("Queue"), page=page)
+    return Rendered(template="queue/queue.html", title=text("Queue"), page=page, status=listing.status)
 
 
 def _whose(theirs: MemberLine | None) -> dict[str, str]:

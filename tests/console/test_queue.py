@@ -169,6 +169,15 @@ def test_what_cannot_be_read_is_said(furnished: Place, address: str, status: int
     assert words in visitor.page.text.replace("&#39;", "'")
 
 
+def test_a_wrong_filter_keeps_what_was_chosen_beside_it(furnished: Place) -> None:
+    page = Visitor(furnished).sign_in("investigator").go("/console/queue?kind=review&order=newest&level=huge").page.text
+    assert re.search(r'<option value="review" selected>', page)
+    assert re.search(r'<option value="newest" selected>', page)
+    assert re.search(r'<p class="problem" role="alert">[Tt]here is no level', page)
+    assert "Nothing waits here." not in page
+    assert "This cannot be read" not in page
+
+
 def test_what_a_role_does_not_see_is_not_in_its_queue(two: Place) -> None:
     kinds = {"investigator": 3, "approver": 4, "publisher": 6, "admin": 6}
     for role, count in kinds.items():
