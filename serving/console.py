@@ -167,7 +167,9 @@ class Console:
     ) -> ConsoleResponse | None:
         """Answer a visit in its turn; None where its session has ended while its form was sent, or waited."""
         session = find_session(self._engine, secret) if view.method == "POST" else visit.session
-        return None if session is None else respond(replace(visit, session=session))
+        document = None if session is None else respond(replace(visit, session=session))
+        is_refused = view.method == "POST" and document is not None and document.status == HTTPStatus.CONFLICT
+        return None if is_refused and find_session(self._engine, secret) is None else document
 
     def _visit(self, view: View, request: Request, session: MemberSession, secret: str, form: dict[str, str]) -> Visit:
         parts = parts_of(request)

@@ -152,7 +152,8 @@ class Caller:
         why: str | None = None,
     ) -> None:
         """Write a call down in the audit log; RefusedCallError 503 where that is not possible."""
-        context = Context(self.dispatcher.engine, credential.actor)
+        # What a tool did is written down also where its token ended meanwhile.
+        context = Context(self.dispatcher.engine, replace(credential.actor, token_id=None))
         entry = partial(
             record_call, context, action, credential.token_id, details, entity, arguments=arguments, why=why
         )

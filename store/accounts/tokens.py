@@ -300,10 +300,18 @@ def members_of(session: Session, organisation_id: int, part: Part = WHOLE) -> Pa
     return scalars_of(session, select(Member).where(Member.organisation_id == organisation_id), (Member.id,), part)
 
 
+def is_live(session: Session, token_id: int, now_us: int) -> bool:
+    """Return whether a token neither was revoked, as by the end of its member's role, nor has expired."""
+    return session.scalar(select(Token.id).where(Token.id == token_id, _lives(now_us))) is not None
+
+
 def has_live_token(session: Session, member_id: int, now_us: int) -> bool:
     """Return whether a member has a token that neither was revoked nor has expired."""
-    is_live = Token.revoked_us.is_(None) & (Token.expires_us.is_(None) | (Token.expires_us > now_us))
-    return session.scalar(select(Token.id).where(Token.member_id == member_id, is_live).limit(1)) is not None
+    return session.scalar(select(Token.id).where(Token.member_id == member_id, _lives(now_us)).limit(1)) is not None
+
+
+def _lives(now_us: int) -> ColumnElement[bool]:
+    return Token.revoked_us.is_(None) & (Token.expires_us.is_(None) | (Token.expires_us > now_us))
 
 
 def end_tokens(session: Session, member_id: int, roles: Iterable[str], now_us: int) -> list[int]:

@@ -3,8 +3,10 @@
 import re
 
 import pytest
+from sqlalchemy import Engine
 
-from fivefold.usecases.accounts.organisations import set_roles
+from fivefold.usecases.accounts.organisations import end_membership, list_members, read_member, set_roles
+from fivefold.usecases.accounts.sessions import MemberSession, find_session
 from fivefold.usecases.shared.context import Context
 from tests.console.visitors import Visitor
 from tests.serving.v1.places import OURS, THEIRS, Place
@@ -166,6 +168,31 @@ def test_roles_are_not_overwritten_that_somebody_else_changed(place: Place, admi
     admin.submit("/leave")
     assert "The member has left" in admin.text
     assert [form.action for form in admin.forms() if "administration" in form.action] == []
+
+
+def test_of_two_administrators_who_end_each_others_membership_at_once_one_remains(
+    place: Place, admin: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second form waited while the first was written: its sender is no member any more, and is signed out."""
+    deputy = other_admin(place)
+    number = place.members[OURS, "admin"]
+    (deputy_number,) = (each.id for each in list_members(Context(place.engine, place.actor("admin"))) if
+                        each.name == "the deputy")  # fmt: skip
+    deputy.go(f"/console/administration/members/{number}")
+    looked_up = []
+
+    def find_session_then_leave(engine: Engine, secret: str) -> MemberSession | None:
+        session = find_session(engine, secret)
+        looked_up.append(session)
+        if len(looked_up) == 2:
+            end_membership(Context(place.engine, place.actor("admin")), deputy_number)
+        return session
+
+    monkeypatch.setattr("fivefold.serving.console.find_session", find_session_then_leave)
+    deputy.submit("/leave")
+    assert "Your session has ended" in deputy.text
+    assert [each is None for each in looked_up] == [False, False, True]
+    assert read_member(Context(place.engine, place.actor("admin")), number).left_us is None
 
 
 def test_what_is_no_number_of_a_member_is_not_there(admin: Visitor) -> None:

@@ -46,8 +46,9 @@ class Credential:
         >>> Credential(12, "publisher", "trial", None, 1, 3).actor
         Actor(organisation_id=1, name='member:3')
         """
-        name = f"token:{self.token_id}" if self.member_id is None else f"member:{self.member_id}"
-        return Actor(self.organisation_id, name)
+        if self.member_id is None:
+            return Actor(self.organisation_id, f"token:{self.token_id}")
+        return Actor(self.organisation_id, f"member:{self.member_id}", self.token_id)
 
 
 def month_of(now_us: int) -> str:

@@ -3,7 +3,7 @@
 `serving.v1.permissions` says which role may send which request.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 SYSTEM = "system"
@@ -19,10 +19,12 @@ class Actor:
         name: `member:3` for a person, whatever token they use; `token:12` for a program; `cli:NAME` for an account of
             the machine; `system` for fivefold itself. The audit log has it, and an actor of the same name cannot
             approve what this one requested.
+        token_id: the token by which a member acts, whose end ends what they may do; None for others.
     """
 
     organisation_id: int
     name: str
+    token_id: int | None = field(default=None, compare=False, repr=False)
 
 
 class Role(StrEnum):

@@ -9,6 +9,8 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ConflictError
+from fivefold.store.accounts.tokens import is_live
 from fivefold.store.audit import log
 from fivefold.store.audit.bound_rows import Digests
 from fivefold.store.audit.chain import Entry
@@ -123,10 +125,22 @@ class Context:
             yield replace(self, snapshot=session)
 
     def writing(self, busy_seconds: float | None = None) -> AbstractContextManager[Session]:
-        """Open the transaction of a use case that changes something: `store.sql.database.writing`, or the given one."""
-        return (
-            database.writing(self.engine, busy_seconds) if self.transaction is None else nullcontext(self.transaction)
-        )
+        """Open the transaction of a use case that changes something: `store.sql.database.writing`, or the given one.
+
+        ConflictError if the token by which a member acts ended since it was looked up: they may have looked at a
+        question for long, or waited for others who wrote.
+        """
+        return self._transaction(busy_seconds) if self.transaction is None else nullcontext(self.transaction)
+
+    @contextmanager
+    def _transaction(self, busy_seconds: float | None) -> Iterator[Session]:
+        with database.writing(self.engine, busy_seconds) as session:
+            token_id = self.actor.token_id
+            if token_id is not None and not is_live(session, token_id, clock_of(self.engine).now_us()):
+                raise ConflictError(
+                    f"the token by which {self.actor.name} acts has ended, so nothing was changed; act by another one"
+                )
+            yield session
 
     def record(
         self, session: Session, action: str, subject: tuple[str, str | int | None], **values: Unpack[EntryValues]

@@ -191,6 +191,24 @@ def test_a_change_about_one_customer_is_approved_at_the_terminal_with_the_levels
     assert shown.endswith("Proposal 1 is approved: end of tag 'vip' of c1.\n")
 
 
+@pytest.mark.parametrize("decision", ["approve", "refuse"])
+def test_whose_role_is_taken_away_while_the_terminal_asks_decides_nothing(
+    tmp_path: Path, pia: str, monkeypatch: pytest.MonkeyPatch, decision: str
+) -> None:
+    propose_end_of_tag(tmp_path, reach={"falls": []}, with_tag=True)
+
+    class Slow(Terminal):
+        def readline(self, *_: Any) -> str:
+            succeed(tmp_path, "members", "roles", 5, "--role", "investigator")
+            return super().readline()
+
+    monkeypatch.setattr("sys.stdin", Slow("y\n"))
+    done = run(tmp_path, "proposals", decision, 1, *WHY, "--token", pia)
+    ended = "the token by which member:5 acts has ended, so nothing was changed; act by another one"
+    assert (done.code, done.err) == (2, f"fivefold: {ended}\n")
+    assert "Proposal 1, proposed" in succeed(tmp_path, "proposals", "show", 1)
+
+
 class Terminal(StringIO):
     """A person at a keyboard."""
 

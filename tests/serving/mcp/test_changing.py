@@ -191,6 +191,18 @@ def test_what_is_to_be_done_is_on_record_before_it_is_done_with_why_and_by_which
     assert (shown["cause"], shown["actor"]) == (f"call:agent:{who.token_id}:the-second-key", who.actor.name)
 
 
+def test_what_a_tool_did_is_on_record_also_where_its_token_ended_meanwhile(place: Place) -> None:
+    token, _ = changing_token(place, "investigator")
+    who = find_credential(place.engine, token)
+    assert who is not None
+    revoke_token(place.engine, who.token_id)
+    dispatcher = routes()[1]
+    dispatcher._engine = place.engine
+    asyncio.run(Caller(dispatcher, token).record(who, TOOL_CALLED, {"tool": "set_tag", "status": 200}))
+    last = entries_of(place)[-1]
+    assert (last["actor"], last["action"]) == (who.actor.name, TOOL_CALLED)
+
+
 def test_a_call_that_is_sent_again_changes_nothing_twice(place: Place) -> None:
     token, _ = changing_token(place, "admin")
     calls = [

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain import clock as machine_clock
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.store.accounts.plans import Plan, read_plans
 from fivefold.store.accounts.tokens import Allowance, Charge, usage_in
 from fivefold.store.audit import log as audit
@@ -36,7 +36,7 @@ from fivefold.usecases.accounts.credentials import (
     month_of,
     note_use,
 )
-from fivefold.usecases.accounts.organisations import actor_in_new, add_member, end_membership
+from fivefold.usecases.accounts.organisations import actor_in_new, add_member, end_membership, set_roles
 from fivefold.usecases.accounts.tokens import create_token, list_tokens, revoke_token
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.shared.context import Context
@@ -195,6 +195,33 @@ def test_a_revoked_token_is_not_found_any_more_and_revoking_can_be_repeated(engi
     assert find_credential(engine, other) is not None
     with pytest.raises(ConfigError, match="there is no token 99; `fivefold tokens list` shows them"):
         revoke_token(engine, 99)
+
+
+@pytest.mark.parametrize("how", ["revoked", "role lost", "left", "expired"])
+def test_what_a_member_changes_is_refused_where_their_token_ended_since_it_was_looked_up(
+    engine: Engine, now: list[int], how: str
+) -> None:
+    """They waited for others who wrote, or left a question of the terminal open: nothing is written in their name."""
+    operator = Context(engine, actor_in_new(engine, "default", "cli:ana"))
+    zoe = add_member(operator, "zoe", ["admin", "publisher"])
+    secrets = [add(engine, role="admin", member="zoe", expires_days=days)[1] for days in (2, None)]
+    acting, other = (Context(engine, find_credential(engine, secret).actor) for secret in secrets)  # type: ignore[union-attr]  # both are there
+    assert acting.actor == other.actor
+    add_member(acting, "ana", ["approver"])
+    if how == "revoked":
+        revoke_token(engine, 1)
+    elif how == "role lost":
+        set_roles(acting, zoe.id, ["publisher"])
+    elif how == "left":
+        end_membership(operator, zoe.id)
+    else:
+        now[0] += 2 * DAY_US
+    with pytest.raises(
+        ConflictError, match=r"^the token by which member:1 acts has ended, so nothing was changed; act by another one$"
+    ):
+        add_member(acting, "ben", ["approver"])
+    if how in {"revoked", "expired"}:
+        add_member(other, "ben", ["approver"])
 
 
 def test_who_made_and_who_revoked_a_token_is_recorded(engine: Engine, now: list[int]) -> None:
