@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from fivefold.serving.lanes import BodyMemory, Lane
+from fivefold.serving.lanes import BodyMemory, Lane, PendingBodies
 from fivefold.serving.responses import ApiError
 from fivefold.serving.v1.dispatch import LANES
 from fivefold.serving.v1.route import Work as KindOfWork
@@ -191,3 +191,22 @@ def test_bodies_are_held_up_to_a_limit_each_and_in_all() -> None:
         assert refused.value.status == 503
     with room.reserving_for(THEIRS) as theirs:
         theirs(60)
+
+
+def test_what_a_request_reserved_is_there_for_the_next_even_if_more_was_refused() -> None:
+    room = BodyMemory(100, 60)
+    for _ in range(2):
+        with room.reserving_for(OURS) as ours:
+            ours(60)
+            with pytest.raises(ApiError):
+                ours(1)
+
+
+def test_a_body_counts_until_it_is_there_and_a_refused_one_does_not() -> None:
+    pending = PendingBodies(lambda: 2)
+    for _ in range(2):
+        with pending.awaited_from("one"), pending.awaited_from("one"), pending.awaited_from("other"):
+            for _ in range(2):
+                with pytest.raises(ApiError) as refused, pending.awaited_from("one"):
+                    pass
+                assert refused.value.status == 503
