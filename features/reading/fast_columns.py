@@ -4,9 +4,11 @@ A reader here gives None where one value is not; the slow reader in `features.re
 """
 
 import secrets
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from types import ModuleType
 from typing import Any
 
@@ -57,11 +59,12 @@ class StringColumn:
         return None if count < 0 else (numbers, firsts[:count])
 
     def take(self, rows: Integers) -> pa.Array:
-        """Give the texts of some rows as Arrow's plain text."""
-        data, begins, ends = self.data, self.begins[rows].tolist(), self.ends[rows].tolist()
-        return pa.array(
-            [data[begin:end].tobytes().decode() for begin, end in zip(begins, ends, strict=True)], pa.string()
-        )
+        """Give the texts of some rows, none of which is missing, as Arrow's plain text."""
+        data, begins, ends = self.data.data, self.begins[rows].tolist(), self.ends[rows].tolist()
+        texts = [data[begin:end] for begin, end in zip(begins, ends, strict=True)]
+        # Of one text `pa.array` takes three times as long.
+        offsets = pa.py_buffer(array("i", accumulate(map(len, texts), initial=0)))
+        return pa.Array.from_buffers(pa.string(), len(texts), [None, offsets, pa.py_buffer(b"".join(texts))])
 
 
 class CodedWords(dict[str, int]):
