@@ -35,7 +35,7 @@ def segments_of(scores: npt.NDArray[np.float64], cut_points: Sequence[float]) ->
     >>> segments_of(np.array([1.0, 2.0, 3.99, 5.0]), DEFAULT_CUT_POINTS).tolist()
     ['low', 'medium', 'high', 'top']
     """
-    return _NAMES[np.searchsorted(np.asarray(cut_points, dtype=np.float64), scores, side="right")]
+    return _NAMES[np.asarray(cut_points, dtype=np.float64).searchsorted(scores, side="right")]
 
 
 def segment_of(score: float, cut_points: Sequence[float]) -> str:

@@ -87,7 +87,7 @@ def check_rows(
     moment = now if as_of is None else as_of
     # The first row of each customer is the earliest.
     unseen = histories.time[histories.offsets[:-1]] > moment - model.settlement_lag_us
-    if unseen.any():
+    if np.count_nonzero(unseen):  # `any` of an array takes twenty times as long
         raise _unseen(rows, histories, unseen, moment, model.settlement_lag_us)
     return RequestRows(histories, moment)
 
