@@ -3,10 +3,10 @@
 import os
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +29,7 @@ _CUSTOMERS_A_THREAD = 2_000
 """With fewer customers a second thread costs more time than it saves."""
 
 
-@dataclass(frozen=True)
-class Snapshots:
+class Snapshots(NamedTuple):
     """Indicators of n customers at k as-of dates.
 
     Attributes:

@@ -54,8 +54,7 @@ OWN_FILE = "own_indicators.py"
 """The indicators of the operator's own beside a model, whatever their file was called."""
 
 
-@dataclass(frozen=True)
-class Scores:
+class Scores(NamedTuple):
     """What n customers are predicted to be worth.
 
     Attributes:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,8 +21,7 @@ from fivefold.models.reach import HistoryReach, history_reaches, needed_row_text
 from fivefold.models.value_model import Scores, ValueModel
 
 
-@dataclass(frozen=True, kw_only=True)
-class ScoredRows:
+class ScoredRows(NamedTuple):
     """The scores of a request's customers, in order of first appearance.
 
     Attributes:

@@ -5,8 +5,7 @@ that the order of the file never decides between two different rows.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +20,7 @@ from fivefold.features.reading.fast_columns import StringColumn, column_loops
 from fivefold.features.schema import TRANSACTION_ID
 
 
-@dataclass(frozen=True)
-class CheckedRows:
+class CheckedRows(NamedTuple):
     """Checked rows, not yet in order: parallel arrays, money still in the transaction's currency.
 
     Attributes:

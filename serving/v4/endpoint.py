@@ -57,8 +57,7 @@ MOST_SHOWN = 40
 """Characters of an unknown name that an error repeats."""
 
 
-@dataclass(frozen=True)
-class ScoringQuery:
+class ScoringQuery(NamedTuple):
     """The query of a scoring request."""
 
     as_of: int | None

@@ -1,7 +1,6 @@
 """Organisations, their members, tokens and usage. Nothing here begins or ends a transaction."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 from sqlalchemy import ColumnElement, Table, and_, bindparam, select, update
@@ -20,8 +19,7 @@ LONGEST_DAYS = 7
 """A request without a decision for this long cannot be approved any more: its half may have leaked."""
 
 
-@dataclass(frozen=True)
-class Allowance:
+class Allowance(NamedTuple):
     """The limits of a token in a month, or what is left of them."""
 
     calls: int
@@ -32,8 +30,7 @@ class Allowance:
         return Allowance(max(0, self.calls - used.calls), max(0, self.users - used.users))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Charge:
+class Charge(NamedTuple):
     """The cost of an answered request to a token.
 
     Attributes:

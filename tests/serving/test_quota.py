@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +126,7 @@ def test_what_is_used_is_known_of_the_last_charge_of_each_token_and_month(
     assert book.used(token) is None
     asyncio.run(charge_together(book, [token, token, other]))
     assert (book.used(token), book.used(other)) == (UsageTotals(2, 6), UsageTotals(1, 1))
-    later = replace(token, month="2026-12")
+    later = token._replace(month="2026-12")
     assert book.used(later) is None, "a month begins with nothing used"
     asyncio.run(charge_together(book, [later]))
     assert (book.used(later), book.used(token)) == (UsageTotals(1, 3), None), "no more are kept than so many"
@@ -310,7 +309,7 @@ def test_threads_and_loops_share_a_charger(engine: Engine) -> None:
     results: list[bool | None] = []
 
     def several() -> None:
-        results.extend(asyncio.run(charge_together(book, [replace(cost(token), allowance=allowance)] * 25)))
+        results.extend(asyncio.run(charge_together(book, [cost(token, 1, allowance)] * 25)))
 
     threads = [threading.Thread(target=several) for _ in range(4)]
     for thread in threads:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from itertools import groupby
@@ -140,7 +140,7 @@ def _charge_group(
     """Charge one token's requests as one if all fit, which is nearly always so; otherwise one by one."""
     if len(costs) > 1 and len({cost.allowance for cost in costs}) == 1:
         calls, users = sum(cost.calls for cost in costs), sum(cost.users for cost in costs)
-        if accounts.charge(statements, replace(costs[0], calls=calls, users=users), note):
+        if accounts.charge(statements, costs[0]._replace(calls=calls, users=users), note):
             return [True] * len(costs)
     return [accounts.charge(statements, cost, note) for cost in costs]
 

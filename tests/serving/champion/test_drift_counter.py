@@ -108,7 +108,7 @@ def test_those_who_are_asked_about_most_do_not_look_like_a_shift(engine: Engine,
     while (often := np.flatnonzero(everyone.scores.score >= least)).size and least <= 5:
         scores, ids = served().model.scores(everyone.matrix[often]), [everyone.user_ids[row] for row in often]
         for _ in range(least):
-            add(made, own, replace(everyone, user_ids=ids, scores=scores, matrix=everyone.matrix[often]))
+            add(made, own, everyone._replace(user_ids=ids, scores=scores, matrix=everyone.matrix[often]))
         least += 1
     made.store()
     assert max(drift.index or 0.0 for drift in made.drift) < 0.001, "but for marks that two customers share"
@@ -324,7 +324,7 @@ def test_nobody_is_lost_between_threads(engine: Engine, now: list[int]) -> None:
     def ask(number: int) -> None:
         together.wait()
         for place in range(40):
-            add(made, served(), replace(one, user_ids=[f"{number}-{place}"]))
+            add(made, served(), one._replace(user_ids=[f"{number}-{place}"]))
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
     for thread in threads:
