@@ -188,6 +188,12 @@ def summary_of(rows: pl.DataFrame, until_us: int) -> pl.DataFrame:
     return pl.concat(choices).drop_nulls().unique().sort(_ENTITY, "transaction_id")
 
 
+def of_many(rows: pl.DataFrame) -> pl.DataFrame:
+    """Leave out the transactions of entities with fewer than `FEWEST`."""
+    many = rows.group_by(_ENTITY).len().filter(pl.col("len") >= FEWEST)[_ENTITY]
+    return rows.filter(pl.col(_ENTITY).is_in(many.implode()))
+
+
 def _cut(rows: pl.DataFrame, until_us: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Give what came up to a moment, and what came later; rows in the order of time are not copied."""
     at = rows[_AT]
@@ -200,7 +206,8 @@ def _cut(rows: pl.DataFrame, until_us: int) -> tuple[pl.DataFrame, pl.DataFrame]
 def with_summary(rows: pl.DataFrame, until_us: int, *, needed: bool) -> pl.DataFrame:
     """Let a summary stand for what came up to a moment, in the order of time; nothing where none is *needed*.
 
-    Of an entity that has no summary all rows stay.
+    Of an entity that has no summary all rows stay, and so they do of one with few: to choose some takes longer than to
+    read all.
 
     Args:
         rows: as `summary_of` takes them.
@@ -214,7 +221,10 @@ def with_summary(rows: pl.DataFrame, until_us: int, *, needed: bool) -> pl.DataF
         return rows
     if not needed:
         return later
-    chosen = summary_of(early, until_us)
+    many = of_many(early)
+    if not len(many):
+        return rows
+    chosen = summary_of(many, until_us)
     if rows[_ENTITY][0] == rows[_ENTITY][-1]:  # rows of one entity are in order as they come
         is_chosen = early["transaction_id"].is_in(chosen["transaction_id"].implode())
         return pl.concat([early.filter(is_chosen) if len(chosen) else early, later])

@@ -19,7 +19,7 @@ from fivefold.features.indicator_matrix import catalogue
 from fivefold.features.stored import stored_histories
 from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.facts.inputs import Needs, part_of
-from fivefold.risk.facts.look_back import FEWEST, RULES, SUMMARY_READS, LookBack, summary_of, with_summary
+from fivefold.risk.facts.look_back import FEWEST, RULES, SUMMARY_READS, LookBack, of_many, summary_of, with_summary
 from fivefold.risk.facts.portfolio import ENTITY, VALUE_CURRENCY, NamedList, Portfolio
 from fivefold.risk.facts.value_inputs import indicator_frame, with_failures
 from fivefold.risk.language.expressions import VALUES
@@ -342,9 +342,8 @@ def _new_summaries(
     What was ever corrected is read in any case, and is in no summary.
     """
     is_before = stored["at_us"] <= until_us
-    if is_before.sum() < FEWEST:
+    if is_before.sum() < FEWEST or not len(before := of_many(stored.filter(is_before))):
         return None
-    before = stored.filter(is_before)
     uncorrected = before.join(corrections, on=["entity", "transaction_id"], how="anti")
     early = uncorrected.join(own, on="entity")
     new = early.filter(pl.col("until_us").is_null() | (pl.col("at_us") > pl.col("until_us")))

@@ -182,7 +182,7 @@ def test_what_is_left_out_changes_nothing(
             happen(bank, name, rows, step)
         bounded, whole = results(bank, name)
         assert bounded.records == whole.records
-        with patch.object(portfolio, "FEWEST", 2):
+        with patch.object(portfolio, "FEWEST", 2), patch.object(look_back, "FEWEST", 2):
             assess(bank, name)
 
 
