@@ -139,13 +139,17 @@ def _read_near(numbered: pl.DataFrame, facts: LinkedFacts, begin: int | None) ->
 
 
 def newer(value: pl.Expr) -> pl.Expr:
-    """Give of a running value, newest fact first, what it is without this fact and all older ones; null for nothing."""
-    return value.shift(1).over(ROW)
+    """Give of a running value, newest fact first, what it is without this fact and all older ones; null for nothing.
+
+    The facts of each row are beside each other, so that a comparison with the one before tells where they begin: to
+    group them takes four times as long.
+    """
+    return pl.when(pl.col(ROW) == pl.col(ROW).shift(1)).then(value.shift(1))
 
 
 def stepwise(facts: pl.LazyFrame, value: pl.Expr) -> pl.LazyFrame:
     """Give `@row`, `@at` and `@value`: what *value*, made with `newer`, comes to when each moment's facts are gone."""
-    is_newest_of_its_moment = (pl.col(TIME) != pl.col(TIME).shift(1).over(ROW)).fill_null(value=True)
+    is_newest_of_its_moment = (pl.col(TIME) != newer(pl.col(TIME))).fill_null(value=True)
     return facts.with_columns(value.alias(VALUE)).filter(is_newest_of_its_moment).select(ROW, AT, VALUE)
 
 
