@@ -41,7 +41,7 @@ from fivefold.models.certainty.intervals import DEFAULT_LEVEL_PERCENT, IntervalT
 from fivefold.models.curve import ScoreCurve, score_at
 from fivefold.models.drift import DriftReference
 from fivefold.models.prediction import SingleRowPredictor, expected_value, single_row_predictor
-from fivefold.models.trees.many_rows import warm_many_rows
+from fivefold.models.trees.many_rows import many_rows_predictor
 from fivefold.models.trees.text import require_trees
 
 FORMAT = 2
@@ -181,7 +181,7 @@ class ValueModel:
     def warm(self) -> None:
         """Load what is compiled, or compile it; ConfigError where indicators of the operator's own are wrong."""
         warm()
-        warm_many_rows()
+        many_rows_predictor(self.booster)
         if self.own is not None:
             warm_own(self.own)
 

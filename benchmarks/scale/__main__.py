@@ -17,12 +17,14 @@ from benchmarks.scale.commands import Files, make_ordered, measure_engines, scor
 from benchmarks.scale.page import Size, page
 from benchmarks.scale.steps import train
 from fivefold.features.indicator_matrix import warm
+from fivefold.models.trees.many_rows import warm_many_rows
 
 
 def main() -> None:
     """Measure each size, and write the page where it is asked for."""
     options = _options()
-    warm()  # compiles the kernel, so that no measured run does
+    warm()  # compiles the kernel and the loop over trees, so that no measured run does
+    warm_many_rows()
     sizes = [_kept_size(rows, options) for rows in options.rows]
     rows = " ".join(f"{count:_}" for count in options.rows)
     text = page(f"python -m benchmarks.scale --rows {rows} --rounds {options.rounds} --write docs/scale.md", sizes)

@@ -1,5 +1,6 @@
 """The prediction of many rows is bit for bit that of `Booster.predict`, whatever the trees and the rows."""
 
+import copy
 import logging
 from functools import cache
 from typing import Any
@@ -17,6 +18,7 @@ from fivefold.models.trees import many_rows
 from fivefold.models.trees.loops import ZERO
 from fivefold.models.trees.many_rows import many_rows_predictor
 from tests.depth import examples
+from tests.models.making import value_model
 
 COLUMNS = 6
 
@@ -88,10 +90,19 @@ def test_money_of_many_customers_is_that_of_each() -> None:
 
 
 def test_many_customers_are_asked_of_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    trees, matrix = small_trees(), data(1_000)[0]
+    trees, matrix = small_trees(), data(64)[0]
     wanted = expected_value(trees, matrix)
     monkeypatch.setattr(lightgbm.Booster, "predict", lambda *_, **__: pytest.fail("the slower call was asked"))
     assert expected_value(trees, matrix).tobytes() == wanted.tobytes()
+
+
+def test_a_warm_model_reads_its_trees_in_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = copy.deepcopy(value_model())
+    matrix = np.zeros((64, len(model.indicators)))
+    model.warm()
+    monkeypatch.setattr(many_rows, "_checked", lambda _: pytest.fail("the trees are read now"))
+    monkeypatch.setattr(lightgbm.Booster, "predict", lambda *_, **__: pytest.fail("the slower call was asked"))
+    assert len(model.scores(matrix).score) == len(matrix)
 
 
 @pytest.mark.parametrize(
