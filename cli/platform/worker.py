@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from threading import Event
-from time import monotonic_ns
+from time import monotonic_ns, sleep
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -63,6 +63,7 @@ def worker(
     engine = open_current_database()
     if at is not None:
         refuse_future(engine, at, "--as-of")
+        _wait_for_others(engine)
     clock = clock_of(engine).now_us if at is None else _clock_from(at)
     refuse_unregistered(engine, settings)
     with _only_worker(settings) if engine.dialect.name == "sqlite" else nullcontext():
@@ -103,6 +104,23 @@ def _work(
     echo(f"The worker has ended: {_summary(tally)}.")
 
 
+def _wait_for_others(engine: "Engine") -> None:
+    """Wait until what others hold now is free: in the past its lease is as void as one of a clock that was ahead."""
+    from fivefold.store.sql.clocks import clock_of
+    from fivefold.store.sql.leases import last_lease_end
+
+    present = clock_of(engine).now_us
+    until_us = last_lease_end(engine, present())
+    if until_us is not None:
+        echo(_held_text(until_us))
+        while last_lease_end(engine, present(), until_us) is not None:
+            sleep(0.5)
+
+
+def _held_text(until_us: int) -> str:
+    return f"Another worker holds work, or held it when it was killed; waits until {second_text(until_us)}."
+
+
 def _drain(engine: "Engine", clock: "Callable[[], int]", tasks: "list[PeriodicTask]") -> None:
     """Run the tasks until nothing is left, nor is held by the lease of a worker that was killed."""
     from fivefold.store.sql.leases import last_lease_end
@@ -113,7 +131,7 @@ def _drain(engine: "Engine", clock: "Callable[[], int]", tasks: "list[PeriodicTa
 
     held_until_us = last_lease_end(engine, clock())  # a later one is that of a worker that is alive
     if held_until_us is not None:
-        echo(f"Another worker holds work, or held it when it was killed; waits until {second_text(held_until_us)}.")
+        echo(_held_text(held_until_us))
 
     def is_done() -> bool:
         nonlocal held_until_us

@@ -133,6 +133,20 @@ def test_once_waits_for_what_a_killed_worker_held(set_up: Path, tmp_path: Path) 
     assert "\n2 assessed (0 with a level), 0 failed; nothing is left to do.\n" in out
 
 
+def test_in_the_past_it_waits_for_what_others_hold_now(set_up: Path, tmp_path: Path) -> None:
+    """In 2024 a lease of today ends too late to hold anything, and was taken from a worker that was alive."""
+    (tmp_path / "e.jsonl").write_text('{"entity_id": "a"}\n')
+    succeed(set_up, "import", "entities", tmp_path / "e.jsonl", "--as-of", "2024-07-01")
+    until_us = now_microseconds() + 5 * SECOND_US
+    with databases.opened(f"sqlite:///{set_up / 'fivefold.db'}") as engine, engine.begin() as connection:
+        held = "UPDATE due_marks SET lease = 'alive', claimed = revision, lease_until_us = :until"
+        connection.execute(text(held), {"until": until_us})
+    out = succeed(set_up, "worker", "--once", "--as-of", "2024-07-02")
+    assert now_microseconds() > until_us
+    assert out.startswith("Another worker holds work, or held it when it was killed; waits until 20")
+    assert "\n1 assessed (0 with a level), 0 failed; nothing is left to do.\n" in out
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.full)])
 def test_it_works_until_it_is_asked_to_stop(set_up: Path, tmp_path: Path, number: signal.Signals) -> None:
     var = set_up
