@@ -16,6 +16,7 @@ import polars as pl
 from fivefold.domain.errors import FileFormatError, Finding, InvalidRulesetError
 from fivefold.domain.text import nearest
 from fivefold.features.reading.columns import ErrorCollector, read_times
+from fivefold.features.reading.fast_columns import column_loops
 from fivefold.features.schema import LARGEST_MAGNITUDE
 from fivefold.risk.facts.portfolio import ENTITY, error_of
 from fivefold.risk.language.fields import COUNTRIES, FieldType, OneOf, ValueType, described, value_type_of
@@ -341,6 +342,7 @@ def read_time(name: str, dtype: pl.DataType) -> Read:
         return Read(whole_microseconds(raw, dtype))
     if dtype != pl.String:
         return Read(pl.lit(None, pl.Int64), _has_value(name, dtype))
+    column_loops()  # compiled here: Polars adds words of its own to an error of what it calls
     value = raw.map_batches(read_moments, return_dtype=pl.Int64, is_elementwise=True)
     return Read(value, value.is_null() & _has_value(name, dtype))
 

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fivefold.domain.errors import FileFormatError
+from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.domain.money import ecb_rates
+from fivefold.features.reading import fast_columns
 from fivefold.risk.facts.linked import LINKED_ENTITY, TIME, UNREADABLE
-from fivefold.risk.facts.reading import read_declared, read_field, refuse_link
+from fivefold.risk.facts.reading import read_declared, read_field, read_time, refuse_link
 from fivefold.risk.facts.row_errors import LONGEST_SHOWN, Check, find_problems, with_problems
 from fivefold.risk.facts.transactions import prepare
 from fivefold.risk.language.fields import FieldType, OneOf
@@ -161,3 +162,14 @@ def test_rows_in_many_chunks_have_the_problems_of_one() -> None:
     whole, split = (prepare(each, rates, {}).find_problems() for each in (rows, chunks))
     assert len(whole) > 40
     assert split.equals(whole)
+
+
+def test_a_folder_that_cannot_be_written_is_named_without_words_of_polars(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled loops are kept there: in a folder that can only be read, `rules test` named an expression as well."""
+
+    def refuse(_: object) -> None:
+        raise ConfigError("var cannot be made")
+
+    monkeypatch.setattr(fast_columns, "compile_loops", refuse)
+    with pytest.raises(ConfigError, match=r"^var cannot be made$"):
+        pl.select(at=pl.lit("2024-07-01")).select(read_time("at", pl.String()).value)
