@@ -1,6 +1,7 @@
 """The entry point: all commands, and the one place that prints errors, also where an extra or Unicode is missing."""
 
 import codecs
+import os
 import platform
 import sqlite3
 import sys
@@ -26,6 +27,7 @@ OUT_OF_MEMORY = (
 )
 UTF_8 = "set LC_ALL=C.UTF-8"
 NO_LIBRARY = "cannot open shared object file"
+NO_HOME = "Could not determine home directory."
 """How the system's loader says that a library is missing, which a module of Python was linked with."""
 UNFORESEEN = "this error was not foreseen; report it with the lines above, which say where it arose"
 STOPPED = 130
@@ -117,6 +119,8 @@ def _words_of_system(error: BaseException) -> str | None:
     """Say what the system lacks or refuses; None for another error."""
     if isinstance(error, OSError | ImportError) and NO_LIBRARY in str(error):
         return f"{error}. It is a library of this system; LightGBM needs the GNU OpenMP library (libgomp1 on Debian)"
+    if isinstance(error, RuntimeError) and str(error) == NO_HOME:
+        return f"the system knows no home folder of this account ({os.geteuid()}), which MLflow asks for; set HOME"
     if isinstance(error, OSError) and (path := error.filename2 or error.filename) is not None:
         return f"{path}: {error.strerror}"
     return error.strerror if isinstance(error, OSError) and disk_error(error) is not None else None

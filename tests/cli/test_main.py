@@ -1,5 +1,6 @@
 """The entry point: whatever a beginner gets wrong is told in plain words, with exit code 2 and no traceback."""
 
+import os
 import re
 import sqlite3
 import subprocess
@@ -250,6 +251,18 @@ def test_a_library_that_the_system_lacks_is_named_with_its_package(
     assert (done.code, done.out, len(done.err.splitlines())) == (2, "", 1)
     assert done.err.startswith("fivefold: libgomp.so.1: cannot open shared object file")
     assert "libgomp1 on Debian" in done.err
+
+
+def test_an_account_without_a_home_is_told_to_set_one(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account without an entry and without HOME: MLflow asks for the folder as it is imported."""
+    with pytest.raises(RuntimeError) as raised:
+        Path("~-no-account").expanduser()
+    fails(monkeypatch, raised.value)
+    done = run(fresh, "simulate", "-o", fresh / "a.parquet")
+    said = (
+        f"fivefold: the system knows no home folder of this account ({os.geteuid()}), which MLflow asks for; set HOME"
+    )
+    assert done == Done(2, "", f"{said}\n")
 
 
 def test_what_fivefold_did_not_foresee_is_not_hidden(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
