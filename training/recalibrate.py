@@ -40,7 +40,7 @@ from fivefold.training.report.recalibration_card import (
     RecalibrationLineage,
     recalibration_card,
 )
-from fivefold.training.windows import Windows
+from fivefold.training.windows import Windows, holes
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,8 @@ def recalibrate(
     with registry.judging():  # from the count of earlier judgements until this one is counted
         times = times_judged(registry, dates, new.content_hash, summary.digest)
         evaluation = evaluate(test_window, judged, config, times)
-        verdict = _verdict(evaluation, config, trees, trees_of_champion)
+        lacking = holes(summary.quality, new.test_as_of, config.horizon_days)
+        verdict = _verdict(evaluation, config, trees, trees_of_champion, lacking)
         change = compare_curves(model, new, test_window, evaluation, _errors_before(registry, parent, trees))
         lineage = RecalibrationLineage(
             parent.number, trees, model.content_hash, model.test_as_of, source_name(source), summary, windows, config,
@@ -334,7 +335,9 @@ def _window(
     return windows, tuple(warning for _, doubtful in checks for warning in doubtful)
 
 
-def _verdict(evaluation: Evaluation, config: TrainingConfig, trees: int, trees_of_champion: int | None) -> GateVerdict:
+def _verdict(
+    evaluation: Evaluation, config: TrainingConfig, trees: int, trees_of_champion: int | None, lacking: str
+) -> GateVerdict:
     """Judge the trees again on this window, without a comparison with themselves.
 
     A new curve silences warnings of drift, so trees that no longer predict well must not pass with it.
@@ -344,6 +347,7 @@ def _verdict(evaluation: Evaluation, config: TrainingConfig, trees: int, trees_o
         config: has the gate.
         trees: the version that they were learnt for.
         trees_of_champion: that of the champion's; None without one.
+        lacking: see `training.windows.holes`.
     """
     other = trees_of_champion not in {None, trees}
     incomparable = (
@@ -351,7 +355,7 @@ def _verdict(evaluation: Evaluation, config: TrainingConfig, trees: int, trees_o
         if other
         else None
     )
-    verdict = gate_verdict(evaluation, config.gate, incomparable)
+    verdict = gate_verdict(evaluation, config.gate, incomparable, lacking)
     same = f"ranking is that of version {trees} by construction: the trees are the same"
     return replace(verdict, reasons=(same, *verdict.reasons))
 

@@ -36,6 +36,7 @@ from fivefold.training.register import log_refused_refit, register
 from fivefold.training.report.datasets import LoggedDataset, learnt_datasets
 from fivefold.training.report.model_card import Lineage
 from fivefold.training.tune import Tuning, tune
+from fivefold.training.windows import holes
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,9 @@ def retrain(
         evaluation = evaluate(test_window, model, config, times)
         last = last_origin(dates, len(plan.rows.values), rounds, test_window, evaluation, rival.left_out or "")
         rolling = _rolling(registry, portfolio, plan, trees_of_all, rival, last, model.content_hash)
-        verdict = with_origins(gate_verdict(evaluation, config.gate, rival.left_out), rolling, config.gate)
+        lacking = holes(plan.summary.quality, dates.test, config.horizon_days)
+        verdict = gate_verdict(evaluation, config.gate, rival.left_out, lacking)
+        verdict = with_origins(verdict, rolling, config.gate)
         lineage = Lineage(
             plan.source, plan.summary, dates, plan.rows, learnt, config, trees, release(), plan.warnings,
             plan.assumptions, preset if choice is None else choice.preset, choice, rolling=rolling, tuning=tuning,

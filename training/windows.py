@@ -236,6 +236,9 @@ WARN_SHARE = 0.25
 HARDLY_SHARE = 0.05
 """Training windows below this share of the usual are named: from them the model would learn that customers stop."""
 
+HOLES_SHARE = 0.25
+"""With more of its days in unusual gaps a test window shows an export that is not whole, not what models predict."""
+
 USUAL_WINDOWS = 4
 """The usual is the median of so many windows, the latest before. A shop whose start was busy has slowed since then."""
 
@@ -331,6 +334,23 @@ class Windows:
         return refusals, warnings
 
 
+def holes(quality: Quality, start: int, horizon_days: int) -> str:
+    """Say that rows lack on too much of the window after a moment (microseconds) to judge by it; empty otherwise."""
+    first, gaps = start // DAY_US, _gaps_within(quality, start, horizon_days)
+    days = sum(min(gap.last, first + horizon_days) - max(gap.first, first + 1) + 1 for gap in gaps)
+    return _gaps_text(gaps, start, horizon_days) if days > HOLES_SHARE * horizon_days else ""
+
+
+def _gaps_within(quality: Quality, start: int, horizon_days: int) -> list[RowGap]:
+    first = start // DAY_US
+    return [gap for gap in unusual_gaps(quality.days) if first < gap.last and gap.first <= first + horizon_days]
+
+
+def _gaps_text(gaps: Sequence[RowGap], start: int, horizon_days: int) -> str:
+    lacking = list_text([gap.text for gap in gaps])
+    return f"of the {horizon_days} days after {day_text(start)} the data lack rows {lacking}"
+
+
 def lacking_rows(quality: Quality, start: int, horizon_days: int) -> str:
     """Say that rows seem to lack in the window after a moment (microseconds); empty where enough are there.
 
@@ -338,10 +358,9 @@ def lacking_rows(quality: Quality, start: int, horizon_days: int) -> str:
     """
     if not quality.days:
         return ""
+    if gaps := _gaps_within(quality, start, horizon_days):
+        return _gaps_text(gaps, start, horizon_days)
     first = start // DAY_US
-    gaps = [gap.text for gap in unusual_gaps(quality.days) if first < gap.last and gap.first <= first + horizon_days]
-    if gaps:
-        return f"of the {horizon_days} days after {day_text(start)} the data lack rows {list_text(gaps)}"
     usual = _UsualRows.before(start, quality, horizon_days)
     rows = sum(count for day, count in quality.days.items() if first < day <= first + horizon_days)
     if rows >= WARN_SHARE * usual.rows:

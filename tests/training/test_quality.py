@@ -17,7 +17,7 @@ from fivefold.features.reading.sources import read_histories
 from fivefold.models.reach import SimilarNames
 from fivefold.models.registry import RegisteredVersion
 from fivefold.training.config import CheckSettings
-from fivefold.training.windows import Quality, RowGap, Windows, lacking_rows, unusual_gaps
+from fivefold.training.windows import Quality, RowGap, Windows, holes, lacking_rows, unusual_gaps
 
 FIRST = (date(2023, 1, 2) - date(1970, 1, 1)).days
 """A Monday."""
@@ -95,6 +95,17 @@ def test_rows_lack_in_a_window_that_a_gap_reaches_into_and_in_no_other() -> None
     assert "lack rows" in lacks(425)
     assert "lack rows" in lacks(315)
     assert lacks(300) == lacks(430) == ""
+
+
+@pytest.mark.parametrize(("lost", "has_holes"), [(66, True), (22, False), (23, True)])
+def test_a_window_that_lacks_more_than_a_quarter_of_its_days_has_holes(lost: int, has_holes: bool) -> None:
+    rows = {FIRST + day: 10 for day in range(730) if not 641 <= day < 641 + lost}
+    quality = Quality(rows=sum(rows.values()), days=Counter(rows))
+    text = holes(quality, (FIRST + 639) * DAY_US, 90)
+    assert bool(text) is has_holes
+    if has_holes:
+        assert f"({lost} days)" in text
+    assert holes(quality, (FIRST + 500) * DAY_US, 90) == ""
 
 
 def days_of(*rows_a_day: int, days: int = 90) -> Quality:

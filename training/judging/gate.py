@@ -31,14 +31,14 @@ class GateVerdict:
         return "; ".join(self.reasons)
 
 
-def gate_verdict(evaluation: Evaluation, gate: GateSettings, incomparable: str | None) -> GateVerdict:
+def gate_verdict(evaluation: Evaluation, gate: GateSettings, incomparable: str | None, holes: str = "") -> GateVerdict:
     """Decide by normalised Gini and calibration on the same out-of-time window.
 
     The lower bound of the difference to every baseline, and to the champion where there is one, must be above the
     margin: a difference that may be chance keeps the champion. Predicted money must not surely be off by more than the
     gate allows, nor surely further off than the champion's: what chance alone adds to such an error is taken away. The
     mean realised value must not surely fall from one segment to the next. *incomparable* is the reason why the champion
-    cannot be compared.
+    cannot be compared; *holes* says that the window lacks rows, so that no figure of it lets a model pass.
     """
     gini = {name: metrics.normalised_gini for name, metrics in evaluation.by_name.items()}
     compared, sure = evaluation.comparisons, confidence_text(evaluation.comparisons.confidence)
@@ -52,8 +52,10 @@ def gate_verdict(evaluation: Evaluation, gate: GateSettings, incomparable: str |
         reasons.append("no interval was judged on this window")
     if incomparable:
         reasons.append(f"not comparable with the champion: {incomparable}")
+    if holes:
+        reasons.append(f"{holes}: is the export whole? A window with holes does not show who paused")
     reasons.append(_times(compared.times_judged))
-    promote = all(beaten.values()) and calibrated and not falls and not incomparable
+    promote = all(beaten.values()) and calibrated and not falls and not incomparable and not holes
     return GateVerdict(promote, incomparable is None, tuple(reasons))
 
 

@@ -185,3 +185,12 @@ def test_the_verdict_says_how_often_the_window_was_judged_on() -> None:
     assert "this window was judged on 4 times, and the confidence that beating others asks for grows" in str(verdict)
     off = gate_verdict(evaluation(gini, times_judged=4, calibration=0.31), GateSettings(), None)
     assert "of the realised (95 % confidence); 25 % is allowed" in str(off), "what refuses asks for no more"
+
+
+def test_a_window_with_holes_lets_no_model_pass() -> None:
+    gini = {MODEL: 0.9, PERSISTENCE: 0.8, RFM: 0.7}
+    assert gate_verdict(evaluation(gini), GateSettings(), None).promote
+    verdict = gate_verdict(evaluation(gini), GateSettings(), None, "the data lack rows")
+    assert not verdict.promote
+    assert verdict.comparable
+    assert "the data lack rows: is the export whole?" in str(verdict)
