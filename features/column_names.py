@@ -27,6 +27,15 @@ _USUAL: Final = {
     c.USER_ID: ("user", "customer", "client"),
 }
 """Words that a name ends in which plainly means the column: a mere id or category may be that of something else."""
+_PROPOSED: Final = {
+    **_USUAL,
+    c.TRANSACTION_ID: ("transaction_id", *_USUAL[c.TRANSACTION_ID]),
+    c.USER_ID: (*_USUAL[c.USER_ID], "user_id", "customer_id", "client_id"),
+    c.DATE: ("date", "date_utc", "created_at", "created"),
+}
+"""With the words of real exports, the likelier first: `trans_id` of Berka, `Customer ID`, `Created date (UTC)`,
+`created` and `balance_transaction_id` of Stripe, `links.customer` and `created_at` of GoCardless, `Date` of QuickBooks.
+"""
 _WORD: Final = re.compile(r"[A-Z]*[^\W\dA-Z_]+|[A-Z]+|\d+")
 _ABSENT: Final = {
     c.STATE: "every row counts as settled",
@@ -89,14 +98,24 @@ def rename_text(renames: Mapping[str, str], *, in_file: bool) -> str:
 
 
 def _renames(names: Sequence[str]) -> dict[str, str]:
-    """Find for each missing column the one that is meant: of a similar name, or else the only one that may mean it."""
+    """Find for each missing column the one that is meant: by a usual word, a similar name, or its last word alone."""
     theirs = [name for name in names if name not in c.COLUMNS]
     missing = [own for own in c.COLUMNS if own not in names]
-    similar = {nearest(name, missing, cutoff=0.8): name for name in reversed(theirs)}
-    renames = {own: similar[own] for own in missing if own in similar}
+    renames = dict[str, str]()
+    for own in sorted(missing, key=lambda own: own != c.DATE):  # what an export calls created is its rows' date
+        free = [name for name in theirs if name not in renames.values()]
+        usual = ([name for name in free if _ends_in(name, word)] for word in _PROPOSED.get(own, ()))
+        if only := next((each[0] for each in usual if len(each) == 1), None):
+            renames[own] = only
+    free = [name for name in theirs if name not in renames.values()]
+    similar = {nearest(name, [own for own in missing if own not in renames], cutoff=0.9): name for name in free[::-1]}
+    renames |= {own: similar[own] for own in missing if own in similar}
     for own in missing:
         free = [name for name in theirs if name not in renames.values()]
-        left = [name for name in free if means(name, own) or _words(name)[-1:] == _words(own)[-1:]]
+        if own == c.TRANSACTION_ID:  # another id is that of something else
+            left = [name for name in free if _words(name) == ["id"]]
+        else:
+            left = [name for name in free if _words(name)[-1:] == _words(own)[-1:]]
         if own not in renames and len(left) == 1:
             renames[own] = left[0]
     return {own: renames[own] for own in missing if own in renames}
@@ -104,8 +123,11 @@ def _renames(names: Sequence[str]) -> dict[str, str]:
 
 def means(name: str, own: str) -> bool:
     """Tell whether a name ends in a word for the column *own*, as `tx_status` does for `transaction_state`."""
-    text = f"_{'_'.join(_words(name))}"
-    return any(text.endswith(f"_{word}") for word in _USUAL.get(own, ()))
+    return any(_ends_in(name, word) for word in _USUAL.get(own, ()))
+
+
+def _ends_in(name: str, word: str) -> bool:
+    return f"_{'_'.join(_words(name))}".endswith(f"_{word}")
 
 
 def _words(name: str) -> list[str]:

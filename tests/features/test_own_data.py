@@ -14,6 +14,7 @@ from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError
 from fivefold.domain.money import Rate, RateTable
 from fivefold.features import schema as c
+from fivefold.features.column_names import how_to_rename
 from fivefold.features.histories import Histories, missing_values
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix, select_columns
 from fivefold.features.indicators import CATALOGUE
@@ -244,7 +245,7 @@ def test_names_that_end_alike_are_taken_for_ours_and_needed_ones_come_first(tmp_
     with pytest.raises(FileFormatError, match="such as --map customer=user_id --map amount=transaction_amount --map"):
         read_histories(tmp_path / "r.csv", RATES)
     (tmp_path / "r.csv").write_text("client_id,account_id,when,how_much\na,b,2024-01-01,1\n")
-    with pytest.raises(FileFormatError, match=r"such as --map customer_id=user_id$"):
+    with pytest.raises(FileFormatError, match=r"such as --map client_id=user_id$"):
         read_histories(tmp_path / "r.csv", RATES)
 
 
@@ -267,3 +268,25 @@ def test_rows_are_numbered_as_in_a_spreadsheet(tmp_path: Path) -> None:
 def test_a_map_that_cannot_be_is_refused(pairs: list[str]) -> None:
     with pytest.raises(ConfigError):
         ColumnMap.read(pairs)
+
+
+@pytest.mark.parametrize(
+    ("names", "proposed"),
+    [
+        ("trans_id account_id date type operation amount balance k_symbol", ["account_id", "date", "amount"]),  # Berka
+        ("customer_id date quantity amount", ["customer_id", "date", "amount"]),  # CDNOW
+        ("id Created_date_(UTC) Amount Currency Customer_ID Status", ["Customer_ID", "Created_date_(UTC)", "Amount"]),
+        ("balance_transaction_id created currency gross customer_id", ["customer_id", "created", None]),  # Stripe
+        ("Date Transaction_Type Num Name Amount Balance", [None, "Date", "Amount"]),  # QuickBooks
+        (
+            "id created_at amount currency status links.customer",
+            ["links.customer", "created_at", "amount"],
+        ),  # GoCardless
+        ("transaction_id account_id amount iso_currency_code date", ["account_id", "date", "amount"]),  # Plaid
+    ],
+)
+def test_columns_of_real_exports_are_proposed(names: str, proposed: list[str | None]) -> None:
+    said = how_to_rename(names.split(), [], in_file=False)
+    for own, theirs in zip((c.USER_ID, c.DATE, c.AMOUNT), proposed, strict=True):
+        assert (f"{theirs} to {own}" in said) if theirs else f" to {own}" not in said
+    assert "Transaction_Type" not in said
