@@ -488,3 +488,20 @@ def test_any_words_are_written_as_they_are_typed(title: str, case: str, rational
     assert [each for each in data(changed)["steps"] if each["id"] != "ask"] == [
         each for each in data(SMALL)["steps"] if each["id"] != "ask"
     ]
+
+
+def test_an_example_says_that_no_action_is_taken() -> None:
+    text = flow_text("reactivation")
+    place = next(str(number) for number, each in enumerate(data(text)["examples"], 1) if each.get("actions") == [])
+    form = form_of(text, "examples", place)
+    assert form.typed["field-actions"] == "yes"
+    assert with_form(text, form) == text
+    silent = with_form(text, replace(form, typed={**form.typed, "field-actions": ""}))
+    assert "actions" not in data(silent)["examples"][int(place) - 1]
+    again = form_of(silent, "examples", place)
+    assert again.typed.get("field-actions", "") == ""
+    again = replace(again, typed={**again.typed, "field-actions": "yes"})
+    assert data(with_form(silent, again))["examples"][int(place) - 1]["actions"] == []
+    action = data(text)["actions"][0]["id"]
+    with pytest.raises(FormRefusedError, match="tick one or the other"):
+        with_form(silent, replace(again, typed={**again.typed, f"field-actions-{action}": "yes"}))

@@ -36,7 +36,7 @@ class FormField:
         path: where its value stands in the part of the flow; of a column, in its row.
         help: what it is, as the language describes it.
         is_needed: the part cannot be without it.
-        may_be_empty: it is needed, and may hold nothing.
+        may_be_empty: it is needed, and may hold nothing; of several, that none is written is not that nothing is said.
         usual: what holds where nothing is written; empty where the help says that.
         choices: that there are, whatever the document is.
         offers: of which names of the document it is one, such as `steps`; empty for none.
@@ -109,6 +109,7 @@ def fields_of(form: type[LanguageModel]) -> tuple[FormField, ...]:
             shape="text",
             help=described.get(name, ""),
             is_needed=info.is_required(),
+            may_be_empty=not info.is_required() and info.default is None,
             usual=default if isinstance(default, str) else str(default).lower() if isinstance(default, bool) else "",
         )
         form_fields += _made(field, kind, marks)

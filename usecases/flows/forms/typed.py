@@ -73,6 +73,8 @@ def typed_of(fields: Sequence[FormField], data: Mapping[str, Any]) -> Typed:
         if field.shape == "several":
             chosen = [str(each) for each in _listed(value)]
             typed |= {f"{field.name}-{each}": TICKED for each in chosen}
+            if value == [] and field.may_be_empty:
+                typed[field.name] = TICKED
         elif field.shape == "list":
             typed[field.name] = _plain(", ".join(_shown(each, field.items) for each in _listed(value)), field)
         elif field.columns:
@@ -120,7 +122,12 @@ def _write(
         start = f"{field.name}-"
         chosen = [name.removeprefix(start) for name, value in typed.items() if name.startswith(start) and value]
         was = [str(each) for each in _listed(_below(data, field.path))]
-        _put(data, field.path, sorted(chosen, key=lambda each: was.index(each) if each in was else len(was)), field)
+        chosen.sort(key=lambda each: was.index(each) if each in was else len(was))
+        says_none = bool(typed.get(field.name))
+        if says_none and chosen:
+            problem = f"is none, and {', '.join(chosen)}: tick one or the other"
+            faults.append(FieldFault(name=field.name, label=field.label, problem=problem))
+        _put(data, field.path, chosen if chosen or says_none or not field.may_be_empty else None, field)
     elif field.columns:
         _put(data, field.path, _read_rows(field, typed, _below(data, field.path), places, faults), field)
     else:
@@ -290,7 +297,8 @@ def _put(data: dict[str, Any], path: Path, value: Any, field: FormField) -> None
     for word in path[:-1]:
         below = data.get(str(word))
         data = below if isinstance(below, dict) else data.setdefault(str(word), {}) if below is None else {}
-    if value is None or (value == [] and not field.is_needed and _below(data, path[-1:]) != []):
+    is_unsaid = not field.is_needed and not field.may_be_empty and _below(data, path[-1:]) != []
+    if value is None or (value == [] and is_unsaid):
         data.pop(str(path[-1]), None)
     elif str(path[-1]) not in data or not is_same(_listed(data[str(path[-1])]), value):
         data[str(path[-1])] = value
