@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from fivefold.flows.groups.language import tag_of_group
-from fivefold.risk.language.base import Identifier, Label, LanguageModel, Words
+from fivefold.risk.language.base import Identifier, Label, LanguageModel, NameOf, Words
 from fivefold.risk.language.expressions import CalculationInput, word_of
 from fivefold.risk.language.policy import StepInput
 from fivefold.risk.language.purposes import Purpose
@@ -145,7 +145,7 @@ class GroupAction(GivesTag):
         group: its name.
     """
 
-    group: Identifier
+    group: Annotated[Identifier, NameOf("groups")]
 
     @property
     def given_tag(self) -> str:

@@ -155,7 +155,7 @@ class PolicyName(LanguageModel):
             change the action.
     """
 
-    policy: Identifier
+    policy: Annotated[Identifier, NameOf("policies")]
     as_decided: bool = False
 
 
@@ -166,7 +166,7 @@ class RulesetName(LanguageModel):
         ruleset: its name.
     """
 
-    ruleset: Identifier
+    ruleset: Annotated[Identifier, NameOf("rulesets")]
 
 
 _RULES: dict[str, type[LanguageModel]] = {"policy": PolicyName, "ruleset": RulesetName}
@@ -244,7 +244,7 @@ class FlowStep(AskStep):
         on_unknown: the step where its run fails; where it is not written, this run fails then.
     """
 
-    flow: Identifier
+    flow: Annotated[Identifier, NameOf("flows")]
 
 
 MOST_LOOKED_AT = 20

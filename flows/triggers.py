@@ -153,7 +153,7 @@ class GroupTrigger(Trigger):
     """
 
     on: Literal["group"]
-    group: Identifier
+    group: Annotated[Identifier, NameOf("groups")]
     change: Literal["entered", "left"] | None = None
 
     def answers_to(self, about: Mapping[str, Any]) -> bool:
@@ -232,7 +232,7 @@ class ScheduleTrigger(Trigger):
         Field(min_length=1, max_length=MOST_TIMES),
     ]
     zone: Zone
-    group: Identifier | None = None
+    group: Annotated[Identifier, NameOf("groups")] | None = None
 
     @model_validator(mode="after")
     def _of_one_kind(self) -> Self:

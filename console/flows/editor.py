@@ -1,7 +1,7 @@
 """The editor of a flow: its text, its steps as forms, what is wrong in it, and the graph of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -45,6 +45,7 @@ from fivefold.usecases.flows.forms.forms import (
     with_form,
 )
 from fivefold.usecases.flows.forms.inline import inline
+from fivefold.usecases.flows.forms.known import known_names
 from fivefold.usecases.flows.forms.places import (
     KINDS,
     FlowOutline,
@@ -127,9 +128,10 @@ class FormShown:
         )
 
 
-def form_shown(document: str, form: PartForm, checked: FormChecked | None = None) -> FormShown:
+def form_shown(visit: Visit, document: str, form: PartForm, checked: FormChecked | None = None) -> FormShown:
     """Lay out a form with what stands in it."""
-    outline = outline_of(document)
+    fields = (each for field in form.fields for each in (field, *field.columns))
+    outline = replace(outline_of(document), known=known_names(visit, {each.offers for each in fields}))
     return FormShown(
         form=form,
         summary=summary_of(KINDS[form.part][form.kind]),
@@ -150,7 +152,7 @@ def typed_form(visit: Visit) -> PartForm | None:
 
 def checked_form(visit: Visit, document: str, form: PartForm, *, is_typing: bool = False) -> FormShown:
     """Lay out a form with what was found at each of its fields; nothing is stored."""
-    return form_shown(document, form, check_form(visit, document, form, is_typing=is_typing))
+    return form_shown(visit, document, form, check_form(visit, document, form, is_typing=is_typing))
 
 
 def _field_shown(outline: FlowOutline, form: PartForm, field: FormField) -> FieldShown:
@@ -189,7 +191,8 @@ def _ticks(outline: FlowOutline, form: PartForm, field: FormField) -> tuple[tupl
     start = f"{field.name}-"
     ticked = [name.removeprefix(start) for name, value in form.typed.items() if name.startswith(start) and value]
     everything = {**options, **{name: name for name in ticked if name not in options}}
-    return tuple((start + name, title or name, name in ticked) for name, title in everything.items())
+    none = ((field.name, text("none"), bool(form.typed.get(field.name))),) if field.may_be_empty else ()
+    return (*((start + name, title or name, name in ticked) for name, title in everything.items()), *none)
 
 
 COMMAND: Final = "fivefold flows mutate"
@@ -373,7 +376,7 @@ def write(visit: Visit) -> Answer:
             return _shown(visit, EditorOutcome(form=checked_form(visit, document, form_of(document, part, name))))
         case "begin":
             kind, after = visit.typed(f"new_kind_{part}", text("Kind")), visit.form.get(f"new_after_{part}", "")
-            return _shown(visit, EditorOutcome(form=form_shown(document, new_form(part, kind, after))))
+            return _shown(visit, EditorOutcome(form=form_shown(visit, document, new_form(part, kind, after))))
         case "put":
             document, form, notice = _put(visit, document)
         case "up" | "down":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from fivefold.risk.language.base import Identifier, LanguageModel, Name, Words
+from fivefold.risk.language.base import Identifier, LanguageModel, Name, NameOf, Words
 from fivefold.risk.language.expressions import word_of
 from fivefold.risk.language.fields import OneOf
 from fivefold.risk.language.policy import POLICY_INPUTS
@@ -130,7 +130,7 @@ class DataQuestion(SendingQuestion):
         purpose: what it was gathered for; where the registration of the source says something stricter, that counts.
     """
 
-    source: Identifier
+    source: Annotated[Identifier, NameOf("sources")]
     send: Facts
     gives: Annotated[dict[Name, Gives], Field(min_length=1, max_length=MOST_OUTPUTS), InOrder]
     no_older_than: DurationText | None = None
@@ -155,7 +155,7 @@ class ModelQuestion(SendingQuestion):
         purpose: what it was learnt from; where the operator's registration says something stricter, that counts.
     """
 
-    name: RegisteredName
+    name: Annotated[RegisteredName, NameOf("models")]
     alias: RegisteredName
     send: Annotated[dict[ColumnName, Fact], Field(min_length=1, max_length=MOST_COLUMNS), InOrder]
     gives: Annotated[dict[Name, ModelGives], Field(min_length=1, max_length=MOST_OUTPUTS), InOrder]

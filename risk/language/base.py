@@ -33,7 +33,8 @@ class NameOf:
 
     Attributes:
         of: what has it: `steps`, `actions`, `levels` or `answers` of the document, or `zones` of the tz database. Of
-            the steps only those that ask `persons` or the `outside`, or the `stops` of a run.
+            the steps only those that ask `persons` or the `outside`, or the `stops` of a run. Outside the document
+            `policies`, `rulesets`, `flows` and `groups` of the organisation, and what it may ask: `sources`, `models`.
     """
 
     of: str

@@ -1,5 +1,7 @@
 """A flow is built from nothing by forms alone: its words, actions, steps, what follows a failure, and examples."""
 
+import re
+
 import pytest
 
 from fivefold.risk.language.documents import Document
@@ -110,6 +112,18 @@ def test_a_flow_is_built_from_nothing_by_forms_alone(publisher: Visitor) -> None
     send_text(publisher, "save", document)
     send_text(publisher, "commit", document, accept_warnings="known")
     assert "The version is committed." in publisher.text
+
+
+def test_a_form_offers_the_names_of_the_organisation(publisher: Visitor) -> None:
+    send_text(publisher.go(NEW), "check", flow_text("onboarding"))
+    written(publisher, "begin:steps", new_kind_steps="rules", new_after_steps="")
+    offered = {
+        name: re.findall(
+            'value="([^"]+)"', publisher.page.text.partition(f'id="{name}-among"')[2].partition("</datalist>")[0]
+        )
+        for name in ("field-rules-policy", "field-rules-ruleset")
+    }
+    assert offered == {"field-rules-policy": ["payments"], "field-rules-ruleset": ["drafted", "retail", "second"]}
 
 
 def test_a_form_of_an_example_offers_what_the_text_has(publisher: Visitor) -> None:
