@@ -107,8 +107,7 @@ def recalibrate(
     with registry.judging():  # from the count of earlier judgements until this one is counted
         times = times_judged(registry, dates, new.content_hash, summary.digest)
         evaluation = evaluate(test_window, judged, config, times)
-        lacking = holes(summary.quality, new.test_as_of, config.horizon_days)
-        verdict = _verdict(evaluation, config, trees, trees_of_champion, lacking)
+        verdict = _verdict(evaluation, (summary, dates), config, trees, trees_of_champion)
         change = compare_curves(model, new, test_window, evaluation, _errors_before(registry, parent, trees))
         lineage = RecalibrationLineage(
             parent.number, trees, model.content_hash, model.test_as_of, source_name(source), summary, windows, config,
@@ -336,7 +335,11 @@ def _window(
 
 
 def _verdict(
-    evaluation: Evaluation, config: TrainingConfig, trees: int, trees_of_champion: int | None, lacking: str
+    evaluation: Evaluation,
+    data: tuple[SourceSummary, Dates],
+    config: TrainingConfig,
+    trees: int,
+    trees_of_champion: int | None,
 ) -> GateVerdict:
     """Judge the trees again on this window, without a comparison with themselves.
 
@@ -344,18 +347,21 @@ def _verdict(
 
     Args:
         evaluation: of the trees.
+        data: the transactions, and the dates of the window.
         config: has the gate.
         trees: the version that they were learnt for.
         trees_of_champion: that of the champion's; None without one.
-        lacking: see `training.windows.holes`.
     """
+    summary, dates = data
     other = trees_of_champion not in {None, trees}
     incomparable = (
         f"the trees are those of version {trees}, and its own are those of version {trees_of_champion}"
         if other
         else None
     )
-    verdict = gate_verdict(evaluation, config.gate, incomparable, lacking)
+    verdict = gate_verdict(
+        evaluation, config.gate, incomparable, holes(summary.quality, dates.test, config.horizon_days)
+    )
     same = f"ranking is that of version {trees} by construction: the trees are the same"
     return replace(verdict, reasons=(same, *verdict.reasons))
 

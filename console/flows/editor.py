@@ -131,7 +131,7 @@ class FormShown:
 def form_shown(visit: Visit, document: str, form: PartForm, checked: FormChecked | None = None) -> FormShown:
     """Lay out a form with what stands in it."""
     fields = (each for field in form.fields for each in (field, *field.columns))
-    outline = replace(outline_of(document), known=known_names(visit, {each.offers for each in fields}))
+    outline = replace(outline_of(document), names_elsewhere=known_names(visit, {each.offers for each in fields}))
     return FormShown(
         form=form,
         summary=summary_of(KINDS[form.part][form.kind]),

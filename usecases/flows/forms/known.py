@@ -22,15 +22,15 @@ def known_names(context: Context, of: Collection[str]) -> Mapping[str, tuple[str
     if not any(kind in _STORED or kind in _OUTSIDE for kind in of):
         return {}
     with context.reading() as session:
-        known = {kind: names(session, context.organisation_id) for kind, names in _STORED.items() if kind in of}
+        by_kind = {kind: names(session, context.organisation_id) for kind, names in _STORED.items() if kind in of}
         organisation = session.get_one(Organisation, context.organisation_id).name
     if any(kind in _OUTSIDE for kind in of):
         try:
             outside = outside_of(read_settings(), organisation)
         except ConfigError:  # the check of the text says so
-            return known
-        known |= {kind: tuple(sorted(names(outside))) for kind, names in _OUTSIDE.items() if kind in of}
-    return known
+            return by_kind
+        by_kind |= {kind: tuple(sorted(names(outside))) for kind, names in _OUTSIDE.items() if kind in of}
+    return by_kind
 
 
 def _names_in(table: type[Policy | Family | NamedGroup]) -> Callable[[Session, int], tuple[str, ...]]:

@@ -76,21 +76,21 @@ class FlowOutline:
         levels: their names.
         answers: that the persons of its steps can give.
         is_begun: the text has words with values, to which a part can be added.
-        known: names that stand outside the text, by what has them.
+        names_elsewhere: names that stand outside the text, by what has them.
     """
 
     parts: Mapping[str, tuple[PartLine, ...]] = field(default_factory=lambda: dict.fromkeys(KINDS, ()))
     levels: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
     is_begun: bool = False
-    known: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    names_elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def names(self, of: str, after: str | None = None) -> tuple[tuple[str, str], ...]:
         """Give names and titles of what a field can name; of steps those behind the step *after* alone."""
         if of == "zones":
             return tuple((zone, zone) for zone in sorted(zone_names()))
-        if of in self.known:
-            return tuple((name, name) for name in self.known[of])
+        if of in self.names_elsewhere:
+            return tuple((name, name) for name in self.names_elsewhere[of])
         if of in {"levels", "answers"}:
             return tuple((name, name) for name in (self.levels if of == "levels" else (*self.answers, NOBODY)))
         if of in _STOPS:
