@@ -172,9 +172,18 @@ def _joined_links(there: Mapping[str, Any], links: Mapping[str, Any]) -> dict[st
 
 def how_to_declare_links(type_name: str) -> str:
     """Explain how to declare a type of link for a type of entity."""
+    return _how_to_declare(type_name, "`links: {NAME: shared}` (or `directed`)")
+
+
+def how_to_declare_field(type_name: str, part: str, name: str, kind: FieldType) -> str:
+    """Explain how to declare a field for a type of entity, or for its transactions or cases."""
+    return _how_to_declare(type_name, f"`{part}: {{{name}: {type_json(kind)}}}`")
+
+
+def _how_to_declare(type_name: str, words: str) -> str:
     return (
-        f"an admin declares one by `links: {{NAME: shared}}` (or `directed`) in PUT /v1/entity-types/{type_name}, "
-        "or those of a ruleset by `fivefold import setup RULESET`"
+        f"an admin declares one by {words} in PUT /v1/entity-types/{type_name}, or those of a ruleset by `fivefold"
+        " import setup RULESET`"
     )
 
 

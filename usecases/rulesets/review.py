@@ -22,6 +22,7 @@ from fivefold.store.tables.rulesets import Family
 from fivefold.usecases.accounts.entity_types import (
     PARTS,
     Fields,
+    how_to_declare_field,
     how_to_declare_links,
     list_types,
     read_fields,
@@ -238,7 +239,9 @@ def _strange_fields(part: str, declared: Fields, context: OrganisationContext) -
     for name, kind in declared.items():
         if name not in there:
             known_names = ", ".join(there) or "none"
-            yield Finding(f"{part}, {name}", f"is no field of the type {context.type_name}; there are {known_names}")
+            how = how_to_declare_field(context.type_name, part, name, kind)
+            problem = f"is no field of the type {context.type_name}; there are {known_names}; {how}"
+            yield Finding(f"{part}, {name}", problem)
         elif not same_type(kind, there[name]):
             yield Finding(
                 f"{part}, {name}",

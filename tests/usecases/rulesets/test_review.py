@@ -50,7 +50,11 @@ IMPOSSIBLE = [
     ("  income: number\n", "  income: number\n  other: text\n", "fields, other: is no field of the type customer"),
     ("country: country\n", "country: text\n", "fields, country: is text; of the type customer it is country"),
     ("levels:", "transaction_fields: {desk: text}\nlevels:", "transaction_fields, desk: is no field of the type"),
-    ("levels:", "case_fields: {desk: text}\nlevels:", "desk: is no field of the type customer; there are none"),
+    (
+        "levels:",
+        "case_fields: {desk: text}\nlevels:",
+        "there are none; an admin declares one by `case_fields: {desk: text}` in PUT /v1/entity-types/customer",
+    ),
     ("levels:", "links: {household: {kind: shared}}\nlevels:", "links, household: is no link of the type customer"),
     ("in_list: watched", "in_list: unknown", "names the list unknown, which is missing; there are watched"),
     ("{level: medium}", "{level: low}", "example watched: level is medium, not low"),
