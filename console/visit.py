@@ -15,6 +15,7 @@ from fivefold.domain.errors import ConfigError, NotFoundError
 from fivefold.domain.paging import Page, Part, cursor_of, key_of
 from fivefold.store.accounts.plans import Plan
 from fivefold.usecases.accounts.organisations import list_members
+from fivefold.usecases.accounts.second_person import has_sole_operator
 from fivefold.usecases.accounts.sessions import MemberSession
 from fivefold.usecases.accounts.tokens import program_named
 from fivefold.usecases.levels.value_scores import EntityScorer
@@ -178,6 +179,13 @@ class Visit(Context):
     def role(self) -> Role:
         """The role of the session."""
         return Role(self.session.credential.role)
+
+    def waits_for_another(self, author: str) -> bool:
+        """Tell whether another person decides on what an actor asked for: the visitor did, and is no sole operator."""
+        if author != self.actor.name:
+            return False
+        with self.reading() as session:
+            return not has_sole_operator(session, self.organisation_id)
 
     def may(self, route: str) -> bool:
         """Tell whether the person may do what a route of `/v1` does, such as `GET /v1/audit`."""

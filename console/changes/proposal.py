@@ -16,7 +16,15 @@ from fivefold.domain.paging import Part
 from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.changes import proposals
 from fivefold.usecases.changes.backtests import report_of, subject_of_backtest
-from fivefold.usecases.changes.contents import ListVersionsAdded, RulesetRolledBack, SettingsChanged, TagChanged
+from fivefold.usecases.changes.contents import (
+    REFUSERS,
+    ListVersionsAdded,
+    ModelPromoted,
+    RulesetRolledBack,
+    SettingsChanged,
+    TagChanged,
+    approvers_of,
+)
 from fivefold.usecases.changes.list_overview import ProposedVersion, count_versions, proposed_versions
 from fivefold.usecases.changes.proposals import (
     ProposalBacktest,
@@ -26,6 +34,7 @@ from fivefold.usecases.changes.proposals import (
 from fivefold.usecases.changes.reach import ChangeNow, HeldUntil, change_now, hash_of_levels, held_until
 from fivefold.usecases.levels.entity_profile import TagLine, list_tags
 from fivefold.usecases.rulesets.read import read_ruleset
+from fivefold.usecases.shared.actors import Role
 
 
 @dataclass(frozen=True)
@@ -260,7 +269,10 @@ class ProposalPage:
     """One proposal.
 
     Attributes:
-        is_own: the person proposed it, so another one approves it.
+        is_own: the person proposed it, so they withdraw it, and do not refuse it.
+        approvers: the roles that approve it.
+        may_refuse: the person refuses it, or withdraws it.
+        at_machine: it is approved where the registry of models is, and not here.
         waits: a backtest of it is not done, so it cannot be approved yet.
         roll_back: what goes back to which version; None for another change.
         moves: who would move where, by each backtest that is done.
@@ -282,6 +294,9 @@ class ProposalPage:
     proposal: ProposalLine
     address: str
     is_own: bool
+    approvers: tuple[Role, ...]
+    may_refuse: bool
+    at_machine: bool
     waits: bool
     roll_back: RollBack | None
     moves: tuple[Moves, ...]
@@ -307,11 +322,15 @@ def show_proposal(visit: Visit) -> Rendered:
     reach = {**proposal.reach, **(now.reach if now else {})}
     levels = hash_of_levels(reach)
     has_moved = levels != hash_of_levels(proposal.reach)
+    is_own = proposal.proposed_by == visit.actor.name
     page = ProposalPage(
         bar=queue_bar(visit),
         proposal=proposal,
         address=visit.path,
-        is_own=proposal.proposed_by == visit.actor.name,
+        is_own=is_own,
+        approvers=approvers_of(proposal.kind),
+        may_refuse=is_own or visit.role in approvers_of(proposal.kind, REFUSERS),
+        at_machine=proposal.kind == ModelPromoted.kind,
         waits=any(each.state in {"queued", "running"} for each in proposal.backtests),
         roll_back=_roll_back(visit, proposal, done),
         moves=_moves(visit, proposal, done),

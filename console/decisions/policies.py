@@ -46,7 +46,7 @@ class PolicyPage:
         lines: its text, with what is doubtful at each line.
         compared: with another version.
         bar: the item of the queue that the person came for.
-        is_own: the person wrote it, so another one approves it.
+        is_own: the person wrote it, so they withdraw it, and do not refuse it.
         ended: who retired or refused it; None where nobody did.
     """
 

@@ -252,6 +252,10 @@ def test_two_people_are_needed_where_the_organisation_wants_them(admin: Visitor)
     assert "The promotion is proposed. Another person approves it where the registry is." in admin.text
     assert "Version 1 serves since" in admin.go(PAGE).text
     assert promoted(place) == []
+    newest = place.good("GET", "/v1/proposals", role="admin")[0]["id"]
+    publisher = Visitor(place).sign_in("publisher").go(f"/console/proposals/{newest}")
+    assert f"at the machine that has the registry of models: fivefold proposals approve {newest}." in publisher.text
+    assert [form for form in publisher.forms() if form.action.endswith("/approve")] == []
 
 
 def test_a_member_of_one_organisation_does_not_decide_for_others(place: Place) -> None:

@@ -359,13 +359,13 @@ def refuse_role(number: int, kind: str, role: Role, by_kind: Mapping[str, frozen
         raise ConflictError(f"proposal {number} is about {_about(kind)}, which {who} decide")
 
 
-def approvers_of(kind: str) -> tuple[Role, ...]:
-    """Return the roles that approve a kind of proposals.
+def approvers_of(kind: str, by_kind: Mapping[str, frozenset[Role]] = APPROVERS) -> tuple[Role, ...]:
+    """Return the roles that approve a kind of proposals, or that refuse it; *by_kind* as of `refuse_role`.
 
     >>> approvers_of("fact.tag")
     (<Role.APPROVER: 'approver'>, <Role.ADMIN: 'admin'>)
     """
-    return tuple(each for each in Role if each in APPROVERS.get(kind, OF_VERSIONS))
+    return tuple(each for each in Role if each in by_kind.get(kind, OF_VERSIONS))
 
 
 def _about(kind: str) -> str:
