@@ -345,7 +345,7 @@ DeciderTokenOption = Annotated[
     typer.Option(
         "--token",
         envvar="FIVEFOLD_TOKEN",
-        help="An approver's, a publisher's or an admin's own token; identifies the person.",
+        help="An approver's, a publisher's or an admin's own token, or that of who withdraws; identifies the person.",
     ),
 ]
 
@@ -360,8 +360,9 @@ def approve(
     """Carry out what another person proposed, once it is sure that this is what was looked at."""
     from fivefold.usecases.changes.contents import APPROVERS, ModelPromoted, refuse_role
     from fivefold.usecases.changes.proposals import approve_proposal, read_proposal
+    from fivefold.usecases.shared.actors import Role
 
-    who, role = _decider(organisation, token)
+    who, role = person(organisation, token, (Role.APPROVER, Role.PUBLISHER, Role.ADMIN))
     proposal = read_proposal(who, number, role)
     refuse_role(number, proposal.kind, role, APPROVERS)
     seen_us, seen_levels = _seen(who, proposal, proposed_at, "approve")
@@ -373,13 +374,6 @@ def approve(
         expected_levels=seen_levels,
     )
     echo(f"Proposal {line.id} is approved: {line.subject}.")
-
-
-def _decider(organisation: str, token: str) -> "tuple[Context, Role]":
-    """Return who decides on a proposal; which kinds the role decides on depends on the proposal."""
-    from fivefold.usecases.shared.actors import Role
-
-    return person(organisation, token, (Role.APPROVER, Role.PUBLISHER, Role.ADMIN))
 
 
 def _seen(who: "Context", line: "ProposalLine", proposed_at: str | None, verb: str) -> tuple[int, str | None]:
@@ -419,8 +413,9 @@ def refuse(
     """Refuse a proposal, or withdraw one's own, once it is sure that this is what was looked at."""
     from fivefold.usecases.changes.contents import REFUSERS, refuse_role
     from fivefold.usecases.changes.proposals import read_proposal, refuse_proposal
+    from fivefold.usecases.shared.actors import Role
 
-    who, role = _decider(organisation, token)
+    who, role = person(organisation, token, (Role.INVESTIGATOR, Role.APPROVER, Role.PUBLISHER, Role.ADMIN))
     proposal = read_proposal(who, number, role)
     if proposal.proposed_by != who.actor.name:
         refuse_role(number, proposal.kind, role, REFUSERS)

@@ -126,7 +126,7 @@ def test_what_was_looked_at_is_refused_and_nothing_else(
     assert refused.endswith("Proposal 1 is refused: ruleset retail off.\n")
 
 
-def propose_end_of_tag(var: Path, *, reach: dict[str, Any], with_tag: bool = False) -> None:
+def propose_end_of_tag(var: Path, *, reach: dict[str, Any], with_tag: bool = False, by: str = "member:1") -> None:
     """Let there be a proposal to end a tag of a customer, as another release may have stored it."""
     engine = create_engine(f"sqlite:///{var / 'fivefold.db'}")
     context = Context(engine, actor_in(engine, "default", "member:1"))
@@ -145,7 +145,7 @@ def propose_end_of_tag(var: Path, *, reach: dict[str, Any], with_tag: bool = Fal
                 content=asdict(content),
                 reach=reach,
                 reason="no longer",
-                proposed_by="member:1",
+                proposed_by=by,
                 proposed_us=NOW,
                 state="proposed",
             )
@@ -189,6 +189,16 @@ def test_a_change_about_one_customer_is_approved_at_the_terminal_with_the_levels
     shown = succeed(tmp_path, *approve[:-2], "--token", pia, columns=400)
     assert 'Would reach now: {"falls": []}\n' in shown
     assert shown.endswith("Proposal 1 is approved: end of tag 'vip' of c1.\n")
+
+
+def test_an_investigator_withdraws_at_the_terminal_what_they_proposed_and_nothing_else(
+    tmp_path: Path, people: dict[str, str]
+) -> None:
+    propose_end_of_tag(tmp_path, reach={}, by="member:3")
+    succeed(tmp_path, "proposals", "switch", "retail", "--off", *WHY, "--token", people["ana"])
+    eve = ("--token", people["eve"])
+    assert "there is no proposal 2" in refuse(tmp_path, "proposals", "refuse", 2, *WHY, *eve)
+    assert "Proposal 1 is withdrawn" in succeed(tmp_path, *deciding(tmp_path, "refuse"), *eve)
 
 
 @pytest.mark.parametrize("decision", ["approve", "refuse"])
