@@ -4,9 +4,9 @@ import asyncio
 import queue
 import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from time import monotonic
+from typing import Any
 
 import structlog
 from sqlalchemy import Engine
@@ -28,34 +28,39 @@ CHECKPOINT_COMMITS = 1_000
 log = structlog.get_logger("fivefold.quota")
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """A request that waits for its charge. The claim decides once: it is charged, or its caller has left."""
+class _Waiting(asyncio.Future["bool | None"]):
+    """The result that a request waits for. The claim decides once: it is charged, or its caller has left.
 
-    cost: Charge
-    loop: asyncio.AbstractEventLoop
-    future: "asyncio.Future[bool | None]"
-    claim: threading.Lock = field(default_factory=threading.Lock)
+    It holds the claim against a cancellation itself: `asyncio.shield` takes a second future and two callbacks.
+    """
+
+    def __init__(self, cost: Charge, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self.cost = cost
+        self._claim = threading.Lock()
 
     def take_claim(self) -> bool:
         """Take the claim; False if it is taken already."""
-        return self.claim.acquire(blocking=False)
+        return self._claim.acquire(blocking=False)
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Let the caller leave, unless the claim is taken: then the cancellation comes with the result."""
+        return self.take_claim() and super().cancel(msg)
 
     def resolve(self, result: bool | Exception | None) -> None:
-        """Set the result or the error, from any thread."""
-        if self.loop is _loop_here():
+        """Set the result or the error, from any thread, once the claim is taken."""
+        loop = self.get_loop()
+        if loop is _loop_here():
             self._set(result)
         else:
             with suppress(RuntimeError):  # its loop was closed, so nothing waits for the result
-                self.loop.call_soon_threadsafe(self._set, result)
+                loop.call_soon_threadsafe(self._set, result)
 
     def _set(self, result: bool | Exception | None) -> None:
-        if self.future.cancelled():
-            return
         if isinstance(result, Exception):
-            self.future.set_exception(result)
+            self.set_exception(result)
         else:
-            self.future.set_result(result)
+            self.set_result(result)
 
 
 def _loop_here() -> asyncio.AbstractEventLoop | None:
@@ -128,7 +133,7 @@ class QuotaCharger:
             UnknownOutcomeError: the connection was lost during the commit, so the request may be charged.
         """
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(cost, loop, loop.create_future())
+        waiting = _Waiting(cost, loop)
         if self._quick is None or self._busy:
             self._enqueue([waiting])
         else:
@@ -137,11 +142,11 @@ class QuotaCharger:
             if len(together) == 1:  # later in this turn of the loop: requests that arrived together share a commit
                 loop.call_soon(self._charge_arrived, self._quick, loop)
         try:
-            return await asyncio.shield(waiting.future)
+            return await waiting
         except asyncio.CancelledError:
-            if waiting.take_claim():
+            if waiting.cancelled():
                 raise
-            return await waiting.future
+            return waiting.result()
 
     def _charge_arrived(self, statements: PreparedStatements, loop: asyncio.AbstractEventLoop) -> None:
         batch = self._arrived.pop(loop)
