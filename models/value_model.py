@@ -205,7 +205,7 @@ class ValueModel:
         measured = () if self.intervals is None else self.intervals.as_ofs
         return max([self.test_as_of, *(as_of + self.horizon_days * DAY_US for as_of in measured)])
 
-    @property
+    @cached_property
     def settlement_lag_us(self) -> int:
         """Microseconds before an as-of that the indicators leave out, because rows of that time may still arrive."""
         return int(self.definition.get("settlement_lag_days", 0)) * DAY_US

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import groupby
 from math import ceil
 
@@ -39,7 +39,7 @@ class Credential:
     member_id: int | None = None
     mcp_changes: bool = False
 
-    @property
+    @cached_property
     def actor(self) -> Actor:
         """Who acts with it: the member, whichever of their tokens they use, or else the token itself.
 
