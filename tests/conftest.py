@@ -36,6 +36,9 @@ settings.register_profile("full", settings(max_examples=60, derandomize=True, **
 settings.register_profile("soak", settings(max_examples=1000, **_SHARED))
 settings.load_profile(DEPTH)
 
+# Java compiles quickly and no more: to optimise what Spark runs took half of the processor time of its tests.
+os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
+
 # What is made once for all processes; it is removed by the process that the others were started by, which ends last.
 if FOLDER not in os.environ:
     os.environ[FOLDER] = tempfile.mkdtemp(prefix="fivefold-tests-")
