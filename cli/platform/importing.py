@@ -20,7 +20,6 @@ from fivefold.cli.terminal import (
     open_current_database,
     warn,
 )
-from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError, StoreError, first_row_of, problem_lines
 from fivefold.domain.text import count_text
 from fivefold.features.reading.text_files import ColumnMap
@@ -135,7 +134,7 @@ def import_file(
     file = ImportFile(path, ColumnMap.read(names or []), refused)
     engine = open_current_database()
     clock = _clock(as_of)
-    if as_of is not None:
+    if clock is not None:
         refuse_future(engine, clock(), "--as-of")
     context, bar, rows = replace(acting_in(organisation, engine), clock=clock), _bar(path), 0
     require_type(context, kind)
@@ -183,9 +182,10 @@ def _was(count: int) -> str:
     return "was" if count == 1 else "were"
 
 
-def _clock(as_of: str | None) -> Callable[[], int]:
+def _clock(as_of: str | None) -> Callable[[], int] | None:
+    """Give the clock of an import; None for the database's, by which workers go."""
     if as_of is None:
-        return now_microseconds
+        return None
     at = moment(as_of, "--as-of")
     return lambda: at
 

@@ -6,12 +6,16 @@ from typing import Any
 
 import polars as pl
 import pytest
+from sqlalchemy import text
 
+from fivefold.domain.clock import SECOND_US, now_microseconds
 from fivefold.domain.errors import StoreError
+from fivefold.store.sql.clocks import DatabaseClock
 from fivefold.usecases.ingest import files as importing
 from fivefold.usecases.ingest.entities import RowCounts
 from tests.cli.running import refuse, run, succeed
 from tests.depth import some
+from tests.store import databases
 
 ENTITIES = {"entity_id": ["a", "b"], "kind": ["person", "person"], "country": ["NO", "IR"]}
 TRANSACTIONS = {
@@ -258,3 +262,15 @@ def test_an_organisation_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_a_past_that_is_no_moment_is_told(var: Path, tmp_path: Path) -> None:
     path = write(tmp_path / "e.csv", ENTITIES)
     assert "--as-of is 'yesterday'" in refuse(var, "import", "entities", path, "--as-of", "yesterday")
+
+
+def test_who_is_imported_is_due_by_the_clock_of_the_database(
+    set_up: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine 50 s ahead, `worker --once` right after an import said that nothing was left to do."""
+    (tmp_path / "e.jsonl").write_text('{"entity_id": "a"}\n')
+    there_us = now_microseconds() - 50 * SECOND_US
+    monkeypatch.setattr(DatabaseClock, "now_us", lambda _: there_us)
+    succeed(set_up, "import", "entities", tmp_path / "e.jsonl")
+    with databases.opened(f"sqlite:///{set_up / 'fivefold.db'}") as engine, engine.connect() as connection:
+        assert connection.scalar(text("SELECT due_us FROM due_marks")) == there_us
