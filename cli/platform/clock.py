@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 
 def check() -> None:
-    """Compare the clocks, and count rows dated after now. Exit code 1 if there are any."""
+    """Compare the clocks, and count rows dated after now. Exit code 1 if there are any, or if the clocks disagree."""
+    from fivefold.store.sql.clocks import clock_of
     from fivefold.usecases.levels.clock_repair import read_clocks
 
-    clocks = read_clocks(open_current_database())
+    engine = open_current_database()
+    clocks, allowed = read_clocks(engine), clock_of(engine).tolerance_us / SECOND_US
     seconds = (clocks.machine_us - clocks.database_us) / SECOND_US
     echo(
         f"By the database it is {second_text(clocks.database_us)}; this machine's clock is {seconds:+,.1f} s from that."
@@ -28,6 +30,9 @@ def check() -> None:
         echo("A clock was ahead. When it is right again: fivefold clock repair --reason WHY")
         raise typer.Exit(FINDINGS)
     echo("Nothing is dated after now.")
+    if abs(seconds) > allowed:
+        echo(f"At most {allowed:,.0f} s are allowed: nothing is stored from here until the clocks agree.")
+        raise typer.Exit(FINDINGS)
 
 
 def repair(reason: Annotated[str, typer.Option("--reason", help="Why, for the audit log.")]) -> None:

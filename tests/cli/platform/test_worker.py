@@ -17,7 +17,7 @@ from fivefold.serving.metrics.worker import WorkerPages
 from fivefold.store.sql import clocks
 from fivefold.store.sql.database import reading
 from fivefold.store.webhooks.outbox import settled_number
-from fivefold.usecases.levels import worker, worker_loop
+from fivefold.usecases.levels import clock_repair, worker, worker_loop
 from fivefold.usecases.levels.worker_loop import LoopHealth
 from tests.cli.running import LONGEST_SECONDS, last_number, refuse, run, start, succeed
 from tests.pace import until
@@ -120,6 +120,14 @@ def test_a_present_to_come_is_refused_and_nothing_is_stored(tmp_path: Path, argu
     assert "--as-of is 2262-01-01, and by the database's clock it is 20" in said
     assert "Nothing is dated after now." in succeed(tmp_path, "clock", "check")
     assert "nothing was changed" in succeed(tmp_path, "clock", "repair", "--reason", "to be sure")
+
+
+def test_clocks_that_disagree_are_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can be stored from there, and the exit code said that all was well."""
+    monkeypatch.setattr(clock_repair, "now_microseconds", lambda: now_microseconds() - DAY_US)
+    done = run(tmp_path, "clock", "check")
+    assert (done.code, done.err) == (1, "")
+    assert done.out.endswith("At most 60 s are allowed: nothing is stored from here until the clocks agree.\n")
 
 
 def test_once_waits_for_what_a_killed_worker_held(set_up: Path, tmp_path: Path) -> None:
