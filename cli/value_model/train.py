@@ -122,10 +122,11 @@ def train(
     """
     if data:
         require_source(data)
-    require_scores(scores or [])
     require_schedule(when, scores, data, on_platform=platform)
     _require_engine(engine, spark_master, spark_folder, data)
     settings = _settings(config, name, origins)
+    if not _has_no_champion(settings.name):
+        require_scores(scores or [])
     preset = preset or preset_by_default(config is not None, tune)
     asked_presets(preset)  # an unknown name is refused before anything is simulated
     import fivefold.training.retrain  # noqa: F401 (where that cannot be imported, nothing is simulated for it)
@@ -173,6 +174,14 @@ def _settings(config: Path | None, name: str, origins: int | None) -> TrainingCo
         settings = settings.model_copy(update={"origins": origins})
     require_model_name(settings.name)
     return settings
+
+
+def _has_no_champion(name: str) -> bool:
+    """Tell whether there is no champion to judge by scores, where that is known without MLflow."""
+    from fivefold.models.embedded import embedded_champion
+
+    settings = read_settings()
+    return settings.embedded and embedded_champion(settings, name) is None
 
 
 def _require_engine(engine: EngineName, master: str | None, folder: Path | None, data: Path | None) -> None:

@@ -18,7 +18,7 @@ from fivefold.domain.settings import Settings
 from fivefold.models.registry import CHALLENGER, RATES_DIGEST_TAG, Registry
 from fivefold.training.judging.due import DueVerdict
 from fivefold.training.judging.gate import GateVerdict
-from tests.cli.running import CONFIG, Done, Home, cells, run, succeed
+from tests.cli.running import CONFIG, Done, Home, cells, refuse, run, succeed
 
 THEN = "2024-10-02"
 HOLDS = "due: {least_customers: 100, most_off_share: 9, most_coverage_distance: 0.9, most_gini_fall: 0.9}\n"
@@ -362,3 +362,9 @@ def test_every_exit_code_is_documented() -> None:
     page = (Path(__file__).parents[3] / "docs" / "realised.md").read_text(encoding="utf-8")
     documented = {int(code): name for code, name in re.findall(r"^\| (\d+) \| `(\w+)` \|", page, re.MULTILINE)}
     assert documented == {int(outcome): outcome.name.lower() for outcome in ScheduledOutcome}
+
+
+def test_scores_need_not_be_there_before_there_is_a_champion(registry: Path, home: Home, tmp_path: Path) -> None:
+    options = ("--data", home.rows, "--when", "due", "--scores", tmp_path / "none.parquet", "--preset", "odd")
+    assert "none.parquet" in refuse(registry, "train", *options)
+    assert "odd" in refuse(tmp_path / "new", "train", *options)
