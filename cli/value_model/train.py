@@ -125,8 +125,7 @@ def train(
     require_schedule(when, scores, data, on_platform=platform)
     _require_engine(engine, spark_master, spark_folder, data)
     settings = _settings(config, name, origins)
-    if not _has_no_champion(settings.name):
-        require_scores(scores or [])
+    _require_scores(scores or [], settings.name)
     preset = preset or preset_by_default(config is not None, tune)
     asked_presets(preset)  # an unknown name is refused before anything is simulated
     import fivefold.training.retrain  # noqa: F401 (where that cannot be imported, nothing is simulated for it)
@@ -176,12 +175,13 @@ def _settings(config: Path | None, name: str, origins: int | None) -> TrainingCo
     return settings
 
 
-def _has_no_champion(name: str) -> bool:
-    """Tell whether there is no champion to judge by scores, where that is known without MLflow."""
+def _require_scores(scores: list[Path], name: str) -> None:
+    """Look for files of scores, but where it is known without MLflow that there is no champion to judge by them."""
     from fivefold.models.embedded import embedded_champion
 
     settings = read_settings()
-    return settings.embedded and embedded_champion(settings, name) is None
+    if not settings.embedded or embedded_champion(settings, name) is not None:
+        require_scores(scores)
 
 
 def _require_engine(engine: EngineName, master: str | None, folder: Path | None, data: Path | None) -> None:
