@@ -1,12 +1,15 @@
 """Members and their roles, and the tokens of programs, as administrators manage them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from fivefold.console.repeats import once
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
+from fivefold.domain.clock import DAY_US
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.accounts.tokens import LONGEST_DAYS
 from fivefold.usecases.accounts import organisations, token_requests
 from fivefold.usecases.accounts.credentials import month_of
 from fivefold.usecases.accounts.organisations import MemberLine, list_members
@@ -94,6 +97,7 @@ class TokensPage:
     """The tokens, the newest first, and what was asked for and waits, the oldest first.
 
     Attributes:
+        hindrances: why what waits cannot be approved any more, by its number.
         members: who may be given one.
         plans: the names of the plans.
         roles: of a person's token.
@@ -101,6 +105,7 @@ class TokensPage:
 
     waiting: Page[TokenRequestLine]
     next_waiting: str | None
+    hindrances: Mapping[int, str]
     tokens: Page[TokenShown]
     members: tuple[MemberLine, ...]
     plans: tuple[str, ...]
@@ -142,16 +147,30 @@ def show_tokens(visit: Visit) -> Rendered:
     """List the tokens, and what waits for another administrator."""
     tokens = token_requests.list_tokens(visit, part=visit.part("tokens"))
     waiting = token_requests.list_requests(visit, ASKED, visit.part("waiting", WAITING, beside=True), oldest_first=True)
+    members = tuple(member for member in list_members(visit, WHOLE) if member.left_us is None)
+    roles = {member.id: member.roles for member in members}
     page = TokensPage(
         waiting=waiting,
         next_waiting=visit.next_of("waiting", waiting, beside=True),
+        hindrances={line.id: why for line in waiting if (why := _hindrance(line, roles, visit.now()))},
         tokens=tokens,
-        members=tuple(member for member in list_members(visit, WHOLE) if member.left_us is None),
+        members=members,
         plans=tuple(visit.plans),
         roles=ROLES,
         next=visit.next_of("tokens", tokens),
     )
     return Rendered(template="accounts/tokens.html", title=text("Tokens"), page=page)
+
+
+def _hindrance(line: TokenRequestLine, roles: Mapping[int, tuple[str, ...]], now_us: int) -> str:
+    """Say why a request cannot be approved any more; empty where it can. *roles*: of the present members."""
+    if now_us - line.asked_us >= LONGEST_DAYS * DAY_US:
+        return text(
+            "It is older than {days} days, so it cannot be approved: ask for the token again.", days=LONGEST_DAYS
+        )
+    if line.member_id is not None and line.role not in roles.get(line.member_id, ()):
+        return text("The member does not have this role any more, so it cannot be approved.")
+    return ""
 
 
 def show_usage(visit: Visit) -> Rendered:

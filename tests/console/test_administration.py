@@ -115,6 +115,21 @@ def test_a_request_that_the_page_did_not_show_is_not_decided(place: Place, admin
     assert half(deputy.go(TOKENS).submit("/approve"))
 
 
+def test_a_request_that_cannot_be_approved_any_more_is_offered_to_be_refused_alone(
+    place: Place, admin: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = {"role": "approver", "plan": "standard", "member": place.members[OURS, "approver"]}
+    place.good("POST", "/v1/token-requests", wanted, role="admin")
+    deputy = other_admin(place).go(TOKENS)
+    assert [form.action for form in deputy.forms() if form.action.endswith("/approve")]
+    end_membership(Context(place.engine, place.actor("admin")), place.members[OURS, "approver"])
+    assert "The member does not have this role any more, so it cannot be approved." in deputy.go(TOKENS).text
+    monkeypatch.setattr("fivefold.console.accounts.members.LONGEST_DAYS", 0)
+    assert "It is older than 0 days, so it cannot be approved: ask for the token again." in deputy.go(TOKENS).text
+    assert [form.action for form in deputy.forms() if form.action.endswith("/approve")] == []
+    assert "There will be no such token." in deputy.submit("/refuse").text
+
+
 def test_requests_that_wait_stand_the_oldest_first_and_the_later_ones_on_the_next_page(place: Place) -> None:
     for number in range(30):
         wanted = {"role": "app", "plan": "trial", "label": f"till {number};"}
