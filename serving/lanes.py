@@ -145,7 +145,7 @@ class BodyMemory:
 
 
 class _Reservation:
-    """What one request reserves. It is no generator, which would take three times as long at each request."""
+    """What one request reserves. A generator would take three times as long at each request."""
 
     def __init__(self, memory: BodyMemory, organisation: int) -> None:
         self._memory, self._organisation, self._reserved = memory, organisation, 0
@@ -192,7 +192,7 @@ class PendingBodies:
 
 
 class _Awaited:
-    """One body on its way. It is no generator for the same reason as `_Reservation`."""
+    """One body on its way. As for `_Reservation`, a generator would take longer."""
 
     def __init__(self, pending: PendingBodies, sender: int | str) -> None:
         self._pending, self._sender = pending, sender

@@ -18,7 +18,7 @@ SIGNATURES = {
 ROWS_AT_ONCE = 64
 """So many rows stay in the processor's nearest caches; with 16 it takes a third longer."""
 ZERO = float(np.float32(1e-35))
-"""LightGBM takes what is no further from 0 for 0."""
+"""LightGBM takes for 0 what is as near to it, or nearer."""
 FACTOR = 0x03F79D71B4CB0A89
 """Its multiples by powers of two begin with six bits that are different for each: de Bruijn's sequence."""
 

@@ -15,7 +15,7 @@ PROMOTED = {"promote": "model.promoted", "rollback": "model.rolled_back"}
 
 
 ACKNOWLEDGED = "model.loss_acknowledged"
-"""The action of an entry by which the loss of a promotion from the registry of models is no finding any more."""
+"""The action of an entry that ends the finding of a promotion that the registry of models lost."""
 
 
 class LoggedPromotion(NamedTuple):

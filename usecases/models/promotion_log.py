@@ -149,7 +149,7 @@ def lost_promotions(session: Session, registry: Registry) -> list[LoggedPromotio
 
 
 def acknowledge_loss(context: Context, registry: Registry, entry: int, reason: str) -> LoggedPromotion:
-    """Record that the registry lacks the promotion of an entry, and why: it is no finding any more.
+    """Record that the registry lacks the promotion of an entry, and why, which ends the finding.
 
     Raises:
         ConfigError: there is no reason.
