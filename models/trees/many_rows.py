@@ -1,4 +1,4 @@
-"""The prediction of many rows by LightGBM's trees, with the bits of `Booster.predict`, in a seventh of its time.
+"""The prediction of many rows by LightGBM's trees, with the bits of `Booster.predict`, in a fifth of its time.
 
 The trees are read from the text that LightGBM writes of them. Where they have another form than those of this product,
 or this release of LightGBM reads them in another way, `Booster.predict` answers, more slowly.
