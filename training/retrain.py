@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from fivefold.domain.errors import FivefoldError, ModelError, PromotionRefusedError, RegistryError
+from fivefold.domain.errors import ConflictError, FivefoldError, ModelError, PromotionRefusedError, RegistryError
 from fivefold.domain.parts import Parts
 from fivefold.domain.provenance import release
 from fivefold.features.catalogue.own import OwnIndicators
@@ -144,7 +144,7 @@ def promoted_by(
     """Make a version champion; tell if it is one now, and why it was refused, for it was judged all the same."""
     try:
         return promote_by(registry, number) is not None, ""
-    except PromotionRefusedError as error:
+    except (PromotionRefusedError, ConflictError) as error:
         return False, str(error)
 
 

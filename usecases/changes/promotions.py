@@ -32,7 +32,7 @@ from fivefold.usecases.changes.contents import ModelPromoted
 from fivefold.usecases.changes.proposals import ProposalLine, request_change
 from fivefold.usecases.models.promotion_log import content_hash_of, log_missing, log_promotion
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.context import Context, refuse_ended
 from fivefold.usecases.shared.inputs import checked_reason
 
 
@@ -361,10 +361,15 @@ def _version_text(version: int | None) -> str:
 def _record_and_promote(
     engine: Engine, registry: Registry, promotion: Promotion, actor: str, person: Actor | None
 ) -> Promotion:
-    """Promote by the operator of the machine, or by a *person* there; errors as `_carry_out`."""
+    """Promote by the operator of the machine, or by a *person* there; errors as `_carry_out`.
+
+    ConflictError if the person's token ended since it was looked up, as while the version was trained.
+    """
     if person is not None:
         promotion = replace(promotion, who=f"{person.name} as {promotion.who}")
     with writing(engine) as session:
+        if person is not None:
+            refuse_ended(session, person)
         need = _need_of_two_people(session)
         if need and promotion.action == PROMOTE:
             raise PromotionRefusedError(need)

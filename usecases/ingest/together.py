@@ -32,7 +32,7 @@ from fivefold.usecases.ingest.entities import AT_ONCE
 from fivefold.usecases.ingest.owners import mark_with_owners
 from fivefold.usecases.ingest.transactions import TransactionCounts
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.context import Context, refuse_ended
 from fivefold.usecases.shared.correction_columns import NAMES
 from fivefold.usecases.shared.entity_checks import FIELDS
 from fivefold.usecases.shared.flow_triggers import note, transaction_events
@@ -60,7 +60,8 @@ def add_transactions_together(context: Context, calls: Sequence[PostedTransactio
 
     The result of each is as from `usecases.ingest.transactions.add_transactions`. None means that nothing of a call was
     stored, and that it must be carried out alone: it is not entirely new, something in it is invalid, or it has
-    corrections. If another process took one of the numbers at this moment, this is true of all.
+    corrections. If another process took one of the numbers at this moment, or a member's token ended, this is true of
+    all.
 
     Raises:
         StoreError: the database is out of reach; nothing was stored.
@@ -73,6 +74,8 @@ def add_transactions_together(context: Context, calls: Sequence[PostedTransactio
     now = context.now()
     try:
         with context.writing() as session:
+            for number in plain_calls:
+                refuse_ended(session, calls[number].actor)
             counts_by_call = _Together(session, context.organisation_id, now).take(
                 {number: calls[number] for number in plain_calls}
             )

@@ -41,6 +41,16 @@ class EntryValues(TypedDict, total=False):
     rows: Digests | None
 
 
+def refuse_ended(session: Session, actor: Actor) -> None:
+    """Refuse what a member changes by a token that ended since it was looked up; ConflictError."""
+    if actor.token_id is not None and not is_live(
+        session, actor.token_id, clock_of(session.get_bind().engine).now_us()
+    ):
+        raise ConflictError(
+            f"the token by which {actor.name} acts has ended, so nothing was changed; act by another one"
+        )
+
+
 def record(
     session: Session, actor: Actor, action: str, subject: tuple[str, str | int | None], **values: Unpack[EntryValues]
 ) -> None:
@@ -135,11 +145,7 @@ class Context:
     @contextmanager
     def _transaction(self, busy_seconds: float | None) -> Iterator[Session]:
         with database.writing(self.engine, busy_seconds) as session:
-            token_id = self.actor.token_id
-            if token_id is not None and not is_live(session, token_id, clock_of(self.engine).now_us()):
-                raise ConflictError(
-                    f"the token by which {self.actor.name} acts has ended, so nothing was changed; act by another one"
-                )
+            refuse_ended(session, self.actor)
             yield session
 
     def record(

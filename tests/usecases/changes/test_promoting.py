@@ -4,6 +4,7 @@ import json
 import os
 import pwd
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,20 +17,32 @@ from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from fivefold.domain.clock import second_text
-from fivefold.domain.errors import ConfigError, NotFoundError, PromotionRefusedError, RegistryError, StoreError
+from fivefold.domain.errors import (
+    ConfigError,
+    ConflictError,
+    NotFoundError,
+    PromotionRefusedError,
+    RegistryError,
+    StoreError,
+)
 from fivefold.domain.provenance import account_name
 from fivefold.models import promotions
 from fivefold.models.promotions import promotion_history
 from fivefold.models.registry import Registry
+from fivefold.store.accounts.plans import read_plans
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.audit import AuditEntry
-from fivefold.usecases.accounts.organisations import actor_in_new
+from fivefold.training.retrain import promoted_by
+from fivefold.usecases.accounts.credentials import find_credential
+from fivefold.usecases.accounts.organisations import actor_in_new, add_member
+from fivefold.usecases.accounts.tokens import create_token, revoke_token
 from fivefold.usecases.audit.verify import unlogged_promotions, verify
 from fivefold.usecases.changes import promotions as promoting
 from fivefold.usecases.changes.promotions import (
     _READS_MONEY,
     money_changes,
     promote_model,
+    promote_where_one_may,
     roll_back_model,
 )
 from fivefold.usecases.levels.worker_loop import ChampionWatcher
@@ -71,6 +84,26 @@ def test_a_promotion_and_a_rollback_stand_in_the_audit_log(engine: Engine, regis
         ("default", "model.promoted", "2", "cli:ben"),
         ("default", "model.rolled_back", "1", "cli:ann"),
     ]
+
+
+def test_whose_token_ended_since_it_was_looked_up_promotes_and_rolls_back_nothing(
+    engine: Engine, registry: Registry
+) -> None:
+    """A training takes hours, and its token may end meanwhile: nothing is done in the member's name."""
+    add_member(Context(engine, actor_in_new(engine, "default", "cli:ana")), "zoe", ["publisher"])
+    number, secret = create_token(engine, read_plans(None), plan="unlimited", role="publisher", member="zoe")
+    credential = find_credential(engine, secret)
+    assert credential is not None
+    promote = partial(promote_where_one_may, engine, actor="cli:ana", person=credential.actor)
+    assert promoted_by(registry, 1, promote) == (True, "")
+    assert promoted_by(registry, 2, promote) == (True, "")
+    add_bare_version(registry, gate_promote="true", gate_reasons="it won", gate_champion="2", content_hash="ab")
+    revoke_token(engine, number)
+    ended = "the token by which member:1 acts has ended, so nothing was changed; act by another one"
+    assert promoted_by(registry, 3, promote) == (False, ended)
+    with pytest.raises(ConflictError, match=ended):
+        roll_back_model(engine, registry, "cli:ana", "complaints", credential.actor)
+    assert [each.version for each in promotion_history(registry)] == [1, 2]
 
 
 def test_other_money_is_named_with_what_reads_it(

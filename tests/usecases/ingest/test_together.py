@@ -84,6 +84,14 @@ def test_each_call_has_its_own_answer_its_own_number_and_its_own_entry(bank: Ban
     assert not verify(bank.engine, print).findings
 
 
+def test_of_members_whose_token_ended_since_nothing_is_taken_with_others(bank: Bank) -> None:
+    """Each is carried out alone then, where its own token is looked at."""
+    left = Actor(bank.of, "member:7", token_id=99)
+    calls = [PostedTransactions(actor, "customer", [transaction(of)]) for of, actor in ((1, bank.actor), (2, left))]
+    assert add_transactions_together(bank.context, calls) == [None, None]
+    assert rows_of(bank.engine, Transaction) == []
+
+
 WRONG = (
     [transaction(1, "nobody")],
     [transaction(1, transaction_amount="a lot")],
