@@ -27,8 +27,9 @@ OUT_OF_MEMORY = (
 )
 UTF_8 = "set LC_ALL=C.UTF-8"
 NO_LIBRARY = "cannot open shared object file"
-NO_HOME = "Could not determine home directory."
 """How the system's loader says that a library is missing, which a module of Python was linked with."""
+NO_HOME = "Could not determine home directory."
+"""How Python says that an account has neither a home folder nor HOME."""
 UNFORESEEN = "this error was not foreseen; report it with the lines above, which say where it arose"
 STOPPED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
