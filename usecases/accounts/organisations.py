@@ -254,6 +254,7 @@ def _has_case(letter: str) -> bool:
 
 
 def _present(session: Session, context: Context, member_id: int) -> Member:
+    lock_organisation(session, context.organisation_id)  # of two who end each other's membership one remains
     member = locked_member(session, context.organisation_id, member_id)
     if member.left_us is not None:
         raise ConflictError(f"member {member_id} has left; to bring them back, add them again by the same name")

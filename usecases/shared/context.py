@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self, TypedDict, Unpack
 
 from sqlalchemy import Engine
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConflictError
+from fivefold.store.accounts.organisation import REQUIRED
 from fivefold.store.accounts.tokens import is_live
 from fivefold.store.audit import log
 from fivefold.store.audit.bound_rows import Digests
@@ -138,13 +140,15 @@ class Context:
         """Open the transaction of a use case that changes something: `store.sql.database.writing`, or the given one.
 
         ConflictError if the token by which a member acts ended since it was looked up: they may have looked at a
-        question for long, or waited for others who wrote.
+        question for long, or waited for others who wrote. The locks of `store.accounts.organisation` ask it again.
         """
         return self._transaction(busy_seconds) if self.transaction is None else nullcontext(self.transaction)
 
     @contextmanager
     def _transaction(self, busy_seconds: float | None) -> Iterator[Session]:
         with database.writing(self.engine, busy_seconds) as session:
+            if self.actor.token_id is not None:
+                session.info[REQUIRED] = partial(refuse_ended, session, self.actor)
             refuse_ended(session, self.actor)
             yield session
 

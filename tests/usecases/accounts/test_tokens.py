@@ -3,10 +3,13 @@
 import json
 import threading
 from base64 import urlsafe_b64decode
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from time import time_ns
+from time import sleep, time_ns
 from typing import Any
 
 import pytest
@@ -19,6 +22,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain import clock as machine_clock
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, ConflictError
+from fivefold.store.accounts.organisation import lock_deciding, lock_organisation, settings_row
 from fivefold.store.accounts.plans import Plan, read_plans
 from fivefold.store.accounts.tokens import Allowance, Charge, usage_in
 from fivefold.store.audit import log as audit
@@ -37,6 +41,7 @@ from fivefold.usecases.accounts.credentials import (
     note_use,
 )
 from fivefold.usecases.accounts.organisations import actor_in_new, add_member, end_membership, set_roles
+from fivefold.usecases.accounts.settings import choose_levels
 from fivefold.usecases.accounts.tokens import create_token, list_tokens, revoke_token
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.shared.context import Context
@@ -222,6 +227,50 @@ def test_what_a_member_changes_is_refused_where_their_token_ended_since_it_was_l
         add_member(acting, "ben", ["approver"])
     if how in {"revoked", "expired"}:
         add_member(other, "ben", ["approver"])
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+@pytest.mark.parametrize("lock", [lock_organisation, lock_deciding, partial(settings_row, locked=True)])
+def test_who_waits_for_a_lock_while_their_token_ends_changes_nothing(
+    engine: Engine, lock: Callable[[Session, int], object]
+) -> None:
+    """Such as an approver who loses the role while another approval is written."""
+    operator = Context(engine, actor_in_new(engine, "default", "cli:ana"))
+    add_member(operator, "zoe", ["publisher"])
+    choose_levels(operator, ["low", "medium", "high"])
+    number, secret = add(engine, role="publisher", member="zoe")
+    acting = Context(engine, find_credential(engine, secret).actor)  # type: ignore[union-attr]  # it is there
+
+    def act() -> None:
+        with acting.writing() as session:
+            lock(session, acting.organisation_id)
+
+    act()
+    with ThreadPoolExecutor(1) as pool:
+        with operator.writing() as session:
+            lock(session, operator.organisation_id)
+            session.execute(update(Token).where(Token.id == number).values(revoked_us=operator.now()))
+            waiting = pool.submit(act)
+            while not databases.waits_for_a_lock(engine) and not waiting.done():
+                sleep(0.002)
+        with pytest.raises(ConflictError, match="the token by which member:1 acts has ended"):
+            waiting.result()
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_of_two_who_end_each_others_membership_at_the_same_moment_one_remains(engine: Engine) -> None:
+    operator = Context(engine, actor_in_new(engine, "default", "cli:ana"))
+    members = [add_member(operator, name, ["admin"]).id for name in ("zoe", "max")]
+    secrets = [add(engine, role="admin", member=name)[1] for name in ("zoe", "max")]
+    acting = [Context(engine, find_credential(engine, secret).actor) for secret in secrets]  # type: ignore[union-attr]  # both are there
+    with ThreadPoolExecutor(1) as pool:
+        with acting[0].writing() as session:
+            end_membership(replace(acting[0], transaction=session), members[1])
+            waiting = pool.submit(end_membership, acting[1], members[0])
+            while not databases.waits_for_a_lock(engine) and not waiting.done():
+                sleep(0.002)
+        with pytest.raises(ConflictError, match="the token by which member:2 acts has ended"):
+            waiting.result()
 
 
 def test_who_made_and_who_revoked_a_token_is_recorded(engine: Engine, now: list[int]) -> None:
