@@ -289,3 +289,46 @@ def test_a_name_from_right_to_left_leaves_the_date_behind_it_where_it_is(browser
             return parts.map(each => each.offsetLeft); }"""
         )
         assert lefts == sorted(lefts)
+
+
+def test_in_forced_colours_the_main_button_is_read_as_any_other(browser: "Browser", served: Served) -> None:
+    with visiting(browser, served, "investigator", forced_colors="active", color_scheme="dark") as page:
+        page.goto("/console/session")
+        page.locator(".who").focus()  # so that the pointer is on neither
+        main, other = (page.locator(f"main button{each}").first for each in (".main", ":not(.main)"))
+        for name in ("color", "background-color"):  # on the colour of a marked text, its own text has a box of paper
+            assert main.evaluate(LOOK, name) == other.evaluate(LOOK, name)
+
+
+def test_text_of_twice_the_size_leaves_a_page_as_wide_as_a_phone(browser: "Browser", served: Served) -> None:
+    look = {"viewport": {"width": 320, "height": 800}, "bypass_csp": True}
+    with visiting(browser, served, "admin", **look) as page:
+        for address in (
+            "queue/overrides",
+            "entities/customer/c%2F1%20%C3%A4",
+            "validation/evidence/1",
+            "flows/care/edit",
+        ):
+            page.goto(f"/console/{address}")
+            page.add_style_tag(content=":root { font-size: 200%; }")
+            assert page.evaluate("document.documentElement.scrollWidth") == 320, address
+
+
+def test_on_a_phone_the_scores_above_the_scale_of_levels_are_not_cut(browser: "Browser") -> None:
+    macros: Any = environment().get_template("shared/macros.html").make_module({"visit": None, "now_us": 0})
+    page = browser.new_page(viewport={"width": 360, "height": 800})
+    page.set_content(str(macros.scale(level_steps(("low", "high"), "high", "high", ("340",)), "title")))
+    page.add_style_tag(content=(HERE / "static" / "console.css").read_text(encoding="utf-8"))
+    top = "node => node.getBoundingClientRect().top"
+    assert page.locator("text.small").first.evaluate(top) >= page.locator(".wide").evaluate(top)
+    page.close()
+
+
+def test_on_paper_what_stands_between_a_heading_and_its_table_goes_with_both(browser: "Browser") -> None:
+    page = browser.new_page(viewport=PAPER)
+    page.emulate_media(media="print")
+    page.set_content('<h2>Cases</h2><p>Shares</p><div class="wide"></div><p>Text</p><summary>As a table</summary>')
+    page.add_style_tag(content=(HERE / "static" / "console.css").read_text(encoding="utf-8"))
+    kept = page.locator("h2, p, summary").evaluate_all("all => all.map(each => getComputedStyle(each).breakAfter)")
+    assert kept == ["avoid", "avoid", "auto", "avoid"]
+    page.close()
