@@ -92,13 +92,14 @@ class Levels:
         """Give who could not be assessed in full, by which rule, and why."""
         return self.assessed.failures().to_pandas()
 
-    def explain(self, entity_id: str) -> Explanation:
+    def explain(self, entity_id: str | int) -> Explanation:
         """Explain one entity's level; a notebook shows what each rule saw and gave.
 
         Raises:
             ConfigError: there is no such entity.
         """
-        return explain_entity(self.assessed, entity_id).breakdown
+        name = str(entity_id)  # frames may have whole numbers, which are read as text
+        return explain_entity(self.assessed, name).breakdown
 
     def __len__(self) -> int:
         """Number of entities."""
@@ -147,7 +148,7 @@ def assess(
         InvalidRulesetError: a ruleset is none, with every fault by its line; or a part that it reads is not given.
         ConfigError, FileFormatError: a part cannot be used, or the rulesets cannot decide side by side.
     """
-    rulesets = [*_rulesets(ruleset, "ruleset"), *_rulesets(then, "then")]
+    rulesets = [_one_ruleset(ruleset, "ruleset"), *_rulesets(then, "then")]
     with _folder() as folder:
         files = _files(entities, parts, folder)
         before, by_hand = _path(previous, "previous", folder), _path(overrides, "overrides", folder)
@@ -188,8 +189,8 @@ def backtest(
         ConfigError, FileFormatError: a part cannot be used, the rulesets have other levels, or a number is not whole.
     """
     drawn = Draw(None if sample is None else whole_number(sample, "sample", 1), whole_number(seed, "seed", 0))
-    (draft_ruleset,), presents = _rulesets(draft, "draft"), _rulesets(present, "present")
-    in_force = presents[0] if presents else None
+    draft_ruleset = _one_ruleset(draft, "draft")
+    in_force = None if present is None else _one_ruleset(present, "present")
     beside = Beside(tuple(_rulesets(first, "first")), tuple(_rulesets(then, "then")))
     at, since = moment_of(as_of), None if entered is None else moment_of(entered, "entered")
     with _folder() as folder:
@@ -201,6 +202,13 @@ def backtest(
 
 def _rulesets(sources: Sources | None, parameter: str) -> list[AnalysedRuleset]:
     return [load_ruleset(str(source)) for source in _several(sources, parameter)]
+
+
+def _one_ruleset(source: Path | str, parameter: str) -> AnalysedRuleset:
+    rulesets = _rulesets(source, parameter)
+    if len(rulesets) != 1:
+        raise ConfigError(f"{parameter} must be one ruleset, a path or the name of one that ships; this is {source!r}")
+    return rulesets[0]
 
 
 def _several(sources: Sources | None, parameter: str) -> list[Path | str]:
@@ -367,6 +375,8 @@ def _file(content: Part, part: str, folder: Path) -> Path:
         return Path(content)
     require_frame(content, f"the table of {part}")
     path = folder / f"{part}.parquet"
+    if isinstance(content, list):
+        content = _frame_of_rows(content, part)
     if isinstance(content, pd.DataFrame):
         content = content.reset_index() if content.index.name is not None else content
         twice = [str(name) for name in content.columns[content.columns.duplicated()]]
@@ -381,6 +391,18 @@ def _file(content: Part, part: str, folder: Path) -> Path:
     faults = ((name, _why_not_written(column, path)) for name, column in _columns_of(content))
     where = next((f"column {name} cannot be read: {fault}" for name, fault in faults if fault is not None), None)
     raise FileFormatError(f"the table of {part}: {where or f'it cannot be read: {reason}'}")
+
+
+def _frame_of_rows(rows: list[Any], part: str) -> pd.DataFrame:
+    """Give rows as a data frame of every name in any of them, each value as it is; a name that a row lacks is unknown.
+
+    Polars would take names and types from the first rows alone, and so lose what differs later, and NaN would be text.
+    """
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise ConfigError(f"row {number} of the table of {part} must be a dict; this is {kind_of(row)}")
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pd.DataFrame({str(name): pd.Series([row.get(name) for row in rows], dtype=object) for name in names})
 
 
 def _in_utc(frame: pd.DataFrame) -> pd.DataFrame:
@@ -399,17 +421,17 @@ def _why_not_written(content: Any, path: Path) -> str | None:
         elif isinstance(content, pa.Table):
             pyarrow.parquet.write_table(content, path)
         else:
-            (content if isinstance(content, pl.DataFrame) else pl.DataFrame(content)).write_parquet(path)
+            content.write_parquet(path)
     except (pa.ArrowException, pl.exceptions.PolarsError, TypeError, ValueError) as error:
         return str(error).partition("\n")[0].strip()
     return None
 
 
 def _columns_of(content: Any) -> Iterator[tuple[str, Any]]:
-    """Give each column of a data frame as a frame of its own, with its name; of a list of rows none."""
+    """Give each column of a data frame as a frame of its own, with its name."""
     if isinstance(content, pd.DataFrame):
         yield from ((str(name), content.iloc[:, [place]]) for place, name in enumerate(content.columns))
     elif isinstance(content, pa.Table):
         yield from ((name, content.select([place])) for place, name in enumerate(content.column_names))
-    elif isinstance(content, pl.DataFrame):
+    else:
         yield from ((name, content.select(name)) for name in content.columns)

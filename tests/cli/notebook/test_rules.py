@@ -4,6 +4,7 @@ import json
 from dataclasses import fields
 from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import polars as pl
@@ -117,6 +118,20 @@ def test_what_is_no_path_is_refused_by_the_name_of_its_parameter(folder: Path) -
         fivefold.assess(folder / "rules.yaml", folder / "entities.csv", rates=["a.csv", "b.csv"], **of)
     with pytest.raises(ConfigError, match=r"^present must be .* this is int$"):
         fivefold.backtest(folder / "rules.yaml", folder / "entities.csv", present=1, first=None, **of)
+    several: Any = [folder / "rules.yaml", folder / "rules.yaml"]
+    for parameter, sources in (("ruleset", None), ("draft", several), ("present", several)):
+        call: Any = fivefold.assess if parameter == "ruleset" else fivefold.backtest
+        rulesets = {"draft" if call == fivefold.backtest else "ruleset": folder / "rules.yaml", parameter: sources}
+        with pytest.raises(ConfigError, match=rf"^{parameter} must be one ruleset, a path or the name of one that "):
+            call(entities=folder / "entities.csv", **rulesets, **of)
+
+
+def test_an_entity_of_whole_numbers_is_explained_by_its_number(folder: Path) -> None:
+    people = pd.DataFrame({"entity_id": [5, 6], "kind": "person", "country": ["IR", "DE"], "age": 30})
+    rows = pd.DataFrame({"user_id": [5], "transaction_amount": [1.0], "transaction_currency": ["EUR"]})
+    rows = rows.assign(transaction_date="2024-06-20", operation="cash")
+    levels = fivefold.assess(folder / "rules.yaml", people, transactions=rows, as_of=AS_OF)
+    assert levels.explain(5).entity == levels.explain("5").entity == "5"
 
 
 @pytest.mark.parametrize(
@@ -228,6 +243,28 @@ def test_what_is_wrong_with_a_table_is_said_of_its_part_and_not_of_a_file(folder
 def test_a_column_that_no_file_can_hold_is_named(folder: Path, table: Frame, message: str) -> None:
     with pytest.raises(FileFormatError, match=f"^the table of {message}"):
         fivefold.assess(folder / "rules.yaml", table)
+
+
+def test_rows_of_a_list_keep_every_name_every_number_and_what_is_unknown(folder: Path) -> None:
+    row: dict[str, Any] = {"user_id": "a", "transaction_currency": "EUR", "transaction_date": "2024-06-20"}
+
+    def of(transactions: Frame) -> str:
+        levels = fivefold.assess(folder / "rules.yaml", folder / "entities.csv", transactions=transactions, as_of=AS_OF)
+        return repr(levels.explain("a"))
+
+    late = [*({**row, "transaction_amount": 1} for _ in range(120)), {**row, "transaction_amount": -100.30}]
+    late[-1]["operation"] = "cash"
+    assert of(late) == of(pd.DataFrame(late))
+    people: list[dict[str, Any]] = [{"entity_id": "a", "kind": "person", "country": float("nan")}]
+    people.append({**people[0], "entity_id": "b", "country": "DE", "age": pd.NA})
+    levels = fivefold.assess(folder / "rules.yaml", people, transactions=folder / "rows.csv", as_of=AS_OF)
+    assert levels.failures().empty
+    assert levels.explain("a").rules[0].seen == "country is unknown"
+
+
+def test_a_row_of_a_list_of_another_kind_is_named(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^row 1 of the table of entities must be a dict; this is str$"):
+        fivefold.assess(folder / "rules.yaml", [{"entity_id": "a"}, "b"])  # type: ignore[list-item]  # refused
 
 
 def test_a_part_that_there_is_not_is_named(folder: Path) -> None:
