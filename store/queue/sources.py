@@ -6,7 +6,7 @@ Those about entities are each read by an index in the order of the queue; of wha
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, BindParameter, and_, bindparam, case, func, literal, null, or_, select
+from sqlalchemy import BigInteger, BindParameter, and_, bindparam, case, cast, func, literal, null, or_, select
 from sqlalchemy.orm import aliased
 
 from fivefold.domain.clock import DAY_US
@@ -99,6 +99,8 @@ class ItemSource(NamedTuple):
         return self.columns[0].class_
 
 
+_NO_ENTITY: Final = cast(null(), BigInteger)
+"""The entity of an item that is about none: equal to no number, which an index says; `IS NULL` reads every entity."""
 _NO_RUN: Final = (null(), null())
 """The run and its version of an item that no flow caused."""
 ASKED_ROLES: Final = ("investigator", "publisher")
@@ -150,7 +152,7 @@ def _proposed_source(kind: Kind, row: type[Policy] | type[GroupVersion], of: tup
     same = (getattr(newer, column) == getattr(row, column) for column in of)
     overtaken = select(newer.id).where(*same, newer.number > row.number, newer.state == "active")
     columns = (
-        *(row.id, row.number, row.written_us, null()),
+        *(row.id, row.number, row.written_us, _NO_ENTITY),
         *(null(), null(), null(), name, row.written_by, *_NO_RUN),
     )
     conditions = (row.state == "proposed", ~overtaken.exists())
@@ -166,7 +168,7 @@ def _committed_source(
 ) -> ItemSource:
     """The source of the newest versions, of which others than their editors decide whether they are activated."""
     columns = (
-        *(row.id, row.number, row.committed_us, null()),
+        *(row.id, row.number, row.committed_us, _NO_ENTITY),
         *(null(), null(), null(), name, row.committed_by, *_NO_RUN),
     )
     return ItemSource(kind, columns, conditions, makers=(row.committed_by, row.editors))
@@ -199,7 +201,7 @@ def _flow_source() -> ItemSource:
 def _token_source() -> ItemSource:
     row = TokenRequest
     columns = (
-        *(row.id, literal(0, BigInteger), row.asked_us, null()),
+        *(row.id, literal(0, BigInteger), row.asked_us, _NO_ENTITY),
         *(null(), null(), row.label, row.role, row.asked_by, *_NO_RUN),
     )
     open_still = (row.state == "asked", row.asked_us > number_parameter("tokens_us"))
@@ -210,7 +212,7 @@ def _validation_source() -> ItemSource:
     """Validations that nobody signed off; who wrote what they look at stands in their reports, and is refused there."""
     row = ValidationRun
     columns = (
-        *(row.id, literal(0, BigInteger), row.made_us, null()),
+        *(row.id, literal(0, BigInteger), row.made_us, _NO_ENTITY),
         *(null(), null(), row.trigger, null(), null(), *_NO_RUN),
     )
     return ItemSource(Kind.VALIDATION, columns, (row.signed_us.is_(None),))
@@ -219,7 +221,7 @@ def _validation_source() -> ItemSource:
 def _material_source() -> ItemSource:
     row = MaterialChange
     columns = (
-        *(row.id, literal(0, BigInteger), row.registered_us, null()),
+        *(row.id, literal(0, BigInteger), row.registered_us, _NO_ENTITY),
         *(null(), null(), row.description, row.kind, row.registered_by, *_NO_RUN),
     )
     return ItemSource(Kind.MATERIAL, columns, (row.signed_us.is_(None),), makers=(row.registered_by,))

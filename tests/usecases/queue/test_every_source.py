@@ -1,5 +1,6 @@
 """The queue of many customers in every state is what plain Python makes of the rows, whatever is asked for."""
 
+import re
 from collections.abc import Iterator
 from random import Random
 from typing import Any
@@ -16,7 +17,7 @@ from fivefold.flows.analysis import analyse_flow
 from fivefold.store.accounts.tokens import LONGEST_DAYS
 from fivefold.store.queue import items as stored
 from fivefold.store.queue.items import DAYS, QueueOrder
-from fivefold.store.queue.sources import Kind
+from fivefold.store.queue.sources import WITHOUT_ENTITY, Kind
 from fivefold.store.tables.accounts import Member, TokenRequest
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.events import MaterialChange, Policy, ValidationRun
@@ -449,3 +450,16 @@ def test_what_is_rare_or_late_is_found_by_an_index(bank: Context, kind: str, has
     plans = [plan_of(bank.engine, each) for each in asked if has in str(each) and "JOIN" in str(each)]
     assert len(plans) >= 2
     assert all(index in plan for plan in plans), plans
+
+
+@pytest.mark.parametrize("kind", sorted(WITHOUT_ENTITY))
+def test_items_about_no_entity_are_not_compared_with_every_entity(bank: Context, kind: Kind) -> None:
+    with statements(bank.engine) as asked:
+        list_items(bank, Role.ADMIN, QueueFilters(kinds=(kind,)), Part(10))
+        count_items(bank, Role.ADMIN, QueueFilters(kinds=(kind,)))
+    joined = [each for each in asked if "queue_work" in each[0]]
+    assert len(joined) == 2
+    for each in joined:
+        assert not re.search(r"(entities|standings)\.(id|entity_id) IS NULL", each[0])
+        if bank.engine.dialect.name == "sqlite":
+            assert not re.search(r"SCAN (entities|standings)", plan_of(bank.engine, each))
