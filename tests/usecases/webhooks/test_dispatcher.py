@@ -44,6 +44,7 @@ from fivefold.usecases.webhooks.plan import (
     claim_deliveries,
     plan_deliveries,
 )
+from fivefold.usecases.webhooks.send import LookUp
 from tests.pace import slowness, until
 from tests.store import databases
 from tests.usecases.platforms import NOW
@@ -131,13 +132,17 @@ def test_a_receiver_that_says_nothing_keeps_no_other_waiting(engine: Engine, mon
         keeping.result()
 
 
-def test_what_is_on_its_way_is_brought_to_its_end_by_whoever_is_told_to_stop(engine: Engine) -> None:
+def test_what_is_on_its_way_is_brought_to_its_end_by_whoever_is_told_to_stop(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ours = organisation(engine)
     begun, stop = threading.Event(), threading.Event()
+    monkeypatch.setattr(webhook_courier, "POLL_SECONDS", 0.01)
 
     def slow(_: Got) -> int:
         begun.set()
         assert stop.wait(LONGEST_SECONDS)
+        time.sleep(0.3)  # many times longer than from one round to the next
         return 200
 
     with receiving(slow) as receiver, ThreadPoolExecutor(1) as thread:
@@ -151,6 +156,37 @@ def test_what_is_on_its_way_is_brought_to_its_end_by_whoever_is_told_to_stop(eng
         with Session(engine) as session:
             states = {row.event_number: (row.state, row.lease) for row in session.query(Delivery)}
         assert states == {1: ("delivered", None), 2: ("waiting", None)}
+
+
+def test_no_more_are_on_their_way_to_an_endpoint_than_it_may_get_at_once(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each round plans; an endpoint that is being served is not served a second time beside that."""
+    ours = organisation(engine)
+    woken, stop = threading.Event(), threading.Event()
+    rounds = list[str | None]()
+
+    def sleepy(_: Got) -> int:
+        assert woken.wait(LONGEST_SECONDS)
+        return 200
+
+    monkeypatch.setattr(webhook_courier, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(webhook_courier, "SENT_AT_ONCE", 2)
+    with receiving(sleepy) as receiver, ThreadPoolExecutor(1) as thread:
+        endpoint(engine, ours, receiver.url)
+        tell(engine, ours, ["c1-a", "c2-a", "c3-a"])
+        keeping = thread.submit(keep_delivering, engine, stop, rounds.append)
+        try:
+            until(lambda: len(receiver.got) == 2)
+            seen = len(rounds)
+            until(lambda: len(rounds) > seen + 5)
+            assert len(receiver.got) == 2
+            woken.set()
+            until(lambda: sorted(receiver.events()) == ["c1-a", "c2-a", "c3-a"])
+        finally:
+            woken.set()
+            stop.set()
+        keeping.result()
 
 
 def test_a_lease_left_behind_is_taken_over_once_it_ends_and_in_order(engine: Engine) -> None:
@@ -368,6 +404,47 @@ def test_an_endpoint_on_this_machine_is_never_reached_unless_that_is_allowed(
     with Session(engine) as session:
         (row,) = session.query(Delivery)
         assert "which is loopback" in (row.error or "")
+
+
+def test_the_host_is_looked_up_again_for_what_follows(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where something always waits, serving never ends, and a host that moves is followed all the same."""
+    ours = organisation(engine)
+    answers = [LookUp(("127.0.0.1",)), LookUp(error="it has moved")]
+
+    async def look_up(_: object) -> LookUp:
+        return answers.pop(0)
+
+    monkeypatch.setattr(webhook_courier, "look_up", look_up)
+    with receiving() as receiver:
+        endpoint(engine, ours, receiver.url)
+        tell(engine, ours, ["c1-a", "c1-b"])
+        assert deliver_due(engine, NOW) == 2
+        assert receiver.events() == ["c1-a"]
+    with Session(engine) as session:
+        assert [row.error for row in session.query(Delivery)] == [None, "it has moved"]
+
+
+def test_old_deliveries_are_pruned_at_first_and_then_every_hour_even_after_a_failure(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, pruned_in = 0, list[int]()
+    stop = threading.Event()
+
+    def count_round(_: object) -> None:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 16:
+            stop.set()
+
+    def refusing(*_: object) -> None:
+        pruned_in.append(rounds)
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(webhook_courier, "prune_deliveries", refusing)
+    monkeypatch.setattr(webhook_courier, "monotonic", lambda: rounds * webhook_courier.PRUNED_SECONDS / 6)
+    monkeypatch.setattr(webhook_courier, "POLL_SECONDS", 0)
+    keep_delivering(engine, stop, count_round)
+    assert pruned_in == [1, 7, 13]
 
 
 def test_an_attempt_does_not_begin_so_late_that_another_may_begin_too(
