@@ -16,7 +16,7 @@ from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments
 from fivefold.risk.engine.program import TOTAL
 from fivefold.risk.facts.portfolio import Portfolio
 from fivefold.risk.governance.points.draft import draft_text
-from fivefold.risk.governance.points.learning import LEAST_GOT, learn_points
+from fivefold.risk.governance.points.learning import LEAST_GOT, PENALTIES, learn_points
 from fivefold.risk.governance.points.outcomes import slots_of, with_cuts, written_points
 from fivefold.risk.governance.points.propose import ALIKE, IN_ORDER, LEARNT, PointsProposal, propose_points
 from fivefold.risk.governance.validate.run import ValidationOptions
@@ -151,6 +151,21 @@ def test_what_ranks_gets_points_and_what_does_not_loses_them() -> None:
     assert proposal.verdict.recommended
     assert proposal.verdict.total.difference.low > 0
     assert proposal.verdict.total.first > proposal.verdict.total.second
+
+
+def test_points_are_what_the_odds_say_less_what_is_held_back_and_totals_spread_as_before() -> None:
+    """Each step of a doubles the odds of being confirmed; b says nothing of anyone."""
+    steps = np.arange(COUNT) % 4
+    who = customers(a=steps.astype(float).tolist(), b=[0.0] * COUNT)
+    found, everyone = found_by(text_of([30, 5, 1], [1]), who), np.ones(COUNT, dtype=bool)
+    confirmed = np.arange(COUNT) // 4 < np.array([30, 55, 92, 141])[steps]
+    learnt, as_before = (learn_points(found, everyone, confirmed, 0, doubling=size) for size in (100, None))
+    assert PENALTIES[0] < learnt.penalty < PENALTIES[-1]
+    assert learnt.doubling == pytest.approx(100)
+    points, own = ([0, *(one.points["a", 3 - step] for step in (1, 2, 3))] for one in (learnt, as_before))
+    assert all(50 * step < value < 90 * step for step, value in enumerate(points) if step)
+    assert own == [pytest.approx(value * as_before.doubling / 100, abs=1) for value in points]
+    assert np.std(own) == pytest.approx(np.std([0, 1, 5, 30]), abs=0.5)
 
 
 def few_labels(who: Portfolio, hits: int) -> pl.DataFrame:
