@@ -190,10 +190,19 @@ def _stated(bank: Bank, number: int, _: Path) -> None:
 
 def _contested(bank: Bank, number: int, _: Path) -> None:
     """One that was settled long ago: the answer that was given rests on the assessment."""
-    open_challenge(bank.context, f"{bank.id_of('a')}.{number}", "Not so.")
+    _settle(bank, number, state="confirmed")
+
+
+def _settled(bank: Bank, number: int, _: Path) -> None:
+    """One whose facts were corrected: the answer that was given rests on the assessment after that."""
+    _settle(bank, numbers(bank)[-1], state="corrected", settled_number=number)
+
+
+def _settle(bank: Bank, contested: int, **outcome: Any) -> None:
+    open_challenge(bank.context, f"{bank.id_of('a')}.{contested}", "Not so.")
+    outcome |= {"settled_by": "member:2", "settled_us": bank.now, "reason": "It was so."}
     with Session(bank.engine) as session, session.begin():
-        row = session.scalars(select(Challenge)).one()
-        row.state, row.settled_by, row.settled_us, row.reason = "confirmed", "member:2", bank.now, "It was so."
+        session.execute(update(Challenge).values(**outcome))
 
 
 def _overridden(bank: Bank, number: int, _: Path) -> None:
@@ -216,6 +225,7 @@ RESTS: dict[str, Callable[[Bank, int, Path], None]] = {
     "a decision": _decided,
     "a statement": _stated,
     "a challenge that was settled": _contested,
+    "the settlement of a challenge": _settled,
     "what was read before an override": _overridden,
     "what was opened before an override": _opened,
 }
@@ -265,9 +275,15 @@ def test_a_hold_that_comes_between_looking_and_removing_keeps_everything(
 @pytest.mark.postgresql
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("floor", 2), ("hard_floor", 2), ("floors_lost", "2020-01-01"), ("may_move_down_us", 10**17)],
+    [
+        ("floor", 2),
+        ("hard_floor", 2),
+        ("floors_lost", "2020-01-01"),
+        ("override_id", 1),
+        ("may_move_down_us", 10**17),
+    ],
 )
-def test_a_level_that_a_floor_or_a_cooldown_holds_up_rests_on_all_since_it_was_entered(
+def test_a_level_that_a_floor_an_override_or_a_cooldown_holds_up_rests_on_all_since_it_was_entered(
     bank: Bank, column: str, value: int | str
 ) -> None:
     keep(bank, assessments_days=DAYS)
