@@ -63,11 +63,12 @@ def worker(
     engine = open_current_database()
     if at is not None:
         refuse_future(engine, at, "--as-of")
-        _wait_for_others(engine)
-    clock = clock_of(engine).now_us if at is None else _clock_from(at)
     refuse_unregistered(engine, settings)
     with _only_worker(settings) if engine.dialect.name == "sqlite" else nullcontext():
         try:
+            if at is not None:
+                _wait_for_others(engine)
+            clock = clock_of(engine).now_us if at is None else _clock_from(at)
             _work(engine, clock, batch, (health_host, health_port), once=once)
         finally:
             engine.dispose()

@@ -149,6 +149,9 @@ def test_in_the_past_it_waits_for_what_others_hold_now(set_up: Path, tmp_path: P
     with databases.opened(f"sqlite:///{set_up / 'fivefold.db'}") as engine, engine.begin() as connection:
         held = "UPDATE due_marks SET lease = 'alive', claimed = revision, lease_until_us = :until"
         connection.execute(text(held), {"until": until_us})
+    with FileLock(set_up / "worker.lock"):
+        done = run(set_up, "worker", "--once", "--as-of", "2024-07-02")
+        assert (done.code, done.out) == (2, ""), "the only worker of SQLite is not waited for"
     out = succeed(set_up, "worker", "--once", "--as-of", "2024-07-02")
     assert now_microseconds() > until_us
     assert out.startswith("Another worker holds work, or held it when it was killed; waits until 20")
