@@ -242,6 +242,8 @@ HOLES_SHARE = 0.25
 USUAL_WINDOWS = 4
 """The usual is the median of so many windows, the latest before. A shop whose start was busy has slowed since then."""
 
+_YEAR_DAYS = 365
+
 
 @dataclass(frozen=True)
 class Windows:
@@ -335,10 +337,22 @@ class Windows:
 
 
 def holes(quality: Quality, start: int, horizon_days: int) -> str:
-    """Say that rows lack on too much of the window after a moment (microseconds) to judge by it; empty otherwise."""
-    first, gaps = start // DAY_US, _gaps_within(quality, start, horizon_days)
+    """Say that rows lack on too much of the window after a moment (microseconds) to judge by it; empty otherwise.
+
+    Times that lacked rows a year before too do not count: a business may close each August.
+    """
+    first = start // DAY_US
+    gaps = [gap for gap in _gaps_within(quality, start, horizon_days) if not _comes_each_year(gap, quality.days)]
     days = sum(min(gap.last, first + horizon_days) - max(gap.first, first + 1) + 1 for gap in gaps)
     return _gaps_text(gaps, start, horizon_days) if days > HOLES_SHARE * horizon_days else ""
+
+
+def _comes_each_year(gap: RowGap, rows_by_day: Mapping[int, int]) -> bool:
+    """Tell whether a year before hardly a day had rows either, by how many usually have."""
+    began, ended = min(rows_by_day), max(rows_by_day)
+    year_before = range(gap.first - _YEAR_DAYS, gap.last - _YEAR_DAYS + 1)
+    usual = len(year_before) * len(rows_by_day) / (ended - began + 1)
+    return began < year_before.start and sum(day in rows_by_day for day in year_before) < WARN_SHARE * usual
 
 
 def _gaps_within(quality: Quality, start: int, horizon_days: int) -> list[RowGap]:

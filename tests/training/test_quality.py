@@ -108,6 +108,18 @@ def test_a_window_that_lacks_more_than_a_quarter_of_its_days_has_holes(lost: int
     assert holes(quality, (FIRST + 500) * DAY_US, 90) == ""
 
 
+@pytest.mark.parametrize("years", [1, 3])
+@pytest.mark.parametrize("rests", ["never", "at weekends"])
+def test_a_window_in_which_a_business_closes_each_august_has_no_holes_once_a_year_is_known(
+    years: int, rests: str
+) -> None:
+    days = [date(2023, 1, 2) + timedelta(days=number) for number in range(365 * years - 60)]
+    is_open = [each.month != 8 and (rests == "never" or each.weekday() < 5) for each in days]
+    rows = {FIRST + number: 10 for number, opened in enumerate(is_open) if opened}
+    quality = Quality(rows=sum(rows.values()), days=Counter(rows))
+    assert bool(holes(quality, (max(rows) - 90) * DAY_US, 90)) is (years == 1)
+
+
 def days_of(*rows_a_day: int, days: int = 90) -> Quality:
     """Give so many rows on each day, for 90 days each."""
     rows = {FIRST + days * number + day: rows for number, rows in enumerate(rows_a_day) for day in range(days) if rows}
