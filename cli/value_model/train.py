@@ -176,11 +176,10 @@ def _settings(config: Path | None, name: str, origins: int | None) -> TrainingCo
 
 
 def _require_scores(scores: list[Path], name: str) -> None:
-    """Look for files of scores, but where it is known without MLflow that there is no champion to judge by them."""
+    """Look for files of scores where it is known without MLflow that there is a champion to judge by them."""
     from fivefold.models.embedded import embedded_champion
 
-    settings = read_settings()
-    if not settings.embedded or embedded_champion(settings, name) is not None:
+    if embedded_champion(read_settings(), name) is not None:
         require_scores(scores)
 
 

@@ -364,7 +364,11 @@ def test_every_exit_code_is_documented() -> None:
     assert documented == {int(outcome): outcome.name.lower() for outcome in ScheduledOutcome}
 
 
-def test_scores_need_not_be_there_before_there_is_a_champion(registry: Path, home: Home, tmp_path: Path) -> None:
+def test_scores_need_not_be_there_before_there_is_a_champion(
+    registry: Path, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     options = ("--data", home.rows, "--when", "due", "--scores", tmp_path / "none.parquet", "--preset", "odd")
     assert "none.parquet" in refuse(registry, "train", *options)
+    assert "odd" in refuse(tmp_path / "new", "train", *options)
+    monkeypatch.setattr(Settings, "embedded", property(lambda _: False))  # as where MLFLOW_TRACKING_URI names a server
     assert "odd" in refuse(tmp_path / "new", "train", *options)
