@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds, second_text
-from fivefold.domain.errors import ConfigError, StoreError
+from fivefold.domain.errors import ConfigError, RegistryError, StoreError
 from fivefold.domain.settings import Settings
 from fivefold.store.audit.chain import GENESIS, Side, hash_of_entry, hash_of_value
 from fivefold.store.audit.chain_reading import Head, chains, heads, names, snapshot, stray_values
@@ -274,13 +274,15 @@ _SETTLES_SECONDS = 3.0
 
 
 def unlogged_promotions(engine: Engine, settings: Settings) -> list[AuditFinding]:
-    """List promotions that an organisation's log lacks, or the registry of models does; none without a registry.
+    """List promotions that an organisation's log lacks, or the registry of models does.
 
     The log may lack those of the model that serves here and of those that it names: a registry may have the models of
     others too. The registry may lack those that the log has of the model that serves here.
-    RegistryError where the registry cannot be asked, ConfigError where its lock cannot be taken.
+    RegistryError where the registry cannot be asked, or is not there though a log has promotions; ConfigError where its
+    lock cannot be taken.
     """
     if not settings.has_registry:
+        _require_none_logged(engine, settings)
         return []
     from fivefold.models.registry import Registry  # noqa: PLC0415 (MLflow takes seconds to import)
 
@@ -290,6 +292,12 @@ def unlogged_promotions(engine: Engine, settings: Settings) -> list[AuditFinding
         sleep(_SETTLES_SECONDS)
         findings = _differences(engine, settings.model_name, registry_of)
     return findings
+
+
+def _require_none_logged(engine: Engine, settings: Settings) -> None:
+    with reading(engine) as session:
+        if logged_promotions(session):
+            raise RegistryError(f"there is no registry of value models in {settings.registry_shown}, so none was read")
 
 
 def _differences(engine: Engine, serving: str, registry_of: "RegistryOf") -> list[AuditFinding]:

@@ -26,6 +26,7 @@ from fivefold.domain.errors import (
     StoreError,
 )
 from fivefold.domain.provenance import account_name
+from fivefold.domain.settings import Settings
 from fivefold.models import promotions
 from fivefold.models.promotions import promotion_history
 from fivefold.models.registry import Registry
@@ -233,6 +234,9 @@ def test_what_a_process_promoted_that_died_then_is_logged_by_the_next_one(
             promote_model(engine, registry, 1, "cli:ann")
     name = "bank" if has_organisation else "default"
     assert entries(engine) == []
+    assert unlogged_promotions(engine, Settings(var=registry.settings.var / "another")) == [], (
+        "nothing is to be compared"
+    )
     at = second_text(promotion_history(registry)[0].at_us)
     finding = (
         f"organisation bank (1): version 1 of {registry.name} became champion at {at}, as the registry of models says, "
@@ -314,6 +318,8 @@ def test_a_registry_of_yesterday_beside_the_database_of_today_is_a_finding_also_
     assert verify(engine, print).findings == 0
     with pytest.raises(NotFoundError, match="such entries of this organisation: none"):
         acknowledge_loss(context, registry, 2, "twice")
+    with pytest.raises(RegistryError, match=r"there is no registry of value models in .*, so none was read"):
+        unlogged_promotions(engine, Settings(var=registry.settings.var / "another"))
 
 
 def test_where_the_log_cannot_be_written_nothing_is_promoted(
