@@ -54,7 +54,8 @@ OWN_FILE = "own_indicators.py"
 """The indicators of the operator's own beside a model, whatever their file was called."""
 
 
-class Scores(NamedTuple):
+@dataclass(frozen=True)
+class Scores:
     """What n customers are predicted to be worth.
 
     Attributes:

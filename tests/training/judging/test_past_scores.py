@@ -14,8 +14,6 @@ from polars.testing import assert_frame_equal
 
 from fivefold.cli.value_model.output import open_output
 from fivefold.cli.value_model.realised import realised
-from fivefold.cli.value_model.scheduled import When
-from fivefold.cli.value_model.train import train
 from fivefold.domain.clock import DAY_US, parse_moment
 from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError
 from fivefold.training.judging.past_scores import SCHEMA, read_scores
@@ -163,8 +161,6 @@ def test_no_folder_is_offered_where_a_file_of_scores_is_absent(tmp_path: Path) -
     data.write_text("user_id\n")
     with pytest.raises(FileFormatError, match=r"jsonl, .ndjson$"):
         realised([absent], data)
-    with pytest.raises(FileFormatError, match=r"jsonl, .ndjson$"):
-        train(data, when=When.DUE, scores=[absent])
 
 
 def test_what_a_file_does_not_say_is_given_or_refused(tmp_path: Path) -> None:
