@@ -181,7 +181,7 @@ class Visit(Context):
         return Role(self.session.credential.role)
 
     def waits_for_another(self, author: str) -> bool:
-        """Tell whether another person decides on what an actor asked for; a sole operator decides alone."""
+        """Tell whether another person decides on what *author* asked for; a sole operator decides alone."""
         if author != self.actor.name:
             return False
         with self.reading() as session:

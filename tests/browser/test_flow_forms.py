@@ -38,6 +38,7 @@ def test_what_is_wrong_stands_at_its_field(browser: "Browser", served: Served, l
     with visiting(browser, served, "publisher", **look) as page:
         page.goto(NEW)
         pressed(page, "open:steps:by-hand")
+        assert page.evaluate("document.activeElement.id") == "part-form", "the keyboard goes on in what was opened"
         before = page.input_value("#document")
         page.fill("#field-person-within", "soon")
         if not scripts:
