@@ -139,7 +139,14 @@ def test_on_paper_there_is_what_was_asked_for_and_nothing_to_press(browser: "Bro
             page.emulate_media(media="print")
             assert page.locator("main table").first.is_visible()
             assert page.locator("h1").is_visible()
-            for hidden in ("header", "button", "a.button", "nav:not(.tabs)", "main form:not(.filter, :has(table))"):
+            for hidden in (
+                "header",
+                "#announced",
+                "button",
+                "a.button",
+                "nav:not(.tabs)",
+                "main form:not(.filter, :has(table))",
+            ):
                 assert not [each for each in page.locator(hidden).all() if each.is_visible()], (path, hidden)
             ink = page.locator("body").evaluate(LOOK, "color")
             assert ink == "rgb(31, 41, 55)", "dark on paper, also for who reads light on dark"
