@@ -431,9 +431,9 @@ def _networks(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
     return networks
 
 
-def require_model_name(name: str, setting: str = "the model's name") -> None:
+def require_model_name(name: object, setting: str = "the model's name") -> None:
     """Raise ConfigError if the name of a model is invalid; it says which *setting* gave it."""
-    if not re.fullmatch(r"[\w.-]+", name):
+    if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+", name):
         raise ConfigError(f"{setting} is {name!r}; it may hold letters, digits and the signs . _ -")
 
 

@@ -128,6 +128,9 @@ def compare(
         InvalidDataError: rows with bad values, or dated more than a day ahead of now, as in training.
         NotEnoughDataError: the window is known, and nobody is worth anything in it.
     """
+    for side, model in zip(SIDES, (champion, challenger), strict=True):
+        if not isinstance(model, ValueModel):
+            raise ConfigError(f"{side} is {model!r}; it must be a model, such as fivefold.ValueModel.load(3)")
     when, models = moment_of(as_of), (champion.trained, challenger.trained)
     _refuse_incomparable(models, when)
     if rates is not None and rates.base != models[0].currency:

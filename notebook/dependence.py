@@ -140,7 +140,7 @@ def dependence_of(
 
     Raises:
         ConfigError: the model reads no such indicator, it is undefined for all of these customers, or *values*
-            has none or an infinite one.
+            has none, one that is not a number, or an infinite one.
     """
     names = model.catalogue.names
     if indicator not in names:
@@ -177,7 +177,10 @@ def dependence_of(
 
 def _grid(own: Floats, indicator: str, values: Sequence[float] | None) -> Floats:
     if values is not None:
-        grid: Floats = np.unique(np.asarray(values, dtype=np.float64))
+        try:
+            grid: Floats = np.unique(np.asarray(values, dtype=np.float64))
+        except (TypeError, ValueError):
+            raise ConfigError(f"values are {values!r}; they must be numbers") from None
         if not len(grid) or np.isinf(grid).any():
             raise ConfigError(f"values are {list(values)!r}: give at least one, and no infinite one")
         return grid

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Engine
 
+from fivefold.domain.errors import ConfigError
 from fivefold.domain.provenance import account_name
 from fivefold.domain.settings import read_settings, require_model_name
 from fivefold.domain.text import html_table
@@ -149,4 +150,9 @@ def _config(config: TrainingConfig | Mapping[str, Any] | Path | str | None) -> T
         return config
     if config is None or isinstance(config, str | Path):
         return read_config(None if config is None else Path(config))
+    if not isinstance(config, Mapping):
+        raise ConfigError(
+            f"config is {config!r}; it must be a TrainingConfig, its fields such as {{'trees': {{'rounds': 200}}}}, "
+            "or a YAML file of them"
+        )
     return checked_config(dict(config), "this")

@@ -1,7 +1,7 @@
 """Transactions as a notebook has them: a file, or a data frame of pandas, Polars or Arrow."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import MAXYEAR, date
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -203,7 +203,7 @@ def moment_of(as_of: Moment, name: str = "as_of") -> int:
     if isinstance(as_of, str):
         return parse_moment(as_of, name)
     moment = pd.Timestamp(as_of) if isinstance(as_of, np.datetime64) else as_of
-    if not isinstance(moment, date) or pd.isna(moment):
+    if not isinstance(moment, date) or pd.isna(moment) or moment.year > MAXYEAR:  # NumPy and pandas have later years
         raise ConfigError(f"{name} is {as_of!r}; it must be a date or a time, as text or as an object of one")
     return to_microseconds(moment)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import pandas as pd
 import polars as pl
 
@@ -90,7 +91,7 @@ class ValueModel:
         self.trained, self.name = trained, name
 
     @classmethod
-    def load(cls, which: str | int | Path = CHAMPION, *, name: str = DEFAULT_NAME) -> Self:
+    def load(cls, which: str | int | np.integer[Any] | Path = CHAMPION, *, name: str = DEFAULT_NAME) -> Self:
         """Load a model of the registry that the settings name.
 
         Args:
@@ -162,7 +163,7 @@ class ValueModel:
     def explain(
         self,
         transactions: AnyTransactions,
-        user_id: str | int | None = None,
+        user_id: str | int | np.integer[Any] | None = None,
         *,
         as_of: Moment = None,
         columns: Mapping[str, str] | None = None,
@@ -239,7 +240,8 @@ class ValueModel:
 
         Raises:
             ConfigError: the model reads no such indicator, it is undefined for all of these customers, *values*
-                has none or an infinite one, *individuals* is below 1, or nobody has a row by then.
+                has none, one that is not a number, or an infinite one, *individuals* is below 1, or nobody has a row
+                by then.
         """
         individuals = whole_number(individuals, "individuals", 1)
         customers = self._known(transactions, as_of, columns)
@@ -256,7 +258,7 @@ class ValueModel:
         return customers
 
 
-def _customer(histories: Histories, user_id: str | int | None) -> tuple[str, int]:
+def _customer(histories: Histories, user_id: str | int | np.integer[Any] | None) -> tuple[str, int]:
     """Find whom to explain, and their position: without *user_id* the only customer."""
     if user_id is None:
         if histories.customers != 1:

@@ -1,6 +1,7 @@
 """Two models side by side in a notebook: lift, calibration, intervals, who changes segment, what is not comparable."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -256,6 +257,14 @@ def test_a_model_that_reads_less_can_be_laid_beside() -> None:
     assert set(judged.effects.columns) > set(amounts.trained.catalogue.names)
     turned = fivefold.compare(amounts, in_a_notebook(value_model()), transactions(), as_of=JUDGED_FROM)
     assert turned.customers["realised"].equals(judged.customers["realised"])
+
+
+def test_what_is_not_a_model_is_refused_by_its_side() -> None:
+    alias: Any = "champion"
+    with pytest.raises(
+        ConfigError, match=r"^challenger is 'champion'; it must be a model, such as fivefold.ValueModel"
+    ):
+        fivefold.compare(in_a_notebook(value_model()), alias, transactions(), as_of=JUDGED_FROM)
 
 
 def test_models_that_answer_other_questions_are_not_compared() -> None:

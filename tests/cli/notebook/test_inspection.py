@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -269,6 +270,9 @@ def test_what_cannot_be_looked_at_is_refused_by_name() -> None:
     for wrong in ([], [np.inf]):
         with pytest.raises(ConfigError, match="give at least one, and no infinite one"):
             model.partial_dependence(transactions(), READS, values=wrong, as_of=JUDGED_FROM)
+    text: Any = ["a lot"]
+    with pytest.raises(ConfigError, match=r"values are \['a lot'\]; they must be numbers"):
+        model.partial_dependence(transactions(), READS, values=text, as_of=JUDGED_FROM)
     with pytest.raises(ConfigError, match="individuals is 0, and has to be a whole number from 1"):
         model.partial_dependence(transactions(), READS, individuals=0, as_of=JUDGED_FROM)
     with pytest.raises(ConfigError, match="no customer has a row by 1990-01-01; give a later as_of"):

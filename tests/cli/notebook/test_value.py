@@ -192,7 +192,7 @@ def test_moments_of_pandas_and_numpy_are_moments(home: Home) -> None:
     expected = fivefold.indicators(home.rows, as_of=AS_OF)
     for moment in (pd.Timestamp(AS_OF), np.datetime64(pd.Timestamp(AS_OF).tz_localize(None))):
         pd.testing.assert_frame_equal(fivefold.indicators(home.rows, as_of=moment), expected)
-    for nothing in (pd.NaT, np.datetime64("NaT"), 20250101):
+    for nothing in (pd.NaT, np.datetime64("NaT"), np.datetime64("20000-01-01"), 20250101):
         with pytest.raises(ConfigError, match=r"as_of is .*; it must be a date or a time"):
             fivefold.indicators(home.rows, as_of=nothing)  # type: ignore[arg-type]  # what is refused
 
@@ -315,6 +315,15 @@ def test_models_are_loaded_by_alias_number_address_and_folder(home: Home, tmp_pa
             fivefold.ValueModel.load(nothing)  # type: ignore[arg-type]  # what is refused
     with pytest.raises(ConfigError, match="the model's name is 'no name'"):
         fivefold.ValueModel.load(1, name="no name")
+    with pytest.raises(ConfigError, match="the model's name is 3"):
+        fivefold.ValueModel.load(1, name=3)  # type: ignore[arg-type]  # what is refused
+    of_mlflow = tmp_path / "of_mlflow"
+    of_mlflow.mkdir()
+    (of_mlflow / "MLmodel").touch()
+    with pytest.raises(
+        ModelError, match=r"is not there; the folder of MLflow's model has it in artifacts/value_model$"
+    ):
+        fivefold.ValueModel.load(of_mlflow)
     with pytest.raises(ModelError, match="nowhere/model holds no value model"):
         fivefold.ValueModel.load("nowhere/model")
 
@@ -357,6 +366,12 @@ def test_training_gives_a_version_and_says_why_it_is_not_champion(
     assert repr(trained) == f"<version 3, a challenger: {'; '.join(trained.reasons)}>"
     with pytest.raises(ConfigError, match=r"(?s)no.* training configuration:.*trees\.leafs"):
         fivefold.train(home.rows, {"trees": {"leafs": 3}})
+
+
+@pytest.mark.parametrize("config", [5, ["trees"], {"trees"}])
+def test_settings_of_another_kind_are_refused_before_anything_is_read(config: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^config is .*; it must be a TrainingConfig, its fields such as"):
+        fivefold.train("nowhere.csv", config)
 
 
 def test_training_warns_of_what_is_absent_and_doubtful_before_it_learns(
