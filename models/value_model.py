@@ -54,6 +54,7 @@ OWN_FILE = "own_indicators.py"
 """The indicators of the operator's own beside a model, whatever their file was called."""
 
 
+# Not a tuple: the entry that every registered model brings asks for `vars` of it.
 @dataclass(frozen=True)
 class Scores:
     """What n customers are predicted to be worth.
