@@ -375,16 +375,17 @@ def _first_moves(
     earlier, later = aliased(Transition), aliased(Transition)
     end = func.coalesce(
         select(later.to_level)
-        .where(later.entity_id == Transition.entity_id, later.number >= Transition.number, later.at_us < span.until_us)
+        .where(later.entity_id == Entity.id, later.number >= Transition.number, later.at_us < span.until_us)
         .order_by(later.number.desc())
         .limit(1)
         .scalar_subquery(),
         0,
     )
+    # Both look by the entity, so that SQLite asks for its type before them: of a type there may be few.
     # A scalar rather than NOT EXISTS, which PostgreSQL turns into a join of the whole period: a page reads a few rows.
     first = (
         select(func.min(earlier.number))
-        .where(earlier.entity_id == Transition.entity_id, *_within(span, earlier))
+        .where(earlier.entity_id == Entity.id, *_within(span, earlier))
         .scalar_subquery()
     )
     statement: Select[*tuple[Any, ...]] = (
