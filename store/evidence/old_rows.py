@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, delete, tuple_
+from sqlalchemy import ColumnElement, delete
 from sqlalchemy.orm import Session
 
 from fivefold.store.audit.bound_rows import Digests
 from fivefold.store.evidence.holds import held_entities, lock_related
+from fivefold.store.sql.arrays import rows_among
 from fivefold.store.sql.statements import UNSEEN
 
 ResumePoint = Sequence[Any] | None
@@ -107,7 +108,7 @@ def delete_rows(
     keys = [row.key for row in rows]
     if not keys:
         return RemovedRows(())
-    statement = delete(table).where(tuple_(*columns).in_(keys), *still).returning(*columns)
+    statement = delete(table).where(rows_among(session, columns, keys), *still).returning(*columns)
     deleted = {tuple(key) for key in session.execute(statement.execution_options(**UNSEEN))}
     return RemovedRows([row for row in rows if row.key in deleted])
 

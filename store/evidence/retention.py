@@ -29,7 +29,7 @@ from fivefold.store.evidence.old_rows import (
 )
 from fivefold.store.rulesets.jobs import EARLIER_REVIEWS
 from fivefold.store.rulesets.proposals import PROPOSED
-from fivefold.store.sql.arrays import among
+from fivefold.store.sql.arrays import among, rows_among
 from fivefold.store.sql.jobs import OPEN
 from fivefold.store.sql.statements import UNSEEN
 from fivefold.store.tables.audit import AuditEntry
@@ -98,13 +98,13 @@ def remove_assessments(session: Session, scope: RetentionScope, rows: Sequence[O
     names = [name for name in mine if name not in needed_names]  # in the order of their moments, as given
     if not names:
         return RemovedRows(())
-    columns = select(*_INPUTS_KEY, AssessmentInputs.sha256).where(tuple_(*_INPUTS_KEY).in_(names))
+    columns = select(*_INPUTS_KEY, AssessmentInputs.sha256).where(rows_among(session, _INPUTS_KEY, names))
     hashes = {(row.entity_id, row.number): row.sha256 for row in session.execute(columns)}
     names = [name for name in names if name in hashes]
-    inputs = update(AssessmentInputs).where(tuple_(*_INPUTS_KEY).in_(names))
+    inputs = update(AssessmentInputs).where(rows_among(session, _INPUTS_KEY, names))
     emptied = inputs.values(content=None, salt=None, removed_by=scope.run_id)
     session.execute(emptied.execution_options(**UNSEEN))  # first, as the guard of assessments checks for it
-    breakdowns = update(Assessment).where(tuple_(*_KEY).in_(names)).values(breakdown=None)
+    breakdowns = update(Assessment).where(rows_among(session, _KEY, names)).values(breakdown=None)
     session.execute(breakdowns.execution_options(**UNSEEN))
     emptied_rows = [OldRow(name, mine[name], name[0]) for name in names]
     return RemovedRows(emptied_rows, [line_of_removed(*name, hashes[name]) for name in names])

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Exists, Select, and_, case, func, literal,
 from sqlalchemy.orm import Session
 
 from fivefold.store.levels import assessment_queue as due
-from fivefold.store.levels.assessment_queue import BULK, Reason
+from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason
 from fivefold.store.portfolio.values import is_valued_otherwise
 from fivefold.store.rulesets.activations import count_of_type, last_after, present_after
 from fivefold.store.sql.clocks import latest_us
@@ -247,14 +247,10 @@ class QueueDepth:
 
 def queue_depth(session: Session, organisation_id: int, now_us: int) -> QueueDepth:
     """Count the due entities of an organisation, including those that a change has yet to mark."""
-    is_due = DueMark.quarantined.is_(False) & (DueMark.due_us <= now_us)
-    entities, oldest_us, quarantined = session.execute(
-        select(
-            func.count().filter(is_due),
-            func.min(DueMark.due_us).filter(is_due),
-            func.count().filter(DueMark.quarantined),
-        ).where(DueMark.organisation_id == organisation_id)
-    ).one()
+    of = DueMark.organisation_id == organisation_id
+    is_due = (DueMark.quarantined.is_(False), DueMark.priority.in_((EVENT, BULK)), DueMark.due_us <= now_us)
+    entities, oldest_us = session.execute(select(func.count(), func.min(DueMark.due_us)).where(of, *is_due)).one()
+    quarantined = session.scalar(select(func.count()).where(of, DueMark.quarantined)) or 0
     for count in waiting_counts(session, now_us, organisation_id):
         entities += count.entities
         oldest_us = count.oldest_us if oldest_us is None else min(oldest_us, count.oldest_us)

@@ -12,7 +12,7 @@ from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.keyset import rows_of, where_given
 from fivefold.store.tables.entities import Entity, EntityType
-from fivefold.store.tables.levels import OverrideRow, Standing
+from fivefold.store.tables.levels import OverrideRow, PortfolioCount, Standing
 
 
 def override_numbered(session: Session, organisation_id: int, number: int) -> OverrideRow:
@@ -149,13 +149,8 @@ def count_below(session: Session, organisation_id: int, now_us: int, without: in
 
 def count_with_level(session: Session, organisation_id: int) -> int:
     """Count the entities that have a level, without erased ones."""
-    statement = (
-        select(func.count())
-        .select_from(Standing)
-        .join(Entity, Entity.id == Standing.entity_id)
-        .where(Standing.organisation_id == organisation_id, Standing.level.is_not(None), Entity.erased_us.is_(None))
-    )
-    return session.scalar(statement) or 0
+    of = (PortfolioCount.organisation_id == organisation_id, PortfolioCount.erased.is_(False))
+    return int(session.scalar(select(func.sum(PortfolioCount.entities)).where(*of, PortfolioCount.level > 0)) or 0)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    tuple_,
 )
 from sqlalchemy import cast as cast_to
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -97,3 +98,16 @@ def among(
         return column.in_(select(func.json_each(json.dumps(list(values))).table_valued("value").c.value))
     kind = Text if isinstance(column.type, String) else BigInteger  # from the column, as there may be no value
     return column.in_(select(func.unnest(cast_to(literal(array_text(values), Text), ARRAY(kind)))))
+
+
+def rows_among(
+    session: Session, columns: Sequence[ColumnElement[int] | InstrumentedAttribute[Any]], rows: Sequence[Sequence[int]]
+) -> ColumnElement[bool]:
+    """Test whether some columns have the numbers of one of some rows; a parameter for each number on PostgreSQL.
+
+    On SQLite the rows are one parameter: it takes an index for rows of a query, and reads the whole table for a list.
+    """
+    if session.get_bind().dialect.name != "sqlite":
+        return tuple_(*columns).in_([tuple(row) for row in rows])
+    each = func.json_each(json.dumps([list(row) for row in rows])).table_valued("value").c.value
+    return tuple_(*columns).in_(select(*(func.json_extract(each, f"$[{place}]") for place in range(len(columns)))))

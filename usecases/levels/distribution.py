@@ -108,7 +108,7 @@ def distribution(context: Context, type_name: str) -> Distribution:
         kind = type_named(session, context.organisation_id, type_name)
         names = levels_of(session, context.organisation_id)
         everyone = count_of_type(session, kind.id)
-        groups = level_groups(session, kind.id)
+        groups = level_groups(session, context.organisation_id, kind.id)
         failing = count_failing(session, context.organisation_id, kind.id)
         deciding = bool(active_versions(session, context.organisation_id, kind.id))
         by_none = [group for group in groups if group.version_id is None and not group.overridden]

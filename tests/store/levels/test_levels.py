@@ -40,15 +40,16 @@ def test_entities_are_counted_by_how_they_stand(engine: Engine) -> None:
                     hard_floor=0,
                     level_since_us=1,
                     override_id=override_id,
+                    erased=person.erased_us is not None,
                 )
             )
         session.flush()
-        assert set(level_groups(session, kind.id)) == {
+        assert set(level_groups(session, kind.organisation_id, kind.id)) == {
             LevelGroup(version_id=7, status="assessed", overridden=False, level=1, rules_level=1, entities=2),
             LevelGroup(version_id=7, status="assessed", overridden=True, level=2, rules_level=2, entities=1),
             LevelGroup(version_id=None, status="assessed", overridden=False, level=None, rules_level=None, entities=1),
         }
-        assert level_groups(session, 99) == []
+        assert level_groups(session, kind.organisation_id, 99) == []
 
 
 def test_who_fails_is_counted_and_who_of_them_is_quarantined(engine: Engine) -> None:

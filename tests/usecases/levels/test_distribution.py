@@ -16,7 +16,7 @@ from fivefold.serving.mcp.sentences import levels_sentence
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import Subject
 from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.levels import DueMark
+from fivefold.store.tables.levels import DueMark, Standing
 from fivefold.store.tables.rulesets import Family
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.levels.distribution import AtVersion, Distribution, Overridden, distribution
@@ -154,7 +154,8 @@ def test_others_and_who_was_erased_are_not_counted(engine: Engine, ana: Actor) -
     for number in (*mine, *add_entities(engine, ana, ["x"], "company"), *add_entities(engine, other, ["y"])):
         stand(engine, number, 2, version_id=2)
     with Session(engine) as session, session.begin():
-        session.execute(update(Entity).where(Entity.id == mine[0]).values(erased_us=NOW))
+        session.get_one(Entity, mine[0]).erased_us = NOW
+        session.get_one(Standing, mine[0]).erased = True
     found = distribution(Context(engine, ana), "customer")
     assert (found.entities, found.versions[0].levels, found.not_assessed) == (1, none(medium=1), 0)
     with pytest.raises(NotFoundError, match="there is no entity type 'company'"):

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.store.levels.assessment_queue import EVENT, Reason
 from fivefold.store.tables.audit import AuditEntry, AuditValues
 from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.levels import DueMark, OverrideRow
+from fivefold.store.tables.levels import DueMark, OverrideRow, Standing
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.levels.overrides import (
     OverrideLine,
@@ -312,7 +312,8 @@ def test_who_was_erased_fills_the_cap_no_more_and_is_no_part_of_the_portfolio(en
     for name in ("c0", "c1"):
         approved(engine, three, name)
     with Session(engine) as session, session.begin():
-        session.execute(update(Entity).where(Entity.external_id == "c0").values(erased_us=NOW))
+        gone = session.scalars(select(Entity).where(Entity.external_id == "c0")).one()
+        gone.erased_us, session.get_one(Standing, gone.id).erased = NOW, True
     cap = cap_of(Context(engine, three[0]).at(NOW))
     assert (cap.below, cap.with_level) == (1, 19)
     with pytest.raises(ConflictError, match="2 of 19 entities would stand below"):
