@@ -10,7 +10,6 @@ from functools import partial
 from typing import Annotated, Any
 
 import polars as pl
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError, NotFoundError
@@ -22,6 +21,7 @@ from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.organisation import base_currency_of, settings_row
 from fivefold.store.audit.bound_rows import digests
+from fivefold.store.ingest.entities import names_of_entities
 from fivefold.store.rulesets.backtests import (
     backtest_numbered,
     backtests_of,
@@ -34,7 +34,7 @@ from fivefold.store.rulesets.backtests import (
 from fivefold.store.rulesets.rulesets import draft_of, family_named, rulesets_of_versions, version_numbered, versions_of
 from fivefold.store.sql.database import reading
 from fivefold.store.sql.jobs import OPEN
-from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.rulesets import Backtest, Family
 from fivefold.usecases.changes.proposal_backtests import proposal_setting, run_proposal_backtest
 from fivefold.usecases.rulesets.review import context_of, read_matching_ruleset
@@ -262,12 +262,10 @@ def _name_customers(session: Session, organisation_id: int, report: dict[str, An
     sides = [side for side in (report["draft"], report["present"]) if side is not None]
     rows = [*report["movers"], *(failure for side in sides for failure in side["failures"])]
     numbers = {int(row["entity"]) for row in rows}
-    rows_query = select(Entity.id, Entity.external_id).where(
-        Entity.organisation_id == organisation_id, Entity.id.in_(numbers)
-    )
-    names = dict(session.execute(rows_query).all())
+    names = names_of_entities(session, organisation_id, numbers)
     for row in rows:
-        row["entity"] = names.get(int(row["entity"]), row["entity"])
+        number = int(row["entity"])
+        row["entity"] = names[number][1] if number in names else row["entity"]
 
 
 def _line(session: Session, row: Backtest) -> BacktestLine:

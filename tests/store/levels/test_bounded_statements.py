@@ -9,6 +9,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from fivefold.store.evidence.old_rows import OldRow, delete_rows
+from fivefold.store.ingest.entities import names_of_entities
 from fivefold.store.levels.levels import assessments_named, emptied_assessments, level_groups
 from fivefold.store.levels.markings import queue_depth
 from fivefold.store.levels.overrides import count_with_level
@@ -25,10 +26,11 @@ NAMES = [(1, 1), (2, 1), (2, 3)]
     [
         (lambda session: assessments_named(session, 1, NAMES), r"SEARCH assessments .*\(entity_id=\?"),
         (lambda session: emptied_assessments(session, NAMES), r"SEARCH assessment_inputs .*\(entity_id=\?"),
+        (lambda session: names_of_entities(session, 1, [1, 2]), r"SEARCH entities USING INTEGER PRIMARY KEY"),
         (lambda session: queue_depth(session, 1, 9), r"ix_due_marks_queue .*priority=\? AND due_us<\?"),
         (lambda session: level_groups(session, 1, 1), r"ix_standings_(level|assessed) \(organisation_id=\?"),
     ],
-    ids=["named", "emptied", "depth", "groups"],
+    ids=["named", "emptied", "names", "depth", "groups"],
 )
 def test_an_index_leads_to_what_is_shown(engine: Engine, read: Callable[[Session], Any], has: str) -> None:
     with statements(engine) as asked, Session(engine) as session:
