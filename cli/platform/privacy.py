@@ -48,10 +48,10 @@ def erase(
     from fivefold.usecases.erasure.erase import erase_entity, preview_erasure
 
     who = acting_in(organisation)
-    if dry_run:
-        _show(f"{kind} {entity}", preview_erasure(who, kind, entity))
-        return
     register = read_settings().erasures
+    if dry_run:
+        _show(f"{kind} {entity}", preview_erasure(who, kind, entity, register))
+        return
     result = erase_entity(who, kind, entity, register)
     also = f", and {len(result.entity_ids) - 1} that it owned" if len(result.entity_ids) > 1 else ""
     echo(f"{kind} {entity} is erased{also}; values of {result.entries} audit entries were erased with it.")

@@ -42,9 +42,11 @@ from fivefold.usecases.audit.record import entry_of_rows
 from fivefold.usecases.erasure.register import (
     Numbered,
     add_hold,
+    holds_on,
     line_of_transaction,
     newest_holds,
     read_register,
+    refuse_registered_hold,
 )
 from fivefold.usecases.levels.groups.reach import mark_linked, reached_by
 from fivefold.usecases.shared.actors import Actor
@@ -126,7 +128,7 @@ def set_legal_hold(
         if in_place_of is not None:
             _require_lost(session, context, in_place_of, f"line {for_line} of {register}")
         is_over = until_us <= now and in_place_of is None
-        if is_over and entity.hold_until_us is None and not _has_hold(register, *register_entry):
+        if is_over and entity.hold_until_us is None and not holds_on(register, register_entry[0], [register_entry[1]]):
             return HoldChange.NONE
         put_hold(session, context, entity, (until_us, reason), before, now)
         if until_us > now:
@@ -167,13 +169,6 @@ def _require_lost(session: Session, context: Context, holder: Numbered, line: st
             " was changed; give the hold without --for-line, or the line of a lost one, as `fivefold erase-again` lists"
             " them"
         )
-
-
-def _has_hold(register: Path, organisation: str, entity: Numbered) -> bool:
-    """Say whether the register has a line about the hold on an entity; a database from a backup may lack the hold."""
-    lines = newest_holds(read_register(register)) if register.is_file() else ()
-    same = (entity, entity._replace(salt_digest=None))
-    return any(line.organisation == organisation and line.entity in same for line in lines)
 
 
 def numbered(entity: Entity) -> Numbered:
@@ -230,6 +225,7 @@ def erase_entity(context: Context, type_name: str, external_id: str, register: P
 
     Raises:
         NotFoundError: there is no such entity.
+        ConfigError: the register cannot be read.
         ConflictError: retention is not over, or a legal hold is on it; the message says until when. Or a case, an alert
             or a challenge about it is open, or a challenge about one who owns or owned it; or another entity has the
             name that it would get.
@@ -239,11 +235,11 @@ def erase_entity(context: Context, type_name: str, external_id: str, register: P
     try:
         with _nothing_erased():
             with context.reading() as session:  # before anything is locked: it may take minutes
-                entities = _erasable(session, context, type_name, external_id, context.now(), locked=False)
+                entities = _erasable(session, context, type_name, external_id, register, context.now(), locked=False)
                 seals = seals_without(session, context.actor, [entity.id for entity in entities])
             now = context.now()  # what came meanwhile is activity too
             with line_of_transaction(register) as line, context.writing() as session, permitted():
-                entities = _erasable(session, context, type_name, external_id, now, locked=True)
+                entities = _erasable(session, context, type_name, external_id, register, now, locked=True)
                 named = [numbered(entity) for entity in entities]
                 erased = erase_and_record(session, context, entities, now, seals)
                 session.flush()
@@ -256,10 +252,10 @@ def erase_entity(context: Context, type_name: str, external_id: str, register: P
     return erased
 
 
-def preview_erasure(context: Context, type_name: str, external_id: str) -> ErasurePreview:
+def preview_erasure(context: Context, type_name: str, external_id: str, register: Path) -> ErasurePreview:
     """Say what `erase_entity` would erase, and what forbids it. Nothing is stored.
 
-    NotFoundError without such an entity.
+    NotFoundError without such an entity; ConfigError if the register cannot be read.
     """
     now = context.now()
     with context.reading() as session:
@@ -268,7 +264,7 @@ def preview_erasure(context: Context, type_name: str, external_id: str) -> Erasu
         seals = sealing(session, context.organisation_id, history_reading.batches_of(session, ids))
         about = {*erasing.entries_about(session, context.organisation_id, ids), *seals}
         obstacles = []
-        for check in _checks(session, entities, also_owned, owners, now):
+        for check in _checks(session, entities, also_owned, owners, register, now):
             try:
                 check()
             except ConflictError as error:
@@ -277,11 +273,11 @@ def preview_erasure(context: Context, type_name: str, external_id: str) -> Erasu
 
 
 def _erasable(
-    session: Session, context: Context, type_name: str, external_id: str, now: int, *, locked: bool
+    session: Session, context: Context, type_name: str, external_id: str, register: Path, now: int, *, locked: bool
 ) -> list[Entity]:
     """Give the entities that are erased with one of this name; ConflictError if any must be kept."""
     entities, also_owned, owners = _concerned(session, context, type_name, external_id, now, locked=locked)
-    for check in _checks(session, entities, also_owned, owners, now):
+    for check in _checks(session, entities, also_owned, owners, register, now):
         check()
     return entities
 
@@ -298,12 +294,19 @@ def _concerned(
 
 
 def _checks(
-    session: Session, entities: Sequence[Entity], also_owned: Sequence[Entity], owners: Sequence[int], now: int
+    session: Session,
+    entities: Sequence[Entity],
+    also_owned: Sequence[Entity],
+    owners: Sequence[int],
+    register: Path,
+    now: int,
 ) -> list[Callable[[], None]]:
     """Give what is checked before an erasure; each raises ConflictError."""
-    all_entities = [*entities, *also_owned]
+    all_entities, organisation = [*entities, *also_owned], _organisation_name(session, entities[0].organisation_id)
+    others = [numbered(each) for each in all_entities if (each.hold_until_us or 0) <= now]
     return [
         partial(refuse_held, all_entities, now),
+        partial(refuse_registered_hold, register, organisation, others, now),
         partial(_refuse_contested, session, all_entities, owners),
         partial(_refuse_open, session, all_entities),
         partial(_refuse_kept, session, all_entities, now),

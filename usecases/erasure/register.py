@@ -16,7 +16,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from fivefold.domain.errors import ConfigError, LockedError, StoreError, UnknownOutcomeError
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import ConfigError, ConflictError, LockedError, StoreError, UnknownOutcomeError
 from fivefold.domain.files import make_private_folder
 from fivefold.store.sql.database import BUSY_SECONDS
 
@@ -186,6 +187,27 @@ def newest_holds(lines: Sequence[ErasureLine | HoldLine | CutLine]) -> list[Hold
     holds = [line for line in lines if isinstance(line, HoldLine)]
     newest = _newest((line.organisation, line.entity, line.number) for line in holds)
     return [line for line in holds if newest[line.organisation, line.entity] == line.number]
+
+
+def holds_on(register: Path, organisation: str, named: Iterable[Numbered]) -> list[HoldLine]:
+    """Give the last line about the hold on each of some entities that the register knows, also one that is over."""
+    lines = newest_holds(read_register(register)) if register.is_file() else []
+    last = {(line.organisation, line.entity): line for line in lines}
+    pairs = [
+        [last.get((organisation, each)), last.get((organisation, each._replace(salt_digest=None)))] for each in named
+    ]
+    each_last = (max(filter(None, both), key=lambda line: line.number, default=None) for both in pairs)
+    return [line for line in each_last if line is not None]
+
+
+def refuse_registered_hold(register: Path, organisation: str, named: Iterable[Numbered], now_us: int) -> None:
+    """Raise ConflictError for a hold that the database lacks: since a restore, or as its command ended before."""
+    for line in holds_on(register, organisation, named):
+        if line.until_us > now_us:
+            raise ConflictError(
+                f"line {line.number} of {register} is a legal hold on it until {day_text(line.until_us)}, which the"
+                " database lacks: put it again with `fivefold hold`, or release it by a past moment; nothing was erased"
+            )
 
 
 def is_replaced(line: HoldLine, lines: Sequence[ErasureLine | HoldLine | CutLine]) -> bool:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,18 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import ConfigError, FivefoldError, LockedError, StoreError, UnknownOutcomeError
+from fivefold.domain.errors import (
+    ConfigError,
+    ConflictError,
+    FivefoldError,
+    LockedError,
+    StoreError,
+    UnknownOutcomeError,
+)
 from fivefold.store.tables.entities import Entity
 from fivefold.usecases.erasure import register as registers
 from fivefold.usecases.erasure.again import RepeatedErasures, erase_again
-from fivefold.usecases.erasure.erase import HoldChange, erase_entity, numbered, set_legal_hold
+from fivefold.usecases.erasure.erase import HoldChange, erase_entity, numbered, preview_erasure, set_legal_hold
 from fivefold.usecases.erasure.register import (
     CutLine,
     Numbered,
@@ -178,6 +186,29 @@ def test_a_hold_that_the_register_alone_has_is_released(bank: Bank, path: Path) 
     add_hold(path, "bank", named(bank, "held"), bank.now + DAY_US, bank.now)
     assert set_legal_hold(bank.context, "customer", "held", bank.now, "Over.", path) is HoldChange.RELEASED
     assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now) == RepeatedErasures(0, 0)
+
+
+def test_what_the_register_alone_holds_is_not_erased_until_that_hold_is_put_again_or_released(
+    bank: Bank, path: Path
+) -> None:
+    """The command was killed between the register and the database, or a standby that lagged took over."""
+    of = (bank.context, "customer", "held", path)
+    add_hold(path, "bank", named(bank, "held"), bank.now + DAY_US, bank.now)
+    refusal = r"line 1 of .*erasures\.jsonl is a legal hold on it until .*, which the database lacks"
+    with pytest.raises(ConflictError, match=rf"{refusal}: .*; nothing was erased"):
+        erase_entity(*of)
+    assert len(read_register(path)) == 1
+    (obstacle,) = preview_erasure(*of).obstacles
+    assert re.match(refusal, obstacle)
+    assert erase_again(bank.engine, "cli:ana", path, now_us=bank.now) == RepeatedErasures(0, 1)
+    (obstacle,) = preview_erasure(*of).obstacles
+    assert obstacle.startswith("a legal hold is on it until")
+    bank.wait(days=2)
+    assert preview_erasure(*of).obstacles == ()
+    set_legal_hold(bank.context, "customer", "old", bank.now + DAY_US, "Court order 7.", path)
+    set_legal_hold(bank.context, "customer", "old", bank.now, "Over.", path)
+    for name in ("held", "old"):
+        erase_entity(bank.context, "customer", name, path)
 
 
 def test_of_two_erasures_of_one_entity_the_later_counts(bank: Bank, path: Path) -> None:
