@@ -65,9 +65,32 @@ def test_endpoints_are_listed_with_what_waits_and_what_is_dead(filled: Engine) -
     assert (endpoint.id, counts.waiting, counts.failing, counts.dead) == (2, 3, 3, 3)
 
 
+def test_the_state_of_an_endpoint_is_that_of_its_own_deliveries(filled: Engine) -> None:
+    """Of endpoint 1 three wait, of which two failed before; all that waits for endpoint 2 would be tried first."""
+    with Session(filled) as session, session.begin():
+        for number, attempts, next_us in ((100, 0, 5), (103, 2, 7), (106, 1, 9)):
+            waiting = session.get_one(Delivery, (1, number))
+            waiting.attempts, waiting.next_us = attempts, next_us
+        for endpoint_id, number, at_us in ((1, 101, 13), (1, 104, 11), (2, 201, 17)):
+            session.get_one(Delivery, (endpoint_id, number)).delivered_us = at_us
+        session.get_one(Endpoint, 2).organisation_id = 1
+    with Session(filled) as session:
+        first, second = endpoints.counted_endpoints(session, 1)
+        for endpoint_id, row in ((1, first), (2, second)):
+            (alone,) = endpoints.counted_endpoints(session, 1, endpoint_id=endpoint_id)
+            assert alone == row
+            assert alone[0].id == endpoint_id
+        assert first[1] == endpoints.EndpointCounts(waiting=3, failing=2, dead=3, next_us=7, delivered_us=13)
+        assert (second[1].failing, second[1].next_us, second[1].delivered_us) == (3, 0, 17)
+        failing = endpoints.failing_deliveries(session, 1, 1, Part(9, (0, 0)))
+        assert [delivery.event_number for delivery, *_ in failing] == [103, 106]
+
+
 def test_what_waits_for_an_organisation_is_the_sum_of_its_endpoints(filled: Engine) -> None:
     """Also events that no worker has planned yet, which an endpoint receives by its kinds."""
     with Session(filled) as session, session.begin():
+        for number, next_us in ((100, 9), (102, 3), (103, 5), (106, 7)):
+            session.get_one(Delivery, (1, number)).next_us = next_us
         session.add(Organisation(id=3, name="bank 3", created_us=NOW))
         session.flush()
         for number, of, kinds in ((3, 1, []), (4, 1, ["tag.set"]), (5, 3, [])):
@@ -80,7 +103,7 @@ def test_what_waits_for_an_organisation_is_the_sum_of_its_endpoints(filled: Engi
     with Session(filled) as session:
         totals = endpoints.counted_deliveries(session)
         assert totals == {
-            1: endpoints.DeliveryCounts(waiting=3 + 2, next_us=0, dead=3),
+            1: endpoints.DeliveryCounts(waiting=3 + 2, next_us=5, dead=3),
             2: endpoints.DeliveryCounts(waiting=3, next_us=0, dead=3),
         }, "endpoint 3 is yet to receive the events 107 and 108; nothing waits for organisation 3"
         for of in (1, 2):
@@ -121,6 +144,16 @@ def test_a_range_is_put_back_but_for_what_is_being_sent(filled: Engine) -> None:
     with Session(filled) as session, session.begin():
         assert endpoints.replay(session, 1, (101, 105), NOW) == [101, 102, 104, 105]
     assert list(states(filled, 1).values()) == ["waiting"] * 7 + ["delivered", "dead"]
+
+
+def test_of_a_range_the_dead_alone_are_put_back_where_that_is_asked_for(filled: Engine) -> None:
+    with Session(filled) as session, session.begin():
+        assert endpoints.replay(session, 1, (101, 105), NOW, dead_only=True) == [102, 105]
+    assert list(states(filled, 1).values()) == ["waiting", "delivered", "waiting"] * 2 + [
+        "waiting",
+        "delivered",
+        "dead",
+    ]
 
 
 def test_an_endpoint_goes_with_its_deliveries(filled: Engine) -> None:
