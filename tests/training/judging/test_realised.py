@@ -34,10 +34,13 @@ PREDICTED = np.maximum(10.0 * np.arange(-32, CUSTOMERS - 32), 0.0)
 WORTH = np.where(np.arange(CUSTOMERS) < WORTHLESS, 0.0, PREDICTED * np.resize([0.5, 0.9, 1.1, 1.25, 1.3], CUSTOMERS))
 WITHOUT = [100, 101]
 HAS_LEVEL = (np.arange(CUSTOMERS) < OF_LEVEL) & ~np.isin(np.arange(CUSTOMERS), WITHOUT)
+INTERVAL = ("expected_value_low", "expected_value_high", "interval_level_percent")
 IS_HELD = (WORTH == 0) | ((WORTH >= 0.9 * PREDICTED) & (WORTH <= 1.25 * PREDICTED))
 
 
-def compared(*, few: int = FEW, now: int = NOW, learnt_until: int = 0, last: int = NOW - DAY_US) -> Realised:
+def compared(
+    *, few: int = FEW, now: int = NOW, learnt_until: int = 0, last: int = NOW - DAY_US, have_intervals: bool = True
+) -> Realised:
     """Compare the predictions of two days: of *few* customers and one without a row yet, then of all and two others."""
     names = [f"c{number:03}" for number in range(CUSTOMERS)]
     first = AS_OF - LAG_DAYS * DAY_US
@@ -64,6 +67,8 @@ def compared(*, few: int = FEW, now: int = NOW, learnt_until: int = 0, last: int
             "day": AS_OF // DAY_US,
         }
     )
+    if not have_intervals:
+        day = day.with_columns(pl.lit(None).cast(day.schema[name]).alias(name) for name in INTERVAL)
     absent = day[:2].with_columns(user_id=pl.Series(["late", "gone"]))
     earlier = day[: few + 1].with_columns(as_of=pl.lit(AS_OF - DAY_US, pl.Int64), day=pl.col("day") - 1)
     source = open_source(pa.Table.from_pylist(rows), CONFIG.rate_table(), NOW)
@@ -143,6 +148,15 @@ def test_of_fewer_than_thirty_nothing_but_their_number_is_said() -> None:
     enough = compared(few=FEW + 1).days[0]
     assert (enough.whole["ratio"], enough.whole["covered_share"], enough.most_held_share) == (None, 1, 1)
     assert np.isnan([enough.gini_high, enough.metrics.normalised_gini]).all(), "none of them was worth anything"
+
+
+def test_predictions_without_an_interval_are_judged_by_all_but_what_intervals_held() -> None:
+    day = compared(have_intervals=False).days[1]
+    assert (day.level_percent, day.interval_customers) == (None, 0)
+    assert np.isnan(day.most_held_share)
+    assert set(day.figures["covered_share"]) == {None}
+    assert day.whole["ratio"] == pytest.approx(WORTH.sum() / PREDICTED.sum())
+    assert day.metrics.normalised_gini == pytest.approx(normalised_gini(PREDICTED, WORTH))
 
 
 def test_what_a_model_learnt_from_and_what_has_not_passed_are_in_no_figure() -> None:
