@@ -1,5 +1,6 @@
 """When to look again: until that moment nothing comes out otherwise by time alone, and then something may."""
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -12,6 +13,7 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.next_change import NextChange, next_changes
+from fivefold.risk.engine.time_changes import next_by_time, next_of_columns
 from fivefold.risk.facts.portfolio import ListVersion, NamedList, Portfolio
 from tests.risk.engine.small import FIELDS, case, rule
 from tests.risk.engine.small import ruleset as made
@@ -84,6 +86,22 @@ def test_two_rules_fade_from_one_signal() -> None:
         for name, half_life in (("first", "90 days"), ("second", "60 days"))
     )
     assert looked_at(made(first, second)) == (20, NextChange.DECAY)
+
+
+def test_a_signal_that_moves_is_looked_at_then_though_each_condition_is_known() -> None:
+    """Its points are those of another age from then on."""
+    fading = rule(
+        "fading",
+        case({"field": "country", "equals": "NO"}, 64),
+        decay={"half_life": "90 days", "signal": {"field": "opened_on"}},
+    )
+    found, _ = assessed(made(fading))
+    signal, at = found.program.rules[0].signal, NOW + 5 * DAY_US
+    moments = pl.DataFrame({"entity_id": ["e"], signal: [at]})
+    ahead = replace(found, moments=moments)
+    limits = pl.Series([NOW + 180 * DAY_US])
+    assert next_by_time(ahead, limits).to_list() == [at]
+    assert next_of_columns(ahead, moments, limits).to_list() == [at]
 
 
 def test_points_that_are_none_do_not_fade() -> None:
