@@ -115,6 +115,21 @@ def agree(quick: np.ndarray | None, slow: np.ndarray | None) -> None:
         assert quick.tobytes() == slow.tobytes()
 
 
+@pytest.mark.parametrize("rows", [0, 1, 63, 64, 1_000])
+def test_texts_of_rows_are_taken_as_they_are_and_many_by_the_compiled_loop(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"Zo\u00eb {number}" if number % 7 else "" for number in range(1_000)]
+    at = np.random.default_rng(rows).permutation(1_000)[:rows]
+    gathered = list[int]()
+    whole = StringColumn.arrow
+    monkeypatch.setattr(StringColumn, "arrow", lambda self: (gathered.append(len(self)), whole(self))[1])
+    taken = texts(names).take(at)
+    taken.validate(full=True)
+    assert taken.equals(pa.array([names[row] for row in at], pa.string()))
+    assert gathered == ([rows] if rows >= 64 else []), "a list of views takes milliseconds of many"
+
+
 @given(st.lists(TIMES, min_size=1, max_size=3))
 @example(times=["2024-06-30T12:00:00+02:00", "2024-06-30T12:00:00"])
 def test_times_mean_what_the_slow_reader_says(times: list[str | None]) -> None:
