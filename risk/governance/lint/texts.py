@@ -24,7 +24,7 @@ def text_diagnostics(definition: Definition) -> Iterator[Diagnostic]:
         if (numbered := unseen_numbered(text)) != text:
             yield warning(path, f"has characters that are not seen: {one_line(numbered, 80)}; write it without them")
         elif kind in {_VALUE, "level"} and text.strip() and (reason := hidden_in(text)):
-            yield warning(path, f"has {reason}, and texts are compared exactly: write {text.strip()}")
+            yield warning(path, f"has {reason}, and texts are compared exactly: write it without that")
         elif kind:
             firsts.setdefault(kind, {}).setdefault(text, path)
     for kind, places in firsts.items():
