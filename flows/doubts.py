@@ -42,6 +42,7 @@ from fivefold.risk.governance.lint.ruleset import (
     purpose_sources,
     unread,
 )
+from fivefold.risk.governance.lint.texts import text_diagnostics
 from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.expressions import CalculationInput, Window
 from fivefold.risk.language.policy import StepInput
@@ -117,6 +118,7 @@ def flow_diagnostics(
             *_read_on_some_ways(analysed),
             *_settling(analysed),
             *_owned(analysed, owned),
+            *text_diagnostics(flow),
         )
         diagnostics_by_check["relationships"] = _undecided_relationships(flow)
         never = [each for each in choices if each.check != _FAILURES]

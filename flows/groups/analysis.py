@@ -21,6 +21,7 @@ from fivefold.risk.governance.lint.ruleset import (
     unused_calculations,
     unused_links,
 )
+from fivefold.risk.governance.lint.texts import text_diagnostics
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.expressions import distinct
@@ -139,7 +140,7 @@ def lint_group(
         diagnostics.append(warning(("group",), "has no written rationale"))
     if not analysed.group.examples and analysed.group.kept_by is None:
         diagnostics.append(warning(("group",), "has no examples, so nobody sees who is a member"))
-    diagnostics += [*unused_calculations(analysed), *unused_links(analysed)]
+    diagnostics += [*unused_calculations(analysed), *unused_links(analysed), *text_diagnostics(analysed.group)]
     if not fatal and analysed.group.kept_by is None:
         diagnostics += _always_or_never(analysed, lists)
     return findings(diagnostics, analysed.group, document)

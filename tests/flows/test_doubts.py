@@ -231,6 +231,14 @@ def test_otherwise_that_is_never_needed_is_told() -> None:
     assert found == ["steps.0.table.otherwise: is never needed: some row always holds, or is unknown"]
 
 
+def test_texts_that_are_not_what_they_look_like_are_told() -> None:
+    found = told(ROUTE, {**END, "title": "Watch"}, {**NOTHING, "title": "Wat\u0441h"})
+    problem = (
+        "is the title Wat\u0441 (U+0441)h, which looks like Watch and is another one: write Watch if that is meant"
+    )
+    assert found == [f"steps.2.title: {problem}"]
+
+
 def test_that_a_run_fails_where_facts_do_not_decide_is_a_note() -> None:
     bare = {word: part for word, part in ROUTE.items() if word != "on_unknown"}
     assert told(bare, END, NOTHING) == []

@@ -155,6 +155,11 @@ def test_a_condition_that_never_holds_is_doubted(when: Data, problem: str | None
     assert all(problem is not None and problem in each for each in found)
 
 
+def test_a_value_with_blanks_around_it_is_doubted() -> None:
+    problems = [each.problem for each in lint_group(analysed({"field": "country", "equals": "NO "}), {})]
+    assert "has white space around it, and texts are compared exactly: write it without that" in problems
+
+
 def test_a_group_that_cannot_be_used_is_refused_before_anybody_is_looked_at() -> None:
     group = analysed({"transaction": "amount", "above": 3})
     with pytest.raises(InvalidRulesetError):

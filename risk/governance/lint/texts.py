@@ -1,4 +1,4 @@
-"""Texts of rulesets and policies that are not what they look like: they are compared exactly."""
+"""Texts of definitions that are not what they look like: they are compared exactly."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
