@@ -98,19 +98,18 @@ def rename_text(renames: Mapping[str, str], *, in_file: bool) -> str:
 
 
 def _renames(names: Sequence[str]) -> dict[str, str]:
-    """Find for each missing column the one that is meant: by a usual word, a similar name, or its last word alone."""
+    """Find for each missing column the one that is meant: by a similar name, a usual word, or its last word alone."""
     theirs = [name for name in names if name not in c.COLUMNS]
     missing = [own for own in c.COLUMNS if own not in names]
-    renames = dict[str, str]()
-    for own in sorted(missing, key=lambda own: own != c.DATE):  # what an export calls created is its rows' date
+    similar = {nearest(name, missing, cutoff=0.9): name for name in reversed(theirs)}
+    renames = {own: similar[own] for own in missing if own in similar}
+    others = [own for own in missing if own not in renames]
+    for own in sorted(others, key=lambda own: own != c.DATE):  # what an export calls created is its rows' date
         free = [name for name in theirs if name not in renames.values()]
         usual = ([name for name in free if _ends_in(name, word)] for word in _PROPOSED.get(own, ()))
         if only := next((each[0] for each in usual if len(each) == 1), None):
             renames[own] = only
-    free = [name for name in theirs if name not in renames.values()]
-    similar = {nearest(name, [own for own in missing if own not in renames], cutoff=0.9): name for name in free[::-1]}
-    renames |= {own: similar[own] for own in missing if own in similar}
-    for own in missing:
+    for own in others:
         free = [name for name in theirs if name not in renames.values()]
         if own == c.TRANSACTION_ID:  # another id is that of something else
             left = [name for name in free if _words(name) == ["id"]]

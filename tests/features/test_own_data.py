@@ -283,6 +283,7 @@ def test_a_map_that_cannot_be_is_refused(pairs: list[str]) -> None:
             ["links.customer", "created_at", "amount"],
         ),  # GoCardless
         ("transaction_id account_id amount iso_currency_code date", ["account_id", "date", "amount"]),  # Plaid
+        ("user_id amount transaction_dt created_at", [None, "transaction_dt", "amount"]),  # the nearer name is meant
     ],
 )
 def test_columns_of_real_exports_are_proposed(names: str, proposed: list[str | None]) -> None:
