@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -29,6 +30,8 @@ from fivefold.client import (
     UnknownOutcomeError,
 )
 from fivefold.client import connection as connecting
+from tests.usecases.certificates import certified
+from tests.usecases.receivers import receiving
 
 TOKEN = "a-token-that-nobody-prints"
 TAKEN = {"new": 1, "changed": 0, "same": 0}
@@ -423,3 +426,19 @@ def test_amounts_lose_no_digit() -> None:
     assert json.loads(service.asked[0].content) == [{"transaction_amount": 12.1}]
     with pytest.raises(NotSentError):
         client(service).scoring.score([{"transaction_amount": Decimal("0.1234567890123456789")}])
+
+
+@pytest.mark.parametrize(
+    ("name", "common", "error"), [("localhost", "tests", ApiError), ("", "localhost", NoAnswerError)]
+)
+def test_a_certificate_proves_a_host_by_its_alternative_names_alone(
+    name: str, common: str, error: type[ClientError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The receiver knows no GET, and says so once it is trusted."""
+    with (
+        certified(name, tmp_path, monkeypatch, common=common) as context,
+        receiving(tls=context) as receiver,
+        Client(f"https://localhost:{receiver.port}", TOKEN, attempts=1) as client,
+        pytest.raises(error),
+    ):
+        client.entities.get("customer", "c1")
