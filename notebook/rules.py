@@ -18,6 +18,7 @@ import pyarrow.parquet
 from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.domain.settings import read_settings
 from fivefold.domain.text import html_table, perhaps
+from fivefold.features.reading.frames import has_dates_and_times
 from fivefold.models.embedded import load_value_model
 from fivefold.notebook.transactions import Frame, Moment, column_pairs, frame_html, kind_of, moment_of, require_frame
 from fivefold.notebook.words import PARAMETERS, in_words_of_python, parameters_named, whole_number
@@ -417,12 +418,14 @@ def _why_not_written(content: Any, path: Path) -> str | None:
     """Write a table as Parquet; give why where Parquet has no such values, such as text among numbers."""
     try:
         if isinstance(content, pd.DataFrame):
+            if any(has_dates_and_times(column) for _, column in content.items()):
+                return "it has both dates and times; give times alone"
             pl.from_pandas(content, nan_to_null=True).write_parquet(path)
         elif isinstance(content, pa.Table):
             pyarrow.parquet.write_table(content, path)
         else:
             content.write_parquet(path)
-    except (pa.ArrowException, pl.exceptions.PolarsError, TypeError, ValueError) as error:
+    except (pa.ArrowException, pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
         return str(error).partition("\n")[0].strip()
     return None
 

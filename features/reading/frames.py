@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -159,7 +160,8 @@ def _from_series(series: "pd.Series[Any]", errors: ErrorCollector, *, text: bool
 
     if isinstance(series.dtype, pd.DatetimeTZDtype):
         series = series.dt.tz_convert("UTC").dt.tz_localize(None)
-    if series.dtype != object or not series.map(_is_truth).any():  # Arrow would take True among numbers for 1
+    # Arrow would take True among numbers for 1, and a time among dates for its date.
+    if series.dtype != object or not (series.map(_is_truth).any() or has_dates_and_times(series)):
         try:
             return pa.array(series, from_pandas=True, safe=False)
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, UnicodeEncodeError, OverflowError):
@@ -172,6 +174,12 @@ def _from_series(series: "pd.Series[Any]", errors: ErrorCollector, *, text: bool
 
 def _is_truth(value: object) -> bool:
     return isinstance(value, bool | np.bool_)
+
+
+def has_dates_and_times(series: "pd.Series[Any]") -> bool:
+    """Tell whether some objects of a column are dates and others are times: Arrow would take the times for dates."""
+    kinds = set(map(type, series.dropna())) if series.dtype == object else set()
+    return date in kinds and any(issubclass(kind, datetime) for kind in kinds)
 
 
 def histories_in_memory(

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import fields
+from datetime import date
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -234,6 +235,14 @@ def test_what_is_wrong_with_a_table_is_said_of_its_part_and_not_of_a_file(folder
             "entities has more than one column ",
         ),
         (pl.DataFrame({"entity_id": ["a"], "note": [object()]}), "entities: column note cannot be read: "),
+        ([{"entity_id": "a", "note": 2**70}], "entities: column note cannot be read: "),
+        (
+            [
+                {"entity_id": "a", "note": date(2024, 1, 1)},
+                {"entity_id": "b", "note": pd.Timestamp("2024-01-01 17:00")},
+            ],
+            "entities: column note cannot be read: it has both dates and times; give times alone",
+        ),
         (
             pa.table({"entity_id": ["a"], "note": pc.run_end_encode(pa.array([1]))}),
             "entities: column note cannot be read: ",

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -224,6 +225,19 @@ def test_a_pandas_column_of_mixed_types_names_the_row(field: str, value: Any, pr
     with pytest.raises(InvalidDataError) as caught:
         read(frame)
     assert [(found.row, found.field, found.problem) for found in caught.value.problems] == [(1, field, problem)]
+
+
+@pytest.mark.parametrize("absent", [None, pd.NaT])
+def test_a_time_among_dates_of_a_pandas_column_is_not_taken_for_its_date(absent: Any) -> None:
+    day, moment = date(2024, 1, 1), datetime(2024, 1, 1, 17)  # noqa: DTZ001 (a time without a zone is in UTC)
+    frame = pd.DataFrame([row()] * 2)
+    assert read(frame.assign(transaction_date=pd.Series([day, day], dtype=object)))
+    for mixed in ([day, moment], [moment, day], [day, pd.Timestamp(moment)]):
+        with pytest.raises(InvalidDataError, match=r"row 0: transaction_date is "):
+            read(frame.assign(transaction_date=pd.Series(mixed, dtype=object)))
+    with pytest.raises(InvalidDataError, match=r"^[^;]*row 1: transaction_date is missing") as refusal:
+        read(frame.assign(transaction_date=pd.Series([day, absent], dtype=object)))
+    assert "row 0" not in str(refusal.value)
 
 
 def test_a_pandas_column_of_a_type_that_arrow_does_not_know_names_its_rows() -> None:
