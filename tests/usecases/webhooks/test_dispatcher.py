@@ -15,11 +15,11 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
-from fivefold.domain.errors import ConfigError, LockedError, StoreError
+from fivefold.domain.errors import LockedError, StoreError
 from fivefold.store.sql import clocks
 from fivefold.store.sql.clocks import LONGEST_LEASE_US
 from fivefold.store.tables.events import Delivery
@@ -32,10 +32,8 @@ from fivefold.usecases.webhooks.dispatcher import deliver_due, keep_delivering
 from fivefold.usecases.webhooks.endpoints import (
     add_endpoint,
     dead_letters,
-    list_endpoints,
     replay_dead_letters,
     rotate_secret,
-    set_enabled,
 )
 from fivefold.usecases.webhooks.plan import (
     FIRST_WAIT_SECONDS,
@@ -457,137 +455,3 @@ def test_an_attempt_does_not_begin_so_late_that_another_may_begin_too(
         tell(engine, ours, ["c1-a"])
         assert deliver_due(engine, NOW) == 0
         assert receiver.got == []
-
-
-def test_a_database_out_of_reach_and_a_broken_endpoint_stop_nothing(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ours = organisation(engine)
-    real, failures = plan_deliveries, [StoreError("the database cannot be reached")]
-
-    def planning(opened: Engine, now_us: int) -> int:
-        if failures:
-            raise failures.pop()
-        return real(opened, now_us)
-
-    monkeypatch.setattr(webhook_courier, "plan_deliveries", planning)
-    monkeypatch.setattr(webhook_courier, "POLL_SECONDS", 0.05)
-    with receiving() as receiver, ThreadPoolExecutor(1) as thread:
-        broken = endpoint(engine, ours, receiver.url).endpoint_id
-        endpoint(engine, ours, receiver.url)
-        with engine.begin() as connection:
-            connection.execute(text("UPDATE endpoints SET secrets = '?' WHERE id = :id"), {"id": broken})
-        tell(engine, ours, ["c1-a", "c1-b"])
-        stop = threading.Event()
-        faults: list[str | None] = []
-        keeping = thread.submit(keep_delivering, engine, stop, faults.append)
-        try:
-            until(lambda: receiver.events() == ["c1-a", "c1-b"])
-            until(lambda: f"endpoint {broken}: " in str(faults[-1]))
-            context = Context(engine, Actor(ours, MACHINE))
-            # The receiver has an event a moment before its delivery is marked as sent.
-            until(lambda: [line.waiting for line in list_endpoints(context)] == [2, 0])
-            rotate_secret(context, broken, kept_hours=0)
-            until(lambda: receiver.events() == ["c1-a", "c1-b"] * 2 and faults[-1] is None)
-        finally:
-            stop.set()
-        keeping.result()
-    assert not failures
-    assert faults[0] == "the database cannot be reached"
-
-
-def test_one_round_serves_the_others_before_it_ends_with_the_fault_of_one(engine: Engine) -> None:
-    ours = organisation(engine)
-    with receiving() as receiver:
-        broken = endpoint(engine, ours, receiver.url).endpoint_id
-        endpoint(engine, ours, receiver.url)
-        with engine.begin() as connection:
-            connection.execute(text("UPDATE endpoints SET secrets = '?' WHERE id = :id"), {"id": broken})
-        tell(engine, ours, ["c1-a", "c1-b"])
-        with pytest.raises(ConfigError, match="encrypted with another key"):
-            deliver_due(engine, NOW)
-        assert receiver.events() == ["c1-a", "c1-b"]
-
-
-def test_a_round_that_could_claim_nothing_says_why_and_the_next_one_sends(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Otherwise a worker that is to end once nothing is left would end well, and the event would wait."""
-    ours = organisation(engine)
-
-    def refusing(*_: object) -> None:
-        raise StoreError("the database cannot be reached")
-
-    with receiving() as receiver:
-        endpoint(engine, ours, receiver.url)
-        tell(engine, ours, ["c1-a"])
-        with monkeypatch.context() as patch:
-            patch.setattr(webhook_courier, "claim_deliveries", refusing)
-            with pytest.raises(StoreError, match="the database cannot be reached"):
-                deliver_due(engine, NOW)
-        assert deliver_due(engine, NOW) == 1
-        assert receiver.events() == ["c1-a"]
-
-
-@pytest.mark.parametrize("is_to_end", [False, True])
-def test_an_outcome_that_the_database_refuses_is_given_up_with_its_lease_or_its_worker_and_sent_again(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, is_to_end: bool
-) -> None:
-    ours = organisation(engine)
-    stop, refusals = threading.Event(), 0
-
-    def refusing(*_: object) -> None:
-        nonlocal refusals
-        refusals += 1
-        assert refusals < 100, "it goes on and on"
-        if is_to_end:
-            stop.set()
-        raise StoreError("the database cannot be reached")
-
-    monkeypatch.setattr(webhook_courier, "POLL_SECONDS", 0.01)
-    with receiving() as receiver:
-        endpoint(engine, ours, receiver.url)
-        tell(engine, ours, ["c1-a"])
-        with monkeypatch.context() as patch:
-            patch.setattr(webhook_courier, "record_attempts", refusing)
-            if is_to_end:
-                keep_delivering(engine, stop)
-                assert refusals == 1
-            else:
-                patch.setattr(webhook_courier, "LEASE_SECONDS", 0.1)
-                with pytest.raises(StoreError, match="the database cannot be reached"):
-                    deliver_due(engine, NOW)
-        later = max(NOW, now_microseconds()) + LEASE_SECONDS * SECOND_US
-        assert deliver_due(engine, later) == 1
-        assert receiver.events() == ["c1-a", "c1-a"]
-
-
-@pytest.mark.parametrize("is_switched_off", [False, True])
-def test_a_fault_is_said_until_its_endpoint_is_served_again_or_has_nothing_to_be_sent(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, is_switched_off: bool
-) -> None:
-    """Where others have leased what waits, it is served, though nothing is sent and something still waits."""
-    ours = organisation(engine)
-    is_over = threading.Event()
-
-    def refusing(*_: object) -> None:
-        if not is_over.is_set():
-            raise StoreError("the disk is full")
-
-    monkeypatch.setattr(webhook_courier, "claim_deliveries", refusing)
-    monkeypatch.setattr(webhook_courier, "POLL_SECONDS", 0.02)
-    with ThreadPoolExecutor(1) as thread:
-        refused = endpoint(engine, ours, "http://127.0.0.1:9/").endpoint_id
-        tell(engine, ours, ["c1-a"])
-        stop, faults = threading.Event(), list[str | None]()
-        keeping = thread.submit(keep_delivering, engine, stop, faults.append)
-        try:
-            until(lambda: faults[-1:] == [f"endpoint {refused}: the disk is full"])
-            if is_switched_off:
-                set_enabled(Context(engine, Actor(ours, MACHINE)), refused, enabled=False)
-            else:
-                is_over.set()
-            until(lambda: faults[-1] is None, seconds=10)
-        finally:
-            stop.set()
-        keeping.result()
