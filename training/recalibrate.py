@@ -23,7 +23,7 @@ from fivefold.models.drift import DriftReference
 from fivefold.models.reach import absences
 from fivefold.models.registry import PARENT_HASH_TAG, PARENT_TAG, TREES_TAG, RegisteredVersion, Registry
 from fivefold.models.value_model import ValueModel
-from fivefold.training.config import TrainingConfig, ValueSettings
+from fivefold.training.config import GateSettings, TrainingConfig, ValueSettings
 from fivefold.training.data import SourceSummary, TransactionSource
 from fivefold.training.dates import Dates, choose_test
 from fivefold.training.judging.compare import times_judged
@@ -60,12 +60,7 @@ class Recalibration:
 
 
 def recalibrate(
-    source: Source,
-    registry: Registry,
-    *,
-    uri: str | None = None,
-    as_of: int | None = None,
-    now: int | None = None,
+    source: Source, registry: Registry, *, uri: str | None = None, as_of: int | None = None, now: int | None = None
 ) -> Recalibration:
     """Predict for every customer known at the as-of, make these the reference, judge it, and register a version.
 
@@ -107,7 +102,8 @@ def recalibrate(
     with registry.judging():  # from the count of earlier judgements until this one is counted
         times = times_judged(registry, dates, new.content_hash, summary.digest)
         evaluation = evaluate(test_window, judged, config, times)
-        verdict = _verdict(evaluation, (summary, dates), config, trees, trees_of_champion)
+        lacking = holes(summary.quality, dates.test, config.horizon_days)
+        verdict = _verdict(evaluation, config.gate, lacking, trees, trees_of_champion)
         change = compare_curves(model, new, test_window, evaluation, _errors_before(registry, parent, trees))
         lineage = RecalibrationLineage(
             parent.number, trees, model.content_hash, model.test_as_of, source_name(source), summary, windows, config,
@@ -335,11 +331,7 @@ def _window(
 
 
 def _verdict(
-    evaluation: Evaluation,
-    data: tuple[SourceSummary, Dates],
-    config: TrainingConfig,
-    trees: int,
-    trees_of_champion: int | None,
+    evaluation: Evaluation, gate: GateSettings, lacking: str, trees: int, trees_of_champion: int | None
 ) -> GateVerdict:
     """Judge the trees again on this window, without a comparison with themselves.
 
@@ -347,21 +339,18 @@ def _verdict(
 
     Args:
         evaluation: of the trees.
-        data: the transactions, and the dates of the window.
-        config: has the gate.
+        gate: of the configuration.
+        lacking: the rows that the window lacks, see `holes`.
         trees: the version that they were learnt for.
         trees_of_champion: that of the champion's; None without one.
     """
-    summary, dates = data
     other = trees_of_champion not in {None, trees}
     incomparable = (
         f"the trees are those of version {trees}, and its own are those of version {trees_of_champion}"
         if other
         else None
     )
-    verdict = gate_verdict(
-        evaluation, config.gate, incomparable, holes(summary.quality, dates.test, config.horizon_days)
-    )
+    verdict = gate_verdict(evaluation, gate, incomparable, lacking)
     same = f"ranking is that of version {trees} by construction: the trees are the same"
     return replace(verdict, reasons=(same, *verdict.reasons))
 
