@@ -368,14 +368,11 @@ class _Saved(NamedTuple):
     own: OwnIndicators | None
 
 
-def _is_of_mlflow(folder: Path) -> bool:
-    return (folder / "MLmodel").is_file()
-
-
 def _read_saved(folder: Path) -> _Saved:
     """Read the files of a model, and check them before LightGBM reads the trees: text cut short ends the process."""
     if missing := missing_files(folder):
-        inside = "; the folder of MLflow's model has it in artifacts/value_model" if _is_of_mlflow(folder) else ""
+        is_of_mlflow = (folder / "MLmodel").is_file()
+        inside = "; the folder of MLflow's model has it in artifacts/value_model" if is_of_mlflow else ""
         raise ModelError(f"{folder} holds no value model: {missing} is not there{inside}")
     rest = dict(_read_rest(folder))
     if rest.get("format") != FORMAT:
