@@ -42,9 +42,9 @@ def models_part(session: Session, organisation_id: int, quarter: Quarter, settin
 
     registry = Registry(settings, settings.model_name)
     served = promotions_between(registry, quarter.from_us, quarter.until_us - 1)
-    logged = [each for each in logged_promotions(session) if each.organisation_id == organisation_id]
-    of_model = [each for each in logged if each.model == registry.name]
-    lost = _lost(of_model, recorded_moments(registry), quarter)
+    mine = (organisation_id, registry.name)
+    logged = [each for each in logged_promotions(session) if (each.organisation_id, each.model) == mine]
+    lost = _lost(logged, recorded_moments(registry), quarter)
     present = registry.run_ids()
     versions = sorted({(each.version, each.model_run or present.get(each.version, "")) for each in served})
     files = [
@@ -56,11 +56,10 @@ def models_part(session: Session, organisation_id: int, quarter: Quarter, settin
 
 
 def _lost(logged: list[LoggedPromotion], recorded: Collection[int], quarter: Quarter) -> list[LoggedPromotion]:
-    """Choose what the log has of a quarter and the registry lacks, with what was in force as the quarter began."""
+    """Choose what a model's log has of a quarter and the registry lacks, with what was in force as that began."""
     begun = [each for each in logged if each.at_us is not None and each.at_us < quarter.until_us]
-    before = {each.model: each for each in begun if (each.at_us or 0) < quarter.from_us}
-    in_force = [each for each in begun if (each.at_us or 0) >= quarter.from_us or each is before[each.model]]
-    return [each for each in in_force if each.at_us not in recorded]
+    replaced = [each for each in begun if (each.at_us or 0) < quarter.from_us][:-1]
+    return [each for each in begun if each not in replaced and each.at_us not in recorded]
 
 
 def _lost_file(lost: list[LoggedPromotion]) -> list[File]:
