@@ -31,6 +31,18 @@ def investigator(place: Place) -> Visitor:
 
 
 @pytest.fixture
+def publisher(place: Place) -> Visitor:
+    """A publisher of the bank, signed in."""
+    return Visitor(place).sign_in("publisher")
+
+
+@pytest.fixture
+def admin(place: Place) -> Visitor:
+    """An administrator of the bank, signed in."""
+    return Visitor(place).sign_in("admin")
+
+
+@pytest.fixture
 def author(place: Place) -> Visitor:
     """A publisher who writes; `place.tokens` has another one."""
     return Visitor(place).go("/console/sign-in").submit("/sign-in", token=place.join("writer", "publisher")[0])

@@ -14,12 +14,6 @@ from tests.serving.v1.places import OURS, THEIRS, Place
 TOKENS = "/console/administration/tokens"
 
 
-@pytest.fixture
-def admin(place: Place) -> Visitor:
-    """An administrator of the bank, signed in."""
-    return Visitor(place).sign_in("admin")
-
-
 def other_admin(place: Place) -> Visitor:
     """Another one."""
     (token,) = place.join("the deputy", "admin")

@@ -2,19 +2,10 @@
 
 import re
 
-import pytest
-
 from fivefold.risk.language.documents import Document
 from fivefold.usecases.flows.asked_files import flow_text
 from tests.console.test_flows import NEW, found_at, shown_document, written
 from tests.console.visitors import Visitor, send_text
-from tests.serving.v1.places import Place
-
-
-@pytest.fixture
-def publisher(place: Place) -> Visitor:
-    """A publisher of the bank, signed in."""
-    return Visitor(place).sign_in("publisher")
 
 
 def put(visitor: Visitor, **typed: str) -> Visitor:

@@ -19,12 +19,6 @@ WHY = {"reason": "Because of the test."}
 MARKUP = "<script>alert('x')</script>"
 
 
-@pytest.fixture
-def publisher(place: Place) -> Visitor:
-    """A publisher of the bank, signed in."""
-    return Visitor(place).sign_in("publisher")
-
-
 def committed(visitor: Visitor, text: str) -> Visitor:
     """Write a version, from the draft to the commit."""
     if visitor.go(EDIT).page.status_code == 404:

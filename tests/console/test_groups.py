@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -19,12 +18,6 @@ GROUPS = "/console/groups"
 GROUP = f"{GROUPS}/high-ones"
 MARKUP = "<script>alert('x')</script>"
 LOOKED_AT = {"reason": "a new threshold", "accept_warnings": "known"}
-
-
-@pytest.fixture
-def publisher(place: Place) -> Visitor:
-    """A publisher of the bank, signed in."""
-    return Visitor(place).sign_in("publisher")
 
 
 def test_a_text_with_a_mistake_is_shown_and_one_without_becomes_a_version_that_another_person_approves(

@@ -16,12 +16,6 @@ MARKUP = "<script>alert('x')</script>"
 WORDS = {"since": "2199-01-01", "title": "Watched", "source": "A letter"}
 
 
-@pytest.fixture
-def publisher(place: Place) -> Visitor:
-    """A publisher of the bank, signed in."""
-    return Visitor(place).sign_in("publisher")
-
-
 def send(visitor: Visitor, action: str, **typed: str) -> Visitor:
     """Send the form of a version by one of its buttons."""
     form = next(form for form in visitor.forms() if form.action.endswith("/check"))

@@ -26,12 +26,6 @@ OPERATIONS = "/console/operations"
 HOOK = f"{OPERATIONS}/webhooks/1"
 
 
-@pytest.fixture
-def admin(place: Place) -> Visitor:
-    """An administrator of the bank, signed in."""
-    return Visitor(place).sign_in("admin")
-
-
 def states(place: Place) -> list[str]:
     with Session(place.engine) as session:
         return list(session.scalars(select(Delivery.state).order_by(Delivery.event_number)))

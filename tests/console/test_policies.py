@@ -22,12 +22,6 @@ MARKUP = "<script>alert('x')</script>"
 LOOKED_AT = {"reason": "a new threshold", "accept_warnings": "known"}
 
 
-@pytest.fixture
-def publisher(place: Place) -> Visitor:
-    """A publisher of the bank, signed in."""
-    return Visitor(place).sign_in("publisher")
-
-
 def test_the_versions_say_which_one_decides_and_who_approved_it(publisher: Visitor) -> None:
     text = publisher.go(POLICIES).text
     assert "payments version 2 waits for approval customer maker" in text

@@ -150,12 +150,6 @@ def test_more_rows_take_no_more_statements(place: Place) -> None:
 LOG = "/console/operations/audit"
 
 
-@pytest.fixture
-def admin(place: Place) -> Visitor:
-    """An administrator of the bank, signed in."""
-    return Visitor(place).sign_in("admin")
-
-
 def test_entries_are_found_by_who_did_what_to_what(place: Place, admin: Visitor) -> None:
     made = place.good("POST", "/v1/members", {"name": "<i>Zoë</i>", "roles": ["admin"]}, role="admin")
     for query in (

@@ -20,12 +20,6 @@ WEBHOOKS = "/console/operations/webhooks"
 HOOK = f"{WEBHOOKS}/1"
 
 
-@pytest.fixture
-def admin(place: Place) -> Visitor:
-    """An administrator of the bank, signed in."""
-    return Visitor(place).sign_in("admin")
-
-
 def secret(visitor: Visitor) -> str:
     """The secret that the page shows."""
     found = re.search(r'id="secret"[^>]* value="(whsec_[^"]+)"', visitor.page.text)
