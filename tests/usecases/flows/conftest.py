@@ -1,18 +1,27 @@
-"""What tests of flows share: a source outside that flows ask."""
+"""What tests of flows share: a place to draft them, and a source outside that they ask."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 
 from fivefold.usecases.flows.outside import OutsideAccess
 from fivefold.usecases.flows.runs import asking
 from fivefold.usecases.flows.sources import DataSource
+from tests.store.filling import filled_once
 from tests.usecases.certificates import certified
+from tests.usecases.deciding import Desk, opened
 from tests.usecases.flows.outside_servers import Got, Said, Server, serving
 
 Register = Callable[..., Server]
+
+
+@pytest.fixture
+@filled_once
+def desk(engine: Engine) -> Desk:
+    return opened(engine)
 
 
 @pytest.fixture

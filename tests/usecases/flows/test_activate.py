@@ -41,7 +41,6 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.jobs import run_next_job
 from tests.store.audits import bind_unnamed
-from tests.store.filling import filled_once
 from tests.usecases import platforms
 from tests.usecases.at_once import retire_policy, switch_family
 from tests.usecases.deciding import CASH, WORTH, Desk, document, opened
@@ -58,12 +57,6 @@ from tests.usecases.flow_documents import (
 )
 from tests.usecases.flows.flowing import FlowBank
 from tests.usecases.governed import audited, rows_of
-
-
-@pytest.fixture
-@filled_once
-def desk(engine: Engine) -> Desk:
-    return opened(engine)
 
 
 def stands(desk: Desk) -> tuple[int | None, int | None]:

@@ -11,9 +11,8 @@ from fivefold.store.tables.entities import ValueScore
 from fivefold.usecases.flows.activate import activate_flow, switch_flow_off
 from fivefold.usecases.flows.read import read_flow_version
 from fivefold.usecases.flows.runs.outcomes import replay_record
-from tests.store.filling import filled_once
 from tests.usecases import banks
-from tests.usecases.deciding import Desk, opened
+from tests.usecases.deciding import Desk
 from tests.usecases.flow_documents import WHY, Data, acting, as_, committed, flow_document
 from tests.usecases.flows.flowing import FlowBank
 
@@ -113,12 +112,6 @@ def test_without_a_value_the_run_goes_where_the_step_says(engine: Engine) -> Non
     bank.work()
     assert bank.states() == [("transaction:t1", "ended", "look-at")]
     assert replay_record(bank.context, "f:1").same
-
-
-@pytest.fixture
-@filled_once
-def desk(engine: Engine) -> Desk:
-    return opened(engine)
 
 
 TODAY: Data = {"id": "today", "title": "Today", "rationale": "R.", "rules": {"ruleset": "retail"}}

@@ -6,15 +6,13 @@ from typing import Any
 
 import pytest
 import yaml
-from sqlalchemy import Engine
 
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetError
 from fivefold.domain.settings import read_settings
 from fivefold.usecases.flows.activate import activate_flow, roll_back_flow, switch_flow_off, what_stands_against_flow
 from fivefold.usecases.flows.registrations import refuse_unregistered
 from fivefold.usecases.flows.review import check_flow
-from tests.store.filling import filled_once
-from tests.usecases.deciding import Desk, opened
+from tests.usecases.deciding import Desk
 from tests.usecases.flow_documents import BY_COUNTRY, LOOK, WHY, Data, acting, as_, committed, flow_document
 
 REGISTER: Data = {
@@ -41,12 +39,6 @@ EXAMPLES: list[Data] = [
     {"name": "failed", "given": {"country": "NO"}, "outcomes": {"known": "failed"}, "ends": "done"},
 ]
 Register = Callable[..., None]
-
-
-@pytest.fixture
-@filled_once
-def desk(engine: Engine) -> Desk:
-    return opened(engine)
 
 
 @pytest.fixture

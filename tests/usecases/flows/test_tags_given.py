@@ -3,23 +3,15 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
 
 from fivefold.domain.errors import ConflictError, InvalidRulesetError
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.flows.activate import switch_flow_off
-from tests.store.filling import filled_once
-from tests.usecases.deciding import Desk, opened
+from tests.usecases.deciding import Desk
 from tests.usecases.flow_documents import WHY, Data, acting, as_, committed, flow_document
 
 GIVES = [{"id": "look", "title": "Give the tag", "tag": "quiet"}]
 COMMERCIAL = {"tags": {"quiet": "commercial"}}
-
-
-@pytest.fixture
-@filled_once
-def desk(engine: Engine) -> Desk:
-    return opened(engine)
 
 
 def routed(name: str, when: Data, given: Data, other: Data, **parts: Any) -> str:

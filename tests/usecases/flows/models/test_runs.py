@@ -19,8 +19,7 @@ from fivefold.usecases.flows.runs import asking
 from fivefold.usecases.flows.runs.execute import LEASE_US, run_flows
 from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.flows.runs.reading import view_run
-from tests.store.filling import filled_once
-from tests.usecases.deciding import Desk, opened
+from tests.usecases.deciding import Desk
 from tests.usecases.flow_documents import WHY, Data, acting, as_, committed, flow_document
 from tests.usecases.flows.flowing import FlowBank
 from tests.usecases.flows.models.registering import Adds, Odd, Shelf, shelves, signature_of
@@ -207,12 +206,6 @@ def test_a_worker_that_dies_after_the_outcome_is_followed_by_one_that_takes_it(
 
 
 # Committing and activating.
-
-
-@pytest.fixture
-@filled_once
-def desk(engine: Engine) -> Desk:
-    return opened(engine)
 
 
 MODEL: Data = {
