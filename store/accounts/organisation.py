@@ -35,8 +35,6 @@ def settings_row(session: Session, organisation_id: int, *, locked: bool = False
     *locked* locks them until the transaction ends.
     """
     row = session.get(OrganisationSettings, organisation_id, with_for_update=locked or None)
-    if locked:
-        _require_again(session)
     if row is None:
         name = session.scalar(select(Organisation.name).where(Organisation.id == organisation_id))
         raise ConflictError(
@@ -72,7 +70,6 @@ def lock_organisation(session: Session, organisation_id: int) -> None:
     Transactions that only add rows of the organisation do not wait. On SQLite there is one writer anyway.
     """
     session.execute(select(Organisation.id).where(Organisation.id == organisation_id).with_for_update(key_share=True))
-    _require_again(session)
 
 
 def lock_deciding(session: Session, organisation_id: int) -> None:
@@ -83,17 +80,6 @@ def lock_deciding(session: Session, organisation_id: int) -> None:
     """
     lock_organisation(session, organisation_id)
     session.get(OrganisationSettings, organisation_id, with_for_update=True)
-    _require_again(session)
-
-
-REQUIRED: Final = "required once a lock is held"
-"""In the `info` of a session that writes: a function that raises where its actor may not act any more."""
-
-
-def _require_again(session: Session) -> None:
-    """Ask again what was asked as the transaction began: it may have waited for one that changed the answer."""
-    if (require := session.info.get(REQUIRED)) is not None:
-        require()
 
 
 def newest_rates(session: Session, organisation_id: int) -> RateTableRow | None:

@@ -37,6 +37,8 @@ _OPEN_CHAIN = {
 """Creates an organisation's head, unless it exists."""
 _WAITING: Final = "fivefold_entries_waiting"
 """In the session's `info`: the entries that are added as a block ends."""
+REQUIRED: Final = "fivefold_required_as_recorded"
+"""In the session's `info`: functions that raise where who changes something may not do so any more."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,16 @@ def append_all(session: Session, entries: Sequence[Entry]) -> list[ChainPosition
     It must be the last step of a transaction: from here until its end, each process that appends for that organisation
     waits. A transaction that appends for several organisations does so in the order of their numbers, so that two of
     them cannot deadlock.
+
+    What the session requires is asked once the chain is locked: who waited for it may have waited for the very change
+    that ended what they may do.
     """
     session.flush()  # the changes themselves come first, with their waits for locks
     rows = [_with_values(entry) for entry in entries]
     of = entries[0].organisation_id
     last, previous = _take_numbers(session, of, len(rows))
+    for require in session.info.get(REQUIRED, ()):
+        require(session)
     for number, (columns, values) in enumerate(rows, last - len(rows) + 1):
         columns |= {"number": number, "previous_hash": previous}
         previous = columns["hash"] = hash_of_entry(columns)

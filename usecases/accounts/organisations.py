@@ -26,6 +26,7 @@ from fivefold.store.accounts.tokens import (
     members_of,
     organisations_with_members,
 )
+from fivefold.store.audit import log
 from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.ingest.entities import missing_type, organisations_with, types_of_organisation
 from fivefold.store.sql.clocks import clock_of
@@ -272,6 +273,8 @@ def _record(
     ended: Sequence[int] = (),
 ) -> None:
     """Record a change of a member; only the name is personal."""
+    if context.actor.token_id in ended:  # by themselves, now
+        session.info.pop(log.REQUIRED, None)
     details = {"roles": member.roles, "roles_lost": list(lost), "tokens_ended": list(ended)}
     subject = ("member", member.id)
     rows = merge_digests(digests(session, "members", [member.id]), digests(session, "tokens", ended))

@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConflictError
-from fivefold.store.accounts.organisation import REQUIRED
 from fivefold.store.accounts.tokens import is_live
 from fivefold.store.audit import log
 from fivefold.store.audit.bound_rows import Digests
@@ -44,13 +43,18 @@ class EntryValues(TypedDict, total=False):
 
 
 def refuse_ended(session: Session, actor: Actor) -> None:
-    """Refuse what a member changes by a token that ended since it was looked up; ConflictError."""
-    if actor.token_id is not None and not is_live(
-        session, actor.token_id, clock_of(session.get_bind().engine).now_us()
-    ):
-        raise ConflictError(
-            f"the token by which {actor.name} acts has ended, so nothing was changed; act by another one"
-        )
+    """Refuse what a member changes by a token that ended since it was looked up, now or until it is recorded.
+
+    ConflictError; the audit log raises it too.
+    """
+    if actor.token_id is not None:
+        _require_live(actor.name, actor.token_id, session)
+        session.info.setdefault(log.REQUIRED, []).append(partial(_require_live, actor.name, actor.token_id))
+
+
+def _require_live(name: str, token_id: int, session: Session) -> None:
+    if not is_live(session, token_id, clock_of(session.get_bind().engine).now_us()):
+        raise ConflictError(f"the token by which {name} acts has ended, so nothing was changed; act by another one")
 
 
 def record(
@@ -140,15 +144,13 @@ class Context:
         """Open the transaction of a use case that changes something: `store.sql.database.writing`, or the given one.
 
         ConflictError if the token by which a member acts ended since it was looked up: they may have looked at a
-        question for long, or waited for others who wrote. The locks of `store.accounts.organisation` ask it again.
+        question for long, or waited for others who wrote. The audit log asks it again as the change is recorded.
         """
         return self._transaction(busy_seconds) if self.transaction is None else nullcontext(self.transaction)
 
     @contextmanager
     def _transaction(self, busy_seconds: float | None) -> Iterator[Session]:
         with database.writing(self.engine, busy_seconds) as session:
-            if self.actor.token_id is not None:
-                session.info[REQUIRED] = partial(refuse_ended, session, self.actor)
             refuse_ended(session, self.actor)
             yield session
 

@@ -230,27 +230,32 @@ def test_what_a_member_changes_is_refused_where_their_token_ended_since_it_was_l
 
 
 @pytest.mark.parametrize("kind", ["postgresql"])
-@pytest.mark.parametrize("lock", [lock_organisation, lock_deciding, partial(settings_row, locked=True)])
+@pytest.mark.parametrize("lock", [lock_organisation, lock_deciding, partial(settings_row, locked=True), None])
 def test_who_waits_for_a_lock_while_their_token_ends_changes_nothing(
-    engine: Engine, lock: Callable[[Session, int], object]
+    engine: Engine, lock: Callable[[Session, int], object] | None
 ) -> None:
-    """Such as an approver who loses the role while another approval is written."""
+    """Such as an approver who loses the role while another approval is written; also who waits to be recorded alone."""
     operator = Context(engine, actor_in_new(engine, "default", "cli:ana"))
     add_member(operator, "zoe", ["publisher"])
     choose_levels(operator, ["low", "medium", "high"])
     number, secret = add(engine, role="publisher", member="zoe")
     acting = Context(engine, find_credential(engine, secret).actor)  # type: ignore[union-attr]  # it is there
 
-    def act() -> None:
-        with acting.writing() as session:
-            lock(session, acting.organisation_id)
+    def act(context: Context, session: Session) -> None:
+        if lock is not None:
+            lock(session, context.organisation_id)
+        context.record(session, "something.changed", ("member", 1))
 
-    act()
+    def wait() -> None:
+        with acting.writing() as session:
+            act(acting, session)
+
+    wait()
     with ThreadPoolExecutor(1) as pool:
         with operator.writing() as session:
-            lock(session, operator.organisation_id)
+            act(operator, session)
             session.execute(update(Token).where(Token.id == number).values(revoked_us=operator.now()))
-            waiting = pool.submit(act)
+            waiting = pool.submit(wait)
             while not databases.waits_for_a_lock(engine) and not waiting.done():
                 sleep(0.002)
         with pytest.raises(ConflictError, match="the token by which member:1 acts has ended"):
