@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -51,6 +52,14 @@ def keep_mlflow_address() -> Iterator[None]:
 def rows() -> pa.Table:
     """The transactions of 400 customers in 2023 and 2024."""
     return pa.concat_tables(simulate(Simulation(customers=400, seed=3)))
+
+
+@pytest.fixture(scope="session")
+def frame(rows: pa.Table) -> pl.DataFrame:
+    """The same as a frame of Polars."""
+    frame = pl.from_arrow(rows)
+    assert isinstance(frame, pl.DataFrame)
+    return frame
 
 
 @pytest.fixture(scope="session")

@@ -25,13 +25,6 @@ from fivefold.training.dates import Dates, choose_dates
 from fivefold.training.target import realised_values
 
 
-@pytest.fixture(scope="session")
-def frame(rows: pa.Table) -> pl.DataFrame:
-    frame = pl.from_arrow(rows)
-    assert isinstance(frame, pl.DataFrame)
-    return frame
-
-
 @pytest.fixture
 def overview_of(config: TrainingConfig) -> Any:
     def summary(source: Any) -> SourceSummary:

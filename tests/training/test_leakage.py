@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pytest
 
 from fivefold.domain.clock import DAY_US, from_microseconds, to_microseconds
@@ -14,13 +13,6 @@ from tests.training.conftest import Learn
 
 TEST = to_microseconds(pl.date_range(pl.date(2024, 7, 1), pl.date(2024, 7, 1), eager=True)[0])
 ENDS = TEST + 90 * DAY_US
-
-
-@pytest.fixture(scope="module")
-def frame(rows: pa.Table) -> pl.DataFrame:
-    frame = pl.from_arrow(rows)
-    assert isinstance(frame, pl.DataFrame)
-    return frame
 
 
 def before(moment: int) -> pl.Expr:

@@ -26,13 +26,6 @@ NOW = to_microseconds(datetime(2025, 1, 10))  # noqa: DTZ001 (no zone means UTC)
 Planned = Callable[..., TrainingPlan]
 
 
-@pytest.fixture(scope="session")
-def frame(rows: pa.Table) -> pl.DataFrame:
-    frame = pl.from_arrow(rows)
-    assert isinstance(frame, pl.DataFrame)
-    return frame
-
-
 @pytest.fixture
 def plan(config: TrainingConfig) -> Planned:
     def planned(source: Any, **changes: Any) -> TrainingPlan:
