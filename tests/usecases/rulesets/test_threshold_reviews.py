@@ -1,6 +1,7 @@
 """Thresholds each quarter: begun once, smoothed over a year, left as a draft beside nobody's, and never in force."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from fivefold.usecases.changes.asks import roll_back
 from fivefold.usecases.evidence.rulesets import rulesets_part
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.portfolio_files.bundled import bundled_ruleset, bundled_rulesets
+from fivefold.usecases.rulesets import threshold_reviews
 from fivefold.usecases.rulesets.activate import activate, what_stands_against
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
@@ -111,6 +113,13 @@ def review(engine: Engine, actor: Actor, now_us: int = NOW) -> ThresholdReviewLi
     begin_threshold_reviews(engine, now_us)
     assert run_next_job(engine, REVIEW, now_us)
     return list_threshold_reviews(Context(engine, actor), "retail")[0]
+
+
+def raising(error: BaseException) -> Callable[..., None]:
+    def fails(*_: Any, **__: Any) -> None:
+        raise error
+
+    return fails
 
 
 def thresholds(text: str) -> list[int]:
@@ -372,14 +381,9 @@ def test_rules_that_read_cases_are_not_judged_by_cases(engine: Engine, ana: Acto
 def test_one_that_is_gone_once_the_database_answers_holds_up_no_other(
     engine: Engine, ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fivefold.usecases.rulesets import threshold_reviews
-
-    def fails(*_: Any, **__: Any) -> None:
-        raise StoreError("the database cannot be reached")
-
     begin_threshold_reviews(engine, NOW)
     with monkeypatch.context() as patched:
-        patched.setattr(threshold_reviews, "save_draft_in", fails)
+        patched.setattr(threshold_reviews, "save_draft_in", raising(StoreError("the database cannot be reached")))
         with pytest.raises(StoreError):
             run_next_job(engine, REVIEW, NOW)
     with writing(engine) as session:
@@ -392,14 +396,9 @@ def test_one_that_is_gone_once_the_database_answers_holds_up_no_other(
 def test_a_worker_that_dies_before_it_keeps_one_leaves_it_to_the_next(
     engine: Engine, ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fivefold.usecases.rulesets import threshold_reviews
-
-    def dies(*_: Any, **__: Any) -> None:
-        raise SystemExit
-
     begin_threshold_reviews(engine, NOW)
     with monkeypatch.context() as patched:
-        patched.setattr(threshold_reviews, "save_draft_in", dies)
+        patched.setattr(threshold_reviews, "save_draft_in", raising(SystemExit()))
         with pytest.raises(SystemExit):
             run_next_job(engine, REVIEW, NOW)
     assert drafts(engine) == []
@@ -414,8 +413,6 @@ def test_a_ruleset_that_changed_meanwhile_gets_no_draft(
     engine: Engine, ana: Actor, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     """A draft made from the version before would take the newer one back."""
-    from fivefold.usecases.rulesets import threshold_reviews
-
     real = threshold_reviews.propose_for_totals
 
     def meanwhile(*given: Any, **options: Any) -> Any:
@@ -484,13 +481,8 @@ def test_one_that_failed_is_begun_again_a_day_later(
     engine: Engine, ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody can ask for one, so a fault of an hour would leave the quarter without one."""
-    from fivefold.usecases.rulesets import threshold_reviews
-
-    def fails(*_: Any, **__: Any) -> None:
-        raise ConfigError("the model cannot be read")
-
     with monkeypatch.context() as patched:
-        patched.setattr(threshold_reviews, "assessed_parts", fails)
+        patched.setattr(threshold_reviews, "assessed_parts", raising(ConfigError("the model cannot be read")))
         failed = review(engine, ana)
         assert (failed.state, failed.error) == ("failed", "the model cannot be read")
         assert not begin_threshold_reviews(engine, NOW + DAY // 2)
@@ -505,13 +497,8 @@ def test_one_that_failed_is_begun_again_a_day_later(
 def test_one_that_failed_under_a_clock_ahead_does_not_wait_for_its_day(
     engine: Engine, ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fivefold.usecases.rulesets import threshold_reviews
-
-    def fails(*_: Any, **__: Any) -> None:
-        raise ConfigError("the model cannot be read")
-
     with monkeypatch.context() as patched:
-        patched.setattr(threshold_reviews, "assessed_parts", fails)
+        patched.setattr(threshold_reviews, "assessed_parts", raising(ConfigError("the model cannot be read")))
         begin_threshold_reviews(engine, NOW)
         assert run_next_job(engine, REVIEW, NOW + 30 * DAY)
     assert review(engine, ana, NOW + 1).state == "done"
