@@ -11,7 +11,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from fivefold.domain.errors import ConfigError
 from fivefold.features.histories import Floats, Integers
-from fivefold.models.prediction import LOG_LINK, OBJECTIVES, expected_value
+from fivefold.models.prediction import expected_value
+from fivefold.models.trees.text import LOG_LINK, OBJECTIVES
 
 ROWS_A_BLOCK: Final = 8_192
 

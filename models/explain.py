@@ -19,7 +19,7 @@ from fivefold.domain.text import percent
 from fivefold.features.catalogue.indicator import Indicator
 from fivefold.features.consistency import LEAST_DAYS
 from fivefold.features.histories import Floats
-from fivefold.models.prediction import LOG_LINK
+from fivefold.models.trees.text import LOG_LINK
 from fivefold.models.value_model import Intervals, Scores, ValueModel
 
 _SLOPE_STEP = 1e-3

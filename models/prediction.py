@@ -17,10 +17,6 @@ import numpy as np
 from fivefold.features.histories import Floats
 from fivefold.models.trees.many_rows import many_rows_predictor
 
-LOG_LINK = ("tweedie", "poisson")
-"""Objectives whose margin is the logarithm of the prediction."""
-OBJECTIVES = (*LOG_LINK, "regression", "regression_l1")
-
 _NORMAL, _FLOAT64, _ALL = ctypes.c_int(0), ctypes.c_int(1), ctypes.c_int(-1)
 _PARAMETERS = b"num_threads=1"
 _MANY_ROWS = 64

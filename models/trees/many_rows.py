@@ -19,12 +19,10 @@ from fivefold.domain.errors import ModelError
 from fivefold.features.histories import Floats, Integers
 from fivefold.features.numba_cache import compile_loops
 from fivefold.models.trees import loops
-from fivefold.models.trees.text import header_and_trees
+from fivefold.models.trees.text import LOG_LINK, OBJECTIVES, header_and_trees
 
 _MOST_LEAVES = 64
 """Each has a bit of a word."""
-_IS_LOG = {"tweedie": True, "poisson": True, "regression": False, "regression_l1": False}
-"""Of each objective, whether the sum of the trees is the logarithm of the prediction."""
 _MISSING_NONE, _MISSING_NAN = 0, 2
 _PROBES = 256
 
@@ -105,7 +103,7 @@ def _read(booster: lightgbm.Booster) -> ManyRowsPredictor | None:
         header, trees = header_and_trees(booster.model_to_string())
         objective, *parameters = header["objective"].split()
         tables = [_Table.of(lines) for lines in trees]
-        if objective not in _IS_LOG or "sqrt" in parameters or "average_output" in header or not tables:
+        if objective not in OBJECTIVES or "sqrt" in parameters or "average_output" in header or not tables:
             return None
     except (KeyError, ValueError, ModelError):
         return None
@@ -123,7 +121,7 @@ def _read(booster: lightgbm.Booster) -> ManyRowsPredictor | None:
         np.concatenate([[0], np.cumsum([size - 1 for size in sizes])]).astype(np.int64),
         (ends - sizes).astype(np.int64),
         np.concatenate([each.leaves for each in tables]),
-        _IS_LOG[objective],
+        objective in LOG_LINK,
     )
 
 

@@ -9,6 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 
 from fivefold.domain.errors import ModelError
 
+LOG_LINK = ("tweedie", "poisson")
+"""Objectives whose margin is the logarithm of the prediction."""
+OBJECTIVES = (*LOG_LINK, "regression", "regression_l1")
+"""With which trees are learnt."""
+
 _CATEGORICAL = 1
 """The bit of a decision between categories, of which there are none among the indicators."""
 _HEADER = {"num_class": "1", "num_tree_per_iteration": "1"}

@@ -16,7 +16,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fivefold.domain.errors import ConfigError
 from fivefold.models.estimator import MatrixRows, ValueRegressor
-from fivefold.models.prediction import LOG_LINK, OBJECTIVES, expected_value
+from fivefold.models.prediction import expected_value
+from fivefold.models.trees.text import LOG_LINK, OBJECTIVES
 from tests.depth import examples
 
 SMALL = {"rounds": 20, "min_rows_in_leaf": 2, "threads": 1}

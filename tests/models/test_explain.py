@@ -19,7 +19,7 @@ from fivefold.features.catalogue.indicator import UNITS
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.models.curve import ScoreCurve
 from fivefold.models.explain import Explanations, breakdown, explain, sentence, value_text
-from fivefold.models.prediction import LOG_LINK, OBJECTIVES
+from fivefold.models.trees.text import LOG_LINK, OBJECTIVES
 from fivefold.models.value_model import ValueModel
 from tests.depth import examples
 from tests.models.making import fitted, known_matrix, model_of, reference_matrix, value_model

@@ -15,7 +15,7 @@ from fivefold.charts.evaluation import calibration, lift, segments
 from fivefold.charts.render import save, svg
 from fivefold.charts.style import GRID, INK, MUTED, SEGMENT_COLOURS, SMALL_TEXT_SIZE, TEXT_SIZE, TITLE_SIZE
 from fivefold.domain.clock import day_text
-from fivefold.models.prediction import LOG_LINK
+from fivefold.models.trees.text import LOG_LINK
 from fivefold.models.value_model import ValueModel
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.predictions import WindowPredictions
