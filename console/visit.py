@@ -182,10 +182,12 @@ class Visit(Context):
 
     def waits_for_another(self, author: str) -> bool:
         """Tell whether another person decides on what *author* asked for; a sole operator decides alone."""
-        if author != self.actor.name:
-            return False
+        return author == self.actor.name and not self._is_sole_operator
+
+    @cached_property
+    def _is_sole_operator(self) -> bool:
         with self.reading() as session:
-            return not has_sole_operator(session, self.organisation_id)
+            return has_sole_operator(session, self.organisation_id)
 
     def may(self, route: str) -> bool:
         """Tell whether the person may do what a route of `/v1` does, such as `GET /v1/audit`."""
