@@ -19,7 +19,7 @@ EARLIEST_YEAR = 1900
 DAY_WRITTEN = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 """A day as people write it in ISO 8601; Python's own reader takes weeks, such as 2026-W10, too."""
 
-_DAY_FIRST = re.compile(rf"{DAY_WRITTEN.pattern}(?!\S)|{DAY_WRITTEN.pattern}T", re.ASCII)
+_DAY_FIRST = re.compile(rf"{DAY_WRITTEN.pattern}(?:T|\s|$)", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST_DAY = (date.min - _EPOCH.date()).days
@@ -55,10 +55,9 @@ def parse_moment(text: str, what: str = "time") -> int:
     >>> parse_moment("1970-01-01T01:00:00+01:00")
     0
     """
-    has_day = _DAY_FIRST.match(text.strip()) is not None
-    readable = re.sub(r"(\.\d{6})\d+", r"\1", text.strip()) if has_day else ""
+    readable = re.sub(r"(\.\d{6})\d+", r"\1", text.strip())
     try:
-        moment_us = to_microseconds(datetime.fromisoformat(readable))
+        moment_us = to_microseconds(datetime.fromisoformat(readable if _DAY_FIRST.match(readable) else ""))
         from_microseconds(moment_us)  # a zone offset may leave the years 1 to 9999
     except (ValueError, OverflowError):
         raise ConfigError(

@@ -66,9 +66,11 @@ def worker(
     refuse_unregistered(engine, settings)
     with _only_worker(settings) if engine.dialect.name == "sqlite" else nullcontext():
         try:
-            if at is not None:
+            if at is None:
+                clock = clock_of(engine).now_us
+            else:
                 _wait_for_others(engine)
-            clock = clock_of(engine).now_us if at is None else _clock_from(at)
+                clock = _clock_from(at)
             _work(engine, clock, batch, (health_host, health_port), once=once)
         finally:
             engine.dispose()
