@@ -53,13 +53,6 @@ class RequestRows:
         return len(self.histories.offsets) - 1
 
 
-def score_rows(
-    model: ValueModel, rows: BodyColumns | Sequence[Mapping[str, Any]], *, as_of: int | None, now: int, explained: bool
-) -> ScoredRows:
-    """Score the customers of a request: `check_rows`, then `score_checked`."""
-    return score_checked(model, check_rows(model, rows, as_of=as_of, now=now), explained=explained)
-
-
 def check_rows(
     model: ValueModel, rows: BodyColumns | Sequence[Mapping[str, Any]], *, as_of: int | None, now: int
 ) -> RequestRows:

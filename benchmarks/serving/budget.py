@@ -30,7 +30,7 @@ from fivefold.store.sql.database import open_database, upgrade
 from fivefold.store.sql.fast_statements import PreparedStatements
 from fivefold.usecases.accounts.credentials import charge_all, month_of
 from fivefold.usecases.accounts.tokens import create_token
-from fivefold.usecases.scoring import score_rows
+from fivefold.usecases.scoring import check_rows, score_checked
 
 ROWS = 100
 AS_OF = "2024-07-01"
@@ -76,7 +76,7 @@ def stages() -> dict[str, float]:
     reader = TransactionReader(model.rates, created_slack_us=DAY_US)
     histories = reader.read_body(rows, ErrorCollector())
     matrix, _ = indicator_matrix(histories, AS_OF_US)
-    answer = score_rows(model, rows, as_of=AS_OF_US, now=AS_OF_US, explained=False)
+    answer = score_checked(model, check_rows(model, rows, as_of=AS_OF_US, now=AS_OF_US), explained=False)
     counts = model.reference.empty()
     with tempfile.TemporaryDirectory() as folder:
         engine = open_database(f"sqlite:///{Path(folder) / 'accounts.db'}")

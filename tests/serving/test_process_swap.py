@@ -13,7 +13,7 @@ import pytest
 from fivefold.domain.clock import parse_moment
 from fivefold.models.registry import CHAMPION, Registry
 from fivefold.models.value_model import ValueModel
-from fivefold.usecases.scoring import score_rows
+from fivefold.usecases.scoring import check_rows, score_checked
 from tests.features.own import OwnIndicators, one
 from tests.models.making import add_version, model_of_own, new_registry
 from tests.serving.process_registry import FIRST, NAME, SECOND, Template, model
@@ -29,7 +29,9 @@ def expected_values() -> dict[int, float]:
     as_of = parse_moment("2024-07-01")
     found = {}
     for version in (FIRST, SECOND):
-        answer = score_rows(model(version), sample_rows(), as_of=as_of, now=as_of, explained=False)
+        scoring = model(version)
+        checked = check_rows(scoring, sample_rows(), as_of=as_of, now=as_of)
+        answer = score_checked(scoring, checked, explained=False)
         found[version] = float(answer.scores.expected_value[0])
     assert found[FIRST] != found[SECOND]
     return found
@@ -97,7 +99,7 @@ def own(times: int) -> OwnIndicators:
 
 def said(model: ValueModel) -> float:
     as_of = parse_moment("2024-07-01")
-    answer = score_rows(model, sample_rows(), as_of=as_of, now=as_of, explained=False)
+    answer = score_checked(model, check_rows(model, sample_rows(), as_of=as_of, now=as_of), explained=False)
     return float(answer.scores.expected_value[0])
 
 

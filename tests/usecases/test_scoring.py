@@ -16,7 +16,7 @@ from fivefold.domain.money import RateTable
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.scoring.histories import Scoring, score_histories
 from fivefold.models.value_model import ValueModel
-from fivefold.usecases.scoring import CLOCK_SLACK_US, ScoredRows, score_rows
+from fivefold.usecases.scoring import CLOCK_SLACK_US, ScoredRows, check_rows, score_checked
 from tests.depth import examples
 from tests.features import strategies
 from tests.features.strategies import Row, iso, row
@@ -35,7 +35,7 @@ def model() -> ValueModel:
 
 
 def answer(model: ValueModel, rows: list[Row], as_of: int | None = None, *, explained: bool = False) -> ScoredRows:
-    return score_rows(model, rows, as_of=as_of, now=NOW, explained=explained)
+    return score_checked(model, check_rows(model, rows, as_of=as_of, now=NOW), explained=explained)
 
 
 def problems(model: ValueModel, rows: list[Row], as_of: int | None = None) -> list[Problem]:
@@ -139,7 +139,8 @@ def test_with_a_settlement_lag_a_row_is_needed_that_long_before_and_history_ends
         "at least one row by 2024-06-16, 14 days before as_of, as this model counts later rows as incomplete"
     )
     days = [
-        score_rows(each, [early], as_of=AS_OF, now=NOW, explained=True).reaches[0].days for each in (model, lagging)
+        score_checked(each, check_rows(each, [early], as_of=AS_OF, now=NOW), explained=True).reaches[0].days
+        for each in (model, lagging)
     ]
     assert days == [20, 6], "of those that the model saw"
 

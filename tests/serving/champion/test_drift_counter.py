@@ -20,7 +20,7 @@ from fivefold.serving.champion.drift_counter import DriftCounter
 from fivefold.serving.champion.loader import ServedModel
 from fivefold.store.tables.accounts import DriftCount
 from fivefold.usecases.monitoring.drift import drift_key
-from fivefold.usecases.scoring import ScoredRows, score_rows
+from fivefold.usecases.scoring import ScoredRows, check_rows, score_checked
 from tests.models.making import AS_OF, known_matrix, value_model
 from tests.serving.inprocess import rows_of
 from tests.store import databases
@@ -48,7 +48,8 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def answer(*users: str, **changes: object) -> ScoredRows:
-    return score_rows(served().model, rows_of(*users, **changes), as_of=AS_OF, now=AS_OF, explained=False)
+    model = served().model
+    return score_checked(model, check_rows(model, rows_of(*users, **changes), as_of=AS_OF, now=AS_OF), explained=False)
 
 
 def many(customers: int) -> ScoredRows:

@@ -18,7 +18,7 @@ from fivefold.domain.settings import Limits
 from fivefold.features.reading.request_body import BodyColumns
 from fivefold.serving.responses import ApiError
 from fivefold.serving.v4.contract import read_rows, response_rows
-from fivefold.usecases.scoring import score_rows
+from fivefold.usecases.scoring import check_rows, score_checked
 from tests.models.making import AS_OF, value_model
 from tests.serving.inprocess import rows_of
 from tests.serving.process_rows import told
@@ -353,7 +353,7 @@ def test_away_from_a_cut_it_is_plain_rounding(score: float) -> None:
 
 def test_scores_are_written_with_these_keys_in_this_order() -> None:
     model = value_model()
-    answer = score_rows(model, rows_of("b", "a"), as_of=AS_OF, now=AS_OF, explained=False)
+    answer = score_checked(model, check_rows(model, rows_of("b", "a"), as_of=AS_OF, now=AS_OF), explained=False)
     elements = response_rows(answer, model, {})
     assert [list(element) for element in elements] == [["user_id", "score", "category"]] * 2
     assert [element["user_id"] for element in elements] == ["b", "a"]
@@ -362,7 +362,7 @@ def test_scores_are_written_with_these_keys_in_this_order() -> None:
 
 def test_an_explanation_is_written_with_everything_behind_the_score() -> None:
     model = value_model()
-    answer = score_rows(model, rows_of("a"), as_of=AS_OF, now=AS_OF, explained=True)
+    answer = score_checked(model, check_rows(model, rows_of("a"), as_of=AS_OF, now=AS_OF), explained=True)
     (element,) = response_rows(answer, model, {"name": "value"})
     assert list(element) == [
         "user_id",
