@@ -89,19 +89,15 @@ class VerificationResult:
 
 
 def verify(
-    engine: Engine,
-    tell: Callable[[AuditFinding], None],
-    *,
-    organisation: str | None = None,
-    exported: ExportedHeads | None = None,
+    engine: Engine, tell: Callable[[AuditFinding], None], *, exported: ExportedHeads | None = None
 ) -> VerificationResult:
-    """Verify every chain, or one organisation's, and pass each finding to *tell* at once.
+    """Verify every chain, and pass each finding to *tell* at once.
 
     History is compared with the entries about it. Exported heads also reveal a tail that was cut off, and a chain that
-    was rewritten. Everything is streamed, so memory does not grow. ConfigError if there is no such organisation.
+    was rewritten. Everything is streamed, so memory does not grow.
     """
     with snapshot(engine) as connection:
-        return verify_picture(connection, tell, organisation=organisation, exported=exported)
+        return verify_picture(connection, tell, exported=exported)
 
 
 def verify_picture(
@@ -112,7 +108,10 @@ def verify_picture(
     exported: ExportedHeads | None = None,
     looked: Looked = not_noted,
 ) -> VerificationResult:
-    """Verify the chains in one consistent snapshot of the database; otherwise as `verify`."""
+    """Verify the chains in one consistent snapshot of the database, or one organisation's; otherwise as `verify`.
+
+    ConfigError if there is no such organisation.
+    """
     stored_heads = {head.organisation_id: head for head in heads(connection)}
     exported_heads = {} if exported is None else {head.organisation_id: head for head in exported.heads}
     organisations = {number: head.organisation for number, head in exported_heads.items()} | names(connection)

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError
 from fivefold.store.audit.chain import HASHED, hash_of_entry
+from fivefold.store.audit.chain_reading import snapshot
 from fivefold.store.audit.log import append, erase_values
 from fivefold.store.sql.database import upgrade
 from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
@@ -80,10 +81,12 @@ def test_a_whole_log_is_called_whole(log: Engine, kept: ExportedHeads) -> None:
         assert verify(log, told.append, exported=exported) == VerificationResult(
             chains=2, entries=10, erased=0, findings=0
         )
-        assert verify(log, told.append, organisation="two", exported=exported) == VerificationResult(1, 3, 0, 0)
+        with snapshot(log) as connection:
+            of_two = verify_picture(connection, told.append, organisation="two", exported=exported)
+        assert of_two == VerificationResult(1, 3, 0, 0)
         assert told == []
-    with pytest.raises(ConfigError, match="there is no organisation 'three'"):
-        verify(log, print, organisation="three")
+    with snapshot(log) as connection, pytest.raises(ConfigError, match="there is no organisation 'three'"):
+        verify_picture(connection, print, organisation="three")
 
 
 def test_an_empty_log_is_whole(engine: Engine) -> None:
@@ -381,7 +384,8 @@ def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
         peaks = []
         for name in ("short", "long"):
             tracemalloc.start()
-            assert verify(engine, print, organisation=name).findings == 0
+            with snapshot(engine) as connection:
+                assert verify_picture(connection, print, organisation=name).findings == 0
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
         assert peaks[1] < 1.3 * peaks[0]
