@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from fivefold.store.levels.bulk_reads import read_rows, transaction_columns
 from fivefold.store.levels.leases import LeasedBatch
 from fivefold.store.sql.arrays import array_text
-from fivefold.store.sql.statements import delete_rows, write_rows
+from fivefold.store.sql.statements import delete_rows_of, write_rows
 
 _COLUMNS = ("entity_id", "transaction_id", "organisation_id", "until_us")
 _UNTIL: Mapping[str, Any] = {"entity": pl.Int64, "until_us": pl.Int64}
@@ -60,7 +60,7 @@ def store_summaries(session: Session, batch: LeasedBatch, chosen: pl.DataFrame) 
     if not ids:
         return
     same = unchanged_entities(session, batch, ids)
-    delete_rows(session, "summary_transactions", "entity_id", same.intersection(ids))
+    delete_rows_of(session, "summary_transactions", same.intersection(ids))
     rows = [
         (entity, transaction, batch.organisation_id, until_us)
         for entity, transaction, until_us in chosen.select("entity", "transaction_id", "until_us").iter_rows()

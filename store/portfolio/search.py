@@ -30,7 +30,7 @@ from fivefold.store.levels.levels import is_failing
 from fivefold.store.portfolio.values import superseded_by
 from fivefold.store.portfolio.words import Beginnings, WordPlace, end_of, words_of_entity
 from fivefold.store.sql.keyset import require_key, rows_of
-from fivefold.store.sql.statements import delete_rows, write_rows
+from fivefold.store.sql.statements import delete_rows_of, write_rows
 from fivefold.store.tables.entities import Entity, EntityType, Ownership, SearchWord, Tag
 from fivefold.store.tables.levels import IS_FAILING, DueMark, Standing
 
@@ -96,7 +96,7 @@ def store_words(
 ) -> None:
     """Store the words of entities - number, identifier and attributes - replacing those that *known_ids* have."""
     if known_ids:
-        delete_rows(session, "search_words", "entity_id", known_ids)
+        delete_rows_of(session, "search_words", known_ids)
     rows = (
         (kind.id, int(place), word, number)
         for number, external_id, attributes in entities

@@ -90,11 +90,11 @@ def write_frame(session: Session, table: str, frame: pl.DataFrame) -> None:
         copy.write(frame.write_csv(include_header=False).encode())
 
 
-def delete_rows(session: Session, table: str, column: str, ids: Iterable[int]) -> None:
-    """Delete rows by their numbers, in the session's transaction."""
+def delete_rows_of(session: Session, table: str, entity_ids: Iterable[int]) -> None:
+    """Delete the rows of entities, in the session's transaction."""
     connection = session.connection()
     if connection.dialect.name == "sqlite":
-        among, parameter = "IN (SELECT value FROM json_each(?))", json.dumps(list(ids))
+        among, parameter = "IN (SELECT value FROM json_each(?))", json.dumps(list(entity_ids))
     else:
-        among, parameter = "= ANY(%s::bigint[])", array_text(ids)
-    connection.exec_driver_sql(f'DELETE FROM "{table}" WHERE "{column}" {among}', (parameter,))  # noqa: S608 (our own words)
+        among, parameter = "= ANY(%s::bigint[])", array_text(entity_ids)
+    connection.exec_driver_sql(f'DELETE FROM "{table}" WHERE "entity_id" {among}', (parameter,))  # noqa: S608 (our own words)
