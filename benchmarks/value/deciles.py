@@ -20,7 +20,7 @@ from benchmarks.yardstick.protocol import WINDOWS, Window, windows
 from fivefold.domain.text import percent
 from fivefold.features.histories import Floats
 from fivefold.features.indicator_matrix import warm
-from fivefold.training.judging.bootstrap import RESAMPLES, TENTHS, Tenths, draws
+from fivefold.training.judging.bootstrap import RESAMPLES, TENTHS, Tenths, Times, draws
 
 MOST_OFF = 0.1
 """The aim: predicted money of a tenth is off by so much at the most, or its interval holds the realised money."""
@@ -50,8 +50,15 @@ def tenths_of(predicted: Floats, window: Window, resamples: int) -> list[Tenth]:
     """Judge the tenths of a window, the lowest predictions first; the same draws as in every other window."""
     groups = Tenths(predicted, window.realised)
     drawn = (times[window.is_known] for times in draws(len(window.is_known), window.task.config.seed, resamples))
-    ratios = np.array([groups.ratios(np.ones(len(predicted), dtype=np.uint16)), *map(groups.ratios, drawn)])
-    return [Tenth(**interval(of)) for of in ratios.T]
+    ratios = [ratios_of(groups, times) for times in (np.ones(len(predicted), dtype=np.uint16), *drawn)]
+    return [Tenth(**interval(of)) for of in np.array(ratios).T]
+
+
+def ratios_of(groups: Tenths, times: Times) -> Floats:
+    """Give predicted over realised money of each group of a draw; NaN where nothing is realised in it."""
+    predicted, realised = groups.money(times)
+    ratios: Floats = np.divide(predicted, realised, out=np.full(len(realised), np.nan), where=realised > 0)
+    return ratios
 
 
 def table(tenths_by_window: Mapping[str, list[Tenth]]) -> Iterator[str]:

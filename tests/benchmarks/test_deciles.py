@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.value.deciles import Tenth, summary, table, tenths_of
+from benchmarks.value.deciles import Tenth, ratios_of, summary, table, tenths_of
 from fivefold.training.judging.bootstrap import TENTHS, Tenths
 
 
@@ -23,13 +23,13 @@ def test_each_tenth_has_its_own_ratio_and_equal_predictions_share_their_value() 
     assert [round(one.estimate, 9) for one in found] == [1.0] * 9 + [1.25]
     assert found[9].verdict == "no"
     assert found[0].low <= 1.0 <= found[0].high
-    flat = Tenths(np.ones(1000), realised).ratios(np.ones(1000, dtype=np.uint16))
+    flat = ratios_of(Tenths(np.ones(1000), realised), np.ones(1000, dtype=np.uint16))
     assert flat == pytest.approx([1000 / realised.sum()] * TENTHS)
 
 
 def test_a_tenth_in_which_nothing_came_has_no_ratio() -> None:
     realised = np.where(np.arange(100) < 10, 0.0, 5.0)
-    groups = Tenths(np.arange(100.0), realised).ratios(np.ones(100, dtype=np.uint16))
+    groups = ratios_of(Tenths(np.arange(100.0), realised), np.ones(100, dtype=np.uint16))
     assert np.isnan(groups[0])
     assert not np.isnan(groups[1:]).any()
 

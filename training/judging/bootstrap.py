@@ -133,20 +133,14 @@ class Tenths:
         Those of a draw who have equal predictions share their value. All is NaN where nobody who was drawn is worth
         anything, whatever was predicted.
         """
-        predicted, realised = self._money(times)
+        predicted, realised = self.money(times)
         return np.asarray((predicted - realised) / (realised.sum() or np.nan))
-
-    def ratios(self, times: Times) -> Floats:
-        """Give predicted over realised money of each group of a draw; NaN where nothing is realised in it."""
-        predicted, realised = self._money(times)
-        ratios: Floats = np.divide(predicted, realised, out=np.full(len(realised), np.nan), where=realised > 0)
-        return ratios
 
     def error(self, times: Times) -> float:
         """Give the calibration error, as `metrics.calibration_error` defines it, of a draw."""
         return float(np.abs(self.off(times)).sum())
 
-    def _money(self, times: Times) -> Floats:
+    def money(self, times: Times) -> Floats:
         """Give the predicted and the realised money of each group of a draw: 2 x groups."""
         money = np.empty((2, len(self._bounds) - 1))
         compile_loops(draw_loops).money_of_draw(
