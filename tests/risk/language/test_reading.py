@@ -100,7 +100,7 @@ def in_order(value: Any) -> Any:
 @pytest.mark.parametrize("stored", ["{", "{}"])
 def test_a_canonical_form_that_was_damaged_is_refused_with_what_is_wrong(stored: str, refusal: Refusal) -> None:
     with refusal(InvalidRulesetError):
-        read_stored(Ruleset, stored, "version 3")
+        read_stored(Ruleset, stored)
 
 
 @given(rulesets, st.booleans())
