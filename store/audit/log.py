@@ -209,9 +209,9 @@ def latest_entries(session: Session, organisation_id: int, part: Part) -> Page[A
     return scalars_of(session, query, (AuditEntry.number,), part, descending=True)
 
 
-def entries_about(session: Session, organisation_id: int, subject_kind: str, subject_id: str) -> Sequence[AuditEntry]:
-    """Read the entries about a subject, the last one written first: by number, as a clock may have been ahead."""
-    subject = (AuditEntry.subject_kind == subject_kind, AuditEntry.subject_id == subject_id)
+def entries_about_member(session: Session, organisation_id: int, member_id: int) -> Sequence[AuditEntry]:
+    """Read the entries about a member, the last one written first: by number, as a clock may have been ahead."""
+    subject = (AuditEntry.subject_kind == "member", AuditEntry.subject_id == str(member_id))
     query = select(AuditEntry).where(AuditEntry.organisation_id == organisation_id, *subject)
     return session.scalars(query.order_by(AuditEntry.number.desc())).all()
 

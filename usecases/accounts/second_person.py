@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import ConflictError
 from fivefold.store.accounts.organisation import lock_organisation
 from fivefold.store.accounts.tokens import has_live_token
-from fivefold.store.audit.log import entries_about
+from fivefold.store.audit.log import entries_about_member
 from fivefold.store.rulesets.proposals import needs_two_people
 from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.entities import OrganisationSettings
@@ -85,7 +85,7 @@ def is_vouched_for(session: Session, member: Member, now_us: int) -> bool:
     """
     if has_live_token(session, member.id, now_us):
         return True
-    for entry in entries_about(session, member.organisation_id, "member", str(member.id)):
+    for entry in entries_about_member(session, member.organisation_id, member.id):
         if is_member(entry.actor):
             return False
         if entry.action in (ADDED, RETURNED):
