@@ -186,12 +186,12 @@ class _Names(ast.NodeTransformer):
         if node.id in self._bound:
             return deepcopy(self._bound[node.id])
         if node.id in self._globals:
-            return self._of_module(node.id, self._globals[node.id])
+            return self._of_module(self._globals[node.id])
         if node.id in _BUILT_IN or node.id == _VALUE:
             return node
         raise _OtherFormError
 
-    def _of_module(self, name: str, value: Any) -> ast.expr:
+    def _of_module(self, value: Any) -> ast.expr:
         if isinstance(value, int | float):
             return ast.Constant(value) if math.isfinite(value) else ast.parse(f"float('{value}')", mode="eval").body
         if inspect.isfunction(value):
