@@ -15,6 +15,7 @@ from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments
 from fivefold.risk.engine.program import TOTAL
 from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.governance.points import learning
 from fivefold.risk.governance.points.draft import draft_text
 from fivefold.risk.governance.points.learning import LEAST_GOT, PENALTIES, learn_points
 from fivefold.risk.governance.points.outcomes import slots_of, with_cuts, written_points
@@ -378,3 +379,21 @@ def test_the_unknown_get_otherwise_where_the_rule_says_nothing_of_them() -> None
     cut = with_cuts(read_ruleset(text), [50, 5 * POINT_UNITS])
     assert [float(value) for value in cut.score.points.thresholds] == [0.5, 5.0]  # type: ignore[union-attr]  # it scores points
     assert found.outcomes[TOTAL].min() is not None
+
+
+@pytest.mark.parametrize(("error", "chosen"), [(0.1, 1.0), (0.09, 0.3), (0.05, 0.01)])
+def test_the_strongest_penalty_within_one_standard_error_of_the_best_is_taken(
+    error: float, chosen: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """*error* is the standard error of the mean of five losses, whose variance is estimated around that mean."""
+    means = dict(zip(PENALTIES, (3.0, 3.0, 3.0, 0.0, 0.09, 0.08, 0.085, 0.095), strict=True))
+    around = (-1.0, -1.0, 0.0, 1.0, 1.0)  # a variance of 1: a sum of squares of 4 among 5 folds
+    better = {learning.CASES: 0.0, learning.STEPS: 0.5}
+
+    def loss(_problem: Any, fold: int, penalty: float, form: str) -> float:
+        return 1.0 + means[penalty] + better[form] + error * 5**0.5 * around[fold]
+
+    monkeypatch.setattr(learning, "_left_out", loss)
+    for _ in range(2):
+        assert learning._chosen(None) == (chosen, min(better, key=better.__getitem__))  # type: ignore[arg-type]  # the losses are given
+        better[learning.CASES] = 1.0
