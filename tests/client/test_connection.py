@@ -154,6 +154,22 @@ def test_the_last_attempt_says_what_was_wrong(waits: list[float]) -> None:
     assert len(waits) == 1
 
 
+def test_the_wait_doubles_before_each_attempt_and_is_not_the_same_for_all_clients(waits: list[float]) -> None:
+    for _ in range(20):
+        with pytest.raises(UnavailableError):
+            read(client(Service(*[refused(503)] * 4), attempts=4))
+    for number, least in enumerate((0.25, 0.5, 1.0)):
+        waited = waits[number::3]
+        assert least <= min(waited) < max(waited) < 1.5 * least
+
+
+def test_a_service_that_asks_for_the_longest_wait_is_waited_for_and_for_no_longer_one(waits: list[float]) -> None:
+    assert put(client(Service(refused(429, Retry_After="30"), answer(200, TAKEN)), longest_wait_seconds=30)).new == 1
+    with pytest.raises(LimitError):
+        put(client(Service(refused(429, Retry_After="31")), longest_wait_seconds=30))
+    assert waits == [30.0]
+
+
 @pytest.mark.parametrize("first", [httpx.ReadTimeout("late"), answer(502), refused(504)])
 @pytest.mark.parametrize("last", [httpx.ConnectError("refused"), refused(503), refused(409, "is under way")])
 def test_what_an_attempt_before_may_have_done_is_not_forgotten(first: Reply, last: Reply, waits: list[float]) -> None:

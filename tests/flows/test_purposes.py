@@ -9,7 +9,7 @@ from fivefold.risk.compiler.analysis import AnalysedPolicy
 from fivefold.risk.compiler.purposes import Sources
 from fivefold.risk.language.purposes import PolicyPurposes
 from tests.flows.flows_small import ACTIONS, END, NOTHING, analysed, document
-from tests.flows.test_asking import ASKS_PLAIN, ruleset
+from tests.flows.test_asking import ASKS_PLAIN, inner, ruleset
 from tests.risk.engine.policies_small import policy
 
 Data = dict[str, Any]
@@ -105,3 +105,49 @@ def test_data_are_for_no_more_than_both_the_flow_and_the_policy_that_it_asks_say
     flow = analysed(document(step, END, actions=[OFFER], on_failure=[], purposes=said_by["flow"]), {"small": asked})
     found = {each.source: each.purpose for each in flow_readings(flow, Sources()) if "policy small" in each.steps}
     assert found == dict.fromkeys(("field country", "level in_force"), "both" if strict == "neither" else "aml")
+
+
+@pytest.mark.parametrize(
+    ("trigger", "told"),
+    [
+        ({"on": "transaction"}, None),
+        ({"on": "segment"}, None),
+        ({"on": "case"}, "cases"),
+        ({"on": "alert"}, "alerts"),
+        ({"on": "import"}, "files, which may be of cases and screenings"),
+        ({"on": "level"}, "level in_force"),
+        ({"on": "tag", "tag": "watched"}, "tag watched"),
+        ({"on": "tag", "tag": "open"}, None),
+        ({"on": "screening", "screening": "sanctions"}, "screening sanctions"),
+        ({"on": "field", "fields": ["born", "income"]}, "field income"),
+        ({"on": "group", "group": "watched"}, "the group watched"),
+        ({"on": "group", "group": "dear"}, None),
+    ],
+)
+def test_a_flow_for_commerce_does_not_learn_by_an_event_what_it_may_not_read(trigger: Data, told: str | None) -> None:
+    purposes = {"fields": {"born": "both"}, "tags": {"open": "both"}}
+    sources = Sources(groups={"dear": "both"})
+    problems, readings = reading(
+        sources=sources, triggers=[{"on": "transaction"}, trigger], purpose="commercial", purposes=purposes
+    )
+    way = f"flow small → trigger {trigger['on']} → {told}"
+    assert [each.rpartition(": ")[2] for each in problems] == ([way] if told else [])
+    assert {" → ".join(each[:3]) for each in readings} >= ({way} if told else set())
+
+
+def test_an_inner_flow_is_read_with_the_steps_that_lead_there() -> None:
+    amount = {"id": "cap", "title": "Cap", "limit": "daily", "amount": {"calculation": "earned"}, "between": [0, 9]}
+    earned = {"id": "earn", "calculate": {"earned": {"of": {"field": "income"}, "unit": "money"}}}
+    listed = {"id": "again", "route": [{"when": {"field": "country", "in_list": "watched"}, "to": "calm"}]}
+    other = inner(
+        earned, {**listed, "otherwise": "calm"}, {"id": "calm", "title": "Calm", "end": ["cap"]}, actions=[amount, FLAG]
+    )
+    flow = analysed(document({"id": "other", "flow": "inner"}, END, NOTHING), flows=[other])
+    readings = list(flow_readings(flow, Sources(lists={})))
+    assert {each.path for each in readings} == {("steps", 0, "flow")}
+    assert [each.steps[3:] for each in readings if each.steps[:3] == ("flow small", "step other", "flow inner")] == [
+        ("step earn", "field income"),
+        ("step again", "field country"),
+        ("action cap", "calculation earned", "field income"),
+        ("step again", "list watched"),
+    ]
