@@ -4,7 +4,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -120,12 +120,6 @@ class Connection:
         self._http = httpx.Client(
             headers=headers, timeout=timeout_seconds, limits=limits, transport=transport, verify=trusted
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         """Name the service, never the token."""

@@ -112,6 +112,13 @@ def test_what_changes_something_is_sent_again_by_one_key(fault: Reply, waits: li
     assert len(service.keys) == 2  # another call has another one
 
 
+def test_a_client_is_closed_where_its_block_ends() -> None:
+    with client(Service(answer(200, TAKEN))) as asking:
+        assert put(asking).new == 1
+    with pytest.raises(RuntimeError, match="closed"):
+        put(asking)
+
+
 def test_a_key_of_the_callers_own_is_sent() -> None:
     service = Service(answer(200, TAKEN))
     put(client(service), key="import-7")
