@@ -24,6 +24,7 @@ from fivefold.serving.v1.schemas import InDocument
 from fivefold.serving.v4.app import EVERYWHERE, LATER, SIGN_IN, Documented
 
 _SCHEMAS = "#/components/schemas/"
+_NULL = {"type": "null"}
 _NEXT = {LINK: {"description": "The next page, as rel=next; absent on the last one", "schema": {"type": "string"}}}
 _ERRORS: Mapping[int, str] = {
     401: NO_CREDENTIALS,
@@ -79,7 +80,7 @@ class PartedRoute(PartedPath, APIRoute):
 
 def add_platform(app: Documented, dispatcher: Dispatcher) -> None:
     """Add the routes of the table to an application, and their examples to its document."""
-    app.completing += [_name_schemas, add_examples, _drop_attributes, _drop_empty_names]
+    app.completing += [_name_schemas, add_examples, _drop_attributes, _drop_empty_names, _drop_nulls]
     for route in ROUTES:
         app.router.add_api_route(
             route.path,
@@ -129,6 +130,15 @@ def _drop_empty_names(document: dict[str, Any]) -> None:
         schema = node.get("schema", {})
         if schema.get("type") == "string" and schema.get("default") == []:
             del schema["default"]
+
+
+def _drop_nulls(document: dict[str, Any]) -> None:
+    """Take out that a parameter may be null: a query has no null, and a program would send the text `null`."""
+    for node in _nodes(document["paths"]):
+        schema = node.get("schema", {}) if "in" in node else {}
+        if _NULL in schema.get("anyOf", []):
+            kinds = [kind for kind in schema.pop("anyOf") if kind != _NULL]
+            schema.update(kinds[0] if len(kinds) == 1 else {"anyOf": kinds})
 
 
 def group_of(route: Route) -> str:

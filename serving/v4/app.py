@@ -297,7 +297,8 @@ def build_app(endpoint: ScoringEndpoint) -> Documented:
         methods=["POST"],
         tags=["Scoring"],
         summary="Score customers",
-        responses={200: {"model": list[Score] | list[Explained], "headers": {**EVERYWHERE, **QUOTA}}, **ERRORS},
+        operation_id="score_customers",
+        responses={200: {"model": list[Explained] | list[Score], "headers": {**EVERYWHERE, **QUOTA}}, **ERRORS},
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _rows_schema()}}}},
     )
     indicator_responses: dict[int | str, dict[str, Any]] = {
@@ -316,7 +317,14 @@ def build_app(endpoint: ScoringEndpoint) -> Documented:
         served = endpoint.loader.current
         return catalogue_response(catalogue() if served is None else served.model.catalogue)
 
-    app.add_api_route(INDICATORS, indicators, methods=["GET"], tags=["Scoring"], responses=indicator_responses)
+    app.add_api_route(
+        INDICATORS,
+        indicators,
+        methods=["GET"],
+        tags=["Scoring"],
+        operation_id="list_indicators",
+        responses=indicator_responses,
+    )
     return app
 
 

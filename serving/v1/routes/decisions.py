@@ -122,7 +122,7 @@ class DecisionLine(ResponseModel):
     line: str
 
 
-DecisionAnswer = DecisionForApps | DecisionForPeople | DecisionForPublishers
+DecisionAnswer = DecisionForPublishers | DecisionForPeople | DecisionForApps
 
 
 def decide(context: RequestContext, body: DecisionAsked) -> DecisionAnswer:

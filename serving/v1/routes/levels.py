@@ -151,7 +151,8 @@ class SourcesOfAssessment(ResponseModel):
     gone: str | None = None
 
 
-LevelAnswer = LevelForApps | LevelForPeople | LevelForPublishers
+LevelAnswer = LevelForPublishers | LevelForPeople | LevelForApps
+"""The fullest comes first: a generated client takes the first one that fits, and drops the fields of a fuller one."""
 
 
 def read_risk(context: RequestContext, type_: Text, external_id: Text, query: HowFresh) -> LevelAnswer:
@@ -233,7 +234,7 @@ class Profile(EntityNamed):
     created_at: Moment
     known_at: Moment | None
     erased_at: Moment | None
-    risk: LevelForPeople | LevelForPublishers
+    risk: LevelForPublishers | LevelForPeople
 
 
 class PageOfEntities(PageQuery):

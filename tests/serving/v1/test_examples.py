@@ -40,7 +40,5 @@ def test_every_parameter_has_an_example_of_its_form(document: dict[str, Any]) ->
                 assert "example" not in parameter
             else:
                 assert "example" in parameter, (route.path, parameter["name"])
-                shown = parameter["example"]
-                whole = parameter["schema"].get("type") == "integer"
                 schema = {**parameter["schema"], "components": document["components"]}
-                jsonschema.validate(int(shown) if whole else shown, schema)
+                jsonschema.validate(parameter["example"], schema)

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import re
+from collections.abc import Iterator
+from itertools import combinations
 from typing import Any
 
 import jsonschema
@@ -65,6 +68,51 @@ def test_what_a_query_is_without_a_parameter_is_of_the_type_of_that_parameter(do
     assert len(parameters) > 50
     wrong = [each for each in parameters if type(each[2]["default"]) is not types[each[2]["type"]]]
     assert wrong == []
+
+
+def test_every_operation_has_a_short_name_of_its_own(document: dict[str, Any]) -> None:
+    """A generated client calls its functions so."""
+    names = [said["operationId"] for methods in document["paths"].values() for said in methods.values()]
+    assert len(set(names)) == len(names)
+    assert {"score_customers", "list_indicators"} < set(names)
+    assert [name for name in names if not re.fullmatch("[a-z]+(_[a-z]+){0,4}", name)] == []
+
+
+def test_no_parameter_is_null_which_no_query_can_say(document: dict[str, Any]) -> None:
+    schemas = [
+        each["schema"]
+        for methods in document["paths"].values()
+        for said in methods.values()
+        for each in said.get("parameters", [])
+    ]
+    assert len(schemas) > 500
+    assert [schema for schema in schemas if {"type": "null"} in schema.get("anyOf", [])] == []
+
+
+def test_a_fuller_form_comes_before_one_that_it_fits_too(document: dict[str, Any]) -> None:
+    """A generated client takes the first form that fits, and would drop the breakdown that was asked and paid for."""
+
+    def fields(schema: dict[str, Any]) -> tuple[set[str], set[str]]:
+        while "$ref" in schema or "items" in schema:
+            name = schema.get("$ref", "").rpartition("/")[2]
+            schema = document["components"]["schemas"][name] if name else schema["items"]
+        return set(schema.get("required", [])), set(schema.get("properties", {}))
+
+    def forms(part: Any) -> Iterator[list[dict[str, Any]]]:
+        if isinstance(part, dict) and isinstance(part.get("anyOf"), list):
+            yield [each for each in part["anyOf"] if fields(each)[1]]
+        for below in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+            yield from forms(below)
+
+    several = [each for each in forms(document) if len(each) > 1]
+    assert len(several) > 5
+    hidden = [
+        (first, later)
+        for each in several
+        for first, later in combinations(each, 2)
+        if fields(first)[0] <= fields(later)[1]
+    ]
+    assert hidden == []
 
 
 def test_bounds_of_whole_numbers_are_whole_numbers(document: dict[str, Any]) -> None:

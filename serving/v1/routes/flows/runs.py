@@ -76,7 +76,7 @@ class RunForApps(ResponseModel):
     taken: list[ActionForApps]
 
 
-RunAnswer = RunForApps | RunView
+RunAnswer = RunView | RunForApps
 
 
 class PageOfRuns(PageQuery):
