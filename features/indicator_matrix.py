@@ -188,7 +188,7 @@ def catalogue(absent: tuple[str, ...] = (), own: OwnIndicators | None = None) ->
     return _catalogue(c.BALANCE in absent, own)
 
 
-def fingerprint(absent: tuple[str, ...] = (), own: OwnIndicators | None = None) -> str:
+def fingerprint(absent: tuple[str, ...], own: OwnIndicators | None = None) -> str:
     """Give the fingerprint of `catalogue(absent, own)`; the text of the operator's own is not run for it."""
     return fingerprint_with(catalogue(absent).fingerprint, "" if own is None else own.digest)
 

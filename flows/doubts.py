@@ -74,7 +74,7 @@ def lint_flow(
 
 
 def lint_flow_document(
-    document: Document, joined: Callable[[Flow], AnalysedFlow], lists: Lists | None = None, *, notes: bool = False
+    document: Document, joined: Callable[[Flow], AnalysedFlow], lists: Lists | None, *, notes: bool = False
 ) -> list[tuple[Diagnostic, Finding]]:
     """Find the same in a document that was read, each beside its diagnostic, which names the check.
 

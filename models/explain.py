@@ -86,7 +86,7 @@ def breakdown(explanations: Explanations, row: int, currency: str) -> Breakdown:
     return Breakdown(explanations.base, largest_first, explanations.cut_points)
 
 
-def intervals(model: ValueModel, explanations: Explanations, level_percent: int | None = None) -> Intervals:
+def intervals(model: ValueModel, explanations: Explanations, level_percent: int | None) -> Intervals:
     """Give the intervals of the customers who are explained, at a level; by default the model's own."""
     consistency = model.consistency_of(explanations.matrix)
     return model.intervals_of(explanations.scores.expected_value, consistency, level_percent)

@@ -181,7 +181,7 @@ def adapt_config(config: TrainingConfig, absent: tuple[str, ...]) -> TrainingCon
     return config.model_copy(update={"value": value})
 
 
-def check_monotone(config: TrainingConfig, absent: tuple[str, ...], own: OwnIndicators | None = None) -> None:
+def check_monotone(config: TrainingConfig, absent: tuple[str, ...], own: OwnIndicators | None) -> None:
     """Raise ConfigError where a limit on the trees is not on an indicator, or on one that the data do not allow."""
     every, there = catalogue((), own).names, catalogue(absent, own).names
     for name in config.trees.monotone:
@@ -191,9 +191,7 @@ def check_monotone(config: TrainingConfig, absent: tuple[str, ...], own: OwnIndi
             raise ConfigError(f"trees.monotone: {name} cannot be computed from data without {BALANCE}")
 
 
-def assumptions_for(
-    absent: tuple[str, ...], config: TrainingConfig, own: OwnIndicators | None = None
-) -> tuple[str, ...]:
+def assumptions_for(absent: tuple[str, ...], config: TrainingConfig, own: OwnIndicators | None) -> tuple[str, ...]:
     """Write what replaces the columns that the data lack."""
     fewer = len(catalogue((), own).names) - len(catalogue(absent, own).names)
     margin = config.value.yearly_margin

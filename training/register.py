@@ -61,7 +61,7 @@ def register(
     lineage: Lineage,
     verdict: GateVerdict,
     judged_against: int | None,
-    champion: ValueModel | None = None,
+    champion: ValueModel | None,
 ) -> int:
     """Log the run and register the model as challenger; give the version's number.
 

@@ -122,7 +122,7 @@ def too_large(file: str) -> FileFormatError:
     )
 
 
-def table_from_frame(source: Frame, errors: ErrorCollector, *, text: bool = False) -> pa.Table:
+def table_from_frame(source: Frame, errors: ErrorCollector, *, text: bool) -> pa.Table:
     """View a data frame as an Arrow table; NaN in pandas is a missing value. *text* is that of `table_from_rows`."""
     if isinstance(source, pl.DataFrame):
         names = [name for name in source.columns if name in c.COLUMNS]

@@ -121,7 +121,7 @@ def _of_nobody(path: Path, rule_input: LanguageModel) -> Diagnostic:
 
 def lint_group(
     analysed: AnalysedGroup,
-    lists: Lists | None = None,
+    lists: Lists | None,
     document: Document | None = None,
     declared: PolicyPurposes | None = None,
 ) -> list[Finding]:

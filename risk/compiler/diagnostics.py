@@ -74,7 +74,7 @@ def findings(
 
 
 def checked_findings(
-    diagnostics: Iterable[Diagnostic], definition: Definition, document: Document | None = None
+    diagnostics: Iterable[Diagnostic], definition: Definition, document: Document | None
 ) -> list[tuple[Diagnostic, Finding]]:
     """Give the same, each beside its diagnostic."""
     names, rows = definition.named_parts, []

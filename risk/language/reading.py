@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.fields import Definition
-from fivefold.risk.language.messages import OWN, nothing_after, problem_of, room_of
+from fivefold.risk.language.messages import nothing_after, problem_of, room_of
 from fivefold.risk.language.ruleset import Ruleset
 
 Form = TypeVar("Form", bound=BaseModel)
@@ -99,7 +99,7 @@ def _empty_value(path: Path, document: Document) -> Finding:
     return Finding(where_of(path, document.data), nothing_after(path[-1]), line, column=column)
 
 
-def findings_of(error: ValidationError, document: Document, room: str = OWN) -> list[Finding]:
+def findings_of(error: ValidationError, document: Document, room: str) -> list[Finding]:
     """Write what pydantic found for people, in the order of the document; *room* is as `problem_of` has it."""
     faults = error.errors(include_url=False)
     parts = document.data if isinstance(document.data, dict) else {}

@@ -203,7 +203,7 @@ def find_differences(lines: Sequence[str], marks: str) -> tuple[list[str], int]:
     return other, sum(sealed.values())
 
 
-def subject_of_line(line: str, fields: int = 1) -> str:
+def subject_of_line(line: str, fields: int) -> str:
     r"""Name the subject of a line by its first fields.
 
     >>> subject_of_line("=12\0=3\0=x", 2)

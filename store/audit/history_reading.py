@@ -174,7 +174,7 @@ def _wrong_content(row: Row, there: Collection[tuple[int, str]]) -> Iterator[str
         yield f"the layout of the inputs of {name} is missing: {layout}"
 
 
-def layouts(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
+def layouts(connection: Connection, organisation_id: int | None) -> Iterator[Row]:
     """Stream the layouts of inputs."""
     of = _only(organisation_id, "organisation_id")
     query = f"SELECT organisation_id, name, content FROM input_layouts WHERE TRUE{of}"  # noqa: S608 (our own words)
@@ -195,7 +195,7 @@ def rows_alone(connection: Connection, organisation_id: int | None) -> Iterator[
             yield table, row
 
 
-def decisions(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
+def decisions(connection: Connection, organisation_id: int | None) -> Iterator[Row]:
     """Stream decisions by their numbers, each with whether its entity was erased."""
     query = (
         "SELECT d.*, e.erased_us FROM decisions d"
@@ -204,19 +204,19 @@ def decisions(connection: Connection, organisation_id: int | None = None) -> Ite
     yield from _streamed(connection, text(query.format(of=_only(organisation_id, "d.organisation_id"))))
 
 
-def list_versions(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
+def list_versions(connection: Connection, organisation_id: int | None) -> Iterator[Row]:
     """Stream the versions of lists."""
     query = "SELECT * FROM list_versions WHERE TRUE{of}"
     yield from _streamed(connection, text(query.format(of=_only(organisation_id, "organisation_id"))))
 
 
-def rate_tables(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
+def rate_tables(connection: Connection, organisation_id: int | None) -> Iterator[Row]:
     """Stream the tables of rates."""
     query = "SELECT * FROM rate_tables WHERE TRUE{of}"
     yield from _streamed(connection, text(query.format(of=_only(organisation_id, "organisation_id"))))
 
 
-def overrides(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
+def overrides(connection: Connection, organisation_id: int | None) -> Iterator[Row]:
     """Stream overrides, each with whether its entity was erased."""
     query = "SELECT o.*, e.erased_us FROM overrides o LEFT JOIN entities e ON e.id = o.entity_id WHERE TRUE{of}"
     yield from _streamed(connection, text(query.format(of=_only(organisation_id, "o.organisation_id"))))

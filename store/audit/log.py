@@ -171,7 +171,7 @@ def entries(session: Session, organisation_id: int, first: int = 1, last: int | 
     return session.scalars(query.order_by(AuditEntry.number)).all()
 
 
-def latest(session: Session, count: int, organisation: str | None = None) -> Sequence[tuple[AuditEntry, str]]:
+def latest(session: Session, count: int, organisation: str | None) -> Sequence[tuple[AuditEntry, str]]:
     """Read the last entries, of one organisation or of all, with the organisations' names; the oldest first."""
     query = select(AuditEntry, Organisation.name).join(Organisation, Organisation.id == AuditEntry.organisation_id)
     if organisation is None:

@@ -48,7 +48,7 @@ def digest_of_lines(lines: Iterable[str], before: str = "") -> str:
     return digest
 
 
-def emptied_assessments(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
+def emptied_assessments(connection: Connection, organisation_id: int | None) -> Iterator[Row]:
     """Stream the assessments that runs emptied: run by run, in the order in which each run processed them."""
     of = "" if organisation_id is None else f" AND a.organisation_id = {organisation_id:d}"
     query = text(_EMPTIED.format(of=of))

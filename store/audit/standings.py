@@ -74,7 +74,7 @@ def standing_in(content: str | None) -> list[Any] | None:
     return read
 
 
-def newest(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
+def newest(connection: Connection, organisation_id: int | None) -> Iterator[Row]:
     """Stream the newest assessment of each entity, with its standing."""
     yield from _streamed(connection, _NEWEST, organisation_id, "a.organisation_id")
 

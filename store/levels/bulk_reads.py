@@ -188,7 +188,7 @@ def transaction_columns(*, for_value: bool) -> Mapping[str, Any]:
     return {**_TRANSACTIONS, **_FOR_VALUE} if for_value else _TRANSACTIONS
 
 
-def transactions(session: Session, ids: Sequence[int], *, for_value: bool, after_us: int | None = None) -> pl.DataFrame:
+def transactions(session: Session, ids: Sequence[int], *, for_value: bool, after_us: int | None) -> pl.DataFrame:
     """Read transactions in the order of their time: `_TRANSACTIONS`, with `_FOR_VALUE` if *for_value*.
 
     They are sorted here, as each database orders text in its own way. They are as taken in, without corrections.

@@ -298,7 +298,7 @@ def verdicts_now(session: Session) -> list[Verdict]:
     )
 
 
-def verdicts_on(session: Session, model: str, version: int, model_hash: str | None = None) -> list[Verdict]:
+def verdicts_on(session: Session, model: str, version: int, model_hash: str | None) -> list[Verdict]:
     """Return the verdicts on a version, for all organisations and types; with a hash, only on that model."""
     day = PredictionDay
     whose = select(Organisation.name).where(Organisation.id == day.organisation_id).scalar_subquery()

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.domain.paging import Page, Part
 from fivefold.store.sql.jobs import OPEN
 from fivefold.store.sql.keyset import rows_of, scalars_of
 from fivefold.store.sql.statements import INSERTS
@@ -134,7 +134,7 @@ def earlier_thresholds(
     return [thresholds for thresholds in latest if thresholds is not None]
 
 
-def reviews_of(session: Session, family_id: int, part: Part = WHOLE) -> Page[ThresholdReview]:
+def reviews_of(session: Session, family_id: int, part: Part) -> Page[ThresholdReview]:
     """List the reviews of a family, the newest first."""
     statement = select(ThresholdReview).where(ThresholdReview.family_id == family_id)
     return scalars_of(session, statement, (ThresholdReview.quarter,), part, descending=True)

@@ -99,7 +99,7 @@ def predict_reference(
     seed: int,
     booster: lightgbm.Booster,
     judged: lightgbm.Booster,
-    absent: tuple[str, ...] = (),
+    absent: tuple[str, ...],
 ) -> ReferencePredictions:
     """Predict for every customer known at the last of the dates, by a model and by the one that was judged."""
     columns = {"predicted": _Column(np.float64), "by_judged": _Column(np.float64)}

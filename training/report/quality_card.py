@@ -132,7 +132,7 @@ def _money(evaluation: Evaluation) -> list[Paragraph]:
     ]
 
 
-def interval(model: ValueModel, evaluation: Evaluation, lack: str, *, refitted: bool = False) -> CardSection:
+def interval(model: ValueModel, evaluation: Evaluation, lack: str, *, refitted: bool) -> CardSection:
     """Write where the intervals come from, and how many values of the window were in them.
 
     Args:
@@ -326,7 +326,7 @@ def left_out_lines(rolling: Rolling) -> list[str]:
     return lines
 
 
-def origin_sections(rolling: Rolling | None, *, refitted: bool = False) -> list[CardSection]:
+def origin_sections(rolling: Rolling | None, *, refitted: bool) -> list[CardSection]:
     """Write, for a model card, how the settings did at every origin; nothing where there is one alone."""
     if rolling is None:
         return []

@@ -109,9 +109,7 @@ class ListDifference:
     changes: Page[MemberChange]
 
 
-def list_members(
-    context: Context, name: str, since_us: int | None = None, text: str = "", part: Part = WHOLE
-) -> MembersShown:
+def list_members(context: Context, name: str, since_us: int | None, text: str = "", part: Part = WHOLE) -> MembersShown:
     """List the members of a version that contain a text, ignoring case and accents, umlauts by either spelling.
 
     Without a moment it is the version in force; before the first one is in force, the first. NotFoundError if there is
@@ -137,9 +135,7 @@ def list_members(
     )
 
 
-def compare_versions(
-    context: Context, name: str, since_us: int, against_us: int | None = None, part: Part = WHOLE
-) -> ListDifference:
+def compare_versions(context: Context, name: str, since_us: int, against_us: int | None, part: Part) -> ListDifference:
     """Return the changes of a version against another one, or against the previous one if there is one.
 
     NotFoundError if there is no such list or version.
@@ -163,7 +159,7 @@ def compare_with_stored(
     return difference(None if before is None else _content(before), content, part)
 
 
-def difference(before: ListContent | None, after: ListContent, part: Part = WHOLE) -> ListDifference:
+def difference(before: ListContent | None, after: ListContent, part: Part) -> ListDifference:
     """Return the differences between two versions."""
     olds = () if before is None else before.members
     changes = member_changes(olds, after.members)

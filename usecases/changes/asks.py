@@ -152,7 +152,7 @@ def put_list_version(
     return _request_list(context, version, reason, require=refuse_unseen)
 
 
-def put_list(context: Context, document: str, reason: str = "") -> ChangeOutcome:
+def put_list(context: Context, document: str, reason: str) -> ChangeOutcome:
     """Add the versions of a list in YAML or JSON that do not exist yet; its result is a `ListPut`.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import Annotated
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
-from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.domain.paging import Page, Part
 from fivefold.domain.text import perhaps
 from fivefold.risk.compiler.analysis import analyse_canonical, analyse_canonical_policy
 from fivefold.risk.facts.portfolio import read_list
@@ -131,7 +131,7 @@ class WaitingVersion:
     reason: str
 
 
-def list_list_states(context: Context, part: Part = WHOLE) -> Page[ListState]:
+def list_list_states(context: Context, part: Part) -> Page[ListState]:
     """List the overviews of all lists, by name."""
     with context.reading() as session:
         page = list_states(session, context.organisation_id, context.now(), part)
@@ -150,7 +150,7 @@ def read_list_state(context: Context, name: str) -> ListState:
         return _state(row, entries.get(name), _readers(session, context.organisation_id), purpose)
 
 
-def list_version_states(context: Context, name: str, part: Part = WHOLE) -> Page[ListVersionState]:
+def list_version_states(context: Context, name: str, part: Part) -> Page[ListVersionState]:
     """List the versions of a list, the newest first; NotFoundError if there is no list of that name."""
     with context.reading() as session:
         of, row = context.organisation_id, _row(session, context, name)

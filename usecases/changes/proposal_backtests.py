@@ -94,9 +94,7 @@ def proposal_setting(engine: Engine, number: int, as_of_us: int, attempt: int) -
         )
 
 
-def run_proposal_backtest(
-    engine: Engine, setting: ProposalSetting, progress: Progress, keep: Keep | None = None
-) -> str:
+def run_proposal_backtest(engine: Engine, setting: ProposalSetting, progress: Progress, keep: Keep | None) -> str:
     """Run the backtest of a proposal; the report is JSON. *keep* is called with the movers of each part.
 
     InvalidRulesetError if a ruleset lacks something that it needs.

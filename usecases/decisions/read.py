@@ -257,7 +257,7 @@ class DecisionFound:
     line: str
 
 
-def search_decisions(context: Context, filters: DecisionFilters = EVERY, part: Part = WHOLE) -> Page[DecisionFound]:
+def search_decisions(context: Context, filters: DecisionFilters, part: Part = WHOLE) -> Page[DecisionFound]:
     """List decisions, the latest first; NotFoundError where an entity is named that is not there."""
     with context.reading() as session:
         of = context.organisation_id

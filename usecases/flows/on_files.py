@@ -121,7 +121,7 @@ def load_flow(source: str, asks: Sequence[Path] = ()) -> AnalysedFlow:
     return load_asked(asks).analysed(read_document(Flow, document, source))
 
 
-def load_usable_flow(source: str, asks: Sequence[Path] = ()) -> tuple[AnalysedFlow, Document]:
+def load_usable_flow(source: str, asks: Sequence[Path]) -> tuple[AnalysedFlow, Document]:
     """Read the same with its document, and refuse what cannot be run: InvalidRulesetError, each fault with its line."""
     document = Document(flow_text(source), source)
     analysed = load_flow(source, asks)
@@ -134,7 +134,7 @@ def load_usable_flow(source: str, asks: Sequence[Path] = ()) -> tuple[AnalysedFl
 
 
 def lint_flow_file(
-    source: str, asked_files: AskedFiles, lists: Mapping[str, NamedList], *, notes: bool = False
+    source: str, asked_files: AskedFiles, lists: Mapping[str, NamedList], *, notes: bool
 ) -> list[tuple[Diagnostic, Finding]]:
     """Find what is wrong or doubtful in a flow's file, or in one that ships.
 
@@ -153,10 +153,10 @@ def run_on_files(
     files: PortfolioFiles,
     as_of: int,
     *,
-    rulesets: Sequence[AnalysedRuleset] = (),
-    answers: Path | None = None,
-    outcomes: Path | None = None,
-    models: ModelsPermitted | None = None,
+    rulesets: Sequence[AnalysedRuleset],
+    answers: Path | None,
+    outcomes: Path | None,
+    models: ModelsPermitted | None,
 ) -> Runs:
     """Run a flow for every entity of a portfolio.
 

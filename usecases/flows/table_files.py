@@ -73,9 +73,7 @@ def flow_draft_from_table(
     return _draft(text, analysed, identifier, read_grid(content_of(path), path.name, format_, _MOST_LINES), path.name)
 
 
-def export_flow_table(
-    context: Context, flow: str, step: str, format_: str, document: str | None = None
-) -> CaseTableFile:
+def export_flow_table(context: Context, flow: str, step: str, format_: str, document: str | None) -> CaseTableFile:
     """Write the rows of a decision table of a flow's text, or of its draft, as a CSV or a workbook.
 
     Raises:
@@ -87,7 +85,7 @@ def export_flow_table(
 
 
 def import_flow_table(
-    context: Context, flow: str, step: str, table_file: TableSent, document: str | None = None
+    context: Context, flow: str, step: str, table_file: TableSent, document: str | None
 ) -> TableDraft:
     """Give a flow's text, or its draft, in which one decision table has the rows of a file; nothing is stored.
 

@@ -258,7 +258,7 @@ def require_refused_format(path: Path, given_path: Path) -> None:
         raise ConfigError(f"the file of refused rows is {given_path}; for {path} it must end in {suffix}")
 
 
-def make_refused_file(path: Path, given_path: Path | None = None) -> Path:
+def make_refused_file(path: Path, given_path: Path | None) -> Path:
     """Make the empty file of an import's refused rows: beside the import, and one that did not exist.
 
     Of several imports at the same time each gets one of its own. A *given_path* is used as it is, and overwritten.

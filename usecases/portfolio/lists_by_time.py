@@ -52,9 +52,7 @@ class OverrideFound(OverrideLine):
     revoked_by_name: str | None
 
 
-def search_overrides(
-    context: Context, filters: OverrideFilters = EVERY_OVERRIDE, part: Part = WHOLE
-) -> Page[OverrideFound]:
+def search_overrides(context: Context, filters: OverrideFilters, part: Part = WHOLE) -> Page[OverrideFound]:
     """List overrides, the latest request first.
 
     ConfigError if there is no such state; NotFoundError if a named entity does not exist.

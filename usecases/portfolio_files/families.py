@@ -108,8 +108,8 @@ def validate_families_of_files(
     as_of: int,
     options: ValidationOptions,
     *,
-    reference: int | None = None,
-    undated_known: bool = False,
+    reference: int | None,
+    undated_known: bool,
 ) -> FamiliesValidation:
     """Validate families of rulesets, each on those on whom it decides, and all of them together.
 

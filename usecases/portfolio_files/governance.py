@@ -15,7 +15,7 @@ from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.backtest.run import BacktestResult, HeldLevels, backtest
-from fivefold.risk.governance.beside import ALONE, Beside, assess_decided
+from fivefold.risk.governance.beside import Beside, assess_decided
 from fivefold.risk.governance.points.draft import draft_text as points_draft
 from fivefold.risk.governance.points.propose import PointsProposal, propose_points
 from fivefold.risk.governance.thresholds.draft import draft_text, thresholds_alone
@@ -106,13 +106,13 @@ def propose_from_files(
     name: str,
     files: PortfolioFiles,
     as_of: int,
-    shares: Sequence[float] | None = None,
+    shares: Sequence[float] | None,
     *,
-    within: float | None = None,
-    earlier: Sequence[Path] = (),
-    labels: Path | None = None,
-    options: ValidationOptions | None = None,
-    beside: Beside = ALONE,
+    within: float | None,
+    earlier: Sequence[Path],
+    labels: Path | None,
+    options: ValidationOptions | None,
+    beside: Beside,
 ) -> ThresholdDraft:
     """Propose thresholds for a ruleset's *text* that bring its levels to *shares*, of those on whom it decides.
 
@@ -169,8 +169,8 @@ def validate_files(
     as_of: int,
     options: ValidationOptions,
     *,
-    reference: int | None = None,
-    undated_known: bool = False,
+    reference: int | None,
+    undated_known: bool,
 ) -> Validation:
     """Validate the first ruleset, beside the second if there is one; *reference* is the drift's other as-of.
 
@@ -215,9 +215,9 @@ def propose_points_from_files(
     as_of: int,
     options: ValidationOptions,
     *,
-    learn_as_of: int | None = None,
-    undated_known: bool = False,
-    beside: Beside = ALONE,
+    learn_as_of: int | None,
+    undated_known: bool,
+    beside: Beside,
 ) -> tuple[PointsProposal, str]:
     """Propose points for a ruleset's *text* from later confirmed labels; give the draft's text too.
 
@@ -244,11 +244,11 @@ def what_if_of_file(
     as_of: int,
     entity: str,
     direction: WantedDirection,
-    level: str | None = None,
+    level: str | None,
     *,
-    previous: Path | None = None,
-    overrides: Path | None = None,
-    beside: Beside = ALONE,
+    previous: Path | None,
+    overrides: Path | None,
+    beside: Beside,
 ) -> tuple[WhatIf, str]:
     """Find what would move the level of one entity of a file, and the name of the ruleset that decides on it.
 

@@ -28,7 +28,7 @@ from fivefold.risk.facts.peers import (
     read_reference,
 )
 from fivefold.risk.facts.portfolio import ListVersion, NamedList, Portfolio, error_of, read_list
-from fivefold.risk.governance.beside import ALONE, Beside, assess_decided
+from fivefold.risk.governance.beside import Beside, assess_decided
 from fivefold.risk.language.base import canonical_form
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.peers import Peers, TimesPeerMedian
@@ -145,7 +145,7 @@ def reference_hash(members: tuple[str, ...]) -> str:
 
 
 def make_reference(
-    ruleset: AnalysedRuleset, files: PortfolioFiles, as_of: int, before: Path | None, beside: Beside = ALONE
+    ruleset: AnalysedRuleset, files: PortfolioFiles, as_of: int, before: Path | None, beside: Beside
 ) -> MadeReference:
     """Make the reference portfolio of a ruleset from files, of those on whom it decides.
 

@@ -37,7 +37,7 @@ def later_cautions(left_out: LeftOut, setting: Setting) -> tuple[str, ...]:
     return (f"Left out: {count_text(left_out.later, 'customer')} taken in after {day_text(setting.as_of_us)}.",)
 
 
-def assessed_together(lease: Lease, setting: Setting, left_out: LeftOut | None = None) -> Assessments:
+def assessed_together(lease: Lease, setting: Setting, left_out: LeftOut | None) -> Assessments:
     """Give the same in one; what the rules read is left out. NotEnoughDataError where it decides on nobody."""
     return _joined(setting, list(assessed_parts(lease, setting, left_out)))
 

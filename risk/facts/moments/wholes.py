@@ -116,7 +116,7 @@ def region_among(cuts: Cuts, value: Any, exactly: Callable[[Any], Fraction]) -> 
     )
 
 
-def itself(rule_input: LanguageModel, cuts: Cuts, reading: ReadAs = ReadAs.COMPARED) -> Number:
+def itself(rule_input: LanguageModel, cuts: Cuts, reading: ReadAs) -> Number:
     """Take an input for itself: *reading* tells whether its column stands for an exact number."""
     key = input_key(rule_input)
     exactly = _written if reading is ReadAs.COMPARED else _as_float

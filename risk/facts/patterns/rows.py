@@ -105,7 +105,7 @@ def least_minor(bound: Fraction, units: int) -> int:
     return min(ceil(bound * units), _LARGEST)
 
 
-def wide(column: str, times: int = 1) -> pl.Expr:
+def wide(column: str, times: int) -> pl.Expr:
     """Give a whole-number column times a whole number in 128 bits, where no product of the patterns overflows."""
     return pl.col(column).cast(pl.Int128) * pl.lit(times, pl.Int128)
 

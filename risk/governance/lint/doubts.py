@@ -27,7 +27,7 @@ Span = tuple[Decimal | None, bool, Decimal | None, bool]
 of the upper one."""
 
 
-def doubt_diagnostics(ruleset: Ruleset, members: Mapping[str, Sequence[str]] | None = None) -> Iterator[Diagnostic]:
+def doubt_diagnostics(ruleset: Ruleset, members: Mapping[str, Sequence[str]] | None) -> Iterator[Diagnostic]:
     """Find doubts of single rules, and of what examples are asked for.
 
     *members* are those of the named lists, as far as they are there.

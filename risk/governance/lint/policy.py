@@ -35,8 +35,8 @@ from fivefold.risk.language.reading import read_document
 
 def lint_policy(
     analysed: AnalysedPolicy,
-    lists: Lists | None = None,
-    document: Document | None = None,
+    lists: Lists | None,
+    document: Document | None,
     declared: PolicyPurposes | None = None,
 ) -> list[Finding]:
     """Find everything that is wrong or doubtful in a policy.
@@ -50,9 +50,7 @@ def lint_policy(
     return findings(_diagnostics(analysed, lists, declared), analysed.policy, document)
 
 
-def lint_policy_document(
-    document: Document, lists: Lists | None = None, *, notes: bool = False
-) -> list[tuple[Diagnostic, Finding]]:
+def lint_policy_document(document: Document, lists: Lists | None, *, notes: bool) -> list[tuple[Diagnostic, Finding]]:
     """Find the same in a document that was read, each beside its diagnostic, which names the check."""
     try:
         analysed = AnalysedPolicy(read_document(Policy, document, "the policy"))

@@ -230,7 +230,7 @@ def lint_text_by_check(
 
 
 def lint_document(
-    document: Document, lists: Lists | None = None, *, notes: bool = False, declared: PolicyPurposes | None = None
+    document: Document, lists: Lists | None, *, notes: bool = False, declared: PolicyPurposes | None = None
 ) -> tuple[AnalysedRuleset | None, list[tuple[Diagnostic, Finding]]]:
     """Find the same in a document that was read."""
     try:

@@ -141,7 +141,7 @@ class PointsProposal:
 def propose_points(
     judging: Assessments,
     labels: pl.DataFrame,
-    options: ValidationOptions | None = None,
+    options: ValidationOptions | None,
     learning: Assessments | None = None,
 ) -> tuple[PointsProposal, Ruleset]:
     """Learn points from half of the customers, and judge them on the other half.

@@ -79,7 +79,7 @@ def fitted(
     cases: RuleCases,
     source: str,
     where: Where,
-    doubted: Doubted | None = None,
+    doubted: Doubted | None,
 ) -> Whole:
     """Put the rows of a table into a document; *tried* gives it, or what is wrong with them by their paths.
 

@@ -97,8 +97,8 @@ def validate_families(
     labels: pl.DataFrame,
     as_of: int,
     options: ValidationOptions,
-    reference: Decisions | None = None,
-    other: tuple[str, Decisions] | None = None,
+    reference: Decisions | None,
+    other: tuple[str, Decisions] | None,
 ) -> FamiliesValidation:
     """Hold what families of rulesets decided as of one moment against what became known afterwards.
 

@@ -266,7 +266,7 @@ class AnotherRuleset:
 
 
 def beside_another(
-    ruleset: str, scores: tuple[Numbers, Numbers], confirmed: Marks, seed: int = 0, resamples: int = RESAMPLES
+    ruleset: str, scores: tuple[Numbers, Numbers], confirmed: Marks, seed: int, resamples: int
 ) -> AnotherRuleset:
     """Compare two scores of the entities that both rulesets assess in full; *ruleset* is the name of the other one."""
     entities, hits = len(confirmed), int(confirmed.sum())

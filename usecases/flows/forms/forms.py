@@ -133,7 +133,7 @@ def in_its_place(text: str, form: PartForm) -> PartForm:
     return form_of(text, form.part, outline_of(text).parts[form.part][_new_place(text, form)].name)
 
 
-def check_form(context: Context, text: str, form: PartForm, *, is_typing: bool = False) -> FormChecked:
+def check_form(context: Context, text: str, form: PartForm, *, is_typing: bool) -> FormChecked:
     """Find what is wrong and doubtful at each field of a form, as the text would be with it; nothing is stored.
 
     What is empty is no fault as long as a person *is_typing*: it comes yet.

@@ -100,7 +100,7 @@ def rows_typed(field: FormField, typed: Typed) -> int:
     return max(numbers, default=-1) + 1
 
 
-def written(fields: Sequence[FormField], typed: Typed, before: Mapping[str, Any] | None = None) -> Written:
+def written(fields: Sequence[FormField], typed: Typed, before: Mapping[str, Any] | None) -> Written:
     """Make the part of a flow that a form says, with the words of the one *before* it that no field has."""
     data: dict[str, Any] = deepcopy(dict(before or {}))
     faults: list[FieldFault] = []

@@ -182,7 +182,7 @@ class RunView(RunLine):
         return f"the step {self.at} failed" if self.state == FAILED else self.error.partition(": ")[0]
 
 
-def search_runs(context: Context, filters: RunFilters = EVERY_RUN, part: Part = WHOLE) -> Page[RunLine]:
+def search_runs(context: Context, filters: RunFilters, part: Part = WHOLE) -> Page[RunLine]:
     """List runs, the latest first; NotFoundError where an entity is named that is not there."""
     with context.reading() as session:
         of = context.organisation_id
