@@ -27,7 +27,7 @@ Span = tuple[Decimal | None, bool, Decimal | None, bool]
 of the upper one."""
 
 
-def doubt_diagnostics(ruleset: Ruleset, members: Mapping[str, Sequence[str]] | None) -> Iterator[Diagnostic]:
+def doubt_diagnostics(ruleset: Ruleset, members: Mapping[str, Sequence[str]]) -> Iterator[Diagnostic]:
     """Find doubts of single rules, and of what examples are asked for.
 
     *members* are those of the named lists, as far as they are there.
@@ -41,7 +41,7 @@ def doubt_diagnostics(ruleset: Ruleset, members: Mapping[str, Sequence[str]] | N
         yield from _screening_floor(rule, places) or _unknown_as_no(path, rule, places)
         yield from _gaps(path, rule)
         for place in places:
-            yield from _short_likeness(place, members or {})
+            yield from _short_likeness(place, members)
     yield from _coverage(ruleset)
 
 

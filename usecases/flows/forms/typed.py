@@ -100,9 +100,9 @@ def rows_typed(field: FormField, typed: Typed) -> int:
     return max(numbers, default=-1) + 1
 
 
-def written(fields: Sequence[FormField], typed: Typed, before: Mapping[str, Any] | None) -> Written:
+def written(fields: Sequence[FormField], typed: Typed, before: Mapping[str, Any]) -> Written:
     """Make the part of a flow that a form says, with the words of the one *before* it that no field has."""
-    data: dict[str, Any] = deepcopy(dict(before or {}))
+    data: dict[str, Any] = deepcopy(dict(before))
     faults: list[FieldFault] = []
     places: dict[str, Path] = {}
     for field in fields:
