@@ -356,6 +356,8 @@ def test_a_page_at_a_time_and_more() -> None:
     rows = client(service).entities.list("customer")
     assert next(rows).external_id == "a"
     assert (len(rows.page()), rows.more) == (1, True)
+    two = client(Service(answer(200, [line("a"), line("b")]))).entities.list("customer")
+    assert [(next(two).external_id, two.more) for _ in range(2)] == [("a", True), ("b", False)]
     assert ([each.external_id for each in rows.page()], rows.more, rows.page()) == (["c"], False, [])
 
 

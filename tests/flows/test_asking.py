@@ -153,7 +153,10 @@ def test_a_ruleset_gives_its_own_levels_and_their_order() -> None:
     output = runs.program.steps[0].outputs["total"].name
     assert runs.outcomes[output].to_list() == [0.0, 40.0, 0.0]
     assert runs.table["at"].to_list() == ["nothing", "done", "nothing"]
-    assert runs.explain(1).steps[0].gives == {"level": "red", "total": "40"}
+    why = runs.explain(1).steps[0]
+    assert why.gives == {"level": "red", "total": "40"}
+    assert (why.asked, why.seen, why.missing) == ("ruleset plain", "Score 40: Rich 40; Red", ())
+    assert why.sentence == "Step 0: Score 40: Rich 40; Red; gives level red, total 40"
 
 
 def _tiers() -> Data:
