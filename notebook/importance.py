@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from fivefold.domain.text import html_table
+from fivefold.domain.text import count_text, html_table
 from fivefold.features.histories import Floats
 from fivefold.models.explain import explain, gain_shares
 from fivefold.models.value_model import ValueModel as TrainedModel
@@ -41,7 +41,9 @@ class Importance:
     @property
     def headline(self) -> str:
         """Describe the indicator and the data shown."""
-        of_whom = f"mean points of {self.customers:,} customers" if self.customers else "share of the gain in training"
+        of_whom = "share of the gain in training"
+        if self.customers:
+            of_whom = f"mean points of {count_text(self.customers, 'customer')}"
         return f"What the model looks at: {of_whom}"
 
     def __repr__(self) -> str:

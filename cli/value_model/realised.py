@@ -30,7 +30,7 @@ from fivefold.domain.errors import FileFormatError
 from fivefold.domain.money import rounded_words
 from fivefold.domain.provenance import hash_text
 from fivefold.domain.settings import require_model_name
-from fivefold.domain.text import percent
+from fivefold.domain.text import count_text, percent
 from fivefold.training.config import DEFAULT_NAME, DueSettings, read_config
 
 if TYPE_CHECKING:
@@ -136,7 +136,8 @@ def show_version(version: "JudgedVersion", name: str) -> None:
             )
             echo()
         if latest.gone:
-            echo(f"In no figure, for they are not in the data by {day_text(latest.day_us)}: {latest.gone:,} customers")
+            gone = count_text(latest.gone, "customer")
+            echo(f"In no figure, for they are not in the data by {day_text(latest.day_us)}: {gone}")
     if version.realised.waiting:
         echo(f"Predictions whose horizon has not passed yet: {version.realised.waiting:,}")
     if version.realised.uncovered:

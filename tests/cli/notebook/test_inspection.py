@@ -153,9 +153,11 @@ def test_without_customers_the_gain_decides() -> None:
 
 
 def test_one_customer_has_points_and_no_direction() -> None:
-    table = importance_of(value_model(), known_matrix()[:1]).indicators
+    importance = importance_of(value_model(), known_matrix()[:1])
+    table = importance.indicators
     assert set(table["direction"]) == {""}
     assert table["mean_points"].max() > 0
+    assert importance.headline == "What the model looks at: mean points of 1 customer"
 
 
 def test_the_order_of_the_rows_makes_no_difference() -> None:
