@@ -67,12 +67,14 @@ def amount_words(amount: float, code: str) -> str:
 
 
 def rounded_form(code: str) -> str:
-    """Give the format that writes a sum that was computed with the decimals of its currency.
+    """Give the format that writes a sum that was computed with the decimals of its currency; zero has no sign.
 
     >>> format(1234.567, rounded_form("JPY")), format(1234.567, rounded_form("KWD"))
     ('1,235', '1,234.567')
+    >>> format(0.3 - 0.1 - 0.2, rounded_form("EUR"))
+    '0.00'
     """
-    return f",.{_MINOR_DIGITS.get(code, 2)}f"
+    return f"z,.{_MINOR_DIGITS.get(code, 2)}f"
 
 
 def rounded_words(amount: float, code: str) -> str:

@@ -197,18 +197,20 @@ def value_text(value: float, unit: str, currency: str) -> str:
 
     >>> value_text(1234.5, "money", "EUR"), value_text(0.25, "share", "EUR"), value_text(float("nan"), "days", "EUR")
     ('1,234.50 EUR', '25.0 %', 'undefined')
+    >>> [value_text(-1e-17, unit, "EUR") for unit in ("money", "share", "days", "ratio", "count")]  # zero has no sign
+    ['0.00 EUR', '0.0 %', '0.0 days', '0.00', '0']
     """
     if isnan(value):
         return "undefined"
     if unit in {"money", "money per day"}:
         return f"{rounded_words(value, currency)} {unit.replace('money', currency)}"
     if unit == "share":
-        return f"{100 * value:.1f} %"
+        return f"{100 * value:z.1f} %"
     if unit == "days":
-        return f"{value:,.1f} days"
+        return f"{value:z,.1f} days"
     if unit == "ratio":
-        return f"{value:.2f}"
-    return f"{value:,.0f}"
+        return f"{value:z.2f}"
+    return f"{value:z,.0f}"
 
 
 def _score_at(model: ValueModel, margins: Floats) -> Floats:
