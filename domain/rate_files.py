@@ -11,7 +11,7 @@ from pathlib import Path
 from fivefold.domain.clock import DAY_WRITTEN
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.money import Rate, RateTable, base_only, ecb_rates, is_currency_code, rebased
-from fivefold.domain.text import NUMBER_WRITTEN, count_text, delimiter_of
+from fivefold.domain.text import NUMBER_WRITTEN, count_text, cut_text, delimiter_of
 
 COLUMNS = ("currency", "date", "rate")
 DIRECTION = "1 unit of the currency = rate units of the base"
@@ -166,7 +166,7 @@ def checked_rate(row: Mapping[str, object], where: str) -> DatedRate:
         raise ConfigError(f"{where}: it has {', '.join(unknown)}; a rate has {', '.join(COLUMNS)} and nothing else")
     code = str(row.get("currency") or "").strip()
     if not is_currency_code(code):
-        raise ConfigError(f"{where}: currency is {code!r}; it must be three capital letters such as USD")
+        raise ConfigError(f"{where}: currency is {cut_text(repr(code))}; it must be three capital letters such as USD")
     text, day = str(row.get("rate", "")).strip(), str(row.get("date", "")).strip()
     try:
         known_on = date.fromisoformat(day) if DAY_WRITTEN.fullmatch(day) else None
@@ -174,8 +174,8 @@ def checked_rate(row: Mapping[str, object], where: str) -> DatedRate:
         known_on = None
     if known_on is None or not NUMBER_WRITTEN.fullmatch(text):
         raise ConfigError(
-            f"{where}: rate is {text!r} and date {day!r}; they must be a number and an ISO date, such as 1.17 and"
-            " 2026-01-31"
+            f"{where}: rate is {cut_text(repr(text))} and date {cut_text(repr(day))}; they must be a number and an ISO"
+            " date, such as 1.17 and 2026-01-31"
         )
     rate = DatedRate(code, known_on, float(text))
     if not _LEAST <= rate.rate <= _MOST:

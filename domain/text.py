@@ -27,8 +27,14 @@ _CONTROL = re.compile(f"[{CONTROL}]")
 _STEERING = re.compile(f"(?![\t\n])[{CONTROL}]")
 _UNSEEN = re.compile(f"[{CONTROL}](?<![\t\n\r])")
 DELIMITERS: Final = (",", ";", "\t", "|")
+_LONGEST_SHOWN: Final = 40
 NUMBER_WRITTEN: Final = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
 """A finite number as cells of decision tables and rates have it; Python's own reader takes 1_000 and nan too."""
+
+
+def cut_text(text: str) -> str:
+    """Cut a text to 40 characters, for an error message."""
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "..."
 
 
 def one_line(text: str, most: int = 500) -> str:

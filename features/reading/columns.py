@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from fivefold.domain.clock import EARLIEST_YEAR, to_microseconds
 from fivefold.domain.errors import PROBLEMS_LISTED, InvalidDataError, Problem, ProblemKind, problem_kind
+from fivefold.domain.text import cut_text
 from fivefold.features.histories import Floats, Integers
 from fivefold.features.reading.fast_columns import (
     StringColumn,
@@ -58,7 +59,6 @@ LATEST_US = to_microseconds(datetime(9999, 12, 31, 23, 59, 59, 999_999))  # noqa
 _UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _ZONED = r"[T ]\d\d.*(Z|[+-]\d\d(:?\d\d)?)$"
 _FINER = r"\.\d{6}0*[1-9]"
-_LONGEST_SHOWN = 40
 _MOST_BITS = 32
 """Of a place in a dictionary that the loops read; one of more bits might be cut to a place that exists."""
 MOST_NAMED_IN_FILES = 10_000
@@ -170,11 +170,6 @@ def short_text(value: object) -> str:
     '1899-12-31T23:59:00'
     """
     return cut_text(value.isoformat() if isinstance(value, date | time) else repr(value))
-
-
-def cut_text(text: str) -> str:
-    """Cut a text to 40 characters, for an error message."""
-    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "..."
 
 
 def read_numbers(column: Column, field: str, errors: ErrorCollector, *, text: bool) -> Floats:

@@ -15,9 +15,10 @@ from typing_extensions import TypedDict
 from fivefold.domain.errors import PROBLEMS_LISTED, Problem
 from fivefold.domain.segments import rounded_score
 from fivefold.domain.settings import Limits
+from fivefold.domain.text import cut_text
 from fivefold.features import schema as c
 from fivefold.features.column_names import unread_columns
-from fivefold.features.reading.columns import cut_text, short_text
+from fivefold.features.reading.columns import short_text
 from fivefold.features.reading.request_body import BodyColumns, measure_body
 from fivefold.models.explain import explanation_content
 from fivefold.models.value_model import ValueModel

@@ -246,6 +246,8 @@ def test_an_empty_table_knows_the_base(tmp_path: Path) -> None:
         ("USD,20260302,1", "date '20260302'"),
         ("USD,2099-01-01,x", "they must be a number"),  # also where it would not be used
         ("EUR,2024-01-01,x", "they must be a number"),
+        (f"{'U' * 5000},2024-01-01,1", "currency is 'U{38}[.]{3}; it must"),  # a long cell is shown by its beginning
+        (f"USD,{'2' * 5000},{'x' * 5000}", "rate is 'x{38}[.]{3} and date '2{38}[.]{3}; they must"),
     ],
 )
 def test_a_line_that_cannot_be_read_is_named(line: str, message: str, tmp_path: Path) -> None:

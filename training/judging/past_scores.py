@@ -11,7 +11,7 @@ import polars as pl
 from fivefold.domain.clock import DAY_US, parse_moment
 from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError
 from fivefold.domain.segments import SEGMENTS
-from fivefold.features.reading.columns import cut_text
+from fivefold.domain.text import cut_text
 from fivefold.features.reading.csv_file import csv_frame, csv_parts
 from fivefold.features.reading.formulas import unescape_formulas_of_frame
 from fivefold.features.reading.json_lines import read_json_lines

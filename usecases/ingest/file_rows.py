@@ -7,9 +7,9 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.errors import FileFormatError, InvalidDataError, Problem
-from fivefold.domain.text import columns_text, nearest
+from fivefold.domain.text import columns_text, cut_text, nearest
 from fivefold.features.column_names import OTHER
-from fivefold.features.reading.columns import cut_text, short_text
+from fivefold.features.reading.columns import short_text
 from fivefold.risk.facts.groups.links import BEGINS, ENDS, FROM, TO, TYPE
 from fivefold.risk.facts.reading import read_field
 from fivefold.risk.language.fields import CASE_FIELDS, FieldType, ValueType, value_type_of

@@ -8,8 +8,8 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from fivefold.domain.errors import InvalidDataError, Problem
-from fivefold.domain.text import wrong_in_name
-from fivefold.features.reading.columns import cut_text, short_text
+from fivefold.domain.text import cut_text, wrong_in_name
+from fivefold.features.reading.columns import short_text
 from fivefold.risk.facts.portfolio import ENTITY, error_of
 from fivefold.risk.facts.reading import entities_from_rows, read_field
 from fivefold.risk.language.fields import FieldType
