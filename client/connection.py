@@ -1,5 +1,6 @@
 """The connection to a service: headers, attempts, waits, errors, answers."""
 
+import os
 import secrets
 import time
 from collections import deque
@@ -100,7 +101,7 @@ class Connection:
         """Create the connection without opening it; *transport* replaces the network, for tests.
 
         Raises:
-            NotSentError: an invalid address or token, which is not shown; or fewer than 1 attempt.
+            NotSentError: an invalid address or token, which is not shown; fewer than 1 attempt; or no time for one.
         """
         _require_address(url)
         if not _is_visible(token):
@@ -110,16 +111,16 @@ class Connection:
             )
         if attempts < 1:
             raise NotSentError(f"attempts is {attempts}; allowed: 1 and more")
+        if not timeout_seconds > 0:
+            raise NotSentError(f"timeout_seconds is {timeout_seconds}; allowed: more than 0")
         self.attempts = attempts
         self.longest_wait_seconds = longest_wait_seconds
         self._url = url.rstrip("/")
-        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
-        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=UNUSED_SECONDS)
-        trusted = httpx.create_ssl_context()
-        trusted.hostname_checks_common_name = False  # alternative names alone prove a host: RFC 9525, 2
-        self._http = httpx.Client(
-            headers=headers, timeout=timeout_seconds, limits=limits, transport=transport, verify=trusted
-        )
+        self._token = token
+        self._timeout_seconds = timeout_seconds
+        self._transport = transport
+        self._http = self._opened()
+        self._process = os.getpid()
 
     def __repr__(self) -> str:
         """Name the service, never the token."""
@@ -128,6 +129,16 @@ class Connection:
     def close(self) -> None:
         """Close all open connections."""
         self._http.close()
+
+    def _opened(self) -> httpx.Client:
+        """Create the pool of connections; none is opened yet."""
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=UNUSED_SECONDS)
+        trusted = httpx.create_ssl_context()
+        trusted.hostname_checks_common_name = False  # alternative names alone prove a host: RFC 9525, 2
+        return httpx.Client(
+            headers=headers, timeout=self._timeout_seconds, limits=limits, transport=self._transport, verify=trusted
+        )
 
     def ask(
         self,
@@ -173,6 +184,8 @@ class Connection:
         self, call: Call[Any], parts: Mapping[str, object], query: Mapping[str, str], body: object, key: str | None
     ) -> httpx.Response:
         """Send a request until it is answered or may not be repeated; the body and the key stay the same."""
+        if self._http.is_closed:
+            raise NotSentError("the client is closed; allowed: calls before its `close()` or the end of its `with`")
         if key is not None and not (_is_visible(key) and len(key) <= LONGEST_KEY):
             raise NotSentError(f"key is {key!r}; allowed: 1 to {LONGEST_KEY} visible ASCII characters")
         content = None if body is None else body_of(body)
@@ -185,9 +198,7 @@ class Connection:
         for number in range(1, self.attempts + 1):
             is_last = number == self.attempts
             try:
-                response = self._http.request(call.method, url, params=dict(query), content=content, headers=headers)
-            except httpx.DecodingError as error:
-                raise UnexpectedAnswerError(f"{call.method} {call.path} had an unreadable answer: {error}") from error
+                response = self._exchange(call, url, query, content, headers)
             except httpx.TransportError as error:
                 may_be_done |= call.method != "GET" and not isinstance(error, NOT_SENT)
                 if is_last or not (repeatable or isinstance(error, NOT_SENT)):
@@ -203,6 +214,28 @@ class Connection:
                     raise error_of(response, may_be_done=may_be_done)
             time.sleep(_wait(number) if wait is None else wait)
         raise AssertionError("the last attempt gives an answer or an error")
+
+    def _exchange(
+        self,
+        call: Call[Any],
+        url: str,
+        query: Mapping[str, str],
+        content: bytes | None,
+        headers: Mapping[str, str],
+    ) -> httpx.Response:
+        """Send a request once, by connections that no other process has.
+
+        A process that was forked has its parent's open connections. Both would read each other's answers: the level of
+        one customer as that of another.
+        """
+        if self._process != os.getpid():
+            self._http, self._process = self._opened(), os.getpid()
+        try:
+            return self._http.request(call.method, url, params=dict(query), content=content, headers=dict(headers))
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise NotSentError(f"{call.method} {call.path} cannot be sent: {error}") from error
+        except httpx.DecodingError as error:
+            raise UnexpectedAnswerError(f"{call.method} {call.path} had an unreadable answer: {error}") from error
 
     def _may_repeat(self, response: httpx.Response, *, repeatable: bool) -> bool:
         """Return whether a refusal is temporary: after 429 and 503 nothing was done, after 504 it may have been.

@@ -15,6 +15,7 @@ ClientError                       any error below
     └── UnknownOutcomeError       504: it took too long, and may have been done
 """
 
+import copyreg
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,7 +59,11 @@ class Problem:
 
 
 class ClientError(Exception):
-    """An error that keeps a call from its answer."""
+    """An error that keeps a call from its answer. It can be pickled, as pools of processes do with what they raise."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Restore the attributes without the constructor, which takes other arguments than the message."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # of pickle
 
 
 class NotSentError(ClientError):
