@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fivefold.cli.lazy import LazyGroup
+from fivefold.cli.signals import ends_on_signals
 from fivefold.domain.errors import FivefoldError
 from fivefold.domain.files import disk_error
 from fivefold.domain.provenance import missing_extra, release
@@ -81,7 +82,8 @@ def main() -> None:
             f"warning: {name} is not a setting and changes nothing; the nearest is {nearest}", soft_wrap=True
         )
     try:
-        app(prog_name="fivefold")
+        with ends_on_signals():
+            app(prog_name="fivefold")
     except SystemExit as end:
         code = end.code
         if isinstance(end.__context__, typer.Abort):  # a question that was not answered yes; typer ends with 1 then

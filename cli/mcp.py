@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fivefold.cli.signals import ended_at_once_by_signals
 from fivefold.cli.terminal import open_current_database, require_module, warn
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import read_settings
@@ -64,7 +65,8 @@ def mcp(
     Thread(target=_keep_loading, args=(champion.load, looked, ended), name="value model", daemon=True).start()
     warn(f"answering as {who.role} on standard input and output; end it by closing standard input")
     try:
-        asyncio.run(converse(dispatcher, token))
+        with ended_at_once_by_signals():
+            asyncio.run(converse(dispatcher, token))
     finally:
         ended.set()
         engine.dispose()

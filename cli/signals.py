@@ -44,6 +44,22 @@ def ends_on_signals() -> Iterator[None]:
         ending.leave()
 
 
+@contextmanager
+def ended_at_once_by_signals() -> Iterator[None]:
+    """End at once by SIGTERM, SIGHUP and Ctrl-C, where a thread reads standard input: nothing ends it before its input.
+
+    For what has nothing of its own to take away. One that is ignored is ignored still.
+    """
+    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+    heeded = [each for each in numbers if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in heeded}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 class _Ending:
     """Raises SystemExit once a signal has come, and again where Python or a library in C swallowed it.
 

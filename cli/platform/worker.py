@@ -97,8 +97,9 @@ def _work(
         if failing := failing_count(engine):
             echo(f"{count_text(failing, 'webhook')} failed and will be tried again: `fivefold webhooks failing`.")
         return
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, lambda *_: stop.set())
     host, health_port = health
     with serving(pages, health_port, host) as port:
         where = "" if port is None else f" Its health: http://{host}:{port}/livez, /readyz and /metrics."

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from filelock import FileLock, Timeout
 
-from fivefold.cli.signals import ends_on_signals
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import make_private_folder
 from fivefold.domain.settings import read_settings
@@ -103,7 +102,7 @@ def open_engine(
     settings = read_settings()
     shared = folder or (output.absolute().parent if output else settings.var)
     make_private_folder(shared)
-    with ends_on_signals(), _folder_of_run(shared.absolute()) as own:
+    with _folder_of_run(shared.absolute()) as own:
         session = open_session(settings, master)
         yield SparkEngine(session, own)
 

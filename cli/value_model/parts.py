@@ -9,7 +9,6 @@ from typing import Annotated, Final
 
 import typer
 
-from fivefold.cli.signals import ends_on_signals
 from fivefold.cli.terminal import create_registry, echo, errors, show_table
 from fivefold.domain.errors import ConfigError, RegistryError
 from fivefold.domain.parts import (
@@ -119,7 +118,7 @@ def continued(task: Task, *, restart: bool, replaces: bool = False) -> Iterator[
         remove_leftover(other)
         errors.print(f"Begins anew: {count_text(other.parts, 'part')} of {task.label} had other conditions, and went.")
     try:
-        with ends_on_signals(), open_parts(task, restart=restart) as own:
+        with open_parts(task, restart=restart) as own:
             is_begun = True
             if own.begun_with:
                 errors.print(f"Continues with {count_text(own.begun_with, 'part')} of an interrupted run.")

@@ -130,6 +130,7 @@ def test_the_overview_imports_no_command_and_nothing_heavy() -> None:
     assert {name for name in imported if name.startswith("fivefold.cli.")} == {
         "fivefold.cli.lazy",
         "fivefold.cli.main",
+        "fivefold.cli.signals",
     }
     assert len(imported) < 400
 

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -60,11 +61,38 @@ finally:
     print("lock held" if lock.locked() else "gone", flush=True)
 """
 
+COMMAND = """
+import os, signal, sys, time
+from pathlib import Path
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+from fivefold.cli import main
+from fivefold.cli.signals import ended_at_once_by_signals
+from fivefold.domain.files import replacing
+
+number = int(sys.argv[1])
+
+def writing(**_):
+    with replacing(Path(sys.argv[2])) as unfinished:
+        unfinished.touch()
+        os.kill(os.getpid(), number)
+        time.sleep(60)
+
+def reading(**_):
+    with ended_at_once_by_signals():
+        try:
+            os.kill(os.getpid(), number)
+        finally:
+            time.sleep(60)
+
+main.app = {how}
+main.main()
+"""
+
 
 @contextmanager
-def run(how: str) -> Iterator[subprocess.Popen[str]]:
+def run(how: str, program: str = RUN, *arguments: object) -> Iterator[subprocess.Popen[str]]:
     """Run what ends itself; what is written to standard error is kept."""
-    command = [sys.executable, "-c", RUN.replace("{how}", how)]
+    command = [sys.executable, "-c", program.replace("{how}", how), *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -93,3 +121,16 @@ def test_a_second_signal_ends_a_run_at_once() -> None:
         time.sleep(0.6)  # one that comes sooner is a repeat
         process.send_signal(signal.SIGHUP)
         assert process.wait(30) == -signal.SIGHUP
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_any_command_that_is_ended_takes_its_unfinished_file_away(tmp_path: Path, number: signal.Signals) -> None:
+    with run("writing", COMMAND, int(number), tmp_path / "levels.jsonl") as process:
+        assert process.wait(30) == 128 + number
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_command_that_reads_standard_input_in_a_thread_ends_at_once(number: signal.Signals) -> None:
+    with run("reading", COMMAND, int(number)) as process:
+        assert process.wait(30) == -number

@@ -158,7 +158,9 @@ def test_in_the_past_it_waits_for_what_others_hold_now(set_up: Path, tmp_path: P
     assert "\n1 assessed (0 with a level), 0 failed; nothing is left to do.\n" in out
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.full)])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, *(pytest.param(each, marks=pytest.mark.full) for each in (signal.SIGINT, signal.SIGHUP))]
+)
 def test_it_works_until_it_is_asked_to_stop(set_up: Path, tmp_path: Path, number: signal.Signals) -> None:
     var = set_up
     (tmp_path / "e.jsonl").write_text('{"entity_id": "a"}\n')
