@@ -40,9 +40,11 @@ def longest(report: Path, seconds: float) -> list[str]:
     """List the functions of a report whose cases took so many seconds together, but for what always runs."""
     took: Counter[str] = Counter()
     for case in ET.parse(report).iter("testcase"):
-        file = str(case.get("classname")).replace(".", "/")
-        took[without_cases(f"{file}.py::{case.get('name')}")] += float(case.get("time") or 0)
-    return sorted(name for name, sum_seconds in took.items() if sum_seconds >= seconds and not ALWAYS.match(name))
+        module, _, group = re.sub(r"\.(?=Test[A-Z])", "::", str(case.get("classname"))).partition("::")
+        place = "::".join([f"{module.replace('.', '/')}.py", *filter(None, [group]), str(case.get("name"))])
+        took[without_cases(place)] += float(case.get("time") or 0)
+    functions = (name for name, sum_seconds in took.items() if sum_seconds >= seconds and name.startswith("tests/"))
+    return sorted(name for name in functions if not ALWAYS.match(name))
 
 
 if __name__ == "__main__":
