@@ -8,7 +8,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.rulesets.proposals import APPROVED, PROPOSED
+from fivefold.store.changes.proposals import APPROVED, PROPOSED
 from fivefold.store.sql.keyset import rows_of, scalars_of
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import ListVersionRow

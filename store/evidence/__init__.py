@@ -1,1 +1,1 @@
-"""Queries for archives of evidence, and for erasure."""
+"""Queries for archives of evidence."""

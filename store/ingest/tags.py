@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from fivefold.domain.clock import DAY_US
+from fivefold.store.changes.proposals import APPROVED
 from fivefold.store.ingest.entities import lock_entities
-from fivefold.store.rulesets.proposals import APPROVED
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.statements import write_rows
 from fivefold.store.tables.entities import Entity, Tag, TagEnd

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.paging import Page, Part
-from fivefold.store.evidence.holds import held_entities, lock_related
+from fivefold.store.erasure.holds import held_entities, lock_related
 from fivefold.store.levels.champions import is_recorded_as
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.clocks import LONGEST_LEASE_US, lease_is_over

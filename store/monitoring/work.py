@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import and_, func, literal, or_, select, union_all
 from sqlalchemy.orm import Session, aliased
 
+from fivefold.store.changes.proposals import APPROVED, REFUSED
 from fivefold.store.levels.overrides import is_decided_by_person
 from fivefold.store.queue.sources import Kind
-from fivefold.store.rulesets.proposals import APPROVED, REFUSED
 from fivefold.store.tables.entities import Record
 from fivefold.store.tables.levels import OverrideRow, Transition
 from fivefold.store.tables.queue import QueueWork

@@ -78,7 +78,7 @@ class AuditProof(Base):
 
 
 class RetentionRun(Base):
-    """One run over the old rows of one organisation and kind, and what it removed. See `store.evidence.retention`.
+    """One run over the old rows of one organisation and kind, and what it removed. See `store.erasure.retention`.
 
     Attributes:
         kind: of the rows, as the policy names it.

@@ -73,7 +73,7 @@ def add_events(session: Session, organisation_id: int, rows: Iterable[NewEvent])
     """Add events to the outbox, numbered in the order given, in the transaction of the change; return how many.
 
     An event whose `event_id` exists is skipped, so that a retry sends nothing twice. Erasure empties the body of a row;
-    the row itself is removed only by the retention policy, long after any retry (`store.evidence.retention`).
+    the row itself is removed only by the retention policy, long after any retry (`store.erasure.retention`).
     """
     events = list(rows)
     if not events:

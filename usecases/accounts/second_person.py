@@ -12,7 +12,7 @@ from fivefold.domain.errors import ConflictError
 from fivefold.store.accounts.organisation import lock_organisation
 from fivefold.store.accounts.tokens import has_live_token
 from fivefold.store.audit.log import entries_about_member
-from fivefold.store.rulesets.proposals import needs_two_people
+from fivefold.store.changes.proposals import needs_two_people
 from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.usecases.accounts.settings import Settings, set_sole_operator_in, settings_of

@@ -15,7 +15,7 @@ from fivefold.store.audit import counters, history_reading, standings
 from fivefold.store.audit.expectations import Expectations, ExpectedDecision, SealedBatch
 from fivefold.store.audit.history import find_differences, seal, subject_of_line
 from fivefold.store.audit.removals import BEGUN, REMOVED, digest_of_lines, emptied_assessments, line_of_removed
-from fivefold.store.evidence.erasure import EMPTIED
+from fivefold.store.erasure.erase import EMPTIED
 from fivefold.store.levels.layouts import layout_name
 from fivefold.store.tables.levels import Standing
 from fivefold.usecases.audit.rows import ACTIONS as ROW_ACTIONS

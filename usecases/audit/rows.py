@@ -16,7 +16,7 @@ from fivefold.store.audit import bound_rows, history_reading
 from fivefold.store.audit.bound_rows import BoundTable
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.audit.expectations import Expectations, ExpectedRow
-from fivefold.store.evidence.erasure import EMPTIED
+from fivefold.store.erasure.erase import EMPTIED
 from fivefold.store.tables.levels import OverrideRow
 
 LISTS, RATES, OVERRIDES = "list", "rate table", "override"

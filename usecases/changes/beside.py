@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from fivefold.store.audit.bound_rows import digests, merge_digests
+from fivefold.store.changes.proposals import WITHDRAWN, backtests_of_proposal, open_proposals
 from fivefold.store.decisions import policy_numbered
-from fivefold.store.rulesets.proposals import WITHDRAWN, backtests_of_proposal, open_proposals
 from fivefold.store.sql.jobs import OPEN
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import OverrideRow

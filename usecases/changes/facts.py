@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError, LockedError, NotFoundError, StoreError
 from fivefold.store.accounts.organisation import lock_deciding
+from fivefold.store.changes.proposals import PROPOSED, WITHDRAWN, open_behind, proposal_numbered
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.levels.overrides import undecided_past_end
-from fivefold.store.rulesets.proposals import PROPOSED, WITHDRAWN, open_behind, proposal_numbered
 from fivefold.store.sql.database import reading
 from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.accounts.second_person import is_member

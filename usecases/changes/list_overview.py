@@ -26,8 +26,8 @@ from fivefold.store.accounts.lists import (
     list_states,
     list_version_lines,
 )
+from fivefold.store.changes.proposals import PROPOSED
 from fivefold.store.decisions import active_policies
-from fivefold.store.rulesets.proposals import PROPOSED
 from fivefold.store.rulesets.rulesets import all_active_versions, rulesets_of_versions
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.accounts.flows_in_force import standing_flows

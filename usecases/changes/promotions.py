@@ -25,8 +25,8 @@ from fivefold.models.promotions import (
 from fivefold.models.registry import Registry
 from fivefold.store.accounts.organisation import lock_organisation, where_two_people_promote
 from fivefold.store.accounts.tokens import has_other_organisations
+from fivefold.store.changes.proposals import declined_proposals
 from fivefold.store.rulesets.active_definitions import active_definitions
-from fivefold.store.rulesets.proposals import declined_proposals
 from fivefold.store.sql.database import await_other_system, reading, writing
 from fivefold.usecases.changes.contents import ModelPromoted
 from fivefold.usecases.changes.proposals import ProposalLine, request_change

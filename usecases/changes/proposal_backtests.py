@@ -17,9 +17,9 @@ from fivefold.risk.governance.backtest.compositions import (
     compare_compositions,
     joined_comparisons,
 )
+from fivefold.store.changes.proposals import PROPOSED, newest_backtests, proposal_numbered
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.activations import count_of_type
-from fivefold.store.rulesets.proposals import PROPOSED, newest_backtests, proposal_numbered
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.json_text import stored_report
 from fivefold.store.tables.entities import Entity, EntityType

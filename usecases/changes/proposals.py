@@ -16,9 +16,7 @@ from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.lists import count_list_versions
 from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.audit.bound_rows import digests
-from fivefold.store.ingest.entities import lock_entities, names_of_entities
-from fivefold.store.rulesets.activations import count_of_type
-from fivefold.store.rulesets.proposals import (
+from fivefold.store.changes.proposals import (
     APPROVED,
     PROPOSED,
     REFUSED,
@@ -30,6 +28,8 @@ from fivefold.store.rulesets.proposals import (
     proposal_numbered,
     proposals_of,
 )
+from fivefold.store.ingest.entities import lock_entities, names_of_entities
+from fivefold.store.rulesets.activations import count_of_type
 from fivefold.store.sql.jobs import OPEN
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.rulesets import Backtest, Proposal

@@ -19,11 +19,11 @@ from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError, St
 from fivefold.risk.facts.portfolio import read_list
 from fivefold.store.accounts.lists import list_row_at
 from fivefold.store.accounts.organisation import newest_rates
+from fivefold.store.changes.proposals import PROPOSED, proposal_numbered
 from fivefold.store.decisions import policy_numbered
 from fivefold.store.ingest.entities import entity_named, names_of_entities, type_named, types_of_organisation
 from fivefold.store.levels.overrides import count_below, count_with_level
 from fivefold.store.rulesets.activations import count_of_type
-from fivefold.store.rulesets.proposals import PROPOSED, proposal_numbered
 from fivefold.store.rulesets.rulesets import active_number, all_active_versions, families_of, family_named
 from fivefold.store.tables.entities import Entity, EntityType, Record
 from fivefold.store.tables.events import Decision

@@ -7,8 +7,7 @@ from typing import Annotated
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.ingest.entities import entity_named
-from fivefold.store.rulesets.proposals import (
+from fivefold.store.changes.proposals import (
     APPROVED,
     PROPOSED,
     REFUSED,
@@ -17,6 +16,7 @@ from fivefold.store.rulesets.proposals import (
     entities_of_proposals,
     proposals_among,
 )
+from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.audit.search import actor_named, names_of_actors
 from fivefold.usecases.changes.contents import (

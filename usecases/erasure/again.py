@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import day_text, resolve_now
 from fivefold.domain.errors import ConflictError, FivefoldError
 from fivefold.domain.text import count_text
-from fivefold.store.evidence import erasure as erasing
+from fivefold.store.erasure import erase as erasing
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import Entity, EntityType

@@ -28,7 +28,7 @@ from fivefold.store.audit import history_reading
 from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.audit.chain import Entry
 from fivefold.store.audit.log import append_all, erase_values
-from fivefold.store.evidence import erasure as erasing
+from fivefold.store.erasure import erase as erasing
 from fivefold.store.evidence.archive import forget_archives_of
 from fivefold.store.ingest.entities import entity_named, no_entity, subject_of, subjects
 from fivefold.store.ingest.links import one_of_each_sharing
@@ -285,7 +285,7 @@ def _erasable(
 def _concerned(
     session: Session, context: Context, type_name: str, external_id: str, now: int, *, locked: bool
 ) -> tuple[list[Entity], list[Entity], list[int]]:
-    """Find an entity and what it owns or owned, as `store.evidence.erasure.with_owned` gives them."""
+    """Find an entity and what it owns or owned, as `store.erasure.erase.with_owned` gives them."""
     row = entity_named(session, context.organisation_id, type_name, external_id)
     concerned = erasing.with_owned(session, row, now, locked=locked)
     if row not in concerned[0]:  # it was erased, perhaps a moment ago

@@ -16,9 +16,9 @@ from fivefold.domain.clock import DAY_US, SECOND_US
 from fivefold.domain.errors import ConflictError
 from fivefold.store.audit.bound_rows import Digests
 from fivefold.store.audit.removals import BEGUN, EMPTIED, REMOVED
-from fivefold.store.evidence import retention_runs as runs
-from fivefold.store.evidence.old_rows import ResumePoint, RetentionScope
-from fivefold.store.evidence.retention import REMOVALS
+from fivefold.store.erasure import retention_runs as runs
+from fivefold.store.erasure.old_rows import ResumePoint, RetentionScope
+from fivefold.store.erasure.retention import REMOVALS
 from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.operations import RetentionRun
 from fivefold.usecases.accounts.settings import FOR_GOOD, check_removal_days, settings_of

@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
 from fivefold.store.audit.log import entries_with_values
+from fivefold.store.erasure.retention_runs import moves_removed_before
 from fivefold.store.evidence.archive_flows import (
     entities_erased_since,
     group_moves_counted,
     group_sizes_in,
 )
-from fivefold.store.evidence.retention_runs import moves_removed_before
 from fivefold.store.groups.groups import GroupVersionRow, versions_of
 from fivefold.usecases.evidence.archive import ArchiveSection, json_file, optional_iso_text, text_file
 from fivefold.usecases.shared.inputs import Quarter

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import WHOLE
 from fivefold.store.accounts.tokens import requests_of
+from fivefold.store.changes.proposals import APPROVED, REFUSED
 from fivefold.store.decisions import policy_versions
 from fivefold.store.evidence.archive import (
     activations_before,
@@ -30,7 +31,6 @@ from fivefold.store.evidence.archive import (
 from fivefold.store.evidence.archive_flows import flow_activations_before, flow_versions
 from fivefold.store.groups.groups import versions_of
 from fivefold.store.queue.sources import Kind
-from fivefold.store.rulesets.proposals import APPROVED, REFUSED
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.events import MaterialChange, Policy
 from fivefold.store.tables.flows import FlowVersion

@@ -19,12 +19,12 @@ from fivefold.domain.errors import ConflictError, InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
 from fivefold.risk.facts.portfolio import NamedList
 from fivefold.store.accounts.organisation import levels_of, settings_row
+from fivefold.store.changes.proposals import needs_two_people
 from fivefold.store.ingest import facts
 from fivefold.store.ingest.entities import subjects
 from fivefold.store.ingest.links import links_from, touched_by_links
 from fivefold.store.ingest.ownerships import owner_numbers
 from fivefold.store.levels import bulk_reads as loading
-from fivefold.store.rulesets.proposals import needs_two_people
 from fivefold.store.rulesets.rulesets import active_versions
 from fivefold.store.tables.entities import Entity, EntityType, Record
 from fivefold.usecases.accounts.lists import lists_of

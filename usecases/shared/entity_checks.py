@@ -13,7 +13,7 @@ from fivefold.features.reading.columns import short_text
 from fivefold.risk.facts.portfolio import ENTITY, error_of
 from fivefold.risk.facts.reading import entities_from_rows, read_field
 from fivefold.risk.language.fields import FieldType
-from fivefold.store.evidence.erasure import ERASED_NAME
+from fivefold.store.erasure.erase import ERASED_NAME
 
 FIELDS: TypeAdapter[dict[str, FieldType]] = TypeAdapter(dict[str, FieldType])
 """Reads the typed fields of an entity type from their JSON."""

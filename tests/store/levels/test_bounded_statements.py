@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from fivefold.store.evidence.old_rows import OldRow, delete_rows
+from fivefold.store.erasure.old_rows import OldRow, delete_rows
 from fivefold.store.ingest.entities import names_of_entities
 from fivefold.store.levels.levels import assessments_named, emptied_assessments, level_groups
 from fivefold.store.levels.markings import queue_depth

@@ -80,7 +80,7 @@ def test_money_without_a_rate_is_known_once_two_people_gave_one(bank: Bank) -> N
 
 def _needs_two(bank: Bank) -> tuple[bool, bool]:
     """A ruleset that the test put in place straight away has no activation, so nothing decides as far as is written."""
-    from fivefold.store.rulesets.proposals import needs_two_people
+    from fivefold.store.changes.proposals import needs_two_people
 
     with Session(bank.engine) as session:
         decided = needs_two_people(session, bank.of)

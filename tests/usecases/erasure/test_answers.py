@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import to_microseconds
 from fivefold.domain.errors import ConflictError, StoreError, UnknownOutcomeError
 from fivefold.store.accounts.idempotency import RequestAttempt, attempting, forget_answers
-from fivefold.store.evidence import erasure as erasing
+from fivefold.store.erasure import erase as erasing
 from fivefold.store.tables.accounts import IdempotencyKey, Organisation
 from fivefold.store.tables.entities import Entity
 from fivefold.usecases.erasure import erase

@@ -23,8 +23,8 @@ from fivefold.domain.errors import (
     StoreError,
 )
 from fivefold.store.audit import history_reading
-from fivefold.store.evidence import erasure as erasing
-from fivefold.store.evidence.erasure import with_owned
+from fivefold.store.erasure import erase as erasing
+from fivefold.store.erasure.erase import with_owned
 from fivefold.store.sql import database
 from fivefold.store.sql.database import upgrade
 from fivefold.store.tables.entities import Entity

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US
 from fivefold.flows.analysis import analyse_flow
 from fivefold.risk.facts.groups import links as groups
-from fivefold.store.evidence import holds
-from fivefold.store.evidence import retention as removing
-from fivefold.store.evidence.old_rows import OldRows, ResumePoint, RetentionScope
+from fivefold.store.erasure import holds
+from fivefold.store.erasure import retention as removing
+from fivefold.store.erasure.old_rows import OldRows, ResumePoint, RetentionScope
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.flows import FlowRow, FlowRun, FlowVersion
 from fivefold.usecases.accounts.entity_types import define_type

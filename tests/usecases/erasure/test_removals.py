@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError
-from fivefold.store.evidence import retention as removing
-from fivefold.store.evidence.retention import OldRow, RetentionScope
+from fivefold.store.erasure import retention as removing
+from fivefold.store.erasure.retention import OldRow, RetentionScope
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError
 from fivefold.domain.paging import Part
-from fivefold.store.evidence import retention as removing
-from fivefold.store.evidence.old_rows import RetentionScope
+from fivefold.store.erasure import retention as removing
+from fivefold.store.erasure.old_rows import RetentionScope
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.levels import Assessment, AssessmentInputs, OverrideReading, Standing, Transition

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError, FivefoldError
 from fivefold.domain.paging import Part
-from fivefold.store.evidence import erasure as erasing
+from fivefold.store.erasure import erase as erasing
 from fivefold.store.tables.accounts import Base
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import Decision, Policy

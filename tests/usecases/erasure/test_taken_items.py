@@ -5,7 +5,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.store.evidence.holds import held_entities
+from fivefold.store.erasure.holds import held_entities
 from fivefold.store.queue.sources import Kind
 from fivefold.store.sql.database import reading
 from fivefold.store.tables.levels import DueMark, Standing, Transition

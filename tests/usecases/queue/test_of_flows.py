@@ -7,7 +7,7 @@ from sqlalchemy import Engine, text
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
-from fivefold.store.evidence.holds import held_entities
+from fivefold.store.erasure.holds import held_entities
 from fivefold.store.queue.items import QueueOrder
 from fivefold.store.sql.database import reading
 from fivefold.usecases.accounts.organisations import add_member

@@ -15,7 +15,7 @@ from fivefold.flows.outside.step import CompiledOutsideStep
 from fivefold.flows.program import FlowProgram
 from fivefold.flows.steps import RunContext
 from fivefold.risk.facts.portfolio import ENTITY
-from fivefold.store.evidence.retention_runs import moves_removed_before
+from fivefold.store.erasure.retention_runs import moves_removed_before
 from fivefold.store.flows.history import RecordedAnswer, levels_at
 from fivefold.store.groups.groups import in_force_since
 from fivefold.store.groups.members import KeptMove, moves_kept

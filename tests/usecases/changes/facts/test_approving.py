@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError, StoreError
 from fivefold.domain.paging import Part
-from fivefold.store.evidence.erasure import with_owned
+from fivefold.store.erasure.erase import with_owned
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.entities import Entity, OrganisationSettings
 from fivefold.store.tables.flows import FLOW_ACTOR

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.store.evidence.erasure import erase
+from fivefold.store.erasure.erase import erase
 from fivefold.store.tables.entities import Entity
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.monitoring.realised import judge

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.store.evidence.erasure import erase
+from fivefold.store.erasure.erase import erase
 from fivefold.store.monitoring import predictions as store
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import Entity

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US
 from fivefold.features.histories import Histories
 from fivefold.models.value_model import ValueModel
-from fivefold.store.evidence.erasure import erase
+from fivefold.store.erasure.erase import erase
 from fivefold.store.monitoring import predictions as store
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.predictions import Prediction, PredictionDay

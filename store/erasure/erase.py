@@ -13,12 +13,12 @@ from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
 
 from fivefold.store.accounts.idempotency import forget_answers
 from fivefold.store.audit.history import new_salt
+from fivefold.store.changes.proposals import PROPOSED, WITHDRAWN
 from fivefold.store.evidence.archive import forget_archives_of
 from fivefold.store.ingest import links, ownerships
 from fivefold.store.ingest.entities import subjects
 from fivefold.store.levels.assessment_queue import Subject
 from fivefold.store.rulesets.backtests import forget_entities
-from fivefold.store.rulesets.proposals import PROPOSED, WITHDRAWN
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.statements import UNSEEN
 from fivefold.store.tables.audit import AuditEntry

@@ -9,8 +9,8 @@ from typing import Any, Final
 from sqlalchemy import func, literal, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from fivefold.store.changes.proposals import PROPOSED
 from fivefold.store.queue.sources import SOURCES, source_moments
-from fivefold.store.rulesets.proposals import PROPOSED
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.clocks import latest_us
 from fivefold.store.tables.entities import Entity, Link, Ownership, Record

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session, aliased
 
 from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.audit.history import new_salt
-from fivefold.store.evidence.holds import held_entities
-from fivefold.store.evidence.old_rows import (
+from fivefold.store.erasure.holds import held_entities
+from fivefold.store.erasure.old_rows import (
     NOTHING,
     OldRow,
     OldRows,

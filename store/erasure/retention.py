@@ -13,9 +13,10 @@ from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select, tu
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.store.audit.removals import line_of_removed
-from fivefold.store.evidence.holds import held_entities, lock_related
-from fivefold.store.evidence.old_flows import look_at_flows, remove_flows
-from fivefold.store.evidence.old_rows import (
+from fivefold.store.changes.proposals import PROPOSED
+from fivefold.store.erasure.holds import held_entities, lock_related
+from fivefold.store.erasure.old_flows import look_at_flows, remove_flows
+from fivefold.store.erasure.old_rows import (
     NOTHING,
     OldRow,
     OldRows,
@@ -28,7 +29,6 @@ from fivefold.store.evidence.old_rows import (
     without_held,
 )
 from fivefold.store.rulesets.jobs import EARLIER_REVIEWS
-from fivefold.store.rulesets.proposals import PROPOSED
 from fivefold.store.sql.arrays import among, rows_among
 from fivefold.store.sql.jobs import OPEN
 from fivefold.store.sql.statements import UNSEEN

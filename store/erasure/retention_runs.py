@@ -6,8 +6,8 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from fivefold.store.audit.removals import digest_of_lines
-from fivefold.store.evidence.old_rows import RemovedRows, ResumePoint
-from fivefold.store.evidence.retention import REMOVALS
+from fivefold.store.erasure.old_rows import RemovedRows, ResumePoint
+from fivefold.store.erasure.retention import REMOVALS
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.operations import RetentionRun
 

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, delete
 from sqlalchemy.orm import Session
 
 from fivefold.store.audit.bound_rows import Digests
-from fivefold.store.evidence.holds import held_entities, lock_related
+from fivefold.store.erasure.holds import held_entities, lock_related
 from fivefold.store.sql.arrays import rows_among
 from fivefold.store.sql.statements import UNSEEN
 

@@ -1,0 +1,1 @@
+"""Queries for proposals of changes, which another person approves."""

@@ -1,0 +1,1 @@
+"""Queries for erasure, legal holds, and what the retention policy removes."""
