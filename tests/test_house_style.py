@@ -201,6 +201,29 @@ def test_a_common_beginning_of_names_is_a_folder() -> None:
     assert not {f"{folder}/{word}_*": count for (folder, word), count in beginnings.items() if count > 2}
 
 
+def names_in(folder: str) -> set[str]:
+    """The names of the folders in a layer, and of the modules beside them."""
+    paths = [path for path in (ROOT / folder).iterdir() if path.suffix == ".py" or any(path.glob("*.py"))]
+    return {path.stem for path in paths} - {"__init__", "__pycache__"}
+
+
+def folders_in(folder: str) -> set[str]:
+    """The names of the folders in a layer alone, where modules beside them are of no capability."""
+    return {path.name for path in (ROOT / folder).iterdir() if path.is_dir()} - {"__pycache__"}
+
+
+def test_a_capability_has_one_name_in_every_layer() -> None:
+    """Those of `usecases`, by which a reader finds it in the others; a layer may lack some, and has few of its own."""
+    capabilities = folders_in("usecases")
+    assert names_in("store") - capabilities == {"sql", "tables", "migrations"}
+    assert names_in("serving/v1/routes") <= capabilities
+    assert folders_in("console") - capabilities == {"static", "templates"}
+    assert names_in("cli/platform") - capabilities == {"clock", "worker"}
+    assert folders_in("tests/usecases") <= capabilities
+    assert folders_in("tests/serving/v1") <= capabilities
+    assert folders_in("tests/store") - capabilities == {"sql"}
+
+
 def test_words_are_plain() -> None:
     """Docstrings, comments, messages, rules, templates and pages use the words that DENIED gives instead."""
     found = [

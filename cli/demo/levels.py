@@ -6,7 +6,7 @@ Each step takes what is there: a demo that was stopped goes on with the step at 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fivefold.cli.platform import importing, levels, worker
+from fivefold.cli.platform import ingest, levels, worker
 from fivefold.cli.terminal import acting_in, echo, open_current_database
 from fivefold.domain.clock import from_microseconds
 from fivefold.domain.errors import ConfigError
@@ -130,7 +130,7 @@ def _store_sample(engine: "Engine") -> "SamplePortfolio":
     from fivefold.training.simulation.sample_portfolio import write_sample
 
     echo(f"The risk side. {OTHERS} They are stored for the organisation `demo`, as `fivefold import` does:")
-    importing.setup(RULESET, ORGANISATION)
+    ingest.setup(RULESET, ORGANISATION)
     operator = acting_in(ORGANISATION, engine)
     with operator.reading() as session:
         begun = from_microseconds(session.get_one(Organisation, operator.organisation_id).created_us)
@@ -144,7 +144,7 @@ def _store_sample(engine: "Engine") -> "SamplePortfolio":
         ("alerts", sample.alerts),
     ):
         echo(f"{path.name}:")
-        importing.import_file(table, path, organisation=ORGANISATION)
+        ingest.import_file(table, path, organisation=ORGANISATION)
     return sample
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fivefold.cli.parameters import command_group
-from fivefold.cli.platform.proposals import ReasonOption, TokenOption, person, print_outcome
+from fivefold.cli.platform.changes import ReasonOption, TokenOption, person, print_outcome
 from fivefold.cli.terminal import (
     OrganisationOption,
     acting_in,

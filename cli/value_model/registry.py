@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.platform.proposals import TokenOption, print_proposal, promoting_person
+from fivefold.cli.platform.changes import TokenOption, print_proposal, promoting_person
 from fivefold.cli.serve import require_free
 from fivefold.cli.terminal import (
     NameOption,

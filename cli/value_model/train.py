@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.platform.proposals import TokenOption, print_proposal, promoting_person
+from fivefold.cli.platform.changes import TokenOption, print_proposal, promoting_person
 from fivefold.cli.terminal import (
     MapOption,
     NameOption,

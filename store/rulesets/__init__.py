@@ -1,1 +1,1 @@
-"""Queries about rulesets, activations, backtests and proposals."""
+"""Queries about rulesets, activations and backtests."""

@@ -78,9 +78,9 @@ def test_one_event_raises_a_level_and_changes_a_decision(var: Path, capsys: pyte
 
 
 STEPS = (
-    "fivefold.cli.platform.importing.setup",
+    "fivefold.cli.platform.ingest.setup",
     "fivefold.training.simulation.sample_portfolio.write_sample",
-    "fivefold.cli.platform.importing.import_file",
+    "fivefold.cli.platform.ingest.import_file",
     "fivefold.usecases.accounts.organisations.add_member",
     "fivefold.usecases.rulesets.drafts.save_draft",
     "fivefold.usecases.rulesets.commit.commit",

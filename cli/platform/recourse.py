@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from fivefold.cli.parameters import command_group
+from fivefold.cli.platform.changes import person
 from fivefold.cli.platform.levels import serving_valuer
-from fivefold.cli.platform.proposals import person
 from fivefold.cli.terminal import (
     OrganisationOption,
     acting_in,
