@@ -288,6 +288,34 @@ def test_everything_public_is_documented() -> None:
     assert not [*modules, *members]
 
 
+def section(docstring: str, title: str) -> list[str]:
+    """The names that a section of a docstring explains."""
+    _, _, below = docstring.partition(f"{title}:\n")
+    return re.findall(r"^ {4}(\w+):", below.partition("\n\n")[0], re.MULTILINE)
+
+
+def unknown_names(node: Function | ast.ClassDef) -> set[str]:
+    """The names that a docstring explains and its function or class lacks; a class may inherit what it explains."""
+    docstring = ast.get_docstring(node) or ""
+    if isinstance(node, Function):
+        return set(section(docstring, "Args")) - {each.arg for each in ast.walk(node.args) if isinstance(each, ast.arg)}
+    if any(ast.unparse(base).partition("[")[0] not in {"Generic", "NamedTuple", "Protocol"} for base in node.bases):
+        return set()
+    names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+    names |= {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
+    return set(section(docstring, "Attributes")) - names - {each.name for each in functions(node)}
+
+
+def test_a_docstring_explains_names_that_there_are() -> None:
+    found = [
+        f"{module}:{node.lineno} {node.name}: {', '.join(sorted(unknown))}"
+        for module in MODULES
+        for node in nodes(module, "Args:", "Attributes:")
+        if isinstance(node, Function | ast.ClassDef) and (unknown := unknown_names(node))
+    ]
+    assert not found, "\n".join(found)
+
+
 def test_every_exemption_says_why() -> None:
     """As in `# noqa: X1 (why)`, `# type: ignore[x]  # why` and `# pragma: no cover (why)`."""
     found = [

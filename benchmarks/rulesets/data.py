@@ -58,7 +58,7 @@ class Trial:
 
 
 def part_of(portfolio: Portfolio, marks: Marks) -> Portfolio:
-    """Keep some of the entities; *held* are n marks."""
+    """Keep the entities that *marks* names, one mark for each."""
     return replace(portfolio, entities=portfolio.entities.filter(pl.Series(marks)))
 
 

@@ -39,11 +39,12 @@ SIGNATURE = (
 
 
 def walk_source(catalogue: Catalogue, loops: Mapping[int, Loop] | None = None) -> str:
-    """Write the walk: for each customer and as-of, every indicator in the catalogue's order that is *wanted*.
+    """Write the walk: for each customer and as-of, every indicator that `wanted` marks, in the catalogue's order.
 
-    Indicators in *loops* are computed in as few loops as they have first rows, if all of them are wanted; otherwise,
-    as those outside *loops* always, by a call of the function of each. `seen` counts the customer's rows up to the
-    as-of; where it is 0, every indicator has its empty value. What is not wanted stays as it is in `out`.
+    Indicators in *loops* are computed in as few loops as they have first rows, if all of them are wanted.
+    Otherwise, and outside *loops* always, each is computed by a call of its function. `seen` counts the customer's
+    rows up to the as-of; where it is 0, every indicator has its empty value. What is not wanted stays as it is in
+    `out`.
     """
     loops = loops or {}
     windows = sorted({each.window_days for each in catalogue.indicators if each.window_days is not None})

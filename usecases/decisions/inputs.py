@@ -56,7 +56,7 @@ class PendingTransaction:
 
     Attributes:
         frame: one row, in the columns that the engine reads.
-        said: it as it is kept: text and exact numbers alone.
+        answer_fields: the transaction as it is stored and answered: text and exact numbers alone.
         transaction_id: its own number; None where it has none.
         is_dated: the caller gave its moment.
     """
@@ -202,8 +202,8 @@ class DecisionInputs:
         inputs: one row: a column for each input of the policy.
         versions: of the named lists that it reads.
         base: the currency that money is in.
-        said: where the entity stands, its value, the transaction, the rate, and how old the newest rate is where that
-            is too old for money that is converted, as the answer repeats them.
+        answer_parts: what the answer repeats: the level and the value of the entity, the transaction, the rate, and the
+            age of the newest rate where that is too old for money that is converted.
         value_as_of_us: when the value was computed, or could not be; None where there is none.
         question: what is asked by the transaction, as `PendingTransaction.question` has it.
     """

@@ -51,7 +51,7 @@ class StandingLevels:
     entered: int | None = None
 
     def check(self, as_of: int, *, has_present: bool) -> None:
-        """Raise ConfigError where the two contradict each other, or *entered* is of nothing or later than *as_of*."""
+        """Raise ConfigError where the two contradict each other, or `entered` is of no levels or after *as_of*."""
         if self.previous is not None and self.entered is not None:
             raise ConfigError("--previous and --entered both say which levels stand; give one of them")
         if self.entered is not None and not has_present:

@@ -21,9 +21,9 @@ class AcceptedRows(Generic[Result]):
     """The result of a request's rows.
 
     Attributes:
-        made: of the accepted ones.
-        refused: the number of the others.
-        problems: of these, in row order.
+        result: of the accepted rows.
+        refused: how many rows were not accepted.
+        problems: of the refused rows, in their order.
     """
 
     result: Result
