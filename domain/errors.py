@@ -330,7 +330,7 @@ class PromotionRefusedError(FivefoldError):
 
 
 class WhyNoIdentity(StrEnum):
-    """Why an identity provider's answer signed nobody in, in the words of the log: none names a person."""
+    """The reason why an identity provider's answer signed no one in, as logged. It names no person."""
 
     NO_ATTEMPT = "no such attempt"
     OTHER_ATTEMPT = "another attempt"

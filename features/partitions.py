@@ -127,7 +127,7 @@ class _Done(msgspec.Struct, frozen=True, tag=True):
 
 
 class _Met(msgspec.Struct, frozen=True, tag=True):
-    """The identifiers of the partition's customers were written to a file; it had so many rows."""
+    """The identifiers of the partition's customers were written to a file; `rows` counts the partition's rows."""
 
     file: str
     rows: int

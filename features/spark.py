@@ -109,7 +109,7 @@ def open_session(settings: Settings, master: str | None = None) -> SparkSession:
 
 
 def _require_server(master: str) -> None:
-    """Raise ConfigError where nothing answers: Spark Connect would try for many minutes, without a word."""
+    """Raise ConfigError where nothing answers; Spark Connect would try for many minutes, without a message."""
     place = urlsplit(master)
     try:
         address = (place.hostname or "", place.port or _CONNECT_PORT)
@@ -386,7 +386,7 @@ def _quoted(name: str) -> str:
 
 @contextmanager
 def _own_errors() -> Iterator[None]:
-    """Say in one line what Spark ended with; its own text is that of two programs' stacks."""
+    """Give the cause of Spark's error in one line; its own text has the stack traces of two programs."""
     try:
         yield
     except (PySparkException, Py4JError, ConnectionError) as error:  # the last where Java itself is gone

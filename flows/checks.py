@@ -360,7 +360,7 @@ def finer_amounts(flow: Flow, units: int) -> Iterator[FinerAmount]:
 
 
 def _table(path: Path, step: TableStep) -> Iterator[Diagnostic]:
-    """Find rows that give too much, too little, or something of another kind."""
+    """Find rows with outputs that are too many, are missing, or are of another type."""
     table = step.table
     for at, outputs in _given(path, step):
         missing = [name for name in table.gives if name not in outputs]

@@ -84,7 +84,7 @@ class FlowExamples:
 
     @property
     def failed(self) -> int:
-        """How many examples come out otherwise than expected."""
+        """How many examples have another outcome than expected."""
         return sum(1 for result in self.results if result.differences)
 
     @property

@@ -30,7 +30,7 @@ def next_positions(flow: Flow, position: int) -> Iterator[int]:
 
 
 def passed_before(flow: Flow) -> list[Passed]:
-    """Give for each step what was passed before it; for a step that is never reached, nothing."""
+    """Give the steps that some path passes before each step, and those that every path passes."""
     possibly: list[set[int]] = [set() for _ in flow.steps]
     surely: list[set[int] | None] = [None] * len(flow.steps)
     surely[0] = set()

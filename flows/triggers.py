@@ -52,7 +52,7 @@ class TransactionTrigger(Trigger):
 
 
 class LevelTrigger(Trigger):
-    """The level in force became another one.
+    """The level in force changed.
 
     Attributes:
         direction: only where it rose, or fell.

@@ -435,7 +435,7 @@ class Registry:
                 f"{uri} cannot be served: its file MLmodel cannot be read: {line_of_error(error)}"
             ) from None
         if "python_function" not in flavors:
-            raise ModelError(f"{uri} cannot be served: its file MLmodel says of no Python model")
+            raise ModelError(f"{uri} cannot be served: its file MLmodel names no Python model")
 
     def _aliased(self, alias: str) -> RegisteredVersion | None:
         try:

@@ -37,7 +37,7 @@ CHAMPION = "champion"
 
 @dataclass(frozen=True)
 class ScoreExplanation:
-    """One customer's score and what it is made of; a notebook shows it as a table.
+    """One customer's score and its parts; a notebook shows it as a table.
 
     Attributes:
         user_id: whose.

@@ -165,7 +165,7 @@ class Console:
     def _respond(
         self, view: View, visit: Visit, secret: str, respond: Callable[[Visit], ConsoleResponse]
     ) -> ConsoleResponse | None:
-        """Answer a visit in its turn; None where its session has ended while its form was sent, or waited."""
+        """Answer a visit in its turn; None if its session ended while the form was sent or waited."""
         session = find_session(self._engine, secret) if view.method == "POST" else visit.session
         document = None if session is None else respond(replace(visit, session=session))
         is_refused = view.method == "POST" and document is not None and document.status == HTTPStatus.CONFLICT

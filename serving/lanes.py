@@ -178,14 +178,14 @@ class PendingBodies:
         return _Awaited(self, sender)
 
     def begin(self, sender: int | str) -> None:
-        """Count a body; ApiError 503 where too many of its sender are on their way."""
+        """Count a body; ApiError 503 where its sender has too many under way."""
         waiting = self._waiting.get(sender, 0)
         if waiting >= self._most_each():
             raise ApiError(503, self._refusal, headers=_later())
         self._waiting[sender] = waiting + 1
 
     def end(self, sender: int | str) -> None:
-        """Count a body no longer."""
+        """Take a body off the count of its sender."""
         waiting = self._waiting.pop(sender) - 1
         if waiting:
             self._waiting[sender] = waiting

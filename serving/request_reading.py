@@ -125,7 +125,7 @@ def _counted_by_sender(request: Request) -> AbstractContextManager[None]:
 
 
 def _warn_of_proxy(host: str) -> None:
-    """Log once that a proxy may be missing from the setting; everybody can write such a header."""
+    """Log once that a proxy may be missing from the setting; any client can send such a header."""
     if not _WARNED.is_set():
         _WARNED.set()
         log.warning(

@@ -192,7 +192,7 @@ def statement(
 
 
 def _form_of(output: Path) -> "Form":
-    """Give the form that a file's name asks for; ConfigError where it asks for another one."""
+    """Give the form for the suffix of a file; ConfigError for a suffix other than .pdf and .json."""
     if output.suffix not in {".pdf", ".json"}:
         raise ConfigError(f"--output is {str(output)!r}; it must end in .pdf or .json")
     return "pdf" if output.suffix == ".pdf" else "json"

@@ -174,7 +174,7 @@ def _hindrance(line: TokenRequestLine, roles: Mapping[int, tuple[str, ...]], now
 
 
 def show_usage(visit: Visit) -> Rendered:
-    """Show the plans, and what each token used up of its own in this month."""
+    """Show the plans, and how much of its plan each token has used this month."""
     tokens = token_requests.list_tokens(visit, part=visit.part("usage"))
     limits = {plan.name: plan for plan in token_requests.list_plans(visit.plans)}
     page = UsagePage(

@@ -338,7 +338,7 @@ def _customer(item: QueueItem) -> tuple[str, str]:
 
 
 def _each(visit: Visit, act: Callable[[QueueItem, int], str]) -> Rendered:
-    """Do something with each chosen item, and say of each what became of it."""
+    """Apply an action to each chosen item, and report the result of each."""
     chosen = {name.removeprefix("item-"): value for name, value in visit.form.items() if name.startswith("item-")}
     if not chosen:
         raise ConfigError(text("choose at least one"))

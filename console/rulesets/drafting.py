@@ -179,6 +179,6 @@ def typed_text(visit: Visit) -> str:
 
 
 def began_with(visit: Visit) -> Beginning:
-    """Give what there was when the text was begun, as its form says."""
+    """Read from the form the revision and the newest version at the time when the text was begun."""
     revision = existing_number(visit.form.get("revision") or "0", text("revision"))
     return Beginning(revision, existing_number(visit.form.get("newest") or "0", text("version")))

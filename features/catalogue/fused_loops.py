@@ -121,7 +121,7 @@ class _Reader:
         )
 
     def _of_helper(self, value: ast.expr | None, function: Callable[..., Any], names: "_Names") -> Loop:
-        """Read a function that gives what a helper's loop gives, or a little more than that."""
+        """Read a function that returns the result of a helper's loop, or an expression around it."""
         value = deepcopy(value) or ast.Constant(None)
         calls = [
             (node, helper)

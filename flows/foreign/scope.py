@@ -220,7 +220,7 @@ class Reader:
                     raise CellError(f"has {sign} null, which never holds")
                 return self.of_cell({"is": "absent" if word == "equals" else "present"}, origin)
             if isinstance(right.value, bool) and word not in {"equals", "not_equals"}:
-                raise CellError("puts true and false in order")
+                raise CellError("compares true and false by order")
             return self.of_cell({word: right.value}, origin)
         if not isinstance(right, Name):
             raise CellError("compares with what is calculated there; calculate it in an expression node before")

@@ -80,7 +80,7 @@ class LoadedModel:
         return tree_explainer(self.model)
 
     def explain(self, frame: pd.DataFrame, output: int, values: Sequence[float]) -> "list[RowExplanation | None]":
-        """Say for each row what each column adds to one output; None where it does not add up to what was given."""
+        """Explain one output of each row by its columns; None where the parts do not add up to the given value."""
         assert not isinstance(self.explainer, str)
         return self.explainer.explain(frame, output, values)
 

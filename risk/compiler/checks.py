@@ -202,7 +202,7 @@ def _test_diagnostics(path: Path, test: Operators, place: Location, names: Vocab
 
 
 def _with_name(fault: Diagnostic, operator: str, value: Any, place: Location, names: Vocabulary) -> Diagnostic:
-    """Say how an input is written, where its bare name is compared with."""
+    """Add how to write an input, where a condition compares with its bare name."""
     fields = names.entity if place.source is None else names.linked(place.source)
     there = {"field": fields, "calculation": {} if place.source is not None else names.calculations}
     word = next((word for word, declared in there.items() if isinstance(value, str) and value in declared), None)

@@ -161,7 +161,7 @@ class SourceReader:
                 yield _Source(_words_of_other(rule_input), "both" if is_free else "aml")
 
     def _of_window(self, window: Window) -> Iterator[_Source]:
-        """Give what an aggregate reads; cases, alerts and whatever else is not a transaction were gathered as `aml`."""
+        """Give the sources that an aggregate reads. All but transactions, such as cases, were gathered as `aml`."""
         source = linked_source(window)
         if source in self.definition.fields:  # days since a date field
             yield self._field(source)

@@ -445,7 +445,7 @@ def _value_type_of_aggregate(aggregate: Window, names: Vocabulary) -> ValueType:
 
 
 def _require_words(aggregate: Window) -> None:
-    """Refuse an aggregate that says nothing without a word that it lacks."""
+    """Refuse an aggregate that lacks a word without which it has no meaning."""
     if isinstance(aggregate, New) and aggregate.over is None:
         raise UnknownNameError("counts what is new, and needs over: without a window everything is new")
     if isinstance(aggregate, Share):

@@ -62,7 +62,7 @@ class Total:
         return [words[total] for total in totals]
 
     def _rounded(self, totals: Sequence[int], step: int) -> dict[int, int]:
-        """Round to the nearest step, to the other beside where that is another level, or not at all."""
+        """Round each total to a neighbouring step of the same level, the nearest first; otherwise leave it as it is."""
         if not totals:
             return {}
         beside = [_steps_beside(total, step) for total in totals]

@@ -259,7 +259,7 @@ def next_dates(frame: pl.DataFrame, column: str, word: str, entities: pl.DataFra
 def _next_date_of_one(
     frame: pl.DataFrame, column: str, word: str, entities: pl.DataFrame, *moments: str
 ) -> pl.DataFrame:
-    """Give the same of one entity, from plain values; LeftToColumnsError where they are not as most are."""
+    """Give the same for one entity, from plain values; LeftToColumnsError where a value has no plain form."""
     mine, as_of = own_rows(frame, entities[ENTITY][0]), entities[AS_OF][0]
     words = plain_texts(mine[column])
     dates = [plain_moments(mine[name]) for name in moments if name in mine.columns]

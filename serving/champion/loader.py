@@ -78,13 +78,13 @@ class _Retry:
         return subject == self._subject and monotonic() <= self._at
 
     def put_off(self, subject: object, why: str) -> None:
-        """Try a subject later, which could not serve just now."""
+        """Note that a subject could not serve now, and try it again after a pause."""
         is_again = subject == self._subject
         self._pause_seconds = min(2 * self._pause_seconds, LONGEST_RETRY_SECONDS) if is_again else RETRY_SECONDS
         self._subject, self.why, self._at = subject, why, monotonic() + self._pause_seconds
 
     def forget(self) -> None:
-        """Try at once, whatever comes."""
+        """Forget the last failure, so that the next champion is loaded at once."""
         self._subject, self.why = None, ""
 
 

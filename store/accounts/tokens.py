@@ -26,7 +26,7 @@ class Allowance(NamedTuple):
     users: int
 
     def after(self, used: "UsageTotals") -> "Allowance":
-        """Return what is left; nothing where more was used, as of a larger plan before."""
+        """Return the rest of the quota; 0 where more was used, as under an earlier, larger plan."""
         return Allowance(max(0, self.calls - used.calls), max(0, self.users - used.users))
 
 

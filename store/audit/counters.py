@@ -196,7 +196,7 @@ def repair(connection: Connection, organisation_id: int) -> dict[str, int]:
 
 
 def _sums(*parts: int) -> tuple[int, ...]:
-    """Put sums together from their parts."""
+    """Compute each sum from its quotient and its remainder."""
     pairs = zip(parts[::2], parts[1::2], strict=True)
     return tuple(int(quotient) * _PART + int(remainder) for quotient, remainder in pairs)
 

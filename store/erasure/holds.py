@@ -89,7 +89,7 @@ def _link_groups(session: Session, ids: list[int]) -> Iterator[tuple[int, set[in
 
 
 def _groups(session: Session, ends: Any, most: int) -> Iterator[tuple[tuple[Any, ...], set[int]]]:
-    """Yield the entities `far` grouped by the other columns; as in the rules, a group of more than *most* is none."""
+    """Group the entities `far` by the other columns. Groups of more than *most* are left out, as in the rules."""
     each = ends.distinct().subquery()
     keys = [column for column in each.c if column.name != "far"]
     place = func.row_number().over(partition_by=keys, order_by=each.c.far)

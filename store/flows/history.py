@@ -188,7 +188,7 @@ class ChangeByRun(NamedTuple):
 
 
 def changes_by_runs(session: Session, kinds: Sequence[str], entity_ids: Sequence[int]) -> Iterator[ChangeByRun]:
-    """List the tags and cases that actions of some kinds, by runs of all flows, left with some entities."""
+    """List the tags and cases that runs of any flow gave to some entities, by actions of some kinds."""
     of_run = (FlowRun.entity_id, FlowRun.cause, FlowRun.flow_id, FlowRun.about)
     statement = select(FlowAction.at_us, FlowAction.content, *of_run).join(FlowRun, FlowRun.id == FlowAction.run_id)
     of = (among(session, FlowAction.entity_id, list(entity_ids)), FlowAction.kind.in_(kinds))

@@ -1,4 +1,4 @@
-"""What tags bring about: planned ends, a row for each until long after it.
+"""Planned ends of tags, each a row until long after it.
 
 Nothing here begins or ends a transaction.
 """

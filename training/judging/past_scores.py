@@ -148,7 +148,7 @@ def _typed(table: pl.DataFrame, path: Path, as_of: int | None, model_hash: str |
     """Give every column its type; what a file does not have is null, or what was given for it."""
     for name, value, option in (("as_of", as_of, "--as-of"), ("model_hash", model_hash, "--model")):
         if name not in table.columns and value is None:
-            raise ConfigError(f"{path} has no column {name}: say it by {option}")
+            raise ConfigError(f"{path} has no column {name}; name it by {option}")
     for name, value, option in (("as_of", as_of, "--as-of"), ("model_hash", model_hash, "--model")):
         if name in table.columns and value is not None:
             raise ConfigError(f"{path} has the column {name}, so {option} must not be given")

@@ -110,7 +110,7 @@ def _counts(
 ) -> tuple[Windows, np.ndarray]:
     """Count customers and rows in the windows after k moments, in one pass.
 
-    Gives also k x 2 marks: whether a customer who is known by then is worth anything in the window before and after.
+    Returns also k x 2 marks: whether any known customer has value in the window before the moment, and after it.
     """
     counts = Windows.empty(replace(dates, training=moments[:-1], test=int(moments[-1])))
     starts = np.stack([moments - dates.horizon_us, moments], axis=1)

@@ -284,7 +284,7 @@ def _owners(people: pl.DataFrame, exposed: str, rng: np.random.Generator, last: 
 
 
 def _labels(people: pl.DataFrame, stories: dict[str, str], rng: np.random.Generator, last: date) -> pl.DataFrame:
-    """Confirm a few customers, the sooner the more stands out; what confirmed them is not in the tables alone."""
+    """Confirm a few customers, more often those with more risk factors; the tables do not explain every one."""
     odds = (
         0.005
         + 0.35 * people["country"].is_in(["VN", "SY", "BG"]).to_numpy()

@@ -169,7 +169,7 @@ def _or_none(purpose: str | None) -> Purpose | None:
 def _deciding_for_commerce(
     session: Session, organisation_id: int, candidate: RulesetVersion | None
 ) -> Iterator[Analysed[Any]]:
-    """Yield the rulesets, policies and groups that decide and are not for `aml` alone; others are not even read."""
+    """Yield the rulesets, policies and groups that decide and are not for `aml` alone, without reading the others."""
     versions = [version for _, version in all_active_versions(session, organisation_id)]
     for version in versions if candidate is None else [*versions, candidate]:
         if '"purpose":' in version.canonical:

@@ -83,7 +83,7 @@ class ErasurePreview:
 
 
 class HoldChange(StrEnum):
-    """What became of the legal hold on an entity."""
+    """The result of a change of an entity's legal hold."""
 
     PUT = "put"
     RELEASED = "released"

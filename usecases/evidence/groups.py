@@ -32,7 +32,7 @@ class SaidOfVersion:
 
 
 def groups_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
-    """Collect the versions that were there in a quarter, how many entered and left, and how many were in each day."""
+    """Collect a quarter's versions, with the numbers of members that entered, that left, and of each day."""
     rows = [row for row in versions_of(session, organisation_id) if row.version.written_us < quarter.until_us]
     entries_by_version = _said(session, organisation_id, rows)
     times = {row.version.id: (begins, ends) for row, begins, ends in groups_deciding(session, organisation_id, quarter)}

@@ -58,7 +58,7 @@ def _floats(content: Any) -> Any:
 
 
 def require_without(body: bytes, secret: str) -> None:
-    """Raise NotAnsweredError where an answer says the secret by which it was asked: it would be kept with the run."""
+    """Raise NotAnsweredError where an answer contains the secret of its question: it would be stored with the run."""
     if len(secret) >= LEAST_SECRET_CHARACTERS and secret.encode() in body:
         raise NotAnsweredError("the answer has the secret in it by which it was asked")
 

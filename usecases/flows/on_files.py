@@ -122,7 +122,7 @@ def load_flow(source: str, asks: Sequence[Path] = ()) -> AnalysedFlow:
 
 
 def load_usable_flow(source: str, asks: Sequence[Path]) -> tuple[AnalysedFlow, Document]:
-    """Read the same with its document, and refuse what cannot be run: InvalidRulesetError, each fault with its line."""
+    """Read a flow with its document; InvalidRulesetError names each fault with its line if it cannot run."""
     document = Document(flow_text(source), source)
     analysed = load_flow(source, asks)
     if Policy.word in document.data:  # the steps of its flow have no lines in it

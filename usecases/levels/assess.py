@@ -300,7 +300,7 @@ def _decided(
 
 
 def _moves_of_others(attempts: Sequence[Attempt], deciding: Mapping[str, int]) -> dict[str, int]:
-    """Tell for each entity when a ruleset that does not decide on it may by time alone: it applies then, or a floor."""
+    """Find for each entity when time alone may let a ruleset decide that does not now, or let its floor apply."""
     first: dict[str, int] = {}
     for attempt in attempts:
         others = attempt.assessments.where(_places_of(attempt.assessments, deciding).ne_missing(attempt.place))

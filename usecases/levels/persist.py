@@ -339,7 +339,7 @@ def _note(
 
 
 def _level_event(moved: AssessmentRecord, names: Sequence[str | None], origin: Origin) -> TriggerEvent:
-    """Tell how a level moved: one that is reached for the first time rose, and one that is gone did neither."""
+    """Return how a level moved: a first level rose, and a lost level neither rose nor fell."""
     before, after = moved.level_before or 0, moved.level or 0
     about = {
         "direction": None if not after else "up" if after > before else "down",

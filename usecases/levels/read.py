@@ -330,7 +330,7 @@ def _is_held_by_time(view: LevelView, now: int) -> bool:
 
 
 def _stale_rates_days(session: Session, standing: Standing) -> int | None:
-    """Tell how old the newest rate was that an assessment had, where it converted money and that was too old."""
+    """Return the age in days of an assessment's newest rate if that was too old; None where no money was converted."""
     if standing.version_id is None:
         return None
     day = from_microseconds(standing.assessed_us).date()

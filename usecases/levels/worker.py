@@ -121,7 +121,7 @@ class BatchResult:
 
     @classmethod
     def of(cls, stored: StoredLevels, errors: Collection[int]) -> Self:
-        """Count what was stored, and those of whom nothing was."""
+        """Count the stored levels, and the entities for which nothing was stored."""
         levels = {**stored.levels, **dict.fromkeys([*errors, *stored.failed])}
         counts = Counter(levels.values())
         return cls(counts[True] + counts[False], counts[None], counts[True], levels, len(errors))
@@ -151,7 +151,7 @@ class WorkerTally:
 
     @property
     def with_level(self) -> int:
-        """Those of them that have a level."""
+        """Assessed entities that have a level."""
         return self._outcomes.count(_WITH_LEVEL)
 
     @property

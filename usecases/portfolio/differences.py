@@ -218,7 +218,7 @@ def _change(
 ) -> FactorChange:
     """Describe the change of one factor.
 
-    *computed_once* is of one that could be computed in one of the two alone: the change, its title, and why not.
+    *computed_once* is given for a factor that only one of the two could compute: its change, its title, and the reason.
     """
     points = [Decimal(0) if each is None else Decimal(each.points) for each in (earlier, later)]
     present = later or earlier

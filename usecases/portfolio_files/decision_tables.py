@@ -131,7 +131,7 @@ def read_csv(content: bytes, source: str) -> Grid:
 
 
 def _csv_rows(text: str, source: str) -> tuple[str, list[list[str]]]:
-    """Give what parts the columns, and the rows; ConfigError with the line where a row begins that is none."""
+    """Read the delimiter and the rows; ConfigError names the line at which an invalid row begins."""
     rows: list[list[str]] = []
     begins = 1
     try:

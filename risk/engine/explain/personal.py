@@ -208,7 +208,7 @@ class _Facts:
 
 
 def _pair(part: Any) -> tuple[str, str] | None:
-    """Give field and value of a part that asks whether a field has one text alone; None for every other one."""
+    """Give the field and the text of a condition that a field equals one text; None for any other condition."""
     if not isinstance(part, Operators):
         return None
     subject, comparisons = input_of_test(part), list(part.comparisons())
@@ -356,7 +356,7 @@ def _follows(part: Any, others: Sequence[Any]) -> bool:
 
 
 def _speaks_of_state(condition: Any) -> bool:
-    """Tell whether a condition takes transactions that are not settled, which the whole does not have."""
+    """Return whether a condition reads the state of transactions; a total counts settled ones alone."""
     return any(input_of_test(test) == FieldInput(field="state") for test in tests_in(condition))
 
 

@@ -212,7 +212,7 @@ def _errors(rows: pl.DataFrame, inputs: Iterable[LanguageModel]) -> list[str | N
 
 
 def in_group(group: LinkedGroup, entity: str, neighbourhood: Neighbourhood) -> tuple[str, ...]:
-    """Give the entities that a value is made of: of those whom `any` may be true of all who are known."""
+    """Give the entities that a value is computed from: all known members, as `any` may be true of each."""
     if neighbourhood.unknown and group.any is None:
         return ()
     return (entity, *neighbourhood.members) if group.itself else neighbourhood.members

@@ -1,8 +1,8 @@
 """The next values of aggregates: by steps as facts leave, or anew at each moment at which one enters or leaves.
 
-Computed anew are those whose values do not follow from the ones before, newest fact first, and those of windows that
-end in the past, into which facts come as well. The values are those of `risk.facts.aggregates` itself, as of these
-moments.
+A value is computed anew if it does not follow from the previous one, with the newest fact first. So is a value whose
+window ends in the past, as facts also enter such a window. The values are those of `risk.facts.aggregates` itself, as
+of these moments.
 """
 
 from collections.abc import Callable, Mapping

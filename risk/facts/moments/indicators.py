@@ -32,11 +32,11 @@ _ROUNDED: Final = Fraction(1, 1 << 44)
 
 
 class Way(NamedTuple):
-    """How an indicator goes on.
+    """How an indicator changes as time passes without new events.
 
     Attributes:
-        days: so long after each event it may jump.
-        moves: in between it rises or falls; otherwise it stays as it is.
+        days: the numbers of days after an event at which it may jump.
+        moves: it rises or falls in between; otherwise it is constant.
     """
 
     days: tuple[int, ...] = ()

@@ -156,12 +156,12 @@ def _in_order(window: Window, column: Any) -> "Value":
 
 
 def _latest(rows: Sequence[Row]) -> int | None:
-    """Give the moment of the latest fact; what always was has none."""
+    """Give the moment of the latest fact; None without facts, or where it holds from the start."""
     return rows[-1][TIME] if rows and rows[-1][TIME] > FROM_THE_START else None
 
 
 def _unset(window: Window) -> set[str]:
-    """Name what an aggregate may say, and does not: that changes nothing."""
+    """Name the options that an aggregate leaves out; they do not change its value."""
     return {name for name in type(window).model_fields if getattr(window, name) is None}
 
 

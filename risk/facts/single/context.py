@@ -187,7 +187,7 @@ class InputPlan:
 
     @cached_property
     def left(self) -> Needs:
-        """What columns are asked for."""
+        """The inputs that have no plain form, which columns resolve."""
         keys = {input_key(each) for each in self.batch_only}
         signals = [each for each in self.needs.signals if input_key(each) in keys]
         return Needs(self.batch_only, signals, self.needs.names)

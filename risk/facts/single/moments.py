@@ -153,7 +153,7 @@ class MomentPlan:
         return {name: first for name, first in firsts.items() if first is not None}
 
     def _disturbances(self, context: EntityContext) -> Iterator[int]:
-        """Give when any input may change: a fact comes, or comes back to a window on the calendar."""
+        """Yield moments at which any input may change: a fact becomes known, or enters a window of the calendar."""
         yield from next_known(context.portfolio.entities, context.entities)["at"]
         for source in self.sources:
             entering = context.enters(source)

@@ -71,7 +71,7 @@ class CompositionSide:
 
 @dataclass(frozen=True, kw_only=True)
 class EntityMoved:
-    """An entity that would be elsewhere: where, and by which family, before and after.
+    """An entity whose level would change: its level and the family that decides, before and after.
 
     Attributes:
         steps: levels up, negative down, by the rules alone; None where it has no level before or after.

@@ -109,7 +109,7 @@ FORM = 1
 
 
 class Reportable(Protocol):
-    """A backtest, a validation, a proposal: whatever gives itself as plain data."""
+    """A result that converts itself into plain data: a backtest, a validation or a proposal."""
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain data."""

@@ -1,4 +1,4 @@
-"""Evidence: what a backtest or a validation found, as one page that needs nothing else."""
+"""Evidence: the results of a backtest or a validation, as one self-contained page."""
 
 import re
 from collections.abc import Sequence

@@ -108,7 +108,7 @@ def fitted(
 
 
 def _as_made(path: Path, places: Sequence[int]) -> Path:
-    """Give the path of a fault by the place that its case had before others were left out."""
+    """Give the path of a fault, with the number that its case had before other cases were left out."""
     if path[:1] == ("cases",) and len(path) > 1 and isinstance(path[1], int):
         return ("cases", places[path[1]], *path[2:])
     return path

@@ -226,7 +226,7 @@ class TableReader:
             self._lack("has no column of an input; its header is a field, or an input as rules write it")
 
     def _is_own_word(self, text: str, number: int) -> bool:
-        """Keep where a column stands that is not an input; tell whether it is one."""
+        """Return whether a header is one of the table's own words, not an input, and note its column."""
         word = next((each for each in self.form.own_words if each.lower() == text.lower()), None)
         if word is not None:
             if word in self._words:

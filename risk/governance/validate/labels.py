@@ -182,7 +182,7 @@ def doubts_about_banned(analysed: AnalysedRuleset, banned: Sequence[str]) -> Ite
 
 
 def doubts_about_failed(failed: int, confirmed: int, so: str) -> list[str]:
-    """Say how many could not be assessed in full, how many of them are confirmed, and what follows, *so*."""
+    """Say how many entities were not assessed in full, how many of them are confirmed, and what follows (*so*)."""
     if not failed:
         return []
     entities = count_text(failed, "entity", "entities")

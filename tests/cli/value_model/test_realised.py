@@ -42,7 +42,7 @@ def test_earlier_scores_are_put_beside_what_came(home: Home, scores: Path, tmp_p
 def test_older_files_are_told_their_moment_and_model(home: Home, scores: Path, tmp_path: Path) -> None:
     old = tmp_path / "old.parquet"
     pl.read_csv(scores).drop("as_of", "model_hash").write_parquet(old)
-    assert "say it by --as-of" in refuse(home.var, "realised", old, "--data", home.rows)
+    assert "name it by --as-of" in refuse(home.var, "realised", old, "--data", home.rows)
     given = ("--as-of", THEN, "--model", "models:/fivefold-value@champion")
     told = succeed(home.var, "realised", old, "--data", home.rows, *given)
     assert told == succeed(home.var, "realised", scores, "--data", home.rows)

@@ -165,9 +165,9 @@ def test_no_folder_is_offered_where_a_file_of_scores_is_absent(tmp_path: Path) -
 
 def test_what_a_file_does_not_say_is_given_or_refused(tmp_path: Path) -> None:
     old = written(SCORES.drop("as_of", "model_hash"), tmp_path / "old.csv")
-    with pytest.raises(ConfigError, match="has no column as_of: say it by --as-of"):
+    with pytest.raises(ConfigError, match="has no column as_of; name it by --as-of"):
         read_scores([old])
-    with pytest.raises(ConfigError, match="has no column model_hash: say it by --model"):
+    with pytest.raises(ConfigError, match="has no column model_hash; name it by --model"):
         read_scores([old], DAY_US)
     read = read_scores([old], DAY_US, "sha256:x")
     assert (set(read["as_of"]), set(read["model_hash"])) == ({DAY_US}, {"sha256:x"})

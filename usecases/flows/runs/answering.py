@@ -241,7 +241,8 @@ def bars_to_take_back(context: Context, role: Role, number: int) -> dict[int, st
 def _bar_to_take_back(session: Session, run: FlowRun, flow: Flow, row: FlowAction, who: tuple[Role, str]) -> str:
     """Tell why one person cannot take back what a run did, in words; empty where they can.
 
-    What follows from answers is taken back by who could have given each of them: one alone would undo it otherwise.
+    An action that follows from answers needs a person who could have given each of them; otherwise one person alone
+    would undo what several decided.
     """
     role, name = who
     steps = outcomes_of(session, [run.id]).get(run.id, {}) if run.state == ENDED else {}

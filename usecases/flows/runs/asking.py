@@ -71,7 +71,7 @@ def ask_of(question: _Question, clock: Callable[[], int]) -> OutsideOutcome:
 
 
 def ask_of_all(questions: Sequence[_Question], clock: Callable[[], int]) -> list[OutsideOutcome]:
-    """Do the same for questions of one step."""
+    """Ask the outside the questions of one step, each as `ask_of` does."""
     try:
         outside = replace(_outside(questions[0].organisation), clock=clock)
         if (note_asking := questions[0].note_asking) is not None:

@@ -362,7 +362,7 @@ def _stopped(now: int) -> dict[str, Any]:
 
 
 def _state(run: FlowRun, reached: ReachedStep, now: int) -> dict[str, Any]:
-    """Give the columns that say where a run stands; nobody is asked for a shadow: it waits for the run that acts."""
+    """Give the columns of a run's state. A shadow asks no one: it waits for the run that acts."""
     explanation = reached.outcome.explanation
     values = {
         "state": _STATES[explanation.status],

@@ -387,7 +387,7 @@ class _Translation:
                 )
 
     def _values(self, outcome: Mapping[str, Any], row: int) -> dict[str, Any]:
-        """Give what a row gives: an output that is left out here, in its own words, counts for the hit policy too."""
+        """Give the outputs of a row. The hit policy also compares outputs that are left out here, by their text."""
         values = {word: value for word, value in outcome.items() if word != TITLE}
         written = zip(self._outputs.items(), self._table.rows[row].outputs, strict=True)
         return values | {f"output {name}": text.strip() for (name, ours), text in written if ours == LEFT_OUT}
