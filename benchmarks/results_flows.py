@@ -80,7 +80,7 @@ def main() -> None:
         _command(folder, "train", "--data", "transactions.parquet", "--config", _config(), "--name", BERKA.name)
         replays = [replay(folder, flow, BERKA.as_of) for flow in ("limits", "escalation", "reactivation")]
         nobody = [_nobody_came(folder, each) for each in replays if len(waiting(each.ends))]
-        years = [replay(folder, "escalation", day, entities=_known(folder, day)) for day in YEARS]
+        years = [replay(folder, "escalation", day, entities=_write_earlier_entities(folder, day)) for day in YEARS]
         platform = section(*replay_on_platform(options.data, folder))
     text = f"{page(replays, nobody, years, before)}\n{platform}"
     sys.stdout.write(text)
@@ -127,7 +127,7 @@ def _nobody_came(folder: Path, first: Replay) -> Replay:
     return replay(folder, first.flow, first.as_of, more=("--answers", f"{first.flow}-answers.parquet"))
 
 
-def _known(folder: Path, day: str) -> str:
+def _write_earlier_entities(folder: Path, day: str) -> str:
     """Write the entities that had a transaction before a day."""
     moved = pl.scan_parquet(folder / "transactions.parquet").filter(
         pl.col("transaction_date").cast(pl.Datetime) < datetime.fromisoformat(day)

@@ -107,7 +107,7 @@ class FileJob:
     marks: str = ""
 
 
-class _Made(msgspec.Struct, frozen=True, tag=True):
+class _ResultFile(msgspec.Struct, frozen=True, tag=True):
     """A result was written to a file.
 
     Attributes:
@@ -126,7 +126,7 @@ class _Done(msgspec.Struct, frozen=True, tag=True):
     number: int
 
 
-class _Met(msgspec.Struct, frozen=True, tag=True):
+class _IdentifierFile(msgspec.Struct, frozen=True, tag=True):
     """The identifiers of the partition's customers were written to a file; `rows` counts the partition's rows."""
 
     file: str
@@ -148,7 +148,7 @@ class _Refused(msgspec.Struct, frozen=True, tag=True):
     text: str
 
 
-_Receipt: TypeAlias = _Made | _Done | _Met | _BadRows | _Refused
+_Receipt: TypeAlias = _ResultFile | _Done | _IdentifierFile | _BadRows | _Refused
 
 
 def hand_back(batches: Iterable[pa.RecordBatch], job: Job) -> Iterator[pa.RecordBatch]:
@@ -215,15 +215,15 @@ def results_of_each(receipts: Iterable[bytes], job: FileJob, files: int) -> Iter
         yield result
 
 
-def _in_order(receipts: Iterable["_Receipt"]) -> list[_Made]:
-    return sorted((each for each in receipts if isinstance(each, _Made)), key=lambda each: each.place)
+def _in_order(receipts: Iterable["_Receipt"]) -> list[_ResultFile]:
+    return sorted((each for each in receipts if isinstance(each, _ResultFile)), key=lambda each: each.place)
 
 
-def _results_of(receipts: Iterable[bytes], job: Job, source: str) -> list[_Made]:
+def _results_of(receipts: Iterable[bytes], job: Job, source: str) -> list[_ResultFile]:
     """Check the receipts of all partitions together, as `results_of` says."""
     every = [msgspec.msgpack.decode(receipt, type=_Receipt) for receipt in receipts]
     _raise_refusals(every, job.reader.source)
-    met = [each for each in every if isinstance(each, _Met)]
+    met = [each for each in every if isinstance(each, _IdentifierFile)]
     rows = sum(each.rows for each in met)
     if rows != job.rows:
         raise FileFormatError(
@@ -239,7 +239,7 @@ def _receipts(batches: Iterable[pa.RecordBatch], job: Job) -> Iterator[_Receipt]
     try:
         _require_release(job.release)
         for number, result in enumerate(job.work(_histories(counted, job, met))):
-            yield _Made(_write(result.table, job.folder), result.note, (counted.first_row, number))
+            yield _ResultFile(_write(result.table, job.folder), result.note, (counted.first_row, number))
             _mark(job, counted.rows - done)
             done = counted.rows
     except InvalidDataError as error:
@@ -248,7 +248,7 @@ def _receipts(batches: Iterable[pa.RecordBatch], job: Job) -> Iterator[_Receipt]
         yield _Refused(type(error).__name__, str(error))
     else:
         column = pa.chunked_array(met, pa.string())
-        yield _Met(_write(pa.table({c.USER_ID: column}), job.folder), counted.rows)
+        yield _IdentifierFile(_write(pa.table({c.USER_ID: column}), job.folder), counted.rows)
 
 
 def _receipts_each(batches: Iterable[pa.RecordBatch], job: FileJob) -> Iterator[_Receipt]:
@@ -258,7 +258,7 @@ def _receipts_each(batches: Iterable[pa.RecordBatch], job: FileJob) -> Iterator[
             numbers, paths = (batch.column(name).to_pylist() for name in job.columns)
             for number, path in zip(numbers, paths, strict=True):
                 for place, result in enumerate(job.work(Path(path))):
-                    yield _Made(_write(result.table, job.folder), result.note, (number, place))
+                    yield _ResultFile(_write(result.table, job.folder), result.note, (number, place))
                 _mark(job, 1)
                 yield _Done(number)
     except FivefoldError as error:

@@ -195,10 +195,10 @@ def _ways(flow: Flow) -> Iterator[Diagnostic]:
 def _ends(flow: Flow) -> Iterator[Diagnostic]:
     for position, step in enumerate(flow.steps):
         if isinstance(step, EndStep):
-            yield from _taken(("steps", position, "end"), step.end, flow)
+            yield from _action_diagnostics(("steps", position, "end"), step.end, flow)
 
 
-def _taken(path: Path, actions: Sequence[str], flow: Flow) -> Iterator[Diagnostic]:
+def _action_diagnostics(path: Path, actions: Sequence[str], flow: Flow) -> Iterator[Diagnostic]:
     """Find actions that are not declared, and those of which only one can be taken."""
     there = {action.id: action for action in flow.actions}
     subjects: dict[str, str] = {}
@@ -218,7 +218,7 @@ def _taken(path: Path, actions: Sequence[str], flow: Flow) -> Iterator[Diagnosti
 
 
 def _on_failure(flow: Flow) -> Iterator[Diagnostic]:
-    yield from _taken(("on_failure",), flow.on_failure, flow)
+    yield from _action_diagnostics(("on_failure",), flow.on_failure, flow)
     acts = any(step.end for step in flow.steps if isinstance(step, EndStep))
     if acts and not flow.on_failure:
         yield Diagnostic(
@@ -253,12 +253,12 @@ def asked_diagnostics(analysed: "AnalysedFlow") -> Iterator[Diagnostic]:
             yield from _flow_asked((*path, "flow"), step.flow, analysed)
         elif isinstance(step, RulesStep) and isinstance(step.rules, RulesetName):
             path = (*path, "rules", "ruleset")
-            yield from _asked(path, "ruleset", step.rules.ruleset, analysed.rulesets, analysed.flow)
+            yield from _version_diagnostics(path, "ruleset", step.rules.ruleset, analysed.rulesets, analysed.flow)
         elif isinstance(step, RulesStep):
             assert isinstance(step.rules, PolicyName)
             name, policies = step.rules.policy, analysed.policies
             path = (*path, "rules", "policy")
-            yield from _asked(path, "policy", name, policies, analysed.flow)
+            yield from _version_diagnostics(path, "policy", name, policies, analysed.flow)
             if name in policies:
                 yield from _levels(path, name, policies[name].policy, analysed.flow)
     if analysed.inner_count > MOST_INNER:
@@ -266,7 +266,9 @@ def asked_diagnostics(analysed: "AnalysedFlow") -> Iterator[Diagnostic]:
         yield Diagnostic(("flow",), problem)
 
 
-def _asked(path: Path, word: str, name: str, there: Mapping[str, Any], flow: Flow) -> Iterator[Diagnostic]:
+def _version_diagnostics(
+    path: Path, word: str, name: str, there: Mapping[str, Any], flow: Flow
+) -> Iterator[Diagnostic]:
     if name not in there:
         names = "" if word == "flow" else f"; there are {', '.join(there) or 'none'}"
         yield Diagnostic(path, f"there is no {word} {name}{names}{perhaps(name, there)}")
@@ -295,7 +297,7 @@ def _flow_asked(path: Path, name: str, analysed: "AnalysedFlow") -> Iterator[Dia
     if back:
         yield Diagnostic(path, f"leads back: {' → '.join(back)}; no flow can ask one that asks it")
         return
-    yield from _asked(path, "flow", name, analysed.flows, analysed.flow)
+    yield from _version_diagnostics(path, "flow", name, analysed.flows, analysed.flow)
     if name not in analysed.flows:
         return
     inner = analysed.flows[name]
@@ -317,7 +319,7 @@ def _written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(value) if isinstance(value, str) else str(value)
 
 
-def _given(path: Path, step: TableStep) -> Iterator[tuple[Path, Given]]:
+def _outputs_by_row(path: Path, step: TableStep) -> Iterator[tuple[Path, Given]]:
     """Give what a table gives, row by row, with its places."""
     table = step.table
     yield from (((*path, "rows", number, "give"), row.give) for number, row in enumerate(table.rows))
@@ -352,7 +354,7 @@ def finer_amounts(flow: Flow, units: int) -> Iterator[FinerAmount]:
     yield from finer_amounts_of_actions(flow, units)
     tables = [(number, step) for number, step in enumerate(flow.steps) if isinstance(step, TableStep)]
     for number, step in tables:
-        for path, outputs in _given(("steps", number, "table"), step):
+        for path, outputs in _outputs_by_row(("steps", number, "table"), step):
             for name, amount in outputs.items():
                 is_money = step.table.gives.get(name) == "money"
                 if is_money and isinstance(amount, Decimal) and amount * units % 1:
@@ -362,7 +364,7 @@ def finer_amounts(flow: Flow, units: int) -> Iterator[FinerAmount]:
 def _table(path: Path, step: TableStep) -> Iterator[Diagnostic]:
     """Find rows with outputs that are too many, are missing, or are of another type."""
     table = step.table
-    for at, outputs in _given(path, step):
+    for at, outputs in _outputs_by_row(path, step):
         missing = [name for name in table.gives if name not in outputs]
         if missing:
             yield Diagnostic(at, f"does not give {', '.join(missing)}")

@@ -123,7 +123,7 @@ def run_flow_examples(
     for number, example in enumerate(flow.examples):
         runs = _run_one(analysed, everyone, number, as_of if example.as_of is None else example.as_of)
         explanation = runs.explain(0)
-        ways_run |= set(_taken(runs))
+        ways_run |= set(_outcome_names(runs))
         other = tuple(differences(example, runs.program, runs.outcomes.row(0, named=True)))
         results.append(FlowExampleResult(example.name, other, explanation))
     return FlowExamples(results=tuple(results), ways={way: way in ways_run for way in _ways(flow)})
@@ -316,7 +316,7 @@ def _named(step: Any, ways: Sequence[str]) -> list[str]:
     return [f"step {step.id}, {way}" for way in ways]
 
 
-def _taken(runs: Runs) -> Iterator[str]:
+def _outcome_names(runs: Runs) -> Iterator[str]:
     """Name what happened in one run."""
     row = runs.outcomes.row(0, named=True)
     for step, compiled in zip(runs.program.flow.steps, runs.program.steps, strict=True):

@@ -145,7 +145,7 @@ class FlowProgram:
         empty: dict[str, Any] = {}
         for step in self.steps:
             empty[step.column] = pl.Int32
-            empty |= {column.name: _held(column, step) for column in step.outputs.values()}
+            empty |= {column.name: _unknown_value(column, step) for column in step.outputs.values()}
             if isinstance(step, CompiledOutsideStep):
                 empty |= step.extra_columns
             if isinstance(step, Ending):
@@ -194,7 +194,7 @@ class FlowProgram:
         return frame_of_ruleset(program, row) if isinstance(program, Program) else one_row(row, program.inputs)
 
 
-def _held(column: InputColumn, step: CompiledStep) -> Any:
+def _unknown_value(column: InputColumn, step: CompiledStep) -> Any:
     return pl.Float64 if isinstance(step, Calculating) else DTYPES[column.kind]
 
 

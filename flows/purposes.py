@@ -145,7 +145,7 @@ def _of_triggers(flow: Flow, sources: Sources) -> Iterator[_Reading]:
                 words, purpose = f"the group {group}", sources.groups.get(group, "aml")
                 yield _Reading((*path, "group"), (part,), words, "purpose of the group", purpose)
         else:
-            for source in (source for fact in _told(trigger, flow) for source in reader.read(fact)):
+            for source in (source for fact in _changed_inputs(trigger, flow) for source in reader.read(fact)):
                 yield _Reading(path, (part,), source.words, source.hint, source.purpose)
 
 
@@ -157,7 +157,7 @@ _OF_MONEY_LAUNDERING: Mapping[type[Trigger], str] = {
 """Triggers that tell of what is for `aml` alone, in words."""
 
 
-def _told(trigger: Trigger, flow: Flow) -> Iterator[LanguageModel]:
+def _changed_inputs(trigger: Trigger, flow: Flow) -> Iterator[LanguageModel]:
     """Give the inputs of which a trigger tells that they are another value now."""
     if isinstance(trigger, LevelTrigger):
         yield LevelInput(level="in_force")

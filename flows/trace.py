@@ -245,17 +245,17 @@ class _Explainer:
         if isinstance(step, RouteStep | TableStep):
             why = self._choice(step, code, row)
         elif isinstance(step, CalculateStep):
-            why = StepReason(seen=self._seen(self._described(step), row))
+            why = StepReason(seen=self._inputs_text(self._described(step), row))
         elif isinstance(step, AskStep):
             why = self._asking(step, compiled, code, row, context)
         elif isinstance(step, PersonStep):
             answers = (*step.person.answers, NOBODY)
             outcome = f"{ANSWERED} {answers[code]}" if code < len(step.person.answers) else _UNANSWERED[leads < 0]
-            why = StepReason(outcome, step.person.question, self._seen(self._described(step), row))
+            why = StepReason(outcome, step.person.question, self._inputs_text(self._described(step), row))
         elif isinstance(step, OutsideStep):
             assert isinstance(compiled, CompiledOutsideStep)
-            outside = _told(compiled, row)
-            inputs_text = self._seen(self._described(step), row)
+            outside = _outside_parts(compiled, row)
+            inputs_text = self._inputs_text(self._described(step), row)
             why = StepReason(_came(step, compiled, row), step.asks.whom, inputs_text)
         else:
             assert isinstance(step, EndStep)
@@ -303,7 +303,7 @@ class _Explainer:
         count = len(step.route) if isinstance(step, RouteStep) else len(step.table.rows)
         decided = code if code < count else code - count - 1 if code > count else None
         shown = self._shown(step, decided)
-        inputs_text = self._seen(shown.descriptions, row)
+        inputs_text = self._inputs_text(shown.descriptions, row)
         if decided is None:
             return StepReason(OTHERWISE, f"none of {count} holds", inputs_text)
         word = "way" if isinstance(step, RouteStep) else "row"
@@ -363,7 +363,7 @@ class _Explainer:
         }
         return described
 
-    def _seen(self, descriptions: Iterable[InputDescription], row: Mapping[str, Any]) -> str:
+    def _inputs_text(self, descriptions: Iterable[InputDescription], row: Mapping[str, Any]) -> str:
         """Write the values of a step's inputs; where one cannot be calculated, also which of its parts is why."""
         texts = []
         for one in descriptions:
@@ -391,7 +391,7 @@ class _Explainer:
         if isinstance(action, LimitAction) and isinstance(action.amount, LanguageModel):
             wished = row[input_key(action.amount)]
         agreed = None if action.agreed_by is None else self._agreed(action.agreed_by, row)
-        return _taken(program.flow, program.base, action, amount, wished, agreed)
+        return _action_text(program.flow, program.base, action, amount, wished, agreed)
 
     def _agreed(self, role: PersonRole, row: Mapping[str, Any]) -> str:
         """Name the last step at which a person of a role answered: the checks of flows let no run here without one."""
@@ -407,10 +407,10 @@ class _Explainer:
 def actions_after_failure(flow: Flow, base: str) -> list[ActionTaken]:
     """Give the actions of `on_failure`: they follow from the flow alone, whatever a run read or was answered."""
     amounts = {each.action: each.within(each.number) for each in amounts_of(flow, base, flow.on_failure)}
-    return [_taken(flow, base, flow.action(name), amounts.get(name)) for name in flow.on_failure]
+    return [_action_text(flow, base, flow.action(name), amounts.get(name)) for name in flow.on_failure]
 
 
-def _taken(
+def _action_text(
     flow: Flow,
     base: str,
     action: Action,
@@ -443,7 +443,7 @@ def _taken(
 _UNANSWERED: Mapping[bool, str] = {True: "waits for an answer", False: "nobody answered in time"}
 
 
-def _told(compiled: CompiledOutsideStep, row: Mapping[str, Any]) -> dict[str, Any]:
+def _outside_parts(compiled: CompiledOutsideStep, row: Mapping[str, Any]) -> dict[str, Any]:
     """Give from where and when an outcome came, and an agent's reasons; nothing as long as there is none."""
     if row[compiled.at_column] is None:
         return {}

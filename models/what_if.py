@@ -135,10 +135,10 @@ class _Tries:
     def __init__(self, model: ValueModel, history: Histories, as_of: int) -> None:
         self._model, self._as_of = model, as_of
         self._moment = as_of - model.settlement_lag_us
-        self._seen = _seen(history, self._moment)
-        now = self._scores([self._seen], [as_of])[0]
+        self._known_rows = _rows_until(history, self._moment)
+        now = self._scores([self._known_rows], [as_of])[0]
         self.score, self.category = float(now.score[0]), str(now.category[0])
-        self.balance = inf if BALANCE in history.absent else float(self._seen.balance[-1])
+        self.balance = inf if BALANCE in history.absent else float(self._known_rows.balance[-1])
 
     def days_with_withdrawals(self) -> Iterator[int]:
         """Give the lengths of time before the moment in which there is a withdrawal, and longer ones with another.
@@ -148,7 +148,7 @@ class _Tries:
         before = 0
         for days in DAYS:
             count = int(self._withdrawn(days).sum())
-            if before < count < len(self._seen.time):
+            if before < count < len(self._known_rows.time):
                 yield days
             before = count
 
@@ -195,22 +195,22 @@ class _Tries:
         return scored
 
     def _withdrawn(self, days: float) -> np.ndarray:
-        recent = self._seen.time > self._moment - int(days) * DAY_US
-        return np.asarray(recent & (self._seen.kind == WITHDRAWAL))
+        recent = self._known_rows.time > self._moment - int(days) * DAY_US
+        return np.asarray(recent & (self._known_rows.kind == WITHDRAWAL))
 
     def _changed(self, event: ValueEvent, size: float) -> Histories:
         if event is ValueEvent.QUIET:
-            return self._seen
+            return self._known_rows
         if event is ValueEvent.NO_WITHDRAWAL:
             gone = self._withdrawn(size)
-            given_back = np.cumsum(np.where(gone, -self._seen.amount, 0.0))
-            return _rows(replace(self._seen, balance=self._seen.balance + given_back), ~gone)
+            given_back = np.cumsum(np.where(gone, -self._known_rows.amount, 0.0))
+            return _rows(replace(self._known_rows, balance=self._known_rows.balance + given_back), ~gone)
         is_deposit = event is ValueEvent.DEPOSIT
         return self._with_row(size if is_deposit else -size, DEPOSIT if is_deposit else WITHDRAWAL)
 
     def _with_row(self, amount: float, kind: int) -> Histories:
         """Add a row at the moment; what else it has, or lacks, is that of the last row."""
-        histories, last = self._seen, len(self._seen.time) - 1
+        histories, last = self._known_rows, len(self._known_rows.time) - 1
         row = replace(
             _rows(histories, np.arange(len(histories.time)) == last),
             time=np.array([self._moment], dtype=np.int64),
@@ -227,7 +227,7 @@ class _Tries:
         )
 
 
-def _seen(history: Histories, moment: int) -> Histories:
+def _rows_until(history: Histories, moment: int) -> Histories:
     """Take the rows of one customer up to a moment: what only a later row lacks is not unknown."""
     unknown = history.unknown_from
     return replace(

@@ -210,7 +210,7 @@ class ValueModel:
         Raises:
             ConfigError: none of them has a row by then.
         """
-        customers = None if transactions is None else self._known(transactions, as_of, columns)
+        customers = None if transactions is None else self._known_customers(transactions, as_of, columns)
         return importance_of(self.trained, None if customers is None else customers.matrix)
 
     def partial_dependence(
@@ -244,13 +244,15 @@ class ValueModel:
                 by then.
         """
         individuals = whole_number(individuals, "individuals", 1)
-        customers = self._known(transactions, as_of, columns)
+        customers = self._known_customers(transactions, as_of, columns)
         return dependence_of(self.trained, customers, indicator, values, individuals)
 
     def _histories(self, transactions: AnyTransactions, columns: Mapping[str, str] | None) -> Histories:
         return checked_histories(source_of(transactions, columns), self.trained.rates, absent=self.trained.absent)
 
-    def _known(self, transactions: AnyTransactions, as_of: Moment, columns: Mapping[str, str] | None) -> KnownCustomers:
+    def _known_customers(
+        self, transactions: AnyTransactions, as_of: Moment, columns: Mapping[str, str] | None
+    ) -> KnownCustomers:
         histories = self._histories(transactions, columns)
         when = moment_of(as_of)
         customers = known_customers(self.trained, histories, when)

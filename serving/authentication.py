@@ -63,19 +63,19 @@ class Authenticator:
     def __init__(self, engine: Engine) -> None:
         """Begin with an empty cache."""
         self._engine = engine
-        self._known: dict[str, tuple[float, Credential | None]] = {}
+        self._cached_credentials: dict[str, tuple[float, Credential | None]] = {}
 
     async def authenticate(self, secret: str | None) -> Credential:
         """Give the credential of a token; ApiError 401 if there is none, or it is not valid any more."""
         if not secret:
             raise ApiError(401, NO_CREDENTIALS)
         key = hash_of(secret)
-        checked, credential = self._known.get(key, (-inf, None))
+        checked, credential = self._cached_credentials.get(key, (-inf, None))
         if monotonic() - checked > REMEMBERED_SECONDS:
             credential = await run_in_short_pool(partial(find_credential, self._engine, secret))
-            if len(self._known) >= MOST_REMEMBERED:
-                self._known.clear()
-            self._known[key] = (monotonic(), credential)
+            if len(self._cached_credentials) >= MOST_REMEMBERED:
+                self._cached_credentials.clear()
+            self._cached_credentials[key] = (monotonic(), credential)
         now = clock_of(self._engine).now_us()
         expired = credential is not None and credential.expires_us is not None and credential.expires_us <= now
         if credential is None or expired:

@@ -74,7 +74,7 @@ SHARED_CLASS_NAMES = {
 
 MOST_PARTICIPLES = 34
 """Fields whose names are public: of answers, stored breakdowns and forms. There are no others, and no new ones."""
-MOST_IS_NO = 628
+MOST_IS_NO = 624
 """How many sentences still fall short: new ones are refused. Lower the number with each that goes."""
 IS_NO = re.compile(r"\b(?:is|are|be|was) no\b")
 
@@ -239,19 +239,23 @@ def test_words_are_plain() -> None:
 
 
 def names_given(module: Path) -> Iterator[str]:
-    """The names that a module gives: of parameters, variables, functions and classes."""
+    """The names that a module gives: of parameters, variables, attributes, functions and classes, private ones too."""
     for node in nodes(module, *PARTICIPLES, *(word.capitalize() for word in PARTICIPLES)):
         if isinstance(node, ast.arg):
             yield node.arg
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
         elif isinstance(node, ast.ClassDef | Function):
             yield node.name.lower()
 
 
 def test_no_name_is_a_bare_participle_but_public_fields() -> None:
     """A thing has a noun and an act a verb: `rows_by_day`, not `found`."""
-    assert sum(name in PARTICIPLES for module in MODULES for name in names_given(module)) <= MOST_PARTICIPLES
+    assert (
+        sum(name.lstrip("_") in PARTICIPLES for module in MODULES for name in names_given(module)) <= MOST_PARTICIPLES
+    )
 
 
 def test_a_class_name_has_one_meaning() -> None:

@@ -85,7 +85,7 @@ class TreeSettings(_Section):
 
     @field_validator("monotone")
     @classmethod
-    def _taken(cls, value: dict[str, str], others: ValidationInfo) -> dict[str, str]:
+    def _refuse_limits(cls, value: dict[str, str], others: ValidationInfo) -> dict[str, str]:
         # LightGBM sets the leaves of this objective anew after a tree has grown, and ends with an error at a limit.
         if value and others.data.get("objective") == "regression_l1":
             raise ValueError("the objective regression_l1 takes no such limits; remove them, or take regression")

@@ -115,7 +115,7 @@ class KeptPass(Generic[Made]):
             place = end.place()
             hashes.append(end.customers())
         first = len(hashes)
-        yield from self._kept(iter(self.work_on(self._pieces(place, hashes))), first, place.rows)
+        yield from self._store_results(iter(self.work_on(self._pieces(place, hashes))), first, place.rows)
 
     @property
     def _series(self) -> str:
@@ -129,7 +129,7 @@ class KeptPass(Generic[Made]):
             yield last, end
             self.bar.update(part.histories.rows)
 
-    def _kept(self, results: Iterator[tuple[Made, _End | None]], first: int, rows: int) -> Iterator[Made]:
+    def _store_results(self, results: Iterator[tuple[Made, _End | None]], first: int, rows: int) -> Iterator[Made]:
         """Give results, and write them to parts as they come: no part is in memory as a whole."""
         number, is_first, place, hashes = first, True, START, list[Hashes]()
         for result, end in results:

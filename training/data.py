@@ -211,7 +211,7 @@ class TransactionSource:
         self._absent = absent
         self._latest = (now_microseconds() if now is None else now) + CLOCK_SLACK_US
         self._streamed = (path := _path_of(self.source)) is not None and is_parquet(path)
-        self._kept: list[Histories] | None = None
+        self._batches_in_memory: list[Histories] | None = None
 
     def batches(self, task: str) -> Iterator[Histories]:
         """Stream the histories; *task* is shown beside the progress bar."""
@@ -228,8 +228,8 @@ class TransactionSource:
         total = None
         if isinstance(self.source, MappedFile) and self._streamed:
             total = self.source.parquet.rows
-        elif self._kept is not None:
-            total = sum(part.rows for part in self._kept)
+        elif self._batches_in_memory is not None:
+            total = sum(part.rows for part in self._batches_in_memory)
         return tqdm(desc=task, unit=" rows", unit_scale=True, total=total, disable=self.is_hidden, leave=False)
 
     def pieces(self, task: str, moments: int, columns: int) -> Iterator[Histories]:
@@ -285,10 +285,12 @@ class TransactionSource:
         """Give the histories, whole customers at a time, with money at these rates."""
         if self._streamed:
             return read_ahead(stream_histories(self.source, rates, self._latest, absent=self._absent))
-        if self._kept is None:
+        if self._batches_in_memory is None:
             rates_of_one = unconverted(self.rates)
-            self._kept = list(stream_histories(self.source, rates_of_one, self._latest, absent=self._absent))
-        return (converted(part, rates) for part in self._kept)
+            self._batches_in_memory = list(
+                stream_histories(self.source, rates_of_one, self._latest, absent=self._absent)
+            )
+        return (converted(part, rates) for part in self._batches_in_memory)
 
     def summary(self, seed: int = 1) -> SourceSummary:
         """Look through all rows once: everything is checked here, before anything is learnt."""
@@ -332,7 +334,7 @@ def _all_of(result: Made) -> Made:
     return result
 
 
-class _Seen(NamedTuple):
+class _BatchSummary(NamedTuple):
     """What a summary takes of a batch, see `SourceSummary`; *last* is the last moment, where there is one."""
 
     first_rows: Integers
@@ -350,10 +352,10 @@ class _Look:
     seed: int
     codes: tuple[str, ...]
 
-    def __call__(self, part: Histories) -> _Seen:
+    def __call__(self, part: Histories) -> _BatchSummary:
         quality = Quality()
         quality.add(part, self.codes)
-        return _Seen(
+        return _BatchSummary(
             part.time[part.offsets[:-1]],
             sampling_keys(part.user_ids, self.seed),
             [int(part.time.max())] if part.rows else [],

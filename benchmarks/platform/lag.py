@@ -80,7 +80,7 @@ def _stream(engine: Engine, actor: Actor, rows: list[dict[str, Any]], per_second
         "p99": float(np.quantile(stream.lags, 0.99)),
         "largest": max(stream.lags),
         "sent": len(rows),
-        "left": sum(map(len, stream.sent.values())),
+        "left": sum(map(len, stream.pending.values())),
         "per_second": len(rows) / took,
     }
 
@@ -91,7 +91,7 @@ class _Stream:
     def __init__(self, engine: Engine, actor: Actor, rows: list[dict[str, Any]], per_second: int) -> None:
         self._engine, self._actor, self._rows, self._per_second = engine, actor, rows, per_second
         self._lock = threading.Lock()
-        self.sent: dict[str, list[int]] = {}
+        self.pending: dict[str, list[int]] = {}
         self.lags: list[float] = []
         self.done = threading.Event()
         self.begin = time.monotonic() + 0.5
@@ -107,7 +107,7 @@ class _Stream:
             add_transactions(Context(self._engine, self._actor), part)
             with self._lock:
                 for row in part:
-                    self.sent.setdefault(row["user_id"], []).append(before)
+                    self.pending.setdefault(row["user_id"], []).append(before)
 
     def poll(self) -> None:
         """See whose marks are cleared: a level that knows of everything that was stored for them."""
@@ -115,9 +115,9 @@ class _Stream:
             "SELECT e.external_id FROM due_marks d JOIN entities e ON e.id = d.entity_id"
             " WHERE e.external_id = ANY(:names) AND d.lease IS NULL AND d.due_us > :now"
         )
-        while not (self.done.is_set() and not self.sent) and time.monotonic() < self._ends:
+        while not (self.done.is_set() and not self.pending) and time.monotonic() < self._ends:
             with self._lock:
-                counts = {name: len(moments) for name, moments in self.sent.items()}
+                counts = {name: len(moments) for name, moments in self.pending.items()}
             with self._engine.connect() as connection:
                 names = connection.scalars(fresh, {"names": list(counts), "now": now_microseconds()}).all()
             self._see({name: counts[name] for name in names}, now_microseconds())
@@ -126,7 +126,7 @@ class _Stream:
     def _see(self, counts: dict[str, int], now: int) -> None:
         with self._lock:
             for name, count in counts.items():
-                self.lags += [(now - before) / 1e6 for before in self.sent[name][:count]]
-                left = self.sent.pop(name)[count:]
+                self.lags += [(now - before) / 1e6 for before in self.pending[name][:count]]
+                left = self.pending.pop(name)[count:]
                 if left:
-                    self.sent[name] = left
+                    self.pending[name] = left

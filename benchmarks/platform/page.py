@@ -52,8 +52,8 @@ usual settings on the same machine. Trust the ratios.
   what came out as codes, and COPY of the very rows that were stored, into twins of their tables.
 - Every assessment is made to be stored (`standings.digest` is emptied before). What comes to the same as the last one
   is not stored; then the floor has nearly nothing to copy, so that its ratio is lower while the backfill is quicker.
-- {_told(backfill)}
-- Where nothing comes to something else: {_told(same)}
+- {_speed_text(backfill)}
+- Where nothing comes to something else: {_speed_text(same)}
 
 ## From a transaction to its level
 
@@ -111,7 +111,7 @@ def _share(ingest: dict[str, Any], sizes: Any) -> float:
     return float(ingest["rows"] * (sizes.rounds + 1) / sizes.customers)
 
 
-def _told(backfill: dict[str, Any]) -> str:
+def _speed_text(backfill: dict[str, Any]) -> str:
     return (
         f"{_rate(backfill['entities'], backfill['worker'])} customers a second: {_each(backfill):.2f} ms each, and the"
         f" floor's\n  parts {_parts(backfill)}. In processor time {_each(backfill, 1):.2f} ms\n  each, and the ratio"

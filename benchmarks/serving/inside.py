@@ -115,7 +115,7 @@ def steps(requests: int) -> dict[str, float]:
         answer.read()
         assert answer.status == 200, answer.status
     sleep(0.1)  # the last line of the log
-    times = _taken(marks)[requests // 10 :]  # the first are not counted
+    times = _step_times(marks)[requests // 10 :]  # the first are not counted
     server.should_exit = True
     thread.join()
     service.QUOTA_CHARGER.stop()
@@ -124,7 +124,7 @@ def steps(requests: int) -> dict[str, float]:
     return {name: float(np.median([durations[name] for durations in times])) for name in (*[*STEPS][1:], "in all")}
 
 
-def _taken(marks: list[tuple[str, float]]) -> list[dict[str, float]]:
+def _step_times(marks: list[tuple[str, float]]) -> list[dict[str, float]]:
     """Give the microseconds of each step of every request, whose bytes may arrive in parts."""
     order, every = [*STEPS], []
     moments: dict[str, float] = {}

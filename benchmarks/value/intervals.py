@@ -95,7 +95,10 @@ def _by_segment(judged: dict[str, pl.DataFrame]) -> Iterator[str]:
     yield f"| window from | all | {' | '.join(SEGMENTS)} | mean width | interval score ÷ mean value |"
     yield "|---" * (len(SEGMENTS) + 4) + "|"
     for day, customers in judged.items():
-        cells = [_held(customers), *(_held(customers.filter(segment=segment)) for segment in SEGMENTS)]
+        cells = [
+            _coverage_cell(customers),
+            *(_coverage_cell(customers.filter(segment=segment)) for segment in SEGMENTS),
+        ]
         score = customers["score"].mean() / customers["realised"].mean()
         yield f"| {day} | {' | '.join(cells)} | {customers['width'].mean():,.0f} | {score:.2f} |"
 
@@ -105,11 +108,11 @@ def _by(group: str, groups: int, judged: dict[str, pl.DataFrame]) -> Iterator[st
     yield f"\n| window from | {' | '.join(f'{group} {number}' for number in numbers)} |"
     yield "|---" * (groups + 1) + "|"
     for day, customers in judged.items():
-        cells = [_held(customers.filter(pl.col(group) == number)) for number in numbers]
+        cells = [_coverage_cell(customers.filter(pl.col(group) == number)) for number in numbers]
         yield f"| {day} | {' | '.join(cells)} |"
 
 
-def _held(customers: pl.DataFrame) -> str:
+def _coverage_cell(customers: pl.DataFrame) -> str:
     """Write what share of the values was held, and of what was to be expected."""
     held_share, expected = (percent(float(customers[name].mean())) for name in ("covered", "expected"))
     return f"{held_share} of {expected}"
@@ -130,7 +133,7 @@ def _fifths(customers: pl.DataFrame) -> Iterator[str]:
 def _errors(of: pl.DataFrame) -> str:
     error = float((of["predicted"] - of["realised"]).abs().sum()) / float(of["realised"].sum())
     width = float(of["width"].sum()) / float(of["predicted"].sum())
-    return f"| {len(of):,} | {error:.2f} | {width:.2f} | {_held(of)} |"
+    return f"| {len(of):,} | {error:.2f} | {width:.2f} | {_coverage_cell(of)} |"
 
 
 if __name__ == "__main__":

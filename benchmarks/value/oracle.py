@@ -90,7 +90,7 @@ def _as_it_is(of: Foreknown) -> Floats:
     return of.fitted(task.rows.matrix, floor_at_zero(task.rows.values), task.matrix)
 
 
-def _given(of: Foreknown, config: TrainingConfig) -> Floats:
+def _foreknown_values(of: Foreknown, config: TrainingConfig) -> Floats:
     """Add the values by other settings, at the rows to learn from and of the customers who are asked about."""
     task = of.window.task
     learnt, realised = of.values(config)
@@ -102,12 +102,12 @@ def _given(of: Foreknown, config: TrainingConfig) -> Floats:
 
 
 def _first_days(days: int) -> Callable[[Foreknown], Floats]:
-    return lambda of: _given(of, of.window.task.config.model_copy(update={"horizon_days": days}))
+    return lambda of: _foreknown_values(of, of.window.task.config.model_copy(update={"horizon_days": days}))
 
 
 def _balances(of: Foreknown) -> Floats:
     value = of.window.task.config.value.model_copy(update={"deposit_fee": 0.0, "withdrawal_fee": 0.0})
-    return _given(of, of.window.task.config.model_copy(update={"value": value}))
+    return _foreknown_values(of, of.window.task.config.model_copy(update={"value": value}))
 
 
 def _own_relation(of: Foreknown) -> Floats:

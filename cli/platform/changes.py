@@ -365,7 +365,7 @@ def approve(
     who, role = person(organisation, token, (Role.APPROVER, Role.PUBLISHER, Role.ADMIN))
     proposal = read_proposal(who, number, role)
     refuse_role(number, proposal.kind, role, APPROVERS)
-    seen_us, seen_levels = _seen(who, proposal, proposed_at, "approve")
+    seen_us, seen_levels = _reviewed_at(who, proposal, proposed_at, "approve")
     champions = _champions(proposal.content["model"]) if proposal.kind == ModelPromoted.kind else None
     line = approve_proposal(
         *(who, number, reason, role),
@@ -376,7 +376,7 @@ def approve(
     echo(f"Proposal {line.id} is approved: {line.subject}.")
 
 
-def _seen(who: "Context", line: "ProposalLine", proposed_at: str | None, verb: str) -> tuple[int, str | None]:
+def _reviewed_at(who: "Context", line: "ProposalLine", proposed_at: str | None, verb: str) -> tuple[int, str | None]:
     """Return when that was proposed which was looked at; where it is not given, show the proposal and ask.
 
     And the text for the levels that were shown, `hash_of_levels`; None where none were computed.
@@ -419,7 +419,7 @@ def refuse(
     proposal = read_proposal(who, number, role)
     if proposal.proposed_by != who.actor.name:
         refuse_role(number, proposal.kind, role, REFUSERS)
-    seen_us, _ = _seen(who, proposal, proposed_at, "refuse")
+    seen_us, _ = _reviewed_at(who, proposal, proposed_at, "refuse")
     line = refuse_proposal(who, number, reason, role, expected_proposed_us=seen_us)
     echo(f"Proposal {line.id} is {line.state}: {line.subject}.")
 

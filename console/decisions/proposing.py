@@ -123,7 +123,7 @@ def editor_page(visit: Visit, kind: TextKind, name: str, number: int | None = No
     if not typed and began is not None:
         document, number = began.document, began.number
     findings = _findings(visit, kind, document) if typed and document.strip() else None
-    number_seen = _seen(visit) if typed else (newest.number if newest else 0)
+    number_seen = _newest_shown(visit) if typed else (newest.number if newest else 0)
     return TextEditorPage(
         address=visit.path,
         name=name,
@@ -138,7 +138,7 @@ def editor_page(visit: Visit, kind: TextKind, name: str, number: int | None = No
     )
 
 
-def _seen(visit: Visit) -> int:
+def _newest_shown(visit: Visit) -> int:
     return whole_number(visit.form.get("seen", "0"), text("Version"))
 
 

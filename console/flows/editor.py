@@ -320,7 +320,7 @@ def _page(
         compared=_compared(visit, flow, document, checked),
         picture=picture_of_text(document) if document.strip() else None,
         outline=outline_of(document),
-        form=outcome.form or (None if outcome.written and not outcome.is_form_open else _kept(visit, document)),
+        form=outcome.form or (None if outcome.written and not outcome.is_form_open else _open_form(visit, document)),
         outcome=outcome,
         starts=bundled_flows() if flow is None else (),
         types=type_names(visit) if flow is None else (),
@@ -424,7 +424,7 @@ def _put(visit: Visit, document: str) -> tuple[str, FormShown | None, str]:
     return after, shown if shown.checked.faults else None, notice
 
 
-def _kept(visit: Visit, document: str) -> FormShown | None:
+def _open_form(visit: Visit, document: str) -> FormShown | None:
     """Keep a form that is open, with what was typed into it; None where none is."""
     form = typed_form(visit)
     return None if form is None else checked_form(visit, document, form)

@@ -166,24 +166,24 @@ def roll_back(visit: Visit) -> Answer:
     version = existing_number(visit.typed("version", text("Version")), text("version"))
     reason = visit.typed("reason", text("Reason"))
     expected = (visit.shown_number("active"), visit.shown_hash(version))
-    roll_back_flow(visit, _known(visit), version, reason, *expected)
+    roll_back_flow(visit, _flow_name(visit), version, reason, *expected)
     return Redirect(visit.path, "flow-rolled-back")
 
 
 def switch_off(visit: Visit) -> Answer:
     """Let no version act any more; one publisher alone may."""
     reason = visit.typed("reason", text("Reason"))
-    switch_flow_off(visit, _known(visit), reason, visit.shown_number("active"))
+    switch_flow_off(visit, _flow_name(visit), reason, visit.shown_number("active"))
     return Redirect(visit.path, "flow-off")
 
 
 def end_shadow(visit: Visit) -> Answer:
     """Let no version run as a shadow any more."""
     reason = visit.typed("reason", text("Reason"))
-    end_flow_shadow(visit, _known(visit), reason, visit.shown_number("shadow"))
+    end_flow_shadow(visit, _flow_name(visit), reason, visit.shown_number("shadow"))
     return Redirect(visit.path, "flow-shadow-ended")
 
 
-def _known(visit: Visit) -> str:
+def _flow_name(visit: Visit) -> str:
     """Name the flow of the page; NotFoundError where there is none, whatever was typed."""
     return read_flow_line(visit, visit.parts["flow"]).name

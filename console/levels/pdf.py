@@ -75,7 +75,7 @@ def pdf_of(export: CustomerExport, zone: str) -> bytes:
             *_factors(export),
             *map(paragraph, filter(None, (_worth(export), _origin(export)))),
             Spacer(1, 6),
-            *_known(export),
+            *_facts_story(export),
             Spacer(1, 12),
             *_foot(export),
         ]
@@ -162,7 +162,7 @@ def _factors(export: CustomerExport) -> list[Any]:
     rows = [
         (
             marked_title(rule),
-            "; ".join(map(_seen, rule.values)) or "–",
+            "; ".join(map(_value_text, rule.values)) or "–",
             signed(rule.points),
             words(rule.floor) if rule.floor else "–",
         )
@@ -179,7 +179,7 @@ def _factors(export: CustomerExport) -> list[Any]:
     return [*([_picture(bars), Spacer(1, 6)] if bars else []), table, Spacer(1, 6)]
 
 
-def _seen(value: ValueSeen) -> str:
+def _value_text(value: ValueSeen) -> str:
     formula = f" ({sentence(value.formula)})" if value.formula else ""
     return f"{value.name}: {seen_value(value)}{formula}"
 
@@ -220,7 +220,7 @@ def _label(written: str, right: float, low: float) -> Iterator[String]:
         x += width
 
 
-def _known(export: CustomerExport) -> list[Any]:
+def _facts_story(export: CustomerExport) -> list[Any]:
     lines = [f"{words(name)}: {attribute(value)}" for name, value in export.attributes.items()]
     lines += [text("Tag {tag} since {since}", tag=tag.tag, since=moment_text(tag.from_us)) for tag in export.tags]
     lines += [

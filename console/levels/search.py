@@ -49,7 +49,7 @@ def search(visit: Visit) -> Answer:
     if len(whole) == 1:
         return Redirect(address("entities", *whole[0]))
     try:
-        page, status = _found(visit, types, wanted), HTTPStatus.OK
+        page, status = _results_page(visit, types, wanted), HTTPStatus.OK
     except (ConfigError, NotFoundError) as error:
         # It is said where the results stand: a script puts that part alone into the open page.
         page = SearchPage(wanted=wanted, counts={}, type="", entities=Page(), next=None, problem=str(error))
@@ -57,7 +57,7 @@ def search(visit: Visit) -> Answer:
     return Rendered(template="levels/search.html", title=text("Search"), page=page, status=status)
 
 
-def _found(visit: Visit, types: tuple[str, ...], wanted: Search) -> SearchPage:
+def _results_page(visit: Visit, types: tuple[str, ...], wanted: Search) -> SearchPage:
     counts = {kind: count_entities(visit, kind, wanted) for kind in types if wanted != Search()}
     with_most = sorted(types, key=lambda kind: -counts[kind].count) if counts else types
     kind = visit.query.get("type") or with_most[0]

@@ -19,7 +19,7 @@ _JSON: Final = TypeAdapter(Statement)
 
 def statement_json(visit: Visit) -> Download:
     """Give the statement of the assessment that the customer's page showed, as JSON."""
-    statement = _given(visit, "json")
+    statement = _give_statement(visit, "json")
     return Download(_name(statement, "json"), "application/json", json_of_statement(statement))
 
 
@@ -27,7 +27,7 @@ def statement_pdf(visit: Visit) -> Download:
     """Give the statement of the assessment that the customer's page showed, as PDF."""
     from fivefold.console.recourse.pdf import pdf_of_statement  # noqa: PLC0415 (imports ReportLab, for a rare request)
 
-    statement = _given(visit, "pdf")
+    statement = _give_statement(visit, "pdf")
     return Download(_name(statement, "pdf"), "application/pdf", pdf_of_statement(statement, visit.session.zone))
 
 
@@ -36,7 +36,7 @@ def json_of_statement(statement: Statement) -> bytes:
     return _JSON.dump_json(statement, by_alias=True, indent=2)
 
 
-def _given(visit: Visit, form: Form) -> Statement:
+def _give_statement(visit: Visit, form: Form) -> Statement:
     return give_statement(visit, visit.typed("assessment", text("Assessment")), form)
 
 

@@ -87,17 +87,17 @@ class _Problems:
 
     def __init__(self, name: str, columns: Catalogue) -> None:
         self._name, self.columns = name, columns
-        self._found: dict[str, str] = {}
+        self._problems: dict[str, str] = {}
 
     def add(self, wrong: np.ndarray, what: str) -> None:
         """Add what is wrong with the columns of which any value (n x k x F) is marked."""
         for place in np.flatnonzero(wrong.any(axis=(0, 1))):
-            self._found.setdefault(self.columns.names[place], what)
+            self._problems.setdefault(self.columns.names[place], what)
 
     def raise_all(self) -> None:
         """Raise ConfigError where anything was found."""
-        if self._found:
-            lines = (f"  indicator {name} {what}" for name, what in self._found.items())
+        if self._problems:
+            lines = (f"  indicator {name} {what}" for name, what in self._problems.items())
             raise ConfigError("\n".join([f"{self._name} cannot be used:", *lines]))
 
 

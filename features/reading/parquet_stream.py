@@ -89,19 +89,19 @@ class ParquetTables:
         """Read the tables, once."""
         ours, begin = self._source.names.ours, self.file
         few = () if self._columns is None else FEW_VALUES
-        types = self._source.parquet.types(self._known)
-        for number, part in enumerate(self._source.parquet.once_through(self._known)):
+        types = self._source.parquet.types(self._absent_columns)
+        for number, part in enumerate(self._source.parquet.once_through(self._absent_columns)):
             if number < begin:
                 continue
             self.file, self.row = number, self.row if number == begin else 0
             dictionaries = [name for name in part.schema.names if ours.get(name, name) in few]
-            batches = part.batches(self._known(part), dictionaries, self._rows, self.row)
+            batches = part.batches(self._absent_columns(part), dictionaries, self._rows, self.row)
             for each in tables_of(batches, self._rows):
                 table = in_types(each, types, part.label, dictionaries)
                 self.row += table.num_rows
                 yield table.rename_columns([ours.get(name, name) for name in table.column_names])
 
-    def _known(self, part: SourceFile) -> list[str]:
+    def _absent_columns(self, part: SourceFile) -> list[str]:
         names = self._source.rename(part.schema.names, part.label)
         order = self._source.parquet.parts[0].schema.names
         every = sorted(part.schema.names, key=lambda name: order.index(name) if name in order else len(order))

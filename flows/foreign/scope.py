@@ -55,35 +55,35 @@ class Facts:
 
     def __init__(self, mapped: Mapping[str, ValueOrigin], kinds: Mapping[str, str]) -> None:
         self._mapped = mapped
-        self._known: dict[str, ValueOrigin] = {}
+        self._origins: dict[str, ValueOrigin] = {}
         self.kinds: dict[str, str] = {}
-        self.asked: set[str] = set()
-        self._said = kinds
+        self.facts_read: set[str] = set()
+        self._declared_kinds = kinds
 
     def fact(self, path: str) -> ValueOrigin:
         """Give what an input is here; CellError where it is part of another one that is read too."""
-        if path not in self._known:
-            for other in self._known:
+        if path not in self._origins:
+            for other in self._origins:
                 if other.startswith(f"{path}.") or path.startswith(f"{other}."):
                     raise CellError(f"reads {path}, and {other} is read too; one of the two is no plain value")
             name = path.replace(".", "_")
-            plain = ValueOrigin({"field": name}, f"the field {name}", self._said.get(path), path)
+            plain = ValueOrigin({"field": name}, f"the field {name}", self._declared_kinds.get(path), path)
             origin = self._mapped.get(path, plain)
-            twin = next((other for other, each in self._known.items() if each.data == origin.data), None)
+            twin = next((other for other, each in self._origins.items() if each.data == origin.data), None)
             if twin is not None:
                 raise CellError(f"reads {path}, which is {origin.words} here, as {twin} is; say another by --map")
-            self._known[path] = origin
-        return self._known[path]
+            self._origins[path] = origin
+        return self._origins[path]
 
     @property
     def paths_read(self) -> frozenset[str]:
         """The inputs that are read, or answered as they came."""
-        return frozenset(self._known)
+        return frozenset(self._origins)
 
     @property
     def fields(self) -> dict[str, ValueOrigin]:
         """The inputs that are fields of the flow and are compared or calculated with, by their names in the graph."""
-        return {path: each for path, each in self._known.items() if each.fact in self.asked}
+        return {path: each for path, each in self._origins.items() if each.fact in self.facts_read}
 
     def kind(self, origin: ValueOrigin) -> str | None:
         """Tell what a value is, as far as that is known."""
@@ -92,7 +92,7 @@ class Facts:
     def ask(self, origin: ValueOrigin) -> None:
         """Say that a value is compared or calculated with."""
         if origin.fact is not None:
-            self.asked.add(origin.fact)
+            self.facts_read.add(origin.fact)
 
     def use(self, origin: ValueOrigin, kind: str) -> None:
         """Say what a value is by its use; CellError where it was used for something else."""

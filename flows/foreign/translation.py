@@ -68,7 +68,7 @@ class Translation:
     """
 
     def __init__(self, graph: Graph, facts: Facts, names: frozenset[str], source: str) -> None:
-        self._graph, self._facts, self._taken, self._source = graph, facts, set(names), source
+        self._graph, self._facts, self._used_names, self._source = graph, facts, set(names), source
         self._ids: dict[str, None] = {}
         self._built: dict[tuple[str, str], str] = {}
         self._written: dict[str, Data] = {}
@@ -274,8 +274,8 @@ class Translation:
             return _constant(operand)
         if not set(OPERATIONS) & set(operand):
             operand = {"of": operand}
-        name = next(each for each in _numbered(key, "_") if each not in self._taken)
-        self._taken.add(name)
+        name = next(each for each in _numbered(key, "_") if each not in self._used_names)
+        self._used_names.add(name)
         if not steps or "calculate" not in steps[-1]:
             steps.append({**_about(self._id(node.name), node), "calculate": {}})
         steps[-1]["calculate"][name] = {"unit": "ratio", **operand}

@@ -87,7 +87,7 @@ def _condition(part: Any) -> str:
     return condition_words(_CONDITION.validate_python(part))
 
 
-def _given(part: Any) -> str:
+def _output_text(part: Any) -> str:
     """Write what a row gives, or the step to which a way leads."""
     if not isinstance(part, dict):
         return part_words(part)
@@ -99,7 +99,7 @@ def _way(part: Plain) -> str:
 
 
 def _row(part: Plain) -> str:
-    return f"{_condition(part['when'])}: {_given(part['give'])}"
+    return f"{_condition(part['when'])}: {_output_text(part['give'])}"
 
 
 def _ways(part: Any) -> str:
@@ -107,7 +107,9 @@ def _ways(part: Any) -> str:
 
 
 def _table(part: Plain) -> str:
-    rest = [f"{word.replace('_', ' ')} {_given(part[word])}" for word in ("otherwise", "on_unknown") if word in part]
+    rest = [
+        f"{word.replace('_', ' ')} {_output_text(part[word])}" for word in ("otherwise", "on_unknown") if word in part
+    ]
     return "; ".join([*map(_row, part["rows"]), *rest])
 
 
@@ -160,9 +162,9 @@ def _action(part: Plain) -> str:
 _WORDS: Mapping[str, Callable[[Any], str]] = {
     **_STEP_WORDS,
     "when": _condition,
-    "otherwise": _given,
-    "on_unknown": _given,
-    "give": _given,
+    "otherwise": _output_text,
+    "on_unknown": _output_text,
+    "give": _output_text,
     "way": _way,
     "row": _row,
     "step": _step,

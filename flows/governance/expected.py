@@ -81,7 +81,7 @@ def differences(example: FlowExample, program: FlowProgram, row: Mapping[str, An
     for step, outputs in example.outputs.items():
         columns = program.steps[program.flow.positions[step]].outputs
         for name, value in outputs.items():
-            result, wanted = row[columns[name].name], _kept(value, columns[name])
+            result, wanted = row[columns[name].name], _column_value(value, columns[name])
             if result != wanted:
                 texts = (value_words(each, columns[name]) for each in (result, wanted))
                 yield "outputs", "{} of {} is {}, not {}".format(name.replace("_", " "), step, *texts)
@@ -99,7 +99,7 @@ def _amounts(program: FlowProgram, stop: Stop, row: Mapping[str, Any]) -> dict[s
     return {name: amounts.get(name) for name in last.actions}
 
 
-def _kept(value: Any, column: InputColumn) -> Any:
+def _column_value(value: Any, column: InputColumn) -> Any:
     """Give a value as its column holds it."""
     if column.kind is ValueType.MONEY:
         return value * column.units

@@ -157,7 +157,7 @@ class _Trial:
             ]
             own = everyone.entities.filter(pl.col(ENTITY).is_in(those))
             facts = resolve_facts(analysed, replace(everyone, entities=own), moment, needs)
-            self._tried += _known(analysed, facts, moment)
+            self._tried += _examples_at(analysed, facts, moment)
 
     def noticed_by(self, analysed: AnalysedFlow) -> str:
         """Name an example that comes out otherwise by a form of the flow; empty where none does."""
@@ -172,7 +172,7 @@ class _Trial:
         return ""
 
 
-def _known(analysed: AnalysedFlow, facts: FlowFacts, moment: int) -> Iterator[_Tried]:
+def _examples_at(analysed: AnalysedFlow, facts: FlowFacts, moment: int) -> Iterator[_Tried]:
     """Give the examples of one moment, row by row."""
     members = {name: version.members for name, version in facts.versions.items()}
     for number, row in enumerate(facts.own.iter_rows(named=True)):
@@ -285,12 +285,12 @@ def _results(step: Any) -> list[str]:
         ways = [way.to for way in step.route]
         return [*ways, step.otherwise, *[step.on_unknown or "the run fails"] * len(ways)]
     table = step.table
-    results = [_given(row.give) for row in table.rows]
-    unknown = "the run fails" if table.on_unknown is None else _given(table.on_unknown)
-    return [*results, _given(table.otherwise), *[unknown] * len(results)]
+    results = [_outputs_text(row.give) for row in table.rows]
+    unknown = "the run fails" if table.on_unknown is None else _outputs_text(table.on_unknown)
+    return [*results, _outputs_text(table.otherwise), *[unknown] * len(results)]
 
 
-def _given(values: Mapping[str, Any]) -> str:
+def _outputs_text(values: Mapping[str, Any]) -> str:
     plain = {name: json_number(value) if isinstance(value, Decimal) else value for name, value in values.items()}
     return ", ".join(f"{name} {part_words(value)}" for name, value in plain.items())
 

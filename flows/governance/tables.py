@@ -97,13 +97,15 @@ def read_flow_table(grid: Grid, analysed: AnalysedFlow, identifier: str, source:
     position = position_of_table(analysed.flow, identifier)
     table = table_at(analysed.flow, position)
     kinds = {_GIVE + name: kind for name, kind in table.gives.items()}
-    reader = TableReader(grid, form_of(table), analysed.names, lambda word, value, of: _given(kinds[word], value, of))
+    reader = TableReader(
+        grid, form_of(table), analysed.names, lambda word, value, of: _read_output(kinds[word], value, of)
+    )
     cases = reader.read()
     with in_order_of_cells(source):
         return fitted(lambda rows: _tried(analysed, position, rows), cases, source, reader.where, reader.doubted())
 
 
-def _given(kind: str, value: Value, grid: Grid) -> Any:
+def _read_output(kind: str, value: Value, grid: Grid) -> Any:
     """Read what a row gives under one name."""
     if kind in {"number", "money"}:
         return number_of(value, grid, f"{'an amount of money' if kind == 'money' else 'a number'} is")

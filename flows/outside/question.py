@@ -73,14 +73,14 @@ def sent_facts(program: FlowProgram, row: Mapping[str, Any], context: RowContext
     columns = {
         name: column_for(fact, program.analysed.names, program.base) for name, fact in step.asks.facts_sent.items()
     }
-    values = {name: _sent(row[column.name], column) for name, column in columns.items()}
+    values = {name: _sent_value(row[column.name], column) for name, column in columns.items()}
     kinds = {name: column.kind for name, column in columns.items()}
     # A model is given no why, and thousands of runs may be asked about at once.
     passed = () if isinstance(step, ModelStep) else explain_run(program, row, context).steps[:-1]
     return SentFacts(values=values, why=tuple((each.step, each.sentence) for each in passed), kinds=kinds)
 
 
-def _sent(value: Any, column: InputColumn) -> SentValue:
+def _sent_value(value: Any, column: InputColumn) -> SentValue:
     if value is None:
         return None
     if column.kind in {ValueType.NUMBER, ValueType.FINDING}:

@@ -58,7 +58,7 @@ class McpEndpoint:
             note_cause(scope, error)
             await ApiError(503, headers=LATER).response()(scope, receive, send)
         else:
-            await handle(self._dispatcher, secret, allowed(self._hosts), scope, _told(body), _marked(send))
+            await handle(self._dispatcher, secret, allowed(self._hosts), scope, _replayed_body(body), _marked(send))
 
     async def _admit(self, request: Request) -> tuple[bytes, str]:
         """Look up the token, count the request, and read it."""
@@ -94,7 +94,7 @@ def _library() -> Callable[..., Any]:
     return handle
 
 
-def _told(body: bytes) -> Receive:
+def _replayed_body(body: bytes) -> Receive:
     """Give a body that was read already, and then the end of the connection as nobody waits for it."""
 
     async def receive() -> Message:

@@ -45,11 +45,11 @@ class InDocument:
     """Says in the API's document what is checked elsewhere, in its own words: by a validator, or by a use case."""
 
     def __init__(self, **keywords: Any) -> None:
-        self._said = keywords
+        self._keywords = keywords
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Add it to the schema of the field."""
-        return {**handler(core), **self._said}
+        return {**handler(core), **self._keywords}
 
 
 def _moment(text: Any) -> int:

@@ -216,11 +216,11 @@ def restore_levels(session: Session, entity_ids: Sequence[int], latest_us: int, 
     return {"stands": stands, "since": {str(row.entity_id): row.level_since_us for row in rows}} if rows else {}
 
 
-_Held = tuple[int | None, int | None, int, int, str | None]
+_HeldLevel = tuple[int | None, int | None, int, int, str | None]
 """The rules' level, since when it held, the floors in force, and since when they rest on unknown facts."""
 
 
-def _before(session: Session, entity_ids: Sequence[int], latest_us: int) -> dict[int, _Held]:
+def _before(session: Session, entity_ids: Sequence[int], latest_us: int) -> dict[int, _HeldLevel]:
     """Return the state before the first assessment dated ahead, if it is stored."""
     first = (
         select(Assessment.entity_id, func.min(Assessment.number).label("number"))
@@ -229,7 +229,7 @@ def _before(session: Session, entity_ids: Sequence[int], latest_us: int) -> dict
         .subquery()
     )
     same = and_(AssessmentInputs.entity_id == first.c.entity_id, AssessmentInputs.number == first.c.number)
-    states: dict[int, _Held] = {}
+    states: dict[int, _HeldLevel] = {}
     for entity_id, content in session.execute(
         select(AssessmentInputs.entity_id, AssessmentInputs.content).join(first, same)
     ):

@@ -37,7 +37,7 @@ class PreparedStatements:
         """Connect to nothing yet."""
         self.engine = engine
         self._quick = quick
-        self._kept: Any = None
+        self._open_connection: Any = None
         self._pooled: Any = None
         self._connection: Any = None
         on_sqlite = engine.dialect.name == "sqlite"
@@ -99,18 +99,18 @@ class PreparedStatements:
 
     def close(self) -> None:
         """Close the kept connection."""
-        if self._kept is not None:
-            self._kept.invalidate()
-            self._kept = None
+        if self._open_connection is not None:
+            self._open_connection.invalidate()
+            self._open_connection = None
 
     def _open(self) -> Any:
         if not self._quick:
             return self.engine.raw_connection()
-        if self._kept is None:
-            self._kept = self.engine.raw_connection()
+        if self._open_connection is None:
+            self._open_connection = self.engine.raw_connection()
             for pragma in ("busy_timeout=0", "wal_autocheckpoint=0"):
-                self._kept.driver_connection.execute(f"PRAGMA {pragma}")
-        return self._kept
+                self._open_connection.driver_connection.execute(f"PRAGMA {pragma}")
+        return self._open_connection
 
     def _end(self, *, rolled_back: bool) -> None:
         """Roll back if asked, then return the connection to the pool or keep it; a broken one is discarded."""

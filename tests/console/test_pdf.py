@@ -199,10 +199,10 @@ def test_a_value_of_another_model_says_which_one_serves() -> None:
 
 def test_a_calculation_has_its_formula_beside_its_value() -> None:
     formula = "cash out 3 ÷ income 10 = 0.3, as of 2026-11-30T19:03:48.295985Z"
-    assert pdf._seen(ValueSeen("cash share", "0.3", formula)) == (
+    assert pdf._value_text(ValueSeen("cash share", "0.3", formula)) == (
         "cash share: 0.3 (cash out 3 ÷ income 10 = 0.3, as of 2026-11-30 19:03 UTC)"
     )
-    assert pdf._seen(ValueSeen("income", "10")) == "income: 10"
+    assert pdf._value_text(ValueSeen("income", "10")) == "income: 10"
 
 
 @pytest.mark.parametrize("long", ["word " * 4000, "x" * 20_000, "\n".join("abc" * 9 for _ in range(300))])

@@ -140,7 +140,7 @@ def test_guesses_do_not_fill_the_memory(
     for number in range(35):
         refuse(authenticator, f"guess {number}")
         assert authenticate(authenticator, token).token_id == 1
-        sizes.append(len(authenticator._known))
+        sizes.append(len(authenticator._cached_credentials))
     assert max(sizes) <= 10
     assert len(looked_up) > 35
 
@@ -149,8 +149,8 @@ def test_no_secret_is_kept_in_memory(place: Place) -> None:
     authenticator, token = Authenticator(place.engine), place.token()
     authenticate(authenticator, token)
     refuse(authenticator, "a-wrong-guess")
-    assert token not in repr(authenticator._known)
-    assert "a-wrong-guess" not in repr(authenticator._known)
+    assert token not in repr(authenticator._cached_credentials)
+    assert "a-wrong-guess" not in repr(authenticator._cached_credentials)
 
 
 def test_others_go_on_while_the_database_is_slow(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -289,7 +289,7 @@ def least_error(model: TenthsOff, error: float) -> float:
         model: what is judged.
         error: chance that the true error is smaller than the bound, shared between the two.
     """
-    drawn = _known(model)
+    drawn = _defined_draws(model)
     if not len(drawn):
         return float("nan")
     return max(0.0, _bound(model, drawn - model.shares, 0.0, np.zeros(len(drawn)), error))
@@ -306,7 +306,7 @@ def least_difference(model: TenthsOff, rival: TenthsOff, error: float) -> float:
         rival: judged on the same draws.
         error: chance that the true difference is smaller than the bound.
     """
-    mine, theirs = _known(model), _known(rival)
+    mine, theirs = _defined_draws(model), _defined_draws(rival)
     if not len(mine):
         return float("nan")
     rises = (theirs - rival.shares) @ np.sign(rival.shares)
@@ -325,6 +325,6 @@ def _bound(model: TenthsOff, moved: Floats, rival: float, rises: Floats, error: 
     return max(bounds) - rival
 
 
-def _known(model: TenthsOff) -> Floats:
+def _defined_draws(model: TenthsOff) -> Floats:
     """Give the draws that have a value; they are the same for all models, since the realised money alone decides."""
     return np.asarray(model.drawn[~np.isnan(model.drawn).any(axis=1)])

@@ -129,10 +129,10 @@ class Rolling:
                             "customers": None if origin is None else origin.customers,
                             "name": name,
                             "figure": figure,
-                            "value": _known(value),
-                            "model_less_this": less and _known(less.estimate),
-                            "low": less and _known(less.low),
-                            "high": less and _known(less.high),
+                            "value": _none_for_nan(value),
+                            "model_less_this": less and _none_for_nan(less.estimate),
+                            "low": less and _none_for_nan(less.low),
+                            "high": less and _none_for_nan(less.high),
                         }
                     )
         return pl.DataFrame(lines, infer_schema_length=None).write_csv()
@@ -210,5 +210,5 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
-def _known(value: float) -> float | None:
+def _none_for_nan(value: float) -> float | None:
     return value if np.isfinite(value) else None

@@ -159,11 +159,11 @@ def interval(model: ValueModel, evaluation: Evaluation, lack: str, *, refitted: 
         )
         blocks = [measured, *([unseen] if refitted or judged is None else [])]
     return CardSection(
-        name="interval", title="Interval", blocks=(*blocks, *_seen(model, evaluation, refitted=refitted))
+        name="interval", title="Interval", blocks=(*blocks, *_interval_lines(model, evaluation, refitted=refitted))
     )
 
 
-def _seen(model: ValueModel, evaluation: Evaluation, *, refitted: bool) -> list[Block]:
+def _interval_lines(model: ValueModel, evaluation: Evaluation, *, refitted: bool) -> list[Block]:
     """Write how many values of the window were in the intervals of the judged model; nothing where it had none."""
     table, judged = model.intervals, evaluation.coverage
     if judged is None:

@@ -116,7 +116,7 @@ def read_pending_transaction(
     columns |= {name: row[name] for name in ("transaction_id", "amount", "currency", "state")}
     types = transaction_types(declared)
     frame = pl.DataFrame([[columns[name] for name in types]], schema=types, orient="row")
-    return PendingTransaction(frame, _kept(row), row["transaction_id"], c.DATE in there)
+    return PendingTransaction(frame, _stored_form(row), row["transaction_id"], c.DATE in there)
 
 
 def _of_columns(
@@ -137,10 +137,10 @@ def _of_columns(
         stored = stored.replace_column(stored.get_column_index("transaction_id"), nothing)
     row = stored.row(0, named=True)
     frame = transactions_frame(stored, declared)
-    return PendingTransaction(frame, _kept(row), row["transaction_id"], c.DATE in there)
+    return PendingTransaction(frame, _stored_form(row), row["transaction_id"], c.DATE in there)
 
 
-def _kept(row: Mapping[str, Any]) -> dict[str, Any]:
+def _stored_form(row: Mapping[str, Any]) -> dict[str, Any]:
     """Give a transaction as it is kept: text and exact numbers alone."""
     fields = {name: row[name] for name in ("transaction_id", "at_us", "currency", "state", "content")}
     return {**fields, "amount": repr(row["amount"])}

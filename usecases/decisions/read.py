@@ -272,10 +272,10 @@ def search_decisions(context: Context, filters: DecisionFilters, part: Part = WH
         )
         page = decisions_among(session, wanted, part)
         names = names_of_actors(session, of, {row.decision.actor for row in page})
-        return page.map(lambda row: _found(row, names))
+        return page.map(lambda row: _decision_found(row, names))
 
 
-def _found(row: DecisionRow, names: Mapping[str | None, str]) -> DecisionFound:
+def _decision_found(row: DecisionRow, names: Mapping[str | None, str]) -> DecisionFound:
     decision = row.decision
     answer = None if decision.answer is None else json.loads(decision.answer)
     return DecisionFound(

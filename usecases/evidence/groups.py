@@ -34,7 +34,7 @@ class SaidOfVersion:
 def groups_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
     """Collect a quarter's versions, with the numbers of members that entered, that left, and of each day."""
     rows = [row for row in versions_of(session, organisation_id) if row.version.written_us < quarter.until_us]
-    entries_by_version = _said(session, organisation_id, rows)
+    entries_by_version = _entries_of_versions(session, organisation_id, rows)
     times = {row.version.id: (begins, ends) for row, begins, ends in groups_deciding(session, organisation_id, quarter)}
     versions = [_version(row, entries_by_version, times.get(row.version.id), quarter) for row in rows]
     of = (session, organisation_id, (quarter.from_us, quarter.until_us))
@@ -55,7 +55,7 @@ def groups_deciding(
 ) -> Iterator[tuple[GroupVersionRow, int, int | None]]:
     """Give the versions that said who is a member at some time of a quarter, and when, as for rulesets."""
     rows = [row for row in versions_of(session, organisation_id) if row.version.approved_us is not None]
-    entries_by_version = _said(session, organisation_id, rows)
+    entries_by_version = _entries_of_versions(session, organisation_id, rows)
     for row in rows:
         begins = row.version.approved_us or 0
         same = [each.version for each in rows if each.group.id == row.group.id]
@@ -73,7 +73,7 @@ def group_document(row: GroupVersionRow) -> str:
     return f"groups/{row.version.id:06}.yaml"
 
 
-def _said(
+def _entries_of_versions(
     session: Session, organisation_id: int, rows: Sequence[GroupVersionRow]
 ) -> dict[tuple[str, int], list[SaidOfVersion]]:
     """Read what was done to versions of the groups of *rows*, in its order."""

@@ -48,7 +48,7 @@ def asked_of_flow(
     times: list[dict[str, Any]] = []
     for first, last in pairwise(sorted({begin, end, *(at for at in moments if begin < at < end)})):
         standing = {(each["kind"], each["name"]): each for each in kinds if _decides(each, first)}
-        dependencies = _asked(read_flow(text_of(line["document"])), standing, text_of)
+        dependencies = _versions_asked(read_flow(text_of(line["document"])), standing, text_of)
         versions = {"/".join(key): each["version"] for key, each in sorted(dependencies.items())}
         if times and times[-1]["asked"] == versions:
             times[-1]["until"] = last.isoformat()
@@ -91,7 +91,7 @@ def readings_of_flow(
                 yield reading
 
 
-def _asked(
+def _versions_asked(
     flow: Flow, standing: Mapping[tuple[str, str], Line], text_of: Callable[[str], str]
 ) -> dict[tuple[str, str], Line]:
     """Find what a flow asks, and what the flows ask that it asks; what did not decide is left out."""

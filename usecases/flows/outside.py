@@ -40,23 +40,23 @@ class KeptAnswers:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[str, ...], SourceAnswer] = OrderedDict()
+        self._answers: OrderedDict[tuple[str, ...], SourceAnswer] = OrderedDict()
 
     def get(self, key: tuple[str, ...], oldest_us: int, now_us: int) -> SourceAnswer | None:
         """Find an answer that is not older than a moment."""
         with self._lock:
-            while self._kept and next(iter(self._kept.values())).at_us < now_us - LONGEST_KEPT_US:
-                self._kept.popitem(last=False)
-            answer = self._kept.get(key)
+            while self._answers and next(iter(self._answers.values())).at_us < now_us - LONGEST_KEPT_US:
+                self._answers.popitem(last=False)
+            answer = self._answers.get(key)
         return answer if answer is not None and oldest_us <= answer.at_us <= now_us else None
 
     def put(self, key: tuple[str, ...], answer: SourceAnswer) -> None:
         """Keep an answer."""
         with self._lock:
-            self._kept.pop(key, None)
-            self._kept[key] = answer
-            while len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
+            self._answers.pop(key, None)
+            self._answers[key] = answer
+            while len(self._answers) > MOST_KEPT:
+                self._answers.popitem(last=False)
 
 
 def _note_nothing() -> None:
@@ -164,7 +164,7 @@ def _answered(
     tries = 0
     if answer is None:
         try:
-            answer, tries = _asked(outside, source, facts)
+            answer, tries = _ask_source(outside, source, facts)
         except NotAnsweredError as error:
             failed = failed_outcome(_without_secret(str(error), outside, source), label, outside.clock())
             return replace(failed, cost=Cost(tries=error.tries) if error.tries else None)
@@ -179,7 +179,7 @@ def _exact(value: Any) -> Any:
     return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _asked(outside: OutsideAccess, source: DataSource, facts: SentFacts) -> tuple[SourceAnswer, int]:
+def _ask_source(outside: OutsideAccess, source: DataSource, facts: SentFacts) -> tuple[SourceAnswer, int]:
     """Ask a source, and again where it may answer a moment later; NotAnsweredError where it does not.
 
     Returns:

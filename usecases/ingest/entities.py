@@ -304,10 +304,12 @@ def changed_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[
     ['country']
     """
     names = sorted({*before, *after})
-    return [name for name in names if _known(before.get(name)) != _known(after.get(name))]
+    return [
+        name for name in names if _content_without_blanks(before.get(name)) != _content_without_blanks(after.get(name))
+    ]
 
 
-def _known(value: Any) -> str:
+def _content_without_blanks(value: Any) -> str:
     is_blank = isinstance(value, str) and not value.strip()
     return _content({"": None if is_blank else value})
 

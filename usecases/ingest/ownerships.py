@@ -209,7 +209,7 @@ class _Spans:
             entity: [_dated_back(span, now_us, is_over=span.number in ended) for span in spans]
             for entity, spans in present.items()
         }
-        self._said: dict[tuple[int, int], int] = {}  # the row by an entity and a place among its spans
+        self._row_by_span: dict[tuple[int, int], int] = {}  # the row by an entity and a place among its spans
 
     def take(self, entity: int, wanted_spans: Sequence[OwnershipSpan], row: OwnersRow) -> _Did:
         spans = self._spans.setdefault(entity, [])
@@ -223,7 +223,7 @@ class _Spans:
         did = [self._apply(entity, span, row.row) for span in wanted_spans]
         if row.scope is not OwnershipScope.SOME:
             for place, span in enumerate(spans):
-                if span.is_live(self._now) and (entity, place) not in self._said:
+                if span.is_live(self._now) and (entity, place) not in self._row_by_span:
                     spans[place] = replace(span, until_us=self._now)
                     self.has_ended = True
                     did.append(_Did.CHANGED)
@@ -237,15 +237,15 @@ class _Spans:
         if from_us is not None and new_span.until_us is not None and new_span.until_us < from_us:
             raise _RefusedError(f"is before it began, on {day_text(from_us)}", "that moment or a later one", "until")
         if place is None:
-            self._said[entity, len(spans)] = row
+            self._row_by_span[entity, len(spans)] = row
             spans.append(new_span)
             return _Did.NEW
         if spans[place] == new_span:
-            self._said.setdefault((entity, place), row)
+            self._row_by_span.setdefault((entity, place), row)
             return _Did.SAME
-        if (entity, place) in self._said:
+        if (entity, place) in self._row_by_span:
             raise _RefusedError("is repeated with other moments", "each time of an owner once")
-        self._said[entity, place] = row
+        self._row_by_span[entity, place] = row
         spans[place] = new_span
         return _Did.CHANGED
 
@@ -283,7 +283,7 @@ class _Spans:
     def new_owners(self) -> list[NewOwner]:
         """Return the new owners that entities have now."""
         added_spans = []
-        for (entity, place), row in self._said.items():
+        for (entity, place), row in self._row_by_span.items():
             span = self._spans[entity][place]
             if span.is_live(self._now) and span.owner_id not in self._present(self.before.get(entity, ())):
                 added_spans.append(NewOwner(entity, span.owner_id, row))

@@ -162,7 +162,7 @@ class _Disagreement:
         """Begin with all workers at one."""
         self._clock = clock
         self._replaced: Counter[tuple[str, int, str | None]] = Counter()
-        self._seen: tuple[object, int] = None, 0
+        self._last_record: tuple[object, int] = None, 0
         self._logged_words: tuple[str, str] | None = None
         self._agrees_since_us: int | None = None
 
@@ -208,9 +208,9 @@ class _Disagreement:
         """
         version = version_of(recorded)
         record = version, recorded.since_us
-        if self._seen[0] != record:
-            self._seen = record, self._clock()
-        return self._seen[1] + _PAUSES_US[min(self._replaced[version], len(_PAUSES_US) - 1)]
+        if self._last_record[0] != record:
+            self._last_record = record, self._clock()
+        return self._last_record[1] + _PAUSES_US[min(self._replaced[version], len(_PAUSES_US) - 1)]
 
 
 class ChampionWatcher:

@@ -125,16 +125,16 @@ class _LastKnown:
     """What was read last, of each database, organisation and figure; in this process alone."""
 
     def __init__(self) -> None:
-        self._known: WeakKeyDictionary[Engine, dict[tuple[int, str], tuple[Any, int]]] = WeakKeyDictionary()
+        self._cached_readings: WeakKeyDictionary[Engine, dict[tuple[int, str], tuple[Any, int]]] = WeakKeyDictionary()
         self._lock = Lock()
 
     def keep(self, context: Context, name: str, value: object, at_us: int) -> None:
         with self._lock:
-            self._known.setdefault(context.engine, {})[context.organisation_id, name] = (value, at_us)
+            self._cached_readings.setdefault(context.engine, {})[context.organisation_id, name] = (value, at_us)
 
     def of(self, context: Context, name: str) -> tuple[Any, int] | None:
         with self._lock:
-            return self._known.get(context.engine, {}).get((context.organisation_id, name))
+            return self._cached_readings.get(context.engine, {}).get((context.organisation_id, name))
 
 
 _LAST_KNOWN = _LastKnown()

@@ -271,7 +271,7 @@ class _View:
         self._whole = with_thresholds
         fired = [one for one in now.rules if gave_something(one.case, one.points, one.floor)]
         self._fired = {one.rule for one in fired}
-        self._seen = numbers_seen([{"rule": one.rule, "case": one.case} for one in fired], self._ruleset)
+        self._rule_numbers = numbers_seen([{"rule": one.rule, "case": one.case} for one in fired], self._ruleset)
 
     def of(self, assessment: str, level_in_force: str | None, result: WhatIf) -> WhatIfShown:
         """Return the visible part of a result."""
@@ -303,7 +303,7 @@ class _View:
         return self._whole or (
             all(each.rule in self._fired for each in answer.factors)
             and all(
-                self._fired.intersection(each.rules) and input_key(each.rule_input) in self._seen
+                self._fired.intersection(each.rules) and input_key(each.rule_input) in self._rule_numbers
                 for each in answer.changes
             )
         )
@@ -330,7 +330,7 @@ class _View:
 
     def _change(self, change: InputChange) -> ChangeShown:
         """Describe a changed input; its new value only with thresholds."""
-        cuts = change.cuts if self._whole else self._seen[input_key(change.rule_input)]
+        cuts = change.cuts if self._whole else self._rule_numbers[input_key(change.rule_input)]
         visible = visible_value(change.rule_input, self._inputs, vocabulary(self._ruleset), self._base, cuts)
         return ChangeShown(
             factors=tuple(title for rule, title in change.rules.items() if self._whole or rule in self._fired),

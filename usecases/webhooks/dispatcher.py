@@ -77,7 +77,7 @@ def keep_delivering(engine: Engine, stop: threading.Event, report: Report = lamb
             serving: dict[int, asyncio.Task[int]] = {}
             pruned_at = float(-PRUNED_SECONDS)
             while not stop.is_set():
-                serving = await dispatcher.look_after(serving)
+                serving = await dispatcher.reconcile(serving)
                 report(dispatcher.fault())
                 if monotonic() - pruned_at >= PRUNED_SECONDS:
                     pruned_at = monotonic()
@@ -103,7 +103,7 @@ class _Dispatcher:
         """Query the database without delaying other endpoints."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, question, *arguments)
 
-    async def look_after(self, serving: dict[int, asyncio.Task[int]]) -> dict[int, asyncio.Task[int]]:
+    async def reconcile(self, serving: dict[int, asyncio.Task[int]]) -> dict[int, asyncio.Task[int]]:
         """Plan, and begin to serve each endpoint that has work and is not being served."""
         for endpoint_id, task in serving.items():
             if task.done():

@@ -72,12 +72,12 @@ class ParquetSource:
     parts: tuple[SourceFile, ...]
     stamps: Callable[[], object] | None = None
     is_plain: bool = False
-    _found: list[object] = field(default_factory=list, repr=False)
+    _first_stamps: list[object] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
         """Note the state of the files."""
         if self.stamps is not None:
-            self._found.append(self.stamps())
+            self._first_stamps.append(self.stamps())
 
     @property
     def rows(self) -> int:
@@ -87,7 +87,7 @@ class ParquetSource:
     @property
     def identity(self) -> str:
         """Tell the content as it was found from any other: a digest of states, columns and row groups."""
-        whole = hashlib.blake2b(repr(self._found).encode(), digest_size=16)
+        whole = hashlib.blake2b(repr(self._first_stamps).encode(), digest_size=16)
         for part in self.parts:
             whole.update(f"{part.label}\n{part.schema}\n{part.identity}\n".encode())
         return whole.hexdigest()
@@ -129,7 +129,7 @@ class ParquetSource:
 
     def require_unchanged(self) -> None:
         """Raise FileFormatError where a file was changed since they were found, or others are there."""
-        if self.stamps is not None and self.stamps() != self._found[0]:
+        if self.stamps is not None and self.stamps() != self._first_stamps[0]:
             raise changed_meanwhile(self.address)
 
 

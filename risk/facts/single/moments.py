@@ -148,7 +148,7 @@ class MomentPlan:
             LeftToColumnsError: something is not as plain reading expects it.
             ValueError: a moment lies beyond the years that Python's calendar has.
         """
-        firsts = {name: min(tell(context, values), default=None) for name, tell in self.moments.items()}
+        firsts = {name: min(moments_of(context, values), default=None) for name, moments_of in self.moments.items()}
         firsts[ANYTHING] = min(self._disturbances(context), default=None)
         return {name: first for name, first in firsts.items() if first is not None}
 
@@ -195,15 +195,15 @@ def moment_plan_for(
                 moments[signal_of(input_key(each))] = [maker.signal(each)]
             except NoPlainFormError:
                 left.add(signal_of(input_key(each)))
-    moments_by_column = {name: _together(tellers) for name, tellers in moments.items() if name not in left}
+    moments_by_column = {name: _together(functions) for name, functions in moments.items() if name not in left}
     left |= {ANYTHING} if maker.by_columns else set()
     return MomentPlan(moments_by_column, frozenset(left), maker.sources, maker.lengths, maker.by_columns)
 
 
 def _together(
-    tellers: Sequence[Callable[[EntityContext, Row], Iterator[int]]],
+    functions: Sequence[Callable[[EntityContext, Row], Iterator[int]]],
 ) -> Callable[[EntityContext, Row], Iterator[int]]:
-    return lambda context, values: (moment for tell in tellers for moment in tell(context, values))
+    return lambda context, values: (moment for each in functions for moment in each(context, values))
 
 
 class _Maker:

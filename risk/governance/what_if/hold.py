@@ -101,7 +101,7 @@ class _Floors:
 
     def __init__(self, outcomes: pl.DataFrame, cooldown: Duration | None) -> None:
         self._outcomes, self._cooldown = outcomes, cooldown
-        self._held, self._hard = outcomes[HELD_FLOOR][0] or 0, outcomes[HELD_HARD_FLOOR][0] or 0
+        self._held_floor, self._hard = outcomes[HELD_FLOOR][0] or 0, outcomes[HELD_HARD_FLOOR][0] or 0
         self._are_kept = outcomes[STATUS][0] != Status.ASSESSED.value
 
     def above(self, override: int) -> Iterator[tuple[int, int | None]]:
@@ -118,11 +118,11 @@ class _Floors:
     def hold(self, level: int, until: int) -> bool:
         """Tell whether a floor holds a level until then, and not the cooldown alone."""
         ends = self._end(FLOOR_LOST, level)
-        return self._held >= level and (ends is None or ends >= until)
+        return self._held_floor >= level and (ends is None or ends >= until)
 
     def highest_after(self, moment: int, computed: int) -> int:
         """Give the highest floor that ends after a moment, or else the level that the rules compute."""
-        for number in range(self._held, computed, -1):
+        for number in range(self._held_floor, computed, -1):
             ends = self._end(FLOOR_LOST, number)
             if ends is None or ends > moment:
                 return number

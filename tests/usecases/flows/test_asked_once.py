@@ -110,7 +110,10 @@ def test_a_fault_after_the_question_does_not_ask_again(
     with monkeypatch.context() as patched:
         patched.setattr(outside, "read_json", broken)
         bank.work()
-    assert (bank.runs()[0].state, bank.runs()[0].error) == ("queued", "RuntimeError in usecases.flows.outside._asked")
+    assert (bank.runs()[0].state, bank.runs()[0].error) == (
+        "queued",
+        "RuntimeError in usecases.flows.outside._ask_source",
+    )
     bank.wait(1)
     bank.work()
     assert len(server.got) == 1

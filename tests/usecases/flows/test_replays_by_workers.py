@@ -40,7 +40,7 @@ def test_a_worker_that_ends_is_followed_by_one_that_goes_on_and_comes_to_the_sam
     whole = made(bank, "large", PERIOD)
     line, _ = request_flow_replay(bank.context, "large", PERIOD)
     parts: list[int] = []
-    kept = replaying._kept
+    kept = replaying._part_writer
 
     class KilledError(BaseException):
         pass
@@ -51,7 +51,7 @@ def test_a_worker_that_ends_is_followed_by_one_that_goes_on_and_comes_to_the_sam
             raise KilledError
         return kept(*arguments)
 
-    monkeypatch.setattr(replaying, "_kept", killed)
+    monkeypatch.setattr(replaying, "_part_writer", killed)
     with pytest.raises(KilledError):
         run_next_job(engine, REPLAYS, bank.now)
     assert read_flow_replay(bank.context, line.id).done == 4
@@ -84,13 +84,13 @@ def test_what_was_found_is_stored_after_so_many_causes_and_moments(
     bank = busy(engine)
     whole = made(bank, "large", PERIOD)
     monkeypatch.setattr(replaying, bound, most)
-    kept, stored = replaying._kept, []
+    kept, stored = replaying._part_writer, []
 
     def counted(number: int, about: Any, found: tally.ReplayTally, affected: Any) -> Any:
         stored.append(found.entities)
         return kept(number, about, found, affected)
 
-    monkeypatch.setattr(replaying, "_kept", counted)
+    monkeypatch.setattr(replaying, "_part_writer", counted)
     again = made(bank, "large", PERIOD)
     assert stored == reached
     assert (again.report_hash, people(bank, again)) == (whole.report_hash, people(bank, whole))
@@ -191,13 +191,13 @@ def test_a_worker_stops_where_a_replay_is_cancelled_while_it_runs(
     bank.add_flow(LARGE)
     bank.post(1, 500)
     line, _ = request_flow_replay(bank.context, "large", PERIOD)
-    kept = replaying._kept
+    kept = replaying._part_writer
 
     def cancelled(*arguments: Any) -> Any:
         cancel_flow_replay(bank.context, line.id, "too slow today")
         return kept(*arguments)
 
-    monkeypatch.setattr(replaying, "_kept", cancelled)
+    monkeypatch.setattr(replaying, "_part_writer", cancelled)
     assert run_next_job(engine, REPLAYS, bank.now)
     assert read_flow_replay(bank.context, line.id).state == "cancelled"
     with Session(engine) as session:

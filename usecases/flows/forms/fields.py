@@ -112,7 +112,7 @@ def fields_of(form: type[LanguageModel]) -> tuple[FormField, ...]:
             may_be_empty=not info.is_required() and info.default is None,
             usual=default if isinstance(default, str) else str(default).lower() if isinstance(default, bool) else "",
         )
-        form_fields += _made(field, kind, marks)
+        form_fields += _fields_of_word(field, kind, marks)
     return tuple(sorted(form_fields, key=lambda field: (_leads(field), not field.is_needed)))
 
 
@@ -120,7 +120,7 @@ def _leads(field: FormField) -> bool:
     return len(field.path) == 1 and field.offers == "steps"
 
 
-def _made(field: FormField, kind: Any, marks: tuple[Any, ...]) -> list[FormField]:
+def _fields_of_word(field: FormField, kind: Any, marks: tuple[Any, ...]) -> list[FormField]:
     """Make the fields of one word of the language; those of a form inside have its words before their own."""
     forms = _forms_of(kind)
     if forms:

@@ -117,7 +117,7 @@ def with_form(text: str, form: PartForm) -> str:
         ConfigError: there are too many already, no such one, or it is another than that of which the form was opened.
     """
     _check_place(text, form)
-    written_part = _made(text, form)
+    written_part = _write_part(text, form)
     if written_part.faults:
         raise FormRefusedError(written_part.faults)
     most = _MOST.get(form.part)
@@ -142,7 +142,7 @@ def check_form(context: Context, text: str, form: PartForm, *, is_typing: bool) 
         _check_place(text, form)
     except (InvalidRulesetError, ConfigError) as wrong:
         return FormChecked(whole=(Finding(ONE_OF[form.part], str(wrong)),))
-    written_part = _made(text, form)
+    written_part = _write_part(text, form)
     at: dict[str, tuple[Finding, ...]] = {}
     for fault in written_part.faults:
         if not (is_typing and fault.is_empty):
@@ -202,7 +202,7 @@ def _check_place(text: str, form: PartForm) -> None:
     raise ConfigError(f"{happened}. Nothing of the form is written; open a form anew, and type it there")
 
 
-def _made(text: str, form: PartForm) -> Written:
+def _write_part(text: str, form: PartForm) -> Written:
     before = part_of(text, form.part, form.name) if form.name else begun(form.part, form.kind)
     written_part = written(form.fields, form.typed, before)
     there = {each.name for each in outline_of(text).parts[form.part]}

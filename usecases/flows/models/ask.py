@@ -152,7 +152,7 @@ def _fitting(models: Models, model: AliasedModel, step: ModelStep, facts: SentFa
 
 
 @dataclass(frozen=True)
-class _Given:
+class _ModelAnswer:
     """What a model gave for one run: the values by name, or why there are none; and its explanation."""
 
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -175,16 +175,16 @@ class _Asking:
         question = self.step.model
         return {name: output_position(name, question, self.signature) for name in question.gives}
 
-    def answered(self, facts: Sequence[SentFacts]) -> list[_Given]:
+    def answered(self, facts: Sequence[SentFacts]) -> list[_ModelAnswer]:
         """Ask for all whose facts suffice, at once; where that fails, for each alone."""
-        rows, answers = dict[int, dict[str, Cell]](), dict[int, _Given]()
+        rows, answers = dict[int, dict[str, Cell]](), dict[int, _ModelAnswer]()
         for number, run_facts in enumerate(facts):
             try:
                 rows[number] = self._row(run_facts.values)
             except ValueError as error:
-                answers[number] = _Given(failed=str(error))
+                answers[number] = _ModelAnswer(failed=str(error))
         try:
-            answers |= zip(rows, self._asked(list(rows.values())), strict=True)
+            answers |= zip(rows, self._ask_together(list(rows.values())), strict=True)
         except ModelError:
             answers |= {number: self._alone(row) for number, row in rows.items()}
         return [answers[number] for number in range(len(facts))]
@@ -196,13 +196,13 @@ class _Asking:
             raise ValueError(f"not asked, as {', '.join(unknown)} is unknown")
         return {each.name: _cell(each, values.get(each.name)) for each in self.signature.columns}
 
-    def _alone(self, row: dict[str, Cell]) -> _Given:
+    def _alone(self, row: dict[str, Cell]) -> _ModelAnswer:
         try:
-            return self._asked([row])[0]
+            return self._ask_together([row])[0]
         except ModelError as error:
-            return _Given(failed=str(error))
+            return _ModelAnswer(failed=str(error))
 
-    def _asked(self, rows: list[dict[str, Cell]]) -> list[_Given]:
+    def _ask_together(self, rows: list[dict[str, Cell]]) -> list[_ModelAnswer]:
         if not rows:
             return []
         frame = self.loaded.frame(rows)
@@ -226,16 +226,16 @@ class _Asking:
         """The output that is explained: the first number that the step takes."""
         return next((name for name, kind in self.step.model.gives.items() if kind == "number"), None)
 
-    def _read(self, row: tuple[Any, ...], explained: RowExplanation | None) -> _Given:
+    def _read(self, row: tuple[Any, ...], explained: RowExplanation | None) -> _ModelAnswer:
         values = {}
         for name, place in self._positions.items():
             try:
                 values[name] = _value(row[place], self.step.model.gives[name])
             except ValueError as error:
-                return _Given(failed=f"it gave {error} as {name}")
-        return _Given(values=values, explained=explained)
+                return _ModelAnswer(failed=f"it gave {error} as {name}")
+        return _ModelAnswer(values=values, explained=explained)
 
-    def outcome(self, answer: _Given, now_us: int) -> OutsideOutcome:
+    def outcome(self, answer: _ModelAnswer, now_us: int) -> OutsideOutcome:
         """Give what became of one run's question."""
         if answer.failed is not None:
             return replace(failed_outcome(answer.failed, self.label, now_us), model=self.named, cost=Cost())

@@ -103,7 +103,7 @@ class _Replay:
                 for few, causes in self._divided(session, part):
                     people = self._part(session, few, causes, tally, total)
                     tally.after_id, tally.entities = few.ids[-1], few.done + len(few.ids)
-                    write_part = _kept(self.lease.number, self._about, tally, people)
+                    write_part = _part_writer(self.lease.number, self._about, tally, people)
                     self.lease.progress(tally.entities, total, part.words, write_part)
         self.lease.keep(lambda session: self._report(session, tally))
 
@@ -302,7 +302,7 @@ def _people(rows: pl.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _kept(number: int, about: Mapping[str, Any], tally: ReplayTally, people: list[dict[str, Any]]) -> Any:
+def _part_writer(number: int, about: Mapping[str, Any], tally: ReplayTally, people: list[dict[str, Any]]) -> Any:
     reached = canonical_json({"about": about, "tally": tally.as_json()})
 
     def write(session: Session) -> dict[str, Any]:

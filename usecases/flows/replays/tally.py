@@ -90,12 +90,12 @@ class ReplayTally:
         Gives the rows that differ; without a base those in which something would be done, or a person asked.
         """
         self.ends.update(_counted(both, "state", "at"))
-        self.actions.update(_taken(both["actions"]))
+        self.actions.update(_count_actions(both["actions"]))
         if not has_base:
             affected = both.filter((pl.col("actions") != "") | pl.col("state").is_in(["waits", "asks"]))
         else:
             self.base_ends.update(_counted(both, "state_before", "at_before"))
-            self.base_actions.update(_taken(both["actions_before"]))
+            self.base_actions.update(_count_actions(both["actions_before"]))
             self.moves.update(_counted(both, "state_before", "at_before", "state", "at"))
             same = [pl.col(f"{name}_before") == pl.col(name) for name in ("state", "at", "actions")]
             affected = both.filter(~pl.all_horizontal(same))
@@ -157,7 +157,7 @@ def _counted(rows: pl.DataFrame, *names: str) -> dict[Any, int]:
     return {key: count for key, count in counts.items() if len(key) > len(("state", "at")) or any(key)}
 
 
-def _taken(actions: pl.Series) -> dict[str, int]:
+def _count_actions(actions: pl.Series) -> dict[str, int]:
     """Count the runs that take each action; amounts are no part of its name."""
     counts: Counter[str] = Counter()
     for words, count in actions.value_counts().iter_rows():

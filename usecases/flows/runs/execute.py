@@ -285,12 +285,12 @@ class _Work:
             if held_runs:
                 self._store(session, held_runs, reached, now)
 
-    def _held(self, session: Session, numbers: Iterable[int]) -> list[FlowRun]:
+    def _leased_runs(self, session: Session, numbers: Iterable[int]) -> list[FlowRun]:
         return stored.runs_held(session, self.batch, numbers)
 
     def _reached(self, session: Session, numbers: Sequence[int], now: int) -> dict[int, ReachedStep]:
         """Come to where runs lead: those that begin as columns, and those that go on each from its own facts."""
-        held_runs = self._held(session, numbers)
+        held_runs = self._leased_runs(session, numbers)
         there = stored.present_entities(session, [run.entity_id for run in held_runs])
         held_runs = [run for run in held_runs if run.entity_id in there]
         begun = [run for run in held_runs if run.inputs is not None]

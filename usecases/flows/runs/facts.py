@@ -73,12 +73,12 @@ class FactsRead:
             "base": self.base,
             "rests_on": self.rests_on.get(self.facts.own[ENTITY][position], {}),
             "lists": {name: version.since for name, version in sorted(self.facts.versions.items())},
-            "own": _kept(self.facts.own, position),
-            "asked": {key: _kept(frame, position) for key, frame in sorted(self.facts.dependency_inputs.items())},
+            "own": _stored_row(self.facts.own, position),
+            "asked": {key: _stored_row(frame, position) for key, frame in sorted(self.facts.dependency_inputs.items())},
         }
 
 
-def _kept(frame: pl.DataFrame, position: int) -> dict[str, Any]:
+def _stored_row(frame: pl.DataFrame, position: int) -> dict[str, Any]:
     names = sorted(set(frame.columns) - {ENTITY, AS_OF})
     columns = frame[names] if names else pl.DataFrame()  # without a name rows would be taken
     return {"inputs": columns.row(position, named=True) if columns.width else {}, "types": types_of(columns)}

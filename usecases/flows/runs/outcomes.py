@@ -157,11 +157,13 @@ def row_kept(
     entity_id, as_of_us = of
     own, inputs = facts_kept(stored_facts, as_of_us, entity_id)
     program = flow_program_for(runnable.analysed, versions, stored_facts["base"])
-    row = program.run(own, _asked(program, inputs, steps)).row(0, named=True)
+    row = program.run(own, _outside_context(program, inputs, steps)).row(0, named=True)
     return program, row, inputs
 
 
-def _asked(program: FlowProgram, inputs: Mapping[str, pl.DataFrame], steps: Mapping[str, StepOutcome]) -> RunContext:
+def _outside_context(
+    program: FlowProgram, inputs: Mapping[str, pl.DataFrame], steps: Mapping[str, StepOutcome]
+) -> RunContext:
     """Give what was asked of others, and came back, in the form in which one row is run."""
     contents = {name: json.loads(step.outcome) for name, step in steps.items()}
     answers = {

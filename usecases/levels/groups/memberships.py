@@ -202,10 +202,10 @@ def _events(
         row.id: row.external_id
         for row in session.execute(select(Entity.id, Entity.external_id).where(Entity.id.in_(ids)))
     }
-    return list(_told(session.get_one(EntityType, type_id).name, external, names, moves))
+    return list(_move_events(session.get_one(EntityType, type_id).name, external, names, moves))
 
 
-def _told(
+def _move_events(
     type_name: str,
     external: Mapping[int, str],
     names: Mapping[int, tuple[str, int | None]],

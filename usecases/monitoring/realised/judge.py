@@ -112,7 +112,7 @@ def _judge(
     if not predictions:
         return _unknown("nobody who was predicted is left")
     try:
-        version, model, config = _asked(open_registry, day.model_version)
+        version, model, config = _read_version(open_registry, day.model_version)
     except StoreError as error:
         log.warning("predictions not judged", day=day_text(day.day * DAY_US), error=str(error))
         return None
@@ -129,7 +129,7 @@ def _judge(
     return _judgement(day.predicted, judged.realised, judged.verdict)
 
 
-def _asked(open_registry: OpenRegistry, number: int) -> "tuple[RegisteredVersion, ValueModel, TrainingConfig]":
+def _read_version(open_registry: OpenRegistry, number: int) -> "tuple[RegisteredVersion, ValueModel, TrainingConfig]":
     """Ask the registry for a version: what it says of it, the model, and its settings.
 
     Raises:
@@ -239,14 +239,14 @@ def figures_of(day: RealisedDay, predicted: int) -> dict[str, Any]:
     return {
         "customers": day.customers,
         "gone": predicted - day.customers,
-        "normalised_gini": _known(day.metrics.normalised_gini),
-        "spearman": _known(day.metrics.spearman),
+        "normalised_gini": _none_for_nan(day.metrics.normalised_gini),
+        "spearman": _none_for_nan(day.metrics.spearman),
         "interval_level_percent": day.level_percent,
-        "groups": [{name: _known(value) for name, value in row.items()} for row in day.figures.to_dicts()],
+        "groups": [{name: _none_for_nan(value) for name, value in row.items()} for row in day.figures.to_dicts()],
     }
 
 
-def _known(value: Any) -> Any:
+def _none_for_nan(value: Any) -> Any:
     return None if value != value else value  # noqa: PLR0124 (NaN alone differs from itself)
 
 

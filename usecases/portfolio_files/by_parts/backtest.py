@@ -40,7 +40,7 @@ from fivefold.usecases.portfolio_files.levels import read_deciding_rulesets
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 
 
-class _Made(NamedTuple):
+class _PartResult(NamedTuple):
     """The backtest of a part, and how far each of its movers goes: what evidence shows of them is rounded."""
 
     backtest: BacktestResult
@@ -70,7 +70,7 @@ class _BacktestPart:
             seed=self.seed,
             keep_furthest=order.append,
         )
-        part = _Made(result, [(-size, -points) for size, points in order[0].select("size", "points").iter_rows()])
+        part = _PartResult(result, [(-size, -points) for size, points in order[0].select("size", "points").iter_rows()])
         yield pickled_result(part)
 
 
@@ -119,7 +119,7 @@ class BacktestByParts:
         """Assess on the workers of an engine, and warn of the portfolio as one process does."""
         worked = work_by_parts(engine, self.whole, self.drawn, self.work, entities_a_part)
         worked.warn(self.whole)
-        parts: list[_Made] = [unpickled(table) for table in worked.tables]
+        parts: list[_PartResult] = [unpickled(table) for table in worked.tables]
         far = [
             (*order, mover.entity, mover)
             for part in parts
