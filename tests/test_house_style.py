@@ -221,6 +221,7 @@ def test_a_capability_has_one_name_in_every_layer() -> None:
     assert names_in("cli/platform") - capabilities == {"clock", "worker"}
     assert folders_in("tests/usecases") <= capabilities
     assert folders_in("tests/serving/v1") <= capabilities
+    assert folders_in("tests/console") <= capabilities
     assert folders_in("tests/store") - capabilities == {"sql"}
 
 

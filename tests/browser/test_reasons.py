@@ -24,7 +24,7 @@ def test_a_score_is_explained_from_its_picture_to_the_year_of_an_indicator(
     browser: "Browser", served: Served, look: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fivefold.usecases.levels.value_scores import EntityScorer
-    from tests.console.test_value_half import pay
+    from tests.console.levels.test_value_half import pay
     from tests.console.visitors import pages
     from tests.models.making import converting_model
 
@@ -53,7 +53,7 @@ def test_the_portfolio_over_time_leads_to_a_customer_who_rose_and_to_why(
     browser: "Browser", served: Served, look: dict[str, Any]
 ) -> None:
     from fivefold.domain.clock import day_text
-    from tests.console.test_portfolio import moved
+    from tests.console.levels.test_portfolio import moved
 
     days: list[str] = []
     beside_the_browser(lambda: days.append(day_text(moved(served.place, "riser"))[:10]))

@@ -5,8 +5,8 @@ import pytest
 from fivefold.usecases.flows.activate import activate_flow
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.shared.context import Context
-from tests.console.test_flow_runs import asking, made
-from tests.console.test_queue import onwards, start
+from tests.console.flows.test_flow_runs import asking, made
+from tests.console.queue.test_queue import onwards, start
 from tests.console.visitors import Visitor
 from tests.serving.v1.examples import CUSTOMER, WHY
 from tests.serving.v1.places import Place

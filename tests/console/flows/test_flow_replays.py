@@ -6,7 +6,7 @@ import pytest
 
 from fivefold.usecases.flows.replays.jobs import REPLAYS
 from fivefold.usecases.shared.jobs import run_next_job
-from tests.console.test_flows import MINE, WHY, committed
+from tests.console.flows.test_flows import MINE, WHY, committed
 from tests.console.visitors import Visitor
 from tests.serving.v1.places import THEIRS, Place
 from tests.usecases.flow_documents import BY_COUNTRY, flow_document

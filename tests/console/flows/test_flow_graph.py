@@ -21,7 +21,7 @@ from fivefold.usecases.flows.drafts import save_flow_draft
 from fivefold.usecases.flows.runs import asking
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.shared.context import Context
-from tests.console.test_flows import EDIT, MINE, NEW, WHY, found_at, shown_document, written
+from tests.console.flows.test_flows import EDIT, MINE, NEW, WHY, found_at, shown_document, written
 from tests.console.visitors import Visitor, send_text
 from tests.serving.mcp.asking import of_role
 from tests.serving.v1.examples import CUSTOMER

@@ -4,7 +4,7 @@ import re
 
 from fivefold.risk.language.documents import Document
 from fivefold.usecases.flows.asked_files import flow_text
-from tests.console.test_flows import NEW, found_at, shown_document, written
+from tests.console.flows.test_flows import NEW, found_at, shown_document, written
 from tests.console.visitors import Visitor, send_text
 
 
