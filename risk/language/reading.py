@@ -19,6 +19,9 @@ AnyDefinition = TypeVar("AnyDefinition", bound=Definition)
 WRITTEN = {"written": True}
 """The context of a validation of what people wrote: dates, for one, are never bare numbers there."""
 
+MOST_FAULTS = 500
+"""Most faults of the form that are written: a few milliseconds each, and one text may have 50,000."""
+
 
 def read_ruleset(text: str, source: str = "the ruleset") -> Ruleset:
     """Read a ruleset from YAML or JSON; errors as `read_text` has them."""
@@ -100,26 +103,27 @@ def _empty_value(path: Path, document: Document) -> Finding:
 
 
 def findings_of(error: ValidationError, document: Document, room: str) -> list[Finding]:
-    """Write what pydantic found for people, in the order of the document; *room* is as `problem_of` has it."""
+    """Write what pydantic found for people, in the order of the document; *room* is as `problem_of` has it.
+
+    Of more than `MOST_FAULTS` the others are counted, in a line of their own at the end.
+    """
     faults = error.errors(include_url=False)
     parts = document.data if isinstance(document.data, dict) else {}
     fields, calculations = (
         list(map(str, part)) if isinstance(part := parts.get(word), dict) else [] for word in ("fields", "calculate")
     )
+    places_around_faults = {fault["loc"][:length] for fault in faults for length in range(len(fault["loc"]))}
     findings = []
-    for fault in faults:
-        if fault["type"] == "too_short" and _items_are_wrong(fault, faults):
+    for fault in faults[:MOST_FAULTS]:
+        if fault["type"] == "too_short" and fault["loc"] in places_around_faults:
             continue  # its items are there, but not right: they are named themselves
         missing = fault["loc"][-1:] if fault["type"] == "missing" else ()
         path, line, column = document.position(fault["loc"][: -1 if missing else None], fault["input"])
         where = where_of((*path, *missing), document.data)
         findings.append(Finding(where, problem_of(fault, fields, calculations, room), line, column=column))
-    return sorted(dict.fromkeys(findings), key=lambda finding: finding.line or 0)
-
-
-def _items_are_wrong(fault: Any, faults: list[Any]) -> bool:
-    place = fault["loc"]
-    return any(other["loc"][: len(place)] == place and len(other["loc"]) > len(place) for other in faults)
+    rest = len(faults) - MOST_FAULTS
+    others = [Finding("the document", f"has {rest:,} more faults; mend those above first")] if rest > 0 else []
+    return sorted(dict.fromkeys(findings), key=lambda finding: finding.line or 0) + others
 
 
 _ONE_OF = {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from fivefold.domain.errors import InvalidRulesetError
-from fivefold.risk.language.reading import read_ruleset, read_stored
+from fivefold.risk.language.reading import MOST_FAULTS, read_ruleset, read_stored
 from fivefold.risk.language.ruleset import Ruleset
 from tests.risk.conftest import Refusal
 from tests.risk.language.documents_made import Data, as_json, as_yaml, rulesets
@@ -229,3 +229,13 @@ def test_a_deep_condition_with_a_mistake_is_found_at_once() -> None:
     assert found == [f"{where}: is not a word of the language here; perhaps equals was meant"]
     turned = "{not: " * 40 + "{equal: NO}" + "}" * 40
     assert len(faults(with_change("{equals: NO}", turned))) == 1
+
+
+def test_of_many_faults_the_first_are_written_and_the_others_counted() -> None:
+    words = "".join(f"k{number}: 1\n" for number in range(3 * MOST_FAULTS))
+    with pytest.raises(InvalidRulesetError) as refused:
+        read_ruleset(words)
+    *written, last = refused.value.findings
+    absent = sum(finding.problem == "is missing" for finding in written)
+    assert len(written) == MOST_FAULTS
+    assert last.problem == f"has {2 * MOST_FAULTS + absent:,} more faults; mend those above first"
