@@ -7,10 +7,13 @@ import sys
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from html import escape
+from itertools import islice
 from textwrap import shorten
 from typing import Any, Final
 
 _CUTOFF = 0.75
+MOST_NAMES: Final = 500
+"""Among more names `perhaps` suggests none: comparing a word with each takes milliseconds, and a text may have many."""
 MISSPELT: Final = 1.0
 """A cutoff of `nearest`: names that differ in case, blanks and signs, or in one letter, and no others."""
 CONTROL: Final = (
@@ -81,10 +84,13 @@ def nearest(word: str, names: Iterable[str], cutoff: float = _CUTOFF) -> str | N
 def perhaps(word: object, names: Iterable[str], cutoff: float = _CUTOFF) -> str:
     """Suggest the nearest name, as the end of a sentence: `; perhaps above was meant`, or nothing.
 
+    Among more than `MOST_NAMES` nothing is suggested.
+
     >>> perhaps("abvoe", ["above", "below"]), perhaps("im", ["in", "not_in"]), perhaps("xyz", ["above"])
     ('; perhaps above was meant', '; perhaps in was meant', '')
     """
-    near = nearest(word, names, cutoff) if isinstance(word, str) and word else None
+    some = list(islice(names, MOST_NAMES + 1))
+    near = nearest(word, some, cutoff) if isinstance(word, str) and word and len(some) <= MOST_NAMES else None
     return f"; perhaps {near} was meant" if near is not None and near != word else ""
 
 

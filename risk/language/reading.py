@@ -122,7 +122,7 @@ def findings_of(error: ValidationError, document: Document, room: str) -> list[F
         where = where_of((*path, *missing), document.data)
         findings.append(Finding(where, problem_of(fault, fields, calculations, room), line, column=column))
     rest = len(faults) - MOST_FAULTS
-    others = [Finding("the document", f"has {rest:,} more faults; mend those above first")] if rest > 0 else []
+    others = [Finding("the document", f"has {rest:,} more faults; mend the others first")] if rest > 0 else []
     return sorted(dict.fromkeys(findings), key=lambda finding: finding.line or 0) + others
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from fivefold.domain.errors import InvalidRulesetError
-from fivefold.domain.text import perhaps
+from fivefold.domain.text import MOST_NAMES, perhaps
 from fivefold.risk.language.documents import MOST_BYTES, MOST_DEPTH, Document, in_plain_words
 from fivefold.risk.language.messages import problem_of, words_of_the_language
 from fivefold.risk.language.operators import Fuzzy, Operators
@@ -249,3 +249,9 @@ def test_words_are_those_that_files_have() -> None:
 
 def test_one_letter_wrong_gets_a_suggestion() -> None:
     compare("suggestions", lambda row: perhaps(*row) or "nothing")
+
+
+def test_among_very_many_names_nothing_is_suggested() -> None:
+    names = ["country", *(f"f{number}" for number in range(MOST_NAMES - 1))]
+    assert perhaps("contry", names) == "; perhaps country was meant"
+    assert perhaps("contry", [*names, "one more"]) == ""
