@@ -198,6 +198,7 @@ class FormulaDescription(ComputedDescription):
         own = self.calculated.calculation
         named = input_named_by(self.vocabulary.calculations[own])
         is_known = row.get(input_key(self.calculated)) is not None
+        shown = self._rounded(own, row, shown)
         if named is not None:
             below = self._below(row, {input_key(named): shown})
             return f"{self.named(named)} {shown}{below}" if is_known else f"unknown, as {self.reason(row)}{below}"
@@ -208,6 +209,12 @@ class FormulaDescription(ComputedDescription):
             if is_known
             else f"unknown, as {self.reason(row)}: {written.words}{below}"
         )
+
+    def _rounded(self, name: str, row: Row, shown: str) -> str:
+        """Write a result that the formula rounds in all of its decimals: *shown* may have fewer."""
+        if not isinstance(self.vocabulary.calculations[name], Round):
+            return shown
+        return self._value(CalculationInput(calculation=name), row, DIGITS[-1])
 
     def _formula(self, name: str, row: Row, shown: str) -> "_Written":
         """Write a formula whose parts are so fine that, as they are shown, they come to what is shown.
@@ -260,7 +267,8 @@ class FormulaDescription(ComputedDescription):
         for name in reversed(self.order[:-1]):
             if input_named_by(self.vocabulary.calculations[name]) is None:
                 each = CalculationInput(calculation=name)
-                shown = max(finest.get(input_key(each), ""), self._value(each, row), key=len)
+                own_words = self._rounded(name, row, self._value(each, row))
+                shown = max(finest.get(input_key(each), ""), own_words, key=len)
                 written = self._formula(name, row, shown)
                 formulas.append(f"{self.named(each)} is {written.words} = {shown}")
                 finest |= {key: max(finest.get(key, ""), text, key=len) for key, text in written.texts.items()}

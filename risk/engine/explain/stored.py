@@ -24,7 +24,7 @@ from fivefold.risk.engine.program import Program, program_for
 from fivefold.risk.engine.totals import WEIGHTS_USED
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, ListVersion
 
-WORDS: Final = 6
+WORDS: Final = 7
 """Of the words of breakdowns, and of those of decisions and runs of flows, which are made of the same.
 
 Where the same codes and inputs would be put into other words, this becomes the next one. A breakdown that was written

@@ -61,9 +61,9 @@ def exactly(number: int, **parts: Any) -> Data:
     return rule(f"n{number}", *cases, **parts)
 
 
-def portfolio(rows: list[Data], **parts: Any) -> Portfolio:
+def portfolio(rows: list[Data], base: str = "EUR", **parts: Any) -> Portfolio:
     named = [{"entity_id": f"e{number}", **row} for number, row in enumerate(rows)]
-    return Portfolio(entities_from_rows(named, ruleset(exactly(0)).fields), base_only("EUR", date(2024, 7, 1)), **parts)
+    return Portfolio(entities_from_rows(named, ruleset(exactly(0)).fields), base_only(base, date(2024, 7, 1)), **parts)
 
 
 def assessed(made: Ruleset, *rows: Data, previous: Any = None, overrides: Any = None, **parts: Any) -> Assessments:

@@ -234,6 +234,34 @@ def test_the_parts_of_a_formula_come_to_the_result_as_they_are_shown(n0: float, 
     assert found.rules[0].seen == f"made is {shown}"
 
 
+@pytest.mark.parametrize(
+    ("decimals", "base", "income", "shown"),
+    [
+        (1, "JPY", 4_440, "(income 4,440 JPY × 0.333) rounded to 1 decimal = 1,478.50 JPY"),
+        (0, "JPY", 4_440, "(income 4,440 JPY × 0.333) rounded to a whole number = 1,479 JPY"),
+        (3, "EUR", 12.5, "(income 12.50 EUR × 0.333) rounded to 3 decimals = 4.1620 EUR"),
+        (2, "KWD", 12.5, "(income 12.500 KWD × 0.333) rounded to 2 decimals = 4.160 KWD"),
+    ],
+)
+def test_money_is_shown_in_all_of_the_decimals_that_it_is_rounded_to(
+    decimals: int, base: str, income: float, shown: str
+) -> None:
+    product = {"multiply": [{"field": "income", "as": "money"}, 0.333]}
+    calculate = {"kept": {"unit": "money", "round": product, "decimals": decimals}}
+    (own,) = told(calculate, "present", {"income": income}, base=base)
+    assert own.rules[0].seen == f"kept is {shown}"
+    calculate |= {"all": {"unit": "money", "multiply": [{"calculation": "kept"}, 1]}}
+    (within,) = told(calculate, "present", {"income": income}, base=base)
+    assert within.rules[0].seen.endswith(f", where kept is {shown}")
+
+
+def test_a_number_is_shown_in_all_of_the_decimals_that_it_is_rounded_to() -> None:
+    product = {"multiply": [{"field": "n0"}, {"field": "n1"}]}
+    calculate = {"kept": {"unit": "ratio", "round": product, "decimals": 4}}
+    (explanation,) = told(calculate, "present", {"n0": 1_234_567, "n1": 0.33331})
+    assert explanation.rules[0].seen == "kept is (n0 1,234,567 × n1 0.33331) rounded to 4 decimals = 411,493.5268"
+
+
 numbers_drawn = st.floats(-1e6, 1e6).map(lambda number: round(number, 9))
 
 
