@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fivefold.domain.clock import DAY_WRITTEN
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.money import Rate, RateTable, base_only, ecb_rates, is_currency_code, rebased
+from fivefold.domain.money import Rate, RateTable, base_only, ecb_rates, is_currency_code
 from fivefold.domain.text import NUMBER_WRITTEN, count_text, cut_text, delimiter_of
 
 COLUMNS = ("currency", "date", "rate")
@@ -65,8 +65,28 @@ class DatedRates:
             return RateTable(base, day, latest, self.source)
         if base not in latest:
             raise ConfigError(f"{self.source} has no rate of {base} by {day}; it has {', '.join(sorted(latest))}")
-        latest[self.base] = Rate(1.0, latest[base].known_on)
-        return RateTable(base, day, rebased(latest, base), self.source)
+        return self.into(base).table(base, day)
+
+    def into(self, base: str) -> "DatedRates":
+        """Convert the rates into *base*, day by day; days without a rate of it are left out.
+
+        A rate of one day over the base's rate of another would be that of neither day.
+
+        Raises:
+            ConfigError: the rates convert into another currency, and there is no rate of *base*.
+        """
+        if self.base is None or self.base == base:
+            return DatedRates(base, self.rows, self.source)
+        anchors = {row.day: row.rate for row in self.rows if row.currency == base}
+        if not anchors:
+            raise ConfigError(f"{self.source} has no rate of {base}, the base currency")
+        rows = [
+            DatedRate(row.currency, row.day, row.rate / anchors[row.day])
+            for row in self.rows
+            if row.day in anchors and row.currency != base
+        ]
+        rows += [DatedRate(self.base, day, 1.0 / anchor) for day, anchor in anchors.items()]
+        return DatedRates(base, tuple(rows), self.source)
 
 
 def read_rates(path: Path, base: str, day: date) -> RateTable:
