@@ -73,7 +73,7 @@ class DatedRates:
         A rate of one day over the base's rate of another would be that of neither day.
 
         Raises:
-            ConfigError: the rates convert into another currency, and there is no rate of *base*.
+            ConfigError: the rates convert into another currency, and have none of *base*.
         """
         if self.base is None or self.base == base:
             return DatedRates(base, self.rows, self.source)
