@@ -79,14 +79,17 @@ class BoundTable:
     def is_sealed(self, seal: str, salt: str, values: Sequence[Any]) -> bool:
         """Tell whether a row is as a seal says, by the columns that the program knew which wrote the seal.
 
-        During a rolling upgrade a program of the release before writes rows whose later columns it does not know.
+        During a rolling upgrade a program of the release before writes rows whose later columns it does not know. No
+        program writes NUL, which separates columns: a text with it could hold the columns behind it as well.
 
         >>> TABLES["attributes"].is_sealed("3:" + row_digest("00", [7, 1, 5]), "00", [7, 1, 5, "{}"])
         True
         """
         written_count, _, digest = seal.partition(":")
         count = self._counts.get(written_count)
-        return count is not None and row_digest(salt, values[:count]) == digest
+        if count is None or "\0" in salt or any("\0" in value for value in values if isinstance(value, str)):
+            return False
+        return row_digest(salt, values[:count]) == digest
 
     @cached_property
     def _counts(self) -> Mapping[str, int]:

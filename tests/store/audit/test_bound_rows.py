@@ -81,3 +81,12 @@ def test_the_page_says_how_a_row_is_named_and_which_columns_are_hashed() -> None
     rows = re.findall(r"^\| `(\w+)` +\| (.*) \| (.*) \|$", section, re.MULTILINE)
     written = {name: (tuple(re.findall(r"\w+", named)), tuple(re.findall(r"\w+", held))) for name, named, held in rows}
     assert written == {name: (table.named_by, table.columns) for name, table in TABLES.items()}
+
+
+def test_a_text_that_holds_the_columns_behind_it_is_not_as_it_was_sealed() -> None:
+    tokens = TABLES["tokens"]
+    *before, created_us, expires_us, revoked_us = values_of(tokens)
+    seal = tokens.seal("00", values_of(tokens))
+    for shorter in ([f"{created_us}\0={expires_us}\0={revoked_us}"], [created_us, f"{expires_us}\0={revoked_us}"]):
+        assert not tokens.is_sealed(seal, "00", [*before, *shorter, *[None] * (3 - len(shorter))])
+    assert not tokens.is_sealed(seal, "00", [*before, created_us, expires_us, f"{revoked_us}\0"])
