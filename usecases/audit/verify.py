@@ -276,7 +276,8 @@ def unlogged_promotions(engine: Engine, settings: Settings) -> list[AuditFinding
     """List promotions that an organisation's log lacks, or the registry of models does.
 
     The log may lack those of the model that serves here and of those that it names: a registry may have the models of
-    others too. The registry may lack those that the log has of the model that serves here.
+    others too. The registry may lack those that the log has of the model that serves here, or have another content hash
+    for what became champion.
     RegistryError where the registry cannot be asked, or is not there though a log has promotions; ConfigError where its
     lock cannot be taken.
     """
@@ -321,7 +322,7 @@ def _lacks_of_log(session: Session, serving: str, registry_of: "RegistryOf") -> 
 
 
 def _lacks_of_registry(session: Session, registry: "Registry") -> Iterator[tuple[int, int, str]]:
-    from fivefold.usecases.models.promotion_log import lost_promotions  # noqa: PLC0415 (as above)
+    from fivefold.usecases.models.promotion_log import changed_promotions, lost_promotions  # noqa: PLC0415 (as above)
 
     for lost in lost_promotions(session, registry):
         problem = (
@@ -331,6 +332,13 @@ def _lacks_of_registry(session: Session, registry: "Registry") -> Iterator[tuple
             f" `fivefold audit acknowledge {lost.entry} --reason WHY` for this organisation"
         )
         yield lost.organisation_id, lost.entry, problem
+    for changed in changed_promotions(session, registry):
+        problem = (
+            f"version {changed.version} of {registry.name} became champion at {second_text(changed.at_us or 0)} with"
+            f" the content hash {changed.details['content_hash'][:12]}, and the registry of models in"
+            f" {registry.settings.registry_shown} has another one: it was changed since; restore it from a backup"
+        )
+        yield changed.organisation_id, changed.entry, problem
 
 
 @schema("AuditProof")

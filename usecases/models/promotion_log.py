@@ -31,10 +31,7 @@ from fivefold.usecases.shared.inputs import checked_reason
 
 def content_hash_of(registry: Registry, number: int) -> str:
     """Give the content hash of a version; empty where it was registered without one, or is gone."""
-    try:
-        return registry.version(number).tags.get("content_hash", "")
-    except ModelNotFoundError:
-        return ""
+    return _registered_hash(registry, number) or ""
 
 
 def log_promotion(
@@ -146,6 +143,31 @@ def lost_promotions(session: Session, registry: Registry) -> list[LoggedPromotio
     lost = [each for each in logged if each.at_us not in recorded]
     acknowledged = acknowledged_losses(session) if lost else set[tuple[int, int]]()
     return [each for each in lost if (each.organisation_id, each.entry) not in acknowledged]
+
+
+def changed_promotions(session: Session, registry: Registry) -> list[LoggedPromotion]:
+    """List the promotions of a model whose version has another content hash by now than the log says, by log.
+
+    A version is loaded where its files have the hash that the registry has: who changes both is found here alone. Left
+    out are promotions that the registry lacks, and versions that are gone, which serve no more.
+    """
+    logged = [
+        each
+        for each in logged_promotions(session)
+        if each.model == registry.name and each.at_us is not None and each.details.get("content_hash")
+    ]
+    recorded = recorded_moments(registry) if logged else frozenset[int]()
+    there = [each for each in logged if each.at_us in recorded]
+    hashes = {number: _registered_hash(registry, number) for number in sorted({each.version for each in there})}
+    return [each for each in there if hashes[each.version] not in {None, each.details["content_hash"]}]
+
+
+def _registered_hash(registry: Registry, number: int) -> str | None:
+    """Give the content hash of a version, empty where it has none; None where the version is gone."""
+    try:
+        return registry.version(number).tags.get("content_hash", "")
+    except ModelNotFoundError:
+        return None
 
 
 def acknowledge_loss(context: Context, registry: Registry, entry: int, reason: str) -> LoggedPromotion:

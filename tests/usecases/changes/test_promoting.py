@@ -322,6 +322,27 @@ def test_a_registry_of_yesterday_beside_the_database_of_today_is_a_finding_also_
         unlogged_promotions(engine, Settings(var=registry.settings.var / "another"))
 
 
+@pytest.mark.parametrize("tag", ["cd", None])
+def test_a_version_whose_content_hash_was_changed_in_the_registry_is_a_finding(
+    tag: str | None, engine: Engine, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files may have been changed with it: then it is loaded, and values everybody."""
+    monkeypatch.setattr("fivefold.usecases.audit.verify._SETTLES_SECONDS", 0)
+    bank = actor_in_new(engine, "bank", "ana")
+    at = second_text(promote_model(engine, registry, 1, "cli:ann").at_us)
+    settings = replace(registry.settings, model_name=registry.name)
+    assert unlogged_promotions(engine, settings) == []
+    if tag is None:
+        registry.client.delete_model_version_tag(registry.name, "1", "content_hash")
+    else:
+        registry.client.set_model_version_tag(registry.name, "1", "content_hash", tag)
+    (finding,) = unlogged_promotions(engine, settings)
+    assert (finding.organisation_id, finding.number) == (bank.organisation_id, 1)
+    assert f"version 1 of {registry.name} became champion at {at} with the content hash ab, and the" in finding.problem
+    registry.client.delete_model_version(registry.name, "1")
+    assert unlogged_promotions(engine, settings) == [], "what is gone serves no more"
+
+
 def test_where_the_log_cannot_be_written_nothing_is_promoted(
     engine: Engine, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
