@@ -34,6 +34,8 @@ NO_HOME = "Could not determine home directory."
 UNFORESEEN = "this error was not foreseen; report it with the lines above, which say where it arose"
 STOPPED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+UNREAD = 141
+"""Exit code where what reads the output ended first, as `head` does: 128 + SIGPIPE. Typer ends with 1 then."""
 NAME = "fivefold-plain"
 _SIGNS = str.maketrans(
     {
@@ -75,7 +77,10 @@ def overview(
 
 
 def main() -> None:
-    """Run a command; print an error with exit code 2, its traceback too if it is unforeseen, and Ctrl-C with 130."""
+    """Run a command; print an error with exit code 2, its traceback too if it is unforeseen, and Ctrl-C with 130.
+
+    Where what reads its output ends first, it ends with 141.
+    """
     write_plainly_where_needed()
     for name, nearest in unknown_settings():
         _errors().print(
@@ -85,7 +90,7 @@ def main() -> None:
         with ends_on_signals():
             app(prog_name="fivefold")
     except SystemExit as end:
-        code = end.code
+        code = UNREAD if isinstance(end.__context__, BrokenPipeError) else end.code
         if isinstance(end.__context__, typer.Abort):  # a question that was not answered yes; typer ends with 1 then
             code = STOPPED if isinstance(end.__context__.__context__, KeyboardInterrupt) else 2
         if code == STOPPED:  # typer ends so after Ctrl-C, silently

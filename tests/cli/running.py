@@ -98,14 +98,14 @@ def refuse(var: Path, *arguments: object) -> str:
     return done.err.removeprefix("fivefold: ").rstrip("\n")
 
 
-def start(var: Path, *arguments: object) -> subprocess.Popen[str]:
-    """Start a command as a process of its own."""
+def start(var: Path, *arguments: object, out: int = subprocess.PIPE) -> subprocess.Popen[str]:
+    """Start a command as a process of its own, which writes to *out*."""
     command = [Path(sys.executable).with_name("fivefold"), *map(str, arguments)]
     environment = {**os.environ, "FIVEFOLD_VAR": str(var), "COLUMNS": "100"}
     # A shell that starts tests in the background switches Ctrl-C off for all that they start, but for what is handled.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.PIPE, text=True)
     finally:
         signal.signal(signal.SIGINT, before)
 

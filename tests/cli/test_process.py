@@ -49,6 +49,16 @@ def test_ctrl_c_leaves_nothing_half_written(home: Home, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["rows.json"]
 
 
+def test_a_command_whose_output_is_not_read_ends_with_the_exit_code_of_shells(fresh: Path) -> None:
+    """As in `fivefold audit verify | head`: 1 would say that a check found something."""
+    read, write = os.pipe()
+    os.close(read)
+    process = start(fresh, "--version", out=write)
+    os.close(write)
+    ended = finish(process)
+    assert (ended.code, ended.err) == (141, "")
+
+
 def opened(pipe: Path, process: object, seconds: float = 60) -> int:
     """Open a pipe for writing once somebody reads from it."""
     until = time.monotonic() + seconds
