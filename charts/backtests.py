@@ -8,7 +8,7 @@ import polars as pl
 
 from fivefold.charts.style import INK, PAPER, POSITIVE, SERIES, rimmed, styled
 from fivefold.charts.text.numbers import one_line
-from fivefold.domain.text import percent
+from fivefold.domain.text import count_text, percent
 
 BARS_HEIGHT = 260
 LEAST_WIDTH, BAR_WIDTH = 560, 42
@@ -44,7 +44,8 @@ def levels(table: pl.DataFrame) -> alt.LayerChart:
     return styled(
         alt.LayerChart(layer=layers, width=width, height=BARS_HEIGHT),
         title="How the portfolio is spread over the levels",
-        subtitle=f"{entities:,} entities; everyone is counted once, those without a level as well.",
+        subtitle=f"{count_text(entities, 'entity', 'entities')}; everyone is counted once, "
+        "those without a level as well.",
     )
 
 

@@ -164,8 +164,8 @@ class Quality:
             warnings.append("every balance is 0: indicators of balances say nothing")
         if self.created_late:
             warnings.append(
-                f"{self.created_late:,} customers have user_created more than a day after their first row: the service "
-                "would refuse them"
+                count_text(self.created_late, "customer has", "customers have")
+                + " user_created more than a day after the first row: the service would refuse them"
             )
         if self.most_rows > WARN_CUSTOMER_SHARE * self.rows:
             warnings.append(f"one customer has {percent(self.most_rows / self.rows)} of all rows")

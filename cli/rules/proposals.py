@@ -180,7 +180,11 @@ def _show_thresholds(proposal: "ThresholdProposal") -> None:
 
     draft = "would be" if proposal.kept else "draft"
     rows = [[row.level, percent(row.present), percent(row.proposed), percent(row.target)] for row in proposal.levels]
-    show_table(f"{proposal.entities:,} entities, as of {proposal.as_of}", ("level", "now", draft, "target"), rows)
+    show_table(
+        f"{count_text(proposal.entities, 'entity', 'entities')}, as of {proposal.as_of}",
+        ("level", "now", draft, "target"),
+        rows,
+    )
     cuts = [
         [
             cut.level,

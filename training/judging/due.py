@@ -6,7 +6,7 @@ from math import isnan
 from typing import Literal, Self
 
 from fivefold.domain.clock import day_text
-from fivefold.domain.text import apart_from, percent, whole_percent
+from fivefold.domain.text import apart_from, count_text, percent, whole_percent
 from fivefold.training.config import DueSettings
 from fivefold.training.judging.coverage import is_surely_off
 from fivefold.training.judging.realised import Realised, RealisedDay
@@ -58,10 +58,11 @@ def due_verdict(
     enough = [day for day in realised.days if day.gone <= day.customers >= due.least_customers]
     day = (enough or realised.days)[-1]
     if day.gone > day.customers:
-        gone = f"{day.gone:,} of the {day.gone + day.customers:,} customers predicted on {day_text(day.day_us)}"
-        return DueVerdict("unknown", (f"{gone} are not in the data: are these the same customers?",))
+        of = f"of the {count_text(day.gone + day.customers, 'customer')} predicted on {day_text(day.day_us)}"
+        gone = f"{day.gone:,} {of} {'is' if day.gone == 1 else 'are'}"
+        return DueVerdict("unknown", (f"{gone} not in the data: are these the same customers?",))
     if day.customers < due.least_customers:
-        few = f"the predictions of {day_text(day.day_us)} are of {day.customers:,} customers, and below "
+        few = f"the predictions of {day_text(day.day_us)} are of {count_text(day.customers, 'customer')}, and below "
         return DueVerdict("unknown", (f"{few}{due.least_customers:,} chance alone moves the figures",))
     if reason := (lacking or {}).get(day.day_us):
         return DueVerdict("unknown", (f"{reason}: is the export whole?",))
@@ -81,8 +82,9 @@ def _not_judged(day: RealisedDay, due: DueSettings, card_gini: float | None) -> 
         reasons.append("the intervals are not judged, for the predictions have none")
     elif day.interval_customers < due.least_customers:
         reasons.append(
-            f"the intervals are not judged, for {day.interval_customers:,} customers have one of {day.level_percent} %,"
-            f" the level of most, and below {due.least_customers:,} chance alone moves the share"
+            "the intervals are not judged, for "
+            f"{count_text(day.interval_customers, 'customer has', 'customers have')} one of {day.level_percent} %, "
+            f"the level of most, and below {due.least_customers:,} chance alone moves the share"
         )
     if card_gini is None:
         reasons.append("the ranking is not judged, for the card has no normalised Gini")
@@ -95,16 +97,23 @@ def _uncovered(realised: Realised) -> list[str]:
     """Say how many later predictions could be judged if the data went on: an export that stopped is not seen else."""
     if not realised.uncovered:
         return []
-    return [f"{realised.uncovered:,} later predictions are not judged, for the data end before their horizons do"]
+    return [
+        count_text(
+            realised.uncovered,
+            "later prediction is not judged, for the data end before its horizon does",
+            "later predictions are not judged, for the data end before their horizons do",
+        )
+    ]
 
 
 def _without_days(realised: Realised) -> DueVerdict:
     if realised.uncovered:
         return DueVerdict(
-            "unknown", (f"the data do not reach to the end of {realised.uncovered:,} horizons that passed",)
+            "unknown",
+            (f"the data do not reach to the end of {count_text(realised.uncovered, 'horizon')} that passed",),
         )
     if realised.waiting:
-        return DueVerdict("waiting", (f"the horizon of {realised.waiting:,} predictions has not passed",))
+        return DueVerdict("waiting", (f"the horizon of {count_text(realised.waiting, 'prediction')} has not passed",))
     if realised.learnt:
         return DueVerdict("unknown", (f"all predictions are {learnt_words(realised)}",))
     return DueVerdict("waiting", ("there are no predictions by it",))

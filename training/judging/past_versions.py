@@ -9,6 +9,7 @@ import polars as pl
 from fivefold.domain.clock import day_text, resolve_now
 from fivefold.domain.errors import ConfigError, FileFormatError, ModelError
 from fivefold.domain.provenance import hash_text
+from fivefold.domain.text import count_text
 from fivefold.features.reading.tables import Source
 from fivefold.models.reach import absences, repeats_text
 from fivefold.models.registry import CHAMPION, RegisteredVersion, Registry
@@ -82,20 +83,23 @@ def judge_versions(
         name = part["model_hash"][0]
         version = by_hash.get(name)
         if version is None:
-            left_out.append(f"{len(part):,} predictions are by the model {name}, which {registry.name} does not have")
+            left_out.append(f"{_are(part)} by the model {name}, which {registry.name} does not have")
             continue
         if only is not None and version.number not in only:
             continue
         try:
             judged.append(_judge(version, part, source, registry, due, resolve_now(now)))
         except (ModelError, FileFormatError) as error:
-            left_out.append(f"{len(part):,} predictions are by version {version.number}, which is not judged: {error}")
+            left_out.append(f"{_are(part)} by version {version.number}, which is not judged: {error}")
             unread += [error] if isinstance(error, FileFormatError) else []
     if unread and not judged:  # the file is unusable, or lacks what the only version reads
         raise unread[0]
     left_out += [
-        f"{each.realised.learnt:,} predictions by version {each.number} are {learnt_words(each.realised)}: they are in "
-        "no figure"
+        count_text(
+            each.realised.learnt,
+            f"prediction by version {each.number} is {learnt_words(each.realised)}: it is in no figure",
+            f"predictions by version {each.number} are {learnt_words(each.realised)}: they are in no figure",
+        )
         for each in judged
         if each.realised.learnt
     ]
@@ -103,11 +107,19 @@ def judge_versions(
     return sorted(judged, key=lambda each: each.number), left_out
 
 
+def _are(predictions: pl.DataFrame) -> str:
+    return count_text(len(predictions), "prediction is", "predictions are")
+
+
 def _other_intervals(version: JudgedVersion) -> list[str]:
     """Say of which predictions the intervals are in no figure, because most of their day have another level."""
     return [
-        f"{others:,} predictions of {day_text(day.day_us)} by version {version.number} have no interval of "
-        f"{day.level_percent} %, the level of most: the share in the intervals is of the others"
+        count_text(
+            others,
+            f"prediction of {day_text(day.day_us)} by version {version.number} has",
+            f"predictions of {day_text(day.day_us)} by version {version.number} have",
+        )
+        + f" no interval of {day.level_percent} %, the level of most: the share in the intervals is of the others"
         for day in version.realised.days
         if day.level_percent is not None and (others := day.customers - day.interval_customers)
     ]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fivefold.domain.clock import day_text, period_text
-from fivefold.domain.text import figure_text, percent
+from fivefold.domain.text import count_text, figure_text, percent
 from fivefold.models.drift import index_words
 from fivefold.risk.governance.reports.page import ReportPage, ReportSection, ReportTable
 from fivefold.risk.governance.reports.validation import peer_section
@@ -57,7 +57,8 @@ def _hindsight(report: Plain) -> Iterator[str]:
     if "entities" not in late:
         yield f"{hindsight}: what these levels seem to have foreseen may be hindsight."
         return
-    yield f"{hindsight}, so they are left out of every figure; {late['entities']:,} entities have no other assessment."
+    others = count_text(late["entities"], "entity has", "entities have")
+    yield f"{hindsight}, so they are left out of every figure; {others} no other assessment."
     if late["assessments"] == late["of"]:
         yield "Nobody is left: no assessment was made in time, so there is nothing that could be validated."
 

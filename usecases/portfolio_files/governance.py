@@ -9,7 +9,7 @@ import polars as pl
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.text import perhaps
+from fivefold.domain.text import count_text, perhaps
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
@@ -299,9 +299,21 @@ def _unread(entities: int, nameless: int) -> tuple[str, ...]:
     """Describe how unreadable labels are treated."""
     cautions = []
     if entities:
-        cautions.append(f"{entities:,} entities have a label that cannot be read, and are left out.")
+        cautions.append(
+            count_text(
+                entities,
+                "entity has a label that cannot be read, and is left out.",
+                "entities have a label that cannot be read, and are left out.",
+            )
+        )
     if nameless:
-        cautions.append(f"{nameless:,} labels cannot be read and name no entity: they count as not confirmed.")
+        cautions.append(
+            count_text(
+                nameless,
+                "label cannot be read and names no entity: it counts as not confirmed.",
+                "labels cannot be read and name no entity: they count as not confirmed.",
+            )
+        )
     return tuple(cautions)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import polars as pl
 
 from fivefold.charts.backtests import levels, migration
-from fivefold.domain.text import percent
+from fivefold.domain.text import count_text, percent
 from fivefold.risk.governance.backtest.families import FamilyMover
 from fivefold.risk.governance.backtest.moves import CaseHits, FailedAssessment, MoveCount, MovedEntity
 from fivefold.risk.governance.backtest.run import MOVERS, BacktestResult, BacktestSide
@@ -189,7 +189,8 @@ def failures_section(name: str, failed: int, failures: Sequence[FailedAssessment
     if failed:
         rows = [[failure.entity, failure.rule, failure.problem] for failure in failures]
         listed = len({failure.entity for failure in failures})
-        words = f"{failed:,} entities; {listed:,} of them are listed. Floors may still hold; nothing lowers them."
+        of_them = f"{listed:,} of them {'is' if listed == 1 else 'are'} listed"
+        words = f"{count_text(failed, 'entity', 'entities')}; {of_them}. Floors may still hold; nothing lowers them."
         yield ReportSection(
             f"Not assessed in full, {name}", words, ReportTable(["entity", "rule", "problem"], rows, words=3)
         )

@@ -146,6 +146,25 @@ def test_a_version_that_holds_says_that_the_data_end_before_later_horizons() -> 
     assert "later predictions" not in str(due_verdict(Realised((day(),), waiting=5), DUE, 0.8))
 
 
+def test_counts_of_one_are_of_one_thing() -> None:
+    held = day(interval_customers=1)
+    reasons = [
+        *due_verdict(Realised((), waiting=1), DUE, 0.8).reasons,
+        *due_verdict(Realised((), uncovered=1), DUE, 0.8).reasons,
+        *due_verdict(Realised((day(1),)), DUE, 0.8).reasons,
+        *due_verdict(Realised((held,), uncovered=1), DUE, 0.8).reasons,
+    ]
+    said = "; ".join(reasons)
+    for words in (
+        "the horizon of 1 prediction has",
+        "of 1 horizon that",
+        "of 1 customer, and below",
+        "1 customer has one",
+        "1 later prediction is not",
+    ):
+        assert words in said
+
+
 def test_a_version_without_a_gini_on_its_card_is_judged_by_the_rest() -> None:
     assert state(day(gini=0.1, gini_high=0.2), card=None) == "holds"
     verdict = due_verdict(Realised((day(gini=0.1, gini_high=0.2, covered_share=0.5),)), DUE, 0.8)

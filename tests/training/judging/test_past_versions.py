@@ -285,7 +285,7 @@ def test_one_customer_scored_again_at_another_level_leaves_the_day_its_share_in_
     assert set(table.filter(pl.col("covered_share").is_null())["interval_level_percent"]) <= {None}
     assert (version.verdict.state, alone.verdict.state) == ("due", "due")
     assert said == (
-        f"1 predictions of {day_text(after.day_us)} by version 1 have no interval of 80 %, the level of most: the "
+        f"1 prediction of {day_text(after.day_us)} by version 1 has no interval of 80 %, the level of most: the "
         "share in the intervals is of the others"
     )
 

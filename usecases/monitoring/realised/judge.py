@@ -17,6 +17,7 @@ from fivefold.domain.clock import DAY_US, SECOND_US, day_text
 from fivefold.domain.errors import ModelError, NotEnoughDataError, StoreError
 from fivefold.domain.money import RateTable
 from fivefold.domain.settings import Settings
+from fivefold.domain.text import count_text
 from fivefold.features.histories import Histories
 from fivefold.features.schema import BALANCE, NULLABLE
 from fivefold.features.stored import stored_histories
@@ -154,12 +155,13 @@ def _judgement(predicted: int, realised: Realised, verdict: DueVerdict) -> _Judg
     day = realised.days[-1] if realised.days else None
     # Who was erased left the predictions, too: the day alone says how many were predicted.
     if day is not None and (gone := predicted - day.customers) > day.customers:
-        those = f"{gone:,} of the {predicted:,} customers predicted on {day_text(day.day_us)}"
+        of = f"of the {count_text(predicted, 'customer')} predicted on {day_text(day.day_us)}"
+        those = f"{gone:,} {of} {'is' if gone == 1 else 'are'}"
         why = (
             "they were erased, or own or owned one that was, or have no transactions any more, "
             "or a balance or an exchange rate of a transaction is missing"
         )
-        return _Judgement(store.UNKNOWN, (f"{those} are in no figure: {why}",), day)
+        return _Judgement(store.UNKNOWN, (f"{those} in no figure: {why}",), day)
     return _Judgement(state, verdict.reasons, day)
 
 
