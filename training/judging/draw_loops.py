@@ -25,7 +25,7 @@ def count_drawn(drawn: Any, times: Any) -> None:
 
 
 def gini_of_draw(times: Any, order: Any, starts: Any, realised: Any) -> Any:
-    """Give the Gini, not yet normalised, of customers who were drawn so many times each; 0 where nothing is realised.
+    """Give the Gini, not yet normalised, of customers who were drawn so many times each; 0 where they all tie.
 
     Args:
         times: how often each of n customers was drawn.
@@ -52,7 +52,8 @@ def gini_of_draw(times: Any, order: Any, starts: Any, realised: Any) -> Any:
         customers += drawn
         total += value
         first = end
-    if total == 0.0:
+    # Nothing is realised, or all who were drawn are of one group: division would leave what rounding did.
+    if total == 0.0 or area == total * (customers + 1.0) / 2.0:
         return 0.0
     return (area / total - (customers + 1.0) / 2.0) / customers
 

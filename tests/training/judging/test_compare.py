@@ -83,6 +83,15 @@ def test_a_draw_of_nobody_has_a_gini_of_0() -> None:
     assert PredictedOrder(np.empty(0), np.empty(0)).gini(np.empty(0, dtype=np.uint16)) == 0.0
 
 
+@pytest.mark.parametrize("worth", [0.1, 7.7, 29.97])
+def test_a_gini_of_customers_who_are_all_worth_the_same_is_unknown_in_every_draw(worth: float) -> None:
+    """A fee that is the same for everyone has no exact form in binary: what rounding leaves is no ranking."""
+    for count in (49, 59, 100):
+        drawn = draws(count, seed=1, resamples=50)
+        ginis = resample({"model": np.arange(count, dtype=np.float64)}, np.full(count, worth), drawn).gini["model"]
+        assert np.isnan(ginis).all()
+
+
 def test_the_same_seed_draws_the_same_customers() -> None:
     one, other = (np.stack(list(draws(50, seed, 4))) for seed in (1, 2))
     assert np.array_equal(one, np.stack(list(draws(50, 1, 4))))
