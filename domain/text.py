@@ -29,6 +29,9 @@ UNFIT: Final = rf"[{CONTROL}]|^\s|\s$|^\.\.?$"
 _CONTROL = re.compile(f"[{CONTROL}]")
 _STEERING = re.compile(f"(?![\t\n])[{CONTROL}]")
 _UNSEEN = re.compile(f"[{CONTROL}](?<![\t\n\r])")
+FORMULA_SIGNS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""Beginnings of texts that spreadsheets run as formulas when they open a CSV, full-width signs and ends of lines
+included (OWASP, CSV injection)."""
 DELIMITERS: Final = (",", ";", "\t", "|")
 _LONGEST_SHOWN: Final = 40
 NUMBER_WRITTEN: Final = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")

@@ -1,9 +1,12 @@
 """Texts in CSV that a spreadsheet would run as formulas: a leading apostrophe keeps them texts."""
 
+import re
+
 import polars as pl
 
-_SIGNS = "=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20"
-"""Signs that a formula may begin with, full-width signs and ends of lines included (OWASP, CSV injection)."""
+from fivefold.domain.text import FORMULA_SIGNS
+
+_SIGNS = re.escape("".join(FORMULA_SIGNS))
 _FORMULA = f"^'*[{_SIGNS}]"
 _QUOTED = f"^'+[{_SIGNS}]"
 _NUMBER = r"^[+-]?[0-9]+([.][0-9]+)?([eE][+-]?[0-9]+)?$"

@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+from fivefold.domain.text import FORMULA_SIGNS
 from fivefold.risk.language.quantities import decimal_text
 
 Value: TypeAlias = "str | bool | Decimal | date | None"
@@ -18,9 +19,6 @@ MOST_ROWS = 250
 
 MOST_COLUMNS = 60
 """Most columns read."""
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""Beginnings of texts that spreadsheets run as formulas (OWASP, CSV injection)."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ def guarded(text: str) -> str:
     >>> guarded("=1+1"), guarded("'=1+1"), guarded("rock 'n' roll")
     ("'=1+1", "''=1+1", "rock 'n' roll")
     """
-    return f"'{text}" if text.lstrip("'").startswith(_FORMULA) else text
+    return f"'{text}" if text.lstrip("'").startswith(FORMULA_SIGNS) else text
 
 
 def unguarded(text: str) -> str:
@@ -103,7 +101,7 @@ def unguarded(text: str) -> str:
     >>> unguarded("'=1+1"), unguarded("''=1+1"), unguarded("'tis")
     ('=1+1', "'=1+1", "'tis")
     """
-    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(_FORMULA) else text
+    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(FORMULA_SIGNS) else text
 
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:[ -][A-Za-z0-9_]+)*|[0-9]+ (?:hour|day|week|month|year)s?(?: ago)?")

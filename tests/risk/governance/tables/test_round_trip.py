@@ -4,7 +4,7 @@ import json
 from decimal import Decimal
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from fivefold.domain.errors import ConfigError
@@ -155,9 +155,11 @@ def test_awkward_texts_come_back(ruleset: Ruleset) -> None:
     assert read_ruleset(draft).content_hash == ruleset.content_hash
 
 
+@example("\uff1d1+1")
+@example("\n=1+1")
 @given(texts)
 def test_a_guarded_text_is_no_formula_and_comes_back(text: str) -> None:
-    assert not guarded(text).startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert not guarded(text).startswith(("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"))
     assert unguarded(guarded(text)) == text
 
 
