@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
+from fivefold.domain.text import wrong_in_name
 from fivefold.store.queue.items import QueueOrder
 from fivefold.store.sql.database import add_alone
 from fivefold.store.tables.queue import VIEW_NAME_CHARACTERS, QueueView
@@ -83,10 +84,10 @@ def save_view(context: Context, role: Role, name: str, filters: Mapping[str, str
         ConflictError: there are too many, or another member saved the organisation's one of this name.
     """
     conditions = {each: filters[each] for each in FILTERS if filters.get(each)}
-    if not 1 <= len(name) <= VIEW_NAME_CHARACTERS or name != name.strip() or not storable(name):
+    if not 1 <= len(name) <= VIEW_NAME_CHARACTERS or wrong_in_name(name) or not storable(name):
         raise ConfigError(
-            f"the name {name[:80]!r} cannot be stored; it must have 1 to {VIEW_NAME_CHARACTERS} characters without"
-            " spaces around them"
+            f"the name {name[:80]!r} cannot be stored; it must have 1 to {VIEW_NAME_CHARACTERS} characters, in one line"
+            " and without spaces around them"
         )
     member, now = _own(context), context.now()
     count_items(context, role, filters_of(conditions, now))

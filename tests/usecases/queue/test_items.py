@@ -20,6 +20,7 @@ from fivefold.usecases.queue.items import (
     next_item,
     read_item,
 )
+from fivefold.usecases.queue.views import save_view
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
@@ -254,3 +255,12 @@ def test_what_a_member_sees_no_more_is_among_the_unassigned(ours: Context) -> No
         ("c0", None, False),
     ]
     assert sum(count.total for count in count_items(ours, Role.ADMIN, filters)) == 3
+
+
+@pytest.mark.parametrize("name", ["", " mine", "mi\x1b[2Jne", "mi\nne", "\u202emine", "mi\u200bne", "..", "\ud800"])
+def test_a_filter_has_no_name_that_looks_like_another_one(ours: Context, name: str) -> None:
+    member = add_member(ours, "ana", ["investigator"]).id
+    context = Context(ours.engine, Actor(ours.organisation_id, f"member:{member}"))
+    assert save_view(context, Role.INVESTIGATOR, "mine", {"kind": "rise"}, shared=True).name == "mine"
+    with pytest.raises(ConfigError, match="cannot be stored; it must have 1 to "):
+        save_view(context, Role.INVESTIGATOR, name, {"kind": "rise"}, shared=True)
