@@ -103,7 +103,10 @@ def open_database(
     if address.get_backend_name() != "sqlite":
         raise ConfigError(f"FIVEFOLD_DATABASE_URL names {address.get_backend_name()!r}; it must be {_EXAMPLES}")
     if address.database:
-        _make_folder(Path(address.database).parent)
+        try:
+            make_private_folder(folder := Path(address.database).parent)
+        except OSError as error:
+            raise StoreError(f"the database's folder {folder} cannot be made: {error.strerror}") from None
     engine = create_engine(
         address, connect_args={"timeout": BUSY_SECONDS}, execution_options=options, hide_parameters=True
     )
@@ -431,13 +434,6 @@ def raise_if_out_of_reach(error: BaseException | None, engine: Engine) -> None:
         ) from error
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        make_private_folder(folder)
-    except OSError as error:
-        raise StoreError(f"the database's folder {folder} cannot be made: {error.strerror}") from None
-
-
 @contextmanager
 def _references_checked_at_the_end(connection: Connection) -> Iterator[None]:
     """Commit what is done on SQLite, after a check that every reference is whole.
@@ -478,11 +474,13 @@ def _asked_encoding(connection: Any) -> str:
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
     cursor = connection.cursor()
+    _, _, file = cursor.execute("PRAGMA database_list").fetchone()
+    if file and not Path(file).stat().st_size:  # a new one is its owner's alone, in whichever folder
+        Path(file).chmod(0o600)
     # Readers and the writer do not block each other; a power failure may lose the last commits, never the file.
     _write_ahead(cursor)
     # What is erased is overwritten: a build of SQLite may leave it in the file, in pages that are free.
-    for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
+    cursor.executescript("PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON")
     cursor.close()
 
 
