@@ -2,8 +2,9 @@
 
 import pytest
 
+from fivefold.risk.governance.backtest.moves import FailedAssessment
 from fivefold.risk.governance.backtest.run import HeldLevels, backtest
-from fivefold.risk.governance.reports.backtest import backtest_page
+from fivefold.risk.governance.reports.backtest import backtest_page, failures_section
 from fivefold.risk.governance.reports.page import ReportSection, as_html
 from tests.risk.governance.making import AS_OF, DAY, TEXT, analysed, mixed, ruleset
 
@@ -83,3 +84,11 @@ def test_a_draft_alone_has_nothing_to_be_compared_with() -> None:
     assert dict(page.facts)["In force"] == "none"
     assert not any("From where" in each.title for each in page.sections)
     assert dict(page.facts)["Entities"] == "all 20"
+
+
+def test_one_entity_that_failed_is_one_entity() -> None:
+    failures = [FailedAssessment("e1", "income", "is text")]
+    (one,) = failures_section("draft", 1, failures)
+    (two,) = failures_section("draft", 2, failures)
+    assert one.words.startswith("1 entity; 1 of them is listed. ")
+    assert two.words.startswith("2 entities; 1 of them is listed. ")
