@@ -42,7 +42,7 @@ _KINDS = {
 }
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Quality:
     """Counts of a source, added up batch by batch.
 

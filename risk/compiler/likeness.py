@@ -338,7 +338,7 @@ class Shared:
 _NOWHERE: Final = (np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Common:
     """What some of many texts have in common with one; arrays of one length.
 

@@ -118,7 +118,7 @@ _COUNTABLE: Final = {"sqlite": "typeof({0}) = 'integer'"}
 """The condition on a column that counts, by dialect: SQLite keeps numbers of other kinds too, and text."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CounterDifference:
     """A cell whose counters differ from what they count.
 

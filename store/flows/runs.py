@@ -92,7 +92,7 @@ def add_run(session: Session, row: Mapping[str, Any]) -> int | None:
     return number
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunBatch:
     """Runs of one version that a worker holds.
 

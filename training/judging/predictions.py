@@ -43,7 +43,7 @@ def purchases(column: Mapping[str, Floats]) -> Purchases:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WindowPredictions:
     """Predictions for every customer known at the test as-of; parallel arrays, money unless another unit is given.
 

@@ -53,7 +53,7 @@ _DRAFT_CHANGES = (
 _CASH_DEPOSITS = (9500.0, 9900.0, 9100.0, 9700.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SamplePortfolio:
     """The tables of a sample portfolio, and the customers with a story.
 

@@ -91,7 +91,7 @@ class Draws:
         return self.uniform(count) < share
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Traits:
     """One value per customer in every field, shape (customers,).
 

@@ -26,7 +26,7 @@ from fivefold.risk.facts.portfolio import AS_OF
 from fivefold.risk.language.quantities import Duration
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PriorLevel:
     """What was held of an entity until now; a moment is in microseconds.
 

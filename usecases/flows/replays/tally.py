@@ -50,7 +50,7 @@ def _words(row: Mapping[str, Any], base: str) -> str:
     return actions_text(((action, row.get(f"{action}_minor")) for action in actions), base)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ReplayTally:
     """What was found so far.
 
