@@ -146,7 +146,7 @@ _Key = tuple[str, str, str | int]
 """Names a place: a box, a label by its two boxes, or the layer that the line to a box passes."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class _Place:
     key: _Key
     layer: int
@@ -224,7 +224,11 @@ def _places(
     for node in nodes:
         texts = _texts(node)
         places["box", node.id, ""] = _Place(
-            ("box", node.id, ""), 2 * ranks[node.id], BOX_WIDTH, LINE_HEIGHT * len(texts) + 10, texts
+            key=("box", node.id, ""),
+            layer=2 * ranks[node.id],
+            width=BOX_WIDTH,
+            height=LINE_HEIGHT * len(texts) + 10,
+            texts=texts,
         )
     segments: dict[tuple[_Place, _Place], set[Pair]] = defaultdict(set)
     for pair, label_texts in labels.items():
@@ -235,7 +239,7 @@ def _places(
                 place = places.setdefault(("label", *pair), _label_place(pair, layer, label_texts))
             else:
                 key: _Key = ("line", pair[1], layer)
-                place = places.setdefault(key, _Place(key, layer, _LINE_SPACE))
+                place = places.setdefault(key, _Place(key=key, layer=layer, width=_LINE_SPACE))
             segments[before, place].add(pair)
             before = place
         segments[before, places["box", pair[1], ""]].add(pair)
@@ -264,12 +268,12 @@ def _label_place(pair: Pair, layer: int, texts: Sequence[str]) -> _Place:
     width = CHARACTER_WIDTH * max(len(line) + sum(map(is_wide, line)) for line, _ in lines) + 8
     height = LINE_HEIGHT * len(lines) + 4
     return _Place(
-        ("label", *pair),
-        layer,
-        width,
-        height,
-        tuple(("label", line) for line, _ in lines),
-        tuple(labels for _, labels in lines),
+        key=("label", *pair),
+        layer=layer,
+        width=width,
+        height=height,
+        texts=tuple(("label", line) for line, _ in lines),
+        labels=tuple(labels for _, labels in lines),
     )
 
 

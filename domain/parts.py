@@ -101,7 +101,7 @@ class Task:
         return f" with {self.more}" if self.more else ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Leftover:
     """What an interrupted run left.
 
@@ -344,13 +344,13 @@ def _leftover(folder: Path) -> Leftover:
             sizes[each.name] = each.stat().st_size
     is_running = sizes.pop(_LOCK, None) is not None and _is_locked(folder)
     return Leftover(
-        folder.with_name(folder.name.removeprefix(".").removesuffix(".parts")),
-        folder,
-        str(manifest.get("command", "")),
-        str(manifest.get("begun", "")),
-        sum(name.endswith(_PART) for name in sizes),
-        sum(sizes.values()),
-        is_running,
+        output=folder.with_name(folder.name.removeprefix(".").removesuffix(".parts")),
+        folder=folder,
+        command=str(manifest.get("command", "")),
+        begun=str(manifest.get("begun", "")),
+        parts=sum(name.endswith(_PART) for name in sizes),
+        size_bytes=sum(sizes.values()),
+        is_running=is_running,
     )
 
 

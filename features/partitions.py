@@ -64,7 +64,7 @@ class Engine(Protocol):
         """Do the work on each of some files of the folder, and give all results, those of the first file first."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """What every worker does with its partition.
 

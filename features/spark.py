@@ -180,7 +180,15 @@ class SparkEngine:
     def _job(self, source: MappedFile, reader: TransactionReader, work: Work) -> tuple[DataFrame, Job]:
         rows, moments, count = _rows(self.session, source, reader, self.folder)
         job = Job(
-            reader, tuple(rows.columns), moments, work, self.folder, release(), count, self.rows_at_once, _new_marks()
+            reader=reader,
+            columns=tuple(rows.columns),
+            moments=moments,
+            work=work,
+            folder=self.folder,
+            release=release(),
+            rows=count,
+            rows_at_once=self.rows_at_once,
+            marks=_new_marks(),
         )
         return rows, job
 

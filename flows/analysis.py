@@ -224,7 +224,7 @@ def outside_outputs(step: OutsideStep) -> dict[str, StepOutput]:
     }
 
 
-_NO_NAMES = Vocabulary({}, {}, {})
+_NO_NAMES = Vocabulary(entity={}, transaction={}, case={})
 
 
 def _outputs_asked(step: Any, analysed: AnalysedFlow) -> dict[str, StepOutput]:

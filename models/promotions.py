@@ -20,7 +20,7 @@ _NUMBER = "number"
 """Tag of a record: its place in the order, from 1."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Promotion:
     """One change of the champion.
 
@@ -254,7 +254,16 @@ def _planned(
     replaced = champion.number if champion else None
     _require_loads(registry, number, champion)
     run = registry.version(number).run_id
-    return Promotion(now_microseconds(), action, number, replaced, account_name(), why, forced, run)
+    return Promotion(
+        at_us=now_microseconds(),
+        action=action,
+        version=number,
+        replaced=replaced,
+        who=account_name(),
+        why=why,
+        forced=forced,
+        model_run=run,
+    )
 
 
 def apply_promotion(registry: Registry, promotion: Promotion) -> Promotion:
@@ -299,14 +308,14 @@ def _require_loads(registry: Registry, number: int, champion: RegisteredVersion 
 
 def _read(tags: dict[str, str]) -> Promotion:
     return Promotion(
-        int(tags["at_us"]),
-        tags["action"],
-        int(tags["version"]),
-        int(tags["replaced"]) if tags["replaced"] else None,
-        tags["who"],
-        tags["why"],
-        tags["forced"] == "True",
-        tags.get("model_run", ""),
+        at_us=int(tags["at_us"]),
+        action=tags["action"],
+        version=int(tags["version"]),
+        replaced=int(tags["replaced"]) if tags["replaced"] else None,
+        who=tags["who"],
+        why=tags["why"],
+        forced=tags["forced"] == "True",
+        model_run=tags.get("model_run", ""),
     )
 
 

@@ -30,7 +30,7 @@ CUSTOMERS_AT_ONCE = 20_000
 NO_VALUE = "no value"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PartialDependence:
     """What customers would be worth if one indicator were another; a notebook shows the average as a table.
 
@@ -162,16 +162,16 @@ def dependence_of(
     individual = pd.DataFrame(np.concatenate(chosen), index=customers.user_ids[places], columns=index)
     what = model.catalogue.indicators[column]
     return PartialDependence(
-        indicator,
-        what.label or what.name,
-        what.unit.replace("money", model.currency),
-        model.currency,
-        model.horizon_days,
-        pd.DataFrame(
+        indicator=indicator,
+        label=what.label or what.name,
+        unit=what.unit.replace("money", model.currency),
+        currency=model.currency,
+        horizon_days=model.horizon_days,
+        average=pd.DataFrame(
             {"expected_value": sums[0] / len(own), "score": sums[1] / len(own), "customers": _standing_for(grid, own)},
             index=index,
         ),
-        individual.loc[customers.user_ids[shown]],
+        individual=individual.loc[customers.user_ids[shown]],
     )
 
 

@@ -80,7 +80,12 @@ SERVICE_METRICS = ServiceMetrics(CHAMPION_LOADER, DRIFT_COUNTER, PlatformMetrics
 PARENT_WATCH = ParentWatch(SETTINGS.parent_process, SETTINGS.owner_process)
 PLANS = read_plans(SETTINGS.plans_file)
 SCORING_ENDPOINT = ScoringEndpoint(
-    SETTINGS, PLANS, CHAMPION_LOADER, Authenticator(ENGINE), QUOTA_CHARGER, DRIFT_COUNTER
+    settings=SETTINGS,
+    plans=PLANS,
+    loader=CHAMPION_LOADER,
+    authenticator=Authenticator(ENGINE),
+    charger=QUOTA_CHARGER,
+    counter=DRIFT_COUNTER,
 )
 APP = build_app(SCORING_ENDPOINT)
 

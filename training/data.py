@@ -129,7 +129,7 @@ class ComparedRates:
         return cls(digest, date.fromisoformat(content["known_on"]), days)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SourceSummary:
     """A summary of the source from a first pass.
 
@@ -315,7 +315,16 @@ class TransactionSource:
             self.keeps_passes = False
             return self.summary(seed)
         text = digest.astype(">u8").tobytes().hex()
-        return SourceSummary(period, first_rows, quality.rows, text, np.concatenate(keys), quality, absent, seed)
+        return SourceSummary(
+            period=period,
+            first_rows=first_rows,
+            rows=quality.rows,
+            digest=text,
+            sampling_keys=np.concatenate(keys),
+            quality=quality,
+            absent=absent,
+            seed=seed,
+        )
 
 
 @contextmanager

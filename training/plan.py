@@ -23,7 +23,7 @@ from fivefold.training.dates import Dates, choose_dates
 from fivefold.training.origins.moments import origin_moments, origin_refusals, tuning_refusals
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
     """The data, dates and settings of a run.
 
@@ -98,16 +98,16 @@ def _checked(
         (tuning_refusals(config, summary.period.first, dates.test) if is_tuned else [], []),
     )
     return TrainingPlan(
-        source_name(portfolio.source),
-        summary,
-        dates,
-        rows,
-        config,
-        assumptions,
-        tuple(warning for _, warnings in checks for warning in warnings),
-        tuple(refusal for refusals, _ in checks for refusal in refusals),
-        portfolio.own,
-        is_tuned,
+        source=source_name(portfolio.source),
+        summary=summary,
+        dates=dates,
+        rows=rows,
+        config=config,
+        assumptions=assumptions,
+        warnings=tuple(warning for _, warnings in checks for warning in warnings),
+        refusals=tuple(refusal for refusals, _ in checks for refusal in refusals),
+        own=portfolio.own,
+        is_tuned=is_tuned,
     )
 
 

@@ -106,8 +106,9 @@ def recalibrate(
         verdict = _verdict(evaluation, config.gate, lacking, trees, trees_of_champion)
         change = compare_curves(model, new, test_window, evaluation, _errors_before(registry, parent, trees))
         lineage = RecalibrationLineage(
-            parent.number, trees, model.content_hash, model.test_as_of, source_name(source), summary, windows, config,
-            release(), warnings, model.learnt_until if is_known else None,
+            parent=parent.number, trees=trees, parent_hash=model.content_hash, parent_as_of=model.test_as_of,
+            source=source_name(source), summary=summary, windows=windows, config=config, code=release(),
+            warnings=warnings, intervals_known_until=model.learnt_until if is_known else None,
         )  # fmt: skip
         comparison = compare_versions(
             new, test_window, evaluation, verdict, Rival(parent.number, model, test_window.predicted)
@@ -373,17 +374,17 @@ def _record(
     )
     against, times = None if rival is None else rival.number, evaluation.comparisons.times_judged
     return RunRecord(
-        lineage.source,
-        lineage.summary,
-        recalibration_card(model, evaluation, lineage, change, verdict),
-        {**top_level, **flat, "test_as_of": day_text(model.test_as_of), PARENT_TAG: lineage.parent},
-        evaluation.registered_metrics() | change.figures(),
-        {
+        source=lineage.source,
+        summary=lineage.summary,
+        card=recalibration_card(model, evaluation, lineage, change, verdict),
+        parameters={**top_level, **flat, "test_as_of": day_text(model.test_as_of), PARENT_TAG: lineage.parent},
+        metrics=evaluation.registered_metrics() | change.figures(),
+        tags={
             **version_tags(model, lineage.summary, lineage.code, verdict, against, times),
             **states_tags(parent.stateless_share),  # of the data that the trees learnt from
             PARENT_TAG: str(lineage.parent),
             PARENT_HASH_TAG: lineage.parent_hash,
             TREES_TAG: f"{config.name}/{lineage.trees}",
         },
-        comparison,
+        comparison=comparison,
     )

@@ -17,7 +17,7 @@ from fivefold.training.judging.predictions import predict_reference
 from fivefold.training.plan import TrainingPlan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Refit:
     """A model that learnt from everything up to today, after another with its settings had passed the gate.
 
@@ -76,14 +76,14 @@ def refit(portfolio: TransactionSource, plan: TrainingPlan, trees: TreeSettings,
             "(gate.most_moved_share)"
         )
     return Refit(
-        model,
-        dates,
-        len(rows.values),
-        moved,
-        curve_distance(ScoreCurve.of(reference.by_judged), model.curve),
-        curve_distance(judged.curve, model.curve),
-        judged.content_hash,
-        judged.test_as_of,
+        model=model,
+        dates=dates,
+        rows=len(rows.values),
+        moved_share=moved,
+        curve_distance=curve_distance(ScoreCurve.of(reference.by_judged), model.curve),
+        reference_distance=curve_distance(judged.curve, model.curve),
+        judged_hash=judged.content_hash,
+        judged_as_of=judged.test_as_of,
     )
 
 

@@ -73,24 +73,24 @@ def register(
         rival = Rival(judged_against, champion, test_window.champion)
     served = lineage.served(model)
     record = RunRecord(
-        lineage.source,
-        lineage.summary,
-        model_card(model, evaluation, lineage, verdict),
-        run_parameters(lineage),
-        evaluation.registered_metrics(),
-        version_tags(
+        source=lineage.source,
+        summary=lineage.summary,
+        card=model_card(model, evaluation, lineage, verdict),
+        parameters=run_parameters(lineage),
+        metrics=evaluation.registered_metrics(),
+        tags=version_tags(
             served, lineage.summary, lineage.code, verdict, judged_against, evaluation.comparisons.times_judged
         )
         | states_tags(None if STATE in served.absent else lineage.summary.quality.stateless_share)
         | _refit_tags(lineage.refit)
         | mark_of(lineage.rows.parts),
-        compare_versions(model, test_window, evaluation, verdict, rival, served),
-        lineage.choice,
-        model,
-        _refit_figures(lineage),
-        lineage.rolling,
-        {**lineage.learnt, **judged_dataset(lineage.source, lineage.dates, test_window)},
-        lineage.tuning,
+        comparison=compare_versions(model, test_window, evaluation, verdict, rival, served),
+        choice=lineage.choice,
+        judged=model,
+        refit=_refit_figures(lineage),
+        rolling=lineage.rolling,
+        windows={**lineage.learnt, **judged_dataset(lineage.source, lineage.dates, test_window)},
+        tuning=lineage.tuning,
     )
     return log_version(registry, served, test_window, evaluation, record)
 
@@ -133,7 +133,7 @@ def _judged_tags(judged: ValueModel) -> dict[str, str]:
     return {"test_as_of": str(judged.test_as_of), JUDGED_HASH_TAG: judged.content_hash}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """What is logged to MLflow beside the model and its pictures.
 

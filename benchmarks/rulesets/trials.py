@@ -175,9 +175,9 @@ def reassessed(assessments: Assessments, ruleset: Ruleset) -> Assessments:
     """Assess the same inputs by another ruleset that reads no others."""
     program = compile_ruleset(AnalysedRuleset(ruleset), {}, assessments.base)
     return Assessments(
-        program,
-        assessments.inputs,
-        assess_inputs(program, assessments.inputs),
+        program=program,
+        inputs=assessments.inputs,
+        outcomes=assess_inputs(program, assessments.inputs),
         versions=assessments.versions,
         base=assessments.base,
     )

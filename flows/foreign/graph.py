@@ -23,7 +23,7 @@ _INSTEAD: Final = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ForeignNode:
     """A node.
 
@@ -125,13 +125,13 @@ def _node(raw: Any) -> ForeignNode | None:
     content = raw.get("content")
     name, description = raw.get("name"), raw.get("description")
     return ForeignNode(
-        raw["id"],
-        name if isinstance(name, str) and name.strip() else raw["id"],
-        raw["type"],
-        content if isinstance(content, dict) else {},
-        description if isinstance(description, str) else "",
-        raw,
-        {},
+        identifier=raw["id"],
+        name=name if isinstance(name, str) and name.strip() else raw["id"],
+        kind=raw["type"],
+        content=content if isinstance(content, dict) else {},
+        description=description if isinstance(description, str) else "",
+        raw=raw,
+        ways={},
     )
 
 

@@ -163,7 +163,15 @@ def _mapped(wanted: ImportOptions, faults: list[Finding]) -> Iterator[tuple[str,
     """Give what inputs are here that a person names."""
     base = {"flow": wanted.name, "title": "T", "entity_type": wanted.entity_type, "levels": list(wanted.levels)}
     names = vocabulary(read_flow(_lines({**base, "steps": [{"id": "end", "title": "End", "end": []}]}), "the flow"))
-    form = TableForm("graph", "row", (), (), (), TypeAdapter(Fact, config=WHEN_USED), 0)
+    form = TableForm(
+        whole="graph",
+        number="row",
+        outcomes=(),
+        needed=(),
+        below=(),
+        inputs=TypeAdapter(Fact, config=WHEN_USED),
+        most_rows=0,
+    )
     for path, target in wanted.names.items():
         if _FIELD.fullmatch(target):
             yield path, ValueOrigin({"field": target}, f"the field {target}", wanted.kinds.get(path), path)

@@ -56,7 +56,15 @@ def form_of(table: Table) -> TableForm:
     """Say what the columns of a table are."""
     outcomes = tuple(_GIVE + name for name in table.gives)
     most = MOST_ROWS + 3  # the header, and the two rows below the others
-    return TableForm("table", ROW, outcomes, tuple((each,) for each in outcomes), outcomes, _FACTS, most)
+    return TableForm(
+        whole="table",
+        number=ROW,
+        outcomes=outcomes,
+        needed=tuple((each,) for each in outcomes),
+        below=outcomes,
+        inputs=_FACTS,
+        most_rows=most,
+    )
 
 
 def grid_of_table(table: Table) -> Grid:
@@ -98,7 +106,10 @@ def read_flow_table(grid: Grid, analysed: AnalysedFlow, identifier: str, source:
     table = table_at(analysed.flow, position)
     kinds = {_GIVE + name: kind for name, kind in table.gives.items()}
     reader = TableReader(
-        grid, form_of(table), analysed.names, lambda word, value, of: _read_output(kinds[word], value, of)
+        grid=grid,
+        form=form_of(table),
+        names=analysed.names,
+        outcome_of=lambda word, value, of: _read_output(kinds[word], value, of),
     )
     cases = reader.read()
     with in_order_of_cells(source):

@@ -30,7 +30,7 @@ log = logging.getLogger("fivefold.models")
 Bits = npt.NDArray[np.uint64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ManyRowsPredictor:
     """Trees as tables, see `loops.add_trees`; any thread may ask it.
 
@@ -113,15 +113,15 @@ def _read(booster: lightgbm.Booster) -> ManyRowsPredictor | None:
     sizes = [len(each.leaves) for each in tables]
     ends = np.cumsum(sizes)
     return ManyRowsPredictor(
-        booster.num_feature(),
-        columns,
-        thresholds,
-        lefts,
-        stays,
-        np.concatenate([[0], np.cumsum([size - 1 for size in sizes])]).astype(np.int64),
-        (ends - sizes).astype(np.int64),
-        np.concatenate([each.leaves for each in tables]),
-        objective in LOG_LINK,
+        width=booster.num_feature(),
+        columns=columns,
+        thresholds=thresholds,
+        lefts=lefts,
+        stays=stays,
+        first_nodes=np.concatenate([[0], np.cumsum([size - 1 for size in sizes])]).astype(np.int64),
+        first_leaves=(ends - sizes).astype(np.int64),
+        leaves=np.concatenate([each.leaves for each in tables]),
+        is_log=objective in LOG_LINK,
     )
 
 

@@ -62,7 +62,7 @@ def folded(text: str) -> str:
     return " ".join(sorted("".join(sign if sign.isalnum() else " " for sign in plain).split()))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scorer:
     """A measure of likeness.
 
@@ -410,8 +410,12 @@ def _before_prefix(least: float) -> float:
 
 
 SCORERS: Final[Mapping[str, Scorer]] = {
-    "ratio": Scorer(fuzz.ratio, 100, _ratio, _ratio_enough),
-    "token_set": Scorer(fuzz.token_set_ratio, 100, _token_set, _ratio_enough, by_words=True),
-    "partial": Scorer(fuzz.partial_ratio, 100, _partial, _partial_enough, by_pairs=True),
-    "jaro_winkler": Scorer(distance.JaroWinkler.similarity, 1, _jaro_winkler, _jaro_enough, by_prefix=True),
+    "ratio": Scorer(similarity=fuzz.ratio, whole=100, most=_ratio, enough=_ratio_enough),
+    "token_set": Scorer(
+        similarity=fuzz.token_set_ratio, whole=100, most=_token_set, enough=_ratio_enough, by_words=True
+    ),
+    "partial": Scorer(similarity=fuzz.partial_ratio, whole=100, most=_partial, enough=_partial_enough, by_pairs=True),
+    "jaro_winkler": Scorer(
+        similarity=distance.JaroWinkler.similarity, whole=1, most=_jaro_winkler, enough=_jaro_enough, by_prefix=True
+    ),
 }

@@ -183,7 +183,7 @@ class UnknownNameError(LookupError):
     """An input names something unknown, or something of the wrong type; the message names what would be right."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Vocabulary:
     """The names that inputs may use.
 
@@ -216,14 +216,14 @@ class Vocabulary:
 def vocabulary(definition: Any, outputs: Mapping[str, Mapping[str, StepOutput]] | None = None) -> Vocabulary:
     """Collect the names that a ruleset, a policy or a flow (with what its steps give) declares, and those of all."""
     return Vocabulary(
-        definition.fields,
-        {**definition.transaction_fields, **TRANSACTION_FIELDS},
-        {**definition.case_fields, **CASE_FIELDS},
-        definition.levels,
-        definition.calculate,
-        definition.links,
-        definition.reference,
-        outputs or {},
+        entity=definition.fields,
+        transaction={**definition.transaction_fields, **TRANSACTION_FIELDS},
+        case={**definition.case_fields, **CASE_FIELDS},
+        levels=definition.levels,
+        calculations=definition.calculate,
+        links=definition.links,
+        reference=definition.reference,
+        outputs=outputs or {},
     )
 
 

@@ -122,9 +122,9 @@ def assess(
         frame = assess_inputs(program, part.inputs, previous, overrides)
         outcomes.append(frame.hstack([pl.Series(VERSIONS, [number], pl.Int32).new_from_index(0, len(frame))]))
     return Assessments(
-        program_for(analysed, parts[0].versions, portfolio.rates.base),
-        _joined(entities, [part.inputs for part in parts]),
-        _joined(entities, outcomes),
+        program=program_for(analysed, parts[0].versions, portfolio.rates.base),
+        inputs=_joined(entities, [part.inputs for part in parts]),
+        outcomes=_joined(entities, outcomes),
         versions=tuple(part.versions for part in parts),
         base=portfolio.rates.base,
         moments=_joined(entities, [part.moments() for part in parts]) if ahead else None,

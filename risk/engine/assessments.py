@@ -53,7 +53,7 @@ NOT_IN_FULL: Final = frozenset({Status.FAILED.value, Status.UNCLASSIFIED.value, 
 """Statuses of an assessment that was not made in full; `store.tables.levels.IS_FAILED` names them in SQL."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Assessments:
     """The assessments of n entities.
 

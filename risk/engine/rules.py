@@ -18,7 +18,7 @@ MOST_HALVINGS = 40
 """After so many half-lives nothing is left of any points that a rule can give."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CompiledRule:
     """A rule, ready to be evaluated.
 
@@ -172,8 +172,8 @@ def compile_rule(rule: Rule, ruleset: Ruleset, compiler: Compiler, signal: str |
     points = [point_units(outcome.points) if outcome.points is not None else 0 for outcome in outcomes]
     floors = [0 if outcome.floor is None else ruleset.level_number(outcome.floor) for outcome in outcomes]
     return CompiledRule(
-        rule,
-        conditions,
+        rule=rule,
+        conditions=conditions,
         reads=tuple(compiler.reads),
         codes=tuple(code(units, slot) for slot, units in enumerate(points)),
         floors=tuple(floors),

@@ -21,7 +21,7 @@ SHOWN_DIGITS = 2
 """Totals are shown with two decimals, as long as that does not move them across a cut."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Total:
     """How the codes of rules become a total, and the total a level.
 
@@ -94,7 +94,9 @@ def total_of(ruleset: Ruleset, condition: Callable[[Any], pl.Expr]) -> Total:
         return _weighted(ruleset.score.weighted, condition)
     if isinstance(ruleset.score, TiersScore):
         return _tiers(ruleset, ruleset.score)
-    return Total(POINT_UNITS, _sum_of_points, _by_thresholds(ruleset.score.points.thresholds, POINT_UNITS))
+    return Total(
+        scale=POINT_UNITS, sum=_sum_of_points, level=_by_thresholds(ruleset.score.points.thresholds, POINT_UNITS)
+    )
 
 
 def _sum_of_points(rules: Sequence[str]) -> pl.Expr:
@@ -119,9 +121,9 @@ def _tiers(ruleset: Ruleset, score: TiersScore) -> Total:
 
     levels = [ruleset.level_number(tier.level) for tier in score.tiers]
     return Total(
-        POINT_UNITS,
-        _sum_of_points,
-        lambda total: owned(total, levels),
+        scale=POINT_UNITS,
+        sum=_sum_of_points,
+        level=lambda total: owned(total, levels),
         tiers=tuple(tier.title for tier in score.tiers),
         tier=lambda total: owned(total, range(len(levels))),
     )
@@ -146,7 +148,12 @@ def _weighted(score: Weighted, condition: Callable[[Any], pl.Expr]) -> Total:
         chain = chain.when(holds).then(pl.lit(columns.index(choice.use), pl.Int8))
     column = chain.otherwise(pl.lit(None, pl.Int8))
     return Total(
-        scale, weighted_sum, _by_thresholds(score.bands, scale), columns=columns, column=column, weights=weights
+        scale=scale,
+        sum=weighted_sum,
+        level=_by_thresholds(score.bands, scale),
+        columns=columns,
+        column=column,
+        weights=weights,
     )
 
 

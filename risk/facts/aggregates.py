@@ -53,7 +53,7 @@ EXACT = 2**53
 """Up to here every whole number is a float."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Partials:
     """Collects what a set of aggregates needs of every group; what several need is computed once.
 
@@ -277,7 +277,7 @@ def _of_source(
     rows = entities.select(row_number, pl.col(ENTITY).alias(LINKED_ENTITY), AS_OF).with_columns(
         **edges([*windows.values()])
     )
-    partials = Partials(facts, Masks(facts, lists))
+    partials = Partials(facts=facts, masks=Masks(facts, lists))
     for name, window in windows.items():
         partials.add(name, window, signal=name in signals)
     bounded = all(looked_at(window).over is not None for window in windows.values())

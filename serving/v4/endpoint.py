@@ -69,7 +69,7 @@ def large_lane() -> Lane:
     return Lane("large", LARGE_THREADS, each=LARGE_THREADS - 1, waiting_each=8, waiting=32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ScoringEndpoint:
     """Answers POST /v4/scoring; one in each worker."""
 

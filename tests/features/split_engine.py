@@ -54,7 +54,16 @@ class SplitEngine:
         _, firsts, whose = np.unique(table[c.USER_ID].to_numpy(), return_index=True, return_inverse=True)
         appears = firsts[whose]
         numbered = table.append_column(ROW_NUMBER, pa.array(range(len(table)), pa.int64()))
-        job = Job(reader, tuple(numbered.column_names), {}, keep, self.folder, release(), len(table), self.rows_at_once)
+        job = Job(
+            reader=reader,
+            columns=tuple(numbered.column_names),
+            moments={},
+            work=keep,
+            folder=self.folder,
+            release=release(),
+            rows=len(table),
+            rows_at_once=self.rows_at_once,
+        )
         receipts = []
         for customers in reversed(np.array_split(np.sort(firsts), self.partitions)):
             inside = np.flatnonzero(np.isin(appears, customers))

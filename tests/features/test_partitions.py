@@ -51,7 +51,18 @@ def numbered(rows: list[Row]) -> pa.Table:
 
 def job_for(table: pa.Table, folder: Path, **changes: Any) -> Job:
     reader = TransactionReader(RATES, source=SOURCE)
-    return replace(Job(reader, tuple(table.column_names), {}, contents, folder, release(), table.num_rows), **changes)
+    return replace(
+        Job(
+            reader=reader,
+            columns=tuple(table.column_names),
+            moments={},
+            work=contents,
+            folder=folder,
+            release=release(),
+            rows=table.num_rows,
+        ),
+        **changes,
+    )
 
 
 def by_customer(table: pa.Table) -> pa.Table:

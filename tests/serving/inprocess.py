@@ -139,7 +139,14 @@ def started(folder: Path, limits: Limits = LIMITS, kind: str = "sqlite") -> Iter
     with databases.opened(databases.new_url(kind, folder)) as engine:
         loader, charger = Holding(ServedModel(value_model(), 7, "value")), QuotaCharger(engine)
         settings = replace(Settings(var=folder), limits=limits)
-        endpoint = ScoringEndpoint(settings, PLANS, loader, Authenticator(engine), charger, DriftCounter(engine))  # type: ignore[arg-type]  # stands in
+        endpoint = ScoringEndpoint(
+            settings=settings,
+            plans=PLANS,
+            loader=loader,
+            authenticator=Authenticator(engine),
+            charger=charger,
+            counter=DriftCounter(engine),
+        )  # type: ignore[arg-type]  # stands in
         charger.start()
         yield Place(engine, loader, endpoint, build_app(endpoint), Watching(loader))
         charger.stop()

@@ -42,7 +42,7 @@ class RivalComparison:
     low: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparisons:
     """A model compared with all its rivals on one window.
 
@@ -134,7 +134,15 @@ def compare_with_rivals(
     shuffles = _draws_needed(gate, money_error / (len(SEGMENTS) - 1))
     steps = segment_steps(category, realised, money_error, shuffles, seed)
     low = least_error(mine, money_error)
-    return Comparisons(times_judged, 1.0 - error, gate.confidence, gini, low, worse, steps)
+    return Comparisons(
+        times_judged=times_judged,
+        confidence=1.0 - error,
+        money_confidence=gate.confidence,
+        gini=gini,
+        calibration=low,
+        calibration_worse=worse,
+        segments=steps,
+    )
 
 
 def _draws_needed(gate: GateSettings, error: float) -> int:

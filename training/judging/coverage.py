@@ -21,7 +21,7 @@ FIFTHS = 5
 Marks = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class IntervalCoverage:
     """What the intervals of a model held of a window.
 
@@ -112,15 +112,15 @@ def coverage(
     segments = {segment: category == segment for segment in SEGMENTS}
     share, expected = float(hits.covered.mean()), float(hits.expected.mean())
     return IntervalCoverage(
-        table.level_percent,
-        table.as_ofs,
-        share,
-        expected,
-        is_surely_off(share, table.level_percent, expected, len(realised), due),
-        width,
-        hits.by("segment", segments),
-        hits.by("decile", dict(tenths(predicted))),
-        hits.by("fifth", dict(consistency_fifths(window.consistency))),
+        level_percent=table.level_percent,
+        as_ofs=table.as_ofs,
+        covered_share=share,
+        expected_share=expected,
+        is_off=is_surely_off(share, table.level_percent, expected, len(realised), due),
+        width_mean=width,
+        segments=hits.by("segment", segments),
+        tenths=hits.by("decile", dict(tenths(predicted))),
+        fifths=hits.by("fifth", dict(consistency_fifths(window.consistency))),
     )
 
 

@@ -38,7 +38,7 @@ class ScoreStability:
     spearman: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """The measures of a test window, for the report, the registry and the gate.
 
@@ -110,15 +110,15 @@ def evaluate(
     curves = [lift_curve(name, predicted, test_window.realised) for name, predicted in predictions.items()]
     metrics = {name: rank_metrics(predicted, test_window.realised) for name, predicted in predictions.items()}
     return Evaluation(
-        metrics,
-        calibration_table(test_window.predicted, test_window.realised),
-        segment_table(category, test_window.realised),
-        group_table(test_window.traits, test_window.predicted, test_window.realised, category),
-        pl.concat([*curves, lift_curve("perfect", test_window.realised, test_window.realised)]),
-        _stability(test_window, model, scores),
-        len(test_window.realised),
-        test_window.floored_share,
-        compare_with_rivals(
+        by_name=metrics,
+        calibration=calibration_table(test_window.predicted, test_window.realised),
+        segments=segment_table(category, test_window.realised),
+        groups=group_table(test_window.traits, test_window.predicted, test_window.realised, category),
+        lift=pl.concat([*curves, lift_curve("perfect", test_window.realised, test_window.realised)]),
+        stability=_stability(test_window, model, scores),
+        customers=len(test_window.realised),
+        floored_share=test_window.floored_share,
+        comparisons=compare_with_rivals(
             predictions,
             test_window.realised,
             metrics,
@@ -128,7 +128,7 @@ def evaluate(
             times_judged,
             config.seed,
         ),
-        coverage(model, test_window, category, config.due),
+        coverage=coverage(model, test_window, category, config.due),
     )
 
 

@@ -132,7 +132,9 @@ def predict_test_window(
     own = portfolio.own
     sample = _Sample(len(catalogue(absent, own).names))
     rival = None if champion is None else champion.booster
-    work = _WindowWork(dates, config, booster, rival, absent, own, portfolio.rates.codes)
+    work = _WindowWork(
+        dates=dates, config=config, booster=booster, champion=rival, absent=absent, own=own, codes=portfolio.rates.codes
+    )
     for part in portfolio.made_of("judging on the test window", 2, len(catalogue((), own).names), work, sample.slim):
         for name, values in part.columns.items():
             columns.setdefault(name, _Column(np.float64)).add(values)
@@ -260,7 +262,7 @@ class _ReferenceWork:
         return _Predicted(matrix, keys, np.arange(len(matrix)), columns, {})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _WindowWork:
     """Predicts as `predict_test_window` says; *codes* are the currencies in the order of their positions."""
 

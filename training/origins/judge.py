@@ -16,7 +16,7 @@ from fivefold.training.judging.metrics import Metrics, calibration_error, calibr
 from fivefold.training.judging.predictions import WindowPredictions, predict_test_window
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class JudgedOrigin:
     """What the settings did as of one moment.
 
@@ -87,15 +87,15 @@ def judge_origin(
         raise NotEnoughDataError(f"origin {day_text(dates.test)}: {error}") from None
     predictions = predictions_of(window)
     return JudgedOrigin(
-        dates,
-        len(rows.values),
-        rounds,
-        times_judged,
-        champion_left_out,
-        predictions,
-        window.realised,
-        {name: rank_metrics(predicted, window.realised) for name, predicted in predictions.items()},
-        calibration_error(calibration_table(predictions[MODEL], window.realised)),
+        dates=dates,
+        rows=len(rows.values),
+        rounds=rounds,
+        times_judged=times_judged,
+        champion_left_out=champion_left_out,
+        predictions=predictions,
+        realised=window.realised,
+        by_name={name: rank_metrics(predicted, window.realised) for name, predicted in predictions.items()},
+        calibration_error=calibration_error(calibration_table(predictions[MODEL], window.realised)),
     )
 
 
@@ -104,13 +104,13 @@ def last_origin(
 ) -> JudgedOrigin:
     """Give the origin of the model that is registered, from what is measured of it anyway."""
     return JudgedOrigin(
-        dates,
-        rows,
-        rounds,
-        evaluation.comparisons.times_judged,
-        champion_left_out,
-        predictions_of(window),
-        window.realised,
-        evaluation.by_name,
-        evaluation.calibration_error,
+        dates=dates,
+        rows=rows,
+        rounds=rounds,
+        times_judged=evaluation.comparisons.times_judged,
+        champion_left_out=champion_left_out,
+        predictions=predictions_of(window),
+        realised=window.realised,
+        by_name=evaluation.by_name,
+        calibration_error=evaluation.calibration_error,
     )

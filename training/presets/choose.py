@@ -26,7 +26,7 @@ TIE = 0.002
 """The first preset is taken that no later one is ahead of by more than this mark: seeds alone move as much."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PresetTrial:
     """What one preset did as of one moment.
 
@@ -250,13 +250,13 @@ def _trial(rows: TrainingRows, moment: int, dates: Dates, config: TrainingConfig
     judged = _at(rows, np.array([moment], dtype=np.int64))
     predicted, realised = expected_value(fitted.booster_, judged.matrix), floor_at_zero(judged.values)
     return PresetTrial(
-        name,
-        moment,
-        len(realised),
-        len(learnt.values),
-        rounds,
-        normalised_gini(predicted, realised),
-        top_decile_capture(predicted, realised),
+        preset=name,
+        origin=moment,
+        customers=len(realised),
+        rows=len(learnt.values),
+        rounds=rounds,
+        normalised_gini=normalised_gini(predicted, realised),
+        top_decile_capture=top_decile_capture(predicted, realised),
     )
 
 

@@ -26,7 +26,7 @@ from fivefold.training.report.quality_card import quality
 from fivefold.training.windows import Windows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RecalibrationLineage:
     """What a recalibrated version was made from.
 

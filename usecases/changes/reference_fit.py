@@ -151,7 +151,7 @@ def _vocabularies(session: Session, organisation_id: int, name: str) -> list[Voc
     """Collect the names of the rulesets that read peers from a list; then those that every ruleset has."""
     readers = [_version_with_peers(session, family) for family in families_of(session, organisation_id)]
     names = [vocabulary(analysed.definition) for _, analysed, read in filter(None, readers) if read == name]
-    return [*names, Vocabulary({}, TRANSACTION_FIELDS, CASE_FIELDS)]
+    return [*names, Vocabulary(entity={}, transaction=TRANSACTION_FIELDS, case=CASE_FIELDS)]
 
 
 def _group_lines(reference: Reference, vocabularies: Sequence[Vocabulary]) -> Iterator[PeerGroupLine]:

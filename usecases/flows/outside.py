@@ -63,7 +63,7 @@ def _note_nothing() -> None:
     """Note nowhere that a source is asked."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class OutsideAccess:
     """What an organisation may ask, and how.
 
@@ -97,7 +97,13 @@ def outside_of(settings: Settings, organisation: str) -> OutsideAccess:
     require_agent(settings.agent)
     sources = read_sources(settings.sources_file, settings.secrets)
     models = ModelsPermitted(sources.allowed_models(organisation), settings)
-    return OutsideAccess(organisation, sources.allowed(organisation), settings.secrets, settings.agent, models=models)
+    return OutsideAccess(
+        organisation=organisation,
+        sources=sources.allowed(organisation),
+        secrets=settings.secrets,
+        agent=settings.agent,
+        models=models,
+    )
 
 
 def ask_together(outside: OutsideAccess, step: OutsideStep, facts: Sequence[SentFacts]) -> list[OutsideOutcome]:

@@ -88,7 +88,17 @@ def add_transactions(
         declared = FIELDS.validate_python(kind.transaction_fields)
         base = base_currency_of(session, context.organisation_id)
         rates = rates_for(session, context.organisation_id, base, from_microseconds(now).date())
-        call = _Call(session, context.actor, kind, declared, now, text, most_named, len(rows), from_file)
+        call = _Call(
+            session=session,
+            actor=context.actor,
+            kind=kind,
+            declared=declared,
+            now=now,
+            text=text,
+            most_named=most_named,
+            rows=len(rows),
+            from_file=from_file,
+        )
         counts = TransactionCounts(0, 0, 0)
         if len(plain):
             with renumbered(places):
@@ -99,7 +109,7 @@ def add_transactions(
         return counts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Call:
     """The common context of all parts of one call; *rows* are all of its rows."""
 

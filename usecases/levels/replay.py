@@ -144,4 +144,6 @@ def made_again(session: Session, assessment: Assessment, ruleset_hash: str, reco
         override_of(recorded_inputs["override"], entity),
     )
     outcomes = assess_inputs(program, inputs, *previous_and_override).with_columns(pl.lit(0, pl.Int32).alias(VERSIONS))
-    return as_json_text(explain(Assessments(program, inputs, outcomes, versions=(versions,), base=base), 0))
+    return as_json_text(
+        explain(Assessments(program=program, inputs=inputs, outcomes=outcomes, versions=(versions,), base=base), 0)
+    )

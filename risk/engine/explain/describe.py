@@ -290,7 +290,7 @@ Pairs = Mapping[str, tuple[str, ...]]
 """The keys of the inputs that inputs are compared with, by the inputs' keys."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class InputDescription:
     """An input, ready to be described.
 
@@ -418,9 +418,9 @@ def describe_inputs(
     cuts, pairs = cuts or {}, pairs or {}
     return tuple(
         InputDescription(
-            key,
-            error_of(key),
-            input_words(each),
+            key=key,
+            error=error_of(key),
+            name=input_words(each),
             column=columns[key],
             currency=currency_of(each, names) or base,
             cuts=cuts.get(key, ()),

@@ -94,7 +94,7 @@ MOST_STEPS: Final = 8
 """So many steps of its parts ahead a calculation is looked at; that may be early, and is never late."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Ahead:
     """What is known of some entities, to tell what time will change of it.
 
@@ -316,7 +316,15 @@ def _first_moves(ahead: Ahead, each: Linked, entities: pl.DataFrame) -> pl.DataF
     resolved = resolve(needs, whole, ahead.sources, ahead.lists, entities)
     numbered = resolved.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW))
     cuts = cuts_at(places, inputs, names, base)
-    of_linked = Ahead(needs, everyone, ahead.sources, ahead.lists, entities, numbered, cuts)
+    of_linked = Ahead(
+        needs=needs,
+        portfolio=everyone,
+        sources=ahead.sources,
+        lists=ahead.lists,
+        entities=entities,
+        inputs=numbered,
+        cuts=cuts,
+    )
     frames = of_linked.disturbances(ahead.sources)
     for rule_input in distinct(one for place in places for one in inputs_of(place.condition)):
         frames += movement_of(of_linked, rule_input).turns(numbered, rule_input, cuts.get(input_key(rule_input), ANY))
@@ -411,7 +419,15 @@ def next_moments(
     """
     numbered = inputs.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW))
     cuts = cuts_of(analysed, portfolio.rates.base)
-    ahead = Ahead(Needs.of(analysed), portfolio, sources(), lists, entities, numbered, cuts)
+    ahead = Ahead(
+        needs=Needs.of(analysed),
+        portfolio=portfolio,
+        sources=sources(),
+        lists=lists,
+        entities=entities,
+        inputs=numbered,
+        cuts=cuts,
+    )
     frames_by_column: dict[str, list[pl.LazyFrame]] = {}
 
     def is_asked(name: str) -> bool:

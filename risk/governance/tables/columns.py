@@ -27,7 +27,7 @@ REST = (OTHERWISE, ON_UNKNOWN)
 """What stands in the column `case` of the rows below the cases."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TableForm:
     """What tables of one kind of document have.
 
@@ -56,7 +56,13 @@ class TableForm:
 
 
 RULE_FORM = TableForm(
-    "rule", CASE, OUTCOMES, ((POINTS, FLOOR),), (POINTS, FLOOR), TypeAdapter(Input, config=WHEN_USED), MOST_ROWS
+    whole="rule",
+    number=CASE,
+    outcomes=OUTCOMES,
+    needed=((POINTS, FLOOR),),
+    below=(POINTS, FLOOR),
+    inputs=TypeAdapter(Input, config=WHEN_USED),
+    most_rows=MOST_ROWS,
 )
 """The cases of a rule."""
 

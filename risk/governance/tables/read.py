@@ -47,7 +47,13 @@ def read_table(grid: Grid, ruleset: Ruleset, identifier: str, source: str) -> Ru
         InvalidRulesetError: something cannot be read exactly, or does not fit; every fault names its cell.
     """
     position = position_of(ruleset, identifier)
-    reader = TableReader(grid, RULE_FORM, vocabulary(ruleset), _rule_outcome, ruleset.rules[position].input)
+    reader = TableReader(
+        grid=grid,
+        form=RULE_FORM,
+        names=vocabulary(ruleset),
+        outcome_of=_rule_outcome,
+        own=ruleset.rules[position].input,
+    )
     cases = reader.read()
     with in_order_of_cells(source):
         return with_cases(ruleset, position, cases, source, reader.where, reader.doubted())
@@ -85,7 +91,7 @@ OutcomeReader = Callable[[str, Value, Grid], Any]
 """Reads what a cell gives, by its column; CellError where it cannot be read exactly."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TableReader:
     """Reads a table, and remembers what it found and where each case stands."""
 

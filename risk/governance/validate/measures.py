@@ -146,7 +146,7 @@ def captured_share(level: Integers, confirmed: Marks, names: Sequence[str], top:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LevelRow:
     """One level.
 
@@ -177,8 +177,8 @@ def level_rows(level: Integers, confirmed: Marks, names: Sequence[str]) -> tuple
 def _row(name: str, included: Marks, confirmed: Marks) -> LevelRow:
     entities, hits = int(included.sum()), int((included & confirmed).sum())
     return LevelRow(
-        name,
-        entities,
+        level=name,
+        entities=entities,
         share=entities / len(included),
         confirmed=hits,
         rate=share(hits, entities),

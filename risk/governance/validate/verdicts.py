@@ -51,7 +51,7 @@ class VerdictAnswer(StrEnum):
     UNREACHABLE = "unreachable"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LimitVerdict:
     """One floor, and whether it is reached.
 
@@ -122,7 +122,9 @@ def _gini(ranking: Ranking | None, floors: AcceptanceLimits) -> LimitVerdict:
     """Judge the Gini, which rests on those assessed in full alone: on enough who are confirmed, and as many others."""
     limit = f"above {floors.gini}; recalibrate below {floors.recalibrate}"
     if ranking is None:
-        return LimitVerdict("Gini of the total", limit, "not measured", answer=VerdictAnswer.TOO_FEW, sure=True)
+        return LimitVerdict(
+            what="Gini of the total", floor=limit, measured="not measured", answer=VerdictAnswer.TOO_FEW, sure=True
+        )
     interval, others = ranking.gini, ranking.entities - ranking.confirmed
 
     def answer_to(gini: float) -> VerdictAnswer:
@@ -132,7 +134,7 @@ def _gini(ranking: Ranking | None, floors: AcceptanceLimits) -> LimitVerdict:
 
     answer, sure = answer_by_interval(interval, answer_to)
     words = interval_words(interval, beside=(floors.gini, floors.recalibrate))
-    verdict = LimitVerdict("Gini of the total", limit, words, answer=answer, sure=sure)
+    verdict = LimitVerdict(what="Gini of the total", floor=limit, measured=words, answer=answer, sure=sure)
     if min(ranking.confirmed, others) >= floors.confirmed:
         return verdict
     return _without_answer(
@@ -148,7 +150,7 @@ def _capture(capture: Capture | None, floors: AcceptanceLimits) -> list[LimitVer
     limits = f"at least {percent(floors.capture, 0)}", f"more than {percent(floors.misses, 0)} starts a recalibration"
     if capture is None:
         return [
-            LimitVerdict(what, floor, "not measured", answer=VerdictAnswer.TOO_FEW, sure=True)
+            LimitVerdict(what=what, floor=floor, measured="not measured", answer=VerdictAnswer.TOO_FEW, sure=True)
             for what, floor in zip((captured_name, misses), limits, strict=True)
         ]
     captured, missed = capture.captured, capture.missed
@@ -159,9 +161,9 @@ def _capture(capture: Capture | None, floors: AcceptanceLimits) -> list[LimitVer
     room = f"{top_share} of the portfolio is in {names}, and {prevalence} of it is confirmed"
     return [
         LimitVerdict(
-            captured_name,
-            limits[0],
-            interval_words(captured, percent=True, beside=(floors.capture,)),
+            what=captured_name,
+            floor=limits[0],
+            measured=interval_words(captured, percent=True, beside=(floors.capture,)),
             answer=VerdictAnswer.UNREACHABLE
             if capture.possible < floors.capture
             else VerdictAnswer.MET
@@ -171,9 +173,9 @@ def _capture(capture: Capture | None, floors: AcceptanceLimits) -> list[LimitVer
             because=f"{room}, so at most {percent(capture.possible, beside=(floors.capture,))} can be captured",
         ),
         LimitVerdict(
-            misses,
-            limits[1],
-            interval_words(missed, percent=True, beside=(floors.misses,)),
+            what=misses,
+            floor=limits[1],
+            measured=interval_words(missed, percent=True, beside=(floors.misses,)),
             answer=VerdictAnswer.UNREACHABLE
             if least_missed > floors.misses
             else VerdictAnswer.MET
@@ -191,9 +193,9 @@ def _shares(levels: tuple[LevelRow, ...], floors: AcceptanceLimits) -> list[Limi
         return []
     return [
         LimitVerdict(
-            f"Portfolio in {row.level}",
-            f"{100 * least:g} to {100 * most:g} %",
-            percent(row.share, beside=(least, most)),
+            what=f"Portfolio in {row.level}",
+            floor=f"{100 * least:g} to {100 * most:g} %",
+            measured=percent(row.share, beside=(least, most)),
             answer=VerdictAnswer.MET if least <= row.share <= most else VerdictAnswer.NOT_MET,
             sure=True,
         )

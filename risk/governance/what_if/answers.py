@@ -188,7 +188,11 @@ def what_if(subject: ChangedAssessment, direction: WantedDirection, level: int |
 def explained(subject: ChangedAssessment, inputs: pl.DataFrame, outcomes: pl.DataFrame) -> Iterator[Explanation]:
     """Explain changed rows as any other assessment."""
     outcomes = outcomes.with_columns(pl.lit(0, pl.Int32).alias(VERSIONS))
-    return explain_all(Assessments(subject.program, inputs, outcomes, versions=(subject.versions,), base=subject.base))
+    return explain_all(
+        Assessments(
+            program=subject.program, inputs=inputs, outcomes=outcomes, versions=(subject.versions,), base=subject.base
+        )
+    )
 
 
 def _answers(subject: ChangedAssessment, now: Explanation, result: SearchResult) -> Iterator[SmallestChange]:

@@ -160,7 +160,15 @@ def test_the_choice_is_shown_as_a_table(capsys: pytest.CaptureFixture[str], monk
     monkeypatch.delenv("COLUMNS", raising=False)
     two = PRESETS[:2]
     trials = tuple(
-        PresetTrial(each.name, number * 90 * 86_400_000_000, 100, 500, 9, 0.5 + number / 10, 0.6)
+        PresetTrial(
+            preset=each.name,
+            origin=number * 90 * 86_400_000_000,
+            customers=100,
+            rows=500,
+            rounds=9,
+            normalised_gini=0.5 + number / 10,
+            top_decile_capture=0.6,
+        )
         for number in (1, 2)
         for each in two
     )

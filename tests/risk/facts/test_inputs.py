@@ -28,7 +28,7 @@ DAY = date(2024, 7, 1)
 RATES = RateTable("EUR", DAY, {"JPY": Rate(0.25, DAY)}, "test")
 FIELDS: dict[str, Any] = {"income": "number", "opened_on": "date", "declared": "number", "purposes": ("text",)}
 OWN: dict[str, Any] = {"purpose": "text", "size": "number"}
-NAMES = Vocabulary(FIELDS, {**OWN, **TRANSACTION_FIELDS}, CASE_FIELDS)
+NAMES = Vocabulary(entity=FIELDS, transaction={**OWN, **TRANSACTION_FIELDS}, case=CASE_FIELDS)
 Data = dict[str, Any]
 
 
@@ -183,7 +183,7 @@ def test_indicator_that_is_no_column_is_refused(refusal: Refusal) -> None:
 
 def test_everything_missing_is_told_at_once_and_once() -> None:
     asked = [{"count": "cases"}, {"count": "cases", "over": "1 day"}, {"tag": "x"}, {"field": "gone"}]
-    names = Vocabulary({**FIELDS, "gone": "text"}, NAMES.transaction, NAMES.case)
+    names = Vocabulary(entity={**FIELDS, "gone": "text"}, transaction=NAMES.transaction, case=NAMES.case)
     needs = Needs([made(one) for one in asked], [], names)
     with pytest.raises(InvalidRulesetError) as refused:
         sources_of(needs, Portfolio(entities(), RATES))

@@ -28,7 +28,7 @@ assert PolicyRule is not None  # the forms know what a condition is once its mod
 JULY = datetime(2024, 7, 1, tzinfo=UTC)
 RATES = RateTable("EUR", JULY.date(), {"JPY": Rate(0.25, date(2024, 6, 28))}, "test")
 OWN: dict[str, Any] = {"operation": "text"}
-NAMES = Vocabulary({}, {**OWN, **TRANSACTION_FIELDS}, CASE_FIELDS, ("low", "high"))
+NAMES = Vocabulary(entity={}, transaction={**OWN, **TRANSACTION_FIELDS}, case=CASE_FIELDS, levels=("low", "high"))
 ENTITIES = pl.DataFrame({ENTITY: ["a", "b"], AS_OF: [to_microseconds(JULY)] * 2})
 Data = dict[str, Any]
 

@@ -29,7 +29,7 @@ assert Condition is not None  # the forms know what a condition is once its modu
 )
 def test_what_several_need_is_computed_once(words: list[str], parts: set[str]) -> None:
     facts = LinkedFacts(pl.LazyFrame(), TRANSACTION_FIELDS, base="EUR")
-    partials = Partials(facts, Masks(facts, {}))
+    partials = Partials(facts=facts, masks=Masks(facts, {}))
     for word in words:
         made = FORMS.validate_python({word: "amount"})
         partials.add(input_key(made), made, signal=False)

@@ -100,7 +100,18 @@ def made(folder: Path) -> Registry:
     registry.client.log_metric(run, "model_normalised_gini", 0.912)
     for day, version, replaced in ((1, 3, None), (2, 4, 3), (3, 1, 4)):
         at = to_microseconds(date(2026, 6, day))
-        apply_promotion(registry, Promotion(at, PROMOTE, version, replaced, "ann (501)", f"reason {day}", False))
+        apply_promotion(
+            registry,
+            Promotion(
+                at_us=at,
+                action=PROMOTE,
+                version=version,
+                replaced=replaced,
+                who="ann (501)",
+                why=f"reason {day}",
+                forced=False,
+            ),
+        )
     return registry
 
 

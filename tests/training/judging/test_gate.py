@@ -35,16 +35,26 @@ def evaluation(
     by_name = {name: Metrics(value, 0.5, 0.5) for name, value in gini.items()}
     differences = {name: gini[MODEL] - value for name, value in gini.items() if name != MODEL}
     comparisons = Comparisons(
-        times_judged,
-        1 - error_of_try(0.05, times_judged),
-        0.95,
-        {name: RivalComparison(value, value - noise) for name, value in differences.items()},
-        calibration,
-        RivalComparison(worse + 0.01, worse) if CHAMPION in gini else None,
-        segments,
+        times_judged=times_judged,
+        confidence=1 - error_of_try(0.05, times_judged),
+        money_confidence=0.95,
+        gini={name: RivalComparison(value, value - noise) for name, value in differences.items()},
+        calibration=calibration,
+        calibration_worse=RivalComparison(worse + 0.01, worse) if CHAMPION in gini else None,
+        segments=segments,
     )
     stability = ScoreStability(1.0, 0.0, 1.0)
-    return Evaluation(by_name, money, pl.DataFrame(), pl.DataFrame(), pl.DataFrame(), stability, 100, 0.0, comparisons)
+    return Evaluation(
+        by_name=by_name,
+        calibration=money,
+        segments=pl.DataFrame(),
+        groups=pl.DataFrame(),
+        lift=pl.DataFrame(),
+        stability=stability,
+        customers=100,
+        floored_share=0.0,
+        comparisons=comparisons,
+    )
 
 
 @dataclass(frozen=True)

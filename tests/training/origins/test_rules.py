@@ -28,7 +28,17 @@ def moment(number: int) -> int:
 def judged(number: int, gini: dict[str, float], left_out: str = "", times: int = 1) -> JudgedOrigin:
     dates = Dates(np.array([moment(number - 1)]), moment(number), 90)
     by_name = {name: Metrics(value, 0.5, 0.5) for name, value in gini.items()}
-    return JudgedOrigin(dates, 500, 40, times, left_out, {}, np.ones(100), by_name, 0.1)
+    return JudgedOrigin(
+        dates=dates,
+        rows=500,
+        rounds=40,
+        times_judged=times,
+        champion_left_out=left_out,
+        predictions={},
+        realised=np.ones(100),
+        by_name=by_name,
+        calibration_error=0.1,
+    )
 
 
 def rolling(*origins: JudgedOrigin) -> Rolling:
@@ -128,7 +138,17 @@ def origin(number: int, first_rows: np.ndarray, predictions: dict[str, Floats]) 
     predicted = {name: values[known] for name, values in predictions.items()}
     dates = Dates(np.array([moment(number - 1)]), moment(number), 90)
     by_name = {name: rank_metrics(values, realised) for name, values in predicted.items()}
-    return JudgedOrigin(dates, 5, 4, 1, "", predicted, realised, by_name, 0.1)
+    return JudgedOrigin(
+        dates=dates,
+        rows=5,
+        rounds=4,
+        times_judged=1,
+        champion_left_out="",
+        predictions=predicted,
+        realised=realised,
+        by_name=by_name,
+        calibration_error=0.1,
+    )
 
 
 def two_origins(left_out: str) -> Rolling:
@@ -174,7 +194,17 @@ def test_a_figure_that_is_not_defined_is_left_out_of_the_mean_and_of_the_counted
     same = np.ones(20)
     by_name = {name: rank_metrics(values, same) for name, values in predictions.items()}
     assert isnan(by_name["model"].normalised_gini)
-    flat = JudgedOrigin(flat.dates, 5, 4, 1, "", predictions, same, by_name, 0.1)
+    flat = JudgedOrigin(
+        dates=flat.dates,
+        rows=5,
+        rounds=4,
+        times_judged=1,
+        champion_left_out="",
+        predictions=predictions,
+        realised=same,
+        by_name=by_name,
+        calibration_error=0.1,
+    )
     found = roll([flat, other], first_rows, QUICK, seed=1)
     less = found.difference("persistence", GINI)
     assert less is not None

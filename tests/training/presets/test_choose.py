@@ -157,7 +157,15 @@ def test_a_window_has_as_many_customers_as_there_are_not_as_many_as_were_sampled
 def trials_of(**marks: list[float]) -> Callable[..., list[PresetTrial]]:
     def trials(*_: object) -> list[PresetTrial]:
         return [
-            PresetTrial(name, number, 100, 1000, 7, mark, mark)
+            PresetTrial(
+                preset=name,
+                origin=number,
+                customers=100,
+                rows=1000,
+                rounds=7,
+                normalised_gini=mark,
+                top_decile_capture=mark,
+            )
             for name, found in marks.items()
             for number, mark in enumerate(found)
         ]

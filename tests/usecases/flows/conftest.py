@@ -43,7 +43,7 @@ def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
                 "answer": {},
                 "private": True,
             }
-            asked = OutsideAccess("bank", {"register": DataSource.model_validate(about | words)})
+            asked = OutsideAccess(organisation="bank", sources={"register": DataSource.model_validate(about | words)})
             monkeypatch.setattr(asking, "_outside", lambda _: asked)
             return server
 

@@ -95,7 +95,7 @@ def test_what_an_agent_answers_is_kept_for_the_run_and_its_shadow_until_the_cust
     bank.add_flow(OPINES.replace("title: Known", "title: Known better"), shadow=True)
     with serving(lambda _: completion(content)) as server:
         agent = AgentSettings(f"http://127.0.0.1:{server.port}/v1", "small", "key-of-the-agent")
-        monkeypatch.setattr(asking, "_outside", lambda name: OutsideAccess(name, {}, agent=agent))
+        monkeypatch.setattr(asking, "_outside", lambda name: OutsideAccess(organisation=name, sources={}, agent=agent))
         bank.post(1, 500)
         bank.work()
     (got,) = server.got

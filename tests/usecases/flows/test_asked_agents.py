@@ -65,7 +65,7 @@ def completion(content: Any, **parts: Any) -> Said:
 
 def asked(server: Server, **parts: Any) -> OutsideOutcome:
     agent = AgentSettings(f"http://127.0.0.1:{server.port}/v1", "small", KEY, **{"limit_seconds": 2, **parts})
-    outside = OutsideAccess("acme", {}, agent=agent, clock=lambda: NOW, wait=lambda _: None)
+    outside = OutsideAccess(organisation="acme", sources={}, agent=agent, clock=lambda: NOW, wait=lambda _: None)
     row = MADE.run_row(FACTS, RowContext({}, {}))
     step = asking_step(MADE, row)
     assert step is not None
@@ -209,7 +209,7 @@ def test_without_an_agent_the_step_failed_and_lint_says_so() -> None:
     row = MADE.run_row(FACTS, RowContext({}, {}))
     step = asking_step(MADE, row)
     assert step is not None
-    outcome = ask(OutsideAccess("acme", {}, clock=lambda: NOW), step, sent_facts(MADE, row))
+    outcome = ask(OutsideAccess(organisation="acme", sources={}, clock=lambda: NOW), step, sent_facts(MADE, row))
     assert (outcome.failed, outcome.source) == ("no agent is set up", "no agent")
     flow = analysed(document(ROUTE, AGENT, READS, WATCHED, NOTHING)).flow
     assert [len(list(source_diagnostics(flow, {}, has_agent=has_agent))) for has_agent in (True, False)] == [0, 1]

@@ -70,7 +70,9 @@ def outside_with(
     own: DataSource, now: Callable[[], int] = lambda: NOW, waits: list[float] | None = None
 ) -> OutsideAccess:
     waited = [] if waits is None else waits
-    return OutsideAccess("acme", {"companies": own}, {"COMPANIES": SECRET}, clock=now, wait=waited.append)
+    return OutsideAccess(
+        organisation="acme", sources={"companies": own}, secrets={"COMPANIES": SECRET}, clock=now, wait=waited.append
+    )
 
 
 def says(content: Any = WELL, **parts: Any) -> Callable[[Got], Said]:

@@ -189,7 +189,7 @@ def test_a_shadow_asks_nobody_outside(engine: Engine, monkeypatch: pytest.Monkey
 
     def outside(name: str) -> OutsideAccess:
         asked.append(name)
-        return OutsideAccess(name, {})
+        return OutsideAccess(organisation=name, sources={})
 
     monkeypatch.setattr(asking, "_outside", outside)
     bank.post(1, 500)

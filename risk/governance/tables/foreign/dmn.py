@@ -107,7 +107,16 @@ class _Decision:
             label = str(element.get("label") or "").strip()
             if label and label != column:
                 labels[label] = (*labels.get(label, ()), column)
-        return ForeignTable(System.DMN, self._name, policy, tuple(inputs), tuple(names), tuple(rows), defaults, labels)
+        return ForeignTable(
+            system=System.DMN,
+            name=self._name,
+            hit_policy=policy,
+            inputs=tuple(inputs),
+            outputs=tuple(names),
+            rows=tuple(rows),
+            default=defaults,
+            labels=labels,
+        )
 
     def _tag(self, word: str) -> str:
         return f"{{{self._space}}}{word}"

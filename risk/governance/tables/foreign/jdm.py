@@ -118,7 +118,9 @@ def table_of(node: Mapping[str, Any], source: str) -> ForeignTable:
         ]
         rows.append(ForeignRow(tuple(cells[0]), tuple(cells[1]), title))
     names = [tuple(field for _, field in columns) for columns in (inputs, outputs)]
-    return ForeignTable(System.JDM, name, "FIRST", names[0], names[1], tuple(rows))
+    return ForeignTable(
+        system=System.JDM, name=name, hit_policy="FIRST", inputs=names[0], outputs=names[1], rows=tuple(rows)
+    )
 
 
 def _columns(content: Mapping[str, Any], word: str, name: str, source: str) -> list[tuple[str, str]]:

@@ -142,7 +142,7 @@ class ForeignRow:
     title: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ForeignTable:
     """A decision table of another system.
 

@@ -138,7 +138,7 @@ def test_each_input_is_seen_once_in_its_own_currency() -> None:
     sums: list[Data] = [{"sum": "amount"}, {"sum": "amount", "in_currency": "USD"}]
     made = rule_of(case({"all": [{**one, "above": 5} for one in sums]}), case({**sums[0], "above": 7}))
     keys = [input_key(part) for part in inputs_of_rule(made)]
-    names = Vocabulary({}, TRANSACTION_FIELDS, {})
+    names = Vocabulary(entity={}, transaction=TRANSACTION_FIELDS, case={})
     own, foreign = describe_inputs(inputs_of_rule(made), names, "EUR", numbers_compared(made))
     assert own.words({own.key: 499}) == "sum of amount is 4.99 EUR"
     assert own.words({own.key: 699.99999}) == "sum of amount is 6.9999999000 EUR"
@@ -150,7 +150,7 @@ def test_each_input_is_seen_once_in_its_own_currency() -> None:
 def test_a_ratio_is_seen_with_both_sides_as_finely_as_they_come_to_it() -> None:
     ratio: Data = {"ratio": [{"sum": "amount"}, {"field": "n0"}]}
     made = rule_of(case({"at_least": 1}), input=ratio)
-    names = Vocabulary({"n0": "number"}, TRANSACTION_FIELDS, {})
+    names = Vocabulary(entity={"n0": "number"}, transaction=TRANSACTION_FIELDS, case={})
     (described,) = describe_inputs(inputs_of_rule(made), names, "EUR", numbers_compared(made))
     over, under, key = described.keys
     assert described.words({over: 3820000, under: 39232.02, key: 0.973694446526}) == (

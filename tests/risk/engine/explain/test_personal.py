@@ -76,7 +76,7 @@ def test_no_input_that_can_be_written_shows_the_language(data: Any) -> None:
 def vocabulary() -> Vocabulary:
     calculations = {name: TypeAdapter(Calculation).validate_python(each) for name, each in CALCULATE.items()}
     transactions = {**TRANSACTION_FIELDS, **dict.fromkeys(("operation", "purpose", "counterparty_id"), "text")}
-    return Vocabulary(FIELDS, transactions, {}, calculations=calculations, reference="peers")
+    return Vocabulary(entity=FIELDS, transaction=transactions, case={}, calculations=calculations, reference="peers")
 
 
 def prepared(data: Any, *cuts: Decimal) -> PersonalInput:

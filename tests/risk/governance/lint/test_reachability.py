@@ -30,7 +30,9 @@ from fivefold.risk.language.expressions import Condition, FieldInput, input_key
 from fivefold.risk.language.fields import ValueType
 
 condition = TypeAdapter[Any](Condition)
-SCOPE = LintScope(Vocabulary({"a": "number", "b": "number", "t": "text"}, {}, {}), {}, all_lists=True)
+SCOPE = LintScope(
+    Vocabulary(entity={"a": "number", "b": "number", "t": "text"}, transaction={}, case={}), {}, all_lists=True
+)
 OWN = FieldInput(field="a")
 bounds = st.integers(0, 3)
 tests: st.SearchStrategy[Any] = st.recursive(
