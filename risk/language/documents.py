@@ -81,7 +81,7 @@ MOST_DEPTH = 60
 """Deepest nesting read."""
 
 
-class TooLarge(yaml.YAMLError):
+class DocumentTooLargeError(yaml.YAMLError):
     """A document, YAML or JSON, with more than is read."""
 
 
@@ -122,7 +122,7 @@ class _Loader(yaml.SafeLoader):
             raise _complaint("tags (!name) are not part of the language", event.start_mark)
         self.nodes += 1
         if self.nodes > MOST_NODES:
-            raise TooLarge(f"has more than {MOST_NODES:,} names and values")
+            raise DocumentTooLargeError(f"has more than {MOST_NODES:,} names and values")
         self.depth += 1
         if self.depth > MOST_DEPTH:
             raise _complaint(f"is nested deeper than {MOST_DEPTH}", event.start_mark)
@@ -209,7 +209,7 @@ class Document:
         try:
             self._node = compose(text)
             self.data: Any = _Loader("").construct_document(self._node) if self._node else None
-        except TooLarge as error:
+        except DocumentTooLargeError as error:
             raise InvalidRulesetError([Finding("the document", str(error))], source) from None
         except yaml.YAMLError as error:
             raise InvalidRulesetError([in_plain_words(error, text)], source) from None
