@@ -361,7 +361,7 @@ def _rows_schema() -> dict[str, Any]:
     for field, more in {
         c.USER_ID: {"minLength": 1},
         c.CATEGORY: {"enum": list(c.CATEGORIES)},
-        c.STATE: {"description": f"One of {', '.join(c.STATES)}, in any case; nothing counts as settled"},
+        c.STATE: {"description": f"One of {', '.join(c.STATES)}, in any case; a row without one is settled"},
         c.CURRENCY: {"description": "ISO 4217 code that the model has a rate for"},
         c.AMOUNT: {"description": "Positive deposit, negative withdrawal", **_MAGNITUDE},
         c.BALANCE: {"description": "After the transaction", **_MAGNITUDE},

@@ -139,6 +139,7 @@ def test_the_document_describes_what_may_be_asked(document: dict[str, Any]) -> N
         assert row["properties"][field]["description"].endswith("Required where the served model was trained with it")
     assert "a model whose training data lacked one reads rows without it" in row["description"]
     assert row["properties"]["user_category"]["enum"] == ["API", "WEB"]
+    assert row["properties"]["transaction_state"]["description"].endswith("a row without one is settled")
     jsonschema.validate(rows_of("a", "b", another="field"), rows)
     least = {name: value for name, value in rows_of("a")[0].items() if name in row["required"]}
     jsonschema.validate([least], rows)
