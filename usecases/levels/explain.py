@@ -301,6 +301,8 @@ def visible_value(
         cuts: the numbers that it was compared with: the value is not shown rounded across one.
     """
     value = inputs[input_key(input_)]
+    formula = formula_of(input_, names, base, input_named)
+    cuts = (*cuts, *(() if formula is None else formula.own_cuts(inputs)))
     shown = value_words(value, column_for(input_, names, base), currency_of(input_, names) or base, cuts)
     if isinstance(input_, Linked):
         shown = f"{shown}, {path_words(inputs[path_of(input_key(input_))], input_.linked.by)}"
@@ -308,7 +310,6 @@ def visible_value(
         shown += lacking_words(inputs.get(lacking_of(input_key(input_))), input_.counterparty)
     elif value is None:
         shown += currency_words(inputs.get(lacking_of(input_key(input_))), base) or why_unknown(input_)
-    formula = formula_of(input_, names, base, input_named)
     words = shown if formula is None else formula.words(inputs, shown)
     return ValueSeen(input_named(input_), shown, None if words == shown else words)
 

@@ -361,6 +361,8 @@ class InputDescription:
     def value_words(self, row: Mapping[str, Any]) -> str:
         """Write the input's value alone, as finely as what it is compared with asks; *row* has one entity's columns."""
         value, between = row[self.key], [self._between(row, key, cuts) for key, cuts in self.others]
+        if self.formula is not None:
+            between.append(self.formula.own_cuts(row))
         return value_words(value, self.column, self.currency, (*self.cuts, *(cut for each in between for cut in each)))
 
     def _between(self, row: Mapping[str, Any], key: str, cuts: Sequence[Decimal]) -> tuple[Decimal, ...]:

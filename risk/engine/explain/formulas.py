@@ -169,6 +169,10 @@ class ComputedDescription:
     named: Callable[[Any], str]
     valued: Valued
 
+    def own_cuts(self, row: Row) -> tuple[Decimal, ...]:
+        """Give what the value is not shown rounded across, beside what it is compared with: nothing."""
+        return ()
+
     def _value(self, rule_input: Any, row: Row, digits: int | None = None) -> str:
         column = column_for(rule_input, self.vocabulary, self.base)
         currency = currency_of(rule_input, self.vocabulary) or self.base
@@ -198,7 +202,6 @@ class FormulaDescription(ComputedDescription):
         own = self.calculated.calculation
         named = input_named_by(self.vocabulary.calculations[own])
         is_known = row.get(input_key(self.calculated)) is not None
-        shown = self._rounded(own, row, shown)
         if named is not None:
             below = self._below(row, {input_key(named): shown})
             return f"{self.named(named)} {shown}{below}" if is_known else f"unknown, as {self.reason(row)}{below}"
@@ -210,11 +213,15 @@ class FormulaDescription(ComputedDescription):
             else f"unknown, as {self.reason(row)}: {written.words}{below}"
         )
 
-    def _rounded(self, name: str, row: Row, shown: str) -> str:
-        """Write a result that the formula rounds in all of its decimals: *shown* may have fewer."""
-        if not isinstance(self.vocabulary.calculations[name], Round):
-            return shown
-        return self._value(CalculationInput(calculation=name), row, DIGITS[-1])
+    def _rounds(self, name: str) -> bool:
+        return isinstance(self.vocabulary.calculations[name], Round)
+
+    def own_cuts(self, row: Row) -> tuple[Decimal, ...]:
+        """Give the result where the formula rounds it, so that it is not rounded once more where it is shown."""
+        value = row.get(input_key(self.calculated))
+        units = column_for(self.calculated, self.vocabulary, self.base).units
+        is_rounded = value is not None and self._rounds(self.calculated.calculation)
+        return (Decimal(str(value)) / units,) if is_rounded else ()
 
     def _formula(self, name: str, row: Row, shown: str) -> "_Written":
         """Write a formula whose parts are so fine that, as they are shown, they come to what is shown.
@@ -267,7 +274,7 @@ class FormulaDescription(ComputedDescription):
         for name in reversed(self.order[:-1]):
             if input_named_by(self.vocabulary.calculations[name]) is None:
                 each = CalculationInput(calculation=name)
-                own_words = self._rounded(name, row, self._value(each, row))
+                own_words = self._value(each, row, DIGITS[-1] if self._rounds(name) else None)
                 shown = max(finest.get(input_key(each), ""), own_words, key=len)
                 written = self._formula(name, row, shown)
                 formulas.append(f"{self.named(each)} is {written.words} = {shown}")

@@ -114,6 +114,15 @@ def test_a_case_has_its_own_title_and_another_ones_inputs_are_not_told(bank: Ban
     assert fired.values == (ValueSeen("income", "100"), ValueSeen("pep", "true"))
 
 
+def test_a_result_that_is_rounded_is_told_as_its_formula_has_it(bank: Bank) -> None:
+    half = {"unit": "money", "round": {"multiply": [{"field": "income", "as": "money"}, 0.333]}, "decimals": 3}
+    rules: Rules = {"half": rule({"calculation": "half"}, {"when": "present", "points": 3})}
+    bank.activate(banks.document(rules, calculate={"half": half}))
+    bank.put("a", income=12.5)
+    (value,) = latest(bank).rules[0].values
+    assert value == ValueSeen("half", "4.1620 EUR", "(income 12.50 EUR × 0.333) rounded to 3 decimals = 4.1620 EUR")
+
+
 def test_conditions_in_an_input_are_not_told(bank: Bank) -> None:
     bank.put("a", country="NO")
     bank.pay(1)
