@@ -19,6 +19,7 @@ from fivefold.cli.terminal import (
 from fivefold.domain.clock import day_text
 from fivefold.domain.paging import every_row
 from fivefold.domain.rate_files import read_dated_rates
+from fivefold.domain.text import count_text
 
 NumberArgument = Annotated[int, typer.Argument(metavar="MEMBER", help="The number in `fivefold members list`.")]
 RolesOption = Annotated[
@@ -84,9 +85,8 @@ def show(organisation: OrganisationOption = "default") -> None:
     rows = [[rate.currency, f"{rate.per_unit:g}", rate.known_on, "stale" if rate.stale else ""] for rate in rates.rates]
     show_table(f"1 unit in {rates.base}, from {rates.source}", ("currency", rates.base, "day", ""), rows)
     for currency, many in rates.without_rate.items():
-        warn(
-            f"{many:,} stored transactions are in {currency}, which has no rate: their money in {rates.base} is unknown"
-        )
+        stored = count_text(many, "stored transaction has", "stored transactions have")
+        warn(f"{stored} the currency {currency}, which has no rate: the money in {rates.base} is unknown")
 
 
 def tables(organisation: OrganisationOption = "default") -> None:

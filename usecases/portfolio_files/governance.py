@@ -9,7 +9,7 @@ import polars as pl
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.text import count_text, perhaps
+from fivefold.domain.text import perhaps
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
@@ -51,7 +51,7 @@ class StandingLevels:
     entered: int | None = None
 
     def check(self, as_of: int, *, has_present: bool) -> None:
-        """Raise ConfigError where the two contradict each other, or `entered` is of no levels or after *as_of*."""
+        """Raise ConfigError where the two contradict each other, or *entered* is of nothing or later than *as_of*."""
         if self.previous is not None and self.entered is not None:
             raise ConfigError("--previous and --entered both say which levels stand; give one of them")
         if self.entered is not None and not has_present:
@@ -299,21 +299,9 @@ def _unread(entities: int, nameless: int) -> tuple[str, ...]:
     """Describe how unreadable labels are treated."""
     cautions = []
     if entities:
-        cautions.append(
-            count_text(
-                entities,
-                "entity has a label that cannot be read, and is left out.",
-                "entities have a label that cannot be read, and are left out.",
-            )
-        )
+        cautions.append(f"Entities whose label cannot be read are left out: {entities:,}.")
     if nameless:
-        cautions.append(
-            count_text(
-                nameless,
-                "label cannot be read and names no entity: it counts as not confirmed.",
-                "labels cannot be read and name no entity: they count as not confirmed.",
-            )
-        )
+        cautions.append(f"Labels that cannot be read and name no entity count as not confirmed: {nameless:,}.")
     return tuple(cautions)
 
 

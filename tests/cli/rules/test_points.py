@@ -53,7 +53,7 @@ def test_a_label_that_cannot_be_read_leaves_its_customer_out(folder: Path) -> No
     (folder / "labels.csv").write_text("\n".join(lines))
     done = run(folder, *asked(folder))
     assert done.code == 0, done
-    assert "1 entities have a label that cannot be read, and are left out." in done.err
+    assert "Entities whose label cannot be read are left out: 1." in done.err
 
 
 def test_a_missing_row_of_the_labels_means_not_confirmed_and_a_row_without_a_name_is_refused(folder: Path) -> None:

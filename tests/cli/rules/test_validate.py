@@ -60,8 +60,8 @@ def test_a_torn_label_leaves_out_whom_it_names(folder: Path) -> None:
     assert done.code == 0, done.err
     assert f"row {place + 1}: line has 4 fields" in done.err
     words = " ".join((done.out + done.err).split())
-    assert "1 entities have a label that cannot be read, and are left out." in words
-    assert "1 labels cannot be read and name no entity: they count as not confirmed." in words
+    assert "Entities whose label cannot be read are left out: 1." in words
+    assert "Labels that cannot be read and name no entity count as not confirmed: 1." in words
     before, after = (json.loads((folder / f"{name}.json").read_text())["population"] for name in ("whole", "torn"))
     assert after["confirmed"] == before["confirmed"] - 1
 
