@@ -17,7 +17,7 @@ from fivefold.cli.terminal import (
     warn,
 )
 from fivefold.domain.clock import day_text
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError, NotFoundError
 from fivefold.domain.settings import read_settings
 from fivefold.domain.text import count_text
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 LOST_HOLDS = 3
 """Exit code if the entity of a hold that is not over is not in the database; 2 if a line failed, as every error."""
+_KILLED = "if it was erased by a command that was killed, `fivefold erase-again` finishes what follows an erasure"
 
 EntityArgument = Annotated[str, typer.Argument(metavar="ENTITY", help="Its identifier.")]
 TypeOption = Annotated[str, typer.Option("--type", help="Its type.")]
@@ -46,13 +47,19 @@ def erase(
     Refused while records must be kept, or are on hold.
     """
     from fivefold.usecases.erasure.erase import erase_entity, preview_erasure
+    from fivefold.usecases.erasure.register import ErasureLine, read_register
 
     who = acting_in(organisation)
     register = read_settings().erasures
     if dry_run:
         _show(f"{kind} {entity}", preview_erasure(who, kind, entity, register))
         return
-    result = erase_entity(who, kind, entity, register)
+    try:
+        result = erase_entity(who, kind, entity, register)
+    except NotFoundError as error:
+        if any(isinstance(line, ErasureLine) for line in read_register(register)):  # nothing of its name would be left
+            raise NotFoundError(f"{error}; {_KILLED}") from None
+        raise
     also = f", and {len(result.entity_ids) - 1} that it owned" if len(result.entity_ids) > 1 else ""
     echo(f"{kind} {entity} is erased{also}; values of {result.entries} audit entries were erased with it.")
     echo(f"The register {register} records it by numbers: keep it where a restored backup does not replace it.")

@@ -69,7 +69,7 @@ def worker(
             if at is None:
                 clock = clock_of(engine).now_us
             else:
-                _wait_for_others(engine)
+                _wait_for_others(engine, at)
                 clock = _clock_from(at)
             _work(engine, clock, batch, (health_host, health_port), once=once)
         finally:
@@ -108,10 +108,13 @@ def _work(
     echo(f"The worker has ended: {_summary(tally)}.")
 
 
-def _wait_for_others(engine: "Engine") -> None:
-    """Wait until what others hold now is free: in the past its lease is as void as one of a clock that was ahead."""
+def _wait_for_others(engine: "Engine", at_us: int) -> None:
+    """Wait until what others hold now is free; from there on it is free by a clock that starts at a past moment too.
+
+    In the past such a lease is as void as one of a clock that was ahead, or it would hold for longer than it does now.
+    """
     from fivefold.store.sql.clocks import clock_of
-    from fivefold.store.sql.leases import last_lease_end
+    from fivefold.store.sql.leases import end_leases, last_lease_end
 
     present = clock_of(engine).now_us
     until_us = last_lease_end(engine, present())
@@ -119,6 +122,7 @@ def _wait_for_others(engine: "Engine") -> None:
         echo(_held_text(until_us))
         while last_lease_end(engine, present(), until_us) is not None:
             sleep(0.5)
+    end_leases(engine, at_us, present())
 
 
 def _held_text(until_us: int) -> str:

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from sqlalchemy import Engine, func, not_, select
+from sqlalchemy import Engine, func, not_, select, update
 
 from fivefold.store.sql.clocks import lease_is_over
-from fivefold.store.sql.database import reading
+from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import Base
 
 _END: Final = "lease_until_us"
@@ -23,3 +23,13 @@ def last_lease_end(engine: Engine, now_us: int, latest_us: int | None = None) ->
             end = session.scalar(last if latest_us is None else last.where(until <= latest_us))
             ends += [] if end is None else [end]
     return max(ends, default=None)
+
+
+def end_leases(engine: Engine, at_us: int, present_us: int) -> None:
+    """Let the leases that are over now be over as of a moment in the past, by whose clock some would hold still."""
+    with writing(engine) as session:
+        for table in Base.metadata.sorted_tables:
+            if _END in table.c:
+                until = table.c[_END]
+                over = update(table).where(not_(lease_is_over(until, at_us)), until <= present_us)
+                session.execute(over.values({_END: at_us}))

@@ -312,4 +312,9 @@ def _record(session: Session, who: Context, family_id: int, quarter: Quarter, de
     who.record(session, "thresholds.reviewed", ("ruleset", family_id), details={"quarter": quarter.name, **details})
 
 
-REVIEW = JobKind(name="threshold review", rows=ThresholdReview, begin=_begin)
+REVIEW = JobKind(
+    name="threshold review",
+    rows=ThresholdReview,
+    begin=_begin,
+    after_quarantine="it is not begun again; the next quarter has a review of its own",
+)

@@ -95,6 +95,7 @@ class JobKind:
         most_attempts: after this many at which its worker ended, stood still or lost the database, it is quarantined.
         discard: removes what an earlier attempt stored by `Lease.store`, by the job's number.
         record_end: records that it is done, failed or quarantined, as the last step of that transaction.
+        after_quarantine: says what people may do about one that is quarantined.
     """
 
     name: str
@@ -103,6 +104,7 @@ class JobKind:
     most_attempts: int = MOST_ATTEMPTS
     discard: Callable[[Session, int], None] = _do_nothing
     record_end: Callable[[Session, Any], None] = _do_nothing
+    after_quarantine: str = "request it again once the reason is found"
 
     @property
     def table(self) -> Table:
@@ -314,7 +316,7 @@ def _quarantine(session: Session, kind: JobKind, job: Any, now_us: int) -> None:
     job.state, job.attempts = "quarantined", kind.most_attempts
     job.error = (
         f"its worker ended, stood still, or lost the database, at least {kind.most_attempts} times while it ran"
-        f"{f', the last time at {job.part}' if job.part else ''}; request it again once the reason is found"
+        f"{f', the last time at {job.part}' if job.part else ''}; {kind.after_quarantine}"
     )
     job.lease_until_us, job.finished_us = None, now_us
     log.warning("job quarantined", kind=kind.name, job=job.id)

@@ -12,10 +12,11 @@ from filelock import FileLock
 from sqlalchemy import text
 
 from fivefold.cli.platform import worker as command
-from fivefold.domain.clock import DAY_US, SECOND_US, now_microseconds
+from fivefold.domain.clock import DAY_US, SECOND_US, now_microseconds, second_text
 from fivefold.serving.metrics.worker import WorkerPages
 from fivefold.store.sql import clocks
 from fivefold.store.sql.database import reading
+from fivefold.store.sql.leases import last_lease_end
 from fivefold.store.webhooks.outbox import settled_number
 from fivefold.usecases.levels import clock_repair, worker, worker_loop
 from fivefold.usecases.levels.worker_loop import LoopHealth
@@ -156,6 +157,22 @@ def test_in_the_past_it_waits_for_what_others_hold_now(set_up: Path, tmp_path: P
     assert now_microseconds() > until_us
     assert out.startswith("Another worker holds work, or held it when it was killed; waits until 20")
     assert "\n1 assessed (0 with a level), 0 failed; nothing is left to do.\n" in out
+
+
+def test_a_few_minutes_ago_it_waits_for_no_longer_than_others_hold_it_now(set_up: Path, tmp_path: Path) -> None:
+    """By a clock that starts five minutes ago a lease of today would hold for five minutes more."""
+    (tmp_path / "e.jsonl").write_text('{"entity_id": "a"}\n')
+    now_us = now_microseconds()
+    ago, before = (second_text(now_us - minutes * 60 * SECOND_US) for minutes in (5, 10))
+    succeed(set_up, "import", "entities", tmp_path / "e.jsonl", "--as-of", before)
+    with databases.opened(f"sqlite:///{set_up / 'fivefold.db'}") as engine:
+        with engine.begin() as connection:
+            held = "UPDATE due_marks SET lease = 'killed', claimed = revision, lease_until_us = :until"
+            connection.execute(text(held), {"until": now_us - 1})
+        command._wait_for_others(engine, now_us - 300 * SECOND_US)
+        assert last_lease_end(engine, now_us - 300 * SECOND_US) is None
+    out = succeed(set_up, "worker", "--once", "--as-of", ago)
+    assert out.startswith("1 assessed (0 with a level), 0 failed; nothing is left to do.\n")
 
 
 @pytest.mark.parametrize(

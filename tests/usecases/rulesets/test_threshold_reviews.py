@@ -37,7 +37,7 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from fivefold.usecases.shared.inputs import quarter_of
-from fivefold.usecases.shared.jobs import run_next_job
+from fivefold.usecases.shared.jobs import LEASE_US, run_next_job
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import DAY, NOW, agreed, closed, drafts, organisation, people, store_backtest
@@ -491,6 +491,20 @@ def test_one_that_failed_is_begun_again_a_day_later(
         assert (again.state, again.id) == ("failed", failed.id)
     done = review(engine, ana, NOW + 4 * DAY)
     assert (done.state, done.outcome, done.attempts, done.error) == ("done", "draft", 1, None)
+    assert not begin_threshold_reviews(engine, NOW + 6 * DAY)
+
+
+def test_one_that_ended_its_workers_does_not_ask_people_to_request_it(
+    engine: Engine, ana: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin_threshold_reviews(engine, NOW)
+    monkeypatch.setattr(threshold_reviews, "assessed_parts", raising(SystemExit()))
+    for attempt in range(REVIEW.most_attempts):
+        with pytest.raises(SystemExit):
+            run_next_job(engine, REVIEW, NOW + attempt * 2 * LEASE_US)
+    found = review(engine, ana, NOW + DAY)
+    assert found.state == "quarantined"
+    assert str(found.error).endswith("; it is not begun again; the next quarter has a review of its own")
     assert not begin_threshold_reviews(engine, NOW + 6 * DAY)
 
 
