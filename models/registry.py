@@ -249,6 +249,17 @@ class Registry:
         version = next((each for each in self._listed() if each.tags.get(tag) == value), None)
         return None if version is None else self._version(version)
 
+    def end_killed(self, tag: str, value: str) -> None:
+        """Mark the runs with a tag of a value as killed, and those within them, where they are said to be under way.
+
+        For a caller who knows that none is: a process that was killed could not say so.
+        """
+        experiment = self.experiment(self.name)
+        for run in self.client.search_runs([experiment], f"tags.{tag} = '{value}' AND status = 'RUNNING'"):
+            within = f"tags.`mlflow.parentRunId` = '{run.info.run_id}' AND status = 'RUNNING'"
+            for each in (*self.client.search_runs([experiment], within), run):
+                self.client.set_terminated(each.info.run_id, "KILLED")
+
     def versions_below(self, number: int | None, most: int) -> list[RegisteredVersion]:
         """List the newest versions below a number, or of all, newest first, at most so many: a page of them."""
         below = (version for version in self._listed() if number is None or int(version.version) < number)

@@ -222,19 +222,27 @@ def mark_of(parts: Parts | None) -> dict[str, str]:
     return {TRAINING_TAG: parts.mark}
 
 
+def mark_in(tags: Mapping[str, str]) -> dict[str, str]:
+    """Give the mark among the tags of a version; nothing where it has none."""
+    return {name: value for name, value in tags.items() if name == TRAINING_TAG}
+
+
 def registered_before(registry: Registry, parts: Parts) -> RegisteredVersion | None:
     """Give the version that the interrupted training registered; None where it came to none.
 
-    What its process could not say any more is said now: its alias, and that its run is finished.
+    What its process could not say any more is said now: its alias, that its run is finished, and that runs which came
+    to no version were killed.
     """
     mark = parts.mark
     if not mark:
         return None
     version = registry.tagged(TRAINING_TAG, mark)
+    if version is not None:
+        parts.stays = True
+        registry.client.set_terminated(version.run_id)
+    registry.end_killed(TRAINING_TAG, mark)
     if version is None:
         return None
-    parts.stays = True
-    registry.client.set_terminated(version.run_id)
     name_newest(registry, version)
     return registry.version(version.number)
 

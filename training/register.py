@@ -30,7 +30,7 @@ from fivefold.models.registry import (
     Registry,
 )
 from fivefold.models.value_model import OWN_FILE, ValueModel
-from fivefold.training.continuation import mark_of
+from fivefold.training.continuation import mark_in, mark_of
 from fivefold.training.data import SourceSummary
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict
@@ -174,7 +174,10 @@ def log_version(
     with (
         registry.logging(),
         tempfile.TemporaryDirectory() as temporary,
-        mlflow.start_run(experiment_id=registry.experiment(registry.name), log_system_metrics=False) as run,
+        # With the mark from its beginning, so that a run that continues finds it where this process is killed.
+        mlflow.start_run(
+            experiment_id=registry.experiment(registry.name), tags=mark_in(record.tags), log_system_metrics=False
+        ) as run,
     ):
         folder = Path(temporary)
         mlflow.log_params(dict(record.parameters))

@@ -172,6 +172,41 @@ def test_a_version_that_was_registered_is_finished_and_not_registered_again(
         assert registered_before(registry, parts) is None
 
 
+def test_a_run_that_was_killed_before_it_registered_is_shown_as_killed_by_the_next(
+    file: Path, config: TrainingConfig, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """MLflow shows it as under way otherwise, for ever; the same holds of a run within it."""
+    request.addfinalizer(lambda: [mlflow.end_run() for _ in range(2)])  # this process goes on
+    registry = new_registry(tmp_path / "registry", config.name)
+
+    def die(*_: object) -> None:
+        mlflow.start_run(experiment_id=registry.experiment(config.name), nested=True)
+        raise SystemExit(143)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Registry, "add", die)
+        patch.setattr("mlflow.tracking.fluent.end_run", lambda *_: None)
+        with pytest.raises(SystemExit), open_parts(training(tmp_path)) as parts:
+            retrain(file, config, registry, parts=parts)
+    assert statuses(registry) == ["RUNNING", "RUNNING"]
+    for _ in range(2):
+        mlflow.end_run("RUNNING")
+    with open_parts(training(tmp_path, "another")) as parts:
+        mark_of(parts)
+        assert registered_before(registry, parts) is None
+        assert statuses(registry) == ["RUNNING", "RUNNING"]
+    with open_parts(training(tmp_path)) as parts:
+        assert registered_before(registry, parts) is None
+        assert statuses(registry) == ["KILLED", "KILLED"]
+        result = retrain(file, config, registry, parts=parts)
+    assert (result.version, statuses(registry)) == (1, ["FINISHED", "KILLED", "KILLED"])
+
+
+def statuses(registry: Registry) -> list[str]:
+    runs = registry.client.search_runs([registry.experiment(registry.name)])
+    return sorted(run.info.status for run in runs)
+
+
 def learnt(file: Path, config: TrainingConfig, parts: Parts | None = None) -> str:
     """Give the digest of what a training reads, fits and predicts."""
     own = config.own_indicators()
