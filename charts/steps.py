@@ -118,7 +118,7 @@ def waterfall_plot(
     begin = axis[0] if origin is None else origin
 
     def whole(label: str, points: float) -> WaterfallRow:
-        number = f"{points:,.{decimals}f}"
+        number = f"{points:z,.{decimals}f}"
         return WaterfallRow(label=one_line(label), seen="", number=number, start=begin, end=points, kind="whole")
 
     rows = [whole(base_label, breakdown.base)]
@@ -151,11 +151,11 @@ def _ends(interval: TotalInterval | None) -> tuple[float, ...]:
 
 def _interval_row(interval: TotalInterval, highest: float, decimals: int) -> WaterfallRow:
     """Lay an interval out; one whose high end is not known reaches to the end of the axis."""
-    low = f"{interval.low:,.{decimals}f}"
+    low = f"{interval.low:z,.{decimals}f}"
     return WaterfallRow(
         label=f"interval, {interval.level_percent} % sure",
         seen="",
-        number=f"{low} or more" if interval.high is None else f"{low} to {interval.high:,.{decimals}f}",
+        number=f"{low} or more" if interval.high is None else f"{low} to {interval.high:z,.{decimals}f}",
         start=interval.low,
         end=highest if interval.high is None else interval.high,
         kind="interval",

@@ -13,16 +13,16 @@ PLAIN_UP_TO = 1e12
 
 
 def plain(number: float) -> str:
-    """Write a number with as many decimals as its size deserves.
+    """Write a number with as many decimals as its size deserves; zero has no sign.
 
-    >>> [plain(number) for number in (12340.4, 120.0, 3.14159, 0.03456, -2.5)]
-    ['12,340', '120', '3.14', '0.0346', '-2.50']
+    >>> [plain(number) for number in (12340.4, 120.0, 3.14159, 0.03456, -2.5, -0.0)]
+    ['12,340', '120', '3.14', '0.0346', '-2.50', '0']
     """
     size = abs(number)
     if size >= PLAIN_UP_TO:
         return f"{number:.3g}"
     if size >= 1000 or number == round(number):
-        return f"{number:,.0f}"
+        return f"{number:z,.0f}"
     return f"{number:.2f}" if size >= 1 else f"{number:.3g}"
 
 

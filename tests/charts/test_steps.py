@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fivefold.charts.steps import SCORE_AXIS, axis_around, decimals_of, waterfall_steps
+from fivefold.charts.steps import SCORE_AXIS, axis_around, decimals_of, waterfall_plot, waterfall_steps
 from fivefold.domain.breakdown import Breakdown, Contribution
 from fivefold.domain.errors import ConfigError
 
@@ -88,3 +88,9 @@ def test_whole_points_have_no_decimals(breakdown: Breakdown) -> None:
     whole = Breakdown(0.0, (Contribution("country", "geography", "XX", "", 35.0, "", ""),))
     assert decimals_of(whole) == 0
     assert decimals_of(breakdown) == 2
+
+
+def test_a_total_that_rounds_to_zero_has_no_sign() -> None:
+    parts = [Contribution(str(size), "f", 1.0, "", size, "", "") for size in (0.3, -0.1, -0.2)]
+    plot = waterfall_plot(Breakdown(-0.0, tuple(parts)), base_label="base", total_label="total", axis=(-1.0, 1.0))
+    assert (plot.rows[0].number, plot.rows[-1].number) == ("0.00", "0.00")
