@@ -1,7 +1,10 @@
 """`fivefold models`, `promote`, `rollback`, `ui`, `drift`: which model serves, who decided that, if it still fits."""
 
 import os
+import signal
+import subprocess
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 
 ReasonOption = Annotated[str, typer.Option("--reason", help="Recorded with it.")]
 SHOWN = 15
+ENDING_SECONDS = 10.0
+"""How long MLflow's interface may take to end before it is stopped at once."""
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -261,5 +266,21 @@ def show_interface(
     os.environ |= QUIET
     arguments = ["--backend-store-uri", settings.tracking_uri, "--host", host, "--port", str(port)]
     sys.stdout.flush()
-    # MLflow's own command takes this process's place, so that signals reach it and nobody else.
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "mlflow", "server", *arguments])  # noqa: S606 (our own words)
+    raise typer.Exit(_serve_until_ended([sys.executable, "-P", "-m", "mlflow", "server", *arguments]))
+
+
+def _serve_until_ended(words: list[str]) -> int:
+    """Run a server until it ends, or until a signal ends this command; give its exit code.
+
+    It starts a dozen of processes, which would stay where a signal reaches the first alone. So they have a group of
+    their own, which ends as this command does.
+    """
+    with subprocess.Popen(words, start_new_session=True) as server:  # noqa: S603 (our own words)
+        try:
+            return server.wait()
+        finally:
+            for number, seconds in ((signal.SIGTERM, ENDING_SECONDS), (signal.SIGKILL, None)):
+                with suppress(ProcessLookupError):
+                    os.killpg(server.pid, number)
+                with suppress(subprocess.TimeoutExpired):
+                    server.wait(seconds)

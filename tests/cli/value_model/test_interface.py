@@ -1,16 +1,21 @@
 """MLflow's interface is started on our registry, with everything that calls home switched off."""
 
 import os
+import signal
 import socket
+import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
+import typer
 
 from fivefold.cli import terminal
 from fivefold.cli.value_model import registry
 from fivefold.domain.errors import ConfigError, ModelNotFoundError
 from fivefold.domain.provenance import missing_extra
+from tests.pace import slowness
 
 
 def test_it_is_started_on_this_registry_without_telemetry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,9 +23,11 @@ def test_it_is_started_on_this_registry_without_telemetry(tmp_path: Path, monkey
     monkeypatch.setenv("FIVEFOLD_VAR", str(tmp_path))
     for name in registry.QUIET:
         monkeypatch.setenv(name, "")
-    monkeypatch.setattr(os, "execv", lambda _, words: started.append(words))
+    monkeypatch.setattr(registry, "_serve_until_ended", lambda words: started.append(words) or 3)
     (tmp_path / "mlflow.db").write_bytes(b"a registry")
-    registry.show_interface(0)  # any port that is free
+    with pytest.raises(typer.Exit) as ended:
+        registry.show_interface(0)  # any port that is free
+    assert ended.value.exit_code == 3
     (words,) = started
     assert words[:5] == [sys.executable, "-P", "-m", "mlflow", "server"]
     assert f"sqlite:///{tmp_path / 'mlflow.db'}" in words
@@ -39,7 +46,9 @@ def test_a_server_has_an_interface_of_its_own(monkeypatch: pytest.MonkeyPatch) -
 def test_a_port_in_use_is_refused_before_anything_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIVEFOLD_VAR", str(tmp_path))
     (tmp_path / "mlflow.db").write_bytes(b"a registry")
-    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("MLflow would say so among other lines, and end with 0"))
+    monkeypatch.setattr(
+        registry, "_serve_until_ended", lambda _: pytest.fail("MLflow would say so among other lines, and end with 0")
+    )
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
@@ -52,7 +61,7 @@ def test_without_a_registry_nothing_is_started_that_would_begin_one(
 ) -> None:
     var = tmp_path / "var"
     monkeypatch.setenv("FIVEFOLD_VAR", str(var))
-    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("MLflow would make a registry"))
+    monkeypatch.setattr(registry, "_serve_until_ended", lambda _: pytest.fail("MLflow would make a registry"))
     with pytest.raises(ModelNotFoundError, match=f"has no versions in {var}: if it was trained before"):
         registry.show_interface(0)
     assert not var.exists()
@@ -66,8 +75,30 @@ def test_where_mlflow_is_not_installed_one_line_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIVEFOLD_VAR", str(tmp_path))
-    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("a program was started that is not there"))
+    monkeypatch.setattr(
+        registry, "_serve_until_ended", lambda _: pytest.fail("a program was started that is not there")
+    )
     monkeypatch.setattr(terminal, "find_spec", lambda _: None)
     with pytest.raises(ModuleNotFoundError) as refused:
         registry.show_interface()
     assert missing_extra(refused.value).endswith("pip install 'fivefold[platform]'")
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_signal_to_the_command_ends_all_that_the_interface_started(number: signal.Signals) -> None:
+    """Processes that MLflow had started stayed where its first one alone was ended, and the port with them."""
+    server = "import os, time; os.fork(); os.write(1, b'begun\\n'); time.sleep(300)"
+    command = f"""
+        import sys
+        from fivefold.cli.signals import ends_on_signals
+        from fivefold.cli.value_model.registry import _serve_until_ended
+        with ends_on_signals():
+            _serve_until_ended([sys.executable, "-c", {server!r}])
+    """
+    words = [sys.executable, "-c", textwrap.dedent(command)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in range(2)] == ["begun\n"] * 2
+        process.send_signal(number)
+        process.communicate(timeout=30 * slowness())  # its end comes once the last process has closed it
+    assert process.returncode == 128 + number
