@@ -40,10 +40,22 @@ def _unfinished(path: Path) -> Path:
 
 def _remove_left(path: Path) -> None:
     """Remove the unfinished files of *path* to which nothing was written for a day."""
-    for left in path.absolute().parent.glob(f".{escape(path.name)}.{'[0-9a-f]' * 8}.part"):
+    for left in unfinished_files(path.absolute().parent, escape(path.name)):
         with suppress(OSError):  # another process removes it, or it is another account's
-            if time() - left.stat().st_mtime > _LEFT_SECONDS:
-                left.unlink()
+            left.unlink()
+
+
+def unfinished_files(folder: Path, pattern: str = "*") -> list[Path]:
+    """List what killed processes left unfinished in a folder, by name: nothing was written to it for a day.
+
+    The *pattern* is of the files' names once they are finished.
+    """
+    left = list[Path]()
+    for each in sorted(folder.glob(f".{pattern}.{'[0-9a-f]' * 8}.part")):
+        with suppress(OSError):  # another process removes it
+            if time() - each.stat().st_mtime > _LEFT_SECONDS:
+                left.append(each)
+    return left
 
 
 _LEFT_SECONDS = 86_400

@@ -11,6 +11,7 @@ import typer
 
 from fivefold.cli.terminal import create_registry, echo, errors, show_table
 from fivefold.domain.errors import ConfigError, RegistryError
+from fivefold.domain.files import unfinished_files
 from fivefold.domain.parts import (
     PROGRAM,
     Leftover,
@@ -41,15 +42,30 @@ def parts(
     ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Remove them.")] = False,
 ) -> None:
-    """List what interrupted runs left. Each run continues with the command that it was begun by."""
+    """List what interrupted runs left. Each run continues with the command that it was begun by.
+
+    Unfinished files, which nothing continues, are listed a day after the last of them was written.
+    """
     if folder is not None and not folder.is_dir():
         raise ConfigError(f"{folder} is not a folder")
     folders = [Path(), trainings_folder()] if folder is None else [folder]
     where = " and ".join(map(str, folders))
     left_parts = [left for each in folders for left in leftovers(each)]
-    if not left_parts:
+    unfinished = [left for each in folders for left in unfinished_files(each)]
+    if not left_parts and not unfinished:
         echo(f"No interrupted run left anything in {where}.")
         return
+    if left_parts:
+        _show_parts(left_parts, where)
+    for path in unfinished:
+        if remove:
+            path.unlink(missing_ok=True)
+        echo(f"{'Removed' if remove else 'Unfinished, and nothing continues it'}: {path}")
+    if remove and not _remove(left_parts):
+        raise typer.Exit(2)
+
+
+def _show_parts(left_parts: list[Leftover], where: str) -> None:
     rows = [
         [
             each.output.name,
@@ -62,8 +78,6 @@ def parts(
         for each in left_parts
     ]
     show_table(f"Parts in {where}", ("output", "command", "begun (UTC)", "", "parts", "size"), rows, left=4)
-    if remove and not _remove(left_parts):
-        raise typer.Exit(2)
 
 
 def _remove(left_parts: list[Leftover]) -> bool:

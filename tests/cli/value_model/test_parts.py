@@ -229,6 +229,18 @@ def test_what_is_left_is_listed_and_removed(home: Home, tmp_path: Path) -> None:
     assert refuse(home.var, "parts", tmp_path / "none") == f"{tmp_path / 'none'} is not a folder"
 
 
+def test_files_that_killed_commands_left_unfinished_are_listed_and_removed_a_day_later(tmp_path: Path) -> None:
+    """They went once the same file was written again, and one that never was stayed for ever."""
+    old, new, other = (tmp_path / name for name in (".a.csv.0123abcd.part", ".b.csv.0123abcd.part", ".c.part"))
+    for path in (old, new, other):
+        path.write_text("half")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    assert succeed(tmp_path, "parts", tmp_path) == f"Unfinished, and nothing continues it: {old}\n"
+    assert succeed(tmp_path, "parts", tmp_path, "--remove") == f"Removed: {old}\n"
+    assert [path.exists() for path in (old, new, other)] == [False, True, True]
+
+
 def test_a_run_that_finished_no_part_is_in_the_way_of_none(home: Home, tmp_path: Path) -> None:
     folder = tmp_path / ".out.parquet.parts"
     folder.mkdir()
