@@ -84,16 +84,16 @@ def nearest(word: str, names: Iterable[str], cutoff: float = _CUTOFF) -> str | N
     return letters[near[0]] if near else None
 
 
-def perhaps(word: object, names: Iterable[str], cutoff: float = _CUTOFF) -> str:
+def perhaps(word: object, names: Iterable[str], cutoff: float = _CUTOFF, *, most: int = MOST_NAMES) -> str:
     """Suggest the nearest name, as the end of a sentence: `; perhaps above was meant`, or nothing.
 
-    Among more than `MOST_NAMES` nothing is suggested.
+    Among more than *most* names nothing is suggested.
 
     >>> perhaps("abvoe", ["above", "below"]), perhaps("im", ["in", "not_in"]), perhaps("xyz", ["above"])
     ('; perhaps above was meant', '; perhaps in was meant', '')
     """
-    some = list(islice(names, MOST_NAMES + 1))
-    near = nearest(word, some, cutoff) if isinstance(word, str) and word and len(some) <= MOST_NAMES else None
+    some = list(islice(names, most + 1))
+    near = nearest(word, some, cutoff) if isinstance(word, str) and word and len(some) <= most else None
     return f"; perhaps {near} was meant" if near is not None and near != word else ""
 
 

@@ -189,7 +189,8 @@ def _time(value: Any) -> str:
 
 def _zone(value: str) -> str:
     if value not in zone_names():
-        raise ValueError(f"is {value}, which is no time zone of the tz database{perhaps(value, zone_names())}")
+        near = perhaps(value, zone_names(), most=len(zone_names()))
+        raise ValueError(f"is {value}, which is no time zone of the tz database{near}")
     return value
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import altair as alt
 
 CHAMPION = "champion"
+_MOST_COMPARED = 10_000
+"""Of the customers, the first that a name is compared with which is none of them."""
 
 
 @dataclass(frozen=True)
@@ -269,7 +271,7 @@ def _customer(histories: Histories, user_id: str | int | np.integer[Any] | None)
     name = str(user_id)  # frames may have whole numbers, which are read as text
     place = histories.position(name)
     if place is None:
-        near = perhaps(name, histories.user_ids.slice(0, 10_000).to_pylist())
+        near = perhaps(name, histories.user_ids.slice(0, _MOST_COMPARED).to_pylist(), most=_MOST_COMPARED)
         raise ConfigError(f"there is no customer {name!r} among {histories.customers:,}{near}")
     return name, place
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from fivefold.domain.errors import Finding, InvalidRulesetError
+from fivefold.domain.text import count_text
 from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.fields import Definition
 from fivefold.risk.language.messages import nothing_after, problem_of, room_of
@@ -122,7 +123,8 @@ def findings_of(error: ValidationError, document: Document, room: str) -> list[F
         where = where_of((*path, *missing), document.data)
         findings.append(Finding(where, problem_of(fault, fields, calculations, room), line, column=column))
     rest = len(faults) - MOST_FAULTS
-    others = [Finding("the document", f"has {rest:,} more faults; mend the others first")] if rest > 0 else []
+    more = f"has {count_text(rest, 'more fault')} than those listed here"
+    others = [Finding("the document", more)] if rest > 0 else []
     return sorted(dict.fromkeys(findings), key=lambda finding: finding.line or 0) + others
 
 

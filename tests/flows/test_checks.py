@@ -27,6 +27,12 @@ def told(steps: list[Data], parts: Data) -> str:
     return " | ".join(f"{'.'.join(map(str, fault.path))}: {fault.problem}" for fault in found) or "nothing"
 
 
+def test_of_all_time_zones_the_one_that_was_meant_is_suggested() -> None:
+    daily = {"on": "schedule", "every": "day", "at": "09:00", "zone": "Europe/Osol"}
+    with pytest.raises(InvalidRulesetError, match="no time zone of the tz database; perhaps Europe/Oslo was"):
+        analysed(document(END, triggers=[daily]))
+
+
 ENDED = {"id": "over", "title": "Over", "status": "blocked", "relationship": "ended"}
 
 

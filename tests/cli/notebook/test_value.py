@@ -271,6 +271,10 @@ def test_who_cannot_be_explained_is_named(home: Home, model: ValueModel) -> None
     user = model.score(home.rows, as_of=AS_OF).index[0]
     with pytest.raises(ConfigError, match=f"no customer '{user}x' among 300; perhaps {user}"):
         model.explain(home.rows, f"{user}x", as_of=AS_OF)
+    rows = pl.read_parquet(home.rows)
+    more = pl.concat([rows, rows.with_columns(user_id="other " + pl.col("user_id"))])
+    with pytest.raises(ConfigError, match=f"no customer '{user}x' among 600; perhaps {user}"):
+        model.explain(more, f"{user}x", as_of=AS_OF)
     with pytest.raises(ConfigError, match="has no row by 1990-01-01; give a later as_of"):
         model.explain(home.rows, user, as_of="1990-01-01")
     with pytest.raises(ConfigError, match="as_of"):

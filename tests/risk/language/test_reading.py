@@ -238,4 +238,4 @@ def test_of_many_faults_the_first_are_written_and_the_others_counted() -> None:
     *written, last = refused.value.findings
     absent = sum(finding.problem == "is missing" for finding in written)
     assert len(written) == MOST_FAULTS
-    assert last.problem == f"has {2 * MOST_FAULTS + absent:,} more faults; mend the others first"
+    assert last.problem == f"has {2 * MOST_FAULTS + absent:,} more faults than those listed here"
