@@ -11,7 +11,7 @@ import polars as pl
 import typer
 from tqdm import tqdm
 
-from fivefold.charts.text.numbers import one_line
+from fivefold.charts.text.numbers import one_line, signed_points
 from fivefold.cli.terminal import (
     AsOfOption,
     LevelOption,
@@ -263,7 +263,7 @@ class Summary:
                     score_text(was, cut_points),
                     score_text(now, cut_points),
                     f"{old} → {new}" if old != new else old,
-                    f"{move:+.2f}",
+                    signed_points(move),
                 ]
                 for user_id, was, now, old, new, move in self._falls.iter_rows()
             ]
