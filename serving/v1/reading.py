@@ -1,9 +1,11 @@
 """Reads the parts of a path, the query and the body; problems are listed up to a bound."""
 
+import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json, to_json
@@ -12,6 +14,7 @@ from starlette.responses import Response
 
 from fivefold.domain.errors import PROBLEMS_LISTED
 from fivefold.features.reading.columns import short_text
+from fivefold.features.reading.json_lines import TwiceError
 from fivefold.serving.request_reading import repeated_parameter
 from fivefold.serving.responses import ApiError
 from fivefold.serving.v1.errors import invalid_part, invalid_request, invalid_rows
@@ -72,17 +75,47 @@ def refused_body(route: Route, body: bytes) -> Response | None:
 
 
 def read_form(route: Route, body: bytes, most_rows: int) -> Any:
-    """Read the body; an error Response if it is invalid, ApiError 413 if it is too large."""
+    """Read the body; an error Response if it is invalid or has a name twice, ApiError 413 if it is too large."""
     row = route.row
     if row is not None:
         require_shape(body, most_rows, min(most_rows, ROWS_WORTH))
     else:
         require_shape(body, None, most_rows if route.work is Work.BULK else None)
     try:
-        return route.readers["body"].validate_json(body)
+        content = route.readers["body"].validate_json(body)
     except ValidationError as error:
         problems = [] if row is None else list(islice(_problems(route, body), PROBLEMS_LISTED + 1))
         return invalid_rows(problems) if problems else invalid_request("body", error)
+    try:
+        _ONCE.decode(body.decode())
+    except TwiceError:
+        return invalid_part(".".join(["body", *map(str, _repeated_name(body))]), "is given more than once")
+    return content
+
+
+def _require_once(pairs: list[tuple[str, Any]]) -> None:
+    """Raise TwiceError if an object has a name twice; nothing of the object is kept, for a body may be large."""
+    if len(dict(pairs)) < len(pairs):
+        raise TwiceError
+
+
+_ONCE: Final = json.JSONDecoder(object_pairs_hook=_require_once)
+_PAIRS: Final = json.JSONDecoder(object_pairs_hook=tuple)
+
+
+def _repeated_name(body: bytes) -> list[str | int]:
+    """Find the first name that an object of a body has twice, with its place."""
+    return next(_repeated_names(_PAIRS.decode(body.decode()), []))
+
+
+def _repeated_names(content: Any, place: list[str | int]) -> Iterator[list[str | int]]:
+    """Find repeated names in arrays, which are lists, and in objects, which are tuples of pairs."""
+    if isinstance(content, tuple) and len(dict(content)) < len(content):
+        counts = Counter(name for name, _ in content)
+        yield from ([*place, name] for name, count in counts.items() if count > 1)
+    elif isinstance(content, (list, tuple)):
+        for name, value in enumerate(content) if isinstance(content, list) else content:
+            yield from _repeated_names(value, [*place, name])
 
 
 def _problems(route: Route, body: bytes) -> Iterator[ErrorDetails]:

@@ -1,5 +1,6 @@
 """Rows of one call over HTTP: one bad row costs no other, and is named; sent again, it is answered alike."""
 
+import json
 from typing import Any
 
 import pytest
@@ -110,3 +111,23 @@ def test_only_reversals_need_no_column_that_transactions_have(place: Place) -> N
     row = {"transaction_id": "r1", "reverses": "t91", "correction_reason": "sent twice"}
     assert place.good("POST", PATH, [row], role="app")["corrections"] == 1
     assert place.good("POST", PATH, [row], role="app")["repeated"] == 1
+
+
+@pytest.mark.parametrize(
+    ("twice", "where"),
+    [
+        ('"transaction_amount": 1, "transaction_amount"', "body.1.transaction_amount"),
+        ('"transaction_\\u0061mount": 1, "transaction_amount"', "body.1.transaction_amount"),
+        ('"note": [{"a": {"b": 1, "b": 1}}], "transaction_amount"', "body.1.note.0.a.b"),
+    ],
+)
+def test_a_name_that_an_object_has_twice_is_refused_with_its_place(place: Place, twice: str, where: str) -> None:
+    """Of two amounts nothing says which one is meant."""
+    before = stored(place)
+    rows = json.dumps([transaction(91, "a"), transaction(92, "a")])
+    head, _, tail = rows.rpartition('"transaction_amount"')
+    answer = place.ask("POST", PATH, f"{head}{twice}{tail}".encode(), role="app")
+    assert (answer.status_code, stored(place)) == (422, before)
+    assert answer.json()[0]["errors"] == [
+        {"where": where, "problem": "is given more than once", "line": None, "fatal": True}
+    ]
