@@ -236,6 +236,7 @@ class Finding:
         line: the line in the file, from 1; None if unknown.
         fatal: whether the ruleset cannot be used; otherwise it is a warning.
         column: the column in the line, from 1; None if unknown. It does not count for equality.
+        problems: how many it stands for; more than 1 where it only counts those that are not listed.
 
     >>> print(Finding("rule cash-out", "has no written rationale", 12, fatal=False))
     line 12: rule cash-out: has no written rationale
@@ -246,6 +247,7 @@ class Finding:
     line: int | None = None
     fatal: bool = True
     column: int | None = field(default=None, compare=False)
+    problems: int = field(default=1, compare=False)
 
     def __str__(self) -> str:
         place = f"line {self.line}: " if self.line else ""

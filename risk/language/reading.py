@@ -123,9 +123,11 @@ def findings_of(error: ValidationError, document: Document, room: str) -> list[F
         where = where_of((*path, *missing), document.data)
         findings.append(Finding(where, problem_of(fault, fields, calculations, room), line, column=column))
     rest = len(faults) - MOST_FAULTS
+    listed = sorted(dict.fromkeys(findings), key=lambda finding: finding.line or 0)
+    if rest <= 0:
+        return listed
     more = f"has {count_text(rest, 'more fault')} than those listed here"
-    others = [Finding("the document", more)] if rest > 0 else []
-    return sorted(dict.fromkeys(findings), key=lambda finding: finding.line or 0) + others
+    return [*listed, Finding("the document", more, problems=rest)]
 
 
 _ONE_OF = {

@@ -93,7 +93,7 @@ def response_to(error: FivefoldError) -> Response | None:
     if isinstance(error, InvalidDataError):
         return _listed(_headline(error), [_cut(asdict(problem)) for problem in error.problems])
     if isinstance(error, InvalidRulesetError):
-        more = _rest(len(error.findings))
+        more = _rest(sum(finding.problems for finding in error.findings))
         return _listed(_headline(error) + more, [_cut(_finding(each)) for each in error.findings[:PROBLEMS_LISTED]])
     if status == 503 and not isinstance(error, LockedError):
         return error_response(503, headers=LATER)  # the caller need not know how the database fails

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from fivefold.domain import errors
 from fivefold.domain.errors import Finding, FivefoldError, Problem
+from fivefold.risk.language.reading import read_ruleset
 from fivefold.serving.responses import ARRAY
 from fivefold.serving.v1.errors import Faults, invalid_part, invalid_request, response_to
 
@@ -44,6 +45,16 @@ def test_rows_that_cannot_be_taken_are_listed() -> None:
         "detail": "Data not valid: 7 problems (rows count from 0)",
         "errors": [{"row": 3, "field": "country", "problem": "is 'XX'", "allowed": "a country"}],
     }
+
+
+def test_of_more_problems_than_are_listed_the_true_number_is_told() -> None:
+    words = "".join(f"k{number}: 1\n" for number in range(20_000))
+    with pytest.raises(errors.InvalidRulesetError) as refused:
+        read_ruleset(words)
+    _, body = told(response_to(refused.value))
+    missing = sum(finding.problem == "is missing" for finding in refused.value.findings)
+    assert body["detail"] == f"the ruleset is not valid: the first 100 of {20_000 + missing} problems"
+    assert len(body["errors"]) == 100
 
 
 def test_what_is_wrong_with_a_ruleset_is_listed_with_its_lines() -> None:
