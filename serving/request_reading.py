@@ -1,6 +1,7 @@
 """Reads the token, the headers and the body of a request, within the limits."""
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -20,6 +21,7 @@ from fivefold.serving.v4.contract import TOO_LARGE
 
 log = structlog.get_logger("fivefold.service")
 
+_ZONE_AFTER_BLANK = re.compile(r"\d\d:?\d\d(?::?\d\d(?:\.\d+)?)? \d\d(?::?\d\d)?$")
 SMALL_BYTES = 256_000
 """Bodies up to here are not counted: a connection's own buffers are as large."""
 MEMORY_BYTES, MEMORY_BYTES_EACH = 384_000_000, 192_000_000
@@ -64,6 +66,15 @@ def repeated_parameter(parameters: QueryParams) -> str | None:
     if len(parameters) == len(pairs):
         return None
     return min(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+
+
+def hint_of_plus(moment: str) -> str:
+    """Say how + is written in a query, where a moment has a blank in place of it; else empty.
+
+    >>> hint_of_plus("2024-07-01T00:00:00 02:00"), hint_of_plus("2024-07-01 12:00:00")
+    ('; in a query + is written %2B', '')
+    """
+    return "; in a query + is written %2B" if _ZONE_AFTER_BLANK.search(moment) else ""
 
 
 def secret_of(request: Request) -> str:

@@ -16,6 +16,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 from fivefold.domain.clock import DAY_US, parse_moment
 from fivefold.domain.errors import ConfigError
+from fivefold.serving.request_reading import hint_of_plus
 from fivefold.usecases.shared.inputs import EARLIEST_US, LATEST_US, MAX_REASON_CHARACTERS
 
 LARGEST, LARGEST_BIG = 2**31 - 1, 2**63 - 1
@@ -58,7 +59,8 @@ def _moment(text: Any) -> int:
     try:
         moment = parse_moment(text, "it") + bool(_FINER.search(text))  # 500 ns after as-of is after it
     except ConfigError:
-        raise ValueError("must be an ISO 8601 date or time such as 2024-07-01 or 2024-07-01T12:00:00Z") from None
+        allowed = f"2024-07-01 or 2024-07-01T12:00:00Z{hint_of_plus(text)}"
+        raise ValueError(f"must be an ISO 8601 date or time such as {allowed}") from None
     if not EARLIEST_US <= moment < LATEST_US:
         raise ValueError("must be an ISO 8601 date or time from 1900 on and before 9000")
     return moment

@@ -1,6 +1,7 @@
 """The contract of /v4/scoring: the form of a body, and of a score."""
 
 import json
+import re
 import sys
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Mapping, Sequence
@@ -48,6 +49,7 @@ ROWS = TypeAdapter(Annotated[list[Row], FailFast()])
 """Ends at the first invalid row: a list of all problems of a large body would take seconds, and gigabytes."""
 _ALLOWED = {"user_balance": "a number", "transaction_amount": "a number"}
 TOO_LARGE = "Request Entity Too Large"
+_PLACE = re.compile(r" at line (\d+) column (\d+)$")
 WIDEST = 1_000
 """Most fields of one object: each problem carries a copy of its object."""
 VALUES_PER_ROW = 20
@@ -173,7 +175,19 @@ def unreadable(details: Mapping[str, Any]) -> str:
         return "is nested too deeply"
     if "number out of range" in words:
         return f"has a number of more than {sys.int_info.default_max_str_digits} digits"
-    return "is not JSON"
+    place = _PLACE.search(words)
+    if place is None or not isinstance(body, bytes) or not body.strip():
+        return "is not JSON"
+    return f"is not JSON at {_place_for_people(body, int(place[1]), int(place[2]))}"
+
+
+def _place_for_people(body: bytes, line: int, column: int) -> str:
+    """Write a place that the parser gave, whose column counts bytes and is 0 for the end of the line before."""
+    start = 0
+    for _ in range(line - 1):
+        start = body.index(b"\n", start) + 1
+    *lines, last = body[: max(start + column - 1, 0)].split(b"\n")
+    return f"line {len(lines) + 1:,}, column {len(last.decode(errors='replace')) + 1:,}"
 
 
 def _shown(value: Any) -> str:

@@ -22,7 +22,7 @@ from fivefold.serving.champion.drift_counter import DriftCounter
 from fivefold.serving.champion.loader import ChampionLoader, ServedModel
 from fivefold.serving.lanes import BodyMemory, Lane, Result
 from fivefold.serving.quota import QuotaCharger
-from fivefold.serving.request_reading import body_memory, read_body, repeated_parameter, secret_of
+from fivefold.serving.request_reading import body_memory, hint_of_plus, read_body, repeated_parameter, secret_of
 from fivefold.serving.responses import (
     DATA_NOT_VALID,
     NO_CREDENTIALS,
@@ -234,7 +234,8 @@ def _parse_query(query_string: bytes) -> _QueryParts:
         try:
             as_of = parse_moment(text, "as_of")
         except (ConfigError, OverflowError):
-            problem = Problem(0, "as_of", "is not an ISO 8601 time", "a time such as 2024-07-01T12:00:00Z")
+            allowed = f"a time such as 2024-07-01T12:00:00Z{hint_of_plus(text)}"
+            problem = Problem(0, "as_of", "is not an ISO 8601 time", allowed)
     return _QueryParts(parameters.get("user_type", "PERSON"), flag in _YES, as_of, problem)
 
 

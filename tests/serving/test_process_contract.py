@@ -176,13 +176,16 @@ def test_a_bad_query_is_400(service: Service, free: str, query: str, found: tupl
     assert (answer.status_code, answer.content) == (400, problems(NOT_VALID, found))
 
 
-NOT_JSON = (0, "body", "is not JSON", "a JSON array of objects, in UTF-8 and not compressed")
+def not_json(place: str) -> tuple[int, str, str, str]:
+    return 0, "body", f"is not JSON{place}", "a JSON array of objects, in UTF-8 and not compressed"
+
+
 NOT_ROWS = {
-    "nothing": (b"", NOT_JSON),
-    "not JSON": (b"[{", NOT_JSON),
-    "not UTF-8": (b'[{"user_id":"\xff"}]', NOT_JSON),
-    "half a surrogate": (b'["\\ud800"]', NOT_JSON),
-    "gzipped": (gzip.compress(b"[]"), NOT_JSON),
+    "nothing": (b"", not_json("")),
+    "not JSON": (b"[{", not_json(" at line 1, column 2")),
+    "not UTF-8": (b'[{"user_id":"\xff"}]', not_json(" at line 1, column 14")),
+    "half a surrogate": (b'["\\ud800"]', not_json(" at line 1, column 9")),
+    "gzipped": (gzip.compress(b"[]"), not_json(" at line 1, column 1")),
     "deep": (
         b"[" * 100_000,
         (0, "body", "is nested too deeply", "a JSON array of objects, in UTF-8 and not compressed"),

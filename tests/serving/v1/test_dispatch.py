@@ -287,6 +287,14 @@ def test_an_object_of_very_many_names_is_not_read(place: Place) -> None:
         assert answer.json()[0]["errors"][0]["problem"] == "has 3,001 fields"
 
 
+def test_a_plus_of_a_query_that_is_not_escaped_is_named(place: Place) -> None:
+    answer = place.ask("GET", "/v1/transitions?since=2024-07-01T00:00:00+02:00", role="investigator")
+    assert answer.status_code == 422
+    (error,) = answer.json()[0]["errors"]
+    assert (error["where"], error["problem"].rpartition("; ")[2]) == ("query.since", "in a query + is written %2B")
+    assert place.ask("GET", "/v1/transitions?since=2024-07-01T00:00:00%2B02:00", role="investigator").status_code == 200
+
+
 def test_problems_are_named_up_to_a_hundred_and_it_is_said_that_there_are_more(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

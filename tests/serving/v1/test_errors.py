@@ -91,7 +91,7 @@ class Form(BaseModel):
 @pytest.mark.parametrize(
     ("body", "found"),
     [
-        (b"{", [("body", "is not JSON; allowed: JSON in UTF-8, uncompressed")]),
+        (b"{", [("body", "is not JSON at line 1, column 1; allowed: JSON in UTF-8, uncompressed")]),
         (b"\xef\xbb\xbf{}", [("body", "begins with a byte order mark; allowed: JSON in UTF-8, uncompressed")]),
         (
             b'{"name": %b}' % (b"1" * 5_000),

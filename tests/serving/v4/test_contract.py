@@ -1,6 +1,7 @@
 """The contract: what a body must be to be read at all, and how a score is written."""
 
 import json
+import re
 from dataclasses import replace
 from math import inf, isnan
 from time import process_time
@@ -28,6 +29,7 @@ REQUIRED_TEXT = ("user_id", "transaction_currency", "user_created", "user_catego
 OPTIONAL_TEXT = ("transaction_state", "transaction_id")
 NUMBERS = ("user_balance", "transaction_amount")
 NOT_JSON = [Problem(0, "body", "is not JSON", "a JSON array of objects, in UTF-8 and not compressed")]
+PLACE = re.compile(r"is not JSON at line \d+, column [1-9]\d*")
 
 
 def read(rows: Any, limits: Limits = LIMITS) -> list[Any]:
@@ -140,7 +142,7 @@ WORDS = ["01", "1.", ".5", "+1", "0x1", "-NaN", "nan", "1_000", "1,5", "'1'", "-
 
 @pytest.mark.parametrize("literal", WORDS)
 def test_a_number_in_other_words_is_no_json(literal: str) -> None:
-    assert problems(with_literal("user_balance", literal)) == NOT_JSON
+    assert PLACE.fullmatch(problems(with_literal("user_balance", literal))[0].problem)
 
 
 def test_numbers_that_pass_are_not_named_beside_those_that_do_not() -> None:
@@ -178,7 +180,24 @@ def test_numbers_that_pass_are_not_named_beside_those_that_do_not() -> None:
     ],
 )
 def test_what_is_no_json_is_told_as_that(body: bytes) -> None:
-    assert problems(body) == NOT_JSON
+    (problem,) = problems(body)
+    assert PLACE.fullmatch(problem.problem) if body.strip() else problem.problem == "is not JSON"
+    assert replace(problem, problem="is not JSON") == NOT_JSON[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        (b'[{"user_id": }]', "line 1, column 14"),
+        (b'[\n{"user_id": "a"},\r\n{user_id: "b"}]', "line 3, column 2"),
+        ('["\u00e4\u00e4\u00e4" x]'.encode(), "line 1, column 8"),
+        (b'["a\nb"]', "line 1, column 4"),
+        (b"[{", "line 1, column 2"),
+        (b"[\n\n1, 2,\n\nx]", "line 5, column 1"),
+    ],
+)
+def test_where_a_body_is_no_json_is_told_by_line_and_column(body: bytes, place: str) -> None:
+    assert problems(body) == [replace(NOT_JSON[0], problem=f"is not JSON at {place}")]
 
 
 @pytest.mark.parametrize(

@@ -446,6 +446,16 @@ def test_a_repeated_parameter_is_named_and_costs_nothing(place: Place) -> None:
     assert place.usage() == (0, 0)
 
 
+def test_a_plus_of_a_query_that_is_not_escaped_is_named(place: Place) -> None:
+    body, sent = json.dumps(rows_of("a")), {"token": place.token()}
+    answer = place.ask("POST", f"{SCORING}?as_of=2024-07-01T00:00:00+02:00", content=body, headers=sent)
+    allowed = "a time such as 2024-07-01T12:00:00Z; in a query + is written %2B"
+    assert answer.status_code == 400
+    assert answer.json()[0]["errors"] == [
+        {"row": 0, "field": "as_of", "problem": "is not an ISO 8601 time", "allowed": allowed}
+    ]
+
+
 def test_an_answer_says_what_is_left_of_the_quota(place: Place) -> None:
     token = place.token("five_users")
     left = [place.post(rows_of("a", "b"), token).headers for _ in range(2)]
