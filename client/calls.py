@@ -114,6 +114,9 @@ def _parameter(value: object) -> str:
 _KNOWN: Final = "numbers (also those of NumPy), text, flags, moments, Decimals, and lists and dicts of them"
 _NO_MOMENT: Final = "NaT"
 """What pandas writes for a moment that is missing; it counts as a date of Python's own."""
+_ROWS_ALLOWED: Final = (
+    'allowed: a dict for each row, such as df.to_dict("records") of pandas or df.to_dicts() of Polars gives'
+)
 _SHOWN: Final = 40
 """Characters of a value that an error repeats."""
 
@@ -131,7 +134,7 @@ def body_of(body: object) -> bytes:
         raise NotSentError(f"this cannot be sent: {error}") from error
 
 
-def rows_of(rows: Iterable[Mapping[str, object]]) -> list[dict[str, object]]:
+def rows_of(rows: object) -> list[dict[str, object]]:
     """Copy rows; NotSentError for what iterates over something else, as a table does over its columns.
 
     >>> rows_of([{"user_id": "a"}])
@@ -140,13 +143,13 @@ def rows_of(rows: Iterable[Mapping[str, object]]) -> list[dict[str, object]]:
     Traceback (most recent call last):
     fivefold.client.errors.NotSentError: amount of row 0 is nan, which JSON cannot say; a missing value is None
     """
+    if not isinstance(rows, Iterable):
+        raise NotSentError(f"rows are {str(rows)[:_SHOWN]!r} of the type {type(rows).__name__}; {_ROWS_ALLOWED}")
     copied = []
     for number, row in enumerate(rows):
         if not isinstance(row, Mapping):
-            raise NotSentError(
-                f"row {number} is {str(row)[:_SHOWN]!r} of the type {type(row).__name__}; allowed: a dict for each row,"
-                ' such as df.to_dict("records") of pandas or df.to_dicts() of Polars gives'
-            )
+            row_text = f"row {number} is {str(row)[:_SHOWN]!r} of the type {type(row).__name__}"
+            raise NotSentError(f"{row_text}; {_ROWS_ALLOWED}")
         for key, value in row.items():
             is_missing = str(value) == _NO_MOMENT if isinstance(value, date) else False
             try:

@@ -67,6 +67,7 @@ class Pages(Iterator[Row], Generic[Row]):
 Answer = TypeVar("Answer")
 KEY: Final = "Idempotency-Key"
 LONGEST_KEY: Final = 200
+CLOSED: Final = "the client is closed; allowed: calls before its `close()` or the end of its `with`"
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 """Errors that arise before a request leaves: the service cannot have acted."""
 OUT_OF_REACH: Final = frozenset({502, 504})
@@ -184,14 +185,8 @@ class Connection:
         self, call: Call[Any], parts: Mapping[str, object], query: Mapping[str, str], body: object, key: str | None
     ) -> httpx.Response:
         """Send a request until it is answered or may not be repeated; the body and the key stay the same."""
-        if self._http.is_closed:
-            raise NotSentError("the client is closed; allowed: calls before its `close()` or the end of its `with`")
-        if key is not None and not (_is_visible(key) and len(key) <= LONGEST_KEY):
-            raise NotSentError(f"key is {key!r}; allowed: 1 to {LONGEST_KEY} visible ASCII characters")
         content = None if body is None else body_of(body)
-        headers = {} if content is None else {"Content-Type": "application/json"}
-        if call.repeat is Repeat.BY_KEY or key is not None:
-            headers[KEY] = secrets.token_urlsafe(24) if key is None else key
+        headers = _headers_of(call, content, key)
         repeatable = call.repeat is Repeat.ALWAYS or KEY in headers
         may_be_done = False
         url = f"{self._url}{call.path_of(parts)}"
@@ -199,6 +194,12 @@ class Connection:
             is_last = number == self.attempts
             try:
                 response = self._exchange(call, url, query, content, headers)
+            except NotSentError as error:
+                if not may_be_done:
+                    raise
+                raise NoAnswerError(
+                    f"{call.method} {call.path} had no answer, and {error}", may_be_done=True
+                ) from error
             except httpx.TransportError as error:
                 may_be_done |= call.method != "GET" and not isinstance(error, NOT_SENT)
                 if is_last or not (repeatable or isinstance(error, NOT_SENT)):
@@ -228,12 +229,18 @@ class Connection:
         A process that was forked has its parent's open connections. Both would read each other's answers: the level of
         one customer as that of another.
         """
+        if self._http.is_closed:
+            raise NotSentError(CLOSED)
         if self._process != os.getpid():
             self._http, self._process = self._opened(), os.getpid()
         try:
             return self._http.request(call.method, url, params=dict(query), content=content, headers=dict(headers))
         except (httpx.InvalidURL, UnicodeError) as error:
             raise NotSentError(f"{call.method} {call.path} cannot be sent: {error}") from error
+        except RuntimeError as error:  # httpx has no error of its own for a client that another thread closes
+            if not self._http.is_closed:
+                raise
+            raise NotSentError(CLOSED) from error
         except httpx.DecodingError as error:
             raise UnexpectedAnswerError(f"{call.method} {call.path} had an unreadable answer: {error}") from error
 
@@ -274,9 +281,19 @@ def _require_address(url: str) -> None:
         )
 
 
-def _is_visible(text: str) -> bool:
-    """Return whether a header can hold a text: visible ASCII characters, at least one."""
-    return bool(text) and all("!" <= letter <= "~" for letter in text)
+def _headers_of(call: Call[Any], content: bytes | None, key: str | None) -> dict[str, str]:
+    """Write the headers of a call, with its key if it has or needs one; NotSentError for a key that none can hold."""
+    if key is not None and not (_is_visible(key) and len(key) <= LONGEST_KEY):
+        raise NotSentError(f"key is {key!r}; allowed: 1 to {LONGEST_KEY} visible ASCII characters")
+    headers = {} if content is None else {"Content-Type": "application/json"}
+    if call.repeat is Repeat.BY_KEY or key is not None:
+        headers[KEY] = secrets.token_urlsafe(24) if key is None else key
+    return headers
+
+
+def _is_visible(text: object) -> bool:
+    """Return whether a header can hold a value: a text of visible ASCII characters, at least one."""
+    return isinstance(text, str) and bool(text) and all("!" <= letter <= "~" for letter in text)
 
 
 def _after(response: httpx.Response) -> str | None:

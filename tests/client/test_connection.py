@@ -127,6 +127,51 @@ def test_a_client_is_closed_where_its_block_ends_and_sends_nothing_then() -> Non
     assert len(service.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("fault", "kind", "words"),
+    [
+        (refused(503), NotSentError, "the client is closed"),
+        (httpx.ReadTimeout("late"), NoAnswerError, "had no answer, and the client is closed"),
+    ],
+)
+def test_a_client_that_another_thread_closes_between_attempts_says_whether_it_may_be_done(
+    fault: Reply, kind: type[ClientError], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(fault)
+    asking = client(service)
+    monkeypatch.setattr(connecting.time, "sleep", lambda _: asking.close())
+    with pytest.raises(kind, match=words) as error:
+        put(asking)
+    assert getattr(error.value, "may_be_done", False) == (kind is NoAnswerError)
+    assert len(service.asked) == 1
+
+
+def test_a_client_that_is_closed_as_it_sends_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread may close it behind the last look."""
+    asking, process = client(Service()), os.getpid()
+
+    def closing() -> int:
+        asking.close()
+        return process
+
+    monkeypatch.setattr(connecting.os, "getpid", closing)
+    with pytest.raises(NotSentError, match="the client is closed"):
+        put(asking)
+
+
+@pytest.mark.parametrize("key", [5, b"import-7", True])
+def test_a_key_that_is_no_text_is_not_sent(key: Any) -> None:
+    with pytest.raises(NotSentError, match="allowed: 1 to 200 visible ASCII characters"):
+        put(client(Service()), key=key)
+
+
+@pytest.mark.parametrize("rows", [None, 5])
+def test_what_is_no_list_of_rows_is_not_sent(rows: Any) -> None:
+    for send in (lambda api: api.scoring.score(rows), lambda api: api.entities.add_transactions(rows)):
+        with pytest.raises(NotSentError, match=r"rows are '.*'.* allowed: a dict for each row"):
+            send(client(Service()))
+
+
 def test_a_key_of_the_callers_own_is_sent() -> None:
     service = Service(answer(200, TAKEN))
     put(client(service), key="import-7")
