@@ -86,6 +86,15 @@ def rounded_words(amount: float, code: str) -> str:
     return format(amount, rounded_form(code))
 
 
+def rate_text(per_unit: float) -> str:
+    """Write an exchange rate for people, with ten digits.
+
+    >>> rate_text(0.006123456789), rate_text(3000.0)
+    ('0.006123456789', '3000')
+    """
+    return f"{per_unit:.10g}"
+
+
 @dataclass(frozen=True)
 class Rate:
     """The value of one unit of a currency in the base currency, and the day of that rate."""

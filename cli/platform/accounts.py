@@ -17,6 +17,7 @@ from fivefold.cli.terminal import (
     warn,
 )
 from fivefold.domain.clock import day_text
+from fivefold.domain.money import rate_text
 from fivefold.domain.paging import every_row
 from fivefold.domain.rate_files import read_dated_rates
 from fivefold.domain.text import count_text
@@ -82,7 +83,9 @@ def show(organisation: OrganisationOption = "default") -> None:
     from fivefold.usecases.accounts.rate_tables import show_rates
 
     rates = show_rates(acting_in(organisation))
-    rows = [[rate.currency, f"{rate.per_unit:g}", rate.known_on, "stale" if rate.stale else ""] for rate in rates.rates]
+    rows = [
+        [rate.currency, rate_text(rate.per_unit), rate.known_on, "stale" if rate.stale else ""] for rate in rates.rates
+    ]
     show_table(f"1 unit in {rates.base}, from {rates.source}", ("currency", rates.base, "day", ""), rows)
     for currency, many in rates.without_rate.items():
         stored = count_text(many, "stored transaction has", "stored transactions have")

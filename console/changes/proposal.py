@@ -12,6 +12,7 @@ from fivefold.console.rulesets.backtest import MoveMatrix, matrix_of
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, existing_number, whole_number
 from fivefold.domain.errors import ConfigError
+from fivefold.domain.money import rate_text
 from fivefold.domain.paging import Part
 from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.changes import proposals
@@ -137,6 +138,8 @@ def _value(name: str, value: Any) -> str:
     if name == "rates":
         rates = json.loads(value)
         currencies = ", ".join(sorted({currency for currency, _, _ in rates}))
+        if len(rates) == 1:
+            return text("1 rate of {currencies}", currencies=currencies)
         return text("{count} rates of {currencies}", count=attribute(len(rates)), currencies=currencies)
     return attribute(value)
 
@@ -147,20 +150,26 @@ def _rate_lines(value: Mapping[str, Any]) -> Iterator[Line]:
         before = _rate(each["from"])
         if each["to"] is not None:
             change = text("from {before} to {after}", before=before, after=_rate(each["to"]))
+        elif each["transactions"] == 1:
+            change = text("from {before} to none; 1 stored transaction has it", before=before)
         else:
             count = attribute(each["transactions"])
             change = text("from {before} to none; {count} stored transactions have it", before=before, count=count)
         yield Line(each["currency"], change)
-    if value.get("others"):
-        yield Line(text("Other currencies"), text("the rates of {count} more differ", count=attribute(value["others"])))
-    if value.get("earlier"):
-        yield Line(text("Rates of other days"), text("{count} differ", count=attribute(value["earlier"])))
+    if others := value.get("others"):
+        one, count = text("the rate of 1 more differs"), attribute(others)
+        yield Line(
+            text("Other currencies"), one if others == 1 else text("the rates of {count} more differ", count=count)
+        )
+    if earlier := value.get("earlier"):
+        one, count = text("1 differs"), attribute(earlier)
+        yield Line(text("Rates of other days"), one if earlier == 1 else text("{count} differ", count=count))
 
 
 def _rate(rate: Mapping[str, str] | None) -> str:
     if rate is None:
         return text("none")
-    return text("{rate} of {day}", rate=f"{float(rate['rate']):.10g}", day=attribute(rate["day"]))
+    return text("{rate} of {day}", rate=rate_text(float(rate["rate"])), day=attribute(rate["day"]))
 
 
 def _counts(value: Mapping[str, Any]) -> Iterator[str]:

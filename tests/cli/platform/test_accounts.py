@@ -43,3 +43,9 @@ def test_the_life_of_a_member(tmp_path: Path) -> None:
 def test_what_members_refuses(arguments: list[str], words: str, tmp_path: Path) -> None:
     run(tmp_path, "members", "add", "Ana", "--role", "admin")
     assert words in refuse(tmp_path, "members", *arguments)
+
+
+def test_rates_are_shown_with_ten_digits_as_where_they_are_proposed(tmp_path: Path) -> None:
+    run(tmp_path, "import", "setup", "fatf-retail")
+    shown = succeed(tmp_path, "rates", "show", columns=160)
+    assert re.search(r"^USD +\d\.\d{8,10} ", shown, re.MULTILINE), shown

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from fivefold.console.changes.proposal import change_lines
 from fivefold.domain.clock import from_microseconds
 from fivefold.usecases.accounts import rate_tables
 from fivefold.usecases.changes import proposals
@@ -37,10 +38,20 @@ def test_an_approver_sees_which_rates_differ_and_are_lost_and_that_everybody_is_
     assert f"AED from 0.25 of {days[0]} to none; 0 stored transactions have it" in text
     assert f"USD from 0.8 of {days[0]} to 0.9 of {days[1]}" in text
     assert f"XAU from none to 3000 of {days[1]}" in text
-    assert "Rates of other days 1 differ" in text
+    assert "Rates of other days 1 differs" in text
     for kind, count in reach["entities"].items():
         assert f"Assessed again {count:,} of the type {kind}" in text
     assert "nobody" not in text
+
+
+def test_one_transaction_and_one_rate_are_written_in_the_singular() -> None:
+    lost = {"currency": "AED", "from": {"rate": "0.1234567891", "day": "2024-07-01"}, "to": None, "transactions": 1}
+    reach = {"rates": {"from": 1, "to": 1, "currencies": [lost], "others": 1, "earlier": 1}}
+    assert [line.value for line in change_lines({}, reach, {})] == [
+        "from 0.1234567891 of 2024-07-01 to none; 1 stored transaction has it",
+        "the rate of 1 more differs",
+        "1 differs",
+    ]
 
 
 def test_lost_rates_are_named_however_many_are_new(place: Place) -> None:
@@ -64,7 +75,7 @@ def test_a_table_that_an_earlier_release_proposed_is_shown_and_approved(
         number = propose(place, rate(place, "AED", 0.25))
     admin = Visitor(place).sign_in("admin").go(f"/console/proposals/{number}")
     assert "Assessed again everybody" in admin.text
-    assert "1 rates of AED" in admin.text
+    assert "1 rate of AED" in admin.text
     assert propose(place, rate(place, "AED", 0.25)) == number, "it is not outdated"
     admin.submit("/approve", reason="seen")
     assert rate_tables.list_rate_tables(Context(place.engine, place.actor("admin")))[0].source == "treasury"

@@ -288,6 +288,12 @@ def test_over_v1_a_version_is_promoted_and_rolled_back_too(admin: Visitor, monke
     assert back["warnings"][0].startswith(back_warning)
 
 
+def test_one_customer_is_written_in_the_singular(place: Place) -> None:
+    add_predicted(place, 0, "due", customers=1)
+    text = Visitor(place).sign_in("publisher").go(f"{PAGE}/1/realised").text
+    assert "1 customer could be compared with what came; 12 who were predicted are in no figure." in text
+
+
 def test_what_a_version_predicted_stands_beside_what_came(place: Place) -> None:
     for days_before, state in ((1, "waiting"), (0, "due")):
         add_predicted(place, days_before, state)
