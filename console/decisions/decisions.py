@@ -47,12 +47,14 @@ class DecisionPage:
         reasons: what may be seen of it; None once they were erased.
         answer: the whole of it, with what did not hold; None for those who may not see conditions.
         entity: type and identifier of whom it is about; None once that was erased.
+        rate: how the amount was brought into the base currency; None where it is not recorded.
     """
 
     decision: DecisionMade
     reasons: DecisionReasons | None
     answer: Mapping[str, Any] | None
     entity: tuple[str, str] | None
+    rate: Mapping[str, Any] | None
 
 
 def show_decisions(visit: Visit) -> Rendered:
@@ -87,6 +89,7 @@ def show_decision(visit: Visit) -> Rendered:
         reasons=view_decision(visit, number),
         answer=whole_answer(visit, number) if visit.may("GET /v1/policies/{policy}/versions/{number}") else None,
         entity=None if about is None else (about["type"], about["external_id"]),
+        rate=None if decision.answer is None else decision.answer.get("rate"),
     )
     return Rendered(template="decisions/decision.html", title=text("Decision {number}", number=number), page=page)
 

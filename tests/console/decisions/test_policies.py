@@ -275,6 +275,15 @@ def test_a_decision_shows_the_status_of_a_level_that_was_not_assessed_in_full(pl
     assert re.search(rf"{status.capitalize()}, \d{{4}}-\d\d-\d\d \d\d:\d\d UTC", shown)
 
 
+def test_a_decision_says_that_there_was_no_rate_for_its_amount(place: Place) -> None:
+    transaction = cash(-20_000.0, transaction_currency="QAR")
+    asked = {"policy": "payments", "external_id": CUSTOMER, "transaction": transaction, "decision_key": "dirhams"}
+    number = place.good("POST", "/v1/decisions", asked, role="investigator")["decision"]
+    visitor = Visitor(place).sign_in("investigator").go(f"{DECISIONS}/{number}")
+    assert "−20,000.00 QAR unknown in EUR: there is no rate of QAR" in visitor.text
+    assert "there is no rate" not in visitor.go(f"{DECISIONS}/{decide(place, 'euros')}").text
+
+
 def test_a_decision_without_a_rule_that_held_says_so(furnished: Place) -> None:
     text = Visitor(furnished).sign_in("approver").go(f"{DECISIONS}/1").text
     assert "Allow, as no rule gives an action." in text
