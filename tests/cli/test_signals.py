@@ -64,7 +64,7 @@ finally:
 COMMAND = """
 import os, signal, sys, time
 from pathlib import Path
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(int(sys.argv[1]), signal.SIG_DFL)  # what starts tests may ignore it, as nohup does
 from fivefold.cli import main
 from fivefold.cli.signals import ended_at_once_by_signals
 from fivefold.domain.files import replacing

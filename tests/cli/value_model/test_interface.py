@@ -89,7 +89,8 @@ def test_a_signal_to_the_command_ends_all_that_the_interface_started(number: sig
     """Processes that MLflow had started stayed where its first one alone was ended, and the port with them."""
     server = "import os, time; os.fork(); os.write(1, b'begun\\n'); time.sleep(300)"
     command = f"""
-        import sys
+        import signal, sys
+        signal.signal({int(number)}, signal.SIG_DFL)  # what starts tests may ignore it, as nohup does
         from fivefold.cli.signals import ends_on_signals
         from fivefold.cli.value_model.registry import _serve_until_ended
         with ends_on_signals():

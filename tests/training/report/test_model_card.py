@@ -206,7 +206,7 @@ def test_money_has_the_decimals_of_its_currency(runs: Runs) -> None:
         card = model_card(model, first.evaluation, first.lineage, first.verdict)
         tables = [block for section in card.sections for block in section.blocks if isinstance(block, CardTable)]
         means = {column.form for table in tables for column in table.columns if column.name.endswith("_mean")}
-        assert means == {f",.{decimals}f"}
+        assert means == {f"z,.{decimals}f"}
         assert re.search(rf"which are [\d,]+{r'[.]' if decimals else ''}\d{{{decimals}}} {code} wide", card.markdown())
 
 
