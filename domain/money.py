@@ -211,10 +211,10 @@ def ecb_rates(base: str, day: date) -> RateTable:
             euros[code] = _last_known(ecb, code, min(day, bounds.last_date))
     if base not in euros:
         return base_only(base, day)
-    return RateTable(base, day, _rebased(euros, base), "European Central Bank reference rates")
+    return RateTable(base, day, rebased(euros, base), "European Central Bank reference rates")
 
 
-def _rebased(rates: Mapping[str, Rate], base: str) -> dict[str, Rate]:
+def rebased(rates: Mapping[str, Rate], base: str) -> dict[str, Rate]:
     """Give rates into another currency, one of theirs, which is left out; of two days the earlier one is a rate's."""
     anchor = rates[base]
     return {

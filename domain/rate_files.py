@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fivefold.domain.clock import DAY_WRITTEN
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.money import Rate, RateTable, base_only, ecb_rates, is_currency_code
+from fivefold.domain.money import Rate, RateTable, base_only, ecb_rates, is_currency_code, rebased
 from fivefold.domain.text import NUMBER_WRITTEN, count_text, cut_text, delimiter_of
 
 COLUMNS = ("currency", "date", "rate")
@@ -65,7 +65,8 @@ class DatedRates:
             return RateTable(base, day, latest, self.source)
         if base not in latest:
             raise ConfigError(f"{self.source} has no rate of {base} by {day}; it has {', '.join(sorted(latest))}")
-        return self.into(base).table(base, day)
+        latest[self.base] = Rate(1.0, latest[base].known_on)
+        return RateTable(base, day, rebased(latest, base), self.source)
 
     def into(self, base: str) -> "DatedRates":
         """Convert the rates into *base*, day by day; days without a rate of it are left out.

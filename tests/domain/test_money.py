@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.money import Rate, RateTable, base_only, ecb_rates, ecb_rates_of_days
-from fivefold.domain.rate_files import read_dated_rates, read_rates
+from fivefold.domain.rate_files import read_rates
 
 DAY = date(2024, 6, 28)
 HEAD = "currency,date,rate\n"
@@ -294,17 +294,6 @@ def test_the_file_of_the_ecb_is_read_as_it_is_downloaded(tmp_path: Path, euros: 
     assert dollars.per_unit("EUR") == pytest.approx(1.0705)
     assert dollars.per_unit("JPY") == pytest.approx(1.0705 / 171.94)
     assert dollars.known_on("RUB") == date(2022, 3, 1)
-
-
-def test_a_day_without_a_rate_of_the_base_has_no_rates_into_it(tmp_path: Path) -> None:
-    path = tmp_path / "rates.csv"
-    path.write_text("Date,USD,ISK,\n2024-06-28,N/A,150,\n2024-06-27,1.07,149.5,\n")
-    thursday = date(2024, 6, 27)
-    assert read_rates(path, "EUR", DAY).rates["ISK"] == Rate(1 / 150, DAY)
-    table = read_rates(path, "USD", DAY)
-    assert table.rates["ISK"] == Rate(pytest.approx(1.07 / 149.5), thursday), "not the krona of one day by another's"
-    assert table.rates["EUR"] == Rate(pytest.approx(1.07), thursday)
-    assert read_dated_rates(path).into("USD").table("USD", DAY) == table, "as the platform stores it"
 
 
 def test_the_file_of_the_ecb_needs_the_base(tmp_path: Path) -> None:
