@@ -68,27 +68,6 @@ class DatedRates:
         latest[self.base] = Rate(1.0, latest[base].known_on)
         return RateTable(base, day, rebased(latest, base), self.source)
 
-    def into(self, base: str) -> "DatedRates":
-        """Convert the rates into *base*, day by day; days without a rate of it are left out.
-
-        A rate of one day over the base's rate of another would be that of neither day.
-
-        Raises:
-            ConfigError: the rates convert into another currency, and have none of *base*.
-        """
-        if self.base is None or self.base == base:
-            return DatedRates(base, self.rows, self.source)
-        anchors = {row.day: row.rate for row in self.rows if row.currency == base}
-        if not anchors:
-            raise ConfigError(f"{self.source} has no rate of {base}, the base currency")
-        rows = [
-            DatedRate(row.currency, row.day, row.rate / anchors[row.day])
-            for row in self.rows
-            if row.day in anchors and row.currency != base
-        ]
-        rows += [DatedRate(self.base, day, 1.0 / anchor) for day, anchor in anchors.items()]
-        return DatedRates(base, tuple(rows), self.source)
-
 
 def read_rates(path: Path, base: str, day: date) -> RateTable:
     """Read an operator's table, as `read_dated_rates` does, as known on *day*; refuse inverse rates.

@@ -1,6 +1,6 @@
 """An organisation's own exchange rates: dated tables, kept for good; the newest is in force."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.money import Rate as KnownRate
 from fivefold.domain.money import ecb_rates_of_days
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.domain.rate_files import DatedRates, checked_rate, refuse_contradictions, refuse_inverse
+from fivefold.domain.rate_files import DatedRate, DatedRates, checked_rate, refuse_contradictions, refuse_inverse
 from fivefold.store.accounts.organisation import (
     base_currency_of,
     lock_organisation,
@@ -254,8 +254,19 @@ def show_rates(context: Context) -> Rates:
 
 
 def _into(rates: DatedRates, base: str) -> DatedRates:
-    """Convert rates into the base currency, and keep the latest of them."""
-    latest = sorted(rates.into(base).rows, key=lambda row: (row.day, row.currency))[-MOST_ROWS:]
+    """Convert rates into the base currency, day by day, the latest of them; days without a rate of it are left out."""
+    rows: Sequence[DatedRate] = rates.rows
+    if rates.base not in {None, base}:
+        anchors = {row.day: row.rate for row in rows if row.currency == base}
+        if not anchors:
+            raise ConfigError(f"{rates.source} has no rate of {base}, the base currency")
+        rows = [
+            DatedRate(row.currency, row.day, row.rate / anchors[row.day])
+            for row in rows
+            if row.day in anchors and row.currency != base
+        ]
+        rows += [DatedRate(str(rates.base), day, 1.0 / anchor) for day, anchor in anchors.items()]
+    latest = sorted(rows, key=lambda row: (row.day, row.currency))[-MOST_ROWS:]
     return DatedRates(base, tuple(latest), rates.source)
 
 
