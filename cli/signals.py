@@ -18,6 +18,11 @@ _IMPORTS: Final = "<frozen importlib"
 """The file, as Python names it, of the functions that import, which hold locks that an error there would leave held."""
 
 
+def not_ignored(*numbers: signal.Signals) -> list[signal.Signals]:
+    """Give the signals that are not ignored, as SIGHUP is under nohup."""
+    return [each for each in numbers if signal.getsignal(each) is not signal.SIG_IGN]
+
+
 @contextmanager
 def ends_on_signals() -> Iterator[None]:
     """End by SIGTERM and SIGHUP as by an error, so that whatever a run made for itself goes; Python would stop at once.
@@ -28,9 +33,8 @@ def ends_on_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    heeded = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is not signal.SIG_IGN]
     ending = _Ending()
-    before = {number: signal.signal(number, ending.begin) for number in heeded}
+    before = {number: signal.signal(number, ending.begin) for number in not_ignored(signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     except Exception as error:
@@ -50,9 +54,8 @@ def ended_at_once_by_signals() -> Iterator[None]:
 
     For what has nothing of its own to take away. One that is ignored is ignored still.
     """
-    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-    heeded = [each for each in numbers if signal.getsignal(each) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in heeded}
+    numbers = not_ignored(signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
     try:
         yield
     finally:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from filelock import Timeout
 
+from fivefold.cli.signals import not_ignored
 from fivefold.cli.terminal import checked_settings, echo, moment, open_current_database
 from fivefold.domain.clock import second_text
 from fivefold.domain.errors import ConfigError, StoreError
@@ -97,9 +98,8 @@ def _work(
         if failing := failing_count(engine):
             echo(f"{count_text(failing, 'webhook')} failed and will be tried again: `fivefold webhooks failing`.")
         return
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-            signal.signal(number, lambda *_: stop.set())
+    for number in (signal.SIGTERM, signal.SIGINT, *not_ignored(signal.SIGHUP)):
+        signal.signal(number, lambda *_: stop.set())
     host, health_port = health
     with serving(pages, health_port, host) as port:
         where = "" if port is None else f" Its health: http://{host}:{port}/livez, /readyz and /metrics."
