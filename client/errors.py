@@ -15,7 +15,6 @@ ClientError                       any error below
     └── UnknownOutcomeError       504: it took too long, and may have been done
 """
 
-import copyreg
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,7 +62,11 @@ class ClientError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Restore the attributes without the constructor, which takes other arguments than the message."""
-        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # of pickle
+        return _without_constructor, (type(self), self.args), self.__dict__
+
+
+def _without_constructor(kind: type[ClientError], arguments: tuple[Any, ...]) -> ClientError:
+    return kind.__new__(kind, *arguments)
 
 
 class NotSentError(ClientError):
