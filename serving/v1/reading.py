@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from fivefold.domain.errors import PROBLEMS_LISTED
 from fivefold.features.reading.columns import short_text
-from fivefold.features.reading.json_lines import TwiceError
+from fivefold.features.reading.json_lines import TwiceError, once
 from fivefold.serving.request_reading import repeated_parameter
 from fivefold.serving.responses import ApiError
 from fivefold.serving.v1.errors import invalid_part, invalid_request, invalid_rows
@@ -95,8 +95,7 @@ def read_form(route: Route, body: bytes, most_rows: int) -> Any:
 
 def _require_once(pairs: list[tuple[str, Any]]) -> None:
     """Raise TwiceError if an object has a name twice; nothing of the object is kept, for a body may be large."""
-    if len(dict(pairs)) < len(pairs):
-        raise TwiceError
+    once(pairs)
 
 
 _ONCE: Final = json.JSONDecoder(object_pairs_hook=_require_once)
