@@ -138,9 +138,7 @@ def lost_promotions(session: Session, registry: Registry) -> list[LoggedPromotio
     It was restored from a backup of before them, or was made anew. One of an earlier release is left out, for its entry
     does not tell its moment; so is one whose loss was acknowledged.
     """
-    logged = [each for each in logged_promotions(session) if each.model == registry.name and each.at_us is not None]
-    recorded = recorded_moments(registry) if logged else frozenset[int]()
-    lost = [each for each in logged if each.at_us not in recorded]
+    _, lost = _logged_by_registry(session, registry)
     acknowledged = acknowledged_losses(session) if lost else set[tuple[int, int]]()
     return [each for each in lost if (each.organisation_id, each.entry) not in acknowledged]
 
@@ -151,15 +149,17 @@ def changed_promotions(session: Session, registry: Registry) -> list[LoggedPromo
     A version is loaded where its files have the hash that the registry has: who changes both is found here alone. Left
     out are promotions that the registry lacks, and versions that are gone, which serve no more.
     """
-    logged = [
-        each
-        for each in logged_promotions(session)
-        if each.model == registry.name and each.at_us is not None and each.details.get("content_hash")
-    ]
-    recorded = recorded_moments(registry) if logged else frozenset[int]()
-    there = [each for each in logged if each.at_us in recorded]
-    hashes = {number: _registered_hash(registry, number) for number in sorted({each.version for each in there})}
-    return [each for each in there if hashes[each.version] not in {None, each.details["content_hash"]}]
+    recorded, _ = _logged_by_registry(session, registry)
+    hashed = [each for each in recorded if each.details.get("content_hash")]
+    hashes = {number: _registered_hash(registry, number) for number in sorted({each.version for each in hashed})}
+    return [each for each in hashed if hashes[each.version] not in {None, each.details["content_hash"]}]
+
+
+def _logged_by_registry(session: Session, registry: Registry) -> tuple[list[LoggedPromotion], list[LoggedPromotion]]:
+    """Give the promotions of a model that logs have with their moment: those that the registry has, and the others."""
+    logged = [each for each in logged_promotions(session) if each.model == registry.name and each.at_us is not None]
+    moments = recorded_moments(registry) if logged else frozenset[int]()
+    return [each for each in logged if each.at_us in moments], [each for each in logged if each.at_us not in moments]
 
 
 def _registered_hash(registry: Registry, number: int) -> str | None:
