@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from html import escape
 from itertools import islice
 from textwrap import shorten
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 _CUTOFF = 0.75
 MOST_NAMES: Final = 500
@@ -237,16 +237,20 @@ def confidence_text(share: float) -> str:
     return f"{min(100 * share, 99.99):.4g} %"
 
 
-def apart_from(number: float, bound: float | Sequence[float], decimals: int) -> str:
+def apart_from(number: float, bound: float | Sequence[float], decimals: int, sign: Literal["", "+"] = "") -> str:
     """Write a number to so many decimals, and to more where it would read as a *bound*, or one of several, beside it.
+
+    A *sign* of "+" is written before numbers above zero too.
 
     >>> apart_from(1.153, 1.15, 2), apart_from(1.2, 1.15, 2), apart_from(1.15, 1.15, 2)
     ('1.153', '1.20', '1.15')
     >>> apart_from(0.6497, (0.65, 0.6), 2), apart_from(0.5996, (0.65, 0.6), 3)
     ('0.6497', '0.5996')
+    >>> apart_from(-0.0001, 0.5, 2), apart_from(-0.0001, 0, 2), apart_from(0.25, 0, 2, "+")
+    ('0.00', '-0.0001', '+0.25')
     """
     bounds = [bound] if isinstance(bound, int | float) else bound
-    return f"{number:.{_decimals_apart(number, bounds, decimals)}f}"
+    return f"{number:{sign}z.{_decimals_apart(number, bounds, decimals)}f}"
 
 
 def figure_text(figure: float | None, limit: float) -> str:
@@ -263,7 +267,7 @@ def figure_text(figure: float | None, limit: float) -> str:
 def _decimals_apart(number: float, bounds: Iterable[float], decimals: int) -> int:
     """Give how many decimals tell a number from every bound that it is not equal to; six more at the most."""
     most, others = decimals + 6, [bound for bound in bounds if bound != number]
-    while decimals < most and any(f"{number:.{decimals}f}" == f"{bound:.{decimals}f}" for bound in others):
+    while decimals < most and any(f"{number:z.{decimals}f}" == f"{bound:z.{decimals}f}" for bound in others):
         decimals += 1
     return decimals
 

@@ -297,7 +297,7 @@ def _names_of_two_texts(first: TrainedModel, second: TrainedModel) -> set[str]:
 
 def _words(effects: pd.Series) -> str:
     largest = effects.loc[effects.abs().sort_values(ascending=False, kind="stable").index][:MOVED_BY]
-    return ", ".join(f"{name} {points:+.3f}" for name, points in largest.items() if points)
+    return ", ".join(f"{name} {points:+z.3f}" for name, points in largest.items() if points)
 
 
 def _judged(customers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:

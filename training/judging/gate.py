@@ -66,7 +66,8 @@ def _reason(
     if not isfinite(comparison.difference):
         return f"normalised Gini is not defined where all customers are worth the same, so it does not beat {rival}"
     ranks = f"normalised Gini {gini[MODEL]:.4f} {'beats' if beaten else 'does not beat'} {rival} {gini[rival]:.4f}"
-    text = f"{ranks}: {comparison.difference:+.4f}, at least {comparison.low:+.4f} with {confidence} confidence"
+    low = apart_from(comparison.low, margin, 4, "+")
+    text = f"{ranks}: {comparison.difference:+z.4f}, at least {low} with {confidence} confidence"
     return text if beaten else f"{text}, which must be above {margin:g}"
 
 
@@ -77,9 +78,10 @@ def _calibrated(error: float, compared: Comparisons, gate: GateSettings, reasons
     reasons.append(_money(error, compared.calibration, gate.most_calibration_error, sure))
     worse = compared.calibration_worse is not None and compared.calibration_worse.low > 0
     if worse and compared.calibration_worse is not None:
+        low = apart_from(compared.calibration_worse.low, 0, 4, "+")
         reasons.append(
             f"predicted money is further off than the champion's: calibration error "
-            f"{compared.calibration_worse.difference:+.4f}, at least {compared.calibration_worse.low:+.4f} with "
+            f"{compared.calibration_worse.difference:+z.4f}, at least {low} with "
             f"{sure} confidence"
         )
     return not off and not worse
@@ -189,15 +191,16 @@ def _champion(rolling: Rolling, gate: GateSettings) -> tuple[bool, str]:
     less = rolling.difference(CHAMPION, GINI)
     if less is None:
         return True, f"the champion is compared at no origin{aside}" if left_out else ""
-    passed = less.estimate >= -gate.most_below_champion
-    over = f"over {count_text(less.origins, 'origin')} normalised Gini is {less.estimate:+.4f} from the champion's"
-    if passed:
+    least = 0 - gate.most_below_champion  # 0 where none is allowed, as -0.0 would be written -0
+    estimate = apart_from(less.estimate, least, 4, "+")
+    over = f"over {count_text(less.origins, 'origin')} normalised Gini is {estimate} from the champion's"
+    if less.estimate >= least:
         return True, over + aside
     each_one = [one for one in rolling.differences if one.rival == CHAMPION and one.figure == GINI and one.moment]
     lowest = min(each_one, key=lambda one: one.estimate)
     return False, (
-        f"{over}, and may be {-gate.most_below_champion:g} at the least (gate.most_below_champion); lowest at "
-        f"{day_text(lowest.moment or 0)}, {lowest.estimate:+.4f}{aside}"
+        f"{over}, and may be {least:g} at the least (gate.most_below_champion); lowest at "
+        f"{day_text(lowest.moment or 0)}, {lowest.estimate:+z.4f}{aside}"
     )
 
 

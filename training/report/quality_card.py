@@ -369,5 +369,5 @@ def _interval(difference: FigureDifference | None) -> str:
     if difference is None:
         return NONE
     if not isfinite(difference.low):
-        return f"{difference.estimate:+.4f}"
-    return f"{difference.estimate:+.4f} ({difference.low:+.4f} to {difference.high:+.4f})"
+        return f"{difference.estimate:+z.4f}"
+    return f"{difference.estimate:+z.4f} ({difference.low:+z.4f} to {difference.high:+z.4f})"

@@ -76,7 +76,7 @@ def remark(change: PointChange) -> str:
     """Explain one change: its points, whom it rests on, and what it does to the capture."""
     which = f"case {change.outcome}" if isinstance(change.outcome, int) else change.outcome
     support = f"{change.confirmed} of {count_text(change.entities, 'customer')} who got it confirmed"
-    effect = f"capture {100 * change.capture:+.1f} points of a percent" if change.capture else "capture as without it"
+    effect = f"capture {100 * change.capture:+z.1f} percentage points" if change.capture else "capture as without it"
     return f"{which}: {change.before} -> {change.after} points ({change.source}; {support}; {effect})"
 
 

@@ -27,14 +27,15 @@ def points_page(result: PointsProposal) -> ReportPage:
 
 
 def _verdict(verdict: DraftVerdict) -> ReportSection:
+    captured, present = verdict.capture.captured, verdict.present_capture.captured
     rows = [
         ["Gini of the total", *_paired(verdict.total)],
         ["Gini of the level", *_paired(verdict.level)],
         [
             f"confirmed in {' and '.join(verdict.capture.top)}",
-            interval_words(verdict.capture.captured, percent=True),
-            interval_words(verdict.present_capture.captured, percent=True),
-            f"{100 * (verdict.capture.captured.estimate - verdict.present_capture.captured.estimate):+.1f} %",
+            interval_words(captured, percent=True),
+            interval_words(present, percent=True),
+            f"{100 * (captured.estimate - present.estimate):+z.1f} percentage points",
         ],
         [
             f"portfolio in {' and '.join(verdict.capture.top)}",
@@ -59,7 +60,7 @@ def _changes(result: PointsProposal) -> ReportSection:
             change.before,
             change.after,
             f"{change.confirmed:,} of {change.entities:,}",
-            f"{100 * change.capture:+.1f} %" if change.capture else "",
+            f"{100 * change.capture:+z.1f} points" if change.capture else "",
             SHORT[change.source],
         ]
         for change in result.changes

@@ -43,7 +43,9 @@ def test_a_draft_is_written_with_its_verdict_and_nothing_else_changes(folder: Pa
         if isinstance(change["outcome"], int):
             assert str(changed.rule(change["rule"]).cases[change["outcome"] - 1].points) == change["after"]
     assert "# Ours; remarks must survive." in draft
-    assert "<svg" not in (folder / "p.html").read_text()
+    page = (folder / "p.html").read_text()
+    assert "<svg" not in page
+    assert " percentage points</td>" in page  # a difference of two shares is no percentage
 
 
 def test_a_label_that_cannot_be_read_leaves_its_customer_out(folder: Path) -> None:

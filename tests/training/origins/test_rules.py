@@ -77,6 +77,7 @@ def test_one_origin_alone_leaves_the_verdict_as_it_is() -> None:
         (four(0.8, 0.75), {"least_gini": 0.75}, True, "with normalised Gini 0.7500"),
         (four(0.8, 0.8, champion=0.8), {}, True, "is +0.0000 from the champion's"),
         (four(0.9, 0.72, champion=0.82), {}, False, f"lowest at {day_text(moment(1))}, -0.1000"),
+        (four(0.9, 0.73998, champion=0.82), {}, False, "is -0.00001 from the champion's, and may be 0 at the least"),
         (four(0.9, 0.72, champion=0.82), {"most_below_champion": 0.005}, False, "and may be -0.005 at the least"),
         (four(0.9, 0.72, champion=0.82), {"most_below_champion": 0.02}, True, "is -0.0100 from the champion's"),
         (four(0.8, nan), {}, False, f"is not defined at origin {day_text(moment(1))}"),
