@@ -33,7 +33,7 @@ from fivefold.store.sql.clocks import clock_of
 from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.accounts import NAME_CHARACTERS, Member
 from fivefold.usecases.accounts.second_person import ADDED, RETURNED
-from fivefold.usecases.shared.actors import OF_MEMBERS, SYSTEM, Actor
+from fivefold.usecases.shared.actors import OF_MEMBERS, SYSTEM, Actor, Role
 from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
@@ -166,7 +166,8 @@ def set_roles(
     Raises:
         NotFoundError: the organisation has no such member.
         ConfigError: there is no such role.
-        ConflictError: the member has left; or has other roles by now than were expected.
+        ConflictError: the member has left; or has other roles by now than were expected; or no administrator would be
+            left.
     """
     now = context.now()
     role_set = _checked(roles)
@@ -179,6 +180,7 @@ def set_roles(
         if role_set == before:
             return _line(member)
         lost_roles = before - role_set
+        _keep_an_administrator(session, context, member, lost_roles)
         member.roles = sorted(role_set)
         ended_tokens = end_tokens(session, member.id, lost_roles, now)
         _record(session, context, member, "member.roles_set", lost=sorted(lost_roles), ended=ended_tokens)
@@ -190,11 +192,12 @@ def end_membership(context: Context, member_id: int) -> MemberLine:
 
     Raises:
         NotFoundError: the organisation has no such member.
-        ConflictError: the member has left already.
+        ConflictError: the member has left already; or no administrator would be left.
     """
     now = context.now()
     with context.writing() as session:
         member_row = _present(session, context, member_id)
+        _keep_an_administrator(session, context, member_row, set(member_row.roles))
         member_row.left_us, member_row.account = now, None
         ended_tokens = end_tokens(session, member_row.id, OF_MEMBERS, now)
         _record(session, context, member_row, "member.left", ended=ended_tokens)
@@ -260,6 +263,18 @@ def _present(session: Session, context: Context, member_id: int) -> Member:
     if member.left_us is not None:
         raise ConflictError(f"member {member_id} has left; to bring them back, add them again by the same name")
     return member
+
+
+def _keep_an_administrator(session: Session, context: Context, member: Member, lost_roles: Collection[str]) -> None:
+    """Refuse that the only administrator gives up the role; the operator of the machine alone could add another."""
+    if Role.ADMIN not in lost_roles or context.actor.name != f"member:{member.id}":
+        return
+    others = (each for each in members_of(session, context.organisation_id) if each.id != member.id)
+    if not any(each.left_us is None and Role.ADMIN in each.roles for each in others):
+        raise ConflictError(
+            f"{member.name} is the only administrator: give another member the role {Role.ADMIN} first, or let the "
+            "operator do this at the machine by `fivefold members`"
+        )
 
 
 def _record(

@@ -2,8 +2,9 @@
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -257,6 +258,23 @@ def test_all_tokens_of_who_leaves_end_at_once_and_nobody_elses(engine: Engine) -
         (THEIRS, "Zoë"): "live",
         ("default", ""): "live",
     }
+
+
+@pytest.mark.parametrize("give_up", [end_membership, partial(set_roles, roles=["approver"])])
+def test_the_only_administrator_keeps_the_role_until_there_is_another(
+    engine: Engine, give_up: Callable[[Context, int], object]
+) -> None:
+    """A former administrator and one of another organisation do not count. The operator may do all the same."""
+    number = join(engine, roles=["admin", "approver"])
+    end_membership(Context(engine, at(engine)), join(engine, "Bo", ["admin"]))
+    join(engine, roles=["admin"], organisation=THEIRS)
+    acting = Context(engine, find_credential(engine, token(engine, role="admin")).actor)  # type: ignore[union-attr]  # it is there
+    with pytest.raises(ConflictError, match="Zoë is the only administrator: give another member the role admin first"):
+        give_up(acting, number)
+    assert find_credential(engine, token(engine, role="admin"))
+    ana = join(engine, "Ana", ["admin"])
+    give_up(acting, number)
+    give_up(Context(engine, at(engine)), ana)
 
 
 def test_who_has_left_can_do_nothing_until_they_come_back_as_the_same_member(engine: Engine) -> None:

@@ -209,6 +209,7 @@ def test_what_a_member_changes_is_refused_where_their_token_ended_since_it_was_l
     """They waited for others who wrote, or left a question of the terminal open: nothing is written in their name."""
     operator = Context(engine, actor_in_new(engine, "default", "cli:ana"))
     zoe = add_member(operator, "zoe", ["admin", "publisher"])
+    add_member(operator, "max", ["admin"])
     secrets = [add(engine, role="admin", member="zoe", expires_days=days)[1] for days in (2, None)]
     acting, other = (Context(engine, find_credential(engine, secret).actor) for secret in secrets)  # type: ignore[union-attr]  # both are there
     assert acting.actor == other.actor
