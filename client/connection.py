@@ -102,7 +102,8 @@ class Connection:
         """Create the connection without opening it; *transport* replaces the network, for tests.
 
         Raises:
-            NotSentError: an invalid address or token, which is not shown; fewer than 1 attempt; or no time for one.
+            NotSentError: an invalid address or token, which is not shown; fewer than 1 attempt; no time for one; or a
+                wait below 0.
         """
         _require_address(url)
         if not _is_visible(token):
@@ -110,10 +111,12 @@ class Connection:
                 "the token is empty, or has a character that no token has, such as the end of a line; "
                 "allowed: the token as `fivefold tokens create` printed it"
             )
-        if attempts < 1:
-            raise NotSentError(f"attempts is {attempts}; allowed: 1 and more")
-        if not timeout_seconds > 0:
-            raise NotSentError(f"timeout_seconds is {timeout_seconds}; allowed: more than 0")
+        if not isinstance(attempts, int) or attempts < 1:
+            raise NotSentError(f"attempts is {attempts!r}; allowed: 1 and more")
+        if not isinstance(timeout_seconds, int | float) or not timeout_seconds > 0:
+            raise NotSentError(f"timeout_seconds is {timeout_seconds!r}; allowed: more than 0")
+        if not isinstance(longest_wait_seconds, int | float) or not longest_wait_seconds >= 0:
+            raise NotSentError(f"longest_wait_seconds is {longest_wait_seconds!r}; allowed: 0 and more")
         self.attempts = attempts
         self.longest_wait_seconds = longest_wait_seconds
         self._url = url.rstrip("/")
@@ -270,7 +273,7 @@ def _require_address(url: str) -> None:
     """Raise NotSentError if a URL names no service over HTTP."""
     try:
         address = httpx.URL(url)
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, TypeError):  # the second of None, as an environment variable that is not set gives
         address = httpx.URL()
     if address.scheme not in {"http", "https"} or not address.host:
         raise NotSentError(f"url is {url!r}; allowed: the address of a service, such as https://scores.example.com")

@@ -457,17 +457,24 @@ def test_an_address_with_a_password_is_refused_and_never_shown(url: str) -> None
 
 
 @pytest.mark.parametrize(
-    "url", ["", "localhost:3000", "ftp://service.test", "http://", "http://host:port", "http://a\n"]
+    "url", ["", "localhost:3000", "ftp://service.test", "http://", "http://host:port", "http://a\n", None]
 )
-def test_what_is_no_address_is_refused_by_name(url: str) -> None:
+def test_what_is_no_address_is_refused_by_name(url: Any) -> None:
     with pytest.raises(NotSentError, match=r"url is .*; allowed: the address of a service"):
         Client(url, TOKEN)
 
 
-@pytest.mark.parametrize("setting", [{"attempts": 0}, {"timeout_seconds": 0}, {"timeout_seconds": -1.0}])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *({"attempts": value} for value in (0, "4", 2.5)),
+        *({"timeout_seconds": value} for value in (0, -1.0, "10")),
+        *({"longest_wait_seconds": value} for value in (-1, "30")),
+    ],
+)
 def test_a_client_makes_one_attempt_at_least_and_gives_it_time(setting: dict[str, Any]) -> None:
     (name,) = setting
-    with pytest.raises(NotSentError, match=f"{name} is {setting[name]}; allowed: "):
+    with pytest.raises(NotSentError, match=f"{name} is {setting[name]!r}; allowed: "):
         Client("http://service.test", TOKEN, **setting)
 
 
