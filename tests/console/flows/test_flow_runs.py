@@ -130,14 +130,14 @@ HIGH = {"sum": "amount", "over": "90 days", "where": {"field": "operation", "equ
 
 
 def test_conditions_are_read_by_those_alone_who_see_versions(place: Place) -> None:
-    ways = [{"when": {"field": "country", "equals": "IR"}, "to": "ask"}, {"when": {**HIGH, "below": 777}, "to": "ask"}]
+    ways = [{"when": {"field": "country", "equals": "IR"}, "to": "ask"}, {"when": {**HIGH, "below": 777.125}, "to": "ask"}]
     document = asking("Asked", {**ROUTE, "route": ways})
     activate_flow(Context(place.engine, place.actor("admin")), "asked", made(place, document), WHY)
     number = call_flow(Context(place.engine, place.actor("publisher")), "asked", "customer", CUSTOMER).number
     for role, sees in (("investigator", False), ("approver", False), ("publisher", True)):
         run = place.good("GET", f"/v1/flow-runs/{number}", role=role)
         step, page = run["why"]["steps"][0], Visitor(place).sign_in(role).go(f"{RUNS}/{number}").text
-        assert ("777" in str(run), "777" in page, "CASH" in str(run), "CASH" in page) == (sees,) * 4
+        assert ("777.125" in str(run), "777.125" in page, "CASH" in str(run), "CASH" in page) == (sees,) * 4
         assert ("country is" in step["seen"], step["to"]) == (True, "ask")
         if not sees:
             assert (step["outcome"], step["asked"]) == ("way 2 holds", "")
