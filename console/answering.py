@@ -72,6 +72,9 @@ def answer(view: View, visit: Visit) -> ConsoleResponse:
         return error_document(visit, 403, text("Your role, {role}, does not see this.", role=visit.role))
     try:
         if view.method == "GET" and view.at_one_moment:
+            if view.before is not None:
+                with reachable(visit.engine):
+                    view.before(visit)
             with visit.at_one_moment() as visit_then:
                 return _document(visit_then, view.handler(visit_then))
         with reachable(visit.engine):

@@ -136,7 +136,7 @@ _VIEWS: Final[tuple[View, ...]] = (
     View("GET", values.VALUES, "GET /v1/values", values.show_values),
     View("GET", values.SEARCH, "GET /v1/values/search", values.search_by_identifier),
     View("GET", f"{values.VALUES}/{{type}}/{{external_id}}", f"GET {_OF}/value", values.show_customer_value),
-    View("GET", _ENTITY, f"GET {_OF}", customer.show_customer),
+    View("GET", _ENTITY, f"GET {_OF}", customer.show_customer, before=customer.refresh_level),
     View("POST", f"{_ENTITY}/assess", f"GET {_OF}/risk", customer.recompute, customer.show_customer),
     View("POST", f"{_ENTITY}/override", f"POST {_OF}/overrides", customer.request_override, customer.show_customer),
     View(

@@ -406,6 +406,7 @@ class View:
         takes_file: the field of its form whose file is read as its bytes; where it is empty a file is text in UTF-8.
         reads_document: its form has the text of a ruleset, and reading one takes a while.
         at_one_moment: all that a page shows was true together; False where one figure may fail and the others stay.
+        before: of such a page: what is done before that moment, so that the page shows it.
     """
 
     method: str
@@ -416,6 +417,7 @@ class View:
     reads_document: bool = False
     takes_file: str = ""
     at_one_moment: bool = True
+    before: Callable[[Visit], None] | None = None
     page_right: str | None = None
 
     @property

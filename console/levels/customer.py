@@ -1,6 +1,7 @@
 """One customer, shown and taken away: worth and risk, why, what people did about it, and all that happened."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
@@ -14,7 +15,7 @@ from fivefold.console.levels.values import ValueHalf, value_half
 from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Download, FieldError, Redirect, Rendered, Visit, address
-from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError, StoreError
 from fivefold.domain.paging import WHOLE, Page, Part, first_page
 from fivefold.store.levels.timeline import LABELS, Clock
 from fivefold.store.recourse.challenges import OPEN
@@ -120,6 +121,12 @@ class CustomerPage:
     challenges: Sequence[ChallengeSummary]
     standing: EntityActions
     runs: Page[RunLine]
+
+
+def refresh_level(visit: Visit) -> None:
+    """Compute a customer's level where anything happened since, or an hour passed; else the stored one is shown."""
+    with suppress(ConflictError, StoreError):  # what is stored can be read all the same, and says that it is behind
+        read.refresh_level_of_profile(*_customer(visit), valuer=visit.valuer, busy_seconds=read.MARK_SECONDS)
 
 
 def show_customer(visit: Visit) -> Rendered:

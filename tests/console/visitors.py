@@ -8,10 +8,13 @@ from html.parser import HTMLParser
 from typing import Any, Self
 
 import httpx
+import pytest
 from fastapi import FastAPI
 
+from fivefold.domain.errors import LockedError
 from fivefold.serving.console import Console, add_console
 from fivefold.serving.error_middleware import ErrorMiddleware
+from fivefold.usecases.levels import read
 from tests.serving.v1.places import LIMITS, OURS, PLANS, Place
 from tests.serving.v1.registries import registry
 
@@ -177,3 +180,12 @@ def send_text(visitor: Visitor, action: str, text: str, **typed: str) -> Visitor
     """Send the form of an editor of texts by one of its buttons."""
     form = next(form for form in visitor.forms() if form.action.endswith("/check"))
     return visitor.post(form.action.removesuffix("check") + action, {**form.fields, "document": text, **typed})
+
+
+def levels_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no page compute a level, as while another transaction holds the database."""
+
+    def locked(*_: object, busy_seconds: float, **__: object) -> None:
+        raise LockedError(f"another transaction held a lock for {busy_seconds} seconds")
+
+    monkeypatch.setattr(read, "assess_now", locked)

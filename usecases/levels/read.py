@@ -143,6 +143,25 @@ def read_level_of_profile(
     context: Context, type_name: str, external_id: str, *, valuer: EntityScorer | None = None
 ) -> LevelView:
     """Show a person where an entity stands: computed for the view where anything happened since, or an hour passed."""
+    refresh_level_of_profile(context, type_name, external_id, valuer=valuer)
+    return _stored_level(context, type_name, external_id, context.now())
+
+
+def refresh_level_of_profile(
+    context: Context,
+    type_name: str,
+    external_id: str,
+    *,
+    valuer: EntityScorer | None,
+    busy_seconds: float | None = None,
+) -> None:
+    """Compute an entity's level for a person's view of it, where anything happened since, or an hour passed.
+
+    Raises:
+        NotFoundError: the organisation lacks the entity.
+        ConflictError: others assess it all the time.
+        StoreError: the database cannot store it; a LockedError where another transaction held it for *busy_seconds*.
+    """
     now = context.now()
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
@@ -151,8 +170,14 @@ def read_level_of_profile(
         old = standing is None or now - standing.assessed_us > HOUR_US
         subject = subject_of(entity)
     if old or is_marked_later or _waits(mark, now):
-        assess_now(context.engine, subject, clock=context.now, valuer=valuer, actor=context.actor.name)
-    return _stored_level(context, type_name, external_id, context.now())
+        assess_now(
+            context.engine,
+            subject,
+            clock=context.now,
+            valuer=valuer,
+            actor=context.actor.name,
+            busy_seconds=busy_seconds,
+        )
 
 
 def read_level(

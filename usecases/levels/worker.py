@@ -247,20 +247,23 @@ def assess_now(
     clock: Callable[[], int] = now_microseconds,
     valuer: EntityScorer | None = None,
     actor: str = "system",
+    busy_seconds: float | None = None,
 ) -> BatchResult | None:
     """Assess one entity at once, whether it is due or not; None where it cannot be assessed, as it was erased.
 
     What another worker computes of it began before, and may know less: it is waited for, and after `WAIT_SECONDS`
-    its lease is taken, as that worker may be dead, or have a batch of thousands.
+    its lease is taken, as that worker may be dead, or have a batch of thousands. It waits *busy_seconds* for another
+    transaction before it begins; see `store.sql.database.writing`.
 
     What it stores does not mark a request's Idempotency-Key: such a request is about something else, stored afterwards.
 
     Raises:
         ConflictError: others took the lease in turn, so that no result of this call was stored.
+        LockedError: another transaction held what is needed for longer than that.
     """
     start = monotonic()
     while (waited := monotonic() - start) < LONGEST_WAIT_SECONDS:
-        with writing(engine) as session:
+        with writing(engine, busy_seconds) as session:
             now = clock()
             takes_over = waited >= WAIT_SECONDS
             batch = claims.claim_one(session, subject, new_lease(), now, now + LEASE_US, takes_over=takes_over)

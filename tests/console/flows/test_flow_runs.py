@@ -130,7 +130,10 @@ HIGH = {"sum": "amount", "over": "90 days", "where": {"field": "operation", "equ
 
 
 def test_conditions_are_read_by_those_alone_who_see_versions(place: Place) -> None:
-    ways = [{"when": {"field": "country", "equals": "IR"}, "to": "ask"}, {"when": {**HIGH, "below": 777.125}, "to": "ask"}]
+    ways = [
+        {"when": {"field": "country", "equals": "IR"}, "to": "ask"},
+        {"when": {**HIGH, "below": 777.125}, "to": "ask"},
+    ]
     document = asking("Asked", {**ROUTE, "route": ways})
     activate_flow(Context(place.engine, place.actor("admin")), "asked", made(place, document), WHY)
     number = call_flow(Context(place.engine, place.actor("publisher")), "asked", "customer", CUSTOMER).number

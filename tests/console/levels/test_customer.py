@@ -14,7 +14,7 @@ from fivefold.usecases.levels.explain import ValueSeen
 from fivefold.usecases.levels.lowering import Fall
 from fivefold.usecases.shared.context import Context
 from tests.console.customers import ACME, CUSTOMER, ENTITY, assess_now, fail_assessment
-from tests.console.visitors import ORIGIN, Visitor
+from tests.console.visitors import ORIGIN, Visitor, levels_stay
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import OURS, Place
 
@@ -183,7 +183,10 @@ def test_stored_text_is_never_markup(place: Place, investigator: Visitor) -> Non
     assert "alert" in investigator.text
 
 
-def test_a_customer_without_anything_has_a_page(place: Place, investigator: Visitor) -> None:
+def test_a_customer_without_anything_has_a_page(
+    place: Place, investigator: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels_stay(monkeypatch)
     place.good("PUT", "/v1/entities/customer/new", {}, role="app")
     text = investigator.go("/console/entities/customer/new").text
     assert investigator.page.status_code == 200
@@ -232,9 +235,10 @@ def test_a_level_that_stays_after_a_failed_assessment_is_shown_as_such(place: Pl
 
 
 def test_a_level_that_could_not_be_computed_again_is_said_in_the_lead_line_and_in_the_list(
-    place: Place, investigator: Visitor
+    place: Place, investigator: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assess_now(place)
+    levels_stay(monkeypatch)
     with place.engine.begin() as connection:
         connection.execute(sql("UPDATE standings SET may_move_down_us = 32503680000000000"))
         connection.execute(sql("UPDATE due_marks SET error = 'it broke', quarantined = true"))
@@ -402,9 +406,26 @@ def test_an_assessment_says_of_whom_it_is_when_it_was_made_and_what_decided(
     assert 'assessed <time datetime="' in investigator.page.text
 
 
-def test_where_no_worker_runs_the_page_says_that_the_level_stays(place: Place, investigator: Visitor) -> None:
+def test_a_level_is_computed_for_the_page_where_anything_happened_since(place: Place, investigator: Visitor) -> None:
+    before = assess_now(place)
+    assert investigator.go(CUSTOMER).page.status_code == 200
+    params = {"freshness": "stored"}
+    stands = place.good("GET", f"{ENTITY}/risk", params=params, role="investigator")
+    assert stands["assessment"] == before["assessment"], "nothing happened"
+    place.good("PUT", ENTITY, {"attributes": {"country": "KP"}}, role="app")
+    text = investigator.go(CUSTOMER).text
+    after = place.good("GET", f"{ENTITY}/risk", params=params, role="investigator")
+    assert after["assessment"] != before["assessment"]
+    assert after["reasons"]["line"] in text
+    assert "Something happened since" not in text
+
+
+def test_where_no_level_can_be_stored_and_no_worker_runs_the_page_says_that_the_level_stays(
+    place: Place, investigator: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assess_now(place)
     place.good("PUT", ENTITY, {"attributes": {"country": "SE"}}, role="app")
+    levels_stay(monkeypatch)
     ended, lost = (f"No worker runs: the last one {what} at" for what in ("ended", "did not end, and was seen"))
     for seconds, is_ended, says in (
         (None, False, "No worker runs, and none was seen in the last day."),

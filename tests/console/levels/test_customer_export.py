@@ -8,10 +8,12 @@ from tests.serving.v1.places import Place
 def test_a_customer_is_exported_with_the_sentences_of_the_page_and_the_export_is_recorded(
     place: Place, investigator: Visitor
 ) -> None:
-    level = assess_now(place)
+    assess_now(place)
+    place.good("PUT", f"{ENTITY}/tags/%D0%B6%3Cb%3E", {}, role="investigator")
+    investigator.go(CUSTOMER)  # computes the level with the tag
+    level = place.good("GET", f"{ENTITY}/risk", params={"freshness": "stored"}, role="investigator")
     reasons = level["reasons"]
     assert isinstance(reasons, dict)
-    place.good("PUT", f"{ENTITY}/tags/%D0%B6%3Cb%3E", {}, role="investigator")
     written = investigator.go(CUSTOMER).submit("/export-json").page
     assert (
         written.headers["content-disposition"]

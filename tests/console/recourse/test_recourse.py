@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 
 from fivefold.console.levels import pdf
-from tests.console.visitors import Visitor
+from tests.console.visitors import Visitor, levels_stay
 from tests.serving.v1.places import Place
 
 CUSTOMER = "/console/entities/customer/contesting"
@@ -203,7 +203,9 @@ def test_challenges_are_listed_by_what_is_due_and_found_by_customer_and_state(as
 ODDLY_NAMED = "/console/entities/customer/c%2F1%20%C3%A4"
 
 
-def test_a_publisher_takes_a_statement_along(place: Place, investigator: Visitor) -> None:
+def test_a_publisher_takes_a_statement_along(
+    place: Place, investigator: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place.good("GET", f"{ODDLY_NAMED.replace('console', 'v1')}/risk", params={"freshness": "now"}, role="investigator")
     assert "statement" not in investigator.go(ODDLY_NAMED).page.text
     publisher = Visitor(place).sign_in("publisher").go(ODDLY_NAMED)
@@ -216,6 +218,7 @@ def test_a_publisher_takes_a_statement_along(place: Place, investigator: Visitor
     assert sorted(details["form"] for details in given) == ["json", "pdf"]
     assert len({details["sha256"] for details in given}) == 1
     place.good("PUT", "/v1/entities/customer/new", {"attributes": {"country": "KP"}}, role="app")
+    levels_stay(monkeypatch)
     assert "statement" not in publisher.go("/console/entities/customer/new").page.text
 
 
@@ -273,7 +276,8 @@ def test_of_factors_that_gave_nothing_an_investigator_reads_their_number_alone(
     assert ["Country of residence" in page for page in (shown, whole)] == [False, True]
 
 
-def test_who_was_never_assessed(place: Place, investigator: Visitor) -> None:
+def test_who_was_never_assessed(place: Place, investigator: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    levels_stay(monkeypatch)
     place.good("PUT", "/v1/entities/customer/new", {"attributes": {"country": "KP"}}, role="app")
     assert "/what-if" not in investigator.go("/console/entities/customer/new").page.text
     assert "There is no assessment" in investigator.go("/console/entities/customer/new/what-if").text
