@@ -104,6 +104,8 @@ class LevelReached:
 def list_transitions(context: Context, filters: TransitionFilters = EVERY, part: Part = WHOLE) -> Page[LevelReached]:
     """List levels reached: rises first, then falls, then first levels; of each the latest first.
 
+    Those of erased entities are left out; `portfolio.migration` counts them.
+
     NotFoundError if there is no such type; ConfigError if there is no such level or direction.
     """
     with context.reading() as session:

@@ -3,6 +3,7 @@
 import re
 from html import unescape
 from itertools import count
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Session
 from fivefold.console.levels.migration import _count, _rows
 from fivefold.domain.clock import DAY_US, day_text, now_microseconds
 from fivefold.store.tables.levels import DueMark, Standing, Transition
+from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.portfolio import migration
 from fivefold.usecases.portfolio.migration import Migration, MigrationCell
 from fivefold.usecases.shared.context import Context
@@ -193,6 +195,17 @@ def test_the_matrix_over_time_leads_to_the_people_who_moved_and_why(place: Place
     assert "Nobody is listed." in visitor.go(f"{over_time}&from=high&to=low").text
 
 
+def test_who_was_erased_since_is_counted_and_not_listed_and_the_page_says_so(place: Place, tmp_path: Path) -> None:
+    day = day_text(moved(place, "mover") // DAY_US * DAY_US)
+    later = Context(place.engine, place.actor("admin")).at(now_microseconds() + 2_000 * DAY_US)
+    erase_entity(later, "company", "mover", tmp_path / "erased.jsonl")
+    visitor = Visitor(place).sign_in("investigator")
+    visitor.go(f"/console/portfolio/over-time?type=company&since={day}&until={day}")
+    assert "1 of the type company stand at a higher level at the end" in visitor.text
+    assert "Those who were erased since are counted above, and not listed." in visitor.text
+    assert "Nobody is listed who had a level before and stands at another one at the end." in visitor.text
+
+
 def test_who_rose_after_a_first_level_in_the_same_time_is_counted_and_found(place: Place) -> None:
     at_us = moved(place, "mover")
     days = f"since={day_text(at_us // DAY_US * DAY_US - DAY_US)}&until={day_text(at_us // DAY_US * DAY_US)}"
@@ -232,7 +245,7 @@ def test_a_time_that_is_none_is_refused_and_an_empty_one_says_so(furnished: Plac
     before = visitor.go("/console/portfolio/over-time?type=customer&since=2001-01-01&until=2001-01-31")
     assert "0 of the type customer stand at a higher level" in before.text
     assert "0 have their first level." in before.text
-    assert "Nobody who had a level before stands at another one at the end." in before.text
+    assert "Nobody is listed who had a level before and stands at another one at the end." in before.text
     ever = visitor.go("/console/portfolio/over-time?type=customer&since=2001-01-01")
     assert "0 have their first level." not in ever.text
     nobody = Visitor(furnished).sign_in("admin", THEIRS).go("/console/portfolio/over-time")
