@@ -58,7 +58,7 @@ for _name in ("COLUMNS", "LINES"):
     os.environ.pop(_name, None)
 
 
-_TOGETHER = ("tests/serving/test_process_", "tests/cli/", "tests/training/", "tests/browser/")
+_TOGETHER = ("tests/serving/processes/", "tests/cli/", "tests/training/", "tests/browser/")
 """Files that share what takes long: a running service; the commands' trained registry; a training that is run twice;
 a browser."""
 _LONG = (
@@ -66,9 +66,9 @@ _LONG = (
     "tests/usecases/changes/test_two_people.py",
     "tests/usecases/test_platform_machine.py",
     "tests/usecases/levels/test_bounded_reads.py",
-    "tests/usecases/levels/test_groups.py",
+    "tests/usecases/levels/groups/test_groups.py",
     "tests/features/catalogue/test_kernel.py",
-    "tests/usecases/test_worker_killed.py",
+    "tests/usecases/levels/worker/test_killed.py",
 )
 """What begins first, the longest first, so that at the end no process is alone with it."""
 

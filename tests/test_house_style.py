@@ -193,6 +193,12 @@ def test_a_folder_can_be_taken_in_at_a_glance() -> None:
     assert not {str(folder): count for folder, count in counts.items() if count > MOST_MODULES_OF_A_FOLDER}
 
 
+def test_a_folder_of_tests_fits_a_screen_too() -> None:
+    """But for `tests` itself, which has what all of them share, beside the tests of the repository as a whole."""
+    counts = Counter(module.parent for module in (ROOT / "tests").glob("*/**/*.py") if module.name != "__init__.py")
+    assert not {str(folder): count for folder, count in counts.items() if count > MOST_MODULES_OF_A_FOLDER}
+
+
 def test_a_common_beginning_of_names_is_a_folder() -> None:
     """Two modules may begin alike; a third asks for a folder."""
     beginnings = Counter(

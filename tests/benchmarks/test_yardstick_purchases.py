@@ -17,7 +17,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.features.reading.sources import read_histories
 from fivefold.training.config import ValueSettings
 from tests.depth import examples
-from tests.features.strategies import AS_OFS, RATES, iso, ledgers, row
+from tests.features.oracle.strategies import AS_OFS, RATES, iso, ledgers, row
 
 ENVIRONMENT = Path(benchmarks.__file__).parent.parent / "build" / "purchases"
 SHOP = ValueSettings(deposit_fee=1, withdrawal_fee=0, yearly_margin=0)

@@ -7,7 +7,7 @@ from fivefold.usecases.shared.context import Context
 from tests.browser.conftest import Served, in_looks
 from tests.browser.test_console import visiting
 from tests.serving.v1.examples import CUSTOMER
-from tests.usecases.deciding import cash
+from tests.usecases.decisions.deciding import cash
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

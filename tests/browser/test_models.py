@@ -22,7 +22,7 @@ def test_a_version_is_compared_promoted_and_rolled_back(
     from fivefold.models import promotions
     from fivefold.store.tables.accounts import Member
     from tests.console.visitors import pages
-    from tests.serving.v1.registries import made
+    from tests.serving.v1.models.registries import made
 
     own = made(tmp_path / "registry")
     monkeypatch.setattr(promotions, "_require_loads", lambda *_: None)  # these versions have no model behind them

@@ -31,8 +31,8 @@ from fivefold.client import (
     UnknownOutcomeError,
 )
 from fivefold.client import connection as connecting
-from tests.usecases.certificates import certified
-from tests.usecases.receivers import receiving
+from tests.usecases.webhooks.certificates import certified
+from tests.usecases.webhooks.receivers import receiving
 
 TOKEN = "a-token-that-nobody-prints"
 TAKEN = {"new": 1, "changed": 0, "same": 0}

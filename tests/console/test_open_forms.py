@@ -7,9 +7,9 @@ import pytest
 from fivefold.usecases.portfolio_files.bundled import bundled_text
 from fivefold.usecases.rulesets.text_forms import outline_of
 from tests.console.visitors import Visitor, send_text
-from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import Place
-from tests.usecases.flow_documents import flow_document
+from tests.serving.v1.rulesets.bank_rulesets import document
+from tests.usecases.flows.documents import flow_document
 
 EDIT = "/console/rulesets/retail/edit"
 NOT_WRITTEN = "What you typed into a form is not written into the text yet."

@@ -15,8 +15,8 @@ from fivefold.domain.errors import LockedError
 from fivefold.serving.console import Console, add_console
 from fivefold.serving.error_middleware import ErrorMiddleware
 from fivefold.usecases.levels import read
+from tests.serving.v1.models.registries import registry
 from tests.serving.v1.places import LIMITS, OURS, PLANS, Place
-from tests.serving.v1.registries import registry
 
 ORIGIN = "https://bank.example"
 

@@ -11,9 +11,9 @@ from fivefold.domain.errors import FileFormatError, InvalidDataError
 from fivefold.features import schema as c
 from fivefold.features.reading.sources import read_histories
 from fivefold.features.reading.text_files import ColumnMap, MappedFile
-from tests.features.equality import same
+from tests.features.oracle.equality import same
+from tests.features.oracle.strategies import RATES, row
 from tests.features.reading.test_tables import as_csv, read, written
-from tests.features.strategies import RATES, row
 
 HEAD = "transaction_date,user_id,user_category,user_created,transaction_amount,user_balance,transaction_currency"
 

@@ -14,8 +14,8 @@ from fivefold.features import schema as c
 from fivefold.features.histories import Histories, concatenate
 from fivefold.features.kept import kept_table, read_kept
 from fivefold.features.reading.sources import read_histories
-from tests.features.equality import ARRAYS, same
-from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
+from tests.features.oracle.equality import ARRAYS, same
+from tests.features.oracle.strategies import AS_OFS, RATES, Row, ledgers, row
 
 
 @given(ledgers(AS_OFS[0]), st.data())

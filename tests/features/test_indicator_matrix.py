@@ -16,9 +16,9 @@ from fivefold.features.indicator_matrix import Snapshots, catalogue, indicator_m
 from fivefold.features.indicators import CATALOGUE
 from fivefold.features.reading.sources import read_histories
 from tests.depth import examples
-from tests.features.events import microseconds
-from tests.features.strategies import AS_OFS, RATES, Row, iso, ledgers, row
-from tests.features.walks import bounds_checked, interpreted
+from tests.features.oracle.events import microseconds
+from tests.features.oracle.strategies import AS_OFS, RATES, Row, iso, ledgers, row
+from tests.features.oracle.walks import bounds_checked, interpreted
 
 AS_OF = AS_OFS[1]
 MOMENTS = np.array([AS_OF - 365 * DAY_US, AS_OF - 30 * DAY_US - 1, AS_OF, AS_OF, AS_OF + 90 * DAY_US])

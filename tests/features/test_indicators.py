@@ -14,10 +14,10 @@ from fivefold.features.catalogue.indicator import FAMILIES, UNITS
 from fivefold.features.indicator_matrix import indicator_matrix, snapshots
 from fivefold.features.indicators import CATALOGUE
 from fivefold.features.reading.sources import read_histories
-from tests.features.events import History, history_of
-from tests.features.reference import DAY, REFERENCES
-from tests.features.strategies import AS_OFS, RATES, Row, iso, ledgers, row
-from tests.features.walks import interpreted
+from tests.features.oracle.events import History, history_of
+from tests.features.oracle.indicators import DAY, REFERENCES
+from tests.features.oracle.strategies import AS_OFS, RATES, Row, iso, ledgers, row
+from tests.features.oracle.walks import interpreted
 
 AS_OF = AS_OFS[1]
 

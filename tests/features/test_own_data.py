@@ -24,9 +24,9 @@ from fivefold.features.reading.sources import absent_columns, read_histories, re
 from fivefold.features.reading.text_files import ColumnMap, MappedFile
 from fivefold.features.reading.validate import TransactionReader
 from fivefold.features.schema import CATEGORIES
-from tests.features.equality import same
+from tests.features.oracle.equality import same
+from tests.features.oracle.strategies import row
 from tests.features.reading.test_tables import arrow
-from tests.features.strategies import row
 
 RATES = RateTable("EUR", date(2024, 7, 1), {"USD": Rate(0.5, date(2024, 7, 1))}, "test")
 ROWS = [("a", "2024-01-02", 10.0, 10.0), ("b", "2024-01-03", 5.0, 5.0), ("a", "2024-01-01", 7.0, 7.0)]

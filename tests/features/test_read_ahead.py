@@ -10,9 +10,9 @@ from fivefold.domain.errors import FileFormatError
 from fivefold.features.ahead import read_ahead, work_ahead
 from fivefold.features.reading import sources
 from fivefold.features.reading.sources import stream_histories
-from tests.features.equality import same
+from tests.features.oracle.equality import same
+from tests.features.oracle.strategies import RATES
 from tests.features.reading.test_sources import lay_out, of, streamed
-from tests.features.strategies import RATES
 from tests.pace import until
 
 

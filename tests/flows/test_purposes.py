@@ -9,7 +9,7 @@ from fivefold.risk.compiler.analysis import AnalysedPolicy
 from fivefold.risk.compiler.purposes import Sources
 from fivefold.risk.language.purposes import PolicyPurposes
 from tests.flows.flows_small import ACTIONS, END, NOTHING, analysed, document
-from tests.flows.test_asking import ASKS_PLAIN, inner, ruleset
+from tests.flows.steps.test_asking import ASKS_PLAIN, inner, ruleset
 from tests.risk.engine.policies_small import policy
 
 Data = dict[str, Any]

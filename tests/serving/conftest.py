@@ -12,8 +12,8 @@ from tests.mlflow_address import kept_address
 from tests.sharing import open_in_folder
 
 if TYPE_CHECKING:
-    from tests.serving.process_registry import Template
-    from tests.serving.process_service import Service
+    from tests.serving.processes.registry import Template
+    from tests.serving.processes.service import Service
 
 LIMITS = {
     "FIVEFOLD_LIMIT_CONNECTIONS": "300",
@@ -24,13 +24,13 @@ LIMITS = {
 """Of the services that all tests share."""
 
 # A service to be run by a process of its own; to import it here would start one in the tests.
-collect_ignore = ["process_faults.py"]
+collect_ignore = ["processes/faults.py"]
 
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> "Template":
     """A registry with a model of every kind."""
-    from tests.serving.process_registry import make_template
+    from tests.serving.processes.registry import make_template
 
     with kept_address():
         return make_template(tmp_path_factory.mktemp("template"))
@@ -79,8 +79,8 @@ def service(request: pytest.FixtureRequest) -> "Service":
 
 @contextmanager
 def _serving(template: "Template", folder: Path, database_url: str) -> Iterator["Service"]:
-    from tests.serving.process_registry import FIRST
-    from tests.serving.process_service import Service
+    from tests.serving.processes.registry import FIRST
+    from tests.serving.processes.service import Service
 
     var = folder / "var"
     template.copy_to(var, FIRST)

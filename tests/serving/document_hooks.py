@@ -1,4 +1,4 @@
-"""For Schemathesis: what no schema can say of a valid request. It is asked by `test_process_document.py`."""
+"""For Schemathesis: what no schema can say of a valid request. It is asked by `processes/test_document.py`."""
 
 from datetime import UTC, date, datetime, time
 from itertools import count

@@ -16,7 +16,7 @@ from fivefold.training.config import ValueSettings
 from fivefold.training.target import _sums as compiled_sums
 from fivefold.training.target import floor_at_zero, realised_values, window_sums
 from tests.depth import examples
-from tests.features.strategies import AS_OFS, RATES, Row, iso, ledgers, row
+from tests.features.oracle.strategies import AS_OFS, RATES, Row, iso, ledgers, row
 
 Events = list[tuple[int, Fraction, Fraction, int]]
 

@@ -18,8 +18,8 @@ from fivefold.models.scoring.histories import Scoring, score_histories
 from fivefold.models.value_model import ValueModel
 from fivefold.usecases.scoring import CLOCK_SLACK_US, ScoredRows, check_rows, score_checked
 from tests.depth import examples
-from tests.features import strategies
-from tests.features.strategies import Row, iso, row
+from tests.features.oracle import strategies
+from tests.features.oracle.strategies import Row, iso, row
 from tests.models.making import value_model
 
 NOW = to_microseconds(datetime(2024, 7, 1, 12, tzinfo=UTC))

@@ -11,7 +11,7 @@ from tests.cli.running import refuse, run, succeed
 from tests.store.audits import forged
 from tests.usecases import banks
 from tests.usecases.banks import Bank
-from tests.usecases.deciding import CASH, Desk
+from tests.usecases.decisions.deciding import CASH, Desk
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from fivefold.store.sql.database import open_database
 from fivefold.usecases.webhooks.dispatcher import deliver_due
 from tests.cli.running import cells, refuse, run, succeed
-from tests.usecases.receivers import organisation, receiving, tell
+from tests.usecases.webhooks.receivers import organisation, receiving, tell
 
 URL = "https://hooks.example/fivefold"
 

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from fivefold.store.tables.entities import OrganisationSettings
 from tests.console.visitors import Visitor, send_text
 from tests.serving.v1.places import OURS, Place
-from tests.usecases.grouped import HIGH, document
+from tests.usecases.groups.grouped import HIGH, document
 
 ACME = "/console/entities/company/acme"
 FACT = "/console/proposals/5"

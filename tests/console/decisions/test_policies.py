@@ -13,7 +13,7 @@ from tests.console.visitors import Visitor, send_text
 from tests.serving.v1.examples import CUSTOMER
 from tests.serving.v1.more_rows import MORE
 from tests.serving.v1.places import THEIRS, Place
-from tests.usecases.deciding import CASH, WORTH, cash, document
+from tests.usecases.decisions.deciding import CASH, WORTH, cash, document
 
 POLICIES, DECISIONS = "/console/policies", "/console/decisions"
 FIRST, SECOND = (f"{POLICIES}/payments/versions/{number}" for number in (1, 2))

@@ -10,7 +10,7 @@ from fivefold.risk.language.documents import Document
 from tests.console.visitors import ORIGIN, Visitor
 from tests.flows.foreign.graphs import INPUT, OUTPUT, graph, node, table
 from tests.serving.v1.places import Place
-from tests.usecases.flow_documents import BY_COUNTRY, TABLE, flow_document
+from tests.usecases.flows.documents import BY_COUNTRY, TABLE, flow_document
 
 NEW, EDIT = "/console/new-flow", "/console/flows/mine/edit"
 TEXT = flow_document("mine", [TABLE, BY_COUNTRY])

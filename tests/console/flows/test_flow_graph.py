@@ -27,8 +27,8 @@ from tests.serving.mcp.asking import of_role
 from tests.serving.v1.examples import CUSTOMER
 from tests.serving.v1.examples import WHY as REASON
 from tests.serving.v1.places import OURS, Place
-from tests.usecases.flow_documents import ASKS, flow_document
-from tests.usecases.flows.test_registrations import BY_LIVE, DATA, EXAMPLES, REGISTER, STEP
+from tests.usecases.flows.documents import ASKS, flow_document
+from tests.usecases.flows.outside.test_registrations import BY_LIVE, DATA, EXAMPLES, REGISTER, STEP
 
 LIMITS = read_flow(flow_text("limits"))
 RUN = [

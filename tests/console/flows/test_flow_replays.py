@@ -9,9 +9,9 @@ from fivefold.usecases.shared.jobs import run_next_job
 from tests.console.flows.test_flows import MINE, WHY, committed
 from tests.console.visitors import Visitor
 from tests.serving.v1.places import THEIRS, Place
-from tests.usecases.flow_documents import BY_COUNTRY, flow_document
-from tests.usecases.grouped import HIGH
-from tests.usecases.grouped import document as group
+from tests.usecases.flows.documents import BY_COUNTRY, flow_document
+from tests.usecases.groups.grouped import HIGH
+from tests.usecases.groups.grouped import document as group
 
 VERSION = f"{MINE}/versions/1"
 REASON = {"reason": "it is a test"}

@@ -26,7 +26,7 @@ from tests.console.visitors import Visitor
 from tests.serving.v1.examples import CUSTOMER, WHY
 from tests.serving.v1.furnishing import quarantined
 from tests.serving.v1.places import OURS, THEIRS, Place
-from tests.usecases.flow_documents import BY_COUNTRY, flow_document
+from tests.usecases.flows.documents import BY_COUNTRY, flow_document
 
 RUNS = "/console/flow-runs"
 PAGE = path_to("/console/entities/{t}/{e}", t="customer", e=CUSTOMER)

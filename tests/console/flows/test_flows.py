@@ -10,7 +10,7 @@ from tests.console.test_queries import statements
 from tests.console.visitors import Visitor, send_text
 from tests.serving.v1.examples import CUSTOMER
 from tests.serving.v1.places import THEIRS, Place
-from tests.usecases.flow_documents import flow_document
+from tests.usecases.flows.documents import flow_document
 
 FLOWS, NEW = "/console/flows", "/console/new-flow"
 MINE = f"{FLOWS}/mine"

@@ -12,7 +12,7 @@ from tests.console.visitors import Visitor, send_text
 from tests.serving.v1.examples import COMPANY
 from tests.serving.v1.more_rows import MORE
 from tests.serving.v1.places import Place
-from tests.usecases.grouped import HIGH, WORTH, document
+from tests.usecases.groups.grouped import HIGH, WORTH, document
 
 GROUPS = "/console/groups"
 GROUP = f"{GROUPS}/high-ones"

@@ -23,8 +23,8 @@ from tests.console.test_rights import PARTS
 from tests.console.visitors import Visitor
 from tests.serving.v1.places import OURS, THEIRS, Place
 from tests.store.audits import forged
-from tests.usecases.grouped import HIGH
-from tests.usecases.grouped import document as group
+from tests.usecases.groups.grouped import HIGH
+from tests.usecases.groups.grouped import document as group
 
 OF = "/v1/entities/{type}/{external_id}"
 MAY_ASK = {

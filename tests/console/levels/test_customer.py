@@ -15,8 +15,8 @@ from fivefold.usecases.levels.lowering import Fall
 from fivefold.usecases.shared.context import Context
 from tests.console.customers import ACME, CUSTOMER, ENTITY, assess_now, fail_assessment
 from tests.console.visitors import ORIGIN, Visitor, levels_stay
-from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import OURS, Place
+from tests.serving.v1.rulesets.bank_rulesets import document
 
 PROPOSED = {"state": "proposed", "type": "company"}
 MARKUP = "<script>alert('x')</script>\"'&{{ 7*7 }}"

@@ -19,9 +19,9 @@ from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.usecases.audit.verify import verify
 from tests.console.visitors import Visitor, pages
+from tests.serving.v1.models.predicted import add_predicted
+from tests.serving.v1.models.registries import made
 from tests.serving.v1.places import OURS, THEIRS, Place, routes
-from tests.serving.v1.predicted import add_predicted
-from tests.serving.v1.registries import made
 
 PAGE = "/console/models"
 

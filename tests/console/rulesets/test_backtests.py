@@ -8,8 +8,8 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from fivefold.usecases.shared.jobs import Lease
 from tests.console.visitors import Visitor, send_text
-from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import Place
+from tests.serving.v1.rulesets.bank_rulesets import document
 
 EDIT = "/console/rulesets/retail/edit"
 MARKUP = "<script>alert('x')</script>"

@@ -11,8 +11,8 @@ from fivefold.usecases.changes.references import REFERENCE
 from fivefold.usecases.rulesets.points_jobs import POINTS
 from fivefold.usecases.shared.jobs import run_next_job
 from tests.console.visitors import Visitor
-from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import Place
+from tests.serving.v1.rulesets.bank_rulesets import document
 
 RULESET, PEERS = "/console/rulesets/placed", "/console/lists/our-peers/peers"
 SIZE = {"peer_percentile": {"of": {"field": "size"}, "among": "everyone"}}

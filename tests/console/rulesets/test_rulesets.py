@@ -16,8 +16,8 @@ from fivefold.usecases.rulesets.drafts import DraftSaved, save_draft
 from fivefold.usecases.rulesets.text_forms import outline_of
 from fivefold.usecases.shared.context import Context
 from tests.console.visitors import ORIGIN, Visitor, send_text
-from tests.serving.v1.bank_rulesets import SECRETS, document
 from tests.serving.v1.places import THEIRS, Place
+from tests.serving.v1.rulesets.bank_rulesets import SECRETS, document
 
 EDIT = "/console/rulesets/retail/edit"
 VERSION = "/console/rulesets/retail/versions/2"

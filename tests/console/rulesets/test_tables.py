@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.console.visitors import ORIGIN, Visitor, send_text
-from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import Place
+from tests.serving.v1.rulesets.bank_rulesets import document
 
 EDIT, NEW = "/console/rulesets/retail/edit", "/console/new-ruleset"
 TEXT = document("retail", remark="new")

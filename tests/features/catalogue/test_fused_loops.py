@@ -19,7 +19,7 @@ from fivefold.features.indicators import CATALOGUE
 from fivefold.features.reading.sources import read_histories
 from tests.depth import examples
 from tests.features.modules import load
-from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
+from tests.features.oracle.strategies import AS_OFS, RATES, Row, ledgers, row
 
 MOMENTS = np.array([AS_OFS[1] - 365 * DAY_US, AS_OFS[1], AS_OFS[1] + 90 * DAY_US])
 HEAD = """

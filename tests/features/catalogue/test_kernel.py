@@ -19,7 +19,7 @@ from fivefold.features.indicators import CATALOGUE
 from fivefold.features.numba_cache import cache_key
 from tests.depth import some
 from tests.features.modules import INDICATORS, load
-from tests.features.walks import bounds_checked, interpreted
+from tests.features.oracle.walks import bounds_checked, interpreted
 
 HELPER = """
 from numba.extending import register_jitable

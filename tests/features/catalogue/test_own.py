@@ -26,8 +26,8 @@ from fivefold.features.indicator_matrix import (
 from fivefold.features.indicators import CATALOGUE
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.scoring.histories import Scoring, score_histories, with_origin
+from tests.features.oracle.strategies import AS_OFS, RATES, iso, row
 from tests.features.own import changed, example, one
-from tests.features.strategies import AS_OFS, RATES, iso, row
 from tests.models.making import AS_OF as MAKING_AS_OF
 from tests.models.making import simulated, value_model
 

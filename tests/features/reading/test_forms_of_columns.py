@@ -11,10 +11,10 @@ from fivefold.domain.errors import InvalidDataError
 from fivefold.features import schema as c
 from fivefold.features.reading.sort_file import sort_by_customer
 from fivefold.features.reading.sources import absent_columns, read_histories
-from tests.features.equality import same, scan_parquet
+from tests.features.oracle.equality import same, scan_parquet
+from tests.features.oracle.strategies import RATES
 from tests.features.reading.test_sources import of
 from tests.features.reading.test_tables import arrow
-from tests.features.strategies import RATES
 
 
 def _without(table: pa.Table, column: str) -> pa.Table:

@@ -19,10 +19,10 @@ from fivefold.features.reading.fast_columns import StringColumn
 from fivefold.features.reading.layout import in_order, order_loops
 from fivefold.features.reading.validate import TransactionReader
 from tests.depth import examples
-from tests.features.equality import same
+from tests.features.oracle.equality import same
+from tests.features.oracle.strategies import AS_OFS, RATES, Row, ledgers, row
 from tests.features.reading.test_fast_columns import texts
 from tests.features.reading.test_tables import arrow, dictionaries, grouped, with_times
-from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
 
 MICROSECONDS = pa.timestamp("us")
 KEPT = ("general", "compiled", "interpreted")

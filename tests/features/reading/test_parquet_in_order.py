@@ -22,10 +22,10 @@ from fivefold.features.reading import sources
 from fivefold.features.reading.sources import stream_histories
 from fivefold.features.reading.validate import TransactionReader
 from tests.depth import examples, some
-from tests.features.equality import same
+from tests.features.oracle.equality import same
+from tests.features.oracle.strategies import AS_OFS, RATES, Row, ledgers, row
 from tests.features.reading.test_in_order import BAD, ORDERS, by_time, readers
 from tests.features.reading.test_tables import arrow
-from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
 
 Cast = Callable[[pa.Array], pa.Array]
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from fivefold.domain.errors import InvalidDataError
 from fivefold.features.reading.sources import read_histories, stream_histories
-from tests.features.equality import by_user
-from tests.features.events import history_of
-from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
+from tests.features.oracle.equality import by_user
+from tests.features.oracle.events import history_of
+from tests.features.oracle.strategies import AS_OFS, RATES, Row, ledgers, row
 
 NEVER = 1 << 62
 

@@ -20,9 +20,9 @@ from fivefold.features.reading import sort_file as sort
 from fivefold.features.reading.sort_file import sort_by_customer
 from fivefold.features.reading.sources import read_histories
 from fivefold.features.reading.text_files import ColumnMap, MappedFile
-from tests.features.equality import by_user
+from tests.features.oracle.equality import by_user
+from tests.features.oracle.strategies import AS_OFS, RATES, Row, iso, row
 from tests.features.reading.test_tables import FORMS, arrow, as_csv, written
-from tests.features.strategies import AS_OFS, RATES, Row, iso, row
 
 CHANCE = random.Random(3)
 LEDGER = [

@@ -31,9 +31,9 @@ from fivefold.features.reading.sources import (
 )
 from fivefold.features.reading.text_files import MappedFile
 from tests.depth import examples
-from tests.features.equality import same
+from tests.features.oracle.equality import same
+from tests.features.oracle.strategies import AS_OFS, RATES, Row, ledgers, row
 from tests.features.reading.test_tables import arrow, as_csv, grouped, written
-from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
 
 
 @pytest.fixture(autouse=True)

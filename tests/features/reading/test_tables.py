@@ -22,8 +22,8 @@ from fivefold.features import schema as c
 from fivefold.features.histories import Histories
 from fivefold.features.reading.sources import read_histories
 from tests.depth import examples
-from tests.features.equality import same
-from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
+from tests.features.oracle.equality import same
+from tests.features.oracle.strategies import AS_OFS, RATES, Row, ledgers, row
 
 TEXT = (c.USER_ID, c.STATE, c.CURRENCY, c.CATEGORY, c.CREATED, c.DATE, c.TRANSACTION_ID)
 SCHEMA = pa.schema([(name, pa.string() if name in TEXT else pa.float64()) for name in c.COLUMNS])

@@ -21,9 +21,9 @@ from fivefold.features import schema as c
 from fivefold.features.reading.frames import histories_in_memory
 from fivefold.features.reading.sources import read_histories
 from fivefold.features.reading.validate import TransactionReader
-from tests.features.equality import same
-from tests.features.events import history_of, microseconds
-from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
+from tests.features.oracle.equality import same
+from tests.features.oracle.events import history_of, microseconds
+from tests.features.oracle.strategies import AS_OFS, RATES, Row, ledgers, row
 
 HALF_A_PAIR = "\ud800"
 NOT_TEXT: list[Any] = [5, 1.5, True, [], {}, b"a", date(2024, 6, 30), HALF_A_PAIR]

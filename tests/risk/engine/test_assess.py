@@ -27,10 +27,8 @@ from fivefold.risk.facts.reading import entities_from_rows
 from fivefold.risk.language import reading
 from tests.depth import examples
 from tests.risk.conftest import Refusal
-from tests.risk.engine.reference import Answer, assess_slowly
-from tests.risk.engine.reference_conditions import World
-from tests.risk.engine.rulesets_drawn import read, rulesets
-from tests.risk.engine.worlds import (
+from tests.risk.engine.drawn.rulesets import read, rulesets
+from tests.risk.engine.drawn.worlds import (
     BAD_FIELDS,
     as_ofs,
     levels_before,
@@ -42,6 +40,8 @@ from tests.risk.engine.worlds import (
     run,
     worlds,
 )
+from tests.risk.engine.reference.conditions import World
+from tests.risk.engine.reference.ruleset import Answer, assess_slowly
 
 Data = dict[str, Any]
 

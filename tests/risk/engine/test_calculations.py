@@ -14,13 +14,13 @@ from fivefold.risk.engine.explain.breakdown import Explanation, explain_all
 from fivefold.risk.facts.portfolio import error_of
 from fivefold.risk.language.expressions import CalculationInput, input_key
 from tests.depth import examples
-from tests.risk.engine.calculations_drawn import NAMES, calculations
-from tests.risk.engine.reference_conditions import BAD, World
-from tests.risk.engine.reference_values import value_of
-from tests.risk.engine.rulesets_drawn import FIELDS, LEVELS
+from tests.risk.engine.drawn.calculations import NAMES, calculations
+from tests.risk.engine.drawn.rulesets import FIELDS, LEVELS
+from tests.risk.engine.drawn.worlds import people_drawn, run, worlds
+from tests.risk.engine.reference.conditions import BAD, World
+from tests.risk.engine.reference.values import value_of
 from tests.risk.engine.small import assessed, case, rule, ruleset
 from tests.risk.engine.test_assess import QUICK, ruleset_with
-from tests.risk.engine.worlds import people_drawn, run, worlds
 
 Data = dict[str, Any]
 

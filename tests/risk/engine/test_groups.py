@@ -23,12 +23,12 @@ from fivefold.risk.facts.portfolio import AS_OF, NOT_READ, Portfolio
 from fivefold.risk.governance.disclosure import is_disclosable, is_whole
 from fivefold.risk.language.expressions import input_key
 from tests.depth import examples
-from tests.risk.engine.groups_drawn import linked_portfolio, rulesets_with_groups, worlds_of_groups
-from tests.risk.engine.reference_conditions import World
-from tests.risk.engine.rulesets_drawn import read
+from tests.risk.engine.drawn.groups import linked_portfolio, rulesets_with_groups, worlds_of_groups
+from tests.risk.engine.drawn.rulesets import read
+from tests.risk.engine.drawn.worlds import as_ofs, levels_before, standing
+from tests.risk.engine.reference.conditions import World
 from tests.risk.engine.test_assess import QUICK, answer_of, expected
 from tests.risk.engine.test_time_changes import held, outcome
-from tests.risk.engine.worlds import as_ofs, levels_before, standing
 
 Data = dict[str, Any]
 NOW = parse_moment("2024-06-30", "now")

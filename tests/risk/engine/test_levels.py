@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US, from_microseconds, parse_moment, to_microseconds
 from fivefold.risk.language.quantities import Duration
-from tests.risk.engine.one_level import Computed, HeldFloor, Override, Standing, Step, next_level, next_levels
+from tests.risk.engine.reference.level import Computed, HeldFloor, Override, Standing, Step, next_level, next_levels
 
 DAY = DAY_US
 START = parse_moment("2024-01-31")

@@ -23,10 +23,10 @@ from fivefold.risk.engine.time_changes import NEVER, next_by_time, next_of_colum
 from fivefold.risk.facts.moments import ANYTHING
 from fivefold.risk.facts.portfolio import ENTITY, error_of
 from tests.depth import examples
-from tests.risk.engine.reference_conditions import World
-from tests.risk.engine.rulesets_drawn import read, rulesets
+from tests.risk.engine.drawn.rulesets import read, rulesets
+from tests.risk.engine.drawn.worlds import as_ofs, levels_before, people_drawn, portfolio_of, run, standing, worlds
+from tests.risk.engine.reference.conditions import World
 from tests.risk.engine.small import DAY, assessed, case, exactly, portfolio, rule, ruleset
-from tests.risk.engine.worlds import as_ofs, levels_before, people_drawn, portfolio_of, run, standing, worlds
 
 Data = dict[str, Any]
 QUICK = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)

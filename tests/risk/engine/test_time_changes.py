@@ -16,11 +16,11 @@ from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.next_change import next_changes
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
 from tests.depth import DEPTH, examples
-from tests.risk.engine.moving_drawn import indicators_at, known_at, moving_portfolio, moving_rulesets, moving_worlds
-from tests.risk.engine.reference_conditions import World
-from tests.risk.engine.rulesets_drawn import read
+from tests.risk.engine.drawn.moving import indicators_at, known_at, moving_portfolio, moving_rulesets, moving_worlds
+from tests.risk.engine.drawn.rulesets import read
+from tests.risk.engine.drawn.worlds import as_ofs, levels_before, only, people_drawn, standing
+from tests.risk.engine.reference.conditions import World
 from tests.risk.engine.test_assess import QUICK
-from tests.risk.engine.worlds import as_ofs, levels_before, only, people_drawn, standing
 
 Data = dict[str, Any]
 

@@ -26,10 +26,10 @@ from fivefold.risk.facts.single.values import LeftToColumnsError
 from fivefold.risk.language.expressions import Ratio, Sum
 from fivefold.usecases.portfolio_files.bundled import bundled_ruleset
 from tests.depth import examples
-from tests.risk.engine.reference_conditions import World
-from tests.risk.engine.rulesets_drawn import read, rulesets
+from tests.risk.engine.drawn.rulesets import read, rulesets
+from tests.risk.engine.drawn.worlds import people_drawn, portfolio_of, worlds
+from tests.risk.engine.reference.conditions import World
 from tests.risk.engine.small import DAY, case, portfolio, rule, ruleset
-from tests.risk.engine.worlds import people_drawn, portfolio_of, worlds
 
 Data = dict[str, Any]
 QUICK = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)

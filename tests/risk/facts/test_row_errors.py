@@ -18,9 +18,9 @@ from fivefold.risk.facts.transactions import prepare
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.reading import read_ruleset
 from tests.depth import examples
-from tests.risk.engine.rulesets_drawn import wheres
+from tests.risk.engine.drawn.rulesets import wheres
+from tests.risk.facts.aggregates.test_aggregates import FORMS, RATES, entities_of, moment, spoilt
 from tests.risk.facts.moments.test_moments import announced, portfolio_of, ruleset_of
-from tests.risk.facts.test_aggregates import FORMS, RATES, entities_of, moment, spoilt
 
 Data = dict[str, Any]
 

@@ -13,7 +13,7 @@ from fivefold.features.indicator_matrix import catalogue, indicator_matrix
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.scoring.histories import Scoring
 from fivefold.risk.facts import value_inputs as under_test
-from tests.features.strategies import RATES, row
+from tests.features.oracle.strategies import RATES, row
 
 JULY = to_microseconds(datetime(2024, 7, 1, tzinfo=UTC))
 

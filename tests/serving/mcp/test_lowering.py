@@ -10,9 +10,9 @@ from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.usecases.changes.backtests import BACKTESTS
 from fivefold.usecases.shared.jobs import run_next_job
 from tests.serving.mcp.asking import WHY, called, changing_token, of_one, structure_of
-from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.furnishing import activate
 from tests.serving.v1.places import OURS, Place
+from tests.serving.v1.rulesets.bank_rulesets import document
 
 TAG = "sekret-tag"
 """By it another ruleset applies to a customer."""

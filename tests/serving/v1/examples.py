@@ -9,12 +9,12 @@ from fivefold.serving.v1.examples import BODY_EXAMPLES
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.serving.v1.route import Route
 from fivefold.usecases.shared.actors import Role
-from tests.serving.v1.bank_rulesets import document
-from tests.usecases.deciding import CASH, cash
-from tests.usecases.deciding import document as policy
-from tests.usecases.flow_documents import BY_COUNTRY, TABLE, flow_document
-from tests.usecases.grouped import HIGH
-from tests.usecases.grouped import document as group
+from tests.serving.v1.rulesets.bank_rulesets import document
+from tests.usecases.decisions.deciding import CASH, cash
+from tests.usecases.decisions.deciding import document as policy
+from tests.usecases.flows.documents import BY_COUNTRY, TABLE, flow_document
+from tests.usecases.groups.grouped import HIGH
+from tests.usecases.groups.grouped import document as group
 from tests.usecases.platforms import transaction
 
 CUSTOMER, COMPANY = "c/1 ä", "acme"

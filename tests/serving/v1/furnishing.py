@@ -23,16 +23,16 @@ from fivefold.usecases.levels.worker import MAX_ATTEMPTS
 from fivefold.usecases.rulesets.threshold_reviews import begin_threshold_reviews
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.jobs import run_next_job
-from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.examples import COMPANY, CUSTOMER, HALF_YEAR_US, QUARTER, WHY, WORDS
+from tests.serving.v1.models.registries import registry
 from tests.serving.v1.places import Place, keep, kept, settled
-from tests.serving.v1.registries import registry
+from tests.serving.v1.rulesets.bank_rulesets import document
 from tests.sharing import made_once
-from tests.usecases.deciding import CASH, WORTH, cash
-from tests.usecases.deciding import document as policy
-from tests.usecases.flow_documents import INQUIRED, INQUIRY, flow_document
-from tests.usecases.grouped import WORTH as WORTH_MUCH
-from tests.usecases.grouped import document as group
+from tests.usecases.decisions.deciding import CASH, WORTH, cash
+from tests.usecases.decisions.deciding import document as policy
+from tests.usecases.flows.documents import INQUIRED, INQUIRY, flow_document
+from tests.usecases.groups.grouped import WORTH as WORTH_MUCH
+from tests.usecases.groups.grouped import document as group
 from tests.usecases.platforms import transaction
 
 

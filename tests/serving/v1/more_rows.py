@@ -26,14 +26,14 @@ from fivefold.store.tables.rulesets import (
 )
 from fivefold.usecases.ingest.import_progress import begin_import, finish_import
 from fivefold.usecases.shared.context import Context
-from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.examples import COMPANY, CUSTOMER, OPENED, WHY
+from tests.serving.v1.models.predicted import add_predicted
 from tests.serving.v1.places import OURS, Place
-from tests.serving.v1.predicted import add_predicted
-from tests.usecases.deciding import CASH, cash
-from tests.usecases.deciding import document as policy
-from tests.usecases.flow_documents import flow_document
-from tests.usecases.grouped import document as group
+from tests.serving.v1.rulesets.bank_rulesets import document
+from tests.usecases.decisions.deciding import CASH, cash
+from tests.usecases.decisions.deciding import document as policy
+from tests.usecases.flows.documents import flow_document
+from tests.usecases.groups.grouped import document as group
 from tests.usecases.platforms import transaction
 
 _CUSTOMER = path_to("/v1/entities/{t}/{e}", t="customer", e=CUSTOMER)

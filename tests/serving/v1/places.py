@@ -34,7 +34,7 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.jobs import run_next_job
 from tests.pace import slowness
 from tests.serving.inprocess import Holding, Watching, client
-from tests.serving.v1.registries import registry
+from tests.serving.v1.models.registries import registry
 from tests.store import databases
 from tests.store.filling import read_rows, write_rows
 from tests.usecases import platforms

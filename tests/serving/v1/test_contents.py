@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
-from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.examples import EXAMPLES
 from tests.serving.v1.places import Place
+from tests.serving.v1.rulesets.bank_rulesets import document
 
 NEW = "/v1/rulesets/new"
 ON_ANSWERS = [route for route in ROUTES if route.gives is not type(None)]

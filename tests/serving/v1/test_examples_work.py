@@ -25,8 +25,8 @@ from fivefold.usecases.rulesets.threshold_reviews import REVIEW, begin_threshold
 from fivefold.usecases.shared.jobs import run_next_job
 from tests.serving.v1.examples import HALF_YEAR_US
 from tests.serving.v1.furnishing import quarantined
+from tests.serving.v1.models.registries import made
 from tests.serving.v1.places import PLANS, Place, routes
-from tests.serving.v1.registries import made
 from tests.store import databases
 
 BANK = "first days"

@@ -22,7 +22,7 @@ from fivefold.serving.v4.contract import read_rows, response_rows
 from fivefold.usecases.scoring import check_rows, score_checked
 from tests.models.making import AS_OF, value_model
 from tests.serving.inprocess import rows_of
-from tests.serving.process_rows import told
+from tests.serving.v4.rows import told
 
 LIMITS = Limits(rows=50, users=10)
 REQUIRED_TEXT = ("user_id", "transaction_currency", "user_created", "user_category", "transaction_date")

@@ -15,8 +15,8 @@ from fivefold.features.numba_cache import compile_loops
 from fivefold.serving.v4 import decoding, row_loops
 from fivefold.serving.v4.contract import ROWS
 from fivefold.serving.v4.decoding import decode_body
-from tests.features.strategies import AS_OFS, Row, ledgers, row
-from tests.serving.process_rows import told
+from tests.features.oracle.strategies import AS_OFS, Row, ledgers, row
+from tests.serving.v4.rows import told
 
 NUMBERS = (c.AMOUNT, c.BALANCE)
 MANY = 1000

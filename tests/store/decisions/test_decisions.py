@@ -21,7 +21,7 @@ from fivefold.store.decisions import (
 )
 from fivefold.store.tables.events import Policy
 from tests.store.filling import filled_once
-from tests.usecases.deciding import CASH, WORTH, Desk, opened
+from tests.usecases.decisions.deciding import CASH, WORTH, Desk, opened
 from tests.usecases.platforms import NOW
 
 

@@ -28,7 +28,7 @@ from fivefold.training.judging.predictions import predict_test_window
 from fivefold.training.judging.realised import compare_with_realised
 from fivefold.training.on_engine import EngineFile, open_source
 from fivefold.training.retrain import retrain
-from tests.features.split_engine import SplitEngine
+from tests.features.spark.split_engine import SplitEngine
 from tests.models.making import new_registry
 from tests.training.conftest import FAST, Runs
 

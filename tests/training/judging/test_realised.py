@@ -15,7 +15,7 @@ from fivefold.training.judging.bootstrap import draws
 from fivefold.training.judging.metrics import normalised_gini
 from fivefold.training.judging.realised import FIGURES, RESAMPLES, Realised, compare_with_realised
 from fivefold.training.on_engine import open_source
-from tests.features.strategies import iso, row
+from tests.features.oracle.strategies import iso, row
 
 AS_OF = parse_moment("2024-03-01")
 HORIZON_DAYS, LAG_DAYS = 30, 2

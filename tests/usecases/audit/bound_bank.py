@@ -44,9 +44,9 @@ from tests.store.audits import bind_unnamed
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.changes.facts.fact_stories import decided
-from tests.usecases.deciding import CASH, WORTH, Desk, document
-from tests.usecases.flow_documents import INQUIRED, INQUIRY, acting, flow_document
-from tests.usecases.grouped import HIGH, Circle
+from tests.usecases.decisions.deciding import CASH, WORTH, Desk, document
+from tests.usecases.flows.documents import INQUIRED, INQUIRY, acting, flow_document
+from tests.usecases.groups.grouped import HIGH, Circle
 
 WHY = "it is not the same person"
 

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.store.filling import filled_once
-from tests.usecases.deciding import Desk, opened
+from tests.usecases.decisions.deciding import Desk, opened
 
 
 @pytest.fixture

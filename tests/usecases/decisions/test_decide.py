@@ -29,7 +29,7 @@ from tests.risk.engine.policies_small import decision_of, drawn_rules, outcome_o
 from tests.store.audits import bind_unnamed, findings_of
 from tests.usecases.at_once import put_list_version
 from tests.usecases.banks import Bank
-from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, answer_of, cash, document, opened
+from tests.usecases.decisions.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, answer_of, cash, document, opened
 from tests.usecases.governed import audited, together
 
 

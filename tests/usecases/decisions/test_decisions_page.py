@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from fivefold.usecases.decisions.policies import approve_policy, propose_policy
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.shared.context import Context
-from tests.usecases.deciding import Desk, cash, opened
+from tests.usecases.decisions.deciding import Desk, cash, opened
 
 PAGE = (Path(__file__).parents[3] / "docs" / "decisions-api.md").read_text(encoding="utf-8")
 POLICY, *_ = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)

@@ -16,7 +16,7 @@ from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.ingest.links import LinkRow, put_links
 from fivefold.usecases.shared.context import Context
 from tests.usecases import platforms
-from tests.usecases.deciding import Data, Desk, cash, document, opened
+from tests.usecases.decisions.deciding import Data, Desk, cash, document, opened
 
 LINKS: Data = {"household": {"kind": "shared"}}
 FRAUD: Data = {

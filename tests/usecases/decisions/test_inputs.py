@@ -29,7 +29,7 @@ from fivefold.usecases.levels.portfolio import transactions_frame
 from fivefold.usecases.levels.records import NEVER_ASSESSED
 from fivefold.usecases.shared.transaction_columns import read_columns, transaction_frame
 from tests.usecases import banks
-from tests.usecases.deciding import Desk, cash, document
+from tests.usecases.decisions.deciding import Desk, cash, document
 from tests.usecases.platforms import NOW
 
 

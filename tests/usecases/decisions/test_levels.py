@@ -9,7 +9,7 @@ from fivefold.store.tables.levels import Standing
 from fivefold.usecases.decisions.read import replay_decision
 from fivefold.usecases.levels.read import Freshness, read_level
 from tests.usecases import banks
-from tests.usecases.deciding import CASH_OF_HIGH, Desk, answer_of
+from tests.usecases.decisions.deciding import CASH_OF_HIGH, Desk, answer_of
 
 
 def test_a_level_that_was_never_computed_is_computed_for_it(desk: Desk) -> None:

@@ -24,7 +24,7 @@ from fivefold.usecases.decisions.read import replay_decision
 from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed, findings_of, forged
 from tests.usecases.at_once import retire_policy
-from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, document, opened
+from tests.usecases.decisions.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, document, opened
 from tests.usecases.governed import audited, rows_of, together
 
 WHY = "Because of the test."

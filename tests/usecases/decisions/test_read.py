@@ -21,7 +21,7 @@ from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed, findings_of, forged
 from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
-from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
+from tests.usecases.decisions.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
 
 
 def rewrite(desk: Desk, number: int, **values: Any) -> None:

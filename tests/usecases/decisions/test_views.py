@@ -12,7 +12,7 @@ from fivefold.usecases.decisions.read import view_decision
 from fivefold.usecases.levels.explain import ValueSeen
 from fivefold.usecases.shared.context import Context
 from tests.store.audits import forged
-from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
+from tests.usecases.decisions.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
 
 SUM = {"sum": "amount", "where": {"field": "operation", "equals": "secret word"}, "over": "77 days"}
 HIDDEN = {"id": "hidden", "when": {"all": [{"level": "rules", "equals": "low"}, {**SUM, "at_least": 98765}]}}

@@ -25,7 +25,7 @@ from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.erasure.removals import YEAR, announce, keep, line, remove
 from tests.usecases.erasure.test_removals import deliveries, endpoint, ids, told
-from tests.usecases.flow_documents import INQUIRED, INQUIRY, flow_document
+from tests.usecases.flows.documents import INQUIRED, INQUIRY, flow_document
 
 
 @pytest.fixture

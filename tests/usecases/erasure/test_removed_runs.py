@@ -29,7 +29,7 @@ from fivefold.usecases.shared.actors import Role
 from tests.store.audits import bind_unnamed, findings_in, findings_of, unguarded
 from tests.usecases.erasure.removals import keep, line, remove
 from tests.usecases.flows.flowing import FlowBank
-from tests.usecases.flows.test_calls import WHY, payment, person
+from tests.usecases.flows.runs.test_calls import WHY, payment, person
 
 DAYS = 1826
 LONG = DAYS + 100

@@ -19,10 +19,10 @@ from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import read_quarter
 from fivefold.usecases.shared.jobs import run_next_job
-from tests.usecases.deciding import WORTH as WORTH_4
-from tests.usecases.deciding import Desk
-from tests.usecases.deciding import opened as opened_desk
-from tests.usecases.flow_documents import (
+from tests.usecases.decisions.deciding import WORTH as WORTH_4
+from tests.usecases.decisions.deciding import Desk
+from tests.usecases.decisions.deciding import opened as opened_desk
+from tests.usecases.flows.documents import (
     INQUIRED,
     INQUIRY,
     WHY,
@@ -33,7 +33,7 @@ from tests.usecases.flow_documents import (
     flow_document,
     shadowing,
 )
-from tests.usecases.grouped import HIGH, Circle, opened
+from tests.usecases.groups.grouped import HIGH, Circle, opened
 
 SAID = "Ana Silva told me on the telephone."
 

@@ -21,10 +21,10 @@ from fivefold.usecases.flows.runs.execute import run_flows
 from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
-from tests.usecases.deciding import WORTH, Desk
+from tests.usecases.decisions.deciding import WORTH, Desk
 from tests.usecases.erasure.removals import keep, remove
 from tests.usecases.evidence.test_flows import content_of, desk, rewritten
-from tests.usecases.flow_documents import INQUIRED, INQUIRY, acting, asking, flow_document
+from tests.usecases.flows.documents import INQUIRED, INQUIRY, acting, asking, flow_document
 
 __all__ = ["desk"]
 RUNS = "flows/runs.jsonl"

@@ -11,9 +11,9 @@ from fivefold.usecases.flows.outside import OutsideAccess
 from fivefold.usecases.flows.runs import asking
 from fivefold.usecases.flows.sources import DataSource
 from tests.store.filling import filled_once
-from tests.usecases.certificates import certified
-from tests.usecases.deciding import Desk, opened
-from tests.usecases.flows.outside_servers import Got, Said, Server, serving
+from tests.usecases.decisions.deciding import Desk, opened
+from tests.usecases.flows.outside.servers import Got, Said, Server, serving
+from tests.usecases.webhooks.certificates import certified
 
 Register = Callable[..., Server]
 

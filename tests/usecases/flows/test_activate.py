@@ -43,8 +43,8 @@ from fivefold.usecases.shared.jobs import run_next_job
 from tests.store.audits import bind_unnamed
 from tests.usecases import platforms
 from tests.usecases.at_once import retire_policy, switch_family
-from tests.usecases.deciding import CASH, WORTH, Desk, document, opened
-from tests.usecases.flow_documents import (
+from tests.usecases.decisions.deciding import CASH, WORTH, Desk, document, opened
+from tests.usecases.flows.documents import (
     BY_COUNTRY,
     WHY,
     Data,

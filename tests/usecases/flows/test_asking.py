@@ -12,8 +12,8 @@ from fivefold.usecases.flows.activate import activate_flow, switch_flow_off
 from fivefold.usecases.flows.read import read_flow_version
 from fivefold.usecases.flows.runs.outcomes import replay_record
 from tests.usecases import banks
-from tests.usecases.deciding import Desk
-from tests.usecases.flow_documents import WHY, Data, acting, as_, committed, flow_document
+from tests.usecases.decisions.deciding import Desk
+from tests.usecases.flows.documents import WHY, Data, acting, as_, committed, flow_document
 from tests.usecases.flows.flowing import FlowBank
 
 LEVELS = "levels: [low, medium, high]"

@@ -18,8 +18,8 @@ from fivefold.usecases.flows.drafts import discard_flow_draft, save_flow_draft
 from fivefold.usecases.flows.read import list_flow_versions, list_flows, read_flow_draft, read_flow_version
 from fivefold.usecases.flows.review import check_flow, review_flow_draft
 from tests.store.audits import bind_unnamed
-from tests.usecases.deciding import CASH, WORTH, Desk, opened
-from tests.usecases.flow_documents import BY_COUNTRY, EXAMPLES, WHY, as_, asking, committed, flow_document, saved
+from tests.usecases.decisions.deciding import CASH, WORTH, Desk, opened
+from tests.usecases.flows.documents import BY_COUNTRY, EXAMPLES, WHY, as_, asking, committed, flow_document, saved
 from tests.usecases.governed import audited, rows_of, together
 
 

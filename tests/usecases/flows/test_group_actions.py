@@ -20,14 +20,14 @@ from fivefold.usecases.levels.worker import MAX_ATTEMPTS
 from fivefold.usecases.shared.actors import Role
 from tests.store.filling import filled_once
 from tests.usecases import banks, platforms
-from tests.usecases.deciding import Desk, opened
-from tests.usecases.flow_documents import BY_COUNTRY, WHY, acting, as_, committed, flow_document
+from tests.usecases.decisions.deciding import Desk, opened
+from tests.usecases.flows.documents import BY_COUNTRY, WHY, acting, as_, committed, flow_document
 from tests.usecases.flows.flowing import HOUR_US, FlowBank
-from tests.usecases.flows.test_chains import came_about, settle
-from tests.usecases.flows.test_group_triggers import flow as giving_tag
 from tests.usecases.flows.test_tags_given import routed
-from tests.usecases.grouped import WORTH, Circle
-from tests.usecases.grouped import document as group_with_condition
+from tests.usecases.flows.triggers.test_chains import came_about, settle
+from tests.usecases.flows.triggers.test_group_triggers import flow as giving_tag
+from tests.usecases.groups.grouped import WORTH, Circle
+from tests.usecases.groups.grouped import document as group_with_condition
 
 TAG = "group:watched"
 GO: list[dict[str, Any]] = [{"on": "tag", "tag": "go"}]

@@ -19,9 +19,9 @@ from fivefold.usecases.levels.overrides import approve_override, request_overrid
 from fivefold.usecases.shared.actors import Role
 from tests.usecases import banks
 from tests.usecases.flows.flowing import FlowBank
-from tests.usecases.flows.test_calls import WHY, person
-from tests.usecases.flows.test_chains import WATCH, settle
-from tests.usecases.flows.test_second_people import asking, refused
+from tests.usecases.flows.runs.test_calls import WHY, person
+from tests.usecases.flows.runs.test_second_people import asking, refused
+from tests.usecases.flows.triggers.test_chains import WATCH, settle
 
 
 def standing(engine: Engine, **rules: Mapping[str, Any]) -> FlowBank:

@@ -12,8 +12,8 @@ from fivefold.usecases.flows.runs.shadows import compare_shadow, list_shadow_pai
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed, findings_in
-from tests.usecases.flow_documents import ASKS_SOURCE
 from tests.usecases.flows.conftest import Register
+from tests.usecases.flows.documents import ASKS_SOURCE
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
 
 pytestmark = pytest.mark.postgresql

@@ -7,8 +7,8 @@ import pytest
 from fivefold.domain.errors import ConflictError, InvalidRulesetError
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.flows.activate import switch_flow_off
-from tests.usecases.deciding import Desk
-from tests.usecases.flow_documents import WHY, Data, acting, as_, committed, flow_document
+from tests.usecases.decisions.deciding import Desk
+from tests.usecases.flows.documents import WHY, Data, acting, as_, committed, flow_document
 
 GIVES = [{"id": "look", "title": "Give the tag", "tag": "quiet"}]
 COMMERCIAL = {"tags": {"quiet": "commercial"}}

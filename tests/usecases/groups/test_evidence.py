@@ -12,7 +12,7 @@ from fivefold.usecases.evidence.build import build_evidence
 from fivefold.usecases.groups.versions import retire_group
 from fivefold.usecases.shared.inputs import read_quarter
 from tests.usecases.erasure.removals import keep, remove
-from tests.usecases.grouped import HIGH, WORTH, Circle, document, opened
+from tests.usecases.groups.grouped import HIGH, WORTH, Circle, document, opened
 
 pytestmark = pytest.mark.postgresql
 

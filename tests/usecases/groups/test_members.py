@@ -23,7 +23,7 @@ from fivefold.usecases.rulesets.activate import advance_markings
 from tests.console.test_queries import statements
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
-from tests.usecases.grouped import HIGH, MOVES_MUCH, WORTH, Circle, opened
+from tests.usecases.groups.grouped import HIGH, MOVES_MUCH, WORTH, Circle, opened
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from fivefold.usecases.groups.versions import (
 )
 from tests.store.audits import bind_unnamed, findings_of, forged
 from tests.store.filling import filled_once
-from tests.usecases.grouped import HIGH, WORTH, Circle, document, opened
+from tests.usecases.groups.grouped import HIGH, WORTH, Circle, document, opened
 
 WHY = "Because of the test."
 

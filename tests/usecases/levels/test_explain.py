@@ -25,7 +25,7 @@ from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
-from tests.usecases.levels.linking import CASH, FRAUD, document, linked_bank, put
+from tests.usecases.levels.groups.linking import CASH, FRAUD, document, linked_bank, put
 
 Rules = dict[str, dict[str, Any]]
 

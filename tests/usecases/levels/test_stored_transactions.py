@@ -23,7 +23,7 @@ from fivefold.risk.facts.transactions import prepare, prepare_stored
 from fivefold.risk.facts.value_inputs import indicator_frame
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.portfolio import read_transactions, transactions_frame
-from tests.features.equality import same
+from tests.features.oracle.equality import same
 from tests.store import databases
 from tests.usecases import platforms
 from tests.usecases.banks import Bank

@@ -6,7 +6,7 @@ from fivefold.domain.errors import ConfigError, ModelError, NotFoundError
 from fivefold.domain.paging import Part, every_row
 from fivefold.models.comparison import VersionComparison
 from fivefold.usecases.models.read import list_promotions, list_versions, no_registry, read_version
-from tests.serving.v1.registries import CARD, comparison, registry
+from tests.serving.v1.models.registries import CARD, comparison, registry
 
 
 def test_versions_and_promotions_come_page_by_page_the_newest_first() -> None:

@@ -11,8 +11,8 @@ from fivefold.risk.governance.validate.measures import LEAST_CONFIRMED, MEASURED
 from fivefold.usecases.monitoring.history import CONFIRMED, ValidationPeriod, read_level_histories
 from fivefold.usecases.monitoring.version_groups import VersionGroup, version_group
 from tests.store.filling import filled_once
+from tests.usecases.monitoring.slow_validation import NAMES, Slow
 from tests.usecases.planted import Given, Planted, Step, day, fill, planted
-from tests.usecases.slow_validation import NAMES, Slow
 
 LEVELS = ["low", "medium", "high"]
 FROM, UNTIL = day(0), day(90)

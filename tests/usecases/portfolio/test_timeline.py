@@ -22,8 +22,8 @@ from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven
 from tests.store.plans import statements
 from tests.usecases import platforms
 from tests.usecases.flows.flowing import LARGE, FlowBank
-from tests.usecases.flows.test_calls import payment
-from tests.usecases.grouped import Circle
+from tests.usecases.flows.runs.test_calls import payment
+from tests.usecases.groups.grouped import Circle
 
 NOW = platforms.NOW
 OF = ("customer", "a")

@@ -28,7 +28,7 @@ from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
-from tests.usecases.flows.test_calls import WHY, payment, person
+from tests.usecases.flows.runs.test_calls import WHY, payment, person
 from tests.usecases.platforms import NOW
 
 ASKED = QueueFilters(kinds=("question",))

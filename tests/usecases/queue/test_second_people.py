@@ -21,10 +21,10 @@ from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.jobs import new_job
 from tests.store.audits import bind_unnamed
-from tests.usecases.deciding import CASH, Desk, document, opened
-from tests.usecases.flow_documents import WHY, as_, committed, flow_document
-from tests.usecases.grouped import HIGH
-from tests.usecases.grouped import document as group
+from tests.usecases.decisions.deciding import CASH, Desk, document, opened
+from tests.usecases.flows.documents import WHY, as_, committed, flow_document
+from tests.usecases.groups.grouped import HIGH
+from tests.usecases.groups.grouped import document as group
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from fivefold.usecases.rulesets.text_forms import (
     with_weights,
 )
 from tests.depth import DEPTH, some
-from tests.serving.v1.bank_rulesets import document as in_json
+from tests.serving.v1.rulesets.bank_rulesets import document as in_json
 from tests.usecases.governed import document
 
 CASE = CaseForm(operator="in_list", value="watched", points="12.50", floor="high")

@@ -19,7 +19,7 @@ from fivefold.usecases.webhooks.endpoints import dead_letters, replay_dead_lette
 from fivefold.usecases.webhooks.plan import plan_deliveries
 from fivefold.usecases.webhooks.progress import list_failing
 from tests.usecases.platforms import NOW
-from tests.usecases.receivers import MACHINE, SECOND_US, endpoint, organisation, receiving, tell
+from tests.usecases.webhooks.receivers import MACHINE, SECOND_US, endpoint, organisation, receiving, tell
 
 URL = "http://127.0.0.1:9/"
 

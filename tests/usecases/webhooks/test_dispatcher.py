@@ -46,7 +46,7 @@ from fivefold.usecases.webhooks.send import LookUp
 from tests.pace import slowness, until
 from tests.store import databases
 from tests.usecases.platforms import NOW
-from tests.usecases.receivers import MACHINE, SECOND_US, Got, endpoint, organisation, receiving, tell
+from tests.usecases.webhooks.receivers import MACHINE, SECOND_US, Got, endpoint, organisation, receiving, tell
 
 
 def of(events: list[str], customer: str) -> list[str]:

@@ -16,7 +16,7 @@ from fivefold.usecases.webhooks.endpoints import list_endpoints, rotate_secret, 
 from fivefold.usecases.webhooks.plan import LEASE_SECONDS, plan_deliveries
 from tests.pace import until
 from tests.usecases.platforms import NOW
-from tests.usecases.receivers import MACHINE, SECOND_US, endpoint, organisation, receiving, tell
+from tests.usecases.webhooks.receivers import MACHINE, SECOND_US, endpoint, organisation, receiving, tell
 
 
 def broken_endpoint(engine: Engine, ours: int, url: str) -> int:

@@ -35,7 +35,7 @@ from fivefold.usecases.webhooks.progress import list_failing, read_endpoint
 from fivefold.usecases.webhooks.signing import Secret, read_secrets, secrets_json
 from tests.store.filling import filled_once
 from tests.usecases.platforms import NOW
-from tests.usecases.receivers import DAY_US, MACHINE, SECOND_US, Got, organisation, receiving, tell
+from tests.usecases.webhooks.receivers import DAY_US, MACHINE, SECOND_US, Got, organisation, receiving, tell
 
 URL = "https://hooks.example/fivefold"
 PAGE = Path(__file__).parents[3] / "docs" / "webhooks.md"

@@ -44,7 +44,7 @@ from fivefold.usecases.webhooks.plan import (
 )
 from fivefold.usecases.webhooks.progress import read_endpoint
 from tests.usecases.platforms import NOW
-from tests.usecases.receivers import MACHINE, SECOND_US, endpoint, entities, organisation, tell
+from tests.usecases.webhooks.receivers import MACHINE, SECOND_US, endpoint, entities, organisation, tell
 
 URL = "http://127.0.0.1:9/"
 LEASE_US = LEASE_SECONDS * SECOND_US

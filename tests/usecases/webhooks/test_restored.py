@@ -16,7 +16,7 @@ from fivefold.usecases.webhooks.dispatcher import deliver_due
 from fivefold.usecases.webhooks.plan import number_from_first_write, number_from_now, require_right_to_number
 from tests.store.databases import made_from, new_url, opened, with_least_rights, with_standby
 from tests.usecases.banks import COUNTRY, Bank, document
-from tests.usecases.receivers import SECOND_US, Got, endpoint, organisation, receiving, tell
+from tests.usecases.webhooks.receivers import SECOND_US, Got, endpoint, organisation, receiving, tell
 
 
 @dataclass

@@ -20,9 +20,9 @@ from fivefold.usecases.shared.connections import open_transport
 from fivefold.usecases.webhooks import send as webhook_sending
 from fivefold.usecases.webhooks.send import Destination, LookUp, body_of, look_up, send
 from fivefold.usecases.webhooks.signing import Secret, earlier_signature, webhook_signature
-from tests.usecases.certificates import certified
 from tests.usecases.platforms import NOW
-from tests.usecases.receivers import Receiver, receiving
+from tests.usecases.webhooks.certificates import certified
+from tests.usecases.webhooks.receivers import Receiver, receiving
 
 SECRETS = (Secret("new"), Secret("old", NOW))
 AT_S = 1_795_000_000

@@ -25,7 +25,7 @@ from fivefold.usecases.webhooks.plan import (
 )
 from tests.depth import examples
 from tests.usecases.platforms import NOW
-from tests.usecases.receivers import MACHINE, SECOND_US, endpoint, organisation, tell
+from tests.usecases.webhooks.receivers import MACHINE, SECOND_US, endpoint, organisation, tell
 
 CUSTOMERS = ("c1", "c2")
 LEASE_US = LEASE_SECONDS * SECOND_US

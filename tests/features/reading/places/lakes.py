@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from fivefold.features.histories import Histories
 from fivefold.features.reading.sources import read_histories
 from fivefold.features.reading.text_files import MappedFile
+from tests.features.oracle.strategies import RATES, Row, row
 from tests.features.reading.test_tables import arrow
-from tests.features.strategies import RATES, Row, row
 
 ROWS: list[Row] = [
     row(

@@ -22,10 +22,10 @@ from fivefold.features.reading.sources import read_histories, stream_histories
 from fivefold.features.reading.text_files import ColumnMap
 from fivefold.training.data import TransactionSource
 from tests.depth import examples
-from tests.features.equality import same, scan_parquet
+from tests.features.oracle.equality import same, scan_parquet
+from tests.features.oracle.strategies import AS_OFS, RATES, Row, ledgers, row
 from tests.features.reading.places.lakes import WHOLE, in_order, moments, one_file, read, write_partitions
 from tests.features.reading.test_tables import arrow, grouped
-from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
 
 
 @pytest.mark.parametrize("key", ["transaction_currency", "user_id", "user_category"])

@@ -9,7 +9,7 @@ import pytest
 from deltalake import write_deltalake
 
 from fivefold.domain.errors import FileFormatError
-from tests.features.equality import scan_parquet
+from tests.features.oracle.equality import scan_parquet
 
 ROWS = pl.DataFrame({"user_id": ["a", "b"], "amount": [1.0, 2.0]})
 

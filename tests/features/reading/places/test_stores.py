@@ -16,9 +16,9 @@ from fivefold.features.reading.places import stores
 from fivefold.features.reading.places.stores import open_parquet
 from fivefold.features.reading.sources import require_columns
 from fivefold.training.data import TransactionSource
-from tests.features.equality import same
+from tests.features.oracle.equality import same
+from tests.features.oracle.strategies import RATES
 from tests.features.reading.places.lakes import WHOLE, moments, read, write_partitions
-from tests.features.strategies import RATES
 
 
 @pytest.fixture

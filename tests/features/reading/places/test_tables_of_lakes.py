@@ -22,9 +22,9 @@ from fivefold.features.reading.places.stores import open_parquet
 from fivefold.features.reading.places.table_formats import _IcebergPart
 from fivefold.features.reading.sort_file import sort_by_customer
 from fivefold.training.data import TransactionSource
-from tests.features.equality import same
+from tests.features.oracle.equality import same
+from tests.features.oracle.strategies import RATES
 from tests.features.reading.places.lakes import WHOLE, moments, one_file, read
-from tests.features.strategies import RATES
 
 
 def test_a_table_of_delta_is_its_rows_of_today(lake: Path, tmp_path: Path) -> None:

@@ -19,10 +19,10 @@ from fivefold.risk.engine.explain.breakdown import Explanation, as_json_text, ex
 from fivefold.risk.engine.explain.rules import CaseOutcome, RuleOutcome
 from tests.depth import examples
 from tests.golden import compare
-from tests.risk.engine.reference_conditions import World
-from tests.risk.engine.rulesets_drawn import rulesets
+from tests.risk.engine.drawn.rulesets import rulesets
+from tests.risk.engine.drawn.worlds import people_drawn, run, worlds
+from tests.risk.engine.reference.conditions import World
 from tests.risk.engine.small import DAY, Data, assessed, case, exactly, portfolio, rule, ruleset
-from tests.risk.engine.worlds import people_drawn, run, worlds
 
 
 def plain(explanation: Explanation) -> Data:

@@ -16,10 +16,10 @@ from fivefold.risk.engine.explain.stored import WORDS, StoredOutcome, contents, 
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from tests.depth import examples
 from tests.golden import compare
-from tests.risk.engine.reference_conditions import World
-from tests.risk.engine.rulesets_drawn import rulesets
+from tests.risk.engine.drawn.rulesets import rulesets
+from tests.risk.engine.drawn.worlds import people_drawn, run, worlds
+from tests.risk.engine.reference.conditions import World
 from tests.risk.engine.small import assessed, case, rule, ruleset
-from tests.risk.engine.worlds import people_drawn, run, worlds
 
 Data = dict[str, Any]
 QUICK = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)

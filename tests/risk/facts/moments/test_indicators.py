@@ -29,7 +29,7 @@ from fivefold.risk.facts.value_inputs import indicator_frame
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.reading import read_ruleset
 from tests.depth import examples
-from tests.features.strategies import AS_OFS, RATES, Row, iso, ledgers, row
+from tests.features.oracle.strategies import AS_OFS, RATES, Row, iso, ledgers, row
 from tests.risk.conftest import Refusal
 from tests.risk.engine.test_assess import QUICK
 from tests.risk.facts.moments.test_moments import ruleset_of

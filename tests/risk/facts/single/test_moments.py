@@ -28,10 +28,10 @@ from fivefold.risk.language.quantities import parse_duration
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.usecases.portfolio_files.bundled import bundled_ruleset
 from tests.depth import examples
-from tests.risk.engine.reference_conditions import World
-from tests.risk.engine.rulesets_drawn import read, rulesets
+from tests.risk.engine.drawn.rulesets import read, rulesets
+from tests.risk.engine.drawn.worlds import people_drawn, portfolio_of, worlds
+from tests.risk.engine.reference.conditions import World
 from tests.risk.engine.test_assess import QUICK
-from tests.risk.engine.worlds import people_drawn, portfolio_of, worlds
 from tests.risk.facts.moments import test_moments as drawn
 from tests.risk.facts.test_resolution import MANY_OR_FEW
 

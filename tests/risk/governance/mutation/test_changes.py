@@ -11,7 +11,7 @@ from fivefold.risk.governance.diff import diff
 from fivefold.risk.governance.mutation.changes import changes_of, plain_data, with_change
 from fivefold.risk.language.reading import read_plain, read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
-from tests.risk.engine.rulesets_drawn import read, rulesets
+from tests.risk.engine.drawn.rulesets import read, rulesets
 from tests.risk.governance.making import TEXT, TIERED_TEXT, WEIGHTED_TEXT
 
 Data = dict[str, Any]

@@ -10,8 +10,8 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.program import TOTAL, compile_ruleset
 from fivefold.risk.governance.mutation.telling_inputs import reachable_totals, sums_of
 from tests.depth import examples
-from tests.risk.engine.rulesets_drawn import read, rulesets
-from tests.risk.engine.worlds import World, people_drawn, run, worlds
+from tests.risk.engine.drawn.rulesets import read, rulesets
+from tests.risk.engine.drawn.worlds import World, people_drawn, run, worlds
 from tests.risk.governance.making import analysed
 
 choices = st.lists(st.lists(st.integers(-300, 300), min_size=1, max_size=4), min_size=1, max_size=4)

@@ -19,8 +19,8 @@ from fivefold.risk.language.reading import read_plain
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.usecases.portfolio_files.bundled import bundled_lists, bundled_text
 from tests.depth import examples as depth
-from tests.risk.engine.rulesets_drawn import read, rulesets
-from tests.risk.engine.worlds import MOMENTS, World, people_drawn, run, worlds
+from tests.risk.engine.drawn.rulesets import read, rulesets
+from tests.risk.engine.drawn.worlds import MOMENTS, World, people_drawn, run, worlds
 from tests.risk.governance.making import AS_OF, TEXT, WEIGHTED_TEXT
 
 Data = dict[str, Any]

@@ -17,7 +17,7 @@ from fivefold.risk.governance.tables.write import table_of
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.usecases.portfolio_files.bundled import bundled_ruleset, bundled_rulesets, bundled_text
-from tests.risk.engine.rulesets_drawn import Data, rulesets
+from tests.risk.engine.drawn.rulesets import Data, rulesets
 
 SMALL = """
 ruleset: small

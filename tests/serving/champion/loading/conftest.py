@@ -13,7 +13,7 @@ from fivefold.models.registry import Registry
 from fivefold.models.value_model import ValueModel
 from fivefold.serving.champion import loader
 from tests.mlflow_address import kept_address
-from tests.serving.process_registry import (
+from tests.serving.processes.registry import (
     FIRST,
     Template,
 )

@@ -8,7 +8,7 @@ import pytest
 from fivefold.models.registry import Registry
 from fivefold.serving.champion import loader
 from fivefold.serving.champion.loader import ChampionLoader
-from tests.serving.process_registry import (
+from tests.serving.processes.registry import (
     NAME,
 )
 

@@ -15,7 +15,7 @@ from fivefold.models.registry import CHAMPION, Registry
 from fivefold.serving.champion import loader
 from fivefold.serving.champion.loader import ChampionLoader
 from tests.serving.champion.loading.loaders import damage, loader_of, unreachable, version_of
-from tests.serving.process_registry import (
+from tests.serving.processes.registry import (
     BROKEN,
     FIRST,
     NAME,

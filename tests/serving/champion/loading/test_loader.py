@@ -18,7 +18,7 @@ from fivefold.serving.champion import loader
 from fivefold.serving.champion.loader import ChampionLoader
 from tests.models.making import reference_matrix
 from tests.serving.champion.loading.loaders import loader_of, unreachable, version_of
-from tests.serving.process_registry import (
+from tests.serving.processes.registry import (
     BROKEN,
     FIRST,
     MADE_FOR_OTHERS,

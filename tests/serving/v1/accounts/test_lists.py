@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.serving.v1.places import OURS, THEIRS, Place, copied
-from tests.usecases.deciding import CASH
-from tests.usecases.deciding import document as policy
-from tests.usecases.flow_documents import BY_COUNTRY, flow_document
+from tests.usecases.decisions.deciding import CASH
+from tests.usecases.decisions.deciding import document as policy
+from tests.usecases.flows.documents import BY_COUNTRY, flow_document
 
 PATH = "/v1/lists/watched/versions"
 BODY = {

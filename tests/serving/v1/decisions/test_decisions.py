@@ -9,8 +9,8 @@ from fivefold.serving.v1.path_encoding import path_to
 from tests.serving.v1.examples import CUSTOMER, WHY
 from tests.serving.v1.places import OURS, THEIRS, Place
 from tests.store.audits import forged
-from tests.usecases.deciding import cash
-from tests.usecases.deciding import document as policy
+from tests.usecases.decisions.deciding import cash
+from tests.usecases.decisions.deciding import document as policy
 
 FOR_APPS = {
     *("decision", "repeated", "action", "policy", "at", "decided_by", "unknown", "level"),

@@ -6,7 +6,7 @@ import pytest
 
 from tests.serving.v1.examples import WHY
 from tests.serving.v1.places import OURS, Place
-from tests.usecases.deciding import CASH, WORTH, document
+from tests.usecases.decisions.deciding import CASH, WORTH, document
 
 VERSION = "/v1/policies/transfers/versions/1"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.serving.v1.places import Place, settled
-from tests.usecases.flow_documents import EXAMPLES, INQUIRY, WHY, Data, flow_document
+from tests.usecases.flows.documents import EXAMPLES, INQUIRY, WHY, Data, flow_document
 
 AT = "/v1/flows/care"
 ASKING: list[Data] = [

@@ -12,7 +12,7 @@ from fivefold.usecases.flows.runs import calling, execute
 from fivefold.usecases.flows.runs.execute import run_flows
 from fivefold.usecases.levels.worker import MAX_ATTEMPTS
 from tests.serving.v1.places import Place, settled
-from tests.usecases.flow_documents import BY_COUNTRY, WHY, flow_document
+from tests.usecases.flows.documents import BY_COUNTRY, WHY, flow_document
 
 AT = "/v1/flows/care"
 CALLED = {"external_id": "c-1", "run_key": "k"}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.serving.v1.places import Place, settled
-from tests.usecases.flow_documents import INQUIRED, INQUIRY, WHY, flow_document
+from tests.usecases.flows.documents import INQUIRED, INQUIRY, WHY, flow_document
 
 AT = "/v1/flows/care"
 

@@ -6,7 +6,7 @@ import pytest
 
 from fivefold.serving.v1.examples import BODY_EXAMPLES
 from tests.serving.v1.places import THEIRS, Place
-from tests.usecases.flow_documents import BY_COUNTRY, TABLE, flow_document
+from tests.usecases.flows.documents import BY_COUNTRY, TABLE, flow_document
 
 AT = "/v1/flows/tabled"
 TABLED = flow_document("tabled", [TABLE, BY_COUNTRY])

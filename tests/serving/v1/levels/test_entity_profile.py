@@ -1,9 +1,9 @@
 """What is known of an entity, read over HTTP, and the difference between two of its assessments."""
 
 from fivefold.serving.v1.path_encoding import path_to
-from tests.serving.v1.bank_rulesets import SECRETS
 from tests.serving.v1.examples import CUSTOMER, OPENED, yesterday
 from tests.serving.v1.places import Place
+from tests.serving.v1.rulesets.bank_rulesets import SECRETS
 from tests.usecases.platforms import transaction
 
 PATH = path_to("/v1/entities/{t}/{e}", t="customer", e=CUSTOMER)

@@ -20,9 +20,9 @@ from fivefold.store.tables.rulesets import Family
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
-from tests.serving.v1.bank_rulesets import SECRETS
 from tests.serving.v1.examples import CUSTOMER, EXAMPLES, yesterday
 from tests.serving.v1.places import Place, copied
+from tests.serving.v1.rulesets.bank_rulesets import SECRETS
 from tests.usecases.platforms import transaction
 
 FRACTION = re.compile(r"(?<=:\d\d)\.\d{6}(?=Z)")

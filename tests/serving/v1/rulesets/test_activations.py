@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.examples import WHY
 from tests.serving.v1.places import OURS, Place
+from tests.serving.v1.rulesets.bank_rulesets import document
 
 BODY = {"version": 1, "reason": WHY}
 NEW = "/v1/rulesets/new"

@@ -8,9 +8,9 @@ from sqlalchemy import text
 from fivefold.domain.errors import ConflictError
 from fivefold.usecases.changes.proposals import approve_proposal
 from fivefold.usecases.shared.context import Context
-from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.examples import WHY
 from tests.serving.v1.places import OURS, THEIRS, Place
+from tests.serving.v1.rulesets.bank_rulesets import document
 
 NEW = "/v1/rulesets/new"
 

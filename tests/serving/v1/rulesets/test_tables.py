@@ -2,8 +2,8 @@
 
 import base64
 
-from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import OURS, THEIRS, Place
+from tests.serving.v1.rulesets.bank_rulesets import document
 
 NEW = "/v1/rulesets/new"
 

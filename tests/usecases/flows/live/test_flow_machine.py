@@ -57,9 +57,9 @@ from tests.usecases.flows.live.flow_model import MOST_ATTEMPTS, REVIEW_US, TAG_U
 from tests.usecases.flows.live.flow_stored import StoredFlows
 from tests.usecases.flows.live.flow_versions import ABROAD, ANSWERS, FOLLOWING, FOLLOWS, LEVELS, RUNS, Version
 from tests.usecases.flows.live.valued import give_value
-from tests.usecases.flows.test_calls import payment
-from tests.usecases.flows.test_killed import DiedError
-from tests.usecases.grouped import Circle
+from tests.usecases.flows.runs.test_calls import payment
+from tests.usecases.flows.runs.test_killed import DiedError
+from tests.usecases.groups.grouped import Circle
 from tests.usecases.platforms import actor, transaction
 
 WHY = "Because of the test."

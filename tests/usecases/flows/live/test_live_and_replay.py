@@ -41,7 +41,7 @@ from tests.store import databases
 from tests.usecases import banks
 from tests.usecases.flows.flowing import HOUR_US, FlowBank
 from tests.usecases.flows.live.valued import give_value
-from tests.usecases.grouped import Circle
+from tests.usecases.groups.grouped import Circle
 from tests.usecases.platforms import FIELDS, LEVELS, TRANSACTION_FIELDS, actor
 
 WHY = "Because of the test."

@@ -36,13 +36,14 @@ from tests.mlflow_address import kept_address
 from tests.models import making
 from tests.store import databases
 from tests.store.audits import bind_unnamed, findings_of
-from tests.usecases import banks, receivers
-from tests.usecases.certificates import certified
+from tests.usecases import banks
 from tests.usecases.flows.flowing import FlowBank
 from tests.usecases.flows.live.processes import Asked, Point, Seen, Waits, Worker, nursing
-from tests.usecases.flows.outside_servers import Got, Said
-from tests.usecases.flows.outside_servers import serving as answering
-from tests.usecases.test_worker_killed import Server, serving
+from tests.usecases.flows.outside.servers import Got, Said
+from tests.usecases.flows.outside.servers import serving as answering
+from tests.usecases.levels.worker.test_killed import Server, serving
+from tests.usecases.webhooks import receivers
+from tests.usecases.webhooks.certificates import certified
 from tests.usecases.webhooks.test_endpoints import snippet_of_the_page
 
 pytestmark = pytest.mark.full

@@ -19,11 +19,11 @@ from fivefold.usecases.flows.runs import asking
 from fivefold.usecases.flows.runs.execute import LEASE_US, run_flows
 from fivefold.usecases.flows.runs.outcomes import replay_record
 from fivefold.usecases.flows.runs.reading import view_run
-from tests.usecases.deciding import Desk
-from tests.usecases.flow_documents import WHY, Data, acting, as_, committed, flow_document
+from tests.usecases.decisions.deciding import Desk
+from tests.usecases.flows.documents import WHY, Data, acting, as_, committed, flow_document
 from tests.usecases.flows.flowing import FlowBank
 from tests.usecases.flows.models.registering import Adds, Odd, Shelf, shelves, signature_of
-from tests.usecases.flows.test_killed import DiedError
+from tests.usecases.flows.runs.test_killed import DiedError
 
 LEAVING = """
 flow: leaving

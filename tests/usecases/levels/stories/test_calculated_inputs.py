@@ -11,7 +11,7 @@ from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.portfolio.sources import sources_of
 from tests.usecases import banks
 from tests.usecases.banks import Bank
-from tests.usecases.deciding import cash, opened
+from tests.usecases.decisions.deciding import cash, opened
 
 CALCULATE: dict[str, Any] = {
     "cash_in": {"unit": "money", "of": {"sum": "amount", "where": {"field": "operation", "equals": "cash"}}},

@@ -19,7 +19,7 @@ from fivefold.usecases.portfolio_files.by_parts.portfolio import RulesetText
 from fivefold.usecases.portfolio_files.columns import PortfolioColumns
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 from tests.depth import some
-from tests.features.split_engine import SplitEngine
+from tests.features.spark.split_engine import SplitEngine
 from tests.usecases.portfolio_files.by_parts.conftest import AS_OF, COMPANIES, LINKED, World
 
 

@@ -15,7 +15,7 @@ from fivefold.usecases.portfolio_files.by_parts.backtest import BacktestByParts
 from fivefold.usecases.portfolio_files.by_parts.portfolio import RulesetText
 from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels, backtest_files
 from tests.depth import some
-from tests.features.split_engine import SplitEngine
+from tests.features.spark.split_engine import SplitEngine
 from tests.usecases.portfolio_files.by_parts.conftest import AS_OF, PEOPLE, World
 
 DRAFT = (

@@ -20,7 +20,7 @@ from fivefold.usecases.portfolio_files.by_parts.portfolio import RulesetText
 from fivefold.usecases.portfolio_files.families import backtest_families_of_files
 from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels
 from tests.depth import some
-from tests.features.split_engine import SplitEngine
+from tests.features.spark.split_engine import SplitEngine
 from tests.usecases.portfolio_files.by_parts.conftest import AS_OF, PEOPLE, World
 from tests.usecases.portfolio_files.by_parts.test_backtest import DRAFT
 

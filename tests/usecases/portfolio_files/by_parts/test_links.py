@@ -14,7 +14,7 @@ from fivefold.usecases.portfolio_files.by_parts import rows as by_rows
 from fivefold.usecases.portfolio_files.by_parts.assess import AssessmentOutputs
 from fivefold.usecases.portfolio_files.governance import Draw
 from tests.depth import some
-from tests.features.split_engine import SplitEngine
+from tests.features.spark.split_engine import SplitEngine
 from tests.usecases.portfolio_files.by_parts import test_backtest
 from tests.usecases.portfolio_files.by_parts.conftest import AS_OF, World
 from tests.usecases.portfolio_files.by_parts.test_assess import assert_explained, assert_same, split_of
