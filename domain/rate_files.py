@@ -10,13 +10,13 @@ from pathlib import Path
 
 from fivefold.domain.clock import DAY_WRITTEN
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.money import Rate, RateTable, base_only, ecb_rates, is_currency_code, rebased
+from fivefold.domain.money import EURO, EuroRates, Rate, RateTable, base_only, ecb_rates, is_currency_code
 from fivefold.domain.text import NUMBER_WRITTEN, count_text, cut_text, delimiter_of
 
 COLUMNS = ("currency", "date", "rate")
 DIRECTION = "1 unit of the currency = rate units of the base"
 _DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]+")
-_ECB_DATE, _ECB_BASE, _ECB_NOTHING = "Date", "EUR", {"", "N/A"}
+_ECB_DATE, _ECB_NOTHING = "Date", {"", "N/A"}
 _LEAST, _MOST = 1e-12, 1e12
 """Bounds of a rate: no two currencies are further apart, and every sum that is converted by them stays finite."""
 _LETTERS_SHOWN = 200
@@ -40,7 +40,7 @@ class DatedRates:
     """Rates of many days.
 
     Attributes:
-        base: the currency that they convert into; None for the caller's.
+        base: the currency that they convert into: the euro in a file of the ECB's form; None for the caller's.
         rows: in the order of the file.
         source: the origin of the rates, for people.
     """
@@ -50,23 +50,23 @@ class DatedRates:
     source: str
 
     def table(self, base: str, day: date) -> RateTable:
-        """Return each currency's latest rate by *day*, into *base*.
-
-        Raises:
-            ConfigError: the rates convert into another currency, and there is no rate of *base* by that day.
-        """
+        """Return each currency's latest rate by *day*, of rates that are into *base*."""
         latest: dict[str, Rate] = {}
         for row in self.rows:
             present = latest.get(row.currency)
             if row.day <= day and (present is None or present.known_on <= row.day):
                 latest[row.currency] = Rate(row.rate, row.day)
-        if self.base is None or self.base == base:
-            latest.pop(base, None)
-            return RateTable(base, day, latest, self.source)
-        if base not in latest:
-            raise ConfigError(f"{self.source} has no rate of {base} by {day}; it has {', '.join(sorted(latest))}")
-        latest[self.base] = Rate(1.0, latest[base].known_on)
-        return RateTable(base, day, rebased(latest, base), self.source)
+        latest.pop(base, None)
+        return RateTable(base, day, latest, self.source)
+
+    def euro_rates(self) -> EuroRates:
+        """Return the rates, which are into the euro, as what rates into another base follow from."""
+        per_unit = {(row.currency, row.day): row.rate for row in self.rows}
+        days: dict[str, list[date]] = {}
+        for code, day in per_unit:
+            days.setdefault(code, []).append(day)
+        bounds = {code: (min(of), max(of)) for code, of in days.items() if code != EURO}
+        return EuroRates(bounds, lambda code, day: per_unit.get((code, day)))
 
 
 def read_rates(path: Path, base: str, day: date) -> RateTable:
@@ -77,9 +77,19 @@ def read_rates(path: Path, base: str, day: date) -> RateTable:
     """
     rates = read_dated_rates(path)
     refuse_contradictions(rates, base)
-    table = rates.table(base, day)
+    table = rates.table(base, day) if rates.base is None else _by_euro_rates(rates, base, day)
     refuse_inverse(table, path.name)
     return table
+
+
+def _by_euro_rates(rates: DatedRates, base: str, day: date) -> RateTable:
+    """Return each currency's rate into *base* on a day; ConfigError if the base has none by then."""
+    euros = rates.euro_rates()
+    codes = euros.known_by(day)
+    if base not in codes:
+        has = ", ".join(code for code in codes if code != EURO)
+        raise ConfigError(f"{rates.source} has no rate of {base} by {day}; it has {has or 'none by then'}")
+    return RateTable(base, day, euros.table(base, day), rates.source)
 
 
 def read_dated_rates(path: Path) -> DatedRates:
@@ -105,7 +115,7 @@ def read_dated_rates(path: Path) -> DatedRates:
             lines_read = _lines(reader, names, path)
             if names[:1] == [_ECB_DATE]:
                 rows = tuple(_ecb_rows(lines_read))
-                return DatedRates(_ECB_BASE, rows, f"the operator's file {path.name}, in the form of the ECB")
+                return DatedRates(EURO, rows, f"the operator's file {path.name}, in the form of the ECB")
             if sorted(filter(None, names)) != sorted(COLUMNS):
                 shown = ", ".join(names)
                 raise ConfigError(

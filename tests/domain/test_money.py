@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.money import Rate, RateTable, base_only, ecb_rates, ecb_rates_of_days
-from fivefold.domain.rate_files import read_rates
+from fivefold.domain.rate_files import DatedRate, DatedRates, read_rates
 
 DAY = date(2024, 6, 28)
 HEAD = "currency,date,rate\n"
@@ -63,14 +63,46 @@ def test_a_weekend_has_fridays_rates(day: date, euros: RateTable) -> None:
     assert weekend.rates == euros.rates
 
 
-@pytest.mark.parametrize(
-    ("code", "last", "units_per_euro"),
-    [("HRK", date(2022, 12, 30), 7.5365), ("RUB", date(2022, 3, 1), 117.2010), ("CYP", date(2007, 12, 31), 0.585274)],
-)
+@pytest.mark.parametrize(("code", "last", "units_per_euro"), [("RUB", date(2022, 3, 1), 117.2010)])
 def test_a_currency_without_rates_any_more_keeps_its_last(code: str, last: date, units_per_euro: float) -> None:
     table = ecb_rates("EUR", DAY)
     assert table.rates[code] == Rate(1 / units_per_euro, last)
     assert code in table.stale()
+
+
+JOINED = [  # the Council of the EU's conversion rates, by the first day of the euro
+    ("SIT", date(2007, 1, 1), 239.640),
+    ("CYP", date(2008, 1, 1), 0.585274),
+    ("MTL", date(2008, 1, 1), 0.429300),
+    ("SKK", date(2009, 1, 1), 30.1260),
+    ("EEK", date(2011, 1, 1), 15.6466),
+    ("LVL", date(2014, 1, 1), 0.702804),
+    ("LTL", date(2015, 1, 1), 3.45280),
+    ("HRK", date(2023, 1, 1), 7.53450),
+    ("BGN", date(2026, 1, 1), 1.95583),
+]
+
+
+@pytest.mark.parametrize(("code", "first", "units_per_euro"), JOINED)
+def test_a_currency_that_became_the_euro_has_its_fixed_rate_on_every_day_since(
+    code: str, first: date, units_per_euro: float
+) -> None:
+    later = date(2026, 6, 27)
+    for day in (first, first + timedelta(days=1), later):
+        assert ecb_rates("EUR", day).rates[code] == Rate(1 / units_per_euro, first)
+    eve = ecb_rates("EUR", first - timedelta(days=1)).rates[code]
+    assert eve == Rate(pytest.approx(1 / units_per_euro, rel=3e-4), eve.known_on), "the last rate is nearly the fixed"
+    assert first - timedelta(days=4) < eve.known_on < first
+    yen, friday = ecb_rates("JPY", later), date(2026, 6, 26)
+    assert yen.rates[code] == Rate(pytest.approx(yen.per_unit("EUR") / units_per_euro, rel=1e-14), friday)
+    into_it = ecb_rates(code, later)
+    assert into_it.rates["JPY"] == Rate(pytest.approx(units_per_euro / yen.per_unit("EUR"), rel=1e-14), friday)
+    assert into_it.rates["EUR"] == Rate(pytest.approx(units_per_euro, rel=1e-14), first)
+
+
+def test_of_two_fixed_rates_the_later_first_day_is_that_of_their_rate() -> None:
+    assert ecb_rates("HRK", DAY).rates["EEK"] == Rate(pytest.approx(7.5345 / 15.6466), date(2023, 1, 1))
+    assert ecb_rates("EEK", DAY).rates["HRK"] == Rate(pytest.approx(15.6466 / 7.5345), date(2023, 1, 1))
 
 
 def test_a_gap_of_years_is_not_taken_for_a_rate_of_the_day() -> None:
@@ -123,13 +155,23 @@ def test_an_unknown_currency_is_a_key_error(euros: RateTable) -> None:
         euros.per_unit("XAU")
 
 
-@pytest.mark.parametrize("base", ["USD", "JPY", "CZK"])
-def test_cross_rates_are_consistent(base: str, euros: RateTable) -> None:
-    table = ecb_rates(base, DAY)
-    for code in table.codes:
-        assert table.per_unit(code) == pytest.approx(euros.per_unit(code) / euros.per_unit(base), rel=1e-14)
-        there_and_back = table.per_unit(code) * ecb_rates(code, DAY).per_unit(base) if code in {"EUR", "GBP"} else 1.0
-        assert there_and_back == pytest.approx(1.0, rel=1e-14)
+@pytest.mark.parametrize("base", ["USD", "JPY", "CZK", "RUB", "HRK", "EEK"])
+@pytest.mark.parametrize("day", [DAY, date(2015, 6, 1), date(2008, 12, 31)])
+def test_a_cross_rate_is_of_two_rates_of_one_day(base: str, day: date) -> None:
+    table = ecb_rates(base, day)
+    assert "EUR" in table.rates
+    for code, rate in table.rates.items():
+        then = ecb_rates("EUR", rate.known_on)
+        assert rate.per_unit == pytest.approx(then.per_unit(code) / then.per_unit(base), rel=1e-14)
+        assert ecb_rates(base, rate.known_on).rates[code] == rate, "the same as on its own day"
+        back = ecb_rates(code, day).rates[base]
+        assert (back.known_on, back.per_unit * rate.per_unit) == (rate.known_on, pytest.approx(1.0, rel=1e-14))
+
+
+def test_a_currency_that_had_no_day_with_the_base_has_no_rate_into_it() -> None:
+    """The old leu's rates ended in 2005, and the shekel's begin in 2011."""
+    assert "ILS" not in ecb_rates("ROL", DAY).codes
+    assert {"RON", "TRY"}.isdisjoint(ecb_rates("TRL", DAY).codes)
 
 
 @pytest.mark.parametrize("base", ["EUR", "USD", "JPY", "CZK"])
@@ -139,11 +181,15 @@ def test_the_rate_of_a_day_itself_is_that_of_the_table_of_that_day(base: str) ->
     assert rates == {(code, day): pytest.approx(ecb_rates(base, day).per_unit(code), rel=1e-14) for code, day in wanted}
 
 
-def test_a_cross_rate_is_as_old_as_the_older_of_the_two() -> None:
-    kuna = ecb_rates("HRK", DAY)
-    assert {rate.known_on for code, rate in kuna.rates.items() if code in {"EUR", "USD"}} == {date(2022, 12, 30)}
-    assert kuna.rates["RUB"].known_on == date(2022, 3, 1)
-    assert "EUR" in kuna.stale()
+def test_a_cross_rate_with_a_suspended_currency_is_of_its_last_day() -> None:
+    """One USD was 105.4 RUB on 2022-03-01; by USD of 2024 and RUB of 2022 it would be 109.5."""
+    assert ecb_rates("USD", DAY).rates["RUB"] == Rate(pytest.approx(1.1162 / 117.201, rel=1e-12), date(2022, 3, 1))
+    roubles = ecb_rates("RUB", DAY)
+    assert {rate.known_on for code, rate in roubles.rates.items() if code in {"EUR", "USD", "HRK", "EEK"}} == {
+        date(2022, 3, 1)
+    }
+    assert roubles.per_unit("HRK") == pytest.approx(117.201 / 7.5690, rel=1e-3), "not the rate that was fixed later"
+    assert "EUR" in roubles.stale()
 
 
 codes = st.text("ABCDEFGH", min_size=3, max_size=3)
@@ -294,6 +340,68 @@ def test_the_file_of_the_ecb_is_read_as_it_is_downloaded(tmp_path: Path, euros: 
     assert dollars.per_unit("EUR") == pytest.approx(1.0705)
     assert dollars.per_unit("JPY") == pytest.approx(1.0705 / 171.94)
     assert dollars.known_on("RUB") == date(2022, 3, 1)
+
+
+def test_a_day_of_a_file_without_a_rate_of_the_base_is_left_out(tmp_path: Path) -> None:
+    path = written(tmp_path, "Date,USD,ISK,\n2024-06-28,N/A,150,\n2024-06-27,1.07,149.5,\n")
+    thursday = date(2024, 6, 27)
+    assert read_rates(path, "EUR", DAY).rates["ISK"] == Rate(1 / 150, DAY)
+    table = read_rates(path, "USD", DAY)
+    assert table.rates["ISK"] == Rate(pytest.approx(1.07 / 149.5), thursday), "not the krona of one day by another's"
+    assert table.rates["EUR"] == Rate(pytest.approx(1.07), thursday)
+
+
+def test_a_file_whose_rates_end_before_the_euro_came_has_the_fixed_rate_from_then_on(tmp_path: Path) -> None:
+    path = written(tmp_path, "Date,USD,HRK\n2024-06-28,1.0705,N/A\n2022-06-28,1.06,N/A\n2015-01-05,1.2,7.66\n")
+    early, late = (read_rates(path, "USD", day).rates["HRK"] for day in (date(2022, 6, 28), DAY))
+    assert early == Rate(pytest.approx(1.2 / 7.66), date(2015, 1, 5))
+    assert late == Rate(pytest.approx(1.0705 / 7.5345), DAY)
+
+
+def test_a_file_without_a_column_of_a_currency_has_no_rate_of_it(tmp_path: Path) -> None:
+    path = written(tmp_path, "Date,USD,EUR\n2024-06-28,1.0705,1\n")
+    assert read_rates(path, "EUR", DAY).codes == ("EUR", "USD")
+    assert read_rates(path, "USD", DAY).rates == {"EUR": Rate(1.0705, DAY)}
+
+
+ECB_CODES = ("USD", "JPY", "RUB", "HRK", "EEK")
+ecb_days = st.sampled_from([date(year, 1, 1) + timedelta(days=days) for year in (2011, 2023) for days in range(-5, 6)])
+ecb_files = st.dictionaries(
+    st.tuples(st.sampled_from(ECB_CODES), ecb_days), st.floats(0.01, 100), min_size=1, max_size=30
+)
+
+
+@given(ecb_files, st.sampled_from(("EUR", *ECB_CODES)), ecb_days)
+def test_a_table_has_the_last_rates_of_the_history_that_is_stored(
+    rates: dict[tuple[str, date], float], base: str, day: date
+) -> None:
+    """Commands ask for a day, and the platform stores all days; both are what the definition says, word by word."""
+    rows = tuple(DatedRate(*place, rate) for place, rate in rates.items())
+    euros = DatedRates("EUR", rows, "file").euro_rates()
+    table = euros.table(base, day)
+    history = euros.history(base, {row.day for row in rows})
+    stored = DatedRates(base, tuple(DatedRate(*place, rate) for place, rate in history.items()), "stored")
+    assert stored.table(base, day).rates == table
+    assert {code: rate.per_unit for code, rate in table.items()} == by_the_words(rates, base, day)
+
+
+def by_the_words(rates: dict[tuple[str, date], float], base: str, day: date) -> dict[str, float]:
+    fixed = {code: (first, 1 / units) for code, first, units in JOINED}
+    has = {code: min(on for other, on in rates if other == code) for code, _ in rates}
+
+    def known(code: str, on: date) -> float | None:
+        if code in fixed and on >= fixed[code][0] and has.get(code, date.max) <= on:
+            return fixed[code][1]
+        return 1.0 if code == "EUR" else rates.get((code, on))
+
+    answer: dict[str, float] = {}
+    for code in {"EUR", *has} - {base}:
+        for on in (day - timedelta(days=days) for days in range((day - date(2010, 12, 1)).days)):
+            euros, anchor = known(code, on), known(base, on)
+            if euros is not None and anchor is not None:
+                answer[code] = euros / anchor
+                break
+    return answer
 
 
 def test_the_file_of_the_ecb_needs_the_base(tmp_path: Path) -> None:

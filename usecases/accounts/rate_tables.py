@@ -1,6 +1,6 @@
 """An organisation's own exchange rates: dated tables, kept for good; the newest is in force."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import from_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError
+from fivefold.domain.money import EURO, ecb_rates_of_days
 from fivefold.domain.money import Rate as KnownRate
-from fivefold.domain.money import ecb_rates_of_days
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.rate_files import DatedRate, DatedRates, checked_rate, refuse_contradictions, refuse_inverse
 from fivefold.store.accounts.organisation import (
@@ -108,8 +108,7 @@ def checked_rates(context: Context, rates: DatedRates) -> DatedRates:
         ConflictError: the organisation has not defined its levels and base currency yet.
     """
     today = from_microseconds(context.now()).date()
-    if not rates.rows:
-        raise ConfigError(f"{rates.source} has no rates; a table has at least one")
+    _refuse_none(rates)
     late = next((row for row in rates.rows if row.day > today), None)
     if late is not None:
         raise ConfigError(f"the rate of {late.currency} is of {late.day}, which is in the future")
@@ -117,8 +116,14 @@ def checked_rates(context: Context, rates: DatedRates) -> DatedRates:
         base = base_currency_of(session, context.organisation_id)
     refuse_contradictions(rates, base)
     converted = _into(rates, base)
+    _refuse_none(converted)
     refuse_inverse(converted.table(base, today), rates.source)
     return converted
+
+
+def _refuse_none(rates: DatedRates) -> None:
+    if not rates.rows:
+        raise ConfigError(f"{rates.source} has no rates; a table has at least one")
 
 
 def rates_content(rates: DatedRates) -> str:
@@ -254,18 +259,14 @@ def show_rates(context: Context) -> Rates:
 
 
 def _into(rates: DatedRates, base: str) -> DatedRates:
-    """Convert rates into the base currency, day by day, the latest of them; days without a rate of it are left out."""
-    rows: Sequence[DatedRate] = rates.rows
-    if rates.base not in {None, base}:
-        anchors = {row.day: row.rate for row in rows if row.currency == base}
-        if not anchors:
+    """Convert rates into the base currency, those of each day that has one of the base; the latest are kept."""
+    rows = rates.rows
+    if rates.base is not None:
+        euros = rates.euro_rates()
+        if base not in {EURO, *euros.bounds}:
             raise ConfigError(f"{rates.source} has no rate of {base}, the base currency")
-        rows = [
-            DatedRate(row.currency, row.day, row.rate / anchors[row.day])
-            for row in rows
-            if row.day in anchors and row.currency != base
-        ]
-        rows += [DatedRate(str(rates.base), day, 1.0 / anchor) for day, anchor in anchors.items()]
+        history = euros.history(base, (row.day for row in rows))
+        rows = tuple(DatedRate(code, day, rate) for (code, day), rate in history.items())
     latest = sorted(rows, key=lambda row: (row.day, row.currency))[-MOST_ROWS:]
     return DatedRates(base, tuple(latest), rates.source)
 

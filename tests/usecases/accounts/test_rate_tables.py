@@ -12,12 +12,13 @@ from sqlalchemy.orm import Session
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import DAY_US, from_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError
-from fivefold.domain.money import ecb_rates_of_days
+from fivefold.domain.money import Rate, ecb_rates_of_days
 from fivefold.domain.rate_files import DatedRate, DatedRates
 from fivefold.usecases.accounts.rate_tables import (
     RateTableLine,
     differences_in,
     list_rate_tables,
+    put_rates_in,
     rates_from_rows,
     show_rates,
 )
@@ -30,6 +31,7 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.rates import rates_for
 from tests.store.filling import filled_once
 from tests.usecases import banks, platforms
+from tests.usecases.at_once import change_settings
 from tests.usecases.banks import Bank
 
 DIRHAM = {"currency": "AED", "date": "2024-06-28", "rate": 0.25}
@@ -102,13 +104,41 @@ def test_the_newest_table_holds_each_currency_at_its_latest_rate_by_the_day(bank
 
 
 def test_a_file_of_the_ecb_is_kept_in_the_base_currency(bank: Bank) -> None:
-    rows = (DatedRate("USD", date(2024, 6, 28), 0.5), DatedRate("EUR", date(2024, 6, 28), 1.0))
-    dollars = DatedRates("USD", (*rows[1:], DatedRate("AED", date(2024, 6, 28), 0.27)), "file")
-    put_rates(bank.context, dollars, "")
+    """Each day that has a rate of the base; a currency that became the euro has its fixed rate on those since."""
+    change_settings(bank.context, base_currency="JPY")
+    friday, saturday = date(2024, 6, 28), date(2024, 6, 29)
+    euros = [("JPY", friday, 170.0), ("JPY", date(2010, 12, 30), 100.0), ("USD", friday, 1.25)]
+    others = [("EEK", date(2010, 12, 30), 16.0), ("USD", date(2024, 6, 27), 9.0), ("RUB", date(2010, 12, 30), 40.0)]
+    rows = tuple(DatedRate(code, day, 1 / units) for code, day, units in [*euros, *others])
+    put_rates(bank.context, DatedRates("EUR", rows, "file"), "")
     with Session(bank.engine) as session:
-        table = rates_for(session, bank.of, "EUR", date(2024, 6, 28))
-    assert table.per_unit("AED") == pytest.approx(0.27)
-    assert table.per_unit("USD") == pytest.approx(1.0)
+        late, early = (rates_for(session, bank.of, "JPY", day).rates for day in (saturday, date(2010, 12, 31)))
+    assert early["EEK"] == Rate(pytest.approx(100 / 16), date(2010, 12, 30))
+    assert late["EEK"] == Rate(pytest.approx(170 / 15.6466), friday)
+    assert late["EUR"] == Rate(pytest.approx(170), friday)
+    assert late["USD"] == Rate(pytest.approx(170 / 1.25), friday), "the day before has no rate of the base"
+    assert late["RUB"] == Rate(pytest.approx(100 / 40), date(2010, 12, 30))
+
+
+def test_a_file_of_the_ecb_into_the_euro_has_fixed_rates_once(bank: Bank) -> None:
+    days = [date(2022, 12, 30), date(2023, 1, 2), date(2023, 1, 3)]
+    rows = [DatedRate("USD", day, 0.9) for day in days] + [DatedRate("HRK", days[0], 1 / 7.5365)]
+    put_rates(bank.context, DatedRates("EUR", tuple(rows), "file"), "")
+    (table,) = list_rate_tables(bank.context)
+    assert (table.rows, table.last_day) == (5, "2023-01-03")
+    with Session(bank.engine) as session:
+        kuna = [rates_for(session, bank.of, "EUR", day).rates["HRK"] for day in days]
+    assert kuna == [Rate(1 / 7.5365, days[0]), *[Rate(1 / 7.5345, date(2023, 1, 1))] * 2]
+
+
+def test_rates_that_are_stored_stay_as_they_were_stored(bank: Bank) -> None:
+    """An earlier release kept the last rate of the kuna; what was assessed by it is to be computed again."""
+    with Session(bank.engine) as session, session.begin():
+        content = canonical_json([["HRK", "2022-12-30", repr(1 / 7.5365)]])
+        put_rates_in(session, bank.context, "EUR", "file", content, bank.now)
+    with Session(bank.engine) as session:
+        kuna = rates_for(session, bank.of, "EUR", date(2024, 6, 28)).rates["HRK"]
+    assert kuna == Rate(1 / 7.5365, date(2022, 12, 30))
 
 
 @pytest.mark.parametrize(
@@ -126,12 +156,19 @@ def test_a_file_of_the_ecb_is_kept_in_the_base_currency(bank: Bank) -> None:
         (lambda: own(DIRHAM, {**DIRHAM, "rate": 0.1}), "two rates of AED of"),
         (lambda: own({**DIRHAM, "currency": "EUR"}), "and EUR is the base: leave it out"),
         (lambda: DatedRates(None, (), "our treasury"), "our treasury has no rates"),
-        (lambda: DatedRates("USD", own().rows, "file"), "file has no rate of EUR, the base currency"),
+        (lambda: DatedRates("EUR", (DatedRate("EUR", date(2024, 6, 28), 1.0),), "file"), "file has no rates"),
     ],
 )
 def test_a_table_that_cannot_be_right_is_refused(bank: Bank, make: Callable[[], DatedRates], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         put_rates(bank.context, make(), "")
+    assert list_rate_tables(bank.context) == []
+
+
+def test_a_file_of_the_ecb_without_the_base_is_refused(bank: Bank) -> None:
+    change_settings(bank.context, base_currency="JPY")
+    with pytest.raises(ConfigError, match="file has no rate of JPY, the base currency"):
+        put_rates(bank.context, DatedRates("EUR", own().rows, "file"), "")
     assert list_rate_tables(bank.context) == []
 
 
