@@ -161,9 +161,16 @@ class RateTable:
         return RateTable(self.base, self.as_known_on, rates, f"{self.source}; what it lacks: {others.source}")
 
     def stale(self, after: timedelta = STALE_AFTER) -> tuple[str, ...]:
-        """List the currencies whose last known rate is more than *after* (a year) older than the table."""
+        """List the currencies whose last known rate is more than *after* (a year) older than the table.
+
+        A rate that was fixed as its currency became the euro holds for ever.
+
+        >>> ecb_rates("EUR", date(2024, 6, 30)).stale()
+        ('ROL', 'RUB', 'TRL')
+        """
         limit = self.as_known_on - after
-        return tuple(sorted(code for code, rate in self.rates.items() if rate.known_on < limit))
+        old = {code: rate.known_on for code, rate in self.rates.items() if rate.known_on < limit}
+        return tuple(sorted(code for code, day in old.items() if not is_fixed(code, self.base, day)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the table as plain data, to store it with a model."""
@@ -206,6 +213,16 @@ _FIXED = {
 
 The Council of the EU fixed them; the last reference rates of HRK and BGN, 7.5365 and 1.9558, are others.
 """
+
+
+def is_fixed(code: str, base: str, day: date) -> bool:
+    """Tell whether a rate of a day is of two currencies that were the euro by then.
+
+    >>> is_fixed("HRK", "EUR", date(2023, 1, 1)), is_fixed("HRK", "EUR", date(2022, 12, 30))
+    (True, False)
+    """
+    firsts = [date.min if each == EURO else _FIXED.get(each, (date.max, 0.0))[0] for each in (code, base)]
+    return max(firsts) <= day
 
 
 @dataclass(frozen=True)
