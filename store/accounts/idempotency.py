@@ -122,6 +122,11 @@ def prune(session: Session, forgotten_us: int, most: int) -> int:
     return len(rows)
 
 
+def date_back(session: Session, latest_us: int, now_us: int) -> None:
+    """Let keys that began after a moment count from now on: a clock that was ahead dated them."""
+    session.execute(update(_KEYS).where(_KEYS.c.begun_us > latest_us).values(begun_us=now_us))
+
+
 def forget_answers(session: Session, organisation_id: int) -> None:
     """Empty the answers of an organisation, and those to come of its requests: they may mention an erased entity."""
     answer = case((_KEYS.c.state == ANSWERED, None), else_=FORGOTTEN)

@@ -12,7 +12,7 @@ from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError, StoreError, UnderWayError
 from fivefold.store.accounts import idempotency
 from fivefold.store.accounts.idempotency import ANSWERED, RequestAttempt
-from fivefold.store.sql.clocks import clock_of
+from fivefold.store.sql.clocks import clock_of, database_now_us, latest_us
 from fivefold.store.sql.database import writing
 
 KEPT_US: Final = DAY_US
@@ -120,6 +120,11 @@ def _end(engine: Engine, attempt: RequestAttempt, answer: StoredAnswer) -> None:
 
 
 def prune_keys(engine: Engine, *, clock: Callable[[], int] = now_microseconds) -> int:
-    """Delete expired keys, a part of them at a time; return how many."""
+    """Delete expired keys, a part of them at a time; return how many.
+
+    A key that a clock ahead dated counts from now on, so that it is kept no longer than others.
+    """
     with writing(engine) as session:
-        return idempotency.prune(session, clock() - KEPT_US, MOST_AT_ONCE)
+        now = clock()
+        idempotency.date_back(session, latest_us(session, now), database_now_us(session))
+        return idempotency.prune(session, now - KEPT_US, MOST_AT_ONCE)

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, event, select, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import now_microseconds
+from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError, StoreError, UnderWayError
 from fivefold.store.accounts.idempotency import ANSWERED, STARTED, STORED, RequestAttempt, attempting, mark_stored
 from fivefold.store.sql import clocks
@@ -124,6 +124,21 @@ def test_an_old_key_that_is_used_again_while_old_ones_are_deleted_stays(
     prune_keys(engine)
     assert again[1:] == [StoredAnswer(200, "done again")]
     assert answer_once(engine, request_sent, done) == StoredAnswer(200, "done again", replayed=True)
+
+
+@pytest.mark.postgresql
+def test_a_key_of_a_clock_that_was_days_ahead_is_free_a_day_after_that_clock_is_right(
+    engine: Engine, request_sent: IdempotentRequest
+) -> None:
+    next_day = replace(request_sent, digest="1" * 64)
+    answer_once(engine, request_sent, done)
+    begin_earlier(engine, -3 * DAY_US)
+    prune_keys(engine)
+    assert answer_once(engine, request_sent, done) == StoredAnswer(200, "done", replayed=True)
+    with pytest.raises(ConfigError, match="was sent with another request before"):
+        answer_once(engine, next_day, done)
+    begin_earlier(engine, idempotency.KEPT_US)
+    assert answer_once(engine, next_day, done) == StoredAnswer(200, "done")
 
 
 @pytest.mark.parametrize("status", [400, 404, 500])
