@@ -8,10 +8,13 @@ from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from html import escape
 from itertools import islice
+from math import isclose
 from textwrap import shorten
 from typing import Any, Final, Literal
 
 _CUTOFF = 0.75
+_ROUNDING: Final = 1e-12
+"""Numbers that differ by a smaller part are one number, computed in two ways."""
 MOST_NAMES: Final = 500
 """Among more names `perhaps` suggests none: comparing a word with each takes milliseconds, and a text may have many."""
 MISSPELT: Final = 1.0
@@ -214,8 +217,8 @@ def percent(share: float, decimals: int = 1, beside: Sequence[float] = ()) -> st
 
     >>> percent(0.25), percent(0.95, 0), percent(0.0), percent(0.00001), percent(0.9999999)
     ('25.0 %', '95 %', '0.0 %', '<0.1 %', '>99.9 %')
-    >>> percent(0.7003, beside=(0.6, 0.7)), percent(0.7, beside=(0.6, 0.7))
-    ('70.03 %', '70.0 %')
+    >>> percent(0.7003, beside=(0.6, 0.7)), percent(0.7, beside=(0.6, 0.7)), percent(1 - 0.8, beside=(0.2,))
+    ('70.03 %', '70.0 %', '20.0 %')
     """
     decimals = _decimals_apart(100 * share, [100 * bound for bound in beside], decimals)
     text, step = f"{100 * share:,.{decimals}f}", 10.0**-decimals
@@ -265,8 +268,11 @@ def figure_text(figure: float | None, limit: float) -> str:
 
 
 def _decimals_apart(number: float, bounds: Iterable[float], decimals: int) -> int:
-    """Give how many decimals tell a number from every bound that it is not equal to; six more at the most."""
-    most, others = decimals + 6, [bound for bound in bounds if bound != number]
+    """Give how many decimals tell a number from every bound that it is not equal to; six more at the most.
+
+    What differs by rounding alone is equal: `1 - 0.8` and `0.2`.
+    """
+    most, others = decimals + 6, [bound for bound in bounds if not isclose(bound, number, rel_tol=_ROUNDING)]
     while decimals < most and any(f"{number:z.{decimals}f}" == f"{bound:z.{decimals}f}" for bound in others):
         decimals += 1
     return decimals

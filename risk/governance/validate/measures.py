@@ -92,13 +92,13 @@ def in_top_levels(level: Integers, levels: int, top: int = TOP_LEVELS) -> Marks:
     return level > levels - top
 
 
-def possible_capture(top_share: float, prevalence: float) -> float:
-    """Give the share of the confirmed that the upper levels have room for.
+def possible_capture(in_top: int, confirmed: int) -> float:
+    """Give the share of the confirmed that the upper levels have room for, of how many are in them and are confirmed.
 
-    >>> possible_capture(0.05, 0.1)
-    0.5
+    >>> possible_capture(44, 55)  # of shares, as 0.44 / 0.55, it would be a little less than four fifths
+    0.8
     """
-    return min(1.0, top_share / prevalence)
+    return min(1.0, in_top / confirmed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,13 +135,12 @@ def captured_share(level: Integers, confirmed: Marks, names: Sequence[str], top:
     captured, missed = (share(int((side & confirmed).sum()), count) for side in (inside, ~inside))
     if captured is None or missed is None:
         return None
-    top_share, prevalence = float(inside.mean()), float(np.mean(confirmed))
     return Capture(
         top=tuple(names[-top:]),
-        top_share=top_share,
-        prevalence=prevalence,
+        top_share=float(inside.mean()),
+        prevalence=float(np.mean(confirmed)),
         captured=captured,
-        possible=possible_capture(top_share, prevalence),
+        possible=possible_capture(int(inside.sum()), count),
         missed=missed,
     )
 

@@ -84,6 +84,17 @@ def test_what_arithmetic_forbids_is_unreachable() -> None:
     assert by_name(found, "Confirmed below").because == f"{room}, so at least 50.0 % must be missed"
 
 
+@pytest.mark.parametrize(("top", "confirmed", "everyone"), [(44, 55, 100), (40, 50, 1000), (48, 60, 1234)])
+def test_levels_with_room_for_just_the_floor_can_reach_it(top: int, confirmed: int, everyone: int) -> None:
+    """Four fifths of the confirmed fill the top levels: of shares, 0.44 / 0.55 is less than 0.8."""
+    level, marks = np.repeat([3, 1], [top, everyone - top]), np.arange(everyone) < confirmed
+    found = verdicts(None, captured_share(level, marks, NAMES), confirmed, (), AcceptanceLimits())
+    for start, words in (("Confirmed in", "at most 80.0 % can"), ("Confirmed below", "at least 20.0 % must")):
+        verdict = by_name(found, start)
+        assert verdict.answer == VerdictAnswer.MET
+        assert words in verdict.because
+
+
 def test_few_labels_give_no_verdict_but_the_numbers() -> None:
     found = judged(ConfidenceInterval(0.9, 0.8, 0.95), 40, 9)
     for start in ("Gini", "Confirmed in", "Confirmed below"):
