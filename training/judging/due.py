@@ -150,13 +150,16 @@ def _coverage(day: RealisedDay, due: DueSettings) -> str:
         return ""
     if not is_surely_off(share, day.level_percent, day.most_held_share, day.interval_customers, due):
         return ""
-    return f"intervals of {day.level_percent} % held {percent(share)} of the values"
+    level, distance = day.level_percent / 100, due.most_coverage_distance
+    held = percent(share, beside=(level - distance, level + distance))
+    return f"intervals of {day.level_percent} % held {held} of the values"
 
 
 def _gini(day: RealisedDay, due: DueSettings, card: float | None) -> str:
     if card is None or isnan(day.gini_high) or day.gini_high >= card - due.most_gini_fall:
         return ""
+    high = apart_from(day.gini_high, card - due.most_gini_fall, 4)
     return (
-        f"normalised Gini is {day.metrics.normalised_gini:.4f} (surely below {day.gini_high:.4f}), on the card "
+        f"normalised Gini is {day.metrics.normalised_gini:.4f} (surely below {high}), on the card "
         f"{card:.4f}; a fall by {due.most_gini_fall:g} is allowed"
     )

@@ -94,6 +94,15 @@ def test_a_sentence_does_not_round_a_figure_to_its_bound(
     assert verdict.reasons == (f"realised money is {words}",)
 
 
+def test_a_sentence_about_intervals_or_the_ranking_has_the_digits_that_decide() -> None:
+    """77 to 83 % of 80 may be held, and a Gini of 0.75 is as much below the card as is allowed."""
+    found = day(customers=10_000, covered_share=0.7698, gini=0.74, gini_high=0.749981)
+    assert due_verdict(Realised((found,)), DueSettings(), 0.8).reasons == (
+        "intervals of 80 % held 76.98 % of the values",
+        "normalised Gini is 0.7400 (surely below 0.74998), on the card 0.8000; a fall by 0.05 is allowed",
+    )
+
+
 def test_nothing_realised_has_no_interval_and_is_said_as_it_is() -> None:
     """Values that are all 0 have no spread: an interval from it would have no width, as if chance played no part."""
     assert _means(np.array([2.0, 4.0]), np.zeros(2), 0.8, {}) == {
