@@ -1,6 +1,7 @@
 """Pages of the value model: what training stored, side by side, and why something is not there."""
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -9,7 +10,9 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from fivefold.charts.series import SeriesFigure, series_plot
 from fivefold.console.models import versions
+from fivefold.console.rendering import environment
 from fivefold.console.visit import Visit
 from fivefold.domain.errors import RegistryError
 from fivefold.domain.settings import Settings
@@ -59,6 +62,16 @@ def test_two_versions_stand_side_by_side_on_the_same_window(publisher: Visitor) 
     assert page.count('<polyline class="curve') == 5
     assert 'role="img"' in page
     assert "&lt;b&gt;other&lt;/b&gt;" in page, "a card is text"
+
+
+@pytest.mark.parametrize(
+    ("highest", "ticks"),
+    [(5.0, ["0", "2.5", "5"]), (0.4, ["0", "0.2", "0.4"]), (48_000.0, ["0", "24,000", "48,000"])],
+)
+def test_the_axis_of_small_sums_has_the_digits_of_its_heights(highest: float, ticks: list[str]) -> None:
+    plot = series_plot([SeriesFigure(label="1", value=highest, limit=0.0)], (0.0, 0.0))
+    page = environment().get_template("models/calibration.html").module.calibration("own", "Version 1", plot, "")  # type: ignore[attr-defined]  # a macro
+    assert re.findall(r'text-anchor="end">([^<]*)<', page) == ticks
 
 
 @pytest.mark.parametrize(
