@@ -151,8 +151,8 @@ def _coverage(day: RealisedDay, due: DueSettings) -> str:
     if not is_surely_off(share, day.level_percent, day.most_held_share, day.interval_customers, due):
         return ""
     level, distance = day.level_percent / 100, due.most_coverage_distance
-    held = percent(share, beside=(level - distance, level + distance))
-    return f"intervals of {day.level_percent} % held {held} of the values"
+    words = percent(share, beside=(level - distance, level + distance))
+    return f"intervals of {day.level_percent} % held {words} of the values"
 
 
 def _gini(day: RealisedDay, due: DueSettings, card: float | None) -> str:

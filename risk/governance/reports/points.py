@@ -60,7 +60,7 @@ def _changes(result: PointsProposal) -> ReportSection:
             change.before,
             change.after,
             f"{change.confirmed:,} of {change.entities:,}",
-            f"{100 * change.capture:+z.1f} points" if change.capture else "",
+            f"{100 * change.capture:+z.1f} percentage points" if change.capture else "",
             SHORT[change.source],
         ]
         for change in result.changes

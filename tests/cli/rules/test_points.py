@@ -45,7 +45,10 @@ def test_a_draft_is_written_with_its_verdict_and_nothing_else_changes(folder: Pa
     assert "# Ours; remarks must survive." in draft
     page = (folder / "p.html").read_text()
     assert "<svg" not in page
-    assert " percentage points</td>" in page  # a difference of two shares is no percentage
+    captures = [f"{100 * each['capture']:+z.1f}" for each in plain["changes"] if each["capture"]]
+    assert captures
+    for capture in captures:  # a difference of two shares is no percentage, and no points of rules either
+        assert f"{capture} percentage points</td>" in page
 
 
 def test_a_label_that_cannot_be_read_leaves_its_customer_out(folder: Path) -> None:
