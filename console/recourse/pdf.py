@@ -37,7 +37,7 @@ def pdf_of_statement(statement: Statement, zone: str) -> bytes:
 def _together(statement: Statement) -> Iterator[str]:
     """Yield the points and the level together, and the floor from before that holds it."""
     if statement.level is not None:
-        yield text("Together: {points} points, {level}.", points=statement.total, level=words(statement.level))
+        yield text("Together: {points}, {level}.", points=_points(str(statement.total)), level=words(statement.level))
     if statement.held_floor is not None:
         yield text(
             "At least {level}: data about you called for that before, and whether they still do is not known.",
@@ -79,6 +79,13 @@ def _would_words(effect: Effect) -> str:
 
 
 def _points(points: str) -> str:
+    """Write points with their noun.
+
+    >>> _points("1"), _points("-1"), _points("0"), _points("12.5")
+    ('1 point', '-1 point', '0 points', '12.5 points')
+    """
+    if points in {"1", "-1"}:
+        return text("{points} point", points=points)
     return text("{points} points", points=points)
 
 

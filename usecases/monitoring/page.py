@@ -207,9 +207,11 @@ def _overrides(figures: Plain) -> ReportSection:
         "none" if figures[name] is None else percent(figures[name], beside=cap if name == "downward_share" else ())
         for name in ("live_share", "downward_share")
     ]
-    age = "" if figures["mean_age_days"] is None else f", {figures['mean_age_days']:.0f} days old on average"
+    days = figures["mean_age_days"]
+    age = "" if days is None else f", {count_text(round(days), 'day')} old on average"
+    with_level = count_text(figures["with_level"], "entity", "entities")
     words = (
-        f"At the end {shares[0]} of the {figures['with_level']:,} entities with a level were overridden{age}; "
+        f"At the end {shares[0]} of the {with_level} with a level were overridden{age}; "
         f"{shares[1]} below what the rules said, of {figures['cap_percent']} % that may be."
     )
     return ReportSection("Overrides", words, ReportTable(["", "overrides"], rows))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.text import percent
+from fivefold.domain.text import count_text, percent
 from fivefold.risk.governance.diff import diff
 from fivefold.risk.governance.drafts import (
     NOTHING_IN_FORCE,
@@ -67,7 +67,9 @@ def reasons(proposal: ThresholdProposal) -> list[str]:
         f"{percent(cut.next_below[0])} and {percent(cut.next_below[1])}{_interval_words(cut)}"
         for cut in proposal.cuts
     ]
-    lines.append(f"{proposal.moved} entities would be in another level{_moves_words(proposal)}.")
+    lines.append(
+        f"{count_text(proposal.moved, 'entity', 'entities')} would be in another level{_moves_words(proposal)}."
+    )
     if proposal.capture is not None:
         now, then = (percent(side.captured.estimate) for side in (proposal.capture.present, proposal.capture.proposed))
         top = " and ".join(proposal.capture.present.top)

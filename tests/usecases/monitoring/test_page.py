@@ -69,6 +69,12 @@ def test_no_figure_reads_as_the_limit_that_it_is_beside(report: dict[str, Any]) 
     assert "; 10.02 % below what the rules said, of 10 % that may be." in "".join(one.words for one in page.sections)
 
 
+def test_one_day_and_one_entity_are_in_the_singular(report: dict[str, Any]) -> None:
+    report["overrides"].update(mean_age_days=1.2, with_level=1)
+    words = "".join(one.words for one in validation_sections(7, "why", report).sections)
+    assert "of the 1 entity with a level were overridden, 1 day old on average" in words
+
+
 def test_a_validation_from_before_the_level_was_ranked_is_shown_without_that(report: dict[str, Any]) -> None:
     for group in report["groups"]:
         del group["ranked"]["level_gini"]

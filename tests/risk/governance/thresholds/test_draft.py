@@ -1,6 +1,7 @@
 """Drafts: the same text with other numbers."""
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 
@@ -52,6 +53,7 @@ def test_the_reasons_stand_above_it() -> None:
     assert "# 800 entities were assessed in full; left out: 100 failed, 100 not applicable.\n" in made
     assert f"# low: {100 * proposal.levels[0].present:.1f} % of them now" in made
     assert "the next shares that can be reached are" in made
+    assert "\n# 1 entity would be in another level" in draft_text(TEXT, ruleset(), replace(proposal, moved=1))
 
 
 def test_the_reasons_of_last_quarter_are_replaced() -> None:
