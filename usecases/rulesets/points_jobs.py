@@ -14,10 +14,9 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
+from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.governance.points.draft import draft_text
-from fivefold.risk.governance.points.propose import PointsProposal, propose_points, require_points
-from fivefold.risk.governance.validate.labels import refuse_leaks
+from fivefold.risk.governance.points.propose import PointsProposal, propose_points, require_learnable
 from fivefold.risk.governance.validate.run import ValidationOptions
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.organisation import settings_row
@@ -92,7 +91,7 @@ def request_points(context: Context, ruleset: str, wanted: PointsWanted) -> tupl
         NotFoundError: there is no such ruleset.
         ConfigError: the moments are not in their order or still to come, or the score is no sum of points.
         ConflictError: no version is committed, or there is a draft.
-        InvalidRulesetError: rules read cases or alerts, of which the labels are made.
+        InvalidRulesetError: rules read cases or alerts, of which the labels are made; or the ruleset is for commerce.
     """
     now = context.now()
     checked = _checked(wanted, now)
@@ -109,7 +108,7 @@ def request_points(context: Context, ruleset: str, wanted: PointsWanted) -> tupl
             raise ConflictError(
                 f"{ruleset} has a draft, and learnt points are left as a draft; commit or discard that one first"
             )
-        _require_learnable(analyse_canonical(newest.canonical))
+        require_learnable(analyse_canonical(newest.canonical))
         job = PointsJob(**new_job(context, now), family_id=family.id, version_id=newest.id, **checked)
         session.add(job)
         session.flush()
@@ -137,11 +136,6 @@ def _checked(wanted: PointsWanted, now_us: int) -> dict[str, int | None]:
             " two is learnt from"
         )
     return {"as_of_us": as_of, "learn_as_of_us": learn, "until_us": until}
-
-
-def _require_learnable(ruleset: AnalysedRuleset) -> None:
-    require_points(ruleset.ruleset)
-    refuse_leaks(ruleset)
 
 
 def list_points_jobs(context: Context, ruleset: str, part: Part = WHOLE) -> Page[PointsJobLine]:

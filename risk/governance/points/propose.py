@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 
 from fivefold.domain.clock import day_text
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
 from fivefold.features.histories import Integers
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.explain.describe import condition_words
 from fivefold.risk.engine.program import FLOOR, TOTAL
@@ -26,10 +27,11 @@ from fivefold.risk.governance.points.outcomes import (
     written_points,
 )
 from fivefold.risk.governance.thresholds.cuts import CutProposal, levels_by, nearest_cuts, present_cuts
-from fivefold.risk.governance.validate.labels import doubts_about_failed, refuse_leaks
+from fivefold.risk.governance.validate.labels import LABELS_ARE, doubts_about_failed, refuse_leaks
 from fivefold.risk.governance.validate.measures import LEAST_CONFIRMED, Capture, captured_share
 from fivefold.risk.governance.validate.ranking import Marks, Paired, compare_rankings
 from fivefold.risk.governance.validate.run import ValidationOptions
+from fivefold.risk.language.purposes import PURPOSE_PHRASES
 from fivefold.risk.language.quantities import POINT_UNITS, text_of
 from fivefold.risk.language.ruleset import PointsScore, Ruleset
 
@@ -158,15 +160,14 @@ def propose_points(
 
     Raises:
         ConfigError: the score is not a sum of points.
-        InvalidRulesetError: an input reads what the label was made of, or is banned.
+        InvalidRulesetError: an input reads what the label was made of, or is banned; or the ruleset is for commerce.
         FileFormatError: the labels cannot be read.
         NotEnoughDataError: too few are confirmed, or too few are not.
     """
     options = options or ValidationOptions()
     program = judging.program
     ruleset = program.ruleset
-    require_points(ruleset)
-    refuse_leaks(program.analysed, options.banned, options.made_of)
+    require_learnable(program.analysed, options.banned, options.made_of)
     halves = Halves(judging, learning or judging, labels, options)
     halves.refuse_few()
     assessments, sample, marks = halves.learning
@@ -200,12 +201,27 @@ def propose_points(
     )
 
 
-def require_points(ruleset: Ruleset) -> None:
-    """Refuse a ruleset whose score is not a sum of points, with ConfigError."""
+def require_learnable(
+    analysed: AnalysedRuleset, banned: Sequence[str] = (), made_of: Sequence[str] = LABELS_ARE
+) -> None:
+    """Refuse a ruleset whose points cannot be learnt, or may not be: what cases teach must not decide for commerce.
+
+    Raises:
+        ConfigError: its score is not a sum of points.
+        InvalidRulesetError: it reads what the labels were made of, or what is *banned*; or it is for commerce.
+    """
+    ruleset = analysed.ruleset
     if not isinstance(ruleset.score, PointsScore):
         raise ConfigError(
             f"{ruleset.name} does not score points with thresholds; points can be proposed for these alone"
         )
+    if made_of and ruleset.purpose != "aml":
+        problem = (
+            f"is for {PURPOSE_PHRASES[ruleset.purpose]}, and its points would be learnt from {' and '.join(made_of)}, "
+            "which are for aml alone; say so if the labels come from elsewhere"
+        )
+        raise InvalidRulesetError([Finding("purpose", problem)], f"what ruleset {ruleset.name} would be learnt from")
+    refuse_leaks(analysed, banned, made_of)
 
 
 def _changed_units(assessments: Assessments, learnt: LearntPoints) -> dict[Slot, int]:

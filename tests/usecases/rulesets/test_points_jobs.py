@@ -254,6 +254,17 @@ def test_what_cannot_be_learnt_is_refused_at_once(engine: Engine, ana: Actor) ->
         request_points(Context(engine, ana).at(NOW), "other", WANTED)
 
 
+def test_points_for_commerce_are_not_learnt_from_cases(engine: Engine, ana: Actor) -> None:
+    """It may not read a case, so what cases teach does not decide by it either."""
+    both = {"fields": {"country": "both", "size": "both"}}
+    define_type(Context(engine, ana).at(NOW - DAY), "customer", {}, purposes=both)
+    said = "purpose: commercial\npurposes: {fields: {country: both, size: both}}\nlevels:"
+    committed(engine, ana, TEXT.replace("levels:", said), NOW - DAY)
+    with pytest.raises(InvalidRulesetError, match="is for commerce"):
+        ask(engine, ana)
+    assert list_points_jobs(Context(engine, ana), "retail") == []
+
+
 @pytest.mark.postgresql
 def test_a_draft_that_a_person_began_meanwhile_stays_as_it_is(engine: Engine, ana: Actor) -> None:
     ask(engine, ana)

@@ -338,6 +338,14 @@ def test_inputs_that_give_the_label_away_are_refused(refusal: Refusal) -> None:
         proposed(text_of([3, 2], [3, 2]), options=ValidationOptions(banned=("a",)))
 
 
+def test_points_for_commerce_are_learnt_from_other_labels_than_cases(refusal: Refusal) -> None:
+    text = text_of([3, 2], [3, 2]).replace("levels:", "purpose: both\npurposes: {fields: {a: both, b: both}}\nlevels:")
+    with refusal(InvalidRulesetError):
+        proposed(text)
+    proposal, _ = proposed(text, options=replace(QUICK, made_of=()))
+    assert proposal.learnt_confirmed
+
+
 def test_who_fails_is_neither_learnt_from_nor_judges() -> None:
     who = customers()
     broken = replace(who, entities=who.entities.with_columns(a=pl.Series(["much"] * 100 + ["1"] * (COUNT - 100))))
