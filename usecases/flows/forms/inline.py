@@ -9,8 +9,9 @@ from fivefold.domain.text import json_in_sight
 from fivefold.risk.language.documents import Path
 
 _PLAIN: Final = re.compile(r"(?:[A-Za-z][\w-]*|\d+(?= [A-Za-z]))(?: [\w-]+)*")
-_IN_LINES: Final = re.compile(r"\S[^\n]*(?:\n+[^\n]*\S[^\n]*)+(?<!\n)")
-"""Text in several lines, none of which is of spaces alone."""
+_IN_LINES: Final = re.compile(r"\S[^\n]*+(?:\n++(?=[^\n]*\S)[^\n]*+)+")
+"""Text in several lines, none of which is of spaces alone. Each line is taken whole and once: as this is asked of what
+people write, it must not try every way to part their lines."""
 _WORDS_OF_YAML: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 Cells = frozenset[tuple[Path, str]]
 """The words of a value and the numbers of its items, each with what stands there."""
