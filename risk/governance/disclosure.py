@@ -5,10 +5,10 @@ from typing import Any
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset, lists_in
 from fivefold.risk.compiler.diagnostics import Diagnostic, warning
-from fivefold.risk.compiler.value_types import inputs_of, inputs_of_rule, linked_source
+from fivefold.risk.compiler.value_types import column_of, inputs_of, inputs_of_rule, linked_source
 from fivefold.risk.facts.inputs import direct_parts_of, everything_in
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.expressions import Linked, ScreeningInput, TagInput, Window, input_key
+from fivefold.risk.language.expressions import FieldInput, Linked, ScreeningInput, TagInput, Window, input_key
 from fivefold.risk.language.peers import peers_of
 from fivefold.risk.language.ruleset import Rule, WeightedScore
 
@@ -22,7 +22,7 @@ def is_disclosable(rule: Rule, analysed: AnalysedRuleset) -> bool:
     the rule says nothing.
     """
     inputs = list(_everything(inputs_of_rule(rule), analysed).values())
-    if rule.disclosable is False or _reads_others(inputs) or _reads_undisclosed(rule, inputs, analysed):
+    if rule.disclosable is False or _reads_others(inputs) or _reads_undisclosed(_whens(rule), inputs, analysed):
         return False
     return rule.disclosable is True or not any(map(_is_finding, inputs))
 
@@ -35,18 +35,25 @@ def is_whole(analysed: AnalysedRuleset) -> bool:
     ruleset = analysed.ruleset
     choices = ruleset.score.weighted.weights_by if isinstance(ruleset.score, WeightedScore) else ()
     predicates = [ruleset.applies_to, *(choice.when for choice in choices)]
-    predicate_inputs = [each for condition in predicates if condition is not None for each in inputs_of(condition)]
-    named = {name for condition in predicates if condition is not None for name in lists_in(condition)}
-    inputs = list(_everything(predicate_inputs, analysed).values())
-    named |= analysed.references if any(peers_of(each) is not None for each in inputs) else set()
-    hidden = any(map(_is_finding, inputs)) or _names_undisclosed(inputs, analysed)
-    hidden = hidden or not named.isdisjoint(ruleset.undisclosed.lists)
+    conditions = [condition for condition in predicates if condition is not None]
+    inputs = list(_everything((each for one in conditions for each in inputs_of(one)), analysed).values())
+    hidden = any(map(_is_finding, inputs)) or _reads_undisclosed(conditions, inputs, analysed)
     return not hidden and all(is_disclosable(rule, analysed) for rule in ruleset.rules)
 
 
 def _everything(inputs: Iterable[LanguageModel], analysed: AnalysedRuleset) -> Mapping[str, LanguageModel]:
-    """Give inputs, and those that they are computed from, by their keys."""
-    return everything_in(inputs, lambda each: direct_parts_of(each, analysed.names))
+    """Give inputs, and those that they are computed from, by their keys; of aggregates what they name as well."""
+    return everything_in(inputs, lambda each: (*direct_parts_of(each, analysed.names), *_named_by(each)))
+
+
+def _named_by(rule_input: Any) -> Iterator[LanguageModel]:
+    """Give the fields that an aggregate names, be it as the date that it counts from, and what its `where` asks."""
+    if not isinstance(rule_input, Window):
+        return
+    source, column = linked_source(rule_input), column_of(rule_input)
+    yield from (FieldInput(field=name) for name in (source, column) if name is not None)
+    if rule_input.where is not None:
+        yield from inputs_of(rule_input.where)
 
 
 def _reads_others(inputs: list[LanguageModel]) -> bool:
@@ -60,17 +67,26 @@ def _is_finding(rule_input: Any) -> bool:
     return isinstance(rule_input, Window) and linked_source(rule_input) in {"cases", "alerts", "tags", "screenings"}
 
 
-def _names_undisclosed(inputs: list[LanguageModel], analysed: AnalysedRuleset) -> bool:
-    hidden = {input_key(each) for each in analysed.ruleset.undisclosed.inputs}
-    return any(input_key(each) in hidden for each in inputs)
-
-
-def _reads_undisclosed(rule: Rule, inputs: list[LanguageModel], analysed: AnalysedRuleset) -> bool:
-    wheres = [each.where for each in inputs if isinstance(each, Window) and each.where is not None]
-    lists = {name for condition in (*(case.when for case in rule.cases), *wheres) for name in lists_in(condition)}
+def _reads_undisclosed(conditions: Iterable[Any], inputs: list[LanguageModel], analysed: AnalysedRuleset) -> bool:
+    """Tell whether what `undisclosed` names is read by conditions, whose inputs, with all in them, are *inputs*."""
+    undisclosed = analysed.ruleset.undisclosed
+    windows = [each for each in inputs if isinstance(each, Window)]
+    counted = tuple(_COUNTED[source] for source in map(linked_source, windows) if source in _COUNTED)
+    wheres = [each.where for each in windows if each.where is not None]
+    lists = {name for condition in (*conditions, *wheres) for name in lists_in(condition)}
     if any(peers_of(each) is not None for each in inputs):
         lists |= analysed.references
-    return _names_undisclosed(inputs, analysed) or not lists.isdisjoint(analysed.ruleset.undisclosed.lists)
+    hidden = {input_key(each) for each in undisclosed.inputs}
+    is_read = any(input_key(each) in hidden for each in inputs) or not lists.isdisjoint(undisclosed.lists)
+    return is_read or any(isinstance(each, counted) for each in undisclosed.inputs)
+
+
+_COUNTED: Mapping[str, type[LanguageModel]] = {"tags": TagInput, "screenings": ScreeningInput}
+"""By what aggregates are over: of which inputs they tell, whatever their `where` asks."""
+
+
+def _whens(rule: Rule) -> list[Any]:
+    return [case.when for case in rule.cases]
 
 
 def disclosure_diagnostics(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
@@ -88,7 +104,7 @@ def disclosure_diagnostics(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
     for position, rule in enumerate(ruleset.rules):
         inputs = list(_everything(inputs_of_rule(rule), analysed).values())
         path = ("rules", position, "disclosable")
-        if rule.disclosable and _reads_undisclosed(rule, inputs, analysed):
+        if rule.disclosable and _reads_undisclosed(_whens(rule), inputs, analysed):
             yield warning(path, "has no effect: it reads what undisclosed names")
         elif rule.disclosable and _reads_others(inputs):
             yield warning(path, "has no effect: it reads data of other people, which no statement shows")

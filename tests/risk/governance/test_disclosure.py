@@ -81,12 +81,42 @@ def test_what_is_undisclosed_keeps_a_rule_out_whatever_it_says() -> None:
     assert shown(made) == (False, False)
 
 
-@pytest.mark.parametrize("part", ["applies_to", "lists"])
-def test_a_predicate_that_asks_what_is_hidden_hides_totals(part: str) -> None:
-    asked: Any = (
-        {"not": {"tag": "watch", "is": "present"}} if part == "applies_to" else {"field": "country", "in_list": "hot"}
-    )
-    made = analysed({"field": "income"}, {"above": 1}, applies_to=asked, undisclosed={"lists": ["hot"]})
+@pytest.mark.parametrize(
+    ("own", "undisclosed"),
+    [
+        ({"days_since": "referred"}, {"field": "referred"}),
+        ({"ratio": [{"days_since": "referred"}, {"field": "income"}]}, {"field": "referred"}),
+        ({"sum": "fee"}, {"field": "fee"}),
+        ({"count": "transactions", "where": {"field": "fee", "above": 3}}, {"field": "fee"}),
+        ({"count": "transactions", "where": {"field": "fee", "above": {"field": "cost"}}}, {"field": "cost"}),
+        ({"count": "tags", "where": {"field": "tag", "equals": "watch"}}, {"tag": "watch"}),
+        ({"days_since": "screenings", "where": {"field": "screening", "equals": "pep"}}, {"screening": "pep"}),
+    ],
+)
+def test_an_aggregate_reads_what_it_counts_from_and_what_its_condition_names(own: Data, undisclosed: Data) -> None:
+    fields = {"income": "number", "referred": "date"}
+    of_transactions = {"fee": "number", "cost": "number"}
+    more: Data = {"fields": fields, "transaction_fields": of_transactions, "undisclosed": {"inputs": [undisclosed]}}
+    made = analysed(own, {"above": 1}, {"disclosable": True}, **more)
+    assert shown(made) == (False, False)
+    assert "has no effect: it reads what undisclosed names" in [each.problem for each in lint(made)]
+    asked = analysed({"field": "income"}, {"above": 1}, applies_to={**own, "above": 1}, **more)
+    assert shown(asked) == (True, False)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"not": {"tag": "watch", "is": "present"}},
+        {"field": "country", "in_list": "hot"},
+        {**CASH, "above": 1},
+        {"calculation": "cash", "above": 1},
+    ],
+)
+def test_a_predicate_that_asks_what_is_hidden_hides_totals(asked: Data) -> None:
+    calculated = {"cash": {"unit": "money", "of": CASH}}
+    more: Data = {"calculate": calculated, "undisclosed": {"lists": ["hot"]}}
+    made = analysed({"field": "income"}, {"above": 1}, applies_to=asked, **more)
     assert shown(made) == (True, False)
 
 
