@@ -19,7 +19,12 @@ from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.audit.bound_rows import digests
 from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.entities import EntityType
-from fivefold.usecases.accounts.purposes import merged_purposes, refuse_feeding_commerce, refuse_tags_of_flows
+from fivefold.usecases.accounts.purposes import (
+    merged_purposes,
+    refuse_feeding_commerce,
+    refuse_tags_of_aml_groups,
+    refuse_tags_of_flows,
+)
 from fivefold.usecases.shared.api_fields import schema
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.correction_columns import NAMES as CORRECTIONS
@@ -77,7 +82,7 @@ def define_type(
         ConfigError: a name, a type or a purpose is invalid.
         ConflictError: a field or a link exists with another type: facts were stored, and rulesets written, for that
             one; or what decides for commerce reads data that would become `aml`; or a tag would become commercial that
-            a flow gave because of `aml` data.
+            a flow gave because of `aml` data, or whose group is for `aml`.
     """
     now = context.now()
     _check_name(name)
@@ -102,7 +107,9 @@ def define_type(
         after = vars(_line(row))
         if after != before:
             refuse_feeding_commerce(session, context.organisation_id)
-            refuse_tags_of_flows(session, row, _commercial_tags(after) - _commercial_tags(before or {}))
+            new_tags = _commercial_tags(after) - _commercial_tags(before or {})
+            refuse_tags_of_aml_groups(session, row, new_tags)
+            refuse_tags_of_flows(session, row, new_tags)
             _record(session, context, row, before, after)
         return TypeLine(**after)
 

@@ -15,15 +15,16 @@ from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.flows.actions import GivesTag
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.groups.analysis import analyse_canonical_group
+from fivefold.flows.groups.language import GROUP_TAG, tag_of_group
 from fivefold.risk.compiler.analysis import Analysed, analyse_canonical, analyse_canonical_policy
 from fivefold.risk.compiler.purposes import Sources, place_diagnostics
 from fivefold.risk.language.messages import problem_of
-from fivefold.risk.language.purposes import PolicyPurposes, Purpose, Purposes, strictest
+from fivefold.risk.language.purposes import PURPOSE_PHRASES, PolicyPurposes, Purpose, Purposes, strictest
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.lists import list_purposes
 from fivefold.store.decisions import active_policies
 from fivefold.store.flows.versions import versions_that_acted
-from fivefold.store.groups.groups import active_canonicals, groups_of_organisation
+from fivefold.store.groups.groups import active_canonicals, groups_of_organisation, in_force_since
 from fivefold.store.ingest.entities import type_named, types_of_organisation
 from fivefold.store.rulesets.activations import contents_that_decided
 from fivefold.store.rulesets.rulesets import all_active_versions
@@ -210,6 +211,25 @@ def _flows_for_commerce(
     for each in standing if candidate is None else [*standing, flow_of_version(session, candidate.id)]:
         if '"purpose' in each.version.canonical or any(word in each.version.canonical for word in _GIVES_TAG):
             yield each.analysed
+
+
+def refuse_tags_of_aml_groups(session: Session, kind: EntityType, tags: Collection[str]) -> None:
+    """Raise ConflictError where a type says that one of some tags is for commerce, and its group is for `aml` alone.
+
+    Who has the tag is a member, and people put members in by it too. Called in the transaction of a change of what the
+    type says, or of a group that comes into force, after it. A group that was retired counts as well: its tags stay.
+    """
+    session.flush()
+    declared = {tag: purpose for tag, purpose in (kind.purposes or {}).get("tags", {}).items() if purpose != "aml"}
+    names = sorted(tag.removeprefix(GROUP_TAG) for tag in declared.keys() & {*tags} if tag.startswith(GROUP_TAG))
+    purposes = _purposes_of_groups(session, kind.organisation_id) if names else {}
+    for name in in_force_since(session, kind.id, names) if names else ():
+        if purposes[name] == "aml":
+            tag = tag_of_group(name)
+            raise ConflictError(
+                f"the group {name} is for aml alone, and so is its tag {tag}; purposes, tags of the entity type"
+                f" {kind.name} would say that it is for {PURPOSE_PHRASES[declared[tag]]}"
+            )
 
 
 def refuse_tags_of_flows(session: Session, kind: EntityType, tags: Collection[str]) -> None:

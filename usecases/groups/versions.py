@@ -28,7 +28,12 @@ from fivefold.store.tables.groups import GroupVersion, NamedGroup
 from fivefold.store.tables.versions import ACTIVE, PROPOSED
 from fivefold.usecases.accounts.flows_in_force import refuse_groups_awaited, refuse_unusable_flows
 from fivefold.usecases.accounts.lists import named_lists
-from fivefold.usecases.accounts.purposes import declared_of, refuse_feeding_commerce, refuse_tags_of_flows
+from fivefold.usecases.accounts.purposes import (
+    declared_of,
+    refuse_feeding_commerce,
+    refuse_tags_of_aml_groups,
+    refuse_tags_of_flows,
+)
 from fivefold.usecases.accounts.settings import lock_settings
 from fivefold.usecases.audit.search import VersionEnd, ends_of_versions
 from fivefold.usecases.rulesets.life_cycle import about_version, approve_version, end_version, next_number, reviewed
@@ -222,8 +227,9 @@ def approve_group(
         NotFoundError: there is no such version.
         ConflictError: it is not proposed any more, its writer approves it, or a newer one is active, or another one
             than was expected; or it is for commerce, and reads what has become `aml` since, or flows gave its tag
-            because of that; or flows put into the group, or runs of them that have yet to end, and it has a condition
-            of its own from now on; or its text was changed.
+            because of that; or it is for `aml`, and the type says that its tag is for commerce; or flows put into the
+            group, or runs of them that have yet to end, and it has a condition of its own from now on; or its text was
+            changed.
     """
     now = context.now()
     why = checked_reason(reason)
@@ -234,6 +240,7 @@ def approve_group(
         replaced = approve_version(session, context, row.version, before, name, now, expected_active, expected_hash)
         unchanged_canonical(row.version, f"the group {name}")
         refuse_feeding_commerce(session, context.organisation_id)
+        refuse_tags_of_aml_groups(session, session.get_one(EntityType, row.group.type_id), [tag_of_group(name)])
         _refuse_tag_of_aml(session, row)
         refuse_unusable_flows(session, context.organisation_id)
         refuse_groups_awaited(session, context.organisation_id)

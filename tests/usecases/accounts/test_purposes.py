@@ -23,6 +23,7 @@ from fivefold.usecases.accounts.purposes import refuse_feeding_commerce
 from fivefold.usecases.changes import asks
 from fivefold.usecases.decisions import policies
 from fivefold.usecases.decisions.policies import approve_policy, check_policy, propose_policy
+from fivefold.usecases.groups.versions import approve_group, propose_group, retire_group
 from fivefold.usecases.rulesets import activate as rulesets_activate
 from fivefold.usecases.rulesets.activate import activate, what_stands_against
 from fivefold.usecases.rulesets.check import check_text
@@ -380,3 +381,52 @@ def test_commerce_reads_of_those_linked_what_it_may_read_itself_and_by_links_tha
         say(engine, three, {"links": {"household": "aml"}})
     with pytest.raises(ConflictError, match=r"good-customers would feed commerce: .* rule near → field income"):
         say(engine, three, {"fields": {"income": "aml"}})
+
+
+def kept_group(engine: Engine, people: People, purpose: str) -> None:
+    """Let a group be in force whose members are those with its tag."""
+    text = json.dumps(
+        {
+            "group": "watch",
+            "title": "Whom we watch",
+            "entity_type": "customer",
+            "rationale": "Because.",
+            "purpose": purpose,
+            "levels": ["low", "medium", "high"],
+            "kept_by": "flows",
+        }
+    )
+    line = propose_group(Context(engine, people[0]).at(NOW), text, WHY, WHY)
+    approve_group(Context(engine, people[1]).at(NOW), "watch", line.number, WHY)
+
+
+def test_the_tag_of_a_group_is_for_commerce_only_where_the_group_is(engine: Engine, three: People) -> None:
+    """Who has the tag is a member, and people put members in too."""
+    said: Data = {"tags": {"group:watch": "both"}}
+    kept_group(engine, three, "aml")
+    with pytest.raises(ConflictError, match="group watch is for aml alone"):
+        say(engine, three, said)
+    retire_group(Context(engine, three[0]).at(NOW), "watch", 1, WHY)
+    with pytest.raises(ConflictError, match="group watch is for aml alone"):
+        say(engine, three, said)
+    say(engine, three, {"tags": {"group:watch": "aml", "vip": "both"}})
+
+
+def test_no_group_against_money_laundering_comes_into_force_whose_tag_is_for_commerce(
+    engine: Engine, three: People
+) -> None:
+    said: Data = {"tags": {"group:watch": "both"}}
+    say(engine, three, said)
+    both: Data = {"fields": {"income": "both", "country": "both"}, **said}
+    decides(engine, three, ruleset_text({"tag": "group:watch", "is": "present"}, purposes=both))
+    with pytest.raises(ConflictError, match="group watch is for aml alone"):
+        kept_group(engine, three, "aml")
+
+
+def test_commerce_reads_the_tag_of_a_group_for_both(engine: Engine, three: People) -> None:
+    said: Data = {"tags": {"group:watch": "both"}}
+    kept_group(engine, three, "both")
+    say(engine, three, said)
+    both: Data = {"fields": {"income": "both", "country": "both"}, **said}
+    decides(engine, three, ruleset_text({"tag": "group:watch", "is": "present"}, purposes=both))
+    assert len(rows_of(engine, Activation)) == 1
