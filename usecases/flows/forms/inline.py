@@ -13,6 +13,8 @@ _IN_LINES: Final = re.compile(r"\S[^\n]*+(?:\n++(?=[^\n]*\S)[^\n]*+)+")
 """Text in several lines, none of which is of spaces alone. Each line is taken whole and once: as this is asked of what
 people write, it must not try every way to part their lines."""
 _WORDS_OF_YAML: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+MOST_COMPARED: Final = 1_000_000
+"""Pairs of rows among which equal and similar ones are looked for: more would take long, and much memory."""
 Cells = frozenset[tuple[Path, str]]
 """The words of a value and the numbers of its items, each with what stands there."""
 
@@ -101,6 +103,8 @@ def most_alike(row: Cells, rows: Sequence[Cells], place: int | None = None) -> i
 def same_rows(rows: Sequence[Cells], others: Sequence[Cells]) -> list[tuple[int, int]]:
     """Pair as many equal rows as can be paired in their order: those at the beginning and at the end first.
 
+    Where very many are between these, none of them is paired.
+
     >>> same_rows([cells_of(each) for each in "abca"], [cells_of(each) for each in "ba"])
     [(1, 0), (3, 1)]
     """
@@ -109,7 +113,8 @@ def same_rows(rows: Sequence[Cells], others: Sequence[Cells]) -> list[tuple[int,
     rest = shorter - begin
     end = next((each for each in range(rest) if rows[-1 - each] != others[-1 - each]), rest)
     last, last_other = len(rows) - end, len(others) - end
-    inside = _longest_in_common(rows[begin:last], others[begin:last_other])
+    is_small = (last - begin) * (last_other - begin) <= MOST_COMPARED
+    inside = _longest_in_common(rows[begin:last], others[begin:last_other]) if is_small else []
     return [
         *((each, each) for each in range(begin)),
         *((begin + one, begin + other) for one, other in inside),

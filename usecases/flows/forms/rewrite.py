@@ -5,7 +5,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from fivefold.risk.language.documents import Document, Path
-from fivefold.usecases.flows.forms.inline import Cells, block, cells_of, inline, is_same, most_alike, same_rows
+from fivefold.usecases.flows.forms.inline import (
+    MOST_COMPARED,
+    Cells,
+    block,
+    cells_of,
+    inline,
+    is_same,
+    most_alike,
+    same_rows,
+)
 
 _Edit = tuple[int, int, str]
 """From where, to where, and what stands there instead."""
@@ -154,8 +163,13 @@ def _pairs(was: Sequence[Any], is_now: Sequence[Any]) -> list[tuple[int, int]]:
 
 
 def _alike(was: Sequence[Cells], is_now: Sequence[Cells]) -> list[tuple[int, int]]:
-    """Pair rows of which none is as it was: the ones most alike, or, of as many as before, those in the same place."""
+    """Pair rows of which none is as it was: the ones most alike, or, of as many as before, those in the same place.
+
+    Of very many none is paired.
+    """
     pairs: list[tuple[int, int]] = []
+    if len(was) * len(is_now) > MOST_COMPARED:
+        return pairs
     for new, row in enumerate(is_now):
         old = most_alike(row, was)
         if old is not None and most_alike(was[old], is_now) == new and (not pairs or old > pairs[-1][0]):

@@ -225,6 +225,23 @@ def test_prose_with_a_line_of_spaces_is_written_at_once() -> None:
     assert data(changed)["steps"][0]["rationale"] == prose
 
 
+def test_a_long_list_that_changes_at_both_ends_is_written_soon() -> None:
+    """Each row was compared with each, and what equal ones there are was kept for each pair."""
+    names = [f"c{number}" for number in range(5_000)]
+    text = (
+        "flow: said\nsteps:\n  - id: way\n    title: Way\n    route:\n"
+        f"      - when: {{field: country, in: [{', '.join(names)}]}}\n        to: stopped\n"
+        "    otherwise: stopped\n  - id: stopped\n    title: Stopped\n    end: []\n"
+    )
+    for others in (["x", *names[1:-1], "y"], [f"z{name}" for name in names]):
+        way = data(text)["steps"][0]
+        way["route"][0]["when"]["in"] = others
+        began = process_time()
+        changed = with_changed(text, "steps", "way", way)
+        assert process_time() - began < 6
+        assert data(changed)["steps"][0]["route"][0]["when"]["in"] == others
+
+
 def test_a_cell_that_changes_is_all_that_changes_of_its_list() -> None:
     form = as_a_page_sends(form_of(SAID, "steps", "way"), route__1__when="{level: in_force, equals: none}")
     assert changed_lines(SAID, with_form(SAID, form)) == [
