@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, aliased
 from fivefold.domain.paging import Page, Part
 from fivefold.store.flows.runs import ENDED, FAILED, WAITING
 from fivefold.store.sql.arrays import among
-from fivefold.store.sql.keyset import rows_of
+from fivefold.store.sql.keyset import require_key, rows_of
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.flows import FlowRow, FlowRun, FlowVersion, StepOutcome
 
@@ -86,12 +86,24 @@ def pairs_that_differ(
     Pairs that cannot be compared are left out.
     """
     differ = or_(_ACTING.stopped_at != _SHADOW.stopped_at, _ACTING.state != _SHADOW.state, _ACTING.does != _SHADOW.does)
-    statement = _pairs(select(_ACTING, _SHADOW, EntityType.name, Entity.external_id), flow).where(differ, _COMPARABLE)
-    statement = statement.join(Entity, Entity.id == _ACTING.entity_id).join(EntityType, EntityType.id == Entity.type_id)
+    pairs = _pairs(select(_ACTING.id, _SHADOW.id.label("shadow_id")), flow).where(differ, _COMPARABLE)
     if acting_at is not None:
-        statement = statement.where(_ACTING.stopped_at == acting_at)
+        pairs = pairs.where(_ACTING.stopped_at == acting_at)
     if shadow_at is not None:
-        statement = statement.where(_SHADOW.stopped_at == shadow_at)
+        pairs = pairs.where(_SHADOW.stopped_at == shadow_at)
+    if part.after is not None:
+        require_key((_ACTING.id,), part.after)
+        pairs = pairs.where(_ACTING.id < int(part.after[0]))
+    if part.most is not None:  # only the runs of a page are read with their facts and answers
+        pairs = pairs.order_by(_ACTING.id.desc()).limit(part.most + 1)
+    first = pairs.subquery()
+    statement = (
+        select(_ACTING, _SHADOW, EntityType.name, Entity.external_id)
+        .join(first, first.c.id == _ACTING.id)
+        .join(_SHADOW, first.c.shadow_id == _SHADOW.id)
+        .join(Entity, Entity.id == _ACTING.entity_id)
+        .join(EntityType, EntityType.id == Entity.type_id)
+    )
     return rows_of(session, statement, (_ACTING.id,), part, descending=True).map(lambda row: PairRow(*row))
 
 

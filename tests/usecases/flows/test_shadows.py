@@ -1,7 +1,7 @@
 """A shadow beside the version that acts: where both came to, for whom they differ, and that nothing is asked twice."""
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 
 from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import Part
@@ -52,6 +52,21 @@ def test_causes_of_both_are_counted_by_their_ends_and_those_that_differ_are_list
     assert list(list_shadow_pairs(bank.context, "large", "flag")) == []
     assert len(list_shadow_pairs(bank.context, "large", "nothing", "flag")) == 2
     assert list(list_shadow_pairs(bank.context, "large", shadow_at="ask")) == []
+
+
+def test_of_all_pairs_only_those_of_a_page_are_read_with_their_facts(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    bank.add_flow(STRICTER, shadow=True)
+    for number in (1, 2, 3):
+        bank.post(number, 50)
+    bank.work()
+    statements: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+    assert len(list_shadow_pairs(bank.context, "large", part=Part(2))) == 2
+    (listed,) = [each for each in statements if "shadow_run" in each]
+    assert listed.count("LIMIT") == 2, "the page is not cut before what is long is read"
+    assert "inputs" not in listed[listed.index("FROM") : listed.index("LIMIT")]
 
 
 def test_who_answers_a_shadow_learns_that_it_asks_nobody(engine: Engine) -> None:
