@@ -1,9 +1,9 @@
 """Challenges: the contested assessment, and the hash of its record. Nothing here begins or ends a transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -12,6 +12,8 @@ from fivefold.domain.canonical import canonical_json
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page, Part
 from fivefold.store.audit.standings import COLUMNS, standing_in
+from fivefold.store.levels.levels import assessments_named
+from fivefold.store.sql.arrays import among
 from fivefold.store.sql.keyset import rows_of
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import Assessment, AssessmentInputs, Standing
@@ -105,13 +107,29 @@ def record_sha256(session: Session, assessment: Assessment) -> str:
 
     Absent values are left out: a column added later, which older rows lack, changes no hash.
     """
-    row = {name: getattr(assessment, name) for name in _RECORDED}
     version = None if assessment.version_id is None else session.get(RulesetVersion, assessment.version_id)
-    rests_on: dict[str, Any] = {
-        "inputs": _content_of(session, assessment),
-        "ruleset": None if version is None else version.canonical,
+    return _sha256_of(assessment, _content_of(session, assessment), None if version is None else version.canonical)
+
+
+def unchanged_records(session: Session, organisation_id: int, challenges: Iterable[Challenge]) -> set[int]:
+    """Return those of some challenges whose records hash as when they were opened, read together, by their numbers."""
+    contested = {each.id: each for each in challenges}
+    names = sorted({(each.entity_id, each.number) for each in contested.values()})
+    found = assessments_named(session, organisation_id, names)
+    by_version = among(session, RulesetVersion.id, sorted({row.version_id for row, _ in found if row.version_id}))
+    statement = select(RulesetVersion.id, RulesetVersion.canonical).where(by_version)
+    canonicals = {row.id: row.canonical for row in session.execute(statement)}
+    hashes = {
+        (row.entity_id, row.number): _sha256_of(row, content, canonicals.get(row.version_id)) for row, content in found
     }
-    there = {name: value for name, value in {**row, **rests_on}.items() if value is not None}
+    return {
+        number for number, each in contested.items() if hashes.get((each.entity_id, each.number)) == each.record_sha256
+    }
+
+
+def _sha256_of(assessment: Assessment, inputs: str | None, ruleset: str | None) -> str:
+    row = {name: getattr(assessment, name) for name in _RECORDED}
+    there = {name: value for name, value in {**row, "inputs": inputs, "ruleset": ruleset}.items() if value is not None}
     return sha256(canonical_json(there).encode()).hexdigest()
 
 

@@ -203,7 +203,9 @@ def list_challenges(context: Context, filters: ChallengeFilters = EVERY, part: P
     """
     now = context.now()
     with context.reading() as session:
-        return _find_challenges(session, context, filters, part).map(lambda row: _line(session, row, now))
+        page = _find_challenges(session, context, filters, part)
+        whole = stored.unchanged_records(session, context.organisation_id, (row.challenge for row in page))
+        return page.map(lambda row: _line(row, now, unchanged=row.challenge.id in whole))
 
 
 def summarise_challenges(context: Context, filters: ChallengeFilters, part: Part = WHOLE) -> Page[ChallengeSummary]:
@@ -260,10 +262,10 @@ def challenge_line(session: Session, organisation_id: int, number: int, now_us: 
     rows: Sequence[ChallengeWithEntity] = stored.challenges_among(session, challenge_filter, WHOLE)
     if not rows:
         raise NotFoundError(f"there is no challenge {number}")
-    return _line(session, rows[0], now_us)
+    return _line(rows[0], now_us, unchanged=record_unchanged(session, rows[0].challenge))
 
 
-def _line(session: Session, entry: ChallengeWithEntity, now_us: int) -> ChallengeLine:
+def _line(entry: ChallengeWithEntity, now_us: int, *, unchanged: bool) -> ChallengeLine:
     """Describe a challenge, with the comparison of its record."""
     row = entry.challenge
     new_number = row.settled_number
@@ -275,7 +277,7 @@ def _line(session: Session, entry: ChallengeWithEntity, now_us: int) -> Challeng
         entity_type=entry.type_name,
         external_id=entry.external_id,
         overdue=is_overdue(row, now_us),
-        record_unchanged=record_unchanged(session, row),
+        record_unchanged=unchanged,
         facts=tuple(row.facts or ()),
         new_assessment=None if new_number is None else f"{row.entity_id}.{new_number}",
         override=row.override_id,

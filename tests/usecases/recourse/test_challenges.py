@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text, update
+from sqlalchemy import Engine, event, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -192,6 +192,21 @@ def test_the_record_is_kept_as_it_was(bank: Bank, tmp_path: Path) -> None:
     assert read_challenge(bank.context, made.id).record_unchanged is False
     with pytest.raises(ConflictError, match="has changed since it was opened"):
         settle_challenge(by(bank, 2), made.id, STANDS)
+
+
+def test_the_records_of_a_page_are_compared_together(bank: Bank) -> None:
+    made = opened(bank)
+    bank.put("b", income=5.0, country="KP")
+    bank.settle()
+    another = open_challenge(bank.context, numbered(bank, "b"), SAID)
+    statements: list[str] = []
+    event.listen(bank.engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+    listed = list_challenges(bank.context)
+    assert list(listed) == [made, another]
+    assert len([each for each in statements if "FROM assessments" in each or "FROM assessment_inputs" in each]) == 1
+    with forged(bank.engine) as connection:
+        connection.execute(text("UPDATE assessment_inputs SET content = '{}' WHERE entity_id = 1"))
+    assert [line.record_unchanged for line in list_challenges(bank.context)] == [False, True]
 
 
 def test_what_an_account_that_is_owned_rests_on_is_kept_too(bank: Bank, tmp_path: Path) -> None:
