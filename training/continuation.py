@@ -219,7 +219,12 @@ def mark_of(parts: Parts | None) -> dict[str, str]:
     if parts.find(_NAME) is None:
         with parts.writing(_NAME) as path:
             path.write_text(parts.mark)
-    return {TRAINING_TAG: parts.mark}
+    return mark_of_run(parts)
+
+
+def mark_of_run(parts: Parts | None) -> dict[str, str]:
+    """Give the tag that marks a run of a training, by which the run that continues finds it where it was killed."""
+    return {} if parts is None else {TRAINING_TAG: parts.mark}
 
 
 def mark_in(tags: Mapping[str, str]) -> dict[str, str]:

@@ -30,7 +30,7 @@ from fivefold.models.registry import (
     Registry,
 )
 from fivefold.models.value_model import OWN_FILE, ValueModel
-from fivefold.training.continuation import mark_in, mark_of
+from fivefold.training.continuation import mark_in, mark_of, mark_of_run
 from fivefold.training.data import SourceSummary
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict
@@ -110,7 +110,11 @@ def log_refused_refit(
     """
     with (
         registry.logging(),
-        mlflow.start_run(experiment_id=registry.experiment(registry.name), log_system_metrics=False),
+        mlflow.start_run(
+            experiment_id=registry.experiment(registry.name),
+            tags=mark_of_run(lineage.rows.parts),
+            log_system_metrics=False,
+        ),
     ):
         mlflow.log_params(run_parameters(lineage))
         mlflow.log_metrics(evaluation.registered_metrics())

@@ -5,7 +5,7 @@ import json
 import os
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,12 @@ import mlflow
 import pyarrow.parquet as pq
 import pytest
 
-from fivefold.domain.errors import ConfigError, InvalidDataError
+from fivefold.domain.errors import ConfigError, InvalidDataError, PromotionRefusedError
 from fivefold.domain.parts import Parts, Task, leftovers, open_parts
 from fivefold.features.reading import sources
 from fivefold.features.reading.sources import StreamPart
 from fivefold.models.registry import CHALLENGER, INDICATORS_TAG, Registry
-from fivefold.training import continuation, data
+from fivefold.training import continuation, data, register
 from fivefold.training.config import TrainingConfig
 from fivefold.training.continuation import TRAINING_TAG, digest_of, mark_of, registered_before
 from fivefold.training.data import TransactionSource
@@ -200,6 +200,32 @@ def test_a_run_that_was_killed_before_it_registered_is_shown_as_killed_by_the_ne
         assert statuses(registry) == ["KILLED", "KILLED"]
         result = retrain(file, config, registry, parts=parts)
     assert (result.version, statuses(registry)) == (1, ["FINISHED", "KILLED", "KILLED"])
+
+
+def test_a_run_that_was_killed_while_it_said_that_its_refit_was_refused_is_shown_as_killed_by_the_next(
+    file: Path, config: TrainingConfig, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """The next one is refused too, and leaves nothing that a run could continue with."""
+    request.addfinalizer(mlflow.end_run)
+    registry = new_registry(tmp_path / "registry", config.name)
+    strict = config.model_copy(update={"gate": config.gate.model_copy(update={"most_moved_share": 0.0})})
+
+    def die(*_: object) -> None:
+        raise SystemExit(143)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(register, "_log_card", die)
+        patch.setattr("mlflow.tracking.fluent.end_run", lambda *_: None)
+        with pytest.raises(SystemExit), open_parts(training(tmp_path)) as parts:
+            retrain(file, strict, registry, refit_after=True, parts=parts)
+    assert statuses(registry) == ["RUNNING"]
+    mlflow.end_run("RUNNING")
+    with suppress(PromotionRefusedError), open_parts(training(tmp_path)) as parts:
+        assert registered_before(registry, parts) is None
+        assert statuses(registry) == ["KILLED"]
+        retrain(file, strict, registry, refit_after=True, parts=parts)
+    assert statuses(registry) == ["FINISHED", "KILLED"]
+    assert leftovers(tmp_path) == []
 
 
 def statuses(registry: Registry) -> list[str]:
