@@ -7,6 +7,7 @@ import sqlite3
 import sys
 import traceback
 import unicodedata
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -82,29 +83,43 @@ def main() -> None:
     Where what reads its output ends first, it ends with 141.
     """
     write_plainly_where_needed()
-    for name, nearest in unknown_settings():
-        _errors().print(
-            f"warning: {name} is not a setting and changes nothing; the nearest is {nearest}", soft_wrap=True
-        )
     try:
         with ends_on_signals():
+            _warn_of_settings()
             app(prog_name="fivefold")
     except SystemExit as end:
         code = UNREAD if isinstance(end.__context__, BrokenPipeError) else end.code
         if isinstance(end.__context__, typer.Abort):  # a question that was not answered yes; typer ends with 1 then
             code = STOPPED if isinstance(end.__context__.__context__, KeyboardInterrupt) else 2
         if code == STOPPED:  # typer ends so after Ctrl-C, silently
-            _errors().print("fivefold: stopped; no file is half written")
+            _say("fivefold: stopped; no file is half written")
         sys.exit(code)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 (Python ends with 1 otherwise, as findings do, after a panic of Polars too)
         words = _words_of(error)
         if words is None:
-            traceback.print_exception(error)
+            with suppress(OSError):
+                traceback.print_exception(error)
             words = UNFORESEEN
-        _errors().print(f"fivefold: {words}", soft_wrap=True)
+        _say(f"fivefold: {words}")
         sys.exit(2)
+
+
+def _warn_of_settings() -> None:
+    for name, nearest in unknown_settings():
+        _errors().print(
+            f"warning: {name} is not a setting and changes nothing; the nearest is {nearest}", soft_wrap=True
+        )
+
+
+def _say(text: str) -> None:
+    """Print on standard error how a command ends; where its disk is full or nobody reads it, the exit code tells alone.
+
+    Rich would end with 1 where nobody reads it, and Python would where the disk is full.
+    """
+    with suppress(OSError, SystemExit):
+        _errors().print(text, soft_wrap=True)
 
 
 def _words_of(error: BaseException) -> str | None:

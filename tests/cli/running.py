@@ -98,15 +98,17 @@ def refuse(var: Path, *arguments: object) -> str:
     return done.err.removeprefix("fivefold: ").rstrip("\n")
 
 
-def start(var: Path, *arguments: object, out: int = subprocess.PIPE) -> subprocess.Popen[str]:
-    """Start a command as a process of its own, whose input does not end and which writes to *out*."""
+def start(
+    var: Path, *arguments: object, out: int = subprocess.PIPE, err: int = subprocess.PIPE
+) -> subprocess.Popen[str]:
+    """Start a command as a process of its own, whose input does not end and which writes to *out* and *err*."""
     command = [Path(sys.executable).with_name("fivefold"), *map(str, arguments)]
     environment = {**os.environ, "FIVEFOLD_VAR": str(var), "COLUMNS": "100"}
     # A shell that starts tests in the background switches Ctrl-C off for all that they start, but for what is handled.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, env=environment, stdin=pipe, stdout=out, stderr=pipe, text=True)
+        return subprocess.Popen(command, env=environment, stdin=pipe, stdout=out, stderr=err, text=True)
     finally:
         signal.signal(signal.SIGINT, before)
 

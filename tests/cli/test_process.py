@@ -68,3 +68,16 @@ def opened(pipe: Path, process: object, seconds: float = 60) -> int:
         except OSError:
             time.sleep(0.05)
     raise TimeoutError(f"nobody reads {pipe}: {process}")
+
+
+@pytest.mark.parametrize("place", ["full", "unread"])
+def test_a_refused_command_that_cannot_say_why_ends_as_refused(place: str, fresh: Path) -> None:
+    """As where its log is on a full disk: 1 would say that it did its work."""
+    if place == "full":
+        errors = os.open("/dev/full", os.O_WRONLY)
+    else:
+        read, errors = os.pipe()
+        os.close(read)
+    process = start(fresh, "simulate", err=errors)
+    os.close(errors)
+    assert finish(process).code == 2
