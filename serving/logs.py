@@ -3,8 +3,21 @@
 import logging
 import sys
 import traceback
+from contextlib import suppress
 
 import structlog
+
+
+class _Lines(structlog.WriteLogger):
+    """Writes lines. One that cannot be written, as on a full disk, is lost: a thread that logs an error would end."""
+
+    def msg(self, message: str) -> None:
+        """Write a line."""
+        with suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
 
 
 def configure_logs(lowest_level: int = logging.INFO) -> None:
@@ -18,7 +31,7 @@ def configure_logs(lowest_level: int = logging.INFO) -> None:
         ],
         # A line is one write: printing would write its end apart, and lines of two workers could run together.
         # stderr of the moment: a cached logger would go on writing to one that was closed or replaced.
-        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
+        logger_factory=lambda *_: _Lines(sys.stderr),
     )
 
 
