@@ -4,6 +4,7 @@ import logging
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -211,8 +212,9 @@ class _Printing(logging.Handler):
     """Prints log lines that are for people: of the compilation of indicators, and of a disk that is full."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print it on standard error."""
-        errors.print(record.getMessage(), soft_wrap=True)
+        """Print it on standard error; it is lost where that is on the full disk too, for the work goes on."""
+        with suppress(OSError):
+            errors.print(record.getMessage(), soft_wrap=True)
 
 
 for _name in ("fivefold.compiling", "fivefold.parts"):

@@ -1,12 +1,13 @@
 """What commands print with; a terminal that does not know every sign is written to in plain text."""
 
+import logging
 import os
 import pwd
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -215,3 +216,12 @@ def test_every_sign_that_a_picture_in_text_is_drawn_with_has_a_likeness() -> Non
     signs = {sign for file in root.rglob("*.py") for sign in file.read_text(encoding="utf-8") if ord(sign) > 127}
     assert signs
     assert {sign for sign in signs if "?" in plain(sign)} == set()
+
+
+def test_work_goes_on_where_its_log_is_on_the_full_disk_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = Path("/dev/full").open("w", buffering=1, encoding="utf-8")  # noqa: SIM115 (to close it fails)
+    monkeypatch.setattr(sys, "stderr", full)
+    logging.getLogger("fivefold.parts").warning("the work goes on without keeping more parts")
+    monkeypatch.undo()
+    with suppress(OSError):
+        full.close()
