@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Self
+from typing import Annotated, Any, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, to_json
@@ -114,17 +114,17 @@ def _cut(entry: dict[str, Any]) -> dict[str, Any]:
     return {name: _short(value) if isinstance(value, str) else value for name, value in entry.items()}
 
 
-def invalid_request(what: str, error: ValidationError) -> Response:
-    """Write every validation problem of a body or a query, up to PROBLEMS_LISTED."""
+def invalid_request(what: str, error: ValidationError, form: Any = None) -> Response:
+    """Write every validation problem of a body or a query, up to PROBLEMS_LISTED; *form* is the type that it has."""
     problems = error.errors(include_url=False, include_input=error.error_count() == 1)  # no JSON is one problem
-    places = [_place(what, each) for each in problems[:PROBLEMS_LISTED]]
+    places = [_place(what, each, form) for each in problems[:PROBLEMS_LISTED]]
     return _listed(f"{UNPROCESSABLE}{_rest(len(problems))}", places)
 
 
-def invalid_rows(problems: Sequence[ErrorDetails]) -> Response:
+def invalid_rows(problems: Sequence[ErrorDetails], form: Any = None) -> Response:
     """Write the problems of rows; the caller collects up to one more than are listed."""
     more = f": the first {PROBLEMS_LISTED} problems, and there are more" if len(problems) > PROBLEMS_LISTED else ""
-    return _listed(f"{UNPROCESSABLE}{more}", [_place("body", each) for each in problems[:PROBLEMS_LISTED]])
+    return _listed(f"{UNPROCESSABLE}{more}", [_place("body", each, form) for each in problems[:PROBLEMS_LISTED]])
 
 
 def _rest(count: int) -> str:
@@ -136,11 +136,25 @@ def invalid_part(where: str, problem: str) -> Response:
     return _listed(UNPROCESSABLE, [_entry(where, problem)])
 
 
-def _place(what: str, details: ErrorDetails) -> dict[str, Any]:
+def _place(what: str, details: ErrorDetails, form: Any) -> dict[str, Any]:
     if details["type"] == "json_invalid":
         return _entry(what, f"{unreadable(details)}; allowed: JSON in UTF-8, uncompressed")
+    where = ".".join([what, *map(str, details["loc"])])
+    if details["type"] == "extra_forbidden":
+        return _entry(where, _unknown_name(what, details["loc"], form))
     text = details["msg"].removeprefix("Value error, ")
-    return _entry(".".join([what, *map(str, details["loc"])]), text[:1].lower() + text[1:])
+    return _entry(where, text[:1].lower() + text[1:])
+
+
+def _unknown_name(what: str, place: Sequence[int | str], form: Any) -> str:
+    """Say that a name is unknown, and which there are in the form itself, or in the rows of one that is a list."""
+    problem = "is no parameter of this route" if what == "query" else "is no field here"
+    while get_origin(form) in {Annotated, list}:
+        form = get_args(form)[0]
+    is_inside = len([name for name in place if not isinstance(name, int)]) > 1
+    fields = {} if is_inside else getattr(form, "model_fields", {})
+    names = ", ".join(field.alias or name for name, field in fields.items())
+    return f"{problem}; allowed: {names}" if names else problem
 
 
 def _entry(where: str, problem: str) -> dict[str, Any]:

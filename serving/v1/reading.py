@@ -62,7 +62,7 @@ def read_query(route: Route, request: Request, list_: str) -> Any:
     try:
         return route.readers["query"].validate_strings(parameters, context=list_)
     except ValidationError as error:
-        return invalid_request("query", error)
+        return invalid_request("query", error, route.takes["query"])
 
 
 def refused_body(route: Route, body: bytes) -> Response | None:
@@ -85,7 +85,8 @@ def read_form(route: Route, body: bytes, most_rows: int) -> Any:
         content = route.readers["body"].validate_json(body)
     except ValidationError as error:
         problems = [] if row is None else list(islice(_problems(route, body), PROBLEMS_LISTED + 1))
-        return invalid_rows(problems) if problems else invalid_request("body", error)
+        form = route.takes["body"]
+        return invalid_rows(problems, form) if problems else invalid_request("body", error, form)
     try:
         _ONCE.decode(body.decode())
     except TwiceError:

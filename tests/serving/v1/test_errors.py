@@ -1,10 +1,10 @@
 """Which error is which status, and what is told of it."""
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, FailFast, Field, TypeAdapter, ValidationError
 from starlette.responses import Response
 
 from fivefold.domain import errors
@@ -12,6 +12,7 @@ from fivefold.domain.errors import Finding, FivefoldError, Problem
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.serving.responses import ARRAY
 from fivefold.serving.v1.errors import Faults, invalid_part, invalid_request, response_to
+from fivefold.serving.v1.schemas import RequestModel
 
 
 def told(answer: Response | None) -> tuple[int, dict[str, Any]]:
@@ -113,6 +114,43 @@ def test_a_body_of_another_form_is_told_place_by_place(body: bytes, found: list[
     status, said = told(invalid_request("body", caught.value))
     assert (status, said["detail"]) == (422, "Unprocessable Entity")
     assert [(error["where"], error["problem"]) for error in said["errors"]] == found
+
+
+class Strict(RequestModel):
+    """Something with no other fields."""
+
+    name: str
+    begins: str | None = Field(default=None, alias="from")
+    more: "Strict | None" = None
+
+
+@pytest.mark.parametrize(
+    ("what", "form", "content", "found"),
+    [
+        ("body", Strict, {"name": "a", "nmae": 1}, ("body.nmae", "is no field here; allowed: name, from, more")),
+        (
+            "query",
+            Strict,
+            {"name": "a", "begins": "x"},
+            ("query.begins", "is no parameter of this route; allowed: name, from, more"),
+        ),
+        (
+            "body",
+            Annotated[list[Strict], FailFast()],
+            [{"name": "a", "b": 1}],
+            ("body.0.b", "is no field here; allowed: name, from, more"),
+        ),
+        ("body", Strict, {"name": "a", "more": {"name": "a", "b": 1}}, ("body.more.b", "is no field here")),
+        ("body", dict[str, Strict], {"a": {"name": "a", "b": 1}}, ("body.a.b", "is no field here")),
+    ],
+)
+def test_where_a_name_is_unknown_those_of_the_form_are_told(
+    what: str, form: Any, content: object, found: tuple[str, str]
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(form).validate_python(content)
+    (error,) = told(invalid_request(what, caught.value, form))[1]["errors"]
+    assert (error["where"], error["problem"]) == found
 
 
 def test_one_thing_is_told_alone() -> None:
