@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
 
 from fivefold.domain.clock import DAY_US, parse_moment, to_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.domain.rate_files import read_rates
 from fivefold.domain.segments import DEFAULT_CUT_POINTS, check_cut_points
-from fivefold.domain.text import why_unreadable
+from fivefold.domain.text import perhaps, why_unreadable
 from fivefold.models.certainty.intervals import DEFAULT_LEVEL_PERCENT
 
 if TYPE_CHECKING:
@@ -275,9 +276,21 @@ def checked_config(content: object, source: str) -> TrainingConfig:
         return TrainingConfig.model_validate(content)
     except ValidationError as error:
         lines = [
-            f"  {'.'.join(map(str, problem['loc'])) or 'the file'}: {problem['msg']}" for problem in error.errors()
+            f"  {'.'.join(map(str, problem['loc'])) or 'the file'}: {_said_of(problem)}" for problem in error.errors()
         ]
         raise ConfigError("\n".join([f"{source} is not a training configuration:", *lines])) from None
+
+
+def _said_of(problem: ErrorDetails) -> str:
+    """Say what is wrong with a setting; of one that is unknown, which there are at its place."""
+    if problem["type"] != "extra_forbidden":
+        return problem["msg"]
+    form: Any = TrainingConfig
+    for name in problem["loc"][:-1]:
+        form = form.model_fields[name].annotation
+    return (
+        f"is no setting here{perhaps(problem['loc'][-1], form.model_fields)}; there are {', '.join(form.model_fields)}"
+    )
 
 
 def read_config(path: Path | None) -> TrainingConfig:

@@ -179,9 +179,20 @@ def test_each_wrong_field_alone_is_named(written: Any, name: str) -> None:
         written(yaml.safe_dump(nested({name: WRONG[name]})))
 
 
-@pytest.mark.parametrize("name", ["horizon", "trees.depth", "value.interest", "snapshots.every"])
-def test_an_unknown_key_is_refused_by_name(written: Any, name: str) -> None:
-    with pytest.raises(ConfigError, match=rf"\n  {name}: Extra inputs are not permitted"):
+@pytest.mark.parametrize(
+    ("name", "near", "there"),
+    [
+        ("horizon", "horizon_days", list(TrainingConfig.model_fields)),
+        ("trees.depth", "", list(TreeSettings.model_fields)),
+        ("value.deposit_fees", "deposit_fee", ["deposit_fee", "withdrawal_fee", "yearly_margin"]),
+        ("snapshots.every", "", ["spacing_days", "most", "most_rows"]),
+    ],
+)
+def test_an_unknown_key_is_refused_with_those_that_there_are(
+    written: Any, name: str, near: str, there: list[str]
+) -> None:
+    meant = f"; perhaps {near} was meant" if near else ""
+    with pytest.raises(ConfigError, match=rf"\n  {name}: is no setting here{meant}; there are {', '.join(there)}$"):
         written(yaml.safe_dump(nested({name: 1})))
 
 
