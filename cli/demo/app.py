@@ -26,7 +26,7 @@ NEXT = {
     f"level {EXPLAINED} --organisation demo": "the level of a customer, and why",
     "sample var/sample": "tables to try rulesets on",
     "indicators": "the indicators that the model reads",
-    "train --data YOUR_FILE": "on your own customers: a file with user_id, transaction_date and transaction_amount",
+    "train --data YOUR_FILE --name ours": "on your own customers: user_id, transaction_date and transaction_amount",
     "ui": "every run and version, in a browser",
 }
 """What the demo proposes at its end: commands of the program, and what they show."""

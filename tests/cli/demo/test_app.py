@@ -41,6 +41,8 @@ def test_what_comes_next_can_be_typed(home: Home) -> None:
     commands = re.findall(r"^  fivefold (.*?)(?:  .*)?$", home.demo.out, re.MULTILINE)
     assert len(commands) >= 4
     assert {command: list(wrong(command)) for command in commands} == {command: [] for command in commands}
+    (own,) = (command for command in commands if command.startswith("train "))
+    assert " --name " in own, "the champion of the demo read other columns: no version of its name could replace it"
     why = next(command for command in commands if command.startswith("explain"))
     done = run(home.var, *why.split()[:-2])
     assert (done.code, done.err) == (0, "")
