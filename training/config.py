@@ -288,9 +288,8 @@ def _said_of(problem: ErrorDetails) -> str:
     form: Any = TrainingConfig
     for name in problem["loc"][:-1]:
         form = form.model_fields[name].annotation
-    return (
-        f"is no setting here{perhaps(problem['loc'][-1], form.model_fields)}; there are {', '.join(form.model_fields)}"
-    )
+    names = list(form.model_fields)
+    return f"is not a setting here{perhaps(problem['loc'][-1], names)}; there are {', '.join(names)}"
 
 
 def read_config(path: Path | None) -> TrainingConfig:

@@ -148,7 +148,7 @@ def _place(what: str, details: ErrorDetails, form: Any) -> dict[str, Any]:
 
 def _unknown_name(what: str, place: Sequence[int | str], form: Any) -> str:
     """Say that a name is unknown, and which there are in the form itself, or in the rows of one that is a list."""
-    problem = "is no parameter of this route" if what == "query" else "is no field here"
+    problem = "is not a parameter of this route" if what == "query" else "is not a field here"
     while get_origin(form) in {Annotated, list}:
         form = get_args(form)[0]
     is_inside = len([name for name in place if not isinstance(name, int)]) > 1

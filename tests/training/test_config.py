@@ -192,7 +192,7 @@ def test_an_unknown_key_is_refused_with_those_that_there_are(
     written: Any, name: str, near: str, there: list[str]
 ) -> None:
     meant = f"; perhaps {near} was meant" if near else ""
-    with pytest.raises(ConfigError, match=rf"\n  {name}: is no setting here{meant}; there are {', '.join(there)}$"):
+    with pytest.raises(ConfigError, match=rf"\n  {name}: is not a setting here{meant}; there are {', '.join(there)}$"):
         written(yaml.safe_dump(nested({name: 1})))
 
 

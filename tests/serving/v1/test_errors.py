@@ -127,21 +127,21 @@ class Strict(RequestModel):
 @pytest.mark.parametrize(
     ("what", "form", "content", "found"),
     [
-        ("body", Strict, {"name": "a", "nmae": 1}, ("body.nmae", "is no field here; allowed: name, from, more")),
+        ("body", Strict, {"name": "a", "nmae": 1}, ("body.nmae", "is not a field here; allowed: name, from, more")),
         (
             "query",
             Strict,
             {"name": "a", "begins": "x"},
-            ("query.begins", "is no parameter of this route; allowed: name, from, more"),
+            ("query.begins", "is not a parameter of this route; allowed: name, from, more"),
         ),
         (
             "body",
             Annotated[list[Strict], FailFast()],
             [{"name": "a", "b": 1}],
-            ("body.0.b", "is no field here; allowed: name, from, more"),
+            ("body.0.b", "is not a field here; allowed: name, from, more"),
         ),
-        ("body", Strict, {"name": "a", "more": {"name": "a", "b": 1}}, ("body.more.b", "is no field here")),
-        ("body", dict[str, Strict], {"a": {"name": "a", "b": 1}}, ("body.a.b", "is no field here")),
+        ("body", Strict, {"name": "a", "more": {"name": "a", "b": 1}}, ("body.more.b", "is not a field here")),
+        ("body", dict[str, Strict], {"a": {"name": "a", "b": 1}}, ("body.a.b", "is not a field here")),
     ],
 )
 def test_where_a_name_is_unknown_those_of_the_form_are_told(
