@@ -104,7 +104,7 @@ class EntityScorer:
         An entity with transactions or an earlier value may have no value now; that is a result too, and ends the
         earlier one.
         """
-        histories = stored_histories(transactions, self.model.rates, self.model.absent)
+        histories = histories_of(self.model, transactions, as_of_us)
         for gap in missing_values(histories, as_of_us - self.model.settlement_lag_us, self.model.needs):
             log.info("no value", why=str(gap))
         computed = known_values(self.model, histories, as_of_us)
@@ -147,6 +147,13 @@ class EntityScorer:
             model_hash=pl.lit(content_hash),
         )
         return EntityScores(computed, changed.select(STORED), as_of_us, dict(first.iter_rows()))
+
+
+def histories_of(model: ValueModel, transactions: pl.DataFrame, as_of_us: int) -> Histories:
+    """Lay out stored transactions for a model: without a rate of its own, one takes the value away once it counts."""
+    settled = pl.col("at_us") <= as_of_us - model.settlement_lag_us
+    counts = settled | pl.col("currency").is_in([*model.rates.codes])
+    return stored_histories(transactions.filter(counts), model.rates, model.absent)
 
 
 def known_values(model: ValueModel, histories: Histories, as_of_us: int) -> pl.DataFrame:
@@ -409,16 +416,17 @@ def _why_failed(row: ValueScore, failure: str, superseded: int | None) -> str:
 def _why_none(session: Session, model: ValueModel, row: ValueScore) -> str:
     """Say why a model knows no value, as far as the transactions tell it that were known then."""
     transactions = _transactions_of(session, row)
-    unconverted = set(transactions["currency"]) - set(model.rates.codes)
+    settled_us = row.as_of_us - model.settlement_lag_us
+    counted = transactions.filter(pl.col("at_us") <= settled_us)
+    unconverted = set(counted["currency"]) - set(model.rates.codes)
     if unconverted:
         return f"The model has no exchange rate for {', '.join(sorted(unconverted))}, the currency of a transaction."
-    settled_us = row.as_of_us - model.settlement_lag_us
-    histories = stored_histories(transactions, model.rates, model.absent)
+    histories = histories_of(model, transactions, row.as_of_us)
     gaps = missing_values(histories, settled_us, model.needs)
     if gaps:
         lacking = ", ".join(f"{gap.column} from {from_microseconds(gap.from_us).date()} on" for gap in gaps)
         return f"The model reads what transactions lack: {lacking}."
-    return "" if (transactions["at_us"] <= settled_us).any() else "No transaction of the customer counts by then."
+    return "" if len(counted) else "No transaction of the customer counts by then."
 
 
 def _transactions_of(session: Session, row: ValueScore) -> pl.DataFrame:
@@ -439,7 +447,7 @@ def _explained(
 ) -> tuple[Breakdown, IndicatorYear] | None:
     """Explain a stored score, whose moment is the last one; None where what is known now gives another one."""
     model = valuer.model
-    histories = stored_histories(_transactions_of(session, row), model.rates, model.absent)
+    histories = histories_of(model, _transactions_of(session, row), row.as_of_us)
     try:
         snapshots = model.snapshots(histories, moments)
     except OwnIndicatorError:  # at the score's own moment, or at one before it alone

@@ -14,7 +14,6 @@ from sqlalchemy import Engine
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError
-from fivefold.features.stored import stored_histories
 from fivefold.models.value_model import ValueModel
 from fivefold.risk.facts.portfolio import ENTITY, VALUE_MONEY
 from fivefold.store.monitoring import predictions as store
@@ -23,7 +22,7 @@ from fivefold.store.sql.clocks import latest_us
 from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.predictions import PredictionDay
 from fivefold.training.dates import until_known_us
-from fivefold.usecases.levels.value_scores import EntityScorer, known_values
+from fivefold.usecases.levels.value_scores import EntityScorer, histories_of, known_values
 from fivefold.usecases.monitoring.realised.judge import blocks_of, transactions_of
 from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 
@@ -74,7 +73,7 @@ def _keep(engine: Engine, kind: ValuedType, valuer: EntityScorer, now_us: int) -
 
 def _predicted(engine: Engine, model: ValueModel, entity_ids: Sequence[int], now_us: int) -> list[tuple[Any, ...]]:
     """Predict for some entities; those of whom the model can say nothing are left out."""
-    histories = stored_histories(transactions_of(engine, entity_ids, now_us), model.rates, model.absent)
+    histories = histories_of(model, transactions_of(engine, entity_ids, now_us), now_us)
     values = known_values(model, histories, now_us)
     predictions = values.filter(pl.col("expected_value").is_not_null()).with_columns(pl.col(ENTITY).cast(pl.Int64))
     return predictions.select(ENTITY, "segment", *VALUE_MONEY).rows()

@@ -332,6 +332,28 @@ def test_why_there_is_no_value_names_the_field_and_the_row(bank: Bank) -> None:
     ]
 
 
+def test_a_payment_without_a_rate_takes_the_value_away_once_it_counts(engine: Engine, model: ValueModel) -> None:
+    bank = Bank(engine)
+    bank.valuer = EntityScorer(lagging(model), "fivefold-value", 3)
+    bank.put("known")
+    bank.pay(1, "known", **WHOLE)
+    bank.wait(LAG_DAYS)
+    bank.settle()
+    bank.pay(2, "known", **{**WHOLE, "transaction_currency": "KPW"})
+    bank.settle()
+    before = read_value(bank.context, "customer", "known", valuer=bank.valuer, over_year=True)
+    assert before is not None
+    assert (before.unexplained, before.breakdown is None) == ("", False)
+    bank.wait(LAG_DAYS, microseconds=-1)
+    assert bank.settle() == 0
+    bank.wait(0, microseconds=1)
+    assert bank.settle() == 1
+    after = read_value(bank.context, "customer", "known", valuer=bank.valuer)
+    assert after is not None
+    why = "The model has no exchange rate for KPW, the currency of a transaction."
+    assert (after.score, after.unexplained) == (None, why)
+
+
 def test_who_reads_a_value_that_is_lost_reads_why(bank: Bank) -> None:
     without_balance(bank)
     day = from_microseconds(bank.now).date()

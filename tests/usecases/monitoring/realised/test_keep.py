@@ -1,5 +1,7 @@
 """What a version predicts of a portfolio is kept once a week, as of one moment, for each organisation alone."""
 
+from dataclasses import replace
+
 import pytest
 from polars.exceptions import PanicException
 from sqlalchemy import Engine, select, update
@@ -12,9 +14,10 @@ from fivefold.store.erasure.erase import erase
 from fivefold.store.monitoring import predictions as store
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.predictions import Prediction, PredictionDay
+from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.monitoring.realised import keep
 from fivefold.usecases.portfolio.values import read_value_alone
-from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, Living, Shelf, living
+from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, MODEL, WHOLE, Living, Shelf, living
 
 
 @pytest.fixture
@@ -72,6 +75,17 @@ def test_organisations_are_apart(bank: Living) -> None:
     assert [bank.keep(), bank.keep(), bank.keep()] == [True, True, False]
     assert [len(each.predictions()) for each in (bank, other)] == [CUSTOMERS, 3]
     assert set(other.predictions()) == {other.id_of(name) for name in other.customers}
+
+
+def test_who_has_a_payment_without_a_rate_is_predicted_until_it_counts(bank: Living) -> None:
+    lag = {**bank.valuer.model.definition, "settlement_lag_days": 14}  # type: ignore[union-attr]  # one serves
+    bank.valuer = EntityScorer(replace(bank.valuer.model, definition=lag), MODEL, 2)  # type: ignore[union-attr]  # one serves
+    bank.pay(1, "c1", transaction_currency="KPW", **WHOLE)
+    bank.settle()
+    for days, predicted in ((0, CUSTOMERS), (14, CUSTOMERS - 1)):
+        bank.wait(days)
+        assert bank.keep()
+        assert len(bank.predictions(len(bank.days()) - 1)) == predicted
 
 
 def test_of_a_large_portfolio_a_sample_and_the_same_customers_again(
