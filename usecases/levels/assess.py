@@ -1,4 +1,4 @@
-"""Assess entities from what is stored: one frame for all of them, the first ruleset that applies decides for each."""
+"""Assess entities from stored facts, all in one frame; the first ruleset that applies decides on each entity."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,9 +38,9 @@ from fivefold.usecases.levels.value_scores import EntityScorer, EntityScores, la
 def rows_to_read(
     session: Session, organisation_id: int, type_id: int, ids: Sequence[int], now_us: int, valuer: EntityScorer | None
 ) -> dict[int, int]:
-    """Count by entity the transactions that an assessment would read, about; without those who have none.
+    """Return about how many transactions an assessment of each entity would read; an entity with none may be absent.
 
-    Those of whom it is linked to are counted for it, and each of these as one more.
+    Transactions of linked entities count too, and each linked entity as one more.
     """
     rulesets = [analyse_canonical(version.canonical) for version in active_versions(session, organisation_id, type_id)]
     read: list[Analysed[Any]] = [*rulesets, *groups_of_type(session, type_id).read]
@@ -57,7 +57,7 @@ def _reads_transactions(read: Sequence[Analysed[Any]]) -> bool:
 
 
 def _look_back(read: Sequence[Analysed[Any]], valuer: EntityScorer | None) -> LookBack | None:
-    """Tell how far back is read; None where that is everything, as the value model has indicators of all history."""
+    """Return how far back to read; None for all history, which indicators of the value model need."""
     return LookBack.of(read) if valuer is None else None
 
 
@@ -66,14 +66,14 @@ class AssessmentResult:
     """The assessments of some entities.
 
     Attributes:
-        absent: those of whom nothing is known any more.
-        ahead: those whose last assessment is dated after now, and who were not assessed, with its moment.
-        values: what the value model said of them, or was said to be unknown without one, at each moment.
-        without_model: they were assessed without the value model.
-        summaries: new ones of transactions, `store.levels.summaries.store_summaries` them.
-        blocks: new ones of transactions, `store.ingest.blocks.store_blocks` them.
-        looks: what the conditions of groups came to, `usecases.levels.memberships.persist.store_looks` them.
-        members: of each entity whom it is linked to, where that counts.
+        absent: entities about which nothing is known any more.
+        ahead: entities that were not assessed, as their last assessment is dated after now, with its moment.
+        values: the values of the entities at each moment; without a model the last ones.
+        without_model: whether they were assessed without the value model.
+        summaries: new summaries of transactions, for `store.levels.summaries.store_summaries`.
+        blocks: new blocks of transactions, for `store.ingest.blocks.store_blocks`.
+        looks: the results of the conditions of groups, for `usecases.levels.groups.memberships.store_looks`.
+        members: the entities that each one is linked to, where a ruleset or a group follows links.
     """
 
     records: tuple[AssessmentRecord, ...]
@@ -99,11 +99,11 @@ def assess_entities(
 
     Args:
         session: to read with.
-        organisation_id: whose they are.
+        organisation_id: the organisation that they belong to.
         type_id: their type.
         reasons: why each is due, by its number.
-        now_us: the moment; never before an entity's last assessment, as long as that is not still to come.
-        valuer: the value model; without it what it said last is read, of those whose transactions did not change since.
+        now_us: the moment; an entity whose last assessment is a little later is assessed as of that.
+        valuer: the value model; without it the last values are read, and are unknown where transactions changed since.
 
     Raises:
         InvalidRulesetError: a ruleset lacks something that it reads, such as a list; then no entity is assessed.
@@ -135,7 +135,7 @@ def assess_entities(
 
 
 class RulesLevel(NamedTuple):
-    """What rules alone come to: the numbers of the level, and of the highest floor and hard floor; 0 for none."""
+    """The result of the rules alone: the numbers of the level, the highest floor and the hard floor; 0 for none."""
 
     level: int
     floor: int
@@ -153,8 +153,8 @@ def levels_by_rules(
 ) -> dict[int, RulesLevel] | None:
     """Compute the levels of the rules alone for entities of one type, without earlier levels and overrides.
 
-    Those that cannot be assessed in full are left out. None where no active ruleset of the type reads *part*. *lists*
-    are those that its rulesets name.
+    Entities that cannot be assessed in full are left out. None where no active ruleset of the type reads *part*.
+    *lists* are the lists that its rulesets name.
     """
     versions = active_versions(session, organisation_id, type_id)
     rulesets = [analyse_canonical(version.canonical) for version in versions]
@@ -229,7 +229,7 @@ def _assess_at(
 
 
 def _those(frame: pl.DataFrame, entities: Collection[int]) -> pl.DataFrame:
-    """Give the rows of some entities; mostly these are all, and a query of Polars would cost one event more."""
+    """Return the rows of some entities. Mostly these are all rows, and then no query of Polars is made."""
     if set(frame["entity"].to_list()).issubset(entities):
         return frame
     return frame.filter(pl.col("entity").is_in(list(entities)))
@@ -238,7 +238,7 @@ def _those(frame: pl.DataFrame, entities: Collection[int]) -> pl.DataFrame:
 def _decided_before(
     session: Session, versions: Sequence[RulesetVersion], standing: pl.DataFrame
 ) -> Mapping[str, tuple[int, ...]]:
-    """Tell by the number of each entity, as text, the places of the rulesets that decided before, or keep it."""
+    """Return the places of the rulesets that decided last on each entity, or keep it, by its number as text."""
     places = {version.family_id: place for place, version in enumerate(versions)}
     return {
         entity: tuple(places[each] for each in families if each in places)
@@ -249,7 +249,7 @@ def _decided_before(
 def families_before(session: Session, standing: pl.DataFrame) -> dict[str, tuple[int, ...]]:
     """Read the families that decided last on each entity, or keep it, by the entity's number as text.
 
-    *standing* is as `store.levels.bulk_reads.current_levels` gives it.
+    *standing* is a frame of `store.levels.bulk_reads.current_levels`.
     """
     family_of = families_of_versions(session, list(set(standing["version_id"].to_list()) - {None}))
     rows = standing[["entity", "version_id", "kept_by"]].rows()
@@ -270,10 +270,10 @@ def _decided(
     *,
     ahead: bool = True,
 ) -> Iterator[tuple[int | None, Assessments, Mapping[str, int]]]:
-    """Try the rulesets in order: each assesses those that none before it applied to; None for whom none applies to.
+    """Try the rulesets in order: each assesses the entities to which no earlier one applied; None where none applies.
 
-    One of which it is unknown whether it applies does not let go: see `risk.engine.deciding`. Beside the assessments
-    stands for each entity when time alone may change what another ruleset says that was tried; with *ahead* alone.
+    A ruleset does not let go while it is unknown whether it applies: see `risk.engine.deciding`. With *ahead*, each
+    item also has, by entity, the moment when time alone may change the result of another ruleset that was tried.
     """
     previous = held_before(standing)
     set_by_hand = overrides.select(entity_text(), level="level", until="until_us")
@@ -300,7 +300,7 @@ def _decided(
 
 
 def _moves_of_others(attempts: Sequence[Attempt], deciding: Mapping[str, int]) -> dict[str, int]:
-    """Find for each entity when time alone may let a ruleset decide that does not now, or let its floor apply."""
+    """Return by entity when time alone may let a ruleset decide that does not now, or let its floor apply."""
     first: dict[str, int] = {}
     for attempt in attempts:
         others = attempt.assessments.where(_places_of(attempt.assessments, deciding).ne_missing(attempt.place))
@@ -311,9 +311,9 @@ def _moves_of_others(attempts: Sequence[Attempt], deciding: Mapping[str, int]) -
 
 
 def with_releases(standing: pl.DataFrame, releases: pl.DataFrame) -> pl.DataFrame:
-    """Let those go on from where they would stand without a withdrawn version, whose standing is still the one left.
+    """Replace the standings that a withdrawn version left by those without that version, from which entities go on.
 
-    The level that holds stays as it is: what is left is seen as a transition. The result is stored in any case.
+    The level in force stays as it is, so the change shows as a transition. The next result is stored in any case.
     """
     if not len(releases):
         return standing
@@ -337,7 +337,7 @@ def with_releases(standing: pl.DataFrame, releases: pl.DataFrame) -> pl.DataFram
 
 
 def held_before(standing: pl.DataFrame) -> pl.DataFrame:
-    """Give what stands (`store.levels.bulk_reads.current_levels`) in the columns that the engine goes on from."""
+    """Return the standings (`store.levels.bulk_reads.current_levels`) in the columns that the engine goes on from."""
     previous = standing.select(entity_text(), "floor", "hard_floor", level="rules_level", entered="entered_us")
     return previous.with_columns(from_text(standing["floors_lost"]))
 
@@ -351,9 +351,9 @@ def _only(portfolio: Portfolio, entities: pl.DataFrame) -> Portfolio:
 
 
 def _dated_after(portfolio: Portfolio, moments: Sequence[pl.DataFrame | None], as_of: int) -> dict[int, int]:
-    """Tell for whom something that is known already begins or ends later, and when the first of it does.
+    """Return by entity the first later moment at which something that is already known begins or ends.
 
-    Mostly these are ends of tags, and transactions dated ahead; the clock of who stored anything else may be ahead too.
+    Mostly these are ends of tags and transactions dated ahead; other facts are dated ahead by a clock that was wrong.
     *moments* have `entity` and `at_us`.
     """
     some = [each for each in moments if each is not None and (each["at_us"] > as_of).any()]
@@ -370,7 +370,7 @@ def _dated_after(portfolio: Portfolio, moments: Sequence[pl.DataFrame | None], a
 
 
 def _first_of_group(dated: Mapping[int, int], linked: LinkedEntities | None) -> Mapping[int, int]:
-    """Let what is dated of an entity count for those who are linked to it as well."""
+    """Return by entity the first moment among its own and those of its linked entities."""
     if linked is None:
         return dated
     firsts = {

@@ -1,8 +1,8 @@
-"""After a clock that was ahead: what it dated after now is found, and mended so that nothing waits for that moment.
+"""Repair after a clock that was ahead: find what it dated after now, and mend that so that nothing waits for it.
 
-Assessments, transitions, decisions and audit entries are history, and stay as they are. What is mended is what later
-work goes by: where entities stand, since when, and when they are due; from when facts are known; values that the model
-computed too late; and what waits: changes under way, deliveries, reviews, runs. Sizes of groups of days to come go.
+Assessments, transitions, decisions and audit entries are history, and stay as they are. The repair changes what later
+work depends on: the standings of entities, since when they hold, and when entities are due; from when facts are known;
+values of later moments; and pending activations, deliveries, reviews and runs. Group sizes of later days are deleted.
 """
 
 from collections.abc import Sequence
@@ -29,17 +29,17 @@ from fivefold.usecases.shared.context import record
 
 MOST_REASON_CHARACTERS: Final = 500
 PART: Final = 2_000
-"""Entities that are mended in one transaction."""
+"""How many entities are mended in one transaction."""
 
 
 @dataclass(frozen=True)
 class Clocks:
-    """What the clocks say, in microseconds, and what is dated after now.
+    """The time by each clock, in microseconds, and what is dated after now.
 
     Attributes:
-        machine_us: this machine's.
-        database_us: the database's; on SQLite the machine's own.
-        ahead: by organisation and by what it is.
+        machine_us: by this machine's clock.
+        database_us: by the database's clock; on SQLite the machine's own.
+        ahead: counts of what is dated after now, by organisation and kind.
     """
 
     machine_us: int
@@ -55,7 +55,7 @@ def read_clocks(engine: Engine) -> Clocks:
 
 
 def refuse_future(engine: Engine, at_us: int, what: str) -> None:
-    """Raise ConfigError where a moment that is to be taken for the present is still to come."""
+    """Raise ConfigError if a moment given as the present is still to come."""
     with reading(engine) as session:
         there = database_now_us(session)
         if at_us > latest_us(session, there):
@@ -66,16 +66,16 @@ def refuse_future(engine: Engine, at_us: int, what: str) -> None:
 
 
 def repair_dates(engine: Engine, actor: str, reason: str) -> Sequence[FutureRows]:
-    """Mend what is dated after now, in all organisations; tell what there was.
+    """Mend what is dated after now, in all organisations, and return the counts of it.
 
-    Each entity concerned stands again as before the first assessment that is dated ahead, as far as that is known, and
-    becomes due: its level is the one that was announced until it is assessed, and its status is failed. What is said
-    to be known from a later moment on is known from now on, and values of a later moment go: the model speaks again.
-    Workers may go on meanwhile, and one that broke off may be begun again.
+    Each affected entity gets back its standing from before the first assessment dated ahead, as far as that is known,
+    and becomes due: until it is assessed, its level is the one that was announced, and its status is failed. Facts
+    known from a later moment are known from now on, and values of a later moment are deleted: the model computes them
+    again. Workers may go on meanwhile, and a repair that broke off can be started again.
 
     Args:
         engine: the database.
-        actor: who asks for it.
+        actor: who requests the repair.
         reason: why, for the audit log.
 
     Raises:
@@ -95,7 +95,7 @@ def repair_dates(engine: Engine, actor: str, reason: str) -> Sequence[FutureRows
 
 
 def _mend_waits(engine: Engine, actor: str, reason: str) -> Sequence[FutureRows]:
-    """Mend what waits apart from entities; tell what there was, and which entities are due later."""
+    """Mend what waits apart from entities; return the counts of that, and of entities due later."""
     with writing(engine) as session:  # which compares the clocks: one that is ahead must not mend
         now = database_now_us(session)
         latest = latest_us(session, now)
@@ -115,11 +115,11 @@ def _dated_rows(engine: Engine) -> Sequence[FutureRows]:
 
 
 def _mend_part(engine: Engine, organisation_id: int, between: tuple[int, int], actor: str, reason: str) -> int | None:
-    """Mend the next entities of an organisation in one transaction; tell the last number, or None where none is left.
+    """Mend the next entities of an organisation in one transaction; return the last number, or None if none is left.
 
-    *between* are the number after which they come, and that of the newest entity of when the repair began. So each is
-    mended once, and the walk ends. What workers and callers store meanwhile is right: a moment is after now only by the
-    clock of when it is looked at, which is therefore read again before each step that may take long.
+    *between* has the number after which they come, and the number of the newest entity when the repair began: so each
+    is mended once, and the walk ends. What workers and callers store meanwhile is right, so it must not look as if it
+    were dated after now: the clock is read again before each step that may take long.
     """
     with writing(engine) as session:
         now = database_now_us(session)

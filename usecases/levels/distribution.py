@@ -1,4 +1,4 @@
-"""How the levels of a type are distributed now: everyone once, and no two versions in one number."""
+"""How the levels of a type are distributed now: each entity counts once, and each version has its own numbers."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ class AtVersion:
     such an entity keeps the level that it had, if it had one.
 
     Attributes:
-        active: it decides now; the others are assessed by it in time, or were by one that decided before.
-        levels: how many are at each level in force, by name, the lowest first.
-        without_level: how many are at none.
+        active: whether the version decides now.
+        levels: how many entities are at each level in force, by name, the lowest first.
+        without_level: how many have no level.
         failed: a rule met what it could not read.
         unclassified: no tier has their total.
         undetermined: it is unknown whether it applies to them.
@@ -63,11 +63,11 @@ class Distribution:
     Attributes:
         levels: the organisation's, the lowest first; empty where it has none yet.
         deciding: whether any ruleset of the type is active; without one there are no levels.
-        by_level: everyone at each level in force, the highest first: by any version, by an override, or kept since the
-            last assessment was not made in full. All others of `entities` have no level.
+        by_level: how many are at each level in force, the highest first: by any version, by an override, or kept since
+            the last assessment was not made in full. All others of `entities` have no level.
         no_level: no ruleset applied when they were last assessed.
-        not_by_present: those of them who were last assessed when none was active, though one is now.
-        not_assessed: they are still to be assessed for the first time.
+        not_by_present: how many of `no_level` were last assessed when no ruleset was active, though one is now.
+        not_assessed: how many are still to be assessed for the first time.
     """
 
     entity_type: str
@@ -84,7 +84,7 @@ class Distribution:
     quarantined: int
 
     def without_level(self) -> dict[str, int]:
-        """Count everyone without a level by the reason in words; with `by_level` they add up to `entities`."""
+        """Count the entities without a level by the reason in words; with `by_level` they add up to `entities`."""
         return {
             "not assessed in full": sum(version.without_level for version in self.versions),
             "no level by an override": sum(each.entities for each in self.overridden if each.level is None),
@@ -94,7 +94,7 @@ class Distribution:
         }
 
     def not_in_full(self) -> dict[str, int]:
-        """Count those whose last assessment was not made in full, by its status, with a level and without one."""
+        """Count the entities whose last assessment was not made in full by its status, with or without a level."""
         return {
             "failed": sum(version.failed for version in self.versions),
             "unclassified": sum(version.unclassified for version in self.versions),
@@ -103,8 +103,8 @@ class Distribution:
 
 
 def distribution(context: Context, type_name: str) -> Distribution:
-    """Count everyone of a type as they were last assessed; NotFoundError where there is no such type."""
-    with context.at_one_moment() as then, then.reading() as session:  # who is new is in both counts, or in neither
+    """Count the entities of a type by their last assessment; NotFoundError if the type does not exist."""
+    with context.at_one_moment() as then, then.reading() as session:  # a new entity is in both counts, or in neither
         kind = type_named(session, context.organisation_id, type_name)
         names = levels_of(session, context.organisation_id)
         everyone = count_of_type(session, kind.id)
@@ -133,14 +133,14 @@ def _count(groups: Iterable[LevelGroup]) -> int:
 
 
 def _by_level(groups: list[LevelGroup], names: tuple[str, ...]) -> dict[str, int]:
-    """Count those at each level in force, whatever became of their last assessment; the lowest first."""
+    """Count the entities at each level in force, whatever the status of their last assessment; the lowest first."""
     return {name: _count(group for group in groups if group.level == level) for level, name in enumerate(names, 1)}
 
 
 def _versions(
     session: Session, context: Context, type_id: int, groups: list[LevelGroup], names: tuple[str, ...]
 ) -> Iterable[AtVersion]:
-    """Give the versions by which an entity was assessed, in the order of families, the newest first."""
+    """Yield the active versions and those that assessed an entity last, by family, the newest first."""
     for family in families_of(session, context.organisation_id, type_id):
         for version in reversed(versions_of(session, family)):
             mine = [group for group in groups if group.version_id == version.id]

@@ -21,7 +21,7 @@ from fivefold.usecases.shared.transaction_columns import SENT_AS
 
 MOST_SHARING = 10
 MOST_RELATED = 1000
-"""Of what an entity owns, and of who owns it, so many are named with it."""
+"""The most owners, and the most owned entities, that are listed with an entity."""
 
 
 @schema("Related")
@@ -34,9 +34,9 @@ class RelatedLine:
     Attributes:
         from_us: None where all facts before `until_us` count for the owner.
         until_us: None where there is no end.
-        level: its name; None for none.
-        status: of its latest assessment; None where it was never assessed.
-        failing: it could not be computed the last time that was tried.
+        level: the name of its level; None if it has none.
+        status: the status of its latest assessment; None if it was never assessed.
+        failing: whether the last attempt to compute its level failed.
     """
 
     entity_type: Annotated[str, shown_as("type")]
@@ -53,11 +53,11 @@ class EntityShown:
     """An entity and its attributes.
 
     Attributes:
-        owners: who owns it or did, up to `MOST_RELATED`.
-        owns: the same of what it owns or did.
-        attributes: the latest; none once they were erased.
+        owners: the entities that own it or did, up to `MOST_RELATED`.
+        owns: the entities that it owns or did, up to as many.
+        attributes: the latest; empty once they were erased.
         known_us: since when the attributes are as they are.
-        erased_us: when what was personal was erased.
+        erased_us: when its personal data were erased.
     """
 
     entity_type: str
@@ -75,9 +75,9 @@ class EntityLine:
     """An entity as it is listed.
 
     Attributes:
-        id: to go on behind it.
-        level: its name; None for none.
-        status: of its latest assessment; None where it was never assessed.
+        id: its number, after which the next page begins.
+        level: the name of its level; None if it has none.
+        status: the status of its latest assessment; None if it was never assessed.
     """
 
     id: int
@@ -92,12 +92,12 @@ class TagLine:
     """A tag that an entity has, or had.
 
     Attributes:
-        set_reason: why it was set, if who set it said so.
-        set_proposed_by: who proposed what `set_by` approved, for that reason; None where nobody did.
-        ended_by: who gave it the end that it has; None where it has the one with which it was set.
-        end_reason: why they did, if they said so.
-        end_proposed_by: who proposed what `ended_by` approved, for that reason; None where nobody did.
-        goes_on: another row of the same tag begins by that end: the entity has the tag beyond it.
+        set_reason: why it was set, if a reason was given.
+        set_proposed_by: who proposed, for that reason, what `set_by` approved; None if it was not proposed.
+        ended_by: who set its present end; None if it still has the end with which it was set.
+        end_reason: why the end was set, if a reason was given.
+        end_proposed_by: who proposed, for that reason, what `ended_by` approved; None if it was not proposed.
+        goes_on: whether another row of the same tag begins by that end, so that the entity has the tag beyond it.
     """
 
     tag: str
@@ -131,11 +131,11 @@ class LinkLine:
     Attributes:
         link: its type, as the type of entity declares it.
         way: `to` another entity, `from` another one, `shared`, or `none` where it is known that there is none.
-        other: the identifier of the entity at the other end; None where there is none.
-        thing: what is shared; None where nothing is.
-        sharing: of what is shared the first of the others who share it now or later, up to `MOST_SHARING`.
-        from_us: None where it always was.
-        until_us: None where there is no end.
+        other: the identifier of the entity at the other end; None if there is none.
+        thing: what is shared; None if nothing is.
+        sharing: the first other entities that share the thing now or later, up to `MOST_SHARING`.
+        from_us: its start; None if it has none.
+        until_us: its end; None if it has none.
     """
 
     link: Annotated[str, shown_as("type")]
@@ -167,10 +167,10 @@ class CorrectionLine:
     """A later correction of a transaction; `changes` has the corrected values by column, as they are sent.
 
     Attributes:
-        number: its own.
+        number: the number of the correction.
         kind: correction or reversal.
         set_by: who sent it.
-        changes: what is right, by the names of columns as they are sent; moments in microseconds.
+        changes: the corrected values, by the names of columns as they are sent; moments in microseconds.
     """
 
     number: str
@@ -205,18 +205,18 @@ class TransactionLine:
 
     @property
     def is_reversed(self) -> bool:
-        """Whether it does not count: what is known last of it is a reversal."""
+        """Whether its latest correction is a reversal, so that it does not count."""
         return bool(self.corrections) and self.corrections[-1].kind == "reversal"
 
     @property
     def counted_amount(self) -> tuple[float, str]:
-        """The amount and the currency that count, where it does: those known last."""
+        """The amount and the currency after all corrections; they count unless it is reversed."""
         changes = {name: value for each in self.corrections for name, value in each.changes.items()}
         return changes.get(SENT_AS["amount"], self.amount), changes.get(SENT_AS["currency"], self.currency)
 
 
 def read_entity(context: Context, type_name: str, external_id: str) -> EntityShown:
-    """Show an entity; NotFoundError where the organisation has none of that type and name."""
+    """Return an entity to show; NotFoundError if the organisation has none of that type and name."""
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
         latest = facts.attributes_of(session, entity.id)
@@ -246,7 +246,7 @@ def _related(related: RelatedEntity, names: Sequence[str | None]) -> RelatedLine
 def list_entities(context: Context, type_name: str, part: Part, level: str | None = None) -> Page[EntityLine]:
     """List entities of a type, of one level or of all, in the order in which they were added.
 
-    NotFoundError where there is no such type; ConfigError where there is no such level.
+    NotFoundError if the type does not exist; ConfigError if the level does not.
     """
     with context.reading() as session:
         kind = type_named(session, context.organisation_id, type_name)
@@ -263,7 +263,7 @@ def _entity(entity: Entity, standing: Standing | None, names: Sequence[str]) -> 
 
 
 def list_tags(context: Context, type_name: str, external_id: str, part: Part, name: str | None = None) -> Page[TagLine]:
-    """List the tags that an entity has or had, perhaps those of one name, the newest first.
+    """List the tags that an entity has or had, all or those of one name, the newest first.
 
     NotFoundError where there is no such entity.
     """
@@ -278,7 +278,7 @@ def _tag_line(tag: Tag, goes_on: bool, set_proposed_by: str | None, end_proposed
 
 
 def list_screenings(context: Context, type_name: str, external_id: str, part: Part) -> Page[ScreeningLine]:
-    """List an entity's screenings, those made last first; NotFoundError where there is no such entity."""
+    """List an entity's screenings, the latest first; NotFoundError if there is no such entity."""
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
         rows = facts.screenings_of(session, entity.id, part)
@@ -318,7 +318,7 @@ def _link(session: Session, entity_id: int, link: Link, other: str | None, now_u
 def list_records(
     context: Context, type_name: str, external_id: str, kind: Literal["case", "alert"], part: Part
 ) -> Page[RecordLine]:
-    """List an entity's cases or alerts, those opened last first; NotFoundError where there is no such entity."""
+    """List an entity's cases or alerts, the last opened first; NotFoundError if there is no such entity."""
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
         return facts.records_of(session, entity.id, kind, part).map(_record)

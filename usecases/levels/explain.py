@@ -1,10 +1,10 @@
-"""What an investigator sees of an assessment: what held, and nothing of what else a ruleset asks.
+"""What an investigator sees of an assessment: what held, and nothing else of the ruleset.
 
-Of each rule that gave something: its title and rationale, the title of the case that held, the values that this case
-looked at, the points and the floor. Never another case, a threshold, a condition or a draft: who knows where a line is
-drawn can tell customers how to stay below it.
+Each rule that gave something is shown with its title and rationale, the title of the case that held, the values that
+this case read, the points and the floor. Other cases, thresholds, conditions and drafts are never shown: a person who
+knows a threshold can help customers to stay below it.
 
-A name is written when a breakdown is read, as it is known then; nothing that is stored changes.
+Names are put in when a breakdown is read, as they are known then; what is stored does not change.
 """
 
 import json
@@ -50,7 +50,7 @@ from fivefold.usecases.levels.read import find_assessment
 from fivefold.usecases.shared.context import Context
 
 NOT_APPLICABLE: Final = "No ruleset applies"
-"""In place of the engine's words, which are of one ruleset where several were tried."""
+"""Replaces the engine's words, which speak of one ruleset where several were tried."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,13 @@ class FiredRule:
     """A rule that gave something; `case` is the title of the case that held.
 
     Attributes:
-        title: of the rule.
-        rationale: why there is such a rule; None where the ruleset has none.
-        case: the title of the case that held; None for a case without one, and where none held.
-        values: what that case looked at; empty once it was erased.
-        points: exact, as text.
-        floor: the name of the level below which the entity does not come; None for none.
-        unknown: it gave that as what it looks at was not known.
+        title: the title of the rule.
+        rationale: why the rule exists; None where the ruleset does not say.
+        case: the title of the case that held; None for a case without a title, and where none held.
+        values: the values that this case read; empty once they were erased.
+        points: the exact points, as text.
+        floor: the name of the level below which the entity does not fall; None for no floor.
+        unknown: whether the rule gave this because its input was not known.
     """
 
     title: str
@@ -87,11 +87,11 @@ class FiredRule:
 
 @dataclass(frozen=True)
 class TransactionHits:
-    """What the rules that gave something read of transactions.
+    """The transactions that the rules that gave something read.
 
     Attributes:
-        patterns: those that look at a pattern.
-        opens_us: up to when none of them reads a transaction; None where they read all of them.
+        patterns: the rules that read a pattern.
+        opens_us: the moment up to which no rule reads transactions; None where they read all of them.
     """
 
     patterns: tuple[FiredRule, ...]
@@ -105,7 +105,7 @@ class Reasons:
     Attributes:
         line: the arithmetic in one line.
         score: the total of the points, as it is shown.
-        rules: those that gave something, in the ruleset's order.
+        rules: the rules that gave something, in the ruleset's order.
     """
 
     line: str
@@ -114,9 +114,9 @@ class Reasons:
 
 
 def read_transaction_hits(context: Context, assessment: str) -> TransactionHits:
-    """Give what the rules of an assessment that gave something read of transactions.
+    """Return which transactions were read by the rules of an assessment that gave something.
 
-    Nothing once they were erased. NotFoundError where the organisation has no such assessment.
+    No rules once the breakdown was erased. NotFoundError if the organisation has no such assessment.
     """
     with context.reading() as session:
         row = find_assessment(session, context.actor, assessment)
@@ -139,7 +139,7 @@ def _looks_at_pattern(rule: Rule) -> bool:
 
 
 def read_reasons(context: Context, assessment: str) -> Reasons | None:
-    """Give the reasons of an assessment, such as 12.3; None where they were erased, or no ruleset took part.
+    """Return the reasons of an assessment, such as 12.3; None where they were erased.
 
     NotFoundError where the organisation has no such assessment.
     """
@@ -155,7 +155,7 @@ def read_reasons(context: Context, assessment: str) -> Reasons | None:
 
 
 def named_inputs(session: Session, row: Assessment, analysed: AnalysedRuleset) -> dict[str, Any] | None:
-    """Give what an assessment was made from, with those linked by their names; None once it was erased."""
+    """Return the recorded inputs of an assessment, with names for linked entities; None if they were erased."""
     recorded_inputs = inputs_of(session, row)
     return None if recorded_inputs is None else inputs_with_names(session, recorded_inputs, analysed)
 
@@ -163,16 +163,16 @@ def named_inputs(session: Session, row: Assessment, analysed: AnalysedRuleset) -
 def inputs_with_names(
     session: Session, recorded_inputs: Mapping[str, Any], analysed: AnalysedRuleset
 ) -> dict[str, Any]:
-    """Give what an assessment was made from, as it was recorded, with those linked by their names."""
+    """Return recorded inputs with names in place of the numbers of linked entities."""
     return {**recorded_inputs, "inputs": with_names(session, analysed, recorded_inputs["inputs"])}
 
 
 def investigator_view(breakdown: Mapping[str, Any], ruleset: Ruleset, inputs: Mapping[str, Any] | None) -> Reasons:
-    """Cut a breakdown down to what held.
+    """Reduce a breakdown to what held.
 
     Args:
         breakdown: as `risk.engine.explain.breakdown.as_json_text` writes it.
-        ruleset: that it is of.
+        ruleset: the ruleset of the assessment.
         inputs: the inputs by their keys, and what was kept with them; None once they were erased.
     """
     rules = tuple(fired_rules(breakdown, ruleset, inputs).values())
@@ -182,12 +182,12 @@ def investigator_view(breakdown: Mapping[str, Any], ruleset: Ruleset, inputs: Ma
 def fired_rules(
     breakdown: Mapping[str, Any], ruleset: Ruleset, inputs: Mapping[str, Any] | None
 ) -> dict[str, FiredRule]:
-    """Give the rules that gave something, by their ids, in the ruleset's order; parameters as above."""
+    """Return the rules that gave something, by id, in the ruleset's order; parameters as in `investigator_view`."""
     return {outcome["rule"]: _fired(outcome, ruleset, inputs) for outcome in outcomes_shown(breakdown)}
 
 
 def outcomes_shown(breakdown: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Give the outcomes of the rules that gave something, as they stand in a breakdown."""
+    """Return the outcomes of the rules that gave something, as in the breakdown."""
     return [
         outcome
         for outcome in breakdown["rules"]
@@ -196,12 +196,12 @@ def outcomes_shown(breakdown: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def gave_something(case: int | str, points: Decimal, floor: str) -> bool:
-    """Tell whether a rule came to a case, or gave points or a floor: who may not see thresholds sees those alone."""
+    """Check whether a rule's case held, or it gave points or a floor; investigators see only such rules."""
     return isinstance(case, int) or bool(points or floor)
 
 
 def fired_rows(breakdown: Mapping[str, Any]) -> list[list[str]]:
-    """Give each rule of a stored breakdown that gave something as text: title, case, what it saw, points and floor."""
+    """Return each rule of a stored breakdown that gave something, as texts: title, case, what it saw, points, floor."""
     return [
         [each["title"], str(each["case"]), each["seen"], signed(Decimal(each["points"])), each["floor"]]
         for each in breakdown.get("rules", [])
@@ -210,7 +210,7 @@ def fired_rows(breakdown: Mapping[str, Any]) -> list[list[str]]:
 
 
 def shown_line(status: str, line: str) -> str:
-    """Give the line of a breakdown; where no ruleset applies, that none does, and what an override gives.
+    """Return the line of a breakdown; where no ruleset applies, a line that says so, with the override's level.
 
     >>> shown_line("not applicable", "The ruleset does not apply, so it gives no level")
     'No ruleset applies, so there is no level'
@@ -248,18 +248,18 @@ def _values(rule: Rule, case: Case | None, ruleset: Ruleset, inputs: Mapping[str
 
 
 def inputs_shown(outcome: Mapping[str, Any], ruleset: Ruleset, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the inputs behind the values of a rule that gave something, by their keys and in the order of the values."""
+    """Return the inputs behind the values of a rule that gave something, by key, in the order of the values."""
     rule = ruleset.rule(outcome["rule"])
     looked = _looked_at(rule, _case_of(outcome, rule))
     return {key: input_ for key, (input_, _) in looked.items() if key in inputs["inputs"]}
 
 
 def numbers_seen(outcomes: Iterable[Mapping[str, Any]], ruleset: Ruleset) -> dict[str, list[Decimal]]:
-    """Give what the rules that gave something looked at, by its key, with the numbers that it was compared with there.
+    """Return the inputs that the rules that gave something read, by key, with the numbers they were compared with.
 
     Args:
-        outcomes: those of the rules that gave something, as `outcomes_shown` gives them.
-        ruleset: that they are of.
+        outcomes: the outcomes of these rules, from `outcomes_shown`.
+        ruleset: the ruleset of the assessment.
     """
     numbers_by_key: dict[str, list[Decimal]] = {}
     for outcome in outcomes:
@@ -270,7 +270,7 @@ def numbers_seen(outcomes: Iterable[Mapping[str, Any]], ruleset: Ruleset) -> dic
 
 
 def _looked_at(rule: Rule, case: Case | None) -> dict[str, tuple[Any, list[Decimal]]]:
-    """Tell what the case that held looked at; where none did, what the rule is about; with the numbers compared."""
+    """Return the inputs that the case that held read, or the rule's own where none held, with the numbers compared."""
     looked: dict[str, tuple[Any, list[Decimal]]] = {}
     if case is None and rule.input is not None:
         looked[input_key(rule.input)] = (rule.input, [])
@@ -291,14 +291,14 @@ def _numbers(test: Operators) -> Iterator[Decimal]:
 def visible_value(
     input_: Any, inputs: Mapping[str, Any], names: Vocabulary, base: str, cuts: Sequence[Decimal]
 ) -> ValueSeen:
-    """Tell an input and its value, and nothing of what was asked of it.
+    """Describe an input and its value, and no condition on it.
 
     Args:
         input_: the input.
         inputs: the values of all inputs by their keys, as they were kept.
-        names: the fields that are declared.
-        base: the currency that money is in, where the input names none.
-        cuts: the numbers that it was compared with: the value is not shown rounded across one.
+        names: the declared fields.
+        base: the currency of money where the input names none.
+        cuts: the numbers that the value was compared with: it is not rounded across any of them.
     """
     value = inputs[input_key(input_)]
     formula = formula_of(input_, names, base, input_named)
@@ -333,14 +333,14 @@ _PARTS_OF_NAME = ("first_name", "last_name")
 
 
 def with_names(session: Session, analysed: Analysed[Any], inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Put names in place of the numbers of those linked; what was erased since keeps its number.
+    """Replace the numbers of linked entities by names; an entity that was erased since keeps its number.
 
     Roles that read the reasons of a level read the entities of its type too, so a name tells them nothing new.
 
     Args:
         session: to read with.
-        analysed: the ruleset, or the policy, that asked.
-        inputs: the values of all inputs by their keys, with whom they were made of, as they were kept.
+        analysed: the ruleset, or the policy, that read the inputs.
+        inputs: the values of all inputs by their keys, with the entities behind them, as they were kept.
     """
     paths = {key: path for key, _, path in _paths(Needs.of(analysed).everything(), inputs)}
     return {**inputs, **dict(zip(paths, _named_paths(session, [*paths.values()]), strict=True))}
@@ -349,9 +349,9 @@ def with_names(session: Session, analysed: Analysed[Any], inputs: Mapping[str, A
 def names_in_words(
     session: Session, reads: Iterable[tuple[Iterable[LanguageModel], Mapping[str, Any]]]
 ) -> dict[str, str]:
-    """Give the words in which stored texts say whom a value was made of, and the same words with names.
+    """Return the words in which stored texts name the entities behind a value, and the same words with names.
 
-    They are for `renamed`, and for roles as above.
+    They are for `renamed`, and for the same roles as `with_names`.
 
     Args:
         session: to read with.
@@ -363,7 +363,7 @@ def names_in_words(
 
 
 def renamed(data: Any, names: Mapping[str, str]) -> Any:
-    """Put other words into all texts of plain data, those for the longest first.
+    """Replace words in all texts of plain data, the longest first.
 
     >>> renamed({"seen": ["through owns: 12", "through owns: 1"]}, {"through owns: 1": "A", "through owns: 12": "B"})
     {'seen': ['B', 'A']}
@@ -383,14 +383,14 @@ def renamed(data: Any, names: Mapping[str, str]) -> Any:
 
 
 def _paths(everything: Iterable[LanguageModel], inputs: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Give of each group that has a value its key, the type of its links, and whom the value was made of."""
+    """Yield for each group with a value its key, the type of its links, and the entities behind the value."""
     for each in everything:
         if isinstance(each, Linked) and inputs.get(key := path_of(input_key(each))):
             yield key, each.linked.by, inputs[key]
 
 
 def _named_paths(session: Session, paths: Sequence[str]) -> list[str]:
-    """Put names in place of the numbers of entities, with one statement."""
+    """Replace the numbers of entities by names, with one statement."""
     contents = [json.loads(path) for path in paths]
     numbers = {one for path in contents for part in _NAMING for one in path.get(part, ())}
     entities = names_and_attributes(session, sorted(int(one) for one in numbers if one.isdecimal())) if numbers else {}
@@ -402,7 +402,7 @@ def _named_paths(session: Session, paths: Sequence[str]) -> list[str]:
 
 
 def _called(external_id: str, fields: Mapping[str, Any], attributes: Mapping[str, Any]) -> str:
-    """Call an entity by its name, and by its identifier.
+    """Return the name of an entity with its identifier, or the identifier alone.
 
     >>> _called("c17", {"full_name": "text"}, {"full_name": "Anna Berg"}), _called("c17", {"size": "number"}, {})
     ('Anna Berg (c17)', 'c17')

@@ -1,8 +1,8 @@
-"""What would lower a level: found by assessing whom a change of facts is about, without the change and with it.
+"""Changes of facts that would lower a level: found by assessing the entities concerned without the change and with it.
 
-What one person records may raise a level. To take back what holds a level up - the end of a tag, another state of a
-case or an alert, a clean screening after a hit - needs a second person wherever it would lower the level or a floor. A
-first clean screening answers what was unknown, and takes nothing back.
+One person alone may record what raises a level. Taking back what holds a level up - the end of a tag, another state of
+a case or an alert, a clean screening after a hit - needs a second person wherever it would lower the level or a floor.
+A first clean screening answers what was unknown, and takes nothing back.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -39,10 +39,10 @@ HOW = (
     "two people take back what holds a level up: a member sends this alone, with their own token and a reason,"
     " and another member approves it (/v1/proposals)"
 )
-"""What to do instead."""
+"""What to do instead of a refused change."""
 
 MOST_MOMENTS: Final = 100
-"""At so many moments an entity is looked at; a change that concerns it at more of them needs two people."""
+"""The most moments at which an entity is assessed; a change that concerns it at more of them needs two people."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ class Concern:
     """How a change concerns an entity.
 
     Attributes:
-        at_us: the moments from which on what is known with the change may differ in another way, microseconds.
-        ends_us: those at which what is new ends: from then on all is as it would be without it, so they matter only
-            where another change concerns the entity as well.
-        takes_back: it takes back something that was said before.
+        at_us: the moments from which the facts with the change may differ in another way, microseconds.
+        ends_us: the moments at which a new fact ends: from then on all is as without it, so they matter only where
+            another change concerns the entity as well.
+        takes_back: whether it takes back an earlier fact.
     """
 
     at_us: frozenset[int]
@@ -62,16 +62,16 @@ class Concern:
 
     @classmethod
     def of_new(cls, now_us: int, from_us: int | None = None, until_us: int | None = None) -> "Concern":
-        """Of something new, from a moment until another one, or from now on without an end; in microseconds."""
+        """Return the concern of a new fact, from a moment, or from now on, until an end if it has one; microseconds."""
         return cls(_from(now_us, from_us), frozenset() if until_us is None else _from(now_us, until_us))
 
     @classmethod
     def of_change(cls, now_us: int, *moments_us: int | None) -> "Concern":
-        """Of another beginning or end: now, and the old and new ones that are to come; None is none."""
+        """Return the concern of a changed start or end: now, and the old and new moments to come; None is no moment."""
         return cls(_from(now_us, *moments_us), takes_back=True)
 
     def __or__(self, other: "Concern") -> "Concern":
-        """Concern the same entity by both."""
+        """Combine two concerns of the same entity."""
         if self == other:
             return self
         moments = self.at_us | self.ends_us | other.at_us | other.ends_us
@@ -88,10 +88,11 @@ class Fall:
 
     Attributes:
         entity: its number.
-        before: level, floor and hard floor by the rules, without the change: names, empty for none.
-        after: the same with it; None where it cannot be computed.
-        through: the entities that the change is about: itself, what it owns, or whom it is linked to.
-        why: why it cannot be computed, where more is known of that.
+        before: the names of level, floor and hard floor by the rules, without the change; empty for none. None where
+            they cannot be computed.
+        after: the same with the change.
+        through: the entities that the change is about: itself, what it owns, or what it is linked to.
+        why: why they cannot be computed, if known.
     """
 
     entity_type: str
@@ -103,7 +104,7 @@ class Fall:
     why: str = ""
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Return the fall in words."""
         who = f"{self.entity_type} {self.external_id!r}"
         if self.before is None or self.after is None:
             return f"what {who} would fall to cannot be computed" + (f", as {self.why}" if self.why else "")
@@ -114,10 +115,10 @@ class Fall:
 
 
 class HiddenFall(Fall):
-    """The same as programs may know it: whose, what, and from where to where is not for them."""
+    """A fall as programs may see it: without the entity, and without what falls from where to where."""
 
     def __str__(self) -> str:
-        """Say no more than that there is one."""
+        """Return words that only say that something would fall."""
         return "a level, or what holds one up, would fall"
 
 
@@ -125,34 +126,34 @@ class WouldLowerError(ConflictError):
     """A change of facts that would lower a level or a floor, and that one person alone may not make.
 
     Attributes:
-        falls: whose.
+        falls: the falls, at least one.
     """
 
     def __init__(self, falls: list[Fall]) -> None:
-        """Say whose, and what to do."""
+        """Name the first fall, and what to do instead."""
         self.falls = falls
         super().__init__(f"{falls[0]}; {HOW}")
 
 
 class LoweringGuard:
-    """Looks at whom a change is about before it is made; `falls` looks again after it, in the same transaction.
+    """Computes the levels of the entities concerned before a change; `falls` does so again after it, and compares.
 
-    Each is looked at at every moment of its concern, and when any of its tags and links begins or ends by itself, and
-    where something is taken back any of those in its groups: otherwise one person could let a tag end tomorrow while a
-    case holds the level, and close the case while the tag still does. Who cannot be looked at, as the moments or those
-    who are linked are too many, counts as lowered.
+    Both are in the transaction of the change. Each entity is assessed at every moment of its concern, and whenever one
+    of its tags or links begins or ends by itself; where something is taken back, also one of its group's. Otherwise one
+    person could let a tag end tomorrow while a case holds the level, and close the case while the tag still does. An
+    entity that cannot be assessed, as the moments or the linked entities are too many, counts as lowered.
     """
 
     def __init__(
         self, session: Session, context: Context, part: str, about: Mapping[int, Concern], now_us: int
     ) -> None:
-        """Look at those who were ever assessed, at who owns them, and at those in whose groups they are.
+        """Compute the levels of the entities, of their owners and of those whose groups contain them, if ever assessed.
 
         Args:
             session: in the transaction of the change.
-            context: by whom, and whether by a tool.
-            part: of what is known: tags, screenings, cases, alerts or links.
-            about: whom it is about, by their numbers.
+            context: who makes the change, and whether by a tool.
+            part: the kind of facts that changes: tags, screenings, cases, alerts or links.
+            about: how the change concerns each entity, by number.
             now_us: the present, microseconds.
         """
         self._session, self._organisation_id, self._part = session, context.organisation_id, part
@@ -167,7 +168,7 @@ class LoweringGuard:
         self._before = self._levels()
 
     def falls(self) -> list[Fall]:
-        """Tell whose level or floor the change lowers, in the order of their numbers."""
+        """Return the entities whose level or floor the change lowers, by number."""
         falls = {entity: self._fall(entity, why=why) for entity, why in self._unseen.items()}
         after = self._levels() if self._before else {}
         for (entity, at_us), before in self._before.items():
@@ -191,16 +192,16 @@ class LoweringGuard:
         )
 
     def refuse_falls(self) -> None:
-        """Raise WouldLower where the change lowers any level or floor: nothing of its transaction stays."""
+        """Raise WouldLowerError if the change lowers any level or floor, so that its transaction is rolled back."""
         self._session.flush()
         if falls := self.falls():
             raise WouldLowerError(falls)
 
     def _concerned(self, about: Mapping[int, Concern], now_us: int) -> dict[int, Concern]:
-        """Add the owners, and who is linked; leave out who was never assessed: they have no level that could fall.
+        """Add owners and linked entities; leave out entities never assessed, which have no level that could fall.
 
-        Where so many are linked that everybody of the type is marked, none of them is looked at; so nothing is taken
-        back there by one person alone.
+        Where so many are linked that the whole type is marked, none of them is assessed, so one person alone takes
+        nothing back there.
         """
         owners = owner_numbers(self._session, about)
         self._through = {entity: {entity} for entity in about}
@@ -229,7 +230,7 @@ class LoweringGuard:
         }
 
     def _follows(self, type_id: int) -> bool:
-        """Tell whether what decides on a type reads the part that changes, and follows links."""
+        """Check whether an active ruleset of a type reads the part that changes, and follows links."""
         rulesets = self._rulesets(type_id)
         return any(self._part in parts_of(ruleset) and followed_by([ruleset]) for ruleset in rulesets)
 
@@ -238,7 +239,7 @@ class LoweringGuard:
         return [analyse_canonical(version.canonical) for version in versions]
 
     def _moments_of_all(self) -> dict[tuple[int, int], list[int]]:
-        """Give whom to look at together: by type and moment. Who has too many moments is not looked at."""
+        """Return the entities to assess together, by type and moment; an entity with too many moments is left out."""
         moments = {entity: set(concern.at_us) for entity, concern in self._concerns.items()}
         spans: list[tuple[int, int | None, int | None]]
         spans = [(entity, begin, end) for _, entity, _, begin, end in facts.tags(self._session, sorted(moments))]
@@ -259,7 +260,7 @@ class LoweringGuard:
         return groups
 
     def _moments_of_groups(self) -> dict[int, set[int]]:
-        """Give when links and tags of those in a group begin or end, by the entity of which something is taken back."""
+        """Return when links and tags of a group begin or end, by the entity of which something is taken back."""
         moments: dict[int, set[int]] = {}
         by_type: dict[int, list[int]] = {}
         taken_back = [entity for entity, concern in self._concerns.items() if concern.takes_back]
@@ -282,16 +283,16 @@ class LoweringGuard:
         return moments
 
     def _lists_read(self) -> dict[str, NamedList]:
-        """Read the lists once for all moments, before and after, as the change is about none of them.
+        """Read the lists once for all moments, before and after: the change touches no list.
 
-        Only what decides on a type where the part that changes is read names lists that are needed.
+        Only types with an active ruleset that reads the changed part need lists.
         """
         of_types = [self._rulesets(type_id) for type_id in sorted({type_id for type_id, _ in self._moments})]
         readers = (one for each in of_types if any(self._part in parts_of(other) for other in each) for one in each)
         return lists_of(self._session, self._organisation_id, readers)
 
     def _levels(self) -> dict[tuple[int, int], RulesLevel | None]:
-        """Give what the rules say of everyone at each moment that concerns them; None where that is not known."""
+        """Return the result of the rules by entity and moment; None where it is not known."""
         levels: dict[tuple[int, int], RulesLevel | None] = {}
         for (type_id, at_us), ids in self._moments.items():
             try:
@@ -306,10 +307,10 @@ class LoweringGuard:
 
 @contextmanager
 def dated_far_back(session: Session, record_ids: Iterable[int]) -> Iterator[None]:
-    """Let cases and alerts lie in 1970 while this lasts, and then where they were put.
+    """Date cases and alerts in 1970 within this context, and restore their dates at its end.
 
-    One that is put at an earlier moment than before leaves every window earlier, and decays earlier: what that comes to
-    without another word is what these records hold up now and would not hold up from so long ago.
+    A record that is moved to an earlier moment leaves every window earlier, and decays earlier. Levels computed with it
+    in 1970 show what it holds up now, and would no longer hold up after so long a time.
     """
     nested = session.begin_nested()
     try:
@@ -323,9 +324,9 @@ def dated_far_back(session: Session, record_ids: Iterable[int]) -> Iterator[None
 
 
 def _needs_two(session: Session, context: Context) -> bool:
-    """Tell whether a change that lowers a level needs a person who did not ask for it.
+    """Check whether a change that lowers a level needs a second person.
 
-    By a tool it always does, whatever the organisation chose: nobody may have seen what an agent asks for.
+    A change by a tool always does, whatever the organisation chose: perhaps no person saw what the agent requested.
     """
     if context.by_tool:
         return True

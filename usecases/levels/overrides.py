@@ -1,10 +1,10 @@
-"""Overrides: a level that one person requests and another approves, above what the rules say and never without it.
+"""Overrides: a level that one person requests and another approves; it covers the level by the rules.
 
 Revoking an override that lies below the level of the rules raises the level, so one person does it. Revoking any other
 override may lower the level, now or at the next assessment, so it is proposed (`usecases.changes`) and another person
 approves it.
 
-At most a set part of the portfolio may stand below the level of the rules. This cap is checked at approval, one
+At most a set part of the portfolio may be below the level of the rules. This cap is checked at approval, one
 approval at a time. No override may lie below a live floor; where the engine finds a higher floor later, the floor wins.
 An override ends by itself at its instant, and the worker assesses the entity again then.
 """
@@ -55,12 +55,12 @@ class OverrideLine:
     """An override, with what would hold without it; `below_floor`: a live floor is higher, and holds instead.
 
     Attributes:
-        level: that was asked for.
-        rules_level: what would hold without it; None for no level.
-        present_level: what holds now, as it was last assessed.
-        below_floor: a live floor is higher, and holds instead.
+        level: the level requested.
+        rules_level: the level without it; None for no level.
+        present_level: the level in force at the last assessment.
+        below_floor: whether a live floor is higher, and holds instead.
         state: requested, refused, live, expired or revoked.
-        until_us: it ends at this very moment; None for never.
+        until_us: the exact moment of its end; None for no end.
     """
 
     id: int
@@ -88,9 +88,9 @@ class OverrideCap:
     """How many entities stand below what the rules say, of how many with a level, and how many percent may.
 
     Attributes:
-        below: live overrides below what the rules say.
-        with_level: entities that have a level.
-        percent: so many of them may be below, at most.
+        below: how many live overrides are below the level by the rules.
+        with_level: how many entities have a level.
+        percent: the most percent of these that may be below.
     """
 
     below: int
@@ -101,9 +101,9 @@ class OverrideCap:
 def overrides_of(
     context: Context, type_name: str | None = None, external_id: str | None = None, part: Part = WHOLE
 ) -> Page[OverrideLine]:
-    """List the overrides of one entity, or of all where none is named, the newest first.
+    """List the overrides of one entity, or of all if none is named, the newest first.
 
-    NotFoundError where an entity is named that is not there.
+    NotFoundError if the named entity does not exist.
     """
     now = context.now()
     with context.reading() as session:
@@ -116,7 +116,7 @@ def overrides_of(
 
 
 def read_override(context: Context, number: int) -> OverrideLine:
-    """Show an override; NotFoundError where there is none of that number."""
+    """Return an override; NotFoundError if none has that number."""
     now = context.now()
     with context.reading() as session:
         override = override_numbered(session, context.organisation_id, number)
@@ -124,7 +124,7 @@ def read_override(context: Context, number: int) -> OverrideLine:
 
 
 def cap_of(context: Context) -> OverrideCap:
-    """Tell how much of the portfolio is overridden downwards, and how much may be."""
+    """Return how much of the portfolio is overridden downwards, and how much may be."""
     now = context.now()
     with context.reading() as session:
         below = count_below(session, context.organisation_id, now, without=0)
@@ -133,29 +133,29 @@ def cap_of(context: Context) -> OverrideCap:
 
 
 def waiting_beside(context: Context, numbers: Sequence[int]) -> set[int]:
-    """Return those of some overrides that wait for a decision, as another one of the same entity does.
+    """Return the overrides among *numbers* that wait for a decision while another one of the same entity waits too.
 
-    The one of them that is approved last ends the others that were approved.
+    The last one approved ends the earlier ones.
     """
     with context.reading() as session:
         return requested_beside(session, context.organisation_id, numbers)
 
 
 def lowest_level(context: Context, type_name: str, external_id: str) -> int:
-    """Give the number of the lowest level that an override of an entity may ask for: 1, or that of a live floor."""
+    """Return the number of the lowest level that an override of an entity may have: 1, or that of a live floor."""
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
         return max(1, _floor_of(session, entity.id))
 
 
 def override_line(session: Session, override: OverrideRow, now_us: int) -> OverrideLine:
-    """Show one override."""
+    """Return one override as it is listed."""
     (row,) = overrides_with_levels(session, override.organisation_id, number=override.id)
     return line_of(row, levels_of(session, override.organisation_id), now_us)
 
 
 def line_of(row: OverrideWithLevel, names: Sequence[str], now_us: int) -> OverrideLine:
-    """Give an override as it is listed; none holds for an entity that was erased."""
+    """Return an override as it is listed; one of an erased entity is no longer live."""
     override, standing = row.override, row.standing
     state = state_of(override, now_us)
     return row_as(
@@ -176,7 +176,7 @@ def _name(names: Sequence[str], level: int | None) -> str | None:
 
 
 def state_of(override: OverrideRow, now_us: int) -> str:
-    """Give the state of an override: requested, refused, live, expired or revoked."""
+    """Return the state of an override: requested, refused, live, expired or revoked."""
     if override.state != "approved":
         return override.state
     return "live" if override.until_us is None or override.until_us > now_us else "expired"
@@ -194,7 +194,7 @@ def request_override(
 ) -> OverrideLine:
     """Request a level; nothing changes until another person approves it.
 
-    What a person requested already, and nobody decided yet, is not requested twice: that request is given.
+    If the same request of the same person still waits for a decision, it is returned, and no second one is made.
 
     Args:
         context: who requests it.
@@ -203,11 +203,11 @@ def request_override(
         level: the level.
         reason: why.
         until_us: when it ends; None for never.
-        read_in: the session of the console in which the actor read before, here as in the other acts.
+        read_in: the session of the console in which the actor read before; likewise in the other acts.
 
     Raises:
         NotFoundError: there is no such entity.
-        ConfigError: there is no such level, the reason is empty, or the end is no moment.
+        ConfigError: the level does not exist, the reason is empty, or the end is not a moment.
         ConflictError: no ruleset was written yet, the end is past, or the level is below a live floor.
     """
     now = context.now()
@@ -260,7 +260,7 @@ def _refuse_below_floor(session: Session, override: OverrideRow, settings: Setti
 
 
 def _floor_of(session: Session, entity_id: int) -> int:
-    """Give the number of the floor that no override goes below; 0 for none."""
+    """Return the number of the floor that no override goes below; 0 for none."""
     standing = session.get(Standing, entity_id, populate_existing=True)
     return 0 if standing is None else standing.hard_floor
 
@@ -276,14 +276,14 @@ def approve_override(
 ) -> OverrideLine:
     """Approve a level that another person requested; it revokes the live override of the same entity.
 
-    *expected_assessment*: the one whose reasons were looked at, such as 12.3, 0 for none; None not to ask.
-    *expected_requested_us*: when the override was requested that was looked at; None not to ask.
+    *expected_assessment*: the assessment whose reasons were read, such as 12.3, 0 for none; None for no check.
+    *expected_requested_us*: when the override that was read had been requested; None for no check.
 
     Raises:
         NotFoundError: there is no such override.
-        ConflictError: the actor asked for it; it was decided; it would be over; it is below a live floor; the level,
-            the level without it, the floor or the override is another one than was looked at; or too much of the
-            portfolio would be below what the rules say.
+        ConflictError: the actor requested it; it was decided; its end is past; it is below a live floor; the level, the
+            level without it, the floor or the override differs from the one that was read; or too much of the portfolio
+            would be below the level by the rules.
     """
     now = context.now()
     why = checked_reason(reason) if reason else None
@@ -315,7 +315,7 @@ def _to_decide(session: Session, context: Context, override_id: int, expected_us
 
 
 def _refuse_other_reasons(session: Session, override: OverrideRow, actor: Actor, expected: str | None) -> None:
-    """Refuse where what holds is not what was looked at; a newer assessment that came to the same passes."""
+    """Raise ConflictError if the level or floors differ from those that were read; a newer equal assessment passes."""
     standing = session.get(Standing, override.entity_id)
     present = "0" if standing is None else f"{standing.entity_id}.{standing.number}"
     if expected is None or expected == present:
@@ -362,12 +362,12 @@ def refuse_override(
     read_in: int | None = None,
     expected_requested_us: int | None = None,
 ) -> OverrideLine:
-    """Refuse a level that another person requested; *expected_requested_us* as of `approve_override`.
+    """Refuse a level that another person requested; *expected_requested_us* is as in `approve_override`.
 
     Raises:
         NotFoundError: there is no such override.
         ConfigError: the reason is empty.
-        ConflictError: the actor asked for it; it was decided; or it is another override than was looked at.
+        ConflictError: the actor requested it; it was decided; or it is not the override that was read.
     """
     now = context.now()
     why = checked_reason(reason)
@@ -379,7 +379,7 @@ def refuse_override(
 
 
 def refuse_past_end(context: Context, override_id: int) -> None:
-    """Refuse a level whose own end passed before a person decided; ConflictError where one did meanwhile."""
+    """Refuse a level whose own end passed before a person decided; ConflictError if a person decided meanwhile."""
     now = context.now()
     with context.writing() as session:
         locked_settings(session, context.organisation_id)
@@ -399,23 +399,23 @@ def _refuse(
 
 @dataclass(frozen=True)
 class LevelsWithout:
-    """What the revocation of an override is about: its level, and what the rules say; None where they say nothing."""
+    """The level of an override, and the level by the rules without it; None for no level."""
 
     level: str
     rules_level: str | None
 
 
 def levels_without(session: Session, actor: Actor, override_id: int) -> LevelsWithout:
-    """Name the level of an override and the one beneath it; NotFoundError where there is no such override."""
+    """Return the level of an override and the one without it; NotFoundError if the override does not exist."""
     override = override_numbered(session, actor.organisation_id, override_id)
     line = override_line(session, override, now_us=0)
     return LevelsWithout(line.level, line.rules_level)
 
 
 def raises_without(session: Session, actor: Actor, override_id: int) -> bool:
-    """Tell whether the end of an override raises the level: it lies below what the rules say.
+    """Check whether the end of an override raises the level: it lies below the level by the rules.
 
-    What the rules say must be known: it is not while no assessment gave a level, or the last one failed.
+    False while the level by the rules is unknown: there is none, or the status of the last assessment is not assessed.
 
     Raises:
         NotFoundError: there is no such override.
@@ -430,13 +430,13 @@ def raises_without(session: Session, actor: Actor, override_id: int) -> bool:
 def revoke_override_in(
     session: Session, context: Context, override_id: int, why: str, now_us: int, *, marks: bool = True
 ) -> OverrideLine:
-    """End an override that holds: what the rules say holds again, once the worker has looked.
+    """End a live override: the level by the rules holds again once a worker has assessed the entity.
 
-    *marks*: where not, the entity does not become due.
+    *marks*: whether the entity becomes due.
 
     Raises:
         NotFoundError: there is no such override.
-        ConflictError: it does not hold: not approved, revoked, or over by itself.
+        ConflictError: it is not live: not approved, revoked, or ended by itself.
     """
     locked_settings(session, context.organisation_id)
     override = override_numbered(session, context.organisation_id, override_id)

@@ -44,9 +44,9 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.flow_triggers import TriggerEvent, note
 
 ENGINE = "2"
-"""Of the engine that assesses: another one where the same inputs could come to something else.
+"""The version of the engine that assesses; it changes where the same inputs could give another result.
 
-2: floors hold while they are missing, and a ruleset of which it is unknown whether it applies lets nobody go.
+2: floors hold while their facts are missing, and a ruleset keeps its entities while it is unknown whether it applies.
 """
 
 LEVEL_REACHED: Final = "level.reached"
@@ -64,7 +64,7 @@ _ASSESSMENT = (
     "score",
     "breakdown",
 )
-"""Columns of an assessment that its record has by the same names."""
+"""The columns of an assessment that its record has under the same names."""
 _assessment_values = attrgetter(*_ASSESSMENT)
 _inputs = attrgetter("inputs")
 _standing_values = attrgetter(*("held_floor" if name == "floor" else name for name in COLUMNS))
@@ -91,8 +91,8 @@ class StoredLevels:
     """The entities whose assessments were stored, or are as they were before.
 
     Attributes:
-        levels: of each whether it has a level.
-        failed: those of them whose assessment could not be made in full: their status is failed.
+        levels: whether each entity has a level.
+        failed: the entities whose status is failed.
     """
 
     levels: Mapping[int, bool]
@@ -100,7 +100,7 @@ class StoredLevels:
 
 
 def store_result(session: Session, batch: LeasedBatch, result: AssessmentResult, actor: str) -> StoredLevels:
-    """Store the assessments of those whose lease is still held, all in one transaction; count them.
+    """Store the assessments of entities whose lease is still held, in the caller's transaction; return their levels.
 
     Entities whose lease was lost are skipped, so no event or history row is written twice.
     """
@@ -114,7 +114,7 @@ def store_result(session: Session, batch: LeasedBatch, result: AssessmentResult,
     moved = [each for each in records if each.level != each.level_before]
     values = _changed_values(result.values)
     batch_number, digests = _store_assessments(session, batch, new)
-    ends = _behind_ends(session, batch.organisation_id, records, result.members)  # asks the standings as they were
+    ends = _behind_ends(session, batch.organisation_id, records, result.members)  # before the standings change
     _store_standings(session, batch, records, values)
     _store_moves(session, batch, moved)
     origins = _origins(session, batch, leased, records, ends)
@@ -134,7 +134,7 @@ def store_result(session: Session, batch: LeasedBatch, result: AssessmentResult,
 def _store_assessments(
     session: Session, batch: LeasedBatch, new: Sequence[AssessmentRecord]
 ) -> tuple[int, Sequence[str]]:
-    """Store assessments with what they were made from; give their batch, and the digest of each one's content."""
+    """Store assessments with their inputs; return their batch, and the digest of each one's content."""
     of, number = batch.organisation_id, history.new_batch()
     add_layouts(session, of, {layout_name(layout): layout for layout in {each.layout for each in new if each.layout}})
     rows = ((*_assessment_values(each), of, ENGINE, number) for each in new)
@@ -150,7 +150,7 @@ def _store_assessments(
 
 
 def _store_moves(session: Session, batch: LeasedBatch, moved: Sequence[AssessmentRecord]) -> None:
-    """Store the transitions of those whose level moved, and tell webhooks of them."""
+    """Store the transitions of entities whose level moved, with their events for webhooks."""
     of = batch.organisation_id
     rows = (
         (each.entity_id, each.number, of, each.as_of_us, each.level_before, each.level, each.source) for each in moved
@@ -167,7 +167,7 @@ def _origins(
     records: Sequence[AssessmentRecord],
     ends: Mapping[int, Origin],
 ) -> dict[int, Origin]:
-    """Tell by entity the flows by which it was due, and who is behind that; keep these where a change is put off."""
+    """Return by entity the flows that made it due, and the people behind that; keep these where a change is put off."""
     claimed = {claim.entity_id: claim.revision for claim in batch.claims if claim.entity_id in leased}
     origins = caused_by_flows(session, batch.type_id, claimed, max(each.as_of_us for each in records))
     origins |= {entity: origins.get(entity, NO_FLOW).combined_with(each) for entity, each in ends.items()}
@@ -179,7 +179,7 @@ def _origins(
 def _store_what_was_read(
     session: Session, batch: LeasedBatch, result: AssessmentResult, leased: set[int], origins: Mapping[int, Origin]
 ) -> None:
-    """Store what else came of the assessments: memberships, values, and summaries and blocks of transactions."""
+    """Store the other results of the assessments: memberships, values, and summaries and blocks of transactions."""
     store_looks(session, batch, result.looks, leased, origins)
     for values in result.values:
         _store_values(session, values, leased)
@@ -194,9 +194,9 @@ def _store_what_was_read(
 def _behind_ends(
     session: Session, organisation_id: int, records: Sequence[AssessmentRecord], members: Mapping[int, Collection[int]]
 ) -> dict[int, Origin]:
-    """Tell by entity who set what ended by itself since it was assessed last: its tags, its *members*', its override.
+    """Return by entity who set what ended by itself since its last assessment: its tags, its *members*', its override.
 
-    They are behind what changes by it, as if they had ended it then. Where no flow listens, nobody is.
+    They are behind what changes by these ends, as if they had ended them then. Empty where no flow listens.
     """
     if not has_listeners(session, organisation_id):
         return {}
@@ -220,7 +220,7 @@ def _behind_ends(
 
 
 def _sealed(new: Sequence[AssessmentRecord], digests: Sequence[str]) -> pl.DataFrame:
-    """Give what is sealed of assessments, in the columns of `history.ASSESSMENT`."""
+    """Return the sealed part of assessments, in the columns of `history.ASSESSMENT`."""
     columns: dict[str, Sequence[Any]] = dict(zip(AssessmentRecord._fields, zip(*new, strict=True), strict=True))
     befores, afters = columns["level_before"], columns["level"]
     moves = [
@@ -233,7 +233,7 @@ def _sealed(new: Sequence[AssessmentRecord], digests: Sequence[str]) -> pl.DataF
 
 
 def _changed_values(values: Iterable[EntityScores]) -> dict[int, CurrentValue]:
-    """Give what the value model says of those of whom it says something else than before."""
+    """Return the values of the entities whose value changed."""
     return {
         int(entity): CurrentValue() if score is None else CurrentValue(score, segment, expected, currency)
         for scores in values
@@ -246,7 +246,7 @@ def _changed_values(values: Iterable[EntityScores]) -> dict[int, CurrentValue]:
 def _store_standings(
     session: Session, batch: LeasedBatch, assessments: Sequence[AssessmentRecord], values: Mapping[int, CurrentValue]
 ) -> None:
-    """Store where entities stand: the rows of those assessed before are written over, and those of others added."""
+    """Store the standings of entities: overwrite those of entities assessed before, and add the others."""
     before: list[tuple[Any, ...]] = []
     new: list[tuple[Any, ...]] = []
     for each in assessments:
@@ -269,7 +269,7 @@ def _store_standings(
 
 
 def _events(session: Session, batch: LeasedBatch, moved: Sequence[AssessmentRecord]) -> Iterable[NewEvent]:
-    """Say who reached which level: once for each transition, as its name has the assessment and the moment."""
+    """Return an event for each transition: once, as the event is named after the assessment and the moment."""
     if not moved:
         return []
     names = [None, *levels_of(session, batch.organisation_id)]
@@ -309,9 +309,9 @@ def _note(
     values: Mapping[int, CurrentValue],
     origins: Mapping[int, Origin],
 ) -> None:
-    """Let flows run that listen to levels and segments.
+    """Start the flows that listen to levels and segments.
 
-    *values* are those that changed, and *origins* the flows by which entities were due.
+    *values* are the values that changed, and *origins* the flows that made entities due.
     """
     of = (session, batch.organisation_id, batch.type_id)
     moved = [each for each in records if each.level != each.level_before]
@@ -339,7 +339,7 @@ def _note(
 
 
 def _level_event(moved: AssessmentRecord, names: Sequence[str | None], origin: Origin) -> TriggerEvent:
-    """Return how a level moved: a first level rose, and a lost level neither rose nor fell."""
+    """Return the event of a level that moved: a first level rose, and a lost level neither rose nor fell."""
     before, after = moved.level_before or 0, moved.level or 0
     about = {
         "direction": None if not after else "up" if after > before else "down",
@@ -359,7 +359,7 @@ def _rulesets(session: Session, version_ids: Iterable[int]) -> dict[int, dict[st
 
 
 def _store_values(session: Session, values: EntityScores, leased: set[int]) -> None:
-    """Store the values that changed; a row of nulls says that an entity has no value any more."""
+    """Store the values that changed; a row of nulls means that an entity no longer has a value."""
     rows = [(int(row[0]), values.as_of_us, *row[1:]) for row in values.changed.iter_rows() if int(row[0]) in leased]
     if not rows:
         return

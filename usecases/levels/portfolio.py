@@ -1,6 +1,6 @@
-"""Stored facts about some entities, as the portfolio that the engine assesses. Reads, and begins no transaction.
+"""Reads stored facts about entities as the portfolio that the engine assesses; begins no transaction.
 
-A transaction has the content of its newest correction by then; one that was reversed by then is left out.
+Transactions are as corrected by the moment of the assessment; those reversed by then are left out.
 """
 
 import json
@@ -39,14 +39,14 @@ _KEYS = ("entity", "transaction_id")
 
 
 def with_corrections(stored: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataFrame:
-    """Let what is known of transactions hold; they stay in the order of time.
+    """Apply corrections to transactions; these stay in the order of time.
 
-    A correction changes what it says and leaves all else, what an earlier correction said among it. Whether a
-    transaction counts at all is what the last fact says: one that was reversed counts again once it is corrected.
+    A correction changes only the columns that it names; others keep their value, also from earlier corrections. The
+    last one decides whether a transaction counts: a reversed one counts again once it is corrected.
 
     Args:
-        stored: `store.levels.bulk_reads.transactions`.
-        corrections: `store.levels.bulk_reads.corrections` of the same columns, known by now, in their order.
+        stored: rows of `store.levels.bulk_reads.transactions`.
+        corrections: rows of `store.levels.bulk_reads.corrections`, of the same columns, known by now, in their order.
     """
     if not len(corrections):
         return stored
@@ -63,7 +63,7 @@ def with_corrections(stored: pl.DataFrame, corrections: pl.DataFrame) -> pl.Data
 
 
 def _with_contents(rows: pl.DataFrame) -> pl.DataFrame:
-    """Let the fields of a type's own say what corrections say of them, field by field."""
+    """Apply corrections to the type's own fields, field by field."""
     places = (rows["said_content"].list.len() > 0).fill_null(False).arg_true()
     if not len(places):
         return rows
@@ -85,7 +85,7 @@ _JSON_TYPES: Mapping[ValueType, Any] = {
     ValueType.MOMENT: pl.String,
     ValueType.TEXTS: pl.List(pl.String),
 }
-"""As what a type's own fields of transactions and cases are read from their JSON."""
+"""The Polars types of a type's own fields of transactions and cases, which are read from JSON."""
 
 
 def read_stored_portfolio(
@@ -103,21 +103,21 @@ def read_stored_portfolio(
     earlier: bool = False,
     known_then: bool = False,
 ) -> Portfolio:
-    """Read everything that any of the rulesets reads; `entity_id` is an entity's number, as text.
+    """Read everything that any of the rulesets reads; `entity_id` is an entity's number as text.
 
     Args:
         session: to read with.
-        organisation_id: whose entities they are.
+        organisation_id: the organisation of the entities.
         type_id: their type.
         entity_ids: their numbers.
-        rulesets: what is to be assessed with, and groups.
-        as_of_us: the moment; later facts are read too, and the engine leaves them aside.
-        stored: `read_transactions` them, where those were read already, with all that the rulesets need.
-        values: what the value model says now, instead of what it said last.
-        linked: whom they are linked to, where that was read already.
-        lists: `usecases.accounts.lists.lists_of` the rulesets, where those were read already.
-        earlier: it is assessed as of moments before *as_of_us* too, whose windows open earlier.
-        known_then: fields, values and screenings as known by *as_of_us*, of those who had been taken in by then.
+        rulesets: the rulesets, and groups, that are evaluated.
+        as_of_us: the moment; later facts are read too, and the engine ignores them.
+        stored: transactions from `read_transactions`, if already read, with all that the rulesets need.
+        values: the values computed now, in place of the last stored ones.
+        linked: the linked entities, if already read.
+        lists: the lists from `usecases.accounts.lists.lists_of`, if already read.
+        earlier: whether moments before *as_of_us* are assessed too, whose windows open earlier.
+        known_then: whether to read fields, values and screenings as known by *as_of_us*, of entities added by then.
     """
     if known_then:
         entity_ids = loading.entities_there(session, entity_ids, as_of_us)
@@ -148,11 +148,11 @@ def read_parts(
     known_by_us: int | None = None,
     pending: Collection[tuple[int, str]] = (),
 ) -> Portfolio:
-    """Read the entities and some *parts* of what is known of them, with the named *lists* beside them.
+    """Read the entities and some *parts* of their facts, with *lists* by name.
 
-    Of those *linked* the same is read, but for indicators and values, which no group asks for. *back* and *pending* are
-    those of `read_transactions`; *rules* is the look-back of what reads transactions itself. Fields, values
-    and screenings are those of today; with *known_by_us* those known by then. *rates* are read where not given.
+    The same is read of *linked* entities, except indicators and values, which no group reads. *back* and *pending* are
+    as in `read_transactions`; *rules* is the look-back of the rules that read transactions themselves. Fields, values
+    and screenings are the latest, or those known by *known_by_us*. *rates* are read if not given.
     """
     everyone = entity_ids if linked is None else linked.everyone()
     kind = session.get_one(EntityType, type_id)
@@ -193,7 +193,7 @@ def read_parts(
 
 
 def _looked_at(stored: pl.DataFrame, rules: LookBack, as_of_us: int) -> pl.DataFrame:
-    """Leave out what rules do not look at, where a summary of it is not needed, or can be made of what was read."""
+    """Leave out transactions that rules do not read, if no summary of them is needed or one can be made of *stored*."""
     opens_us, can_be_made = rules.opens_us(as_of_us), {*stored.columns} >= SUMMARY_READS
     if opens_us is None or (rules.summary and not can_be_made):
         return stored
@@ -201,18 +201,18 @@ def _looked_at(stored: pl.DataFrame, rules: LookBack, as_of_us: int) -> pl.DataF
 
 
 def parts_of(analysed: Analysed[Any]) -> set[str]:
-    """Name the parts of a portfolio that a ruleset or a policy reads, of those linked too, beside the entities."""
+    """Return the parts of a portfolio that a ruleset or a policy reads beside the entities, of linked ones too."""
     return {part for input_ in Needs.of(analysed).facts if (part := part_of(input_)) is not None}
 
 
 @dataclass(frozen=True)
 class TransactionsRead:
-    """Transactions that count for entities, and what is to be stored so that they are read faster.
+    """Transactions that count for entities, and what to store so that they are read faster.
 
     Attributes:
-        rows: in the order of time.
-        summary: new ones, `store.levels.summaries.store_summaries` them; None for nobody.
-        blocks: new ones, `store.ingest.blocks.store_blocks` them.
+        rows: the transactions, in the order of time.
+        summary: new summaries for `store.levels.summaries.store_summaries`; None if there are none.
+        blocks: new blocks for `store.ingest.blocks.store_blocks`.
     """
 
     rows: pl.DataFrame
@@ -231,18 +231,18 @@ def read_transactions(
 ) -> pl.DataFrame:
     """Read the transactions that count for entities, in the order of time.
 
-    These are their own, and those of what they own or did, of the time in which they did.
+    These are their own, and those of entities that they own or owned, from the time in which they owned them.
 
-    They are as they were known at *as_of_us*: corrected, and without those reversed. *for_value* reads with them what
-    `features.stored.stored_histories` needs. *back* leaves out what nothing that looks back so far can see at
-    *as_of_us*, nor later; without it, all are read. *pending*, by entity and number, are decided on, and left out where
-    they are stored, as a pending transaction counts in nothing.
+    They are as known at *as_of_us*: corrected, and without reversed ones. *for_value* adds the columns that
+    `features.stored.stored_histories` needs. *back* leaves out what lies before that look-back at *as_of_us*, and so
+    later too; without it, all are read. *pending*, by entity and number, are being decided on, and are left out where
+    they are stored: a pending transaction does not count.
     """
     return _without(transactions_for(session, whose, as_of_us, for_value=for_value, back=back).rows, pending)
 
 
 def _without(stored: pl.DataFrame, pending: Collection[tuple[int, str]]) -> pl.DataFrame:
-    """Leave out the transactions that are decided on; mostly none of them is stored."""
+    """Leave out the transactions that are being decided on; mostly none of them is stored."""
     if not pending or not stored["transaction_id"].is_in([number for _, number in pending]).any():
         return stored
     decided_on = pl.DataFrame(list(pending), schema=dict(zip(_KEYS, (pl.Int64, pl.String), strict=True)), orient="row")
@@ -258,10 +258,10 @@ def transactions_for(
     back: LookBack | None,
     stored_of: Sequence[int] = (),
 ) -> TransactionsRead:
-    """Read transactions as `read_transactions` does; give the summaries and blocks to store, of many rows.
+    """Read transactions as `read_transactions` does, and return with them the summaries and blocks to store.
 
-    Summaries are made where *for_value* is asked for, as they need it, and where *back* is satisfied by them; blocks
-    of those in *stored_of*.
+    Both are made of many rows alone: summaries with *for_value*, whose columns they need, and where *back* can do with
+    them; blocks for the entities in *stored_of*.
     """
     ids = _facts_of(whose)
     opens_us = None if back is None else back.opens_us(as_of_us)
@@ -285,7 +285,7 @@ def transactions_for(
 
 
 def count_rows(session: Session, whose: pl.DataFrame, as_of_us: int, back: LookBack | None) -> dict[int, int]:
-    """Count by entity the transactions that `transactions_for` reads, about: but for corrected ones and summaries."""
+    """Return about how many transactions `transactions_for` reads by entity, without corrected ones and summaries."""
     opens_us = None if back is None else back.opens_us(as_of_us)
     if back is None or opens_us is None or not back.summary:
         counts = loading.transaction_counts(session, whose["fact_of"].unique().to_list(), after_us=opens_us)
@@ -299,13 +299,13 @@ def count_rows(session: Session, whose: pl.DataFrame, as_of_us: int, back: LookB
 
 
 def _summarised(session: Session, whose: pl.DataFrame, opens_us: int) -> tuple[pl.DataFrame, list[int], list[int], int]:
-    """Tell of whom there are summaries that reach into no window.
+    """Find the entities with a summary that reaches into no window.
 
-    Of what an entity owns or did there is none: that counts for the time of that alone, which no summary is of.
+    Entities that another one owns or owned are left out: they count for it only in that time, unlike a summary.
 
     Returns:
-        Who may have a summary, `entity`, with `until_us` of the one that is there, or null; of whom everything is to be
-        read; of whom there is one; and the first of the moments up to which those are.
+        The entities that may have a summary, `entity`, with `until_us` of the present one, or null; those to read in
+        full; those with a summary; and the first moment at which one of these summaries ends, or 0.
     """
     rows, facts = whose[["fact_of", "entity"]].rows(), set(whose["fact_of"].to_list())
     own = sorted(facts.difference(fact_of for fact_of, entity in rows if entity != fact_of))
@@ -318,9 +318,9 @@ def _summarised(session: Session, whose: pl.DataFrame, opens_us: int) -> tuple[p
 def _with_summaries(
     session: Session, whose: pl.DataFrame, opens_us: int, *, for_value: bool
 ) -> tuple[pl.DataFrame, pl.DataFrame, list[ReadTransactions]]:
-    """Read what happened since summaries, with their transactions, and everything of those who have none.
+    """Read the transactions of summaries and all later ones, and every transaction of entities without a summary.
 
-    Beside the rows stands who may have a summary, as `_summarised` gives it, and what was read without summaries.
+    Returns the rows, the entities that may have a summary, as `_summarised` does, and what was read beside summaries.
     """
     own, others, summarised, until_us = _summarised(session, whose, opens_us)
     read = [blocks.transactions(session, others, for_value=for_value)] if others or not summarised else []
@@ -337,9 +337,9 @@ def _with_summaries(
 def _new_summaries(
     stored: pl.DataFrame, own: pl.DataFrame, corrections: pl.DataFrame, until_us: int
 ) -> pl.DataFrame | None:
-    """Make summaries of those of whom many transactions came before a moment and are in none; None for nobody.
+    """Make summaries of entities with many transactions before a moment that are in no summary; None if there are none.
 
-    What was ever corrected is read in any case, and is in no summary.
+    Transactions that were ever corrected are always read, and are in no summary.
     """
     is_before = stored["at_us"] <= until_us
     if is_before.sum() < FEWEST or not len(before := of_many(stored.filter(is_before))):
@@ -355,7 +355,7 @@ def _new_summaries(
 
 
 def coming_corrections(session: Session, whose: pl.DataFrame, as_of_us: int) -> pl.DataFrame:
-    """Tell for whom a correction of a transaction may count only later: `entity`, `at_us`."""
+    """Return the entities for which a correction of a transaction counts only later, and when: `entity`, `at_us`."""
     coming = loading.corrections_to_come(session, _facts_of(whose), as_of_us)
     if not len(coming):
         return coming
@@ -364,12 +364,12 @@ def coming_corrections(session: Session, whose: pl.DataFrame, as_of_us: int) -> 
 
 
 def _facts_of(whose: pl.DataFrame) -> list[int]:
-    """Give the numbers of those whose facts count; in plain Python, as a query of one row takes longer."""
+    """Return the numbers of the entities whose facts count; in plain Python, as a query of one row takes longer."""
     return sorted(set(whose["fact_of"].to_list()))
 
 
 def counted_for(facts: pl.DataFrame, whose: pl.DataFrame, at: str) -> pl.DataFrame:
-    """Say for whom each fact counts: for whom it is about, and whole for each who owned that at the fact's moment."""
+    """Return each fact once for its entity, and once, in full, for each entity that owned it at the fact's moment."""
     whom = whose["entity"].to_list()
     if whose["fact_of"].to_list() == whom and len(set(whom)) == len(whom):
         return facts
@@ -386,7 +386,7 @@ def _entities(session: Session, ids: Sequence[int], fields: Mapping[str, FieldTy
 
 
 def _mixed(session: Session, whose: pl.DataFrame, part: str, declared: Mapping[str, FieldType]) -> bool:
-    """Tell whether something that is owned is of a type that means something else by the name of a field."""
+    """Check whether an owned entity is of a type that declares a field of the same name as another kind of value."""
     for type_id in set(whose["type_id"].to_list()) - {None}:
         theirs = FIELDS.validate_python(getattr(session.get_one(EntityType, type_id), part))
         if any(
@@ -397,9 +397,9 @@ def _mixed(session: Session, whose: pl.DataFrame, part: str, declared: Mapping[s
 
 
 def transactions_frame(stored: pl.DataFrame, declared: Mapping[str, FieldType], *, mixed: bool = False) -> pl.DataFrame:
-    """Give transactions in the columns that the engine reads; *declared* are the fields of their own.
+    """Return transactions in the columns that the engine reads; *declared* are the type's own fields.
 
-    *mixed*: some of them may mean something else by the name of a field, and are taken not to say it.
+    *mixed*: a field may be of another kind in some of them, and is null there.
     """
     plain = (stored["transaction_id"], stored["at_us"].alias("time"), stored["amount"], stored["currency"])
     own = _own_fields(stored["content"], declared, mixed=mixed)
@@ -407,14 +407,14 @@ def transactions_frame(stored: pl.DataFrame, declared: Mapping[str, FieldType], 
 
 
 def transaction_types(declared: Mapping[str, FieldType]) -> dict[str, Any]:
-    """Give the columns that `transactions_frame` makes, with their types."""
+    """Return the columns that `transactions_frame` makes, with their types."""
     columns = {ENTITY: pl.String, "transaction_id": pl.String, "time": pl.Int64, "amount": pl.Float64}
     own = {name: _JSON_TYPES[value_type_of(form)] for name, form in declared.items()}
     return {**columns, "currency": pl.String, "state": pl.String, **own}
 
 
 def _own_fields(content: pl.Series, declared: Mapping[str, FieldType], *, mixed: bool) -> list[pl.Series]:
-    """Read own fields from their JSON; all at once where each is of its kind, which `json_decode` would not look at."""
+    """Read own fields from their JSON; all at once if no kinds are mixed, as `json_decode` does not check kinds."""
     if not declared:
         return []
     kinds = {name: _JSON_TYPES[value_type_of(form)] for name, form in declared.items()}
@@ -425,8 +425,8 @@ def _own_fields(content: pl.Series, declared: Mapping[str, FieldType], *, mixed:
 
 
 def _decoded(texts: pl.Series, kind: pl.Struct) -> pl.Series:
-    """Read texts as JSON; each once where many say the same, as those of one entity's payments do."""
-    if len(texts) < FEWEST:  # to look for the same ones would take longer than to read them
+    """Decode texts as JSON; each different text once where many are equal, as in one entity's payments."""
+    if len(texts) < FEWEST:  # to find equal ones would take longer than to decode all
         return texts.str.json_decode(kind)
     different = texts.unique()
     if 2 * len(different) > len(texts):
@@ -435,7 +435,7 @@ def _decoded(texts: pl.Series, kind: pl.Struct) -> pl.Series:
 
 
 def _own_fields_one_by_one(content: pl.Series, kinds: Mapping[str, Any]) -> list[pl.Series]:
-    """Leave out what is of another kind."""
+    """Read own fields one by one, with null for a value of another kind."""
     texts = content.to_list()
     read = {text: {} if text is None else json.loads(text) for text in set(texts)}
     rows = [read[text] for text in texts]
@@ -486,12 +486,12 @@ def _values(session: Session, entity_ids: Sequence[int], known_by_us: int | None
 
 
 def entity_text() -> pl.Expr:
-    """Give the number of each stored entity as the text by which the engine knows it."""
+    """Return the number of each stored entity as text, which is its id in the engine."""
     return pl.col("entity").cast(pl.String).alias(ENTITY)
 
 
 def _of_entities(rows: pl.DataFrame, columns: Sequence[pl.Series]) -> pl.DataFrame:
-    """Put the entity of each row before columns; at once, as a query of few rows takes longer."""
+    """Put the entity of each row before columns, without a query, which takes longer for few rows."""
     return rows["entity"].cast(pl.String).alias(ENTITY).to_frame().hstack(list(columns))
 
 

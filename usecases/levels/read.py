@@ -1,4 +1,4 @@
-"""Levels as people and programs ask for them: stored, refreshed behind the answer, or computed for it."""
+"""Levels as people and programs read them: stored, refreshed behind the answer, or computed for it."""
 
 import re
 from dataclasses import dataclass, replace
@@ -43,7 +43,7 @@ from fivefold.usecases.shared.rates import rates_for, stale_days
 
 FAILED = Status.FAILED.value
 MARK_SECONDS: Final = 2.0
-"""How long a reader of a level waits for another transaction, to have it computed behind the answer."""
+"""How long a reader waits for another transaction in order to mark a level for refresh behind the answer."""
 
 
 class Freshness(StrEnum):
@@ -73,30 +73,30 @@ class OverrideShown:
 
 @dataclass(frozen=True, kw_only=True)
 class LevelView:
-    """Where an entity stands.
+    """The level of an entity, and why.
 
     Attributes:
-        level: what holds; None for no level.
-        rules_level: what holds, or would hold without an override.
-        status: what became of its latest assessment, or never assessed.
+        level: the level in force; None for no level.
+        rules_level: the level in force without an override.
+        status: the status of the latest assessment, or never assessed.
         since_us: when the level was reached.
-        may_move_down_us: from when a lower level can follow, where time alone holds the level; None where the rules say
-            this level or a higher one, once that moment is there, while an override decides, and where the latest
+        may_move_down_us: from when a lower level can follow, where time alone holds the level; None where the rules
+            give this level or a higher one, after that moment, while an override decides, and where the latest
             assessment was not made in full.
-        assessed_us: when it was computed.
+        assessed_us: when the level was computed.
         assessment: the number of that assessment, as `fivefold replay` takes it.
-        source: what the level in force rests on: override only while one decides; else what made its last change:
-            rules, expiry, decay or time; rules where that was an override, which decides no more.
+        source: the source of the level in force: override only while one decides; else what made its last change:
+            rules, expiry, decay or time; rules where that was an override that no longer decides.
         ruleset: name and version of the ruleset that decided.
         kept_by: the names of other rulesets that keep the entity (`risk.engine.deciding`).
-        refreshing: it is due or under way, so it is about to be computed again; or it was to be computed for this
-            answer, or behind it, and could not be.
-        problem: why it could not be computed, the last time that was tried.
-        quarantined: that failed too often; workers leave it until something new happens.
-        breakdown: why it is what it is; None where it was erased, or there is none.
-        stale_rates_days: how old the newest exchange rate was when it was computed, where its ruleset reads amounts of
-            transactions in the base currency, or an indicator, one of them is in another currency, and that is more
-            than a week; else None.
+        refreshing: whether it is due or in progress, and so is about to be computed again; or could not be computed for
+            this answer, or marked for refresh behind it.
+        problem: why the last attempt to compute it failed.
+        quarantined: whether that failed too often, so that workers leave it until something new happens.
+        breakdown: why the level is what it is; None if it was erased, or there is none.
+        stale_rates_days: the age of the newest exchange rate when the level was computed, if more than a week, where
+            its ruleset reads amounts of transactions in the base currency, or an indicator, and one of these
+            transactions is in another currency; else None.
     """
 
     entity_type: str
@@ -120,13 +120,13 @@ class LevelView:
 
     @property
     def is_in_full(self) -> bool:
-        """Whether its latest assessment was made in full, and none was tried in vain since."""
+        """Whether its latest assessment was made in full, and no later attempt failed."""
         return self.problem is None and self.status not in NOT_IN_FULL
 
 
 @dataclass(frozen=True, kw_only=True)
 class HistoryLine:
-    """One assessment in an entity's history; `reached` tells those that changed the level."""
+    """One assessment in an entity's history; `reached` if it changed the level."""
 
     assessment: str
     at_us: int
@@ -142,7 +142,7 @@ class HistoryLine:
 def read_level_of_profile(
     context: Context, type_name: str, external_id: str, *, valuer: EntityScorer | None = None
 ) -> LevelView:
-    """Show a person where an entity stands: computed for the view where anything happened since, or an hour passed."""
+    """Return an entity's level for a person's view, computed anew if anything happened since, or an hour passed."""
     refresh_level_of_profile(context, type_name, external_id, valuer=valuer)
     return _stored_level(context, type_name, external_id, context.now())
 
@@ -155,11 +155,11 @@ def refresh_level_of_profile(
     valuer: EntityScorer | None,
     busy_seconds: float | None = None,
 ) -> None:
-    """Compute an entity's level for a person's view of it, where anything happened since, or an hour passed.
+    """Compute an entity's level for a person's view, if anything happened since, or an hour passed.
 
     Raises:
-        NotFoundError: the organisation lacks the entity.
-        ConflictError: others assess it all the time.
+        NotFoundError: the organisation does not have the entity.
+        ConflictError: others kept assessing it.
         StoreError: the database cannot store it; a LockedError where another transaction held it for *busy_seconds*.
     """
     now = context.now()
@@ -188,9 +188,9 @@ def read_level(
     *,
     valuer: EntityScorer | None = None,
 ) -> LevelView:
-    """Tell a program where an entity stands, as fresh as it asks for.
+    """Return an entity's level for a program, as fresh as it requests.
 
-    ConflictError where it is to be computed now, and what was personal was erased.
+    ConflictError if it is to be computed now, and the entity was erased.
     """
     now = context.now()
     with context.reading() as session:
@@ -210,13 +210,13 @@ def read_level(
         try:
             with context.writing(MARK_SECONDS) as session:
                 due.mark(session, [subject], Reason.VIEW, now)
-        except LockedError:  # what stands can be read all the same
+        except LockedError:  # the stored level can be read all the same
             return replace(_stored_level(context, type_name, external_id, context.now()), refreshing=True)
     return _stored_level(context, type_name, external_id, context.now())
 
 
 def could_not_be_computed(result: BatchResult | None) -> bool:
-    """Return whether a level was to be computed at once and could not be: it lacks what was stored since."""
+    """Return whether a level that was to be computed at once could not be, so that it lacks the newest facts."""
     return result is not None and result.without_result > 0
 
 
@@ -248,13 +248,13 @@ def level_history(context: Context, type_name: str, external_id: str, part: Part
 
 @dataclass(frozen=True, kw_only=True)
 class AssessmentShown:
-    """One assessment: of whom, when and by what; so it can be read without the customer's page.
+    """One assessment with its entity, moment and ruleset, so that it can be read without the customer's page.
 
     Attributes:
-        level: what held; None for no level.
-        rules_level: what held, or would have held without an override.
+        level: the level in force then; None for no level.
+        rules_level: the level in force then without an override.
         ruleset: name and version of the ruleset that decided; None where none did.
-        gone: how what it was made from went, in words; None where it is there.
+        gone: how its inputs went, in words; None where they are still there.
     """
 
     entity_type: str
@@ -268,7 +268,7 @@ class AssessmentShown:
 
 
 def read_assessment(context: Context, name: str) -> AssessmentShown:
-    """Show whose assessment one is, such as 12.3, and what decided it; NotFoundError where there is none."""
+    """Return an assessment by its number, such as 12.3; NotFoundError if it does not exist."""
     with context.reading() as session:
         row = find_assessment(session, context.actor, name)
         entity = session.get_one(Entity, row.entity_id)
@@ -286,7 +286,7 @@ def read_assessment(context: Context, name: str) -> AssessmentShown:
 
 
 def find_assessment(session: Session, actor: Actor, name: str) -> Assessment:
-    """Find an assessment by the number that people know, such as 12.3; NotFoundError where there is none."""
+    """Find an assessment row by the number that people use, such as 12.3; NotFoundError if it does not exist."""
     numbers = re.fullmatch(ASSESSMENT_NUMBER, name)
     if not numbers:
         raise NotFoundError(f"there is no assessment {name!r}; one is written as 12.3")
@@ -301,7 +301,7 @@ ASSESSMENT_NUMBER: Final = r"([0-9]{1,9})\.([0-9]{1,9})"
 
 
 def _waits(mark: DueMark | None, now: int) -> bool:
-    """Tell whether something is to be computed: what is quarantined waits as well, and may be tried by a person."""
+    """Check whether a level is due; a quarantined one counts too, as a person's view may try it again."""
     return mark is not None and ((mark.due_us is not None and mark.due_us <= now) or mark.quarantined)
 
 
@@ -348,14 +348,14 @@ def _stored_level(context: Context, type_name: str, external_id: str, now: int) 
 
 
 def _is_held_by_time(view: LevelView, now: int) -> bool:
-    """Return whether time alone holds a level up: it withholds a lower one, which nothing else does."""
+    """Return whether time alone holds a level up: it withholds a lower one, and nothing else does."""
     may_move_down = view.may_move_down_us is not None and view.may_move_down_us > now
     is_lower_withheld = bool((view.breakdown or {}).get("withheld"))
     return may_move_down and is_lower_withheld and view.is_in_full and view.override is None
 
 
 def _stale_rates_days(session: Session, standing: Standing) -> int | None:
-    """Return the age in days of an assessment's newest rate if that was too old; None where no money was converted."""
+    """Return the age in days of an assessment's newest rate if it was too old and money was converted; else None."""
     if standing.version_id is None:
         return None
     day = from_microseconds(standing.assessed_us).date()
@@ -365,7 +365,7 @@ def _stale_rates_days(session: Session, standing: Standing) -> int | None:
 
 
 def _converted(session: Session, standing: Standing, base: str) -> bool:
-    """Tell whether an amount in another currency than the base was within reach of what the ruleset converts."""
+    """Check whether the ruleset converted amounts, and could see one in another currency than the base."""
     version = session.get_one(RulesetVersion, standing.version_id)
     analysed = analyse_canonical(version.canonical)
     if not Needs.of(analysed).converts and "indicators" not in parts_of(analysed):
@@ -393,10 +393,10 @@ def _override(session: Session, standing: Standing, names: tuple[str | None, ...
 
 
 def list_failed(context: Context, part: Part = WHOLE) -> Page[tuple[str, str, str]]:
-    """List who could not be assessed in full: type, external id, and why; in the order in which they were added.
+    """List the entities that could not be assessed in full: type, external id and why, in the order of their creation.
 
-    That is failed, unclassified, undetermined, an error the last time that was tried, or an assessment that is dated
-    after now.
+    These are failed, unclassified or undetermined, had an error at the last attempt, or have an assessment dated after
+    now.
     """
     with context.reading() as session:
         failures = assessment_failures(session, context.organisation_id, latest_us(session, context.now()), part)
@@ -404,7 +404,7 @@ def list_failed(context: Context, part: Part = WHOLE) -> Page[tuple[str, str, st
 
 
 def failure_problem(failure: AssessmentFailure) -> str:
-    """Say in words what is wrong with an assessment."""
+    """Return in words what is wrong with an assessment."""
     if failure.error is not None:
         tried = f"quarantined after {failure.attempts} attempts" if failure.quarantined else "failed, to be tried again"
         return f"{tried}: {failure.error}"

@@ -1,4 +1,4 @@
-"""Assessments as they are stored: compared with the last one, and kept with the inputs that repeat them to the byte."""
+"""Assessments as they are stored: compared with the last one, and kept with inputs that replay them to the byte."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ from fivefold.usecases.levels.content.inputs import StoredInputs, stored_inputs
 
 NEVER_ASSESSED = "never assessed"
 NO_RULESET = "no ruleset"
-"""The status of an entity for whose type nothing is active."""
+"""The status of an entity whose type has no active ruleset."""
 
 REASONS: Mapping[str, Reason] = {
     NextChange.EXPIRY: Reason.EXPIRY,
@@ -37,7 +37,7 @@ REASONS: Mapping[str, Reason] = {
 
 
 def _earliest(*moments: tuple[int | None, Reason]) -> tuple[int | None, Reason]:
-    """Choose the earliest; of several at once that time passed says least, and otherwise the first one is taken."""
+    """Return the earliest moment with its reason; of equal moments the first whose reason is not TIME, if any."""
     next_us, reason = None, Reason(0)
     for at, why in moments:
         if at is not None and (next_us is None or at < next_us or (at == next_us and reason == Reason.TIME)):
@@ -60,11 +60,11 @@ _OUTCOME = (
     WITHHELD,
     TOTAL,
 )
-"""What is kept of an outcome by itself: its codes tell the rest, such as every rule's case and points."""
+"""The columns of an outcome that are stored by themselves; its codes hold the rest, such as each rule's points."""
 
 
 class CurrentValue(NamedTuple):
-    """What the value model said last of an entity; None where it said nothing, or that there is no value."""
+    """An entity's last value by the value model; None where there was none."""
 
     score: float | None = None
     segment: str | None = None
@@ -73,32 +73,32 @@ class CurrentValue(NamedTuple):
 
 
 class AssessmentRecord(NamedTuple):
-    """One assessment: first what it came to, whatever was before; then what it is beside the last one.
+    """One assessment: first its outcome, whatever was before; then how it compares with the last one.
 
-    It can be stored once the second part is known, too: until then that is as if nothing had been before.
+    It can be stored only once the second part is known; until then that part has defaults.
 
     Attributes:
-        version_id: the ruleset that decided; None where none applied.
+        version_id: the version of the ruleset that decided; None where none applied.
         floor: the highest floor that is triggered.
-        held_floor: the highest one that holds, triggered now or before.
-        hard_floor: the highest one that holds and that no override goes below.
-        floors_lost: since when floors rest on what is unknown, as text; None where none does.
-        override_id: the override that is live.
+        held_floor: the highest floor that holds, triggered now or before.
+        hard_floor: the highest floor that holds and that no override goes below.
+        floors_lost: since when floors hold on unknown facts, as text; None where none does.
+        override_id: the live override.
         kept_by: the families of other rulesets that keep the entity (`risk.engine.deciding`), as text; None without.
-        breakdown: what it is written from, by `risk.engine.explain.stored`; without a ruleset its text.
-        next_us: when it is to be looked at again, for `next_reason`; None where nothing is to come.
-        is_put_off: what happened may change the level later: a lower one is withheld, an override holds another one, or
-            one holds as it was, since the rules could not be answered in full.
-        number: counted from 1 for each entity; that of the last one where this comes to the same.
+        breakdown: the codes of the breakdown for `risk.engine.explain.stored`; without a ruleset its text.
+        next_us: when the entity is due again, for `next_reason`; None if no change is to come.
+        is_put_off: whether present facts may change the level later: a lower level is withheld, an override holds
+            another level, or the level stays since the assessment could not be made in full.
+        number: counted from 1 for each entity; the last one's number where the result is the same.
         source: what made the difference: rules, override, decay, expiry or time.
-        level_before: what held until now.
+        level_before: the level in force until now.
         level_since_us: when the level was reached; 0 where there was never one.
         moved_by: what made the latest transition; None where there is none, or this is one.
-        value: what the value model had said before.
-        digest: of its content without its moment.
-        same: it comes to the same as the last one, so that it is no assessment of its own.
-        inputs: what it was made from, JSON; empty where it comes to the same, since that is not stored again.
-        layout: what it shares of that with others; empty likewise, and without a ruleset.
+        value: the entity's value before this.
+        digest: the hash of its content without its moment.
+        same: whether the result equals the last one, so that it is not stored as another assessment.
+        inputs: its recorded inputs, JSON; empty where the result is the same, as they are not stored again.
+        layout: the part of the inputs shared with others; likewise empty, and without a ruleset.
     """
 
     entity_id: int
@@ -133,7 +133,7 @@ class AssessmentRecord(NamedTuple):
 
     @property
     def level_source(self) -> str:
-        """What the level in force rests on, as `store.tables.levels.level_source` says it in SQL."""
+        """The source of the level in force, as `store.tables.levels.level_source` computes it in SQL."""
         if self.override_id is not None:
             return "override"
         made_by = self.moved_by or self.source
@@ -141,10 +141,10 @@ class AssessmentRecord(NamedTuple):
 
 
 _OUTCOME_FIELDS = AssessmentRecord._fields.index("number")
-"""How many fields of a record say what it came to; the others, in their order, what it is beside the last one."""
+"""How many fields of a record are its outcome; the others, in their order, compare it with the last one."""
 _NOT_STORED_AGAIN = StoredInputs("", "")
 _VALUE = ("value_score", "segment", "expected_value", "value_currency")
-"""Columns of a standing that `CurrentValue` has, in its order."""
+"""The columns of a standing for the fields of `CurrentValue`, in their order."""
 _value_before = itemgetter(*_VALUE)
 _NEVER: Mapping[str, Any] = {
     **dict.fromkeys(("digest", "source", "level", "override_id", "moved_by", *_VALUE)),
@@ -155,9 +155,9 @@ _NEVER: Mapping[str, Any] = {
 
 
 def content_digest_of(outcome: AssessmentRecord, content: bytes) -> str:
-    """Hash the content of an assessment without its moment: an equal one is not stored again.
+    """Hash the content of an assessment without its moment; one of an equal hash is not stored again.
 
-    *content* is what its breakdown says: an age that has grown by a second is no change.
+    *content* is what its breakdown shows, so an age that has grown by a second does not count as a change.
     """
     parts: tuple[Any, ...] = (outcome.version_id, outcome.status, outcome.level, outcome.rules_level)
     parts += (outcome.floor, outcome.hard_floor, outcome.override_id)
@@ -169,7 +169,7 @@ def content_digest_of(outcome: AssessmentRecord, content: bytes) -> str:
 
 
 def _kept_by(assessments: Assessments) -> list[str | None]:
-    """Write for each entity the families of the rulesets that keep it, a JSON list; None where none does."""
+    """Return for each entity the families of the rulesets that keep it, as a JSON list; None if none does."""
     if KEPT_BY not in assessments.outcomes.columns:
         return [None] * len(assessments)
     return [None if each is None else json.dumps(sorted(each)) for each in assessments.outcomes[KEPT_BY].to_list()]
@@ -186,11 +186,11 @@ def families_in(kept_by: str | None) -> list[int]:
 
 @dataclass(frozen=True, kw_only=True)
 class AssessmentContext:
-    """What the entities of one call had before, and what they have now.
+    """What is known of the entities of one call before they are assessed.
 
     Attributes:
-        dated: when the first of what is known already begins or ends.
-        settled: when the first transaction counts for the value that does not yet.
+        dated: by entity, the first later moment at which a known fact begins or ends.
+        settled: by entity, when the first transaction that does not count for the value yet will count.
     """
 
     as_of: int
@@ -208,9 +208,9 @@ class AssessmentContext:
         passed: Sequence[AnalysedRuleset],
         moves: Mapping[str, int],
     ) -> list[AssessmentRecord]:
-        """Bring assessments into the form that is stored.
+        """Return assessments in the form in which they are stored.
 
-        *passed* are the rulesets that did not apply before; *moves* tell when one that does not decide may by time.
+        *passed* are the earlier rulesets, which did not apply; *moves* has when time may let another ruleset decide.
         """
         if not len(assessments):
             return []
@@ -261,7 +261,7 @@ class AssessmentContext:
         passed: Sequence[AnalysedRuleset],
         moves: Mapping[str, int],
     ) -> Iterator[tuple[int | None, Reason]]:
-        """Tell of each when it is to be looked at again, and why."""
+        """Yield for each assessment when the entity is due again, and why."""
         ends = [(str(entity), row["until_us"]) for entity, row in self.overrides.items()]
         schema = {ENTITY: pl.String, "until": pl.Int64}
         overrides = pl.DataFrame(ends, schema=schema, orient="row") if ends else None
@@ -274,7 +274,7 @@ class AssessmentContext:
             yield _earliest((next_us, REASONS[why]), *others, *self._known_ahead(int(text)))
 
     def without_ruleset(self, entity: int) -> AssessmentRecord:
-        """Give what is stored where no ruleset is active: no level, but one that was set by hand, until it ends."""
+        """Return the record of an entity without an active ruleset: no level, unless an override sets one."""
         override = self.overrides.get(entity)
         until = None if override is None else override["until_us"]
         live = override if until is None or self.as_of < until else None
@@ -311,10 +311,10 @@ class AssessmentContext:
         content_bytes: Sequence[bytes],
         inputs_of: Callable[[Sequence[bool]], Iterable[StoredInputs]],
     ) -> list[AssessmentRecord]:
-        """Number assessments, or give them the number of the last one where they come to the same.
+        """Number assessments; one with the same result as the last keeps the last one's number.
 
-        *content_bytes* are as in `content_digest_of`. *inputs_of* gives what those were made from that come to
-        something else: of the others it is not stored.
+        *content_bytes* are as in `content_digest_of`. *inputs_of* returns the inputs of the new ones; those of the
+        others are not stored.
         """
         befores = [self.before.get(one.entity_id, _NEVER) for one in outcomes]
         digests = list(map(content_digest_of, outcomes, content_bytes))
@@ -335,7 +335,7 @@ class AssessmentContext:
         ]
 
     def _going_on(self, outcome: AssessmentRecord, before: Mapping[str, Any], *, is_new: bool) -> tuple[Any, ...]:
-        """Give its number, its source, the level before, since when its level holds and what made that."""
+        """Return the number, the source, the level before, since when the level holds, and what made that."""
         level_before = before["level"]
         stays = outcome.level == level_before
         return (
@@ -347,17 +347,17 @@ class AssessmentContext:
         )
 
     def _next_version(self, portfolio: Portfolio, passed: Sequence[AnalysedRuleset]) -> int | None:
-        """Tell when a ruleset that did not apply may: when a list begins that it asks for."""
+        """Return when a ruleset that did not apply may apply: when a version of a list that it reads begins."""
         names = {name for analysed in passed for name in analysed.lists}.intersection(portfolio.lists)
         begins = (version.since for name in names for version in portfolio.lists[name].versions)
         return min((begin for begin in begins if begin > self.as_of), default=None)
 
     def _known_ahead(self, entity: int) -> tuple[tuple[int | None, Reason], ...]:
-        """Tell when something that is known already counts, or counts no more."""
+        """Return when a known fact begins to count, or stops counting."""
         return (self.dated.get(entity), Reason.DATED), (self.settled.get(entity), Reason.SETTLED)
 
     def _source(self, outcome: AssessmentRecord, override_before: int | None) -> str:
-        """Say what made the difference: an override that began or ended; decay or time alone; or the rules."""
+        """Return what made the difference: an override that began or ended; decay or time alone; or the rules."""
         if outcome.override_id is not None:
             return "override" if override_before != outcome.override_id else "rules"
         if override_before is not None:
@@ -367,7 +367,7 @@ class AssessmentContext:
 
 
 _BY_ITSELF: Mapping[int, str] = {Reason.DECAY: "decay", Reason.TIME: "time"}
-"""What made the difference where nothing else happened."""
+"""The source of a change where nothing but this happened."""
 
 
 def _is_put_off(level: int | None, rules_level: int | None, status: str, withheld: int | None, live: bool) -> bool:

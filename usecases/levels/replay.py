@@ -1,4 +1,4 @@
-"""Replay: make a stored assessment again from what was kept of it, and compare the bytes."""
+"""Replay: make a stored assessment again from its recorded inputs, and compare the bytes."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -26,22 +26,21 @@ from fivefold.usecases.levels.read import find_assessment
 from fivefold.usecases.shared.context import Context
 
 WORDS_WITHOUT_NUMBER: Final = 3
-"""Of the words of decisions and of runs of flows that name none: programs of before stored them."""
+"""The version of the words in stored answers of decisions and runs that name none, as older programs wrote them."""
 _EXPLAINED: Final = ("rules", "steps", "inner")
-"""Where the answer of a decision or of a run has the explanations of its parts."""
+"""The keys under which the answer of a decision or a run has the explanations of its parts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Replayed:
-    """What became of a replay.
+    """The result of a replay.
 
     Attributes:
-        same: the very same bytes came out; of a decision or a run in other words, the same but for these.
-        stored: the breakdown of what is stored, canonical JSON; of a decision or a run its answer.
-        breakdown_now: the one that was made now.
-        engine: the version of the engine that made the stored one; now it is `ENGINE`.
-        words: the number of the words that it had then; None where the text of a breakdown is stored. Now it is
-            `WORDS`.
+        same: whether the bytes are the same; for a decision or a run in other words, the same apart from these.
+        stored: the stored breakdown, canonical JSON; for a decision or a run its answer.
+        breakdown_now: the breakdown or answer made now.
+        engine: the version of the engine that made the stored one; now it is `engine_now`.
+        words: the version of the words then; None where a breakdown is stored as text. Now it is `words_now`.
     """
 
     assessment: str
@@ -55,19 +54,19 @@ class Replayed:
 
     @property
     def in_other_words(self) -> bool:
-        """Whether it was in other words when it was made; the breakdown of an assessment is shown in those of now."""
+        """Whether it was made in other words; the breakdown of an assessment is shown in today's words."""
         return self.words not in {None, self.words_now}
 
 
 def replayed_answer(name: str, stored: str, answer_now: str, engine_now: str, worded: Collection[str]) -> Replayed:
-    """Compare the answer that is stored of a decision or a run with the one that was made now.
+    """Compare the stored answer of a decision or a run with the one made now.
 
     Args:
-        name: of the decision or the run.
-        stored: the answer, canonical JSON.
-        answer_now: the one that was made now.
-        engine_now: the version of the engine that made that.
-        worded: the keys of what is in words. Where the stored answer has words of another number, these are not
+        name: the name of the decision or the run.
+        stored: the stored answer, canonical JSON.
+        answer_now: the answer made now.
+        engine_now: the version of the engine that made it.
+        worded: the keys of values in words. If the stored answer has another version of the words, these are not
             compared: all else must be the same.
     """
     answer, now = json.loads(stored), json.loads(answer_now)
@@ -85,7 +84,7 @@ def replayed_answer(name: str, stored: str, answer_now: str, engine_now: str, wo
 
 
 def _unworded(answer: Mapping[str, Any], worded: Collection[str]) -> dict[str, Any]:
-    """Leave out of an answer, and of the explanations in it, what is in words."""
+    """Return an answer, and the explanations in it, without what is in words."""
     return {
         key: [_unworded(part, worded) for part in value] if key in _EXPLAINED else value
         for key, value in answer.items()
@@ -96,11 +95,11 @@ def _unworded(answer: Mapping[str, Any], worded: Collection[str]) -> dict[str, A
 def replay_assessment(context: Context, name: str) -> Replayed:
     """Make an assessment, such as 12.3, again from its recorded inputs and versions.
 
-    What comes out is compared with the breakdown of what was recorded to have come out, to the byte.
+    The breakdown made now is compared with the stored one, to the byte.
 
     Raises:
         NotFoundError: there is no such assessment.
-        ConflictError: what it was made from was erased, or no ruleset took part in it.
+        ConflictError: its inputs were erased, or no ruleset took part in it.
     """
     with context.reading() as session:
         assessment = find_assessment(session, context.actor, name)
@@ -124,7 +123,7 @@ def replay_assessment(context: Context, name: str) -> Replayed:
 
 
 def list_versions_used(session: Session, organisation_id: int, used: Mapping[str, int]) -> dict[str, ListVersion]:
-    """Read the versions of lists that were used; lists are added to, and never changed."""
+    """Read the versions of lists that were used; versions are added, and never changed."""
     return {
         row.name: ListVersion(since=row.since_us, members=tuple(row.members), source=row.source)
         for row in list_rows(session, organisation_id)
@@ -133,7 +132,7 @@ def list_versions_used(session: Session, organisation_id: int, used: Mapping[str
 
 
 def made_again(session: Session, assessment: Assessment, ruleset_hash: str, recorded_inputs: Mapping[str, Any]) -> str:
-    """Write the breakdown that an assessment by a ruleset has with some inputs, canonical JSON."""
+    """Return the breakdown that a ruleset gives an assessment from recorded inputs, as canonical JSON."""
     entity, base = str(assessment.entity_id), recorded_inputs["base"]
     canonical = canonicals_of(session, assessment.organisation_id, [ruleset_hash])[ruleset_hash]
     versions = list_versions_used(session, assessment.organisation_id, recorded_inputs["lists"])

@@ -1,4 +1,4 @@
-"""What the value model says of stored entities: computed with their levels, kept whenever it says something else.
+"""Values of stored entities by the value model: computed with their levels, and stored whenever they change.
 
 People read the latest, explained by the model that gave it.
 """
@@ -39,9 +39,9 @@ from fivefold.usecases.shared.context import Context
 log = structlog.get_logger("fivefold.worker")
 
 MONTHS: Final = 12
-"""Of the year over which indicators are shown."""
+"""The months of the year over which indicators are shown."""
 SAME = 1e-9
-"""A breakdown explains a stored score where its total is no further from it."""
+"""The largest difference between a stored score and the total of a breakdown that explains it."""
 
 
 STORED: Final = (
@@ -55,24 +55,24 @@ STORED: Final = (
     "model_hash",
     "failure",
 )
-"""The columns of a value as it is stored, beside its moment."""
+"""The stored columns of a value, beside its moment."""
 
 
 NO_VALUE: Final = "The model gives no value by what it reads of this customer."
-"""Why a value is unknown, for who may read nothing of a transaction."""
+"""Why a value is unknown, for people who may not read transactions."""
 NO_MODEL: Final = "No value model was loaded when the customer's transactions had changed, and none has looked since."
 """Why a value is unknown where `ValueScore.model_version` is 0."""
 
 
 @dataclass(frozen=True)
 class EntityScores:
-    """What the value model says now.
+    """The values of entities at a moment.
 
     Attributes:
-        frame: `entity_id`, `risk.language.expressions.VALUES` and their currency, of those of whom it can say
-            something; and of those of whom it fails, why, in `risk.facts.portfolio.NOT_READ`, where there are any.
-        changed: rows of those of whom it said something else before, or nothing, as `STORED` has them; null for those
-            who have no value.
+        frame: `entity_id`, `risk.language.expressions.VALUES` and their currency, of entities with a value; if it
+            failed for any, also these, with the reason in `risk.facts.portfolio.NOT_READ`.
+        changed: rows of entities whose value is new or changed, in the columns `STORED`; null for those without a
+            value.
         as_of_us: the moment.
         settled: by entity, when the first of its transactions counts that does not count yet.
     """
@@ -92,14 +92,14 @@ class EntityScorer:
     version: int
 
     def gave(self, value: ValueScore) -> bool:
-        """Tell whether a stored value is of this model, under this name and number."""
+        """Check whether a stored value is of this model, under this name and number."""
         by = (value.model, value.model_version, value.model_hash)
         return by == (self.name, self.version, self.model.content_hash)
 
     def values_of(
         self, session: Session, entity_ids: list[int], transactions: pl.DataFrame, as_of_us: int
     ) -> EntityScores:
-        """Ask the model about entities with these transactions, `usecases.levels.portfolio.read_transactions` them.
+        """Compute the values of entities from transactions that `usecases.levels.portfolio.read_transactions` read.
 
         An entity with transactions or an earlier value may have no value now; that is a result too, and ends the
         earlier one.
@@ -157,10 +157,10 @@ def histories_of(model: ValueModel, transactions: pl.DataFrame, as_of_us: int) -
 
 
 def known_values(model: ValueModel, histories: Histories, as_of_us: int) -> pl.DataFrame:
-    """Ask the value model about stored entities, as `value_frame` does.
+    """Compute the values of stored entities, as `value_frame` does.
 
-    Those of whom an indicator of the operator's own cannot be computed have the reason instead, in `NOT_READ`: what
-    rules give for the value must not end by it. The log says it as well.
+    Where an indicator of the operator's own cannot be computed, the entity has the reason in `NOT_READ` instead, and it
+    is logged: a failure must not end what rules give for the value.
     """
     try:
         return value_frame(model, histories, as_of_us)
@@ -174,19 +174,19 @@ def known_values(model: ValueModel, histories: Histories, as_of_us: int) -> pl.D
 
 
 _OTHER_TRANSACTIONS: Final = Reason.TRANSACTION | Reason.CLOCK
-"""Reasons that say by themselves that other transactions count than at the last assessment."""
+"""Reasons that mean by themselves that other transactions count than at the last assessment."""
 
 
 def last_values(session: Session, reasons: Mapping[int, int], standing: pl.DataFrame, as_of_us: int) -> EntityScores:
-    """Give the values of entities without a value model.
+    """Return the last values of entities where no value model is loaded.
 
-    When their transactions settle is what the model foresaw that looked last; from then on the value is unknown. Where
-    it could not be computed, the failure stays: what is unknown would let a floor go.
+    A value becomes unknown where transactions changed, or at the moment when the last model foresaw that the next one
+    settles. Where it could not be computed, the failure stays: an unknown value would let a floor go.
 
     Args:
         session: to read with.
         reasons: why each of the entities is due, by its number.
-        standing: their current levels, `store.levels.bulk_reads.current_levels` them.
+        standing: their current levels, from `store.levels.bulk_reads.current_levels`.
         as_of_us: the moment of the assessment.
     """
     stored = loading.value_scores(session, sorted(reasons))
@@ -217,7 +217,7 @@ def last_values(session: Session, reasons: Mapping[int, int], standing: pl.DataF
 
 
 def _changed(session: Session, reasons: Mapping[int, int], since: Mapping[int, int], as_of_us: int) -> set[int]:
-    """Find those of whom other transactions count than at the moment of *since*."""
+    """Find the entities for which other transactions count than at their moment in *since*."""
     changed = {entity for entity in since if reasons[entity] & _OTHER_TRANSACTIONS}
     others = sorted(set(since) - changed)
     if not others:
@@ -238,7 +238,7 @@ def _changed(session: Session, reasons: Mapping[int, int], since: Mapping[int, i
 
 
 def _ownerships_stored(session: Session, owners: Sequence[int], reasons: Mapping[int, int]) -> pl.DataFrame:
-    """Tell when an ownership of them may have been stored, however old it is: `entity`, `at_us`."""
+    """Return when ownerships of *owners* may last have been stored, whatever time they are of: `entity`, `at_us`."""
     return loading.last_activity(session, [each for each in owners if reasons[each] & Reason.ATTRIBUTE])
 
 
@@ -247,10 +247,10 @@ class IndicatorLine:
     """One indicator over the year.
 
     Attributes:
-        unit: of the catalogue, such as money or days.
-        values: at each moment; None where it is undefined, or before the first transaction.
-        median: its bounds in the reference portfolio (`DriftReference.medians`), twice the same where it is known; None
-            where nobody there has the indicator.
+        unit: the unit in the catalogue, such as money or days.
+        values: the value at each moment; None where it is undefined, or before the first transaction.
+        median: the bounds of its median in the reference portfolio (`DriftReference.medians`), twice the same where it
+            is known; None where no customer there has the indicator.
     """
 
     unit: str
@@ -260,15 +260,15 @@ class IndicatorLine:
 
 @dataclass(frozen=True, kw_only=True)
 class IndicatorYear:
-    """The indicators that a model reads of one customer, at their score and at moments of the year before it.
+    """The indicators that a model reads of one customer, at the score and at moments of the year before it.
 
-    Transactions count at a moment by their date, as they are stored now, with the corrections known at the score.
+    Transactions that are stored now count at a moment by their date, with the corrections known at the score.
 
     Attributes:
-        moments_us: the moments, of which the last is the score's.
+        moments_us: the moments, the last of which is the score's.
         before_first: how many of them were before the first transaction that counts.
-        lines: of the indicators, by name.
-        reference_us: the moment whose portfolio is the reference.
+        lines: the indicators, by name.
+        reference_us: the moment of the reference portfolio.
     """
 
     moments_us: tuple[int, ...]
@@ -278,7 +278,7 @@ class IndicatorYear:
 
 
 def moments_of_year(as_of_us: int) -> tuple[int, ...]:
-    """Give the last microseconds of the twelve months (UTC) before the one of a moment, and the moment.
+    """Return the last microsecond of each of the twelve months (UTC) before that of a moment, and the moment.
 
     >>> [from_microseconds(each).date().isoformat() for each in moments_of_year(to_microseconds(date(2026, 3, 1)))][-4:]
     ['2025-12-31', '2026-01-31', '2026-02-28', '2026-03-01']
@@ -290,7 +290,7 @@ def moments_of_year(as_of_us: int) -> tuple[int, ...]:
 
 
 def indicator_year(model: ValueModel, snapshots: Snapshots, moments_us: Sequence[int]) -> IndicatorYear:
-    """Lay out the indicators of one customer, from the model's *snapshots* at each of the moments."""
+    """Build the indicators of one customer from the model's *snapshots* at each of the moments."""
     medians = model.reference.medians
     row_counts = snapshots.row_counts[0].tolist()
     before_first = sum(not count for count in row_counts)
@@ -312,22 +312,24 @@ def indicator_year(model: ValueModel, snapshots: Snapshots, moments_us: Sequence
 
 @dataclass(frozen=True, kw_only=True)
 class ValueView:
-    """What the value model said of an entity, the last time that it said something else than before.
+    """The latest stored value of an entity: the last that differed from the one before.
 
     Attributes:
         score: from 1 to 5; None where there was no value, as `segment` and `expected_value`.
         expected_value: over `horizon_days`, in `currency`.
-        expected_value_low, expected_value_high: between these it will lie, of so many of a hundred customers as
-            `interval_level_percent` says; None where the model kept no interval, the high one also where it cannot say.
-        as_of_us: the moment.
-        superseded_by: the version that serves, where another one said so: it is yet to say its own; else None.
-        horizon_days: of the model; None where that model does not serve now.
+        expected_value_low, expected_value_high: the interval in which it is expected to lie for
+            `interval_level_percent` of a hundred customers; None where the model kept no interval, the high end also
+            where the model cannot tell it.
+        as_of_us: the moment of the value.
+        superseded_by: the version that serves and is still to compute its own value, where another one gave this; else
+            None.
+        horizon_days: the horizon of the model; None if that model does not serve now.
         breakdown: base and points by indicator, whose total is the score; None where it cannot be explained.
-        score_interval: between what that total will lie; None where there is no breakdown, or no interval.
+        score_interval: the interval of that total; None where there is no breakdown, or no interval.
         model_version: 0 where no model was loaded when the transactions had changed.
         unexplained: why there is no breakdown, or no score; empty where there is one.
-        unexplained_alone: the same without a word of any transaction.
-        indicators: those of the breakdown, beside their medians; None where there is no breakdown.
+        unexplained_alone: the same without details of transactions.
+        indicators: the indicators of the breakdown, with their medians; None where there is no breakdown.
     """
 
     score: float | None
@@ -357,12 +359,12 @@ def read_value(
     valuer: EntityScorer | None = None,
     over_year: bool = False,
 ) -> ValueView | None:
-    """Show an entity's latest value, explained by the model that gave it; None where it never had one.
+    """Return an entity's latest value, explained by the model that gave it; None if it never had one.
 
     The indicators are those at the moment of the score, and *over_year* at the ends of the months before too.
 
-    The points are those of the transactions that were known at the moment of the score. A breakdown whose total is
-    another number is not shown: it would explain something else. NotFoundError where there is no such entity.
+    The points are computed from the transactions known at the moment of the score. A breakdown with another total is
+    not shown: it would explain another score. NotFoundError if the entity does not exist.
     """
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
@@ -414,7 +416,7 @@ def _why_failed(row: ValueScore, failure: str, superseded: int | None) -> str:
 
 
 def _why_none(session: Session, model: ValueModel, row: ValueScore) -> str:
-    """Say why a model knows no value, as far as the transactions tell it that were known then."""
+    """Return why a model gives no value, as far as the transactions known then show it."""
     transactions = _transactions_of(session, row)
     settled_us = row.as_of_us - model.settlement_lag_us
     counted = transactions.filter(pl.col("at_us") <= settled_us)
@@ -434,7 +436,7 @@ def _transactions_of(session: Session, row: ValueScore) -> pl.DataFrame:
 
 
 def _score_interval(model: ValueModel, row: ValueScore) -> TotalInterval | None:
-    """Place the ends of a stored interval of money on the score curve of the model that gave it."""
+    """Convert the ends of a stored money interval to scores, by the curve of the model that gave it."""
     low, high, level = row.expected_value_low, row.expected_value_high, row.interval_level_percent
     if low is None or level is None:
         return None
@@ -445,7 +447,7 @@ def _score_interval(model: ValueModel, row: ValueScore) -> TotalInterval | None:
 def _explained(
     session: Session, valuer: EntityScorer, row: ValueScore, moments: tuple[int, ...]
 ) -> tuple[Breakdown, IndicatorYear] | None:
-    """Explain a stored score, whose moment is the last one; None where what is known now gives another one."""
+    """Explain a stored score at the last of *moments*; None if the facts known now give another score."""
     model = valuer.model
     histories = histories_of(model, _transactions_of(session, row), row.as_of_us)
     try:

@@ -30,23 +30,24 @@ from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 
 WEIGHTS: Final = {EVENT: 4.0, BULK: 1.0}
-"""Urgent work gets four fifths where both wait, so urgent work never holds up a portfolio for ever."""
+"""Urgent work gets four fifths of a worker where both kinds wait, so it never holds up a portfolio for ever."""
 BATCH_COST: Final = 100
 """The fixed cost of a batch, in entities: about a tenth of a second."""
 
 
 def warm() -> None:
-    """Load what reads facts and finds patterns, or compile it: seconds once a machine, so not while leases are held."""
+    """Load or compile the loops that read facts and find patterns: it takes seconds, so not while leases are held."""
     compile_loops(compiled_loops)
     compile_loops(loops)
 
 
 class Turns:
-    """Shares one worker by weight between organisations, and between urgent and other work; its threads share it.
+    """Shares a worker's threads by weight between organisations, and between urgent and other work.
 
     Each queue, of one organisation and priority, has a virtual time that advances with the work done for it, the slower
-    the greater its weight; the queue that is furthest behind is next. A queue that was idle starts where the others
-    are: it is next, and saves nothing up. (Start-time fair queueing; P. Goyal, H. Vin, H. Cheng, SIGCOMM 1996.)
+    the greater its weight; the queue that is furthest behind is next. A queue that was idle starts at the present
+    virtual time, so it is next, but gains no credit. (Start-time fair queueing; P. Goyal, H. Vin, H. Cheng, SIGCOMM
+    1996.)
 
     Each worker remembers its own turns: where each worker is fair, all of them together are.
     """
@@ -58,12 +59,12 @@ class Turns:
         self._lock = Lock()
 
     def order(self, queues: Sequence[DueQueue]) -> list[DueQueue]:
-        """Put queues in the order in which they are to be tried."""
+        """Return queues in the order in which to try them."""
         with self._lock:
             return sorted(queues, key=lambda queue: (self._begins(queue.organisation_id, queue.priority), queue))
 
     def charge(self, batch: LeasedBatch) -> None:
-        """Charge the queues of an organisation with what was claimed of them."""
+        """Charge the queues of an organisation for the entities claimed from them."""
         if batch.queue is None:
             return
         organisation_id, priority = batch.organisation_id, batch.queue.priority
@@ -86,22 +87,22 @@ log = structlog.get_logger("fivefold.worker")
 LEASE_US: Final = 60 * SECOND_US
 """How long a batch may take before another worker takes it over; a batch takes seconds."""
 WAIT_SECONDS: Final = 2.0
-"""So long a call that assesses one entity waits for a worker that does so; a batch takes about a second."""
+"""How long a call that assesses one entity waits for a worker that is assessing it; a batch takes about a second."""
 LONGEST_WAIT_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.02
 MAX_ATTEMPTS: Final = 6
 FIRST_BACK_OFF_US: Final = 5 * SECOND_US
-"""After the first failure; each later one waits four times as long: about half an hour until the last."""
+"""The wait after the first failure; each later one is four times as long: about half an hour until the last try."""
 MAX_ABANDONED_LEASES: Final = 12
 """Consecutive abandoned leases before an entity is quarantined; the last attempts run it alone.
 A database that goes away now and then stays below that."""
 BATCH_SIZE: Final = 2500
-"""Fewer cost more each: about 0.1 s of a batch is the same however many there are. More hold up what just happened."""
+"""Small batches cost more for each entity, as a batch has a fixed cost of about 0.1 s; large ones delay new events."""
 MOST_ROWS: Final = 200_000
-"""A batch reads no more transactions than these unless one entity alone has more: memory grows with them."""
+"""The most transactions that a batch reads, unless one entity alone has more: memory grows with them."""
 
 PARALLEL_BATCHES: Final = 2
-"""Batches that a worker is at on PostgreSQL: one computes while the other waits for the database."""
+"""Batches that a worker runs at once on PostgreSQL: one computes while the other waits for the database."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,8 @@ class BatchResult:
     """The outcome of one batch: how many were assessed, how many failed, and how many of the assessed have a level.
 
     Attributes:
-        levels: of each entity whether it has a level now; None where it failed, also where its status is failed.
-        without_result: how many of those that failed have no new assessment at all.
+        levels: whether each entity has a level now; None where it failed, also where its status is failed.
+        without_result: how many of the failed entities have no new assessment at all.
     """
 
     assessed: int
@@ -130,7 +131,7 @@ class BatchResult:
 class WorkerTally:
     """The latest outcome of each entity over many batches: one that is assessed twice counts once.
 
-    It keeps a byte for each number of an entity, whatever many batches there are.
+    It keeps one byte for each entity number, however many batches there are.
     """
 
     def __init__(self) -> None:
@@ -138,7 +139,7 @@ class WorkerTally:
         self._outcomes = bytearray()
 
     def add(self, done: BatchResult) -> None:
-        """Count a batch."""
+        """Add the outcomes of a batch."""
         highest = max(done.levels, default=-1)
         self._outcomes.extend(bytes(max(0, highest + 1 - len(self._outcomes))))
         for entity, level in done.levels.items():
@@ -164,7 +165,7 @@ _WITHOUT_LEVEL, _WITH_LEVEL, _FAILED = 1, 2, 3
 
 
 def back_off_us(attempts: int) -> int:
-    """Tell how long to wait after that many failures.
+    """Return how long to wait after a number of failures, in microseconds.
 
     >>> [back_off_us(attempts) // SECOND_US for attempts in (1, 2, 5, 500)]
     [5, 20, 1280, 5120]
@@ -180,9 +181,9 @@ def run_batch(
     valuer: EntityScorer | None = None,
     turns: Turns | None = None,
 ) -> BatchResult | None:
-    """Assess up to *most* entities that are due; None where none is.
+    """Assess up to *most* entities that are due; return None if none is due.
 
-    *turns* order the queues; without them the urgent one, and then the one that waits longest, is first.
+    *turns* order the queues; without them urgent queues are first, then the one that waits longest.
     """
     order = sorted if turns is None else turns.order
     with writing(engine) as session:
@@ -208,9 +209,9 @@ def run_batch(
 
 
 def _bounded(engine: Engine, batch: LeasedBatch, now: int, valuer: EntityScorer | None) -> LeasedBatch:
-    """Leave out of a batch, and return to the queue, those with whom it would read too many transactions.
+    """Return to the queue the entities of a batch with which it would read too many transactions.
 
-    Who is due for longest stays in it, whatever that one has: so everybody's turn comes.
+    The entity that is due for longest stays, however many it has, so that each gets its turn.
     """
     if len(batch.claims) == 1:
         return batch
@@ -218,7 +219,7 @@ def _bounded(engine: Engine, batch: LeasedBatch, now: int, valuer: EntityScorer 
     try:
         with reading(engine) as session:
             rows = rows_to_read(session, batch.organisation_id, batch.type_id, ids, now, valuer)
-    except InvalidRulesetError:  # the same for all of them, and reported where they are assessed
+    except InvalidRulesetError:  # the same for all entities, and reported where they are assessed
         return batch
     if sum(rows.values()) <= MOST_ROWS:
         return batch
@@ -249,17 +250,17 @@ def assess_now(
     actor: str = "system",
     busy_seconds: float | None = None,
 ) -> BatchResult | None:
-    """Assess one entity at once, whether it is due or not; None where it cannot be assessed, as it was erased.
+    """Assess one entity at once, whether it is due or not; return None if it was erased.
 
-    What another worker computes of it began before, and may know less: it is waited for, and after `WAIT_SECONDS`
-    its lease is taken, as that worker may be dead, or have a batch of thousands. It waits *busy_seconds* for another
-    transaction before it begins; see `store.sql.database.writing`.
+    Another worker that is assessing the entity began before, and may know less: this call waits for it, and takes its
+    lease after `WAIT_SECONDS`, as that worker may be dead, or have a batch of thousands. The call waits *busy_seconds*
+    for another transaction before it begins; see `store.sql.database.writing`.
 
-    What it stores does not mark a request's Idempotency-Key: such a request is about something else, stored afterwards.
+    What it stores does not mark a request's Idempotency-Key as used: the request stores its own part afterwards.
 
     Raises:
         ConflictError: others took the lease in turn, so that no result of this call was stored.
-        LockedError: another transaction held what is needed for longer than that.
+        LockedError: another transaction held a lock for longer than *busy_seconds*.
     """
     start = monotonic()
     while (waited := monotonic() - start) < LONGEST_WAIT_SECONDS:
@@ -290,9 +291,10 @@ def process_batch(
 ) -> BatchResult:
     """Assess a claimed batch; an entity that cannot be assessed or stored does not hold up the others.
 
-    *counts*: a failure delays the entity's next attempt, and quarantines it in the end. It is False for an assessment
-    on request, which may be repeated at will. StoreError where the database is out of reach: that is no entity's
-    failure, and the leases end by themselves. After a LockedError the database answers, so they are returned.
+    *counts*: whether a failure delays the entity's next attempt, and quarantines it in the end; False for an assessment
+    on request, which may be repeated at will. StoreError if the database is out of reach: that counts as a failure of
+    none of the entities, and their leases end by themselves. After a LockedError the database answers, so the leases
+    are returned.
     """
     reasons = {claim.entity_id: claim.reasons for claim in batch.claims}
     work = _BatchWork(engine=engine, batch=batch, now=clock(), valuer=valuer, actor=actor)
@@ -312,10 +314,10 @@ def process_batch(
 
 @dataclass(frozen=True, kw_only=True)
 class _BatchWork:
-    """What is the same for all of a batch.
+    """The work on a batch, and what all of its entities share.
 
     Attributes:
-        ahead: the entities that could not be assessed as their last assessment is dated after now, with its moment.
+        ahead: the entities not assessed because their last assessment is dated after now, with its moment.
     """
 
     engine: Engine
@@ -326,12 +328,12 @@ class _BatchWork:
     ahead: dict[int, int] = field(default_factory=dict)
 
     def on(self, reasons: Mapping[int, int]) -> tuple[StoredLevels, dict[int, str]]:
-        """Assess and store entities together; where that fails by one of them, each half alone, down to the one."""
+        """Assess and store entities together; if one of them makes that fail, each half alone, down to that one."""
         try:
             return self._all_of(reasons)
         except StoreError:
             raise
-        except (InvalidRulesetError, ModelError) as error:  # the same for each of them
+        except (InvalidRulesetError, ModelError) as error:  # the same for each entity
             return StoredLevels({}), dict.fromkeys(reasons, failure_text(error))
         except UNEXPECTED_ERRORS as error:  # it must not hold up the others; it is kept and shown
             if len(reasons) == 1:
@@ -358,9 +360,9 @@ class _BatchWork:
 
 
 def _put_off(engine: Engine, batch: LeasedBatch, error: LockedError, now: int | None) -> None:
-    """Return a batch that another transaction held up: no attempt of its entities, and others are due before them.
+    """Return to the queue a batch that another transaction held up, behind others; that does not count as an attempt.
 
-    Without a *now* they are due as before.
+    Without *now* its entities are due as before.
     """
     ids = [claim.entity_id for claim in batch.claims]
     with writing(engine) as session:
@@ -374,7 +376,7 @@ def _put_off(engine: Engine, batch: LeasedBatch, error: LockedError, now: int | 
 def _reschedule(
     engine: Engine, batch: LeasedBatch, errors: Mapping[int, str], now: int, ahead: Mapping[int, int]
 ) -> None:
-    """Let who failed be tried again later, and who is *ahead* at that moment: until then no attempt can succeed."""
+    """Schedule failed entities for a later attempt; those *ahead* at their moment: none can succeed before it."""
     attempts = {claim.entity_id: claim.attempts + 1 for claim in batch.claims}
     later = {entity: now + back_off_us(attempts[entity]) for entity in errors} | dict(ahead)
     with writing(engine) as session:

@@ -1,4 +1,4 @@
-"""The worker's loop: periodic tasks in threads of their own; one of them polls the registry for the value model.
+"""The worker's loop: periodic tasks, each in a thread of its own; one polls the registry for the value model.
 
 The failure of one task delays no other.
 """
@@ -40,9 +40,9 @@ log = structlog.get_logger("fivefold.worker")
 
 LONGEST_PAUSE_SECONDS = 60.0
 LONGEST_PAUSE_OF_DATABASE_SECONDS = 10.0
-"""After a failure of the database: readiness names it until each task ran again, and it may be back at any moment."""
+"""The longest pause after a database failure: readiness reports it until each task has run again, so it is short."""
 MOST_DOUBLINGS = 30
-"""Of a pause after failures in a row: without a bound the number would outgrow a float after a day of them."""
+"""How often a pause doubles after failures in a row: without a bound it would exceed a float after a day of them."""
 
 _NO_CHAMPION = "the registry has no champion any more"
 _LOST = "the registry has no champion, and not the version {version} of {name} that served: it may have been lost"
@@ -50,7 +50,7 @@ _DISAGREE = "another worker looks at another registry or at another model, or st
 _AGAIN = "this worker records its champion again"
 _LATER = "this worker records its champion again from {moment} on: let all workers of a database look at one model"
 _PAUSES_US = (0, HOUR_US, 6 * HOUR_US, DAY_US)
-"""How long the same other champion stands until it is replaced the first, the second, the third and each later time."""
+"""How long another champion stays recorded until it is replaced the first, second, third and each later time."""
 _LACKS = "the audit log ends with it, and the registry was restored from an earlier backup, or made anew"
 _AGREE = "for a day no worker recorded another champion"
 _WITHDRAWN = "who has other transactions has no value until there is a champion"
@@ -61,9 +61,9 @@ class PeriodicTask:
     """A task that runs again and again.
 
     Attributes:
-        name: for the log.
-        run: does one round; True where there was work: then it is called again at once.
-        idle_seconds: how long to rest where there was nothing.
+        name: its name in the log.
+        run: does one round; returns True if there was work: then it is called again at once.
+        idle_seconds: how long to pause if there was no work.
     """
 
     name: str
@@ -88,13 +88,13 @@ class LoopHealth:
             self._beat = self._clock()
 
     def errors(self) -> dict[str, str | None]:
-        """Give the last error of each task; None where its last round went well, in each of its threads."""
+        """Return the last error of each task; None if its last round succeeded in each of its threads."""
         with self._lock:
             last = dict(self._errors)
         return {task: next(filter(None, (last[key] for key in last if key[0] == task)), None) for task, _ in last}
 
     def silent_seconds(self) -> float:
-        """Give the seconds since a task last ended a round."""
+        """Return the seconds since any task last ended a round."""
         with self._lock:
             return self._clock() - self._beat
 
@@ -104,8 +104,8 @@ def run_forever(
 ) -> None:
     """Run all tasks, each in a thread of its own, until *stop* is set; a round that has begun is finished.
 
-    A function *alongside* has a loop of its own, and ends by itself once *stop* is set. *health* keeps each task's
-    state.
+    Functions *alongside* have loops of their own, and end by themselves once *stop* is set. *health* keeps the state of
+    each task.
     """
     threads = [Thread(target=_loop, args=(task, stop, health or LoopHealth()), name=task.name) for task in tasks]
     threads += [Thread(target=function, args=(stop,)) for function in alongside]
@@ -146,20 +146,20 @@ def _loop(task: PeriodicTask, stop: Event, health: LoopHealth) -> None:
 
 
 class _Answer(Enum):
-    """What became of asking the registry for the champion."""
+    """The result of a look at the registry for the champion."""
 
     UNKNOWN = auto()
-    """It does not answer, or its champion cannot be loaded, or there never was one."""
+    """The registry does not answer, its champion cannot be loaded, or there never was one."""
     WITHDRAWN = auto()
     STILL_SERVES = auto()
     LOADED = auto()
 
 
 class _Disagreement:
-    """What a worker knows of others that record another champion, or none: when to record its own again."""
+    """Decides when to record a worker's champion again, where other workers record another one, or none."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
-        """Begin with all workers at one."""
+        """Begin with all workers in agreement."""
         self._clock = clock
         self._replaced: Counter[tuple[str, int, str | None]] = Counter()
         self._last_record: tuple[object, int] = None, 0
@@ -171,9 +171,9 @@ class _Disagreement:
         self._replaced[version_of(recorded)] += 1
 
     def records_again(self, champion: EntityScorer, recorded: Champion | None) -> bool:
-        """Tell whether to record a champion that was begun again; log where another one, or none, is recorded.
+        """Return whether to record a begun champion again; log if another one, or none, is recorded.
 
-        What was logged last is not logged at the next look too.
+        The same message is not logged twice in a row.
         """
         if recorded is not None and is_recorded_as(
             recorded, champion.name, champion.version, champion.model.content_hash
@@ -191,7 +191,7 @@ class _Disagreement:
         return again
 
     def _end(self, champion: EntityScorer) -> None:
-        """Log that workers agree again, after the longest time in which one that disagrees records nothing."""
+        """Log that workers agree again, once the longest pause of a disagreeing worker has passed."""
         now_us = self._clock()
         if self._logged_words is None:
             return
@@ -216,13 +216,13 @@ class _Disagreement:
 class ChampionWatcher:
     """Polls the registry for the champion.
 
-    The last good one goes on where a newer one cannot be loaded, and where the registry does not answer. Where the
-    registry answers that no version is the champion, it was withdrawn: from then on there is none. A registry that does
-    not have the version that served does not answer: it was lost, and made anew.
+    The last good one stays where a newer one cannot be loaded, and where the registry does not answer. If the registry
+    answers that no version is the champion, it was withdrawn, and from then on there is none. A registry that lacks the
+    version that served counts as not answering: it was lost, and made anew.
     """
 
     def __init__(self, engine: Engine, settings: Settings, clock: Callable[[], int] = now_microseconds) -> None:
-        """Look at nothing yet."""
+        """Begin without a champion; nothing is read yet."""
         self._engine = engine
         self._clock = clock
         self._settings = settings
@@ -235,26 +235,27 @@ class ChampionWatcher:
 
     @property
     def valuer(self) -> EntityScorer | None:
-        """The champion; None where there is none."""
+        """The loaded champion, if any."""
         with self._lock:
             return self._valuer
 
     def look(self) -> bool:
-        """Load a new champion, if there is one, and make those due, part by part, whom it may score otherwise.
+        """Load a new champion, if there is one, and mark due, part by part, the entities whose value it may change.
 
-        Each call does one step, and tells whether there may be another. A champion is loaded before the first is marked
-        for it, so that no entity is assessed by the one before it. Each worker begins the marking anew when it first
-        sees a version: until then it may have assessed by the one before it whom another worker had marked. So it does
-        where another worker has recorded another champion, or none, than the registry answers with; but the same other
-        one again only after a pause that grows, so that two workers with two registries do not value everybody again
-        and again, and one that is left alone cures the record. Where a step fails, the next call does it.
+        Each call does one step, and returns whether there may be another. A champion is loaded before the first entity
+        is marked for it, so that none is assessed by the one before. Each worker begins the marking anew when it first
+        sees a version: until then it may have assessed, by the older one, entities that another worker had marked. It
+        also begins anew where another worker recorded another champion than the registry has, or none. The same other
+        champion is replaced again only after a growing pause: so two workers with two registries do not value every
+        entity again and again, and a worker that is left alone corrects the record. If a step fails, the next call
+        repeats it.
 
         Raises:
             StoreError: the database is out of reach.
         """
         if self._mark_next():
             return True
-        with reading(self._engine) as session:  # before the registry is asked: a promotion since then goes on
+        with reading(self._engine) as session:  # before the registry is read, so that a later promotion stays
             recorded = recorded_champion(session)
         named = recorded if recorded is not None and recorded.model == self._settings.model_name else None
         answer = self.load(named)
@@ -275,9 +276,9 @@ class ChampionWatcher:
         return True
 
     def _log_promotions(self) -> None:
-        """Record the promotions that the audit log lacks, once this has waited for the one that may be under way.
+        """Record the promotions that the audit log lacks, after waiting for one that may be in progress.
 
-        What the registry lacks is logged: another version serves than the audit log tells.
+        Promotions that the registry lacks are logged: another version serves than the audit log has.
         """
         from fivefold.usecases.models.promotion_log import lost_promotions, record_missing  # noqa: PLC0415 (imports MLflow)
 
@@ -293,7 +294,7 @@ class ChampionWatcher:
             log.warning("promotions not compared with the audit log", error=str(error))
 
     def _mark_next(self) -> bool:
-        """Mark the next entities for the champion that is loaded; False where none are left, or it is not begun."""
+        """Mark the next entities for the loaded champion; return False if none are left, or it is not begun."""
         champion = self.valuer
         if champion is None or champion is not self._begun:
             return False
@@ -306,7 +307,7 @@ class ChampionWatcher:
         return True
 
     def _end(self, recorded: Champion) -> None:
-        """Forget that a withdrawn version serves."""
+        """Record that a withdrawn version no longer serves."""
         with writing(self._engine) as session:
             ended = end_champion(session, recorded.model, recorded.model_version, recorded.since_us)
         if ended:
@@ -314,9 +315,9 @@ class ChampionWatcher:
             log.warning("value model withdrawn", name=recorded.model, version=version, effect=_WITHDRAWN)
 
     def load(self, recorded: Champion | None = None) -> _Answer:
-        """Load the champion where it is another one than before; where it cannot be loaded, that is logged.
+        """Load the champion if it is another one than before; log if it cannot be loaded.
 
-        A registry that has no champion, nor the version that is loaded or else was *recorded* as serving, was lost.
+        A registry without a champion that also lacks the loaded version, or else the *recorded* one, was lost.
         """
         if not self._settings.has_registry:
             return _Answer.UNKNOWN  # at once: MLflow takes seconds to import
@@ -328,7 +329,7 @@ class ChampionWatcher:
             version = registry.champion()
             if version is None:
                 return self._withdraw(registry, recorded)
-            # A number alone names no version: a registry that was made anew begins with 1 again, and with other runs.
+            # A number alone does not identify a version: a registry made anew starts at 1 again, with other runs.
             if present and (present.version, self._run_id) == (version.number, version.run_id):
                 return _Answer.STILL_SERVES
             loaded = EntityScorer(registry.load(version.number), self._settings.model_name, version.number)
@@ -342,7 +343,7 @@ class ChampionWatcher:
         return _Answer.LOADED
 
     def _withdraw(self, registry: "Registry", recorded: Champion | None) -> _Answer:
-        """Unload the version that served where the registry still has it; RegistryError where it was lost."""
+        """Unload the version that served if the registry still has it; RegistryError if it was lost."""
         served: tuple[int, str | None]
         if present := self.valuer:
             served = present.version, present.model.content_hash

@@ -1,1 +1,1 @@
-"""What an assessment was made from, and its breakdown: as they are stored, and read again."""
+"""The inputs and the breakdown of an assessment, as they are stored and read again."""

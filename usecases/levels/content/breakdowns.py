@@ -1,6 +1,6 @@
 """Breakdowns of stored assessments: written when they are read, from the codes and the inputs that are stored.
 
-What an older program stored as text is given as it stands.
+Text that an older program stored is returned unchanged.
 """
 
 import json
@@ -25,11 +25,11 @@ from fivefold.usecases.levels.content.inputs import with_layout
 
 Read = TypeVar("Read")
 Name = tuple[int, int]
-"""The number of an entity, and that of one of its assessments."""
+"""The number of an entity, and the number of one of its assessments."""
 
 
 def inputs_of(session: Session, row: Assessment) -> dict[str, Any] | None:
-    """Give what an assessment was made from, `inputs` by their keys; None where it was erased."""
+    """Return the recorded inputs of an assessment, `inputs` by their keys; None if they were erased."""
 
     def read() -> dict[str, Any] | None:
         content = session.get_one(AssessmentInputs, (row.entity_id, row.number)).content
@@ -39,7 +39,7 @@ def inputs_of(session: Session, row: Assessment) -> dict[str, Any] | None:
 
 
 def breakdown_text(session: Session, row: Assessment) -> str | None:
-    """Write the breakdown of an assessment, canonical JSON; None where it was erased."""
+    """Return the breakdown of an assessment as canonical JSON; None if it was erased."""
     if row.breakdown is None or _is_text(row.breakdown):
         return row.breakdown
     recorded_inputs = inputs_of(session, row)
@@ -50,7 +50,7 @@ def breakdown_text(session: Session, row: Assessment) -> str | None:
 
 
 def breakdown_of(session: Session, row: Assessment) -> Any:
-    """Give the breakdown of an assessment; None where it was erased. In a session of one moment it is written once."""
+    """Return the breakdown of an assessment; None if it was erased. In a session of one moment it is written once."""
 
     def read() -> Any:
         text = breakdown_text(session, row)
@@ -60,7 +60,7 @@ def breakdown_of(session: Session, row: Assessment) -> Any:
 
 
 def gone_text(session: Session, row: Assessment) -> str:
-    """Say how what an assessment was made from went: by the retention policy, and when, or by an erasure."""
+    """Return in words how the inputs of an assessment went: by the retention policy, and when, or by an erasure."""
     inputs = session.get(AssessmentInputs, (row.entity_id, row.number))
     run = None if inputs is None or inputs.removed_by is None else session.get(RetentionRun, inputs.removed_by)
     if run is None:
@@ -69,7 +69,7 @@ def gone_text(session: Session, row: Assessment) -> str:
 
 
 def removal_text(session: Session, removed_by: int) -> str:
-    """Say that what something was made from was removed by a run of the retention policy, and when."""
+    """Return in words that a run of the retention policy removed something, and when."""
     return _removal_words(session.get_one(RetentionRun, removed_by))
 
 
@@ -78,7 +78,7 @@ def _removal_words(run: RetentionRun) -> str:
 
 
 class StoredAssessment(NamedTuple):
-    """An assessment as it was read: what a line is written from."""
+    """The columns of an assessment from which its line is written."""
 
     entity_id: int
     number: int
@@ -89,20 +89,20 @@ class StoredAssessment(NamedTuple):
 
 
 def lines_of(session: Session, organisation_id: int, names: Iterable[Name]) -> dict[Name, str]:
-    """Write the line of each of some assessments, as `lines_of_records`; those that are not there are left out."""
+    """Return the lines of assessments, as `lines_of_records` does; assessments that do not exist are left out."""
     assessments = assessments_named(session, organisation_id, list(names))
     return lines_of_records(session, organisation_id, [stored_record(row, content) for row, content in assessments])
 
 
 def stored_record(row: Assessment, content: str | None) -> StoredAssessment:
-    """Put an assessment together with what it was made from."""
+    """Join an assessment and the content of its inputs."""
     return StoredAssessment(row.entity_id, row.number, row.as_of_us, row.status, row.breakdown, content)
 
 
 def lines_of_records(session: Session, organisation_id: int, records: Iterable[StoredAssessment]) -> dict[Name, str]:
-    """Write the lines of assessments that were read already; those that were erased are left out.
+    """Return the lines of assessments that were read already; erased ones are left out.
 
-    The line of one that the retention policy emptied says so.
+    Where the retention policy emptied an assessment, its line says so.
     """
     lines: dict[Name, str] = {}
     coded: list[tuple[StoredAssessment, str, str]] = []
@@ -121,18 +121,18 @@ def lines_of_records(session: Session, organisation_id: int, records: Iterable[S
     for (row, codes, _), each in zip(coded, recorded_inputs, strict=True):
         try:
             lines[row.entity_id, row.number] = _explained(row, codes, each, rulesets[each["ruleset"]]).line
-        except ConflictError as error:  # of one among many, which are shown
+        except ConflictError as error:  # one among many: the others are shown
             lines[row.entity_id, row.number] = str(error)
     return lines
 
 
 def words_of_breakdown(row: Assessment) -> int | None:
-    """Tell the number of the words that a breakdown had when it was made; None where its text is stored, or erased."""
+    """Return the version of the words of a breakdown when it was made; None if its text is stored, or it was erased."""
     return None if row.breakdown is None or _is_text(row.breakdown) else words_of(row.breakdown)
 
 
 def _is_text(breakdown: str) -> bool:
-    """Tell a text from codes: one is a JSON object, the other an array."""
+    """Check whether a breakdown is stored as text, a JSON object, and not as codes, an array."""
     return not breakdown.startswith("[")
 
 
@@ -150,7 +150,7 @@ def _explained(
     )
     try:
         return explain_stored(ruleset, outcome)
-    except (LookupError, TypeError, ValueError, MsgspecError) as error:  # no assessment has such codes
+    except (LookupError, TypeError, ValueError, MsgspecError) as error:  # no assessment writes codes like these
         raise ConflictError(
             f"assessment {row.entity_id}.{row.number} cannot be explained: what is stored of it does not fit its "
             "ruleset, so it was changed; `fivefold audit verify` names what was"
@@ -158,7 +158,7 @@ def _explained(
 
 
 def _with_layouts(session: Session, organisation_id: int, contents: Collection[str]) -> list[dict[str, Any]]:
-    """Put contents together with the layouts that they name; those of older programs name none."""
+    """Join contents with the layouts that they name; contents of older programs name none."""
     read: list[dict[str, Any]] = [json.loads(content) for content in contents]
     named = {each["layout"] for each in read if "layout" in each}
     layouts = _remembered(_LAYOUTS, named, lambda names: _read_layouts(session, organisation_id, names))
@@ -179,13 +179,13 @@ def _rulesets(session: Session, organisation_id: int, hashes: Collection[str]) -
 
 _LAYOUTS: dict[str, Mapping[str, Any]] = {}
 _RULESETS: dict[str, AnalysedRuleset] = {}
-"""What was read last, by the hashes of its content: whatever the database, it is the same under the same hash."""
+"""Layouts and rulesets read last, by the hash of their content, which is the same in every database."""
 
 
 def _remembered(
     cache: dict[str, Read], names: Collection[str], read: Callable[[Collection[str]], dict[str, Read]]
 ) -> dict[str, Read]:
-    """Give what has these names; what is not known yet is read, all at once."""
+    """Return the values of these names; read those that are not cached, all at once."""
     values_by_name = {name: value for name in names if (value := cache.get(name)) is not None}
     lacking = set(names).difference(values_by_name)
     if lacking:

@@ -1,7 +1,7 @@
-"""The inputs of assessments as they are stored, with all else that repeats an assessment to the byte.
+"""The inputs of assessments as they are stored, with everything else that replays an assessment to the byte.
 
-What many assessments share stands in a layout, once: the ruleset, the keys of its inputs, their types, the currency,
-the versions of lists. An assessment names the layout by its hash, and has values alone.
+A layout holds once what many assessments share: the ruleset, the keys of its inputs, their types, the currency, the
+versions of lists. An assessment names its layout by a hash, and stores only values.
 """
 
 import json
@@ -25,20 +25,20 @@ _LETTERS: Mapping[str, Any] = {
     "l": pl.List(pl.String),
     "s": pl.String,
 }
-"""How the type of an input's column is written."""
+"""The letter that stands for the type of an input's column."""
 _JSON = msgspec.json.Encoder()
 
 
 class StoredInputs(NamedTuple):
-    """What one assessment was made from.
+    """The recorded inputs of one assessment.
 
     Attributes:
         inputs: JSON. Keys: `previous` (level, when it was entered and, where floors held, those: floor, hard floor,
             since when they are unknown; or null), `override` (level and end, or null), `layout` (the name of the
             layout), `inputs` (values in the order of the layout).
-        layout: what it shares with others, canonical JSON. Keys: `ruleset` (the hash of its content), `inputs` (their
-            keys), `types` (a letter for each), `base` (the currency), `lists` (the version of each list, by when it
-            began).
+        layout: what assessments share, canonical JSON. Keys: `ruleset` (the hash of its content), `inputs` (their
+            keys), `types` (a letter for each), `base` (the currency), `lists` (the moment at which the version of each
+            list began).
     """
 
     inputs: str
@@ -48,7 +48,7 @@ class StoredInputs(NamedTuple):
 def stored_inputs(
     assessments: Assessments, before: Mapping[int, Mapping[str, Any]], overrides: Mapping[int, Mapping[str, Any]]
 ) -> list[StoredInputs]:
-    """Write for each assessment what it was made from."""
+    """Return the recorded inputs of each assessment."""
     columns = assessments.inputs[[name for name in assessments.inputs.columns if name not in {ENTITY, AS_OF}]]
     layouts = [
         _layout(assessments, columns, {name: one.since for name, one in used.items()}) for used in assessments.versions
@@ -77,12 +77,12 @@ def _layout(assessments: Assessments, columns: pl.DataFrame, lists: Mapping[str,
 
 
 def with_layout(own: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
-    """Put what an assessment was made from together: its own part and its layout, `inputs` by their keys."""
+    """Join the recorded inputs of an assessment: its own part and its layout, `inputs` by their keys."""
     return {**own, **shared, "inputs": dict(zip(shared["inputs"], own["inputs"], strict=True))}
 
 
 def types_of(columns: pl.DataFrame) -> str:
-    """Write the types of columns, a letter for each, in their order."""
+    """Return the types of columns, a letter for each, in their order."""
     letters = {str(kind): letter for letter, kind in _LETTERS.items()}
     return "".join(letters[str(kind)] for kind in columns.dtypes)
 
@@ -99,7 +99,7 @@ def _pair(row: Mapping[str, Any] | None, level: str, moment: str) -> list[int | 
 
 
 def previous_of(values: list[Any] | None, entity: str) -> pl.DataFrame | None:
-    """Give what was held before, as it was kept, in the frame that the engine reads; None for nothing."""
+    """Return the recorded previous level as the frame that the engine reads; None if there was none."""
     if values is None:
         return None
     level, entered, *floors = values
@@ -110,7 +110,7 @@ def previous_of(values: list[Any] | None, entity: str) -> pl.DataFrame | None:
 
 
 def override_of(values: list[int | None] | None, entity: str) -> pl.DataFrame | None:
-    """Give an override, as it was kept, in the frame that the engine reads; None for nothing."""
+    """Return the recorded override as the frame that the engine reads; None if there was none."""
     if values is None:
         return None
     schema = {ENTITY: pl.String, "level": pl.Int64, "until": pl.Int64}
@@ -118,7 +118,7 @@ def override_of(values: list[int | None] | None, entity: str) -> pl.DataFrame | 
 
 
 def inputs_frame(recorded_inputs: Mapping[str, Any], as_of_us: int, entity: str) -> pl.DataFrame:
-    """Give the frame of one row that the engine was given, of `inputs` by their keys and their `types`."""
+    """Rebuild the frame of one row that the engine read, from `inputs` by their keys and their `types`."""
     names = list(recorded_inputs["inputs"])
     schema = {name: _LETTERS[letter] for name, letter in zip(names, recorded_inputs["types"], strict=True)}
     moment = pl.DataFrame({ENTITY: [entity], AS_OF: [as_of_us]}, schema={ENTITY: pl.String, AS_OF: pl.Int64})
@@ -131,6 +131,6 @@ def inputs_frame(recorded_inputs: Mapping[str, Any], as_of_us: int, entity: str)
 
 
 def read_inputs(content: str, as_of_us: int, entity: str) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Read what was kept, where `inputs` stand by their keys: the frame of one row, and everything else."""
+    """Read recorded inputs that are stored by their keys: return the frame of one row, and everything recorded."""
     recorded_inputs = json.loads(content)
     return inputs_frame(recorded_inputs, as_of_us, entity), recorded_inputs

@@ -1,1 +1,1 @@
-"""Groups on the platform: the stored links of entities, and who has to be looked at again when a fact comes."""
+"""Groups on the platform: the stored links of entities, and which entities to assess again when a fact arrives."""

@@ -1,4 +1,4 @@
-"""Stored links, as the engine follows them: those of some entities, over the steps that rulesets ask for."""
+"""Stored links as the engine follows them: the links of some entities, over the steps that rulesets name."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,9 +14,9 @@ from fivefold.risk.language.expressions import Linked
 from fivefold.store.ingest.links import links_at
 
 MOST_READ: Final = MOST_LINKED + 3
-"""Of one end so many links are read: more than tell that they are too many."""
+"""How many links of one end are read: more than enough to know that they are too many."""
 AT_ONCE: Final = 250
-"""Ends whose links are read at once: one of them may have `MOST_READ` links, and each of these as many again."""
+"""How many ends are read at once: each may have `MOST_READ` links, and each of these as many again."""
 
 
 class Followed(NamedTuple):
@@ -24,10 +24,10 @@ class Followed(NamedTuple):
 
     Attributes:
         link: the type.
-        shared: whether they lead to what is shared, and not to entities.
-        forward: whether they are followed from where they begin.
-        backward: whether they are followed from where they end.
-        steps: over how many of them at most.
+        shared: whether they lead to shared things, and not to entities.
+        forward: whether they are followed from their start.
+        backward: whether they are followed from their end.
+        steps: the most links followed in a row.
     """
 
     link: str
@@ -38,7 +38,7 @@ class Followed(NamedTuple):
 
 
 def followed_by(rulesets: Iterable[Analysed[Any]]) -> list[Followed]:
-    """Tell how rulesets, or policies, follow links, by type; nothing where they follow none."""
+    """Return how rulesets, or policies, follow links, by type; empty if they follow none."""
     ways: dict[tuple[str, bool], Followed] = {}
     for analysed in rulesets:
         for each in Needs.of(analysed).everything():
@@ -59,22 +59,22 @@ def followed_by(rulesets: Iterable[Analysed[Any]]) -> list[Followed]:
 
 @dataclass(frozen=True)
 class LinkedEntities:
-    """Whom some entities are linked to.
+    """The entities that some entities are linked to.
 
     Attributes:
-        links: as the engine follows them.
-        members: of each entity whom it may be linked to, as far as that is not too many.
+        links: the links, as the engine follows them.
+        members: the entities that each one may be linked to, unless they are too many.
     """
 
     links: Links
     members: Mapping[int, frozenset[int]]
 
     def everyone(self) -> list[int]:
-        """Number all of them, and those whom they are linked to."""
+        """Return the numbers of the entities and of those they are linked to."""
         return sorted({*self.members, *(one for members in self.members.values() for one in members)})
 
     def moments(self, after_us: int) -> dict[int, set[int]]:
-        """Give when links begin or end after a moment, by entity: its own, of its members, and to what they share."""
+        """Return by entity when links of its group begin or end after a moment, those to shared things included."""
         ends: dict[str, set[str]] = {}
         moments: dict[str, set[int]] = {}
         times = (pl.col(name).to_physical() for name in _MOMENTS)
@@ -91,7 +91,7 @@ class LinkedEntities:
         return by_entity
 
     def summed(self, counts: Mapping[int, int]) -> dict[int, int]:
-        """Add up by entity what was counted of it and of whom it is linked to, each of these as one more."""
+        """Add up the counts of each entity and of those it is linked to, each of these as one more."""
         return {
             entity: len(members) + sum(counts.get(one, 0) for one in (entity, *members))
             for entity, members in self.members.items()
@@ -107,17 +107,17 @@ def read_linked(
     *,
     earlier: bool = False,
 ) -> LinkedEntities | None:
-    """Read the links of entities of a type, as far as rulesets follow them; None where they follow none.
+    """Read the links of entities of a type, as far as rulesets follow them; None if they follow none.
 
-    Who is linked to too many, of whom nothing is known for that, is followed no further.
+    An entity linked to too many is not followed further: nothing is known of its group.
 
     Args:
         session: to read with.
         type_id: the type of the entities.
         entity_ids: their numbers.
-        rulesets: what follows links; policies too.
+        rulesets: the rulesets, groups or policies that follow links.
         as_of_us: the moment.
-        earlier: earlier moments count too: links of all times are followed.
+        earlier: whether earlier moments count too: then links of all times are followed.
     """
     ways = followed_by(rulesets)
     if not ways:
@@ -142,8 +142,8 @@ class _Reading:
     """Reads the links of one type, step by step, of all entities together.
 
     Attributes:
-        at_us: the moment at which links have to be there to be followed; None for any.
-        frames: what was read, as the engine has it.
+        at_us: the moment at which a link must hold to be followed; None for any moment.
+        frames: the links read, as the engine takes them.
     """
 
     session: Session
@@ -155,7 +155,7 @@ class _Reading:
     sharing: dict[str, list[int]] = field(default_factory=dict)
 
     def follow(self, entity_ids: Iterable[int]) -> dict[int, set[int]]:
-        """Give whom each entity reaches, itself among them; where they are too many, those to whom fewer links lead."""
+        """Return the entities that each one reaches, itself included; where too many, only those of fewer steps."""
         reached = {entity: {entity} for entity in entity_ids}
         last = {entity: [entity] for entity in reached}
         for _ in range(self.way.steps):
@@ -172,7 +172,7 @@ class _Reading:
         return reached
 
     def _read(self, entity_ids: Iterable[int]) -> None:
-        """Read the links of entities that were not read, and with them who is at their other ends."""
+        """Read the links of entities that were not read yet, and the entities at their other ends."""
         new = sorted(set(entity_ids) - self.others.keys())
         for begin in range(0, len(new), AT_ONCE):
             part = new[begin : begin + AT_ONCE]
@@ -198,7 +198,7 @@ class _Reading:
             self.others[entity] += self.sharing[thing]
 
     def _rows(self, end: str, ids: Sequence[int] | Sequence[str]) -> pl.DataFrame:
-        """Read links by one end, and note them; of what an entity shares itself all is read, however much it is."""
+        """Read links by one end, and keep them. All links of an entity to shared things are read, however many."""
         most = MOST_ALL if self.way.shared and end == "entity_id" else MOST_READ
         rows = links_at(self.session, self.type_id, self.way.link, end, ids, self.at_us, most)
         to = pl.col("thing") if self.way.shared else pl.col("other_id").cast(pl.String)
@@ -210,7 +210,7 @@ class _Reading:
         return rows
 
     def _there(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Leave out the links that are not there at the moment."""
+        """Leave out the links that do not hold at the moment."""
         if self.at_us is None:
             return rows
         begun = pl.col("from_us").is_null() | (pl.col("from_us") <= self.at_us)
@@ -218,4 +218,4 @@ class _Reading:
 
 
 MOST_ALL: Final = 2**31
-"""As many as there are."""
+"""No limit."""

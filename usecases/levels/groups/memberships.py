@@ -1,6 +1,6 @@
-"""For whom the conditions of a type's groups hold, asked of the facts of the level, and stored beside it.
+"""Memberships of a type's groups: their conditions are evaluated with each assessment, on the same facts.
 
-A group that cannot be asked, such as one whose list is gone, is unknown for everybody: it holds up no level.
+A group that cannot be evaluated, such as one whose list is gone, is unknown for every entity, and delays no level.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,8 +37,8 @@ class GroupsOfType:
     """The groups that the entities of a type may be members of.
 
     Attributes:
-        groups: in the order of their numbers.
-        analysed: of each of them; None where it was retired, and its last members leave.
+        groups: the groups, by number.
+        analysed: the analysed form of each; None where a group was retired, and its last members leave.
     """
 
     groups: tuple[TypeGroup, ...] = ()
@@ -46,19 +46,19 @@ class GroupsOfType:
 
     @property
     def read(self) -> list[AnalysedGroup]:
-        """What is read for them."""
+        """The groups whose inputs are read."""
         return [each for each in self.analysed if each is not None]
 
 
 @dataclass(frozen=True)
 class GroupLook:
-    """What a group's condition came to for some entities as of one moment.
+    """The result of a group's condition for some entities as of one moment.
 
     Attributes:
-        group: that was asked.
-        on_unknown: what an entity becomes where it is unknown: keep, in or out.
+        group: the group.
+        on_unknown: what an entity becomes where the condition is unknown: keep, in or out.
         as_of_us: the moment.
-        holds: by entity; None where it is unknown.
+        holds: whether the condition holds, by entity; None where it is unknown.
     """
 
     group: TypeGroup
@@ -77,16 +77,16 @@ def groups_of_type(session: Session, type_id: int) -> GroupsOfType:
 def look_at_groups(
     groups: GroupsOfType, portfolio: Portfolio, records: Sequence[AssessmentRecord], as_of_us: int
 ) -> tuple[list[AssessmentRecord], tuple[GroupLook, ...]]:
-    """Ask every group about the entities that were assessed.
+    """Evaluate every group's condition for the entities that were assessed.
 
     Args:
-        groups: of their type.
-        portfolio: with what `groups.read` reads, of no one else.
+        groups: the groups of their type.
+        portfolio: their facts alone, with all that `groups.read` reads.
         records: their assessments, whose levels conditions may read.
         as_of_us: the moment.
 
     Returns:
-        The assessments, each looked at again no later than a group's condition may change by time alone; and the looks.
+        The assessments, each due again when a group's condition may change by time alone at the latest; and the looks.
     """
     if not groups.groups or not records:
         return [*records], ()
@@ -100,7 +100,7 @@ def look_at_groups(
             continue
         try:
             answers = look_at_members(analysed, everyone, as_of_us, ahead=True)
-        except UNEXPECTED_ERRORS as error:  # a group holds up no level: nobody is known to be in or out
+        except UNEXPECTED_ERRORS as error:  # a group delays no level: the members stay, as unknown
             log.warning("group not asked", group=group.name, error=failure_text(error))
             looks.append(GroupLook(group, "keep", as_of_us, {record.entity_id: None for record in records}))
             continue
@@ -119,7 +119,7 @@ def _no_later(record: AssessmentRecord, moment: int | None) -> AssessmentRecord:
 
 
 def _levels(records: Sequence[AssessmentRecord]) -> pl.DataFrame:
-    """Give the levels as conditions read them; computed at this moment, so of no age."""
+    """Return the levels as conditions read them, with an age of 0, as they were computed at this moment."""
     rows = [
         (str(each.entity_id), each.level, each.rules_level, each.status, each.level_source, 0.0) for each in records
     ]
@@ -128,7 +128,7 @@ def _levels(records: Sequence[AssessmentRecord]) -> pl.DataFrame:
 
 ENTERED: Final = "group.entered"
 LEFT: Final = "group.left"
-"""The kinds of events."""
+"""The kinds of events of a group."""
 
 _BECOMES: Final = {"in": True, "out": False}
 
@@ -140,10 +140,10 @@ def store_looks(
     leased: set[int],
     origins: Mapping[int, Origin],
 ) -> int:
-    """Store what groups' conditions came to for those whose lease is held; tell how many entered or left.
+    """Store the results of groups' conditions for entities whose lease is held; return how many entered or left.
 
-    *origins* are the flows by which entities were due, and who is behind these. Where the condition is
-    unknown an entity stays what it was, unless the group says otherwise, and counts as unknown.
+    *origins* are the flows by which entities became due, and the people behind these. Where the condition is unknown,
+    an entity keeps its membership, unless the group says otherwise, and is marked as unknown.
     """
     if not looks or not leased:
         return 0
@@ -194,7 +194,7 @@ def _now(look: GroupLook, entity: int, was: Membership | None, holds: bool | Non
 def _events(
     session: Session, type_id: int, names: Mapping[int, tuple[str, int | None]], moves: Sequence[Move]
 ) -> Iterable[NewEvent]:
-    """Tell who entered and who left: once for each move, since an event's name is that of its move."""
+    """Return an event for each entity that entered or left: once a move, as the event is named after the move."""
     if not moves:
         return []
     ids = sorted({move.entity_id for move in moves})

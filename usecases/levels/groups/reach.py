@@ -1,7 +1,8 @@
-"""Whom a fact concerns through links: those in whose groups an entity is, as the rulesets that decide follow links.
+"""The entities that a fact concerns through links: those whose groups contain the entity that the fact is about.
 
-Of crowds, which too many share, nothing is known; a change of links may make or end one.
-Found in the transaction of the fact, and marked due in it. Nothing here begins or ends a transaction.
+Links are followed as the active rulesets follow them. Of a crowd, which too many entities share, nothing is known; a
+change of links may make or end a crowd.
+They are found and marked due in the transaction of the fact. Nothing here begins or ends a transaction.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -27,31 +28,31 @@ from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.levels.groups.links import Followed, followed_by
 
 MOST_MARKED: Final = 2_000
-"""So many others a fact marks in its own transaction; where more are linked, everybody of the type is marked instead,
-part by part, by workers: however many facts come meanwhile, one marking that has not begun stands for all of them."""
+"""The most other entities that a fact marks in its own transaction. Where more are linked, workers mark the whole type
+instead, part by part: a marking that has not begun serves all facts that arrive meanwhile."""
 TIMES_AS_MANY: Final = 10
-"""A call about many entities marks this many times more in its own transaction."""
+"""A call about many entities marks up to this many times as many others in its own transaction."""
 
 
 @dataclass
 class AffectedEntities:
-    """Who has to be looked at again.
+    """The entities to assess again.
 
     Attributes:
-        others: entities, beside those that it began from.
-        types: of which everybody has to be, since too many are linked to follow them.
+        others: entities beyond those from which the search began.
+        types: types of which every entity is assessed again, as too many are linked to follow them.
     """
 
     others: set[int] = field(default_factory=set)
     types: set[int] = field(default_factory=set)
 
     def add(self, more: "AffectedEntities") -> None:
-        """Take in those of another one."""
+        """Add the entities and types of another one."""
         self.others |= more.others
         self.types |= more.types
 
     def mark(self, session: Session, concerned: Iterable[Subject], reason: Reason, due_us: int, priority: int) -> None:
-        """Mark them due, with those whom a fact is about, in one order, so that concurrent callers do not deadlock."""
+        """Mark them due with the entities that a fact is about, in one order, so that callers do not deadlock."""
         due.mark(session, [*concerned, *subjects(session, self.others)], reason, due_us, priority)
         for type_id in sorted(self.types):
             mark_everybody_once(session, session.get_one(EntityType, type_id), reason, due_us)
@@ -65,11 +66,11 @@ def mark_linked(
     priority: int = EVENT,
     before: AffectedEntities | None = None,
 ) -> None:
-    """Mark entities due, and those in whose groups they are.
+    """Mark entities due, and the entities whose groups contain them.
 
-    A call that changes a link marks both of its ends. So either it is done by the time that our own mark is set, and
-    whom it leads to is found and marked as well; or it waits for us, and marks them after us. *before* are those who
-    were reached before such a call.
+    A call that changes a link marks both of its ends. Either it has ended when our own mark is set: then the entities
+    it links to are found and marked as well. Or it waits for us, and marks them after us. *before* are the entities
+    that were reached before a change of links.
     """
     subjects_marked = list(concerned)
     reached = reached_by(session, subjects_marked, due_us)
@@ -84,14 +85,14 @@ def mark_linked(
 
 
 def reached_by(session: Session, concerned: Iterable[Subject], now_us: int) -> AffectedEntities:
-    """Find those whose groups an entity is in, directly or over several steps.
+    """Find the entities whose groups contain an entity, directly or over several steps.
 
-    A group that is unknown, as too many share something, stays so whatever happens to one of them: these are left out.
-    So a call that changes links asks before it and after it.
+    A group that is unknown, as too many share a thing, stays unknown whatever happens to one of them, so its entities
+    are left out. A call that changes links therefore searches both before the change and after it.
 
     Args:
         session: in the transaction of the fact.
-        concerned: whom the fact is about.
+        concerned: the entities that the fact is about.
         now_us: the present.
     """
     subjects_of_fact = list(concerned)
@@ -125,9 +126,9 @@ def _reached_in(
 
 
 def _hold_what_decides(session: Session, type_id: int) -> None:
-    """Let changes of what decides on a type wait until the transaction ends.
+    """Make changes of the rulesets and groups of a type wait until the transaction ends.
 
-    Otherwise a fact would not reach those whose groups begin to count meanwhile, and they might be looked at before it.
+    Otherwise a fact would miss entities whose groups begin to count meanwhile, and that are assessed before it is seen.
     """
     statement = select(EntityType.id).where(EntityType.id == type_id)
     session.execute(statement.with_for_update(key_share=True, read=True))
@@ -135,10 +136,10 @@ def _hold_what_decides(session: Session, type_id: int) -> None:
 
 @dataclass
 class _Search:
-    """Follows links of one type back to those whose groups they make.
+    """Follows links of one type back to the entities whose groups they form.
 
     Attributes:
-        most: others; where there are more, they are not followed.
+        most: how many other entities may be reached; where there are more, they are not followed.
     """
 
     session: Session
@@ -148,7 +149,7 @@ class _Search:
     most: int
 
     def follow(self, begin: Collection[int]) -> set[int] | None:
-        """Give those who are reached; None where they are more than are followed."""
+        """Return the entities that are reached; None if there are more than are followed."""
         reached, last = set(begin), sorted(begin)
         for _ in range(self.way.steps):
             following = set[int]()
@@ -173,9 +174,9 @@ class _Search:
         return reached - set(begin)
 
     def _rows(self, end: str, ids: Collection[int]) -> pl.DataFrame | None:
-        """Read the links at some ends that are there, or that begin later; None where there are too many.
+        """Read the links at some ends that hold now or begin later; None if there are too many.
 
-        Those that ended within the last hour are among them: the clock of who assesses may be behind.
+        Links that ended within the last hour are included: the clock of a worker may be behind.
         """
         most = self.most + 1
         rows = links_at(self.session, self.type_id, self.way.link, end, sorted(ids), self.now_us - HOUR_US, most)
@@ -183,7 +184,10 @@ class _Search:
         return live if len(live) < most else None
 
     def _sharing(self, ids: Collection[int]) -> set[int] | None:
-        """Give those who share something with some entities, but for what too many share."""
+        """Return the entities that share a thing with some entities, except things that too many share.
+
+        None if that cannot be determined, as too many share a thing.
+        """
         own = self._rows("entity_id", ids)
         if own is None:
             return None
@@ -207,11 +211,11 @@ class _Search:
 
 @dataclass(frozen=True)
 class Crowds:
-    """What links lead to that too many share, or may after a call that changes links.
+    """The shared things that are a crowd, or may become one by a call that changes links.
 
     Attributes:
-        before: by type of link and thing, how many shared it before the call.
-        shortened: things of which a link ends earlier than before.
+        before: how many shared each thing before the call, by type of link and thing.
+        shortened: the things with a link that ends earlier than before.
     """
 
     session: Session
@@ -229,13 +233,13 @@ class Crowds:
         changes: Iterable[tuple[StoredLink | None, StoredLink]],
         now_us: int,
     ) -> "Crowds":
-        """Read how many share something, before links change.
+        """Count the entities that share each thing, before links change.
 
         Args:
             session: in the transaction.
             kind: the type of the entities.
-            near: types of links and things that are shared by too many, or may be after the call.
-            changes: links as they were, None for new ones, and as they are to be.
+            near: types of links and things that too many share, or may share after the call.
+            changes: each link before, None for a new one, and after the call.
             now_us: the present.
         """
         shortened = {
@@ -247,9 +251,9 @@ class Crowds:
         return cls(session, kind, now_us, counts, frozenset(shortened))
 
     def affected(self) -> AffectedEntities:
-        """Find those of whom less, or more, is known after the call than before it, now or as time passes.
+        """Find the entities of which less, or more, is known after the call than before, now or as time passes.
 
-        Of what is a crowd and stays one, they are looked at again only where it may end earlier than they know.
+        Where a crowd stays a crowd, they are assessed again only if it may end earlier than their assessments assumed.
         """
         affected = AffectedEntities()
         after = dict(_counts(self.session, self.kind, self.before, self.now_us))
@@ -261,8 +265,8 @@ class Crowds:
         return affected
 
     def _sharing(self, link: str, thing: str) -> AffectedEntities:
-        """Find those who share something now or later, and those in whose groups they are."""
-        since_us = self.now_us - HOUR_US  # the clock of who assesses may be behind
+        """Find the entities that share a thing now or later, and the entities whose groups contain them."""
+        since_us = self.now_us - HOUR_US  # the clock of a worker may be behind
         rows = links_at(self.session, self.kind.id, link, "thing", [thing], since_us, MOST_MARKED + 1)
         others = {
             entity
