@@ -1,1 +1,1 @@
-"""Intake of facts: entities, attributes, owners, transactions, tags, screenings, cases, alerts and files of them."""
+"""Intake of facts: entities, attributes, owners, transactions, tags, screenings, cases and alerts, also from files."""

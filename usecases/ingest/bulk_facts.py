@@ -78,11 +78,11 @@ class _RowEntities:
 
 @dataclass(frozen=True)
 class _TagChanges:
-    """What rows of tags change.
+    """The changes that rows of tags make.
 
     Attributes:
         new: the rows of tags to add, by entity, tag and first moment.
-        ends: the tags that are there and get the end of a row, by their numbers.
+        ends: the existing tags that get the end of a row, by their numbers.
         about: how each entity is concerned.
     """
 
@@ -92,9 +92,9 @@ class _TagChanges:
 
 
 def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCounts:
-    """Set tags. One that the entity has from the same moment on is known, and gets the row's end.
+    """Set tags. A tag that the entity already has from the same moment gets the row's end.
 
-    Without a first moment it holds from now on; one that is there keeps its own, unless a clock ahead set it after now.
+    Without a first moment a tag holds from now on; an existing one keeps its own, unless a clock ahead dated it later.
 
     Raises: NotFoundError: there is no such type. InvalidDataError: invalid rows, each named; then nothing was stored.
     """
@@ -122,9 +122,9 @@ def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCou
 def _tag_changes(
     there: Sequence[facts.StoredTag], rows: Sequence[TagRow], numbers: Mapping[str, int], now: int
 ) -> _TagChanges:
-    """Tell what rows change of the tags that are there."""
+    """Return the changes that rows make to existing tags."""
     of_moment = {(each.entity_id, each.tag, each.from_us): each for each in there}
-    # One that ends where it begins never was.
+    # A tag that ends where it begins never held.
     there_now = (each for each in there if each.until_us is None or each.until_us > max(each.from_us, now))
     live = {(each.entity_id, each.tag): each for each in there_now}
     changes = _TagChanges({}, {}, {})
@@ -144,7 +144,7 @@ def _tag_changes(
 
 
 def _store_tags(session: Session, context: Context, changes: _TagChanges, now: int) -> list[int]:
-    """Add the new tags, give the others their ends, and plan all these ends; return the numbers of what is written."""
+    """Add the new tags, set the ends of the others, and plan all these ends; return the numbers of the written rows."""
     of, by = context.organisation_id, context.actor.name
     columns = ("organisation_id", "entity_id", "tag", "from_us", "until_us", "set_by")
     ids = _add(session, "tags", columns, [(of, *named, row.until_us, by) for named, row in changes.new.items()])
@@ -157,14 +157,14 @@ def _store_tags(session: Session, context: Context, changes: _TagChanges, now: i
 
 
 def _new_end(tag: facts.StoredTag, row: TagRow, by: str, now: int) -> dict[str, Any]:
-    """Give what a tag that gets another end, or none any more, is changed to; one dated ahead begins now as well."""
+    """Return the new values of a tag whose end is changed or removed; a tag dated ahead begins now as well."""
     ended_by = None if row.until_us is None else by
     from_us = min(tag.from_us, now)
     return {"id": tag.id, "from_us": from_us, "until_us": row.until_us, "ended_by": ended_by, "end_reason": None}
 
 
 def add_screenings(context: Context, type_name: str, rows: Sequence[ScreeningRow]) -> RowCounts:
-    """Record screenings. One of the same entity, word, moment and result is known; errors are those of `put_tags`."""
+    """Record screenings, except those stored with the same entity, word, moment and result; errors as of `put_tags`."""
     now = context.now()
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of_screening(number, row, now)]
     with context.writing() as session:
@@ -178,7 +178,7 @@ def add_screenings(context: Context, type_name: str, rows: Sequence[ScreeningRow
         about: dict[int, Concern] = {}
         for entity, word, _, hit in new_screenings:
             if not hit and (entity, word) in hits:
-                # As of a single one: the match may be dated after now by a clock that was ahead.
+                # As for a single screening: a clock that was ahead may have dated the match after now.
                 concern = Concern.of_change(now, hits[entity, word])
                 about[entity] = about.get(entity, concern) | concern
         watch = LoweringGuard(session, context, "screenings", about, now)
@@ -205,7 +205,7 @@ def add_screenings(context: Context, type_name: str, rows: Sequence[ScreeningRow
 def put_records(
     context: Context, type_name: str, rows: Sequence[RecordRow], kind: Literal["case", "alert"]
 ) -> RowCounts:
-    """Open, change or close cases or alerts, identified by their numbers; errors are those of `put_tags`."""
+    """Open, change or close cases or alerts, identified by their numbers; errors as of `put_tags`."""
     now = context.now()
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of_record(number, row, now)]
     problems += repeated_otherwise(rows, "number", lambda row: row.record.external_id, lambda row: row)
@@ -347,7 +347,7 @@ def _record_values(record_given: RecordGiven) -> tuple[Any, ...]:
 
 
 def _moment(values: Sequence[Any]) -> int:
-    """Return when a record counts from: its end, or its opening while it is open."""
+    """Return the moment from which a record counts: its end, or its opening while it is open."""
     opened_us, closed_us = values[:2]
     return int(opened_us if closed_us is None else closed_us)
 
@@ -355,7 +355,7 @@ def _moment(values: Sequence[Any]) -> int:
 def repeated_otherwise(
     rows: Sequence[Any], field: str, name: Callable[[Any], Any], content: Callable[[Any], Any]
 ) -> list[Problem]:
-    """Name rows about the same thing as an earlier one, with other content."""
+    """Return a problem for each row about the same thing as an earlier one, with other content."""
     first: dict[Any, Any] = {}
     return [
         Problem(number, field, "is repeated with other content", "each once, or exact repeats")
@@ -387,7 +387,7 @@ def _problems_of_screening(number: int, row: ScreeningRow, now: int) -> list[Pro
 
 
 def _problems_of_record(number: int, row: RecordRow, now: int) -> list[Problem]:
-    """Name the problems of a case or an alert: its words, its moments and their order."""
+    """Return the problems of a case or an alert: its words, its moments and their order."""
     record_given = row.record
     problems = _problem_of_word(number, "number", record_given.external_id, MOST_CHARACTERS)
     for field, word in (("outcome", record_given.outcome), ("status", record_given.status)):

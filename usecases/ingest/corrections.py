@@ -24,7 +24,7 @@ from fivefold.usecases.shared.correction_columns import CORRECTS, REVERSAL, REVE
 from fivefold.usecases.shared.transaction_columns import OWNERS
 
 _SAME = ("transaction_id", "kind", "reason", *VALUES)
-"""The parts that make a repeated correction the same one; its moment too, if that is given."""
+"""The parts in which a repeated correction equals the stored one; its moment too, if it is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +35,8 @@ class StoredCorrections:
         new: how many were stored.
         repeated: how many were stored before.
         touched: the entities of the new ones.
-        batch: by which they are found again.
-        lines: of them, as `store.audit.history` seals them.
+        batch: the number by which they are found again.
+        lines: the lines of the new ones, as `store.audit.history` seals them.
     """
 
     new: int = 0
@@ -70,7 +70,7 @@ class _Row:
         return self.values["known_us"] is not None
 
     def agrees_with(self, other: Mapping[str, Any]) -> bool:
-        """Return whether another correction is the same; an omitted moment, of either, contradicts none."""
+        """Return whether another correction is the same; a moment that either omits agrees with any."""
         moments = {self.values["known_us"], other["known_us"]} - {None}
         return len(moments) <= 1 and all(self.values[name] == other[name] for name in _SAME)
 
@@ -78,11 +78,11 @@ class _Row:
 def store_corrections(
     session: Session, actor: Actor, kind: EntityType, read: pl.DataFrame, now: int
 ) -> StoredCorrections:
-    """Store new corrections of existing transactions; a change holds from when it is known.
+    """Store new corrections of existing transactions; a change counts from when it is known.
 
     Args:
         session: in the transaction that stored the transactions of the same call.
-        actor: whose organisation it is for.
+        actor: who sends them, for their organisation.
         kind: the type of the entities.
         read: as `usecases.shared.correction_columns.read_corrections` returns them.
         now: the current time, from which corrections without a known moment count.
@@ -123,7 +123,7 @@ def store_corrections(
 
 
 def _keep_first(rows: dict[str, _Row], row: _Row) -> _Row:
-    """Keep a row under its number, and give the first one of it; a later one that says when it was known counts."""
+    """Keep a row by number, and return the first of its number; a later row with a moment replaces one without."""
     first = rows.setdefault(row.number, row)
     if row.says_when and not first.says_when:
         rows[row.number] = row
@@ -145,7 +145,7 @@ def _problems(
     there: Mapping[str, Mapping[str, Any]],
     kind: EntityType,
 ) -> Iterator[Problem]:
-    """Name rows whose target does not exist, or is not the named one."""
+    """Yield the problems of rows with an invalid number or target."""
     first: dict[str, _Row] = {}
     for row in rows:
         number, place = short_text(row.number), row.place
@@ -185,8 +185,8 @@ def _wrong_target(
 
 
 def _repeated_reversals(rows: list[_Row], before: list[tuple[str, int, str]]) -> Iterator[Problem]:
-    """Name reversals of transactions that are already reversed at their moment, or that a known one reverses next."""
-    # The stored ones come first: of one moment, the later arrival holds.
+    """Yield the problems of reversals that directly follow or precede another reversal of the same transaction."""
+    # The stored ones come first: at one moment, the later arrival counts.
     facts = [_Fact(name, known_row, kind, None) for name, known_row, kind in before]
     facts += [_Fact(row.names, row.values["known_us"], row.values["kind"], row.place) for row in rows]
     facts.sort(key=attrgetter("transaction_id", "known_us"))
@@ -209,7 +209,7 @@ def _reversed_already(name: str, place: int, since_us: int) -> Problem:
 
 @dataclass(frozen=True)
 class _Fact:
-    """A fact about a transaction; *place* is that of its row, None if it is stored."""
+    """A fact about a transaction; *place* is the place of its row, None if it is stored."""
 
     transaction_id: str
     known_us: int

@@ -1,4 +1,4 @@
-"""Intake of entities: new ones, changed attributes, owners. A call is carried out as a whole, or not at all."""
+"""Intake of entities: new ones, changed attributes, owners. A call is stored as a whole, or not at all."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -40,17 +40,17 @@ from fivefold.usecases.shared.entity_checks import FIELDS, EntityRow, problems_o
 from fivefold.usecases.shared.flow_triggers import TriggerEvent, behind, field_cause, note
 
 AT_ONCE = 20
-"""The most entities of a call that counts as an event; a larger one waits behind events."""
+"""The most entities of a call that counts as an event; a larger call waits behind events."""
 
 
 @dataclass(frozen=True)
 class RowCounts:
-    """The numbers of rows that were new, changed something, and were already known.
+    """How many rows were new, changed something, or were already known.
 
     Attributes:
-        without_from: of the new ones, those without a first moment, which begin as they are taken.
-        names: of entities of a file, the identifiers of the new ones, and stored ones that are other spellings of them.
-        amount_checks: of transactions of a file.
+        without_from: how many new ones have no first moment, and begin when they are stored.
+        names: for entities of a file, the identifiers of new ones, and stored ones that are other spellings of them.
+        amount_checks: checks of the amounts, for transactions of a file.
     """
 
     new: int
@@ -62,7 +62,7 @@ class RowCounts:
 
     @property
     def details(self) -> dict[str, int]:
-        """What the audit log says of them."""
+        """The counts in the audit log."""
         return {"new": self.new, "changed": self.changed, "same": self.same}
 
 
@@ -72,8 +72,8 @@ def put_entities(context: Context, type_name: str, rows: Sequence[EntityRow], *,
     Args:
         context: who sends them.
         type_name: their type.
-        rows: one for each.
-        from_file: they come from a file; for flows that is an import.
+        rows: one for each entity.
+        from_file: whether they come from a file, which is an import for flows.
 
     Raises:
         NotFoundError: there is no such type.
@@ -129,7 +129,7 @@ def put_entities(context: Context, type_name: str, rows: Sequence[EntityRow], *,
 
 
 def put_owners(context: Context, type_name: str, rows: Sequence[OwnersRow]) -> RowCounts:
-    """Add owners of existing entities, or correct the times of their ownerships; others stay.
+    """Add owners of existing entities, or correct the times of their ownerships; other ownerships stay.
 
     For flows that is an import: only files have such rows.
 
@@ -139,7 +139,7 @@ def put_owners(context: Context, type_name: str, rows: Sequence[OwnersRow]) -> R
     """
     now = context.now()
     with context.writing() as session:
-        lock_organisation(session, context.organisation_id)  # before any type, as above
+        lock_organisation(session, context.organisation_id)  # before any type, as in `put_entities`
         kind = type_named(session, context.organisation_id, type_name, locked=True)
         there = entities_named(session, kind.id, [row.external_id for row in rows])
         problems = [
@@ -266,7 +266,7 @@ def _change(
     attributes: Mapping[int, tuple[int, dict[str, Any]]],
     now: int,
 ) -> tuple[int, int] | None:
-    """Store changed attributes, and return the entity's number and that of the version; None without a change."""
+    """Store changed attributes, and return the numbers of the entity and of the version; None without a change."""
     entity = there.get(row.external_id)
     if entity is None:
         return None
@@ -279,7 +279,7 @@ def _change(
 
 
 def _import_events(table: str, entity_ids: Collection[int], now: int) -> Iterator[TriggerEvent]:
-    """Yield one event of a file's part for each entity that it changes."""
+    """Yield an event for each entity that a part of a file changes."""
     cause = f"import:{table}-{min(entity_ids, default=0)}.{now}"
     return (TriggerEvent(entity, cause, {}) for entity in entity_ids)
 
@@ -290,7 +290,7 @@ def _field_events(
     attributes: Mapping[int, tuple[int, dict[str, Any]]],
     versions: Mapping[int, int],
 ) -> Iterator[TriggerEvent]:
-    """Yield the changed fields of entities; *versions* are those of the new attributes."""
+    """Yield an event with the changed fields of each entity; *versions* are the numbers of the new attributes."""
     for entity, new_attributes in put_attributes:
         before = attributes.get(entity, (0, {}))[1]
         fields = changed_fields(before, {**before, **new_attributes})
@@ -298,7 +298,7 @@ def _field_events(
 
 
 def changed_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Name the fields that changed; a text of blanks alone is missing, as rules read it.
+    """Return the names of the changed fields; a text of only blanks counts as missing, as in rules.
 
     >>> changed_fields({"country": "NO", "income": 3}, {"country": "SE", "income": 3, "pep": None, "job": " "})
     ['country']

@@ -1,4 +1,4 @@
-"""Facts about an entity from people and programs - tags, screenings, cases and alerts - each marking it due."""
+"""Facts about an entity from people and programs: tags, screenings, cases and alerts. Each marks the entity due."""
 
 import json
 from collections.abc import Mapping
@@ -36,12 +36,12 @@ class RecordGiven:
     """A case or an alert in a request.
 
     Attributes:
-        external_id: its number in its own system; a repeated one is changed.
-        opened_us: microseconds.
-        closed_us: microseconds; None while it is open.
+        external_id: its number in its own system; an existing one is changed.
+        opened_us: when it was opened, microseconds.
+        closed_us: when it was closed, microseconds; None while it is open.
         outcome: such as confirmed; only with `closed_us`.
-        status: in the organisation's own words.
-        fields: those that the entity type declares for cases.
+        status: its status in the organisation's own words.
+        fields: values of the fields that the entity type declares for cases.
     """
 
     external_id: str
@@ -55,15 +55,15 @@ class RecordGiven:
 def set_tag(
     context: Context, type_name: str, external_id: str, tag: str, *, until_us: int | None = None, reason: str = ""
 ) -> bool:
-    """Set a tag on an entity, from now until a moment (not included) or without end; one that it has gets the new end.
+    """Set a tag on an entity from now until a moment (not included), or without end. One that it has gets the new end.
 
-    If it has the tag with that end already, nothing is stored, whatever the reason: returns whether anything was.
-    *reason*: why, which may be empty.
+    If it has the tag with that end already, nothing is stored, whatever the reason. Return whether anything was stored.
+    *reason* may be empty.
 
     Raises:
         NotFoundError: there is no such entity.
         ConfigError: the tag or its end is invalid.
-        WouldLower: a level or a floor would fall, and only one person asks.
+        WouldLowerError: a level or a floor would fall, and only one person makes the change.
     """
     now = context.now()
     _refuse_word("tag", tag)
@@ -76,7 +76,7 @@ def set_tag(
 def set_tag_alone_in(
     session: Session, context: Context, entity: Entity, tag: str, until_us: int | None, reason: str, now: int
 ) -> bool:
-    """Set a tag as one person alone may, as of `set_tag_in`; WouldLower where a level or a floor would fall."""
+    """Set a tag with `set_tag_in`, as one person may; WouldLowerError if a level or a floor would fall."""
     there = _live_tag(session, entity, tag, now)
     ends_before = until_us is not None and there is not None and until_us < (there["until_us"] or until_us + 1)
     concern = Concern.of_new(now, until_us=until_us)
@@ -91,13 +91,13 @@ def set_tag_alone_in(
 def set_tag_in(
     session: Session, context: Context, entity: Entity, tag: str, until_us: int | None, reason: str, now: int
 ) -> bool:
-    """Set a tag in a transaction that the caller ends, and that has locked the entity; errors as of `set_tag`."""
+    """Set a tag in the caller's transaction, which has locked the entity; errors as of `set_tag`."""
     if until_us is not None and until_us <= now:
         raise ConfigError(f"a tag cannot end at {day_text(until_us)}: that is in the past")
     if until_us is not None and until_us >= LATEST_US:
         raise ConfigError(f"a tag cannot end at {day_text(until_us)}: its end must be before the year 9000")
     live = live_tag_in(session, entity, tag, now)
-    # One that begins after now does not hold yet: a clock ahead set it, as beginnings are never given ahead.
+    # A tag that begins after now does not hold yet: a clock ahead set it, as no caller can set a later beginning.
     if live is not None and live.from_us <= now and live.until_us == until_us:
         return False
     announce_ended_before(session, [entity.id], now)
@@ -136,13 +136,13 @@ def end_tag(
 ) -> None:
     """End a tag of an entity.
 
-    *reason*: why, which may be empty. *expected_from_us*: since when the entity had the tag that was looked at; None
-    not to ask.
+    *reason* may be empty. *expected_from_us*: since when the entity had the tag that the caller read; None for no
+    check.
 
     Raises:
         NotFoundError: there is no such entity, or it does not have the tag.
-        WouldLower: a level or a floor would fall, and only one person asks.
-        ConflictError: the tag was set anew since it was looked at.
+        WouldLowerError: a level or a floor would fall, and only one person makes the change.
+        ConflictError: the tag was set anew since it was read.
     """
     now = context.now()
     with context.writing() as session:
@@ -158,14 +158,14 @@ def _refuse_another_tag(session: Session, entity: Entity, tag: str, expected_us:
 
 
 def end_tag_alone_in(session: Session, context: Context, entity: Entity, tag: str, reason: str, now: int) -> None:
-    """End a tag as one person alone may, as of `end_tag_in`; WouldLower where a level or a floor would fall."""
+    """End a tag with `end_tag_in`, as one person may; WouldLowerError if a level or a floor would fall."""
     watch = LoweringGuard(session, context, "tags", {entity.id: Concern.of_change(now)}, now)
     end_tag_in(session, context, entity, tag, reason, now)
     watch.refuse_falls()
 
 
 def end_tag_in(session: Session, context: Context, entity: Entity, tag: str, reason: str, now: int) -> None:
-    """End a tag in the caller's transaction, which has locked the entity; NotFoundError without the tag."""
+    """End a tag in the caller's transaction, which has locked the entity; NotFoundError if it does not have the tag."""
     before, ended_rows = _end_live(session, context, entity, tag, reason, now)
     if before is None:
         kind = session.get_one(EntityType, entity.type_id).name
@@ -183,9 +183,9 @@ def end_tag_in(session: Session, context: Context, entity: Entity, tag: str, rea
 def shorten_tag_in(
     session: Session, context: Context, entity: Entity, live: Tag, until_us: int, reason: str, now: int
 ) -> None:
-    """Give a tag an earlier end that is still to come, in a transaction of the caller, which has locked the entity.
+    """Set an earlier end, still to come, of a tag, in the caller's transaction, which has locked the entity.
 
-    It is not given anew, so no flow hears of it before that end.
+    The tag is not set anew, so no flow gets an event before that end.
     """
     before = {"tag": live.tag, "until_us": live.until_us}
     forget_ends(session, [live.id])
@@ -198,12 +198,12 @@ def shorten_tag_in(
 
 
 def end_of_tag(until_us: int | None) -> int:
-    """Give the end of a tag as a moment to compare, also where it has none."""
+    """Return the end of a tag as a moment to compare, `LATEST_US` if it has none."""
     return LATEST_US if until_us is None else until_us
 
 
 def live_tag_in(session: Session, entity: Entity, tag: str, now: int) -> Tag | None:
-    """Find a tag that an entity has, of several rows the one that lasts longest; None if it does not have it."""
+    """Find the row of a tag that an entity has, of several the one that lasts longest; None if it does not have it."""
     rows = session.scalars(select(Tag).where(*_live(entity, tag, now)).order_by(Tag.id)).all()
     return max(rows, key=lambda row: end_of_tag(row.until_us), default=None)
 
@@ -226,7 +226,7 @@ def _end_live(
         return None, {}
     ids = session.scalars(select(Tag.id).where(*_live(entity, tag, now))).all()
     ending = update(Tag).where(among(session, Tag.id, ids))
-    # What a clock ahead let begin later never was: it begins and ends now, so that no repair lets it begin again.
+    # A tag that a clock ahead let begin later never held: it begins and ends now, so that no repair restarts it.
     from_us = case((Tag.from_us > now, now), else_=Tag.from_us)
     end = {"until_us": now, "ended_by": context.actor.name, "end_reason": reason or None}
     session.execute(ending.values(from_us=from_us, **end))
@@ -236,14 +236,15 @@ def _end_live(
 def add_screening(
     context: Context, type_name: str, external_id: str, screening: str, *, has_match: bool, at_us: int | None = None
 ) -> None:
-    """Record a screening of an entity, and whether it had a match: clean ones count too.
+    """Record a screening of an entity, and whether it had a match; clean ones are recorded too.
 
-    One of the same moment and result that exists already is the same one, and is not stored again.
+    One that is stored with the same moment and result is not stored again.
 
     Raises:
         NotFoundError: there is no such entity.
         ConfigError: the moment lies in the future.
-        WouldLower: it is clean after one with a match, a level or a floor would fall, and only one person asks.
+        WouldLowerError: it is clean after one with a match, a level or a floor would fall, and only one person
+            makes the change.
     """
     now = context.now()
     at = now if at_us is None else at_us
@@ -257,10 +258,10 @@ def add_screening(
 def add_screening_alone_in(
     session: Session, context: Context, entity: Entity, screening: str, *, has_match: bool, at: int, now: int
 ) -> None:
-    """Record a screening as one person alone may; WouldLower where a level or a floor would fall."""
+    """Record a screening as one person may; WouldLowerError if a level or a floor would fall."""
     newest = newest_screening_in(session, entity.id, screening)
     clears = newest is not None and newest.found and not has_match
-    # The match may be dated after now by a clock that was ahead: until then nothing seems to fall.
+    # A clock that was ahead may have dated the match after now: until then nothing seems to fall.
     about = {entity.id: Concern.of_change(now, newest.at_us)} if newest is not None and clears else {}
     watch = LoweringGuard(session, context, "screenings", about, now)
     add_screening_in(session, context, entity, screening, has_match=has_match, at=at, now=now)
@@ -268,7 +269,7 @@ def add_screening_alone_in(
 
 
 def newest_screening_in(session: Session, entity_id: int, screening: str) -> Screening | None:
-    """Find the newest screening of an entity of one kind, of two of the same moment the one with a match."""
+    """Find the newest screening of an entity for a word, of two at the same moment the one with a match."""
     same = (Screening.entity_id == entity_id, Screening.screening == screening)
     query = select(Screening).where(*same).order_by(Screening.at_us.desc(), Screening.found.desc()).limit(1)
     return session.scalars(query).one_or_none()
@@ -277,7 +278,7 @@ def newest_screening_in(session: Session, entity_id: int, screening: str) -> Scr
 def add_screening_in(
     session: Session, context: Context, entity: Entity, screening: str, *, has_match: bool, at: int, now: int
 ) -> None:
-    """Record a screening in a transaction that the caller ends, and that has locked the entity."""
+    """Record a screening in the caller's transaction, which has locked the entity."""
     _refuse_future("a screening", at, now)
     same = (Screening.screening == screening, Screening.found.is_(has_match), Screening.at_us == at)
     if session.scalar(select(Screening.id).where(Screening.entity_id == entity.id, *same).limit(1)) is not None:
@@ -314,8 +315,8 @@ def put_record(
 
     Raises:
         NotFoundError: there is no such entity.
-        ConflictError: the number is that of another entity's, or taken at all with *only_new*; WouldLower if a level or
-            a floor would fall, and only one person asks.
+        ConflictError: the number belongs to another entity, or exists with *only_new*; WouldLowerError if a level or a
+            floor would fall, and only one person makes the change.
         ConfigError: moments or fields are invalid.
     """
     now = context.now()
@@ -335,7 +336,7 @@ def put_record_alone_in(
     *,
     only_new: bool = False,
 ) -> None:
-    """Put a case or an alert as one person alone may; WouldLower where a level or a floor would fall."""
+    """Put a case or an alert as one person may; WouldLowerError if a level or a floor would fall."""
     there = record_in(session, entity, kind, record_given.external_id, locked=True)
     before = None if there is None else (there.id, _moment(there))
     concern = Concern.of_new(now) if there is None else Concern.of_change(now)
@@ -357,7 +358,7 @@ def put_record_in(
     *,
     only_new: bool = False,
 ) -> None:
-    """Put a case or an alert in a transaction that the caller ends, and that has locked the entity."""
+    """Put a case or an alert in the caller's transaction, which has locked the entity."""
     _refuse_record(kind, record_given, now)
     declared = FIELDS.validate_python(session.get_one(EntityType, entity.type_id).case_fields)
     refuse_bad_fields(record_given.fields, declared)
@@ -397,7 +398,7 @@ def put_record_in(
 
 
 def free_case_number(session: Session, organisation_id: int, number: str) -> str:
-    """Return a number that no case of the organisation has: *number*, or the same with `-2`, `-3` and on."""
+    """Return a number that no case of the organisation has: *number*, or the same with `-2`, `-3` and so on."""
     candidates = chain([number], (f"{number}-{copy}" for copy in count(2)))
     of_kind = (Record.organisation_id == organisation_id, Record.kind == "case")
     return next(
@@ -408,12 +409,12 @@ def free_case_number(session: Session, organisation_id: int, number: str) -> str
 
 
 def _moment(record: Record | RecordGiven) -> int:
-    """Return when it counts from: its end, or its opening while it is open."""
+    """Return the moment from which a record counts: its end, or its opening while it is open."""
     return record.opened_us if record.closed_us is None else record.closed_us
 
 
 def record_in(session: Session, entity: Entity, kind: str, number: str, *, locked: bool = False) -> Record | None:
-    """Find a case or an alert of an entity's organisation by its number; *locked*: until the transaction ends."""
+    """Find a case or an alert of an entity's organisation by number; *locked*: lock it until the transaction ends."""
     same = (Record.organisation_id == entity.organisation_id, Record.kind == kind, Record.external_id == number)
     statement = select(Record).where(*same)
     return session.scalar(statement.with_for_update() if locked else statement)
@@ -455,7 +456,7 @@ def _refuse_control(what: str, name: str) -> None:
 
 
 def _shown(word: str) -> str:
-    """Quote a word; of a long one the beginning, with its length.
+    """Quote a word; of a long word only the beginning, with its length.
 
     >>> _shown("vip"), _shown("v" * 101)
     ("'vip'", "'vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv'… of 101 characters")

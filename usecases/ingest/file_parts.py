@@ -40,7 +40,7 @@ _ADDED = (REFUSED_ROW, REFUSED_REASON)
 
 
 def format_of(path: Path) -> str:
-    """Return the format of a file by its name; ConfigError where it cannot be imported."""
+    """Return the format of a file by its name; ConfigError if it cannot be imported."""
     suffix = suffix_of_name(path)
     if suffix not in SUFFIXES or (suffix == ".parquet" and is_gzipped(path)):
         raise ConfigError(
@@ -55,8 +55,8 @@ class ImportPart:
     """Some rows of a file.
 
     Attributes:
-        rows: the readable ones, under the file's own names.
-        numbers: of the rows, as people count them.
+        rows: the readable rows, under the file's own column names.
+        numbers: the numbers of the rows, as people count them.
         torn: torn lines, in the same columns as far as they can be read.
         torn_rows: the problem of each of them.
     """
@@ -71,7 +71,7 @@ class ImportPart:
         return len(self.numbers) + len(self.torn_rows)
 
     def after(self, skip: int) -> "ImportPart":
-        """Leave out the first rows, whether they can be read or not."""
+        """Return the part without its first rows, readable or not."""
         if not skip:
             return self
         first = sorted([*self.numbers, *(row.row for row in self.torn_rows)])[skip]
@@ -80,9 +80,9 @@ class ImportPart:
 
 
 def parts(path: Path, size: int, skip: int = 0, names: ColumnMap | None = None) -> Iterator[ImportPart]:
-    """Read a file in parts of about *size* rows, without those to skip; everything in CSV is text.
+    """Read a file in parts of about *size* rows, after the first *skip*; everything in CSV is text.
 
-    *names* are our names of its columns, which keep their own here.
+    *names* are our names of its columns; the parts keep the file's own.
 
     FileFormatError if it cannot be read.
     """
@@ -113,7 +113,7 @@ def _parquet_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
 def _json_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
     """Read JSON lines; a column has one type in all parts, that of all its values in the file.
 
-    FileFormatError where the file is changed after the types were chosen: they would not hold what came since.
+    FileFormatError if the file is changed after the types were chosen: they might not fit what was added since.
     """
     stamp = stamp_of(path)
     types = _json_types(path)
@@ -127,9 +127,9 @@ def _json_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
 
 
 def _json_types(path: Path) -> dict[str, pl.DataType | type[pl.DataType]]:
-    """Choose the type of each column: `pl.Object` keeps each value as it is where none holds all of them exactly.
+    """Choose the type of each column: `pl.Object`, which keeps each value as it is, if no type holds all exactly.
 
-    FileFormatError where no line is an object with a field.
+    FileFormatError if no line is an object with a field.
     """
     kinds: dict[str, set[type]] = {}
     torn = None
@@ -146,7 +146,7 @@ def _json_types(path: Path) -> dict[str, pl.DataType | type[pl.DataType]]:
 
 
 def _json_frame(lines: Sequence[JsonLine], types: Mapping[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:
-    """Put lines into columns of given types; what a torn line has of another type is left out."""
+    """Put lines into columns of given types; a torn line's values of another type are left out."""
 
     def value_in(line: JsonLine, name: str) -> Any:
         value, dtype = line.values.get(name), types[name]
@@ -194,16 +194,16 @@ def renamed_columns(part: pl.DataFrame, names: ColumnMap, path: Path) -> pl.Data
 
 @dataclass
 class RefusedRows:
-    """The file of refused rows: the columns of the import, with the row's number and the reasons.
+    """The file of refused rows: the columns of the import, with each row's number and reasons.
 
-    CSV if the import is CSV, and JSON lines otherwise. So it can be corrected and imported as it is. In CSV, texts that
-    a spreadsheet would execute have an apostrophe before them, which the import removes again.
+    It is CSV if the import is CSV, and JSON lines otherwise, so that it can be corrected and imported as it is. In CSV,
+    texts that a spreadsheet would execute have an apostrophe before them, which the import removes again.
 
     Attributes:
-        source: the file that is imported.
-        given_path: where the file is asked for; it is overwritten. None for one beside the import.
-        path: of the file; None until a row is refused, so that it belongs to this import alone from its first byte on.
-        size: bytes that belong to finished parts; an interrupted import's further bytes are dropped.
+        source: the imported file.
+        given_path: the path that the caller chose, which is overwritten; None for a file beside the import.
+        path: the path of the file; None until a row is refused, so that all of its bytes are of this import.
+        size: the bytes of finished parts; further bytes of an interrupted import are dropped.
     """
 
     source: Path
@@ -224,9 +224,9 @@ class RefusedRows:
 
     @contextmanager
     def stored_together(self) -> Iterator[None]:
-        """Remove the file where it was made in this block and the block fails: an import that goes on cannot know it.
+        """Remove the file if this block made it and fails: an import that continues later would not know it.
 
-        Where it is unknown whether the block's transaction was stored, it stays.
+        If it is unknown whether the block's transaction was stored, the file stays.
         """
         before = self.path
         try:
@@ -239,7 +239,7 @@ class RefusedRows:
             raise
 
     def _text(self, frame: pl.DataFrame) -> str:
-        """Write rows as the file has them, with a header if they are the first ones."""
+        """Format rows as text for the file, with a header if they are the first ones."""
         if refused_suffix(self.source) == ".csv":
             separator = csv_header(self.source)[1]
             return escape_formulas_of_frame(frame).write_csv(include_header=not self.size, separator=separator)
@@ -248,24 +248,24 @@ class RefusedRows:
 
 
 def refused_suffix(path: Path) -> str:
-    """Return how the name of a file's refused rows ends."""
+    """Return the suffix of the file of an import's refused rows."""
     return ".csv" if format_of(path) == ".csv" else ".jsonl"
 
 
 def require_refused_format(path: Path, given_path: Path) -> None:
-    """Raise ConfigError if the file that is asked for a file's refused rows has another format."""
+    """Raise ConfigError if the file chosen for an import's refused rows has another format."""
     if given_path.suffix.lower() != (suffix := refused_suffix(path)):
         raise ConfigError(f"the file of refused rows is {given_path}; for {path} it must end in {suffix}")
 
 
 def make_refused_file(path: Path, given_path: Path | None) -> Path:
-    """Make the empty file of an import's refused rows: beside the import, and one that did not exist.
+    """Make the empty file of an import's refused rows: a new one beside the import.
 
-    Of several imports at the same time each gets one of its own. A *given_path* is used as it is, and overwritten.
-    ConfigError if all names are taken; an OSError with the way out if none can be made there. An import without such
-    rows needs no place for them, so that it can come from a folder that is there to be read alone.
+    Several imports at the same time get a file each. A *given_path* is used as it is, and overwritten. ConfigError if
+    all names are taken; an OSError that names `--refused` if none can be made there. An import without refused rows
+    makes no file, so that it can read from a read-only folder.
     """
-    # It has rows of the import, so its readers are the same.
+    # It has rows of the import, so the same users may read it.
     mode = stat.S_IMODE(path.stat().st_mode) & 0o666 | 0o600
     if given_path is not None:
         given_path.touch(mode)
@@ -280,7 +280,7 @@ def make_refused_file(path: Path, given_path: Path | None) -> Path:
             candidate.touch(mode, exist_ok=False)
         except FileExistsError:
             continue
-        except OSError as error:  # the folder of the import may be there to be read alone
+        except OSError as error:  # the folder of the import may be read-only
             raise OSError(error.errno, f"{error.strerror}; name another file by --refused", str(candidate)) from error
         return candidate
     raise ConfigError(
@@ -291,7 +291,7 @@ def make_refused_file(path: Path, given_path: Path | None) -> Path:
 def refused_rows(
     part: ImportPart, problems: Mapping[int, Sequence[Problem]]
 ) -> tuple[pl.DataFrame, list[int], list[str]]:
-    """Return torn rows, and those with *problems* (by their places), in order, as `RefusedRows.add` takes them."""
+    """Return torn rows and rows with *problems* (by place), in order, in the form of `RefusedRows.add`."""
     places = sorted(problems)
     numbers = [*(part.numbers[place] for place in places), *(row.row for row in part.torn_rows)]
     reasons = ["; ".join(f"{one.field} {_with_allowed(one)}" for one in problems[place]) for place in places]

@@ -35,7 +35,7 @@ NUMBER = "number"
 def read_entity_rows(
     part: pl.DataFrame, fields: Mapping[str, FieldType], type_name: str, source: str
 ) -> list[EntityRow]:
-    """Read entities: `entity_id` (or `user_id`), fields of the type, perhaps `owner_id` and `owner_type`.
+    """Read entities: `entity_id` (or `user_id`), fields of the type, and optionally `owner_id` and `owner_type`.
 
     Raises:
         FileFormatError: a column is missing, or is not a field of the type.
@@ -56,7 +56,7 @@ def read_entity_rows(
 
 
 def read_owner_rows(part: pl.DataFrame, type_name: str, source: str) -> list[OwnersRow]:
-    """Read owners: `entity_id`, `owner_id`, perhaps `owner_type`, `from`, `until`; errors as of `read_entity_rows`."""
+    """Read owners: `entity_id`, `owner_id`; optionally `owner_type`, `from`, `until`; errors as above."""
     ids = _ids(part, source)
     _check_columns(part, (OWNER,), (*NAMES, OWNER, OWNER_TYPE, "from", "until"), source, "owners")
     read = _Reading(part)
@@ -71,7 +71,7 @@ def read_owner_rows(part: pl.DataFrame, type_name: str, source: str) -> list[Own
 
 
 def refuse_misspelt_transactions(part: pl.DataFrame, fields: Mapping[str, FieldType], source: str) -> None:
-    """Refuse columns of transactions that are nearly named as one that is not there, or mean it; others are ignored.
+    """Refuse columns whose names resemble, or mean, a column of transactions that is missing; others are ignored.
 
     Raises:
         FileFormatError: there is such a column; the message has the `--map` to paste.
@@ -85,9 +85,9 @@ def refuse_misspelt_transactions(part: pl.DataFrame, fields: Mapping[str, FieldT
 
 
 def transaction_rows(part: pl.DataFrame, fields: Mapping[str, FieldType]) -> Rows:
-    """Give transactions as `usecases.ingest.transactions.add_transactions` takes them: a frame of typed columns.
+    """Return transactions in the form of `usecases.ingest.transactions.add_transactions`: a frame of typed columns.
 
-    Where a column has values of several types, as in JSON, they are rows as of a request, whose values it reads alone.
+    If a column has values of several types, as in JSON, they are rows like those of a request, read value by value.
     """
     if pl.Object not in part.dtypes:
         return part
@@ -96,7 +96,7 @@ def transaction_rows(part: pl.DataFrame, fields: Mapping[str, FieldType]) -> Row
 
 
 def read_tag_rows(part: pl.DataFrame, source: str) -> list[TagRow]:
-    """Read tags: `entity_id`, `tag`, perhaps `from` and `until`; errors are those of `read_entity_rows`."""
+    """Read tags: `entity_id`, `tag`, and optionally `from` and `until`; errors as of `read_entity_rows`."""
     ids = _ids(part, source)
     _check_columns(part, ("tag",), (*NAMES, "tag", "from", "until"), source, "tags")
     read = _Reading(part)
@@ -106,9 +106,9 @@ def read_tag_rows(part: pl.DataFrame, source: str) -> list[TagRow]:
 
 
 def read_screening_rows(part: pl.DataFrame, source: str) -> list[ScreeningRow]:
-    """Read screenings: `entity_id`, `screening`, `found`, `at`; errors are those of `read_entity_rows`.
+    """Read screenings: `entity_id`, `screening`, `found`, `at`; errors as of `read_entity_rows`.
 
-    `at` is required: without it, a repeated one could not be recognised.
+    `at` is required: without it, a repeated screening could not be recognised.
     """
     ids = _ids(part, source)
     _check_columns(part, ("screening", "found", "at"), (*NAMES, "screening", "found", "at"), source, "screenings")
@@ -119,7 +119,7 @@ def read_screening_rows(part: pl.DataFrame, source: str) -> list[ScreeningRow]:
 
 
 def read_link_rows(part: pl.DataFrame, source: str) -> list[LinkRow]:
-    """Read links: `type`, `from`, `to`, perhaps `valid_from` and `valid_until`; errors as of `read_entity_rows`.
+    """Read links: `type`, `from`, `to`, and optionally `valid_from`, `valid_until`; errors as of `read_entity_rows`.
 
     The columns are those of files that are assessed without a platform.
     """
@@ -132,7 +132,7 @@ def read_link_rows(part: pl.DataFrame, source: str) -> list[LinkRow]:
 
 
 def read_record_rows(part: pl.DataFrame, fields: Mapping[str, FieldType], source: str) -> list[RecordRow]:
-    """Read cases or alerts: `entity_id`, `number`, `opened`, perhaps `closed`, `outcome`, `status` and own fields."""
+    """Read cases or alerts: `entity_id`, `number`, `opened`; optionally `closed`, `outcome`, `status`, own fields."""
     ids = _ids(part, source)
     usual = (*NAMES, NUMBER, "opened", *CASE_FIELDS)
     own = {name: form for name, form in fields.items() if name not in CASE_FIELDS}
@@ -159,7 +159,7 @@ def read_record_rows(part: pl.DataFrame, fields: Mapping[str, FieldType], source
 
 
 class _Reading:
-    """Reads the columns of every file of a kind; problems are collected."""
+    """Reads columns of a file's part, and collects the problems."""
 
     def __init__(self, part: pl.DataFrame) -> None:
         self._part = part
@@ -206,7 +206,7 @@ def _ids(part: pl.DataFrame, source: str) -> list[str | None]:
 
 
 def _names(part: pl.DataFrame, name: str) -> list[str | None]:
-    """Read identifiers, which are text or whole numbers; InvalidDataError for other ones."""
+    """Read identifiers, which are text or whole numbers; InvalidDataError for other values."""
     values, wrong = read_field(part[name], "text")
     if wrong is not None:
         raise InvalidDataError(
@@ -242,7 +242,7 @@ def _check_columns(
 
 
 def _map_hint(missing: str, free: Sequence[str]) -> str:
-    """Say how a column of another name is mapped: one that is named nearly so, of those that mean nothing else."""
+    """Return how to map a column of another name; the example is the free column with the nearest name."""
     return f"Map a column of another name by --map, such as --map {nearest(missing, free) or 'COLUMN'}={missing}"
 
 
@@ -260,7 +260,7 @@ def _refuse_unknown(
 
 
 def _read_fields(part: pl.DataFrame, fields: Mapping[str, FieldType], names: Sequence[str]) -> dict[str, list[Any]]:
-    """Read columns as the engine will, into JSON values; InvalidDataError for unreadable ones."""
+    """Read columns as the engine does, into JSON values; InvalidDataError for unreadable ones."""
     problems: list[Problem] = []
     columns: dict[str, list[Any]] = {}
     for name in names:

@@ -1,4 +1,4 @@
-"""Import of files, part by part. An invalid row is set aside; no row is taken twice."""
+"""Import of files, part by part. An invalid row is set aside; no row is stored twice."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -45,12 +45,12 @@ from fivefold.usecases.shared.row_results import accept_rows
 from fivefold.usecases.shared.transaction_columns import OWNERS
 
 ROWS = {"entities": 5_000, "transactions": 50_000}
-"""Rows in a part, which is one transaction of the database; other kinds have as many as entities."""
+"""Rows in a part, which is one database transaction; other kinds have as many as entities."""
 MOST_PROBLEMS = 1000
 """Problems of one import that are kept in memory; the file of refused rows has them all."""
 
 Take = Callable[[Context, pl.DataFrame], RowCounts]
-"""Takes rows of a part, in the transaction of the context."""
+"""Stores rows of a part, in the transaction of the context."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,18 +58,18 @@ class Progress:
     """The progress of an import: the rows read so far, their results, and the refused ones.
 
     Attributes:
-        rows: read and finished.
-        new: of them, how many were new.
+        rows: how many were read and finished.
+        new: how many of them were new.
         changed: how many changed something.
         same: how many were already known.
         refused: how many were invalid.
-        without_from: of the new ones, those without a first moment, which begin as they are taken; since the import was
+        without_from: how many new ones have no first moment, and begin when they are stored; since the import was
             begun or continued.
-        finished: the file was read to its end.
-        doubts: what is said of new identifiers that look like others, and of amounts; since the import was begun or
+        finished: whether the file was read to its end.
+        doubts: warnings about new identifiers that look like others, and about amounts; since the import was begun or
             continued.
         refused_path: the file of refused rows; None if there is none, or the one of an interrupted import is gone.
-        problems: the first ones since it was begun or continued, rows numbered as people count them.
+        problems: the first problems since it was begun or continued, with rows numbered as people count them.
     """
 
     rows: int
@@ -105,7 +105,7 @@ def _ignore(_: Progress) -> None:
 
 @dataclass(frozen=True)
 class _Source:
-    """The context of a kind of rows."""
+    """The context of an import: the organisation's, the type of the entities, and the file."""
 
     context: Context
     type_name: str
@@ -195,7 +195,7 @@ TABLES: Mapping[str, Callable[[_Source], Take]] = {
     "cases": partial(_records, "case"),
     "alerts": partial(_records, "alert"),
 }
-"""The tables that can be imported, and how a part of each is taken. `docs/platform.md` names their columns."""
+"""The tables that can be imported, and how a part of each is stored. `docs/platform.md` names their columns."""
 
 
 def import_table(
@@ -204,9 +204,9 @@ def import_table(
     """Import a file part by part, each part in a transaction of its own.
 
     Args:
-        context: whose organisation it is for.
+        context: who imports it, for their organisation.
         table: the kind of the rows, one of TABLES.
-        type_name: of the entities.
+        type_name: the type of the entities.
         file: the file.
         report: called after each part.
 
@@ -281,7 +281,7 @@ def _import_from(
 
 
 def _take_some(context: Context, rows: pl.DataFrame, take: Take, places: Sequence[int] | None) -> RowCounts:
-    """Take rows of some places, None for all; if one is invalid, the transaction is as it was before."""
+    """Store the rows at some places, None for all; if one is invalid, the transaction is as it was before."""
     with context.writing() as session, session.begin_nested():
         return take(context, rows if places is None else rows[places])
 
@@ -294,7 +294,7 @@ def _first_problems(progress: Progress, part: ImportPart, problems: dict[int, li
 
 
 def _source_name(what: Sequence[str], file: ImportFile) -> str:
-    """Name the source of an import: this file as it is now, as these rows."""
+    """Return the name of an import's source: this file as it is now, imported as these rows."""
     status = file.path.stat()
     parts_of_name = [
         *what,

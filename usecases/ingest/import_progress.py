@@ -1,4 +1,4 @@
-"""The progress of imports: for people of the organisation, and for an interrupted import, which continues there."""
+"""The progress of imports: for people of the organisation, and for interrupted imports, which continue from it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 COUNTS: Final = ("rows", "new", "changed", "same", "refused")
-"""What is counted of an import's rows."""
+"""The counts of an import's rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +25,10 @@ class ImportState:
     """The stored state of an import.
 
     Attributes:
-        number: of its record.
-        rows: read and stored or refused, the first ones of the file.
-        refused_path: the file of refused rows, absolute; None until a row is refused, and once the file is gone.
-        refused_bytes: the bytes of it that belong to these rows; 0 without one.
+        number: the number of its record.
+        rows: how many rows of the file, from its start, were stored or refused.
+        refused_path: the absolute path of the file of refused rows; None until a row is refused, and once it is gone.
+        refused_bytes: the bytes of that file that belong to these rows; 0 without a file.
     """
 
     number: int
@@ -50,10 +50,10 @@ class ImportLine:
         content: the kind of the rows, such as transactions.
         updated_us: when its last part was done.
         finished_us: when it was read to its end; None while it runs, and if it was interrupted.
-        new: rows that were new.
-        changed: rows that changed something.
-        same: rows that were already known.
-        refused: rows that were invalid.
+        new: how many rows were new.
+        changed: how many rows changed something.
+        same: how many rows were already known.
+        refused: how many rows were invalid.
     """
 
     id: int
@@ -80,14 +80,14 @@ def begin_import(context: Context, source: str, about: Mapping[str, str]) -> Imp
     """Continue the unfinished import of a source, or begin a new one.
 
     Args:
-        context: of its organisation. The times of the record are the database's, whatever the import's own time.
+        context: the context of its organisation; the record's times are by the database's clock, not the context's.
         source: names the file's content and the kind of import.
         about: `content`, `entity_type` and `file`.
     """
     of = context.organisation_id
     with context.writing() as session:
         now = clock_of(context.engine).now_us()
-        lock_organisation(session, of)  # of two that begin at once, one finds the other's
+        lock_organisation(session, of)  # of two that begin at once, the second finds the record of the first
         row = unfinished_import(session, of, source)
         if row is None:
             row = ImportRow(organisation_id=of, source=source, started_us=now, updated_us=now, **about)
@@ -103,9 +103,9 @@ def begin_import(context: Context, source: str, about: Mapping[str, str]) -> Imp
 
 
 def _has_refused_rows(row: ImportRow) -> bool:
-    """Tell whether an import has written into a file of refused rows that still has all of it.
+    """Check whether an import wrote refused rows to a file that still has all of them.
 
-    A path without bytes says nothing: another import may have made that file since.
+    A path without bytes does not count: another import may have made that file since.
     """
     if row.refused_path is None or not row.refused_bytes:
         return False
@@ -118,10 +118,10 @@ def import_part(context: Context, before: ImportState) -> Iterator[tuple[Context
     """Open the transaction of a part, which also moves the import on: both are stored, or neither.
 
     Yields:
-        The context in which the rows are to be taken, and a function that notes the state behind the part.
+        The context in which to store the rows, and a function that notes the state after the part.
 
     Raises:
-        ConflictError: the import is no longer where it was: another process goes on with it.
+        ConflictError: the import has moved on since: another process continues it.
     """
     with context.writing() as session:
         row = locked_import(session, before.number)

@@ -1,4 +1,4 @@
-"""Intake of links between entities; a repeated one is recognised. The entities at their other ends become due too."""
+"""Intake of links between entities; a repeated one is recognised. The entities at both ends become due."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,10 +33,10 @@ MOMENT = "a moment before the year 9000"
 
 @dataclass(frozen=True)
 class LinkRow:
-    """A link from an entity to another one, or to a shared value; to nothing if *to* is None.
+    """A link from an entity to another one, or to a shared value; to nothing if `to` is None.
 
-    It begins at `from_us`. Without one it is the latest known time of the two, or otherwise has no beginning, or begins
-    now if that one ended. It ends at `until_us`, or not at all.
+    It begins at `from_us`. Without that, it is the latest stored link between these two. If there is none, it has no
+    beginning; if that one ended, it begins now. It ends at `until_us`, or has no end.
     """
 
     external_id: str
@@ -47,9 +47,9 @@ class LinkRow:
 
 
 def put_links(context: Context, type_name: str, rows: Sequence[LinkRow], *, from_file: bool = False) -> RowCounts:
-    """Link entities of a type, or set when links begin or end. The times of the same link do not overlap.
+    """Add links of entities of a type, or set when they begin or end. The times of the same link do not overlap.
 
-    With *from_file* they are history, and nobody is behind what changes by them.
+    With *from_file* they are history: what changes by them is not attributed to the actor.
 
     Raises:
         NotFoundError: there is no such type.
@@ -77,7 +77,7 @@ def put_links(context: Context, type_name: str, rows: Sequence[LinkRow], *, from
 
 
 def _problems_of(number: int, row: LinkRow) -> Iterator[Problem]:
-    """Name the problems of a row's names and moments."""
+    """Yield the problems of a row's names and moments."""
     for name, text in (("from", row.external_id), ("type", row.link), ("to", row.to)):
         if text is None and name == "to":
             continue
@@ -124,7 +124,7 @@ class _LinkChanges:
     """The links of some entities, while rows change them.
 
     Attributes:
-        concerned: the entities at the ends of new and changed links, and since when they are concerned.
+        concerned: how new and changed links concern the entities at their ends.
     """
 
     kind: EntityType
@@ -135,7 +135,7 @@ class _LinkChanges:
     _links: dict[tuple[int, str, int | None, str | None], list[StoredLink]] = field(default_factory=dict)
 
     def begin(self, there: Sequence[StoredLink]) -> None:
-        """Take the stored links."""
+        """Begin with the stored links."""
         for one in there:
             self._links.setdefault(one.ends, []).append(one)
             self._before[one.id or 0] = one
@@ -177,7 +177,7 @@ class _LinkChanges:
         return StoredLink(self.numbers[row.external_id], row.link, other, thing, row.from_us, row.until_us)
 
     def _places(self, spans: Sequence[StoredLink], row: LinkRow) -> list[int]:
-        """Find the known times that a row may be about: one, none for a new one, or several."""
+        """Find the known times that a row may be about: one, several, or none if it is new."""
         if row.from_us is not None:
             return [place for place, span in enumerate(spans) if _overlap(span, row)]
         if not spans:
@@ -205,7 +205,7 @@ class _LinkChanges:
 
     @property
     def pairs(self) -> list[tuple[StoredLink | None, StoredLink]]:
-        """The new and changed links, each behind itself as it was, which is None for a new one."""
+        """The new and changed links, each as a pair of before, None for a new one, and after."""
         return [(self._before.get(one.id or 0), one) for one in (*self.new_links, *self.changed_links)]
 
     @property
@@ -220,7 +220,7 @@ class _LinkChanges:
 
 
 def _overlap(span: StoredLink, row: LinkRow) -> bool:
-    """Return whether both have a moment in common, or begin at the same one."""
+    """Return whether both have a moment in common, or begin at the same moment."""
     if span.from_us == row.from_us:
         return True
     ends_after = row.until_us is None or span.from_us is None or span.from_us < row.until_us
@@ -272,8 +272,8 @@ def _sharing(
 ) -> tuple[dict[int, Concern], list[tuple[str, str]]]:
     """Return the entities that already share a value with new and changed links: the group of each may change.
 
-    All of them are returned unless so many share the value that they are too many also without these links. Return
-    also the values that are shared by too many, or may be with these links.
+    All of them are returned, unless too many share the value even without these links. Return also the values that are
+    shared by too many, or may be with these links.
     """
     things: dict[str, dict[str, Concern]] = {}
     for one in links:

@@ -1,4 +1,4 @@
-"""A fact about an account concerns its owners, and linked entities: all become due. No entity owns itself."""
+"""Owners: a fact about an account makes its owners and linked entities due too. No entity may own itself."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -14,11 +14,11 @@ from fivefold.store.levels.assessment_queue import EVENT, Reason, Subject, lock_
 from fivefold.usecases.levels.groups.reach import mark_linked, reached_by
 
 MOST_NAMED = 10
-"""How many entities of a longer circle of owners are named."""
+"""The most entities of a circle of owners that a message names."""
 
 
 class NewOwner(NamedTuple):
-    """A new owner of an entity, by the row that adds it; numbers of both."""
+    """A new owner of an entity, both by number, and the row that adds it."""
 
     entity_id: int
     owner_id: int
@@ -28,10 +28,12 @@ class NewOwner(NamedTuple):
 def mark_with_owners(
     session: Session, concerned: Iterable[Subject], reason: Reason, due_us: int, priority: int = EVENT
 ) -> None:
-    """Mark entities due, with their present and past owners, as the fact may be of that time, and their groups.
+    """Mark entities due, with their present and past owners, and entities whose groups contain any of these.
 
-    Changes of owners and links also mark the entity. So either the change is committed before our own mark is set, and
-    the new owner is found and marked as well; or it waits for us, and marks the new owner after us.
+    A past owner is marked because the fact may be of the time of that ownership.
+
+    Changes of owners and links also mark the entity. Either such a change is committed before our own mark is set: then
+    the new owner is found and marked as well. Or it waits for us, and marks the new owner after us.
     """
     by_id = {subject.entity_id: subject for subject in concerned}
     new_owners = subjects(session, owner_numbers(session, by_id) - by_id.keys())
@@ -42,7 +44,7 @@ def mark_with_owners(
 
 
 def lock_with_owners(session: Session, concerned: Iterable[Subject], now_us: int) -> None:
-    """Lock the marks of all whom `mark_with_owners` would mark, before it is called for one entity after the other."""
+    """Lock the marks of all entities that `mark_with_owners` would mark, before it is called entity by entity."""
     if session.get_bind().dialect.name != "postgresql":  # SQLite has one writer
         return
     by_id = {subject.entity_id: subject for subject in concerned}
@@ -57,18 +59,18 @@ def refuse_cycles(
 ) -> None:
     """Refuse owners by which an entity would own itself, directly or through others.
 
-    Only the state after the whole call counts, at present: a former owner owns nothing any more. The caller holds the
-    organisation's lock: two calls that are each valid could otherwise close a circle between them.
+    Only present owners after the whole call count: a former owner no longer owns the entity. The caller holds the
+    organisation's lock: otherwise two calls that are each valid could close a circle between them.
 
     Args:
         session: in the transaction that will store the owners.
         present: the owners after the call of each entity whose owners change.
-        new_owners: the new ones of them.
-        field: in which rows name owners.
+        new_owners: the new owners among them.
+        field: the field in which rows name owners.
         now_us: the current time.
 
     Raises:
-        InvalidDataError: for each circle, at the last row that is in it; the message names the chain.
+        InvalidDataError: with a problem for each circle, at its last row; the message names the chain.
     """
     above = {**owners_above(session, {new.owner_id for new in new_owners}, now_us), **present}
     rows = {(new.entity_id, new.owner_id): new.row for new in new_owners}
@@ -90,7 +92,7 @@ def refuse_cycles(
 
 
 def _cycle(above: Mapping[int, set[int]], new: NewOwner) -> list[int]:
-    """Find a shortest circle that a new owner closes, every entity before its owner; empty if there is none."""
+    """Find a shortest circle that a new owner closes, each entity before its owner; empty if there is none."""
     reached_from: dict[int, int] = {new.owner_id: new.entity_id}
     to_visit = [new.owner_id]
     for entity in to_visit:
@@ -109,7 +111,7 @@ def _cycle(above: Mapping[int, set[int]], new: NewOwner) -> list[int]:
 
 
 def _chain(session: Session, cycle: Sequence[int]) -> str:
-    """Write the chain of owners, from the first entity round to itself."""
+    """Return the chain of owners in words, from the first entity round to itself."""
     shown_part = cycle if len(cycle) <= MOST_NAMED else [*cycle[: MOST_NAMED - 1], cycle[-1]]
     names = [f"{kind} {short_text(name)}" for kind, name in (entity_name(session, entity) for entity in shown_part)]
     steps = [f"{names[0]} belongs to {names[1]}", *(f"which belongs to {name}" for name in (*names[2:], names[0]))]

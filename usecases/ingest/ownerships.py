@@ -1,7 +1,7 @@
 """Changes of owners by rows: new ones, ended ones, and corrected times. Nothing here begins a transaction.
 
-Without `from` an ownership counts from the first fact on; of a former owner, from now on. A row about a present owner
-corrects the times of that ownership: an entity has each owner at most once at a moment.
+Without `from` an ownership counts from the first fact on; that of a former owner, from now on. A row about a present
+owner corrects the times of that ownership: an entity has each owner at most once at a moment.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,10 +26,10 @@ Named = tuple[str, str]
 
 
 class OwnershipScope(Enum):
-    """The effect of a row's owners on those that are not in it.
+    """The effect of a row's owners on the present owners that it does not name.
 
-    ONE: the only owner so far ends; of several owners it must be one, and nothing changes. ALL: they end now. SOME: no
-    effect.
+    ONE: a single present owner ends now; of several, the row must name one, and nothing changes. ALL: they end now.
+    SOME: no effect.
     """
 
     ONE = 1
@@ -52,12 +52,12 @@ class OwnerChanges:
     """The result of rows about owners.
 
     Attributes:
-        new: how many began an ownership.
-        changed: how many changed the times of one, or ended others.
-        spans: of each entity whose owners changed, all its ownerships after the call.
-        before: the same before it.
-        written: the new and changed rows.
-        ended_us: when ownerships ended that the rows leave out, which is now; None if there were none.
+        new: how many rows began an ownership.
+        changed: how many rows changed the times of one, or ended others.
+        spans: all ownerships after the call, by entity whose owners changed.
+        before: the same before the call.
+        written: the numbers of the new and changed rows.
+        ended_us: when ownerships that the rows leave out ended, which is now; None if none ended.
     """
 
     new: int
@@ -69,7 +69,7 @@ class OwnerChanges:
 
     @property
     def owners(self) -> set[int]:
-        """Return the owners that own more or less than before: the facts that count for them change."""
+        """Return the owners whose ownerships changed, so that other facts count for them."""
         return {
             span.owner_id
             for entity, spans in self.spans.items()
@@ -78,10 +78,10 @@ class OwnerChanges:
 
 
 def rows_with_owners(rows: Sequence[EntityRow]) -> list[OwnersRow]:
-    """Return the owners that entities in a request give; entities without any are left out.
+    """Return the owners that entities in a request name; entities without any are left out.
 
     Raises:
-        InvalidDataError: one gives them in both forms.
+        InvalidDataError: an entity names them in both forms.
     """
     both = [number for number, row in enumerate(rows) if row.owner is not None and row.owners is not None]
     if both:
@@ -140,10 +140,10 @@ def change_owners(
 
     Args:
         session: in the use case's transaction.
-        numbers: of the entities, by their names.
+        numbers: the numbers of the entities, by name.
         rows: their owners.
-        owners: `find_owners` of the rows.
-        field: in which the rows name owners.
+        owners: the numbers of the owners, from `find_owners`.
+        field: the field in which the rows name owners.
         now_us: the current time.
 
     Raises:
@@ -193,7 +193,7 @@ class _RefusedError(Exception):
 
 
 def _dated_back(span: OwnershipSpan, now_us: int, *, is_over: bool) -> OwnershipSpan:
-    """Let a span that arrived before begin at now at the latest, and end then where *is_over*."""
+    """Return a stored span with a beginning not after now; it ends now if *is_over*."""
     if span.from_us is not None and span.from_us > now_us:
         span = replace(span, from_us=now_us)
     return replace(span, until_us=now_us) if is_over else span
@@ -250,7 +250,7 @@ class _Spans:
         return _Did.CHANGED
 
     def _match(self, spans: Sequence[OwnershipSpan], wanted_span: OwnershipSpan) -> tuple[int | None, int | None]:
-        """Find the ownership that a given one is about - its place, None for a new one - and its beginning."""
+        """Find the ownership that a row is about; return its place, None for a new one, and its beginning."""
         mine = [place for place, span in enumerate(spans) if span.owner_id == wanted_span.owner_id]
         if wanted_span.from_us is not None:
             overlapping = [place for place in mine if spans[place].overlaps(wanted_span)]
@@ -281,7 +281,7 @@ class _Spans:
         return {entity: spans for entity, spans in self._spans.items() if spans != list(self.before.get(entity, ()))}
 
     def new_owners(self) -> list[NewOwner]:
-        """Return the new owners that entities have now."""
+        """Return the present owners of entities that are new."""
         added_spans = []
         for (entity, place), row in self._row_by_span.items():
             span = self._spans[entity][place]

@@ -1,4 +1,4 @@
-"""What tags bring about: which of them decide something now, and runs of flows once at the planned end of one."""
+"""Effects of tags: which tags active definitions read, and one run of flows at the planned end of a tag."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -17,14 +17,14 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.flow_triggers import ENDED, TriggerEvent, caused_by, note, tag_end_cause
 
 PART: Final = 2_000
-"""Tags that one transaction takes."""
+"""The most tags that one transaction takes."""
 
 
 def announce_ended_tags(engine: Engine, now_us: int, most: int = PART) -> int:
     """Begin the runs of flows that listen to planned ends of tags; return how many ends were examined.
 
-    To be called until it returns 0. Taking a tag and beginning the runs is one transaction: a worker that dies leaves
-    both to the next one. A tag ended only if no other row of the same one lasts on.
+    Call it until it returns 0. Taking a tag and beginning its runs is one transaction, so a worker that dies leaves
+    both to the next one. A tag has ended only if no other row of the same tag lasts on.
     """
     with writing(engine) as session:
         ended_tags, due_count = take_ended(session, now_us, most)
@@ -33,9 +33,9 @@ def announce_ended_tags(engine: Engine, now_us: int, most: int = PART) -> int:
 
 
 def announce_ended_before(session: Session, entity_ids: Collection[int], now_us: int) -> None:
-    """Begin the same runs for entities whose tags are about to change: tags that ended before the change come first.
+    """Begin the same runs for entities whose tags are about to change, so that earlier ends come first.
 
-    The caller has locked them, and ends the transaction. An expiry is by who set the end, also if a flow acts now.
+    The caller has locked them, and ends the transaction. An end is by the actor that set it, also if a flow acts now.
     """
     with caused_by(session, NO_FLOW):
         _announce(session, take_ended_of(session, entity_ids, now_us), now_us)
@@ -61,7 +61,7 @@ def _owner(tag: EndedTag) -> tuple[int, int]:
 
 
 _ANY = "tags"
-"""The source of those that count tags, whatever their names."""
+"""The source in definitions that count tags, whatever their names."""
 
 
 def tags_named(context: Context) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ def tags_named(context: Context) -> tuple[str, ...]:
 
 
 def is_tag_read(context: Context, tag: str) -> bool:
-    """Tell whether an active ruleset, policy, group or flow may read a tag: it names it, or counts all tags."""
+    """Check whether an active ruleset, policy, group or flow may read a tag: it names the tag, or counts all tags."""
     with context.reading() as session:
         definitions = canonical_forms(session, context.organisation_id)
     return any(not {tag, _ANY}.isdisjoint(_tags_in(each)) for each in definitions)
@@ -80,7 +80,7 @@ def is_tag_read(context: Context, tag: str) -> bool:
 
 @lru_cache(maxsize=200)
 def _tags_in(canonical: str) -> frozenset[str]:
-    """Find the tags that a definition names, and `tags` where it counts them.
+    """Return the tags that a definition names, and `tags` if it counts them.
 
     >>> sorted(_tags_in('{"rules": [{"when": {"tag": "vip", "is": "present"}}, {"count": "tags"}], "title": "tag"}'))
     ['tags', 'vip']

@@ -1,8 +1,8 @@
-"""Transactions that several calls post at the same moment, stored in one transaction: each call as if it were alone.
+"""Transactions that several calls post at the same moment, stored in one database transaction, each as if alone.
 
-A call of one transaction mainly costs its own statements, its commit and its turn at the head of the audit log; many
-that wait for each other share these. Each call has a number and an audit entry of its own; one that is not entirely new
-and valid is left to be carried out alone, so that its answer is the usual one, and no other fails with it.
+The cost of a small call is mainly its statements, its commit and its turn at the head of the audit log; calls that wait
+for each other share these. Each call has a number and an audit entry of its own. A call that is not entirely new and
+valid is left to be stored alone, so that its answer is the usual one, and no other fails with it.
 """
 
 from collections import defaultdict
@@ -40,7 +40,7 @@ from fivefold.usecases.shared.rates import rates_for
 from fivefold.usecases.shared.transaction_columns import read_columns, transaction_frame
 
 MOST_ROWS: Final = AT_ONCE
-"""A call of more rows is carried out alone: it gains nothing, and its effects are not urgent."""
+"""A call of more rows is stored alone: it would gain nothing, and its effects are not urgent."""
 _CALL: Final = "call"
 _NumberedRow = tuple[int, Mapping[str, Any]]
 """A row with the number of its call."""
@@ -59,9 +59,8 @@ def add_transactions_together(context: Context, calls: Sequence[PostedTransactio
     """Store the transactions of several calls of one organisation, all in one transaction.
 
     The result of each is as from `usecases.ingest.transactions.add_transactions`. None means that nothing of a call was
-    stored, and that it must be carried out alone: it is not entirely new, something in it is invalid, or it has
-    corrections. If another process took one of the numbers at this moment, or a member's token ended, this is true of
-    all.
+    stored, and that it must be stored alone: it is not entirely new, something in it is invalid, or it has corrections.
+    All are None if another process took one of the numbers at this moment, or a member's token ended.
 
     Raises:
         StoreError: the database is out of reach; nothing was stored.
@@ -142,7 +141,7 @@ class _Together:
         return rows.filter(~rows[_CALL].is_in(strangers.to_list())).drop("external_id").with_columns(kind_id)
 
     def _new_alone(self, staged: pl.DataFrame) -> pl.DataFrame:
-        """Leave out calls with a number that is already stored, in another call, or twice in their own."""
+        """Leave out calls with a number that is stored already, or that occurs twice in these calls."""
         names = staged["transaction_id"]
         of = (self._session, self._of, names.to_list())
         stored_numbers = [*transactions.numbers_taken(*of), *transactions.corrections_named(*of)]
@@ -158,7 +157,7 @@ class _Together:
 
 
 def _alike(calls: Mapping[int, PostedTransactions]) -> Iterable[list[_NumberedRow]]:
-    """Group rows, with the number of their call, by their fields: the fields of all rows say which names the entity."""
+    """Group rows, with the numbers of their calls, by the fields of the call, which tell the column of the entity."""
     alike: dict[frozenset[str], list[_NumberedRow]] = defaultdict(list)
     for number, call in calls.items():
         shape = frozenset(name for row in call.rows for name in row)

@@ -1,4 +1,4 @@
-"""Stores transactions, each once. The entities concerned become due in the same transaction."""
+"""Stores transactions, each once. The entities concerned become due in the same database transaction."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -36,11 +36,11 @@ from fivefold.usecases.shared.transaction_columns import SENT_AS, read_columns, 
 
 @dataclass(frozen=True)
 class TransactionCounts:
-    """The numbers of transactions that were new, changed their state, and were already stored.
+    """How many transactions were new, changed their state, or were already stored.
 
     Attributes:
-        corrections: how many corrections and reversals were new; those already stored are among the repeated.
-        without_rate: of them all, how many are in a currency without a rate: their money is unknown in the base.
+        corrections: how many corrections and reversals were new; those already stored count as repeated.
+        without_rate: how many of them all are in a currency without a rate: their amount in the base is unknown.
     """
 
     new: int
@@ -59,22 +59,22 @@ def add_transactions(
     most_named: int | None = PROBLEMS_LISTED,
     from_file: bool = False,
 ) -> TransactionCounts:
-    """Store transactions of existing entities. One whose number is stored already, with the same content, is skipped.
+    """Store transactions of existing entities. One that is stored already under its number, and equal, is skipped.
 
-    A pending one may be sent again with another state. A settled one stays as it is: a row that `corrects` or
+    A pending one may be sent again with another state. A settled one does not change: a row that `corrects` or
     `reverses` it has the right values, and since when they are known. Nothing is stored if any row is invalid.
 
     Args:
-        context: whose organisation it is for.
+        context: who sends them, for their organisation.
         rows: `transaction_id`, `user_id` (or `entity_id`), `transaction_amount` (positive deposit), `_currency`,
-            `_date`; perhaps `transaction_state`, `user_balance`, `user_created`, `user_category`, which the value model
-            needs, and the fields that the type declares for its transactions. Corrections are as in
+            `_date`; optionally `transaction_state`, `user_balance`, `user_created`, `user_category`, which the value
+            model needs, and the fields that the type declares for its transactions. Corrections are as in
             `usecases.shared.correction_columns.read_corrections`.
         type_name: the type of their entities.
-        text: numbers may be written as text, as in files.
+        text: whether numbers may be written as text, as in files.
         most_named: how many rows with problems of one kind are named; None for all of them.
-        from_file: it is history from a file: flows that listen to files see it, and those that listen to each
-            transaction do not.
+        from_file: whether they are history from a file: flows that listen to files see them, and those that listen to
+            each transaction do not.
 
     Raises:
         NotFoundError: there is no such type.
@@ -111,7 +111,7 @@ def add_transactions(
 
 @dataclass(frozen=True, kw_only=True)
 class _Call:
-    """The common context of all parts of one call; *rows* are all of its rows."""
+    """The common context of all parts of one call; `rows` is the number of all its rows."""
 
     session: Session
     actor: Actor
@@ -167,7 +167,7 @@ def _note(call: _Call, result: transactions.AddedTransactions) -> None:
 
 
 def _settlements(call: _Call, settled: pl.DataFrame) -> Iterator[TriggerEvent]:
-    """Yield the events of pending transactions that settled: who added one is behind it too, beside who settled it."""
+    """Yield the events of pending transactions that settled, each with the sender of the pending row behind it too."""
     recorded = dict(settled.select("batch", "recorded_us").drop_nulls().unique().iter_rows())
     names = senders(call.session, call.kind.organisation_id, recorded)
     events = transaction_events(settled, repeat(call.actor.name), SETTLED)
@@ -195,7 +195,7 @@ def _take_corrections(call: _Call, rows: Rows, rates: RateTable, before: Transac
 
 
 def _earliest(staged: pl.DataFrame, touched: Collection[int]) -> dict[int, int]:
-    """Give the moment of the earliest row of each entity that is touched."""
+    """Return the moment of the earliest row of each touched entity."""
     earliest: dict[int, int] = {}
     for entity, at_us in staged[["entity_id", "at_us"]].rows():
         if entity in touched:
@@ -204,13 +204,13 @@ def _earliest(staged: pl.DataFrame, touched: Collection[int]) -> dict[int, int]:
 
 
 def _without_rate(read: pl.DataFrame, rates: RateTable) -> int:
-    """Count the rows in a currency without a rate; a correction may say none."""
+    """Count the rows in a currency without a rate; a correction may omit the currency."""
     with_rate = {None, *rates.codes}
     return sum(count for code, count in Counter(read["currency"].to_list()).items() if code not in with_rate)
 
 
 def _with_entities(session: Session, read: pl.DataFrame, kind: EntityType, most_named: int | None) -> pl.DataFrame:
-    """Put the number of each transaction's entity in place of its name; InvalidDataError if an entity is missing."""
+    """Replace the name of each transaction's entity by its number; InvalidDataError if an entity is missing."""
     names = read["external_id"].to_list()
     numbers = dict(entity_numbers(session, kind.id, names).rows())
     ids = pl.Series("entity_id", [numbers.get(name) for name in names], dtype=pl.Int64)
@@ -222,7 +222,7 @@ def _with_entities(session: Session, read: pl.DataFrame, kind: EntityType, most_
 
 
 def _once(staged: pl.DataFrame, most_named: int | None) -> pl.DataFrame:
-    """Keep each transaction once: the settled one of a pending and a settled row; InvalidDataError if they differ."""
+    """Keep each transaction once: the settled row if one is pending; InvalidDataError if rows differ otherwise."""
     if staged["transaction_id"].n_unique() == len(staged):
         return staged
     unique_rows = staged.with_row_index("row").unique(staged.columns, keep="first", maintain_order=True)
@@ -258,13 +258,13 @@ def _refuse_conflicts(conflicts: Mapping[str, Sequence[str]], read: pl.DataFrame
 
 
 def _sent_as(columns: Iterable[str]) -> str:
-    """Name columns of the table as callers send them; own fields have their own names."""
+    """Return names of columns of the table as callers send them; own fields have one name together."""
     names = {**SENT_AS, "entity_id": "user_id", "content": "own fields"}
     return ", ".join(names.get(name, name) for name in columns)
 
 
 def _refuse_corrections(numbers: Collection[str], read: pl.DataFrame, most_named: int | None) -> None:
-    """Refuse numbers of corrections: one that is sent again without what it corrects would count beside it."""
+    """Refuse numbers of corrections: a correction sent again without its target would count as another transaction."""
     right = "a number of its own, or the correction as it was stored"
     _refuse_numbers(numbers, read, lambda name: f"is {name!r}, the number of a correction", right, most_named)
 
@@ -284,7 +284,7 @@ def _refuse_numbers(
 
 
 def _refuse(rows: pl.DataFrame, field: str, problem: Callable[[str], str], right: str, most_named: int | None) -> None:
-    """Raise InvalidDataError for rows, given by number and name; none are valid."""
+    """Raise InvalidDataError for the given rows, by number and name, if there are any."""
     if len(rows):
         first_rows = rows if most_named is None else rows.head(most_named)
         raise InvalidDataError(
@@ -294,7 +294,7 @@ def _refuse(rows: pl.DataFrame, field: str, problem: Callable[[str], str], right
 
 @contextmanager
 def renumbered(places: Sequence[int] | None) -> Iterator[None]:
-    """Number problems by the *places* of the rows among all; None if they are all."""
+    """Renumber problems by the *places* of the rows among all; None if these are all rows."""
     try:
         yield
     except InvalidDataError as error:
