@@ -26,12 +26,12 @@ class LevelFilters:
     """Which current levels are listed; empty or None is no condition.
 
     Attributes:
-        levels: their names; `NO_LEVEL` for those without one.
-        segments: their names.
-        statuses: of assessments, of `STATUSES`.
-        ruleset: that decided, in whatever version.
-        since_us: the level was reached at that moment or later.
-        failing: it could not be computed the last time that was tried, or could.
+        levels: names of levels; `NO_LEVEL` for entities without one.
+        segments: names of segments.
+        statuses: statuses of the latest assessment, from `STATUSES`.
+        ruleset: the name of the ruleset that decided, in any version.
+        since_us: the earliest moment at which the level was reached.
+        failing: whether the last attempt to compute the level failed.
     """
 
     levels: Sequence[str] = ()
@@ -62,20 +62,20 @@ class CurrentLevel:
 
     Attributes:
         level: the level in force; None for no level.
-        rules_level: the rules' own level, also beneath an override.
-        overridden: an override is in force.
+        rules_level: the level by the rules, also under an override.
+        overridden: whether an override is in force.
         status: the result of the latest assessment.
-        failing: it could not be computed the last time that was tried.
+        failing: whether the last attempt to compute the level failed.
         score: the total of the points; None if no ruleset decided.
-        value_score: from 1 to 5; None if the value model knows no value, as are the three after it.
-        segment: of the value score.
+        value_score: from 1 to 5; None, like the three after it, if the value model gives no value.
+        segment: the segment of the value score.
         expected_value: in `currency`.
         superseded_by: the serving version of the value model if another one gave the value; otherwise None.
         since_us: when the level was reached; None if there was never one.
         assessed_us: when it was last computed.
         due_us: when it is to be computed again; None if nothing is planned.
         assessment: the number of the latest assessment, such as 12.3.
-        source: what the level in force rests on, as `usecases.levels.read.LevelView` has it.
+        source: the source of the level in force, as in `usecases.levels.read.LevelView`.
         decided_by: the version of the ruleset that decided.
     """
 
@@ -102,7 +102,7 @@ class CurrentLevel:
 def list_current_levels(
     context: Context, type_name: str, filters: LevelFilters = ALL, order: Order = Order.RISK, part: Part = WHOLE
 ) -> Page[CurrentLevel]:
-    """List the stored levels of the entities of a type; listing does not assess.
+    """List the stored levels of the entities of a type, without assessing any.
 
     NotFoundError if there is no such type or ruleset; ConfigError if there is no such level, segment or status.
     """
@@ -132,14 +132,14 @@ def level_numbers(level_names: Sequence[str], names: Sequence[str]) -> list[int]
 
 
 def level_places(level_names: Sequence[str], names: Sequence[str]) -> list[int | None]:
-    """Return the numbers of levels, the highest first, and None at the end for `NO_LEVEL`; ConfigError as above."""
+    """Return the numbers of levels, the highest first, then None for `NO_LEVEL`; ConfigError as above."""
     require_known("level", level_names, list(dict.fromkeys((*names, NO_LEVEL))))
     numbers = level_numbers([name for name in level_names if not means_no_level(name, names)], names)
     return [*numbers, None] if any(means_no_level(name, names) for name in level_names) else [*numbers]
 
 
 def _current_level(row: CurrentLevelRow, names: Sequence[str | None]) -> CurrentLevel:
-    """Describe the current level of an entity."""
+    """Return the current level of an entity as it is listed."""
     standing = row.standing
     return CurrentLevel(
         external_id=row.external_id,

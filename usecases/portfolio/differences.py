@@ -80,12 +80,12 @@ class _Read:
     """The stored result of an assessment.
 
     Attributes:
-        total: exact; None if it was erased.
-        fired: by the number of the ruleset's family and the id of the rule.
-        failed: by the same, the title of a rule that could not be computed, and why.
-        computed: the same of all rules that could be.
-        override: the level and the end of the one in force; None for none.
-        is_whole: what it was made from is still there.
+        total: the exact total; None if it was erased.
+        fired: the rules that fired, by the number of the ruleset's family and the id of the rule.
+        failed: the title of each rule that could not be computed, and why, by the same key.
+        computed: the keys of all rules that could be computed.
+        override: the level and the end of the override in force; None if there was none.
+        is_whole: whether its inputs are still stored.
     """
 
     shown: AssessmentCompared
@@ -98,7 +98,7 @@ class _Read:
 
 
 def compare_assessments(context: Context, later: str, earlier: str | None = None) -> AssessmentDifference:
-    """Compare an assessment such as 12.3 with an earlier one of the same entity; by default with the previous one.
+    """Compare an assessment, such as 12.3, with an earlier one of the same entity, by default the previous one.
 
     NotFoundError if there is no such assessment, or no previous one; ConfigError if they are of different entities, or
     the earlier one is not earlier.
@@ -134,7 +134,7 @@ def _read(session: Session, row: Assessment, names: tuple[str | None, ...]) -> _
     )
     recorded_inputs = inputs_of(session, row)
     is_whole = recorded_inputs is not None
-    if version is None:  # without a ruleset nothing is read but what a person set
+    if version is None:  # without a ruleset only an override is read
         number = override_of(session, row) if is_whole else None
         by_hand = None if number is None else session.get_one(OverrideRow, number)
         set_level = None if by_hand is None else [by_hand.level, by_hand.until_us]
@@ -156,7 +156,7 @@ def _read(session: Session, row: Assessment, names: tuple[str | None, ...]) -> _
 
 
 def _in_force(override: Sequence[int | None] | None, as_of_us: int) -> Sequence[int | None] | None:
-    """Give an override that was kept, its level and its end, unless it had ended."""
+    """Return a recorded override, its level and end; None if it had ended."""
     return None if override is None or (override[1] is not None and override[1] <= as_of_us) else override
 
 
@@ -218,7 +218,7 @@ def _change(
 ) -> FactorChange:
     """Describe the change of one factor.
 
-    *computed_once* is given for a factor that only one of the two could compute: its change, its title, and the reason.
+    *computed_once* is set for a factor that only one of the two could compute: the change, the title, and the reason.
     """
     points = [Decimal(0) if each is None else Decimal(each.points) for each in (earlier, later)]
     present = later or earlier

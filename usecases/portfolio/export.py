@@ -17,15 +17,15 @@ from fivefold.usecases.shared.api_fields import Moment, row_as, shown_as
 from fivefold.usecases.shared.context import Context
 
 MOST_ROWS = Part(100)
-"""The most tags and screenings, the latest ones."""
+"""The most tags, and screenings, in an export: the latest."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedValue:
-    """A customer's value, over this many days; `superseded_by`: the serving version, if it is another one.
+    """A customer's value over `horizon_days`; `superseded_by`: the serving version, if it is another one.
 
     Attributes:
-        expected_value_low, expected_value_high: between these it will lie, as `ValueView` has them.
+        expected_value_low, expected_value_high: the interval in which it is expected to lie, as in `ValueView`.
         unexplained: why there is no score, or why it cannot be explained; empty where it can be.
     """
 
@@ -46,7 +46,7 @@ class ExportedValue:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedChallenge:
-    """What the person concerned contests: the assessment, in their words; `overdue`: it was to be settled by now."""
+    """A challenge of an assessment, in the words of the person concerned; `overdue`: its due date has passed."""
 
     id: int
     assessment: str
@@ -62,14 +62,14 @@ class CustomerExport:
 
     Attributes:
         exported_by: the name of the person who exported it.
-        open_challenges: ordered by due date.
+        open_challenges: the open challenges, by due date.
         sentence: the arithmetic of the level in one line; empty if there is no assessment.
-        assessment: its number, such as 12.3, with its permanent `address`.
-        assessed_us: when that was made, with `ruleset`, the version of it that decided.
-        may_move_down_us, stale_rates_days, kept_by, refreshing: as `LevelView` has them.
-        failing: the last time that the level was to be computed again it could not be.
-        overridden: an override is in force above `rules_level`.
-        override: the one that gave the level, with the people's names; it may have ended since, as its state says.
+        assessment: the number of the assessment, such as 12.3, with its permanent `address`.
+        assessed_us: when it was made; `ruleset` and `ruleset_version` name the version that decided.
+        may_move_down_us, stale_rates_days, kept_by, refreshing: as in `LevelView`.
+        failing: whether the last attempt to compute the level failed.
+        overridden: whether an override replaces `rules_level`.
+        override: the override that gave the level, with people's names; its state shows whether it has ended since.
         factors: the rules that fired.
     """
 
@@ -114,12 +114,12 @@ def export_customer(
     person: Callable[[str], str] = str,
     open_challenges: Callable[[], tuple[ExportedChallenge, ...]] = tuple,
 ) -> CustomerExport:
-    """Gather a customer as stored, and record who exported it in which form; nothing is computed again.
+    """Return a customer's stored data, and record who exported them in which form; nothing is computed again.
 
-    *site*, such as https://risk.example, begins the address of the assessment. *person* names who acted, such as
-    member:3. *open_challenges* reads those of the customer, once its number is known.
+    *site*, such as https://risk.example, begins the address of the assessment. *person* returns the name of an actor,
+    such as member:3. *open_challenges* reads the customer's open challenges, once its number is known.
 
-    NotFoundError if there is no such customer, or its personal data were erased, be it while they were gathered.
+    NotFoundError if there is no such customer, or its personal data were erased, also while they were read.
     """
     of, now = (context, type_name, external_id), context.now()
     with context.reading() as session:
@@ -158,7 +158,7 @@ def export_customer(
 
 
 def _override(context: Context, number: int, person: Callable[[str], str]) -> OverrideLine:
-    """Read an override, with who asked for it, decided about it and ended it by name."""
+    """Read an override, with the names of the people who requested, decided and ended it."""
     line = read_override(context, number)
     return replace(
         line,
@@ -169,7 +169,7 @@ def _override(context: Context, number: int, person: Callable[[str], str]) -> Ov
 
 
 def _value(of: tuple[Context, str, str], valuer: EntityScorer | None) -> ExportedValue | None:
-    """The stored value of the customer; None if there is none."""
+    """Return the stored value of the customer; None if there is none."""
     value = read_value(*of, valuer=valuer)
     if value is None:
         return None

@@ -26,10 +26,10 @@ class OverrideFilters:
 
     Attributes:
         state: one of `STATES`.
-        entity: type and identifier of their entity.
-        requested_by: as in the log, such as member:3; or the name of a member.
-        since_us: requested at that moment or later.
-        until_us: requested before.
+        entity: the type and identifier of their entity.
+        requested_by: the actor as in the log, such as member:3; or the name of a member.
+        since_us: the earliest moment of the request.
+        until_us: the moment before which it was requested.
     """
 
     state: str | None = None
@@ -93,10 +93,10 @@ class FailureFilters:
     """Which failures are listed; None is no condition.
 
     Attributes:
-        entity_type: its name.
-        external_id: of an entity of that type; without a type, of a customer.
-        since_us: the assessment failed, or an entity with an error was or is due, at that moment or later.
-        until_us: before.
+        entity_type: the name of the type.
+        external_id: the identifier of an entity of that type; without a type, of a customer.
+        since_us: the earliest moment of the failed assessment; for an entity with an error, of when it was or is due.
+        until_us: the moment before which that was or is.
     """
 
     entity_type: str | None = None
@@ -126,7 +126,7 @@ class FailureFound:
 def search_failures(
     context: Context, filters: FailureFilters = EVERY_FAILURE, part: Part = WHOLE
 ) -> Page[FailureFound]:
-    """List entities that could not be assessed in full, in the order in which they were added; one may be listed twice.
+    """List entities that could not be assessed in full, in the order of their creation; one may be listed twice.
 
     NotFoundError if there is no such type or entity.
     """

@@ -27,9 +27,9 @@ class MatrixCell:
     """The entities at one level and in one segment.
 
     Attributes:
-        level: its name; None for those without one.
-        segment: None for those without a value.
-        entities: their number.
+        level: the name of the level; None for entities without one.
+        segment: the name of the segment; None for entities without a value.
+        entities: the number of entities.
         worth: their expected value, by currency.
     """
 
@@ -46,15 +46,15 @@ class Matrix:
 
     Attributes:
         levels: the organisation's, the lowest first.
-        segments: of the value, the lowest first.
-        entities: the number of assessed ones.
-        deciding: a ruleset is active for the type.
-        not_in_full: entities that were not assessed in full the last time, by status; only those that there are.
-        not_in_full_without_level: those of them who have no level; to all others without one no ruleset
-            applied when they were last assessed: none was active then, or none of those that were.
-        failing: entities that could not be assessed the last time that was tried, those never assessed among them.
-        quarantined: those of them that failed too often to be tried again.
-        cells: those that hold entities.
+        segments: the segments of the value, the lowest first.
+        entities: the number of assessed entities.
+        deciding: whether a ruleset is active for the type.
+        not_in_full: how many entities were last not assessed in full, by status; statuses without any are left out.
+        not_in_full_without_level: how many of these have no level. To all other entities without one, no ruleset
+            applied when they were last assessed: none was active then, or no active one applied.
+        failing: how many entities could not be assessed at the last attempt, also those never assessed.
+        quarantined: how many of these failed too often to be tried again.
+        cells: the cells that have entities.
     """
 
     entity_type: str
@@ -79,7 +79,7 @@ class Matrix:
 
     @property
     def without_ruleset(self) -> int:
-        """The number of those of them to whom no ruleset applied when they were last assessed."""
+        """The number of entities without a level to which no ruleset applied at their last assessment."""
         return self.without_level - sum(self.not_in_full_without_level.values())
 
     def _at(self, level: str | None) -> int:
@@ -87,9 +87,9 @@ class Matrix:
 
 
 def value_and_risk(context: Context, type_name: str) -> Matrix:
-    """Return the matrix of a type, from counters: it takes as long for ten million as for ten.
+    """Return the matrix of a type, from counters: it takes as long for ten million entities as for ten.
 
-    Only those that were not assessed in full, or that fail, have no counter: a statement each counts them.
+    Entities that were not assessed in full, or that fail, have no counter: one statement each counts them.
     NotFoundError if there is no such type.
     """
     with context.at_one_moment() as then, then.reading() as session:  # counters and standings differ in between

@@ -61,8 +61,8 @@ class LevelsAtMoment:
     level.
 
     Attributes:
-        since_us: where the period begins that the moment ends.
-        until_us: the moment; the last one lies ahead, and its figures are those of now.
+        since_us: the beginning of the period that the moment ends.
+        until_us: the moment; the last one is still to come, and its figures are the present ones.
     """
 
     since_us: Annotated[Moment, shown_as("since")]
@@ -101,7 +101,7 @@ class Migration:
         levels: the organisation's, the lowest first.
         since_us: the first moment, at midnight UTC.
         until_us: the moment after the last.
-        cells: those that hold entities; entities that stayed without a level are in none.
+        cells: the cells that have entities; entities that stayed without a level are in none.
     """
 
     levels: tuple[str, ...]
@@ -116,9 +116,9 @@ class Mover:
     """An entity whose level at the end of a period differs from that before it, and the last level that it reached.
 
     Attributes:
-        from_level: before; None for no level.
-        to_level: at the end.
-        left_us: when it left the level before.
+        from_level: the level before the period; None for no level.
+        to_level: the level at its end; None for no level.
+        left_us: when the entity left `from_level`.
         moves: the number of levels that it reached in the period.
         reached: the last of these: when, why, and by which activation.
     """
@@ -137,8 +137,8 @@ def levels_over_time(
 ) -> LevelsOverTime:
     """Return the numbers at each level at the ends of months, weeks (from Monday) or days in UTC, the latest last.
 
-    It begins with the first one in which an entity had a level. NotFoundError if there is no such type; ConfigError
-    for more than `MOST_PERIODS`.
+    The first period is the first one in which an entity had a level. NotFoundError if there is no such type;
+    ConfigError unless *periods* is from 1 to `MOST_PERIODS`.
     """
     if not 1 <= periods <= MOST_PERIODS:
         raise ConfigError(f"there are {periods} periods; there can be 1 to {MOST_PERIODS}")
@@ -170,7 +170,7 @@ def _levels_at(
     names: Sequence[str],
     today: int,
 ) -> list[LevelsAtMoment]:
-    """Count back from now to each of some periods that follow each other, given the latest first; the latest last."""
+    """Count back from now through consecutive periods, given the latest first; return them with the latest last."""
     moves = moves_by_day(session, organisation_id, type_id, ends[-1][0], today)
     later = [each for each in moves if each.day >= ends[0][1]]
     moments, at_end = [], _without(entities_by_level(session, organisation_id, type_id), later)
@@ -186,8 +186,8 @@ def read_migration(
 ) -> Migration:
     """Return the moves of the entities of a type in a period, by default in the last `USUAL_DAYS`.
 
-    Whole days are taken: from that of *since_us*, until before that of *until_us*. NotFoundError if there is no such
-    type; ConfigError if the period is empty or longer than `MOST_DAYS`.
+    The period has whole days: from the day of *since_us* to the day before that of *until_us*. NotFoundError if there
+    is no such type; ConfigError if the period is empty or longer than `MOST_DAYS`.
     """
     since, until = days_of(context.now(), since_us, until_us)
     with context.reading() as session:
@@ -218,10 +218,10 @@ def list_movers(
     to_level: str | None = None,
     part: Part = WHOLE,
 ) -> Page[Mover]:
-    """List entities whose level at the end of a period differs from that before it; the last to leave its level first.
+    """List entities whose levels before a period and at its end differ; the last to leave its level comes first.
 
     *from_level* and *to_level* are names, or `NO_LEVEL`; without *from_level* all that had a level are listed. Erased
-    entities are counted by `read_migration`, but not listed. Errors as there, and ConfigError for an unknown level.
+    entities are counted by `read_migration`, but not listed. Errors as there; also ConfigError for an unknown level.
     """
     since, until = days_of(context.now(), since_us, until_us)
     with context.reading() as session:
@@ -246,7 +246,7 @@ def list_movers(
 
 
 def days_of(now_us: int, since_us: int | None, until_us: int | None) -> tuple[int, int]:
-    """Extend a period to whole days, since 1970; ConfigError if it is empty or longer than `MOST_DAYS`.
+    """Return a period as whole days since 1970; ConfigError if it is empty or longer than `MOST_DAYS`.
 
     >>> days_of(100 * DAY_US + 5, None, None)
     (71, 101)
@@ -258,7 +258,7 @@ def days_of(now_us: int, since_us: int | None, until_us: int | None) -> tuple[in
 
 
 def _ends(today: date, every: Every, periods: int) -> Iterator[tuple[int, int]]:
-    """Yield the first day of each period and the one after its last, since 1970, the present one first.
+    """Yield the first day of each period and the day after its last, as days since 1970, the present period first.
 
     >>> list(_ends(date(1970, 2, 22), Every.MONTH, 2))
     [(31, 59), (0, 31)]
@@ -285,7 +285,7 @@ def _day(moment: date) -> int:
 def _at(
     since_day: int, until_day: int, at_end: Mapping[int, int], inside: Sequence[DayMoves], names: Sequence[str]
 ) -> LevelsAtMoment:
-    """Count the moves of a period, and the entities at each level at its end, of which there are no fewer than none."""
+    """Count the moves of a period, and the entities at each level at its end, never below 0."""
     there = {level: max(entities, 0) for level, entities in at_end.items()}
     moves = [each for each in inside if each.from_level]
     return LevelsAtMoment(
@@ -317,7 +317,7 @@ def _cells(
     at_end: Mapping[int, int],
     names: Sequence[str | None],
 ) -> tuple[MigrationCell, ...]:
-    """Complete the cells of the movers with the entities that got a first level and kept it, and those that stayed."""
+    """Add to the cells of the movers the entities that got a first level and kept it, and those that stayed."""
     cells = Counter(mover_counts.ends)
     for each in within:
         if not each.from_level:
@@ -326,7 +326,7 @@ def _cells(
         cells[0, level] -= entities
     for level, entities in at_end.items():
         came = sum(count for (before, after), count in cells.items() if after == level != before)
-        # Of moves that a clock ahead dated after later ones, a period may have the one without the other.
+        # A clock ahead may have dated a move after later ones: then a period may have the one without the other.
         cells[level, level] = max(entities - came, 0)
     return tuple(
         MigrationCell(from_level=names[before], to_level=names[after], entities=entities)

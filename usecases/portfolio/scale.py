@@ -1,4 +1,4 @@
-"""The position of an assessment's score on its ruleset's scale, and the floor that raised the level above it."""
+"""The position of an assessment's score on its ruleset's scale, and the floor that raised the level above that."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class ScoreScale:
         score_level: the level of the score alone.
         floor: the level that a floor raised it to; None if no floor did.
         floor_rule: the title of the rule that has the floor.
-        floor_unknown: the rule has it for what is not known.
+        floor_unknown: whether the rule has the floor because its input was not known.
         begins: the scores at which the levels above the lowest begin; empty if they are not shown, and if a ruleset
             names ranges instead.
     """
@@ -36,7 +36,7 @@ class ScoreScale:
 def read_scale(context: Context, assessment: str, *, with_thresholds: bool) -> ScoreScale | None:
     """Return the stored scale of an assessment, such as 12.3; None if no score gave a level.
 
-    Thresholds are only for readers of rulesets. NotFoundError if the organisation has no such assessment.
+    Thresholds are only for people who may read rulesets. NotFoundError if the organisation has no such assessment.
     """
     with context.reading() as session:
         row = find_assessment(session, context.actor, assessment)

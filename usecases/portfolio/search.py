@@ -25,16 +25,16 @@ MOST_WORDS = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """The search: words, a tag, an owner or *failing*, and further conditions; empty or None is no condition.
+    """The search: words, a tag, an owner or `failing`, and further conditions; empty or None means no condition.
 
     Attributes:
         text: prefixes of words, in any order; all must match.
-        tag: that they have now.
-        owner: type and identifier of their present owner.
+        tag: a tag that the entities have now.
+        owner: the type and identifier of their present owner.
         levels: names of levels.
-        segments: of the value.
-        statuses: of the latest assessment.
-        failing: they could not be assessed the last time that was tried, or could.
+        segments: names of segments.
+        statuses: statuses of the latest assessment.
+        failing: whether the last attempt to assess them failed.
     """
 
     text: str = ""
@@ -83,10 +83,10 @@ class EntitiesCounted:
 def search_entities(context: Context, type_name: str, search: Search, part: Part = WHOLE) -> Page[EntityFound]:
     """List matching entities: by identifier first, then by name, then by other text, in the order of the words.
 
-    Without words, in the order in which they were added.
+    Without words, they are in the order of their creation.
 
-    NotFoundError if there is no such type or owner; ConfigError if neither a word, a tag nor an owner is given,
-    nor those who fail are wanted, or there is no such level, segment or status.
+    NotFoundError if there is no such type or owner; ConfigError without any of words, a tag, an owner or `failing`, or
+    if there is no such level, segment or status.
     """
     with context.reading() as session:
         entity_filter, names, fields = _entity_filter(session, context, type_name, search)
@@ -100,7 +100,7 @@ def search_entities(context: Context, type_name: str, search: Search, part: Part
 
 
 def count_entities(context: Context, type_name: str, search: Search) -> EntitiesCounted:
-    """Count matching entities, up to `MOST_COUNTED`; errors as `search_entities`."""
+    """Count matching entities, up to `MOST_COUNTED`; errors as of `search_entities`."""
     with context.reading() as session:
         count = count_found(session, _entity_filter(session, context, type_name, search)[0])
         return EntitiesCounted(count=min(count, MOST_COUNTED), more=count > MOST_COUNTED)

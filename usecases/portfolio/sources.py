@@ -62,13 +62,13 @@ class ValueSource:
     read of those linked: since when that holds is not stored.
 
     Attributes:
-        about: the name of the attribute, the tag or the screening, or the type of the links; empty for the others, and
-            for what a rule asks of those linked.
-        through: of what was read of those linked, the type of the links; None for what is of the entity itself.
+        about: the name of the attribute, the tag or the screening, or the type of the links; empty for other kinds, and
+            for conditions on linked entities.
+        through: the type of the links, for facts of linked entities; None for facts of the entity itself.
         at_us: since when the attribute had the value, or the tag was set; when the screening was made, the latest
             transaction was or the latest case was opened; the moment of the value. None unless it is stored.
         by: who set the attribute or the tag; None if that is not stored.
-        model: of a value, with its version.
+        model: the model of a value, with its version.
     """
 
     kind: Kind
@@ -103,7 +103,7 @@ class AssessmentSources:
     """The sources of an assessment's values, as known at its moment.
 
     Attributes:
-        rules: those that fired, in the order of the reasons.
+        rules: the rules that fired, in the order of the reasons.
     """
 
     as_of_us: Annotated[Moment, shown_as("as_of")]
@@ -146,7 +146,7 @@ def _of_value(input_: Any, names: Vocabulary, by_side: Mapping[str, Sequence[Val
 
 
 def _source_kind(input_: Any) -> tuple[Kind, str]:
-    """Return the kind and the name of an input's source; without the values that the rule counts or compares with."""
+    """Return the kind and the name of an input's source, without the values that the rule counts or compares with."""
     if isinstance(input_, Window) and linked_source(input_) in _LINKED:
         return _LINKED[linked_source(input_)], ""  # no single tag or screening is named
     source: tuple[Kind, str] = "transactions", ""  # patterns and indicators
@@ -180,7 +180,7 @@ def _sources_by_side(
     inputs: Mapping[str, Any],
     behind: Sequence[Mapping[str, Any]],
 ) -> dict[str, Sequence[ValueSource]]:
-    """Return the sources of all shown inputs, by the keys of their sides, with two statements at most."""
+    """Return the sources of all shown inputs, by the keys of their simple parts, with two statements at most."""
     names = vocabulary(ruleset)
     sides = {
         input_key(side): (side, inputs.get(input_key(side), inputs[key]))
@@ -216,9 +216,9 @@ def _sources_by_side(
 
 
 def _of_linked(linked: Linked, names: Vocabulary, state: State) -> list[ValueSource]:
-    """Return the links, and what is read of those linked: a breakdown names only the first of them, so no moment is.
+    """Return the links, and the facts of linked entities, without moments: a breakdown names only the first entities.
 
-    Of what a condition reads only the kind is shown: what the rule asks of those linked stays hidden.
+    Facts that a condition reads show only their kind, as conditions stay hidden.
     """
     group = linked.linked
     of_links = ValueSource(kind="links", about=group.by, state=state)
@@ -256,7 +256,8 @@ class _StoredFacts:
     def version_since(self, side: Any, value: Any) -> FactRow | None:
         """Find the version from which on an attribute had the value that the assessment read.
 
-        None if no attribute was read, or the attribute that was stored then has another value.
+        None if no attribute was read, or the attribute that was stored then has another value, or the first version is
+        older than those that were read.
         """
         kind, name = _source_kind(side)
         if kind != "attribute" or not self._versions:
@@ -271,7 +272,7 @@ class _StoredFacts:
             if content.get(name) != stored_value or type(content.get(name)) is not type(stored_value):
                 return first
             first = row
-        # Older versions are not read: it may have had the value before.
+        # Older versions are not read: the attribute may have had the value before.
         return first if len(self._versions) < MOST_VERSIONS else None
 
     def source(self, kind: Kind, about: str, side: Any, value: Any) -> ValueSource:
@@ -298,7 +299,7 @@ class _StoredFacts:
         return ValueSource(kind=kind, about=about, state="stored", at_us=row.at_us, by=row.by)
 
     def _tag(self, tag: str) -> FactRow | None:
-        """Find the row from which on the tag was set; a tag whose end was changed continues in a row of its own."""
+        """Find the row with which the tag was first set; a tag whose end was changed continues in another row."""
         rows = sorted((row for row in self._of(Fact.TAG) if row.about == tag), key=lambda row: row.number or 0)
         row_in_force = next((row for row in rows if row.until_us is None or row.until_us > self._as_of_us), None)
         for before in reversed(rows):
@@ -311,10 +312,10 @@ class _StoredFacts:
         return row_in_force
 
     def _linked(self, kind: Kind, value: Any) -> ValueSource:
-        """Return the latest of the transactions, cases or alerts that counted for the entity.
+        """Return the source of a value over transactions, cases or alerts: the latest one that counted for the entity.
 
-        Nothing is returned if the facts may have differed then: cases, alerts and ownerships have no moment of arrival,
-        and such a fact arrived since.
+        The state is `not stored` if the facts may have differed then: cases, alerts and ownerships have no moment of
+        arrival, and one arrived since.
         """
         if kind == "transactions":
             rows = self._of(Fact.TRANSACTION, Fact.CORRECTED)
@@ -332,7 +333,7 @@ class _StoredFacts:
 
 
 def _is_read_as(raw_value: Any, declared: FieldType, value: Any) -> bool:
-    """Return whether a stored attribute is the value that the assessment read, parsed as it parses attributes."""
+    """Return whether a stored attribute, parsed as in assessments, is the value that the assessment read."""
     try:
         column = pl.Series("value", [raw_value], dtype=pl.List(pl.String) if isinstance(raw_value, list) else None)
     except (TypeError, OverflowError, pl.exceptions.PolarsError):
@@ -341,5 +342,5 @@ def _is_read_as(raw_value: Any, declared: FieldType, value: Any) -> bool:
 
 
 def _is_of_value(side: Any, value: Any, row: FactRow) -> bool:
-    """Return whether a stored value can be the one that was read: a row without a segment means no value."""
+    """Return whether a stored value can be the value that was read: a row without a segment means no value."""
     return row.about == value if side.value == "segment" else row.about is not None

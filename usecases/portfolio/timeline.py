@@ -1,4 +1,4 @@
-"""The events of one entity on a timeline with two clocks: when they happened, and when they were known here."""
+"""The events of one entity on a timeline with two clocks: when they happened, and when they became known here."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from fivefold.usecases.shared.inputs import require_known
 KINDS: Final = (*(kind.value for kind in EventKind), *LABELS)
 """Kinds of events, and groups of them."""
 _TRUE: Final = frozenset({"1", "true"})
-"""As the databases write it."""
+"""How the databases write true."""
 _OF_LEVELS: Final = frozenset({EventKind.LEVEL, EventKind.ASKED, EventKind.DECIDED, EventKind.REVOKED})
 
 
@@ -47,23 +47,22 @@ class TimelineEvent:
 
     Attributes:
         happened_us: when it happened.
-        known_us: when it was known here; None if that is not stored.
+        known_us: when it became known here; None if that is not stored.
         about: the tag, the screening, the number of a case or a transaction, an entity, a policy, a state, the number
             of a challenge, the type of a link, a flow, or a group.
-        before: the level before; for a case or an alert which of the two it is; of a link its direction: to or from
+        before: the level before; for a case or an alert, which of the two it is; for a link, its direction: to or from
             another entity, shared, or none.
-        after: the level since, or the result, also of a challenge; of a link the entity at its other end, or the shared
-            value; of a flow what it does, or the answer; of a tag that goes on its new end.
-        reason: why; of a challenge the person's words; of a level the arithmetic in one line.
-        by: who did it; of a level its source; `flow:` and its name where a flow did, also of a case that one opened.
-        assessment: of a level, such as 12.3.
-        changes: of attributes.
-        decision: its number; None for all else, like the next three.
-        transaction: the number of the transaction that was decided on, where it has one.
-        run: of a flow, such as f:12.
-        step: of a flow, the one that asked; for an action its id.
-        proposed_by: of a tag that was set or ended by an approval, or an override that was ended by one, who proposed
-            that; `by` approved it.
+        after: the level since, or the result, also of a challenge; for a link, the entity at its other end, or the
+            shared value; for a flow, its action, or the answer; for a tag that goes on, its new end.
+        reason: why; for a challenge, the person's words; for a level, the arithmetic in one line.
+        by: who did it; for a level, its source; `flow:` and its name for a flow, also for a case that a flow opened.
+        assessment: the number of a level's assessment, such as 12.3.
+        changes: the changes of attributes.
+        decision: the number of a decision; None for all else, like the next three.
+        transaction: the number of the transaction that was decided on, if it has one.
+        run: the run of a flow, such as f:12.
+        step: the step of a flow that asked; for an action its id.
+        proposed_by: who proposed what `by` approved: a tag that was set or ended, or an override that was ended.
     """
 
     kind: str
@@ -92,7 +91,7 @@ def list_events(
     kinds: Sequence[str] = (),
     clock: Clock = Clock.KNOWN,
 ) -> Page[TimelineEvent]:
-    """List the events of an entity up to now, the latest first. Its transactions have a list of their own.
+    """List the events of an entity up to now, the latest first, without its transactions, which have their own list.
 
     NotFoundError if there is no such entity; ConfigError if there is no such kind.
     """
@@ -119,7 +118,7 @@ def list_events(
 def _timeline_event(
     row: EventRow, entity_id: int, names: Sequence[str | None], lines: Mapping[Name, str]
 ) -> TimelineEvent:
-    """Describe an event; levels are named, and the reason of a level is the line of its assessment."""
+    """Return an event as it is listed, with names of levels; the reason of a level is the line of its assessment."""
     kind = EventKind(row.kind)
     before, after, about, reason = row.before, row.after, row.about, row.reason
     changes: tuple[AttributeChange, ...] = ()
@@ -166,7 +165,7 @@ _SAID_BY_THEMSELVES: Final = frozenset(
 
 
 def _after_and_reason(kind: EventKind, row: EventRow) -> tuple[str | None, str | None]:
-    """Say the new end of a tag, what a flow does, or what a person answered; and why."""
+    """Return the new end of a tag, the action of a flow, or a person's answer; and the reason."""
     content = json.loads(row.content or "{}")
     if kind is EventKind.TAG_SET:
         return None, row.reason
@@ -178,17 +177,17 @@ def _after_and_reason(kind: EventKind, row: EventRow) -> tuple[str | None, str |
 
 
 def _transaction_of(row: EventRow) -> str | None:
-    """Give the number of the transaction that was decided on; None where it had none, or the decision was erased."""
+    """Return the number of the transaction that was decided on; None if it had none, or the decision was erased."""
     number = None if row.content is None else json.loads(row.content)["transaction"]["transaction_id"]
     return None if number is None else str(number)
 
 
 _SAID: Final = ("status", "sets", "group", "tag", "case", "event")
-"""What an action's data says of it, by the first that is there; a review has none."""
+"""The keys of an action's data that describe it: the first that is there counts; a review has none."""
 
 
 def _said_of_action(content: Mapping[str, Any]) -> str:
-    """Say what an action gave, set, opened or sent.
+    """Return what an action set, opened or sent.
 
     >>> _said_of_action({"limit": "daily", "amount_minor": 10000, "sets": "daily 100 EUR"})
     'daily 100 EUR'

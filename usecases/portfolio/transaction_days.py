@@ -29,11 +29,11 @@ class TransactionDay:
     last known within the range; null before the first one.
 
     Attributes:
-        day_us: its first moment.
-        deposits: their sum.
-        withdrawals: their sum, as a positive number.
-        count: of transactions.
-        balance: at the end of the day; None before the first known one.
+        day_us: the first moment of the day.
+        deposits: the sum of deposits.
+        withdrawals: the sum of withdrawals, as a positive number.
+        count: the number of transactions.
+        balance: the balance at the end of the day; None before the first known one.
     """
 
     day_us: Annotated[Moment, shown_as("day")]
@@ -49,8 +49,8 @@ def list_days(
 ) -> list[TransactionDay]:
     """List the days of a range that have transactions, the earliest first; by default the last `USUAL_DAYS`.
 
-    Whole days are taken: from that of *since_us*, until before that of *until_us*. NotFoundError if there is no such
-    entity; ConfigError if the range is empty or longer than `MOST_DAYS`.
+    The range has whole days: from the day of *since_us* to the day before that of *until_us*. NotFoundError if there is
+    no such entity; ConfigError if the range is empty or longer than `MOST_DAYS`.
     """
     since, until = range_of(context.now(), since_us, until_us)
     with context.reading() as session:
@@ -81,7 +81,7 @@ def list_days(
 
 
 def _corrected(session: Session, entity_id: int, since_us: int, until_us: int, now_us: int) -> pl.DataFrame:
-    """Read the transactions of a range that have corrections, as they count now; `own` is whom each is about."""
+    """Read the transactions of a range that have corrections, as they count now; `own` is the entity each is about."""
     whose = loading.fact_owners(session, [entity_id])
     ids = whose["fact_of"].unique().to_list()
     stored = loading.corrected_transactions(session, ids, for_value=True)
@@ -91,7 +91,7 @@ def _corrected(session: Session, entity_id: int, since_us: int, until_us: int, n
 
 
 def _with_sums(rows: list[TransactionDayRow], corrected_rows: pl.DataFrame) -> pl.DataFrame:
-    """Add what was corrected to the sums of all else, the earliest day first."""
+    """Add corrected transactions to the sums of the others, the earliest day first."""
     amount, counts = pl.col("amount"), pl.col("state").is_null() | pl.col("state").is_in(_SETTLED)
     more = corrected_rows.select(
         *("day", "currency"),
@@ -104,7 +104,7 @@ def _with_sums(rows: list[TransactionDayRow], corrected_rows: pl.DataFrame) -> p
 
 
 def _with_balances(rows: list[BalanceRow], corrected_rows: pl.DataFrame) -> pl.DataFrame:
-    """Give the last known balance of each day, currency and entity, the earliest day first."""
+    """Return the last known balance of each day, currency and entity, the earliest day first."""
     more = corrected_rows.filter(pl.col("balance").is_not_null()).select(
         "day", "currency", pl.col("own").alias("entity_id"), "balance", "at_us", "transaction_id"
     )
@@ -113,7 +113,7 @@ def _with_balances(rows: list[BalanceRow], corrected_rows: pl.DataFrame) -> pl.D
 
 
 def range_of(now_us: int, since_us: int | None, until_us: int | None) -> tuple[int, int]:
-    """Extend a range to whole days; ConfigError if it is empty or longer than `MOST_DAYS`.
+    """Return a range as whole days; ConfigError if it is empty or longer than `MOST_DAYS`.
 
     >>> [moment // DAY_US for moment in range_of(100 * DAY_US + 5, None, None)]
     [11, 101]

@@ -26,7 +26,7 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import require_known
 
 DIRECTIONS = tuple(direction.name.lower() for direction in reversed(Direction))
-"""rise, fall, and first: there was no level before."""
+"""rise, fall, and first, where there was no level before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +34,11 @@ class TransitionFilters:
     """Which reached levels are listed; empty or None is no condition.
 
     Attributes:
-        directions: of `DIRECTIONS`.
-        entity_type: its name.
-        levels: the names of the levels that were reached.
-        since_us: reached at that moment or later.
-        until_us: reached before.
+        directions: directions, from `DIRECTIONS`.
+        entity_type: the name of the type.
+        levels: the names of the reached levels.
+        since_us: the earliest moment at which a level was reached.
+        until_us: the moment before which it was reached.
     """
 
     directions: Sequence[str] = ()
@@ -57,8 +57,8 @@ class ActivationBehind:
 
     Attributes:
         kind: activation, rollback or off, or order: another order of the rulesets.
-        name: of the ruleset.
-        version: its number that decides since; None where the ruleset was switched off.
+        name: the name of the ruleset.
+        version: the number of the version that decides since; None if the ruleset was switched off.
     """
 
     id: int
@@ -78,13 +78,13 @@ class LevelReached:
     machines differ, so that it may be a little later than the level, where the version was not in force before.
 
     Attributes:
-        direction: of `DIRECTIONS`.
-        from_level: None for no level, as `to_level`.
-        source: of the assessment: rules, override, decay or expiry.
-        assessment: its number, such as 12.3.
+        direction: one of `DIRECTIONS`.
+        from_level: the level before; None for no level, as in `to_level`.
+        source: the source of the assessment: rules, override, decay, expiry or time.
+        assessment: the number of the assessment, such as 12.3.
         line: the arithmetic of that assessment in one line; empty once it was erased.
         decided_by: the version of the ruleset that decided.
-        decided_before_by: that of the previous assessment.
+        decided_before_by: the version that decided at the previous assessment.
     """
 
     entity_type: Annotated[str, shown_as("type")]
@@ -102,9 +102,9 @@ class LevelReached:
 
 
 def list_transitions(context: Context, filters: TransitionFilters = EVERY, part: Part = WHOLE) -> Page[LevelReached]:
-    """List levels reached: rises first, then falls, then first levels; of each the latest first.
+    """List reached levels: rises, then falls, then first levels; the latest first within each.
 
-    Those of erased entities are left out; `portfolio.migration` counts them.
+    Levels of erased entities are left out; `portfolio.migration` counts them.
 
     NotFoundError if there is no such type; ConfigError if there is no such level or direction.
     """
@@ -128,9 +128,9 @@ def list_transitions(context: Context, filters: TransitionFilters = EVERY, part:
 def shower_of(
     session: Session, organisation_id: int, rows: Sequence[TransitionRow], names: Sequence[str]
 ) -> Callable[[TransitionRow], LevelReached]:
-    """Read the versions, activations and reasons of some reached levels; return a function that describes one of them.
+    """Read the versions, activations and reasons of reached levels; return a function that describes one of them.
 
-    *names*: of the organisation's levels, the lowest first.
+    *names* are the organisation's levels, the lowest first.
     """
     versions = {number for row in rows for number in (_version(row), row.version_before) if number is not None}
     rulesets = rulesets_of_versions(session, sorted(versions))
@@ -172,9 +172,9 @@ def _level_reached(
 def _behind(
     row: TransitionRow, after: DecidedBy | None, before: DecidedBy | None, changes: Sequence[RulesetActivation]
 ) -> ActivationBehind | None:
-    """Return the change by which another version decides on an entity than at its assessment before.
+    """Return the change of rulesets by which another version decides on an entity than at its previous assessment.
 
-    Where another ruleset decides than before, by a version that was in force, none need be there.
+    There may be none where another ruleset decides than before, by a version that was already in force.
     """
     of_type = [change for change in changes if change.type_id == row.type_id]
     is_of_one_ruleset = after is not None and before is not None and after.name == before.name
@@ -191,7 +191,7 @@ def _behind(
 
 
 def _was_in_force(version: DecidedBy, changes: Sequence[RulesetActivation], at_us: int) -> bool:
-    """Tell whether a version decided at a moment, by the clocks of those who changed what decides."""
+    """Check whether a version was in force at a moment, by the clocks of the machines that changed rulesets."""
     of_ruleset = [each for each in changes if each.name == version.name and each.activation.at_us <= at_us]
     return bool(of_ruleset) and of_ruleset[-1].number == version.version
 
@@ -199,10 +199,10 @@ def _was_in_force(version: DecidedBy, changes: Sequence[RulesetActivation], at_u
 def _by_which_it_decides(
     row: TransitionRow, after: DecidedBy, changes: Sequence[RulesetActivation]
 ) -> RulesetActivation | None:
-    """Return the change that put the version in force, the last one between the two assessments.
+    """Return the change that put the version in force: the last one between the two assessments.
 
-    A version that did not decide before cannot decide without one. Clocks of machines differ, so that it may lie beyond
-    either assessment: the nearest one is it.
+    A version that did not decide before cannot decide without such a change. Clocks of machines differ, so that it may
+    lie beyond either assessment: then the nearest one is returned.
     """
     begun = [change for change in changes if (change.name, change.number) == (after.name, after.version)]
 

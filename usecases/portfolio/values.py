@@ -1,6 +1,6 @@
-"""Values of customers, without anything about their risk: by segment, one by one, and by their identifiers.
+"""Values of customers, without anything about their risk: by segment, one by one, and by identifier.
 
-For people who may not know a level: nothing that is read here is a level, or follows from one. A value is computed
+They are for people who may not know a level, so nothing here is a level, or follows from one. A value is computed
 together with the level, so only the day of its moment is shown.
 """
 
@@ -31,7 +31,7 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import require_known
 
 _EXACT: Final = 1e-9
-"""In days: the tolerance of a sum of parts of days."""
+"""The tolerance of a sum of parts of days, in days."""
 
 
 @schema("SegmentValue")
@@ -40,8 +40,8 @@ class SegmentValue:
     """The customers of one segment.
 
     Attributes:
-        segment: None for those without a value.
-        entities: their number.
+        segment: the name of the segment; None for customers without a value.
+        entities: the number of customers.
         worth: their expected value, by currency.
     """
 
@@ -56,8 +56,8 @@ class PortfolioValue:
     """The value of the customers of a type.
 
     Attributes:
-        entities: of all segments, and those without a value.
-        segments: all of them, the highest first; last those without a value.
+        entities: the number of customers in all segments, and without a value.
+        segments: all segments, the highest first; at the end the customers without a value.
     """
 
     entity_type: Annotated[str, shown_as("type")]
@@ -87,7 +87,7 @@ class CustomerValue:
 
 
 def value_by_segment(context: Context, type_name: str) -> PortfolioValue:
-    """Count the customers of a type and add up their expected values by segment; NotFoundError for no such type."""
+    """Count customers and add up their expected values by segment; NotFoundError if there is no such type."""
     with context.reading() as session:
         kind = type_named(session, context.organisation_id, type_name)
         counts = counted_cells(session, context.organisation_id, kind.id)
@@ -142,7 +142,7 @@ def count_values(context: Context, type_name: str, text: str) -> EntitiesCounted
 
 
 def _identifier_filter(session: Session, context: Context, type_name: str, text: str) -> EntityFilter:
-    """The filter of a search in identifiers only."""
+    """Return the filter of a search in identifiers only."""
     kind = type_named(session, context.organisation_id, type_name)
     words = beginnings_in(text)
     if not words:
@@ -174,11 +174,11 @@ def _customer_value(row: ValueRow) -> CustomerValue:
 def read_value_alone(
     context: Context, type_name: str, external_id: str, *, valuer: EntityScorer | None = None
 ) -> ValueView | None:
-    """Show an entity's latest value as `read_value` does, with its day: the hour would reveal when it was assessed.
+    """Return an entity's latest value as `read_value` does, by day: the hour would reveal when it was assessed.
 
-    Why there is none is said without a word of any transaction. Of indicators that change with the hour the points are
-    shown, and of their values only whole calendar days: from the others, and from the time of a transaction, the hour
-    could be computed.
+    Why there is none is explained without details of transactions. Indicators that change with the hour have their
+    points, and a value only if it is an age, in whole calendar days: from other values, and from the time of a
+    transaction, the hour could be computed.
     """
     value = read_value(context, type_name, external_id, valuer=valuer)
     if value is None:
@@ -193,7 +193,7 @@ def read_value_alone(
 
 
 def _without_hour(part: Contribution, indicator: Indicator, value: ValueView) -> Contribution:
-    """Write an indicator's contribution so that it reveals only the day on which it was computed."""
+    """Return an indicator's contribution in a form that reveals only the day on which it was computed."""
     if not MOVES_WITH_TIME & set(indicator.parameters) or isinstance(part.value, str):
         return part
     is_age = indicator.unit == "days" and indicator.window_days is None
