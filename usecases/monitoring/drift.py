@@ -1,4 +1,4 @@
-"""Drift: the customers that were scored lately against those that the model learnt from, by counts alone."""
+"""Drift: recently scored customers against those that the model learnt from, compared by counts alone."""
 
 from dataclasses import dataclass
 
@@ -20,10 +20,10 @@ class ColumnDrift:
     """How far one column has drifted.
 
     Attributes:
-        index: population stability index; None where `customers` are too few.
+        index: the population stability index; None where `customers` are too few.
         verdict: `stable`, `moving`, `shifted` or `unknown`.
-        customers: at least so many different ones were scored: the most that one worker counted in one week. Another
-            worker, or another week, may have counted the same ones.
+        customers: how many different customers were scored at least: the most that one worker counted in one week.
+            Other workers and weeks may have counted the same ones.
     """
 
     name: str
@@ -33,21 +33,21 @@ class ColumnDrift:
 
 
 def drift_key(name: str, model: ValueModel) -> str:
-    """Say under what a model's customers are counted; its number may be another's in a registry that was rebuilt.
+    """Return the key under which a model's customers are counted; in a rebuilt registry its number may be another's.
 
-    Earlier releases counted answers by day, without the last word: those are not added to customers.
+    Earlier releases counted answers by day, under keys without the last word: these are not added to customers.
     """
     return f"{name[:_NAME_CHARACTERS]}@{model.content_hash[:16]} weekly"
 
 
 def week_of(at_us: int) -> str:
-    """Give the Monday of a moment, as 2026-11-16: customers are counted once a week."""
+    """Return the Monday of a moment's week, such as 2026-11-16: customers are counted once a week."""
     day = at_us // DAY_US
     return day_text((day - (day + 3) % 7) * DAY_US)[:10]  # 1970-01-01 was a Thursday
 
 
 def keep_counts(engine: Engine, worker: str, model: str, version: int, day: str, counts: Integers) -> None:
-    """Keep what a worker counted in the week that begins on a day, in place of what it kept of it before."""
+    """Store a worker's counts of the week that begins on a day, in place of its earlier counts of that week."""
     with writing(engine) as session:
         watching.store_counts(session, worker, model, version, day, counts.tolist())
 
@@ -55,7 +55,7 @@ def keep_counts(engine: Engine, worker: str, model: str, version: int, day: str,
 def measure_drift(
     engine: Engine, reference: DriftReference, model: str, version: int, since_day: str
 ) -> list[ColumnDrift]:
-    """Compare everything that was counted since a day (as 2026-11-20) with the reference, furthest first."""
+    """Compare all counts since a day (such as 2026-11-20) with the reference, the largest drift first."""
     with reading(engine) as session:
         counts_kept = watching.counts_since(session, model, version, since_day)
     each = [np.array(counts, dtype=np.int64) for counts in counts_kept]

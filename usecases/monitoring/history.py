@@ -1,10 +1,10 @@
-"""What happened in a period, each thing as it was known at its own moment: levels, cases and alerts.
+"""The levels, cases and alerts of a period, each as it was known at its own moment.
 
-A case or an alert is looked at with the level that held just before it was opened, and it counts in the time in which
-its outcome became known: so each counts once, however long it took. What became known after the end does not count.
+A case or an alert is compared with the level that held just before it was opened, and it counts in the period in which
+its outcome became known. So each counts once, however long it took. Outcomes known after the end do not count.
 
-An assessment that was made long after its moment knew what was stored until then: it was no level at its moment,
-so it is left out of everything but the count of those left out.
+An assessment that was made long after its moment read facts that were stored since, so it does not show the level at
+its moment. It is left out of everything except the count of what is left out.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,20 +29,20 @@ CONFIRMED, NOT_CONFIRMED, WITHOUT_OUTCOME, OPEN = CONFIRMED_OUTCOME, "not confir
 
 READS = "customers whose levels are read"
 LATE_US = DAY_US
-"""An assessment that was made later than this after its moment was made in hindsight; a worker that was off is not."""
+"""How long after its moment an assessment may be made and not count as hindsight, as when a worker was off."""
 
 
 Progress = Callable[[int, int, str], None]
-"""Called with how much is done, of how much, and what that counts, in words."""
+"""Called with how much is done, the total, and what is counted, in words."""
 
 
 def no_progress(_done: int, _total: int, _part: str) -> None:
-    """Report to nobody how far it is."""
+    """Report nothing."""
 
 
 @dataclass(frozen=True)
 class ValidationPeriod:
-    """From a moment on, and up to another one, which is not in it; microseconds."""
+    """A period from a moment until another one, which is not in it; microseconds."""
 
     from_us: int
     until_us: int
@@ -50,13 +50,13 @@ class ValidationPeriod:
 
 @dataclass(frozen=True)
 class Late:
-    """What is left out because it was made in hindsight.
+    """The assessments left out because they were made in hindsight.
 
     Attributes:
-        assessments: made later than `LATE_US` after their moment.
-        of: all that would have been looked at with them.
-        entities: with no other assessment than these.
-        batches: of the calls that made late ones, until the end of the time.
+        assessments: how many were made later than `LATE_US` after their moment.
+        of: how many there are, late ones included.
+        entities: how many entities have no other assessment.
+        batches: the batches of the calls that made late ones, until the end of the period.
     """
 
     assessments: int
@@ -67,16 +67,16 @@ class Late:
 
 @dataclass(frozen=True, kw_only=True)
 class LevelHistory:
-    """What is looked back on; the frames have the columns of `store.monitoring.validation`.
+    """The history of a period; the frames have the columns of `store.monitoring.validation`.
 
     Attributes:
         began: the assessment of each entity that held when the period began.
-        ended: the assessment that held when it ended.
-        first: of each entity and ruleset version the first assessment of the period, or the one that held then.
-        cases: confirmed, with where the entity stood just before each was opened; `number` is null where it was never
-            assessed by then.
-        alerts: the same, with `answer` and `decided_us`: the outcome of each, and since when it is known.
-        late: what is in none of these.
+        ended: the assessment of each entity that held when the period ended.
+        first: the first assessment of the period by entity and ruleset version, or the one that held when it began.
+        cases: confirmed cases, with the entity's assessment just before each was opened; `number` is null if it was
+            never assessed by then.
+        alerts: alerts, likewise, with the outcome, `answer`, and since when it is known, `decided_us`.
+        late: assessments that are in none of these.
     """
 
     period: ValidationPeriod
@@ -95,7 +95,7 @@ def read_level_histories(
     confirmed: Sequence[str],
     progress: Progress = no_progress,
 ) -> LevelHistory:
-    """Read what happened; outcomes that are among *confirmed* are. *progress* is called with the entities looked at."""
+    """Read the history of a period; the outcomes *confirmed* mean confirmed. *progress* gets the entities read."""
     total = count_standing(session, organisation_id)
     progress(0, total, READS)
     batches = late_batches(session, organisation_id, period.until_us, LATE_US)
@@ -125,13 +125,13 @@ def _late(counted: Sequence[tuple[int, int, int]], batches: Sequence[int]) -> La
 
 
 def _counted(part: pl.DataFrame) -> tuple[int, int, int]:
-    """Count the late assessments, all of them, and the entities with none but late ones."""
+    """Return the number of late assessments, of all assessments, and of entities with late ones only."""
     only = part.group_by("entity").agg(pl.col("late").all())
     return int(part["late"].sum()), len(part), int(only["late"].sum())
 
 
 def _frames_in_period(part: pl.DataFrame, period: ValidationPeriod) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Keep what is looked at of assessments that are in the order of entities and numbers."""
+    """Select the frames `began`, `ended` and `first` from assessments in the order of entities and numbers."""
     began = part.filter(pl.col("as_of_us") <= period.from_us)
     ended = part.unique("entity", keep="last", maintain_order=True)
     by_rulesets = part.filter(pl.col("version_id").is_not_null())
@@ -139,7 +139,7 @@ def _frames_in_period(part: pl.DataFrame, period: ValidationPeriod) -> tuple[pl.
 
 
 def known_by(records: pl.DataFrame, until_us: int) -> pl.DataFrame:
-    """Forget the ends and outcomes that became known at a moment, or after it."""
+    """Remove the ends and outcomes that became known at a moment or later."""
     by_then = pl.col("closed_us") < until_us
     return records.with_columns(
         pl.when(by_then).then("closed_us").alias("closed_us"), pl.when(by_then).then("outcome").alias("outcome")
@@ -147,10 +147,11 @@ def known_by(records: pl.DataFrame, until_us: int) -> pl.DataFrame:
 
 
 def alert_outcomes(alerts: pl.DataFrame, cases: pl.DataFrame, confirmed: Sequence[str]) -> pl.DataFrame:
-    """Give the outcomes of alerts: `answer`, and since when it is known, `decided_us`.
+    """Return alerts with their outcome, `answer`, and since when it is known, `decided_us`.
 
     An alert is confirmed by its own outcome, or by that of a case about the same entity that was opened while the alert
-    was open. It stays open as long as such a case is, and is not confirmed once it and all of these are closed.
+    was open. It stays open as long as such a case is open. Once all are closed without that, it is not confirmed, or
+    has no outcome if none of them has one.
     """
     came = _came_of(alerts, cases, confirmed)
     joined = alerts.join(came, on=["id", "entity"], how="left")
@@ -174,9 +175,9 @@ def alert_outcomes(alerts: pl.DataFrame, cases: pl.DataFrame, confirmed: Sequenc
 
 
 def _came_of(alerts: pl.DataFrame, cases: pl.DataFrame, confirmed: Sequence[str]) -> pl.DataFrame:
-    """Find the cases that were opened while an alert was open, and give each alert the outcome of all of them.
+    """Return for each alert the joint outcome of the cases that were opened while it was open.
 
-    They count for the same entity, or are about the same one, such as an account that had another owner by then.
+    These count for the same entity, or are about the same one, such as an account that had another owner by then.
     """
     when = {"case_us": "opened_us", "case_closed_us": "closed_us", "case_outcome": "outcome"}
     open_alerts = alerts.select("id", "entity", "about", "opened_us", "closed_us")
@@ -190,7 +191,7 @@ def _came_of(alerts: pl.DataFrame, cases: pl.DataFrame, confirmed: Sequence[str]
     is_confirmed = pl.col("case_outcome").is_in(list(confirmed))
     return (
         pairs.filter(while_open)
-        .group_by("id", "entity")  # one about a joint account is there once for each owner
+        .group_by("id", "entity")  # an alert about a joint account has a row for each owner
         .agg(
             pl.col("case_closed_us").filter(is_confirmed).min().alias("confirmed_us"),
             pl.col("case_closed_us").is_null().any().alias("any_open"),

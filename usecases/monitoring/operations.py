@@ -1,4 +1,4 @@
-"""What waits in an organisation and who works on it: each figure as of a moment, and never a zero that is none."""
+"""What waits in an organisation, and the workers: each figure as of a moment, and null, not zero, if it is unknown."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,10 +23,10 @@ from fivefold.usecases.shared.context import Context
 
 MOST_WORKERS: Final = 50
 RECENT_US: Final = DAY_US
-"""Workers that were seen since then are shown, whether they ended or not."""
+"""How long after they were last seen workers are shown, whether they ended or not."""
 NOTED_EVERY_SECONDS: Final = 30.0
 MISSED_US: Final = 4 * int(NOTED_EVERY_SECONDS) * SECOND_US
-"""A worker that was not seen for so long, and did not end, hangs, was killed, or cannot reach the database."""
+"""After how long unseen a worker that did not end is missing: it hangs, was killed, or cannot reach the database."""
 KEPT_US: Final = 30 * DAY_US
 
 
@@ -88,7 +88,7 @@ class WorkerSeen:
     """A worker, which works for all organisations.
 
     Attributes:
-        state: running, ended, or missing where it did not end and was not seen for two minutes.
+        state: running, ended, or missing if it did not end and was not seen for two minutes.
     """
 
     id: int
@@ -105,9 +105,9 @@ class OperationsFigures:
     `as_of` says when each was read, by name; `stale` names those that could not be read now.
 
     Attributes:
-        proof: what the last comparison of the audit log found; None where there was none.
-        as_of: when each figure was read; without those that were never read.
-        stale: the names of those that could not be read now.
+        proof: the result of the last comparison of the audit log; None if there was none.
+        as_of: when each figure was read, by name; without figures that were never read.
+        stale: the names of figures that could not be read now.
     """
 
     assessments: AssessmentsWaiting | None
@@ -122,7 +122,7 @@ class OperationsFigures:
 
 
 class _LastKnown:
-    """What was read last, of each database, organisation and figure; in this process alone."""
+    """The figures read last, by database, organisation and name; in this process alone."""
 
     def __init__(self) -> None:
         self._cached_readings: WeakKeyDictionary[Engine, dict[tuple[int, str], tuple[Any, int]]] = WeakKeyDictionary()
@@ -141,7 +141,7 @@ _LAST_KNOWN = _LastKnown()
 
 
 def read_figures(context: Context) -> OperationsFigures:
-    """Read all figures, each by itself: one that cannot be read is shown as it was last known."""
+    """Read all figures, each by itself; one that cannot be read is returned as it was last known."""
     values: dict[str, Any] = {}
     as_of: dict[str, int] = {}
     stale: list[str] = []
@@ -208,7 +208,7 @@ def _workers(context: Context) -> tuple[WorkerSeen, ...]:
 
 
 def last_worker(context: Context) -> WorkerSeen | None:
-    """Find a worker that runs, or else the one that was seen last; None where none was there in the last day."""
+    """Return a running worker, or else the one that was seen last; None if none was seen in the last day."""
     workers = _workers(context)
     return next((worker for worker in workers if worker.state == "running"), next(iter(workers), None))
 
@@ -232,9 +232,9 @@ _FIGURES: Final[dict[str, Callable[[Context], object]]] = {
 
 @contextmanager
 def noted(engine: Engine, clock: Callable[[], int] = now_microseconds) -> Iterator[Callable[[Event], None]]:
-    """Note that a worker runs from now until the block ends; gives what notes it again and again until it is stopped.
+    """Record that a worker runs until the block ends; yield a function that records it repeatedly until stopped.
 
-    A database that is out of reach is no reason not to work: then it is noted as soon as the database is there again.
+    A database that is out of reach does not stop the worker: the record follows once the database can be reached.
     """
     number: int | None = None
     started = clock()

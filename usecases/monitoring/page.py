@@ -1,4 +1,4 @@
-"""The page of a validation of levels: triggers first, then what they rest on."""
+"""The page of a validation of levels: triggers first, then the figures behind them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -21,12 +21,12 @@ CAUTIONS = (
 
 
 def validation_sections(number: int, reason: str, report: Plain, peers: Sequence[PeerComparison] = ()) -> ReportPage:
-    """Lay out a validation for people.
+    """Return a validation as a page for people.
 
     Args:
-        number: of the validation.
+        number: the number of the validation.
         reason: why it was made.
-        report: as `usecases.monitoring.validate` keeps it.
+        report: the report, as `usecases.monitoring.validate` keeps it.
         peers: the figures of peers beside it.
     """
     overall = report["groups"][0]
@@ -42,9 +42,9 @@ def validation_sections(number: int, reason: str, report: Plain, peers: Sequence
 
 
 def _hindsight(report: Plain) -> Iterator[str]:
-    """Say which levels were computed for a moment long past: a validation that was kept before says nothing.
+    """Yield cautions about levels computed long after their moment; validations that did not count these have none.
 
-    One that was kept before they were left out does not count entities.
+    A validation from before such levels were left out does not count entities.
     """
     late = report.get("assessed_late", {"assessments": 0})
     if not late["assessments"]:
@@ -146,7 +146,7 @@ def _groups(groups: Sequence[Plain]) -> ReportSection:
 
 
 def _aside(group: Plain) -> str:
-    """Count who is not ranked, by reason; a validation from before the last reason did not count these."""
+    """Count the entities that are not ranked, by reason; older validations did not count the last reason."""
     ranked = group["ranked"]
     counts = {"confirmed before": ranked["known"], "open already": ranked["under_way"]}
     if group["version"] is not None and "under_another" not in ranked:
@@ -180,7 +180,7 @@ def _levels(group: Plain) -> ReportSection:
 
 
 def _measure_then(figures: Plain, name: str, *, percent: bool = True) -> str:
-    """Write a measure that validations from before it was measured lack."""
+    """Return a measure as text; validations from before it was measured lack it."""
     return _measure(figures[name], percent=percent) if name in figures else "not measured then"
 
 
@@ -201,7 +201,7 @@ def _transitions(transitions: Sequence[Plain]) -> ReportSection:
 
 def _overrides(figures: Plain) -> ReportSection:
     counted = ("requested", "approved", "refused", "lapsed", "revoked", "expired", "live", "downward")
-    rows = [[name, f"{figures[name]:,}"] for name in counted if name in figures]  # older ones have none that lapsed
+    rows = [[name, f"{figures[name]:,}"] for name in counted if name in figures]  # older ones lack lapsed
     cap = (figures["cap_percent"] / 100,)
     shares = [
         "none" if figures[name] is None else percent(figures[name], beside=cap if name == "downward_share" else ())

@@ -1,7 +1,6 @@
 """Figures of peers beside a validation: a file that a person attaches, kept as it is with its hash.
 
-A peer is another bank, another portfolio or another year. What stands beside a validation does not change any more once
-it is signed off.
+A peer is another bank, another portfolio or another year. Once a validation is signed off, its peers no longer change.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,11 +34,11 @@ from fivefold.usecases.shared.entity_checks import storable
 Plain = Mapping[str, Any]
 
 MOST_BYTES: Final = 256_000
-"""Of a file: the JSON of a validation on files has far fewer."""
+"""The most bytes of a file: the JSON of a validation on files has far fewer."""
 MOST_PEERS: Final = 20
-"""Of one validation."""
+"""The most peers of one validation."""
 MOST_CHARACTERS: Final = 200
-"""Of the names of a file and of a peer."""
+"""The most characters in the name of a file or a peer."""
 
 
 @schema("PeerOfValidation")
@@ -48,10 +47,10 @@ class AttachedPeer:
     """A peer's figures beside those of a validation.
 
     Attributes:
-        peer: its name.
-        content: of the file as it was attached.
-        content_hash: SHA-256 of it in UTF-8, in hexadecimal.
-        figures: each that both have; none where they have none in common.
+        peer: the name of the peer.
+        content: the content of the file as it was attached.
+        content_hash: SHA-256 of the content in UTF-8, in hexadecimal.
+        figures: the figures that both have; empty if they have none in common.
         not_compared: the peer's other figures, each with the reason.
     """
 
@@ -68,23 +67,23 @@ class AttachedPeer:
 
     @property
     def comparison(self) -> PeerComparison:
-        """The figures as reports lay them out."""
+        """The figures in the form of reports."""
         return PeerComparison(self.peer, self.figures, self.not_compared)
 
 
 def attach_peer(context: Context, validation: int, file: str, content: str) -> tuple[AttachedPeer, bool]:
-    """Keep a peer's figures beside a validation; give them, and whether they are new: the same file is kept once.
+    """Store a peer's figures beside a validation; return them, and whether they are new: the same file is kept once.
 
     Args:
         context: who attaches them.
         validation: its number.
         file: the name of the file.
-        content: its text: JSON, as `fivefold rules validate --json` writes it, or a few figures written by hand.
+        content: its text, JSON as `fivefold rules validate --json` writes it, or a few figures written by hand.
 
     Raises:
         NotFoundError: there is no such validation.
-        ConfigError: the file is too large, or holds no figures that can be read.
-        ConflictError: the validation was signed off, or has as many peers as it may have.
+        ConfigError: the file is too large, or has no readable figures.
+        ConflictError: the validation was signed off, or already has the most peers allowed.
     """
     now, name = context.now(), _checked_name(file)
     peer, content_hash = _checked_figures(content, name), sha256(content.encode()).hexdigest()
@@ -122,7 +121,7 @@ def _checked_name(file: str) -> str:
 
 
 def _checked_figures(content: str, file: str) -> str:
-    """Give the name of the peer whose figures a file holds; ConfigError where they cannot be kept or read."""
+    """Return the name of the peer whose figures a file has; ConfigError if they cannot be stored or read."""
     if len(content.encode()) > MOST_BYTES:
         raise ConfigError(f"{file} has more than {MOST_BYTES:,} bytes; leave all but the figures out")
     if not storable(content):
@@ -134,13 +133,13 @@ def _checked_figures(content: str, file: str) -> str:
 
 
 def list_peers(context: Context, validation: int) -> list[AttachedPeer]:
-    """List the peers beside a validation, the first attached comes first; NotFoundError where there is none such."""
+    """List the peers beside a validation, the first attached first; NotFoundError if there is no such validation."""
     with context.reading() as session:
         return peers_beside(session, run_numbered(session, context.organisation_id, validation))
 
 
 def peers_beside(session: Session, run: ValidationRun) -> list[AttachedPeer]:
-    """List the peers beside a validation, the first attached comes first."""
+    """List the peers beside a validation, the first attached first."""
     return [_attached(run, row) for row in peer_files_of(session, run.id)]
 
 
@@ -162,10 +161,10 @@ def _attached(run: ValidationRun, row: PeerFile) -> AttachedPeer:
 
 
 def own_figures(groups: Sequence[Plain]) -> OwnFigures:
-    """Give what a validation measured of all rulesets together, by the names of a peer's figures; or why it did not.
+    """Return the measures of all rulesets together by the names of a peer's figures; or why one was not measured.
 
-    The totals of different rulesets are different numbers: of several there is no Gini of the total to compare. A
-    level's share is of all entities at the end, by the rules.
+    Totals of different rulesets cannot be compared, so there is no Gini of the total for several rulesets. A level's
+    share is of all entities at the end, by the rules.
     """
     overall = groups[0]
     ranked, caught = overall["ranked"], overall["caught"]

@@ -1,4 +1,4 @@
-"""How people decide: overrides of a period, how long decisions took, and how much came back."""
+"""How people decide: the overrides of a period, how long decisions took, and how much came back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,27 +15,27 @@ from fivefold.usecases.shared.api_fields import Moment
 from fivefold.usecases.shared.context import Context
 
 BACK_DAYS: Final = 30
-"""What comes back later than this is new work."""
+"""Within how many days work counts as having come back; later it is new work."""
 KINDS: Final = ("override", "change", "rise", "alert", "case")
 MEASURED_BACK: Final = frozenset({"override", "change"})
-"""Of other kinds it is not stored that they came back: a case that is opened again is one that is open."""
+"""The kinds for which coming back is stored; a case that is opened again, for example, is only open."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OverrideFigures:
-    """Overrides of a time; shares are of the entities that had a level at its end.
+    """The overrides of a period; shares are of the entities that had a level at its end.
 
     Attributes:
-        requested: asked for in the time, and so on with the others.
-        lapsed: nobody decided on them before their own end, so the program refused them.
-        expired: ended by themselves.
-        live: held at the end.
-        live_share: of the portfolio; None where no entity had a level.
-        downward: of these, below what the rules said.
-        downward_share: of the portfolio; the cap is for these.
-        cap_percent: so many may be downward, at most.
-        mean_age_days: of those that were live, since they were approved; None without any.
-        with_level: entities that had a level.
+        requested: how many were requested in the period; `approved`, `refused` and `revoked` likewise.
+        lapsed: how many the program refused, as no person decided before their own end.
+        expired: how many ended by themselves.
+        live: how many held at the end.
+        live_share: their share of the portfolio; None if no entity had a level.
+        downward: how many of the live ones were below the level by the rules.
+        downward_share: their share of the portfolio, which the cap limits.
+        cap_percent: the most that may be downward, in percent.
+        mean_age_days: the mean age of the live ones since their approval; None if there are none.
+        with_level: how many entities had a level.
     """
 
     requested: int
@@ -59,10 +59,10 @@ def override_figures(
     """Count overrides.
 
     Args:
-        overrides: as `store.monitoring.validation.overrides_before` reads them.
+        overrides: overrides from `store.monitoring.validation.overrides_before`.
         ended: the levels at the end of the period.
-        period: the time.
-        cap_percent: the organisation's.
+        period: the period.
+        cap_percent: the organisation's cap.
     """
     granted = pl.col("state").is_in(["approved", "revoked"])
     refused = (pl.col("state") == "refused") & _within("decided_us", period)
@@ -98,7 +98,7 @@ def _within(moment: str, period: ValidationPeriod) -> pl.Expr:
 
 
 def _held_at(moment_us: int) -> pl.Expr:
-    """Tell which of the overrides that were approved, early or late, held at a moment."""
+    """Return the condition that an approved override held at a moment."""
     decided = pl.col("decided_us") <= moment_us
     not_revoked = (pl.col("state") == "approved") | (pl.col("revoked_us") > moment_us).fill_null(False)
     return decided & not_revoked & (pl.col("until_us").is_null() | (pl.col("until_us") > moment_us))
@@ -112,12 +112,12 @@ class WorkFigure:
     it was closed. Hours are null where nothing was decided; what came back is null where that is not stored.
 
     Attributes:
-        kind: of `KINDS`.
-        decided: how many were decided in the time.
-        median_hours: half of them took no longer.
-        nine_of_ten_hours: nine of ten took no longer.
-        came_back: refused and asked for again, or approved and ended by a person, within `BACK_DAYS`.
-        came_back_share: of those decided.
+        kind: one of `KINDS`.
+        decided: how many were decided in the period.
+        median_hours: within how many hours half of them were decided.
+        nine_of_ten_hours: within how many hours nine of ten were decided.
+        came_back: how many were refused and requested again, or approved and ended by a person, within `BACK_DAYS`.
+        came_back_share: their share of those decided.
     """
 
     kind: str
@@ -138,7 +138,7 @@ class WorkFigures:
 
 
 def read_work_figures(context: Context, begins_us: int, ends_us: int) -> WorkFigures:
-    """Measure what people decided in a time; ConfigError where it is empty."""
+    """Measure what people decided in a period; ConfigError if it is empty."""
     if begins_us >= ends_us:
         raise ConfigError(
             f"the time from {day_text(begins_us)} until {day_text(ends_us)} is empty; it must end after it begins"

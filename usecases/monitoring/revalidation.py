@@ -1,4 +1,4 @@
-"""When levels must be validated again: each trigger with its figure, its limit, and the source of the limit.
+"""Triggers of a revalidation of levels, each with its figure, its limit, and the source of the limit.
 
 A material change in the register is a trigger too. It stays open until another person signs it off.
 """
@@ -49,12 +49,12 @@ class RevalidationTrigger:
     Attributes:
         name: one of `TRIGGERS`.
         about: all rulesets (overall), or one, as `retail 3`.
-        figure: what was found; None where nothing could be measured.
-        limit: from where on, or below which, it is reached.
+        figure: the measured value; None if nothing could be measured.
+        limit: the value from which on, or below which, the trigger is reached.
         rule: the limit in words.
         source: where the limit comes from.
         answer: reached, not reached, or unknown.
-        sure: the whole interval says so; it may be chance otherwise.
+        sure: whether the whole interval gives that answer; otherwise it may be chance.
     """
 
     name: str
@@ -70,12 +70,12 @@ class RevalidationTrigger:
 def measured_triggers(
     groups: Iterable[VersionGroup], overrides: OverrideFigures, lowest_alert_percent: int = LOWEST_ALERT_PERCENT
 ) -> list[RevalidationTrigger]:
-    """Compare measures with their limits; of versions those by which an entity had its level at the end.
+    """Compare measures with their limits, for all rulesets and for each version with entities at the end.
 
     Args:
         groups: the figures of all rulesets together, and of each version.
-        overrides: with the organisation's cap.
-        lowest_alert_percent: of the alerts that may be at the lowest level.
+        overrides: the figures of overrides, with the organisation's cap.
+        lowest_alert_percent: the most percent of the alerts that may be at the lowest level.
     """
     triggers: list[RevalidationTrigger] = []
     floors = AcceptanceLimits()
@@ -146,10 +146,10 @@ def _overrides(figures: OverrideFigures) -> RevalidationTrigger:
 
 
 def triggers_now(reviews: Reviews, open_changes: int, now_us: int) -> list[RevalidationTrigger]:
-    """Give the triggers that need no measures: the review of the last quarter, and open material changes.
+    """Return the triggers that need no measures: the review of the last quarter, and open material changes.
 
-    The figure of the review is how many days ago the latest time ended whose validation was signed off; its limit is
-    how many days ago the last quarter ended.
+    The figure of the review is how many days ago the latest period with a signed-off validation ended; its limit is how
+    many days ago the last quarter ended.
     """
     ended_us = quarter_of(now_us).from_us
     signed_us = reviews.signed_until_us
@@ -187,12 +187,12 @@ def _answer(beyond: bool | None) -> str:
 
 
 def still_measured(report: Mapping[str, Any]) -> list[RevalidationTrigger]:
-    """Give the triggers that a validation measured, from its report: these hold until the next one."""
+    """Return the triggers that a validation measured, from its report: these hold until the next validation."""
     return [RevalidationTrigger(**each) for each in report["triggers"] if each["name"] not in {REVIEW, CHANGE}]
 
 
 def worst(triggers: Sequence[RevalidationTrigger], name: str) -> bool | None:
-    """Tell whether a trigger is reached by anything that it is about; None where it is unknown."""
+    """Return whether a trigger is reached for any ruleset; None if it is unknown for all."""
     answers = {trigger.answer for trigger in triggers if trigger.name == name}
     return True if REACHED in answers else False if NOT_REACHED in answers else None
 
@@ -206,7 +206,7 @@ class ChangeLine:
     """A material change; open until another person signed it off.
 
     Attributes:
-        validation: the number of the validation that it was signed off with; None while it is open, as the next ones.
+        validation: the number of the validation with which it was signed off; None, like the next ones, while open.
         conclusion: what follows for the rulesets.
     """
 
@@ -222,14 +222,14 @@ class ChangeLine:
 
     @property
     def is_open(self) -> bool:
-        """Tell whether it is not signed off yet."""
+        """Whether it is not signed off yet."""
         return self.signed_us is None
 
 
 def register_change(context: Context, kind: str, description: str) -> ChangeLine:
-    """Register a change of product, channel, country or regulation; from now on a revalidation is asked for.
+    """Register a change of product, channel, country or regulation, which requires a revalidation from now on.
 
-    ConfigError where it is of no such kind, or nothing is said of it.
+    ConfigError if the kind is unknown, or the description is empty.
     """
     now = context.now()
     if kind not in KINDS:
@@ -257,11 +257,11 @@ def _checked(text: str, must: str) -> str:
 
 
 def sign_off(context: Context, change: int, validation: int, conclusion: str) -> ChangeLine:
-    """Close a change with a validation that was made after it, and with what follows from that.
+    """Close a change with a later validation, and with the conclusion from that.
 
     Raises:
         NotFoundError: there is no such change or validation.
-        ConfigError: nothing is concluded.
+        ConfigError: the conclusion is empty.
         ConflictError: the actor registered the change; it is signed off already; or the validation is older.
     """
     now = context.now()
@@ -298,7 +298,7 @@ def _record(session: Session, context: Context, action: str, change: MaterialCha
 def list_changes(
     context: Context, part: Part = WHOLE, *, signed: bool | None = None, oldest_first: bool = False
 ) -> Page[ChangeLine]:
-    """List the material changes as `changes_of` does."""
+    """List material changes as `changes_of` does."""
     with context.reading() as session:
         return changes_of(session, context.organisation_id, part, signed=signed, oldest_first=oldest_first).map(_line)
 

@@ -1,4 +1,4 @@
-"""Validations as a series: what each found, as it was stored, in the order of the times that they look at."""
+"""Validations as a series: the stored findings of each, in the order of their periods."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,19 +29,19 @@ class ValidationPoint:
     A measure that would rest on too few has no figure, and says on how many.
 
     Attributes:
-        validation: its number.
-        begins: the time that it looks at, from here until `ends`.
+        validation: the number of the validation.
+        begins: the beginning of its period, which ends at `ends`.
         gini: of the rules' totals against cases that were confirmed later.
-        captured: of those newly confirmed, who stood in the upper levels.
-        possible: what the upper levels had room for; None where nobody was confirmed.
-        missed: of those newly confirmed, who stood below the upper levels or nowhere.
-        drift: population stability index of the levels; None where there were too few entities.
+        captured: the share of newly confirmed entities that were in the upper levels.
+        possible: the share that the upper levels had room for; None if no entity was confirmed.
+        missed: the share of newly confirmed entities that were below the upper levels or without a level.
+        drift: the population stability index of the levels; None if there were too few entities.
         drift_verdict: stable, moving, shifted or unknown.
-        downward_share: overridden below what the rules said, of all with a level; None where nobody had one.
-        cap_percent: so many may be, at most.
-        conversion: alerts that were confirmed, of those with an outcome.
+        downward_share: the share of entities with a level that were overridden below the rules; None if none had one.
+        cap_percent: the most that may be, in percent.
+        conversion: the share of alerts with an outcome that were confirmed.
         reached: the triggers of a revalidation that it found reached.
-        signed_by: who signed it off; None while nobody did, as the next two.
+        signed_by: who signed it off; None, like the next two, while it is not signed off.
         conclusion: what follows from it.
     """
 
@@ -66,27 +66,27 @@ class ValidationPoint:
 
 
 def validation_series(context: Context, part: Part = WHOLE, made_after_us: int | None = None) -> Page[ValidationPoint]:
-    """List what validations found, from the time that ended last to the earliest; nothing is measured again.
+    """List the findings of validations, the latest period first; nothing is measured again.
 
-    *made_after_us*: of those alone that were made after this moment; None for all.
+    *made_after_us*: only validations made after this moment; None for all.
     """
     with context.reading() as session:
         return runs_by_time(session, context.organisation_id, part, made_after_us).map(_point)
 
 
 def read_point(context: Context, number: int) -> ValidationPoint:
-    """Give the figures of one validation; NotFoundError where there is none of that number."""
+    """Return the figures of one validation; NotFoundError if none has that number."""
     with context.reading() as session:
         return _point(run_numbered(session, context.organisation_id, number))
 
 
 def sign_off_validation(context: Context, number: int, conclusion: str) -> ValidationPoint:
-    """Sign a validation off, with what follows from it: by a person who wrote none of the rulesets that it looks at.
+    """Sign a validation off with a conclusion, by a person who wrote none of the rulesets that it measures.
 
     Raises:
         NotFoundError: there is no such validation.
-        ConfigError: nothing is concluded.
-        ConflictError: it was signed off already; or the actor wrote a version that it looks at, or is no member.
+        ConfigError: the conclusion is empty.
+        ConflictError: it was signed off already; or the actor wrote a version that it measures, or is not a member.
     """
     now, why = context.now(), checked_reason(conclusion, "conclusion")
     with context.writing() as session:
@@ -103,7 +103,7 @@ def sign_off_validation(context: Context, number: int, conclusion: str) -> Valid
 
 
 def authors_judged_by(session: Session, run: ValidationRun) -> set[str]:
-    """Name the people who wrote a version of a ruleset that a validation looks at: another one signs it off."""
+    """Return the people who wrote a ruleset version that a validation measures: another person signs it off."""
     versions = {(each["ruleset"], each["version"]) for each in run.report["groups"] if each["version"] is not None}
     return authors_of(session, run.organisation_id, versions)
 
@@ -135,6 +135,6 @@ def _point(run: ValidationRun) -> ValidationPoint:
 
 
 def _conversion(levels: list[Plain]) -> Measure:
-    """Add up the alerts of all levels: those confirmed, as a share of those with an outcome."""
+    """Return the share of alerts with an outcome that were confirmed, over all levels."""
     confirmed, others = (sum(level[name] for level in levels) for name in ("alerts_confirmed", "not_confirmed"))
     return share_measure(confirmed, confirmed + others)

@@ -1,4 +1,4 @@
-"""The figures that an operator watches: queue depths, levels, and the findings of the last validations."""
+"""Figures for operators: queue depths, levels, and the findings of the last validations."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,11 +24,11 @@ from fivefold.usecases.shared.rates import rates_for
 
 @dataclass(frozen=True, kw_only=True)
 class LastValidation:
-    """What the last validation of an organisation found over all its rulesets; None where it rests on too few.
+    """The findings of an organisation's last validation over all its rulesets; None where it rests on too few.
 
     Attributes:
-        conversion: of alerts, by level.
-        false_positives: of alerts, by level.
+        conversion: the share of alerts that were confirmed, by level.
+        false_positives: the share of alerts that were not confirmed, by level.
     """
 
     number: int
@@ -44,21 +44,21 @@ class LastValidation:
 
 @dataclass(kw_only=True)
 class OrganisationFigures:
-    """What there is to watch of one organisation.
+    """The figures of one organisation.
 
     Attributes:
-        oldest_us: since when the first of those that are due is.
-        levels: entities by their type and level; at `NO_LEVEL` those without one, at an empty text where a level has
-            that name.
-        rates_age_days: how old the newest exchange rate is.
-        added_us: when transactions were added last; None where there never were any.
-        ahead: entities whose last assessment is dated after now, and who are not assessed again before it is mended.
-        with_level: of all types.
-        overrides: that hold.
-        downward: of these, below what the rules say.
-        runs: of flows: late, failed in the last day, quarantined; None for none of all these.
-        due_models: by type of entities, whether the version that serves is due for training; None where that is not
-            known. Without types of which no predictions were judged yet.
+        oldest_us: since when the first due entity is due.
+        levels: the number of entities by type and level; `NO_LEVEL` for those without one, or an empty text if a level
+            has that name.
+        rates_age_days: the age of the newest exchange rate.
+        added_us: when transactions were last added; None if there never were any.
+        ahead: entities whose last assessment is dated after now, and that are not assessed again until it is mended.
+        with_level: the number of entities with a level, of all types.
+        overrides: the number of live overrides.
+        downward: how many of these are below the level by the rules.
+        runs: runs of flows: late, failed in the last day, quarantined; None if there are none of these.
+        due_models: by type of entities, whether the serving version is due for training; None if that is not known.
+            Types without judged predictions are left out.
     """
 
     number: int
@@ -81,14 +81,14 @@ class OrganisationFigures:
     reviews: Reviews = field(default_factory=lambda: Reviews(0, None))
 
     def triggers(self, now_us: int) -> dict[str, bool | None]:
-        """Tell which triggers of a revalidation are reached; None where it is unknown."""
+        """Return by name whether each trigger of a revalidation is reached; None if it is unknown."""
         measured = [] if self.validation is None else still_measured(self.validation.report)
         triggers = [*measured, *triggers_now(self.reviews, self.open_changes, now_us)]
         return {name: worst(triggers, name) for name in TRIGGERS}
 
 
 class PlatformFigures:
-    """Reads the figures of all organisations; what a validation found is read once."""
+    """Reads the figures of all organisations; the findings of each validation are read once."""
 
     def __init__(self, engine: Engine, clock: Callable[[], int] | None = None) -> None:
         """Read nothing yet; *clock* is the database's by default."""
@@ -97,7 +97,7 @@ class PlatformFigures:
         self._validations: dict[int, LastValidation] = {}
 
     def read(self) -> list[OrganisationFigures]:
-        """Read the figures of all organisations that have any, in the order of their numbers.
+        """Read the figures of all organisations that have any, ordered by number.
 
         StoreError where the database is out of reach.
         """
@@ -125,7 +125,7 @@ class PlatformFigures:
         return [by_organisation[number] for number in sorted(by_organisation)]
 
     def clock_ahead_us(self) -> int:
-        """Tell by how much this machine's clock was ahead of the database's when they were compared last."""
+        """Return by how much this machine's clock was ahead of the database's when they were last compared."""
         return clock_of(self._engine).ahead_us
 
     def _last(self, session: Session) -> dict[int, LastValidation]:
@@ -140,7 +140,7 @@ class PlatformFigures:
 
 
 class _FiguresByOrganisation(dict[int, OrganisationFigures]):
-    """Figures by organisation: of those that chose their levels, and of those with anything to count."""
+    """Figures by organisation, for organisations that chose their levels or have anything to count."""
 
     def __init__(self, numbers: Iterable[int]) -> None:
         super().__init__({number: OrganisationFigures(number=number) for number in numbers})
@@ -175,7 +175,7 @@ def _add_level(figures_of: OrganisationFigures, counted: figures.LevelCount, nam
 
 
 def last_validation(number: int, made_us: int, report: Mapping[str, Any]) -> LastValidation:
-    """Read what a validation found over all rulesets, from its report."""
+    """Return the findings of a validation over all rulesets, from its report."""
     overall = report["groups"][0]
     levels = [level for level in overall["levels"] if level["level"] in report["levels"]]
     return LastValidation(

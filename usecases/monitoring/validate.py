@@ -1,6 +1,6 @@
-"""Validation over time: what the levels of a time were worth, kept as it was found, and when to look again.
+"""Validation over time: how well the levels of a period worked, kept as it was found, and when to validate again.
 
-A person asks for one, and a worker makes it in the background, which says how far it is.
+A person requests one, and a worker makes it in the background and reports its progress.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -56,7 +56,7 @@ from fivefold.usecases.shared.inputs import checked_moment, checked_reason
 from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, new_job
 
 FORM = 1
-"""Of the report; a later form that readers cannot take has another number."""
+"""The version of the report's form; a form that older readers cannot read gets another number."""
 
 MOST_OUTCOMES = 20
 MEASURES = "groups that are measured: all rulesets together, and each version"
@@ -68,8 +68,8 @@ class Validated:
 
     Attributes:
         reason: why it was made.
-        from_us: the time that it looks at, from here until `until_us`.
-        report: all that was found; `docs/validation-over-time.md` says what is what.
+        from_us: the beginning of its period, which ends before `until_us`.
+        report: all findings; `docs/validation-over-time.md` explains them.
     """
 
     id: int
@@ -80,7 +80,7 @@ class Validated:
     report: Mapping[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """Return it as plain data."""
         return dict(vars(self))
 
 
@@ -92,15 +92,15 @@ def validate_levels(
     confirmed: Sequence[str] = (CONFIRMED,),
     resamples: int = RESAMPLES,
 ) -> Validated:
-    """Measure what the levels of a time were worth, and keep what was found.
+    """Measure how well the levels of a period worked, and store the findings.
 
     Args:
-        context: who asks.
-        from_us: the time begins, microseconds.
-        until_us: it ends; what happened then, or became known then, does not count.
+        context: who requests it.
+        from_us: when the period begins, microseconds.
+        until_us: when it ends; what happened or became known at that moment does not count.
         reason: why, such as a quarter or a material change.
-        confirmed: outcomes of cases and alerts that mean confirmed.
-        resamples: of the intervals around Gini.
+        confirmed: the outcomes of cases and alerts that mean confirmed.
+        resamples: the number of resamples for the intervals around Gini.
 
     Raises:
         ConfigError: the period is empty or not over; or there is no reason, or no outcome.
@@ -121,16 +121,16 @@ def measured_levels(
     resamples: int = RESAMPLES,
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
-    """Measure what the levels of a time were worth, as of now; give the report. *progress* is called as it goes on.
+    """Measure how well the levels of a period worked, as of now; return the report. *progress* is called meanwhile.
 
-    ConflictError where the organisation has not chosen its levels yet.
+    ConflictError if the organisation has not chosen its levels yet.
     """
     with context.reading() as session:
         return _report(session, context.organisation_id, period, confirmed, now_us, resamples, progress)
 
 
 def keep_validation(session: Session, context: Context, reason: str, report: dict[str, Any]) -> Validated:
-    """Keep what was found, and record that, in the caller's transaction and as the last thing in it."""
+    """Store the findings, and record that, in the caller's transaction and as the last thing in it."""
     run = ValidationRun(
         organisation_id=context.organisation_id,
         trigger=reason,
@@ -153,7 +153,7 @@ def keep_validation(session: Session, context: Context, reason: str, report: dic
 
 
 def checked_period(from_us: int, until_us: int, now_us: int) -> ValidationPeriod:
-    """Check a time that levels are looked at in; ConfigError where it is empty or not over."""
+    """Return the period of a validation; ConfigError if it is empty or not over."""
     period = ValidationPeriod(checked_moment(from_us, "from_us"), checked_moment(until_us, "until_us"))
     if period.from_us >= period.until_us:
         raise ConfigError(
@@ -218,7 +218,7 @@ def _groups(
     resamples: int,
     progress: Progress,
 ) -> list[VersionGroup]:
-    """Measure all together, then each version that took part, in the order of rulesets and versions."""
+    """Measure all versions together, then each version that took part, in the order of rulesets and versions."""
     names = versions_named(session, organisation_id)
     version_ids = {*history.first["version_id"], *history.ended["version_id"]}
     version_ids |= {*history.alerts["version_id"], *history.cases["version_id"]}
@@ -243,7 +243,7 @@ def _transitions(
 
 
 def _now(session: Session, organisation_id: int, now_us: int) -> dict[str, Any]:
-    """Give the present queue depth: its history is not stored."""
+    """Return the present queue depth: its history is not stored."""
     waiting = queue_depth(session, organisation_id, now_us)
     age = None if waiting.oldest_us is None else (now_us - waiting.oldest_us) // SECOND_US
     return {"due": waiting.due, "oldest_due_seconds": age, "quarantined": waiting.quarantined}
@@ -256,7 +256,7 @@ def list_validations(context: Context, part: Part = WHOLE) -> Page[Validated]:
 
 
 def read_validation(context: Context, number: int) -> Validated:
-    """Give a validation; NotFoundError where there is none of that number."""
+    """Return a validation; NotFoundError if none has that number."""
     with context.reading() as session:
         return _validated(run_numbered(session, context.organisation_id, number))
 
@@ -266,7 +266,7 @@ def _validated(row: ValidationRun) -> Validated:
 
 
 def revalidation(context: Context) -> list[RevalidationTrigger]:
-    """Tell what asks for a revalidation now: what the last validation measured, the review, and material changes."""
+    """Return the present triggers of a revalidation: those measured last, the review, and material changes."""
     now = context.now()
     with context.reading() as session:
         last = latest_run(session, context.organisation_id)
@@ -281,7 +281,7 @@ def _triggers_now(session: Session, organisation_id: int, now_us: int) -> list[R
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationJobLine(JobLine):
-    """A validation that a worker makes; `validation` is the number of what was found, None until it is done."""
+    """A validation that a worker makes; `validation` is the number of the finished one, None until then."""
 
     from_us: int
     until_us: int
@@ -290,10 +290,10 @@ class ValidationJobLine(JobLine):
 
 
 def request_validation(context: Context, from_us: int, until_us: int, reason: str) -> tuple[ValidationJobLine, bool]:
-    """Ask for a validation of a time; give it, and whether it is new: of a time there is one at once.
+    """Request a validation of a period; return it, and whether it is new: each period has one request at a time.
 
     Raises:
-        ConfigError: the time is empty or not over, or there is no reason.
+        ConfigError: the period is empty or not over, or there is no reason.
         ConflictError: the organisation has not chosen its levels yet.
     """
     now = context.now()
@@ -311,7 +311,7 @@ def request_validation(context: Context, from_us: int, until_us: int, reason: st
 
 
 def read_validation_job(context: Context, number: int) -> ValidationJobLine:
-    """Show how far a validation is; NotFoundError where none of that number was asked for."""
+    """Return the progress of a validation; NotFoundError if no request has that number."""
     with context.reading() as session:
         return _line(job_numbered(session, context.organisation_id, number))
 

@@ -1,7 +1,7 @@
-"""Measures of the levels of a period, of one version of a ruleset or of all: ranking, capture, alerts, drift.
+"""Measures of the levels of a period, by one version of a ruleset or by all: ranking, capture, alerts, drift.
 
-What is measured is defined in `risk.governance.validate.measures`; here are the rows that it is measured on. A measure
-that would rest on too few entities is None, with the reason.
+`risk.governance.validate.measures` defines the measures; this module selects the rows for them. A measure that would
+rest on too few entities is None, with the reason.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,16 +36,16 @@ UNASSESSED = "(never assessed)"
 
 @dataclass(frozen=True, kw_only=True)
 class RankingMeasures:
-    """How well the rules' totals, at the beginning or at an entity's first assessment, ranked later confirmed ones.
+    """How well the rules' totals, at the beginning or a first assessment, ranked the entities confirmed later.
 
     Attributes:
-        entities: that were ranked: assessed in full, and not left aside.
-        confirmed: of these, by a case that was opened after that and confirmed in time.
-        known: left aside: confirmed before.
-        under_way: left aside: the case was open already, and may have been counted in the total.
-        under_another: left aside: confirmed in time, but by cases that were all opened while another version held.
-        gini: of the totals.
-        level_gini: of the rules' levels, floors included and overrides apart, on the same entities.
+        entities: how many were ranked: assessed in full, and not left aside.
+        confirmed: how many of these were confirmed in the period by a case opened after that assessment.
+        known: how many were left aside as confirmed before.
+        under_way: how many were left aside as the case was open already, and may have counted in the total.
+        under_another: how many were left aside as confirmed only by cases opened while another version held.
+        gini: the Gini of the totals.
+        level_gini: the Gini of the rules' levels, with floors and without overrides, on the same entities.
     """
 
     entities: int
@@ -59,18 +59,18 @@ class RankingMeasures:
 
 @dataclass(frozen=True, kw_only=True)
 class CaptureMeasures:
-    """Where those stood who were confirmed in the time, just before their first case was opened.
+    """The levels of entities confirmed in the period, just before the case that first confirmed them was opened.
 
     Attributes:
         top: the names of the upper levels.
-        confirmed: how many entities, each counted once.
-        captured: in the upper levels, as a share of these.
-        missed: below them, or without a level.
-        possible: what arithmetic allows: no more than there were in the upper levels, at the beginning or just before
-            they were confirmed; None where nobody was.
-        missed_by_override: missed, and in the upper levels by the rules.
-        unassessed: confirmed and never assessed in time before; they count nowhere else.
-        known: confirmed before the time already; they count nowhere else.
+        confirmed: how many entities were confirmed, each counted once.
+        captured: the share of these in the upper levels.
+        missed: the share of these below the upper levels, or without a level.
+        possible: the largest share possible: the entities in the upper levels, at the beginning or just before they
+            were confirmed, over the confirmed; None if none was confirmed.
+        missed_by_override: how many missed ones were in the upper levels by the rules.
+        unassessed: how many were confirmed and never assessed in time before; they count nowhere else.
+        known: how many were confirmed before the period already; they count nowhere else.
     """
 
     top: tuple[str, ...]
@@ -85,23 +85,23 @@ class CaptureMeasures:
 
 @dataclass(frozen=True, kw_only=True)
 class LevelFigures:
-    """One level, or what entities without one are called.
+    """The figures of one level, or of entities without one.
 
     Attributes:
-        began: who was there by the rules when the time began; overrides apart.
-        ended: the same when it ended.
-        held: who was there when it ended, overrides too.
-        confirmed: of those confirmed in the time, who stood there just before.
-        opened: alerts that were opened in the period about an entity at this level.
-        open: of all alerts, those that were open at the end.
-        decided: alerts whose outcome became known in the time; the next ones are of these.
-        alerts_confirmed: confirmed.
-        not_confirmed: false positives.
-        without_outcome: closed without a word, and so in no share.
-        conversion: confirmed, as a share of those with an outcome.
-        false_positives: not confirmed, as a share of the same.
-        of_alerts: opened, as a share of the alerts that were opened in the period.
-        of_confirmed: confirmed, as a share of all who were confirmed.
+        began: how many entities were at the level by the rules when the period began, without overrides.
+        ended: how many were when it ended.
+        held: how many were at the level when it ended, with overrides.
+        confirmed: how many entities confirmed in the period were at the level just before.
+        opened: how many alerts were opened in the period about an entity at this level.
+        open: how many of its alerts, of any time, were open at the end.
+        decided: how many alerts got an outcome or end in the period; the next three are parts of these.
+        alerts_confirmed: how many were confirmed.
+        not_confirmed: how many were false positives.
+        without_outcome: how many were closed without an outcome, and so are in no share.
+        conversion: the share of confirmed ones among those with an outcome.
+        false_positives: the share of not confirmed ones among the same.
+        of_alerts: `opened` as a share of all alerts that were opened in the period.
+        of_confirmed: `confirmed` as a share of all confirmed entities.
     """
 
     level: str
@@ -123,7 +123,7 @@ class LevelFigures:
 
 @dataclass(frozen=True)
 class LevelDrift(Drift):
-    """How far the rules' levels moved from the beginning to the end, and how many entities there were at each."""
+    """The drift of the rules' levels from the beginning to the end, and the number of entities at both."""
 
     began: int
     ended: int
@@ -134,7 +134,7 @@ class VersionGroup:
     """All figures of one version of a ruleset; or of all, and then `ruleset` and `version` are None.
 
     Attributes:
-        statuses: what became of the assessments that held at the end.
+        statuses: the number of assessments that held at the end, by status.
     """
 
     ruleset: str | None
@@ -149,9 +149,9 @@ class VersionGroup:
 def version_group(
     history: LevelHistory, names: Sequence[str], version: tuple[int, str, int] | None = None, resamples: int = RESAMPLES
 ) -> VersionGroup:
-    """Measure one version - its row's number, its ruleset, which one it is - or all of them.
+    """Measure one version, given as the number of its row, its ruleset and its number, or all versions together.
 
-    What happened to an entity counts for the version by which it stood at that moment.
+    An event of an entity counts for the version that gave its level at that moment.
     """
     number = None if version is None else version[0]
     first = _by(history.first, number)
@@ -169,7 +169,7 @@ def version_group(
 
 
 def _by(frame: pl.DataFrame, version: int | None) -> pl.DataFrame:
-    """Keep what is by a version; by any, everybody's first."""
+    """Select the rows of a version; for None, the first row of each entity by any version."""
     if version is not None:
         return frame.filter(pl.col("version_id") == version)
     return frame.filter(pl.col("version_id").is_not_null()).sort("entity", "number").unique("entity", keep="first")
@@ -183,7 +183,7 @@ def _ranked(history: LevelHistory, first: pl.DataFrame, version: int | None, res
     under_way = set(pairs.filter(~later)["entity"]) - confirmed_before
     aside = confirmed_before | under_way
     confirmed_later = pairs.filter(later & ~pl.col("entity").is_in([*aside]))
-    # who had no ruleset just before the case stood under no other version
+    # an entity without a ruleset just before the case does not count as under another version
     of_version = pl.col("version_id").fill_null(pl.lit(version))
     own = confirmed_later if version is None else confirmed_later.filter(of_version == version)
     confirmed = set(own["entity"])
@@ -205,7 +205,7 @@ def _ranked(history: LevelHistory, first: pl.DataFrame, version: int | None, res
 
 
 def _places(ranked_rows: pl.DataFrame) -> Floats:
-    """Give each total its place among those by the same version: totals of different ones cannot be compared."""
+    """Return the rank of each total among those of its version, as totals of different versions cannot be compared."""
     total = pl.col("score").cast(pl.Float64)
     return ranked_rows.select((total.rank("average") / pl.len()).over("version_id")).to_series().to_numpy()
 
@@ -213,7 +213,7 @@ def _places(ranked_rows: pl.DataFrame) -> Floats:
 def _caught(
     history: LevelHistory, first: pl.DataFrame, names: Sequence[str], version: int | None
 ) -> tuple[CaptureMeasures, pl.DataFrame]:
-    """Measure who was caught; and give who was confirmed, with their levels."""
+    """Return the capture measures, and the confirmed entities with their levels."""
     in_time = pl.col("closed_us") >= history.period.from_us
     before = history.cases.filter(~in_time)["entity"].unique()
     new = history.cases.filter(in_time).sort("closed_us", "opened_us", "id").unique("entity", keep="first")
@@ -245,7 +245,7 @@ def _caught(
 
 
 def _numbers(frame: pl.DataFrame, name: str) -> Integers:
-    """Give levels as numbers from 1; 0 stands for none."""
+    """Return levels as numbers from 1; 0 for no level."""
     return frame[name].fill_null(0).cast(pl.Int64).to_numpy()
 
 
@@ -278,7 +278,7 @@ def _levels(
 
 
 def _begun(history: LevelHistory) -> pl.Expr:
-    """Tell which alerts were opened in the period."""
+    """Return the condition that an alert was opened in the period."""
     return pl.col("opened_us") >= history.period.from_us
 
 
@@ -289,7 +289,7 @@ def _level(
     alerts_of: tuple[pl.DataFrame, int],
     history: LevelHistory,
 ) -> LevelFigures:
-    """Count one level: its confirmed and its alerts, each with how many there are at all levels."""
+    """Return the figures of one level; *confirmed* and *alerts_of* also have the number at all levels."""
     alerts, opened_anywhere = alerts_of
     opened = len(alerts.filter(_begun(history)))
     decided = alerts.filter(pl.col("decided_us") >= history.period.from_us)

@@ -1,1 +1,1 @@
-"""Predicted against realised value, live: predictions are kept, and judged once their horizon has passed."""
+"""Predicted against realised value on the platform: predictions are kept, and judged once their horizon has passed."""

@@ -1,4 +1,4 @@
-"""Judging predictions by what came, once their horizon has passed: transactions, figures, verdict, and its event."""
+"""Judges predictions by realised values once their horizon has passed: transactions, figures, verdict and event."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -46,16 +46,16 @@ log = structlog.get_logger("fivefold.worker")
 
 DUE_EVENT: Final = "value_model.due"
 LATE_DAYS: Final = 30
-"""So long after the horizon a day is judged again once a day: transactions that arrive late change its figures."""
+"""How long after the horizon a day is judged again once a day, as transactions that arrive late change its figures."""
 LONGEST_DAYS: Final = 365
-"""So long after the horizon predictions are removed though nothing could be compared."""
+"""How long after the horizon predictions are removed even if nothing could be compared."""
 LEASE_US: Final = 600 * SECOND_US
-"""A day of predictions is judged in seconds; a worker that takes longer is dead."""
+"""How long a worker may take for a day of predictions before another takes over; it takes seconds."""
 
 
 @dataclass(frozen=True)
 class _Judgement:
-    """A verdict, and the day that it was made by; None where nothing could be compared."""
+    """A verdict, and the figures of its day; None if nothing could be compared."""
 
     state: str
     reasons: tuple[str, ...]
@@ -63,14 +63,13 @@ class _Judgement:
 
 
 def judge_next(engine: Engine, settings: Settings, now_us: int) -> bool:
-    """Judge the predictions of one day whose horizon has passed, where they were not judged today; False if none is.
+    """Judge one day of predictions whose horizon has passed, unless judged today; return False if none is left.
 
-    The figures of a day take the place of those before. Where the version that serves turns out to be due, an event
-    and an entry of the audit log say so, once until it held again; also where it serves again once its days are not
-    judged any more. A worker that is killed leaves a lease that
-    ends after ten minutes; another one judges the day then. Where the registry does not answer, that is logged, and the
-    day is judged after as long; the others come before it. A worker without a registry judges nothing, as another one
-    may have it; it removes the predictions of days that nobody judged for a year.
+    The new figures of a day replace the old ones. If the serving version turns out to be due, an event and an audit
+    entry report it, once until the version holds again; also if it serves again after its days are no longer judged. A
+    killed worker leaves a lease that ends after ten minutes; then another one judges the day. If the registry does not
+    answer, that is logged, and the day is judged again after the same time, behind the others. A worker without a
+    registry judges nothing, as another one may have it; it removes predictions that were not judged for a year.
     """
     if not settings.has_registry:
         return _forget_next(engine, now_us)
@@ -107,7 +106,7 @@ def _open(settings: Settings, name: str) -> "Registry":
 def _judge(
     engine: Engine, open_registry: OpenRegistry, day: PredictionDay, predictions: Sequence[Prediction], now_us: int
 ) -> _Judgement | None:
-    """Judge the predictions of a day; None where the registry does not answer."""
+    """Judge the predictions of a day; return None if the registry does not answer."""
     from fivefold.training.judging.past_versions import judge_predictions  # noqa: PLC0415 (imports MLflow)
 
     if not predictions:
@@ -131,11 +130,11 @@ def _judge(
 
 
 def _read_version(open_registry: OpenRegistry, number: int) -> "tuple[RegisteredVersion, ValueModel, TrainingConfig]":
-    """Ask the registry for a version: what it says of it, the model, and its settings.
+    """Read a version from the registry: its record, its model, and its training configuration.
 
     Raises:
-        StoreError: it does not answer.
-        ModelError: it does not have the version, or this program cannot judge it.
+        StoreError: the registry does not answer.
+        ModelError: the registry does not have the version, or this program cannot judge it.
     """
     from fivefold.training.recalibrate import config_of_version  # noqa: PLC0415 (imports MLflow)
 
@@ -150,10 +149,10 @@ def _unknown(reason: str) -> _Judgement:
 
 
 def _judgement(predicted: int, realised: Realised, verdict: DueVerdict) -> _Judgement:
-    # The task asks once the horizon is over: too early is said of data that do not reach so far, and never by itself.
+    # The horizon has passed, so too early means that the data do not reach that far: the verdict is unknown.
     state = verdict.state if verdict.state in {store.DUE, store.HOLDS} else store.UNKNOWN
     day = realised.days[-1] if realised.days else None
-    # Who was erased left the predictions, too: the day alone says how many were predicted.
+    # Erased customers are removed from the predictions too: only the day has the number predicted.
     if day is not None and (gone := predicted - day.customers) > day.customers:
         of = f"of the {count_text(predicted, 'customer')} predicted on {day_text(day.day_us)}"
         those = f"{gone:,} {of} {'is' if gone == 1 else 'are'}"
@@ -166,7 +165,7 @@ def _judgement(predicted: int, realised: Realised, verdict: DueVerdict) -> _Judg
 
 
 def _scores(day: PredictionDay, predictions: Sequence[Prediction]) -> pl.DataFrame:
-    """Lay predictions out as those of files are."""
+    """Return predictions in the columns of score files."""
     rows = [
         (str(row.entity_id), row.segment, day.currency, row.expected_value, row.expected_value_low,
          row.expected_value_high, day.interval_level_percent, day.model_hash, day.as_of_us)
@@ -180,12 +179,12 @@ def _store(session: Session, row: PredictionDay, judgement: _Judgement, now_us: 
     was_judged = row.judged_us is not None and row.judged_us < now_us // DAY_US * DAY_US
     row.judged_us, row.lease_until_us = now_us, None
     if judgement.day is not None or row.figures is None:
-        # What could be compared once stays, where the version or the data are gone later.
+        # Figures that could be computed once stay if the version or the data are gone later.
         row.state, row.reasons = judgement.state, list(judgement.reasons)
         row.figures = None if judgement.day is None else figures_of(judgement.day, row.predicted)
     last_us = row.horizon_ends_us + (LONGEST_DAYS if row.figures is None else LATE_DAYS) * DAY_US
     session.flush()
-    # Figures show that the data reach so far; without them only a second look shows that no clock is ahead for once.
+    # Figures show that the data reach that far. Without them, a second judgement guards against a clock ahead for once.
     if now_us >= last_us and (was_judged or row.figures is not None):
         store.forget_predictions(session, row.id, now_us)
         row.forgotten_us = now_us
@@ -195,7 +194,7 @@ def _store(session: Session, row: PredictionDay, judgement: _Judgement, now_us: 
 
 
 def _announce_next(session: Session, now_us: int) -> bool:
-    """Announce a version that is due by a day from before it served; False where there is none."""
+    """Announce a version that is due by a day from before it served; return False if there is none."""
     number = store.next_news(session)
     if number is None:
         return False
@@ -207,7 +206,7 @@ def _announce_next(session: Session, now_us: int) -> bool:
 
 
 def _announce_news(session: Session, row: PredictionDay, now_us: int) -> bool:
-    """Announce the version of a day, which is locked with its type, where it serves and is due, and that is news."""
+    """Announce the version of a day, which is locked with its type, if it serves, is due, and that is news."""
     is_due = row.state == store.DUE and store.serves(session, row)
     if not (is_due and store.is_news(session, row)):
         return False
@@ -233,10 +232,10 @@ def _announce(session: Session, row: PredictionDay, now_us: int) -> None:
 
 
 def figures_of(day: RealisedDay, predicted: int) -> dict[str, Any]:
-    """Write the figures of a day as they are stored; what is not known is None.
+    """Return the figures of a day as they are stored; unknown ones are None.
 
-    `gone` are those who were predicted and are in no figure: those who were erased since, or who own or owned one that
-    was, and those of whom a transaction lacks a balance or an exchange rate.
+    `gone` is the number of predicted customers that are in no figure: erased since, owners of an entity that was, or
+    with a transaction that lacks a balance or an exchange rate.
     """
     return {
         "customers": day.customers,
@@ -253,27 +252,27 @@ def _none_for_nan(value: Any) -> Any:
 
 
 BLOCK: Final = 1_000
-"""Customers whose transactions are in memory at once."""
+"""How many customers' transactions are in memory at once."""
 
 
 def blocks_of(entity_ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Give the numbers of entities in the parts whose transactions are read at once."""
+    """Yield the numbers of entities in blocks whose transactions are read at once."""
     return (entity_ids[first : first + BLOCK] for first in range(0, len(entity_ids), BLOCK))
 
 
 def transactions_of(engine: Engine, entity_ids: Sequence[int], now_us: int) -> pl.DataFrame:
-    """Read the transactions up to now of some entities, and of what they own, as `stored_histories` needs them."""
+    """Read the transactions up to now of entities and of what they own, in the form of `stored_histories`."""
     with reading(engine) as session:
         whose = loading.fact_owners(session, entity_ids)
         return read_transactions(session, whose, now_us, for_value=True).filter(pl.col("at_us") <= now_us)
 
 
 class StoredPortfolio(TransactionSource):
-    """The stored transactions of some entities, whose numbers as text are the customers.
+    """The stored transactions of some entities, whose numbers as text identify the customers.
 
-    Who has a transaction up to the end of the horizon without a balance that the value is made from, or in a currency
-    without an exchange rate, is left out: what they were worth is unknown. Of later ones only the moments count: they
-    say how far the data reach.
+    A customer with a transaction up to the end of the horizon that lacks a needed balance, or is in a currency without
+    an exchange rate, is left out: the realised value is unknown. Of later transactions only the moments count, which
+    show how far the data reach.
     """
 
     is_hidden = True
@@ -281,7 +280,7 @@ class StoredPortfolio(TransactionSource):
     def __init__(
         self, engine: Engine, entity_ids: Sequence[int], model: ValueModel, as_of_us: int, now_us: int
     ) -> None:
-        """Read nothing yet; corrections that are known by now (microseconds) hold, and later rows are not read.
+        """Read nothing yet; corrections known by *now_us* (microseconds) count, and later rows are not read.
 
         The horizon begins at *as_of_us*, microseconds.
         """
@@ -293,7 +292,7 @@ class StoredPortfolio(TransactionSource):
         self._now_us = now_us
 
     def parts(self, rates: RateTable) -> Iterator[Histories]:
-        """Give the histories of a block of customers at a time."""
+        """Yield the histories of one block of customers at a time."""
         for block in blocks_of(self._entity_ids):
             rows = transactions_of(self._engine, block, self._now_us)
             counts = (pl.col("at_us") <= self._ends_us) | pl.col("currency").is_in([*rates.codes])

@@ -1,8 +1,8 @@
-"""Keeping what the version that serves predicts of a portfolio as of one moment, until it is known what came.
+"""Keeps the serving version's predictions for a portfolio as of one moment, until the realised values are known.
 
-The value scores of customers will not do. They are of many moments, and stand until something happens to a customer:
-who moved money yesterday is not like the customers that a version was judged by, and who was silent for months is
-shown a value from before that. So the version is asked anew, of a sample, as of one moment, as training does.
+The stored values of customers will not do. They are of many moments, and stay until something happens to a customer:
+customers who moved money yesterday are unlike those that the version was judged by, and for customers silent for
+months the value is from before that. So the version predicts anew for a sample, as of one moment, as training does.
 """
 
 from collections.abc import Sequence
@@ -29,17 +29,17 @@ from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 log = structlog.get_logger("fivefold.worker")
 
 EVERY_DAYS: Final = 7
-"""A version predicts so often: a horizon is of months, and a week late is soon enough."""
+"""How often a version predicts: a horizon is months long, so a delay of a week does not matter."""
 MOST_CUSTOMERS: Final = 10_000
-"""Of a larger portfolio a sample of about this size is predicted: chance then moves a share by less than one point."""
+"""The size of the sample of a larger portfolio, about: chance then moves a share by less than one point."""
 
 
 def keep_predictions(engine: Engine, valuer: EntityScorer | None, now_us: int) -> bool:
-    """Keep what the version that serves predicts of one type of one organisation, where it did not in the last week.
+    """Store the serving version's predictions for one type of one organisation without any from the last week.
 
-    True where there was such a type: then there may be another. All is stored in one transaction, so that a worker
-    that is killed leaves nothing; of two workers at once the first one's predictions stay. Where one type fails, the
-    others come before its error is raised. Of a type of whom the model can say nothing, nothing is kept.
+    Return True if there was such a type: then there may be another. All is stored in one transaction, so that a killed
+    worker leaves nothing; of two workers at once the first one's predictions stay. If one type fails, the others are
+    done before its error is raised. For a type without any values, nothing is stored.
     """
     if valuer is None:
         return False
@@ -52,7 +52,7 @@ def keep_predictions(engine: Engine, valuer: EntityScorer | None, now_us: int) -
         try:
             if _keep(engine, kind, valuer, now_us):
                 return True
-        except UNEXPECTED_ERRORS as error:  # what is wrong with one portfolio delays no other
+        except UNEXPECTED_ERRORS as error:  # a failure of one portfolio delays no other
             log.warning("predictions not kept", **kind._asdict(), error=type(error).__name__)
             failed.append(error)
     if failed:
@@ -61,7 +61,7 @@ def keep_predictions(engine: Engine, valuer: EntityScorer | None, now_us: int) -
 
 
 def _keep(engine: Engine, kind: ValuedType, valuer: EntityScorer, now_us: int) -> bool:
-    """Keep the predictions of one type; False where there are none."""
+    """Store the predictions of one type; return False if there are none."""
     with reading(engine) as session:
         entity_ids = store.sampled_entities(session, kind, MOST_CUSTOMERS)
     rows = [row for block in blocks_of(entity_ids) for row in _predicted(engine, valuer.model, block, now_us)]
@@ -72,7 +72,7 @@ def _keep(engine: Engine, kind: ValuedType, valuer: EntityScorer, now_us: int) -
 
 
 def _predicted(engine: Engine, model: ValueModel, entity_ids: Sequence[int], now_us: int) -> list[tuple[Any, ...]]:
-    """Predict for some entities; those of whom the model can say nothing are left out."""
+    """Return predictions for entities; those for which the model gives no value are left out."""
     histories = histories_of(model, transactions_of(engine, entity_ids, now_us), now_us)
     values = known_values(model, histories, now_us)
     predictions = values.filter(pl.col("expected_value").is_not_null()).with_columns(pl.col(ENTITY).cast(pl.Int64))

@@ -1,4 +1,4 @@
-"""What is known of the predictions of a version on the platform: figures and verdicts by day, as they were stored."""
+"""Stored figures and verdicts on the predictions of a version on the platform, by day."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fivefold.training.judging.due import DueVerdict
 
 WAITING: Final = "waiting"
-"""The state of a day whose horizon has not passed yet, or that no worker has judged since."""
+"""The state of a day whose horizon has not passed, or that no worker has judged since it passed."""
 
 
 @schema("RealisedGroup")
@@ -29,9 +29,9 @@ class RealisedGroup:
 
     Attributes:
         by: all, segment or decile.
-        group: all; a segment, as it was said then; a tenth by prediction, from 1, the lowest, to 10.
+        group: all; a segment, as predicted then; a tenth by prediction, from 1, the lowest, to 10.
         ratio: realised over predicted money, with its interval.
-        covered_share: of the values that lay in the interval of the prediction.
+        covered_share: the share of values that lay in the interval of the prediction.
     """
 
     by: str
@@ -51,11 +51,11 @@ class RealisedFigures:
     """What came of the predictions of a day.
 
     Attributes:
-        customers: who were predicted and compared.
-        gone: who were predicted and are in no figure: they were erased since, or own or owned one that was, or a
+        customers: how many customers were predicted and compared.
+        gone: how many predicted customers are in no figure: they were erased since, or own or owned one that was, or a
             transaction lacks a balance or is in a currency without an exchange rate.
         normalised_gini: of the ranking; null for fewer than 30 customers, as `spearman`.
-        interval_level_percent: of the intervals; null where there are none.
+        interval_level_percent: the level of the intervals; null if there are none.
         groups: all first, then segments, then tenths.
     """
 
@@ -67,7 +67,7 @@ class RealisedFigures:
     groups: tuple[RealisedGroup, ...]
 
     def by(self, name: str) -> tuple[RealisedGroup, ...]:
-        """Give the groups of one kind."""
+        """Return the groups of one kind."""
         return tuple(group for group in self.groups if group.by == name)
 
 
@@ -77,13 +77,13 @@ class RealisedLine:
     """What a version predicted of the customers of a type on one day (UTC), and what came.
 
     Attributes:
-        day: of the predictions, all of which are as of one moment.
-        horizon_ends_us: from then on it is known what came.
-        valued: customers who had a value then; `predicted` of them are the sample that is followed.
+        day: the day of the predictions, all of which are as of one moment.
+        horizon_ends_us: from when the realised values are known.
+        valued: how many customers had a value then; `predicted` of them are the sample that is followed.
         state: waiting; due for training; holds; unknown.
-        reasons: of the state, a sentence each.
+        reasons: the reasons for the state, a sentence each.
         judged_us: when it was compared last; null while it waits.
-        figures: null where nothing could be compared.
+        figures: the comparison; null if nothing could be compared.
     """
 
     model: str
@@ -108,11 +108,11 @@ class RealisedLine:
 
 @dataclass(frozen=True, kw_only=True)
 class RealisedVerdict:
-    """The verdict on a version, of one type of entities.
+    """The verdict on a version for one type of entities.
 
     Attributes:
-        line: the day that decides: the latest that could be compared, or the latest judged where none could.
-        unknown_from_us: midnight UTC of the first later day of which it is not known what came; None for none.
+        line: the day that decides: the latest that could be compared, or the latest judged if none could.
+        unknown_from_us: midnight UTC of the first later day whose state is unknown; None if there is none.
     """
 
     line: RealisedLine
@@ -124,11 +124,11 @@ def list_realised(
 ) -> Page[RealisedLine]:
     """List the days on which a version predicted for the organisation, the latest first.
 
-    The first that is due or holds is the verdict on the version, of each type of entities; where there is none, it is
-    not known. The registry is asked only where there are no days: a version that it lost keeps its figures.
+    The first that is due or holds is the verdict on the version, for each type of entities; if there is none, the
+    verdict is unknown. The registry is read only if there are no days: a version that it lost keeps its figures.
 
     Raises:
-        NotFoundError: there are no days, and no version of that number.
+        NotFoundError: there are no days, and there is no version of that number.
         StoreError: there are no days, and the registry does not answer.
     """
     with context.reading() as session:
@@ -139,7 +139,7 @@ def list_realised(
 
 
 def verdicts_on(context: Context, version: int) -> tuple[RealisedVerdict, ...]:
-    """Give the verdicts on a version, of each type of entities of which a day was judged, by their names."""
+    """Return the verdicts on a version, by type of entities with a judged day, in the order of type names."""
     with context.reading() as session:
         days = deciding_days(session, context.organisation_id, version)
         return tuple(
@@ -152,15 +152,15 @@ def verdicts_on(context: Context, version: int) -> tuple[RealisedVerdict, ...]:
 
 
 def verdict_of_all(engine: Engine, model: str, hashes: Mapping[int, str]) -> "DueVerdict":
-    """Judge a model by all organisations and types of which workers compared predictions with what came.
+    """Return the verdict on a model over all organisations and types whose predictions were compared.
 
-    It is due where it is due for one of them, and holds where it holds for all of whom that is known.
+    It is due if it is due for one of them, and holds if it holds for all with a known verdict.
 
     Args:
         engine: the database.
         model: the name of the registered model.
-        hashes: the hash of the content of each version that predicts as the model does, by its number: under the same
-            number another registry has another model. The highest whose predictions were compared counts.
+        hashes: the content hash of each version that predicts as the model does, by number, as another registry has
+            another model under the same number. The highest version whose predictions were compared counts.
     """
     from fivefold.training.judging.due import DueVerdict  # noqa: PLC0415 (imports LightGBM)
 
