@@ -1,7 +1,7 @@
 """Decisions on transactions: level, value and the pending transaction, in one call and one record.
 
 The answer is built from the stored record alone, so a replay gives the same bytes. The transaction itself is not
-stored: the caller sends it to the transactions once it happens.
+stored: the caller posts it as a transaction once it happens.
 """
 
 import json
@@ -51,21 +51,21 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import FIELDS, MOST_CHARACTERS, storable
 
 ENGINE: Final = "1"
-"""Of what decides: another one where the same inputs could come to something else."""
+"""The version of the engine that decides; it changes where the same inputs could give another result."""
 WORDED: Final = frozenset({"line", "asked", "unless", "seen", "missing", "sentence"})
-"""What an answer has in words: their number is `WORDS`, beside it."""
+"""The keys of an answer's values in words; the answer also has their version, `WORDS`."""
 
 
 def outcome_and_answer(
     canonical: str, versions: Mapping[str, ListVersion], inputs: pl.DataFrame, inputs_kept: Mapping[str, Any]
 ) -> tuple[DecisionExplanation, str]:
-    """Decide, and write the answer in canonical JSON.
+    """Decide; return the outcome, and the answer in canonical JSON.
 
     Args:
-        canonical: the policy.
-        versions: of the named lists that it reads.
+        canonical: the canonical form of the policy.
+        versions: the versions of the named lists that it reads.
         inputs: the row that it reads.
-        inputs_kept: all else that is kept of the decision.
+        inputs_kept: everything else that is stored of the decision.
     """
     program = policy_program_for(analyse_canonical_policy(canonical), versions, inputs_kept["base"])
     (outcome,) = explain_decisions(program, inputs, inputs_kept["base"])
@@ -87,11 +87,11 @@ class DecisionMade:
     """A decision.
 
     Attributes:
-        number: of the decision.
-        repeated: it was made before, under the same key; nothing was decided again.
-        action: what is to be done.
+        number: the number of the decision.
+        repeated: whether it was made before, under the same key, so that nothing was decided now.
+        action: what to do.
         policy: name and version of the policy that decided.
-        answer: why, as docs/decisions-api.md describes it; None once it was erased.
+        answer: the answer with its reasons, as docs/decisions-api.md describes it; None once it was erased.
     """
 
     number: int
@@ -105,7 +105,7 @@ class DecisionMade:
 
 @dataclass(frozen=True, kw_only=True)
 class _DecisionRequest:
-    """What is asked: which policy decides on whose transaction."""
+    """A request for a decision: the policy, the entity and the transaction."""
 
     policy: str
     type_name: str
@@ -115,13 +115,13 @@ class _DecisionRequest:
     key: str | None
 
     def digest(self, question: Mapping[str, Any]) -> str:
-        """Hash the question, that of the transaction with it, for idempotency; `freshness` is no part of it."""
+        """Hash the request with the transaction's *question*, without `freshness`, for idempotency."""
         return digest_of_question([self.policy, self.type_name, self.external_id], question)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Decision:
-    """Everything that is to be written down."""
+    """Everything to store of a decision."""
 
     subject: Subject
     policy_id: int
@@ -145,25 +145,25 @@ def decide(
     *,
     valuer: EntityScorer | None = None,
 ) -> DecisionMade:
-    """Decide on a transaction by the active version of a policy, and write the decision down.
+    """Decide on a transaction by the active version of a policy, and store the decision.
 
     Args:
-        context: who asks.
+        context: who requests it.
         policy: the policy's name.
         type_name: the type of the entity.
-        external_id: of the entity whose transaction it is.
+        external_id: the external id of the entity.
         transaction: as POST /v1/transactions takes it; its number, date and state may be missing. It is not stored.
-        freshness: of the level, as `usecases.levels.read.read_level` has it.
-        decision_key: the caller's key of this decision; by default the transaction's number. Asked again
-            under the same key, the policy gives the decision that it made.
-        valuer: the value model, where the level is computed for the answer.
+        freshness: how fresh the level must be, as in `usecases.levels.read.read_level`.
+        decision_key: the caller's key of this decision; by default the transaction's number. A repeated request with
+            the same key returns the decision that was made.
+        valuer: the value model, for a level that is computed for the answer.
 
     Raises:
         NotFoundError: there is no such entity, or no active policy of that name.
-        ConfigError: the policy is for another entity type, or the key cannot be kept.
+        ConfigError: the policy is for another entity type, or the key cannot be stored.
         InvalidDataError: the transaction cannot be read.
-        ConflictError: something else was decided under the key, or the text of the policy was changed.
-        InvalidRulesetError: something that the policy reads is not there, such as a list.
+        ConflictError: something else was decided under the key, or the stored policy was changed.
+        InvalidRulesetError: something that the policy reads is missing, such as a list.
     """
     request = _DecisionRequest(
         policy=policy,
@@ -179,7 +179,7 @@ def decide(
     stored = _store(context, request, decision, assessed=assessed)
     if stored is not None:
         return stored
-    with context.reading() as session:  # the same was asked at the same time
+    with context.reading() as session:  # the same request was made at the same time
         other = _earlier_decision(session, context, request)
     assert other is not None
     return other
@@ -198,9 +198,9 @@ def _key(policy: str, explicit: str | None, transaction: Mapping[str, Any]) -> s
 
 
 def _earlier_decision(session: Session, context: Context, request: _DecisionRequest) -> DecisionMade | None:
-    """Find the decision under the key; ConflictError where it is one on something else.
+    """Return the decision under the key, if any; ConflictError if it is about something else.
 
-    NotFoundError where there is no such type any more, InvalidDataError where the transaction cannot be read.
+    NotFoundError if the type does not exist any more, InvalidDataError if the transaction cannot be read.
     """
     decision = None if request.key is None else decision_keyed(session, context.organisation_id, request.key)
     if decision is None or request.key is None:
@@ -219,7 +219,7 @@ def _earlier_decision(session: Session, context: Context, request: _DecisionRequ
 
 
 def decision_view(row: Decision, policy: Policy, *, repeated: bool = False) -> DecisionMade:
-    """Give a decision as it was recorded."""
+    """Return a decision as it was recorded."""
     answer = None if row.answer is None else json.loads(row.answer)
     return DecisionMade(
         number=row.id,
@@ -235,7 +235,7 @@ def decision_view(row: Decision, policy: Policy, *, repeated: bool = False) -> D
 def _decide_and_store(
     context: Context, request: _DecisionRequest, valuer: EntityScorer | None
 ) -> tuple[DecisionMade | _Decision, bool]:
-    """Decide, unless that was done before under the key; tell too whether the level was computed for it."""
+    """Decide, or return the earlier decision under the key; return also whether the level was computed for it."""
     with context.reading() as session:
         recorded = _earlier_decision(session, context, request)
         if recorded is not None:
@@ -303,7 +303,7 @@ def _replay_inputs(inputs: DecisionInputs, request: _DecisionRequest, policy: Po
 
 
 def _store(context: Context, request: _DecisionRequest, decision: _Decision, *, assessed: bool) -> DecisionMade | None:
-    """Store a decision; None where its key was taken meanwhile."""
+    """Store a decision; return None if its key was taken meanwhile."""
     with context.writing() as session:
         names = (context.organisation_id, request.type_name, request.external_id)
         if (
@@ -343,7 +343,7 @@ def _store(context: Context, request: _DecisionRequest, decision: _Decision, *, 
 
 
 def _record(session: Session, context: Context, decision: _Decision, number: int, key: str | None) -> None:
-    """Record every column of a decision: what may be personal as digests, which are erased with it."""
+    """Record every column of a decision; columns with personal data as digests, which are erased with them."""
     name, version = decision.policy
     texts = {"inputs": decision.inputs, "answer": decision.answer, "decision_key": key}
     digests = {column: sha256(text.encode()).hexdigest() for column, text in texts.items() if text is not None}

@@ -1,6 +1,6 @@
 """Inputs of a decision: the entity's level, value and facts, and the pending transaction.
 
-The pending transaction is checked like a stored one, and is not stored.
+The pending transaction is checked as one that is stored, but it is not stored.
 """
 
 import json
@@ -45,9 +45,9 @@ from fivefold.usecases.shared.single_transaction import read_single
 from fivefold.usecases.shared.transaction_columns import KNOWN, OWNERS, read_columns, transaction_frame
 
 _UNNAMED = "unnamed"
-"""Stands in place of a transaction's number, where it has none, while it is checked."""
+"""The number of a transaction without one, while it is checked."""
 _STATE = "PENDING"
-"""What is to be decided on has not happened yet."""
+"""The state of a transaction without one: it has not happened yet."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class PendingTransaction:
 
     Attributes:
         frame: one row, in the columns that the engine reads.
-        answer_fields: the transaction as it is stored and answered: text and exact numbers alone.
-        transaction_id: its own number; None where it has none.
-        is_dated: the caller gave its moment.
+        answer_fields: the transaction as it is stored and returned: as text and exact numbers.
+        transaction_id: its own number; None if it has none.
+        is_dated: whether the caller sent its moment.
     """
 
     frame: pl.DataFrame
@@ -68,16 +68,16 @@ class PendingTransaction:
 
     @property
     def question(self) -> dict[str, Any]:
-        """What is asked by it, however it was spelt: as it is kept, without a moment that is the call's."""
+        """The transaction as part of the request, in one spelling: as stored, without a moment that is the call's."""
         return {name: value for name, value in self.answer_fields.items() if name != "at_us" or self.is_dated}
 
 
 def digest_of_question(names: Sequence[str], question: Mapping[str, Any] | None) -> str:
-    """Hash what is asked, so that a call that is made again is known.
+    """Hash a request, so that a repeated call is recognised.
 
     Args:
-        names: who is asked, as a policy, and about whom.
-        question: of the transaction that is looked at; None for none.
+        names: the type and id of the entity, for a decision after the name of the policy.
+        question: the `PendingTransaction.question`; None without a transaction.
     """
     return sha256(canonical_json([*names, question]).encode()).hexdigest()
 
@@ -88,10 +88,10 @@ def read_pending_transaction(
     entity: tuple[int, str],
     now_us: int,
 ) -> PendingTransaction:
-    """Check a transaction, in the columns of the API, and bring it into those of the engine.
+    """Check a transaction in the columns of the API, and convert it to those of the engine.
 
     Without a date it happens now, and without a state it is pending. The balance, the channel and the account's age,
-    which other calls send with it, are taken and not used.
+    which other calls send with it, are accepted and not used.
 
     Args:
         transaction: as the caller sent it.
@@ -100,7 +100,7 @@ def read_pending_transaction(
         now_us: the present moment.
 
     Raises:
-        InvalidDataError: names every problem. An unknown field is one, since no rule would see it.
+        InvalidDataError: names every problem. An unknown field is one, since no rule would read it.
     """
     number, external_id = entity
     _refuse_strange(transaction, declared, external_id)
@@ -126,9 +126,9 @@ def _of_columns(
     now_us: int,
     there: Collection[str],
 ) -> PendingTransaction:
-    """Read by the columns that many are read by, which say what is wrong; one that had no number loses it.
+    """Read a transaction with the checks for many, which name every problem; without its own number it has none.
 
-    *there* are the fields that the caller gave.
+    *there* are the fields that the caller sent.
     """
     read = read_columns(transaction_frame([transaction], declared), declared, now_us, text=False)
     stored = read.hstack([pl.Series("entity", [entity[0]], dtype=pl.Int64)])
@@ -141,7 +141,7 @@ def _of_columns(
 
 
 def _stored_form(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a transaction as it is kept: text and exact numbers alone."""
+    """Return a transaction as it is stored: as text and exact numbers."""
     fields = {name: row[name] for name in ("transaction_id", "at_us", "currency", "state", "content")}
     return {**fields, "amount": repr(row["amount"])}
 
@@ -168,7 +168,7 @@ def _refuse_strange(transaction: Mapping[str, Any], declared: Mapping[str, Field
 
 
 def number_in(transaction: Mapping[str, Any]) -> Any:
-    """Give a transaction's own number as it is stored: of a whole number its digits. None where it has none.
+    """Return a transaction's own number as it is stored: a whole number as its digits; None if it has none.
 
     >>> number_in({"transaction_id": 901}), number_in({"transaction_id": "901"}), number_in({})
     ('901', '901', None)
@@ -178,15 +178,15 @@ def number_in(transaction: Mapping[str, Any]) -> Any:
 
 
 def decided_on(transactions: Mapping[int, Mapping[str, Any]]) -> list[tuple[int, str]]:
-    """Give entity and number of the pending transactions that have a number, of one by entity."""
+    """Return entity and number of the pending transactions that have a number, from one transaction by entity."""
     numbers = ((entity, number_in(transaction)) for entity, transaction in transactions.items())
     return [(entity, number) for entity, number in numbers if number is not None]
 
 
 def rate_answer(rates: RateTable, currency: str) -> dict[str, Any]:
-    """Tell at which rate an amount is brought into the base currency, and of which day that rate is.
+    """Return the rate at which an amount is converted to the base currency, and the day of that rate.
 
-    Both are None for a currency without a rate, whose money is unknown in the base.
+    Both are None for a currency without a rate, in which an amount is unknown in the base.
     """
     answer: dict[str, Any] = {"base": rates.base, "currency": currency, "day": None, "per_unit": None}
     if currency in rates.positions:
@@ -196,16 +196,16 @@ def rate_answer(rates: RateTable, currency: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class DecisionInputs:
-    """What a decision is made from.
+    """The inputs of a decision.
 
     Attributes:
-        inputs: one row: a column for each input of the policy.
-        versions: of the named lists that it reads.
-        base: the currency that money is in.
-        answer_parts: what the answer repeats: the level and the value of the entity, the transaction, the rate, and the
-            age of the newest rate where that is too old for money that is converted.
-        value_as_of_us: when the value was computed, or could not be; None where there is none.
-        question: what is asked by the transaction, as `PendingTransaction.question` has it.
+        inputs: one row with a column for each input of the policy.
+        versions: the versions of the named lists that it reads.
+        base: the base currency.
+        answer_parts: the parts that the answer repeats: the level and the value of the entity, the transaction, the
+            rate, and the age of the newest rate if money is converted and it is too old.
+        value_as_of_us: when the value was computed, or could not be; None if there is none.
+        question: the `PendingTransaction.question`.
     """
 
     inputs: pl.DataFrame
@@ -216,7 +216,7 @@ class DecisionInputs:
     question: Mapping[str, Any]
 
     def to_stored(self) -> dict[str, Any]:
-        """Give what is to be kept of it, so that `usecases.levels.content.inputs.read_inputs` reads it back."""
+        """Return what to store, in the form that `usecases.levels.content.inputs.read_inputs` reads."""
         columns = self.inputs[sorted(set(self.inputs.columns) - {ENTITY, AS_OF})]
         return {
             "inputs": columns.row(0, named=True) if columns.width else {},
@@ -239,15 +239,15 @@ def load_decision_inputs(
 
     Args:
         session: to read with.
-        canonical: the policy.
-        parties: whose transaction it is.
-        point: where it stands.
-        transaction: as it was sent.
+        canonical: the canonical form of the policy.
+        parties: the entity of the transaction, its type, and the policy.
+        point: the entity's level and value.
+        transaction: the transaction as it was sent.
         now_us: the present.
 
     Raises:
         InvalidDataError: the transaction cannot be read.
-        InvalidRulesetError: something that the policy reads is not there, such as a list.
+        InvalidRulesetError: something that the policy reads is missing, such as a list.
     """
     analysed = analyse_canonical_policy(canonical)
     parts = parts_of(analysed) - _OWN_PARTS
@@ -308,7 +308,7 @@ def _resolved(needs: Needs, portfolio: Portfolio, versions: Mapping[str, ListVer
 
 
 def level_row(entity_id: int, standing: Standing | None, now_us: int, *, ahead: bool) -> dict[str, Any]:
-    """Give the level of an entity as policies and flows read it; one dated *ahead* has failed, and has no age."""
+    """Return the level of an entity as policies and flows read it; one dated *ahead* is failed, and has no age."""
     row: dict[str, Any] = {ENTITY: str(entity_id)}
     if standing is not None:
         row |= {"in_force": standing.level, "rules": standing.rules_level, "status": _status(standing, ahead=ahead)}
@@ -318,7 +318,7 @@ def level_row(entity_id: int, standing: Standing | None, now_us: int, *, ahead: 
 
 
 def levels_of_rows(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """Give the part `levels` of a portfolio, of rows as `level_row` gives them."""
+    """Return the part `levels` of a portfolio from rows of `level_row`."""
     return pl.DataFrame(rows, schema=_LEVELS)
 
 
@@ -346,7 +346,7 @@ def _status(standing: Standing, *, ahead: bool) -> str:
 
 
 def _level_said(point: EntityState, policy: Policy, now_us: int, *, ahead: bool) -> dict[str, Any]:
-    """Tell where the entity stands: the level that holds, that of the rules beneath it, and what made it."""
+    """Return the entity's level for the answer: the one in force, the one by the rules, and its source."""
     standing, names = point.standing, (None, *policy.levels)
     waits = point.is_behind or is_refreshing(point.mark, now_us, is_marked_later=point.is_marked_later)
     if standing is None:

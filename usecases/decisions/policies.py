@@ -1,4 +1,4 @@
-"""Policies: a version is proposed by one person and approved by another; from then on it decides, alone of its name."""
+"""Policies: one person proposes a version and another approves it; then it is the only one of its name that decides."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -52,10 +52,10 @@ class PolicyLine:
     """A version of a policy; one version of a name is active at most, and its author never approved it.
 
     Attributes:
-        number: from 1 in each policy.
-        purpose: what it and its actions are for, but for those of which its text says otherwise.
+        number: counted from 1 in each policy.
+        purpose: the purpose of the policy and of its actions, unless the text of an action names another.
         state: proposed, active or retired.
-        approved_by: who let it decide, or None.
+        approved_by: who approved it, or None.
     """
 
     name: str
@@ -79,14 +79,14 @@ class PolicyView(PolicyLine):
 
 
 def name_of_policy(document: str) -> str:
-    """Give the name that a policy has in its text; InvalidRulesetError where it is none that can be read."""
+    """Return the name of a policy from its text; InvalidRulesetError if the text cannot be read."""
     return _read(document)[0].policy.name
 
 
 def check_policy(context: Context, document: str) -> tuple[Finding, ...]:
-    """Check a policy as proposing it does, and change nothing: errors and warnings.
+    """Return the errors and warnings of a policy, with the checks of a proposal; nothing is stored.
 
-    NotFoundError where there is no such entity type.
+    NotFoundError if the entity type does not exist.
     """
     return tuple(_review(context, document)[1])
 
@@ -101,14 +101,15 @@ def propose_policy(
         document: YAML or JSON.
         reason: why.
         accept_warnings: why it is proposed in spite of lint's warnings.
-        expected_newest: the number of the newest version while it was written, 0 for none; None not to ask.
+        expected_newest: the number of the newest version while it was written, 0 for none; None for no check.
 
     Raises:
         InvalidRulesetError: it cannot be read or run, or does not fit the organisation; or there are warnings not
             accepted.
         ConfigError: there is no reason.
         NotFoundError: there is no such entity type.
-        ConflictError: the newest version says the same, and is not retired; or is another one than was expected.
+        ConflictError: the newest version has the same content, and is not retired; or it is not the expected one; or
+            the policy is of another entity type.
     """
     now = context.now()
     look = partial(_review, context, document)
@@ -168,17 +169,17 @@ def approve_policy(
     expected_active: int | None = None,
     expected_hash: str | None = None,
 ) -> PolicyLine:
-    """Let a proposed version decide from now on, in place of the one before.
+    """Activate a proposed version in place of the one before.
 
-    *expected_active*: the number of the version that decided while it was looked at, 0 for none; None not to ask.
-    *expected_hash*: the content hash of the version that was looked at; None not to ask.
+    *expected_active*: the number of the version that decided while this one was read, 0 for none; None for no check.
+    *expected_hash*: the content hash of the version that was read; None for no check.
 
     Raises:
         ConfigError: there is no reason.
         NotFoundError: there is no such version.
-        ConflictError: it is not proposed any more, its writer approves it, or a newer one is active, or another one
-            than was expected; or it is for commerce, and reads what has become `aml` since; or a flow that asks it
-            could not run any more; or its text was changed.
+        ConflictError: it is not proposed any more, the actor wrote it, or a newer one or another one than expected is
+            active; or it is for commerce, and reads what has become `aml` since; or a flow that asks it could not run
+            any more; or its stored text was changed.
     """
     now = context.now()
     why = checked_reason(reason)
@@ -198,10 +199,10 @@ def approve_policy(
 def policy_as_seen(
     context: Context, name: str, number: int, expected_state: str | None, expected_hash: str | None
 ) -> PolicyLine:
-    """Return a version that is to be refused, or retired by a proposal; which of the two, its state says.
+    """Return a version that is to be refused, or retired by a proposal, depending on its state.
 
-    *expected_state* and *expected_hash*: of the version that was looked at; None not to ask. NotFoundError for an
-    unknown version; ConflictError where it is another one, or in another state, than was expected.
+    *expected_state* and *expected_hash* are of the version that was read; None for no check. NotFoundError for an
+    unknown version; ConflictError if it is not the expected one, or in another state.
     """
     with context.reading() as session:
         row = policy_numbered(session, context.organisation_id, name, number)
@@ -227,9 +228,9 @@ def refuse_policy(context: Context, name: str, number: int, reason: str) -> Poli
 
 
 def retire_policy_in(session: Session, context: Context, name: str, number: int, why: str) -> PolicyLine:
-    """Let an active version decide no more; then nothing decides under its name.
+    """Retire an active version; then nothing decides under its name.
 
-    What happens once that is approved, in its transaction.
+    It runs in the transaction that approves the proposal.
 
     Raises:
         NotFoundError: there is no such version.
@@ -256,21 +257,21 @@ def policies_of(context: Context, name: str | None = None, part: Part = WHOLE) -
 
 
 def active_number(context: Context, name: str) -> int | None:
-    """Return the number of the version of a policy that decides; None where none does."""
+    """Return the number of the active version of a policy; None if there is none."""
     with context.reading() as session:
         row = active_policy(session, context.organisation_id, name)
         return None if row is None else row.number
 
 
 def how_versions_ended(context: Context, name: str) -> Mapping[int, VersionEnd]:
-    """Tell of the retired versions of a policy who ended each, when and why, by their numbers."""
+    """Return who ended each retired version of a policy, when and why, by version number."""
     with context.reading() as session:
         numbers = [row.id for row in policy_versions(session, context.organisation_id, name)]
         return ends_of_versions(session, context.organisation_id, "policy", numbers)
 
 
 def show_policy(context: Context, name: str, number: int) -> PolicyView:
-    """Show a version as it was written, with what lint doubts in it today; NotFoundError where there is none."""
+    """Return a version as it was written, with lint's present findings; NotFoundError if it does not exist."""
     with context.reading() as session:
         row = policy_numbered(session, context.organisation_id, name, number)
         lists, line, text = named_lists(session, context.organisation_id), policy_line(row), row.document
@@ -280,7 +281,7 @@ def show_policy(context: Context, name: str, number: int) -> PolicyView:
 
 
 def policy_line(row: Policy) -> PolicyLine:
-    """Give a version as it is listed."""
+    """Return a version as it is listed."""
     return row_as(
         PolicyLine, row, entity_type=_type_of(row), purpose=analyse_canonical_policy(row.canonical).policy.purpose
     )

@@ -1,7 +1,7 @@
-"""Decisions as they were made: one, an entity's, those searched for, one repeated from its record, and fired rules.
+"""Recorded decisions: one, those of an entity, a search, a replay, and the rules that fired.
 
-An investigator sees of a fired rule its title and rationale, the values that it read and its outcome, but no condition
-and no threshold. Of a rule that did not fire, they see nothing.
+An investigator sees the title and rationale of a fired rule, the values that it read and its outcome, but no condition
+or threshold, and nothing of a rule that did not fire.
 """
 
 import json
@@ -55,16 +55,16 @@ class DecisionLine:
 
 
 def read_decision(context: Context, number: int) -> DecisionMade:
-    """Give a decision as it was recorded; NotFoundError where the organisation has none of that number."""
+    """Return a decision as it was recorded; NotFoundError if the organisation has none of that number."""
     with context.reading() as session:
         decision = decision_numbered(session, context.organisation_id, number)
         return decision_view(decision, session.get_one(PolicyRow, decision.policy_id))
 
 
 def whole_answer(context: Context, number: int) -> Mapping[str, Any] | None:
-    """Give the whole answer of a decision, for who may see conditions, with those linked by their names.
+    """Return the whole answer of a decision, for people who may see conditions, with names of linked entities.
 
-    None once it was erased; NotFoundError where the organisation has none of that number.
+    None once it was erased; NotFoundError if the organisation has none of that number.
     """
     with context.reading() as session:
         decision = decision_numbered(session, context.organisation_id, number)
@@ -99,11 +99,11 @@ def _line(row: Decision, policy: PolicyRow) -> DecisionLine:
 def replay_decision(context: Context, number: int) -> Replayed:
     """Make a decision again from its recorded inputs and versions, and compare the answer, as `replayed_answer` does.
 
-    It is the same only if its moment, entity, policy and action are those that were recorded too.
+    The result is the same only if the decision's moment, entity, policy and action also equal the recorded ones.
 
     Raises:
         NotFoundError: there is no such decision.
-        ConflictError: what it was made from was erased, or was changed.
+        ConflictError: its inputs were erased, or its policy was changed.
     """
     with context.reading() as session:
         decision = decision_numbered(session, context.organisation_id, number)
@@ -119,7 +119,7 @@ def replay_decision(context: Context, number: int) -> Replayed:
 
 
 def _is_as_recorded(session: Session, decision: Decision, policy: PolicyRow, recorded: Mapping[str, Any]) -> bool:
-    """Return whether moment, entity, policy and action of a decision are those of its recorded inputs and answer."""
+    """Return whether a decision's moment, entity, policy and action equal those in its recorded inputs and answer."""
     entity = session.get_one(Entity, decision.entity_id)
     answer = json.loads(decision.answer or "{}")
     pairs = (
@@ -137,8 +137,8 @@ class RuleSeen:
     """A rule that held, was suppressed, or of which it is unknown, and what it looked at.
 
     Attributes:
-        action: what it gave; None where it gave none.
-        values: what it looked at; one that was unknown says so.
+        action: the action that it gave; None if it gave none.
+        values: the values that it read; an unknown one says so.
     """
 
     title: str
@@ -154,9 +154,9 @@ class DecisionReasons:
 
     Attributes:
         line: the decision in one line.
-        level: where the entity stood.
-        value: what the value model had said; None for nothing.
-        transaction: what was decided on.
+        level: the entity's level then.
+        value: the entity's value then; None if there was none.
+        transaction: the transaction that was decided on.
     """
 
     line: str
@@ -167,7 +167,7 @@ class DecisionReasons:
 
 
 def view_decision(context: Context, number: int) -> DecisionReasons | None:
-    """Give what may be seen of a decision; None once it was erased, NotFoundError where the organisation has none."""
+    """Return the visible reasons of a decision; None once erased. NotFoundError if the organisation has none such."""
     with context.reading() as session:
         decision = decision_numbered(session, context.organisation_id, number)
         if decision.answer is None or decision.inputs is None:
@@ -215,11 +215,11 @@ class DecisionFilters:
     """Which decisions are listed; None is no condition.
 
     Attributes:
-        entity: type and identifier of whom they are about.
-        policy: the name of the policy, in whatever version.
-        actor: who asked, as the log has it, such as token:3; or the name of a member.
-        since_us: they were made then or later.
-        until_us: they were made before.
+        entity: the type and identifier of their entity.
+        policy: the name of the policy, in any version.
+        actor: who requested them, as in the log, such as token:3; or the name of a member.
+        since_us: the earliest moment of a decision.
+        until_us: the moment before which they were made.
     """
 
     action: str | None = None
@@ -240,8 +240,8 @@ class DecisionFound:
 
     Attributes:
         actor_name: the name of a member; None for programs.
-        policy: its name, with its version in `policy_version`.
-        level_status: of the assessment whose level it saw; None once that was erased.
+        policy: the name of the policy, with its version in `policy_version`.
+        level_status: the status of the assessment whose level it read; None once the answer was erased.
     """
 
     number: Annotated[int, shown_as("decision")]
@@ -258,7 +258,7 @@ class DecisionFound:
 
 
 def search_decisions(context: Context, filters: DecisionFilters, part: Part = WHOLE) -> Page[DecisionFound]:
-    """List decisions, the latest first; NotFoundError where an entity is named that is not there."""
+    """List decisions, the latest first; NotFoundError if the named entity does not exist."""
     with context.reading() as session:
         of = context.organisation_id
         wanted = DecisionFilter(
