@@ -1,4 +1,4 @@
-"""The audit log's entries of promotions, also of those that MLflow has and whose process ended before its entry."""
+"""Audit entries of promotions, also of promotions in MLflow whose process ended before it wrote the entry."""
 
 import json
 from typing import Any
@@ -30,16 +30,16 @@ from fivefold.usecases.shared.inputs import checked_reason
 
 
 def content_hash_of(registry: Registry, number: int) -> str:
-    """Give the content hash of a version; empty where it was registered without one, or is gone."""
+    """Return the content hash of a version; empty if it was registered without one, or is gone."""
     return _registered_hash(registry, number) or ""
 
 
 def log_promotion(
     session: Session, registry: Registry, promotion: Promotion, at_machine: str, person: Actor | None
 ) -> None:
-    """Record a promotion in the log of every organisation; by *person* in the log of their own, which knows them.
+    """Record a promotion in the log of every organisation; by *person* in the log of their own organisation.
 
-    From then on each value of another version names this one; workers that loaded it mark those entities due.
+    From then on each value of another version is superseded by this one; workers that loaded it mark the entities due.
     """
     details = _details(registry, promotion)
     begin_champion(session, registry.name, promotion.version, _now_us(session), details["content_hash"] or None)
@@ -59,7 +59,7 @@ def _now_us(session: Session) -> int:
 
 
 def _details(registry: Registry, promotion: Promotion) -> dict[str, Any]:
-    """Describe a promotion for the audit log; by its moment, an entry is known to be of one run of MLflow's."""
+    """Return a promotion's details for the audit log; the moment identifies the run of MLflow that recorded it."""
     return {
         "model": registry.name,
         "version": promotion.version,
@@ -71,13 +71,13 @@ def _details(registry: Registry, promotion: Promotion) -> dict[str, Any]:
 
 
 def record_missing(engine: Engine, registry: Registry, actor: str, *, adds_organisation: bool = False) -> None:
-    """Record in the audit log what MLflow has and the log lacks: its process ended once the alias had moved.
+    """Record promotions that MLflow has and the audit log lacks: their process ended after it had moved the alias.
 
     Args:
         engine: the database with the audit log.
-        registry: of the promotions.
+        registry: the registry of the promotions.
         actor: who adds the entries; who promoted is in their values.
-        adds_organisation: where the database has no organisation, one is added for the entry of the newest promotion.
+        adds_organisation: whether to add an organisation for the entry of the newest promotion, if there is none yet.
     """
     with reading(engine) as session:
         if not any(adds_organisation or organisations for _, organisations in missing_promotions(session, registry)):
@@ -87,7 +87,7 @@ def record_missing(engine: Engine, registry: Registry, actor: str, *, adds_organ
 
 
 def log_missing(session: Session, registry: Registry, actor: str) -> None:
-    """Record what MLflow has and the log lacks, in a transaction that records a promotion too."""
+    """Record promotions that MLflow has and the log lacks, in the caller's transaction."""
     if not missing_promotions(session, registry):
         return
     session.scalars(select(Champion).with_for_update()).all()  # waits for the process that may be about to commit this
@@ -100,9 +100,9 @@ def log_missing(session: Session, registry: Registry, actor: str) -> None:
 
 
 def missing_promotions(session: Session, registry: Registry) -> list[tuple[Promotion, list[int]]]:
-    """List the promotions since the last one that is logged, oldest first, with the organisations that lack them.
+    """List the promotions since the last logged one, oldest first, with the organisations that lack each.
 
-    An organisation that was added later lacks nothing. Where there is none yet, only the newest promotion is listed.
+    An organisation that was added later lacks none. If there is none yet, only the newest promotion is listed.
     """
     missing = list[tuple[Promotion, list[int]]]()
     added = {each.id: each.created_us for each in session.scalars(select(Organisation))}
@@ -121,7 +121,7 @@ def missing_promotions(session: Session, registry: Registry) -> list[tuple[Promo
 
 
 def _is_logged(session: Session, organisation_id: int, registry: Registry, promotion: Promotion) -> bool:
-    """Tell whether an organisation's log has a promotion; entries of earlier releases are without its moment."""
+    """Check whether an organisation's log has a promotion; entries of earlier releases lack its moment."""
     subjects, wanted = [str(promotion.version)], (registry.name, promotion.replaced)
     for entry, _ in entries_with_values(session, organisation_id, "model", subjects, [PROMOTED[promotion.action]]):
         details = json.loads(entry.details)
@@ -133,10 +133,10 @@ def _is_logged(session: Session, organisation_id: int, registry: Registry, promo
 
 
 def lost_promotions(session: Session, registry: Registry) -> list[LoggedPromotion]:
-    """List the promotions of a model that organisations' logs have and the registry lacks, by log, oldest first.
+    """List promotions of a model that organisations' logs have and the registry lacks, by log, oldest first.
 
-    It was restored from a backup of before them, or was made anew. One of an earlier release is left out, for its entry
-    does not tell its moment; so is one whose loss was acknowledged.
+    The registry was restored from an earlier backup, or was made anew. Entries of earlier releases are left out, as
+    they lack the moment; so are promotions whose loss was acknowledged.
     """
     _, lost = _logged_by_registry(session, registry)
     acknowledged = acknowledged_losses(session) if lost else set[tuple[int, int]]()
@@ -144,10 +144,10 @@ def lost_promotions(session: Session, registry: Registry) -> list[LoggedPromotio
 
 
 def changed_promotions(session: Session, registry: Registry) -> list[LoggedPromotion]:
-    """List the promotions of a model whose version has another content hash by now than the log says, by log.
+    """List promotions of a model whose version now has another content hash than in the log, by log.
 
-    A version is loaded where its files have the hash that the registry has: who changes both is found here alone. Left
-    out are promotions that the registry lacks, and versions that are gone, which serve no more.
+    A version is loaded if its files have the hash in the registry, so a change of both is only found here. Promotions
+    that the registry lacks are left out, and so are versions that are gone, which no longer serve.
     """
     recorded, _ = _logged_by_registry(session, registry)
     hashed = [each for each in recorded if each.details.get("content_hash")]
@@ -156,14 +156,14 @@ def changed_promotions(session: Session, registry: Registry) -> list[LoggedPromo
 
 
 def _logged_by_registry(session: Session, registry: Registry) -> tuple[list[LoggedPromotion], list[LoggedPromotion]]:
-    """Give the promotions of a model that logs have with their moment: those that the registry has, and the others."""
+    """Return the logged promotions of a model that have a moment: those that the registry has, and the others."""
     logged = [each for each in logged_promotions(session) if each.model == registry.name and each.at_us is not None]
     moments = recorded_moments(registry) if logged else frozenset[int]()
     return [each for each in logged if each.at_us in moments], [each for each in logged if each.at_us not in moments]
 
 
 def _registered_hash(registry: Registry, number: int) -> str | None:
-    """Give the content hash of a version, empty where it has none; None where the version is gone."""
+    """Return the content hash of a version, empty if it has none; None if the version is gone."""
     try:
         return registry.version(number).tags.get("content_hash", "")
     except ModelNotFoundError:
@@ -171,7 +171,7 @@ def _registered_hash(registry: Registry, number: int) -> str | None:
 
 
 def acknowledge_loss(context: Context, registry: Registry, entry: int, reason: str) -> LoggedPromotion:
-    """Record that the registry lacks the promotion of an entry, and why, which ends the finding.
+    """Record that the registry lacks the promotion of an entry, with the reason, which ends the finding.
 
     Raises:
         ConfigError: there is no reason.

@@ -1,4 +1,4 @@
-"""What is known of the registered versions of the value model: read as it was stored, and computed by nobody here."""
+"""The registered versions of the value model as they were stored; nothing is computed here."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from fivefold.models.registry import RegisteredVersion, Registry
 
 OpenRegistry = Callable[[], "Registry | None"]
-"""Opens the registry of value models, once; gives None where nothing was trained yet."""
+"""Opens the registry of value models, once; returns None if nothing was trained yet."""
 
 
 def no_registry() -> None:
-    """Stand for a machine without a registry."""
+    """Open no registry, for a machine without one."""
 
 
 @schema("ModelVersion")
@@ -36,16 +36,16 @@ class ModelVersionLine:
     """A registered version.
 
     Attributes:
-        aliases: champion serves; challenger is the newest.
-        test_as_of_us: it learnt nothing after that moment.
-        judged_as_of_us: where it was learnt again from everything up to `test_as_of`, the moment after which the judged
-            model learnt nothing, whose figures these are; None where it was judged itself.
-        normalised_gini: on the window that was judged on; None where it was not measured, as the next ones.
-        gate_allows: the gate allowed that it becomes champion; None where it was not asked.
-        gate_reasons: what the gate said.
-        judged_against: the champion that the gate compared it with; None where there was none.
-        recalibration_of: the version that was recalibrated, which has the same trees; None where it was trained.
-        absent_columns: what its training data lacked.
+        aliases: its aliases: champion serves; challenger is the newest.
+        test_as_of_us: the moment after which it learnt nothing.
+        judged_as_of_us: for a refit from everything up to `test_as_of`, the moment after which the judged model, to
+            which the figures belong, learnt nothing; None if the version was judged itself.
+        normalised_gini: on the test window; None if it was not measured, as the next ones.
+        gate_allows: whether the gate allowed it to become champion; None if it was not judged by the gate.
+        gate_reasons: the reasons of the gate.
+        judged_against: the champion that the gate compared it with; None if there was none.
+        recalibration_of: the recalibrated version, which has the same trees; None if it was trained.
+        absent_columns: the columns that its training data lacked.
     """
 
     number: int
@@ -68,9 +68,10 @@ class ModelVersionView(ModelVersionLine):
     """A registered version with what training stored beside it.
 
     Attributes:
-        comparison: with the version that it was judged against, on the same window; None where none was stored.
-        missing: why there is no comparison; empty where there is one.
-        card: in Markdown; None where it is gone.
+        comparison: the comparison with the version that it was judged against, on the same window; None if none was
+            stored.
+        missing: why there is no comparison; empty if there is one.
+        card: the model card in Markdown; None if it is gone.
     """
 
     comparison: "VersionComparison | None"
@@ -85,9 +86,9 @@ class PromotionLine:
 
     Attributes:
         action: promote or rollback.
-        version: it serves from then on.
-        replaced: it served before; None where none did.
-        forced: the gate forbade it, or could not compare.
+        version: the version that serves from then on.
+        replaced: the version that served before; None if none did.
+        forced: whether it was promoted although the gate forbade it, or could not compare.
     """
 
     at_us: Annotated[Moment, shown_as("at")]
@@ -100,10 +101,10 @@ class PromotionLine:
 
 
 def list_versions(open_registry: OpenRegistry, part: Part = WHOLE) -> Page[ModelVersionLine]:
-    """List the versions, the newest first; none where nothing was trained yet.
+    """List the versions, the newest first; empty if nothing was trained yet.
 
     Raises:
-        ConfigError: the part begins behind what is no version.
+        ConfigError: the part does not begin after a version.
         StoreError: the registry does not answer.
     """
     below = None
@@ -118,10 +119,10 @@ def list_versions(open_registry: OpenRegistry, part: Part = WHOLE) -> Page[Model
 
 
 def read_version(open_registry: OpenRegistry, number: int) -> ModelVersionView:
-    """Show a version with what training stored.
+    """Return a version with what training stored.
 
     Raises:
-        NotFoundError: there is none of that number.
+        NotFoundError: no version has that number.
         StoreError: the registry does not answer.
     """
     from fivefold.models.comparison import FILE, VersionComparison  # noqa: PLC0415 (only where models are)
@@ -142,13 +143,13 @@ def read_version(open_registry: OpenRegistry, number: int) -> ModelVersionView:
 
 
 def require_version(open_registry: OpenRegistry, number: int) -> None:
-    """Raise what `read_version` raises where there is none of that number, or the registry does not answer."""
+    """Raise NotFoundError if no version has that number, or StoreError if the registry does not answer."""
     with asking(open_registry) as registry:
         _version(registry, number)
 
 
 def list_promotions(open_registry: OpenRegistry, part: Part = WHOLE) -> Page[PromotionLine]:
-    """List promotions and rollbacks, the latest first; errors are those of `list_versions`."""
+    """List promotions and rollbacks, the latest first; errors as of `list_versions`."""
     from fivefold.models.promotions import promotion_history  # noqa: PLC0415 (as above)
 
     with asking(open_registry) as registry:
@@ -164,10 +165,10 @@ def list_promotions(open_registry: OpenRegistry, part: Part = WHOLE) -> Page[Pro
 
 @dataclass(frozen=True, kw_only=True)
 class ServingVersion:
-    """The version that the alias of the champion names.
+    """The version with the alias champion.
 
     Attributes:
-        since: the promotion or rollback that made it serve; None where it was moved in MLflow, which records nothing.
+        since: the promotion or rollback that made it serve; None if the alias was moved in MLflow, without a record.
     """
 
     number: int
@@ -175,7 +176,7 @@ class ServingVersion:
 
 
 def read_serving(open_registry: OpenRegistry) -> ServingVersion | None:
-    """Find the version that serves, and since when; None where none does. Errors as `list_versions`."""
+    """Return the serving version, and since when it serves; None if there is none. Errors as of `list_versions`."""
     from fivefold.models.promotions import promotions_of_present  # noqa: PLC0415 (as above)
 
     with asking(open_registry) as registry:
@@ -188,7 +189,7 @@ def read_serving(open_registry: OpenRegistry) -> ServingVersion | None:
 
 
 def version_served_before(open_registry: OpenRegistry) -> int | None:
-    """Give the version that a rollback would make serve; None where none served before. Errors as `list_versions`."""
+    """Return the version that a rollback would activate; None if none served before. Errors as of `list_versions`."""
     from fivefold.models.promotions import version_before  # noqa: PLC0415 (as above)
 
     with asking(open_registry) as registry:
@@ -206,7 +207,7 @@ def _version(registry: "Registry | None", number: int) -> "tuple[Registry, Regis
 
 @contextmanager
 def asking(open_registry: OpenRegistry) -> Iterator["Registry | None"]:
-    """Open the registry; where it does not answer that is a StoreError: it may answer later."""
+    """Open the registry; StoreError if it does not answer, as it may answer later."""
     try:
         yield open_registry()
     except RegistryError as error:
@@ -214,16 +215,16 @@ def asking(open_registry: OpenRegistry) -> Iterator["Registry | None"]:
 
 
 def present(registry: "Registry | None") -> "Registry":
-    """Give a registry; ConflictError where nothing was trained yet."""
+    """Return the registry; ConflictError if nothing was trained yet."""
     if registry is None:
         raise ConflictError("no model was trained yet, so there is none to promote")
     return registry
 
 
 def promotion_line(change: "Promotion") -> PromotionLine:
-    """Write a promotion as it is listed."""
+    """Return a promotion as it is listed."""
     fields = asdict(change)
-    del fields["model_run"]  # a number of MLflow's
+    del fields["model_run"]  # an id of MLflow
     return PromotionLine(**fields)
 
 
