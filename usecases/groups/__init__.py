@@ -1,1 +1,1 @@
-"""Named groups: written by one person, approved by another; who is a member, and how many they are."""
+"""Named groups: written by one person, approved by another; their members and sizes."""

@@ -1,7 +1,7 @@
-"""Who is a member of a group, who entered and who left, and how many they are: now, and on each day.
+"""The members of a group, its moves, and its sizes: now, and on each day.
 
-A member moves when a level is computed. Who may not know of groups for `aml` may not know of levels, so of each moment
-that reader is given the day (UTC) alone: its beginning.
+Members move when a level is computed. A reader who may not know of groups for `aml` may not know of levels either, and
+so sees only the day (UTC) of each moment: its beginning.
 """
 
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 LOOKED_BACK_DAYS = 400
-"""So many days of sizes are shown."""
+"""How many days of sizes are shown."""
 MOST_COUNTED = 50
-"""Groups whose sizes are counted in one transaction."""
+"""The most groups whose sizes are counted in one transaction."""
 
 
 @schema("MemberOfGroup")
@@ -95,9 +95,9 @@ class EntityGroup:
 
 
 def list_members(context: Context, name: str, part: Part, *, with_aml: bool) -> Page[GroupMemberLine]:
-    """List the members of a group, in the order in which they were added to the platform.
+    """List the members of a group, in the order in which the entities were added to the platform.
 
-    NotFoundError where there is no such group, or it is for `aml` alone and that may not be seen.
+    NotFoundError if there is no such group, or it is for `aml` and *with_aml* is false.
     """
     with context.reading() as session:
         group = visible_group(session, context, name, with_aml=with_aml)
@@ -106,9 +106,9 @@ def list_members(context: Context, name: str, part: Part, *, with_aml: bool) -> 
 
 
 def list_moves(context: Context, name: str, part: Part, *, with_aml: bool) -> Page[GroupMove]:
-    """List who entered a group and who left it, the latest first; errors as above.
+    """List the entities that entered or left a group, the latest first; errors as of `list_members`.
 
-    Where the day alone is given, those of one day are in the order of entities, as the order would tell the hour.
+    If only days are shown, the moves of one day are in the order of entities, as another order would reveal the hour.
     """
     with context.reading() as session:
         group = visible_group(session, context, name, with_aml=with_aml)
@@ -116,7 +116,7 @@ def list_moves(context: Context, name: str, part: Part, *, with_aml: bool) -> Pa
 
 
 def sizes_of(context: Context, name: str, *, with_aml: bool) -> tuple[DaySize, ...]:
-    """Give the sizes of a group on the days of the last year and a bit, the first day first; errors as above."""
+    """Return the sizes of a group in the last `LOOKED_BACK_DAYS`, the first day first; errors as of `list_members`."""
     with context.reading() as session:
         group = visible_group(session, context, name, with_aml=with_aml)
         rows = stored.sizes_by_day(session, group.id, context.now() // DAY_US - LOOKED_BACK_DAYS)
@@ -124,7 +124,7 @@ def sizes_of(context: Context, name: str, *, with_aml: bool) -> tuple[DaySize, .
 
 
 def groups_now(context: Context, *, with_aml: bool) -> tuple[GroupNow, ...]:
-    """Give all groups by name, with their sizes now; perhaps without those for `aml` alone."""
+    """Return all groups by name, with their present sizes; groups for `aml` only if *with_aml*."""
     now = context.now()
     with context.reading() as session:
         lines_by_group: dict[int, list[GroupLine]] = {}
@@ -145,7 +145,7 @@ def groups_now(context: Context, *, with_aml: bool) -> tuple[GroupNow, ...]:
 
 
 def _group_now(lines: list[GroupLine], size: stored.Size, *, settled: bool) -> GroupNow:
-    """Describe a group by its version in force, or by the newest one; *lines* are its versions, the newest first."""
+    """Return a group by its active version, or else the newest; *lines* are its versions, the newest first."""
     active = next((line for line in lines if line.state == ACTIVE), None)
     shown = active or lines[0]
     newer = (line for line in lines if active is None or line.number > active.number)
@@ -165,7 +165,7 @@ def _group_now(lines: list[GroupLine], size: stored.Size, *, settled: bool) -> G
 def groups_of_entity(
     context: Context, entity_type: str, external_id: str, *, with_aml: bool
 ) -> tuple[EntityGroup, ...]:
-    """List the groups that an entity is a member of, by name; NotFoundError where there is no such entity."""
+    """List the groups that an entity is a member of, by name; NotFoundError if there is no such entity."""
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, entity_type, external_id)
         rows = stored.groups_of(session, entity.id, with_aml=with_aml)
@@ -173,15 +173,15 @@ def groups_of_entity(
 
 
 def _shown(at_us: int, with_aml: bool) -> int:
-    """Cut a moment to its day for who may not know of levels."""
+    """Return a moment, cut to its day for readers who may not know of levels."""
     return at_us if with_aml else start_of_day(at_us)
 
 
 def count_sizes(engine: Engine, now_us: int) -> int:
-    """Count the members of groups that were not counted today (UTC), some at a time; tell how many groups that were.
+    """Count the members of up to `MOST_COUNTED` groups not counted today (UTC); return how many groups were counted.
 
-    A group is counted once it has settled: before that, nobody was looked at for its version. To be called again until
-    it gives 0. Several workers may call it: the first count of a day stays.
+    A group is counted once it has settled: before that, not every entity was assessed for its version. Call it until it
+    returns 0. Several workers may call it: the first count of a day stays.
     """
     day = now_us // DAY_US
     with reading(engine) as session:

@@ -1,4 +1,4 @@
-"""Named groups: a version is proposed by one person and approved by another; from then on it says who is a member."""
+"""Named groups: one person proposes a version and another approves it; from then on it defines the members."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ from fivefold.usecases.shared.inputs import checked_reason
 
 SOURCE = "the group"
 MOST_GROUPS = 200
-"""An organisation has no more: each is asked whenever an entity of its type is assessed."""
+"""The most groups of an organisation: each is evaluated whenever an entity of its type is assessed."""
 
 
 @schema("GroupVersion")
@@ -58,10 +58,10 @@ class GroupLine:
     """A version of a group; one of a name is active at most, and its author never approved it.
 
     Attributes:
-        number: from 1 in each group.
+        number: counted from 1 in each group.
         purpose: what membership is used for; the same in all versions.
         state: proposed, active or retired.
-        approved_by: who let it say who is a member, or None.
+        approved_by: who approved it, or None.
     """
 
     name: str
@@ -86,14 +86,14 @@ class GroupView(GroupLine):
 
 
 def name_of_group(document: str) -> str:
-    """Give the name that a group has in its text; InvalidRulesetError where it is none that can be read."""
+    """Return the name of a group from its text; InvalidRulesetError if the text cannot be read."""
     return _read(document)[0].group.name
 
 
 def check_group(context: Context, document: str) -> tuple[Finding, ...]:
-    """Check a group as proposing it does, and change nothing: errors and warnings.
+    """Return the errors and warnings of a group, with the checks of a proposal; nothing is stored.
 
-    NotFoundError where there is no such entity type.
+    NotFoundError if the entity type does not exist.
     """
     return tuple(_review(context, document)[1])
 
@@ -108,15 +108,15 @@ def propose_group(
         document: YAML or JSON.
         reason: why.
         accept_warnings: why it is proposed in spite of lint's warnings.
-        expected_newest: the number of the newest version while it was written, 0 for none; None not to ask.
+        expected_newest: the number of the newest version while it was written, 0 for none; None for no check.
 
     Raises:
-        InvalidRulesetError: it cannot be read or used, does not fit the organisation, or an example comes to something
-            else; or there are warnings not accepted.
+        InvalidRulesetError: it cannot be read or used, does not fit the organisation, or an example fails; or there are
+            warnings not accepted.
         ConfigError: there is no reason.
         NotFoundError: there is no such entity type.
-        ConflictError: the newest version says the same, and is not retired; or is another one than was expected; or the
-            group is of another type or purpose; or there are too many groups.
+        ConflictError: the newest version has the same content, and is not retired; or it is not the expected one; or
+            the group is of another type or purpose; or there are too many groups.
     """
     now = context.now()
     look = partial(_review, context, document)
@@ -145,7 +145,7 @@ def _review(context: Context, text: str) -> tuple[Group, list[Finding]]:
 
 
 def _examples(analysed: AnalysedGroup, around: OrganisationContext, now_us: int) -> list[Finding]:
-    """Find examples that come to something else than they expect, or cannot be run."""
+    """Return findings for examples that fail or cannot be run."""
     try:
         results = run_group_examples(analysed, around.lists, now_us)
     except InvalidRulesetError as wrong:
@@ -216,20 +216,19 @@ def approve_group(
     expected_active: int | None = None,
     expected_hash: str | None = None,
 ) -> GroupLine:
-    """Let a proposed version say who is a member from now on, in place of the one before.
+    """Activate a proposed version in place of the one before.
 
-    Everybody of the type is looked at, part by part. *expected_active*: the number of the version that was active while
-    it was looked at, 0 for none; None not to ask.
-    *expected_hash*: the content hash of the version that was looked at; None not to ask.
+    All entities of the type become due, part by part. *expected_active*: the number of the version that was active
+    while this one was read, 0 for none; None for no check.
+    *expected_hash*: the content hash of the version that was read; None for no check.
 
     Raises:
         ConfigError: there is no reason.
         NotFoundError: there is no such version.
-        ConflictError: it is not proposed any more, its writer approves it, or a newer one is active, or another one
-            than was expected; or it is for commerce, and reads what has become `aml` since, or flows gave its tag
-            because of that; or it is for `aml`, and the type says that its tag is for commerce; or flows put into the
-            group, or runs of them that have yet to end, and it has a condition of its own from now on; or its text was
-            changed.
+        ConflictError: it is not proposed any more, the actor wrote it, or a newer one or another one than expected is
+            active; or it is for commerce, and reads what has become `aml` since, or flows gave its tag because of that;
+            or it is for `aml`, and the type says that its tag is for commerce; or flows, or runs that have yet to end,
+            put entities into the group, and it now has a condition of its own; or its stored text was changed.
     """
     now = context.now()
     why = checked_reason(reason)
@@ -252,7 +251,7 @@ def approve_group(
 
 
 def _refuse_tag_of_aml(session: Session, row: GroupVersionRow) -> None:
-    """Refuse where flows gave the tag of a group that they are to keep for commerce because of what is `aml`."""
+    """Refuse a group for commerce that flows keep by a tag, if they gave that tag because of what is `aml`."""
     group = analyse_canonical_group(row.version.canonical).group
     if group.kept_by is not None and group.purpose != "aml":
         kind = session.get_one(EntityType, row.group.type_id)
@@ -260,7 +259,7 @@ def _refuse_tag_of_aml(session: Session, row: GroupVersionRow) -> None:
 
 
 def _mark(session: Session, context: Context, row: GroupVersionRow, now_us: int) -> int:
-    """Let everybody of the type be looked at; facts that follow links wait until it is known what decides."""
+    """Mark all entities of the type due; facts that follow links wait until the group's version is committed."""
     kind = type_named(session, context.organisation_id, row.entity_type, locked=True)
     return mark_everybody(session, kind, Reason.GROUP, now_us, now_us)
 
@@ -275,14 +274,14 @@ def retire_group(
 ) -> GroupLine:
     """Refuse or withdraw a proposed version, or retire the active one: then its members leave, part by part.
 
-    *expected_state* and *expected_hash*: of the version that was looked at; None not to ask.
+    *expected_state* and *expected_hash* are of the version that was read; None for no check.
 
     Raises:
         ConfigError: there is no reason.
         NotFoundError: there is no such version.
-        ConflictError: it is retired already, or is another one than was expected, or in another state; or it is in
-            force, and a flow that acts or runs as a shadow names it, or a run of a version from before has yet to end
-            that may put into it.
+        ConflictError: it is retired already, is not the expected one, or is in another state; or it is active, and a
+            flow that acts or runs as a shadow names it, or an unfinished run of an earlier version may put entities
+            into it.
     """
     now = context.now()
     why = checked_reason(reason)
@@ -301,13 +300,13 @@ def retire_group(
 def groups_of_organisation(
     context: Context, name: str | None = None, part: Part = WHOLE, *, with_aml: bool
 ) -> Page[GroupLine]:
-    """List the versions of one group, or of all: by name, the newest first; perhaps without those for `aml` alone."""
+    """List the versions of one group, or of all, by name, the newest first; those for `aml` only if *with_aml*."""
     with context.reading() as session:
         return stored.versions_of(session, context.organisation_id, name, part, with_aml=with_aml).map(group_line)
 
 
 def active_number(context: Context, name: str) -> int | None:
-    """Return the number of the active version of a group; None where none is."""
+    """Return the number of the active version of a group; None if there is none."""
     with context.reading() as session:
         group = stored.find_group(session, context.organisation_id, name)
         row = None if group is None else stored.active_version(session, group.id)
@@ -315,14 +314,14 @@ def active_number(context: Context, name: str) -> int | None:
 
 
 def how_versions_ended(context: Context, name: str) -> Mapping[int, VersionEnd]:
-    """Tell of the retired versions of a group who ended each, when and why, by their numbers."""
+    """Return who ended each retired version of a group, when and why, by version number."""
     with context.reading() as session:
         group = stored.group_named(session, context.organisation_id, name)
         return ends_of_versions(session, context.organisation_id, "group", [group.id])
 
 
 def show_group(context: Context, name: str, number: int) -> GroupView:
-    """Show a version as it was written, with what lint doubts in it today; NotFoundError where there is none."""
+    """Return a version as it was written, with lint's present findings; NotFoundError if it does not exist."""
     with context.reading() as session:
         row = stored.version_numbered(session, context.organisation_id, name, number)
         line, text = group_line(row), row.version.document
@@ -333,7 +332,7 @@ def show_group(context: Context, name: str, number: int) -> GroupView:
 
 
 def visible_group(session: Session, context: Context, name: str, *, with_aml: bool) -> NamedGroup:
-    """Find a group; NotFoundError where there is none, or it is for `aml` alone and that may not be seen."""
+    """Find a group; NotFoundError if there is none, or it is for `aml` and *with_aml* is false."""
     row = stored.find_group(session, context.organisation_id, name)
     if row is None or (not with_aml and row.purpose == "aml"):
         groups = stored.groups_of_organisation(session, context.organisation_id)
@@ -343,7 +342,7 @@ def visible_group(session: Session, context: Context, name: str, *, with_aml: bo
 
 
 def group_line(row: GroupVersionRow) -> GroupLine:
-    """Give a version as it is listed."""
+    """Return a version as it is listed."""
     version, group, entity_type = row
     return row_as(
         GroupLine,
