@@ -3,8 +3,8 @@
 An item waits as long as its subject does: an override until it is decided, a failure until the customer is assessed. A
 rise waits until a person puts it away, and for 30 days at most. The question of a run waits until it is answered, or
 its time is over. A review that a flow requested waits from a week before it is due, until a person does it, or undoes
-the action. What was proposed or committed waits for another person than those who took part, who do not see it; a
-version that never decided, or a validation that nobody signed off, may be put away.
+the action. A proposal or a committed version waits for a person who took no part in it; those who did do not see it. A
+version that never decided, or a validation that was not signed off, may be put away.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -58,12 +58,12 @@ class QueueFilters:
     """Which items are listed; empty or None is no condition.
 
     Attributes:
-        kinds: of `Kind`.
+        kinds: kinds of items, from `Kind`.
         assigned: mine, unassigned, or the number of a member.
-        entity_type: its name.
-        levels: the names of the present levels.
+        entity_type: the name of the type.
+        levels: the names of present levels.
         flow: the name of the flow that asks a question or requests a review; other items are left out.
-        since_us: arrived at that moment or later.
+        since_us: the earliest moment at which they arrived.
         order: by due date, or newest first.
     """
 
@@ -91,27 +91,27 @@ class QueueItem:
 
     Attributes:
         item: its name, such as rise-12-3.
-        kind: of `Kind`.
-        entity_type: None if it is about more than one entity, as is `external_id`.
-        level: the present one; None for none.
-        from_level: of a rise.
-        to_level: of a rise; of an override the requested one.
-        reason: why it waits, in one line, of a challenge the words of the person; empty if there is no reason.
+        kind: one of `Kind`.
+        entity_type: None, like `external_id`, if it is about no single entity.
+        level: the present level; None for no level.
+        from_level: the level before a rise.
+        to_level: the level after a rise, or the requested level of an override.
+        reason: why it waits, in one line; for a challenge, the words of the person; empty if there is no reason.
         about: the subject of a change; the flow of a question or of a requested review; the name of a version that
             waits; the role of a requested token; the kind of a material change.
         version: the number of a version that waits; None for other items.
-        assessment: of a rise, such as 12.3.
-        asked_by: of an override or a change; of a challenge who recorded it; of a question who called the run.
-        run: of a flow that asks; it is answered there.
+        assessment: the assessment of a rise, such as 12.3.
+        asked_by: who requested an override or a change, recorded a challenge, or called the run of a question.
+        run: the run of a flow that asks; the question is answered there.
         asks: the role whose members answer.
-        look_at: of a question, the data that the flow describes as relevant; the run also has the values.
+        look_at: for a question, the data that the flow describes as relevant; the run also has the values.
         since_us: when it arrived.
         due_us: when it is due.
         assigned_to: the number of a member; None for no one.
-        assigned_name: of that member.
-        has_left: that member has left.
-        sees_no_more: that member has lost the roles that see such items.
-        revision: of people's work on it, for the next change.
+        assigned_name: the name of that member.
+        has_left: whether that member has left.
+        sees_no_more: whether that member has lost the roles that see such items.
+        revision: the revision of people's work on it, for the next change.
     """
 
     item: str
@@ -143,8 +143,8 @@ class QueueCount:
     """How many items of a kind wait: overdue, due within 24 hours, and due later; of each kind up to 10,000.
 
     Attributes:
-        today: due within the next 24 hours.
-        capped: there are more than are counted.
+        today: how many are due within the next 24 hours.
+        capped: whether there are more than are counted.
     """
 
     kind: str
@@ -164,7 +164,7 @@ def list_items(context: Context, role: Role, filters: QueueFilters = EVERYTHING,
 
     Raises:
         NotFoundError: there is no such type of entity, member or flow.
-        ConfigError: there is no such kind or level, the role sees none of it, or the part does not begin after a key.
+        ConfigError: there is no such kind or level, the role does not see the kind, or the part begins at no valid key.
     """
     with context.reading() as session:
         item_filter = _item_filter(session, context, role, filters, levels_of(session, context.organisation_id))
@@ -173,7 +173,7 @@ def list_items(context: Context, role: Role, filters: QueueFilters = EVERYTHING,
 
 
 def count_items(context: Context, role: Role, filters: QueueFilters = EVERYTHING) -> list[QueueCount]:
-    """Count the waiting items, by kind and by due date; errors are those of `list_items`."""
+    """Count the waiting items, by kind and by due date; errors as of `list_items`."""
     with context.reading() as session:
         names = levels_of(session, context.organisation_id)
         counts = stored.count_items(session, _item_filter(session, context, role, filters, names))
@@ -199,7 +199,7 @@ def next_item(context: Context, role: Role, filters: QueueFilters, place: Key | 
 
 
 def item_at(place: Key) -> str:
-    """Name the item of a place in the queue; ConfigError if it is not one.
+    """Return the name of the item at a place in the queue; ConfigError if the place is invalid.
 
     >>> item_at((1_000, 14, 12, 3))
     'rise-12-3'
@@ -214,7 +214,7 @@ def key_of(item: QueueItem, order: QueueOrder) -> Key:
 
 
 def read_item(context: Context, role: Role, item: str) -> QueueItem | None:
-    """Show an item; None if it has left the queue. NotFoundError if there never was one of that name."""
+    """Return an item; None if it has left the queue. NotFoundError if there never was one of that name."""
     name = read_name(item)
     with context.reading() as session:
         if stored.subject_of(session, context.organisation_id, name) is None or not _sees(session, role, name):
@@ -240,25 +240,25 @@ def change_item(
     done: bool = False,
     reason: str = "",
 ) -> QueueItem | None:
-    """Assign an item to a member or to no one, or complete it; None if it has left the queue by that.
+    """Assign an item to a member or to no one, or complete it; return None if it has left the queue by that.
 
     Args:
         context: who acts.
-        role: of the actor.
-        item: its name.
-        revision: of the item that the person saw.
+        role: the role of the actor.
+        item: the name of the item.
+        revision: the revision of the item that the person saw.
         assigned_to: the number of a member; None for no one.
-        done: it is put away. This is for rises, reviews that a flow requested, versions of rulesets and flows, and
-            validations; all others leave the queue when they are dealt with.
+        done: whether it is put away. This is for rises, reviews that a flow requested, versions of rulesets and flows,
+            and validations; all others leave the queue when they are dealt with.
         reason: why a review counts as done; others may be put away without one.
 
     Raises:
         NotFoundError: there is no such item or member.
-        ConfigError: the member does not see such items, it is not put away in this way, or a reason is missing or out
-            of place.
-        ConflictError: another person changed it meanwhile, it has left the queue, the member has left, or they called
-            or caused the run whose question it is, or answered for another role in it; or took part in what another
-            person is to decide.
+        ConfigError: the member does not see such items, the item cannot be put away, or a reason is missing or out of
+            place.
+        ConflictError: another person changed it meanwhile, it has left the queue, or the member has left; or the member
+            called or caused the run that asks, answered for another role in it, or took part in what another person is
+            to decide.
     """
     name, now = read_name(item), context.now()
     _check_reason(name.kind, done, reason)
@@ -297,7 +297,7 @@ def _key(name: ItemName) -> dict[str, str | int]:
 
 
 def _sees(session: Session, role: Role, name: ItemName) -> bool:
-    """Return whether a role sees an item: questions are seen by those who may answer them."""
+    """Return whether a role sees an item: roles see the questions that they may answer."""
     run = session.get(FlowRun, name.number) if name.kind is Kind.QUESTION else None
     return role in roles_of(name.kind, None if run is None else run.asks)
 
@@ -346,7 +346,7 @@ def _text_of(name: ItemName) -> str:
 def _find_item(
     session: Session, context: Context, role: Role, name: ItemName, reader: str | None = None
 ) -> ItemRow | None:
-    """Find an item that waits, as the actor sees it or another *reader*."""
+    """Find a waiting item as the actor, or another *reader*, sees it."""
     if role not in SEEN_BY[name.kind]:
         return None
     item_filter = _item_filter(session, context, role, QueueFilters(kinds=(name.kind,)), (), name, reader)
@@ -404,7 +404,7 @@ def _member(session: Session, context: Context, assigned: str) -> int | None:
 
 
 def may_take(member: MemberLine, items: Iterable[QueueItem]) -> bool:
-    """Return whether a member has a role that sees one of some items; who has left takes none."""
+    """Return whether a member has a role that sees one of some items; a member who has left takes none."""
     roles = {Role(role) for role in member.roles}
     return member.left_us is None and any(roles & roles_of(Kind(item.kind), item.asks) for item in items)
 
@@ -416,7 +416,7 @@ def own_number(context: Context) -> int | None:
 
 
 def _shower(session: Session, organisation_id: int, rows: Sequence[ItemRow]) -> Callable[[ItemRow], QueueItem]:
-    """Read the reasons of some rises, and the flows that ask; return a function that describes one of these rows."""
+    """Read the reasons of rises, and the flows that ask; return a function that describes one of these rows."""
     names = (None, *levels_of(session, organisation_id))
     rises = [(row.number, row.step) for row in rows if row.kind == Kind.RISE]
     lines = lines_of(session, organisation_id, rises)
@@ -428,7 +428,7 @@ def _shower(session: Session, organisation_id: int, rows: Sequence[ItemRow]) -> 
 def _queue_item(
     row: ItemRow, names: Sequence[str | None], lines: Mapping[Name, str], flows: Mapping[int, Flow]
 ) -> QueueItem:
-    """Describe an item with the words of its kind."""
+    """Return an item as it is listed, with the words of its kind."""
     kind, flow = Kind(row.kind), flows.get(row.version_id or 0)
     person_step = None if flow is None or kind is not Kind.QUESTION else question_at(flow, row.detail or "")
     reason = _line(row, lines) if kind is Kind.RISE else _REASONS[kind](row)

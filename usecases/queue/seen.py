@@ -1,4 +1,4 @@
-"""Who sees which items of the queue: the roles that may act on them, or read what they are about."""
+"""Which roles see which items of the queue: those that may act on the items, or read their subjects."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -28,7 +28,7 @@ SEEN_BY: Final[Mapping[Kind, frozenset[Role]]] = {
 
 
 def roles_of(kind: Kind, asks: str | None) -> frozenset[Role]:
-    """Return the roles that see items of a kind, of questions those that a step's role lets answer."""
+    """Return the roles that see items of a kind; for questions, the roles that may answer for *asks*."""
     return SEEN_BY[kind] if asks is None else ANSWERED_BY[asks]
 
 

@@ -1,4 +1,4 @@
-"""Named filters of the queue: of a member alone, or of everybody of the organisation."""
+"""Named filters of the queue: of one member, or of the whole organisation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ from fivefold.usecases.shared.entity_checks import storable
 from fivefold.usecases.shared.inputs import digits
 
 FILTERS: Final = ("kind", "assigned", "type", "level", "flow", "days", "order")
-"""The conditions of a filter, in the order of addresses."""
+"""The conditions of a filter, in their order in addresses."""
 OF_ALL: Final = 0
 MOST_VIEWS: Final = 50
-"""The most filters of a member, and of the organisation."""
+"""The most filters of a member, and the most of the organisation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class QueueViewShown:
     """A named filter; `shared`: everybody of the organisation has it.
 
     Attributes:
-        filters: of `FILTERS`, as in addresses.
+        filters: the conditions of `FILTERS`, as in addresses.
         saved_by: the number of the member who saved it.
     """
 
@@ -42,7 +42,7 @@ class QueueViewShown:
 
 
 def filters_of(conditions: Mapping[str, str], now_us: int) -> QueueFilters:
-    """Read a filter as in addresses; ConfigError for an invalid order or number of days.
+    """Read a filter from the form in addresses; ConfigError for an invalid order or number of days.
 
     >>> filters_of({"kind": "rise,review", "days": "1"}, 86_400_000_000).since_us
     0
@@ -110,7 +110,7 @@ def remove_view(context: Context, role: Role, name: str, *, shared: bool) -> Non
     """Remove a named filter; one of the organisation only by the member who saved it, or by an administrator.
 
     Raises:
-        NotFoundError: there is none of that name.
+        NotFoundError: no filter has that name.
         ConflictError: another member saved it.
         ConfigError: the actor is not a member.
     """
