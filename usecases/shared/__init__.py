@@ -1,1 +1,1 @@
-"""Shared by all capabilities: actors, roles, reasons, quarters, rates, row results and idempotency."""
+"""What all capabilities share: actors, roles, reasons, quarters, rates, row results and idempotency."""

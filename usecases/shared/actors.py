@@ -15,11 +15,11 @@ class Actor:
     """Who acts, within which organisation.
 
     Attributes:
-        organisation_id: no other organisation is seen or touched.
+        organisation_id: the only organisation that the actor sees or changes.
         name: `member:3` for a person, whatever token they use; `token:12` for a program; `cli:NAME` for an account of
             the machine; `system` for fivefold itself. The audit log has it, and an actor of the same name cannot
             approve what this one requested.
-        token_id: the token by which a member acts, whose end ends what they may do; None for others.
+        token_id: the token by which a member acts, who can do nothing more once it ends; None for others.
     """
 
     organisation_id: int
@@ -28,7 +28,7 @@ class Actor:
 
 
 class Role(StrEnum):
-    """The role of a token; an app's belongs to a program, every other one to a member. The least powerful is first."""
+    """The role of a token, the least powerful first; `app` is for programs, every other role for members."""
 
     APP = "app"
     COMMERCIAL = "commercial"
@@ -39,10 +39,10 @@ class Role(StrEnum):
 
 
 OF_MEMBERS = frozenset(Role) - {Role.APP}
-"""Roles of people: one person asks and another approves, so they must be known."""
+"""Roles of people: one person requests and another approves, so they must be identified."""
 OF_RISK = OF_MEMBERS - {Role.COMMERCIAL}
 """Roles of people who see levels and their data; the others see only the value of customers."""
 OF_VERSIONS = frozenset({Role.PUBLISHER, Role.ADMIN})
 """Roles that write and decide on versions of rulesets, policies and flows, and so see every condition and threshold."""
 OF_APPROVAL = frozenset({Role.APPROVER, Role.ADMIN})
-"""Roles that decide on what is about one entity: overrides, challenges, facts that may lower its level."""
+"""Roles that decide about one entity: its overrides, challenges, and facts that may lower its level."""

@@ -1,7 +1,7 @@
 """Destinations of outgoing requests: which URLs are allowed, and which addresses a host may have at that moment.
 
-A host's name is resolved when a webhook is sent, and the connection goes to the very address that was checked: the name
-server cannot give another one a moment later.
+A host's name is resolved when a request is sent, and the connection goes to the checked address: the name server cannot
+give another one a moment later.
 
 The ranges that are not on the public internet are listed explicitly, since the interpreter's own table differs by
 release. Sources: IANA's registries of special-purpose addresses for IPv4 and IPv6 (RFC 6890 and its updates), of
@@ -32,7 +32,7 @@ _RANGES = {
     "NAT64": ("64:ff9b::/96", "64:ff9b:1::/48"),
     "6to4": ("2002::/16", "192.88.99.0/24"),
     "Teredo": ("2001::/32",),
-    # It returns any machine of that cloud its own settings.
+    # It gives each machine of that cloud its own settings.
     "metadata": ("168.63.129.16/32", "fd00:ec2::254/128"),
     "reserved": (
         "192.0.0.0/24",  # protocol assignments, with those that some registries call reachable (RFC 6890, 7723, 8155)
@@ -63,7 +63,7 @@ def _ranges() -> tuple[tuple[str, IPv4Network | IPv6Network], ...]:
 
 
 def refusal_reason(address: str) -> str | None:
-    """Name the range for which an address is refused; None for a public one.
+    """Return the name of the range for which an address is refused; None for a public address.
 
     >>> refusal_reason("10.1.2.3"), refusal_reason("93.184.215.14"), refusal_reason("::ffff:93.184.215.14")
     ('private', None, 'IPv4-mapped')
@@ -89,8 +89,8 @@ def checked_url(
 ) -> httpx.URL:
     """Read a URL, which errors call *what*; ConfigError if nothing may be sent there, judging by the URL itself.
 
-    Plain http, which can be read in transit, is for private networks, and allowed by operators. *or_else* says how an
-    address that is not public is allowed.
+    Plain http, which can be read in transit, is for private networks, and must be allowed by an operator. *or_else* is
+    added to the error, and says how to allow an address that is not public.
     """
     url = _read(text, what)
     if url.scheme not in PORTS:
@@ -120,14 +120,14 @@ def _read(text: str, what: str) -> httpx.URL:
     try:
         url = httpx.URL(text)
         url.raw_host.decode("ascii").encode("idna")
-        _ = url.host  # decodes an international name, which may be none
+        _ = url.host  # decodes an international name, which may be invalid
     except (httpx.InvalidURL, UnicodeError) as error:
         raise ConfigError(f"{what} cannot be read: {error}") from None
     return url
 
 
 def _written_address(host: str) -> str | None:
-    """Give the address that a host is without a look-up, as the system reads it; None for other names.
+    """Return the address that a host is without a look-up, as the system reads it; None for other names.
 
     The system takes `127.1` and `0x7f000001` for IPv4 addresses; `localhost` is this machine (RFC 6761).
     """
@@ -177,7 +177,7 @@ class LookUpLoop(asyncio.SelectorEventLoop):
 async def _look_up(host: Any, port: Any, **more: Any) -> Any:
     """Look a host up in a thread of its own: the end of an event loop waits for the loop's own threads.
 
-    So a name server that hangs delays nobody beyond the limit of what is asked.
+    So a name server that hangs delays no request beyond its own limit.
     """
     result: Future[Any] = Future()
     result.set_running_or_notify_cancel()
@@ -185,7 +185,7 @@ async def _look_up(host: Any, port: Any, **more: Any) -> Any:
     def answer() -> None:
         try:
             result.set_result(socket.getaddrinfo(host, port, **more))
-        except Exception as error:  # noqa: BLE001 (who waits for the addresses gets it)
+        except Exception as error:  # noqa: BLE001 (the caller that waits for the addresses gets it)
             result.set_exception(error)
 
     Thread(target=answer, name="look-up", daemon=True).start()

@@ -24,13 +24,13 @@ Moment = Annotated[
 _TEXTS: Final = frozenset(("as_of", "assessed_at", "at", "may_move_down_on", "time"))
 """Fields of stored JSON that hold a moment as `domain.clock.iso_text` writes it."""
 _BY_NAME: Final = "lists"
-"""A field of stored JSON whose own fields do: each list that was read, and since when its version holds."""
+"""A field of stored JSON whose own fields hold moments: each list that was read, and since when its version holds."""
 _STORED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?\+00:00", re.ASCII)
 _MICROSECONDS: Final = "_us"
 
 
 def with_moments(stored: Any) -> Any:
-    """Copy stored JSON, with its moments as the API shows them; those in microseconds are there as before too.
+    """Copy stored JSON with its moments as the API shows them; moments in microseconds also stay as they were.
 
     >>> with_moments({"at": "1970-01-01T00:00:00+00:00", "does": [{"due_us": 0}]})
     {'at': '1970-01-01T00:00:00Z', 'does': [{'due_us': 0, 'due_at': '1970-01-01T00:00:00Z'}]}
@@ -60,14 +60,14 @@ def _object_with_moments(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 StoredObject = Annotated[Mapping[str, Any], PlainSerializer(_object_with_moments, return_type=dict[str, Any])]
-"""An object of stored JSON, whose bytes stay as they are; its moments are shown as everywhere in the API."""
+"""An object of stored JSON, which stays as it is stored; the API shows its moments as everywhere."""
 
 INTERNAL: Any = Field(exclude=True)
 """Leaves a field out of the API: `Annotated[int, INTERNAL]`."""
 
 
 def shown_as(name: str) -> Any:
-    """Name a field differently in the API.
+    """Give a field another name in the API.
 
     A moment `created_us`, for example, has the type `Annotated[Moment, shown_as("created_at")]`.
     """
@@ -75,11 +75,11 @@ def shown_as(name: str) -> Any:
 
 
 def schema(name: str) -> Callable[[Result], Result]:
-    """Name a class in the API's document; a class that inherits from it needs a name of its own."""
+    """Give a class its name in the API's document; a class that inherits from it needs a name of its own."""
     return with_config(ConfigDict(title=name))
 
 
 def row_as(kind: type[Line], row: Any, **others: Any) -> Line:
-    """Describe a row: its fields are the attributes of the row by the same names, but for *others*."""
+    """Make a dataclass from a row: its fields are the row's attributes of the same names, except *others*."""
     names = (each.name for each in fields(kind))  # type: ignore[arg-type]  # each kind of line is a dataclass
     return kind(**{name: getattr(row, name) for name in names if name not in others}, **others)

@@ -1,8 +1,8 @@
 """Requests to external hosts: each goes to an address that was looked up and checked at that moment.
 
-The connection goes to the very address that was checked, so the name server cannot give another one a moment later. The
-request is for the host's name, and its certificate must prove that name. Redirects are not followed, cookies are not
-stored, proxies of the environment are not used.
+The connection goes to the checked address, so the name server cannot give another one a moment later. The request is
+for the host's name, and its certificate must prove that name. Redirects are not followed, cookies are not stored,
+proxies of the environment are not used.
 """
 
 import asyncio
@@ -21,20 +21,20 @@ from fivefold.usecases.shared.addresses import addresses_of, refusal_reason
 Answer = TypeVar("Answer")
 
 CONNECT_SECONDS = 4
-"""How long one address is tried, if the host has others."""
+"""How long to wait for a connection to one address."""
 
 
 LONGEST_SECONDS = 30
-"""No further try begins that could end later than this: the calling worker holds a lease meanwhile."""
+"""A further try begins only if it ends within this time, as the calling worker holds a lease meanwhile."""
 HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "fivefold"}
-"""Every answer is JSON, and none is compressed: a short one could be of any length then."""
+"""Answers must be JSON and not compressed, as a short compressed answer could be of any length."""
 FIRST_WAIT_SECONDS = 0.2
 """The wait before a second try; it doubles before each later one."""
 
 
 @cache
 def certificate_authorities() -> SSLContext:
-    """The authorities that check certificates, cached: reading them takes longer than sending a request.
+    """Return the authorities that check certificates, cached: reading them takes longer than sending a request.
 
     A certificate proves the names that it lists as alternative names; its common name proves nothing (RFC 9525, 2).
     """
@@ -44,7 +44,7 @@ def certificate_authorities() -> SSLContext:
 
 
 def open_transport() -> httpx.AsyncHTTPTransport:
-    """Open connections to one host, never to two: they are pooled by address, not by name.
+    """Open connections for one host only: they are pooled by address, not by name.
 
     The bare transport follows no redirect, stores no cookie and knows no proxy.
     """
@@ -65,9 +65,9 @@ def request_to(
 
 
 class NotAnsweredError(Exception):
-    """There is no usable answer; the message says why, for people.
+    """The host gave no usable answer; the message says why, for people.
 
-    Attributes: is_passing: the same question may be answered a moment later. tries: how often it was asked.
+    Attributes: is_passing: whether the same request may be answered a moment later. tries: how often it was sent.
     """
 
     def __init__(self, message: str, *, is_passing: bool = False) -> None:
@@ -82,12 +82,12 @@ class OutgoingRequest:
 
     Attributes:
         method: GET or POST.
-        url: of https, or of http if only an address of one's own network is allowed.
-        headers: the host's name is added.
+        url: its URL, with https, or with http for an address of one's own network.
+        headers: its headers; the host's name is added.
         content: the body.
-        private_allowed: an address of one's own network is allowed.
-        limit_seconds: from looking up the host to the end of the answer.
-        most_bytes: of the answer.
+        private_allowed: whether an address of one's own network is allowed.
+        limit_seconds: the most time from looking up the host to the end of the answer.
+        most_bytes: the most bytes of the answer.
     """
 
     method: str
@@ -100,11 +100,11 @@ class OutgoingRequest:
 
 
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses after which the same question may be answered a moment later."""
+"""Statuses after which the same request may be answered a moment later."""
 
 
 async def answer_to(question: OutgoingRequest) -> bytes:
-    """Ask once; return the whole body of an answer of status 200.
+    """Send a request once; return the whole body of an answer of status 200.
 
     NotAnsweredError if there is none within the limit, or it is too long.
     """
@@ -127,15 +127,15 @@ async def answer_to(question: OutgoingRequest) -> bytes:
 
 
 def answer_after_tries(question: OutgoingRequest, most_tries: int, wait: Callable[[float], None]) -> tuple[bytes, int]:
-    """Ask, and ask again if it may be answered a moment later; NotAnsweredError if it is not.
+    """Send a request, again if it may be answered a moment later; NotAnsweredError if it is not answered.
 
     Args:
-        question: with several tries, asking it twice must change nothing.
-        most_tries: at least 1.
+        question: the request; with several tries, sending it twice must change nothing.
+        most_tries: the most tries, at least 1.
         wait: waits this many seconds before another try.
 
     Returns:
-        The bytes of the answer, and how often it was asked.
+        The bytes of the answer, and the number of tries.
     """
     end, number = monotonic() + LONGEST_SECONDS, 1
     while True:
@@ -151,7 +151,7 @@ def answer_after_tries(question: OutgoingRequest, most_tries: int, wait: Callabl
 
 
 async def at_first(addresses: Sequence[str], ask: Callable[[str], Awaitable[Answer]]) -> Answer:
-    """Ask the first address that accepts a connection; the error of the last one where none does."""
+    """Call *ask* with the first address that accepts a connection; the last one's error if none does."""
     for address in addresses[:-1]:
         try:
             return await ask(address)
@@ -161,7 +161,7 @@ async def at_first(addresses: Sequence[str], ask: Callable[[str], Awaitable[Answ
 
 
 async def _answer_of(transport: httpx.AsyncHTTPTransport, question: OutgoingRequest, address: str) -> bytes:
-    """Ask one address; NotAnsweredError for any status but 200, and for a compressed or too long answer."""
+    """Send a request to one address; NotAnsweredError unless the status is 200, and for a compressed or long answer."""
     request = request_to(address, question.method, question.url, {**HEADERS, **question.headers}, question.content)
     response = await transport.handle_async_request(request)
     try:
@@ -175,7 +175,7 @@ async def _answer_of(transport: httpx.AsyncHTTPTransport, question: OutgoingRequ
 
 
 async def whole_body(response: httpx.Response, most_bytes: int) -> bytes:
-    """Read a body that comes in parts; NotAnsweredError for one that is compressed, or has too many bytes."""
+    """Read a body part by part; NotAnsweredError if it is compressed, or has too many bytes."""
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise NotAnsweredError("the answer is compressed, which was not asked for")
     body = bytearray()

@@ -20,19 +20,19 @@ from fivefold.store.sql.clocks import clock_of
 from fivefold.usecases.shared.actors import Actor
 
 ROWS = "rows"
-"""The key of the digests of written rows, among the values after."""
+"""The key of the digests of written rows in an entry's values after."""
 
 
 class EntryValues(TypedDict, total=False):
     """The optional parts of an audit entry.
 
     Attributes:
-        before: values before, which can be erased; never a secret, nor its hash.
-        after: values after, as above.
-        details: never erased, so nothing personal.
-        bulk: for many: their number, and `store.audit.chain.digest_of` them.
-        rows: the written rows that `audit verify` compares, by `store.audit.bound_rows.digests`; among the values
-            after.
+        before: values before, which can be erased; never a secret or its hash.
+        after: values after, likewise.
+        details: values that are never erased, and so never personal.
+        bulk: for many subjects, their number and their `store.audit.chain.digest_of`.
+        rows: digests of the written rows, from `store.audit.bound_rows.digests`, which `audit verify` compares; stored
+            among the values after.
     """
 
     before: Mapping[str, Any] | None
@@ -43,9 +43,9 @@ class EntryValues(TypedDict, total=False):
 
 
 def refuse_ended(session: Session, actor: Actor) -> None:
-    """Refuse what a member changes by a token that ended since it was looked up, now or until it is recorded.
+    """Refuse a change by a member whose token ended since it was looked up; checked now and when it is recorded.
 
-    ConflictError; the audit log raises it too.
+    Raise ConflictError, now or from the audit log.
     """
     if actor.token_id is not None:
         _require_live(actor.name, actor.token_id, session)
@@ -65,8 +65,8 @@ def record(
     Args:
         session: in the use case's transaction.
         actor: who acted; the entry belongs to the chain of their organisation.
-        action: such as `token.created`.
-        subject: kind and internal number of what it was done to; None instead of the number for many.
+        action: the action, such as `token.created`.
+        subject: kind and internal number of the subject; None instead of the number for many.
         values: the rest of the entry.
     """
     log.append(session, entry_of(session, actor, action, subject, **values))
@@ -75,7 +75,7 @@ def record(
 def entry_of(
     session: Session, actor: Actor, action: str, subject: tuple[str, str | int | None], **values: Unpack[EntryValues]
 ) -> Entry:
-    """Make the entry that `record` adds."""
+    """Return the entry that `record` adds."""
     kind, number = subject
     count, digest = values.get("bulk") or (None, None)
     after, rows = values.get("after"), values.get("rows")
@@ -103,7 +103,7 @@ class Context:
         actor: who acts, and within which organisation.
         clock: returns the current time, microseconds; None for the database's.
         snapshot: the session of all reads; None if each use case reads the state at its beginning.
-        by_tool: an agent acts for the actor by a tool, perhaps without the actor seeing it.
+        by_tool: whether an agent acts for the actor by a tool, perhaps without the actor seeing it.
         transaction: the session of all writes, which its opener commits; None if each use case has its own.
     """
 
@@ -116,7 +116,7 @@ class Context:
 
     @property
     def organisation_id(self) -> int:
-        """The organisation of the actor: no other is seen or touched."""
+        """The organisation of the actor, the only one that is read or changed."""
         return self.actor.organisation_id
 
     def now(self) -> int:
@@ -133,7 +133,7 @@ class Context:
 
     @contextmanager
     def at_one_moment(self) -> Iterator[Self]:
-        """Yield the same context for use cases that read, all of them as of one moment: that of this one if it has."""
+        """Yield a context whose use cases all read as of one moment: that of this context's snapshot, or now."""
         if self.snapshot is not None:
             yield self
             return
@@ -143,8 +143,8 @@ class Context:
     def writing(self, busy_seconds: float | None = None) -> AbstractContextManager[Session]:
         """Open the transaction of a use case that changes something: `store.sql.database.writing`, or the given one.
 
-        ConflictError if the token by which a member acts ended since it was looked up: they may have looked at a
-        question for long, or waited for others who wrote. The audit log asks it again as the change is recorded.
+        ConflictError if a member's token ended since it was looked up: the member may have taken long to decide, or
+        waited for other writers. The audit log checks this again when the change is recorded.
         """
         return self._transaction(busy_seconds) if self.transaction is None else nullcontext(self.transaction)
 
@@ -157,5 +157,5 @@ class Context:
     def record(
         self, session: Session, action: str, subject: tuple[str, str | int | None], **values: Unpack[EntryValues]
     ) -> None:
-        """Record what the actor did: `record`."""
+        """Record what the actor did, by `record`."""
         record(session, self.actor, action, subject, **values)

@@ -1,4 +1,4 @@
-"""The columns of corrections and reversals among transactions, checked by the same readers."""
+"""The columns of corrections and reversals, checked by the same readers as transactions."""
 
 from collections.abc import Mapping, Sequence
 from math import isnan
@@ -19,9 +19,9 @@ from fivefold.usecases.shared.transaction_columns import (
 )
 
 CORRECTS, REVERSES, REASON, KNOWN_AT = CORRECTION_COLUMNS
-"""Either of the first two names the transaction that a row is about."""
+"""The first or the second names the transaction that a row is about."""
 NAMES: Final = frozenset(CORRECTION_COLUMNS)
-"""The columns of corrections beside those of transactions; a type cannot declare fields of these names."""
+"""The columns that only corrections have; a type cannot declare fields of these names."""
 CORRECTION, REVERSAL = "correction", "reversal"
 
 MOST_REASON_CHARACTERS = 500
@@ -50,13 +50,13 @@ def split_corrections(rows: Rows) -> tuple[Rows, Sequence[int] | None, Rows, Seq
 
 
 def _without_nan(rows: pl.DataFrame) -> pl.DataFrame:
-    """Set NaN to null in the columns that name a transaction: it is a missing value, as pandas writes it."""
+    """Replace NaN, by which pandas writes a missing value, with null in the columns that name a transaction."""
     names = [name for name in (CORRECTS, REVERSES) if name in rows and rows[name].dtype.is_float()]
     return rows.with_columns(pl.col(names).fill_nan(None)) if names else rows
 
 
 def _is_given(value: Any) -> bool:
-    """Tell whether a row has a value; NaN is a missing one, and 0 is not."""
+    """Check whether a row has a value; NaN counts as missing, 0 does not."""
     return value is not None and value != "" and not (isinstance(value, float) and isnan(value))
 
 
@@ -66,12 +66,12 @@ def read_corrections(
     """Check corrections and reversals, and convert them into the stored columns.
 
     Args:
-        rows: with `transaction_id`, their own number; `corrects` or `reverses`, that of the transaction; a
-            `correction_reason`; perhaps `correction_known_at` and `user_id` (or `entity_id`); and of a correction the
-            right values, in the columns of transactions.
+        rows: with `transaction_id`, their own number; `corrects` or `reverses`, the transaction's number; a
+            `correction_reason`; optionally `correction_known_at` and `user_id` (or `entity_id`); and for a correction
+            the right values, in the columns of transactions.
         own: the fields that the entity type declares for its transactions.
         now: the current time.
-        text: numbers may be written as text.
+        text: whether numbers may be written as text.
         most_named: how many problems of one kind are named; None for all of them.
 
     Returns:
@@ -113,7 +113,7 @@ def read_corrections(
 
 
 def _complete(frame: pl.DataFrame) -> pl.DataFrame:
-    """Set empty texts, and columns that are missing altogether, to null."""
+    """Replace empty texts with null, and add missing columns as null."""
     missing = [name for name in (c.TRANSACTION_ID, CORRECTS, REVERSES, REASON) if name not in frame.columns]
     with_columns = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
     with_text = with_columns.with_columns(pl.col(CORRECTS, REVERSES).cast(pl.String))

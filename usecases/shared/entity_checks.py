@@ -1,4 +1,4 @@
-"""Checks of entities as a call sends them, before anything is stored."""
+"""Checks of the entities in a call, before anything is stored."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ FIELDS: TypeAdapter[dict[str, FieldType]] = TypeAdapter(dict[str, FieldType])
 
 ALLOWED_MOMENT: Final = "an ISO 8601 date or time such as 2024-06-30 or 2024-06-30T12:00:00Z"
 RIGHT_NAME: Final = "text without control characters and without white space around it, not . or .."
-"""What a new identifier may be."""
+"""The allowed form of a new identifier, in words."""
 MOST_CHARACTERS = 200
 """The most characters of an identifier."""
 
@@ -41,9 +41,9 @@ class EntityRow:
 
     Attributes:
         external_id: its external name.
-        attributes: the given ones; others stay as they are, and None removes one.
-        owner: type and external id of its only owner; None leaves it as it is.
-        owners: all present and past owners: others end now; None leaves them as they are.
+        attributes: the attributes to set; others stay as they are, and None removes one.
+        owner: type and external id of its only owner; None changes nothing.
+        owners: all present and past owners; other ownerships end now. None changes nothing.
     """
 
     external_id: str
@@ -53,14 +53,14 @@ class EntityRow:
 
 
 def refuse_bad_rows(rows: Sequence[EntityRow], fields: Mapping[str, FieldType], own: str = ENTITY) -> None:
-    """Raise InvalidDataError if a name or a value is invalid, naming each of them; *own* is the field of the names."""
+    """Raise InvalidDataError with every invalid name or value, if any; *own* is the field of the names."""
     problems = problems_of_rows(rows, fields, own)
     if problems:
         raise InvalidDataError(problems)
 
 
 def problems_of_rows(rows: Sequence[EntityRow], fields: Mapping[str, FieldType], own: str = ENTITY) -> list[Problem]:
-    """Name every problem of names, in the field *own*; of values once everything else is valid."""
+    """Return every problem of names, in the field *own*; problems of values only if everything else is valid."""
     problems = [each for number, row in enumerate(rows) for each in _problems_of_name(number, own, row.external_id)]
     first: dict[str, int] = {}
     for number, row in enumerate(rows):
@@ -86,7 +86,7 @@ def _problems_of_name(number: int, own: str, name: Any) -> list[Problem]:
 
 
 def problems_of_new_names(names: Iterable[tuple[int, str]], field: str) -> list[Problem]:
-    """Name new identifiers, by their rows, that `wrong_in_name` refuses; existing ones must still be found."""
+    """Return the problems of new identifiers, given by row, with `wrong_in_name`; existing ones must still be found."""
     return [
         Problem(number, field, f"is {short_text(name)}, {wrong}", RIGHT_NAME)
         for number, name in names
@@ -95,12 +95,12 @@ def problems_of_new_names(names: Iterable[tuple[int, str]], field: str) -> list[
 
 
 def storable(text: str) -> bool:
-    """Return whether every database stores a text unchanged: PostgreSQL has no NUL, and UTF-8 no half surrogates."""
+    """Check whether every database stores a text unchanged: PostgreSQL has no NUL, and UTF-8 no half surrogates."""
     return "\0" not in text and text.encode("utf-8", "replace") == text.encode("utf-8", "surrogatepass")
 
 
 def _problems_of_values(rows: Sequence[EntityRow], fields: Mapping[str, FieldType]) -> list[Problem]:
-    """Read the values as the engine will: unreadable ones are refused here rather than found in an assessment."""
+    """Read the values as the engine does, so that unreadable ones are refused now, not found in an assessment."""
     names = sorted({name for row in rows for name in row.attributes})
     declared = {name: fields[name] for name in names}
     frame = entities_from_rows([{ENTITY: str(number), **row.attributes} for number, row in enumerate(rows)], declared)
@@ -123,7 +123,7 @@ def _problems_of_values(rows: Sequence[EntityRow], fields: Mapping[str, FieldTyp
 
 
 def _unstorable(number: int, attributes: Mapping[str, Any]) -> list[Problem]:
-    """Name texts that cannot be stored; they are not checked further, as they cannot even be read."""
+    """Return the problems of texts that cannot be stored; these are not checked further, as they cannot be read."""
     message = "has a character that cannot be stored"
     return [
         Problem(number, name, message, "text without NUL and without half surrogates")
@@ -134,7 +134,7 @@ def _unstorable(number: int, attributes: Mapping[str, Any]) -> list[Problem]:
 
 
 def allowed_values(declared: FieldType) -> str:
-    """Say in words what a field may hold."""
+    """Return in words what a field may hold."""
     words = {
         "text": "text",
         "number": "a finite number",
@@ -152,7 +152,7 @@ def allowed_values(declared: FieldType) -> str:
 
 
 def problems_of_fields(rows_of_fields: Sequence[Mapping[str, Any]], fields: Mapping[str, FieldType]) -> list[Problem]:
-    """Name the problems of the fields of several things, by their places."""
+    """Return the problems of the fields of several things, by their places."""
     return problems_of_rows([EntityRow(str(number), one) for number, one in enumerate(rows_of_fields)], fields)
 
 

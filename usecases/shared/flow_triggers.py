@@ -1,7 +1,7 @@
 """Events begin runs of the flows that listen to them, in the transaction that stores their cause.
 
-An action of a flow is an event too: a tag that it gives may begin runs of other flows. It begins no run of the flow
-itself, or of a flow that caused it, so chains of flows end.
+An action of a flow is an event too: a tag that it sets may begin runs of other flows. It begins no run of the same
+flow, or of a flow that caused it, so chains of flows end.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,10 +28,10 @@ class TriggerEvent(NamedTuple):
     """An event of an entity.
 
     Attributes:
-        cause: names it among all events of the entity; another event of the same name is the same one.
+        cause: its name among all events of the entity; an event of the same name is the same event.
         about: the data that triggers test: `direction` and `to`, `tag` and `change`, `transaction_id` and `change`,
             `screening` and `found`, `fields`; and `by`, who did it.
-        origin: the flows that caused it, beside those whose action is being carried out.
+        origin: the flows and people that caused it, beside those whose action runs now.
     """
 
     entity_id: int
@@ -43,13 +43,13 @@ class TriggerEvent(NamedTuple):
 def note(
     session: Session, organisation_id: int, type_id: int, kind: str, events: Iterable[TriggerEvent], now_us: int
 ) -> None:
-    """Begin the runs of flows that listen to events; without listeners this is one look-up.
+    """Begin the runs of flows that listen to events; without listeners it costs one look-up.
 
     Args:
         session: in the transaction that stores the cause.
-        organisation_id: of the entities.
+        organisation_id: the organisation of the entities.
         type_id: their type.
-        kind: of `flows.triggers.EVENT_KINDS`.
+        kind: one of `flows.triggers.EVENT_KINDS`.
         events: the events.
         now_us: the current time.
     """
@@ -75,39 +75,39 @@ def note(
 GIVEN, ENDED = "given", "ended"
 """The changes of a tag."""
 SETTLED = "settled"
-"""The change of a pending transaction that got its final state."""
+"""The change of a pending transaction that gets its final state."""
 
 
 def tag_end_cause(tag_id: int, until_us: int) -> str:
-    """Name the end of a tag by its row and the moment: by the last row, if several end at once."""
+    """Return the cause of a tag's end, by its row and moment: by the last row, if several end at once."""
     return f"tag-end:{tag_id}.{until_us}"
 
 
 def field_cause(version: int) -> str:
-    """Name a change of an entity's fields by the version of its attributes."""
+    """Return the cause of a change of an entity's fields, by the version of its attributes."""
     return f"field:{version}"
 
 
 def group_cause(group: str, number: int) -> str:
-    """Name a move of an entity, into a group or out of it, by how many there were."""
+    """Return the cause of an entity's move into a group or out of it, by the number of the move."""
     return f"group:{group}.{number}"
 
 
 def about_move(group: str, number: int, *, entered: bool) -> dict[str, Any]:
-    """Describe a move into a group, or out of it, as triggers ask for it."""
+    """Return the data of a move into a group, or out of it, that triggers test."""
     return {"group": group, "change": "entered" if entered else "left", "number": number}
 
 
 def schedule_cause(moment_us: int) -> str:
-    """Name a moment of a schedule, which is one cause for all schedules that have it."""
+    """Return the cause of a scheduled moment, which all schedules share."""
     return f"schedule:{iso_text(moment_us)}"
 
 
 def transaction_events(rows: pl.DataFrame, senders: Iterable[str], change: str | None = None) -> Iterator[TriggerEvent]:
-    """Yield the events of transactions, `entity_id` and `transaction_id`, each with who sent it.
+    """Yield an event for each transaction, `entity_id` and `transaction_id`, with its sender.
 
-    They are built one by one as they are read: without a flow that listens none is. *change* is what became of stored
-    ones; without it they are new.
+    Events are built as they are consumed: without a flow that listens, none is. *change* is the change of stored
+    transactions; without it they are new.
     """
     kind, changed = ("transaction", {}) if change is None else (f"transaction-{change}", {"change": change})
     pairs = zip(rows.select("entity_id", "transaction_id").iter_rows(), senders, strict=False)
@@ -131,7 +131,7 @@ _TRIGGERS: dict[str, tuple[Trigger, ...]] = {}
 def _run(
     organisation_id: int, listener: Listener, kind: str, event: TriggerEvent, origin: Origin, now_us: int
 ) -> dict[str, Any]:
-    """The columns of a new run."""
+    """Return the columns of a new run."""
     return {
         "organisation_id": organisation_id,
         "flow_id": listener.flow_id,
@@ -147,7 +147,7 @@ def _run(
 
 
 def _origin_fields(origin: Origin) -> dict[str, Any]:
-    """The origin of a run as fields; empty parts are left out."""
+    """Return the origin of a run as fields; empty parts are left out."""
     return {name: list(those) for name, those in origin._asdict().items() if those}
 
 
@@ -157,7 +157,7 @@ def origin_of(about: Mapping[str, Any]) -> Origin:
 
 
 def bounded_cause(cause: str) -> str:
-    """Return a cause for storage: of one that is too long the kind, and a hash of the rest.
+    """Return a cause for storage; one that is too long becomes its kind and a hash of the rest.
 
     >>> bounded_cause("transaction:T-1")
     'transaction:T-1'
@@ -170,10 +170,10 @@ def bounded_cause(cause: str) -> str:
 
 @contextmanager
 def behind(session: Session, organisation_id: int, people: Iterable[str | None]) -> Iterator[None]:
-    """Keep who made entities due, as they are behind the level, segment or group that changes by it.
+    """Attribute changes of level, segment or group to the people who made entities due within this context.
 
-    They are kept beside the people who are behind the change already, such as who proposed it. While a flow acts, those
-    behind it are kept as they are; and where no flow listens, nobody is.
+    They are added to the people who are behind the change already, such as the proposer. While a flow acts, the people
+    behind it stay as they are. If no flow listens, nothing is kept.
     """
     acting: Origin = session.info.get(ORIGIN, NO_FLOW)
     if acting.through or not has_listeners(session, organisation_id):
@@ -186,9 +186,9 @@ def behind(session: Session, organisation_id: int, people: Iterable[str | None])
 
 @contextmanager
 def caused_by(session: Session, origin: Origin) -> Iterator[None]:
-    """Attribute the events of a session to flows and people: they begin no run of any of these flows.
+    """Attribute the events of a session to flows and people; the events begin no run of any of these flows.
 
-    Runs that they begin record who is behind them.
+    Runs that they begin record this origin.
     """
     before = session.info.get(ORIGIN, NO_FLOW)
     session.info[ORIGIN] = origin

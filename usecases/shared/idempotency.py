@@ -29,7 +29,7 @@ BAD: Final = 400
 
 @dataclass(frozen=True)
 class IdempotentRequest:
-    """A request with a key: its organisation and token, the key, and a digest of the whole request."""
+    """A request with an idempotency key: its organisation, token and key, and a digest of the whole request."""
 
     organisation_id: int
     token_id: int
@@ -39,12 +39,12 @@ class IdempotentRequest:
 
 @dataclass(frozen=True)
 class StoredAnswer:
-    """An answer.
+    """The answer to a request.
 
     Attributes:
-        body: None if it is not stored.
-        replayed: it is the answer of an earlier attempt.
-        unknown: the attempt ended without knowing whether it stored anything.
+        body: the body; None if it is not stored.
+        replayed: whether it is the answer of an earlier attempt.
+        unknown: whether the attempt ended without knowing if it stored anything.
     """
 
     status: int
@@ -56,7 +56,7 @@ class StoredAnswer:
 def answer_once(
     engine: Engine, request: IdempotentRequest, work: Callable[[RequestAttempt], StoredAnswer]
 ) -> StoredAnswer:
-    """Carry a request out, unless that was done before: then return its answer.
+    """Carry a request out and return its answer; if that was done before, return the earlier answer.
 
     An answer of 400 and above means that nothing was done, and the key may be used again.
 
@@ -67,7 +67,7 @@ def answer_once(
 
     Raises:
         ConfigError: the key belongs to another request.
-        UnderWayError: the first request has no answer yet, and may still have one.
+        UnderWayError: the first request has no answer yet, and may still get one.
         ConflictError: it was carried out, and its answer is not stored.
     """
     attempt = RequestAttempt(request.token_id, request.key, secrets.token_hex(16))
@@ -120,9 +120,9 @@ def _end(engine: Engine, attempt: RequestAttempt, answer: StoredAnswer) -> None:
 
 
 def prune_keys(engine: Engine, *, clock: Callable[[], int] = now_microseconds) -> int:
-    """Delete expired keys, a part of them at a time; return how many.
+    """Delete up to `MOST_AT_ONCE` expired keys; return how many were deleted.
 
-    A key that a clock ahead dated counts from now on, so that it is kept no longer than others.
+    A key that a clock ahead dated after now counts from now on, so that it is kept no longer than others.
     """
     with writing(engine) as session:
         now = clock()

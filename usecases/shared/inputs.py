@@ -16,14 +16,14 @@ EARLIEST_US, LATEST_US = to_microseconds(date(EARLIEST_YEAR, 1, 1)), to_microsec
 """The range of moments that are plausible and can be written down."""
 
 MOST_DIGITS, FEW_DIGITS = 18, 9
-"""Of any row's number, and of one in a table that stays small: fewer than the database's integers of either size hold.
+"""The most digits of any row's number, and of one in a small table; the database's integers of either size hold more.
 
-The numbers of events are of 16 digits: they go on from the present moment, in microseconds.
+The numbers of events have 16 digits, as they count on from the present moment in microseconds.
 """
 
 
 def digits(written: str, most: int = MOST_DIGITS) -> int | None:
-    """Read a whole number of at most so many decimal digits; None where the text is none.
+    """Read a whole number of at most *most* decimal digits; None if the text is not one.
 
     >>> digits("012"), digits("-1"), digits("1234567890", FEW_DIGITS)
     (12, None, None)
@@ -32,7 +32,7 @@ def digits(written: str, most: int = MOST_DIGITS) -> int | None:
 
 
 def checked_reason(reason: str, what: str = "reason") -> str:
-    r"""Return a reason without surrounding space, its lines parted by LF alone; ConfigError if it is empty or too long.
+    r"""Return a reason without surrounding space, with LF line ends; ConfigError if it is empty or too long.
 
     >>> checked_reason(" One line,\r\nand another ")
     'One line,\nand another'
@@ -44,7 +44,7 @@ def checked_reason(reason: str, what: str = "reason") -> str:
 
 
 def reason_if_any(reason: str) -> str:
-    """Return a reason as `checked_reason` does, and an empty text where none is given.
+    """Return a reason as `checked_reason` does, or an empty text if it is empty.
 
     >>> reason_if_any(" One line "), reason_if_any(" ")
     ('One line', '')
@@ -53,17 +53,17 @@ def reason_if_any(reason: str) -> str:
 
 
 def require_known(what: str, words: Iterable[str | None], known_words: Collection[str]) -> None:
-    """Raise ConfigError if one of the *words* is not known; *what* names their kind, and None asks for nothing."""
+    """Raise ConfigError if one of the *words* is not among *known_words*; None is ignored. *what* names their kind."""
     for name in words:
         if name is not None and name not in known_words:
             raise ConfigError(f"there is no {what} {name!r}; there are {', '.join(known_words) or 'none yet'}")
 
 
 def refuse_unseen(what: str, expected: int | None, present: int | None) -> None:
-    """Raise ConflictError where *what* has another number by now than the person saw.
+    """Raise ConflictError if *what* now has another number than the person saw.
 
-    Numbers are from 1 on. *expected* is 0 where the person saw none, and None where nothing is said of it; *present* is
-    0 or None where there is none.
+    Numbers begin at 1. *expected* is 0 if the person saw none, and None for no check; *present* is 0 or None if there
+    is none.
 
     >>> refuse_unseen("the active version of payments", 0, None)
     """
@@ -72,17 +72,16 @@ def refuse_unseen(what: str, expected: int | None, present: int | None) -> None:
 
 
 def refuse_unseen_numbers(what: str, expected: Collection[int] | None, present: Collection[int]) -> None:
-    """Raise ConflictError where *what* are others by now than the person saw; None for *expected* asks nothing."""
+    """Raise ConflictError if *what* are now others than the person saw; None for *expected* means no check."""
     if expected is not None and {*expected} != {*present}:
         now, then = (", ".join(map(str, sorted(each))) or "none" for each in (present, expected))
         raise ConflictError(f"{what} are {now} now; they were {then} when it was looked at")
 
 
 def refuse_unseen_moment(what: str, expected_us: int | None, present_us: int) -> None:
-    """Raise ConflictError where *what* was made at another moment than what the person saw, so it is another one.
+    """Raise ConflictError if *what* was made at another moment than the one that the person saw, so is another one.
 
-    A database that was restored gives the numbers again which came after the backup. *expected_us* is None where
-    nothing is said.
+    A restored database gives the numbers from after the backup again. *expected_us* is None for no check.
     """
     if expected_us is not None and expected_us != present_us:
         raise ConflictError(
@@ -91,18 +90,18 @@ def refuse_unseen_moment(what: str, expected_us: int | None, present_us: int) ->
 
 
 def refuse_unseen_state(what: str, expected: str | None, present: str) -> None:
-    """Raise ConflictError where *what* is in another state by now than the person saw; None asks nothing.
+    """Raise ConflictError if *what* is now in another state than the person saw; None means no check.
 
-    An act of one name does another thing to a version that was approved meanwhile.
+    The same action has another effect on a version that was approved meanwhile.
     """
     if expected is not None and expected != present:
         raise ConflictError(f"{what} is {present} now; it was {expected} when this was looked at")
 
 
 def refuse_unseen_content(what: str, expected_hash: str | None, present_hash: str) -> None:
-    """Raise ConflictError where *what* has another content than what the person saw; None asks nothing.
+    """Raise ConflictError if *what* has other content than the person saw; None means no check.
 
-    A database that was restored gives the numbers of versions again which came after the backup.
+    A restored database gives the version numbers from after the backup again.
     """
     if expected_hash is not None and expected_hash != present_hash:
         raise ConflictError(
@@ -118,14 +117,14 @@ def checked_per_second(per_second: int) -> int:
 
 
 def checked_moment(moment_us: int, what: str) -> int:
-    """Return a moment in microseconds; ConfigError where it is invalid."""
+    """Return a moment in microseconds; ConfigError if it is invalid."""
     if type(moment_us) is not int or not EARLIEST_US <= moment_us < LATEST_US:
         raise ConfigError(f"{what} is {moment_us!r}; it must be a moment in microseconds since 1970, from 1900 to 9000")
     return moment_us
 
 
 def read_moment(written: str, what: str) -> int:
-    """Read a date or time that a person wrote; ConfigError where it is none, or is not plausible.
+    """Read a date or time that a person wrote, as microseconds; ConfigError if it is invalid or implausible.
 
     >>> read_moment("1970-01-02", "the day")
     86400000000
@@ -134,13 +133,13 @@ def read_moment(written: str, what: str) -> int:
         moment_us = parse_moment(written)
         if EARLIEST_US <= moment_us < LATEST_US:
             return moment_us
-    # Without a zone: a page writes a moment that has one in the words and the zone of its reader.
+    # The example has no zone: a page would rewrite a moment with a zone in the words and zone of its reader.
     must_be = "an ISO 8601 date or time such as 2024-07-01 or 2024-07-01T12:00, from 1900 on and before 9000"
     raise ConfigError(f"{what} is {written!r}; it must be {must_be}")
 
 
 def read_day(written: str, what: str) -> int:
-    """Read a day that a person wrote, as its first moment; ConfigError where it is none, or is not plausible.
+    """Read a day that a person wrote, as its first moment; ConfigError if it is invalid or implausible.
 
     >>> read_day("1970-01-02", "the day")
     86400000000
@@ -158,7 +157,7 @@ LATEST_YEAR = 8999
 
 @dataclass(frozen=True)
 class Quarter:
-    """A quarter: from its first moment on, until before that of the next one; microseconds."""
+    """A quarter, from its first moment until before the next quarter's; microseconds."""
 
     name: str
     from_us: int
@@ -166,7 +165,7 @@ class Quarter:
 
 
 def read_quarter(name: str) -> Quarter:
-    """Find a quarter by its name; ConfigError if the name is invalid.
+    """Return the quarter of a name; ConfigError if the name is invalid.
 
     >>> quarter = read_quarter("1970Q1")
     >>> (quarter.from_us, quarter.until_us // 86_400_000_000)
@@ -182,7 +181,7 @@ def read_quarter(name: str) -> Quarter:
 
 
 def quarter_of(moment_us: int) -> Quarter:
-    """Find the quarter that a moment is in, in UTC.
+    """Return the quarter that a moment is in, in UTC.
 
     >>> quarter_of(to_microseconds(date(2026, 10, 1))).name, quarter_of(to_microseconds(date(2026, 10, 1)) - 1).name
     ('2026Q4', '2026Q3')

@@ -1,9 +1,9 @@
 """Jobs that a worker makes for a person, one by one: leased, stored at most once, with their progress.
 
-If one fails, the reason is stored with it. One whose worker died is made again by the next worker; one that ended
-so many workers as its kind allows is quarantined, as it probably ends them. A worker that lost the database gives its
-job back once the database answers, which counts as an attempt after `FREE_LOSSES`: the job may be the reason. So it
-does where another transaction held a lock for too long, which never counts.
+If a job fails, the reason is stored with it. A job whose worker died is made again by the next worker; after as many
+attempts without an end as its kind allows it is quarantined, as it probably kills its workers. A worker that lost the
+database gives its job back once the database answers; that counts as an attempt after `FREE_LOSSES`, as the job may be
+the reason. It also gives the job back if another transaction held a lock for too long, which never counts.
 """
 
 from collections import Counter
@@ -32,15 +32,16 @@ from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 log = structlog.get_logger("fivefold.jobs")
 
 LEASE_US = 300_000_000
-"""Five minutes, renewed while the job is made: so it ends after its worker, however long a part takes."""
+"""Five minutes, renewed while the job is made, so that the lease ends soon after its worker, however long a part takes.
+"""
 HOLD_US = LEASE_US // 10
-"""It is renewed this often, and `Lease.hold` stores the progress this often."""
+"""How often the lease is renewed, and how often `Lease.hold` stores the progress."""
 LONGEST_PART_US = 12 * LEASE_US
-"""A job without progress for this long stands still: its lease is renewed no more."""
+"""After this long without progress a job counts as stuck, and its lease is no longer renewed."""
 FREE_LOSSES = 2
-"""So often a worker may lose the database while it makes a job before that counts as an attempt, as its end does."""
+"""How often a worker may lose the database during a job before that counts as an attempt, as its own end does."""
 MOST_ATTEMPTS = 3
-"""After so many attempts that had no end a job is quarantined, unless its kind has another number."""
+"""After how many attempts without an end a job is quarantined, unless its kind has another number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class JobLine:
     Attributes:
         state: queued, running, done, failed, or quarantined after `attempts` at which its worker ended or lost the
             database.
-        done: of `total` (0 if unknown), in the words of `part`; both 0 before it begins.
+        done: how much of `total` (0 if unknown) is done, counted in what `part` names; both are 0 before it begins.
         error: why it failed or is quarantined.
     """
 
@@ -77,11 +78,11 @@ class _LeaseLostError(Exception):
 
 
 class _StoppedError(Exception):
-    """The worker was asked to end, and returns the job."""
+    """The worker was asked to stop, and returns the job."""
 
 
 def _do_nothing(_session: Session, _job: Any) -> None:
-    """Most kinds store nothing on the way, and record no end."""
+    """Do nothing, as most kinds store no intermediate results and record no end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,13 +90,14 @@ class JobKind:
     """A kind of job.
 
     Attributes:
-        name: in the log.
-        rows: of its table, with the columns that `store.sql.jobs` names and `requested_by`.
+        name: its name in the log.
+        rows: the class of its rows, with the columns that `store.sql.jobs` names and `requested_by`.
         begin: reads the request from a row, and returns the function that makes and stores the result.
-        most_attempts: after this many at which its worker ended, stood still or lost the database, it is quarantined.
+        most_attempts: after how many attempts at which the worker ended, got stuck or lost the database a job is
+            quarantined.
         discard: removes what an earlier attempt stored by `Lease.store`, by the job's number.
-        record_end: records that it is done, failed or quarantined, as the last step of that transaction.
-        after_quarantine: says what people may do about one that is quarantined.
+        record_end: records that a job is done, failed or quarantined, as the last step of that transaction.
+        after_quarantine: what people may do about a quarantined job, in words.
     """
 
     name: str
@@ -113,10 +115,10 @@ class JobKind:
 
 
 class Lease:
-    """Holds a job under way, and releases it once.
+    """Holds a running job, and releases it once.
 
-    Attributes: who: the person who requested it, in whose name it is recorded, at the moment that it is for the worker.
-    attempt: from 1. began_us: when it was begun.
+    Attributes: who: the context of the person who requested it, in whose name it is recorded, with the worker's time.
+    attempt: counted from 1. began_us: when it was begun.
     """
 
     def __init__(
@@ -128,11 +130,11 @@ class Lease:
         began_us: int,
         stopping: Callable[[], bool],
     ) -> None:
-        """Hold the job of a number, of a kind; *stopping* returns whether the worker is asked to end."""
+        """Hold the job of a kind and number; *stopping* returns whether the worker is asked to stop."""
         self.who, self.number, self.began_us = replace(who, clock=self._now_us), number, began_us
         self.attempt = attempt
         self._kind, self._stopping = kind, stopping
-        self._ends_us = {began_us + LEASE_US}  # those it may have: of a commit without an answer either may be stored
+        self._ends_us = {began_us + LEASE_US}  # after a commit without an answer either end may be stored
         self._start_ns = monotonic_ns()
         self._progress_us = began_us
         self._turn, self._is_released = Lock(), Event()
@@ -140,7 +142,7 @@ class Lease:
     def progress(
         self, done: int, total: int, part: str, write: Callable[[Session], dict[str, Any]] | None = None
     ) -> None:
-        """Store the progress: *part* says what is counted, if anything; a *total* of 0 is unknown.
+        """Store the progress: *part* names what is counted, if anything; a *total* of 0 is unknown.
 
         *write* stores intermediate results in the same transaction, and returns the values of the job's own columns: a
         worker that takes the job over continues from there. Without it, progress that another transaction holds up is
@@ -156,13 +158,13 @@ class Lease:
                 raise
 
     def hold(self, done: int, total: int, part: str) -> None:
-        """Call `progress` if it was not called for a while, or the worker is asked to end; a part may call it often."""
+        """Call `progress` if that was not called for a while, or the worker is asked to stop; cheap to call often."""
         if self._stopping() or self._now_us() - self._progress_us > HOLD_US:
             self.progress(done, total, part)
 
     @contextmanager
     def renewed(self) -> Iterator[None]:
-        """Renew the lease now and then meanwhile, unless it is lost or the job stands still."""
+        """Renew the lease regularly within this context, unless it is lost or the job is stuck."""
         thread = Thread(target=self._renew_until_released, daemon=True)
         thread.start()
         try:
@@ -179,8 +181,8 @@ class Lease:
             try:
                 self._renew({})
             except _LeaseLostError:
-                return  # who makes it learns that with the next thing to be stored
-            except UNEXPECTED_ERRORS as error:  # the next time may be in time
+                return  # the maker learns that when it next stores anything
+            except UNEXPECTED_ERRORS as error:  # the next renewal may be in time
                 log.warning("lease not renewed", kind=self._kind.name, job=self.number, error=cause_text(error))
 
     def _renew(self, values: Mapping[str, Any], write: Callable[[Session], dict[str, Any]] | None = None) -> None:
@@ -195,7 +197,7 @@ class Lease:
     def store(self, write: Callable[[Session], None]) -> None:
         """Store an intermediate result, if the lease is still held; another attempt begins without it (`discard`)."""
         with self._turn, self.who.writing() as session:
-            self._set(session, attempts=self.attempt)  # as it is: only whether the lease is held is asked
+            self._set(session, attempts=self.attempt)  # unchanged: this only checks that the lease is held
             write(session)
 
     def keep(self, write: Callable[[Session], dict[str, Any]]) -> None:
@@ -216,18 +218,18 @@ class Lease:
             setattr(job, name, value)
 
     def give_back(self) -> None:
-        """Let another worker begin it."""
+        """Return the job to the queue for another worker; this attempt does not count."""
         with self.who.writing() as session:
             self._return(session, self.attempt - 1)
 
     def fail(self, why: str) -> None:
-        """End it without a result."""
+        """End the job without a result."""
         with suppress(_LeaseLostError), self.who.writing() as session:
             self._set(session, state="failed", error=why, finished_us=self._now_us(), lease_until_us=None)
             self._record_end(session)
 
     def take_back(self, *, counts: bool) -> None:
-        """Let a worker begin it anew after this one lost the database, unless it is gone; *counts* as an attempt."""
+        """Return the job to the queue after this worker lost the database; *counts*: whether that is an attempt."""
         with suppress(_LeaseLostError), self.who.writing() as session:
             self._return(session, self.attempt - (not counts))
 
@@ -248,16 +250,16 @@ class Lease:
 
 @dataclass
 class _LostJobs:
-    """The jobs of one kind and database that this process lost its database over.
+    """The jobs of one kind and database during which this process lost the database.
 
-    Attributes: leases: still to be taken back, and whether that counts as an attempt. losses: by number of the job.
+    Attributes: leases: those to take back, and whether that counts as an attempt. losses: by number of the job.
     """
 
     leases: list[tuple[Lease, bool]] = field(default_factory=list)
     losses: Counter[int] = field(default_factory=Counter)
 
     def add(self, lease: Lease, error: StoreError) -> None:
-        """Note a loss; its lease is taken back later. A lock that others held never counts."""
+        """Note a loss, whose lease is taken back later. A lock held by others never counts."""
         is_locked = isinstance(error, LockedError)
         self.losses[lease.number] += not is_locked
         self.leases.append((lease, not is_locked and self.losses[lease.number] > FREE_LOSSES))
@@ -271,15 +273,15 @@ class _LostJobs:
 
 
 _LOST: Final[WeakKeyDictionary[Engine, dict[str, _LostJobs]]] = WeakKeyDictionary()
-"""By database and name of the kind; a kind has one task in a worker, so no two threads share one."""
+"""Lost jobs by database and name of the kind; a kind has one task in a worker, so threads do not share them."""
 
 
 def run_next_job(
     engine: Engine, kind: JobKind, now_us: int | None = None, *, stopping: Callable[[], bool] = lambda: False
 ) -> bool:
-    """Make the job that waits longest, as of now; False if none waits.
+    """Make the job that waits longest, as of now; return False if none waits.
 
-    If *stopping* says that the worker is to end, the job waits for the next one.
+    If *stopping* returns that the worker is to stop, the job waits for the next one.
     """
     now = resolve_now(now_us)
     lost = _LOST.setdefault(engine, {}).setdefault(kind.name, _LostJobs())
@@ -324,7 +326,7 @@ def _quarantine(session: Session, kind: JobKind, job: Any, now_us: int) -> None:
 
 
 def _run(kind: JobKind, lease: Lease, make: Callable[[Lease], None]) -> None:
-    """Make a job, and store why it failed; StoreError if the database is out of reach."""
+    """Make a job, or store why it failed; StoreError if the database is out of reach."""
     try:
         with lease.renewed():
             make(lease)
@@ -334,10 +336,10 @@ def _run(kind: JobKind, lease: Lease, make: Callable[[Lease], None]) -> None:
         with suppress(_LeaseLostError):
             lease.give_back()
     except StoreError:
-        raise  # it is given back once the database is there again
+        raise  # the job is given back once the database answers again
     except FivefoldError as error:
         lease.fail(str(error))
-    except UNEXPECTED_ERRORS as error:  # any must be logged, and must not stop the worker
+    except UNEXPECTED_ERRORS as error:  # it must be logged, and must not stop the worker
         raise_if_out_of_reach(error, lease.who.engine)
         log.warning("job not made", kind=kind.name, job=lease.number, error=type(error).__name__)
         lease.fail(f"it broke off: {type(error).__name__}")

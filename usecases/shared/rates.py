@@ -1,4 +1,4 @@
-"""Exchange rates as the platform uses them: an organisation's own, completed by the ECB's."""
+"""Exchange rates of the platform: an organisation's own, completed by the ECB's."""
 
 import json
 from datetime import date, timedelta
@@ -11,13 +11,13 @@ from fivefold.domain.rate_files import DatedRate, DatedRates
 from fivefold.store.accounts.organisation import stored_rates
 
 STALE_AFTER = timedelta(days=7)
-"""Older rates are shown as stale: no market rests for longer."""
+"""Older rates are shown as stale: no market is closed for longer."""
 
 
 def rates_for(session: Session, organisation_id: int, base: str, day: date) -> RateTable:
     """Return an organisation's rates into its base currency as known on a day.
 
-    Its own newest table comes first, each currency at its latest rate by that day; the ECB's complete it.
+    Its own newest table comes first, each currency at its latest rate by that day; the ECB's rates complete it.
     """
     row = stored_rates(session, organisation_id)
     shipped = ecb_rates(base, day)
@@ -40,7 +40,7 @@ def dated_rates(content: str, source: str, base: str) -> DatedRates:
 
 
 def rates_by_table(content: str, source: str, base: str, day: date) -> RateTable:
-    """Return the rates into a base currency as they are on a day with a table that is proposed."""
+    """Return the rates into a base currency on a day, as they would be with a proposed table."""
     return _own(content, source, base, day).over(ecb_rates(base, day))
 
 

@@ -1,4 +1,4 @@
-"""Rows of one call: the valid ones are taken, each of the others is named. One bad row costs no other."""
+"""Rows of one call: the valid ones are stored, and each other one is named, so that a bad row costs no other."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,9 +10,9 @@ Result = TypeVar("Result")
 Row = TypeVar("Row")
 
 MOST_REFUSED: Final = 1_000
-"""The most rows of one request that are refused by name; beyond, nothing of it is taken."""
+"""The most rows of one request that are refused by name; if there are more, nothing of it is stored."""
 MOST_ATTEMPTS: Final = 8
-"""Each attempt finds problems that the one before could not see yet, such as a second transaction of the same number.
+"""The most attempts: each finds problems that the one before could not, such as two transactions of the same number.
 """
 
 
@@ -21,9 +21,9 @@ class AcceptedRows(Generic[Result]):
     """The result of a request's rows.
 
     Attributes:
-        result: of the accepted rows.
+        result: the result of the accepted rows.
         refused: how many rows were not accepted.
-        problems: of the refused rows, in their order.
+        problems: the problems of the refused rows, in the order of these.
     """
 
     result: Result
@@ -34,15 +34,16 @@ class AcceptedRows(Generic[Result]):
 def accept_valid_rows(
     rows: Sequence[Row], take: Callable[[Sequence[Row]], Result], *, atomic: bool
 ) -> AcceptedRows[Result]:
-    """Take the valid rows of a request; *atomic*: all of them, or none.
+    """Store the valid rows of a request; with *atomic*, all rows or none.
 
     Args:
-        rows: all of them.
-        take: takes rows in one transaction, or raises InvalidDataError, which names the invalid ones.
-        atomic: nothing is taken if any row is invalid.
+        rows: all rows.
+        take: stores rows in one transaction, or raises InvalidDataError, which names the invalid ones.
+        atomic: whether nothing is stored if any row is invalid.
 
     Raises:
-        InvalidDataError: nothing was taken: every row is invalid, or more than `MOST_REFUSED`.
+        InvalidDataError: nothing was stored: every row is invalid, or more than `MOST_REFUSED`, or too many attempts
+            found new problems.
     """
     if atomic:
         return AcceptedRows(take(rows))
@@ -65,13 +66,13 @@ def accept_rows(
     most_refused: int | None = None,
     most_attempts: int | None = None,
 ) -> tuple[Result | None, dict[int, list[Problem]]]:
-    """Take the valid rows; None if there are none. Return the problems of the others by their places.
+    """Store the valid rows; return the result, None if no row is valid, and the problems of the others by place.
 
     Args:
         count: how many rows there are.
-        take: takes those of some places, None for all; or raises InvalidDataError, with the places among these.
-        most_refused: beyond this many nothing is taken.
-        most_attempts: after this many nothing is taken.
+        take: stores the rows at some places, None for all; or raises InvalidDataError, with rows counted among these.
+        most_refused: the most refused rows; with more, nothing is stored.
+        most_attempts: the most attempts; if the last one fails too, nothing is stored.
 
     Raises:
         InvalidDataError: it names no row, or a limit is exceeded.

@@ -1,7 +1,7 @@
-"""One transaction of a request, read in plain Python: the result of `transaction_columns`, without its columns.
+"""One transaction of a request, read in plain Python, with the same result as `transaction_columns`.
 
-A value in an unusual form is left to the columns, which read it or name its problem. So nothing is refused here, and no
-problem is reported twice.
+A value in an unusual form is left to `transaction_columns`, which reads it or names its problem. So nothing is refused
+here, and no problem is reported twice.
 """
 
 import json
@@ -21,7 +21,7 @@ _CURRENCY = re.compile("[A-Z]{3}", re.ASCII)
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{6})?(Z|\+00:00)?)?", re.ASCII)
 _COUNTRIES = frozenset(COUNTRIES)
 _LEAST_WRITTEN, _MOST_WRITTEN = 1e-4, 1e15
-"""Between them every writer writes a number without an exponent."""
+"""The range in which every writer writes a number without an exponent."""
 
 
 class _LeftToColumnsError(ValueError):
@@ -34,13 +34,13 @@ def read_single(
     """Read a transaction as `transaction_columns.read_columns` does, with numbers that are not text.
 
     Args:
-        transaction: the transaction with its number, its owner and its moment; without empty fields.
+        transaction: the transaction, with its number, owner and moment, and without empty fields.
         declared: the fields that its entity type declares.
         now_us: the current time.
 
     Returns:
-        The columns of the table except the owner, and the fields that *declared* names, in their order; moments of
-        those are as they were written. None if the columns must read it.
+        The columns of the table except the owner, and the declared fields, in their order, whose moments are as they
+        were written. None if `transaction_columns` must read it.
     """
     if not declared.keys().isdisjoint(KNOWN) or not transaction.keys() <= {*KNOWN, *declared}:
         return None
@@ -112,7 +112,7 @@ _OWN: Final[Mapping[ValueType, Callable[[Any, Any], Any]]] = {
 
 
 def _text(value: Any) -> str:
-    """Accept text of visible characters and spaces, which JSON, columns and databases write alike."""
+    """Return text of visible characters and spaces, which JSON, columns and databases write alike."""
     if not isinstance(value, str) or not value.isprintable() or not value:
         raise _LeftToColumnsError
     return value
@@ -141,7 +141,7 @@ def _number(value: Any) -> float:
         raise _LeftToColumnsError
     try:
         number = float(value)
-    except OverflowError:  # a whole number beyond them
+    except OverflowError:  # a whole number beyond the range of floats
         raise _LeftToColumnsError from None
     if not isfinite(number):
         raise _LeftToColumnsError

@@ -1,4 +1,4 @@
-"""The columns of transactions in a request, checked by the value side's readers, in their stored form."""
+"""The columns of transactions in a request, checked by the value side's readers and converted to their stored form."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date
@@ -36,12 +36,12 @@ from fivefold.usecases.shared.entity_checks import MOST_CHARACTERS, RIGHT_NAME, 
 
 NEEDED = (c.TRANSACTION_ID, c.AMOUNT, c.CURRENCY, c.DATE)
 OWNERS = (c.USER_ID, "entity_id")
-"""Either names the transaction's entity."""
+"""The columns that name the transaction's entity; a row has one of them."""
 KNOWN = (*NEEDED, c.STATE, c.BALANCE, c.CATEGORY, c.CREATED, *OWNERS)
 """The columns of any transaction, beside the fields that its entity type declares."""
 
 OPTIONAL = (c.STATE, c.BALANCE, c.CATEGORY, c.CREATED)
-"""Of the known columns, those that a transaction may lack. Without one it says something else: it counts as settled."""
+"""The known columns that a transaction may lack. That changes its meaning: without a state it counts as settled."""
 
 CORRECTION_COLUMNS = ("corrects", "reverses", "correction_reason", "correction_known_at")
 """The columns that make a row a correction or a reversal of a transaction. See `usecases.shared.correction_columns`."""
@@ -82,10 +82,10 @@ def read_columns(
     """Check transactions and convert them into the columns of the table; `external_id` names the entity of each.
 
     Args:
-        frame: as `usecases.ingest.transactions.add_transactions` takes them.
+        frame: transactions as for `usecases.ingest.transactions.add_transactions`.
         own: the fields that the entity type declares for its transactions; stored as one JSON object.
         now: the current time.
-        text: numbers may be written as text.
+        text: whether numbers may be written as text.
         most_named: how many problems of one kind are named; None for all of them.
 
     Raises:
@@ -104,25 +104,25 @@ def read_columns(
 
 
 def _owner_among(names: Sequence[str]) -> str:
-    """Name the column of the entities; FileFormatError if a required column is missing."""
+    """Return the name of the entities' column; FileFormatError if a required column is missing."""
     if missing := _missing(names, " or ".join(OWNERS)):
         raise FileFormatError(f"transactions have no {', '.join(missing)}; they have {', '.join(names) or 'none'}")
     return next(name for name in OWNERS if name in names)
 
 
 def _missing(names: Collection[str], owner: str) -> list[str]:
-    """List the required columns that are missing; that of the entities, which has two names, as *owner*."""
+    """Return the required columns that are missing; the entities' column, which has two names, as *owner*."""
     has_owner = any(name in names for name in OWNERS)
     return [name for name in NEEDED if name not in names] + ([] if has_owner else [owner])
 
 
 class _FindingsOfGiven(ErrorCollector):
-    """Collects errors, but none for rows without the value: only its replacement would be wrong."""
+    """Collects errors, except of rows without the value, where only its stand-in can be wrong."""
 
     absent: Any = None
 
     def add(self, bad: Mask, field: str, describe: Callable[[int], str], allowed: str) -> None:
-        """Record each row where *bad* is true, and a value was given."""
+        """Record each row where *bad* is true and a value was sent."""
         super().add(bad if self.absent is None else bad & ~self.absent, field, describe, allowed)
 
 
@@ -130,7 +130,7 @@ class TransactionColumns:
     """The columns of a frame; their problems are collected in `findings`."""
 
     def __init__(self, frame: pl.DataFrame, *, text: bool, most_named: int | None) -> None:
-        """Create it without reading; *text*: numbers may be written as text."""
+        """Create it without reading; *text*: whether numbers may be written as text."""
         self.findings = _FindingsOfGiven(most_named=most_named)
         self._frame = frame
         self._text = text
@@ -158,7 +158,7 @@ class TransactionColumns:
         return pl.Series(names, dtype=pl.String)
 
     def new_names(self, name: str) -> pl.Series:
-        """Read new identifiers, which have nothing that `wrong_in_name` refuses."""
+        """Read new identifiers; those that `wrong_in_name` refuses are problems."""
         names = self.names(name)
         bad = names.str.contains(UNFIT).fill_null(value=False).to_numpy()
         described = "is {}, {}"
@@ -168,7 +168,7 @@ class TransactionColumns:
         return names
 
     def currencies(self, name: str, *, optional: bool = False) -> pl.Series:
-        """Read codes of currencies: a transaction whose currency has no rate is stored, and its money is unknown."""
+        """Read currency codes; a code without a rate is valid, and amounts in it are unknown in the base currency."""
         if optional and self._nothing(name):
             return self._nulls(pl.String)
         column, nothing = self._with_stand_ins(name, optional=optional)
@@ -204,9 +204,9 @@ class TransactionColumns:
         return self._without(pl.Series(np.array([*allowed], dtype=object)[codes], dtype=pl.String), nothing)
 
     def json(self, own: Mapping[str, FieldType]) -> pl.Series:
-        """Write a type's own fields as one JSON object, without empty ones; null if all are empty.
+        """Return a type's own fields as one JSON object, without empty ones; null if all are empty.
 
-        So the result of a transaction does not depend on the others.
+        So the content of a transaction does not depend on the other rows.
         """
         there = sorted(name for name in own if name in self._frame.columns)
         if not there:
@@ -225,7 +225,7 @@ class TransactionColumns:
         return contents
 
     def _own_field(self, name: str, declared: FieldType) -> pl.Series:
-        """Read a field as the engine will; moments keep their text, or are written in ISO form."""
+        """Read a field as the engine does; moments keep their text, or are written in ISO form."""
         column = self._frame[name]
         values, wrong = read_field(column, declared)
         if wrong is not None:
@@ -246,7 +246,7 @@ class TransactionColumns:
         return pl.Series([None], dtype=dtype).new_from_index(0, len(self._frame))
 
     def _with_stand_ins(self, name: str, *, optional: bool) -> tuple[pl.Series, pl.Series | None]:
-        """Return a column with stand-ins for its missing values, if these are allowed; and where they were.
+        """Return a column with stand-ins for missing values, if these are allowed; and a mask of the missing values.
 
         Problems of rows with missing values are not recorded until `_without` is called.
         """
@@ -273,7 +273,7 @@ _STAND_INS = {
     c.CATEGORY: pl.Series([next(iter(c.CATEGORIES))]),
     c.BALANCE: pl.Series(["0"]),
 }
-"""Values for missing ones; for a column of empty texts only."""
+"""The stand-ins of columns in which all values are missing."""
 
 
 def _arrow(column: pl.Series) -> Any:
@@ -281,11 +281,11 @@ def _arrow(column: pl.Series) -> Any:
 
 
 def transaction_frame(rows: Sequence[Mapping[str, Any]], own: Mapping[str, FieldType]) -> pl.DataFrame:
-    """Make a frame of a request's rows. What a row means depends on no other row.
+    """Make a frame of a request's rows. The meaning of a row does not depend on other rows.
 
-    A whole number is an identifier by its digits, and NaN is a missing one; another number is none. An undeclared field
-    is left out. InvalidDataError if no row has a required field, for values that no column can hold, such as half a
-    surrogate, which JSON can write, and for `misspelt_columns`.
+    In a column of identifiers a whole number counts as its digits, NaN as missing, and other numbers are invalid. An
+    undeclared field is left out. InvalidDataError if no row has a required field, for values that no column can hold,
+    such as half a surrogate, which JSON can write, and for `misspelt_columns`.
     """
     if missing := _missing(frozenset(chain.from_iterable(rows)), OWNERS[0]):
         raise InvalidDataError(
@@ -295,7 +295,7 @@ def transaction_frame(rows: Sequence[Mapping[str, Any]], own: Mapping[str, Field
 
 
 def _allowed(name: str) -> str:
-    """Say in words what a known field may hold, where nothing of its column was read."""
+    """Return in words what a known field may hold, if its column was not read."""
     if name in _IDENTIFIERS:
         return ALLOWED_IDENTIFIER
     return ALLOWED_NUMBER if name in _MONEY else ALLOWED_TIME if name in _TIMES else _PLAIN
@@ -304,17 +304,17 @@ def _allowed(name: str) -> str:
 def misspelt_columns(
     names: Iterable[str], own: Mapping[str, FieldType], allowed: Collection[str] = KNOWN
 ) -> dict[str, str]:
-    """Give the columns that are not fields, but differ from one that may be missing in case, signs or one letter.
+    """Return the unknown columns that differ from a field that may be missing in case, signs or one letter.
 
-    Also those that mean the same as one, such as a status.
+    Columns that mean the same as a field, such as a status, are included.
 
     Args:
-        names: of the columns.
+        names: the names of the columns.
         own: the fields that the entity type declares for its transactions.
-        allowed: what transactions have beside these.
+        allowed: the columns that transactions have beside these.
 
     Returns:
-        By each such column, the field that is perhaps meant.
+        The field that is perhaps meant, by column.
     """
     right = {*allowed, *own, *CORRECTION_COLUMNS}
     strange = [name for name in names if name not in right]
@@ -326,7 +326,7 @@ def misspelt_columns(
 def plain_frame(
     rows: Sequence[Mapping[str, Any]], own: Mapping[str, FieldType], allowed: Collection[str]
 ) -> pl.DataFrame:
-    """Build a frame of the *allowed* and *own* columns; one may be missing. Errors are those of `transaction_frame`."""
+    """Build a frame of the *allowed* and *own* columns, any of which may be missing; errors: `transaction_frame`."""
     names = dict.fromkeys(chain.from_iterable(rows))
     types = {name: _value_type(name, own) for name in names if name in allowed or name in own}
     columns = {name: _column(rows, name, value_type) for name, value_type in types.items()}
@@ -365,7 +365,7 @@ def _value_type(name: str, own: Mapping[str, FieldType]) -> ValueType:
 
 
 def _column(rows: Sequence[Mapping[str, Any]], name: str, value_type: ValueType) -> list[Any]:
-    """Give the values of one column: in half the time where all rows have it, as is usual. NaN is a missing text."""
+    """Return the values of one column, in half the time if all rows have it; NaN is missing, except among numbers."""
     try:
         values = list(map(itemgetter(name), rows))
     except KeyError:
@@ -376,21 +376,21 @@ def _column(rows: Sequence[Mapping[str, Any]], name: str, value_type: ValueType)
 
 
 def _series(name: str, values: Sequence[Any], value_type: ValueType) -> pl.Series:
-    """Write plain values as a column; each but numbers and lists as text by itself, whatever stands beside it."""
+    """Make a column of plain values; except numbers and lists, each is written as text, independent of the others."""
     if value_type in {ValueType.NUMBER, ValueType.TEXTS}:
         return pl.Series(name, values, strict=False)
     return pl.Series(name, [*map(_written, values)] if set(map(type, values)) - {str} else values, dtype=pl.String)
 
 
 def _written(value: Any) -> str | None:
-    """Write a plain value of a column of text: a whole number by its digits."""
+    """Return a plain value as text: a whole number as its digits, a date in ISO form."""
     if value is None or isinstance(value, str):
         return value
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def _texts_among_numbers(name: str, values: Sequence[Any]) -> list[Problem]:
-    """Name texts among numbers, as they would turn these into texts."""
+    """Return the problems of texts among numbers, as they would turn the numbers into texts."""
     kinds = set(map(type, values))
     if str not in kinds or not {int, float} & kinds:
         return []
@@ -402,14 +402,14 @@ def _texts_among_numbers(name: str, values: Sequence[Any]) -> list[Problem]:
 
 
 def _all_plain(values: Sequence[Any], value_type: ValueType) -> bool:
-    """Return whether a whole column is obviously plain, as is usual; False if each value must be checked."""
+    """Return whether a whole column is obviously plain, as is usual; False means that each value must be checked."""
     kinds = set(map(type, values)) - {type(None)}
     are_numbers = value_type is ValueType.NUMBER and kinds <= {float}
     return are_numbers or (kinds == {str} and "".join(filter(None, values)).isascii())
 
 
 def _is_plain(value: Any, value_type: ValueType) -> bool:
-    """Return whether a column can hold a value beside any others; a NUL is checked later, by its field."""
+    """Return whether a column can hold a value beside any other; a NUL is checked later, with its field."""
     if value is None:
         return True
     if isinstance(value, str):
@@ -430,4 +430,4 @@ _PLAIN_TYPES: dict[ValueType, tuple[type, ...]] = {
     ValueType.MOMENT: (date,),
     ValueType.TEXTS: (),
 }
-"""Of the values that are neither text nor a truth nor a list, those that a column may hold."""
+"""The types that a column may hold apart from text, booleans and lists."""
