@@ -94,7 +94,7 @@ class _TagChanges:
 def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCounts:
     """Set tags. A tag that the entity already has from the same moment gets the row's end.
 
-    Without a first moment a tag holds from now on; an existing one keeps its own, unless a clock ahead dated it later.
+    Without a first moment a tag holds from now on; an existing one keeps its own, unless a clock dated it after now.
 
     Raises: NotFoundError: there is no such type. InvalidDataError: invalid rows, each named; then nothing was stored.
     """

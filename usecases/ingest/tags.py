@@ -35,7 +35,7 @@ def announce_ended_tags(engine: Engine, now_us: int, most: int = PART) -> int:
 def announce_ended_before(session: Session, entity_ids: Collection[int], now_us: int) -> None:
     """Begin the same runs for entities whose tags are about to change, so that earlier ends come first.
 
-    The caller has locked them, and ends the transaction. An end is by the actor that set it, also if a flow acts now.
+    The caller has locked them, and ends the transaction. The event names who set the end, also if a flow acts now.
     """
     with caused_by(session, NO_FLOW):
         _announce(session, take_ended_of(session, entity_ids, now_us), now_us)

@@ -38,7 +38,7 @@ from fivefold.usecases.levels.value_scores import EntityScorer, EntityScores, la
 def rows_to_read(
     session: Session, organisation_id: int, type_id: int, ids: Sequence[int], now_us: int, valuer: EntityScorer | None
 ) -> dict[int, int]:
-    """Return about how many transactions an assessment of each entity would read; an entity with none may be absent.
+    """Return by entity the approximate number of transactions that an assessment reads; one with none may be absent.
 
     Transactions of linked entities count too, and each linked entity as one more.
     """

@@ -29,9 +29,9 @@ class AtVersion:
         active: whether the version decides now.
         levels: how many entities are at each level in force, by name, the lowest first.
         without_level: how many have no level.
-        failed: a rule met what it could not read.
-        unclassified: no tier has their total.
-        undetermined: it is unknown whether it applies to them.
+        failed: how many failed, as a rule met a value that it could not read.
+        unclassified: how many have a total that is in no tier.
+        undetermined: for how many it is unknown whether the ruleset applies.
     """
 
     ruleset: str
@@ -65,7 +65,7 @@ class Distribution:
         deciding: whether any ruleset of the type is active; without one there are no levels.
         by_level: how many are at each level in force, the highest first: by any version, by an override, or kept since
             the last assessment was not made in full. All others of `entities` have no level.
-        no_level: no ruleset applied when they were last assessed.
+        no_level: how many had no ruleset that applied when they were last assessed.
         not_by_present: how many of `no_level` were last assessed when no ruleset was active, though one is now.
         not_assessed: how many are still to be assessed for the first time.
     """

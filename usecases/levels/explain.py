@@ -335,7 +335,7 @@ _PARTS_OF_NAME = ("first_name", "last_name")
 def with_names(session: Session, analysed: Analysed[Any], inputs: Mapping[str, Any]) -> Mapping[str, Any]:
     """Replace the numbers of linked entities by names; an entity that was erased since keeps its number.
 
-    Roles that read the reasons of a level read the entities of its type too, so a name tells them nothing new.
+    Roles that may read the reasons of a level may read the entities of its type too, so names reveal nothing new.
 
     Args:
         session: to read with.

@@ -139,9 +139,9 @@ class LoweringGuard:
     """Computes the levels of the entities concerned before a change; `falls` does so again after it, and compares.
 
     Both are in the transaction of the change. Each entity is assessed at every moment of its concern, and whenever one
-    of its tags or links begins or ends by itself; where something is taken back, also one of its group's. Otherwise one
-    person could let a tag end tomorrow while a case holds the level, and close the case while the tag still does. An
-    entity that cannot be assessed, as the moments or the linked entities are too many, counts as lowered.
+    of its tags or links begins or ends by itself; where something is taken back, tags and links of its group count too.
+    Otherwise one person could let a tag end tomorrow while a case holds the level, and close the case while the tag
+    still does. An entity with too many moments or linked entities is not assessed, and counts as lowered.
     """
 
     def __init__(

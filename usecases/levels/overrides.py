@@ -1,4 +1,4 @@
-"""Overrides: a level that one person requests and another approves; it covers the level by the rules.
+"""Overrides: a level that one person requests and another approves; the level by the rules stays known beneath it.
 
 Revoking an override that lies below the level of the rules raises the level, so one person does it. Revoking any other
 override may lower the level, now or at the next assessment, so it is proposed (`usecases.changes`) and another person

@@ -285,7 +285,7 @@ def transactions_for(
 
 
 def count_rows(session: Session, whose: pl.DataFrame, as_of_us: int, back: LookBack | None) -> dict[int, int]:
-    """Return about how many transactions `transactions_for` reads by entity, without corrected ones and summaries."""
+    """Return by entity about how many transactions `transactions_for` reads, without corrected and summarised ones."""
     opens_us = None if back is None else back.opens_us(as_of_us)
     if back is None or opens_us is None or not back.summary:
         counts = loading.transaction_counts(session, whose["fact_of"].unique().to_list(), after_us=opens_us)

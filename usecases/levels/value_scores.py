@@ -319,7 +319,7 @@ class ValueView:
         expected_value: over `horizon_days`, in `currency`.
         expected_value_low, expected_value_high: the interval in which it is expected to lie for
             `interval_level_percent` of a hundred customers; None where the model kept no interval, the high end also
-            where the model cannot tell it.
+            where the model does not give it.
         as_of_us: the moment of the value.
         superseded_by: the version that serves and is still to compute its own value, where another one gave this; else
             None.

@@ -86,7 +86,7 @@ def look_at_groups(
         as_of_us: the moment.
 
     Returns:
-        The assessments, each due again when a group's condition may change by time alone at the latest; and the looks.
+        The assessments, each due again no later than a group's condition may change by time alone; and the looks.
     """
     if not groups.groups or not records:
         return [*records], ()
