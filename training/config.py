@@ -276,12 +276,12 @@ def checked_config(content: object, source: str) -> TrainingConfig:
         return TrainingConfig.model_validate(content)
     except ValidationError as error:
         lines = [
-            f"  {'.'.join(map(str, problem['loc'])) or 'the file'}: {_said_of(problem)}" for problem in error.errors()
+            f"  {'.'.join(map(str, problem['loc'])) or 'the file'}: {_problem_text(problem)}" for problem in error.errors()
         ]
         raise ConfigError("\n".join([f"{source} is not a training configuration:", *lines])) from None
 
 
-def _said_of(problem: ErrorDetails) -> str:
+def _problem_text(problem: ErrorDetails) -> str:
     """Say what is wrong with a setting; of one that is unknown, which there are at its place."""
     if problem["type"] != "extra_forbidden":
         return problem["msg"]
