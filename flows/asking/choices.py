@@ -1,4 +1,4 @@
-"""What a run says of a choice: which way or row it took, with the condition that decided, or without it."""
+"""The words for a choice in a run: which way or row it took, with or without the condition that decided."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ OTHERWISE: Final = "otherwise"
 ASKED: Final = "asked"
 CAME_FROM: Final = "came from"
 ANSWERED: Final = "answered"
-"""Beginnings of what a run says that a step came to."""
+"""The first words of the outcome of a step."""
 CHOICES: Final = frozenset({"route", "table"})
 """The kinds of steps that conditions decide."""
 
@@ -20,7 +20,7 @@ _UNKNOWN: Final = re.compile(r"it is not known whether .* \((way|row) ([0-9]+)\)
 
 
 def holds_words(word: str, number: int, condition: str) -> str:
-    """Say which way or row was taken, counted from 1, and why.
+    """Return the words for the way or row that was taken, counted from 1, and why.
 
     >>> holds_words("way", 2, "level is high")
     'way 2 holds, as level is high'
@@ -29,7 +29,7 @@ def holds_words(word: str, number: int, condition: str) -> str:
 
 
 def unknown_words(word: str, number: int, condition: str) -> str:
-    """Say which condition could not be decided.
+    """Return the words for a condition that could not be decided.
 
     >>> unknown_words("row", 1, "level is high")
     'it is not known whether level is high (row 1)'
@@ -38,7 +38,7 @@ def unknown_words(word: str, number: int, condition: str) -> str:
 
 
 def words_without_conditions(words: str) -> str:
-    """Leave the condition that could not be decided out of what is said of a run.
+    """Remove the condition that could not be decided from the words for a run.
 
     >>> words_without_conditions("Failed at Risk, as it is not known whether level is high (way 1): no action")
     'Failed at Risk, as it is not known whether way 1 holds: no action'
@@ -47,7 +47,7 @@ def words_without_conditions(words: str) -> str:
 
 
 def step_without_conditions(step: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave conditions out of a step of a run's record, and out of those of a flow that it asked; what it saw stays.
+    """Remove conditions from a step of a run's record, and from the steps of a flow it asked; what it saw stays.
 
     Args:
         step: as `flows.trace.StepTrace.as_json` writes it.
@@ -69,11 +69,11 @@ def _as_sentence(words: str) -> str:
 
 
 def way_taken(flow: Flow, step: Mapping[str, Any]) -> Path | None:
-    """Give where the way that a run took from a step is written; None where the run stopped there.
+    """Return the path of the way that a run took from a step; None if the run stopped there.
 
     Args:
         flow: the flow.
-        step: of the run's record, with its conditions or without them.
+        step: the step in the run's record, with its conditions or without them.
     """
     if step["to"] is None:
         return None
@@ -90,5 +90,5 @@ def way_taken(flow: Flow, step: Mapping[str, Any]) -> Path | None:
 
 
 def _is_known(kind: str, outcome: str) -> bool:
-    """Tell whether a step that is not a choice came to something."""
+    """Check whether the outcome of a step that is not a choice is known."""
     return kind in {"calculate", "table"} or outcome in {"", ASKED} or outcome.startswith(CAME_FROM)

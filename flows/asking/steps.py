@@ -1,4 +1,4 @@
-"""Steps that ask others on the same facts: a policy, a ruleset, another flow, or what the entity is worth."""
+"""Steps that ask a policy, a ruleset, another flow, or for the value of the entity, on the same facts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ from fivefold.risk.facts.aggregates import quotient
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AskingPolicy(CompiledStep):
-    """A step that asks a policy: 0 where it is decided, 1 where a rule that is unknown could change the action.
+    """A step that asks a policy: code 0 if it decides, 1 if an unknown rule could change the action.
 
     Attributes:
         program: the compiled policy.
-        changing: of each rule that gives nothing where it is unknown, the column of its outcome, its position and the
-            position of its action.
+        changing: for each rule without `on_unknown`, the column of its outcome, its position and the position of its
+            action; none if the policy is asked `as_decided`.
     """
 
     program: PolicyProgram
     changing: tuple[tuple[str, int, int], ...]
 
     def run(self, frame: pl.DataFrame, context: RunContext) -> tuple[pl.Series, list[pl.Series]]:
-        """Ask it of every row."""
+        """Ask the policy for every row."""
         policy = self.program.policy
         outcomes = self.program.run(context.inputs[policy.name])
         actions = pl.Series(self.outputs["action"].name, policy.actions, dtype=pl.String)
@@ -41,7 +41,7 @@ class AskingPolicy(CompiledStep):
         return codes, [each.to_frame().select(pl.when(is_decided).then(pl.first())).to_series() for each in outputs]
 
     def _codes(self) -> pl.Expr:
-        """Tell the same as `_code` does, of every row."""
+        """Return the code of every row, as `_code` does for one."""
         decided, action, is_first = pl.col(DECIDED), pl.col(ACTION), self.program.policy.wins == "first"
         changes = [
             (pl.col(column) == int(PolicyOutcome.UNKNOWN))
@@ -52,7 +52,7 @@ class AskingPolicy(CompiledStep):
         return pl.any_horizontal(action.is_null(), *changes)
 
     def _code(self, outcomes: Mapping[str, Any]) -> int:
-        """Tell whether one of the rules that are unknown would change the action if it held."""
+        """Return 1 if an unknown rule would change the action if it held, else 0."""
         decided, action, is_first = outcomes[DECIDED], outcomes[ACTION], self.program.policy.wins == "first"
         for column, position, own in self.changing:
             if outcomes[column] != PolicyOutcome.UNKNOWN:
@@ -63,7 +63,7 @@ class AskingPolicy(CompiledStep):
         return 0
 
     def run_row(self, row: dict[str, Any], context: RowContext) -> int:
-        """Ask it of one row."""
+        """Ask the policy for one row."""
         policy, inputs = self.program.policy, context.inputs[self.program.policy.name]
         single = single_policy(self.program)
         if single is None:
@@ -83,18 +83,18 @@ STATUS_CODES: tuple[Status, ...] = (
     Status.UNDETERMINED,
     Status.NOT_APPLICABLE,
 )
-"""What becomes of asking a ruleset, by the code of the step; only the first gives a level."""
+"""The statuses of an asked ruleset, by the code of the step; only the first gives a level."""
 
 _CODES = {status.value: code for code, status in enumerate(STATUS_CODES)}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AskingRuleset(CompiledStep):
-    """A step that asks a ruleset what its rules alone say now, without what was held before; its codes are those above.
+    """A step that asks a ruleset for the level by its rules alone, without earlier levels; its codes are those above.
 
     Attributes:
         program: the compiled ruleset.
-        key: of its inputs.
+        key: the key of its inputs.
     """
 
     program: Program
@@ -106,7 +106,7 @@ class AskingRuleset(CompiledStep):
         return ()
 
     def run(self, frame: pl.DataFrame, context: RunContext) -> tuple[pl.Series, list[pl.Series]]:
-        """Ask it of every row."""
+        """Ask the ruleset for every row."""
         outcomes = assess_columns(self.program, context.inputs[self.key])
         codes = outcomes[STATUS].replace_strict(_CODES, return_dtype=pl.Int32).alias(self.column)
         expressions = {
@@ -118,7 +118,7 @@ class AskingRuleset(CompiledStep):
         return codes, outcomes.select(columns).get_columns()
 
     def run_row(self, row: dict[str, Any], context: RowContext) -> int:
-        """Ask it of one row."""
+        """Ask the ruleset for one row."""
         outcome = outcome_of_row(self.program, context.inputs[self.key])
         code = _CODES[outcome[STATUS]]
         values = {"level": outcome[COMPUTED], "total": float(outcome[TOTAL]) / self.program.total.scale}
@@ -134,14 +134,14 @@ def outcome_of_row(program: Program, inputs: Mapping[str, Any]) -> Mapping[str, 
 
 
 def frame_of_ruleset(program: Program, inputs: Mapping[str, Any]) -> pl.DataFrame:
-    """Give the inputs of one entity as a frame that a ruleset takes."""
+    """Return the inputs of one entity as a frame for a ruleset."""
     moments = [name for name in program.signals.values() if name in inputs]
     return one_row(inputs, program.inputs).with_columns(pl.col(moments).cast(pl.Int64))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Valuing(CompiledStep):
-    """A step that asks for the value: 0 where there is one, 1 where it is unknown.
+    """A step that asks for the value: code 0 if it is known, 1 if not.
 
     Attributes:
         sources: the column of the facts, by the name of each output.
@@ -180,12 +180,12 @@ class InnerProgram(Protocol):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AskingFlow(CompiledStep):
-    """A step that asks another flow: 0 where its run ended, 1 where it failed. What it would do is not done.
+    """A step that asks another flow: code 0 if its run ended, 1 if it failed. Its actions are not taken.
 
     Attributes:
         program: the other flow, which waits for nothing.
-        key: of its facts.
-        keys: of what it asks itself, by the keys that it knows.
+        key: the key of its facts.
+        keys: the keys of what it asks itself, by the keys that it uses for them.
         steps: the ids of its steps.
     """
 
@@ -215,5 +215,5 @@ class AskingFlow(CompiledStep):
         return int(failed)
 
     def within(self, context: RowContext) -> RowContext:
-        """Give what the other flow asks of others, of one row."""
+        """Return the context of the other flow, for one row."""
         return RowContext({own: context.inputs[key] for own, key in self.keys.items()}, {})

@@ -1,4 +1,4 @@
-"""Why a step that asks a policy, a ruleset or the value came to what it did, in plain words."""
+"""The reasons for the outcome of a step that asks a policy, a ruleset or for the value, in plain words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StepReason:
-    """Why a step came to what it did; the attributes are those of `flows.trace.StepTrace`.
+    """The reason for the outcome of a step; the other attributes are as in `flows.trace.StepTrace`.
 
     Attributes:
-        is_said: what was seen says the outcome already.
+        is_said: whether `seen` states the outcome already.
     """
 
     outcome: str = ""
@@ -36,7 +36,7 @@ class StepReason:
 
 
 def why_of_policy(compiled: AskingPolicy, code: int, base: str, context: RowContext | None) -> StepReason:
-    """Say what a policy decided, or which rules that are unknown could change it."""
+    """Return what a policy decided, and what was missing if an unknown rule could change it."""
     outcome = ASKED if code == 0 else "a rule that is unknown could change the action"
     name = compiled.program.policy.name
     if context is None:
@@ -46,7 +46,7 @@ def why_of_policy(compiled: AskingPolicy, code: int, base: str, context: RowCont
 
 
 def _unknown_of(decision: DecisionExplanation) -> tuple[str, ...]:
-    """Name what was unknown to the rules of a policy that are unknown, each once."""
+    """Return the names of what was missing for the unknown rules of a policy, each once."""
     rules = [rule for rule in decision.rules if rule.outcome == OUTCOMES[PolicyOutcome.UNKNOWN]]
     return tuple(dict.fromkeys(name for rule in rules for name in rule.missing))
 
@@ -61,7 +61,7 @@ _NO_LEVEL: Mapping[Status, str] = {
 
 
 def why_of_ruleset(compiled: AskingRuleset, code: int, base: str, context: RowContext | None) -> StepReason:
-    """Say how the rules add up, or why they give no level."""
+    """Return how the rules add up, or why they give no level."""
     outcome, name = _NO_LEVEL[STATUS_CODES[code]], f"ruleset {compiled.program.ruleset.name}"
     if context is None:
         return StepReason(outcome, name)
@@ -73,7 +73,7 @@ def why_of_ruleset(compiled: AskingRuleset, code: int, base: str, context: RowCo
 
 
 def why_of_value(compiled: Valuing, code: int, base: str, row: Mapping[str, Any]) -> StepReason:
-    """Say which model gave the value, in which version and as of when, as far as known, and why money is unknown."""
+    """Return the model and version that gave the value, and as of when, if known, and why money is unknown."""
     if code:
         problem = next((row[name] for name in map(error_of, compiled.reads) if row.get(name) is not None), None)
         return StepReason(

@@ -1,1 +1,1 @@
-"""Graphs of other systems as flows: what can be said exactly, and all that cannot, by its node."""
+"""Import of graphs of other systems as flows: what has no exact equivalent is a finding, named by its node."""

@@ -1,4 +1,4 @@
-"""A whole graph of JDM: its nodes, and what is wrong with how they are joined."""
+"""A JDM graph: its nodes, and the faults of nodes and of the lines between them."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,12 +28,12 @@ class ForeignNode:
     """A node.
 
     Attributes:
-        identifier: its id.
-        name: as people see it.
-        kind: its type.
-        content: what it does.
-        ways: the ids of the nodes to which it leads, by the statement of a switch; "" for all other nodes.
-        raw: as it is written.
+        identifier: the id of the node.
+        name: the name that people see; the id if it has none.
+        kind: the type of the node, such as `inputNode`.
+        content: what it does, as JDM writes it.
+        ways: the ids of the nodes it leads to, by the id of a switch's statement; by "" for all other nodes.
+        raw: the node as written in the graph.
     """
 
     identifier: str
@@ -46,12 +46,12 @@ class ForeignNode:
 
     @property
     def where(self) -> str:
-        """Name it in messages."""
+        """The name of the node in messages."""
         return f"node {self.identifier}" if self.name == self.identifier else f"node {self.identifier} ({self.name})"
 
     @property
     def schema(self) -> Any:
-        """Give the schema of an input; nothing where it has none that can be read."""
+        """The schema of an input node; empty if it has none, or an unreadable one."""
         schema = self.content.get("schema")
         try:
             return json.loads(schema) if isinstance(schema, str) else schema or {}
@@ -60,7 +60,7 @@ class ForeignNode:
 
     @property
     def passes(self) -> bool:
-        """Tell whether it gives on what came to it, besides what it gives itself."""
+        """Whether the node passes on its inputs beside its own outputs."""
         return self.content.get("passThrough") is True or self.kind in {INPUT, SWITCH, OUTPUT}
 
 
@@ -69,9 +69,9 @@ class Graph:
     """A graph.
 
     Attributes:
-        nodes: by their ids, in the order written.
-        begins: the input; None where there is none, or where the ways cannot be followed.
-        findings: what is wrong with how they are joined.
+        nodes: the nodes by id, in the order written.
+        begins: the input node; None if the graph has not exactly one, or has a cycle.
+        findings: the faults of nodes and of the lines between them.
     """
 
     nodes: Mapping[str, ForeignNode]
@@ -80,7 +80,7 @@ class Graph:
 
 
 def read_graph(content: bytes, source: str) -> Graph:
-    """Read a graph of JDM; ConfigError where it is none. What flows cannot say of its ways is kept as findings."""
+    """Read a JDM graph; ConfigError if it is not one, or too large. Its other faults become `findings`."""
     data = graph_of(content, source)
     raw_nodes, raw_edges = (listed(data, word, source) for word in ("nodes", "edges"))
     if len(raw_nodes) + len(raw_edges) > MOST_NODES:
@@ -103,7 +103,7 @@ def read_graph(content: bytes, source: str) -> Graph:
 
 
 def _beginning(nodes: Mapping[str, ForeignNode]) -> tuple[ForeignNode | None, list[Finding]]:
-    """Give the input, where the ways from it can be followed; and what keeps them from that."""
+    """Return the input node, if the ways from it can be followed, and the faults of these ways."""
     findings: list[Finding] = []
     inputs = [node for node in nodes.values() if node.kind == INPUT]
     if len(inputs) != 1:
@@ -136,7 +136,7 @@ def _node(raw: Any) -> ForeignNode | None:
 
 
 def _join(nodes: Mapping[str, ForeignNode], edges: Sequence[Any]) -> Iterator[Finding]:
-    """Write the ways into the nodes; find lines that join nothing."""
+    """Add the ways to the nodes; find lines that do not connect two nodes."""
     for number, edge in enumerate(edges, 1):
         joins = edge if isinstance(edge, dict) else {}
         ends: list[Any] = [joins.get(word) for word in ("sourceId", "targetId")]
@@ -149,7 +149,7 @@ def _join(nodes: Mapping[str, ForeignNode], edges: Sequence[Any]) -> Iterator[Fi
 
 
 def _ways_of(node: ForeignNode) -> Iterator[Finding]:
-    """Find a node that leads to nothing, or to several at once."""
+    """Find a node of an unsupported type, or one that leads nowhere, to several nodes, or on from an output."""
     for targets in node.ways.values():
         if len(targets) > 1:
             problem = f"leads to {', '.join(targets)} at once; a run of a flow goes one way: set these one behind the "
@@ -164,7 +164,7 @@ def _ways_of(node: ForeignNode) -> Iterator[Finding]:
 
 
 def _circle(nodes: Mapping[str, ForeignNode]) -> ForeignNode | None:
-    """Find a node from which a way leads back to it."""
+    """Return a node on a cycle; None if the graph has no cycle."""
     done: set[str] = set()
     for first in nodes:
         path: list[tuple[str, list[str]]] = [(first, _targets(nodes[first]))] if first not in done else []

@@ -1,4 +1,4 @@
-"""A graph of JDM as the draft of a flow, with what is to be known of it and what is left to be said by a person."""
+"""Import of a JDM graph as the draft of a flow, with notes on the differences and what a person must still complete."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,29 +27,29 @@ from fivefold.risk.language.fields import FieldType, OneOf, ValueType, value_typ
 
 Data = dict[str, Any]
 LEVELS: Final = ("low", "medium", "high", "critical")
-"""What levels are called where nobody says it."""
+"""The default names of levels."""
 _KINDS: Final = {ValueType.NUMBER: "number", ValueType.MONEY: "number", ValueType.TEXT: "text", ValueType.FLAG: "flag"}
 KINDS: Final = ("number", "text", "flag")
-"""What an input of a graph can be."""
+"""The kinds of values that an input of a graph can have."""
 _SCHEMA: Final = {"number": "number", "integer": "number", "string": "text", "boolean": "flag"}
 _FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}")
 _LINE: Final = 110
-"""Letters of a line of notes."""
+"""The width of a line of notes, in characters."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportOptions:
-    """What a graph does not say of the flow that it becomes.
+    """Settings of the flow that its graph does not contain.
 
     Attributes:
-        name: of the flow.
-        entity_type: what it decides about.
-        levels: those of the organisation, lowest first.
-        names: what inputs of the graph are here: a field, or an input as in the header of a decision table.
-        kinds: what inputs of the graph are, where their use does not tell: number, text or flag.
-        fields: what the fields of the entity type are, as far as that is known.
-        names_called: what a person gives the names by, for messages.
-        kinds_called: the same of the kinds.
+        name: the name of the flow.
+        entity_type: the type of the entities it decides about.
+        levels: the levels of the organisation, lowest first.
+        names: for inputs of the graph, a field of the flow, or an input written as in a decision table's header.
+        kinds: the kinds of inputs of the graph, if their use does not show it: number, text or flag.
+        fields: the types of the entity type's fields, as far as they are known.
+        names_called: what messages call the option for `names`.
+        kinds_called: what messages call the option for `kinds`.
     """
 
     name: str
@@ -64,15 +64,15 @@ class ImportOptions:
 
 @dataclass(frozen=True)
 class ImportedFlow:
-    """A graph as a flow.
+    """A graph imported as a flow.
 
     Attributes:
-        text: of the draft, with the notes above it.
-        analysed: the flow.
-        notes: what means something else in JDM, and what stands where.
-        left: what lint still doubts, for a person to write or to accept.
-        answers: what the graph answers at each end, by its id.
-        inputs: the fields of the flow that are inputs of the graph, by their names in it.
+        text: the text of the draft, with the notes above it.
+        analysed: the flow, analysed.
+        notes: how its meaning differs from JDM, which inputs are renamed, and what each end answers.
+        left: the findings of lint, for a person to resolve or accept.
+        answers: what the graph answers at each end, by the id of the end.
+        inputs: the fields of the flow that are inputs of the graph, by their names in the graph.
     """
 
     text: str
@@ -84,7 +84,7 @@ class ImportedFlow:
 
 
 def flow_name_of(file_name: str) -> str:
-    """Give the name that a flow has where none is given: that of the graph's file.
+    """Return the default name of a flow, made from the name of the graph's file.
 
     >>> flow_name_of("Daily limit_2.json")
     'daily-limit-2'
@@ -93,7 +93,7 @@ def flow_name_of(file_name: str) -> str:
 
 
 def checked_kinds(kinds: Mapping[str, str], called: str) -> Mapping[str, str]:
-    """Give kinds of inputs as they are; ConfigError, with what they are *called*, where one is not a kind of JDM."""
+    """Return *kinds* unchanged; ConfigError, which names the option *called*, if one is not among `KINDS`."""
     for path, kind in kinds.items():
         if kind not in KINDS:
             raise ConfigError(f"{called} {path} is {kind}; it must be number, text or flag")
@@ -101,17 +101,18 @@ def checked_kinds(kinds: Mapping[str, str], called: str) -> Mapping[str, str]:
 
 
 def import_graph(content: bytes, source: str, wanted: ImportOptions) -> ImportedFlow:
-    """Make a flow of a graph of JDM.
+    """Import a JDM graph as the draft of a flow.
 
     Raises:
         ConfigError: it is not JDM.
-        InvalidRulesetError: flows cannot say exactly what it says; all of that is named, by node, row and cell.
+        InvalidRulesetError: a part of the graph has no exact equivalent in flows, or *wanted* does not fit the graph;
+            every such part is named, by node, row and cell.
     """
     graph = read_graph(content, source)
     faults: list[Finding] = []
     mapped = dict(_mapped(wanted, faults))
     kinds = {**_schema_kinds(graph), **wanted.kinds}
-    first = _translated(graph, Facts(mapped, kinds), frozenset(), source)  # tells which names fields take
+    first = _translated(graph, Facts(mapped, kinds), frozenset(), source)  # shows which names fields take
     facts = Facts(mapped, kinds)
     done = _translated(graph, facts, frozenset(str(each.data["field"]) for each in first[1]), source)[0]
     faults += done.findings
@@ -153,14 +154,14 @@ def _flow_of(done: Translation, facts: Facts, source: str, wanted: ImportOptions
 
 
 def _declared(own: FieldType | None, kind: str) -> Any:
-    """Give what a field is declared as: as its entity type has it where that is such a kind, else as it is used."""
+    """Return the declared type of a field: the entity type's, if it is of the kind used, else that kind."""
     if own is None or _KINDS.get(value_type_of(own)) != kind:
         return kind
     return own.model_dump(mode="json") if isinstance(own, OneOf) else own
 
 
 def _mapped(wanted: ImportOptions, faults: list[Finding]) -> Iterator[tuple[str, ValueOrigin]]:
-    """Give what inputs are here that a person names."""
+    """Yield the origins of the inputs that a person mapped, by path; faults are added to *faults*."""
     base = {"flow": wanted.name, "title": "T", "entity_type": wanted.entity_type, "levels": list(wanted.levels)}
     names = vocabulary(read_flow(_lines({**base, "steps": [{"id": "end", "title": "End", "end": []}]}), "the flow"))
     form = TableForm(
@@ -191,7 +192,7 @@ def _mapped(wanted: ImportOptions, faults: list[Finding]) -> Iterator[tuple[str,
 
 
 def _schema_kinds(graph: Graph) -> dict[str, str]:
-    """Take from the schema of the input what values are, as far as it says that plainly."""
+    """Return the kinds of values that the schema of the input node declares, by path."""
     schema = {} if graph.begins is None else graph.begins.schema
     kinds: dict[str, str] = {}
     waiting: list[tuple[str, Any]] = [("", schema)]
@@ -207,7 +208,7 @@ def _schema_kinds(graph: Graph) -> dict[str, str]:
 
 
 def _notes(done: Translation, facts: Facts) -> Iterator[str]:
-    """Say what means something else there, and what stands where."""
+    """Yield the notes of `ImportedFlow`."""
     if done.open:
         at = ", ".join(sorted(set(done.open)))
         yield (
@@ -233,7 +234,7 @@ def _notes(done: Translation, facts: Facts) -> Iterator[str]:
 def _written(
     wanted: ImportOptions, source: str, fields: Mapping[str, Any], steps: Sequence[Data], notes: Sequence[str]
 ) -> str:
-    """Write the draft, with what is to be known above it."""
+    """Return the text of the draft, with the notes above it."""
     head: Data = {
         "flow": wanted.name,
         "title": wanted.name.replace("-", " ").capitalize(),

@@ -1,4 +1,4 @@
-"""What can be read at a node of a graph, and expressions there as conditions and calculations of a flow."""
+"""The values that a node of a graph can read, and its expressions as conditions and calculations of a flow."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from fivefold.flows.foreign.zen import Expression, Literal, Name
 from fivefold.risk.governance.tables.cells import CellError
 
 NUMBER, TEXT, FLAG = "number", "text", "flag"
-"""What values are."""
+"""The kinds of values."""
 Condition = dict[str, Any]
 
 _NUMERIC: Final = {"min": "least_of", "max": "greatest_of"}
@@ -22,11 +22,11 @@ class ValueOrigin:
     """Where a value comes from.
 
     Attributes:
-        data: as conditions name it, in plain data; nothing for a constant.
+        data: the input as conditions write it, as plain data; empty for a constant.
         words: the same in words.
-        kind: number, text or flag; None where only its use tells.
-        fact: the name in the graph, where it is not a value that a node gives.
-        constant: a value that is always the same.
+        kind: number, text or flag; None if only its use shows it.
+        fact: the path in the graph of an input that is a field of the flow; else None.
+        constant: the value, if it is always the same.
     """
 
     data: Mapping[str, Any]
@@ -37,21 +37,21 @@ class ValueOrigin:
 
     @property
     def key(self) -> str:
-        """Tell it from others."""
+        """A text that identifies the origin."""
         return json.dumps([dict(self.data), self.fact, str(self.constant)], sort_keys=True, default=str)
 
 
 ANYTHING: Final = ValueOrigin({"field": "anything"}, "what is not known")
-"""Behind a node that is refused: whatever is read there is not a fault by itself."""
+"""The origin of any value read behind a refused node, so that reading it is not a second fault."""
 
 
 def kind_of(value: Any) -> str:
-    """Tell what a plain value is."""
+    """Return the kind of a plain value."""
     return FLAG if isinstance(value, bool) else NUMBER if isinstance(value, Decimal) else TEXT
 
 
 class Facts:
-    """The inputs of a graph, and what each is here."""
+    """The inputs of a graph, and what each is in the flow."""
 
     def __init__(self, mapped: Mapping[str, ValueOrigin], kinds: Mapping[str, str]) -> None:
         self._mapped = mapped
@@ -61,7 +61,7 @@ class Facts:
         self._declared_kinds = kinds
 
     def fact(self, path: str) -> ValueOrigin:
-        """Give what an input is here; CellError where it is part of another one that is read too."""
+        """Return what an input is in the flow; CellError if it overlaps another input, or maps to the same one."""
         if path not in self._origins:
             for other in self._origins:
                 if other.startswith(f"{path}.") or path.startswith(f"{other}."):
@@ -77,7 +77,7 @@ class Facts:
 
     @property
     def paths_read(self) -> frozenset[str]:
-        """The inputs that are read, or answered as they came."""
+        """The paths of the inputs that are read, or answered unchanged."""
         return frozenset(self._origins)
 
     @property
@@ -86,16 +86,16 @@ class Facts:
         return {path: each for path, each in self._origins.items() if each.fact in self.facts_read}
 
     def kind(self, origin: ValueOrigin) -> str | None:
-        """Tell what a value is, as far as that is known."""
+        """Return the kind of a value; None if it is not known."""
         return origin.kind or (self.kinds.get(origin.fact) if origin.fact else None)
 
     def ask(self, origin: ValueOrigin) -> None:
-        """Say that a value is compared or calculated with."""
+        """Note that a value is compared or calculated with."""
         if origin.fact is not None:
             self.facts_read.add(origin.fact)
 
     def use(self, origin: ValueOrigin, kind: str) -> None:
-        """Say what a value is by its use; CellError where it was used for something else."""
+        """Note the kind that a use of a value implies; CellError if the value is of another kind."""
         self.ask(origin)
         earlier_kind = self.kind(origin)
         if earlier_kind is None and origin.fact is not None:
@@ -108,13 +108,13 @@ class Facts:
 
 @dataclass(frozen=True)
 class NodeScope:
-    """What can be read at a node.
+    """The values that a node can read.
 
     Attributes:
         facts: the inputs.
-        outputs: what nodes before gave, by name.
-        inputs: whether the inputs come there too.
-        anything: a node before was refused, so nothing is known of what comes.
+        outputs: what earlier nodes give, by name.
+        inputs: whether the inputs of the graph reach the node too.
+        anything: whether an earlier node was refused, so that what reaches this one is unknown.
     """
 
     facts: Facts
@@ -124,17 +124,17 @@ class NodeScope:
 
     @property
     def key(self) -> str:
-        """Tell it from others."""
+        """A text that identifies the scope."""
         return json.dumps([self.inputs, self.anything, {name: each.key for name, each in sorted(self.outputs.items())}])
 
     def after(self, gives: Mapping[str, ValueOrigin], *, passes: bool) -> "NodeScope":
-        """Give what can be read behind a node that gives something, and perhaps passes on what came to it."""
+        """Return the scope behind a node: what it *gives* and, if it *passes* them on, its inputs."""
         if passes:
             return NodeScope(self.facts, {**self.outputs, **gives}, self.inputs, self.anything)
         return NodeScope(self.facts, dict(gives), inputs=False, anything=self.anything)
 
     def find(self, name: Name, own: Mapping[str, ValueOrigin] | None = None) -> ValueOrigin:
-        """Find what a name stands for; CellError where nothing of that name comes there."""
+        """Return the origin of a name; CellError if no value of that name reaches the node."""
         path, head = name.path, name.path.partition(".")[0]
         if name.own:
             if own is None or path not in own:
@@ -156,25 +156,25 @@ class NodeScope:
 
 @dataclass(frozen=True)
 class Reader:
-    """Writes expressions at a node as conditions and calculations.
+    """Translates the expressions of a node into conditions and calculations.
 
     Attributes:
-        scope: what can be read there.
-        own: what the node itself gave before.
+        scope: what the node can read.
+        own: what the node itself has given so far.
     """
 
     scope: NodeScope
     own: Mapping[str, ValueOrigin] = field(default_factory=dict)
 
     def origin(self, name: Name) -> ValueOrigin:
-        """Find a value that is compared or calculated with; CellError for one that is always the same."""
+        """Return the origin of a value that is compared or calculated with; CellError for a constant."""
         origin = self.scope.find(name, self.own)
         if origin.constant is not None:
             raise CellError(f"reads {name.path}, which is always {shown(origin.constant)} here; take it out")
         return origin
 
     def condition(self, expression: Expression) -> Condition:
-        """Write a condition; CellError where flows cannot say it exactly."""
+        """Translate a condition; CellError if flows have no exact equivalent."""
         if isinstance(expression, zen.Joined):
             return {expression.word: [self.condition(part) for part in expression.parts]}
         if isinstance(expression, zen.Denied):
@@ -192,7 +192,7 @@ class Reader:
         raise CellError("calculates or chooses where a condition is to stand; do that in an expression node before")
 
     def of_cell(self, condition: Condition, origin: ValueOrigin) -> Condition:
-        """Say of which value the conditions of a cell are; CellError where it is of another kind."""
+        """Apply the condition of a cell to the value of its column; CellError if the value is of another kind."""
         for word in ("any", "all"):
             if word in condition:
                 return {word: [self.of_cell(part, origin) for part in condition[word]]}
@@ -252,7 +252,7 @@ class Reader:
             raise CellError(f"compares {origin.words} with null, and it is always there")
 
     def operand(self, expression: Expression) -> Any:
-        """Write a number that is calculated; CellError where calculations cannot say it exactly."""
+        """Translate an operand of a calculation; CellError if calculations have no exact equivalent."""
         if isinstance(expression, Literal) and isinstance(expression.value, Decimal):
             return expression.value
         if isinstance(expression, Name):
@@ -278,7 +278,7 @@ class Reader:
 
 
 def _computed(word: str, numbers: Sequence[Decimal]) -> Decimal:
-    """Calculate with plain numbers; calculations of flows read an input at least."""
+    """Compute an operation on plain numbers here, as a calculation of a flow must read an input."""
     with localcontext(Context(prec=MOST_PLACES, traps=[Inexact, InvalidOperation, DivisionByZero])):
         try:
             operations: dict[str, Callable[[], Decimal]] = {
@@ -296,7 +296,7 @@ def _computed(word: str, numbers: Sequence[Decimal]) -> Decimal:
 
 
 def _inverse(divisor: Any) -> Decimal:
-    """Give 1 over a number where that has an end; zen rounds other quotients, and calculations do not."""
+    """Return the inverse of a number, if its decimals end; zen rounds other quotients, and calculations do not."""
     if not isinstance(divisor, Decimal):
         raise CellError(
             "divides by something other than a plain number: zen rounds that to 28 digits, and 0 gives null there"
@@ -317,9 +317,9 @@ def _inverse(divisor: Any) -> Decimal:
 
 
 MOST_DIGITS: Final = 20
-"""Most digits of a divisor."""
+"""The most digits of a divisor."""
 MOST_PLACES: Final = 28
-"""Most digits of a number that is calculated of plain numbers; zen has no more."""
+"""The most digits of a result computed from plain numbers, as many as zen has."""
 
 
 def _values(condition: Condition) -> Iterable[Any]:

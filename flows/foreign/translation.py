@@ -1,4 +1,4 @@
-"""A graph of JDM as the steps of a flow: each node by itself, on the way on which a run comes to it."""
+"""Translation of a JDM graph into the steps of a flow: each node by itself, once for each scope that reaches it."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,18 +33,18 @@ from fivefold.risk.language.fields import ValueType
 
 Data = dict[str, Any]
 NOTHING: Final = "no-answer"
-"""The end of a run that no way of a switch takes."""
+"""The id of the end at which nothing is answered, for runs that take no way of a switch."""
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}")
 _PATH: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What the graph answers where a run comes to an end.
+    """What the graph answers at an end.
 
     Attributes:
-        values: where each comes from, by name.
-        inputs: whether all that came in is answered too, where no value of that name is.
+        values: the origin of each value, by name.
+        inputs: whether the inputs are answered too, except those with the name of a value.
     """
 
     values: Mapping[str, ValueOrigin]
@@ -52,19 +52,19 @@ class Answers:
 
 
 class TooManyStepsError(Exception):
-    """A graph has more steps than a flow."""
+    """A graph has more steps than a flow may have."""
 
 
 class Translation:
-    """Translates one graph, and keeps what cannot be said.
+    """Translates one graph, and collects what has no equivalent.
 
     Attributes:
-        steps: of the flow, in their order, as plain data.
-        answers: of each end.
-        findings: what cannot be said, by its node.
-        open: the steps at which a run fails where a value is missing.
-        denied: where something must not be, which holds there where a value is missing.
-        copies: how often nodes stand in the flow that do so more than once, by their place.
+        steps: the steps of the flow, in order, as plain data.
+        answers: what each end answers, by its id.
+        findings: the faults of the graph, and its parts without an equivalent.
+        open: the steps that fail a run if a value is missing.
+        denied: the places of negated conditions, which in JDM can hold for a missing value.
+        copies: how often each node was translated, by its name in messages.
     """
 
     def __init__(self, graph: Graph, facts: Facts, names: frozenset[str], source: str) -> None:
@@ -80,7 +80,7 @@ class Translation:
         self.copies: dict[str, int] = {}
 
     def run(self) -> None:
-        """Translate it; what is wrong is in `findings`."""
+        """Translate the graph; faults are in `findings`."""
         try:
             if self._graph.begins is not None:
                 self._build(self._graph.begins, NodeScope(self._facts))
@@ -96,7 +96,7 @@ class Translation:
 
     @property
     def steps(self) -> list[Data]:
-        """The steps, each before those to which it leads; `then` only where another one than the next follows."""
+        """The steps, each before those it leads to, with `then` only if another step than the next follows."""
         before = dict.fromkeys(self._written, 0)
         for step in self._written.values():
             for to in _leads(step):
@@ -121,7 +121,7 @@ class Translation:
         self.findings.append(Finding(where, problem))
 
     def _build(self, node: ForeignNode, scope: NodeScope) -> str:
-        """Give the id of the step with which a node begins; one that is reached in one scope twice is one step."""
+        """Return the id of a node's first step; a node reached twice in the same scope is translated once."""
         key = (node.identifier, scope.key)
         if key not in self._built:
             self._built[key] = ""
@@ -138,7 +138,7 @@ class Translation:
         return self._built[key]
 
     def _refused(self, node: ForeignNode, _: NodeScope) -> str:
-        """Go on behind a node that was refused."""
+        """Continue behind a refused node."""
         return self._next(node, NodeScope(self._facts, anything=True))
 
     def _next(self, node: ForeignNode, scope: NodeScope, statement: str = "") -> str:
@@ -151,7 +151,7 @@ class Translation:
         return first
 
     def _nothing(self) -> str:
-        """Give the end of runs to which nothing is answered."""
+        """Return the id of the end at which nothing is answered, and add that end the first time."""
         if NOTHING not in self.answers:
             self._ids[NOTHING] = None
             self.answers[NOTHING] = Answers({}, inputs=False)
@@ -159,7 +159,7 @@ class Translation:
         return NOTHING
 
     def _id(self, name: str) -> str:
-        """Make a name of a step; TooManyStepsError where there are too many."""
+        """Return a new id for a step, made from a name; TooManyStepsError if there are too many steps."""
         if len(self._ids) >= MOST_STEPS:
             raise TooManyStepsError
         plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60].strip("-")
@@ -175,7 +175,7 @@ class Translation:
         return identifier
 
     def _in_line(self, node: ForeignNode, steps: Sequence[Data], scope: NodeScope) -> str:
-        """Set steps one behind the other, before what follows the node."""
+        """Chain steps before what follows the node; return the id of the first, or of what follows."""
         following = self._next(node, scope)
         for step in reversed(steps):
             self._written[step["id"]] = {**step, "then": following}
@@ -250,7 +250,7 @@ class Translation:
     def _value(
         self, key: str, expression: Expression, reader: Reader, node: ForeignNode, steps: list[Data]
     ) -> ValueOrigin:
-        """Give where a value of an expression node comes from, and add the steps that make it."""
+        """Return the origin of a value of an expression node, and add the steps that compute it."""
         if isinstance(expression, Name):
             return reader.scope.find(expression, reader.own)
         if isinstance(expression, Literal):
@@ -320,7 +320,7 @@ class Translation:
         return self._in_line(node, [step], scope.after(gives, passes=node.passes))
 
     def _column(self, node: ForeignNode, name: str, reader: Reader) -> ValueOrigin | None:
-        """Find what a column compares; None where its cells are whole expressions, or it is refused."""
+        """Return the value that a column compares; None if its cells are expressions, `ANYTHING` if it is refused."""
         if not name:
             return None
         try:
@@ -394,7 +394,7 @@ class Translation:
         return kind_by_name
 
     def _hits(self, node: ForeignNode, rows: Sequence[Sequence[Condition]]) -> None:
-        """Find rows that never decide, and a table that does not say what is given where none holds."""
+        """Find rows that never decide, and a table without a last row for the case that none holds."""
         bad = {each.where for each in self.findings}
         empty = [
             number
@@ -413,13 +413,13 @@ class Translation:
 
 
 def _leads(step: Data) -> list[str]:
-    """Name the steps to which one leads, each once."""
+    """Return the ids of the steps that a step leads to, each once."""
     ways = [step.get("then"), step.get("otherwise"), *(way["to"] for way in step.get("route", ()))]
     return list(dict.fromkeys(to for to in ways if to is not None))
 
 
 def _rows_of(expression: Expression, reader: Reader) -> tuple[list[tuple[Condition, Any]], Any]:
-    """Give the rows of a choice between plain values, or of a condition, and what is given otherwise."""
+    """Return the rows of a choice between plain values, or of a condition, and the value otherwise."""
     if not isinstance(expression, zen.Conditional):
         return [(reader.condition(expression), True)], False
     rows: list[tuple[Condition, Any]] = []
@@ -447,14 +447,14 @@ def _output(step: str, name: str, kind: str) -> ValueOrigin:
 
 
 def _about(identifier: str, node: ForeignNode, key: str = "") -> Data:
-    """Give what each step has."""
+    """Return the parts that every step has: id, title and, for a described node, rationale."""
     title = " ".join(f"{node.name}: {key}".split() if key else node.name.split())
     reason = {"rationale": node.description.strip()} if node.description.strip() else {}
     return {"id": identifier, "title": title, **reason}
 
 
 def _numbered(name: str, sign: str) -> Iterator[str]:
-    """Give a name, and then the same with numbers."""
+    """Yield a name, then the same name with numbers from 2."""
     yield name
     for number in range(2, 10_000):
         yield f"{name}{sign}{number}"

@@ -1,4 +1,4 @@
-"""Expressions in zen, the language of JDM: read as far as flows can say the same, else refused with what is strange."""
+"""Parser of expressions in zen, JDM's language; a part without an equivalent in flows is refused with a reason."""
 
 import re
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from fivefold.risk.governance.tables.cells import CellError
 from fivefold.risk.governance.tables.foreign.unary import NOT_IN, read_number
 
 MOST_LETTERS: Final = 10_000
-"""Most signs of an expression."""
+"""The most characters of an expression."""
 MOST_DEPTH: Final = 50
-"""Most brackets within each other."""
+"""The deepest nesting of brackets, choices or signs."""
 
 _TOKEN: Final = re.compile(
     r"""(?P<blank>[ \t\n]+)|(?P<text>"[^"]*"|'[^']*')|(?P<number>[0-9]+(?:\.(?!\.)[0-9]+)?(?![\w]))"""
@@ -36,7 +36,7 @@ COMPARED: Final = {
     "==": "equals",
     "!=": "not_equals",
 }
-"""The signs of comparisons, and the words of the language for them."""
+"""The words of the rules' language for comparisons, by zen's operator."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Literal:
 
 @dataclass(frozen=True)
 class Name:
-    """What is read by its name, such as customer.age; `own` where `$.` says that the same node gives it."""
+    """A value read by its name, such as customer.age; `own` if `$.` marks an output of the same node."""
 
     path: str
     own: bool = False
@@ -64,7 +64,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two values that are compared; `sign` as zen writes it."""
+    """A comparison of two values; `sign` is zen's operator."""
 
     left: "Expression"
     sign: str
@@ -73,10 +73,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Among:
-    """A value that is one of a list, or in a range; or is not, where it is denied.
+    """A test whether a value is in a list or a range; if `denied`, whether it is not.
 
     Attributes:
-        condition: on the value, as plain data of the language.
+        condition: the condition on the value, as plain data of the rules' language.
     """
 
     value: "Expression"
@@ -86,7 +86,7 @@ class Among:
 
 @dataclass(frozen=True)
 class Joined:
-    """Conditions of which all must hold, or any."""
+    """Conditions joined by `word`: `all` must hold, or `any`."""
 
     word: str
     parts: "tuple[Expression, ...]"
@@ -118,7 +118,7 @@ def read_expression(text: str) -> Expression:
     Comparison(left=Name(path='a', own=False), sign='>', right=Literal(value=Decimal('5')))
 
     Raises:
-        CellError: it is none, or has a part that flows do not have.
+        CellError: the text is not an expression, or a part of it has no equivalent in flows.
     """
     if len(text) > MOST_LETTERS:
         raise CellError(f"has {len(text):,} signs; read are {MOST_LETTERS:,}")
@@ -136,7 +136,7 @@ class _Reader:
         self._at = self._depth = 0
 
     def _peek(self, ahead: int = 0) -> str:
-        """Give the sign or word that comes; nothing for a text, which may look like one."""
+        """Return the next sign or word; empty for a text, which could look like one."""
         sort, value = self._tokens[self._at + ahead] if self._at + ahead < len(self._tokens) else ("end", "")
         return "" if sort == "text" else value
 
@@ -148,7 +148,7 @@ class _Reader:
         return ""
 
     def require_end(self) -> None:
-        """CellError where more follows."""
+        """Raise CellError if more follows."""
         if self._at < len(self._tokens):
             raise self._strange()
 

@@ -1,1 +1,1 @@
-"""What a compliance team does with flows beside running them: compare them, and try how much their examples notice."""
+"""Governance of flows: comparison of versions, mutation tests of examples, and decision tables as spreadsheets."""

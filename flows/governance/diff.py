@@ -1,4 +1,4 @@
-"""Two versions of a flow side by side: everything that differs, in words, and which ends a run can come to no more."""
+"""Comparison of two versions of a flow: every difference in words, and which ends and actions a run can reach."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -23,10 +23,10 @@ _CALCULATION: TypeAdapter[Any] = TypeAdapter(PolicyCalculation, config=WHEN_USED
 
 
 def diff_flows(before: Flow, after: Flow) -> DocumentDifference:
-    """Compare two flows; what makes no difference to the content hash is not a change.
+    """Compare two flows; a difference that leaves the content hash unchanged is not a change.
 
-    Beside what is written otherwise it says, of ends that both have, to which a run can come in one of them alone, and
-    to which without the answer of a person, as far as that follows from what leads where.
+    Of ends and actions in both flows it also reports those that a run can reach in one flow alone, and ends that it
+    can reach without the answer of a person in one flow alone, as far as the links between steps show.
     """
     sides: list[dict[str, Any]] = [json.loads(side.canonical) for side in (before, after)]
     written = _WORDING.of_documents(*sides, last=("actions", "steps", "examples"))
@@ -45,7 +45,7 @@ _TAKEN = ("never taken", "taken at some end, or after a failure")
 
 
 def _reach(before: Flow, after: Flow) -> Iterator[DocumentChange]:
-    """Find the ends, and the actions, of both that only one of them comes to."""
+    """Find ends and actions of both flows that differ in being reachable or, for ends, in needing a person."""
     sides = [_ends(flow) for flow in (before, after)]
     for end in (name for name in sides[0] if name in sides[1]):
         there = [side[end][0] for side in sides]
@@ -64,7 +64,7 @@ def _changed(where: str, words: tuple[str, str], before: bool, after: bool) -> D
 
 
 def _ends(flow: Flow) -> dict[str, tuple[bool, bool]]:
-    """Tell of each end whether a run can come there, and whether without a person who decides on it."""
+    """Return for each end whether a run can reach it, and whether it can do so without a person's decision."""
     there = reached(flow)
     return {
         step.id: (position in there, without_person(flow, position) is not None)
@@ -88,7 +88,7 @@ def _condition(part: Any) -> str:
 
 
 def _output_text(part: Any) -> str:
-    """Write what a row gives, or the step to which a way leads."""
+    """Return the words for what a row gives, or for the step that a way leads to."""
     if not isinstance(part, dict):
         return part_words(part)
     return ", ".join(f"{name.replace('_', ' ')} {part_words(value)}" for name, value in part.items())

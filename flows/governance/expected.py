@@ -1,4 +1,4 @@
-"""What an example of a flow expects, compared with what a run came to: the end, its actions, outputs and amounts."""
+"""Comparison of what an example of a flow expects with the result of a run: end, actions, outputs and amounts."""
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -16,7 +16,7 @@ from fivefold.risk.engine.explain.describe import value_words
 from fivefold.risk.language.fields import StepOutput, ValueType
 
 FAILED = "failed"
-"""What an example expects of a run that fails."""
+"""The end that an example expects of a run that fails."""
 
 _FITS: Mapping[ValueType, tuple[type, ...]] = {
     ValueType.TEXT: (str,),
@@ -28,7 +28,7 @@ _FITS: Mapping[ValueType, tuple[type, ...]] = {
 
 
 def check_expected(analysed: AnalysedFlow) -> Iterator[Finding]:
-    """Find outputs and amounts that examples expect and that the flow does not have."""
+    """Find outputs and amounts expected by examples that the flow does not have."""
     steps = analysed.names.outputs
     limits = {action.id for action in analysed.flow.actions if isinstance(action, LimitAction)}
     for example in analysed.flow.examples:
@@ -63,9 +63,9 @@ def _outputs(step: str, expected: Mapping[str, Any], outputs: Mapping[str, StepO
 
 
 def differences(example: FlowExample, program: FlowProgram, row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Say in what a run, a row as `FlowProgram.run` gives it, came out otherwise than an example expects.
+    """Yield the differences between a run, a row of `FlowProgram.run`, and what an example expects.
 
-    Each comes with the word of the example that expects otherwise.
+    Each comes after the word of the example that expects otherwise, such as `ends`.
     """
     stop, last = Stop(row[STOP]), program.steps[row[LAST]]
     ends = FAILED if stop is Stop.FAILED else last.identifier
@@ -88,7 +88,7 @@ def differences(example: FlowExample, program: FlowProgram, row: Mapping[str, An
 
 
 def _amounts(program: FlowProgram, stop: Stop, row: Mapping[str, Any]) -> dict[str, int | None]:
-    """Give the actions that follow from a run, each with the amount of its limit in minor units."""
+    """Return the actions that follow from a run, each with the amount of its limit in minor units, or None."""
     if stop is Stop.FAILED:
         set_then = {each.action: each.within(each.number) for each in program.failure_amounts}
         return {name: set_then.get(name) for name in program.flow.on_failure}
@@ -100,7 +100,7 @@ def _amounts(program: FlowProgram, stop: Stop, row: Mapping[str, Any]) -> dict[s
 
 
 def _column_value(value: Any, column: InputColumn) -> Any:
-    """Give a value as its column holds it."""
+    """Return a value in the form of its column."""
     if column.kind is ValueType.MONEY:
         return value * column.units
     if column.kind is ValueType.LEVEL:

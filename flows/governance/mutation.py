@@ -1,8 +1,8 @@
-"""Change a flow by one step at a time, and look which changes none of its examples notices.
+"""Mutation tests of a flow: change it in one place at a time, and find the changes that none of its examples notices.
 
-A step is one of a condition, a way, a row, a bound, an amount, or the actions of an end.
+A change is to a condition, a calculation, a way, a row, a bound, an amount, or the actions of an end.
 
-What examples give is read once for all changes.
+The facts of the examples are read once for all changes.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -57,18 +57,18 @@ def mutate_flow(
     begun: Callable[[int], None] = lambda _: None,
     is_over: Callable[[], bool] = lambda: False,
 ) -> Mutations:
-    """Try every change of a flow by one step on its examples.
+    """Run a flow's examples against each change of it.
 
     Args:
         analysed: the flow, with its examples and the policies that it asks.
         lists: the named lists.
-        as_of: for examples that name no moment of their own (microseconds).
-        document: what it was read from; without it changes have no lines.
-        begun: called with how many there are, before the first is tried.
-        is_over: asked before each change; what is left when it says yes is not tried.
+        as_of: the moment of examples that name none (microseconds).
+        document: the document it was read from; without it changes have no line numbers.
+        begun: called with the number of changes, before the first is tried.
+        is_over: called before each change; a change for which it returns True is not tried.
 
     Raises:
-        InvalidRulesetError: the flow cannot be used, has no examples, or one of them fails as it is.
+        InvalidRulesetError: the flow cannot be used, has no examples, or one of them fails on the unchanged flow.
     """
     require_examples(analysed)
     flow = analysed.flow
@@ -115,7 +115,7 @@ class _Mutant:
 
 
 def _mutants(analysed: AnalysedFlow) -> Iterator[_Mutant]:
-    """Make every change; one after which the flow could not be used, or has the same content, is left out."""
+    """Yield every change that leaves the flow usable, and with a content that no earlier one has."""
     bare = analysed.flow.model_copy(update={"examples": ()})
     data, hashes = plain_data(bare), {bare.content_hash}
     for change in changes_of_flow(bare):
@@ -130,7 +130,7 @@ def _mutants(analysed: AnalysedFlow) -> Iterator[_Mutant]:
 
 @dataclass(frozen=True)
 class _Tried:
-    """An example: what is known of its entity, what is asked of policies and persons, and the lists at its moment."""
+    """An example: the facts of its entity, the inputs of what the flow asks and the answers, and the lists then."""
 
     example: FlowExample
     facts: Mapping[str, Any]
@@ -139,7 +139,7 @@ class _Tried:
 
 
 class _Trial:
-    """The examples of a flow, on which its changed forms are tried."""
+    """The examples of a flow, ready to run on its changed forms."""
 
     def __init__(
         self, analysed: AnalysedFlow, lists: Mapping[str, NamedList], as_of: int, mutants: Sequence[_Mutant]
@@ -160,7 +160,7 @@ class _Trial:
             self._tried += _examples_at(analysed, facts, moment)
 
     def noticed_by(self, analysed: AnalysedFlow) -> str:
-        """Name an example that comes out otherwise by a form of the flow; empty where none does."""
+        """Return the name of an example that fails with a form of the flow; empty if all pass."""
         programs: dict[int, FlowProgram] = {}
         for tried in self._tried:
             program = programs.get(id(tried.members))
@@ -173,7 +173,7 @@ class _Trial:
 
 
 def _examples_at(analysed: AnalysedFlow, facts: FlowFacts, moment: int) -> Iterator[_Tried]:
-    """Give the examples of one moment, row by row."""
+    """Yield the examples of one moment, row by row."""
     members = {name: version.members for name, version in facts.versions.items()}
     for number, row in enumerate(facts.own.iter_rows(named=True)):
         example = analysed.flow.examples[int(row[ENTITY])]
@@ -186,7 +186,7 @@ def _examples_at(analysed: AnalysedFlow, facts: FlowFacts, moment: int) -> Itera
 
 
 def telling_of(change: StepChange, before: AnalysedFlow, after: AnalysedFlow, scope: LintScope) -> Telling:
-    """Find what would notice a change, or why nothing can."""
+    """Return inputs that would notice a change, or why none can."""
     if change.path[0] == "actions":
         return _of_bound(before, after, int(change.path[1]))
     if change.path[0] != "steps":
@@ -198,13 +198,13 @@ def telling_of(change: StepChange, before: AnalysedFlow, after: AnalysedFlow, sc
     if not all(isinstance(step, RouteStep | TableStep) for step in sides):
         return Telling()
     leads = {step.then for step in sides if isinstance(step, TableStep)}
-    if len(leads) > 1:  # where a table leads; what it gives is all that is compared below
+    if len(leads) > 1:  # where a table leads; below only its outputs are compared
         return Telling()
     return _of_choice(before, after, position, scope)
 
 
 def _can_fail(flow: Flow) -> bool:
-    """Tell whether some step that is reached may fail: it says nothing of what is unknown, or an amount may be."""
+    """Check whether a reachable step can fail: it has no `on_unknown`, or an amount of an end can be unknown."""
     before = passed_before(flow)
     for position in reached(flow):
         step = flow.steps[position]
@@ -221,7 +221,7 @@ def _can_fail(flow: Flow) -> bool:
 
 
 def _of_choice(before: AnalysedFlow, after: AnalysedFlow, position: int, scope: LintScope) -> Telling:
-    """Compare to what a choice comes, before and after, on all values."""
+    """Compare the results of a choice before and after a change, on all values."""
     sides = [[place for place in side.conditions if place.path[:2] == ("steps", position)] for side in (before, after)]
     trial = try_conditions([*sides[0], *sides[1]], scope)
     if trial is None:
@@ -246,7 +246,7 @@ def _of_choice(before: AnalysedFlow, after: AnalysedFlow, position: int, scope: 
 
 
 def _is_always_known(rule_input: LanguageModel, flow: Flow, position: int) -> bool:
-    """Tell whether every run that comes to a step knows what it reads of one before."""
+    """Check whether an output of an earlier step is known in every run that reaches a step."""
     if not isinstance(rule_input, StepInput) or (source := flow.positions.get(rule_input.step)) is None:
         return False
     if source not in passed_before(flow)[position].surely:
@@ -260,16 +260,16 @@ def _is_always_known(rule_input: LanguageModel, flow: Flow, position: int) -> bo
 
 
 _GIVEN_OR_UNKNOWN = frozenset({"ends", "level", "total", "action", "score"})
-"""Outputs without which what a step asks is unknown, so that it leads to its `on_unknown`, or the run fails."""
+"""Outputs without which a step is undecided: the run then follows its `on_unknown`, or fails."""
 
 
 def _leads(flow: Flow, start: int, position: int) -> bool:
-    """Tell whether a run can come from one step to another."""
+    """Check whether a run can get from one step to another."""
     return start == position or start in passed_before(flow)[position].possibly
 
 
 def _codes(columns: Sequence[pl.Series]) -> Any:
-    """Give for each row of truths the code to which a choice comes, as the steps of a program have it."""
+    """Return the code of a choice for each row of truths, as compiled steps have it."""
     count = len(columns)
     codes, is_open = np.full(len(columns[0]), count), np.ones(len(columns[0]), dtype=np.bool_)
     for number, column in enumerate(columns):
@@ -280,7 +280,7 @@ def _codes(columns: Sequence[pl.Series]) -> Any:
 
 
 def _results(step: Any) -> list[str]:
-    """Name what follows each code: the step to which it leads, what the table gives, or that the run fails."""
+    """Return what follows each code, in words: the next step, the outputs of the table, or that the run fails."""
     if isinstance(step, RouteStep):
         ways = [way.to for way in step.route]
         return [*ways, step.otherwise, *[step.on_unknown or "the run fails"] * len(ways)]
@@ -296,7 +296,7 @@ def _outputs_text(values: Mapping[str, Any]) -> str:
 
 
 def _of_bound(before: AnalysedFlow, after: AnalysedFlow, number: int) -> Telling:
-    """Look whether all amounts that a table gives, or the one that is written, are set as before."""
+    """Check whether changed bounds leave all amounts of a table, or the written one, as before."""
     amounts_by_side = []
     for side in (before, after):
         action = side.flow.actions[number]
@@ -309,7 +309,7 @@ def _of_bound(before: AnalysedFlow, after: AnalysedFlow, number: int) -> Telling
 
 
 def _amounts(analysed: AnalysedFlow, action: LimitAction) -> list[Decimal] | None:
-    """Give every amount to which a limit may be set; None where a calculation finds it."""
+    """Return every amount of a limit before its bounds; None unless it is written, or comes from a table."""
     if isinstance(action.amount, Decimal):
         return [action.amount]
     if not isinstance(action.amount, StepInput):
@@ -324,19 +324,19 @@ def _amounts(analysed: AnalysedFlow, action: LimitAction) -> list[Decimal] | Non
 
 Plain = Mapping[str, Any]
 NOTHING_SAID = "nothing said"
-"""What a change writes in place of `on_unknown` where it takes that away."""
+"""The words for `on_unknown` after a change that removes it."""
 
 
 def changes_of_flow(flow: Flow) -> Iterator[StepChange]:
-    """Give every change by one step, in the order of actions, what follows a failure, and steps.
+    """Yield every change of a flow: of its actions, then of `on_failure`, then of its steps.
 
-    Conditions, calculations and numbers change as in rulesets. A way, an answer or `then` leads to another step that is
-    near; a way or a row is left out, or tried after the one below it; a row gives what another one does; an end, and
-    what follows a failure, takes an action less or one more. Some may not be a flow any more.
+    Conditions, calculations and numbers change as in rulesets. A way, an answer or `then` leads to another nearby step;
+    a way or a row is left out, or swapped with the one below it; an output of a row becomes another value; an end, or
+    `on_failure`, has one action less or more. The result may be invalid.
 
-    Not changed is what examples cannot notice: how long a person has (`within`) and how old an answer from outside may
-    be, as examples say what came and not when; the days of a review or a tag; triggers; words that people read. Nor is
-    whom a step asks, and how: that policy, ruleset, flow, source or model has changes of its own.
+    What examples cannot notice is not changed: the time that a person has (`within`) and the age of an answer from
+    outside, as examples say what came and not when; the days of a review or a tag; triggers; texts for people. Nor is
+    the policy, ruleset, flow, source or model that a step asks: each has changes of its own.
     """
     data = plain_data(flow)
     for number, action in enumerate(data.get("actions", ())):
@@ -347,7 +347,7 @@ def changes_of_flow(flow: Flow) -> Iterator[StepChange]:
 
 
 def _of_action(path: Path, action: Plain) -> Iterator[StepChange]:
-    """Move the amount of a limit, and its bounds; what other actions do is not seen in a run."""
+    """Change the amount and the bounds of a limit; a run does not show what other actions do."""
     if isinstance(action.get("amount"), int | Decimal):
         yield from changes_of_number((*path, "amount"), action["amount"])
     for number, bound in enumerate(action.get("between", ())):
@@ -355,7 +355,7 @@ def _of_action(path: Path, action: Plain) -> Iterator[StepChange]:
 
 
 def _of_actions_taken(path: Path, names: Sequence[str], flow: Flow) -> Iterator[StepChange]:
-    """Take one action less, and one more that can be taken beside them."""
+    """Remove each action in turn, and add one that can be taken beside the others."""
     for name in names:
         yield _list(path, names, [each for each in names if each != name])
     subjects = {flow.action(name).subject for name in names}
@@ -393,7 +393,7 @@ def _of_step(path: Path, step: Plain, flow: Flow, position: int) -> Iterator[Ste
 
 
 def _elsewhere(path: Path, to: str, near: Sequence[str], flow: Flow, position: int) -> Iterator[StepChange]:
-    """Lead to the next other step that is led to beside it, else to the one that follows in the document."""
+    """Change a target to the next other target of the same step, else to the step that follows in the document."""
     begin = near.index(to)
     others = [each for each in (*near[begin:], *near[:begin]) if each != to]
     others += [step.id for step in flow.steps[position + 1 :] if step.id != to]
@@ -402,7 +402,7 @@ def _elsewhere(path: Path, to: str, near: Sequence[str], flow: Flow, position: i
 
 
 def _after(path: Path, step: Plain, flow: Flow, position: int) -> Iterator[StepChange]:
-    """Lead from a step to the one after that to which it leads, else to the one before that."""
+    """Change what follows a step: to the step after the present one, else to the one before it."""
     later = [each.id for each in flow.steps[position + 1 :]]
     to = step.get("then", later[0] if later else None)
     if to not in later or len(later) < 2:
@@ -415,7 +415,7 @@ def _after(path: Path, step: Plain, flow: Flow, position: int) -> Iterator[StepC
 
 
 def _of_unknown(path: Path, step: Plain, instead: Any) -> Iterator[StepChange]:
-    """Do where facts do not decide what is done where nothing holds; and say nothing, so that the run fails."""
+    """Replace `on_unknown` by *instead*, and remove it, so that the run fails."""
     if "on_unknown" not in step:
         return
     at, before = (*path, "on_unknown"), step["on_unknown"]
@@ -426,7 +426,7 @@ def _of_unknown(path: Path, step: Plain, instead: Any) -> Iterator[StepChange]:
 
 
 def _of_choices(path: Path, items: Sequence[Plain], word: str) -> Iterator[StepChange]:
-    """Change the conditions of ways or rows; leave one out, and try one after the one below it."""
+    """Change the conditions of ways or rows; leave out each, and swap each with the one below it."""
     for number, item in enumerate(items):
         yield from changes_of_condition((*path, number, "when"), item["when"])
         if len(items) > 1:
@@ -449,7 +449,7 @@ def _of_table(path: Path, table: Plain) -> Iterator[StepChange]:
 
 
 def _of_output(path: Path, value: Any, column: Sequence[Any]) -> Iterator[StepChange]:
-    """Give another flag, a number beside it, or the next other text of the column."""
+    """Change an output to the other flag, a number near it, or the next other text of its column."""
     if isinstance(value, bool):
         yield other_value(path, value, not value)
     elif isinstance(value, str):

@@ -1,4 +1,4 @@
-"""The rows of a flow's decision table as a table for a spreadsheet, and back: each fault is named by its cell."""
+"""Conversion of a flow's decision table to a spreadsheet and back; each fault names its cell."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,14 +29,14 @@ ROW = "row"
 """The column that numbers the rows."""
 
 _GIVE = "give "
-"""What stands before the name of an output, so that none is taken for an input."""
+"""The prefix of an output's column, so that it is not taken for an input."""
 
 _NOTHING_ELSE = f"has no row {OTHERWISE} below the others, which says what is given where none of them holds"
 _FACTS: TypeAdapter[LanguageModel] = TypeAdapter(Fact, config=WHEN_USED)
 
 
 def position_of_table(flow: Flow, identifier: str) -> int:
-    """Find the place of a step that is a decision table, from 0; ConfigError where there is none of that id."""
+    """Return the position, from 0, of the decision table with an id; ConfigError if no table has it."""
     tables = {step.id: place for place, step in enumerate(flow.steps) if isinstance(step, TableStep)}
     if identifier not in tables:
         there = ", ".join(tables) or "none"
@@ -46,14 +46,14 @@ def position_of_table(flow: Flow, identifier: str) -> int:
 
 
 def table_at(flow: Flow, position: int) -> Table:
-    """Give the table of a step."""
+    """Return the table of a step."""
     step = flow.steps[position]
     assert isinstance(step, TableStep)  # positions come from position_of_table
     return step.table
 
 
 def form_of(table: Table) -> TableForm:
-    """Say what the columns of a table are."""
+    """Return the form of a table's columns."""
     outcomes = tuple(_GIVE + name for name in table.gives)
     most = MOST_ROWS + 3  # the header, and the two rows below the others
     return TableForm(
@@ -68,7 +68,7 @@ def form_of(table: Table) -> TableForm:
 
 
 def grid_of_table(table: Table) -> Grid:
-    """Write the rows of a table, the header first."""
+    """Return the rows of a table as a grid, the header first."""
     form, names = form_of(table), list(table.gives)
     rows = [(plain_data(row)[WHEN], _cells(row.give, names)) for row in table.rows]
     rest = {OTHERWISE: _cells(table.otherwise, names)}
@@ -90,7 +90,7 @@ def _cell(value: Any) -> Value:
 
 
 def read_flow_table(grid: Grid, analysed: AnalysedFlow, identifier: str, source: str) -> Flow:
-    """Give a flow in which one decision table has the rows of a sheet.
+    """Return a flow in which one decision table has the rows of a sheet.
 
     Args:
         grid: the sheet, the header first.
@@ -117,7 +117,7 @@ def read_flow_table(grid: Grid, analysed: AnalysedFlow, identifier: str, source:
 
 
 def _read_output(kind: str, value: Value, grid: Grid) -> Any:
-    """Read what a row gives under one name."""
+    """Read one output of a row."""
     if kind in {"number", "money"}:
         return number_of(value, grid, f"{'an amount of money' if kind == 'money' else 'a number'} is")
     if kind == "text":
@@ -129,7 +129,7 @@ def _read_output(kind: str, value: Value, grid: Grid) -> Any:
 
 
 def _tried(analysed: AnalysedFlow, position: int, cases: RuleCases) -> tuple[Flow | None, list[tuple[Path, str]]]:
-    """Put rows into a table; give the flow, or what is wrong with them by its path in the sheet."""
+    """Put rows into a table; return the flow, or None and the faults by their path in the sheet."""
     flow, step = analysed.flow, analysed.flow.steps[position]
     rows = [{WHEN: row[WHEN], "give": _by_name(row)} for row in cases.cases]
     data: dict[str, Any] = {"gives": plain_data(table_at(flow, position))["gives"], "rows": rows}
@@ -148,7 +148,7 @@ def _tried(analysed: AnalysedFlow, position: int, cases: RuleCases) -> tuple[Flo
                 else problem_of(fault, list(flow.fields), list(flow.calculate)),
             )
             for fault in faults
-            if len(faults) == 1 or fault["type"] != "too_short"  # rows that are not right themselves are named
+            if len(faults) == 1 or fault["type"] != "too_short"  # faulty rows are named themselves
         ]
     steps = (*flow.steps[:position], step.model_copy(update={"table": table}), *flow.steps[position + 1 :])
     whole = flow.model_copy(update={"steps": steps})
@@ -168,7 +168,7 @@ def _by_name(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _in_sheet(path: Path) -> Path:
-    """Give the path of a fault as the reader of the sheet names its rows and columns."""
+    """Return the path of a fault in the terms of the sheet's reader."""
     if path[:1] == ("rows",):
         path = ("cases", *path[1:])
     if path[:1] == ("cases",) and path[2:3] == ("give",):
@@ -179,12 +179,12 @@ def _in_sheet(path: Path) -> Path:
 
 
 def flow_draft_text(text: str, flow: Flow, changed: Flow, position: int, source: str) -> str:
-    """Write the draft: the flow's text in which the rows of one table are replaced, all else as it was written.
+    """Return the draft: the flow's text with the rows of one table replaced, and all else as it was written.
 
-    A row that is as it was keeps its text, remarks included; what is new is written in one line.
+    An unchanged row keeps its text and comments; a new row is one line.
 
     Raises:
-        ConfigError: the text cannot be changed without changing more.
+        ConfigError: the rows cannot be replaced without changing more of the text.
     """
     text = without_reasons(text)
     before, after = ((flow.steps[position].id, table_at(each, position)) for each in (flow, changed))

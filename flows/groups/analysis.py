@@ -1,4 +1,4 @@
-"""A group, and what follows from it alone: what its condition reads, and everything that is wrong or doubtful."""
+"""Analysis of a group by itself: what its condition reads, and everything that is wrong or doubtful."""
 
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
@@ -31,7 +31,7 @@ from fivefold.risk.language.reading import read_stored
 
 
 class AnalysedGroup(Analysed[Group]):
-    """A group, and what follows from it."""
+    """A group with its analysis."""
 
     @property
     def group(self) -> Group:
@@ -40,7 +40,7 @@ class AnalysedGroup(Analysed[Group]):
 
     @cached_property
     def conditions(self) -> tuple[Location, ...]:
-        """What must hold of a member."""
+        """The condition of membership, with its path."""
         return (Location(("when",), self.group.condition),)
 
     @cached_property
@@ -56,7 +56,7 @@ class AnalysedGroup(Analysed[Group]):
 
     @cached_property
     def structural_diagnostics(self) -> tuple[Diagnostic, ...]:
-        """What is wrong with names and levels, and inputs that no entity has by itself."""
+        """The faults of names, levels and units, and inputs that no entity has by itself."""
         return (
             *taken_names(self.group),
             *twice(("levels",), self.group.levels, "level"),
@@ -79,9 +79,9 @@ class AnalysedGroup(Analysed[Group]):
         yield from purpose_name_diagnostics(self.group)
 
     def readings(self, sources: Sources) -> Iterator[Reading]:
-        """Give what the group reads: everything once for each way to it, in the order written.
+        """Yield what the group reads: everything once for each path to it, in the order written.
 
-        One that flows keep reads nothing by itself: what may not reach its members is looked for in these flows.
+        A group kept by flows reads nothing by itself: what may not reach its members is checked in those flows.
         """
         if self.group.kept_by is not None:
             return
@@ -129,9 +129,9 @@ def lint_group(
 
     Args:
         analysed: the group.
-        lists: the named lists; without them, what depends on them is not decided, and that is said.
-        document: what it was read from; without it the findings have no lines.
-        declared: what the data of the entity type and its level are for, beside what the group says.
+        lists: the named lists; without them, what depends on them is undecided, and a warning says so.
+        document: the document it was read from; without it the findings have no line numbers.
+        declared: the purposes of the entity type's data and level, beside those in the group.
     """
     fatal = analysed.draft_diagnostics
     diagnostics = [*fatal, *list_diagnostics(analysed, lists)]
@@ -147,7 +147,7 @@ def lint_group(
 
 
 def _always_or_never(analysed: AnalysedGroup, lists: Lists | None) -> Iterator[Diagnostic]:
-    """Find a condition that comes to the same whatever the values."""
+    """Find a condition that always or never holds, whatever the values."""
     trial = try_conditions(analysed.conditions, lint_scope(analysed, lists))
     if trial is None or not trial.exact:
         return

@@ -1,4 +1,4 @@
-"""A named group as a document: by what condition an entity is a member, and what it is where that is unknown."""
+"""A named group as a document: the condition of membership, and what applies if it is unknown."""
 
 from typing import Annotated, Final, Literal, Self
 
@@ -13,11 +13,11 @@ from fivefold.risk.language.reading import read_text
 from fivefold.risk.language.ruleset import MOST_LINK_TYPES, GivenExample, LinkType
 
 GROUP_TAG: Final = "group:"
-"""What a tag begins with that makes its entity a member of a group which flows keep."""
+"""The prefix of tags that make an entity a member of a group kept by flows."""
 UNKNOWN = "unknown"
-"""What an example expects where the facts do not decide."""
+"""What an example expects if the facts do not decide."""
 MOST_LETTERS_KEPT: Final = 74
-"""Of the name of a group that flows keep: its tag has 80 at most."""
+"""The most characters in the name of a group kept by flows: its tag has 80 at most."""
 _OF_CONDITIONS: Final = {
     *("fields", "transaction_fields", "case_fields", "reference"),
     *("links", "purposes", "calculate", "on_unknown", "examples"),
@@ -37,7 +37,7 @@ class GroupExample(GivenExample):
 
 
 def tag_of_group(name: str) -> str:
-    """Name the tag that makes an entity a member of a group which flows keep.
+    """Return the tag that makes an entity a member of a group kept by flows.
 
     >>> tag_of_group("campaign")
     'group:campaign'
@@ -87,7 +87,7 @@ class Group(Definition):
 
     @property
     def condition(self) -> PolicyCondition:
-        """What must hold of a member: of a group that flows keep, that it has the tag which they give."""
+        """The condition of membership; for a group kept by flows, that the entity has the group's tag."""
         if self.when is not None:
             return self.when
         return _CONDITION.validate_python({"tag": tag_of_group(self.name), "is": "present"})

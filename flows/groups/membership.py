@@ -1,6 +1,6 @@
-"""For whom the condition of a group holds, and when time alone may change that: one entity is a batch of one.
+"""Membership of a group: the entities for which its condition holds, and when time alone may change that.
 
-Each example beside a group is looked at as an entity of its own, and compared with what it expects.
+One entity is a batch of one. Each example of a group is evaluated as an entity of its own.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ class GroupProgram:
 
     Attributes:
         analysed: the group.
-        holds: the condition, of a column for each input by its key; null where it is unknown.
+        holds: the condition, over a column for each input, named by its key; null where unknown.
     """
 
     analysed: AnalysedGroup
@@ -69,16 +69,16 @@ group_program_for = compiled_once(compile_group)
 
 
 def look_at_members(analysed: AnalysedGroup, portfolio: Portfolio, as_of: int, *, ahead: bool = False) -> pl.DataFrame:
-    """Tell for whom the condition of a group holds.
+    """Evaluate the condition of a group for each entity.
 
     Args:
         analysed: the group.
-        portfolio: what is known; no entity twice. With `levels`, where the condition reads one.
+        portfolio: what is known, each entity once; with `levels` if the condition reads one.
         as_of: the moment (microseconds).
-        ahead: tell as well when time alone may change it; otherwise `next_us` is null.
+        ahead: whether to compute `next_us`, the moment when time alone may change the result; else it is null.
 
     Returns:
-        `entity_id`, `holds`, `next_us`, in the rows of the entities.
+        `entity_id`, `holds` and `next_us`, in the order of the entities.
 
     Raises:
         InvalidRulesetError: the group cannot be used, or something that it reads (a list, a frame) is missing.
@@ -103,7 +103,7 @@ _GIVEN = (*(word for word in LINKED if word not in {"previous", "peers"}), "leve
 
 @dataclass(frozen=True)
 class GroupExampleResult:
-    """What became of one example: what it expects and what the condition comes to, both as words."""
+    """The result of one example: the expected and the actual membership, both in words."""
 
     name: str
     expected: str
@@ -111,17 +111,17 @@ class GroupExampleResult:
 
     @property
     def passed(self) -> bool:
-        """True where both are the same."""
+        """Whether both are the same."""
         return self.expected == self.actual
 
 
 def run_group_examples(
     analysed: AnalysedGroup, lists: Mapping[str, NamedList], as_of: int
 ) -> tuple[GroupExampleResult, ...]:
-    """Look at all examples of a group and compare; *as_of* is for those that name no moment (microseconds).
+    """Evaluate all examples of a group; *as_of* is for those that name no moment (microseconds).
 
     Raises:
-        InvalidRulesetError: the group cannot be used, or an example gives something that is not there.
+        InvalidRulesetError: the group cannot be used, or an example gives something that the group does not have.
     """
     analysed.require_usable()
     group = analysed.group

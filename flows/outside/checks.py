@@ -1,18 +1,18 @@
-"""What an agent may not do: name an action, or be the only reason for an end that is bad for a customer.
+"""Limits of agents: none names an action, or is the only reason for an end that is bad for a customer.
 
-An end is adverse where it flags, escalates or blocks, sets a limit, or starts, refuses or ends a relationship. It is
-adverse too where it gives a tag, puts into a group, opens a case or tells a webhook, as others act on these: a flow
-that listens, a rule that raises the level, a program. No flow's own document says who will read them, so none is taken
-to be harmless. A flow that another one asks has no agent in it. A run that passed an agent may come to an adverse end
+An end is adverse if it flags, escalates or blocks, sets a limit, or starts, refuses or ends a relationship. It is also
+adverse if it gives a tag, puts into a group, opens a case or calls a webhook, as others act on these: a flow that
+listens, a rule that raises the level, a program. A flow's document does not say who will read them, so none is taken
+to be harmless. A flow that another one asks has no agent in it. A run that passed an agent may reach an adverse end
 only past something else that could have kept it away:
 
-- an answer of a person, where another answer to the same question leads away from that end;
-- a way of a route whose condition asks something else as well, where a later way or `otherwise` leads away from it; or
-  the ways before it, where one asks nothing of the agent and leads away.
+- a person's answer, if another answer to the same question leads away from that end;
+- a way of a route whose condition also reads something else, if a later way or `otherwise` leads away from it; or the
+  ways before it, if one reads nothing from the agent and leads away.
 
-That nobody answered is not an answer, and that facts did not decide (`on_unknown`) is not a rule. What a table, a
-calculation or a source of data makes of an agent's answer counts as the agent's, as does what a step gives that was
-passed or not as the agent answered.
+A missing answer of a person is not an answer, and `on_unknown` is not a rule. What a table, a calculation or a source
+of data makes of an agent's answer counts as the agent's. So does the output of a step that runs pass or not depending
+on the agent's answer.
 """
 
 from collections.abc import Iterator, Sequence
@@ -52,10 +52,10 @@ _ACTED_ON = (GivesTag, CaseAction, WebhookAction)
 
 
 def is_adverse(action: Action) -> bool:
-    """Tell whether an action is bad for a customer, or may become so: all but a review, and an approval.
+    """Check whether an action is bad for a customer, or may become so: all but a review and an approval.
 
-    A review is for a person alone, and nothing listens to it; an approval that decides on no relationship takes nothing
-    away.
+    A review is for a person alone, and nothing listens to it. An approval takes nothing away, unless it decides on a
+    relationship: every action that does is adverse.
     """
     if action.relationship is not None:
         return True
@@ -63,7 +63,7 @@ def is_adverse(action: Action) -> bool:
 
 
 def agent_diagnostics(flow: Flow, inputs: Sequence[tuple[Path, LanguageModel]]) -> Iterator[Diagnostic]:
-    """Find where an agent would decide more than it may; *inputs* are those of the flow, with their paths."""
+    """Find where an agent decides more than it may; *inputs* are the inputs of the flow, with their paths."""
     agents = [position for position, step in enumerate(flow.steps) if isinstance(step, AgentStep)]
     if not agents:
         return
@@ -84,7 +84,7 @@ def agent_diagnostics(flow: Flow, inputs: Sequence[tuple[Path, LanguageModel]]) 
 
 
 class _Reader:
-    """Knows what comes from an agent, wherever in a flow it is read."""
+    """Finds the values that come from an agent, wherever a flow reads them."""
 
     def __init__(self, flow: Flow, inputs: Sequence[tuple[Path, LanguageModel]], agents: Sequence[int]) -> None:
         self._flow, self._agents = flow, frozenset(agents)
@@ -101,25 +101,25 @@ class _Reader:
                 self._from_agent.add(position)
 
     def passed_agent(self, position: int) -> bool:
-        """Tell whether a run may have passed an agent before a step."""
+        """Check whether a run may have passed an agent before a step."""
         return bool(self._before[position].possibly & self._agents)
 
     def step_reads_agent(self, position: int) -> bool:
-        """Tell whether anything that a step reads comes from an agent."""
+        """Check whether anything that a step reads comes from an agent."""
         return self.reads_agent(self._by_step.get(position, ()), position)
 
     def reads_agent(self, inputs: Sequence[LanguageModel], position: int) -> bool:
-        """Tell whether one of some inputs, read at a step, comes from an agent."""
+        """Check whether one of *inputs*, read at a step, comes from an agent."""
         return any(self._comes_from_agent(source, position) for each in inputs for source in self._sources(each))
 
     def _comes_from_agent(self, source: int, position: int) -> bool:
         if source in self._from_agent:
             return True
         is_sure = source in self._before[position].surely or source == position
-        return not is_sure and self.passed_agent(source)  # that it was passed may tell what the agent answered
+        return not is_sure and self.passed_agent(source)  # passing it may reveal the agent's answer
 
     def _sources(self, part: Any) -> Iterator[int]:
-        """Give the steps that an input is made of."""
+        """Yield the positions of the steps that an input comes from."""
         if isinstance(part, StepInput):
             yield from self._places(part.step)
         elif isinstance(part, CalculationInput):
@@ -138,12 +138,12 @@ class _Reader:
             yield self._flow.positions[step]
 
     def stands_alone(self, condition: Any, position: int) -> bool:
-        """Tell whether a condition asks something, and nothing of it comes from an agent."""
+        """Check whether a condition has inputs, none of which comes from an agent."""
         inputs = list(inputs_of(condition))
         return bool(inputs) and not self.reads_agent(inputs, position)
 
     def asks_else(self, condition: Any, position: int) -> bool:
-        """Tell whether a condition holds only where something holds that does not come from an agent."""
+        """Check whether a condition requires something that does not come from an agent."""
         if isinstance(condition, All):
             return any(self.asks_else(part, position) for part in condition.all)
         if isinstance(condition, Any_):
@@ -170,7 +170,7 @@ def _ends(flow: Flow, reader: _Reader) -> Iterator[Diagnostic]:
 
 
 def _by_agent_alone(flow: Flow, end: int, reader: _Reader) -> tuple[int, ...] | None:
-    """Find a way past an agent to an end that nothing else could have kept away; None where there is none."""
+    """Find a way past an agent to an end that nothing else could have prevented; None if there is none."""
     leading = {end}
     for position in range(end, -1, -1):
         if any(to in leading for to in next_positions(flow, position)):
@@ -188,7 +188,7 @@ def _by_agent_alone(flow: Flow, end: int, reader: _Reader) -> tuple[int, ...] | 
 
 
 def _undecided(flow: Flow, position: int, leading: set[int], reader: _Reader) -> Iterator[int]:
-    """Give the steps to which one leads where nothing but an agent could have kept the run from *leading*."""
+    """Yield the next steps of a run that nothing but an agent could have kept from *leading*."""
     step = flow.steps[position]
     if not isinstance(step, RouteStep):
         yield from undecided_by_person(flow, position, leading)
@@ -207,7 +207,7 @@ def _undecided(flow: Flow, position: int, leading: set[int], reader: _Reader) ->
 
 
 def _kept_before(step: RouteStep, to: Sequence[int], position: int, leading: set[int], reader: _Reader) -> bool:
-    """Tell whether one of the first ways leads away, and asks nothing of an agent."""
+    """Check whether one of the ways to *to* leads away from *leading*, and reads nothing from an agent."""
     whens = [way.when for way in step.route]
     return any(
         place not in leading and reader.stands_alone(when, position) for when, place in zip(whens, to, strict=False)
@@ -215,7 +215,7 @@ def _kept_before(step: RouteStep, to: Sequence[int], position: int, leading: set
 
 
 def _amounts(flow: Flow, reader: _Reader) -> Iterator[Diagnostic]:
-    """Find limits whose amount an agent would name."""
+    """Find limits whose amount comes from an agent."""
     for number, action in enumerate(flow.actions):
         if not isinstance(action, LimitAction) or not isinstance(action.amount, LanguageModel):
             continue
@@ -225,7 +225,7 @@ def _amounts(flow: Flow, reader: _Reader) -> Iterator[Diagnostic]:
 
 
 def _failures(flow: Flow, reader: _Reader) -> Iterator[Diagnostic]:
-    """Find where an agent that gives no answer fails the run, and so would be the reason for what follows."""
+    """Find steps at which an agent without an answer fails the run, and so causes an adverse action of `on_failure`."""
     adverse = [name for name in flow.on_failure if is_adverse(flow.action(name))]
     if not adverse:
         return

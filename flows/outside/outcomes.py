@@ -1,6 +1,6 @@
-"""The outcome of a step that asks the outside: values that came back, or why there are none; from where, and when.
+"""The outcome of a step that asks the outside: the values that came back, or why none did; the source, and the time.
 
-An outcome is kept with its run, in one form of JSON. A run that is made again reads it, and asks nobody.
+An outcome is stored with its run, in one form of JSON. A repeated run reads it, and asks nothing again.
 """
 
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ MOST_REASON_CHARACTERS = 500
 
 @dataclass(frozen=True, kw_only=True)
 class AgentReason:
-    """Why an agent answers so.
+    """A reason for an agent's answer.
 
     Attributes:
-        text: in its words.
-        evidence: the names of the facts, and of the steps before, that it quotes.
+        text: the reason, in the agent's words.
+        evidence: the names of the facts and earlier steps that it quotes.
     """
 
     text: str
@@ -33,15 +33,15 @@ class AgentReason:
 
 @dataclass(frozen=True, kw_only=True)
 class Contributions:
-    """What each column adds to what a model gave: `base`, all that is added, and `rest` make `total`, exactly.
+    """What each column adds to a model's output: `base`, `added` and `rest` add up to `total`, exactly.
 
     Attributes:
         of: the name of the output.
-        scale: in which they add up: `log-odds` or `logarithm` of the output; empty for the output itself.
-        base: what the model expects of anyone.
-        added: of the columns that add or take away most, the most first.
-        rest: of all other columns together.
-        total: what they add up to.
+        scale: the scale of the sum: `log-odds` or `logarithm` of the output; empty for the output itself.
+        base: the output that the model expects for anyone.
+        added: the columns that add or subtract most, with their amounts, the largest first.
+        rest: the sum of all other columns.
+        total: the sum.
     """
 
     of: str
@@ -60,7 +60,7 @@ class Contributions:
         return f"{', '.join(parts)}: {self.total}{scale}"
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as plain data for canonical JSON."""
+        """Return it as plain data for canonical JSON."""
         added = [{"column": column, "adds": str(number)} for column, number in self.added]
         numbers = {name: str(getattr(self, name)) for name in ("base", "rest", "total")}
         return {"of": self.of, "scale": self.scale, "added": added, **numbers}
@@ -71,12 +71,12 @@ class ModelAsked:
     """The version of a model that answered.
 
     Attributes:
-        name: of the model.
-        alias: that pointed to the version.
-        version: its number.
-        digest: the SHA-256 of its files; empty where they were not read.
-        contributions: of a model of trees; None where there are none.
-        unexplained: why there are none; empty where there are, or nothing came.
+        name: the name of the model.
+        alias: the alias that pointed to the version.
+        version: the number of the version.
+        digest: the SHA-256 of its files; empty if they were not read.
+        contributions: the contributions in a model of trees; None if there are none.
+        unexplained: why there are no contributions; empty if there are some, or no outcome came.
     """
 
     name: str
@@ -87,20 +87,20 @@ class ModelAsked:
     unexplained: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as plain data for canonical JSON."""
+        """Return it as plain data for canonical JSON."""
         explained = None if self.contributions is None else self.contributions.as_json()
         return {**vars(self), "contributions": explained}
 
     @property
     def words(self) -> str:
-        """Why it gave what it did, in one line; empty where nothing is to be said."""
+        """The explanation, or why there is none, in one line; empty for neither."""
         if self.contributions is not None:
             return self.contributions.words
         return f"no explanation is available, as {self.unexplained}" if self.unexplained else ""
 
 
 def read_model_asked(content: Mapping[str, Any]) -> ModelAsked:
-    """Read it from its form as JSON; ValueError for anything else."""
+    """Read a `ModelAsked` from its JSON form; ValueError for anything else."""
     try:
         explained = content.get("contributions")
         contributions = None
@@ -127,13 +127,13 @@ def read_model_asked(content: Mapping[str, Any]) -> ModelAsked:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What it took to ask: what was measured, and no more.
+    """The measured cost of asking.
 
     Attributes:
-        milliseconds: from the question until there was an outcome; None where nobody measured.
-        together: of a model, how many runs were asked about at once, in those milliseconds; 1 for all else.
-        tries: how often it was asked; 0 where an answer to the same question was there from before.
-        tokens: that an agent says it took, of the question and the answer; None where it does not say.
+        milliseconds: the time from the question to the outcome; None if it was not measured.
+        together: for a model, the number of runs answered at once, in those milliseconds; 1 for all else.
+        tries: how often the question was asked; 0 if an earlier answer to the same question was used.
+        tokens: the tokens of question and answer that an agent reports; None if it reports none.
     """
 
     milliseconds: int | None = None
@@ -142,12 +142,12 @@ class Cost:
     tokens: int | None = None
 
     def as_json(self) -> dict[str, int]:
-        """Give it as plain data for JSON, without what was not measured."""
+        """Return it as plain data for JSON, without what was not measured."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
 def _read_cost(content: Any) -> Cost | None:
-    """Read it from its form as JSON; None where there is none. ValueError for anything else."""
+    """Read a cost from its JSON form; None stays None. ValueError for anything else."""
     if content is None:
         return None
     names = set(vars(Cost()))
@@ -158,18 +158,18 @@ def _read_cost(content: Any) -> Cost | None:
 
 @dataclass(frozen=True, kw_only=True)
 class OutsideOutcome:
-    """What came back.
+    """What came back from outside.
 
     Attributes:
-        values: by the name of the output; numbers and money are exact. What is not there is unknown.
-        failed: why nothing came back that can be used, in words; None where something did.
-        source: from where.
-        at_us: when, microseconds; of what was kept from an earlier question the time of that.
-        reasons: of an agent.
-        digest: the SHA-256 of the bytes that came back, in hexadecimal; empty where there are none.
-        registration: the SHA-256 of how the source was registered when it was asked; empty where none is.
-        model: that answered; None where no model was asked, or its alias points to nothing.
-        cost: of asking; None where nobody was asked. It is kept beside the outcome, and no part of what a run comes to.
+        values: the values by output; numbers and money are exact. A missing output is unknown.
+        failed: why nothing usable came back, in words; None if something did.
+        source: where the outcome came from.
+        at_us: when it came (microseconds); a kept answer has the time at which it first came.
+        reasons: the reasons of an agent.
+        digest: the SHA-256 of the bytes that came back, in hexadecimal; empty if there are none.
+        registration: the SHA-256 of the source's registration when it was asked; empty if it has none.
+        model: the model that answered; None if no model was asked, or its alias points to nothing.
+        cost: the cost of asking; None if nothing was asked. It does not change how a run ends.
     """
 
     values: Mapping[str, Value] = field(default_factory=dict)
@@ -183,7 +183,7 @@ class OutsideOutcome:
     cost: Cost | None = field(default=None, compare=False)
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as plain data for canonical JSON: exact numbers are text."""
+        """Return it as plain data for canonical JSON: exact numbers are text."""
         values = {name: str(value) if isinstance(value, Decimal) else value for name, value in self.values.items()}
         return {
             "at_us": self.at_us,
@@ -199,19 +199,19 @@ class OutsideOutcome:
 
     @property
     def canonical(self) -> str:
-        """Its one form as text."""
+        """The canonical JSON of the outcome."""
         return canonical_json(self.as_json())
 
 
 def failed_outcome(reason: str, source: str, at_us: int) -> OutsideOutcome:
-    """Make the outcome of a question that nothing came of."""
+    """Return the outcome of a question without a usable answer."""
     return OutsideOutcome(failed=reason[:MOST_REASON_CHARACTERS], source=source, at_us=at_us)
 
 
 def read_outcome(content: Mapping[str, Any], columns: Mapping[str, InputColumn]) -> OutsideOutcome:
-    """Read an outcome from its form as JSON; *columns* are those of the step's outputs.
+    """Read an outcome from its JSON form; *columns* are the columns of the step's outputs.
 
-    ValueError for what is not an outcome of that step.
+    ValueError if it is not an outcome of that step.
     """
     values = content.get("values", {})
     reasons = content.get("reasons", ())
@@ -254,9 +254,9 @@ def _read(value: Any, column: InputColumn) -> Any:
 
 
 def held_value(value: Any, column: InputColumn, choices: tuple[str, ...] = ()) -> Any:
-    """Give a value as its column holds it: money in minor units, a number as the nearest float.
+    """Return a value in the form of its column: money in minor units, a number as the nearest float.
 
-    ValueError says why it is none that the step may give.
+    ValueError says why the step may not give it.
     """
     if column.kind in _NUMBERS:
         number = exact(value)
@@ -280,11 +280,11 @@ def held_value(value: Any, column: InputColumn, choices: tuple[str, ...] = ()) -
 
 
 _ANY_UNITS = 10**8
-"""Of money whose currency is not known yet: more decimals than any has."""
+"""The minor units of money whose currency is not known yet: more decimals than any currency has."""
 
 
 def misfit_of(value: Any, output: StepOutput) -> str | None:
-    """Say why a value is none that a step may give under a name; None where it is one."""
+    """Return why a step may not give a value as an output; None if it may."""
     try:
         held_value(value, InputColumn("", output.kind, _ANY_UNITS), output.choices)
     except ValueError as error:
@@ -293,7 +293,7 @@ def misfit_of(value: Any, output: StepOutput) -> str | None:
 
 
 def is_plain_text(text: str) -> bool:
-    r"""Tell whether text can be stored and shown: no control characters but line ends and tabs, no half characters.
+    r"""Check whether text can be stored and shown: no control characters but line ends and tabs, no surrogates.
 
     >>> is_plain_text("Größe\n"), is_plain_text("a\x00b"), is_plain_text("\ud800")
     (True, False, False)
@@ -306,12 +306,12 @@ def is_plain_text(text: str) -> bool:
 def fitted(
     outcome: OutsideOutcome, columns: Mapping[str, InputColumn], choices: Mapping[str, tuple[str, ...]]
 ) -> OutsideOutcome:
-    """Give an outcome whose values are what the step declares; it failed where one of them is not.
+    """Return an outcome whose values fit what the step declares; a failed one if a value does not.
 
     Args:
         outcome: what came back.
-        columns: of the step's outputs, by name.
-        choices: of outputs that can only be some words, those; by name.
+        columns: the columns of the step's outputs, by name.
+        choices: the texts that an output is limited to, by name.
     """
     if outcome.failed is not None:
         return replace(outcome, values={}) if outcome.values else outcome
@@ -326,6 +326,6 @@ def fitted(
 
 
 def fitted_to(outcome: OutsideOutcome, outputs: Mapping[str, StepOutput]) -> OutsideOutcome:
-    """Do the same where the base currency is not known: by what a step declares."""
+    """Do the same as `fitted`, by what a step declares, if the base currency is not known."""
     columns = {name: InputColumn("", each.kind, _ANY_UNITS) for name, each in outputs.items()}
     return fitted(outcome, columns, {name: each.choices for name, each in outputs.items()})

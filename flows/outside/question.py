@@ -1,4 +1,4 @@
-"""What a run that asks the outside sends: the facts that the step names, and why the run came there."""
+"""What a run sends when it asks the outside: the facts that the step names, and why the run reached it."""
 
 import json
 from collections.abc import Mapping
@@ -21,12 +21,12 @@ SentValue = str | bool | Decimal | tuple[str, ...] | None
 
 @dataclass(frozen=True, kw_only=True)
 class SentFacts:
-    """What is sent.
+    """The facts that a run sends.
 
     Attributes:
-        values: by the name of the fact.
-        why: why the run came to the step: the id of each step before, with its sentence.
-        kinds: what each fact is, by its name.
+        values: the values, by the name of the fact.
+        why: why the run reached the step: the id of each step before, with its sentence.
+        kinds: the type of each fact, by its name.
     """
 
     values: Mapping[str, SentValue]
@@ -52,7 +52,7 @@ class SentFacts:
 
 
 def asking_step(program: FlowProgram, row: Mapping[str, Any]) -> OutsideStep | None:
-    """Give the step whose outcome a run asks for; None where it does not ask."""
+    """Return the step whose outcome a run asks for; None if it does not ask."""
     if row[STOP] != Stop.ASKS:
         return None
     step = program.flow.steps[row[LAST]]
@@ -61,12 +61,12 @@ def asking_step(program: FlowProgram, row: Mapping[str, Any]) -> OutsideStep | N
 
 
 def sent_facts(program: FlowProgram, row: Mapping[str, Any], context: RowContext | None = None) -> SentFacts:
-    """Give what a run that asks sends.
+    """Return what an asking run sends.
 
     Args:
-        program: that was run.
-        row: what `FlowProgram.run` or `run_row` gave for it.
-        context: what it was run with, which says why what it asked before came out so.
+        program: the program of the run.
+        row: the run's row from `FlowProgram.run` or `run_row`.
+        context: the context of the run, which explains the outcomes of what it asked before.
     """
     step = asking_step(program, row)
     assert step is not None, "the run asks for nothing"
@@ -75,7 +75,7 @@ def sent_facts(program: FlowProgram, row: Mapping[str, Any], context: RowContext
     }
     values = {name: _sent_value(row[column.name], column) for name, column in columns.items()}
     kinds = {name: column.kind for name, column in columns.items()}
-    # A model is given no why, and thousands of runs may be asked about at once.
+    # A model gets no `why`, and thousands of runs may ask at once.
     passed = () if isinstance(step, ModelStep) else explain_run(program, row, context).steps[:-1]
     return SentFacts(values=values, why=tuple((each.step, each.sentence) for each in passed), kinds=kinds)
 

@@ -13,39 +13,39 @@ from fivefold.flows.steps import CompiledStep, RowContext, RunContext
 from fivefold.risk.compiler.value_types import DTYPES
 
 CAME, FAILED, ASKS = range(3)
-"""What such a step comes to."""
+"""The codes of such a step."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CompiledOutsideStep(CompiledStep):
     """A step that asks the outside.
 
-    Its code is 0 where an outcome came, 1 where it failed, and 2 as long as it is not there.
+    Its code is 0 after an outcome, 1 after a failure, and 2 until then.
 
     Attributes:
-        choices: of outputs that can only be some words, those; by name.
+        choices: the texts that an output is limited to, by name.
     """
 
     choices: Mapping[str, tuple[str, ...]]
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """No column: what is sent was sent before."""
+        """No column: the facts were sent before."""
         return ()
 
     @property
     def at_column(self) -> str:
-        """The column of when the outcome came, microseconds; null as long as it is not there."""
+        """The column of the time of the outcome (microseconds); null until there is one."""
         return f"{self.column} at"
 
     @property
     def source_column(self) -> str:
-        """The column of where it came from."""
+        """The column of the outcome's source."""
         return f"{self.column} source"
 
     @property
     def failed_column(self) -> str:
-        """The column of why it failed; null where it did not."""
+        """The column of why it failed; null if it did not."""
         return f"{self.column} failed"
 
     @property
@@ -65,7 +65,7 @@ class CompiledOutsideStep(CompiledStep):
         return {self.at_column: pl.Int64, **dict.fromkeys(texts, pl.String)}
 
     def row(self, outcome: OutsideOutcome | None) -> dict[str, Any]:
-        """Give an outcome as the columns of one row; all of them null where there is none yet."""
+        """Return an outcome as the columns of one row; all of them null if there is none yet."""
         if outcome is None:
             return {
                 **dict.fromkeys(column.name for column in self.outputs.values()),
@@ -87,7 +87,7 @@ class CompiledOutsideStep(CompiledStep):
         }
 
     def frame(self, outcomes: Iterable[OutsideOutcome | None]) -> pl.DataFrame:
-        """Give the outcomes of rows as columns, for `RunContext.outcomes`."""
+        """Return the outcomes of rows as columns, for `RunContext.outcomes`."""
         schema = {column.name: DTYPES[column.kind] for column in self.outputs.values()} | dict(self.extra_columns)
         return pl.DataFrame([self.row(each) for each in outcomes], schema=schema, orient="row")
 
