@@ -15,7 +15,7 @@ Status = Literal["approved", "flagged", "escalated", "blocked"]
 PersonRole = Literal["investigator", "publisher"]
 """The roles in which a step may ask a person; administrators answer in both."""
 PERSON_DECIDES = "Regulation (EU) 2024/1624, article 76(5)"
-"""Why a person decides before a relationship starts, is refused, or ends."""
+"""The law that requires a person's decision before a relationship starts, is refused, or ends."""
 
 
 class Action(LanguageModel):
@@ -41,12 +41,12 @@ class Action(LanguageModel):
 
     @property
     def kind(self) -> str:
-        """The word that says what it does."""
+        """The word that names its kind."""
         return str(word_of(self, ACTION_KINDS))
 
     @property
     def subject(self) -> str:
-        """What it does that to: of two actions with one subject only one can be taken."""
+        """What it acts on: of two actions with the same subject only one can be taken."""
         return self.kind
 
 
@@ -237,9 +237,9 @@ REVERSIBLE: dict[str, bool] = {
     "case": True,
     "webhook": False,
 }
-"""Whether a person can take an action back, by its kind, where it does not say."""
+"""Whether a person can take an action back, by its kind, unless the action itself says so."""
 
 
 def is_reversible(action: Action) -> bool:
-    """Tell whether a person can take an action back."""
+    """Check whether a person can take an action back."""
     return REVERSIBLE[action.kind] if action.reversible is None else action.reversible

@@ -1,4 +1,4 @@
-"""A flow, and what follows from it alone: what its steps give, what they read, and everything that is wrong."""
+"""Analysis of a flow by itself: what its steps give, what they read, and everything that is wrong."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -50,18 +50,18 @@ _KINDS = {"text": ValueType.TEXT, "number": ValueType.NUMBER, "money": ValueType
 
 
 VALUE_INPUTS: Mapping[str, ValueInput] = {name: ValueInput(value=name) for name in get_args(ValueName)}
-"""What a step that asks for the value reads, by the names of its outputs."""
+"""The inputs of a step that asks for the value, by the names of its outputs."""
 
 
 @dataclass(frozen=True, eq=False)
 class AnalysedFlow(Analysed[Flow]):
-    """A flow with all that it asks; two are equal where both have the same content.
+    """A flow with everything it asks; two are equal if both have the same content.
 
     Attributes:
-        policies: by name; a flow that asks one which is not there cannot be used.
-        rulesets: the same.
-        flows: the same, each with all that it asks itself.
-        cycles: the names of flows that a step asks, and that ask this one in turn: from the first to itself again.
+        policies: the policies, by name; a flow that asks a missing one cannot be used.
+        rulesets: the rulesets, likewise.
+        flows: the flows, likewise, each with everything it asks itself.
+        cycles: for each asked flow that asks this one in turn, the names on the way from it back to itself.
     """
 
     policies: Mapping[str, AnalysedPolicy] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class AnalysedFlow(Analysed[Flow]):
 
     @cached_property
     def identity(self) -> str:
-        """The SHA-256 of what it and all that it asks contain, in hexadecimal."""
+        """The SHA-256 of the content of the flow and everything it asks, in hexadecimal."""
         parts = [self.flow.content_hash]
         parts += [f"policy {name} {self.policies[name].policy.content_hash}" for name in sorted(self.policies)]
         parts += [f"ruleset {name} {self.rulesets[name].ruleset.content_hash}" for name in sorted(self.rulesets)]
@@ -97,7 +97,7 @@ class AnalysedFlow(Analysed[Flow]):
 
     @cached_property
     def conditions(self) -> tuple[Location, ...]:
-        """What must hold for each way and each row, with its path."""
+        """The condition of each way and each row, with its path."""
         return tuple(_conditions(self.flow))
 
     @cached_property
@@ -107,16 +107,16 @@ class AnalysedFlow(Analysed[Flow]):
 
     @cached_property
     def fact_inputs(self) -> tuple[LanguageModel, ...]:
-        """The inputs that are read before the first step: neither what steps give nor what they calculate."""
+        """The inputs that are read before the first step: all but the outputs and calculations of steps."""
         read = distinct(part for each in self.inputs for part in (each, *parts_of(each, self.names)))
         return tuple(each for each in read if not isinstance(each, StepInput | CalculationInput))
 
     @cached_property
     def dependencies(self) -> Mapping[str, Analysed[Any]]:
-        """Every policy, ruleset and flow that is there and that it asks, or that one of those flows asks, by its key.
+        """Every available policy, ruleset and flow that it asks, by itself or through another flow, by key.
 
-        A policy has its name; a ruleset and a flow have the word before it. What another flow asks has that flow's key
-        before its own: `flow night/ruleset plain`.
+        The key of a policy is its name; of a ruleset or a flow, the word and the name. What another flow asks has that
+        flow's key before its own: `flow night/ruleset plain`.
         """
         own: dict[str, Analysed[Any]] = {name: self.policies[name] for name in self._there("policy", self.policies)}
         own |= {f"ruleset {name}": self.rulesets[name] for name in self._there("ruleset", self.rulesets)}
@@ -130,13 +130,13 @@ class AnalysedFlow(Analysed[Flow]):
 
     @cached_property
     def cycle(self) -> tuple[str, ...]:
-        """The first way on which it, or a flow that it asks, leads back to one that asked before; empty for none."""
+        """The first cycle among the flow and the flows it asks, as names; empty if there is none."""
         below = (self.flows[name].cycle for name in self._there("flow", self.flows))
         return next((way for way in (*self.cycles.values(), *below) if way), ())
 
     @cached_property
     def declared(self) -> Flow:
-        """The flow with the fields and links of anything that it asks beside its own: all that an example can give."""
+        """The flow with the fields and links of everything it asks beside its own: all that an example can give."""
         parts = ("fields", "transaction_fields", "case_fields", "links")
         documents = [*(each.definition for each in self.dependencies.values()), self.flow]
         return self.flow.model_copy(
@@ -148,22 +148,22 @@ class AnalysedFlow(Analysed[Flow]):
 
     @cached_property
     def asks_value(self) -> bool:
-        """Whether a step of its own asks for the value."""
+        """Whether one of its own steps asks for the value."""
         return any(isinstance(step, ValueStep) for step in self.flow.steps)
 
     @cached_property
     def inner_count(self) -> int:
-        """How many flows are run where it is: itself, and each that it asks with all that those ask."""
+        """The number of flows in one run: itself, and each flow that it asks with all that those ask."""
         return 1 + sum(self.flows[name].inner_count for name in self._there("flow", self.flows))
 
     @cached_property
     def lists_asked(self) -> tuple[str, ...]:
-        """The named lists that it needs, or anything that it asks."""
+        """The named lists that it, or anything it asks, needs."""
         return tuple(sorted({*self.lists, *(name for each in self.dependencies.values() for name in each.lists)}))
 
     @cached_property
     def references_asked(self) -> frozenset[str]:
-        """The reference portfolios that it needs, or anything that it asks."""
+        """The reference portfolios that it, or anything it asks, needs."""
         return self.references.union(*(each.references for each in self.dependencies.values()))
 
     @cached_property
@@ -173,18 +173,18 @@ class AnalysedFlow(Analysed[Flow]):
 
     @cached_property
     def structural_diagnostics(self) -> tuple[Diagnostic, ...]:
-        """What is wrong with steps, actions, and what leads where."""
+        """The faults of steps, actions, calculations, and ways between steps."""
         units = unit_diagnostics(self.flow.calculate, self.names)
         diagnostics = [*flow_structure_diagnostics(self.flow, self.inputs_with_paths), *asked_diagnostics(self), *units]
         diagnostics += amount_diagnostics(self.flow, self.names)
         return tuple(replace(each, path=self._in_step(each.path)) for each in diagnostics)
 
     def purpose_diagnostics(self, sources: Sources) -> Iterator[Diagnostic]:
-        """Find what the flow may not read, for one of its actions."""
+        """Find what the flow may not read, given the purposes of its actions."""
         return flow_purpose_diagnostics(self, sources)
 
     def _in_step(self, path: Path) -> Path:
-        """Lead to a calculation in the step that has it."""
+        """Return the path of a calculation within its step."""
         if path[:1] != ("calculate",):
             return path
         position = position_of_calculation(self.flow, str(path[1]))
@@ -192,14 +192,14 @@ class AnalysedFlow(Analysed[Flow]):
 
 
 def position_of_calculation(flow: Flow, name: str) -> int:
-    """Give the position of the step that calculates a number."""
+    """Return the position of the step that calculates a number."""
     return next(
         place for place, step in enumerate(flow.steps) if isinstance(step, CalculateStep) and name in step.calculate
     )
 
 
 def outputs_of(step: Any, analysed: AnalysedFlow) -> dict[str, StepOutput]:
-    """Give what a step of a flow gives under names of its own; nothing for what it asks and is not there."""
+    """Return the outputs of a step by name; empty if what it asks is missing."""
     if isinstance(step, TableStep):
         table = step.table
         outputs_by_row = [*(row.give for row in table.rows), table.otherwise, table.on_unknown or {}]
@@ -217,7 +217,7 @@ def outputs_of(step: Any, analysed: AnalysedFlow) -> dict[str, StepOutput]:
 
 
 def outside_outputs(step: OutsideStep) -> dict[str, StepOutput]:
-    """Give what comes back from outside, by name."""
+    """Return the outputs of a step that asks the outside, by name."""
     return {
         name: StepOutput(_KINDS[kind]) if isinstance(kind, str) else StepOutput(ValueType.TEXT, kind.one_of)
         for name, kind in step.asks.output_kinds.items()
@@ -276,7 +276,7 @@ def _inputs(flow: Flow, conditions: tuple[Location, ...]) -> Iterator[tuple[Path
 
 
 def _inputs_shown(position: int, step: Any) -> Iterator[tuple[Path, LanguageModel]]:
-    """Give what a step sends outside, or shows to a person, with where each is written."""
+    """Yield the inputs that a step sends outside, or shows to a person, with their paths."""
     if isinstance(step, OutsideStep):
         for name, fact in step.asks.facts_sent.items():
             yield ("steps", position, step.kind, step.asks.sent_word, name), fact
@@ -319,7 +319,7 @@ def with_asked(
     rulesets: Mapping[str, AnalysedRuleset],
     flows: Mapping[str, Flow],
 ) -> AnalysedFlow:
-    """Bring a flow together with all that it asks; a flow that asks one which leads back to it has the way there."""
+    """Join a flow with everything it asks; the flow that closes a cycle has it in `cycles`."""
     analysed_flows: dict[str, AnalysedFlow] = {}
 
     def joined(one: Flow, way: tuple[str, ...]) -> AnalysedFlow:
@@ -343,10 +343,10 @@ def analyse_canonical_flow(
     """Read a stored flow from its canonical form, once for the same content; InvalidRulesetError as above.
 
     Args:
-        canonical: of the flow.
+        canonical: the canonical form of the flow.
         policies: the canonical forms of the policies that it asks.
-        rulesets: the same.
-        flows: the same, with those that they ask.
+        rulesets: those of the rulesets.
+        flows: those of the flows, and of all flows that these ask.
     """
     inner = [read_stored(Flow, each) for each in flows]
     return with_asked(

@@ -1,4 +1,4 @@
-"""What makes a flow unusable: steps that lead nowhere, outputs read before they are there, actions nobody agreed to."""
+"""Faults that make a flow unusable: steps that lead nowhere, outputs read too early, actions without agreement."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 def flow_structure_diagnostics(flow: Flow, inputs: Sequence[tuple[Path, LanguageModel]]) -> list[Diagnostic]:
-    """Find what is wrong between the parts of a flow; each part alone was checked when it was read."""
+    """Find faults between the parts of a flow; each part alone was checked when it was read."""
     diagnostics = [
         *taken_names(flow),
         *twice(("steps",), [step.id for step in flow.steps], "step"),
@@ -75,7 +75,7 @@ def flow_structure_diagnostics(flow: Flow, inputs: Sequence[tuple[Path, Language
 
 
 def _model(path: Path, step: ModelStep) -> Iterator[Diagnostic]:
-    """Find outputs of a model that are named, and that the step does not give."""
+    """Find names under a model's `outputs` that are not under its `gives`."""
     model = step.model
     for name in model.outputs:
         if name not in model.gives:
@@ -112,14 +112,14 @@ def _statuses_of_transactions(flow: Flow, inputs: Sequence[tuple[Path, LanguageM
 
 
 class GroupInForce(NamedTuple):
-    """A named group that is in force: what membership is for, and whether flows say who is a member."""
+    """A named group that is in force: the purpose of membership, and whether flows keep the members."""
 
     purpose: Purpose
     kept_by_flows: bool
 
 
 def groups_named(flow: Flow) -> Iterator[tuple[Path, str, str]]:
-    """Give the groups that a flow names: where, what it does with it, and the group."""
+    """Yield the groups that a flow names: the path, what the flow does with the group, and its name."""
     for number, trigger in enumerate(flow.triggers):
         if (group := group_of(trigger)) is not None:
             does = "runs for" if isinstance(trigger, ScheduleTrigger) else "listens to"
@@ -133,7 +133,7 @@ _PUTS = "puts into"
 
 
 def group_diagnostics(flow: Flow, groups: Mapping[str, GroupInForce] | None) -> Iterator[Diagnostic]:
-    """Find groups that are not in force, or that no flow puts into; without *groups*, note all that are named."""
+    """Find groups that are not in force, or that flows cannot put into; without *groups*, note every named one."""
     for path, does, group in groups_named(flow):
         if groups is None:
             problem = f"{does} the group {group}; no groups are known here to look it up in"
@@ -154,7 +154,7 @@ def amount_diagnostics(flow: Flow, names: Vocabulary) -> Iterator[Diagnostic]:
             continue
         try:
             kind = value_type_of_input(action.amount, names)
-        except UnknownNameError:  # all inputs are looked at by themselves
+        except UnknownNameError:  # every input is checked by itself elsewhere
             continue
         currency = currency_of(action.amount, names)
         if kind is not ValueType.MONEY or currency is not None:
@@ -199,7 +199,7 @@ def _ends(flow: Flow) -> Iterator[Diagnostic]:
 
 
 def _action_diagnostics(path: Path, actions: Sequence[str], flow: Flow) -> Iterator[Diagnostic]:
-    """Find actions that are not declared, and those of which only one can be taken."""
+    """Find actions that are undeclared, repeated, or share a subject with another one."""
     there = {action.id: action for action in flow.actions}
     subjects: dict[str, str] = {}
     for number, name in enumerate(actions):
@@ -242,11 +242,11 @@ def _on_failure(flow: Flow) -> Iterator[Diagnostic]:
 
 
 MOST_INNER = 50
-"""So many flows at most are run where one is: itself, and each that it asks with all that those ask."""
+"""The most flows in one run: the flow itself, and each that it asks with all that those ask."""
 
 
 def asked_diagnostics(analysed: "AnalysedFlow") -> Iterator[Diagnostic]:
-    """Find what a flow asks that is not there, is about other entities, or cannot be asked."""
+    """Find what a flow asks that is missing, is about other entities, or cannot be asked."""
     for position, step in enumerate(analysed.flow.steps):
         path: Path = ("steps", position)
         if isinstance(step, FlowStep):
@@ -320,7 +320,7 @@ def _written(value: Any) -> str:
 
 
 def _outputs_by_row(path: Path, step: TableStep) -> Iterator[tuple[Path, Given]]:
-    """Give what a table gives, row by row, with its places."""
+    """Yield the outputs of a table row by row, with their paths."""
     table = step.table
     yield from (((*path, "rows", number, "give"), row.give) for number, row in enumerate(table.rows))
     yield (*path, "otherwise"), table.otherwise
@@ -329,7 +329,7 @@ def _outputs_by_row(path: Path, step: TableStep) -> Iterator[tuple[Path, Given]]
 
 
 class FinerAmount(NamedTuple):
-    """An amount that is written with a part of the smallest unit of money."""
+    """An amount written with a fraction of the smallest unit of money."""
 
     path: Path
     place: str
@@ -337,7 +337,7 @@ class FinerAmount(NamedTuple):
 
 
 def finer_amounts_of_actions(flow: Flow, units: int) -> Iterator[FinerAmount]:
-    """Find amounts and bounds of limits that are not whole where *units* of the smallest make one."""
+    """Find amounts and bounds of limits that are not whole in minor units; *units* of these make a main unit."""
     for number, action in enumerate(flow.actions):
         if isinstance(action, LimitAction):
             written = [
@@ -350,7 +350,7 @@ def finer_amounts_of_actions(flow: Flow, units: int) -> Iterator[FinerAmount]:
 
 
 def finer_amounts(flow: Flow, units: int) -> Iterator[FinerAmount]:
-    """Find the same, and what tables give of money."""
+    """Find such amounts in limits, and in the money outputs of tables."""
     yield from finer_amounts_of_actions(flow, units)
     tables = [(number, step) for number, step in enumerate(flow.steps) if isinstance(step, TableStep)]
     for number, step in tables:
@@ -362,7 +362,7 @@ def finer_amounts(flow: Flow, units: int) -> Iterator[FinerAmount]:
 
 
 def _table(path: Path, step: TableStep) -> Iterator[Diagnostic]:
-    """Find rows with outputs that are too many, are missing, or are of another type."""
+    """Find rows with extra outputs, missing ones, or ones of another type."""
     table = step.table
     for at, outputs in _outputs_by_row(path, step):
         missing = [name for name in table.gives if name not in outputs]
@@ -377,7 +377,7 @@ def _table(path: Path, step: TableStep) -> Iterator[Diagnostic]:
 
 
 def _read_in_time(flow: Flow, inputs: Sequence[tuple[Path, LanguageModel]]) -> Iterator[Diagnostic]:
-    """Find what is read from a step that no way leads through before."""
+    """Find inputs read from a step that the run has not passed by then."""
     before = passed_before(flow)
     for path, rule_input in inputs:
         source = _source(flow, rule_input)
@@ -391,9 +391,9 @@ def _read_in_time(flow: Flow, inputs: Sequence[tuple[Path, LanguageModel]]) -> I
 
 
 def _not_in_time(flow: Flow, source: int, position: int, rule_input: LanguageModel, before: Passed) -> str:
-    """Say why what a step gives is not there at another one; nothing where it is, or may be.
+    """Return why a step's output is not available at another step; empty if it is, or can be.
 
-    A calculation must be there for sure: it is made of facts, and would else be known on one way and not on another.
+    A calculation must be available on every way: it is made of facts, and would otherwise be known on some ways only.
     """
     reads, at = flow.steps[source].id, flow.steps[position].id
     is_calculation = isinstance(rule_input, CalculationInput)
@@ -407,7 +407,7 @@ def _not_in_time(flow: Flow, source: int, position: int, rule_input: LanguageMod
 
 
 def _source(flow: Flow, rule_input: Any) -> int | None:
-    """Give the position of the step that an input comes from; None where it is a fact, or comes from nowhere."""
+    """Return the position of the step that an input comes from; None for a fact, or if no step gives it."""
     if isinstance(rule_input, StepInput):
         return flow.positions.get(rule_input.step)
     if not isinstance(rule_input, CalculationInput):
@@ -422,7 +422,7 @@ _ASKED: Mapping[PersonRole, str] = {"investigator": "an investigator", "publishe
 
 
 def _agreements(flow: Flow) -> Iterator[Diagnostic]:
-    """Find ends that take what a person must agree to, and to which a run can come whatever that person answers."""
+    """Find ends with an action that a person must agree to, which a run can reach whatever that person answers."""
     there = {action.id: action for action in flow.actions}
     for position, step in enumerate(flow.steps):
         for number, name in enumerate(step.end if isinstance(step, EndStep) else ()):
@@ -437,7 +437,7 @@ def _agreements(flow: Flow) -> Iterator[Diagnostic]:
 
 
 def _must_agree(action: Action | None) -> Iterator[tuple[PersonRole | None, str, str]]:
-    """Give in which roles persons must agree to an action, None for any: what is missing without, and by which law."""
+    """Yield the roles that must agree to an action, None for any, each with words for the lack and for the law."""
     if action is not None and action.relationship is not None:
         words = f"the relationship {action.relationship} without the answer of a person"
         yield None, words, f" ({PERSON_DECIDES})"

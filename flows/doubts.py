@@ -1,4 +1,4 @@
-"""Lint of flows: what is wrong or doubtful in one, found without any data, and the ways that no values can go."""
+"""Lint of flows: everything wrong or doubtful that shows without data, such as ways that no values can take."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -63,11 +63,11 @@ def lint_flow(
 
     Args:
         analysed: the flow, with the policies that it asks.
-        lists: the named lists; without them, what depends on them is not decided, and that is said.
-        document: what it was read from; without it the findings have no lines.
-        declared: what the data of the entity type and its level are for, beside what the flow says.
+        lists: the named lists; without them, what depends on them is undecided, and a warning says so.
+        document: the document it was read from; without it the findings have no line numbers.
+        declared: the purposes of the entity type's data and level, beside those in the flow.
         groups: the named groups in force, by name; None where they are not known.
-        owned: the types of entities that those of the flow's type own, as far as that is known.
+        owned: the types of entities that entities of the flow's type own, as far as they are known.
     """
     diagnostics = flow_diagnostics(analysed, lists, declared, groups=groups, owned=owned, notes=False)
     return findings(diagnostics, analysed.flow, document)
@@ -76,9 +76,9 @@ def lint_flow(
 def lint_flow_document(
     document: Document, joined: Callable[[Flow], AnalysedFlow], lists: Lists | None, *, notes: bool = False
 ) -> list[tuple[Diagnostic, Finding]]:
-    """Find the same in a document that was read, each beside its diagnostic, which names the check.
+    """Find the same in a document, each beside its diagnostic, which names the check.
 
-    *joined* brings a flow together with all that it asks.
+    *joined* joins a flow with everything it asks.
     """
     try:
         analysed = joined(read_document(Flow, document, "the flow"))
@@ -96,7 +96,7 @@ def flow_diagnostics(
     owned: Sequence[str] = (),
     notes: bool = True,
 ) -> list[Diagnostic]:
-    """Find the same, each with how bad it is: a NOTE is not a doubt: it says what a run does, or what is open."""
+    """Find the same, each with its severity. A NOTE is not a doubt: it says what a run does, or what is open."""
     flow, fatal = analysed.flow, analysed.draft_diagnostics
     purposes = None if groups is None else {name: each.purpose for name, each in groups.items()}
     wrong = [*check_flow_examples(analysed.declared), *([] if fatal else check_expected(analysed))]
@@ -128,7 +128,7 @@ def flow_diagnostics(
 
 
 def _reasons(flow: Flow) -> Iterator[Diagnostic]:
-    """Find missing reasons and examples; an end says by its title and its actions what it is for."""
+    """Find missing rationales and examples; the title and actions of an end are its rationale."""
     if flow.rationale is None:
         yield warning(("flow",), "has no written rationale")
     if not flow.examples:
@@ -139,7 +139,7 @@ def _reasons(flow: Flow) -> Iterator[Diagnostic]:
 
 
 def _times(flow: Flow) -> Iterator[Diagnostic]:
-    """Note when each schedule comes next, so that its author sees what it says."""
+    """Note the next two moments of each schedule, so that its author sees what it means."""
     now = now_microseconds()
     for number, trigger in enumerate(flow.triggers):
         if isinstance(trigger, ScheduleTrigger):
@@ -168,7 +168,7 @@ def _never_taken(flow: Flow) -> Iterator[Diagnostic]:
 
 
 def _amounts(flow: Flow) -> Iterator[Diagnostic]:
-    """Find amounts that are written, and are never set, as they are out of bounds."""
+    """Find written amounts that are never set, as they are out of bounds."""
     for number, action in enumerate(flow.actions):
         if not isinstance(action, LimitAction) or not isinstance(action.amount, Decimal):
             continue
@@ -179,7 +179,7 @@ def _amounts(flow: Flow) -> Iterator[Diagnostic]:
 
 
 def _finer_amounts(flow: Flow) -> Iterator[Diagnostic]:
-    """Find amounts with a part of the smallest unit, with which a flow is refused once its base currency is known."""
+    """Find amounts with a part of a cent, for which a flow is refused if its base currency has cents."""
     for each in finer_amounts(flow, ASSUMED_UNITS):
         refused = "run, test and mutate refuse the flow where the base currency has cents; round it"
         yield warning(each.path, f"is {each.amount}, a part of a cent: {refused}")
@@ -189,11 +189,11 @@ _DECIDES: Mapping[str, tuple[str, str]] = {
     "approved": ("starts", "starts"),
     "blocked": ("refuses or ends", "refused, or ended"),
 }
-"""By the status that may do it: what that does to the relationship, and how it is marked."""
+"""What a status may do to the relationship, and how an action marks that, by status."""
 
 
 def _undecided_relationships(flow: Flow) -> Iterator[Diagnostic]:
-    """Find statuses of the customer that may decide on the relationship, are not marked so, and need no answer."""
+    """Find statuses of the customer that may decide on the relationship without a person's answer, and are unmarked."""
     for number, action in enumerate(flow.actions):
         if not isinstance(action, StatusAction) or action.of != "entity" or action.relationship is not None:
             continue
@@ -208,7 +208,7 @@ def _undecided_relationships(flow: Flow) -> Iterator[Diagnostic]:
 
 
 def _without_answer(flow: Flow, action: str) -> str | None:
-    """Say how a run comes to take an action though no person's answer decided so; None where it cannot."""
+    """Return how a run can take an action without a person's decision; None if it cannot."""
     if action in flow.on_failure:
         return "where a step fails"
     for position, step in enumerate(flow.steps):
@@ -218,7 +218,7 @@ def _without_answer(flow: Flow, action: str) -> str | None:
 
 
 def _answers(analysed: AnalysedFlow) -> Iterator[Diagnostic]:
-    """Find people whose answers change nothing: all lead to one step, and none reads which it was."""
+    """Find questions whose answers change nothing: all lead to one step, and nothing reads the answer."""
     flow = analysed.flow
     read = {(each.step, each.output) for each in analysed.inputs if isinstance(each, StepInput)}
     for position, step in enumerate(flow.steps):
@@ -231,7 +231,7 @@ def _answers(analysed: AnalysedFlow) -> Iterator[Diagnostic]:
 
 
 def _never_read(analysed: AnalysedFlow) -> Iterator[Diagnostic]:
-    """Find calculations and outputs of steps that no condition, amount, or calculation that is read, reads."""
+    """Find calculations and outputs that no condition or amount reads, directly or through a calculation."""
     flow, calculations = analysed.flow, analysed.names.calculations
     elsewhere = [each for path, each in analysed.inputs_with_paths if "calculate" not in path]
     named = [each.calculation for each in elsewhere if isinstance(each, CalculationInput)]
@@ -252,7 +252,7 @@ def _never_read(analysed: AnalysedFlow) -> Iterator[Diagnostic]:
 
 
 def _given_by(step: Any) -> Mapping[str, Path]:
-    """Give the names under which a step gives what it declares, and where in it each is written."""
+    """Return the declared outputs of a step, each with its path within the step."""
     if isinstance(step, TableStep):
         return {name: ("gives", name) for name in step.table.gives}
     if isinstance(step, AgentStep):
@@ -275,7 +275,7 @@ def _read_on_some_ways(analysed: AnalysedFlow) -> Iterator[Diagnostic]:
 
 
 def _settling(analysed: AnalysedFlow) -> Iterator[Diagnostic]:
-    """Find a flow that adds settled transactions up when one is stored, and does not hear that one settles later."""
+    """Find a flow that runs when a transaction is stored and adds up settled ones, but not when one settles later."""
     triggers = [each for each in analysed.flow.triggers if isinstance(each, TransactionTrigger)]
     if not triggers or any(each.change is not None for each in triggers):
         return
@@ -288,7 +288,7 @@ def _settling(analysed: AnalysedFlow) -> Iterator[Diagnostic]:
 
 
 def _owned(analysed: AnalysedFlow, owned: Sequence[str]) -> Iterator[Diagnostic]:
-    """Find a flow that adds up what is owned too, and does not run when a transaction of that is stored."""
+    """Find a flow that also adds up transactions of owned entities, but does not run when one of those is stored."""
     flow = analysed.flow
     triggers = [each for each in flow.triggers if isinstance(each, TransactionTrigger)]
     adds_up = any(isinstance(each, Window) and linked_source(each) == "transactions" for each in analysed.simple_inputs)
@@ -307,7 +307,7 @@ def _counts_settled(window: Window) -> bool:
 
 
 def _failing(flow: Flow) -> Iterator[Diagnostic]:
-    """Find steps that ask the outside, and with which the run fails."""
+    """Find steps that ask the outside without `on_unknown`, so that the run fails with them."""
     for position, step in enumerate(flow.steps):
         if isinstance(step, OutsideStep) and step.on_unknown is None:
             problem = f"has no on_unknown: where {step.asks.whom} gives nothing that can be used, the run fails"
@@ -337,12 +337,11 @@ def _choices(analysed: AnalysedFlow, scope: LintScope) -> Iterator[Diagnostic]:
 _FAILURES = "failures"
 
 MOST_BY_THEMSELVES = 50
-"""So many conditions at most are tried one after another where they cannot be tried together: each is tried with all
-before it."""
+"""The most conditions that are tried one after another if they cannot be tried together: each with all before it."""
 
 
 def _never_first(places: Sequence[Location], truths: pl.DataFrame, path: Path, word: str) -> Iterator[Diagnostic]:
-    """Find the conditions that are never the first to hold with all before them known, tried on all values."""
+    """Find conditions that, on all values, are never the first to hold with all before them known."""
     positions = range(len(places))
     trial = order_trial(positions, truths, exact=True)
     possible = order_trial(positions, truths.select(pl.all().fill_null(value=True)), exact=True).holds
@@ -359,7 +358,7 @@ def _never_first(places: Sequence[Location], truths: pl.DataFrame, path: Path, w
 
 
 def _why_never(truth: int, earlier: Sequence[int], before: int, word: str) -> str:
-    """Say why one is never the first: *earlier* are where each before it holds, and *before* where any of them does."""
+    """Return why a condition is never the first; *earlier* has the bits of each before it, *before* of any of them."""
     if not truth:
         return "never holds, whatever the values"
     for number, other in enumerate(earlier, 1):
@@ -374,7 +373,7 @@ def _why_never(truth: int, earlier: Sequence[int], before: int, word: str) -> st
 
 
 def _can_be_unknown(truths: pl.DataFrame) -> bool:
-    """Tell whether for some values a condition is unknown, and none before it holds."""
+    """Check whether for some values a condition is unknown, and none before it holds."""
     free = pl.repeat(True, len(truths), dtype=pl.Boolean, eager=True)
     for column in truths.get_columns():
         if (free & column.is_null()).any():

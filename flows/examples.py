@@ -52,12 +52,12 @@ _GIVEN = (*(word for word in LINKED if word not in {"previous", "peers"}), "leve
 
 @dataclass(frozen=True)
 class FlowExampleResult:
-    """What became of one example.
+    """The result of one example.
 
     Attributes:
-        name: of the example.
-        unexpected: results other than expected, each behind the word of the example that expects otherwise.
-        explanation: the run.
+        name: the name of the example.
+        unexpected: the unexpected results, each after the word of the example that expects otherwise.
+        explanation: the explanation of the run.
     """
 
     name: str
@@ -66,7 +66,7 @@ class FlowExampleResult:
 
     @property
     def differences(self) -> tuple[str, ...]:
-        """Results other than expected; empty where it passed."""
+        """The unexpected results; empty if it passed."""
         return tuple(problem for _, problem in self.unexpected)
 
 
@@ -75,8 +75,8 @@ class FlowExamples:
     """A flow's examples, and which of its ways they take.
 
     Attributes:
-        results: in the order of the examples.
-        ways: everything that can happen at a choice, a person or an end, in words, and whether some example has it.
+        results: the results, in the order of the examples.
+        ways: every outcome of a choice, a question or an end, in words, and whether some example takes it.
     """
 
     results: tuple[FlowExampleResult, ...]
@@ -84,33 +84,33 @@ class FlowExamples:
 
     @property
     def failed(self) -> int:
-        """How many examples have another outcome than expected."""
+        """The number of examples with an unexpected result."""
         return sum(1 for result in self.results if result.differences)
 
     @property
     def percent(self) -> float:
-        """Percent of ways that some example takes."""
+        """The percentage of ways that some example takes."""
         return 100 * sum(self.ways.values()) / len(self.ways) if self.ways else 100.0
 
     def missing(self) -> list[str]:
-        """Name the ways that no example takes."""
+        """Return the ways that no example takes."""
         return [way for way, is_taken in self.ways.items() if not is_taken]
 
     @property
     def passed(self) -> bool:
-        """True where there are examples, all come out as expected, and every way is taken."""
+        """Whether there are examples, all pass, and every way is taken."""
         return bool(self.results) and not self.failed and not self.missing()
 
 
 def run_flow_examples(
     analysed: AnalysedFlow, lists: Mapping[str, NamedList], as_of: int, document: Document | None = None
 ) -> FlowExamples:
-    """Run all examples of a flow and compare; *as_of* is for those that name no moment (microseconds).
+    """Run all examples of a flow; *as_of* is for those that name no moment (microseconds).
 
-    What is wrong has its line where the *document* is given from which the flow was read.
+    Faults have line numbers if *document*, from which the flow was read, is given.
 
     Raises:
-        InvalidRulesetError: the flow cannot be used, or an example gives or expects something that is not there.
+        InvalidRulesetError: the flow cannot be used, or an example gives or expects something that it does not have.
     """
     analysed.require_usable()
     flow = analysed.flow
@@ -141,14 +141,14 @@ _SOURCE = "the example"
 
 
 def outcome_given(outcome: GivenOutcome, as_of: int, source: str = _SOURCE) -> OutsideOutcome:
-    """Give what an example, or another *source* of suppositions, says that came back, at its moment."""
+    """Return the outcome that an example, or another *source* of assumptions, states, at its moment."""
     if isinstance(outcome, str):
         return failed_outcome(f"{source} says so", source, as_of)
     return OutsideOutcome(values=outcome, source=source, at_us=as_of)
 
 
 def check_flow_examples(flow: Flow) -> Iterator[Finding]:
-    """Find what examples give or expect that the flow, as `AnalysedFlow.declared` has it, does not have."""
+    """Find what examples give or expect that the flow, taken from `AnalysedFlow.declared`, does not have."""
     actions = {action.id for action in flow.actions}
     stops = {step.id for step in flow.steps if isinstance(step, EndStep | PersonStep | OutsideStep)} | {FAILED}
     for example in flow.examples:
@@ -204,9 +204,9 @@ def strange_outcomes(where: str, outcomes: Mapping[str, GivenOutcome], flow: Flo
 def portfolio_of_examples(
     analysed: AnalysedFlow, lists: Mapping[str, NamedList], as_of: int, more: Iterable[LanguageModel] = ()
 ) -> Portfolio:
-    """Make a portfolio of what the examples give, each an entity by its position; *more* is read as well.
+    """Return a portfolio of the examples, each an entity named by its position; inputs in *more* are read as well.
 
-    Whom they are linked to can be linked to, and is not an entity of it.
+    Entities that examples are linked to are in `everyone`, not among its `entities`.
     """
     flow = analysed.declared
     facts = [each for one in (needs_of(analysed), *map(_needs, analysed.dependencies.values())) for each in one.facts]
@@ -232,7 +232,7 @@ def _needs(analysed: Analysed[Any]) -> Needs:
 
 
 def _pending(example: FlowExample, as_of: int) -> dict[str, Any] | None:
-    """Give the transaction that an example looks at, in the words of examples; pending, and now, as on the platform."""
+    """Return the transaction that an example looks at, in the words of examples; by default pending, and now."""
     transaction = example.given.get("transaction")
     if transaction is None:
         return None
@@ -249,7 +249,7 @@ def _strange_transaction(example: FlowExample) -> Iterator[Finding]:
 
 
 def levels_given(flow: Any) -> pl.DataFrame:
-    """Give the levels that the examples of a flow or a group give, numbered from 0; InvalidRulesetError as below."""
+    """Return the levels in the examples of a flow or a group, by position from 0; InvalidRulesetError as below."""
     rows = []
     for number, example in enumerate(flow.examples):
         if problems := list(strange_levels(example, flow.levels)):
@@ -262,7 +262,7 @@ def levels_given(flow: Any) -> pl.DataFrame:
 
 
 def strange_levels(example: GivenExample, levels: Sequence[str]) -> Iterator[Finding]:
-    """Find a level that an example of a flow or a group gives, and that is none of the *levels*."""
+    """Find a level in an example of a flow or a group that cannot be read, or is not among *levels*."""
     values = _level_given(example)
     if not isinstance(values, dict) or not set(values) <= set(LEVEL_TYPES):
         right = f"the name of a level, or values by name, of {', '.join(LEVEL_TYPES)}"
@@ -290,13 +290,13 @@ def _unreadable(example: GivenExample, part: str, value: Any, right: str) -> Fin
 
 
 def _ways(flow: Flow) -> Iterator[str]:
-    """Name everything that can happen at a choice, a person or an end, that can be reached by writing an example."""
+    """Yield every outcome of a choice, a question or an end that an example can reach."""
     for step in flow.steps:
         yield from _ways_of(step)
 
 
 def _ways_of(step: Any) -> Sequence[str]:
-    """Name what can happen at a step, by the code that it comes to; what is unknown is one way for all its codes."""
+    """Return the ways of a step, by its code; all codes of what is unknown are one way."""
     if isinstance(step, RouteStep):
         names = [f"way {number + 1}" for number in range(len(step.route))]
         return _named(step, [*names, "otherwise", *(["on_unknown"] if step.on_unknown is not None else [])])
@@ -317,7 +317,7 @@ def _named(step: Any, ways: Sequence[str]) -> list[str]:
 
 
 def _outcome_names(runs: Runs) -> Iterator[str]:
-    """Name what happened in one run."""
+    """Yield the ways that one run took."""
     row = runs.outcomes.row(0, named=True)
     for step, compiled in zip(runs.program.flow.steps, runs.program.steps, strict=True):
         code, ways = row[compiled.column], _ways_of(step)

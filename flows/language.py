@@ -277,12 +277,12 @@ class Question(LanguageModel):
 
     @property
     def words_looked_at(self) -> tuple[str, ...]:
-        """What to look at, as far as it is written in words."""
+        """The parts of `look_at` that are words."""
         return tuple(each for each in self.look_at if isinstance(each, str))
 
     @property
     def inputs_looked_at(self) -> tuple[LanguageModel, ...]:
-        """The inputs to look at."""
+        """The parts of `look_at` that are inputs."""
         return tuple(each for each in self.look_at if not isinstance(each, str))
 
 
@@ -473,11 +473,11 @@ class Flow(Definition):
 
 
 NOBODY = "nobody"
-"""The answer of a person who did not come in time."""
+"""The answer used when no person answers in time."""
 
 
 def ways_from(flow: Flow, position: int) -> Iterator[tuple[Path, str | None]]:
-    """Give the steps to which a step leads, with where each is written; None is the next step."""
+    """Yield the ids of the steps that a step leads to, with their paths; None is the next step."""
     step, at = flow.steps[position], ("steps", position)
     if isinstance(step, RouteStep):
         for number, way in enumerate(step.route):

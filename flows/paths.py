@@ -1,4 +1,4 @@
-"""The ways through a flow: which steps a run may have passed, or surely has, before it comes to another one."""
+"""The ways through a flow: which steps a run may have passed, or surely has, before it reaches another one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from fivefold.risk.language.documents import Path
 
 @dataclass(frozen=True)
 class Passed:
-    """The positions of steps that a run passes before it comes to one.
+    """The positions of steps that a run passes before it reaches a given one.
 
     Attributes:
-        possibly: by one way or another.
-        surely: whatever the way.
+        possibly: the steps on some way.
+        surely: the steps on every way.
     """
 
     possibly: frozenset[int]
@@ -22,7 +22,7 @@ class Passed:
 
 
 def next_positions(flow: Flow, position: int) -> Iterator[int]:
-    """Give the position of each step that one leads to; a way that leads nowhere, or back, is left out."""
+    """Yield the positions of the steps that a step leads to, without ways that lead nowhere, or back."""
     for _, to in ways_from(flow, position):
         place = position + 1 if to is None else flow.positions.get(to, position)
         if position < place < len(flow.steps):
@@ -30,7 +30,7 @@ def next_positions(flow: Flow, position: int) -> Iterator[int]:
 
 
 def passed_before(flow: Flow) -> list[Passed]:
-    """Give the steps that some path passes before each step, and those that every path passes."""
+    """Return, for each step, the steps that some path passes before it, and those that every path passes."""
     possibly: list[set[int]] = [set() for _ in flow.steps]
     surely: list[set[int] | None] = [None] * len(flow.steps)
     surely[0] = set()
@@ -46,7 +46,7 @@ def passed_before(flow: Flow) -> list[Passed]:
 
 
 def reached(flow: Flow) -> frozenset[int]:
-    """Give the positions of the steps to which some way leads from the first one."""
+    """Return the positions of the steps that can be reached from the first one."""
     positions = {0}
     for position in range(len(flow.steps)):
         if position in positions:
@@ -55,7 +55,7 @@ def reached(flow: Flow) -> frozenset[int]:
 
 
 def irreversible_after(flow: Flow, step: str) -> tuple[str, ...]:
-    """Give the titles of actions that may follow a step before a person is asked, and that nobody can take back."""
+    """Return the titles of irreversible actions that may follow a step before a person is asked."""
     may_follow = {flow.positions[step]}
     titles: dict[str, None] = {}
     for position in range(flow.positions[step], len(flow.steps)):  # a step leads to later ones only
@@ -69,10 +69,10 @@ def irreversible_after(flow: Flow, step: str) -> tuple[str, ...]:
 
 
 def without_person(flow: Flow, end: int, role: PersonRole | None = None) -> tuple[int, ...] | None:
-    """Find a way to an end that no person decided on, as positions, the end the last; None where there is none.
+    """Find a way to an end without a person's decision, as positions, the end last; None if there is none.
 
-    An answer decides where another answer to the same question keeps the run from that end. That nobody answers in time
-    is not an answer. With a *role*, only persons who are asked in it count.
+    An answer decides if another answer to the same question keeps the run from that end. No answer in time is not an
+    answer. With a *role*, only persons who are asked in it count.
     """
     leading = {end}
     for position in range(end, -1, -1):
@@ -89,9 +89,9 @@ def without_person(flow: Flow, end: int, role: PersonRole | None = None) -> tupl
 
 
 def undecided_by_person(flow: Flow, position: int, leading: set[int], role: PersonRole | None = None) -> Iterator[int]:
-    """Give the steps to which one leads without a person who keeps the run from *leading*, or does not.
+    """Yield the next steps of a run for which no person decides whether it stays in *leading*.
 
-    With a *role*, one who is asked in another role decides nothing.
+    With a *role*, a person who is asked in another role decides nothing.
     """
     step = flow.steps[position]
     if not isinstance(step, PersonStep) or role not in {None, step.person.role}:
@@ -104,7 +104,7 @@ def undecided_by_person(flow: Flow, position: int, leading: set[int], role: Pers
 
 
 def reading_steps(flow: Flow, path: Path) -> list[int]:
-    """Give the positions of the steps at which something written at *path* is read."""
+    """Return the positions of the steps that read an input written at *path*."""
     if path[0] == "steps":
         return [int(path[1])]
     name = flow.actions[int(path[1])].id

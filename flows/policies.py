@@ -1,6 +1,6 @@
-"""A policy as the flow that it is: one step decides, and each of its actions is an end.
+"""A policy as a flow: one step decides, and each of the policy's actions is an end.
 
-The step asks the policy itself, whose rules are evaluated where they always were: there is no second form of them.
+The step asks the policy itself, so its rules are evaluated in one place only.
 """
 
 import json
@@ -17,14 +17,14 @@ _SHARED = (
     *("entity_type", "purpose", "fields", "transaction_fields", "case_fields", "links", "reference", "levels"),
     "rationale",
 )
-"""What a policy and a flow say alike."""
+"""The parts that policies and flows share."""
 
 
 def flow_of_policy(policy: Policy) -> Flow:
-    """Give the flow of one step that a policy is.
+    """Return a policy as a flow with the policy's name.
 
-    It has the policy's name. A run ends at the action that `POST /v1/decisions` answers, whatever is unknown: its ends
-    are named as the actions, and do nothing by themselves.
+    A run ends at the action that `POST /v1/decisions` answers, whatever is unknown. Its ends have the names of the
+    actions, and take none.
     """
     written = json.loads(policy.canonical)
     decides, leads = _free("decides", policy.actions), _free("by-action", policy.actions)
@@ -55,13 +55,13 @@ def flow_of_policy(policy: Policy) -> Flow:
 
 
 def _free(word: str, names: tuple[str, ...]) -> str:
-    """Give a word that is none of those that are taken."""
+    """Return *word*, lengthened until it is not in *names*."""
     while word in names:
         word = f"{word}-step"
     return word
 
 
 def analysed_policy_flow(analysed: AnalysedPolicy) -> AnalysedFlow:
-    """Give the flow that a policy is, brought together with the policy, which it asks."""
+    """Return a policy as a flow, joined with the policy that it asks."""
     policy = analysed.policy
     return with_asked(flow_of_policy(policy), {policy.name: analysed}, {}, {})

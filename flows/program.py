@@ -1,7 +1,7 @@
 """A flow compiled for one set of list versions, and run: for many entities as columns, or for one as plain functions.
 
-A run is a function of the facts that were read before the first step, of the answers of people and of what came from
-outside: with the same of all it comes to the same end, so that it can be continued, and made again, from its record.
+A run depends only on the facts read before the first step, the answers of people and the outcomes from outside. The
+same values lead to the same end, so that a run can be continued, and repeated, from its record.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -69,7 +69,7 @@ from fivefold.risk.language.expressions import CalculationInput, input_key
 from fivefold.risk.language.policy import StepInput
 
 AskedProgram: TypeAlias = "PolicyProgram | Program | FlowProgram"
-"""What a step asks on the same facts, compiled."""
+"""A compiled policy, ruleset or flow that a step asks on the same facts."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -83,8 +83,8 @@ class FlowProgram:
         inputs: the column of every input, by its key.
         programs: the compiled policies, rulesets and flows that it asks by itself, by the keys of
             `AnalysedFlow.dependencies`.
-        steps: in their order.
-        failure_amounts: of the limits that are set after a failure.
+        steps: the compiled steps, in order.
+        failure_amounts: the amounts of limits that are set after a failure.
     """
 
     analysed: AnalysedFlow
@@ -102,12 +102,12 @@ class FlowProgram:
 
     @property
     def units(self) -> int:
-        """How many of the smallest unit the main unit of the base currency has."""
+        """The number of minor units in the main unit of the base currency."""
         return minor_units(self.base)
 
     @cached_property
     def has_plain_form(self) -> bool:
-        """Tell whether every condition has a plain form, so that one row is run without columns."""
+        """Whether every condition has a plain form, so that one row is run without columns."""
         return all(step.tests is not None for step in self.steps if isinstance(step, Choosing))
 
     def run(self, facts: pl.DataFrame, context: RunContext) -> pl.DataFrame:
@@ -141,7 +141,7 @@ class FlowProgram:
         return frame.with_columns(last.alias(LAST), at.cast(pl.Int8).alias(STOP))
 
     def _empty(self, facts: pl.DataFrame) -> list[pl.Series]:
-        """Give the columns of steps that nobody has passed yet."""
+        """Return the columns of steps before any run has passed them: all null."""
         empty: dict[str, Any] = {}
         for step in self.steps:
             empty[step.column] = pl.Int32
@@ -178,7 +178,7 @@ class FlowProgram:
         return self.run(one_row(facts, self.inputs), RunContext(inputs, answers, outcomes)).row(0, named=True)
 
     def outcome_frames(self, outcomes: Mapping[str, Sequence[OutsideOutcome | None]]) -> dict[str, pl.DataFrame]:
-        """Give what came from outside, by the step and in the rows of entities, as `RunContext` has it."""
+        """Return the outcomes from outside by step, in the rows of entities, as `RunContext` has them."""
         return {
             step.identifier: step.frame(outcomes[step.identifier])
             for step in self.steps
@@ -186,7 +186,7 @@ class FlowProgram:
         }
 
     def _frame_of(self, key: str, row: Mapping[str, Any]) -> pl.DataFrame:
-        """Give what something is asked with, of one entity, as a frame."""
+        """Return the inputs of an asked policy, ruleset or flow for one entity, as a frame."""
         first, _, below = key.partition("/")
         program = self.programs[first]
         if isinstance(program, FlowProgram) and below:
@@ -207,7 +207,7 @@ def _context_of(context: RunContext, rows: pl.Series) -> RunContext:
 
 
 def _rows(frame: pl.DataFrame, step: CompiledStep, rows: pl.Series) -> pl.DataFrame:
-    """Take some rows, with what the step reads of them; a frame without a column would have no rows."""
+    """Return some rows with the columns that the step reads, one at least: a frame without columns has no rows."""
     names = frame.columns if step.reads is None else step.reads or frame.columns[:1]
     return frame.select(names)[rows]
 
@@ -217,7 +217,7 @@ def _unknown(name: str, kind: Any, length: int) -> pl.Series:
 
 
 def _spread(series: pl.Series, rows: pl.Series, frame: pl.DataFrame) -> pl.Series:
-    """Give a column of all rows: the values of some, and what stood there of the others."""
+    """Return a column of all rows: new values for some, the earlier values for the others."""
     if len(rows) == len(frame):
         return series
     before = frame[series.name] if series.name in frame.columns else _unknown(series.name, series.dtype, len(frame))
@@ -237,7 +237,7 @@ def compile_flow(analysed: AnalysedFlow, lists: Mapping[str, Sequence[str]], bas
     programs = {
         key: _compiled(one, lists, base)
         for key, one in analysed.dependencies.items()
-        if "/" not in key  # not those of others
+        if "/" not in key  # without what other flows ask
     }
     inputs = {input_key(each): column_for(each, analysed.names, base) for each in analysed.inputs}
     compiled = _StepCompiler(analysed, lists, base, inputs, programs)
@@ -404,7 +404,7 @@ class _StepCompiler:
 
 
 def amounts_of(flow: Flow, base: str, actions: Sequence[str]) -> tuple[Amount, ...]:
-    """Give the amounts of the limits among some actions of a flow; *base* is the currency that they are in."""
+    """Return the amounts of the limits among some actions of a flow; *base* is their currency."""
     units, amounts = minor_units(base), []
     _refuse(finer_amounts_of_actions(flow, units), flow, base)
     for action in map(flow.action, actions):

@@ -1,6 +1,6 @@
-"""What a flow reads, and for what: nothing gathered against money laundering may reach an action of commerce.
+"""What a flow reads, and for which purpose: data gathered against money laundering may reach no action of commerce.
 
-Any step can change which end a run comes to, so every step counts for every action.
+Any step can change the end of a run, so every step counts for every action.
 """
 
 from collections.abc import Iterator, Mapping
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
 
 class _Served(NamedTuple):
-    """What the steps of a flow are for, in words, with its purpose."""
+    """What the steps of a flow serve, in words, and its purpose."""
 
     words: str
     purpose: Purpose
 
 
 class _Reading(NamedTuple):
-    """Something that is read, where it is written, the steps that lead there in words, and what it was gathered for."""
+    """Something that is read: its path, the steps that lead there in words, and the purpose it was gathered for."""
 
     path: Path
     chain: tuple[str, ...]
@@ -52,9 +52,9 @@ class _Reading(NamedTuple):
 
 
 def flow_purpose_diagnostics(analysed: "AnalysedFlow", sources: Sources) -> Iterator[Diagnostic]:
-    """Find what the flow reads for commerce that was gathered against money laundering, with the path to it.
+    """Find data gathered against money laundering that the flow reads for commerce, with the path to them.
 
-    A flow that gives a tag which commerce may read is for commerce too: the tag tells what the flow saw.
+    A flow that gives a tag which commerce may read is for commerce too: the tag reveals what the flow saw.
     """
     flow = analysed.flow
     served = _served(flow) or _read_later(flow, sources)
@@ -76,7 +76,7 @@ def flow_purpose_diagnostics(analysed: "AnalysedFlow", sources: Sources) -> Iter
 
 
 def flow_readings(analysed: "AnalysedFlow", sources: Sources) -> Iterator[Reading]:
-    """Give what the flow reads, with all that it asks: everything once for each way to it, in the order written."""
+    """Yield what the flow, and everything it asks, reads: once for each path to it, in the order written."""
     flow = analysed.flow
     served = _served(flow) or _read_later(flow, sources)
     chains = set[tuple[str, ...]]()
@@ -104,7 +104,7 @@ def _all(analysed: "AnalysedFlow", sources: Sources) -> Iterator[_Reading]:
 
 
 def _served(flow: Flow) -> _Served | None:
-    """Give the flow, or the first of its actions, that is for anything but `aml`; None where all are."""
+    """Return the flow, or its first action, with a purpose other than `aml`; None if all are for `aml`."""
     if flow.purpose != "aml":
         return _Served("the flow", flow.purpose)
     for action in flow.actions:
@@ -115,9 +115,9 @@ def _served(flow: Flow) -> _Served | None:
 
 
 def _read_later(flow: Flow, sources: Sources) -> _Served | None:
-    """Give the first tag that the flow gives and others may read for anything but `aml`; None where there is none.
+    """Return the first given tag that others may read for a purpose other than `aml`; None if there is none.
 
-    Who has the tag of a group is its member, so the tag is for what the group is for.
+    An entity with the tag of a group is a member, so the tag has the purpose of the group.
     """
     purpose_by_tag = (flow.purposes if sources.declared is None else sources.declared).tags
     groups = {} if sources.groups is None else sources.groups
@@ -134,7 +134,7 @@ def _read_later(flow: Flow, sources: Sources) -> _Served | None:
 
 
 def _of_triggers(flow: Flow, sources: Sources) -> Iterator[_Reading]:
-    """Give what an event tells by itself: that a flow ran says that the level moved, or a case was put."""
+    """Yield what an event reveals by itself: that a flow ran shows that the level moved, or that a case changed."""
     reader = SourceReader(flow, sources)
     for number, trigger in enumerate(flow.triggers):
         path, part = ("triggers", number), f"trigger {trigger.on}"
@@ -154,11 +154,11 @@ _OF_MONEY_LAUNDERING: Mapping[type[Trigger], str] = {
     AlertTrigger: "alerts",
     ImportTrigger: "files, which may be of cases and screenings",
 }
-"""Triggers that tell of what is for `aml` alone, in words."""
+"""What triggers reveal that is for `aml` alone, in words."""
 
 
 def _changed_inputs(trigger: Trigger, flow: Flow) -> Iterator[LanguageModel]:
-    """Give the inputs of which a trigger tells that they are another value now."""
+    """Yield the inputs whose change a trigger reveals."""
     if isinstance(trigger, LevelTrigger):
         yield LevelInput(level="in_force")
     elif isinstance(trigger, TagTrigger):
@@ -170,7 +170,7 @@ def _changed_inputs(trigger: Trigger, flow: Flow) -> Iterator[LanguageModel]:
 
 
 def _own(flow: Flow, analysed: "AnalysedFlow", sources: Sources) -> Iterator[_Reading]:
-    """Find what a flow reads by itself; *flow* is as strict about its data as those that ask it."""
+    """Yield what a flow reads by itself; *flow* has purposes as strict as those of the flows that ask it."""
     reader = SourceReader(flow, sources)
     for path, rule_input in analysed.inputs_with_paths:
         for source, chain in reader.read(rule_input).items():
@@ -181,7 +181,7 @@ def _own(flow: Flow, analysed: "AnalysedFlow", sources: Sources) -> Iterator[_Re
 
 
 def _of_asked(analysed: "AnalysedFlow", asking: tuple[Flow, ...], sources: Sources) -> Iterator[_Reading]:
-    """Find what is read by all that a flow asks; *asking* are the flow and those that ask it."""
+    """Yield what is read by everything that a flow asks; *asking* are the flow and the flows that ask it."""
     for position, step in enumerate(analysed.flow.steps):
         path: Path = ("steps", position, step.kind)
         if isinstance(step, FlowStep) and step.flow in analysed.flows:
@@ -202,7 +202,7 @@ def _of_asked(analysed: "AnalysedFlow", asking: tuple[Flow, ...], sources: Sourc
 
 
 def _of_data(flow: Flow) -> Iterator[_Reading]:
-    """Give the sources and models outside, with what their data were gathered for."""
+    """Yield the sources and models outside, with the purposes of their data."""
     for position, step in enumerate(flow.steps):
         path: Path = ("steps", position, step.kind)
         words = (f"step {step.id}",)
@@ -217,7 +217,7 @@ def _of_data(flow: Flow) -> Iterator[_Reading]:
 def _of_rules(
     analysed: "Analysed[Any]", path: Path, steps: tuple[str, ...], asking: tuple[Flow, ...], sources: Sources
 ) -> Iterator[_Reading]:
-    """Find what a policy or a ruleset that is asked reads."""
+    """Yield what an asked policy or ruleset reads."""
     if isinstance(analysed.definition, Ruleset):
         yield _Reading(path, steps, f"the level by {analysed.definition.name}", "", analysed.definition.purpose)
     reader = SourceReader(_as_strict(analysed.definition, asking), sources)
@@ -232,7 +232,7 @@ def _of_rules(
 
 
 def _as_strict(definition: Any, asking: tuple[Flow, ...]) -> Any:
-    """Give a definition whose data are for no more than its own document and those that ask it allow."""
+    """Return a definition with the strictest purposes among its own and those of the flows that ask it."""
     own = definition.purposes
     stricter: dict[str, Any] = {}
     if hasattr(own, "level"):

@@ -1,4 +1,4 @@
-"""A flow run for many entities at once, as before it is activated: what it reads of them, their ends, what follows."""
+"""Runs of a flow for many entities at once, as before its activation: what it reads, the ends, and what follows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ from fivefold.risk.facts.resolution import lazy_sources, resolve_inputs
 
 @dataclass(frozen=True, kw_only=True)
 class FlowFacts:
-    """What is known of n entities, before a flow begins.
+    """What is known of n entities before a flow begins.
 
     Attributes:
-        own: `entity_id`, `as_of`, a column for each of the flow's `fact_inputs`, and where the flow asks for the value,
+        own: `entity_id`, `as_of`, a column for each of the flow's `fact_inputs`, and if the flow asks for the value,
             `MODEL_COLUMNS` as far as they are known.
         dependency_inputs: the same for everything that it asks, by the key of `AnalysedFlow.dependencies` and in the
             same rows.
-        versions: of the lists that any of them names.
+        versions: the versions of the lists that any of them names.
     """
 
     own: pl.DataFrame
@@ -37,18 +37,18 @@ class FlowFacts:
     versions: Mapping[str, ListVersion]
 
     def asked_of(self, position: int, answers: Mapping[str, str | None] | None = None) -> RowContext:
-        """Give what is asked of one entity, with the answers about it."""
+        """Return the context of one entity: the inputs of what the flow asks, and the answers."""
         inputs = {key: frame.row(position, named=True) for key, frame in self.dependency_inputs.items()}
         return RowContext(inputs, answers or {})
 
 
 MODEL_COLUMNS: Mapping[str, Any] = {"model": pl.String, "model_version": pl.Int64, "as_of_us": pl.Int64}
-"""What of `Portfolio.values` says where the value comes from; columns of facts are named `value model`, and so on."""
+"""The columns of `Portfolio.values` on the origin of the value; facts name them `value model`, and so on."""
 
 
 @lru_cache(maxsize=VERSIONS_KEPT)
 def needs_of(analysed: AnalysedFlow) -> Needs:
-    """Give what a flow reads of entities by itself, once: what is made for it is kept with it."""
+    """Return what a flow reads of entities by itself; cached, as what is derived from it is kept with it."""
     return Needs(analysed.fact_inputs, (), analysed.names)
 
 
@@ -57,9 +57,9 @@ def resolve_facts(analysed: AnalysedFlow, portfolio: Portfolio, as_of: int, need
 
     Args:
         analysed: the flow.
-        portfolio: what is known of them; no entity twice.
+        portfolio: what is known of the entities, each once.
         as_of: the moment (microseconds).
-        needs: what is read of entities by the flow itself; more than that where its changed forms are tried as well.
+        needs: what the flow itself reads, if not `needs_of`: more, if its changed forms are tried as well.
 
     Raises:
         InvalidRulesetError: the flow cannot be used, or something that it reads (a list, a frame) is missing.
@@ -84,7 +84,7 @@ def resolve_facts(analysed: AnalysedFlow, portfolio: Portfolio, as_of: int, need
 
 
 def _with_models(facts: pl.DataFrame, portfolio: Portfolio) -> pl.DataFrame:
-    """Add what gave the value, and when, of those of whom that is known."""
+    """Add the model and version that gave the value, and its moment, as far as they are known."""
     values = portfolio.values
     if values is None:
         return facts
@@ -100,9 +100,9 @@ class Runs:
     """The runs of a flow for n entities.
 
     Attributes:
-        program: that was run.
-        facts: what it read of them.
-        outcomes: n rows, as `FlowProgram.run` gives them.
+        program: the compiled flow.
+        facts: what it read of the entities.
+        outcomes: n rows from `FlowProgram.run`.
     """
 
     program: FlowProgram
@@ -137,7 +137,7 @@ class Runs:
         )
 
     def _amounts(self) -> Iterator[pl.Series]:
-        """Give the amounts of limits that are set, those of runs that failed among them."""
+        """Yield the amounts that limits are set to, also after a failure."""
         failed = self.outcomes[STOP] == int(Stop.FAILED)
         after_failure = {each.column: each.within(each.number) for each in self.program.failure_amounts}
         names = [name for name in self.outcomes.columns if name.startswith("amount ")]
@@ -172,11 +172,11 @@ class Runs:
         return int(rows[0]) if len(rows) else None
 
     def explain(self, position: int) -> RunExplanation:
-        """Say why the run of one entity came to its end."""
+        """Explain the run of one entity."""
         return explain_run(self.program, self.outcomes.row(position, named=True), self.facts.asked_of(position))
 
     def explain_all(self) -> Iterator[tuple[str, RunExplanation]]:
-        """Say it of every entity, in their order."""
+        """Explain the run of every entity, in their order."""
         return ((entity, self.explain(number)) for number, entity in enumerate(self.facts.own[ENTITY]))
 
 
@@ -193,8 +193,8 @@ def run_flow(
         analysed: the flow.
         portfolio: what is known of them.
         as_of: the moment (microseconds).
-        answers: of persons, by the step; in the rows of the entities, null where there is none yet.
-        outcomes: of steps that ask the outside, in the same way.
+        answers: the answers of persons by step, in the rows of the entities; null if there is none yet.
+        outcomes: the outcomes of steps that ask the outside, likewise.
 
     Raises:
         InvalidRulesetError: the flow cannot be used, or something that it reads is missing.

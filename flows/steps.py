@@ -1,7 +1,7 @@
-"""Compiled steps: what each comes to, for many entities as columns and for one as a plain function.
+"""Compiled steps: the outcome of each, for many entities as columns and for one as a plain function.
 
-What a step comes to is a small number, its code. Both forms are made of the same checked step, side by side, and give
-the same codes and outputs. Where the facts do not decide a step, its code says so: it is never another way, or row.
+The outcome of a step is a small number, its code. Both forms are made from the same checked step, and give the same
+codes and outputs. If the facts do not decide a step, it has a code of its own, never that of another way or row.
 """
 
 from abc import ABC, abstractmethod
@@ -40,7 +40,7 @@ LAST, STOP = "last step", "stop"
 
 
 class Stop(IntEnum):
-    """Why a run goes no further, in the place of the next step."""
+    """Why a run stops, in place of the position of the next step."""
 
     ENDED = -1
     FAILED = -2
@@ -53,8 +53,8 @@ class CompiledStep(ABC):
     """A step, ready to be run.
 
     Attributes:
-        identifier: of the step.
-        leads: by the code that the step comes to, the position of the next step, or a `Stop`.
+        identifier: the id of the step.
+        leads: by the code of the step, the position of the next one, or a `Stop`.
         outputs: the column of each output.
     """
 
@@ -69,31 +69,31 @@ class CompiledStep(ABC):
 
     @property
     def reads(self) -> tuple[str, ...] | None:
-        """The columns that it reads; None for whichever there are."""
+        """The columns that it reads; None for all."""
         return None
 
     @abstractmethod
     def run(self, frame: pl.DataFrame, context: "RunContext") -> tuple[pl.Series, list[pl.Series]]:
-        """Give the codes of every row of a frame, and the columns of its outputs.
+        """Return the codes of every row of a frame, and the columns of its outputs.
 
         Args:
-            frame: the rows that came to this step: a column for each input, null where unknown.
+            frame: the rows that reached this step: a column for each input, null where unknown.
             context: what is known of these rows beside the flow's own inputs.
         """
 
     @abstractmethod
     def run_row(self, row: dict[str, Any], context: "RowContext") -> int:
-        """Give the code of one row, and add its outputs to the row."""
+        """Return the code of one row, and add its outputs to the row."""
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """What steps ask of others, for the rows of a frame.
+    """What steps read beside the flow's own inputs, for the rows of a frame.
 
     Attributes:
-        inputs: of everything that is asked on the facts, by its key, as `flows.run.FlowFacts` has them.
-        answers: the answer of a person, by the step; null where none is there yet.
-        outcomes: what came from outside, by the step, as `flows.outside.step.CompiledOutsideStep.frame` makes it.
+        inputs: the inputs of everything that is asked on the facts, by key, as `flows.run.FlowFacts` has them.
+        answers: the answers of persons, by step; null if there is none yet.
+        outcomes: the outcomes from outside, by step, as `flows.outside.step.CompiledOutsideStep.frame` makes them.
     """
 
     inputs: Mapping[str, pl.DataFrame]
@@ -103,7 +103,7 @@ class RunContext:
 
 @dataclass(frozen=True)
 class RowContext:
-    """The same of one row; an outcome is None where none is there yet."""
+    """The same for one row; an answer or an outcome is None if there is none yet."""
 
     inputs: Mapping[str, Mapping[str, Any]]
     answers: Mapping[str, str | None]
@@ -111,20 +111,20 @@ class RowContext:
 
 
 TRIED_TOGETHER = 64
-"""So many conditions of a choice are computed in one query."""
+"""The number of conditions of a choice that are computed in one query."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Choosing(CompiledStep):
     """A step that takes the first of several conditions: the ways of a route, the rows of a table.
 
-    Its code is the position of that condition; with n of them, n where none holds, and n + 1 + i where it is not known
-    whether condition i holds, and none before it does.
+    Its code is the position of that condition. With n conditions it is n if none holds, and n + 1 + i if it is not
+    known whether condition i holds, and none before it does.
 
     Attributes:
-        conditions: as expressions over columns.
-        tests: the same as plain functions; None where one of them has no plain form.
-        gives: by the code, what it gives under each name of `outputs`.
+        conditions: the conditions, as expressions over columns.
+        tests: the same as plain functions; None if one of them has no plain form.
+        gives: the values of each name of `outputs`, by code.
     """
 
     conditions: tuple[pl.Expr, ...]
@@ -132,7 +132,7 @@ class Choosing(CompiledStep):
     gives: Mapping[str, tuple[Any, ...]]
 
     def run(self, frame: pl.DataFrame, context: RunContext) -> tuple[pl.Series, list[pl.Series]]:
-        """Try the conditions of every row, some together, as long as there are rows that none has decided."""
+        """Try the conditions on every row, `TRIED_TOGETHER` at once, until every row is decided."""
         count = len(self.conditions)
         codes, is_open = np.full(len(frame), count, dtype=np.int32), np.ones(len(frame), dtype=np.bool_)
         for first in range(0, count, TRIED_TOGETHER):
@@ -145,7 +145,7 @@ class Choosing(CompiledStep):
                     unknown = is_open & truth.is_null().to_numpy()
                     codes[unknown] = count + 1 + number
                     is_open &= ~unknown
-                    truth = truth.fill_null(value=False)  # noqa: PLW2901 (the same, without what was seen to)
+                    truth = truth.fill_null(value=False)  # noqa: PLW2901 (the same, without unknown values)
                 holds = truth.to_numpy() & is_open
                 codes[holds] = number
                 is_open &= ~holds
@@ -158,7 +158,7 @@ class Choosing(CompiledStep):
         ]
 
     def run_row(self, row: dict[str, Any], context: RowContext) -> int:
-        """Try the conditions of one row."""
+        """Try the conditions on one row."""
         code = len(self.conditions)
         assert self.tests is not None
         for number, test in enumerate(self.tests):
@@ -176,7 +176,7 @@ def _dtype(column: InputColumn) -> Any:
 
 
 def table_value(value: Any, column: InputColumn) -> Any:
-    """Give a value of a table as its column holds it; money is whole in the smallest unit, as was checked."""
+    """Return a value of a table in the form of its column; money was checked to be whole in minor units."""
     if not isinstance(value, Decimal):
         return value
     return int(value * column.units) if column.kind is ValueType.MONEY else float(value)
@@ -187,8 +187,8 @@ class Calculating(CompiledStep):
     """A step that calculates numbers, one after another, in exact fractions.
 
     Attributes:
-        calculated: the calculations, each after those that it is made of.
-        names: what is declared.
+        calculated: the calculations, each after those that it reads.
+        names: the declared names.
         base: the currency of money that names none.
     """
 
@@ -226,7 +226,7 @@ class Calculating(CompiledStep):
 
     @cached_property
     def _plain(self) -> tuple["_Plain", ...]:
-        # Those of steps before are calculated again: what the row has of them was rounded.
+        # Calculations of earlier steps are repeated: their values in the row are rounded.
         own = [each.calculation for each in self.calculated]
         names = calculations_in_order(own, self.names.calculations)
         return tuple(self._plain_form(CalculationInput(calculation=name)) for name in names)
@@ -258,7 +258,7 @@ class Calculating(CompiledStep):
 
 @dataclass(frozen=True, kw_only=True)
 class _Part:
-    """A part of a calculation: how it is read from a row, or of which two parts it is the quotient."""
+    """A part of a calculation: a value read from a row, or the quotient of two parts."""
 
     key: str
     error: str
@@ -266,7 +266,7 @@ class _Part:
     quotient: "tuple[_Part, _Part] | None"
 
     def exact(self, row: Mapping[str, Any], values: dict[str, Fraction | None]) -> Fraction | None:
-        """Give its exact value; None where it is unknown, could not be read, or divides by 0."""
+        """Return its exact value; None if it is unknown, could not be read, or divides by 0."""
         if self.key not in values:
             if self.quotient is not None:
                 total, count = (each.exact(row, values) for each in self.quotient)
@@ -289,7 +289,7 @@ class _Plain:
 
 
 def one_row(row: Mapping[str, Any], inputs: Mapping[str, InputColumn]) -> pl.DataFrame:
-    """Give one row as a frame whose columns have the types of *inputs*; money that is a mean is a float."""
+    """Return one row as a frame with the column types of *inputs*; a mean of money is a float."""
     kinds = {
         name: pl.Float64 if isinstance(row[name], float) else DTYPES[column.kind]
         for name, column in inputs.items()
@@ -302,11 +302,10 @@ def one_row(row: Mapping[str, Any], inputs: Mapping[str, InputColumn]) -> pl.Dat
 class Waiting(CompiledStep):
     """A step that waits for a person.
 
-    With n answers its code is the position of the one that was given, n where nobody came, and n + 1 as long as it
-    waits.
+    With n answers its code is the position of the given one, n if none came in time, and n + 1 while it waits.
 
     Attributes:
-        answers: those that there are.
+        answers: the possible answers.
     """
 
     answers: tuple[str, ...]
@@ -341,9 +340,9 @@ class Amount:
     Attributes:
         action: its id.
         source: the column that it is read from; None for a number.
-        number: the number, in minor units; None where a column has it.
-        least: of the bounds, in minor units.
-        most: of the bounds.
+        number: the number, in minor units; None if it is read from a column.
+        least: the lower bound, in minor units.
+        most: the upper bound, in minor units.
     """
 
     action: str
@@ -364,11 +363,11 @@ class Amount:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Ending(CompiledStep):
-    """An end: 0 where its actions can be taken, 1 where the amount of one of them is unknown: then no limit is set.
+    """An end: code 0 if its actions can be taken, 1 if one of their amounts is unknown; then no limit is set.
 
     Attributes:
-        actions: their ids.
-        amounts: of those that set a limit.
+        actions: the ids of its actions.
+        amounts: the amounts of those that set a limit.
     """
 
     actions: tuple[str, ...]

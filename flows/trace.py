@@ -1,4 +1,4 @@
-"""Why a run came to its end: every step that it passed, what that asked and saw, and the actions that follow."""
+"""The explanation of a run: every step that it passed, what the step asked and saw, and the actions that follow."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -61,20 +61,20 @@ class StepTrace:
     """A step that was passed.
 
     Attributes:
-        step: its id.
-        kind: the word that says what it does.
-        outcome: which way or row, what was answered, or that it failed.
-        to: the id of the next step; None where the run stopped.
-        asked: the condition that decided, in plain words; empty where none did.
-        seen: what its inputs were.
-        missing: those that were unknown, where that decided.
+        step: the id of the step.
+        kind: the word that names its kind.
+        outcome: which way or row was taken, what was answered, or that it failed.
+        to: the id of the next step; None if the run stopped.
+        asked: the condition that decided, in plain words; empty if none did.
+        seen: the values of its inputs.
+        missing: the inputs that were unknown, if that decided.
         gives: its outputs in words, by name.
-        inner: of another flow that was asked, the steps that its run passed.
+        inner: the steps that the run of another flow passed, if the step asked one.
         sentence: all of it in one sentence.
-        source: of what came from outside, from where; empty for all else.
-        came_at: when that came, in UTC; empty for all else.
-        reasons: of an agent, each with the facts that it quotes.
-        model: that answered: name, alias, version, digest, and what each column adds; None for all else.
+        source: where an outcome from outside came from; empty for all else.
+        came_at: when it came, in UTC; empty for all else.
+        reasons: the reasons of an agent, each with the facts that it quotes.
+        model: the model that answered: name, alias, version, digest, and what each column adds; None for all else.
     """
 
     step: str
@@ -94,7 +94,7 @@ class StepTrace:
     model: Mapping[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as plain data for JSON."""
+        """Return it as plain data for JSON."""
         inner = {"inner": [each.as_json() for each in self.inner]} if self.inner else {}
         model = {} if self.model is None else {"model": dict(self.model)}
         own = {name: value for name, value in vars(self).items() if name not in {"inner", "model"}}
@@ -107,15 +107,15 @@ class ActionTaken:
     """An action that follows from a run.
 
     Attributes:
-        action: its id.
-        kind: the word that says what it does.
-        subject: what it does that to; of two actions with one subject only one is taken.
+        action: the id of the action.
+        kind: the word that names its kind.
+        subject: what it acts on; of two actions with the same subject only one is taken.
         purpose: what it is for.
-        is_reversible: a person can take it back.
-        sets: what it sets that to, in words.
-        amount_minor: of a limit, in the smallest unit of the base currency; None for others.
-        agreed_by: the role in which a person agreed, and the step that asked, such as `publisher at ask`; None where
-            nobody must.
+        is_reversible: whether a person can take it back.
+        sets: what it sets the subject to, in words.
+        amount_minor: the amount of a limit, in minor units of the base currency; None for other actions.
+        agreed_by: the role in which a person agreed, and the step that asked, such as `publisher at ask`; None if no
+            person must.
     """
 
     action: str
@@ -129,7 +129,7 @@ class ActionTaken:
     agreed_by: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as plain data for JSON; who agreed is left out where nobody must."""
+        """Return it as plain data for JSON; `agreed_by` is left out if it is None."""
         return {name: value for name, value in vars(self).items() if name != "agreed_by" or value is not None}
 
 
@@ -140,8 +140,8 @@ class RunExplanation:
     Attributes:
         status: ended, failed, waits for a person, or asks the outside.
         at: the id of the step where it stopped.
-        actions: that follow; after a failure those of `on_failure`.
-        steps: that were passed, in their order.
+        actions: the actions that follow; after a failure those of `on_failure`.
+        steps: the steps that were passed, in their order.
         line: the run in one line.
     """
 
@@ -152,18 +152,18 @@ class RunExplanation:
     line: str
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as plain data for JSON."""
+        """Return it as plain data for JSON."""
         steps = [step.as_json() for step in self.steps]
         return {**vars(self), "actions": [each.as_json() for each in self.actions], "steps": steps}
 
 
 def explain_run(program: FlowProgram, row: Mapping[str, Any], context: RowContext | None = None) -> RunExplanation:
-    """Say why a run came to its end.
+    """Explain a run.
 
     Args:
-        program: that was run.
-        row: what `FlowProgram.run` or `run_row` gave for it.
-        context: what it was run with; without it, nothing is said of why what it asked came out so.
+        program: the program of the run.
+        row: the run's row from `FlowProgram.run` or `run_row`.
+        context: the context of the run; without it, the outcomes of what it asked are not explained.
     """
     explainer = _explainer(program)
     passed = [position for position, step in enumerate(program.steps) if row[step.column] is not None]
@@ -186,10 +186,10 @@ def _line(stop: Stop, title: str, steps: tuple[StepTrace, ...], actions: tuple[A
 
 @dataclass(frozen=True, kw_only=True)
 class _Shown:
-    """What is shown of a choice: the inputs that were looked at, and the condition that decided.
+    """What is shown of a choice: the inputs that it read, and the condition that decided.
 
     Attributes:
-        missing: names the inputs that are missing for which that condition is unknown.
+        missing: returns the missing inputs of a row that make that condition unknown.
     """
 
     descriptions: tuple[InputDescription, ...]
@@ -212,7 +212,7 @@ class _Condition:
 
 
 def _joined(parts: Iterable[Mapping[str, tuple[Any, ...]]]) -> dict[str, tuple[Any, ...]]:
-    """Put together what several mappings have under each key."""
+    """Join the values that several mappings have under each key."""
     joined: dict[str, tuple[Any, ...]] = {}
     for key, values in (item for part in parts for item in part.items()):
         joined[key] = (*joined.get(key, ()), *values)
@@ -280,7 +280,7 @@ class _Explainer:
     def _asking(
         self, step: AskStep, compiled: Any, code: int, row: Mapping[str, Any], context: RowContext | None
     ) -> "StepReason":
-        """Say what became of asking a policy, a ruleset, the value or another flow."""
+        """Return the reason for the outcome of asking a policy, a ruleset, for the value or another flow."""
         base = self._program.base
         if isinstance(compiled, Valuing):
             return why_of_value(compiled, code, base, row)
@@ -299,7 +299,7 @@ class _Explainer:
         return StepReason("" if code == 0 else "its run failed", f"flow {step.flow}", run.line, missing, run.steps)
 
     def _choice(self, step: RouteStep | TableStep, code: int, row: Mapping[str, Any]) -> "StepReason":
-        """Say which condition decided, what was seen for it, and what was missing."""
+        """Return which condition decided, what was seen for it, and what was missing."""
         count = len(step.route) if isinstance(step, RouteStep) else len(step.table.rows)
         decided = code if code < count else code - count - 1 if code > count else None
         shown = self._shown(step, decided)
@@ -314,7 +314,7 @@ class _Explainer:
         return StepReason(unknown_words(word, decided + 1, shown.condition), shown.condition, inputs_text, missing)
 
     def _shown(self, step: RouteStep | TableStep, decided: int | None) -> "_Shown":
-        """Prepare what is shown of a choice that one condition decided, or none, once."""
+        """Return what is shown of a choice that one condition, or none, decided; prepared once."""
         if (step.id, decided) not in self._choices:
             conditions = self._conditions_of(step)
             tried = conditions if decided is None else conditions[: decided + 1]
@@ -329,7 +329,7 @@ class _Explainer:
         return self._choices[step.id, decided]
 
     def _conditions_of(self, step: RouteStep | TableStep) -> "list[_Condition]":
-        """Prepare the conditions of a choice, once: a table has many, and each of its rows shows those before it."""
+        """Return the conditions of a choice, prepared once: a table has many, and each row shows those before it."""
         if step.id not in self._conditions:
             ways = step.route if isinstance(step, RouteStep) else step.table.rows
             self._conditions[step.id] = [
@@ -344,7 +344,7 @@ class _Explainer:
         return self._conditions[step.id]
 
     def _described(self, step: CalculateStep | OutsideStep | PersonStep) -> tuple[InputDescription, ...]:
-        """Prepare what a step calculated, what it sends, or what a person looks at there, once."""
+        """Return what a step calculates, sends, or shows to a person; prepared once."""
         if step.id not in self._inputs:
             inputs: list[LanguageModel] = (
                 [CalculationInput(calculation=name) for name in step.calculate]
@@ -355,7 +355,7 @@ class _Explainer:
         return self._inputs[step.id]
 
     def _describe(self, inputs: Iterable[LanguageModel], *compared: Any) -> tuple[InputDescription, ...]:
-        """Prepare inputs, and of those that are made of others the words for a part that could not be read."""
+        """Describe inputs; for those made of others, prepare the words for a part that could not be read."""
         described = describe_inputs(inputs, self._names, self._program.base, *compared)
         inputs_by_key = {input_key(each): each for each in inputs}
         self._misfits |= {
@@ -364,7 +364,7 @@ class _Explainer:
         return described
 
     def _inputs_text(self, descriptions: Iterable[InputDescription], row: Mapping[str, Any]) -> str:
-        """Write the values of a step's inputs; where one cannot be calculated, also which of its parts is why."""
+        """Return the values of a step's inputs in words; if one cannot be calculated, also the parts that are why."""
         texts = []
         for one in descriptions:
             unread = misfit_words(self._misfits[one.key], row) if one.formula is not None and row.get(one.error) else ()
@@ -375,7 +375,7 @@ class _Explainer:
         return value_words(value, column, self._program.base if column.kind is ValueType.MONEY else "")
 
     def actions(self, stop: Stop, row: Mapping[str, Any]) -> list[ActionTaken]:
-        """Give the actions that follow from a run; none while it waits or asks."""
+        """Return the actions that follow from a run; none while it waits or asks."""
         program = self._program
         if stop is Stop.WAITS or stop is Stop.ASKS:
             return []
@@ -394,7 +394,7 @@ class _Explainer:
         return _action_text(program.flow, program.base, action, amount, wished, agreed)
 
     def _agreed(self, role: PersonRole, row: Mapping[str, Any]) -> str:
-        """Name the last step at which a person of a role answered: the checks of flows let no run here without one."""
+        """Return the role, and the last step at which a person in it answered; checks of flows ensure that one did."""
         answered = [
             step.id
             for step, compiled in zip(self._program.flow.steps, self._program.steps, strict=True)
@@ -405,7 +405,7 @@ class _Explainer:
 
 
 def actions_after_failure(flow: Flow, base: str) -> list[ActionTaken]:
-    """Give the actions of `on_failure`: they follow from the flow alone, whatever a run read or was answered."""
+    """Return the actions of `on_failure`: they follow from the flow alone, whatever a run read or was answered."""
     amounts = {each.action: each.within(each.number) for each in amounts_of(flow, base, flow.on_failure)}
     return [_action_text(flow, base, flow.action(name), amounts.get(name)) for name in flow.on_failure]
 
@@ -418,7 +418,7 @@ def _action_text(
     wished: Any = None,
     agreed_by: str | None = None,
 ) -> ActionTaken:
-    """Say what an action does; *amount* is what a limit is set to, and *wished* what a step found for it."""
+    """Describe an action; *amount* is what a limit is set to, and *wished* what a step found for it."""
     sets = str(getattr(action, action.kind))
     if isinstance(action, LimitAction):
         column = InputColumn("", ValueType.MONEY, minor_units(base))
@@ -444,7 +444,7 @@ _UNANSWERED: Mapping[bool, str] = {True: "waits for an answer", False: "nobody a
 
 
 def _outside_parts(compiled: CompiledOutsideStep, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Give from where and when an outcome came, and an agent's reasons; nothing as long as there is none."""
+    """Return where and when an outcome came from, an agent's reasons, and the model; empty until there is one."""
     if row[compiled.at_column] is None:
         return {}
     reasons = json.loads(row[compiled.reasons_column] or "[]")
@@ -457,7 +457,7 @@ def _outside_parts(compiled: CompiledOutsideStep, row: Mapping[str, Any]) -> dic
 
 
 def _came(step: OutsideStep, compiled: CompiledOutsideStep, row: Mapping[str, Any]) -> str:
-    """Say what came back, from where and when."""
+    """Return words for what came back, from where and when."""
     at = row[compiled.at_column]
     if at is None:
         return f"asks {step.asks.whom}"
@@ -474,7 +474,7 @@ def _came(step: OutsideStep, compiled: CompiledOutsideStep, row: Mapping[str, An
 
 
 def _says_outputs(step: Any, code: int) -> bool:
-    """Tell whether the sentence of a step says what it gives."""
+    """Check whether the sentence of a step states its outputs."""
     return isinstance(step, TableStep) or (isinstance(step, AskStep | OutsideStep) and code == CAME)
 
 

@@ -1,4 +1,4 @@
-"""Triggers: for which events, and at which times, a flow runs by itself. A call runs it whatever they are."""
+"""Triggers: the events, and the times, at which a flow runs by itself. A call runs it whatever they are."""
 
 import re
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class Trigger(LanguageModel):
     on: str
 
     def answers_to(self, about: Mapping[str, Any]) -> bool:
-        """Tell whether it listens to an event of its kind of which that is known."""
+        """Check whether it listens to an event of its kind, described by *about*."""
         del about
         return True
 
@@ -47,7 +47,7 @@ class TransactionTrigger(Trigger):
     change: Literal["settled"] | None = None
 
     def answers_to(self, about: Mapping[str, Any]) -> bool:
-        """Tell by what became of it."""
+        """Compare what happened to the transaction."""
         return self.change == about.get("change")
 
 
@@ -64,7 +64,7 @@ class LevelTrigger(Trigger):
     to: tuple[Annotated[Identifier, NameOf("levels")], ...] = ()
 
     def answers_to(self, about: Mapping[str, Any]) -> bool:
-        """Tell by the direction and the new level."""
+        """Compare the direction and the new level."""
         return self.direction in {None, about["direction"]} and (not self.to or about["to"] in self.to)
 
 
@@ -79,7 +79,7 @@ class SegmentTrigger(Trigger):
     to: tuple[Literal["low", "medium", "high", "top"], ...] = ()
 
     def answers_to(self, about: Mapping[str, Any]) -> bool:
-        """Tell by the new segment."""
+        """Compare the new segment."""
         return not self.to or about["to"] in self.to
 
 
@@ -96,7 +96,7 @@ class TagTrigger(Trigger):
     change: Literal["given", "ended"] = "given"
 
     def answers_to(self, about: Mapping[str, Any]) -> bool:
-        """Tell by the tag, and by what became of it."""
+        """Compare the tag, and what happened to it."""
         return bool(about["tag"] == self.tag) and about["change"] == self.change
 
 
@@ -125,7 +125,7 @@ class ScreeningTrigger(Trigger):
     found: bool | None = None
 
     def answers_to(self, about: Mapping[str, Any]) -> bool:
-        """Tell by what was screened for, and by the result."""
+        """Compare what was screened for, and the result."""
         return bool(about["screening"] == self.screening) and self.found in {None, about["found"]}
 
 
@@ -140,7 +140,7 @@ class FieldTrigger(Trigger):
     fields: Annotated[tuple[Identifier, ...], Field(min_length=1)]
 
     def answers_to(self, about: Mapping[str, Any]) -> bool:
-        """Tell by the fields that became another value."""
+        """Compare the fields that changed."""
         return not set(self.fields).isdisjoint(about["fields"])
 
 
@@ -157,7 +157,7 @@ class GroupTrigger(Trigger):
     change: Literal["entered", "left"] | None = None
 
     def answers_to(self, about: Mapping[str, Any]) -> bool:
-        """Tell by the group, and by which way the entity went."""
+        """Compare the group, and whether the entity entered or left."""
         return bool(about["group"] == self.group) and self.change in {None, about["change"]}
 
 
@@ -247,7 +247,7 @@ class ScheduleTrigger(Trigger):
 
     @property
     def schedule(self) -> LocalSchedule:
-        """Its moments."""
+        """The schedule of its moments."""
         weekdays = {WEEKDAYS.index(day) for day in self.every if isinstance(day, str) and day in WEEKDAYS}
         month_days = {day for day in self.every if isinstance(day, int)} | (
             {LAST} if _LAST_DAY in self.every else set()
@@ -257,7 +257,7 @@ class ScheduleTrigger(Trigger):
 
 
 def group_of(trigger: Trigger) -> str | None:
-    """Give the named group that a trigger is about; None where it is about none."""
+    """Return the named group that a trigger is about; None if it is about none."""
     return trigger.group if isinstance(trigger, GroupTrigger | ScheduleTrigger) else None
 
 
@@ -274,7 +274,7 @@ EVENT_KINDS: dict[str, type[Trigger]] = {
     "import": ImportTrigger,
     "schedule": ScheduleTrigger,
 }
-"""What a flow may listen to, events and schedules, and the form of each trigger."""
+"""The forms of triggers, by the event or schedule that a flow may listen to."""
 
 
 def _kind(value: Any) -> str | None:
