@@ -1,1 +1,1 @@
-"""Runs of flows on the platform: begun by events, carried on by workers, and what they do."""
+"""Runs of flows on the platform: begun by events, carried on by workers, with the actions that they take."""

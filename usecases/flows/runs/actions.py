@@ -1,4 +1,4 @@
-"""Actions of runs, carried out: each once for a flow, an entity and a cause, in the transaction that ends the run."""
+"""Execution of actions: each once for a flow, an entity and a cause, in the transaction that ends the run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,21 +39,21 @@ from fivefold.usecases.shared.flow_triggers import bounded_cause, caused_by
 
 ACTED: Final = "flow.acted"
 REVIEW_AHEAD_US: Final = 7 * DAY_US
-"""A review waits in the queue so long before it is due."""
+"""The time before its due date at which a review enters the queue."""
 GIVEN_AS_TAGS: Final = ("tag", "group")
 """The kinds of actions that give a tag."""
 
 
 @dataclass(frozen=True)
 class Doing:
-    """Whose action it is, and when.
+    """The flow, moment and people behind an action.
 
     Attributes:
-        context: of the flow, which acts.
-        flow: in the version that ran.
-        version: its number.
-        answered: who answered on the way to it, as the audit log names them.
-        by_person: it follows from the answer of a person; not where a run failed after one.
+        context: the context of the flow, which acts.
+        flow: the flow in the version that ran.
+        version: the number of that version.
+        answered: the people who answered on the way to it, as the audit log names them.
+        by_person: whether it follows from a person's answer; false if the run failed after one.
     """
 
     context: Context
@@ -65,19 +65,19 @@ class Doing:
 
 
 class Done(NamedTuple):
-    """An action that was carried out just now: its number, and the event that reports it."""
+    """An action that was just carried out: its number, and the event that reports it."""
 
     number: int
     event: NewEvent
 
 
 def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, action_taken: ActionTaken) -> Done | None:
-    """Carry out an action; None where that was done before under the same cause.
+    """Carry out an action; None if it was done before for the same cause.
 
-    Any error undoes the transaction, so that nothing is half done.
+    Any error undoes the transaction, so that no action is half done.
     """
     content = _content(doing, run, action_taken)
-    if action_taken.kind == "case":  # one that others sent under its number stays as it is
+    if action_taken.kind == "case":  # a case that others sent under that number stays as it is
         content["case"] = free_case_number(session, run.organisation_id, content["case"])
     due_us = content["due_us"] if action_taken.kind == "review" else None
     values = {
@@ -121,10 +121,10 @@ def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, acti
 
 
 def _add_decision(session: Session, values: Mapping[str, Any]) -> int | None:
-    """Add a status or a limit that the fallback of this run set, now as a person's decision, under a cause of its own.
+    """Add a status or a limit that the fallback of this run set, now as a person's decision, under its own cause.
 
-    The fallback's row does not count as the answer of a person, and stays as it was. None where the decision is there
-    already, or a person took the fallback's action back.
+    The fallback's row does not count as a person's answer, and stays as it was. None if the decision is stored already,
+    or a person took the fallback's action back.
     """
     present = action_under(session, *(values[name] for name in ("flow_id", "entity_id", "cause", "action")))
     if present.taken_back_us is not None or present.content.get("by_person"):
@@ -133,12 +133,12 @@ def _add_decision(session: Session, values: Mapping[str, Any]) -> int | None:
 
 
 def event_name(number: int, at_us: int) -> str:
-    """Name the event of an action, by its number, which is given once, and when it was taken."""
+    """Return the name of an action's event, made of its number, which is unique, and when it was taken."""
     return f"flow-action-{number}-{at_us}"
 
 
 def _content(doing: Doing, run: FlowRun, action_taken: ActionTaken) -> dict[str, Any]:
-    """Tell what is done: all of it is known before it is done."""
+    """Return the content of an action, all of it known before the action is carried out."""
     action = doing.flow.action(action_taken.action)
     if isinstance(action, StatusAction):
         of_transaction = {"of": action.of, c.TRANSACTION_ID: transaction_of(run)}
@@ -159,14 +159,14 @@ def _content(doing: Doing, run: FlowRun, action_taken: ActionTaken) -> dict[str,
 
 
 def _lasting(doing: Doing, action: Action) -> dict[str, Any]:
-    """Tell what keeps a status or a limit from being replaced, see `reading.actions_standing`; nothing as a rule."""
+    """Return what keeps a status or a limit from being replaced, see `reading.actions_standing`; usually empty."""
     lasting = {} if is_reversible(action) else {"lasting": True}
     decides = {} if action.relationship is None else {"relationship": action.relationship}
     return {**lasting, **decides, **({"by_person": True} if doing.by_person else {})}
 
 
 def transaction_of(run: FlowRun) -> str | None:
-    """Name the transaction that a run looks at; None where it looks at none, or at one that came without a name."""
+    """Return the identifier of the transaction that a run looks at; None without a transaction or identifier."""
     about = transaction_about(run)
     name = about.get(c.TRANSACTION_ID) if isinstance(about, Mapping) else about
     return None if name is None else str(name)
@@ -175,9 +175,9 @@ def transaction_of(run: FlowRun) -> str | None:
 def _affect(
     session: Session, doing: Doing, entity: Entity, action_taken: ActionTaken, content: Mapping[str, Any]
 ) -> None:
-    """Do what changes other facts; a status, a limit and a review stand in their own rows.
+    """Change the facts that an action affects; a status, a limit and a review have their own rows only.
 
-    A tag that a person gave stays as it is, and one that another flow gave is not shortened: it may hold a level up.
+    A tag that a person gave stays as it is. One that another flow gave is not shortened: it may hold a level up.
     """
     if action_taken.kind == "group":
         _refuse_group_not_kept(session, entity, content["group"])
@@ -189,10 +189,10 @@ def _affect(
 
 
 def _refuse_group_not_kept(session: Session, entity: Entity, name: str) -> None:
-    """Raise ConflictError where flows put into a group no more: nobody would enter, and the run would say so.
+    """Raise ConflictError if flows no longer keep a group: the entity would not enter, and the run would claim it did.
 
-    Groups that flows in force name stay, and those that runs of replaced versions wait for. A quarantined run may be
-    tried again later than that.
+    Groups that active flows name stay in force, as do those of replaced versions with waiting runs. A quarantined run
+    may be retried later than that.
     """
     version = active_version(session, group_named(session, entity.organisation_id, name).id)
     if version is None or analyse_canonical_group(version.canonical).group.kept_by is None:
@@ -201,7 +201,7 @@ def _refuse_group_not_kept(session: Session, entity: Entity, name: str) -> None:
 
 
 def _is_held(session: Session, entity: Entity, content: Mapping[str, Any], now: int) -> bool:
-    """Tell whether a person gave the tag, or it lasts as long already."""
+    """Check whether a person gave the tag, or it already lasts as long."""
     live, until_us = live_tag_in(session, entity, content["tag"], now), content["until_us"]
     if live is None:
         return False

@@ -1,4 +1,4 @@
-"""What people do about runs: they answer what one asks, take back what one did, and let one be tried again."""
+"""What people do with runs: answer their questions, take back their actions, and retry quarantined ones."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -59,24 +59,24 @@ ANSWERED_BY: Final = {
 def answer_run(
     context: Context, role: Role, number: int, answer: str, reason: str, *, expected_asked_us: int | None = None
 ) -> RunView:
-    """Answer what a run asks, and carry it on.
+    """Answer the question of a run, and carry the run on.
 
-    Who called the run, or caused it by a tag or a case, cannot answer it: they would decide on what they asked for. Nor
-    can who answered for another role before: steps that ask different roles ask different people.
+    A person who called the run, or caused it by a tag or a case, cannot answer it: they would decide on their own
+    request. Nor can a person who answered in another role before: steps that ask different roles ask different people.
 
     Args:
         context: who answers.
-        role: with which.
-        number: of the run.
-        answer: one of those that its step takes.
-        reason: why.
-        expected_asked_us: since when that was asked which was looked at; None not to ask.
+        role: the role of that person.
+        number: the number of the run.
+        answer: an answer that its step takes.
+        reason: the reason for the answer.
+        expected_asked_us: when the question that the person saw was asked; None to skip the check.
 
     Raises:
         NotFoundError: there is no such run.
         ConfigError: the step takes no such answer, or asks another role.
-        ConflictError: nothing is asked, or not any more, or something else than was looked at, or no version of the
-            flow acts now; or who answers called or caused the run, or answered for another role before.
+        ConflictError: the run asks nothing, or not any more, or another question than the person saw, or no version of
+            the flow acts now; or the person called or caused the run, or answered in another role before.
     """
     now, reason, lease = context.now(), checked_reason(reason), new_lease()
     with context.writing() as session:
@@ -118,7 +118,7 @@ def answer_run(
 
 
 def _refuse_strange(step: PersonStep, role: Role, answer: str) -> None:
-    """Raise ConfigError where a step asks another role, or takes no such answer."""
+    """Raise ConfigError if a step asks another role, or takes no such answer."""
     if role not in ANSWERED_BY[step.person.role]:
         raise ConfigError(f"{step.title!r} asks a member of the role {step.person.role}, and you are {role}")
     if answer not in step.person.answers:
@@ -126,7 +126,7 @@ def _refuse_strange(step: PersonStep, role: Role, answer: str) -> None:
 
 
 def _asking_step(session: Session, run: FlowRun, now: int, expected_asked_us: int | None) -> str:
-    """Give the step at which a locked run asks a person; ConflictError where nobody is asked now, or something else."""
+    """Return the step at which a locked run asks a person; ConflictError if it asks none now, or another question."""
     if not run.acting:
         raise ConflictError(f"run f:{run.id} is of a version that ran as a shadow: it asks nobody")
     if run.state != WAITING or run.stopped_at is None or run.asks is None:
@@ -148,7 +148,7 @@ def _asking_step(session: Session, run: FlowRun, now: int, expected_asked_us: in
 
 
 def _answered_already(session: Session, run: FlowRun, step: str) -> str:
-    """Say by whom and when a step of a run was answered, named as people read it."""
+    """Return words for who answered a step of a run, and when; the step is named by its title."""
     version, _ = version_and_flow(session, run.version_id)
     flow = analyse_canonical_flow(version.canonical).flow
     outcome = outcomes_of(session, [run.id])[run.id][step]
@@ -161,20 +161,20 @@ def _time_over(run: FlowRun, now: int) -> str:
 
 
 def _last_outcome(session: Session, run: FlowRun) -> StepOutcome | None:
-    """Give what came last of the steps at which a run asked a person; None where it asked none, or is a shadow's."""
+    """Return the latest outcome of a run's questions to people; None without one, and for a shadow's run."""
     steps = outcomes_of(session, [run.id]).get(run.id, {}) if run.acting else {}
     outcomes = [outcome for outcome in steps.values() if outcome.kind == PERSON]
     return max(outcomes, key=lambda outcome: (outcome.at_us, outcome.step), default=None)
 
 
 def retry_run(context: Context, number: int) -> RunView:
-    """Let a quarantined run be tried again, with as many attempts as a new one has.
+    """Queue a quarantined run again, with as many attempts as a new one has.
 
-    A worker carries it on, and not this call: it may be what ended the workers that tried it.
+    A worker carries it on, not this call: the run may be what ended the workers that tried it.
 
     Raises:
         NotFoundError: there is no such run.
-        ConflictError: it is not quarantined: it ended, or another person was quicker.
+        ConflictError: it is not quarantined: it ended, or another person was faster.
     """
     now = context.now()
     with context.writing() as session:
@@ -203,15 +203,15 @@ def _locked(session: Session, context: Context, number: int) -> FlowRun:
 
 
 def is_run_off(context: Context, number: int) -> bool:
-    """Tell whether no version of a run's flow acts, so that nobody is asked; NotFoundError without such a run."""
+    """Check whether a run's flow has no acting version, so that it asks no person; NotFoundError without such a run."""
     with context.reading() as session:
         return is_off(session, run_numbered(session, context.organisation_id, number).flow_id)
 
 
 def part_of_asker(context: Context, number: int) -> str:
-    """Tell by what part in a run who asks cannot answer what it asks now, in words; empty where they can.
+    """Return the part in a run that bars the caller from answering its question, in words; empty if they can.
 
-    NotFoundError where the organisation has no run of that number.
+    NotFoundError if the organisation has no run of that number.
     """
     with context.reading() as session:
         run = run_numbered(session, context.organisation_id, number)
@@ -223,9 +223,9 @@ def part_of_asker(context: Context, number: int) -> str:
 
 
 def bars_to_take_back(context: Context, role: Role, number: int) -> dict[int, str]:
-    """Tell why who asks cannot take back the actions of a run, by their numbers; those that they can are left out.
+    """Return why the caller cannot take back the actions of a run, by number, without those that they can.
 
-    NotFoundError where the organisation has no run of that number.
+    NotFoundError if the organisation has no run of that number.
     """
     with context.reading() as session:
         run = run_numbered(session, context.organisation_id, number)
@@ -239,7 +239,7 @@ def bars_to_take_back(context: Context, role: Role, number: int) -> dict[int, st
 
 
 def _bar_to_take_back(session: Session, run: FlowRun, flow: Flow, row: FlowAction, who: tuple[Role, str]) -> str:
-    """Tell why one person cannot take back what a run did, in words; empty where they can.
+    """Return why a person cannot take back an action of a run, in words; empty if they can.
 
     An action that follows from answers needs a person who could have given each of them; otherwise one person alone
     would undo what several decided.
@@ -264,21 +264,21 @@ def _bar_to_take_back(session: Session, run: FlowRun, flow: Flow, row: FlowActio
 
 
 def take_back_action(context: Context, role: Role, number: int, reason: str) -> ActionLine:
-    """Take back what a run did, as far as that can be: a status, a limit and a review stand no longer, a tag ends.
+    """Take back an action of a run: a status, a limit and a review no longer count, and a tag ends.
 
-    A case stays, for those who work on it; it is only marked. What follows from answers of persons is taken back by who
-    could have given each of them; anything else by an investigator.
+    A case stays, for the people who work on it; its action is only marked. An action that follows from answers is
+    taken back by a person who could have given each of them; any other by an investigator.
 
     Args:
         context: who takes it back.
-        role: with which.
-        number: of the action.
-        reason: why.
+        role: the role of that person.
+        number: the number of the action.
+        reason: the reason.
 
     Raises:
         NotFoundError: there is no such action.
-        ConflictError: it cannot be taken back, or was, or not by this person.
-        WouldLowerError: a level or a floor would fall by that.
+        ConflictError: it cannot be taken back, was already, or cannot be by this person.
+        WouldLowerError: a level or a floor would fall as a result.
     """
     now, reason = context.now(), checked_reason(reason)
     with context.writing() as session:
@@ -309,12 +309,12 @@ def take_back_action(context: Context, role: Role, number: int, reason: str) -> 
 
 
 def _take_back_tag(session: Session, context: Context, row: FlowAction, reason: str, now: int) -> None:
-    """End the tag of an action that was taken back just now, if the entity has it by flows alone.
+    """End the tag of an action that was just taken back, if the entity has it by flows alone.
 
-    Where other actions still give it, it goes on until the last of these is over. One does not any more whose time is
-    over, or whose tag ended since, as by a person. A tag that a person gave stays as it is.
+    If other actions still give the tag, it lasts until the last of these ends. An action no longer gives it once its
+    time is over, or the tag ended since, for example by a person. A tag that a person gave stays as it is.
 
-    WouldLowerError where a level or a floor would fall by that, as one person alone asks.
+    WouldLowerError if a level or a floor would fall as a result, as one person alone asks for that.
     """
     lock_entities(session, [row.entity_id])
     entity, tag = session.get_one(Entity, row.entity_id), row.content["tag"]
@@ -334,7 +334,7 @@ def _take_back_tag(session: Session, context: Context, row: FlowAction, reason: 
 
 
 def _still_given_until(session: Session, row: FlowAction, now: int) -> int | None:
-    """Tell when the last of the other actions that still give a tag is over; None where no other one does."""
+    """Return when the last of the other actions that still give a tag ends; None if no other action gives it."""
     of_tag = (Tag.entity_id == row.entity_id, Tag.tag == row.content["tag"])
     tags = session.scalars(select(Tag).where(*of_tag).order_by(Tag.from_us, Tag.id)).all()
     near_us = clock_of(session.get_bind().engine).tolerance_us  # another machine's clock may have been ahead
@@ -347,7 +347,7 @@ def _still_given_until(session: Session, row: FlowAction, now: int) -> int | Non
 
 
 def _lasts_since(tags: Iterable[Tag], since_us: int, near_us: int, now: int) -> bool:
-    """Tell whether rows of a tag, by when they begin, follow each other from near a moment until after now."""
+    """Check whether rows of a tag, ordered by begin, cover the time from about *since_us* until after now."""
     reached_us = since_us
     for tag in tags:
         if tag.from_us > (reached_us if reached_us > since_us else since_us + near_us):

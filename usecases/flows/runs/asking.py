@@ -1,4 +1,4 @@
-"""Steps that ask the outside: the facts of a run are stored before, and each outcome before the next step begins."""
+"""Questions to the outside: a run's facts are stored before, and each outcome before the next step begins."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +36,7 @@ from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 log = structlog.get_logger("fivefold.flows")
 
 LONGEST_SECONDS: Final = 20.0
-"""After so long no other run of a batch is begun to be asked about: the lease must hold until all are stored."""
+"""After this time no more questions of a batch are begun: the lease must hold until all outcomes are stored."""
 PERHAPS_ASKED: Final = (
     "not asked again: it was asked before, or about to be, and no answer was stored; whether it got the question is "
     "known there alone"
@@ -45,7 +45,7 @@ PERHAPS_ASKED: Final = (
 
 @dataclass(frozen=True)
 class _Question:
-    """What one run asks, and of which organisation it is."""
+    """The question of one run, and its organisation."""
 
     run_id: int
     entity_id: int
@@ -56,12 +56,12 @@ class _Question:
 
 
 class _LeaseLostError(Exception):
-    """Another worker has the run by now, or nobody: this one asks nothing for it."""
+    """Another worker holds the run by now, or none does: this one asks nothing for it."""
 
 
 @cache
 def _outside(organisation: str) -> OutsideAccess:
-    """Read what an organisation may ask, once in a process: a change of the operator's file needs a new start."""
+    """Read what an organisation may ask, once in a process: a change of the operator's file needs a restart."""
     return outside_of(read_settings(), organisation)
 
 
@@ -84,12 +84,12 @@ def ask_of_all(questions: Sequence[_Question], clock: Callable[[], int]) -> list
 
 
 def ask_outside(engine: Engine, batch: RunBatch, clock: Callable[[], int]) -> tuple[set[int], dict[int, str]]:
-    """Ask for every run of a batch that stopped at a step that asks the outside, and store the outcome.
+    """Ask the outside for every run of a batch that stopped at such a step, and store the outcome.
 
-    No transaction is open meanwhile. Where another worker stored an outcome already, that one stays.
+    No transaction is open meanwhile. If another worker stored an outcome already, that one stays.
 
     Returns:
-        The runs that there was no time to ask for; and the errors of those that could not be asked for.
+        The runs that were left for lack of time; and the errors of the runs whose question failed.
     """
     stopped = _stopped_runs(engine, batch)
     left, errors = set[int](), _ask_models(engine, batch, stopped, clock)
@@ -111,7 +111,7 @@ def ask_outside(engine: Engine, batch: RunBatch, clock: Callable[[], int]) -> tu
 
 
 def _stopped_runs(engine: Engine, batch: RunBatch) -> list[int]:
-    """List the runs of a batch that stopped at a step, but a shadow's, or those of a flow that is off."""
+    """Return the runs of a batch that stopped at a step, without shadows and runs of a flow that is off."""
     if not batch.stopped:
         return []
     with reading(engine) as session:
@@ -121,9 +121,9 @@ def _stopped_runs(engine: Engine, batch: RunBatch) -> list[int]:
 
 
 def _ask_models(engine: Engine, batch: RunBatch, stopped: Sequence[int], clock: Callable[[], int]) -> dict[int, str]:
-    """Ask models, each for all runs that stopped there at once; give the errors of those that could not be asked for.
+    """Ask each model for all runs that stopped at its step at once; return the errors of runs that could not be asked.
 
-    Before all else: a model answers in no time, and what others are waited for would end the lease.
+    Models come first: they answer quickly, and waiting for others could outlast the lease.
     """
     asking, errors = dict[str, list[_Question]](), dict[int, str]()
     with reading(engine) as session:
@@ -150,7 +150,7 @@ def _ask_models(engine: Engine, batch: RunBatch, stopped: Sequence[int], clock: 
 
 
 def _ask_for(engine: Engine, batch: RunBatch, run_id: int, clock: Callable[[], int]) -> None:
-    """Ask for one run, and store the outcome, unless it does not ask or has one."""
+    """Ask the outside for one run, and store the outcome, unless the run does not ask or has its outcome."""
     with reading(engine) as session:
         held_runs = stored.runs_held(session, batch, [run_id])
         there = stored.outcomes_of(session, [run_id])
@@ -166,13 +166,13 @@ def _ask_for(engine: Engine, batch: RunBatch, run_id: int, clock: Callable[[], i
 
 
 def _note_asking(engine: Engine, batch: RunBatch, run_id: int, clock: Callable[[], int]) -> None:
-    """Note with a run that a source which must not be asked twice is asked now, before it is.
+    """Note with a run that a source which must not be asked twice is about to be asked.
 
-    A worker that dies before it stores the answer leaves that note. Who finds it does not ask again, and neither does
-    this worker where something else went wrong meanwhile. The note goes once the run goes on.
+    A worker that dies before it stores the answer leaves that note. A worker that finds it does not ask again, nor does
+    this one after another error. The note is removed once the run continues.
 
     Raises:
-        NotAnsweredError: the note is there.
+        NotAnsweredError: the note is there already.
         _LeaseLostError: the run is not held any more.
     """
     with writing(engine) as session:
@@ -222,7 +222,7 @@ def _add(session: Session, question: _Question, outcome: OutsideOutcome) -> None
 def _question_of(
     session: Session, run: FlowRun, steps: Mapping[str, StepOutcome], kind: type[OutsideStep] = OutsideStep
 ) -> _Question | None:
-    """Give what a run asks at a step of a kind; None where it does not ask, or has its outcome."""
+    """Return the question of a run at a step of a kind; None if it does not ask, or has its outcome."""
     stored_facts = kept_of(run)
     runnable = version_kept(session, run.version_id, stored_facts)
     flow = runnable.analysed.flow
@@ -238,6 +238,6 @@ def _question_of(
 
 
 def kept_of(run: FlowRun) -> Mapping[str, Any]:
-    """Give what was kept of a run when its facts were read."""
+    """Return what was stored of a run when its facts were read; empty before."""
     stored_facts: Mapping[str, Any] = json.loads(run.inputs or "{}")
     return stored_facts

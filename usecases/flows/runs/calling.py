@@ -1,4 +1,4 @@
-"""A call runs a flow in the request, by the same steps and rows as a worker would."""
+"""Calls of flows: a run within the request, with the same steps and rows as by a worker."""
 
 import json
 import secrets
@@ -30,13 +30,13 @@ from fivefold.usecases.shared.flow_triggers import bounded_cause
 from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 
 MOST_STOPS: Final = 100
-"""A run stops at each step that asks the outside, and has no more steps than these."""
+"""The most stops of a run: it stops at each step that asks the outside, and a flow has no more steps."""
 LONGEST_WAIT_SECONDS: Final = 5.0
-"""How long a call waits for another process that is at its run; callers wait longer than that for an answer."""
+"""How long a call waits for another process that works on its run; callers wait longer than that for an answer."""
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 0.5
 MOST_WAITING: Final = 2
-"""So many calls of a process wait for others at once: each keeps one of the few threads of requests meanwhile."""
+"""The most calls of a process that wait for others at once: each occupies one of the few request threads."""
 _WAITING: Final = BoundedSemaphore(MOST_WAITING)
 
 
@@ -48,16 +48,16 @@ def call_flow(
     transaction: Mapping[str, Any] | None = None,
     run_key: str | None = None,
 ) -> RunView:
-    """Run the active version of a flow for an entity at once, and say where it came to.
+    """Run the active version of a flow for an entity at once, and return the run.
 
     Args:
-        context: who calls; may not answer what the run asks.
-        flow: its name.
-        type_name: of the entity.
-        external_id: of the entity.
-        transaction: that is looked at, as POST /v1/decisions takes it; it is not stored as one that happened.
+        context: who calls; that person may not answer what the run asks.
+        flow: the name of the flow.
+        type_name: the type of the entity.
+        external_id: the identifier of the entity.
+        transaction: the transaction in question, as POST /v1/decisions takes it; it is not stored as one that happened.
         run_key: the caller's name of this call about this entity, by default the transaction's number; a repeated
-            call with the same key returns the existing run, also where the flow was switched off since.
+            call with the same key returns the existing run, also if the flow was switched off since.
 
     Raises:
         NotFoundError: there is no such entity or flow, or no version of the flow is active.
@@ -91,7 +91,7 @@ def call_flow(
 
 
 class _OvertakenError(Exception):
-    """Something else happened meanwhile; it undoes the transaction."""
+    """Something else happened meanwhile; the error undoes the transaction."""
 
 
 def _run_at_once(
@@ -103,11 +103,11 @@ def _run_at_once(
     now: int,
     lease: str,
 ) -> RunView | None:
-    """Run a flow as far as it comes by what is known, and store the run in one transaction with all that it does.
+    """Run a flow as far as the known facts lead, and store the run and its actions in one transaction.
 
-    None where it was called for that cause before, and where anything is in the way: then nothing was done, and the
-    run is to be begun and carried on as by a worker, which says what is in the way, or keeps it with the run. A run
-    that is to go on stays held by the *lease*.
+    None if it was called for that cause before, or on any error: then nothing was done, and the run must be begun and
+    carried on as by a worker, which raises the error or stores it with the run. A run that continues stays held by the
+    *lease*.
     """
     try:
         with context.reading() as session:
@@ -144,10 +144,10 @@ def _run_at_once(
 
 
 def carried_on(context: Context, number: int, lease: str) -> RunView:
-    """Carry a run on, which the *lease* may hold, until it stops for longer.
+    """Carry on a run, which the *lease* may hold, until it stops for longer.
 
-    Where another process is at it, as one that was called with the same key, wait for that, but not for long, and not
-    where as many calls wait already.
+    If another process works on it, such as a call with the same key, wait for that process, at most
+    `LONGEST_WAIT_SECONDS`, and not if `MOST_WAITING` calls wait already.
     """
     view = _moved(context, number, lease)
     if not _is_under_way(view) or not _WAITING.acquire(blocking=False):
@@ -164,7 +164,7 @@ def carried_on(context: Context, number: int, lease: str) -> RunView:
 
 
 def _moved(context: Context, number: int, lease: str) -> RunView:
-    """Carry a run on until it stops for longer, but leave it where another process is at it."""
+    """Carry on a run until it stops for longer, or another process works on it."""
     for _ in range(MOST_STOPS):
         moved = run_one(context.engine, number, lease, clock=context.now)
         view = view_run(context, number)
@@ -174,7 +174,7 @@ def _moved(context: Context, number: int, lease: str) -> RunView:
 
 
 def _is_under_way(view: RunView) -> bool:
-    """Tell whether a run goes on at once: a process is at it, or let it go between two questions."""
+    """Check whether a run continues at once: a process works on it, or released it between two questions."""
     return view.state == RUNNING or (view.state == QUEUED and view.error is None)
 
 
@@ -191,7 +191,7 @@ def _key(run_key: str | None, transaction: Mapping[str, Any] | None) -> str | No
 def _about(
     session: Session, entity: Entity, type_name: str, transaction: Mapping[str, Any] | None, now: int
 ) -> dict[str, Any]:
-    """Tell what is called for; InvalidDataError where the transaction cannot be read."""
+    """Return what the call is about; InvalidDataError if the transaction cannot be read."""
     names = [type_name, entity.external_id]
     if transaction is None:
         return {"kind": "call", "asked": digest_of_question(names, None)}
@@ -204,7 +204,7 @@ def _about(
 def _rows(
     context: Context, standing: StandingFlow, entity_id: int, cause: str, about: Mapping[str, Any], now: int
 ) -> list[dict[str, Any]]:
-    """Give the run that acts, and that of the shadow beside it."""
+    """Return the rows of the acting run and, if there is a shadow, of its run."""
     versions = {standing.version.id: True}
     if standing.flow.shadow_version_id is not None:
         versions.setdefault(standing.flow.shadow_version_id, False)

@@ -1,7 +1,7 @@
-"""The executor: claims runs that are due, carries them on, and stores where they came to and what follows at once.
+"""The executor: claims due runs, carries them on, and stores their outcomes and actions in one transaction.
 
-A run is a function of the facts that were read once and of what was answered. So a worker that takes a run over from
-one that died comes to the same, and what a run does is done in the transaction that ends it: all of it, or nothing.
+A run depends only on the facts that were read once and on the answers. So a worker that takes over a run from one that
+died reaches the same outcome. The actions of a run are taken in the transaction that ends it: all of them, or none.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -61,13 +61,13 @@ from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 log = structlog.get_logger("fivefold.flows")
 
 LEASE_US: Final = 60 * SECOND_US
-"""How long a batch may take before another worker takes its runs over; a batch takes seconds."""
+"""The time after which another worker takes over the runs of a batch; a batch takes seconds."""
 BATCH_SIZE: Final = 500
 NOT_BACK: Final = f"the worker that tried it did not come back, {MAX_ABANDONED_LEASES} times"
 
 
 def run_flows(engine: Engine, *, clock: Callable[[], int] = now_microseconds, most: int = BATCH_SIZE) -> int | None:
-    """Carry on up to *most* runs that are due, all of one version; tell how many were, None where none is due."""
+    """Carry on up to *most* due runs, all of one version; return how many were carried on, None if none was due."""
     with writing(engine) as session:
         now = clock()
         batch = stored.claim(session, new_lease(), now, now + LEASE_US, most, MAX_ABANDONED_LEASES)
@@ -75,11 +75,11 @@ def run_flows(engine: Engine, *, clock: Callable[[], int] = now_microseconds, mo
 
 
 def run_one(engine: Engine, run_id: int, lease: str, *, clock: Callable[[], int] = now_microseconds) -> bool:
-    """Carry on one run at once; False where it is at an end, or another process is at it or holds it up.
+    """Carry on one run at once; False if it has ended, or another process works on it or blocks it.
 
-    The *lease* may hold it before. It holds it afterwards where the run can go on at once: to be called again then.
-    Where it is False, it did not go on: who waits for a run calls again and again. So it does after a LockedError, as
-    what the caller stored before, such as an answer, stands.
+    The *lease* may hold the run before. It holds the run afterwards if the run can continue at once: call again then.
+    After False the run did not move, and a waiting caller repeats the call. A LockedError gives False too, as what the
+    caller stored before, such as an answer, stays.
     """
     now = clock()
     with reading(engine) as session:
@@ -95,22 +95,22 @@ def run_one(engine: Engine, run_id: int, lease: str, *, clock: Callable[[], int]
 
 
 def carry_on(engine: Engine, batch: RunBatch, clock: Callable[[], int], *, holds: bool = False) -> int:
-    """Carry on the runs of a batch; one that cannot be does not hold up the others. Tell how many were.
+    """Carry on the runs of a batch, and return how many; one that fails does not hold up the others.
 
-    Where it *holds* them, those that can go on at once keep the lease. StoreError where the database is out of reach:
-    that is no run's failure, and the leases end by themselves. After a LockedError the database answers, so they are
+    If it *holds* them, runs that can continue at once keep the lease. StoreError if the database is out of reach: that
+    is not a failure of any run, and the leases expire. After a LockedError the database answers, so the runs are
     returned.
     """
     try:
         return _carry_on(engine, batch, clock, holds)
     except LockedError as error:
-        with suppress(StoreError):  # or the leases end by themselves
+        with suppress(StoreError):  # or the leases expire
             _put_off(engine, batch, error, clock())
         raise
 
 
 def _put_off(engine: Engine, batch: RunBatch, error: LockedError, now: int) -> None:
-    """Return a batch that another transaction held up: no attempt of its runs, and others are due before them."""
+    """Return a batch that another transaction blocked: that is not an attempt, and other runs are due before."""
     with writing(engine) as session:
         stored.put_off(session, batch, failure_text(error), now + FIRST_BACK_OFF_US)
 
@@ -137,9 +137,9 @@ def _carry_on(engine: Engine, batch: RunBatch, clock: Callable[[], int], holds: 
 
 
 def _with_each_entity_once(batch: RunBatch, left: set[int]) -> Iterator[list[int]]:
-    """Part runs so that no entity is in a part twice, the older run first: it may change what the next one reads.
+    """Split runs into parts with each entity once, the older run first: it may change what the next one reads.
 
-    Those that are *left* wait until their lease ends.
+    The runs in *left* are in no part, and wait until their lease ends.
     """
     entities = batch.entities
     waiting = sorted(entities.keys() - left)
@@ -153,7 +153,7 @@ def _with_each_entity_once(batch: RunBatch, left: set[int]) -> Iterator[list[int
 
 @dataclass(frozen=True)
 class ReachedStep:
-    """The step a run reached, and its columns not stored yet; `answered` names who answered it."""
+    """The step a run reached, and its columns not stored yet; `answered` names the people who answered it."""
 
     outcome: RunOutcome
     runnable: RunnableVersion
@@ -162,23 +162,23 @@ class ReachedStep:
     answered: frozenset[str] = frozenset()
 
     def doing(self, context: Context, now: int) -> Doing:
-        """Say as whose, and by whom, what follows is done."""
+        """Return for whom, and after whose answers, the actions are taken."""
         flow, number = self.runnable.analysed.flow, self.runnable.version.number
         by_person = bool(self.answered) and self.outcome.explanation.status == "ended"
         return Doing(context, flow, number, now, self.answered, by_person)
 
     def columns(self, run: FlowRun, now: int, *, off: bool) -> dict[str, Any]:
-        """Give what is stored of a run; where its flow is *off*, it may act no more."""
+        """Return the columns to store of a run; if its flow is *off*, the run may no longer act."""
         return {**self.facts, **_state(run, self, now), **(_stopped(now) if off and run.acting else {})}
 
 
 def begin_of(session: Session, runnable: RunnableVersion, runs: Sequence[FlowRun], now: int) -> list[ReachedStep]:
-    """Read the facts of runs that begin, no entity twice, and come to where they lead, in the same order."""
+    """Read the facts of runs that begin, each entity once, and run them; return the reached steps in the same order."""
     flow = runnable.flow
     looked_at = {run.entity_id: transaction_about(run) for run in runs}
     read = read_facts(session, flow.organisation_id, flow.type_id, runnable.analysed, looked_at, now)
     facts, program = read.facts, flow_program_for(runnable.analysed, read.facts.versions, read.base)
-    if len(runs) == 1:  # one row is run without columns, in less time
+    if len(runs) == 1:  # one row runs faster without columns
         inputs = {key: frame.row(0, named=True) for key, frame in facts.dependency_inputs.items()}
         outcomes = [program.run_row(facts.own.row(0, named=True), RowContext(inputs, {}))]
     else:
@@ -201,18 +201,18 @@ def act_and_record(
     now: int,
     written: Iterable[tuple[int, str]] = (),
 ) -> None:
-    """Do what follows from runs that were stored just now, and report it; one audit entry is about all.
+    """Take the actions of runs that were just stored, and report them; one audit entry covers all.
 
-    An action makes its entity due, its owners and who is linked to it, so all these are locked first, in the order in
-    which calls that store facts of several make them due too. The log's entries come last, as
-    `store.audit.log.append_all` asks.
+    An action makes its entity due, with its owners and linked entities. So all these are locked first, in the order in
+    which calls that store facts of several entities make them due. The entries of the log come last, as
+    `store.audit.log.append_all` requires.
 
     Args:
         session: in the transaction that stored them.
-        engine: its database.
-        stored_runs: by number the run, where it came to, and the columns that were stored of it.
+        engine: the database.
+        stored_runs: the run, the step it reached and the columns stored of it, by number.
         now: the present.
-        written: the steps, by run, whose outcomes were stored with it.
+        written: the run and step of each outcome stored with them.
     """
     runnable = next(iter(stored_runs.values()))[1].runnable
     flow = runnable.flow
@@ -254,7 +254,7 @@ def act_and_record(
 
 @dataclass(frozen=True)
 class _Work:
-    """What is the same for all parts of a batch."""
+    """The values shared by all parts of a batch."""
 
     engine: Engine
     batch: RunBatch
@@ -262,7 +262,7 @@ class _Work:
     holds: bool
 
     def on(self, numbers: Sequence[int]) -> dict[int, str]:
-        """Carry runs on together; where that fails by one of them, each half alone. Give the errors of single ones."""
+        """Carry runs on together; if one fails, each half alone. Return the errors of single runs."""
         try:
             self._all_of(numbers)
         except StoreError:
@@ -289,7 +289,7 @@ class _Work:
         return stored.runs_held(session, self.batch, numbers)
 
     def _reached(self, session: Session, numbers: Sequence[int], now: int) -> dict[int, ReachedStep]:
-        """Come to where runs lead: those that begin as columns, and those that go on each from its own facts."""
+        """Return the steps that runs reach: runs that begin as columns, and continued ones each from its own facts."""
         held_runs = self._leased_runs(session, numbers)
         there = stored.present_entities(session, [run.entity_id for run in held_runs])
         held_runs = [run for run in held_runs if run.entity_id in there]
@@ -307,7 +307,7 @@ class _Work:
         return {run.id: this for run, this in zip(runs, reached, strict=True)}
 
     def _go_on(self, session: Session, run: FlowRun, steps: dict[str, StepOutcome], now: int) -> ReachedStep:
-        """Come to where a run leads that waited; a person who did not come in time is nobody."""
+        """Return the step that a continued run reaches; if no person answered in time, the answer is `NOBODY`."""
         stored_facts, nobody = kept_of(run), None
         runnable = version_kept(session, run.version_id, stored_facts)
         late = run.acting and run.stopped_at not in steps and (run.due_us or 0) <= now
@@ -321,7 +321,7 @@ class _Work:
         return ReachedStep(outcome, runnable, {}, nobody, people_who_answered(steps.values()))
 
     def _store(self, session: Session, runs: Sequence[FlowRun], reached: Mapping[int, ReachedStep], now: int) -> None:
-        """Store where runs came to, and do what follows."""
+        """Store the steps that runs reached, and take their actions."""
         off, written = stored.is_off(session, self.batch.flow_id, locked=True), []
         for run in runs:
             step = reached[run.id].nobody
@@ -340,7 +340,7 @@ class _Work:
 def _caught_up(
     session: Session, shadows: Sequence[FlowRun], values: Mapping[int, dict[str, Any]], now: int
 ) -> list[tuple[int, str]]:
-    """Give shadows that wait what came to the runs that act before; those are due again."""
+    """Pass earlier outcomes of acting runs to waiting shadows, and make these due again."""
     waiting = {run.id: (run.version_id, values[run.id]["stopped_at"]) for run in shadows if _waits(values[run.id])}
     written = catch_up(session, waiting) if waiting else []
     for run_id, _ in written:
@@ -356,13 +356,13 @@ _STATES: Final = {"ended": stored.ENDED, "failed": stored.FAILED, "waits": store
 
 
 def _stopped(now: int) -> dict[str, Any]:
-    """Give the columns of a run that may act no more: its flow was switched off, and nobody is asked for it either."""
+    """Return the columns of a run that may no longer act: its flow was switched off, so it asks no person either."""
     nobody = {"asks": None, "asked_us": None}
     return {"state": stored.FAILED, "error": OFF, "does": "", "due_us": None, "ended_us": now, **nobody}
 
 
 def _state(run: FlowRun, reached: ReachedStep, now: int) -> dict[str, Any]:
-    """Give the columns of a run's state. A shadow asks no one: it waits for the run that acts."""
+    """Return the columns of a run's state. A shadow asks no one: it waits for the acting run."""
     explanation = reached.outcome.explanation
     values = {
         "state": _STATES[explanation.status],
@@ -391,7 +391,7 @@ def _state(run: FlowRun, reached: ReachedStep, now: int) -> dict[str, Any]:
 
 
 def _waits_for_person(runnable: RunnableVersion, run: FlowRun) -> bool:
-    """Tell whether a run stopped at a step that asks a person; what asks the outside has no date of its own."""
+    """Check whether a run stopped at a step that asks a person; a step that asks the outside has no due date."""
     flow = runnable.analysed.flow
     return run.stopped_at is not None and isinstance(flow.steps[flow.positions[run.stopped_at]], PersonStep)
 

@@ -1,4 +1,4 @@
-"""The facts that runs of a flow are made from: read for many entities at once, kept as text, and read back."""
+"""The facts of runs: read for many entities at once, stored as text, and read back."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +39,7 @@ LookedAt = str | Mapping[str, Any] | None
 
 
 def transaction_about(run: FlowRun) -> LookedAt:
-    """Give the transaction that caused a run, or that came with its call, as JSON: its amount is no whole number."""
+    """Return the number of the transaction that caused a run, or the one in its call, kept as JSON for its amount."""
     transaction = run.about.get("transaction")
     return run.about.get("transaction_id") if transaction is None else json.loads(transaction)
 
@@ -49,7 +49,7 @@ _OWN_PARTS: Final = frozenset({"levels", "pending"})
 
 
 LevelsThen: TypeAlias = Callable[[Session, Sequence[int], int], pl.DataFrame]
-"""How the levels of entities at a moment that is over are read: a frame as `Portfolio` has it."""
+"""Reads the levels of entities at a past moment, as a frame of `Portfolio`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +57,10 @@ class FactsRead:
     """What was read of entities.
 
     Attributes:
-        facts: a row for each.
+        facts: a row for each entity.
         base: the currency that money is in.
-        rests_on: by entity, as it stands in the facts, what gave the level and the value that are read: the assessment
-            with its ruleset, and the model. Of what is not read there is nothing.
+        rests_on: by entity, named as in the facts, the sources of the level and the value that are read: the assessment
+            with its ruleset, and the model. What is not read has no entry.
     """
 
     facts: FlowFacts
@@ -68,7 +68,7 @@ class FactsRead:
     rests_on: Mapping[str, Mapping[str, Any]]
 
     def stored_form(self, position: int) -> dict[str, Any]:
-        """Give what is to be kept of one entity, so that `facts_kept` reads it back."""
+        """Return what to store of one entity, so that `facts_kept` reads it back."""
         return {
             "base": self.base,
             "rests_on": self.rests_on.get(self.facts.own[ENTITY][position], {}),
@@ -80,14 +80,14 @@ class FactsRead:
 
 def _stored_row(frame: pl.DataFrame, position: int) -> dict[str, Any]:
     names = sorted(set(frame.columns) - {ENTITY, AS_OF})
-    columns = frame[names] if names else pl.DataFrame()  # without a name rows would be taken
+    columns = frame[names] if names else pl.DataFrame()  # an empty list of names would select rows
     return {"inputs": columns.row(position, named=True) if columns.width else {}, "types": types_of(columns)}
 
 
 def facts_kept(
     stored_facts: Mapping[str, Any], as_of_us: int, entity_id: int
 ) -> tuple[pl.DataFrame, dict[str, pl.DataFrame]]:
-    """Read the facts of a run back: its own, and those of all that it asks by their keys, one row each."""
+    """Read the facts of a run back: its own, and those of everything it asks by key, one row each."""
     entity = str(entity_id)
     asked_frames = {key: inputs_frame(each, as_of_us, entity) for key, each in stored_facts["asked"].items()}
     return inputs_frame(stored_facts["own"], as_of_us, entity), asked_frames
@@ -102,19 +102,19 @@ def read_facts(
     now_us: int,
     levels_then: LevelsThen | None = None,
 ) -> FactsRead:
-    """Read everything that a flow, and all that it asks, read of entities, as of now.
+    """Read everything that a flow, and all that it asks, need of entities, as of *now_us*.
 
     Args:
         session: to read with.
-        organisation_id: whose entities they are.
-        type_id: their type.
+        organisation_id: the organisation of the entities.
+        type_id: the type of the entities.
         analysed: the flow.
-        entities: by number the transaction that is looked at.
-        now_us: the present.
-        levels_then: where the moment is over: fields, values and screenings are those known by then, too.
+        entities: the transaction in question of each entity, by the entity's number.
+        now_us: the present, or a past moment.
+        levels_then: for a past moment, reads the levels; fields, values and screenings are then as known by it.
 
     Raises:
-        InvalidRulesetError: something that is read is not there, such as a list.
+        InvalidRulesetError: something that is read is missing, such as a list.
     """
     all_analysed: list[Analysed[Any]] = [analysed, *analysed.dependencies.values()]
     everything = set[str]().union(*map(_parts_of, all_analysed))
@@ -145,7 +145,7 @@ def read_facts(
 def _rests_on(
     session: Session, standings: Mapping[int, Standing], values: pl.DataFrame | None
 ) -> dict[str, dict[str, Any]]:
-    """Name the assessments by which entities stand, with their rulesets, and what said their value."""
+    """Return the assessment behind each entity's level, with its ruleset, and the model behind its value."""
     version_ids = {row.version_id for row in standings.values() if row.version_id is not None}
     rulesets = rulesets_of_versions(session, sorted(version_ids)) if version_ids else {}
     origins_by_entity: dict[str, dict[str, Any]] = {}
@@ -164,7 +164,7 @@ def _rests_on(
 
 
 def _parts_of(analysed: Analysed[Any]) -> set[str]:
-    """Give the parts of a portfolio that a flow reads by itself, or that a policy or a ruleset reads."""
+    """Return the parts of a portfolio that a flow reads by itself, or that a policy or a ruleset reads."""
     if not isinstance(analysed, AnalysedFlow):
         return set(parts_of(analysed))
     return {part for each in needs_of(analysed).facts if (part := part_of(each)) is not None}
@@ -173,9 +173,9 @@ def _parts_of(analysed: Analysed[Any]) -> set[str]:
 def levels_frame(
     session: Session, entity_ids: Sequence[int], standings: Mapping[int, Standing], now_us: int
 ) -> pl.DataFrame:
-    """Give the levels of entities as flows read them; one that is dated after now has failed, and its age is unknown.
+    """Return the levels of entities as flows read them; one dated after now counts as failed, with unknown age.
 
-    Without a level for who was never assessed.
+    An entity that was never assessed has no level.
     """
     rows = []
     for entity in entity_ids:
@@ -192,7 +192,7 @@ _STANDINGS: Final = {
 
 
 def standings_of(session: Session, entity_ids: Sequence[int]) -> dict[int, Standing]:
-    """Read where entities stand; without who was never assessed."""
+    """Read the standings of entities, without entities that were never assessed."""
     rows = session.scalars(_STANDINGS[session.get_bind().dialect.name], {"ids": list(entity_ids)})
     return {row.entity_id: row for row in rows}
 
@@ -204,9 +204,9 @@ def transactions_looked_at(
     entities: Mapping[int, LookedAt],
     now_us: int,
 ) -> pl.DataFrame:
-    """Give the transactions that runs look at, as they are known by now; none for one that was reversed.
+    """Return the transactions that runs look at, as known by now, without reversed ones.
 
-    *declared* are the fields that their type declares for transactions.
+    *declared* are the fields that the entity type declares for transactions.
     """
     wanted = {number for number in entities.values() if isinstance(number, str)}
     with_calls = {number: transaction for number, transaction in entities.items() if isinstance(transaction, Mapping)}
@@ -231,5 +231,5 @@ def transactions_looked_at(
 
 
 def facts_text(facts: Mapping[str, Any]) -> str:
-    """Write facts as they are stored."""
+    """Return facts as the text that is stored."""
     return json.dumps(facts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -1,8 +1,8 @@
-"""What follows where a run cannot be carried on: it is quarantined, and the actions of `on_failure` are taken.
+"""What happens if a run cannot be carried on: it is quarantined, and the actions of `on_failure` are taken.
 
-These follow from the flow's own text. No fact is read, nothing that the flow asks is looked up, and nobody is asked:
-what broke the run is met again by none of that. Both are stored in one transaction, so a worker that dies in between
-leaves neither, and another one does both.
+These follow from the flow's own text. No facts are read, and neither dependencies, people nor the outside are asked,
+so that what broke the run is not met again. Both are stored in one transaction: a worker that dies in between leaves
+neither, and another one does both.
 """
 
 import json
@@ -41,14 +41,14 @@ GIVEN_UP: Final = "flow.quarantined"
 def give_up(engine: Engine, batch: RunBatch, number: int, error: str, clock: Callable[[], int]) -> str:
     """Quarantine a run that a batch holds, with its error, and take the actions of `on_failure`.
 
-    A shadow does nothing, nor does a flow that was switched off. Nothing is done where the lease is lost.
+    A shadow takes none, nor does a flow that was switched off. If the lease is lost, nothing is done.
 
     Returns:
-        Nothing where that was done; else the error with why the actions could not be taken: the run is to be tried
-        once more, and quarantined without them where they cannot be taken then either.
+        Empty after success; else the error with why the actions could not be taken. The run is then tried once more,
+        and quarantined without them if they cannot be taken again.
 
     Raises:
-        StoreError: the database is out of reach, or another transaction holds a lock; it is done later.
+        StoreError: the database is out of reach, or another transaction holds a lock; to be repeated later.
     """
     log.warning("run given up", run=number)
     now = clock()

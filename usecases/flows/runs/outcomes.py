@@ -1,4 +1,4 @@
-"""What a run comes to: a function of the facts that are kept of it and of what was answered, and so made again."""
+"""The outcome of a run, computed from its stored facts and the answers alone, so that it can be repeated."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -34,11 +34,11 @@ from fivefold.usecases.shared.inputs import digits
 PERSON: Final = "person"
 """The kind of a step that a person answers."""
 OFF: Final = "the flow was switched off before this run came to its end: it does nothing any more"
-"""The error of a run that acts no more."""
+"""The error of a run that may no longer act."""
 ENGINE: Final = "1"
-"""Of what carries flows out: another one where the same facts could come to something else."""
+"""The version of the code that runs flows: a new one if the same facts could give another outcome."""
 WORDED: Final = frozenset({"line", "outcome", "asked", "seen", "missing", "sentence"})
-"""What the answer of a run has in words: their number is `WORDS`, beside it."""
+"""The parts of a run's answer that are words; `WORDS`, beside them, is the version of the words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class RunnableVersion:
     """A version of a flow, with the versions of what it asks.
 
     Attributes:
-        about: what is said of it in every run: name, version, hash, and under `asked` the same of what it asks, by kind
+        about: what every run records of it: name, version, hash, and under `asked` the same of what it asks, by kind
             and name.
     """
 
@@ -57,12 +57,12 @@ class RunnableVersion:
 
 
 def version_now(session: Session, version_id: int) -> RunnableVersion:
-    """Give a version with what it asks in the versions that decide now."""
+    """Return a version, with what it asks in the versions that decide now."""
     return as_it_runs(flow_of_version(session, version_id))
 
 
 def as_it_runs(standing: StandingFlow) -> RunnableVersion:
-    """Give a version as it runs now."""
+    """Return a version as it runs now."""
     asked_versions = {
         kind: {name: dict(vars(of)) for name, of in each.items()} for kind, each in standing.dependency_versions.items()
     }
@@ -70,7 +70,7 @@ def as_it_runs(standing: StandingFlow) -> RunnableVersion:
 
 
 def version_kept(session: Session, version_id: int, stored_facts: Mapping[str, Any]) -> RunnableVersion:
-    """Give a version with what a run of it asked when it began."""
+    """Return a version, with what it asks in the versions that a run used when it began."""
     version, flow = version_and_flow(session, version_id)
     asked_versions = stored_facts["flow"]["asked"]
     numbers = {kind: {name: int(each["version"]) for name, each in of.items()} for kind, of in asked_versions.items()}
@@ -91,11 +91,11 @@ def _runnable(
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """Where a run came to.
+    """The outcome of a run.
 
     Attributes:
-        explanation: why.
-        answer: the same as it is stored, canonical JSON.
+        explanation: the explanation of the run.
+        answer: the same as it is stored, in canonical JSON.
         does: the actions that follow, as `actions_text` writes them.
     """
 
@@ -105,7 +105,7 @@ class RunOutcome:
 
 
 def actions_text(actions: Iterable[tuple[str, int | None]], base: str) -> str:
-    """Write the actions of a run, with the amounts of limits in the *base* currency: what is compared of two runs.
+    """Return the actions of a run as text, with the amounts of limits in the *base* currency, to compare two runs.
 
     >>> actions_text([("set-limit", 500_000), ("look", None)], "EUR"), actions_text([], "EUR")
     ('set-limit 5000 EUR, look', '')
@@ -122,7 +122,7 @@ def _amount(minor: int, units: int) -> str:
 
 
 def people_who_answered(steps: Iterable[StepOutcome]) -> frozenset[str]:
-    """Name who answered at steps that asked a person, as the audit log does; nobody's answer is none."""
+    """Return the people who answered, as the audit log names them; a missed answer is left out."""
     return frozenset(step.actor for step in steps if step.kind == PERSON and step.actor != SYSTEM)
 
 
@@ -137,9 +137,9 @@ def outcome_kept(
 
     Args:
         runnable: the version, with all that it asked.
-        stored_facts: as `usecases.flows.runs.facts.FactsRead.stored_form` gave them, with `flow` and `cause`.
-        versions: of the lists that it read.
-        steps: that asked, and have an answer or an outcome, by their ids.
+        stored_facts: the facts from `usecases.flows.runs.facts.FactsRead.stored_form`, with `flow` and `cause`.
+        versions: the versions of the lists that it read.
+        steps: the steps with an answer or an outcome, by their ids.
         of: the number of the entity, and the moment of the facts.
     """
     program, row, inputs = row_kept(runnable, stored_facts, versions, steps, of)
@@ -153,7 +153,7 @@ def row_kept(
     steps: Mapping[str, StepOutcome],
     of: tuple[int, int],
 ) -> tuple[FlowProgram, dict[str, Any], dict[str, pl.DataFrame]]:
-    """Run what is kept of a run, as `outcome_kept` says: the program, its row, and what else that was run with."""
+    """Repeat a run from what is stored, as in `outcome_kept`; return the program, its row, and the other inputs."""
     entity_id, as_of_us = of
     own, inputs = facts_kept(stored_facts, as_of_us, entity_id)
     program = flow_program_for(runnable.analysed, versions, stored_facts["base"])
@@ -164,7 +164,7 @@ def row_kept(
 def _outside_context(
     program: FlowProgram, inputs: Mapping[str, pl.DataFrame], steps: Mapping[str, StepOutcome]
 ) -> RunContext:
-    """Give what was asked of others, and came back, in the form in which one row is run."""
+    """Return the inputs, answers and outcomes of a run as the context of one row."""
     contents = {name: json.loads(step.outcome) for name, step in steps.items()}
     answers = {
         name: pl.Series(name, [contents[name]["answer"]], dtype=pl.String)
@@ -186,7 +186,7 @@ def conclude(
     row: Mapping[str, Any],
     as_of_us: int,
 ) -> RunOutcome:
-    """Explain one row of a program's run; *input_frames* has its facts alone, by the keys of what it asks."""
+    """Explain one row of a program's run; *input_frames* has the facts of that row, by the keys of what it asks."""
     inputs = {key: frame.row(0, named=True) for key, frame in input_frames.items()}
     explanation = explain_run(program, row, RowContext(inputs, {}))
     answer = {
@@ -197,9 +197,7 @@ def conclude(
         "flow": dict(stored_facts["flow"]),
         "lists": {name: iso_text(since) for name, since in stored_facts["lists"].items()},
         "base": stored_facts["base"],
-        **(
-            {"rests_on": stored_facts["rests_on"]} if "rests_on" in stored_facts else {}
-        ),  # runs of before say nothing of it
+        **({"rests_on": stored_facts["rests_on"]} if "rests_on" in stored_facts else {}),  # earlier runs do not have it
         **explanation.as_json(),
     }
     does = actions_text(((each.action, each.amount_minor) for each in explanation.actions), stored_facts["base"])
@@ -207,11 +205,11 @@ def conclude(
 
 
 _NUMBERED: Final = {"f": "run", "d": "decision"}
-"""What a name is of that has a letter before its number."""
+"""The kind of record, by the letter before its number."""
 
 
 def replay_record(context: Context, name: str) -> Replayed:
-    """Make a run, such as f:12, a decision, such as d:12, or an assessment, such as 12.3, again; errors as of each."""
+    """Replay a run, such as f:12, a decision, such as d:12, or an assessment, such as 12.3; errors as for each."""
     kind, _, written = name.rpartition(":")
     if kind not in _NUMBERED:
         return replay_assessment(context, name)
@@ -222,11 +220,11 @@ def replay_record(context: Context, name: str) -> Replayed:
 
 
 def replay_run(context: Context, number: int) -> Replayed:
-    """Make a run again from its facts, its versions and what was answered, and compare as `replayed_answer` does.
+    """Replay a run from its facts, its versions and its answers, and compare as `replayed_answer` does.
 
     Raises:
         NotFoundError: there is no such run.
-        ConflictError: it has not come to anything yet, or what it was made from was removed by the retention policy.
+        ConflictError: it has no outcome yet, or what it was made from was removed by the retention policy.
     """
     with context.reading() as session:
         run = run_numbered(session, context.organisation_id, number)
@@ -237,7 +235,7 @@ def replay_run(context: Context, number: int) -> Replayed:
         stored_facts = json.loads(run.inputs)
         steps = outcomes_of(session, [run.id]).get(run.id, {})
         if run.state not in {"ended", "failed"} and run.stopped_at is not None:
-            steps.pop(run.stopped_at, None)  # it was answered, and has not gone on yet
+            steps.pop(run.stopped_at, None)  # it was answered, but has not continued yet
         runnable = version_kept(session, run.version_id, stored_facts)
         lists = list_versions_used(session, context.organisation_id, stored_facts["lists"])
         replayed = outcome_kept(runnable, stored_facts, lists, steps, (run.entity_id, run.as_of_us)).answer

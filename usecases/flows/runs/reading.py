@@ -1,4 +1,4 @@
-"""Runs as people and programs read them: lists, one with its why, and what stands about an entity because of flows."""
+"""Runs as people and programs read them: lists, single runs with their why, and the actions in force on an entity."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ from fivefold.usecases.shared.api_fields import Moment, StoredObject, row_as, sc
 from fivefold.usecases.shared.context import Context
 
 STATUSES: Final = ("approved", "flagged", "escalated", "blocked")
-"""The mildest first: of several that stand, the last one counts."""
+"""The statuses, the mildest first: of several in force, the last of these counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +183,7 @@ class RunView(RunLine):
 
 
 def search_runs(context: Context, filters: RunFilters, part: Part = WHOLE) -> Page[RunLine]:
-    """List runs, the latest first; NotFoundError where an entity is named that is not there."""
+    """List runs, the latest first; NotFoundError if the named entity is missing."""
     with context.reading() as session:
         of = context.organisation_id
         wanted = RunFilter(
@@ -200,26 +200,26 @@ def search_runs(context: Context, filters: RunFilters, part: Part = WHOLE) -> Pa
 
 
 def view_run(context: Context, number: int) -> RunView:
-    """Show a run with its why; NotFoundError where the organisation has none of that number."""
+    """Return a run with its why; NotFoundError if the organisation has none of that number."""
     with context.reading() as session:
         run = run_numbered(session, context.organisation_id, number)
         return view_of(session, run_row(session, run.id))
 
 
 def runs_seen_by(role: Role, runs: Page[RunLine]) -> Page[RunLine]:
-    """Give runs as a role may see them in a list."""
+    """Return runs as a role may see them in a list."""
     return runs if role in OF_VERSIONS else runs.map(lambda run: replace(run, error=_of_error(run.error)))
 
 
 def run_seen_by(context: Context, role: Role, run: RunView) -> RunView:
-    """Give a run as a role may see it, with those linked by their names.
+    """Return a run as a role may see it, with linked entities by their names.
 
-    Conditions, and those within inputs, are for who sees versions of flows.
+    Conditions, also those within inputs, are shown to roles that see versions of flows.
 
     Args:
-        context: whose run it is.
-        role: of who looks at it.
-        run: as it was read.
+        context: who reads the run.
+        role: the role of the reader.
+        run: the run as it was read.
     """
     with_conditions = role in OF_VERSIONS
     if not with_conditions:
@@ -255,7 +255,7 @@ def _inputs_asked(stored_facts: Mapping[str, Any]) -> dict[str, Mapping[str, Any
 def names_linked(
     session: Session, analysed: AnalysedFlow, own: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, str]:
-    """Give the words that say whom values were made of, with names in them, as `explain.names_in_words` does.
+    """Return the words for the entities that values were made of, with their names, as `explain.names_in_words` does.
 
     Args:
         session: to read with.
@@ -270,7 +270,7 @@ def names_linked(
 
 
 def _inputs_renamed(analysed: AnalysedFlow) -> dict[str, str]:
-    """Give the words of the inputs that have conditions within, and what to say in their place."""
+    """Return the words that replace those of inputs with conditions within, by the words replaced."""
     names = {input_words(each): input_named(each) for each in _inputs(analysed)}
     return {words: name for words, name in names.items() if words != name}
 
@@ -283,7 +283,7 @@ def _inputs(analysed: AnalysedFlow) -> Iterator[Any]:
 
 
 def view_of(session: Session, row: RunRow) -> RunView:
-    """Show a run that was read."""
+    """Return the view of a run that was read."""
     run = row.run
     flow = analyse_canonical_flow(canonical_of(session, [run.version_id])[run.version_id]).flow
     reversible = {action.id: is_reversible(action) for action in flow.actions}
@@ -309,7 +309,7 @@ def view_of(session: Session, row: RunRow) -> RunView:
 
 
 def _question(flow: Flow, step: PersonStep, why: Mapping[str, Any] | None, asked_us: int | None) -> QuestionOpen:
-    """Give what a step asks, with what its inputs were, which the trace has."""
+    """Return the question of a step, with the values of its inputs from the trace."""
     question = step.person
     values_seen = [each["seen"] for each in (why or {}).get("steps", ()) if each["step"] == step.id and each["seen"]]
     return QuestionOpen(
@@ -326,9 +326,9 @@ def _question(flow: Flow, step: PersonStep, why: Mapping[str, Any] | None, asked
 
 
 def _with_costs(why: Mapping[str, Any], outcomes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Say at each step that asked the outside what that cost: it is kept beside the run, which is made again without.
+    """Add the cost to each step that asked the outside: costs are stored beside the run, and not part of a replay.
 
-    No cost is there of steps that ask nobody, of those that were asked before costs were measured, and of shadows.
+    Steps that ask nothing outside, steps from before costs were measured, and steps of shadows have no cost.
     """
     costs = {name: each["cost"] for name, each in outcomes.items() if "cost" in each}
     steps = [{**each, "cost": costs[each["step"]]} if each["step"] in costs else each for each in why["steps"]]
@@ -356,7 +356,7 @@ def _line(row: RunRow) -> dict[str, Any]:
 
 
 def action_line(row: FlowAction, reversible: Mapping[str, bool]) -> ActionLine:
-    """Show an action; *reversible* says of which ones of its flow a person can take them back."""
+    """Return the view of an action; *reversible* has whether a person can take it back, by action of its flow."""
     return row_as(ActionLine, row, number=row.id, reversible=reversible.get(row.action, False))
 
 
@@ -398,7 +398,7 @@ class EntityActions:
 
 
 def entity_actions(context: Context, type_name: str, external_id: str) -> EntityActions:
-    """Tell what stands about an entity because of flows; NotFoundError where it is not there."""
+    """Return the actions of flows in force on an entity; NotFoundError if the entity is missing."""
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
         rows = standing_actions(session, entity.id, ("status", "limit", "review"))
@@ -406,11 +406,11 @@ def entity_actions(context: Context, type_name: str, external_id: str) -> Entity
 
 
 def actions_standing(rows: Sequence[FlowAction], erased_us: int | None = None) -> EntityActions:
-    """Let of the statuses of several flows the most severe one count, and of limits of one name the lowest.
+    """Return the actions in force: the most severe status of all flows, and the lowest limit of each name.
 
     Args:
-        rows: the actions on one entity that nobody took back or did, the oldest first.
-        erased_us: when what was personal of it was erased.
+        rows: the actions on one entity that were neither taken back nor done, the oldest first.
+        erased_us: when the personal data of the entity were erased.
     """
     severest: FlowAction | None = None
     limits: dict[str, FlowAction] = {}
@@ -434,16 +434,16 @@ def actions_standing(rows: Sequence[FlowAction], erased_us: int | None = None) -
 
 
 def _not_replaced(rows: Sequence[FlowAction]) -> list[FlowAction]:
-    """Leave out what a later run of the same flow replaced: it set the same limit, or gave a status again.
+    """Leave out actions that a later run of the same flow replaced: it set the same limit, or gave a status again.
 
-    So does the same run, where it was given up and then tried again: it replaces what followed before. A run that began
-    before, and acted later on older facts, replaces nothing, unless a person answered it. What a person decided, only a
-    run that a person answered replaces; what a person decided on the relationship, only another decision on it, which
-    is a person's too; what is lasting, none does. A status of a transaction says nothing about the entity.
+    A run that was given up and then tried again replaces its own earlier actions too. A run that began before, and
+    acted later on older facts, replaces nothing, unless a person answered it. A person's decision is replaced only by a
+    run that a person answered; a person's decision on the relationship, only by another such decision; a lasting
+    action, by none. A status of a transaction does not count for the entity.
     """
     remaining: list[FlowAction] = []
     newest: dict[tuple[int, str], int] = {}  # the newest run that acted later
-    weightiest: dict[tuple[int, str], int] = {}  # what a later one rests on
+    weightiest: dict[tuple[int, str], int] = {}  # the weight of a later one
     for row in reversed(rows):
         if row.subject == OF_TRANSACTION:
             continue
@@ -458,14 +458,14 @@ def _not_replaced(rows: Sequence[FlowAction]) -> list[FlowAction]:
 
 
 def _weight(row: FlowAction) -> int:
-    """Give 2 for a decision on the relationship, 1 for what another answer of a person led to, 0 for all else."""
+    """Return 2 for a decision on the relationship, 1 for an action after another answer of a person, else 0."""
     return 2 if "relationship" in row.content else 1 if row.content.get("by_person") else 0
 
 
 def standing_of(session: Session, entity_id: int, subject: str) -> dict[str, Any]:
-    """Tell as part of an event which status or limit stands now, and by which action; nothing about another subject.
+    """Return, for an event, the status or limit in force and the action that set it; empty for other subjects.
 
-    It is another one than what was just done where something more severe stands, as by another flow.
+    It differs from what was just done if something more severe is in force, such as from another flow.
     """
     kind = subject.partition(" ")[0]
     if subject != "status" and kind != "limit":

@@ -1,4 +1,4 @@
-"""Reviews that flows ask for: a person does one, and says why it counts as done; webhooks report it."""
+"""Reviews that flows request: a person records one as done, with a reason, and webhooks report it."""
 
 from typing import Final
 
@@ -22,12 +22,12 @@ REVIEWED: Final = "flow.reviewed"
 
 
 def finish_review(context: Context, number: int, reason: str) -> ActionLine:
-    """Record that a review which a flow asked for was done, also before it is due.
+    """Record that a review requested by a flow was done, also before its due date.
 
     Raises:
         NotFoundError: there is no such action.
         ConfigError: there is no reason.
-        ConflictError: the action is no review, was taken back, or was done.
+        ConflictError: the action is not a review, was taken back, or was done.
     """
     with context.writing() as session:
         row = action_numbered(session, context.organisation_id, number)
@@ -36,7 +36,7 @@ def finish_review(context: Context, number: int, reason: str) -> ActionLine:
 
 
 def finish_review_in(session: Session, context: Context, row: FlowAction, reason: str) -> None:
-    """Record in this transaction that a review was done; errors are those of `finish_review`."""
+    """Record in this transaction that a review was done; errors as in `finish_review`."""
     now, reason = context.now(), checked_reason(reason)
     if row.kind != "review":
         raise ConflictError(f"action {row.id} is a {row.kind}, and no review that could be done")
@@ -56,7 +56,7 @@ def finish_review_in(session: Session, context: Context, row: FlowAction, reason
 
 
 def refuse_settled(row: FlowAction) -> None:
-    """Refuse what was taken back or done already: it stands no longer."""
+    """Raise ConflictError if an action was taken back, or is a review that was done."""
     if row.taken_back_us is not None:
         raise ConflictError(f"action {row.id} was taken back already")
     if row.done_us is not None:
@@ -64,7 +64,7 @@ def refuse_settled(row: FlowAction) -> None:
 
 
 def action_event(session: Session, row: FlowAction, flow: str, kind: EventKind, at_us: int) -> NewEvent:
-    """Give the event that reports what became of an action."""
+    """Return the event that reports an action as taken back or done."""
     entity = session.get_one(Entity, row.entity_id)
     body = {
         "entity_type": session.get_one(EntityType, entity.type_id).name,

@@ -1,7 +1,7 @@
-"""Runs that a schedule begins: for each entity once for each moment, part by part, by any worker.
+"""Runs that a schedule begins: once for each entity and moment, part by part, by any worker.
 
-A schedule has a row from when its version begins to act, or to run as a shadow, until it does no more. Parts are begun
-each in a transaction of its own, with how far they are: a worker that dies leaves the rest to the next one.
+A schedule has a row as long as its version acts, or runs as a shadow. Each part is begun in its own transaction, which
+also stores the progress: a worker that dies leaves the rest to the next one.
 """
 
 from typing import Final
@@ -24,15 +24,15 @@ from fivefold.usecases.shared.flow_triggers import schedule_cause
 from fivefold.usecases.unexpected import do_each
 
 PART: Final = 2_000
-"""Entities whose runs are begun in one transaction."""
+"""The number of entities whose runs are begun in one transaction."""
 CLOCKS_DIFFER_US: Final = 300 * SECOND_US
-"""A row is due too late, by a clock that was ahead, only where it is further off than clocks may differ."""
+"""The difference allowed between clocks; a due time further off than that was set by a clock that was ahead."""
 
 
 def keep_schedules(session: Session, flow: FlowRow, now_us: int) -> None:
-    """Bring the schedules of a flow in line with what acts and what runs as a shadow; called after that changed.
+    """Adapt the rows of a flow's schedules to its acting and shadow versions; called after these changed.
 
-    One that stays goes on where it was. One that is new runs first at its next moment.
+    A schedule that stays continues where it was. A new one runs first at its next moment.
     """
     wanted: dict[tuple[bool, str], ScheduleTrigger] = {}
     for acting, version_id in ((True, flow.active_version_id), (False, flow.shadow_version_id)):
@@ -51,10 +51,10 @@ def keep_schedules(session: Session, flow: FlowRow, now_us: int) -> None:
 
 
 def begin_scheduled(engine: Engine, now_us: int, most: int = PART) -> int:
-    """Begin the next part of the runs of each schedule that is due; tell of how many entities.
+    """Begin the next part of the runs of each due schedule; return the number of entities.
 
-    To be called again until it gives 0. Several workers may call it: each schedule is one's at a time. An error of one
-    holds up no other; the first is raised at the end.
+    Call it again until it returns 0. Several workers may call it: one at a time works on a schedule. An error in one
+    schedule does not hold up the others; the first error is raised at the end.
     """
     with reading(engine) as session:
         rows = stored.every_schedule(session)
@@ -67,7 +67,7 @@ def _trigger(row: FlowSchedule) -> ScheduleTrigger:
 
 
 def _is_too_late(row: FlowSchedule, now: int) -> bool:
-    """Tell whether a clock that was ahead left a schedule due too late, also half way through a moment."""
+    """Check whether a clock that was ahead left a schedule due too late, also half way through a moment."""
     return row.due_us > next_moment(_trigger(row).schedule, now + CLOCKS_DIFFER_US)
 
 
@@ -78,11 +78,11 @@ def _begin_part(engine: Engine, number: int, now: int, most: int) -> int:
             return 0
         schedule = _trigger(row).schedule
         if row.due_us > now:
-            present = max(now, database_now_us(session))  # a worker may have stood still since it read its clock
+            present = max(now, database_now_us(session))  # the worker may have been suspended since it read its clock
             if _is_too_late(row, present):
                 row.due_us, row.reached_id = next_moment(schedule, present), 0
             return 0
-        if not row.reached_id:  # of several moments that no worker was there for the latest counts
+        if not row.reached_id:  # of several missed moments the latest counts
             row.due_us = latest_moment(schedule, now)
             if _comes_before_another(session, row, now):
                 row.due_us = next_moment(schedule, now)
@@ -91,7 +91,7 @@ def _begin_part(engine: Engine, number: int, now: int, most: int) -> int:
 
 
 def _comes_before_another(session: Session, row: FlowSchedule, now: int) -> bool:
-    """Tell whether the same entities ran, or are to run, for a later moment that is over, by another schedule."""
+    """Check whether another schedule ran, or will run, the same entities for a later moment that is past."""
     group = _trigger(row).group
     others = [
         other
@@ -102,7 +102,7 @@ def _comes_before_another(session: Session, row: FlowSchedule, now: int) -> bool
 
 
 def _latest_that_runs(row: FlowSchedule, now: int) -> int:
-    """Give the latest moment for which a schedule ran, or is to run now; 0 for none."""
+    """Return the latest moment for which a schedule ran, or is to run now; 0 for none."""
     return latest_moment(_trigger(row).schedule, now) if row.due_us <= now else row.ran_us or 0
 
 

@@ -1,4 +1,4 @@
-"""Who may not answer what a run asks: where two people are asked, one does not do the work of both."""
+"""Who may not answer the question of a run: if two people are asked, one cannot answer for both."""
 
 from collections.abc import Collection
 
@@ -15,18 +15,18 @@ from fivefold.usecases.shared.flow_triggers import origin_of
 
 
 def people_behind(run: FlowRun) -> frozenset[str]:
-    """Give who called a run, or caused it by a tag or a case, also by way of other flows; as the audit log names them.
+    """Return the people who called a run, or caused it by a tag or a case, also through other flows.
 
-    Flows are not among them, nor is the program itself.
+    They are named as in the audit log; flows and the program itself are left out.
     """
     named = {run.actor, run.about.get("by"), *run.about.get("people", ())}
     return frozenset(name for name in named if name is not None and name != SYSTEM and not name.startswith(FLOW_ACTOR))
 
 
 def origin_by(run: FlowRun, answered: Collection[str]) -> Origin:
-    """Tell by what comes about whatever a run does: by its flow and those before, with everybody behind these.
+    """Return the origin of what a run causes: its flow and the flows before it, and the people behind them.
 
-    *answered* are those who answered what it asked, as the audit log names them.
+    *answered* are the people who answered its questions, as the audit log names them.
     """
     before = origin_of(run.about)
     people = tuple(sorted(people_behind(run)))
@@ -34,17 +34,16 @@ def origin_by(run: FlowRun, answered: Collection[str]) -> Origin:
 
 
 def part_taken(session: Session, run: FlowRun, flow: Flow, name: str, asking: str) -> str:
-    """Tell by what part in a run a person cannot answer what a step of it asks, in words; empty where they can.
+    """Return the part in a run that bars a person from answering a step of it, in words; empty if they can.
 
-    Steps that ask different roles ask different people, whatever roles one of them has. Nor can who answered a run
-    answer that of another flow which began by what theirs did. An organisation of one person
-    is left out of both.
+    Steps that ask different roles ask different people, whatever roles one person has. Nor can a person who answered a
+    run answer a run of another flow that the first one caused. Neither applies to an organisation of one person.
 
     Args:
         session: to read with.
-        run: that waits at that step, or passed it.
-        flow: in the run's version.
-        name: of the person, as the audit log has it.
+        run: the run that waits at that step, or passed it.
+        flow: the flow in the run's version.
+        name: the name of the person in the audit log.
         asking: the step, which asks a person.
     """
     if name in people_behind(run):
@@ -65,7 +64,7 @@ def part_taken(session: Session, run: FlowRun, flow: Flow, name: str, asking: st
 
 
 def question_at(flow: Flow, step: str) -> PersonStep:
-    """Give a step that waits for a person, or waited, by its id: it has a title for people, and whom it asks."""
+    """Return a step that asks a person, by its id: it has the title of the question and the role."""
     question = flow.steps[flow.positions[step]]
     assert isinstance(question, PersonStep)  # a run waits for a person there, or a person answered there
     return question

@@ -1,7 +1,7 @@
-"""A shadow goes on by what came to the run that acts; and where it comes to other ends than that, and for whom.
+"""Shadows: how they continue with the outcomes of the acting run, and where and for whom they end differently.
 
-It goes on where it asks the same, and itself asks nobody and nothing. What it goes on by is stored with its own run, so
-that it is made again from that alone.
+A shadow asks nothing itself: it continues with an outcome of the acting run if both ask the same. That outcome is also
+stored with the shadow's run, which can so be repeated from its own record.
 """
 
 import json
@@ -50,7 +50,7 @@ class EndsOfBoth:
 
     @property
     def same(self) -> bool:
-        """Both came to the same; false where that cannot be said."""
+        """Whether both ended alike; false if they cannot be compared."""
         ends = (self.acting_at, self.acting_state) == (self.shadow_at, self.shadow_state)
         return self.comparable and ends and self.same_actions
 
@@ -79,10 +79,9 @@ class ShadowPair:
 
 
 def compare_shadow(context: Context, flow: str) -> tuple[EndsOfBoth, ...]:
-    """Count where the version that acts and the shadow came to for the same causes, the most first.
+    """Count the ends of the acting version and the shadow for the same causes, the most frequent first.
 
-    Nothing where no version acts, none runs as a shadow, or nothing has happened since. NotFoundError where there is no
-    such flow.
+    Empty if no version acts, none runs as a shadow, or nothing has happened since. NotFoundError without such a flow.
     """
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
@@ -92,16 +91,16 @@ def compare_shadow(context: Context, flow: str) -> tuple[EndsOfBoth, ...]:
 def list_shadow_pairs(
     context: Context, flow: str, acting_at: str | None = None, shadow_at: str | None = None, part: Part = WHOLE
 ) -> Page[ShadowPair]:
-    """List for whom the two versions come to different ends or actions, the latest first.
+    """List the pairs of runs with different ends or actions in the two versions, the latest first.
 
-    NotFoundError as `compare_shadow`.
+    NotFoundError as in `compare_shadow`.
 
     Args:
         context: who asks.
-        flow: its name.
-        acting_at: of those alone at whose step the version that acts stopped; None for any.
-        shadow_at: the same of the shadow.
-        part: of the list.
+        flow: the name of the flow.
+        acting_at: only pairs whose acting run stopped at this step; None for any.
+        shadow_at: only pairs whose shadow stopped at this step; None for any.
+        part: the part of the list.
     """
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
@@ -123,7 +122,7 @@ def list_shadow_pairs(
 
 @lru_cache(maxsize=_MOST_KEPT)
 def questions_of(canonical: str) -> Mapping[str, str]:
-    """Give by the id of each step that asks what it asks, as text; where a run goes on from it is no part of that."""
+    """Return the question of each step that asks, as text, by its id; the steps that follow are not part of it."""
     questions = {}
     for step in json.loads(canonical)["steps"]:
         for kind in _ASKING:
@@ -136,22 +135,22 @@ def questions_of(canonical: str) -> Mapping[str, str]:
 
 
 def asks_the_same(step: str, canonical: str, other: str) -> bool:
-    """Tell whether two versions, given by their canonical texts, have a step of that id which asks the same."""
+    """Check whether two versions, given as canonical texts, both have a step of that id that asks the same."""
     question = questions_of(canonical).get(step)
     return question is not None and question == questions_of(other).get(step)
 
 
 def pass_on(session: Session, acting: FlowRun, step: str, now_us: int) -> list[tuple[int, str]]:
-    """Give what came to a run that acts to the shadow's run of the same cause, and let a worker carry that on.
+    """Pass an outcome of an acting run to the shadow's run of the same cause, and make that due for a worker.
 
     Args:
-        session: in the transaction that stores what came, with the entity locked.
-        acting: the run to which it came.
-        step: at which.
-        now_us: from when on the shadow is due.
+        session: in the transaction that stores the outcome, with the entity locked.
+        acting: the acting run.
+        step: the step with the outcome.
+        now_us: the moment at which the shadow becomes due.
 
     Returns:
-        What was written, by run and step; nothing where no shadow waits there, or it asks something else.
+        The outcomes written, as run and step; empty if no shadow waits there, or it asks something else.
     """
     shadow = shadow_waiting_at(session, acting, step)
     if shadow is None:
@@ -163,14 +162,14 @@ def pass_on(session: Session, acting: FlowRun, step: str, now_us: int) -> list[t
 
 
 def catch_up(session: Session, waiting: Mapping[int, tuple[int, str]]) -> list[tuple[int, str]]:
-    """Give shadows that wait what came to the runs that act before, where they ask the same.
+    """Pass earlier outcomes of acting runs to waiting shadows that ask the same.
 
     Args:
         session: in a transaction in which their entities are locked.
-        waiting: by the numbers of the shadows' runs, the number of the version and the step.
+        waiting: the number of the version and the step, by the number of the shadow's run.
 
     Returns:
-        What was written, by run and step.
+        The outcomes written, as run and step.
     """
     written = []
     for run_id, came in outcomes_of_partners(session, waiting).items():
