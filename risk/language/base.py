@@ -1,4 +1,4 @@
-"""What every part of a ruleset has in common: frozen, and nothing in it that the language does not know."""
+"""The base classes of every part of a ruleset: frozen models that refuse words outside the language."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from fivefold.risk.language.quantities import json_number
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=80)]
 """Names that people write in files and read in breakdowns: cash-out, country-of-residence."""
 IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
-"""Reads one by itself."""
+"""Validates one identifier by itself."""
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=80)]
 """Names of fields, as columns have them: country, opened_on."""
@@ -24,28 +24,28 @@ Label = Annotated[str, StringConstraints(min_length=1, max_length=80)]
 """Names of tags and screenings, as people gave them."""
 
 Words = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
-"""What is written for people."""
+"""Text written for people."""
 
 
 @dataclass(frozen=True)
 class NameOf:
-    """Marks a name that something else has already, so that a form can offer those that there are.
+    """Marks a reference to an existing name, so that a form can offer the choices.
 
     Attributes:
-        of: what has it: `steps`, `actions`, `levels` or `answers` of the document, or `zones` of the tz database. Of
-            the steps only those that ask `persons` or the `outside`, or the `stops` of a run. Outside the document
-            `policies`, `rulesets`, `flows` and `groups` of the organisation, and what it may ask: `sources`, `models`.
+        of: the kind of thing named: `steps`, `actions`, `levels` or `answers` of the document, or `zones` of the tz
+            database. Of the steps only those that ask `persons` or the `outside`, or the `stops` of a run. Outside the
+            document `policies`, `rulesets`, `flows` and `groups` of the organisation, and its `sources` and `models`.
     """
 
     of: str
 
 
 class MayBeEmpty:
-    """Marks what must be written and may hold nothing, so that a form can write that."""
+    """Marks a word that is required and may be empty, so that a form can write it empty."""
 
 
 WHEN_USED = ConfigDict(defer_build=True)
-"""Pydantic's schema is built where it is first used: that of a condition has all that can be in one, at all depths."""
+"""Builds Pydantic's schema at first use: a condition's schema contains every form that it can nest."""
 
 
 class LanguageModel(BaseModel):
@@ -85,7 +85,7 @@ class ContentHashed(LanguageModel):
         return hashlib.sha256(self.canonical.encode()).hexdigest()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Copy the document, perhaps changed; what was computed of the original is not copied with it."""
+        """Copy the document, perhaps changed, without the values cached for the original."""
         copied = super().model_copy(update=update, deep=deep)
         for name in ("canonical", "content_hash"):
             copied.__dict__.pop(name, None)

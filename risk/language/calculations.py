@@ -131,9 +131,9 @@ class Calculated(LanguageModel):
 def operand_of(
     inputs: Mapping[str, type[LanguageModel]], operations: Mapping[str, type[LanguageModel]], module: str
 ) -> Any:
-    """Make the type of any operand: a number, one of some inputs, or one of some operations, each by its word.
+    """Build the type of an operand: a number, one of *inputs*, or one of *operations*, each by its word.
 
-    *module* has the names that the inputs refer to.
+    *module* defines the names that the inputs refer to.
     """
     forms: dict[str, Any] = {word: _measured(form, module) for word, form in inputs.items()}
     forms |= {"calculation": CalculationInput, **operations}
@@ -164,9 +164,9 @@ def _measured(form: type[LanguageModel], module: str) -> type[LanguageModel]:
 
 
 def calculation_of(operations: Mapping[str, type[LanguageModel]], module: str, prefix: str = "") -> Any:
-    """Make the type of any calculation: one of some operations with the unit of its result, each by its word.
+    """Build the type of a calculation: one of *operations* with the unit of its result, each by its word.
 
-    *module* has the names that the operations refer to.
+    *module* defines the names that the operations refer to.
     """
     forms: dict[str, Any] = {
         word: create_model(
@@ -197,7 +197,7 @@ else:
 
 
 def input_of_operand(operand: Any) -> LanguageModel | None:
-    """Give the input that an operand is; None for a number and an operation."""
+    """Return the input of an operand; None for a number or an operation."""
     if isinstance(operand, CalculationInput):
         return operand
     if not isinstance(operand, Measured):
@@ -207,7 +207,7 @@ def input_of_operand(operand: Any) -> LanguageModel | None:
 
 
 def operands(operation: Any) -> tuple[tuple[tuple[str | int, ...], Any], ...]:
-    """Give the operands of an operation or a calculation, each with the words that lead to it; none of other parts."""
+    """Return the operands of an operation or a calculation, each with the words that lead to it; () for other parts."""
     word = word_of(operation, _WHOLE) if isinstance(operation, tuple(_WHOLE.values())) else None
     if word is None:
         return ()
@@ -218,7 +218,7 @@ def operands(operation: Any) -> tuple[tuple[tuple[str | int, ...], Any], ...]:
 
 
 def inputs_calculated(operation: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[Any, LanguageModel]]:
-    """Give every input in a calculation, other calculations too, each with its path, in the order written."""
+    """Yield every input in a calculation, also other calculations, each with its path, in the order written."""
     for step, operand in operands(operation):
         rule_input = input_of_operand(operand)
         if rule_input is None:

@@ -1,7 +1,7 @@
-"""YAML as a compliance officer expects it: `NO` is Norway, numbers are exact, and no name stands twice.
+"""YAML as a compliance officer expects it: `NO` is Norway, numbers are exact, and repeated names are refused.
 
-YAML 1.1, which PyYAML reads, makes false of NO and off, dates of 2024-01-01, and 750 of 12:30. Read here is the core
-of YAML 1.2, of which JSON is a part, without anchors, aliases, merge keys and tags. Names are always text.
+YAML 1.1, which PyYAML reads, turns NO and off into false, 2024-01-01 into a date, and 12:30 into 750. This module reads
+the core of YAML 1.2, which includes JSON, without anchors, aliases, merge keys and tags. Names are always text.
 """
 
 import re
@@ -42,11 +42,11 @@ _PLAIN = (
     (r"expected <block end>, but found", _INDENTED),
     (r"expected ',' or '[\]}]', but got", "a comma that is missing, or a bracket that is closed by the wrong one"),
 )
-"""Patterns of its words, and ours."""
+"""Patterns of PyYAML's messages, and the words shown instead."""
 
 
 def in_plain_words(error: yaml.YAMLError, text: str) -> Finding:
-    """Write a fault of YAML as a finding with its line.
+    """Convert a YAML error to a finding with its line.
 
     >>> print(in_plain_words(yaml.MarkedYAMLError(problem="mapping values are not allowed here"), ""))
     ... # doctest: +ELLIPSIS
@@ -72,7 +72,7 @@ def _translated(problem: str) -> str:
 
 
 MOST_BYTES = 5_000_000
-"""Largest document read: a ruleset of a thousand rules is a tenth of that."""
+"""Most characters of a document: a ruleset of a thousand rules has a tenth of that."""
 
 MOST_NODES = 50_000
 """Most names and values of a document: each takes a tenth of a millisecond, and a thousand rules have half of that."""
@@ -82,21 +82,21 @@ MOST_DEPTH = 60
 
 
 class DocumentTooLargeError(yaml.YAMLError):
-    """A document, YAML or JSON, with more than is read."""
+    """A YAML or JSON document with too many names and values."""
 
 
 _INTEGER_DIGITS = 18
-"""Whole numbers of more digits are kept as decimals: none is of use, but the checker names them better."""
+"""Longer whole numbers are kept as decimals: they are refused all the same, but the checker names them better."""
 
 Path = tuple[str | int, ...]
-"""The words and the numbers (from 0) of list items that lead to a part of a document."""
+"""The words, and the indices (from 0) of list items, that lead to a part of a document."""
 
 
 class _Loader(yaml.SafeLoader):
     """Reads YAML 1.2's core: true, false, null, whole and decimal numbers, text."""
 
-    # What a page shows as one line must be one here: YAML 1.1 ends lines at characters that nothing else breaks at, so
-    # that a rule could stand in what looks like a comment. Those that turn text around hide it as well.
+    # What a page shows as one line must be one here: YAML 1.1 also ends lines at characters where other readers do not,
+    # so that an apparent comment could hide a rule. Characters that reverse the text could hide one as well.
     NON_PRINTABLE = re.compile(  # type: ignore[misc]  # Final for PyYAML's own readers alone
         "\r(?!\n)|[^\t\n\r -~\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
     )
@@ -143,7 +143,7 @@ def _complaint(problem: str, mark: Any) -> yaml.MarkedYAMLError:
 
 
 def _text(_: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
-    """Give text with the signs that JSON writes as two halves joined."""
+    """Return the text of a node; pairs of surrogates, as JSON writes some characters, are joined."""
     text = str(node.value)
     try:
         return text.encode("utf-16", "surrogatepass").decode("utf-16")
@@ -175,18 +175,18 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _decimal)
 
 
 def compose(text: str) -> yaml.Node | None:
-    """Read the parts of *text* and where they stand; None where nothing is there. Raises yaml.YAMLError."""
+    """Parse *text* into nodes with their positions; None if it is empty. Raises yaml.YAMLError."""
     return _Loader(text).get_single_node()
 
 
 @dataclass(frozen=True)
 class ListEnd:
-    """Where a further item of a list goes.
+    """The place for a further item of a list.
 
     Attributes:
-        index: in the text, from 0.
-        column: of the dashes of its items, from 0; None for a list in brackets.
-        is_empty: it has no items yet.
+        index: the place in the text, from 0.
+        column: the column of the items' dashes, from 0; None for a list in brackets.
+        is_empty: whether the list has no items.
     """
 
     index: int
@@ -195,14 +195,14 @@ class ListEnd:
 
 
 class Document:
-    """A document and where its parts stand.
+    """A document and the positions of its parts.
 
     Attributes:
         data: plain mappings (names are text), lists, text, numbers (exact), true, false, None.
     """
 
     def __init__(self, text: str, source: str = "the document") -> None:
-        """Read *text*, YAML or JSON; InvalidRulesetError, with the line, where it is neither."""
+        """Read *text*, YAML or JSON; raises InvalidRulesetError, with the line, if it is neither, or too large."""
         if len(text) > MOST_BYTES:
             raise InvalidRulesetError([Finding("the document", f"has more than {MOST_BYTES:,} characters")], source)
         self._text = text
@@ -215,14 +215,14 @@ class Document:
             raise InvalidRulesetError([in_plain_words(error, text)], source) from None
 
     def line(self, path: Path) -> int | None:
-        """Give the line, from 1, of a path, or of the part of it that exists. None in an empty document."""
+        """Return the line, from 1, of a path, or of the part of it that exists. None in an empty document."""
         return self.position(path)[1]
 
     def position(self, location: Path, value: Any = None) -> tuple[Path, int | None, int | None]:
         """Find a checker's *location* in the document: the path that is really there, its line and column from 1.
 
-        The checker names the branches that it tried as well; they are left out. Where several paths could be meant,
-        it is the one that leads to what the checker was *value*, then the longest.
+        The checker's location also names the branches that it tried; these are left out. Of several possible paths
+        the one that leads to *value* is preferred, then the longest.
         """
         if self._node is None:
             return (), None, None
@@ -230,7 +230,7 @@ class Document:
         return path, mark.line + 1, mark.column + 1
 
     def list_end(self, path: Path) -> ListEnd | None:
-        """Tell where a further item of the list at a path goes; None where there is no list."""
+        """Find the place for a further item of the list at a path; None if there is no list."""
         node = self._at(path)
         if not isinstance(node, yaml.SequenceNode):
             return None
@@ -239,10 +239,10 @@ class Document:
         return ListEnd(self._end(node), node.start_mark.column, False)
 
     def span(self, path: Path) -> tuple[int, int] | None:
-        """Tell where the value at a path begins and ends in the text; None where nothing is there.
+        """Find where the value at a path begins and ends in the text; None if there is no value.
 
-        The end of the last line of text in lines (`|`, `>`) is its end; empty lines behind it belong to it only where
-        they are kept (`|+`).
+        A block of text (`|`, `>`) ends where its last line does; empty lines after it belong to it only if they are
+        kept (`|+`).
         """
         node = self._at(path)
         return None if node is None else (node.start_mark.index, self._end(node))
@@ -255,7 +255,7 @@ class Document:
         return node
 
     def _end(self, node: Any) -> int:
-        """Find where the last character of a part stands; the mark of a part in lines is after what follows it."""
+        """Find the end of a part, just after its last character; PyYAML's end mark of a block part is later."""
         while not (isinstance(node, yaml.ScalarNode) or node.flow_style or not node.value):
             last = node.value[-1]
             node = last[1] if isinstance(node, yaml.MappingNode) else last
@@ -268,14 +268,14 @@ class Document:
 
 
 class _Search:
-    """Goes down as far as a location leads, every step taken or left out, and each place looked at once."""
+    """Finds the best path for a location, with each step taken or left out; every place is visited once."""
 
     def __init__(self, location: Path, value: Any) -> None:
         self._location, self._value = location, value
         self._best_ways: dict[tuple[int, int], Any] = {}
 
     def best(self, node: Any, data: Any, step: int, mark: Any) -> tuple[tuple[bool, int, bool], tuple[Path, Any]]:
-        """Give the best way on from *node*: how good it is (what was given, length, last step), path, mark."""
+        """Return the best way on from *node*: its rank (has the value, length, has the last step), path and mark."""
         if step == len(self._location):
             is_given = self._value is not None and (data is self._value or _same_scalar(data, self._value))
             return (is_given, 0, False), ((), mark)

@@ -1,4 +1,4 @@
-"""Inputs and conditions: what a rule looks at, and tests of it, joined by all, any and not in three-valued logic."""
+"""Inputs and conditions: what a rule reads, and tests of it, joined by all, any and not in three-valued logic."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -142,7 +142,7 @@ class IndicatorInput(LanguageModel):
 
 ValueName = Literal["score", "segment", "expected_value", "expected_value_low", "expected_value_high"]
 VALUES: Final[tuple[str, ...]] = get_args(ValueName)
-"""What the value model says of an entity."""
+"""The outputs of the value model for an entity."""
 
 
 class ValueInput(LanguageModel):
@@ -170,10 +170,10 @@ class ScreeningInput(LanguageModel):
 
 
 GROUP_WORDS = ("count", "any", "sum", "mean", "min", "max")
-"""The words of a group that say what it comes to."""
+"""The words of a group that name its result."""
 
 Way = Literal["to", "from", "both"]
-"""Which way links are followed: to what they lead to, to what they come from, or both."""
+"""The direction in which links are followed: to what they lead to, to what they come from, or both."""
 
 
 class LinkedGroup(LanguageModel):
@@ -214,12 +214,12 @@ class LinkedGroup(LanguageModel):
 
     @property
     def word(self) -> str:
-        """The word that says what it comes to."""
+        """The word that names the group's result."""
         return next(word for word in GROUP_WORDS if getattr(self, word) is not None)
 
     @property
     def part(self) -> LanguageModel | None:
-        """The number of each entity that it is made of; None for `count` and `any`."""
+        """The number read of each linked entity; None for `count` and `any`."""
         made_of: LanguageModel | None = getattr(self, self.word)
         return None if self.word in {"count", "any"} else made_of
 
@@ -262,13 +262,13 @@ PLAIN_INPUTS: dict[str, type[LanguageModel]] = {
 
 
 def word_of(value: Any, words: Iterable[str]) -> str | None:
-    """Find which of *words* names a mapping, or a part already made; None where none does."""
+    """Find the first of *words* that is a key of a mapping, or a field of a model; None if there is none."""
     names = value if isinstance(value, dict) else type(value).model_fields if isinstance(value, LanguageModel) else ()
     return next((word for word in words if word in names), None)
 
 
 def _choice(words: tuple[str, ...], what: str, offered: tuple[str, ...] | None = None) -> Discriminator:
-    in_turn = sorted(words, key=lambda word: word != "pattern")  # parameters of patterns are called as inputs are
+    in_turn = sorted(words, key=lambda word: word != "pattern")  # some parameters of patterns have the names of inputs
     return Discriminator(
         lambda value: word_of(value, in_turn),
         custom_error_type="input",
@@ -318,13 +318,13 @@ NumberInput = Annotated[_Numeric, _choice(NUMERIC_WORDS, "number")]
 LinkedNumber = Annotated[
     _Numeric, _choice(NUMERIC_WORDS, "number of each of those linked", (*AGGREGATE_WORDS, "field"))
 ]
-"""A number of those linked; what only the entity itself has is refused once names are looked up, and not offered."""
+"""A number of linked entities; what only the entity itself has is refused when names are checked, and not offered."""
 
 PeerGroup = Annotated[
     Annotated[FieldInput, Tag("field")] | Annotated[Literal["everyone"], Tag("everyone")],
     Discriminator(lambda value: "everyone" if isinstance(value, str) else "field"),
 ]
-"""Whose numbers a number is placed among."""
+"""The entities among whose numbers a number is placed."""
 
 PeerNumber = Annotated[
     _Numeric | Annotated[Ratio, Tag("ratio")] | Annotated[CalculationInput, Tag("calculation")],
@@ -348,7 +348,7 @@ Input = Annotated[
 
 
 def input_key(rule_input: LanguageModel) -> str:
-    """Name an input: the same text for the same input, wherever in a ruleset it stands.
+    """Return the key of an input: the same text for the same input, anywhere in a ruleset.
 
     >>> input_key(FieldInput(field="country"))
     '{"field":"country"}'
@@ -359,7 +359,7 @@ def input_key(rule_input: LanguageModel) -> str:
 
 
 def distinct(inputs: Iterable[LanguageModel]) -> list[LanguageModel]:
-    """List inputs, each once, in the order in which they come first."""
+    """List inputs, each once, in the order of their first appearance."""
     return list({input_key(each): each for each in inputs}.values())
 
 
@@ -397,7 +397,7 @@ class Not(LanguageModel):
 
 
 def test_of(form: type[LanguageModel], operators: type[Operators], prefix: str, module: str) -> type[Operators]:
-    """Make the form of a test of one kind of input, which it names itself; *module* has the names of both forms."""
+    """Build the form of a test that names its input, of one kind; *module* defines the names in both forms."""
     test = create_model(
         f"{prefix}{form.__name__}Test",
         __base__=(form, operators),
@@ -410,13 +410,13 @@ def test_of(form: type[LanguageModel], operators: type[Operators], prefix: str, 
 TESTS: dict[str, type[Operators]] = {
     word: test_of(form, RuleOperators, "", __name__) for word, form in PLAIN_INPUTS.items()
 }
-"""A test that names its own input, by the word that names it."""
+"""The form of a test that names its input, by the input's word."""
 
 JOINS: dict[str, type[LanguageModel]] = {"all": All, "any": Any_, "not": Not}
 
 
 def any_of(joins: Mapping[str, type[LanguageModel]], tests: Mapping[str, type[Operators]]) -> Any:
-    """Make the type of any condition that is joined by some forms and made of some tests, each by its word."""
+    """Build the type of a condition from the forms of joins and of tests, each by its word."""
 
     def form(value: Any) -> str | None:
         if isinstance(value, str):
@@ -443,7 +443,7 @@ if TYPE_CHECKING:
     Condition: TypeAlias = Any
 else:
     Condition = TypeAliasType("Condition", any_of(JOINS, TESTS))
-"""Any condition; `present` and `absent` alone speak of the rule's own input. Its name ends the circle of the forms."""
+"""Any condition; `present` and `absent` alone test the rule's own input. The named alias lets forms refer to itself."""
 
 COMPARED_WORDS = (*NUMERIC_WORDS, "calculation")
 """The words of the inputs that others can be compared with."""
@@ -455,11 +455,11 @@ else:
 """What a value can be compared with: a constant, or one of these inputs."""
 
 Peers.model_rebuild(_types_namespace={"PeerNumber": PeerNumber, "PeerGroup": PeerGroup})
-# All other forms are completed where they are first used: each keeps a schema of all the others.
+# All other forms are completed at first use: each keeps a schema of all the others.
 
 
 def input_of_test(test: Operators) -> LanguageModel | None:
-    """Give the input that a test names; None where it is the rule's own."""
+    """Return the input that a test names; None if it tests the rule's own."""
     form: Any = type(test).__bases__[0]  # as `test_of` made it
     if issubclass(form, Operators):
         return None
@@ -467,14 +467,14 @@ def input_of_test(test: Operators) -> LanguageModel | None:
 
 
 def inputs_compared(test: Operators) -> Iterator[tuple[str, LanguageModel]]:
-    """Give the inputs that a test compares its own with, each with its operator."""
+    """Yield the inputs that a test compares its subject with, each with its operator."""
     for operator, value in test.comparisons():
         if operator in INPUT_OPERATORS and isinstance(value, LanguageModel):
             yield operator, value
 
 
 def branches(condition: Any) -> tuple[Any, ...]:
-    """Give the conditions that a join is made of; none for a test."""
+    """Return the conditions in a join; () for a test."""
     if isinstance(condition, All):
         return condition.all
     if isinstance(condition, Any_):
@@ -483,7 +483,7 @@ def branches(condition: Any) -> tuple[Any, ...]:
 
 
 def tests_in(condition: Any) -> Iterator[Operators]:
-    """Give every test in a condition, in the order written; `present` alone is a test as well."""
+    """Yield every test in a condition, in the order written; `present` alone is a test as well."""
     if isinstance(condition, Operators):
         yield condition
     elif isinstance(condition, str):

@@ -1,4 +1,4 @@
-"""Typed fields of entities and transactions, by which lint finds a wrong name or comparison; the codes of countries."""
+"""Types of the fields of entities and transactions, for lint to find wrong names and comparisons; country codes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from fivefold.risk.language.purposes import Purpose
 
 
 class ValueType(StrEnum):
-    """What a value is to a condition.
+    """The kind of a value in a condition.
 
     MONEY is kept in whole minor units, MOMENT in microseconds, LEVEL as its number from 1 (lowest). A MARK is there or
-    not, as a tag is; a FINDING is a number that is above 0 where the pattern was found. `present` asks of these two
-    whether they are there, of all others whether the value is known.
+    not, as a tag is; a FINDING is a number that is above 0 where the pattern was found. `present` tests whether these
+    two are there, and whether a value of another kind is known.
     """
 
     TEXT = "text"
@@ -32,11 +32,11 @@ class ValueType(StrEnum):
 
 @dataclass(frozen=True)
 class StepOutput:
-    """What a step of a flow gives under one name.
+    """One named output of a step of a flow.
 
     Attributes:
-        kind: what its values are.
-        choices: of text everything that it can be, of a level the names, lowest first; empty where anything can be.
+        kind: the kind of its values.
+        choices: every possible text, or the names of the levels, lowest first; empty if any value is possible.
     """
 
     kind: ValueType
@@ -97,7 +97,7 @@ class Definition(ContentHashed):
 
     @property
     def named_parts(self) -> dict[str, list[dict[str, str]]]:
-        """The names of parts that messages speak of, by the word under which they stand."""
+        """The names of the parts that messages refer to, by the word above these parts."""
         return {}
 
 
@@ -111,7 +111,7 @@ _KINDS = {
 
 
 def value_type_of(declared: FieldType) -> ValueType:
-    """Give the value type of a declared field type.
+    """Return the value type of a declared field type.
 
     >>> value_type_of("country").value, value_type_of(("text",)).value
     ('text', 'list of text')
@@ -130,20 +130,20 @@ TRANSACTION_FIELDS: dict[str, FieldType] = {
     "state": OneOf(one_of=("settled", "pending", "failed")),
     "time": "date",
 }
-"""What every transaction has. `amount` is its size, `signed_amount` has the sign (+ deposit, − withdrawal)."""
+"""The fields of every transaction. `amount` is its size, `signed_amount` has the sign (+ deposit, − withdrawal)."""
 
 MONEY_FIELDS = ("amount", "signed_amount")
 """Fields of a transaction that are money, in whole minor units."""
 
 CASE_FIELDS: dict[str, FieldType] = {"outcome": "text", "time": "date", "closed": "date", "status": "text"}
-"""What every case or alert has; others may be declared."""
+"""The fields of every case or alert; others can be declared."""
 
 
 TAG_FIELDS: dict[str, FieldType] = {"tag": "text", "time": "date"}
-"""What every tag has; `time` is when it was given."""
+"""The fields of every tag; `time` is when it was given."""
 
 SCREENING_FIELDS: dict[str, FieldType] = {"screening": "text", "found": "flag", "time": "date"}
-"""What every screening has; `screening` is what was looked for."""
+"""The fields of every screening; `screening` is what was searched for."""
 
 
 _ASSIGNED = """
@@ -157,14 +157,14 @@ TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW
 """
 
 COUNTRIES: Final = (*_ASSIGNED.split(), "XK")
-"""Every code that a field of countries may hold, in alphabetical order but for the last."""
+"""Every code that a country field may hold, in alphabetical order except the last."""
 
 _MEANT: Final[Mapping[str, str]] = {"UK": "GB", "EL": "GR"}
-"""Codes that the European Union writes otherwise."""
+"""Codes that the European Union writes differently."""
 
 
 def described(code: str) -> str:
-    """Write a wrong code of a country, with the right one where it is known.
+    """Describe a wrong country code, with the right one if it is known.
 
     >>> described("UK"), described("ZZ"), described("Norway")
     ('UK (GB in ISO 3166)', 'ZZ (not assigned in ISO 3166)', 'Norway')

@@ -1,4 +1,4 @@
-"""What pydantic found, in the words of people who write rulesets."""
+"""Pydantic's errors in the words of people who write rulesets."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -16,7 +16,7 @@ OWN = __name__.rpartition(".language.")[0]
 
 
 def room_of(form: type[Any]) -> str:
-    """Give the package, such as `fivefold.risk`, in which a form of the language is.
+    """Return the package, such as `fivefold.risk`, that defines a form of the language.
 
     >>> room_of(LanguageModel) == OWN
     True
@@ -32,24 +32,24 @@ _LOOKS_LIKE = {
     "{one_of: [a, b]}",
     "^text$": "only a list of text can be a field: [text]",
 }
-"""What text of a pattern looks like."""
+"""How text of each pattern looks."""
 
 
 def nothing_after(word: int | str) -> str:
-    """Say that nothing follows a word; `{at_least: 20,000}` is 20, and a word 000, to YAML."""
+    """Describe a word without a value; YAML reads `{at_least: 20,000}` as 20 and a word 000."""
     if isinstance(word, str) and word.isdigit():
         return "is read as a word, as a comma ends a number; write 20000 for 20,000"
     return "is empty; give a value, or leave the word out where it need not stand"
 
 
 def problem_of(fault: Any, fields: Iterable[str], calculations: Iterable[str] = (), room: str = OWN) -> str:
-    """Say what is wrong, and what would be right.
+    """Describe what is wrong, and what would be right.
 
     Args:
         fault: one of pydantic's errors.
         fields: the names of fields that the ruleset declares.
         calculations: the names of its calculations.
-        room: the package of the document's form, whose words may be meant besides.
+        room: the package of the document's form, whose words may also be meant.
     """
     kind: str = fault["type"]
     if fault["input"] is None:
@@ -69,11 +69,11 @@ _FORMS = {
     ("percentile", "percentile"): "{percentile: 95, of: amount}",
     ("percentile", "of"): "{percentile: 95, of: amount}",
 }
-"""How an aggregate with two words is written, by it and the word that has the other one's value."""
+"""How an aggregate of two words is written, by its name and the word that has the other one's value."""
 
 
 def _swapped(fault: Any) -> str:
-    """Say how an aggregate is written, where a number stands for its field, or a field for its number."""
+    """Describe how an aggregate is written, if it has a number for its field or the reverse; empty otherwise."""
     form = _FORMS.get(tuple(fault["loc"][-2:]))
     expects_text = fault["type"] == "string_type"
     has_other = isinstance(fault["input"], int | float | Decimal) if expects_text else isinstance(fault["input"], str)
@@ -81,7 +81,7 @@ def _swapped(fault: Any) -> str:
 
 
 def _among(fault: Any, fields: Iterable[str]) -> str:
-    """Say what peers have in common, where something else stands there than everyone."""
+    """Describe how `among` is written, if its text is not `everyone`."""
     name = fault["input"]
     if name in fields:
         return f"{_value_phrase(name)}{name_phrase('field', name)}"
@@ -101,7 +101,7 @@ def _unknown_word(word: str, fields: Iterable[str], words: Sequence[str]) -> str
 
 
 def _bare_name(fault: Any, there: Mapping[str, Sequence[str]]) -> str:
-    """Say how an input is written, where its bare name stands in its place; a near name is offered."""
+    """Describe how an input is written, if only its bare name is; a near name is offered."""
     name = fault["input"]
     word = next((word for word, names in there.items() if name in names), None)
     if word is not None:
@@ -110,7 +110,7 @@ def _bare_name(fault: Any, there: Mapping[str, Sequence[str]]) -> str:
 
 
 def name_phrase(word: str, name: str) -> str:
-    """Say how a field or a calculation is written where an input stands.
+    """Describe how a field or a calculation is written as an input.
 
     >>> name_phrase("field", "income")
     'income is a field: write {field: income}'
@@ -151,7 +151,7 @@ def _out_of_range(fault: Any) -> str:
 
 
 def _no_input(fault: Any) -> str:
-    """Add to what an input must be the word that one of its keys was probably meant to be."""
+    """Describe what an input must be, and add the word that one of its keys was probably meant to be."""
     value = fault["input"] if isinstance(fault["input"], dict) else {}
     words = str(fault["msg"]).partition(" one of the words ")[2].split(", ")
     return _as_it_is(fault) + next(filter(None, (perhaps(key, words) for key in value)), "")
@@ -205,9 +205,9 @@ def _value_phrase(value: Any) -> str:
 
 @cache
 def words_of_the_language(room: str = OWN) -> tuple[str, ...]:
-    """Collect every word that can stand before a colon in rulesets, policies and lists, and in documents of a *room*.
+    """Collect every word that can precede a colon in rulesets, policies and lists, and in documents of a *room*.
 
-    Words of other documents would be advised or not by what the program happens to have read.
+    Words of other rooms are left out: which ones are known depends on the modules imported so far.
 
     >>> {"points", "floor", "when", "not"} <= set(words_of_the_language())
     True

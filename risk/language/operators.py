@@ -1,4 +1,4 @@
-"""How a value is compared: the operators of a test, and which kinds of values each is for."""
+"""The operators of a test, and the kinds of values that each can compare."""
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -42,7 +42,7 @@ Texts = Annotated[tuple[Text, ...], Field(min_length=1)]
 
 
 MOST_FUZZY_LETTERS = 500
-"""A name is shorter; likeness takes the product of both lengths."""
+"""Names are shorter; computing likeness takes the product of both lengths."""
 
 
 class Fuzzy(LanguageModel):
@@ -69,7 +69,7 @@ class Fuzzy(LanguageModel):
 
 
 def compared_with(inputs: Mapping[str, type[LanguageModel]]) -> Any:
-    """Make the type of what a value is compared with: text, a number, true or false; or one of some other inputs."""
+    """Build the type of what a value is compared with: text, a number, true or false; or one of *inputs*."""
     tagged = [Annotated[form, Tag(word)] for word, form in inputs.items()]
 
     def form(value: Any) -> str:
@@ -102,7 +102,7 @@ class Operators(LanguageModel):
     fuzzy: Fuzzy | None = None
 
     def comparisons(self) -> Iterator[tuple[str, Any]]:
-        """Give the operators that were set, under the names that files use, and what they compare with."""
+        """Yield the operators that are set, by their names in files, and what each compares with."""
         for name in OPERATOR_KINDS:
             value = getattr(self, _ATTRIBUTES.get(name, name))
             if value is not None:
@@ -119,7 +119,7 @@ INPUT_OPERATORS = ("equals", "not_equals", "above", "at_least", "below", "at_mos
 """Operators that can compare with another input."""
 
 _ATTRIBUTES = {"is": "state", "in": "among", "not_in": "not_among"}
-"""Operators whose names Python keeps for itself."""
+"""The attributes of operators whose names Python reserves."""
 
 _ORDERED = frozenset({ValueType.NUMBER, ValueType.MONEY, ValueType.MOMENT, ValueType.FINDING, ValueType.LEVEL})
 _EQUAL = _ORDERED | {ValueType.TEXT, ValueType.FLAG, ValueType.MARK}

@@ -1,4 +1,4 @@
-"""The ready-made patterns and their parameters; `risk.facts` finds them."""
+"""The ready-made patterns and their parameters; `risk.facts` detects them."""
 
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal
@@ -9,7 +9,7 @@ from fivefold.risk.language.base import LanguageModel, Name
 from fivefold.risk.language.quantities import Duration, DurationText, Number, decimal_text, exact, quoted_value
 
 MOST_TIMES = 1_000_000
-"""Largest factor; with it, what is compared fits 128 bits."""
+"""Largest factor; with it, the compared numbers fit 128 bits."""
 
 _DAY = Duration(1, "day")
 _Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
@@ -46,7 +46,7 @@ Share = Annotated[
 """A share, written as 10%; kept in percent, with at most two decimals."""
 
 Factor = Annotated[Number, AfterValidator(_factor)]
-"""How many times as much; at most two decimals."""
+"""A factor, above 0, with at most two decimals."""
 
 Money = Annotated[Number, Field(gt=0)]
 """An amount in whole base currency, above 0."""
@@ -166,4 +166,4 @@ Pattern = Annotated[
     Structuring | Velocity | PassThrough | VolumeDeviation | PurposeDeviation | DormantThenActive | Fan,
     Discriminator("pattern"),
 ]
-"""Any of them."""
+"""Any pattern."""

@@ -1,4 +1,4 @@
-"""Numbers placed among those of peers; which numbers these can be, `expressions` says."""
+"""Numbers placed among those of peers; `expressions` defines which numbers these can be."""
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
@@ -25,7 +25,7 @@ class Peers(LanguageModel):
 
     @property
     def group(self) -> Any:
-        """The field that peers have the same value of; None for everyone."""
+        """The field whose value peers share; None for everyone."""
         return None if isinstance(self.among, str) else self.among
 
 
@@ -46,7 +46,7 @@ PeerInput = PeerPercentile | TimesPeerMedian
 
 
 def peers_of(rule_input: Any) -> Peers | None:
-    """Give the number and the peers of an input that is read from a reference portfolio; None for every other one."""
+    """Return the number and the peers of an input that is read from a reference portfolio; None for other inputs."""
     if isinstance(rule_input, PeerPercentile):
         return rule_input.peer_percentile
     return rule_input.times_peer_median if isinstance(rule_input, TimesPeerMedian) else None

@@ -48,10 +48,10 @@ from fivefold.risk.language.reading import read_text
 from fivefold.risk.language.ruleset import MOST_LINK_TYPES, LinkType
 
 STATUSES = ("assessed", "failed", "unclassified", "undetermined", "not applicable", "no ruleset")
-"""What can have become of an entity's latest assessment."""
+"""The possible statuses of an entity's latest assessment."""
 
 SOURCES_OF_LEVELS = ("rules", "override", "decay", "expiry", "time")
-"""What can have made a level what it is."""
+"""The possible sources of a level."""
 
 
 class LevelInput(LanguageModel):
@@ -312,5 +312,5 @@ class Policy(Definition):
 
 
 def read_policy(text: str) -> Policy:
-    """Read a policy from YAML or JSON; InvalidRulesetError, with the lines, names everything that does not fit."""
+    """Read a policy from YAML or JSON; raises InvalidRulesetError, which lists every misfit with its line."""
     return read_text(Policy, text, "the policy")

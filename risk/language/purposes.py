@@ -10,7 +10,7 @@ from fivefold.risk.language.base import Identifier, Label, LanguageModel, Name
 Purpose = Literal["aml", "commercial", "both"]
 """Against money laundering, for commerce, or for both. What is for both reaches commerce, so it may not read `aml`."""
 PURPOSE_PHRASES: Mapping[Purpose, str] = {"aml": "aml", "commercial": "commerce", "both": "aml and commerce"}
-"""What something is for, in a sentence."""
+"""The words for each purpose in a sentence."""
 
 
 class Purposes(LanguageModel):
@@ -50,7 +50,7 @@ class PolicyPurposes(DecisionPurposes):
 
 
 def strictest(purposes: Iterable[Purpose | None]) -> Purpose:
-    """Join what several say of the same data: `aml` where one of them does, or nobody says anything.
+    """Combine several purposes of the same data: `aml` if one of them is, or all are None.
 
     >>> strictest(["both", None]), strictest(["both", "aml"]), strictest([None]), strictest(["both", "commercial"])
     ('both', 'aml', 'aml', 'commercial')

@@ -23,10 +23,10 @@ POINT_DIGITS = 2
 """Points have at most two decimals."""
 
 POINT_UNITS = 10**POINT_DIGITS
-"""How many of the smallest unit make one point."""
+"""Smallest units in one point."""
 
 MOST_DIGITS = 15
-"""Numbers of a ruleset have at most so many digits: JSON and a 64-bit float keep those."""
+"""Most digits of a number in a ruleset: JSON and 64-bit floats preserve these."""
 
 MOST_SIZE = 10**15
 """Numbers of a ruleset are below this, as amounts of transactions are."""
@@ -35,20 +35,20 @@ MOST_POINTS = 1_000_000
 """Largest size of a rule's points or of a threshold; totals of a thousand rules fit 64 bits with room."""
 
 WEIGHT_UNITS = 10**4
-"""How many of the smallest unit make the whole weight of 100 %: a percentage has at most two decimals."""
+"""Smallest units in the whole weight of 100 %: a percentage has at most two decimals."""
 
 TOTAL_DIGITS = 6
-"""A total has at most so many decimals: two of points, and four of a weight."""
+"""Most decimals of a total: two of points, and four of a weight."""
 
 
 def exact(value: Any) -> Decimal:
-    """Read a number exactly, in its one form; a float counts as its shortest decimal form.
+    """Convert a number to an exact decimal in its one form; a float counts as its shortest decimal form.
 
     >>> exact(0.1), exact(Decimal("12.50")), exact(Decimal("31.0"))
     (Decimal('0.1'), Decimal('12.5'), Decimal('31'))
 
     Raises:
-        ValueError: it is not a finite number.
+        ValueError: it is not a finite number, is out of range, or has too many digits.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ValueError(  # noqa: TRY004 (pydantic takes a ValueError as a finding)
@@ -140,11 +140,11 @@ def _rank(number: Decimal) -> Decimal:
 
 
 Rank = Annotated[Decimal, BeforeValidator(exact), AfterValidator(_rank), PlainSerializer(json_number), _SCHEMA]
-"""Which percentile: at most two decimals."""
+"""The rank of a percentile, above 0 and up to 100: at most two decimals."""
 
 
 def point_units(points: Decimal) -> int:
-    """Give points as a whole number of the smallest unit.
+    """Convert points to a whole number of the smallest unit.
 
     >>> point_units(Decimal("12.5"))
     1250
@@ -177,7 +177,7 @@ _MOST_COUNT = 99_999
 _OFFSETS = {"hour": "h", "day": "d", "month": "mo", "year": "y"}
 HOURS_A_DAY = 24
 EPOCH_DAY = date(1970, 1, 1).toordinal()
-"""The day of the moment 0."""
+"""The ordinal of the day of moment 0."""
 MONTHS_OF: Mapping[str, int] = {"month": 1, "year": 12}
 """The units that are counted on the calendar."""
 
@@ -186,7 +186,7 @@ MONTHS_OF: Mapping[str, int] = {"month": 1, "year": 12}
 class Duration:
     """A length of time; a day is 24 hours, a month or a year is counted on the calendar in UTC.
 
-    Counting months back from a day that the month lacks ends on the last day that it has.
+    Moving by months to a day that the month lacks ends on the last day of that month.
     """
 
     count: int
@@ -197,14 +197,14 @@ class Duration:
 
     @property
     def offset(self) -> str:
-        """The same as Polars writes it; days as hours, so that no calendar plays a part."""
+        """The duration as Polars writes it; days as hours, so that no calendar is involved."""
         if self.unit == "day":
             return f"{self.count * HOURS_A_DAY}h"
         return f"{self.count}{_OFFSETS[self.unit]}"
 
     @property
     def days(self) -> float:
-        """About how many days; for comparing lengths, never for moments."""
+        """The approximate number of days; for comparing lengths, never for moments."""
         return self.count * {"hour": 1 / HOURS_A_DAY, "day": 1.0, "month": 30.436875, "year": 365.2425}[self.unit]
 
     def before(self, moment: pl.Expr) -> pl.Expr:
@@ -216,7 +216,7 @@ class Duration:
         return moment.cast(pl.Datetime("us")).dt.offset_by(self.offset).cast(pl.Int64)
 
     def moment_before(self, moment: int) -> int:
-        """The same for one moment.
+        """Return the moment (microseconds) that lies this long before *moment*.
 
         >>> Duration(1, "day").moment_before(0)
         -86400000000
@@ -225,7 +225,7 @@ class Duration:
         return pl.select(self.before(pl.lit(moment, pl.Int64))).item() if moved is None else moved
 
     def moment_after(self, moment: int) -> int:
-        """The same for one moment.
+        """Return the moment (microseconds) that lies this long after *moment*.
 
         >>> Duration(2, "hour").moment_after(0)
         7200000000
@@ -234,7 +234,7 @@ class Duration:
         return pl.select(self.after(pl.lit(moment, pl.Int64))).item() if moved is None else moved
 
     def _moved(self, moment: int, count: int) -> int | None:
-        """Move a moment; None where months lead out of the years that Python's calendar has."""
+        """Move a moment; None if months lead outside the years of Python's calendar."""
         if self.unit == "hour":
             return moment + count * (DAY_US // HOURS_A_DAY)
         if self.unit == "day":
@@ -252,10 +252,10 @@ class Duration:
 
 
 def back_to_begin(over: Duration, ending: Duration | None) -> tuple[Duration, ...]:
-    """Give the lengths that are counted back from as-of, one after the other, to where a window begins.
+    """Return the lengths to count back from as-of, one after the other, to the beginning of a window.
 
-    On the calendar both are one length, so that windows which end one, two and three months ago follow one another
-    without a gap and without a day in two of them, whatever the day of the month.
+    Two calendar lengths are added up to one, so that windows which end one, two and three months ago follow one
+    another without gaps and overlaps, whatever the day of the month.
 
     >>> back_to_begin(Duration(1, "month"), Duration(1, "year"))
     (Duration(count=13, unit='month'),)
@@ -271,17 +271,17 @@ def back_to_begin(over: Duration, ending: Duration | None) -> tuple[Duration, ..
 
 
 LONGEST = Duration(1000, "year")
-"""With longer ones, moments would leave the years that can be written."""
+"""The longest duration: longer ones would take moments out of the years that can be written."""
 
 
 def parse_duration(text: Any) -> Duration:
-    """Read a duration; weeks are days from here on.
+    """Parse a duration; weeks become days.
 
     >>> parse_duration("180 days"), str(parse_duration("1 year")), str(parse_duration("2 weeks"))
     (Duration(count=180, unit='day'), '1 year', '14 days')
 
     Raises:
-        ValueError: the text is not a duration; the message shows the form of one.
+        ValueError: the text is not a duration, or is longer than `LONGEST`; the message shows the form of one.
     """
     if isinstance(text, Duration):
         return text
@@ -305,7 +305,7 @@ DurationText = Annotated[
 
 
 def parse_ago(text: Any) -> Duration:
-    """Read how long ago something was.
+    """Parse how long ago something was.
 
     >>> parse_ago("30 days ago")
     Duration(count=30, unit='day')

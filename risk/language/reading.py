@@ -1,4 +1,4 @@
-"""From a document to a ruleset, with errors that name the rule, the case and the line."""
+"""Reads documents as rulesets and policies, with errors that name the rule, the case and the line."""
 
 import json
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ Form = TypeVar("Form", bound=BaseModel)
 AnyDefinition = TypeVar("AnyDefinition", bound=Definition)
 
 WRITTEN = {"written": True}
-"""The context of a validation of what people wrote: dates, for one, are never bare numbers there."""
+"""The validation context for what people wrote: dates, for one, are never bare numbers there."""
 
 MOST_FAULTS = 500
-"""Most faults of the form that are written: a few milliseconds each, and one text may have 50,000."""
+"""Most faults reported: each takes a few milliseconds, and one text may have 50,000."""
 
 
 def read_ruleset(text: str, source: str = "the ruleset") -> Ruleset:
-    """Read a ruleset from YAML or JSON; errors as `read_text` has them."""
+    """Read a ruleset from YAML or JSON; errors as in `read_text`."""
     return read_text(Ruleset, text, source)
 
 
@@ -33,18 +33,18 @@ def read_text(form: type[AnyDefinition], text: str, source: str) -> AnyDefinitio
     """Read a ruleset or a policy from YAML or JSON.
 
     Raises:
-        InvalidRulesetError: everything that does not fit the language, each with its line.
+        InvalidRulesetError: lists everything that does not fit the language, with its line.
     """
     return read_document(form, Document(text, source), source)
 
 
 def read_stored(form: type[AnyDefinition], canonical: str) -> AnyDefinition:
-    """Read one from its canonical form: what `read_text` reads from it, in a fraction of the time; errors as there."""
+    """Read a definition from its canonical form: as `read_text` does, in a fraction of the time; errors as there."""
     return read_canonical(form, canonical) or read_text(form, canonical, f"the {form.word}")
 
 
 def read_canonical(form: type[Form], canonical: str) -> Form | None:
-    """Read a document from its canonical form, which is JSON; None where it is not in the form."""
+    """Read a document from its canonical form, which is JSON; None if it does not fit the form."""
     try:
         data = json.loads(canonical, parse_float=Decimal)
     except ValueError:  # the reader of documents says what is wrong
@@ -53,7 +53,7 @@ def read_canonical(form: type[Form], canonical: str) -> Form | None:
 
 
 def read_plain(form: type[Form], data: Any) -> Form | None:
-    """Read a part of the language from plain data, its numbers exact; None where it is not in the form."""
+    """Read a part of the language from plain data, its numbers exact; None if it does not fit the form."""
     try:
         return _validated(form, data)
     except ValueError:  # as above
@@ -65,7 +65,7 @@ def _validated(form: type[Form], data: Any) -> Form:
 
 
 def read_document(form: type[AnyDefinition], document: Document, source: str) -> AnyDefinition:
-    """Make a ruleset or a policy of a document that was read; InvalidRulesetError as above."""
+    """Convert a document to a ruleset or a policy; raises InvalidRulesetError as `read_text` does."""
     if not isinstance(document.data, dict):
         problem = f"must be a mapping that begins with `{form.word}: NAME`"
         raise InvalidRulesetError([Finding(f"the {form.word}", problem)], source)
@@ -76,7 +76,7 @@ def validate_document(form: type[Form], document: Document, source: str) -> Form
     """Check a document against a form of the language.
 
     Raises:
-        InvalidRulesetError: everything that does not fit, each with its line.
+        InvalidRulesetError: lists everything that does not fit, with its line.
     """
     empty = [] if not isinstance(document.data, dict) else list(_empty(document.data, ()))
     try:
@@ -89,7 +89,7 @@ def validate_document(form: type[Form], document: Document, source: str) -> Form
 
 
 def _empty(data: Any, path: Path) -> Iterator[Path]:
-    """Find words that nothing follows; in examples an empty field is an unknown one."""
+    """Find the words without a value; in examples an empty field is an unknown one."""
     below = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
     for step, value in below:
         if value is None:
@@ -104,9 +104,9 @@ def _empty_value(path: Path, document: Document) -> Finding:
 
 
 def findings_of(error: ValidationError, document: Document, room: str) -> list[Finding]:
-    """Write what pydantic found for people, in the order of the document; *room* is as `problem_of` has it.
+    """Convert pydantic's errors to findings, in the order of the document; *room* is as in `problem_of`.
 
-    Of more than `MOST_FAULTS` the others are counted, in a line of their own at the end.
+    Faults beyond `MOST_FAULTS` are counted, in a finding of their own at the end.
     """
     faults = error.errors(include_url=False)
     parts = document.data if isinstance(document.data, dict) else {}
@@ -117,7 +117,7 @@ def findings_of(error: ValidationError, document: Document, room: str) -> list[F
     findings = []
     for fault in faults[:MOST_FAULTS]:
         if fault["type"] == "too_short" and fault["loc"] in places_around_faults:
-            continue  # its items are there, but not right: they are named themselves
+            continue  # its items are there, but wrong, and are reported themselves
         missing = fault["loc"][-1:] if fault["type"] == "missing" else ()
         path, line, column = document.position(fault["loc"][: -1 if missing else None], fault["input"])
         where = where_of((*path, *missing), document.data)
@@ -146,11 +146,11 @@ _ONE_OF = {
     "members": "member",
     "weights_by": "choice of weights",
 }
-"""What one of many is called."""
+"""The singular of each list's name."""
 
 
 def where_of(path: tuple[str | int, ...], data: Any) -> str:
-    """Name a place as people look for it.
+    """Name a place in a document for people.
 
     >>> where_of(("rules", 0, "cases", 1, "points"), {"rules": [{"id": "cash-out"}]})
     'rule cash-out, case 2, points'

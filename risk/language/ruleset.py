@@ -163,7 +163,7 @@ class Decay(LanguageModel):
 
 
 Way = Literal["up", "down", "either"]
-"""Which way a person can change a value."""
+"""The direction in which a person can change a value."""
 
 
 class Rule(LanguageModel):
@@ -345,9 +345,9 @@ class Ruleset(Definition):
         }
 
     def level_number(self, level: str | int) -> int:
-        """Give a level's number from 1 (lowest); KeyError where there is no such level.
+        """Return a level's number from 1 (lowest); raises KeyError if there is no such level.
 
-        Levels that are numbers in text, such as "3", go by their name first.
+        Names are tried before numbers, also names that are numbers, such as "3".
         """
         if level in self.levels:
             return self.levels.index(str(level)) + 1
@@ -356,7 +356,7 @@ class Ruleset(Definition):
         raise KeyError(level)
 
     def rule(self, identifier: str) -> Rule:
-        """Find a rule by its id; KeyError where there is none."""
+        """Find a rule by its id; raises KeyError if there is none."""
         for rule in self.rules:
             if rule.id == identifier:
                 return rule

@@ -1,4 +1,4 @@
-"""The JSON Schemas of rulesets and policies: what editors and other programs need to know of the language."""
+"""The JSON Schemas of rulesets and policies, for editors and other programs."""
 
 import json
 import re
@@ -11,7 +11,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema(form: type[Definition] = Ruleset) -> dict[str, Any]:
-    """Give the JSON Schema of rulesets or policies. It has words and forms; lint checks what they mean together.
+    """Return the JSON Schema of rulesets or policies. It has words and forms; lint checks what they mean together.
 
     >>> schema()["required"][:2]
     ['ruleset', 'entity_type']
@@ -23,14 +23,14 @@ def schema(form: type[Definition] = Ruleset) -> dict[str, Any]:
 
 
 def schema_json(form: type[Definition] = Ruleset) -> str:
-    """Write the same, one word a line, as `fivefold rules schema` prints it."""
+    """Write the schema, one word a line, as `fivefold rules schema` prints it."""
     return json.dumps(schema(form), indent=2, ensure_ascii=False) + "\n"
 
 
 def _plain(part: Any) -> Any:
-    """Take out what says nothing: generated titles, nothing (null) as a value, defaults in the program's own form.
+    """Remove what carries no information: generated titles, null as a value, defaults in the program's own form.
 
-    Names that do not look as names must are refused as unknown words are.
+    Names that do not match the pattern of names are refused as unknown words are.
     """
     if isinstance(part, list):
         return [_plain(below) for below in part]
@@ -49,7 +49,7 @@ def _plain(part: Any) -> Any:
 
 
 _NAMES_BELOW = ("properties", "$defs")
-"""Words of a schema below which stand names, not words."""
+"""Words of a schema whose keys are names, not words."""
 
 
 def _says_nothing(word: str, value: Any) -> bool:
@@ -58,7 +58,7 @@ def _says_nothing(word: str, value: Any) -> bool:
 
 
 def _names(forms: dict[str, Any]) -> dict[str, str]:
-    """Give the forms names without the program's spelling: Any_ is any, FieldInputTest is field-input-test."""
+    """Map the forms' names to names without the program's spelling: Any_ is any, FieldInputTest is field-input-test."""
     return {name: re.sub(r"(?<!^)(?=[A-Z])", "-", name).strip("_").lower() for name in forms}
 
 
