@@ -1,4 +1,4 @@
-"""A ruleset or a policy, and what follows from it alone: read once, and looked through once."""
+"""A ruleset or a policy, and what follows from it alone: each is read and analysed once."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -41,16 +41,16 @@ from fivefold.risk.language.reading import read_stored, read_text
 from fivefold.risk.language.ruleset import Rule, Ruleset
 
 VERSIONS_KEPT = 64
-"""So many stored versions are kept with their analysis, and as many compiled programs and explainers."""
+"""How many analysed stored versions are cached, and as many compiled programs and explainers."""
 
 AnyDefinition = TypeVar("AnyDefinition", bound=Definition)
 
 
 @dataclass(frozen=True, eq=False)
 class Analysed(ABC, Generic[AnyDefinition]):
-    """A ruleset, a policy or a flow, and what follows from it alone; each part is computed once, when it is needed.
+    """A ruleset, a policy or a flow, and what follows from it alone; each part is computed once, when needed.
 
-    Two of them are equal where they have the same content.
+    Two analyses are equal if their definitions have the same content.
     """
 
     definition: AnyDefinition
@@ -74,11 +74,11 @@ class Analysed(ABC, Generic[AnyDefinition]):
     @cached_property
     @abstractmethod
     def inputs(self) -> tuple[LanguageModel, ...]:
-        """Every input that it reads, each once."""
+        """Every input that the definition reads, each once."""
 
     @cached_property
     def simple_inputs(self) -> tuple[LanguageModel, ...]:
-        """The same, with both sides of a ratio, and the parts of a calculation, in its place."""
+        """The inputs, with ratios, calculations and peer inputs replaced by their parts."""
         return tuple(distinct(part for each in self.inputs for part in simple_parts(each, self.names)))
 
     @cached_property
@@ -88,7 +88,7 @@ class Analysed(ABC, Generic[AnyDefinition]):
 
     @cached_property
     def lists(self) -> tuple[str, ...]:
-        """The named lists that it needs, in alphabetical order."""
+        """The named lists that the definition needs, in alphabetical order."""
         conditions: list[Any] = [place.condition for place in self.conditions]
         conditions += [place.condition for place in self.wheres]
         return tuple(sorted({name for condition in conditions for name in lists_in(condition)} | self.references))
@@ -107,7 +107,7 @@ class Analysed(ABC, Generic[AnyDefinition]):
     @cached_property
     @abstractmethod
     def inputs_with_paths(self) -> tuple[tuple[Path, LanguageModel], ...]:
-        """Every input wherever it is written, with its path."""
+        """Every occurrence of an input, with its path."""
 
     @cached_property
     def wheres(self) -> tuple[Location, ...]:
@@ -117,30 +117,30 @@ class Analysed(ABC, Generic[AnyDefinition]):
     @cached_property
     @abstractmethod
     def structural_diagnostics(self) -> tuple[Diagnostic, ...]:
-        """What is wrong with its parts and with the names in them."""
+        """The faults of the definition's parts and of the names in them."""
 
     @cached_property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """Everything that makes it unusable; nothing where it can be compiled and run."""
+        """Every fault that keeps the definition from being compiled and run; empty if there are none."""
         return (*self.structural_diagnostics, *type_diagnostics(self.inputs_with_paths, self.conditions, self.names))
 
     @cached_property
     def draft_diagnostics(self) -> tuple[Diagnostic, ...]:
-        """Everything for which a draft of it is refused: also what stored versions may have, and go on with."""
+        """Every fault for which a draft is refused: also those that stored versions may keep."""
         missing_texts = missing_text_diagnostics(self.inputs_with_paths, self.conditions, self.names)
         return (*self.diagnostics, *missing_texts, *_long_names((*self.conditions, *self.wheres)))
 
     @cached_property
     def errors(self) -> tuple[Finding, ...]:
-        """What makes it unusable, as people read it, without lines: also what commerce may not read."""
+        """The faults that make the definition unusable, also by its purposes, as findings without lines."""
         return tuple(findings((*self.diagnostics, *self.purpose_diagnostics(Sources())), self.definition))
 
     @abstractmethod
     def purpose_diagnostics(self, sources: Sources) -> Iterable[Diagnostic]:
-        """Find what reads data for commerce that were gathered against money laundering."""
+        """Find commercial uses of data that were gathered against money laundering."""
 
     def require_usable(self) -> None:
-        """Raise InvalidRulesetError, which names all errors, where there are any."""
+        """Raise InvalidRulesetError, which names all errors, if there are any."""
         if self.errors:
             raise InvalidRulesetError(list(self.errors), f"{self.definition.word} {self.definition.name}")
 
@@ -165,7 +165,7 @@ class AnalysedRuleset(Analysed[Ruleset]):
         return tuple(distinct([*inputs, *(each for place in self.conditions for each in inputs_of(place.condition))]))
 
     def purpose_diagnostics(self, sources: Sources) -> Iterable[Diagnostic]:
-        """Find what the ruleset may not read."""
+        """Find reads that the ruleset's purpose forbids."""
         return purpose_diagnostics(self.ruleset, sources)
 
     @cached_property
@@ -175,18 +175,18 @@ class AnalysedRuleset(Analysed[Ruleset]):
 
     @cached_property
     def inputs_with_paths(self) -> tuple[tuple[Path, LanguageModel], ...]:
-        """Every input wherever it is written, with its path."""
+        """Every occurrence of an input, with its path."""
         return (*inputs_of_calculations(self.ruleset), *inputs_at(self.ruleset, self.conditions))
 
     @cached_property
     def structural_diagnostics(self) -> tuple[Diagnostic, ...]:
-        """What is wrong with names, levels, cuts, decay and weights."""
+        """The faults of names, levels, cuts, decay and weights."""
         units = unit_diagnostics(self.ruleset.calculate, self.names)
         return (*structure_diagnostics(self.ruleset, self.names), *weight_diagnostics(self.ruleset), *units)
 
 
 def _long_names(places: Iterable[Location]) -> Iterator[Diagnostic]:
-    """Find texts that are too long to be compared fuzzily; stored versions of earlier releases go on with theirs."""
+    """Find texts that are too long to be compared fuzzily; stored versions of earlier releases may keep theirs."""
     for path, test in chain.from_iterable(map(tests_at, places)):
         letters = 0 if test.fuzzy is None or test.fuzzy.to is None else len(test.fuzzy.to)
         if letters > MOST_FUZZY_LETTERS:
@@ -203,12 +203,12 @@ class AnalysedPolicy(Analysed[Policy]):
         return self.definition
 
     def purpose_diagnostics(self, sources: Sources) -> Iterable[Diagnostic]:
-        """Find what the policy may not read, for one of its actions."""
+        """Find reads that the purpose of one of the policy's actions forbids."""
         return purpose_diagnostics(self.policy, sources)
 
     @cached_property
     def conditions(self) -> tuple[Location, ...]:
-        """What must hold for each rule, and what suppresses it, each with its path."""
+        """Each rule's `when` and `unless`, with its path."""
         return tuple(conditions_of_policy(self.policy))
 
     @cached_property
@@ -218,36 +218,36 @@ class AnalysedPolicy(Analysed[Policy]):
 
     @cached_property
     def inputs_with_paths(self) -> tuple[tuple[Path, LanguageModel], ...]:
-        """Every input wherever it is written, with its path."""
+        """Every occurrence of an input, with its path."""
         named = (at for place in self.conditions for at in inputs_named(place))
         return (*inputs_of_calculations(self.policy), *named)
 
     @cached_property
     def structural_diagnostics(self) -> tuple[Diagnostic, ...]:
-        """What is wrong with names, levels and actions."""
+        """The faults of names, levels, actions and units."""
         units = unit_diagnostics(self.policy.calculate, self.names)
         return (*policy_structure_diagnostics(self.policy), *units)
 
 
 def analyse_text(text: str, source: str = "the ruleset") -> AnalysedRuleset:
-    """Read a ruleset that people wrote; InvalidRulesetError, with the lines, names everything that does not fit."""
+    """Read a ruleset that people wrote; raises InvalidRulesetError, which lists every misfit with its line."""
     return AnalysedRuleset(read_text(Ruleset, text, source))
 
 
 @lru_cache(maxsize=VERSIONS_KEPT)
 def analyse_canonical(canonical: str) -> AnalysedRuleset:
-    """Read a stored ruleset from its canonical form, once for the same content; InvalidRulesetError as above."""
+    """Read a stored ruleset from its canonical form, cached by content; raises InvalidRulesetError as above."""
     return AnalysedRuleset(read_stored(Ruleset, canonical))
 
 
 @lru_cache(maxsize=VERSIONS_KEPT)
 def analyse_canonical_policy(canonical: str) -> AnalysedPolicy:
-    """Read a stored policy from its canonical form, once for the same content; InvalidRulesetError as above."""
+    """Read a stored policy from its canonical form, cached by content; raises InvalidRulesetError as above."""
     return AnalysedPolicy(read_stored(Policy, canonical))
 
 
 def signal_of_rule(rule: Rule) -> LanguageModel:
-    """Give the input whose latest moment a rule's decay counts from."""
+    """Return the input whose latest moment a rule's decay counts from."""
     assert rule.decay is not None
     signal = rule.decay.signal or rule.input
     assert isinstance(signal, LanguageModel)  # a decaying rule without a signal is refused before
@@ -255,7 +255,7 @@ def signal_of_rule(rule: Rule) -> LanguageModel:
 
 
 def lists_in(condition: Any) -> Iterator[str]:
-    """Give the named lists that a condition reads."""
+    """Yield the named lists that a condition reads."""
     for test in tests_in(condition):
         for operator, value in test.comparisons():
             if operator in {"in_list", "not_in_list"}:

@@ -1,4 +1,4 @@
-"""What makes a ruleset unusable: wrong names and levels, tests that do not fit their input, unusable weights."""
+"""Checks for faults that make a ruleset unusable: in names, levels, weights, and tests that do not fit their input."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -62,13 +62,13 @@ from fivefold.risk.language.ruleset import (
 )
 
 _BY_VALUE = frozenset({*INPUT_OPERATORS, "between", "outside", "in", "not_in"})
-"""Operators that compare with values of the subject's own kind; the others take words of their own."""
+"""Operators that compare with values of the subject's own kind; the others take operands of their own."""
 
 
 def literal_diagnostics(
     path: Path, operator: str, value: Any, kind: ValueType, declared: FieldType | None
 ) -> Iterator[Diagnostic]:
-    """Find what does not fit in one comparison, whose operator is right for the kind."""
+    """Find what does not fit in one comparison; its operator was already checked to fit the kind."""
     several = isinstance(value, tuple)
     values = value if several else (value,)
     if operator not in _BY_VALUE and not (operator == "contains_any" and kind is ValueType.TEXTS):
@@ -86,9 +86,9 @@ def literal_diagnostics(
 
 
 def is_missing_text(text: str, subject: Any, declared: FieldType | None, source: str | None) -> bool:
-    """Tell whether a text, or a word of a list, counts as missing where an input is read, as empty text does.
+    """Check whether a text, or a word of a list, counts as missing in an input, as empty text does.
 
-    So does text of spaces alone in an entity's field, and in a list. What a step of a flow gives is as it came.
+    So does text of spaces alone in an entity's field, and in a list. Outputs of a flow's steps never count as missing.
     """
     if isinstance(subject, StepInput) or declared is None:
         return False
@@ -100,9 +100,9 @@ def is_missing_text(text: str, subject: Any, declared: FieldType | None, source:
 def missing_text_diagnostics(
     inputs: Iterable[tuple[Path, LanguageModel]], conditions: Iterable[Location], names: Vocabulary
 ) -> Iterator[Diagnostic]:
-    """Find comparisons with a text that no value is, as it is missing wherever it is read.
+    """Find comparisons with a text that no value can equal, as it counts as missing.
 
-    Earlier releases took them, and what they stored goes on with its meaning; so only what is newly written is refused.
+    Earlier releases accepted them, and their stored versions keep their meaning; so only new drafts are refused.
     """
     places = [place for path, each in with_linked_inputs(inputs) for place in places_in(path, each)]
     for place in (*places, *conditions):
@@ -153,7 +153,7 @@ def _impossible(value: Any, kind: ValueType, declared: FieldType | None) -> str 
 def type_diagnostics(
     inputs: Iterable[tuple[Path, LanguageModel]], conditions: Iterable[Location], names: Vocabulary
 ) -> Iterator[Diagnostic]:
-    """Find inputs, each with its path, that name something unknown, and tests that do not fit their subject."""
+    """Find inputs that name something unknown, and tests that do not fit their subject."""
     for path, rule_input in with_linked_inputs(inputs):
         try:
             value_type_of_input(rule_input, names)
@@ -166,7 +166,7 @@ def type_diagnostics(
 
 
 def condition_diagnostics(place: Location, names: Vocabulary) -> Iterator[Diagnostic]:
-    """Find what is wrong with the tests of a condition."""
+    """Find the faults of a condition's tests."""
     for path, test in tests_at(place):
         subject = input_of_test(test)
         if place.source is not None and not isinstance(subject, FieldInput):
@@ -186,7 +186,7 @@ def _test_diagnostics(path: Path, test: Operators, place: Location, names: Vocab
     try:
         kind = value_type_at(subject, place, names)
     except UnknownNameError as wrong:
-        if place.source is not None:  # all other inputs are looked at by themselves
+        if place.source is not None:  # all other inputs are checked by themselves
             yield Diagnostic(word_at(path, subject), str(wrong))
         return
     for operator, value in test.comparisons():
@@ -202,7 +202,7 @@ def _test_diagnostics(path: Path, test: Operators, place: Location, names: Vocab
 
 
 def _with_name(fault: Diagnostic, operator: str, value: Any, place: Location, names: Vocabulary) -> Diagnostic:
-    """Add how to write an input, where a condition compares with its bare name."""
+    """Add how to write an input, if a condition compares with its bare name."""
     fields = names.entity if place.source is None else names.linked(place.source)
     there = {"field": fields, "calculation": {} if place.source is not None else names.calculations}
     word = next((word for word, declared in there.items() if isinstance(value, str) and value in declared), None)
@@ -215,7 +215,7 @@ def _with_name(fault: Diagnostic, operator: str, value: Any, place: Location, na
 def _compared_diagnostics(
     path: Path, inputs: tuple[Any, Any], kind: ValueType, place: Location, names: Vocabulary
 ) -> Iterator[Diagnostic]:
-    """Find what is wrong with a comparison with another input."""
+    """Find the faults of a comparison with another input."""
     other = inputs[1]
     if place.source is not None and not isinstance(other, FieldInput):
         yield Diagnostic(path, f"must be compared with a value, or with another field of {place.source}")
@@ -232,10 +232,10 @@ def _compared_diagnostics(
 
 
 def value_type_at(subject: Any, place: Location, names: Vocabulary) -> ValueType:
-    """Give the value type of a test's subject, where it stands.
+    """Return the value type of a test's subject at its place.
 
     Raises:
-        Misnamed: it names what is not there.
+        UnknownNameError: the subject names something unknown.
     """
     if place.source is None:
         return value_type_of_input(subject, names)
@@ -252,7 +252,7 @@ def value_type_at(subject: Any, place: Location, names: Vocabulary) -> ValueType
 
 
 def type_of(subject: Any, place: Location, names: Vocabulary) -> FieldType | None:
-    """Find the declared type of a test's subject; None where it is not a field, or is not declared."""
+    """Find the declared type of a test's subject; None if it has none."""
     if isinstance(subject, ValueInput) and subject.value == "segment":
         return OneOf(one_of=SEGMENTS)
     if isinstance(subject, LevelInput):
@@ -278,11 +278,11 @@ TAKEN: dict[str, frozenset[str]] = {
     ),
     "case_fields": frozenset({*CASE_FIELDS, "entity", "entity_id", "opened"}),
 }
-"""Names of fields that have a meaning already."""
+"""Reserved names of fields, which have a meaning already."""
 
 
 def structure_diagnostics(ruleset: Ruleset, names: Vocabulary) -> Iterator[Diagnostic]:
-    """Find what is wrong between the parts of a ruleset; each part alone was validated when it was read."""
+    """Find faults between the parts of a ruleset; each part alone was validated when it was read."""
     yield from taken_names(ruleset)
     yield from twice(("rules",), [rule.id for rule in ruleset.rules], "rule")
     yield from twice(("levels",), ruleset.levels, "level")
@@ -300,7 +300,7 @@ def structure_diagnostics(ruleset: Ruleset, names: Vocabulary) -> Iterator[Diagn
 
 
 def _optional_fields(ruleset: Ruleset) -> Iterator[Diagnostic]:
-    """Find fields that may be absent and that no transaction has by the ruleset's own words."""
+    """Find optional transaction fields that the ruleset does not declare."""
     declared = ruleset.transaction_fields
     for number, name in enumerate(ruleset.optional_transaction_fields):
         if name not in declared:
@@ -309,7 +309,7 @@ def _optional_fields(ruleset: Ruleset) -> Iterator[Diagnostic]:
 
 
 def policy_structure_diagnostics(policy: Policy) -> Iterator[Diagnostic]:
-    """Find what is wrong between the parts of a policy."""
+    """Find faults between the parts of a policy."""
     yield from taken_names(policy)
     yield from twice(("rules",), [rule.id for rule in policy.rules], "rule")
     yield from twice(("levels",), policy.levels, "level")
@@ -320,7 +320,7 @@ def policy_structure_diagnostics(policy: Policy) -> Iterator[Diagnostic]:
 
 
 def actions_at(policy: Policy) -> Iterator[tuple[Path, str]]:
-    """Give every action of a policy, and where it is written."""
+    """Yield every action of a policy, with its path."""
     for position, rule in enumerate(policy.rules):
         yield ("rules", position, "action"), rule.action
         if rule.on_unknown is not None:
@@ -329,7 +329,7 @@ def actions_at(policy: Policy) -> Iterator[tuple[Path, str]]:
 
 
 def taken_names(definition: Definition) -> Iterator[Diagnostic]:
-    """Find declared fields whose names have a meaning already."""
+    """Find declared fields with reserved names."""
     for part, reserved in TAKEN.items():
         for name in getattr(definition, part):
             if name in reserved:
@@ -337,7 +337,7 @@ def taken_names(definition: Definition) -> Iterator[Diagnostic]:
 
 
 def twice(path: Path, names: Sequence[str], what: str) -> Iterator[Diagnostic]:
-    """Find names that are there more than once."""
+    """Find repeated names."""
     counts: Counter[str] = Counter()
     for number, name in enumerate(names):
         counts[name] += 1
@@ -378,7 +378,7 @@ def _level(path: Path, level: LevelName, ruleset: Ruleset) -> Iterator[Diagnosti
 
 
 def outcomes_with_paths(rule: Rule) -> Iterable[tuple[Path, Outcome]]:
-    """Give every outcome of a rule, and where it is written."""
+    """Return every outcome of a rule, with its path."""
     outcomes: list[tuple[Path, Outcome]] = [(("cases", number), case) for number, case in enumerate(rule.cases)]
     outcomes.append((("otherwise",), rule.otherwise))
     if rule.on_unknown is not None:
@@ -408,11 +408,11 @@ def _has_moment(signal: Any, names: Vocabulary) -> bool:
 
 
 ORDERED_TYPES = NUMERIC_TYPES | {ValueType.MOMENT}
-"""Kinds of values that go up and down."""
+"""Kinds of values that can go up and down."""
 
 
 def _changeable(path: Path, rule: Rule, names: Vocabulary) -> Iterator[Diagnostic]:
-    """Find what no person can change of their own, and values that do not go up and down."""
+    """Find inputs that the person concerned cannot change, and values that cannot go up and down."""
     if rule.changeable is None:
         return
     at, own = (*path, "changeable"), rule.input
@@ -441,7 +441,7 @@ def _changeable(path: Path, rule: Rule, names: Vocabulary) -> Iterator[Diagnosti
 
 
 LEAST, MOST = 1, 100
-"""What a factor scores, at least and at most."""
+"""The least and the greatest score of a factor."""
 
 _WEIGHTS: Path = ("score", "weighted", "weights")
 

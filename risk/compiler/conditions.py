@@ -1,6 +1,6 @@
-"""A condition, and each of its operators, as one expression: true, false, or null where it is unknown.
+"""Compiles a condition and its operators to one Polars expression: true, false, or null where it is unknown.
 
-Polars' own &, | and ~ are Kleene's: AND with a false is false, OR with a true is true, whatever is unknown beside.
+Polars' own &, | and ~ are Kleene's: AND with a false is false, OR with a true is true, even beside an unknown.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -22,9 +22,9 @@ Test = Callable[[pl.Expr], pl.Expr]
 
 
 def nearly(targets: Sequence[str], scorer: str, at_least: int) -> Test:
-    """Make the test whether a text column is at least so like one of *targets*; null stays null.
+    """Build the test whether a text column is near one of *targets*, by *at_least*; null stays null.
 
-    Every different text is compared once, many of them on all processors.
+    Every distinct text is compared once, many of them on all processors.
     """
     near = Targets(targets, scorer)
 
@@ -76,7 +76,7 @@ def _among(column: InputColumn, values: Sequence[Any]) -> pl.Expr:
 
 
 def _any_element(column: InputColumn, test: pl.Expr) -> pl.Expr:
-    """True if the test is true of one element: no element is false, no list is unknown."""
+    """True if the test is true of one element; an empty list gives false, a null list null."""
     return column.expr.list.eval(test, parallel=False).list.any()
 
 
@@ -134,7 +134,7 @@ SIGNS: Mapping[str, Callable[[Any, Any], Any]] = {
     "below": lt,
     "at_most": le,
 }
-"""How two columns, or two values, are compared."""
+"""The comparison of two columns, or two values, by operator."""
 
 Resolve = Callable[[LanguageModel], InputColumn]
 """Finds the column of an input."""
@@ -148,8 +148,8 @@ class Compiler:
         resolve: finds the column of an input that a test names.
         lists: members of the named lists.
         own: the column of the rule's own input, where there is one.
-        unread: names of the columns that are null where a value could not be read: then `is` is unknown as well.
-        reads: names of the columns that what was compiled so far reads.
+        unread: names of the columns that are null where a value could not be read: there `is` is unknown as well.
+        reads: names of the columns that the conditions compiled so far read.
     """
 
     resolve: Resolve
@@ -161,7 +161,7 @@ class Compiler:
     def condition(self, condition: Any) -> pl.Expr:
         """Compile a condition."""
         if isinstance(condition, All):
-            return pl.all_horizontal(*map(self.condition, condition.all))  # a chain of & takes the square of the work
+            return pl.all_horizontal(*map(self.condition, condition.all))  # a chain of & takes quadratic time
         if isinstance(condition, Any_):
             return pl.any_horizontal(*map(self.condition, condition.any))
         if isinstance(condition, Not):
@@ -184,7 +184,7 @@ class Compiler:
         return pl.when(column.expr.is_not_null()).then(holds) if column.name in self.unread else holds
 
     def _between_inputs(self, operator: str, column: InputColumn, other: LanguageModel) -> pl.Expr:
-        """Compare two columns: lint sees that they are of one kind and unit, and were not rounded."""
+        """Compare two columns; lint ensures that they are of one kind and unit, and were not rounded."""
         compared = self.resolve(other)
         self.reads[compared.name] = None
         compare: Callable[[pl.Expr, pl.Expr], pl.Expr] = SIGNS[operator]

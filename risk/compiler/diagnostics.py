@@ -24,13 +24,13 @@ CHECKS = {
     "times": "When the schedules of a flow come next; notes alone.",
     "failures": "Choices of a flow at which a run fails where the facts do not decide.",
 }
-"""What lint looks at in rulesets, policies and flows, by the name of the check."""
+"""What each check of lint covers in rulesets, policies and flows, by the check's name."""
 
 
 class Severity(IntEnum):
-    """How bad it is: FATAL makes a document unusable, a WARNING is a doubt, a NOTE is none.
+    """The severity of a diagnostic: FATAL makes a document unusable, a WARNING is a doubt, a NOTE is neither.
 
-    A note says what could not be decided, what costs much, or where a run of a flow fails.
+    A note names what could not be decided, what is costly, or where a run of a flow fails.
     """
 
     FATAL = 0
@@ -40,13 +40,13 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One thing wrong, or doubtful.
+    """One fault, doubt or note.
 
     Attributes:
-        path: leads to it, in the words of the file.
+        path: the path to its place, in the words of the file.
         problem: what is wrong, and what would be right.
         severity: how bad it is.
-        check: which of lint's `CHECKS` found it; two diagnostics do not differ by it.
+        check: which of lint's `CHECKS` found it; ignored when diagnostics are compared.
     """
 
     path: Path
@@ -56,12 +56,12 @@ class Diagnostic:
 
 
 def warning(path: Path, problem: str) -> Diagnostic:
-    """Make a doubt."""
+    """Make a diagnostic of a doubt."""
     return Diagnostic(path, problem, Severity.WARNING)
 
 
 def by_check(faults_by_check: Mapping[str, Iterable[Diagnostic]], *, notes: bool) -> list[Diagnostic]:
-    """Join what the checks found, each naming its check; without notes where these are not asked for."""
+    """Join the diagnostics of the checks, each with the name of its check; without notes unless *notes*."""
     diagnostics = [replace(fault, check=check) for check, faults in faults_by_check.items() for fault in faults]
     return [fault for fault in diagnostics if notes or fault.severity is not Severity.NOTE]
 
@@ -69,14 +69,14 @@ def by_check(faults_by_check: Mapping[str, Iterable[Diagnostic]], *, notes: bool
 def findings(
     diagnostics: Iterable[Diagnostic], definition: Definition, document: Document | None = None
 ) -> list[Finding]:
-    """Write diagnostics for people: with their lines, and in the order of the file, where there is a document."""
+    """Convert diagnostics to findings, with lines and in the order of the file if there is a document."""
     return [finding for _, finding in checked_findings(diagnostics, definition, document)]
 
 
 def checked_findings(
     diagnostics: Iterable[Diagnostic], definition: Definition, document: Document | None
 ) -> list[tuple[Diagnostic, Finding]]:
-    """Give the same, each beside its diagnostic."""
+    """Return the findings as `findings` does, each beside its diagnostic."""
     names, rows = definition.named_parts, []
     for fault in dict.fromkeys(diagnostics):
         line, column = (None, None) if document is None else document.position(fault.path)[1:]

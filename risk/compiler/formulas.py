@@ -1,7 +1,7 @@
-"""Calculations as exact functions: of fractions, whatever their size, with no rounding before the result.
+"""Calculations as exact functions of fractions, without rounding before the result.
 
-The result is kept as a 64-bit float, chosen so that it compares with every number that a ruleset can write as the
-exact result does: `float_of` says how. So the columns that conditions read need no second form.
+The result is kept as a 64-bit float that compares with every number in a ruleset as the exact result does:
+`float_of` says how. So the columns that conditions read need no second form.
 """
 
 import math
@@ -51,7 +51,7 @@ from fivefold.risk.language.policy import LevelInput
 from fivefold.risk.language.quantities import MOST_DIGITS
 
 MOST_BITS = 8_192
-"""Largest exact number: products of products would otherwise fill the memory."""
+"""Most bits of an exact number: products of products would otherwise fill the memory."""
 
 Function = Callable[[Sequence[Fraction]], Fraction]
 Exactly = Mapping[str, Fraction | None]
@@ -63,16 +63,16 @@ class TooLargeError(ArithmeticError):
 
 
 QUOTIENTS = (Mean, Share)
-"""Aggregates that are rounded themselves, and made of two that are exact."""
+"""Aggregates that are rounded quotients of two exact aggregates."""
 
 
 def parts_of_quotient(quotient: Any) -> tuple[Window, Window]:
-    """Give the two aggregates that a mean or a share is the quotient of; it was rounded, and they are not."""
+    """Return the two exact aggregates of which a mean or a share is the rounded quotient."""
     return parts_of_share(quotient) if isinstance(quotient, Share) else _parts_of_mean(quotient)
 
 
 def parts_of_share(share: Share) -> tuple[Window, Window]:
-    """Give the part of a share and the whole: facts of which `where` is unknown are in neither."""
+    """Return the part and the whole of a share; facts whose `where` is unknown are in neither."""
     either_way = Any_.model_construct(any=(share.where, Not.model_construct(negated=share.where)))
     part, whole = ({**_frame(share), "where": where} for where in (share.where, either_way))
     if share.share in SOURCES:
@@ -104,7 +104,7 @@ def parts_of_calculation(calculation: Any) -> list[LanguageModel]:
 
 
 def simple_parts(rule_input: Any, names: Vocabulary) -> list[LanguageModel]:
-    """List what an input is made of in the end: both sides of a ratio, what a calculation or peers read, or itself."""
+    """List the elementary parts of an input: both sides of a ratio, what a calculation or peers read, or itself."""
     if isinstance(rule_input, Ratio):
         return list(rule_input.ratio)
     peers = peers_of(rule_input)
@@ -118,7 +118,7 @@ def simple_parts(rule_input: Any, names: Vocabulary) -> list[LanguageModel]:
 
 
 def calculations_in_order(names: Iterable[str], calculations: Mapping[str, Any]) -> list[str]:
-    """List calculations and those that they are made of, each once and after its parts; cycles are cut."""
+    """List calculations and the calculations in them, each once and after its parts; cycles are cut."""
     order: dict[str, None] = {}
     begun: set[str] = set()
 
@@ -137,7 +137,7 @@ def calculations_in_order(names: Iterable[str], calculations: Mapping[str, Any])
 
 
 def exact_value(rule_input: Any, kind: ValueType, units: int) -> Callable[[Any], Fraction]:
-    """Give the function from the value in an input's column to the exact number: money in its main unit."""
+    """Return the function that converts a value of an input's column to an exact number; money in its main unit."""
     if kind is ValueType.MONEY:
         return lambda value: Fraction(value) / units
     if isinstance(rule_input, DaysSince) or (isinstance(rule_input, LevelInput) and rule_input.level == "age_days"):
@@ -146,20 +146,20 @@ def exact_value(rule_input: Any, kind: ValueType, units: int) -> Callable[[Any],
 
 
 def _days(value: float) -> Fraction:
-    """Give back whole microseconds, of which the days were made."""
+    """Convert days to their exact number, by the whole microseconds of which they were made."""
     whole = math.floor(value)
     return Fraction(whole * DAY_US + round((value - whole) * DAY_US), DAY_US)
 
 
 def written_number(value: float) -> Fraction:
-    """Take a float for its shortest decimal form, as it was written."""
+    """Convert a float to the exact number of its shortest decimal form, as it was written."""
     is_whole = value.is_integer() and abs(value) <= _WHOLE  # beyond, it was perhaps written with fewer digits
     return Fraction(int(value)) if is_whole else Fraction(Decimal(repr(value)))
 
 
 @lru_cache(maxsize=1_024)
 def formula(calculation: Any) -> "Formula":
-    """Compile a calculation, once for the same content."""
+    """Compile a calculation, cached by content."""
     inputs = tuple(distinct(each for _, each in inputs_calculated(calculation)))
     places = {input_key(each): place for place, each in enumerate(inputs)}
     return Formula(inputs, _operation(calculation, places))
@@ -170,8 +170,8 @@ class Formula:
     """A calculation as a function.
 
     Attributes:
-        inputs: in the order in which the function takes them.
-        function: from their exact values to the result. It raises ZeroDivisionError where a divisor is 0, and
+        inputs: its inputs, in the order in which the function takes them.
+        function: computes the result from their exact values. It raises ZeroDivisionError where a divisor is 0, and
             TooLargeError where a number grows past `MOST_BITS`.
     """
 
@@ -210,9 +210,9 @@ _MAKERS: Mapping[type, Callable[[Any, Sequence[Function]], Function]] = {
 
 
 def zero_divisor(operation: Any, exact: Mapping[str, Fraction]) -> Any:
-    """Find the first operand in a calculation that divides and is 0; None where none is.
+    """Find the first divisor in a calculation that is 0; None if there is none.
 
-    *exact* are the exact values of its inputs by their keys, all of them known.
+    *exact* has the exact values of the inputs by their keys, all known.
     """
     places = {key: place for place, key in enumerate(exact)}
     values = list(exact.values())
@@ -225,16 +225,16 @@ def zero_divisor(operation: Any, exact: Mapping[str, Fraction]) -> Any:
 
 
 def exact_values(names: Sequence[str], vocabulary: Vocabulary, base: str, row: Mapping[str, Any]) -> Exactly:
-    """Give the exact values of calculations, and of what they are made of, for one entity.
+    """Compute the exact values of calculations, and of their inputs, for one entity.
 
     Args:
-        names: of calculations, each after those that it is made of.
+        names: the names of the calculations, each after those that it reads.
         vocabulary: what is declared.
         base: the currency of money that names none.
-        row: the values in the columns of what they are made of, by their keys.
+        row: the values in the columns of their inputs, by the inputs' keys.
 
     Returns:
-        By the key of each input and calculation: None where it is unknown, or a divisor is 0.
+        The values by the key of each input and calculation; None if unknown, too large, or with a divisor of 0.
     """
     exact: dict[str, Fraction | None] = {}
     for name in names:
@@ -291,11 +291,11 @@ def _sized(value: Fraction) -> Fraction:
 
 
 def float_of(exact: Fraction) -> float:
-    """Give the float that stands for an exact result: on the right side of every number of 15 digits.
+    """Return the float for an exact result, on the right side of every number of 15 digits.
 
-    It is the nearest float, unless that is the float of a number of 15 digits which the result is not: then the next
-    one on the result's side. Numbers of 15 digits lie at least four floats apart, so no other one is crossed, and
-    comparing floats comes out as comparing the exact numbers would.
+    It is the nearest float, unless that is the float of another number, of 15 digits: then it is the next float on the
+    result's side. Numbers of 15 digits lie at least four floats apart, so no other one is crossed, and comparing
+    floats gives the same as comparing the exact numbers.
 
     >>> float_of(Fraction(3, 10)), float_of(Fraction(1, 3)), float_of(Fraction(3, 10) - Fraction(1, 10**40))
     (0.3, 0.3333333333333333, 0.29999999999999993)

@@ -1,9 +1,9 @@
-"""Likeness of names, measured by rapidfuzz: whether one of many targets is at least so like a text.
+"""Likeness of names, measured by rapidfuzz: whether one of many targets is similar enough to a text.
 
-Most targets cannot be like a text, as they share too few letters with it. How like two texts are at most follows from
-how many letters, and which words, they have in common. So the letters are counted for all targets at once, in bytes;
-of those that have enough it is computed how like they are at most, and rapidfuzz is asked of the few that are left.
-The answer is rapidfuzz's own, as if it had been asked of every target.
+Most targets share too few letters with a text to be similar to it. The number of letters, and the words, in common
+bound the similarity of two texts from above. So the letters are counted for all targets at once, in bytes; the bound
+is computed for the targets that have enough, and rapidfuzz scores the few that are left.
+The answer is the same as if rapidfuzz had scored every target.
 """
 
 import unicodedata
@@ -24,35 +24,35 @@ from rapidfuzz import distance, fuzz, process
 ROUNDING: Final = 1e-6
 """The error of scores in floats: 33 letters of 100 score 32.99999999999999."""
 PREFILTER: Final = 0.5
-"""How far below the cut-off candidates are still looked at; rapidfuzz drops some that reach it by a hair."""
+"""The margin below the cut-off in which candidates are kept; rapidfuzz drops some that just reach it."""
 FEW: Final = 64
-"""So many targets are compared sooner than what they share with a text is counted."""
+"""Up to this many targets, comparing all of them is faster than counting what they share with a text."""
 _FIRST: Final = 8
-"""So many of those that may be the likest are compared first: mostly one of them is near, if any is."""
+"""How many of the most promising candidates are compared first: mostly one of them is near, if any is."""
 _MOST_LETTERS: Final = 255
-"""Longer texts are compared with everything: letters are counted in bytes."""
+"""Longest text that is counted, as letters are counted in bytes; longer ones are compared with everything."""
 _MOST_KEPT: Final = 2
-"""Of the letters of a name few are there more often."""
+"""Rows of counts are cached up to this one: few letters of a name occur more often."""
 _OFTEN: Final = 64
-"""A pair that more than one text of so many has is kept as a row; that is little more to keep than its places."""
+"""A pair that more than one in this many texts has is kept as a row, which takes little more than its places."""
 _LETTERS: Final = 128
-"""Of ASCII, in which folded texts are."""
+"""The letters of ASCII, in which folded texts are."""
 _PREFIX: Final = 4
-"""Letters at the beginning for which Jaro-Winkler gives more, a tenth of what is missing for each."""
+"""Letters of the prefix for which Jaro-Winkler adds to the score, a tenth of what is missing for each."""
 
 _PART: Final = 16
-"""So many names are a thread's next piece of work: some milliseconds, so that none waits long for the last."""
+"""Names in one piece of a thread's work: some milliseconds, so that no thread waits long for the last."""
 _ROWS_KEPT: Final = 64
-"""Of letters that are enough: a byte for each target and length of a name."""
+"""Most cached rows of letters that are enough; a row has a byte for each target."""
 
 Scores = NDArray[np.float64]
 Places = NDArray[np.int64]
 
 
 def folded(text: str) -> str:
-    """Bring a name to one form: no case, no accents, Latin letters, no punctuation, words in alphabetical order.
+    """Normalise a name: no case, no accents, Latin letters, no punctuation, words in alphabetical order.
 
-    Normalisation takes accents off é but leaves letters such as ł and ø alone: these are transliterated. An
+    Unicode's normal form does not reduce letters such as ł and ø: they are transliterated. An
     apostrophe does not end a word: O'Brien is OBrien, and the one in Ol'ga stands for a letter that Latin lacks.
 
     >>> folded("Wałęsa, Lech"), folded("SØREN  Kierkegaard"), folded("Ольга")
@@ -67,13 +67,13 @@ class Scorer:
     """A measure of likeness.
 
     Attributes:
-        similarity: of two texts, by rapidfuzz.
-        whole: what it gives for equal texts.
-        most: how like each of many texts is to one at most, from 0 to 100, by what they have in common.
-        enough: how many letters in common a text of each length needs for *most* to come to so much.
-        by_words: a word that is there twice counts once, and one in common may be enough.
-        by_prefix: the same first letter adds to *most*.
-        by_pairs: for so many letters, pairs of them must be in common as well.
+        similarity: rapidfuzz's function of two texts.
+        whole: its score for equal texts.
+        most: the upper bound, from 0 to 100, of the similarity of many texts to one, by what they have in common.
+        enough: the number of common letters that a text of each length needs for *most* to reach a score.
+        by_words: a repeated word counts once, and one common word may be enough.
+        by_prefix: the same first letter raises *most*.
+        by_pairs: pairs of letters must be in common as well.
     """
 
     similarity: Any
@@ -94,7 +94,7 @@ class Targets:
     """Names that others are compared with, by one scorer.
 
     Args:
-        names: as they were written; those without a letter or digit are like nothing.
+        names: the names as written; one without a letter or digit is near nothing.
         scorer: one of `SCORERS`.
     """
 
@@ -103,24 +103,24 @@ class Targets:
         self._scorer = SCORERS[scorer]
 
     def has_near(self, name: str, at_least: float) -> bool:
-        """Tell whether one of them is so like a name, from 0 to 100; exactly *at_least* is enough."""
+        """Check whether the score of one of them and a name, from 0 to 100, is *at_least* or more."""
         text = folded(name)
         candidates = self._candidates(text, at_least - PREFILTER) if text else ()
         return any(self._is_any_near(text, some, at_least) for some in candidates)
 
     def have_near(self, names: Sequence[str], at_least: float, pool: Executor | None = None) -> list[bool]:
-        """Tell it of each of many names, in threads.
+        """Check each of many names as `has_near` does, in threads.
 
         Args:
-            names: texts, each as `has_near` takes it.
-            at_least: from 0 to 100.
+            names: the names.
+            at_least: the least score, from 0 to 100.
             pool: the threads; by default those that all calls of this process share, as many as Polars has
                 (`POLARS_MAX_THREADS`, or one for each processor).
         """
         if len(names) <= _PART or len(self._texts) <= FEW or (pool is None and thread_pool_size() == 1):
             return [self.has_near(name, at_least) for name in names]
         parts = [names[begin : begin + _PART] for begin in range(1, len(names), _PART)]
-        results = [self.has_near(names[0], at_least)]  # what all threads read is made before they begin
+        results = [self.has_near(names[0], at_least)]  # fills the caches that all threads read before they begin
         for part in (pool or _shared_pool()).map(lambda part: [self.has_near(name, at_least) for name in part], parts):
             results += part
         return results
@@ -137,9 +137,9 @@ class Targets:
         return best >= (at_least - ROUNDING) * unit
 
     def _candidates(self, text: str, least: float) -> Iterator[Sequence[str]]:
-        """Give the targets that may score *least*, and perhaps others, in parts: first those that may score the most.
+        """Yield the targets that may score *least*, and perhaps others, in parts: first those that may score the most.
 
-        One that is near is enough, and is mostly among these.
+        One near target is enough, and is mostly among the first.
         """
         if len(self._texts) <= FEW:
             yield self._texts
@@ -177,8 +177,8 @@ class Shared:
     """What many texts have in common with one: letters, pairs of letters, words.
 
     Attributes:
-        lengths: of the texts.
-        uncounted: those that are too long to be counted.
+        lengths: the lengths of the texts.
+        uncounted: whether each text is too long to be counted.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
@@ -189,7 +189,7 @@ class Shared:
         self._rows_enough: dict[tuple[int, float, bool], NDArray[np.uint8]] = {}
 
     def common(self, text: str, least: float, scorer: Scorer) -> "Common":
-        """Find the texts that have enough in common with one to be so like it, from 0 to 100, and perhaps others."""
+        """Find the texts that have enough in common with one to score *least*, from 0 to 100, and perhaps others."""
         letters = self._in_common(self._counts, Counter(text.encode("ascii")))
         may = letters >= self._enough(len(text), least, scorer)
         if scorer.by_words:
@@ -212,9 +212,9 @@ class Shared:
         )
 
     def _enough(self, length: int, least: float, scorer: Scorer, *, pairs: bool = False) -> NDArray[np.uint8]:
-        """Give how many letters, or pairs, in common with a text of a length are enough; 0 for texts not counted.
+        """Return how many common letters, or pairs, each text needs beside one of a length; 0 for uncounted texts.
 
-        Rows are kept, as names come in few lengths.
+        Rows are cached, as names come in few lengths.
         """
         row = self._rows_enough.get((length, least, pairs))
         if row is None:
@@ -227,7 +227,7 @@ class Shared:
         return row
 
     def _pairs_in_common(self, text: str) -> NDArray[np.uint8]:
-        """Count the pairs of letters beside each other that each text has in common with one, as often as both do."""
+        """Count the pairs of adjacent letters that each text has in common with one, as often as both do."""
         pairs = Counter(pairwise(text.encode("ascii")))
         written = {pair[0] * _LETTERS + pair[1]: count for pair, count in pairs.items()}
         common = self._in_common(self._often, {pair: count for pair, count in written.items() if pair in self._often})
@@ -237,10 +237,10 @@ class Shared:
         return common
 
     def _in_common(self, counts: Any, written: Mapping[int, int]) -> NDArray[np.uint8]:
-        """Add what each text has of something, up to what one has: no more in all than the letters of a text.
+        """Add up the counts of some codes in each text, each at most its count in one: the sum fits in a byte.
 
-        A row up to a small number is kept, as to compare with the number takes as long as to add twenty rows. The code
-        of a letter is no pair's.
+        Rows limited to a small count are cached, as limiting one takes as long as adding twenty. Codes of letters and
+        of pairs differ.
         """
         common = np.zeros(len(self._texts), np.uint8)
         for code, count in written.items():
@@ -253,14 +253,14 @@ class Shared:
         return common
 
     def words(self, text: str) -> Scores:
-        """Give the length of the words that each text has in common with one, with a space between two; 0 for none."""
+        """Return the length of the words that each text has in common with one, joined by spaces; 0 for none."""
         length = np.zeros(len(self._texts))
         for word in text.split():
             length[self._words.get(word, _NOWHERE[0])] += len(word) + 1
         return np.maximum(length - 1, 0.0)
 
     def prefixes(self, text: str, places: Places) -> Scores:
-        """Count the letters at the beginning that some texts have in common with one, up to `_PREFIX`."""
+        """Count the letters, up to `_PREFIX`, of the prefix that some texts have in common with one."""
         same, count = np.ones(len(places), np.bool_), np.zeros(len(places))
         for letters, letter in zip(self._beginnings, text.encode("ascii"), strict=False):
             same &= letters[places] == letter
@@ -281,7 +281,7 @@ class Shared:
 
     @cached_property
     def _places_of_pairs(self) -> dict[int, tuple[Places, NDArray[np.uint8]]]:
-        """Give where each pair is, and how often there."""
+        """The places of the texts that have each pair, and how often each has it."""
         codes, places = self._codes
         inside = places[:-1] == places[1:]
         pairs = (codes[:-1] * _LETTERS + codes[1:])[inside]
@@ -303,7 +303,7 @@ class Shared:
 
     @cached_property
     def _often(self) -> dict[int, NDArray[np.uint8]]:
-        """How often each text has a pair, of those that many have: a whole row is added sooner than its places."""
+        """How often each text has each pair that many have: adding a whole row is faster than adding at its places."""
         rows = {}
         for code, (places, counts) in self._places_of_pairs.items():
             if self._is_often(places):
@@ -324,13 +324,13 @@ class Shared:
 
     @cached_property
     def _beginning_with(self) -> dict[int, Places]:
-        """The places of the texts that begin with a letter."""
+        """The places of the texts that begin with each letter."""
         first = self._beginnings[0]
         return {letter: np.flatnonzero(first == letter) for letter in np.unique(first).tolist()}
 
     @cached_property
     def _beginnings(self) -> NDArray[np.uint8]:
-        """The first letters of every text, 0 where it is shorter; one row for each place."""
+        """The first letters of every text, 0 where it is shorter; one row for each position."""
         together = "".join(text[:_PREFIX].ljust(_PREFIX, "\0") for text in self._texts)
         return np.frombuffer(together.encode("ascii"), np.uint8).reshape(-1, _PREFIX).T.copy()
 
@@ -343,12 +343,12 @@ class Common:
     """What some of many texts have in common with one; arrays of one length.
 
     Attributes:
-        shared: the many.
-        text: the one.
-        places: of the texts among the many.
-        letters: in common, each as often as both have it; 0 for texts that are too long to be counted.
-        pairs: of letters beside each other, in the same way, where the scorer looks at them; letters otherwise.
-        lengths: of the texts.
+        shared: the many texts.
+        text: the one text.
+        places: the places of some among the many.
+        letters: the number of letters in common, each as often as both have it; 0 for uncounted texts.
+        pairs: the same of pairs of adjacent letters, if the scorer uses them; otherwise as `letters`.
+        lengths: the lengths of these texts.
     """
 
     shared: Shared
@@ -360,7 +360,7 @@ class Common:
 
 
 def _ratio(common: Common) -> Scores:
-    """Twice the letters that both have in the same order, over the letters of both."""
+    """Bound `ratio`: twice the letters that both have in the same order, over the letters of both."""
     return 200 * common.letters / (common.lengths + len(common.text))
 
 
@@ -369,19 +369,19 @@ def _ratio_enough(lengths: Scores, length: int, least: float) -> Scores:
 
 
 def _token_set(common: Common) -> Scores:
-    """The best of three: all words of both, and the common words beside all those of either."""
+    """Bound `token_set`, the best of three: all words of both, and the common words beside all those of either."""
     words = common.shared.words(common.text)[common.places]
     beside = 200 * words / (words + np.minimum(common.lengths, len(common.text)))
     return np.maximum(_ratio(common), beside)
 
 
 def _partial(common: Common) -> Scores:
-    """The shorter text beside the part of the longer one that is most like it.
+    """Bound `partial`: the shorter text beside the most similar part of the longer one.
 
-    Of m letters, L are in a part of n: the score is 2 L / (m + n). L is at most n, and the letters in common. A letter
-    of the shorter one that the part lacks parts two pairs of letters beside each other, one more in the part parts one:
-    B pairs in common leave L at most (B + m + 1 + n) / 3 (the lemma of q-grams, Ukkonen 1992). Both are at their best
-    where the part has nothing else, n = L.
+    If L of the shorter text's m letters are in a part of n letters, the score is 2 L / (m + n). L is at most n, and at
+    most the letters in common. Each letter that the part lacks breaks two adjacent pairs, each extra letter in the part
+    breaks one: with B pairs in common L is at most (B + m + 1 + n) / 3 (the lemma of q-grams, Ukkonen 1992). Both
+    bounds are highest where the part has nothing else, n = L.
     """
     shorter = np.minimum(common.lengths, len(common.text))
     most: Scores = np.minimum(common.letters, (common.pairs + shorter + 1) / 2)
@@ -393,19 +393,19 @@ def _partial_enough(lengths: Scores, length: int, least: float) -> Scores:
 
 
 def _jaro_winkler(common: Common) -> Scores:
-    """A third each of the letters found in one, in the other, and in order; then more for the same beginning."""
+    """Bound `jaro_winkler`: a third each of the letters found in one, in the other, and in order; then the prefix."""
     letters, length = common.letters, len(common.text)
     jaro: Scores = np.where(letters > 0, (letters / length + letters / np.maximum(common.lengths, 1) + 1) / 3, 0.0)
     return 100 * (jaro + 0.1 * common.shared.prefixes(common.text, common.places) * (1 - jaro))
 
 
 def _jaro_enough(lengths: Scores, length: int, least: float) -> Scores:
-    """Of texts whose first letter is another one; others may be less like, as `_before_prefix` tells."""
+    """Return the letters that texts with another first letter need; the others need fewer (`_before_prefix`)."""
     return (3 * least / 100 - 1) * length * lengths / (length + lengths)
 
 
 def _before_prefix(least: float) -> float:
-    """Give what Jaro's measure must come to, from 0 to 100, where the whole beginning is the same."""
+    """Return the Jaro score that is needed, from 0 to 100, if the whole prefix is the same."""
     return (least - 10 * _PREFIX) / (1 - 0.1 * _PREFIX)
 
 

@@ -1,4 +1,4 @@
-"""Where in a ruleset its conditions and inputs stand: each with the path that leads to it."""
+"""Finds the conditions and inputs of a ruleset or a policy, each with its path."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass
@@ -29,12 +29,12 @@ from fivefold.risk.language.ruleset import Ruleset, WeightedScore
 
 @dataclass(frozen=True)
 class Location:
-    """A condition, where it stands, and the names that it may use.
+    """A condition, its place, and the names that it may use.
 
     Attributes:
-        path: leads to it.
+        path: the path to it.
         condition: as it was written.
-        own: the input that comparisons without a name are of; None where there is none.
+        own: the input of comparisons that name none; None if there is none.
         source: inside a `where`, the linked facts whose fields it tests; None where it is about the entity.
         currency: inside a `where`, the currency that its amounts are in; None for the base.
     """
@@ -48,7 +48,7 @@ class Location:
 
 
 def conditions_of(ruleset: Ruleset) -> Iterator[Location]:
-    """Give every condition about the entity: the predicate, the choices of weights, and the cases."""
+    """Yield every condition about the entity: the predicate, the choices of weights, and the cases."""
     if ruleset.applies_to is not None:
         yield Location(("applies_to",), ruleset.applies_to)
     if isinstance(ruleset.score, WeightedScore):
@@ -61,7 +61,7 @@ def conditions_of(ruleset: Ruleset) -> Iterator[Location]:
 
 
 def conditions_of_policy(policy: Policy) -> Iterator[Location]:
-    """Give every condition of a policy."""
+    """Yield every condition of a policy."""
     for position, rule in enumerate(policy.rules):
         yield Location(("rules", position, "when"), rule.when)
         if rule.unless is not None:
@@ -69,7 +69,7 @@ def conditions_of_policy(policy: Policy) -> Iterator[Location]:
 
 
 def inputs_at(ruleset: Ruleset, conditions: Iterable[Location]) -> Iterator[tuple[Path, LanguageModel]]:
-    """Give every input, those of rules and of decay and those that tests in *conditions* name."""
+    """Yield every input of rules, of decay, and of the tests in *conditions*."""
     for position, rule in enumerate(ruleset.rules):
         if rule.input is not None:
             yield ("rules", position, "input"), rule.input
@@ -80,13 +80,13 @@ def inputs_at(ruleset: Ruleset, conditions: Iterable[Location]) -> Iterator[tupl
 
 
 def inputs_of_calculations(definition: Any) -> Iterator[tuple[Path, LanguageModel]]:
-    """Give every input that calculations of a ruleset, a policy or a group are made of, used or not."""
+    """Yield every input that calculations of a ruleset, a policy or a group are made of, used or not."""
     for name, calculation in definition.calculate.items():
         yield from inputs_calculated(calculation, ("calculate", name))
 
 
 def inputs_named(place: Location) -> Iterator[tuple[Path, LanguageModel]]:
-    """Give every input that the tests of a condition name."""
+    """Yield every input that the tests of a condition name."""
     for path, test in tests_at(place):
         subject = input_of_test(test)
         if subject is not None:
@@ -96,7 +96,7 @@ def inputs_named(place: Location) -> Iterator[tuple[Path, LanguageModel]]:
 
 
 def lists_named(place: Location) -> Iterator[tuple[Path, str]]:
-    """Give every named list that the tests of a condition read."""
+    """Yield every named list that the tests of a condition read."""
     for path, test in tests_at(place):
         for operator, value in test.comparisons():
             if operator in {"in_list", "not_in_list"}:
@@ -106,7 +106,7 @@ def lists_named(place: Location) -> Iterator[tuple[Path, str]]:
 
 
 def wheres_in(path: Path, rule_input: Any) -> Iterator[Location]:
-    """Give the `where` of an input and of what it is made of, and the conditions on linked entities."""
+    """Yield the `where` of an input and of its parts, and the conditions on linked entities."""
     if isinstance(rule_input, Linked):
         yield from _conditions_on_linked((*path, "linked"), rule_input.linked)
     elif isinstance(rule_input, Ratio):
@@ -121,7 +121,7 @@ def wheres_in(path: Path, rule_input: Any) -> Iterator[Location]:
 
 
 def _conditions_on_linked(path: Path, group: LinkedGroup) -> Iterator[Location]:
-    """Give what is asked of linked entities, and the conditions on their facts."""
+    """Yield the conditions on linked entities, and those on their facts."""
     for at, each in inputs_with_paths_of_group(path, group):
         yield from wheres_in(at, each)
     for word, condition in (("where", group.where), ("any", group.any)):
@@ -130,7 +130,7 @@ def _conditions_on_linked(path: Path, group: LinkedGroup) -> Iterator[Location]:
 
 
 def inputs_with_paths_of_group(path: Path, group: LinkedGroup) -> Iterator[tuple[Path, LanguageModel]]:
-    """Give every input that is read of linked entities, with its path; *path* leads to the group."""
+    """Yield every input that is read of linked entities, with its path; *path* leads to the group."""
     if group.part is not None:
         yield (*path, group.word), group.part
     for word, condition in (("where", group.where), ("any", group.any)):
@@ -139,7 +139,7 @@ def inputs_with_paths_of_group(path: Path, group: LinkedGroup) -> Iterator[tuple
 
 
 def with_linked_inputs(inputs: Iterable[tuple[Path, LanguageModel]]) -> Iterator[tuple[Path, LanguageModel]]:
-    """Give each input with its path, and after it the inputs of the entities that it links to."""
+    """Yield each input with its path, and after it the inputs of the entities that it links to."""
     for path, rule_input in inputs:
         yield path, rule_input
         if isinstance(rule_input, Linked):
@@ -147,14 +147,14 @@ def with_linked_inputs(inputs: Iterable[tuple[Path, LanguageModel]]) -> Iterator
 
 
 def places_in(path: Path, rule_input: LanguageModel) -> Iterator[Location]:
-    """Give the conditions in an input, without those in the inputs of the entities that it links to."""
+    """Yield the conditions in an input, without those in the inputs of the entities that it links to."""
     for place in wheres_in(path, rule_input):
         if place.source is None or not isinstance(rule_input, Linked):
             yield place
 
 
 def tests_at(place: Location) -> Iterator[tuple[Path, Operators]]:
-    """Give every test of a condition, with its own path."""
+    """Yield every test of a condition, with its own path."""
     yield from _tests(place.path, place.condition)
 
 
@@ -172,6 +172,6 @@ def _tests(path: Path, condition: Any) -> Iterator[tuple[Path, Operators]]:
 
 
 def word_at(path: Path, rule_input: LanguageModel) -> Path:
-    """Point at the word that names an input, as `field` in {field: country}."""
+    """Return the path of the word that names an input, such as `field` in {field: country}."""
     word = word_of(rule_input, POLICY_INPUTS)
     return path if word is None or hasattr(rule_input, "pattern") else (*path, word)

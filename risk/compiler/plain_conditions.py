@@ -1,8 +1,8 @@
-"""A condition, and each of its operators, as a plain function of one row: true, false, or None where it is unknown.
+"""Compiles a condition and its operators to a plain function of one row: true, false, or None where it is unknown.
 
-This is the second form of `risk.compiler.conditions`, for one entity: a query costs more than what it computes there.
-Both are made of the same checked conditions. What is compared is compared as the columns would be: a whole number
-beside a 64-bit float is one too.
+This is the counterpart of `risk.compiler.conditions` for one entity, where a query costs more than what it computes.
+Both are made of the same checked conditions. Values are compared as columns are: a whole number beside a 64-bit
+float becomes a float.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,30 +29,30 @@ from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.operators import Fuzzy, Operators
 
 Row = Mapping[str, Any]
-"""The values of one entity by the names of their columns; None where unknown, and no float that is not a number."""
+"""The values of one entity by the names of their columns; None where unknown, and never NaN."""
 
 PlainTest = Callable[[Row], bool | None]
 """A condition over a row."""
 
 Missing = Callable[[Row], tuple[str, ...]]
-"""The names of the columns of a row that are missing, where a condition over it is unknown."""
+"""The names of a row's missing columns if a condition over it is unknown, otherwise ()."""
 
 Holds = Callable[[Any], bool]
-"""A comparison of a value that is known."""
+"""A comparison of a known value."""
 
 TEXTS_KEPT = 1_024
-"""So many texts are remembered with what they are like."""
+"""How many texts are cached with whether they are near."""
 
 
 class NoPlainFormError(LookupError):
-    """A condition has no plain form, so that its columns must be asked."""
+    """A condition has no plain form, and must be evaluated on columns."""
 
 
 def plain_comparison(operator: str, column: InputColumn, value: Any, lists: Lists) -> PlainTest:
     """Build the function of one operator; its kind was checked before.
 
     Raises:
-        NoPlainFormError: there is none for this operator.
+        NoPlainFormError: the operator has no plain form.
     """
     name = column.name
     if operator == "is":
@@ -82,7 +82,7 @@ def _present(column: InputColumn, *, is_wanted: bool) -> PlainTest:
 
 
 def _bound(column: InputColumn, value: Any) -> Any:
-    """Give what `risk.compiler.value_types.literal` gives, as a plain value."""
+    """Return the literal of `risk.compiler.value_types.literal` as a plain value."""
     if column.kind is ValueType.MONEY:
         minor = value * column.units
         return int(minor) if minor == minor.to_integral_value() else float(minor)
@@ -184,7 +184,7 @@ class PlainCompiler:
 
     @classmethod
     def of(cls, inputs: Mapping[str, InputColumn], lists: Lists, own: InputColumn | None = None) -> Self:
-        """Compile with the columns of a program, by the keys of its inputs."""
+        """Make a compiler for the columns of a program, by the keys of its inputs."""
         return cls(lambda rule_input: inputs[input_key(rule_input)], lists, own)
 
     def condition(self, condition: Any) -> PlainTest:
@@ -206,7 +206,7 @@ class PlainCompiler:
         return self._test(condition)
 
     def missing(self, condition: Any) -> Missing:
-        """Compile what names the missing columns for which a condition is unknown; where it or a part is known, none.
+        """Compile a function that names the missing columns for which a condition is unknown; known parts name none.
 
         Raises:
             NoPlainFormError: a part of it has no plain form.

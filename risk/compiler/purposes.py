@@ -1,8 +1,8 @@
 """Purposes: what each part of a ruleset or a policy reads, by which path, and whether it may.
 
 Data gathered against money laundering must not feed commerce (Regulation (EU) 2024/1624, article 76(4)). What a part
-reads is followed through calculations, ratios and conditions on linked facts; what an action of a policy depends on, to
-the rules that can give it or take it away.
+reads is traced through calculations, ratios and conditions on linked facts. An action of a policy depends on the rules
+that can give it or take it away.
 """
 
 from collections import deque
@@ -48,14 +48,13 @@ from fivefold.risk.language.ruleset import Ruleset
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """What is said of purposes outside a document; it may only be stricter than the document itself.
+    """Purposes that are declared outside a document; they can only make the document's own stricter.
 
     Attributes:
-        lists: what each list was made for, by name; one that is not there is `aml`. None where lists are not known:
-            then nothing is said of them.
-        declared: what the data of the entity type were gathered for, and its level; None where the document alone says
-            it.
-        groups: what membership of each named group is for, by name; one that is not there is `aml`. None as for lists.
+        lists: the purpose of each list, by name; a missing one is `aml`. None if lists are not known: then they are
+            not checked.
+        declared: the purposes of the entity type's data, and of its level; None if the document alone declares them.
+        groups: the purpose of membership of each named group, by name; a missing one is `aml`. None as for lists.
     """
 
     lists: Mapping[str, Purpose] | None = None
@@ -65,16 +64,16 @@ class Sources:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What a part of a document reads, and by which path.
+    """A source that a part of a document reads, and the path to it.
 
     Attributes:
-        path: of what the part names, in the words of the document.
+        path: the path of what the part names, in the words of the document.
         steps: from the document down to what is read, in words.
         source: what is read, the last of the steps.
         purpose: what the data were gathered for.
-        part: `ruleset`, or the action of a policy that depends on it; empty where the policy's actions do not.
+        part: `ruleset`, or the action of a policy that depends on it; empty if no action for commerce does.
         serves: what that part is for.
-        hint: where it could be said what the data are for, if nobody says it; else empty.
+        hint: the place that should declare what the data are for; empty if it is declared.
     """
 
     path: Path
@@ -87,12 +86,12 @@ class Reading:
 
     @property
     def is_allowed(self) -> bool:
-        """Tell whether the part may read it."""
+        """Whether the part may read the source."""
         return self.serves == "aml" or self.purpose != "aml"
 
 
 class _Source(NamedTuple):
-    """What is read, in words, and what it was gathered for; `hint` says where that could be said, if it is not."""
+    """A source in words, and its purpose; `hint` names the place that should declare it, if it is not declared."""
 
     words: str
     purpose: Purpose
@@ -101,14 +100,14 @@ class _Source(NamedTuple):
 
 @dataclass(frozen=True)
 class SourceReader:
-    """Follows what is named in a ruleset, a policy or a flow to what is read."""
+    """Traces the inputs and lists of a ruleset, a policy or a flow to their sources."""
 
     definition: Any
     sources: Sources
     _sources_by_calculation: dict[str, dict[_Source, tuple[str, ...]]] = field(default_factory=dict)
 
     def read(self, rule_input: LanguageModel) -> dict[_Source, tuple[str, ...]]:
-        """Give what an input reads, each with the shortest chain of calculations that leads there."""
+        """Return the sources of an input, each with the shortest chain of calculations to it."""
         peers = peers_of(rule_input)
         if peers is not None:
             grouped = () if peers.group is None else self._sources_of(peers.group)
@@ -121,7 +120,7 @@ class SourceReader:
         return self._sources_by_calculation[name]
 
     def _through(self, name: str) -> dict[_Source, tuple[str, ...]]:
-        """Look at calculations in the order of how far they are away, each once: they may be made of themselves."""
+        """Trace a calculation breadth first, each calculation once, as there may be cycles."""
         sources: dict[_Source, tuple[str, ...]] = {}
         chains: dict[str, tuple[str, ...]] = {name: (f"calculation {name}",)}
         waiting = deque([name])
@@ -137,7 +136,7 @@ class SourceReader:
         return sources
 
     def _sources_of(self, rule_input: Any) -> Iterator[_Source]:
-        """Give what an input reads by itself, through no calculation."""
+        """Yield the sources that an input reads by itself, not through calculations."""
         match rule_input:
             case Ratio():
                 for side in rule_input.ratio:
@@ -155,13 +154,13 @@ class SourceReader:
             case LevelInput():
                 yield _Source(f"level {rule_input.level}", self._level())
             case StepInput():
-                return  # what the step reads is looked at where it is written
+                return  # what the step reads is checked where the step is written
             case _:
                 is_free = isinstance(rule_input, IndicatorInput | ValueInput)
                 yield _Source(_words_of_other(rule_input), "both" if is_free else "aml")
 
     def _of_window(self, window: Window) -> Iterator[_Source]:
-        """Give the sources that an aggregate reads. All but transactions, such as cases, were gathered as `aml`."""
+        """Yield the sources of an aggregate. Facts other than transactions, such as cases, were gathered as `aml`."""
         source = linked_source(window)
         if source in self.definition.fields:  # days since a date field
             yield self._field(source)
@@ -178,7 +177,7 @@ class SourceReader:
             yield from (source for _, source in self.lists_in(place))
 
     def _of_group(self, linked: Linked) -> Iterator[_Source]:
-        """Give the links that lead there, what is read of those linked, and the lists that conditions on them name."""
+        """Yield the links, what is read of linked entities, and the lists that conditions on them name."""
         yield self._source_of("links", linked.linked.by, "link")
         for each in inputs_of_group(linked.linked):
             yield from self._sources_of(each)
@@ -187,13 +186,13 @@ class SourceReader:
                 yield from (source for _, source in self.lists_in(place))
 
     def lists_in(self, place: Location) -> Iterator[tuple[Path, _Source]]:
-        """Give the lists that a condition reads, where it is known what they are for."""
+        """Yield the lists that a condition reads, each with its path, if the purposes of lists are known."""
         for path, name in lists_named(place):
             if self.sources.lists is not None:
                 yield path, _Source(f"list {name}", self.sources.lists.get(name, "aml"))
 
     def _reference(self) -> Iterator[_Source]:
-        """Give the list of peers. One without a version is for what its ruleset is for, which has yet to build it."""
+        """Yield the list of peers. One without a version has the purpose of its ruleset, which has yet to build it."""
         name = self.definition.reference
         if name is not None and self.sources.lists is not None:
             builds = isinstance(self.definition, Ruleset)
@@ -209,7 +208,7 @@ class SourceReader:
         return self._source_of("transaction_fields", name, "transaction field")
 
     def _source_of(self, kind: str, name: str, word: str) -> _Source:
-        """Join what the document and the type say; where one of them says nothing, it is `aml`."""
+        """Combine the purposes that the document and the type declare; `aml` if one of them declares none."""
         here = getattr(self.definition.purposes, kind).get(name)
         hint = f"purposes, {kind} says nothing of it" if here is None else ""
         there = here if self.sources.declared is None else getattr(self.sources.declared, kind).get(name)
@@ -232,7 +231,7 @@ def _words_of_other(rule_input: Any) -> str:
 
 
 def readings(definition: Ruleset | Policy, sources: Sources) -> Iterator[Reading]:
-    """Give what each part reads: everything once for each rule, by its shortest path, in the order written."""
+    """Yield what each part reads: each source once for each rule, by its shortest path, in the order written."""
     reader = SourceReader(definition, sources)
     serving = _serving(definition)
     pairs = set[tuple[str, _Source]]()
@@ -254,7 +253,7 @@ def readings(definition: Ruleset | Policy, sources: Sources) -> Iterator[Reading
 
 
 def _named(definition: Ruleset | Policy, reader: SourceReader) -> Iterator[tuple[Path, str, _Source, tuple[str, ...]]]:
-    """Give what is read wherever something is named: the path, the part in words, what is read, what lies between."""
+    """Yield, for each input or list named, its path, the part in words, the source, and the calculations between."""
     if isinstance(definition, Ruleset):
         places = list(conditions_of(definition))
         inputs: Iterable[tuple[Path, LanguageModel]] = inputs_at(definition, places)
@@ -276,7 +275,7 @@ def _part_words(path: Path, definition: Ruleset | Policy) -> str:
 
 
 def _serving(definition: Ruleset | Policy) -> dict[Any, tuple[str, Purpose]]:
-    """Tell what each rule serves: the ruleset, or the first action for commerce that depends on it."""
+    """Return what each rule serves: the ruleset, or the first action for commerce that depends on it."""
     if isinstance(definition, Ruleset):
         return dict.fromkeys(range(len(definition.rules)), ("ruleset", definition.purpose))
     of = {action: definition.purposes.actions.get(action, definition.purpose) for action in definition.actions}
@@ -290,10 +289,10 @@ def _serving(definition: Ruleset | Policy) -> dict[Any, tuple[str, Purpose]]:
 
 
 def actions_influenced(policy: Policy, position: int) -> frozenset[str]:
-    """Tell of which actions it can depend on one rule whether they are taken.
+    """Return the actions that may be taken or not by what one rule does.
 
-    A rule that gives another action can take one away: it comes before the rule that gives it, or is more severe. Each
-    rule is taken to hold, or not, whatever the others do.
+    A rule can take an action away by giving another, which comes before it or is more severe. Each rule is assumed to
+    hold, or not, independently of the others.
     """
     rule, others = policy.rules[position], [each for place, each in enumerate(policy.rules) if place != position]
     after = policy.rules[position + 1 :] if policy.wins == "first" else others
@@ -306,7 +305,7 @@ def actions_influenced(policy: Policy, position: int) -> frozenset[str]:
 
 
 def _winner(policy: Policy, action: str | None, rest: str | None) -> str:
-    """Give the action that is taken, where one rule gives an action or none, and the rest another or none."""
+    """Return the action that is taken if one rule gives an action or none, and the rest another or none."""
     there = [each for each in (action, rest) if each is not None]
     if not there:
         return policy.otherwise
@@ -316,7 +315,7 @@ def _winner(policy: Policy, action: str | None, rest: str | None) -> str:
 
 
 def purpose_diagnostics(definition: Ruleset | Policy, sources: Sources) -> Iterator[Diagnostic]:
-    """Find what reads data for commerce that were gathered against money laundering, and names that are not there."""
+    """Find commercial uses of data that were gathered against money laundering, and unknown names in `purposes`."""
     for each in readings(definition, sources) if _serves_commerce(definition) else ():
         if not each.is_allowed:
             whose = f"the ruleset is for {PURPOSE_PHRASES[each.serves]}"
@@ -329,14 +328,14 @@ def purpose_diagnostics(definition: Ruleset | Policy, sources: Sources) -> Itera
 
 
 def place_diagnostics(rulesets: Sequence[Ruleset], sources: Sources) -> Iterator[tuple[Ruleset, Diagnostic]]:
-    """Find rulesets for commerce that decide on those whom data for `aml` leave to them.
+    """Find rulesets for commerce whose entities depend on data for `aml`.
 
-    Of several rulesets the first that applies decides. So on whom one decides depends on what those before it read in
+    Of several rulesets the first that applies decides. So the entities of one depend on what those before it read in
     their applies_to.
 
     Args:
         rulesets: of one type of entity, in the order in which they are tried.
-        sources: what is said of purposes outside of them.
+        sources: purposes that are declared outside of them.
     """
     for place, ruleset in enumerate(rulesets):
         earlier = rulesets[:place] if ruleset.purpose != "aml" else ()
@@ -354,13 +353,13 @@ def place_diagnostics(rulesets: Sequence[Ruleset], sources: Sources) -> Iterator
 
 
 def _serves_commerce(definition: Ruleset | Policy) -> bool:
-    """Tell whether anything in it is for commerce; most documents need no look at what they read."""
+    """Check whether any part is for commerce; most documents have none, and their reads need not be traced."""
     actions = definition.purposes.actions.values() if isinstance(definition, Policy) else ()
     return any(purpose != "aml" for purpose in (definition.purpose, *actions))
 
 
 def purpose_name_diagnostics(definition: Any) -> Iterator[Diagnostic]:
-    """Find names under `purposes` that are not there."""
+    """Find unknown names in `purposes`."""
     purposes = definition.purposes
     there: list[tuple[str, Iterable[str], Mapping[str, Any] | tuple[str, ...]]] = [
         ("fields", purposes.fields, definition.fields),

@@ -1,4 +1,4 @@
-"""Ratios of two inputs: numbers as they were written, divided once, as columns and of one row to the same bit."""
+"""Ratios of two inputs: written numbers, divided once; columns and single rows give the same bits."""
 
 from typing import Any, Final
 
@@ -10,13 +10,13 @@ from fivefold.risk.language.expressions import Ratio, input_key
 from fivefold.risk.language.fields import ValueType
 
 DECIMALS: Final = 6
-"""Numbers of up to so many decimals are divided as whole numbers: 0.6 over 0.2 is 3, which floats miss by a hair."""
+"""Numbers of up to this many decimals are divided as whole numbers: 0.6 over 0.2 is 3, which floats just miss."""
 _WHOLE: Final = 2.0**53
 """Up to here every whole number is a float, and a quotient of two is the float nearest to the exact one."""
 
 
 def units_of_ratio(ratio: Ratio, names: Vocabulary, base: str) -> tuple[int, int]:
-    """Give the numbers by which both sides are multiplied, so that they are in one unit."""
+    """Return the factors that bring both sides to one unit."""
 
     def units(part: Any) -> int:
         money = value_type_of_input(part, names) is ValueType.MONEY
@@ -28,13 +28,13 @@ def units_of_ratio(ratio: Ratio, names: Vocabulary, base: str) -> tuple[int, int
 
 
 def decimals_of_ratio(ratio: Ratio, names: Vocabulary) -> int:
-    """Give how many decimals are looked for; money is in whole minor units already."""
+    """Return how many decimals are tried; 0 if both sides are money, which is in whole minor units already."""
     is_money = all(value_type_of_input(part, names) is ValueType.MONEY for part in ratio.ratio)
     return 0 if is_money else DECIMALS
 
 
 def ratio_of(ratio: Ratio, names: Vocabulary, base: str) -> pl.Expr:
-    """Divide the columns of both sides once: each over its own units first would put 3 of 30 cents below 0.1."""
+    """Build the quotient of both columns, divided once: each over its units first would put 3 of 30 cents below 0.1."""
     over, under = (pl.col(input_key(part)).cast(pl.Float64) for part in ratio.ratio)
     times, by = units_of_ratio(ratio, names, base)
     chain: Any = pl
@@ -51,17 +51,17 @@ def ratio_of(ratio: Ratio, names: Vocabulary, base: str) -> pl.Expr:
 
 
 def divided(over: float, under: float, times: int, by: int, decimals: int) -> float:
-    """Divide two numbers of which the second is not 0, as `ratio_of` divides columns.
+    """Divide two numbers, the second not 0, as `ratio_of` divides columns.
 
     >>> divided(0.6, 0.2, 1, 1, DECIMALS), divided(133133.0, 1024.1, 1, 100, DECIMALS)
     (3.0, 1.3)
 
     Args:
-        over: the first, as its column has it.
-        under: the second.
-        times: of `units_of_ratio`, for the first.
-        by: the same for the second.
-        decimals: of `decimals_of_ratio`.
+        over: the first number, as in its column.
+        under: the second number.
+        times: the factor of the first, from `units_of_ratio`.
+        by: the factor of the second.
+        decimals: the result of `decimals_of_ratio`.
     """
     if not (over.is_integer() and under.is_integer()):
         for units in (10.0**each for each in range(1, decimals + 1)):
@@ -73,7 +73,7 @@ def divided(over: float, under: float, times: int, by: int, decimals: int) -> fl
 
 
 def _whole(side: pl.Expr, decimals: int) -> tuple[pl.Expr, pl.Expr]:
-    """Give numbers in whole units of so many decimals, and whether they were written with no more."""
+    """Return numbers as whole units of a number of decimals, and whether they were written with no more."""
     units = 10.0**decimals
     whole = (side * units).round()
     return whole, whole / (whole * 0 + units) == side  # Polars multiplies by the inverse of a constant

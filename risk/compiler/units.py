@@ -1,4 +1,4 @@
-"""The units of calculations: what each comes to, and what is refused, such as money plus days."""
+"""The units of calculations: that of each result, and what is refused, such as money plus days."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -46,13 +46,13 @@ from fivefold.risk.language.policy import LevelInput
 
 @dataclass(frozen=True)
 class Unit:
-    """What a number is an amount of.
+    """The unit of a number.
 
     Attributes:
         money: the power of money in it; 0 for none.
         days: the power of days in it; 0 for none.
-        counted: it is a number of things, and has neither money nor days.
-        currency: of the money; None for the base currency.
+        counted: whether it counts things, and has neither money nor days.
+        currency: the currency of the money; None for the base.
     """
 
     money: int = 0
@@ -77,15 +77,15 @@ RATIO, COUNT, DAYS = Unit(), Unit(counted=True), Unit(days=1)
 
 
 def unit_named(name: str, currency: str | None = None) -> Unit:
-    """Give the unit that files call by that name."""
+    """Return the unit of a name in files."""
     return {"money": Unit(money=1, currency=currency), "count": COUNT, "ratio": RATIO, "days": DAYS}[name]
 
 
 class UnitError(Exception):
-    """Something in a calculation that cannot be calculated.
+    """A fault of a calculation: units that do not fit, or a wrong range.
 
     Attributes:
-        path: leads to it from the calculation.
+        path: the path to it from the calculation.
         problem: what is wrong, and what would be right.
     """
 
@@ -96,10 +96,10 @@ class UnitError(Exception):
 
 
 def unit_of_input(rule_input: Any, names: Vocabulary) -> Unit:
-    """Give the unit of an input that is a number.
+    """Return the unit of an input that is a number.
 
     Raises:
-        UnknownNameError: it names what is not there, or it is not a number.
+        UnknownNameError: it names something unknown, or is not a number.
     """
     kind = value_type_of_input(rule_input, names)
     if kind not in {ValueType.NUMBER, ValueType.MONEY}:
@@ -118,7 +118,7 @@ def unit_of_input(rule_input: Any, names: Vocabulary) -> Unit:
 
 
 def _unit_of_group(group: LinkedGroup, names: Vocabulary) -> Unit:
-    """Give the unit of a number over those linked: that of theirs, but a mean of counts is a ratio."""
+    """Return the unit of a number over linked entities: the unit of theirs, but a mean of counts is a ratio."""
     if group.part is None:
         return COUNT
     unit = unit_of_input(group.part, names)
@@ -126,11 +126,11 @@ def _unit_of_group(group: LinkedGroup, names: Vocabulary) -> Unit:
 
 
 def unit_of(operand: Any, names: Vocabulary, path: Path = ()) -> Unit | None:
-    """Give the unit of an operand or a calculation's operation; None for a number, which is of any unit.
+    """Return the unit of an operand or a calculation's operation; None for a constant, which fits any unit.
 
     Raises:
         UnitError: parts that do not fit each other.
-        UnknownNameError: an input names what is not there, or is not a number.
+        UnknownNameError: an input names something unknown, or is not a number.
     """
     rule_input = input_of_operand(operand)
     if rule_input is not None:
@@ -171,7 +171,7 @@ _VERBS: Mapping[type, str] = {
 
 
 def _measured(operand: Any, unit: Unit, path: Path) -> Unit:
-    """Take what `as` says of a plain number."""
+    """Return the unit that `as` gives a plain number."""
     named = getattr(operand, "unit", None)
     if named is None:
         return unit
@@ -185,7 +185,7 @@ def _named(name: str) -> str:
 
 
 Units = Sequence[tuple[Path, Unit | None, bool]]
-"""Of each operand its path, its unit, and whether it is an input that may be given another unit."""
+"""Each operand's path, its unit, and whether it is an input to which `as` may give another unit."""
 
 
 def _is_plain(operand: Any) -> bool:
@@ -206,7 +206,7 @@ def _same(units: Units, verb: str) -> Unit | None:
 
 
 def _number_unit(number: Any) -> Unit:
-    """Give the unit of a number in a product: a whole one is a count, so that twice a count is a count."""
+    """Return the unit of a constant in a product: a whole one is a count, so that twice a count is a count."""
     return COUNT if isinstance(number, Decimal) and number == number.to_integral_value() else RATIO
 
 
@@ -228,7 +228,7 @@ def _times(first: Unit, second: Unit, power: int, path: Path) -> Unit:
 
 
 def unit_diagnostics(calculations: Mapping[str, Any], names: Vocabulary) -> Iterator[Diagnostic]:
-    """Find calculations whose parts do not fit each other, or come to another unit than they say, and cycles."""
+    """Find calculations whose parts do not fit each other, or whose unit is not the declared one, and cycles."""
     for name, calculation in calculations.items():
         path: Path = ("calculate", name)
         try:
@@ -244,7 +244,7 @@ def unit_diagnostics(calculations: Mapping[str, Any], names: Vocabulary) -> Iter
 
 
 def _no_number(path: Path, calculation: Any, names: Vocabulary, problem: str) -> Iterator[Diagnostic]:
-    """Name an input that is not a number; one that names what is not there is found where inputs are looked at."""
+    """Find the inputs that are not numbers; `type_diagnostics` finds those that name something unknown."""
     for at, rule_input in inputs_calculated(calculation, path):
         try:
             value_type_of_input(rule_input, names)
@@ -287,12 +287,12 @@ _CALCULATE = "; subtract one from the other under calculate, which is exact, and
 def comparison_problem(
     subject: Any, other: Any, kinds: tuple[ValueType, ValueType], names: Vocabulary, *, linked: bool
 ) -> str | None:
-    """Say why an input cannot be compared with another one; None where it can.
+    """Explain why an input cannot be compared with another one; None if it can.
 
     Args:
         subject: the input.
         other: what it is compared with.
-        kinds: of both.
+        kinds: the kinds of both.
         names: what is declared.
         linked: both are fields of one fact, whose amounts are in one currency.
     """
@@ -316,7 +316,7 @@ def _is_mean_of_group(rule_input: Any) -> bool:
 
 
 def _cycles(calculations: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Give each circle of calculations once, beginning with the one that is written first."""
+    """Yield each cycle of calculations once, beginning with the one reached first."""
     below = {
         name: list(
             dict.fromkeys(

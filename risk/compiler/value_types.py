@@ -72,7 +72,7 @@ DTYPES: Mapping[ValueType, Any] = {
     ValueType.FINDING: pl.Float64,
     ValueType.LEVEL: pl.Int64,
 }
-"""How a column holds values of each kind; money that is a mean is Float64 instead."""
+"""The column type of each kind; money that is a mean is Float64 instead."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,13 @@ class InputColumn:
     """A column that conditions read.
 
     Attributes:
-        name: in the frame.
-        kind: what its values are: Float64 for numbers and findings, Int64 for moments, Int64 (or Float64, for a mean)
-            of minor units for money, Int64 from 1 for levels, Boolean for flags and marks, String, or a list of it.
-        units: of money, how many minor units make one; 1 for everything else.
-        levels: the names of levels, lowest first; empty for everything else.
-        is_age: it is days that pass.
+        name: its name in the frame.
+        kind: the kind of its values: Float64 for numbers and findings, Int64 for moments, Int64 (or Float64, for a
+            mean) of minor units for money, Int64 from 1 for levels, Boolean for flags and marks, String, or a list of
+            it.
+        units: the minor units in one unit of money; 1 for other kinds.
+        levels: the names of levels, lowest first; empty for other kinds.
+        is_age: whether it is days since a moment.
     """
 
     name: str
@@ -102,7 +103,7 @@ class InputColumn:
 
 
 def misfit(kind: ValueType, value: Any) -> str | None:
-    """Say why a value cannot be compared with that kind; None where it can.
+    """Explain why a value cannot be compared with a kind; None if it can.
 
     >>> misfit(ValueType.NUMBER, "ten")
     "compares a number with 'ten'; write one as 10000 or 0.5, without quotes and separators"
@@ -141,16 +142,16 @@ def _quoted(value: Any) -> str:
 
 
 def ordinal(kind: ValueType, value: Any, levels: Sequence[str] = ()) -> Any:
-    """Give what orders a value among others of its kind: moments by microseconds, levels by their number from 1."""
+    """Return the sort key of a value among its kind: moments by microseconds, levels by their number from 1."""
     if kind is ValueType.LEVEL:
         return level_number(value, levels)
     return _MOMENT.validate_python(value) if kind is ValueType.MOMENT else value
 
 
 def level_number(level: Any, levels: Sequence[str]) -> int | None:
-    """Give the number of a level, from 1 (lowest), that is written as its name or number; None where there is none.
+    """Return the number, from 1 (lowest), of a level written as its name or number; None if there is no such level.
 
-    Levels that are numbers in text, such as "3", go by their name first.
+    Names are tried before numbers, also names that are numbers, such as "3".
 
     >>> level_number("high", ("low", "high")), level_number(Decimal(1), ("low", "high")), level_number("3", ("a", "b"))
     (2, 1, None)
@@ -162,7 +163,7 @@ def level_number(level: Any, levels: Sequence[str]) -> int | None:
 
 
 def literal(column: InputColumn, value: Any) -> pl.Expr:
-    """Make the literal that *value* is for a column.
+    """Build the literal of *value* for a column.
 
     Money is compared in minor units: a bound between two of them is a fraction, which 64-bit floats hold exactly
     enough, as whole minor units are below 2^53.
@@ -191,11 +192,11 @@ class Vocabulary:
         entity: fields of the entity.
         transaction: fields of its transactions.
         case: fields of its cases and alerts.
-        levels: their names, lowest first.
-        calculations: by name.
+        levels: the names of levels, lowest first.
+        calculations: the calculations, by name.
         links: the types of links, by name.
         reference: the name of the reference portfolio; None where there is none.
-        outputs: what each step of a flow gives, by the step and the name.
+        outputs: the outputs of each step of a flow, by the step and the name.
     """
 
     entity: Mapping[str, FieldType]
@@ -208,13 +209,13 @@ class Vocabulary:
     outputs: Mapping[str, Mapping[str, StepOutput]] = field(default_factory=dict)
 
     def linked(self, source: str) -> Mapping[str, FieldType]:
-        """Give the fields of one source of linked facts."""
+        """Return the fields of one source of linked facts."""
         own = {"transactions": self.transaction, "tags": TAG_FIELDS, "screenings": SCREENING_FIELDS}
         return own.get(source, self.case)
 
 
 def vocabulary(definition: Any, outputs: Mapping[str, Mapping[str, StepOutput]] | None = None) -> Vocabulary:
-    """Collect the names that a ruleset, a policy or a flow (with what its steps give) declares, and those of all."""
+    """Collect the names that a ruleset, a policy or a flow (with its steps' outputs) declares, and built-in ones."""
     return Vocabulary(
         entity=definition.fields,
         transaction={**definition.transaction_fields, **TRANSACTION_FIELDS},
@@ -237,7 +238,7 @@ def linked_source(aggregate: Any) -> str:
 
 
 def column_of(aggregate: Any) -> str | None:
-    """Name the field of transactions that an aggregate reads; None where it reads none."""
+    """Name the field of transactions that an aggregate reads; None if it reads none."""
     if isinstance(aggregate, Count | DaysSince) or (isinstance(aggregate, Share) and aggregate.share in SOURCES):
         return None
     word = "of" if isinstance(aggregate, Percentile) else str(word_of(aggregate, AGGREGATE_WORDS))
@@ -247,10 +248,10 @@ def column_of(aggregate: Any) -> str | None:
 def value_type_of_input(  # noqa: PLR0911 (one for each kind of input)
     rule_input: Any, names: Vocabulary
 ) -> ValueType:
-    """Give the value type of an input.
+    """Return the value type of an input.
 
     Raises:
-        Misnamed: it names a field, source or indicator that is not there, or one of the wrong type.
+        UnknownNameError: it names something unknown, or something of the wrong type.
     """
     if isinstance(rule_input, FieldInput | TransactionInput):
         return _value_type_of_field(rule_input, names)
@@ -277,7 +278,7 @@ def value_type_of_input(  # noqa: PLR0911 (one for each kind of input)
 
 
 def step_output(rule_input: StepInput, names: Vocabulary) -> StepOutput:
-    """Find what a step gives; UnknownNameError where there is no such step, or it gives nothing of that name."""
+    """Find an output of a step; raises UnknownNameError if there is no such step or output."""
     step, output, steps = rule_input.step, rule_input.output, names.outputs
     if step not in steps:
         there = f"; steps of a flow that give anything are {', '.join(steps) or 'none here'}"
@@ -288,7 +289,7 @@ def step_output(rule_input: StepInput, names: Vocabulary) -> StepOutput:
 
 
 def inputs_of_group(group: LinkedGroup) -> Iterator[LanguageModel]:
-    """Give every input that is read of linked entities."""
+    """Yield every input that is read of linked entities."""
     if group.part is not None:
         yield group.part
     for condition in (group.where, group.any):
@@ -337,7 +338,7 @@ def _require_indicator(name: str) -> None:
 
 def _value_type_among_peers(rule_input: Any, names: Vocabulary) -> ValueType:
     peers = peers_of(rule_input)
-    if peers is None:  # what is kept beside the input
+    if peers is None:  # a `PeerFact`, which is kept beside the input
         return ValueType.NUMBER if rule_input.peer_fact == "count" else ValueType.MOMENT
     _require_numbers([peers.of], names, "places something among peers that is no number")
     if peers.group is not None and value_type_of_input(peers.group, names) is not ValueType.TEXT:
@@ -359,7 +360,7 @@ def _calculation(rule_input: CalculationInput, names: Vocabulary) -> Any:
 
 
 def currency_of(rule_input: Any, names: Vocabulary) -> str | None:
-    """Give the currency that an input names for its money; None where it is in the base currency, or is not money."""
+    """Return the currency that an input names for its money; None for the base currency, or if it is not money."""
     named = names.calculations.get(rule_input.calculation) if isinstance(rule_input, CalculationInput) else rule_input
     if isinstance(rule_input, Linked):
         named = rule_input.linked.part
@@ -368,7 +369,7 @@ def currency_of(rule_input: Any, names: Vocabulary) -> str | None:
 
 
 SCORES = (1, 5)
-"""The least and the greatest score of the value; no other can be given."""
+"""The least and the greatest possible score of the value."""
 
 _VALUE_TYPES: Mapping[str, ValueType] = {
     **dict.fromkeys(VALUES, ValueType.NUMBER),
@@ -396,10 +397,10 @@ def _value_type_of_field(rule_input: FieldInput | TransactionInput, names: Vocab
 
 
 def column_for(rule_input: Any, names: Vocabulary, base: str) -> InputColumn:
-    """Give the column of an input; *base* is the currency of money where the input names none.
+    """Return the column of an input; *base* is the currency of money if the input names none.
 
     Raises:
-        Misnamed: as `value_type_of_input`.
+        UnknownNameError: as in `value_type_of_input`.
     """
     kind = value_type_of_input(rule_input, names)
     units = minor_units(currency_of(rule_input, names) or base) if kind is ValueType.MONEY else 1
@@ -409,7 +410,7 @@ def column_for(rule_input: Any, names: Vocabulary, base: str) -> InputColumn:
 
 
 def _declared(name: str, fields: Mapping[str, FieldType], whose: str, also: Sequence[str] = ()) -> ValueType:
-    """Give the type of a field; UnknownNameError offers a near one, or what else could stand in its place."""
+    """Return the type of a field; raises UnknownNameError, which offers a near name, one of *also* too."""
     if name not in fields:
         names, near = ", ".join(fields) or "none", perhaps(name, [*also, *fields])
         raise UnknownNameError(f"names the field {name}, which {whose} does not have{near}; declared are {names}")
@@ -445,7 +446,7 @@ def _value_type_of_aggregate(aggregate: Window, names: Vocabulary) -> ValueType:
 
 
 def _require_words(aggregate: Window) -> None:
-    """Refuse an aggregate that lacks a word without which it has no meaning."""
+    """Refuse an aggregate that lacks a required word, or is a share that has no meaning."""
     if isinstance(aggregate, New) and aggregate.over is None:
         raise UnknownNameError("counts what is new, and needs over: without a window everything is new")
     if isinstance(aggregate, Share):
@@ -463,7 +464,7 @@ _PATTERN_FIELDS = (
     ("expected_monthly", "entity", {ValueType.NUMBER}),
     ("declared", "entity", {ValueType.TEXTS, ValueType.TEXT}),
 )
-"""Parameters of patterns that name a field: whose it is, and what it must be."""
+"""Parameters of patterns that name a field: whose field it is, and of which kinds."""
 
 
 def _value_type_of_pattern(pattern: Any, names: Vocabulary) -> ValueType:
@@ -475,7 +476,7 @@ def _value_type_of_pattern(pattern: Any, names: Vocabulary) -> ValueType:
 
 
 def inputs_of(condition: Any) -> Iterator[LanguageModel]:
-    """Give the inputs that a condition names, and those that it compares them with."""
+    """Yield the inputs that a condition names, and those that it compares them with."""
     for test in tests_in(condition):
         subject = input_of_test(test)
         if subject is not None:
@@ -489,7 +490,7 @@ def inputs_of_policy_rule(rule: PolicyRule) -> list[LanguageModel]:
 
 
 def inputs_of_rule(rule: Rule) -> Iterator[LanguageModel]:
-    """Give every input that a rule reads, its own first; the signal of its decay too."""
+    """Yield every input that a rule reads, its own first; the signal of its decay too."""
     if rule.input is not None:
         yield rule.input
     for case in rule.cases:
