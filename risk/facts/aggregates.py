@@ -1,10 +1,10 @@
 """Aggregates over linked facts: one pass over each source, whatever the number of aggregates.
 
-`Partials` collects what is counted of each group of facts, and makes the values of it.
+`Partials` collects what is computed for each group of facts, and makes the values from it.
 
-The median, percentiles, the largest and the standard deviation are made of exact numbers, one entity at a time: whole
-minor units, or numbers as they were written. What is kept is the float that compares as the exact result does, as that
-of a calculation is: `risk.compiler.formulas.float_of`.
+The median, percentiles, the largest and the standard deviation are computed from exact numbers, one entity at a time:
+whole minor units, or numbers as they were written. The result is kept as the float that compares as the exact result
+does, as for a calculation: `risk.compiler.formulas.float_of`.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -46,25 +46,25 @@ NUMBER_UNITS = 10**9
 """Numbers are added in whole billionths, so that a sum neither drifts nor depends on the order: 0.1 + 0.2 is 0.3."""
 
 NUMBER_DIGITS = 15
-"""So many digits of a number are as they were written; a float has no more."""
+"""How many digits of a number are exactly as written; a float holds no more."""
 SMALL_DIGITS = 6
-"""Numbers below a million have whole billionths as they are."""
+"""Numbers with up to this many digits before the point convert to billionths directly."""
 EXACT = 2**53
 """Up to here every whole number is a float."""
 
 
 @dataclass(kw_only=True)
 class Partials:
-    """Collects what a set of aggregates needs of every group; what several need is computed once.
+    """Collects what a set of aggregates needs for every group; what several need is computed once.
 
     Sums are 128-bit integers, which no number of facts can overflow: a value that does not fit its column is an error
     of its entity, never a wrapped number.
 
     Attributes:
-        facts: what is counted.
-        masks: which of them count, for each aggregate.
+        facts: the facts that are counted.
+        masks: the masks of the facts that count, for each aggregate.
         sums: expressions within a group, by the names of their columns.
-        used: the masks that they read.
+        used: the masks that the sums read.
     """
 
     facts: LinkedFacts
@@ -83,7 +83,7 @@ class Partials:
             self._finals[signal_of(key)] = pl.col(self._part("latest", TIME, self._known_mask(window, column)))
 
     def values(self, totals: pl.DataFrame) -> pl.DataFrame:
-        """Make the values, and the errors where a sum of money is too large, from the row of each entity."""
+        """Compute the values, and the errors of sums of money that are too large, from the row of each entity."""
         values = totals.select(**self._finals)
         for key, total in self._totals.items():
             if values[key].null_count():
@@ -94,7 +94,7 @@ class Partials:
         return values
 
     def _lone(self, window: Window) -> pl.Expr:
-        """Make an aggregate of the facts themselves: their number, a share of it, or the days since the latest."""
+        """Build an aggregate of the facts themselves: their number, a share of it, or the days since the latest."""
         if isinstance(window, Count):
             count = self._count(window, None)
             if not is_of_screenings(window):
@@ -106,7 +106,7 @@ class Partials:
         return quotient(pl.col(AS_OF) - pl.col(self._part("latest", TIME, self.masks.of(window))), DAY_US)
 
     def _over(self, key: str, window: Window, column: InputColumn) -> pl.Expr:  # noqa: PLR0911 (one for each kind)
-        """Make an aggregate of a field's values."""
+        """Build an aggregate of a field's values."""
         match window:
             case Sum():
                 return self._sum(key, window, column)
@@ -135,7 +135,7 @@ class Partials:
         return pl.col(self._part("distinct", column.name, mask)).fill_null(0)
 
     def _in_order(self, key: str, window: Window, column: InputColumn) -> pl.Expr:
-        """Make an aggregate of all the values that a window holds, each by itself."""
+        """Build an aggregate that needs all values of a window, one by one."""
         values = pl.col(self._part("each", column.name, self.masks.of(window, column.name)))
         result = of_values(window, values, is_money=column.kind is ValueType.MONEY)
         if not isinstance(window, Largest) or column.kind is not ValueType.MONEY:
@@ -158,7 +158,7 @@ class Partials:
         return pl.col(self._part(how, column.name, self.masks.of(window)))
 
     def _known_mask(self, window: Window, column: InputColumn | None) -> str:
-        """Name the mask of facts whose value is known; an amount always is."""
+        """Name the mask of facts whose value is known; an amount is always known."""
         return self.masks.of(window, None if column is None or column.kind is ValueType.MONEY else column.name)
 
     def _part(self, how: str, column: str, mask: str) -> str:
@@ -170,7 +170,7 @@ class Partials:
 
 
 def quotient(value: pl.Expr, by: int) -> pl.Expr:
-    """Divide by a constant as IEEE 754 says: Polars itself multiplies by its inverse, which may be one bit away.
+    """Divide by a constant as IEEE 754 defines: Polars itself multiplies by the inverse, which may be off by one bit.
 
     >>> float(pl.select(quotient(pl.lit(pl.Series([3.0, 7.0])), 10)).item(0, 0))
     0.3
@@ -179,7 +179,7 @@ def quotient(value: pl.Expr, by: int) -> pl.Expr:
 
 
 def in_numbers(total: pl.Expr) -> pl.Expr:
-    """Give whole billionths as numbers: a large one in two parts, as it would lose digits before it is divided."""
+    """Convert whole billionths to numbers: large ones in two parts, as they would lose digits before the division."""
     small = quotient(total.cast(pl.Float64), NUMBER_UNITS)
     whole = (total // NUMBER_UNITS).cast(pl.Float64)
     large = whole + quotient((total % NUMBER_UNITS).cast(pl.Float64), NUMBER_UNITS)
@@ -187,10 +187,10 @@ def in_numbers(total: pl.Expr) -> pl.Expr:
 
 
 def billionths(value: pl.Expr) -> pl.Expr:
-    """Give numbers in whole billionths as they were written, to 15 digits.
+    """Convert numbers to whole billionths as they were written, to 15 digits.
 
     From a million on a billionth is finer than a float: 100000000.01 times a billion is not 100000000010000000. There
-    the part behind the point is rounded to as many decimals as 15 digits leave.
+    the fraction is rounded to as many decimals as 15 digits leave.
     """
     whole = value.floor()
     large: Any = pl
@@ -209,7 +209,7 @@ def _units(column: InputColumn) -> int:
 
 
 def _where(value: pl.Expr, mask: pl.Expr) -> pl.Expr:
-    """Keep the values where the mask is true; inside a group that is half the time of a filter."""
+    """Keep the values where the mask is true; inside a group this takes half the time of a filter."""
     return pl.when(mask).then(value)
 
 
@@ -227,7 +227,7 @@ _PARTS: dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
 
 ROW = "@row"
 FEW_ENTITIES = 10_000
-"""Up to so many entities, to leave out the facts of all others first costs less than to group them."""
+"""Up to this many entities, leaving out the facts of all others first costs less than grouping them."""
 
 
 def aggregate(
@@ -240,19 +240,19 @@ def aggregate(
     """Compute aggregates for every entity as of its own moment.
 
     Args:
-        entities: `entity_id` (String) and `as_of` (Int64, microseconds); an entity may stand in several rows.
+        entities: `entity_id` (String) and `as_of` (Int64, microseconds); an entity may be in several rows.
         sources: the facts, by the name of their source.
-        aggregates: every input that is made of linked facts.
+        aggregates: every input that aggregates linked facts.
         lists: members of the named lists.
-        signals: the keys of the aggregates whose latest fact is wanted as well.
+        signals: the keys of the aggregates whose latest fact is needed as well.
 
     Returns:
         One row per row of *entities*, in its order. For each aggregate, named by `input_key`: Float64, or for money
-        Int64 of minor units (a mean Float64 of them); null where unknown. Beside it `signal_of` the key where that
-        is among *signals* (Int64, microseconds), and `error_of` the key where there are values that cannot be computed.
+        Int64 of minor units (a mean Float64 of them); null where unknown. Beside it `signal_of` the key if the key
+        is among *signals* (Int64, microseconds), and `error_of` the key if some values cannot be computed.
 
     Raises:
-        InvalidRulesetError: there are no facts of a source.
+        InvalidRulesetError: the facts of a source are missing.
     """
     windows = {input_key(window): window for window in aggregates}
     missing = sorted({linked_source(window) for window in windows.values()} - set(sources))
@@ -288,10 +288,10 @@ def _of_source(
 
 
 def _grouped(entities: pl.DataFrame, partials: Partials, *, bounded: bool) -> tuple[LazyGroupBy, str]:
-    """Join every fact with the rows that ask for it, and leave out early the facts outside all windows.
+    """Join every fact with the rows of its entity, and leave out early the facts outside all windows.
 
-    Where all ask as of one moment, that is a number in the expressions and the entity itself is the group: that takes
-    a fifth less time than to join every fact with its entity's own moment.
+    If all rows have one as-of, it is a constant in the expressions and the entity itself is the group: that takes
+    a fifth less time than joining every fact with its entity's own moment.
     """
     rows = partials.facts.rows
     openings = [name for name in entities.columns if is_opening(name)]
@@ -303,9 +303,9 @@ def _grouped(entities: pl.DataFrame, partials: Partials, *, bounded: bool) -> tu
     else:
         rows = rows.join(entities.lazy(), on=LINKED_ENTITY, how="inner")
         moments, key = {name: pl.col(name) for name in (AS_OF, *ends)}, ROW
-    undated = pl.col(TIME).is_null()  # such rows cannot be used, and are looked at for that alone
+    undated = pl.col(TIME).is_null()  # such rows cannot be used, and are kept only to be reported
     rows = rows.filter((pl.col(TIME) <= moments[AS_OF]) | undated)
-    if bounded and not partials.facts.as_known:  # what was not known from the start may be later than it began
+    if bounded and not partials.facts.as_known:  # the time as known at as-of may be later than the one here
         rows = rows.filter(pl.any_horizontal([undated, *(pl.col(TIME) > moments[name] for name in openings)]))
     facts = rows.with_columns(**moments).with_columns(*partials.facts.as_known)
     masks = partials.masks
@@ -315,21 +315,21 @@ def _grouped(entities: pl.DataFrame, partials: Partials, *, bounded: bool) -> tu
 
 
 _ROOT_DIGITS = 60
-"""Roots are taken to so many digits: more than three times those of a number that a ruleset can write."""
+"""Digits of square roots: more than three times those of a number in a ruleset."""
 
 _LEAST_FOR_DEVIATION = 2
 
 
 def of_values(window: Window, values: pl.Expr, *, is_money: bool) -> pl.Expr:
-    """Make an aggregate of lists of values.
+    """Build an aggregate of lists of values.
 
     Args:
         window: a median, a percentile, the largest or a standard deviation.
-        values: of each entity a list of Int64 (money in minor units) or Float64; null is an empty one.
-        is_money: they are money.
+        values: a list for each entity, of Int64 (money in minor units) or Float64; null is an empty one.
+        is_money: whether the values are money.
 
     Returns:
-        Of money Int128 for the largest, Int64 for a percentile; otherwise Float64. Null where unknown.
+        For money Int128 for the largest, Int64 for a percentile; otherwise Float64. Null where unknown.
     """
     find = _FUNCTIONS[type(window)]
     kind = _MONEY_TYPES.get(type(window), pl.Float64) if is_money else pl.Float64
@@ -345,13 +345,13 @@ _MONEY_TYPES: dict[type, Any] = {Largest: pl.Int128, Percentile: pl.Int64}
 
 
 def of_plain_values(window: Window, values: Sequence[Any], *, is_money: bool) -> Any:
-    """Give the same of one entity's values, none of them unknown; money as a whole number of any size."""
+    """Compute the aggregate of one entity's values, none of them unknown; money as a whole number of any size."""
     kind = _MONEY_TYPES.get(type(window), pl.Float64) if is_money else pl.Float64
     return _result(_FUNCTIONS[type(window)](window, _numbers(values, is_money=is_money)), kind)
 
 
 def _numbers(values: Sequence[Any] | None, *, is_money: bool) -> list[Any]:
-    """Give the values in order, each exact."""
+    """Return the values in order, each exact."""
     ordered = sorted(values or ())
     return ordered if is_money else [written_number(value) for value in ordered]
 
@@ -368,7 +368,7 @@ def _median(_: Window, values: Sequence[Any]) -> Fraction | None:
 
 
 def rank(percentile: Decimal, count: int) -> int:
-    """Give the number, from 1, of the value that is a percentile of so many: the nearest rank.
+    """Return the position, from 1, of a percentile among *count* ordered values: the nearest rank.
 
     >>> rank(Decimal(95), 20), rank(Decimal(95), 21), rank(Decimal("0.5"), 3)
     (19, 20, 1)

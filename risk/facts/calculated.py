@@ -1,7 +1,7 @@
-"""Columns of calculations: exact in between, and kept as floats that compare as the exact results do.
+"""Columns of calculations: exact until the end, and kept as floats that compare as the exact results do.
 
-Rows are calculated one by one in fractions, as no column type holds the quotient of two sums exactly. Only entities
-whose parts are all known are.
+Rows are calculated one by one in fractions, as no column type holds the quotient of two sums exactly. Rows with an
+unknown part are skipped.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,15 +36,15 @@ def with_calculations(
     """Add the columns of calculations.
 
     Args:
-        frame: a column for each input that they are made of, and `error_of` it where something could not be read.
-        calculated: the calculations that are read; what they are made of comes before them.
+        frame: a column for each input of the calculations, and `error_of` it if something could not be read.
+        calculated: the calculations that are read; calculations in them are added before them.
         names: what is declared.
         base: the currency of money that names none.
 
     Returns:
         The frame, and beside it for each calculation a column of Float64 by `input_key`, money in minor units: null
-        where a part is unknown or a divisor is 0. `error_of` the key says what could not be read, or that the result
-        is too large.
+        where a part is unknown or a divisor is 0. `error_of` the key names what could not be read, or says that
+        the result is too large.
     """
     columns = _Columns(frame, names, base)
     for name in calculations_in_order([each.calculation for each in calculated], names.calculations):
@@ -53,7 +53,7 @@ def with_calculations(
 
 
 class _Columns:
-    """The frame as it grows, with the exact numbers of the columns that were calculated with."""
+    """The frame as it grows, with the exact numbers of the columns used in calculations."""
 
     def __init__(self, frame: pl.DataFrame, names: Vocabulary, base: str) -> None:
         self.frame = frame
@@ -62,7 +62,7 @@ class _Columns:
         self._exact: dict[str, Exact] = {}
 
     def add(self, calculated: CalculationInput) -> None:
-        """Add one calculation, whose parts are there."""
+        """Add one calculation, whose parts are already there."""
         key = input_key(calculated)
         calculation = formula(self._names.calculations[calculated.calculation])
         parts = [self._exact_of(each) for each in calculation.inputs]
@@ -84,7 +84,7 @@ class _Columns:
             self._add_too_large(key, too_large)
 
     def _errors(self, key: str, inputs: Sequence[Any]) -> list[pl.Expr]:
-        """Say what could not be read of the parts."""
+        """Build the column that names what could not be read of the parts."""
         needed = [
             part
             for each in inputs
@@ -116,7 +116,7 @@ class _Columns:
         column = column_for(rule_input, self._names, self._base)
         read = exact_value(rule_input, column.kind, column.units)
         series = self.frame[key]
-        # What could not be read has no value: a part of the facts alone would be a wrong one.
+        # An input with an error has no value: an aggregate of only some of the facts would be wrong.
         if error_of(key) in self.frame.columns:
             series = series.set(self.frame[error_of(key)].is_not_null(), None)
         memory: dict[Any, Fraction | None] = {None: None}
@@ -129,7 +129,7 @@ class _Columns:
 
 
 def _results(function: Function, parts: Sequence[Exact], count: int) -> tuple[Exact, dict[int, str]]:
-    """Calculate every row whose parts are known; name the rows whose result is too large."""
+    """Calculate every row whose parts are known; also return the rows whose result is too large."""
     too_large: dict[int, str] = {}
     results: Exact = [None] * count
     for row, values in enumerate(zip(*parts, strict=True)):

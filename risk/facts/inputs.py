@@ -1,4 +1,4 @@
-"""Everything that a ruleset reads, resolved: one row for each entity, one column for each input."""
+"""Resolves everything that a ruleset reads: one row for each entity, one column for each input."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -72,14 +72,14 @@ _FRAMES: Mapping[type, str] = {
 """The part of a portfolio that an input needs."""
 
 
-@dataclass(frozen=True, eq=False)  # what is made for one is kept with it
+@dataclass(frozen=True, eq=False)  # computed properties are cached by instance
 class Needs:
-    """What a ruleset or a policy reads.
+    """The inputs of a ruleset or a policy.
 
     Attributes:
-        inputs: each once.
-        signals: those whose latest moment is asked for as well.
-        names: the fields that are declared.
+        inputs: the inputs, each once.
+        signals: the inputs whose latest moment is needed as well.
+        names: the declared names.
     """
 
     inputs: Sequence[LanguageModel]
@@ -88,28 +88,28 @@ class Needs:
 
     @classmethod
     def of(cls, analysed: Analysed[Any]) -> Self:
-        """Take them from an analysis, once."""
+        """Return the needs of an analysis, cached."""
         needs: Self = _needs_of(cls, analysed)  # type: ignore[arg-type]  # a class is hashable
         return needs
 
     def everything(self) -> list[LanguageModel]:
-        """List the inputs, and what ratios, patterns and calculations are made of before them, each once."""
+        """List the inputs, preceded by the parts of ratios, patterns and calculations, each once."""
         return [*self._everything]
 
     @cached_property
     def of_linked(self) -> list[LanguageModel]:
-        """List what is read of entities that are linked, each once."""
+        """The inputs that are read of linked entities, each once."""
         return inputs_of_linked(self._everything)
 
     @cached_property
     def facts(self) -> list[LanguageModel]:
-        """List everything that reads facts: of the entity, and of those linked; with what ratios are made of."""
+        """Everything that reads facts, of the entity and of linked ones, with the parts of ratios."""
         parts = [part for each in self.of_linked for part in parts_of(each, self.names)]
         return distinct((*self._everything, *parts, *self.of_linked))
 
     @cached_property
     def converts(self) -> bool:
-        """Whether amounts of transactions are brought into the base currency, but for those that indicators read."""
+        """Whether amounts of transactions are converted to the base currency, apart from those that indicators read."""
         return any(
             weighs_money(looked_at(each)) if isinstance(each, Window) else hasattr(each, "pattern")
             for each in self.facts
@@ -128,7 +128,7 @@ def _needs_of(form: Any, analysed: Analysed[Any]) -> Any:
 
 
 def parts_of(rule_input: Any, names: Vocabulary) -> list[LanguageModel]:
-    """Give the inputs that an input is computed from, for a calculation those of its parts too; none for most."""
+    """Return the inputs that an input is computed from, also indirectly for a calculation; [] for most."""
     if isinstance(rule_input, CalculationInput):
         within = calculations_in_order([rule_input.calculation], names.calculations)
         return [part for name in within for part in parts_of_calculation(names.calculations[name])]
@@ -142,9 +142,9 @@ def parts_of(rule_input: Any, names: Vocabulary) -> list[LanguageModel]:
 def everything_in(
     inputs: Iterable[LanguageModel], parts: Callable[[LanguageModel], Iterable[LanguageModel]]
 ) -> dict[str, LanguageModel]:
-    """Give inputs, and those that they are computed from, by their keys: each once, however many are made of it.
+    """Return inputs, and those that they are computed from, by their keys: each once, however often it is used.
 
-    *parts* gives what an input is computed from, its parts' own parts or not.
+    *parts* returns what an input is computed from, directly or not.
     """
     everything: dict[str, LanguageModel] = {}
     waiting = list(inputs)
@@ -158,7 +158,7 @@ def everything_in(
 
 
 def direct_parts_of(rule_input: Any, names: Vocabulary) -> list[LanguageModel]:
-    """Give the inputs that an input is computed from, without what these are computed from; none for most."""
+    """Return the inputs that an input is directly computed from; [] for most."""
     if isinstance(rule_input, CalculationInput):
         return parts_of_calculation(names.calculations[rule_input.calculation])
     return parts_of_peers(rule_input) if isinstance(rule_input, PeerInput | PeerFact) else parts_of(rule_input, names)
@@ -173,7 +173,7 @@ def sources_of(needs: Needs, portfolio: Portfolio) -> dict[str, LinkedFacts]:
     """Prepare the linked facts that are read, once for all entities.
 
     Raises:
-        InvalidRulesetError: a table or column that is read is missing; then no entity is assessed.
+        InvalidRulesetError: a required table or column is missing; then no entity is assessed.
     """
     everything = needs.facts
     _require(everything, portfolio)
@@ -202,12 +202,12 @@ def sources_of(needs: Needs, portfolio: Portfolio) -> dict[str, LinkedFacts]:
 
 
 def own_fields(names: Vocabulary) -> dict[str, FieldType]:
-    """Give the declared fields of transactions, beside those that all have."""
+    """Return the declared fields of transactions, without the built-in ones."""
     return {name: form for name, form in names.transaction.items() if name not in TRANSACTION_FIELDS}
 
 
 def part_of(rule_input: Any) -> str | None:
-    """Name the part of a portfolio that an input needs; None where it needs the entity alone."""
+    """Name the part of a portfolio that an input needs; None if it needs the entity alone."""
     if isinstance(rule_input, Window):
         return linked_source(rule_input) if linked_source(rule_input) in SOURCES else None
     return "transactions" if hasattr(rule_input, "pattern") else _FRAMES.get(type(rule_input))
@@ -235,7 +235,7 @@ def _require(everything: Sequence[LanguageModel], portfolio: Portfolio) -> None:
 
 
 def _field_name(rule_input: LanguageModel) -> str | None:
-    """Name the field of the entity that an input reads by itself, or as a date that days are counted from."""
+    """Name the field of the entity that an input is, or counts days since; None for other inputs."""
     if isinstance(rule_input, FieldInput):
         return rule_input.field
     return rule_input.days_since if isinstance(rule_input, DaysSince) and part_of(rule_input) is None else None
@@ -251,7 +251,7 @@ def in_short(rule_input: LanguageModel) -> str:
 
 
 def _without(part: str) -> str:
-    """Write what to do where a part is absent."""
+    """Write what to do if a part is absent."""
     if part == "links":
         return "an empty table says that nothing is known of them, and `complete` in the ruleset that there are none"
     optional = f", and `optional_tables: [{part}]` in the ruleset makes an absent table an empty one"
@@ -264,15 +264,15 @@ def resolve(
     """Resolve inputs for some entities.
 
     Args:
-        needs: what is read.
-        portfolio: where it is.
+        needs: the inputs.
+        portfolio: the data.
         sources: the linked facts, prepared.
         lists: the members of the named lists.
-        entities: `entity_id` (no two alike), `as_of` (Int64, microseconds) and the attributes as known then.
+        entities: `entity_id` (each once), `as_of` (Int64, microseconds) and the attributes as known then.
 
     Returns:
-        The rows of *entities*: `entity_id`, `as_of`, a column `key_of(input)` for each input, null where unknown;
-        `signal_of` it where that was asked for; `error_of` it where something could not be read.
+        The rows of *entities*: `entity_id`, `as_of`, a column `input_key(input)` for each input, null where unknown;
+        `signal_of` it if the input is a signal; `error_of` it if something could not be read.
     """
     everything = needs.everything()
     columns: dict[str, pl.Series] = {}
@@ -308,7 +308,7 @@ def resolve(
 def _groups(
     needs: Needs, portfolio: Portfolio, sources: Mapping[str, LinkedFacts], lists: Lists, entities: pl.DataFrame
 ) -> dict[str, dict[str, pl.Series]]:
-    """Give the columns of every group, by its key."""
+    """Compute the columns of every group, by its key."""
     linked = [each for each in needs.everything() if isinstance(each, Linked)]
     if not linked:
         return {}
@@ -323,7 +323,7 @@ def _groups(
 def _of_entity(
     rule_input: LanguageModel, names: Vocabulary, portfolio: Portfolio, entities: pl.DataFrame
 ) -> dict[str, pl.Series]:
-    """Resolve what is not linked: fields, tags, screenings, indicators, the value."""
+    """Resolve inputs that read no linked facts: fields, tags, screenings, indicators, the value."""
     key, part = input_key(rule_input), part_of(rule_input)
     if part is None and isinstance(rule_input, FieldInput):
         return _field(rule_input.field, key, names, entities)
@@ -340,7 +340,7 @@ def _of_entity(
 
 
 def _in_base(key: str, money: pl.Series, portfolio: Portfolio, entities: pl.DataFrame) -> dict[str, pl.Series]:
-    """Leave money of the value unknown where it is not in the base currency; the model's currency stands beside it."""
+    """Make money of the value unknown if it is not in the base currency; a column has the model's currency."""
     values = portfolio.values
     if values is None or VALUE_CURRENCY not in values.columns:
         return {key: money}
@@ -388,7 +388,7 @@ def _look_up(frame: pl.DataFrame, column: str, entities: pl.DataFrame, kind: Any
         raise InvalidRulesetError(
             [Finding(column, f"is no column; there are {', '.join(frame.columns)}")], "the inputs"
         )
-    if frame[ENTITY].equals(entities[ENTITY]):  # as for one entity: what is beside each other need not be searched
+    if frame[ENTITY].equals(entities[ENTITY]):  # as for one entity: rows in the same order need no join
         joined = frame
     else:
         rows = frame.select(ENTITY, column, *([NOT_READ] if NOT_READ in frame.columns else []))
@@ -417,9 +417,9 @@ def _with_pattern(frame: pl.DataFrame, pattern: Any, facts: LinkedFacts, units: 
 
 
 def _problems_of(frame: pl.DataFrame, pattern: Any, facts: LinkedFacts) -> pl.Series:
-    """Give for each entity the first transaction that cannot be read and spoils a pattern.
+    """Find for each entity the first transaction that cannot be read and spoils a pattern.
 
-    A pattern looks at settled transactions alone; what is known to be another one spoils nothing.
+    A pattern reads settled transactions alone; a transaction known to have another state spoils nothing.
     """
     settled = (pl.col(FACT).struct.field("state") == "settled").fill_null(True)
     bad = facts.found_problems.filter(settled).select(pl.col(LINKED_ENTITY).alias(ENTITY), TIME, FIELD, PROBLEM)
@@ -429,9 +429,9 @@ def _problems_of(frame: pl.DataFrame, pattern: Any, facts: LinkedFacts) -> pl.Se
 
 
 def _concerns(pattern: Any) -> pl.Expr:
-    """True for the problems that spoil a pattern: of a field that it reads, and perhaps in its window.
+    """True for the problems that spoil a pattern: in a field that it reads, and perhaps in its window.
 
-    What was before the window matters to a pattern that asks whether anything was.
+    Problems before the window matter to a pattern that also reads what came before.
     """
     fields = [name for name in (getattr(pattern, word, None) for word in ("counterparty", "transaction_field")) if name]
     fields.append(CONVERTED)  # every pattern weighs amounts in the base currency

@@ -1,4 +1,4 @@
-"""Linked facts of one source - transactions, cases or alerts - in the one form that aggregates read."""
+"""Linked facts of one source, such as transactions or cases, in the one form that aggregates read."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
@@ -19,21 +19,21 @@ FACT = "fact"
 UNREADABLE = "@spoilt"
 
 PROBLEM_SCHEMA: Mapping[str, Any] = {LINKED_ENTITY: pl.String, TIME: pl.Int64, FIELD: pl.String, PROBLEM: pl.String}
-"""One thing that could not be read: whose, when (null where that is what could not be read, or what makes the fact
-count at any time), in which field (null where the whole fact cannot be used), and the value in words."""
+"""The columns of a problem, a value that could not be read: the entity, the time (null if that is what could not be
+read, or the fact may count at any time), the field (null if the whole fact cannot be used), and the value in words."""
 
 CONVERTED = "@converted"
-"""Names, among the problems, the money of a fact in the base currency: there is no rate for the fact's own."""
+"""The field, in problems, of a fact's money in the base currency, if its own currency has no rate."""
 
 FROM_THE_START = -62_135_596_800_000_000
-"""The time of a fact that always was, the year 1: it is in no window, and its age is unknown."""
+"""The time of a fact without a beginning, the year 1: it is in no window, and its age is unknown."""
 
 MOST_MINOR = 2**63 - 1024
 """Largest amount in minor units: the largest 64-bit float that a 64-bit integer holds."""
 
 
 def nothing_wrong() -> pl.DataFrame:
-    """Make the frame of problems where there is none."""
+    """Make an empty frame of problems."""
     return pl.DataFrame(schema=dict(PROBLEM_SCHEMA))
 
 
@@ -45,14 +45,14 @@ class LinkedFacts:
         rows: `entity` (String), `time` (Int64, microseconds UTC) and the fields; and `@spoilt`, true where something
             cannot be read. A row that cannot be used at all has no time, and so lies in no window.
         fields: the declared type of every field.
-        find_problems: names what cannot be read, as `PROBLEM_SCHEMA` says, and perhaps beside it, in a struct `fact`,
-            the fields of the fact as far as they could be read.
-        base: the base currency; None where no field is money.
-        usual: what holds of the facts that count where `where` does not speak of `usual_field`; it may read `as_of`.
-        usual_field: the field that `usual` is about; None where it always holds of the facts that count.
+        find_problems: finds what cannot be read, in the form of `PROBLEM_SCHEMA`, perhaps with a struct `fact` of the
+            fact's fields as far as they could be read.
+        base: the base currency; None if no field is money.
+        usual: the default condition on facts that count, if `where` does not test `usual_field`; it may read `as_of`.
+        usual_field: the field that `usual` tests; None if `usual` always applies.
         as_known: expressions over `as_of` for the fields that were not known from the start.
-        is_readable: nothing is wrong with any of them; where it is False, nobody looked yet.
-        moves: the columns of moments from which on a fact is there, or is another one than before.
+        is_readable: whether all facts are known to be readable; False also if that was not checked.
+        moves: the columns of the moments at which a fact comes into being, or changes.
     """
 
     rows: pl.LazyFrame
@@ -68,16 +68,16 @@ class LinkedFacts:
 
     @cached_property
     def found_problems(self) -> pl.DataFrame:
-        """Name everything that cannot be read; found when first asked for."""
+        """Everything that cannot be read; found on first use."""
         return self.find_problems()
 
     @property
     def problems(self) -> pl.DataFrame:
-        """Name everything that cannot be read, in the form of `PROBLEM_SCHEMA`."""
+        """Everything that cannot be read, in the form of `PROBLEM_SCHEMA`."""
         return self.found_problems.select(*PROBLEM_SCHEMA)
 
     def column(self, name: str, currency: str | None = None) -> InputColumn:
-        """Give the column of a field; with a *currency*, money is the original amount in it."""
+        """Return the column of a field; with a *currency*, money is the original amount in it."""
         if self.base is None or name not in MONEY_FIELDS:
             return InputColumn(name, value_type_of(self.fields[name]))
         column = name if currency is None else original_of(name)

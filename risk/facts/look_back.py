@@ -1,8 +1,8 @@
-"""How far back rulesets look: which of an entity's transactions they can do without.
+"""How far back rulesets look: which of an entity's transactions they do not need.
 
-Where only ends and extremes matter, a few transactions stand for all up to a moment. They are transactions as they are,
-and not made of several, so whatever reads them reads them as it reads all others. Nothing that is a number of
-transactions, or is added up over them, may be asked of them.
+If only ends and extremes matter, a few transactions represent all up to a moment: the summary. They are unchanged
+transactions, not combined ones, so they are read as all others are. Counts and sums of transactions must not be
+computed from a summary.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,29 +27,29 @@ from fivefold.risk.language.patterns import DormantThenActive
 from fivefold.risk.language.quantities import Duration, back_to_begin
 
 OF_ENDS: Final = AGES | {"balance_last", "channel_web", "currency_count"}
-"""The indicators of all history that a summary of it answers: they look at a first, a last or a least, or at kinds."""
+"""The indicators over all history that a summary answers: they read a first, a last, a least, or distinct kinds."""
 
 GROUPED: Final = frozenset({"state", "direction", "currency"})
-"""The fields of transactions that group a summary: a condition on these alone holds for all of a group or for none."""
+"""The fields of transactions that group a summary: a condition on these alone holds for all of a group or none."""
 
 BOTH: Final = frozenset({"transactions", "indicators"})
-"""The parts of a portfolio that are made of transactions."""
+"""The parts of a portfolio that come from transactions."""
 RULES: Final = frozenset({"transactions"})
-"""What rules read themselves."""
+"""The parts that rules read directly."""
 
 Length = tuple[Duration, Duration | None]
-"""How long a window is, and how long before as-of it ends."""
+"""The length of a window, and how long before as-of it ends."""
 
 
 @dataclass(frozen=True)
 class LookBack:
-    """Which transactions matter to some rulesets.
+    """The transactions that matter to some rulesets.
 
     Attributes:
-        lengths: of the windows that they look at.
-        days: of the longest window of an indicator; 0 where none is read.
-        summary: inputs that look at what came before all windows too, where a summary of it is enough, in short.
-        everything: inputs that need every single transaction, in short.
+        lengths: the lengths of the windows that they read.
+        days: the days of the longest window of an indicator; 0 if none is read.
+        summary: inputs that also read before all windows, but need only a summary there, in short form.
+        everything: inputs that need every single transaction, in short form.
     """
 
     lengths: frozenset[Length] = frozenset()
@@ -59,7 +59,7 @@ class LookBack:
 
     @classmethod
     def of(cls, analysed: Iterable[Analysed[Any]], parts: frozenset[str] = BOTH) -> "LookBack":
-        """Join those of several rulesets or policies; of the inputs alone that read some *parts* of a portfolio.
+        """Join the look-backs of several rulesets or policies, for the inputs that read some *parts* of a portfolio.
 
         >>> from fivefold.risk.compiler.analysis import analyse_canonical
         >>> LookBack.of([])
@@ -74,11 +74,11 @@ class LookBack:
         )
 
     def opens_us(self, as_of_us: int) -> int | None:
-        """Give the moment up to which no single transaction matters by itself; None where every one does.
+        """Return the moment up to which a summary is enough; None if every transaction matters.
 
-        A window that opens at a moment does not hold it, so what happened at that very moment matters no more. Later
-        moments of assessment, to which time alone leads, open no window earlier: on the calendar, where a month ago
-        may be the same day again, windows open at its midnight.
+        A window excludes the moment at which it opens, so transactions of that very moment do not matter. As time
+        passes, no window opens earlier: on the calendar, where a month ago may be the same day again, windows are
+        taken to open at its midnight.
         """
         if self.everything:
             return None
@@ -90,29 +90,29 @@ class LookBack:
 
 
 def _first_before(length: Duration, moment: int) -> int:
-    """Give the earliest of the moments that lie so long before a moment or any later one."""
+    """Return the earliest moment that lies *length* before a moment or any later one."""
     before = length.moment_before(moment)
     return before - before % DAY_US if is_on_the_calendar(length) else before
 
 
 @lru_cache(maxsize=VERSIONS_KEPT)
 def look_back(analysed: Analysed[Any], parts: frozenset[str] = BOTH) -> LookBack:
-    """Tell how far back a ruleset or a policy looks; what is not known to look less far needs every transaction."""
+    """Find how far back a ruleset or a policy looks; an input without a known limit needs every transaction."""
     return look_back_of(Needs.of(analysed), parts)
 
 
 def look_back_of(needs: Needs, parts: frozenset[str] = BOTH) -> LookBack:
-    """Tell how far back inputs look; what is not known to look less far needs every transaction."""
+    """Find how far back inputs look; an input without a known limit needs every transaction."""
     lengths, days = set[Length](), 0
     summary, everything = list[str](), list[str]()
-    for each in needs.facts:  # of those linked too
+    for each in needs.facts:  # also of linked entities
         if part_of(each) not in parts:
             continue
         length = _length(each)
         if isinstance(each, IndicatorInput):
             window_days = _INDICATOR_DAYS.get(each.indicator)
             days = max(days, window_days or 0)
-            # Some look at the last row before their window: the balance that was carried into it.
+            # Some read the last row before their window: the balance that was carried into it.
             (everything if window_days is None and each.indicator not in OF_ENDS else summary).append(in_short(each))
         elif length is not None:
             lengths.add(length)
@@ -127,7 +127,7 @@ _INDICATOR_DAYS: Mapping[str, int | None] = {each.name: each.window_days for eac
 
 
 def _length(each: LanguageModel) -> Length | None:
-    """Give the length of the one window that an aggregate or a pattern looks at; None where it looks at more."""
+    """Return the length of the window that an aggregate or a pattern reads; None if it reads all history."""
     if isinstance(each, Window):
         over = looked_at(each).over
         return None if over is None else (over, each.ending)
@@ -136,7 +136,7 @@ def _length(each: LanguageModel) -> Length | None:
 
 
 def _is_of_ends(each: LanguageModel) -> bool:
-    """Tell whether an aggregate of all time is a first, last, least or most of groups of a summary."""
+    """Check whether an aggregate over all history is a first, last, least or most of a summary's groups."""
     if not isinstance(each, DaysSince | Least | Most) or each.ending is not None:
         return False
     return fields_in(each) <= GROUPED and (isinstance(each, DaysSince) or column_of(each) in MONEY_FIELDS)
@@ -144,26 +144,26 @@ def _is_of_ends(each: LanguageModel) -> bool:
 
 _ENTITY, _AT = "entity", "at_us"
 LARGEST_AMOUNT: Final = 1e11
-"""Larger ones may not fit once they are converted, and the first of those is named: who has one has no summary."""
+"""Larger amounts may not fit once converted, and the first such is reported: an entity with one has no summary."""
 FEWEST: Final = 500
-"""Fewer transactions than these are read as fast as a summary is looked up."""
+"""Fewer transactions than these are read as fast as a summary."""
 _LACKING: Final = ("balance", "category", "account_created_us")
-"""Where one transaction lacks one of these, indicators that read it are undefined."""
+"""Columns whose absence in one transaction makes the indicators that read them undefined."""
 SUMMARY_READS: Final = frozenset({"state", "currency", "amount", *_LACKING})
-"""The columns that a summary is made by, beside those that every transaction has."""
+"""The columns that a summary needs, besides those that every transaction has."""
 
 
 def summary_of(rows: pl.DataFrame, until_us: int) -> pl.DataFrame:
-    """Choose the transactions that stand for all up to a moment.
+    """Choose the transactions that represent all up to a moment.
 
-    Of each state, direction and currency they are the first and the last, that with the least and the greatest amount,
-    and that with the earliest creation of the account; and of each entity the first that lacks what indicators read.
-    The summary of some, with what happened since, has the summary of all: so one is made of another and of new rows.
+    For each state, direction and currency they are the first and the last, those with the least and the greatest
+    amount, and the one with the earliest creation of the account; for each entity the first that lacks what indicators
+    read. The summary of a summary and newer rows is the summary of all rows, so summaries can be built on earlier ones.
 
     Args:
-        rows: transactions of entities in the order of time, `store.levels.bulk_reads.transactions` with what the value
-            model needs; of those who have a summary, those that it is of, and all later ones.
-        until_us: the moment, itself inside.
+        rows: transactions of entities in order of time, from `store.levels.bulk_reads.transactions` with what the value
+            model needs; for entities with a summary, the transactions of that, and all later ones.
+        until_us: the moment, included.
 
     Returns:
         `entity` and `transaction_id`, each once. Entities with an amount that is too large are left out.
@@ -195,7 +195,7 @@ def of_many(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _cut(rows: pl.DataFrame, until_us: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Give what came up to a moment, and what came later; rows in the order of time are not copied."""
+    """Split rows into those up to a moment and later ones; rows in order of time are not copied."""
     at = rows[_AT]
     if at.is_sorted():
         place = at.search_sorted(until_us, side="right")
@@ -204,15 +204,14 @@ def _cut(rows: pl.DataFrame, until_us: int) -> tuple[pl.DataFrame, pl.DataFrame]
 
 
 def with_summary(rows: pl.DataFrame, until_us: int, *, needed: bool) -> pl.DataFrame:
-    """Let a summary stand for what came up to a moment, in the order of time; nothing where none is *needed*.
+    """Replace the rows up to a moment by a summary, in order of time; drop them if none is *needed*.
 
-    Of an entity that has no summary all rows stay, and so they do of one with few: to choose some takes longer than to
-    read all.
+    An entity without a summary keeps all rows, and so does one with few: choosing some takes longer than reading all.
 
     Args:
-        rows: as `summary_of` takes them.
+        rows: as in `summary_of`.
         until_us: the moment.
-        needed: anything looks at what came before.
+        needed: whether any input reads what came before.
     """
     if len(rows) < FEWEST:
         return rows
@@ -225,7 +224,7 @@ def with_summary(rows: pl.DataFrame, until_us: int, *, needed: bool) -> pl.DataF
     if not len(many):
         return rows
     chosen = summary_of(many, until_us)
-    if rows[_ENTITY][0] == rows[_ENTITY][-1]:  # rows of one entity are in order as they come
+    if rows[_ENTITY][0] == rows[_ENTITY][-1]:  # rows of one entity are already in order
         is_chosen = early["transaction_id"].is_in(chosen["transaction_id"].implode())
         return pl.concat([early.filter(is_chosen) if len(chosen) else early, later])
     summary = early.join(chosen, on=[_ENTITY, "transaction_id"], how="semi", maintain_order="left")

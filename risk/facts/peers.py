@@ -1,7 +1,7 @@
 """A reference portfolio: the numbers of peers, kept as a version of a named list, so that no level depends on a batch.
 
-Each member of the version is a line of JSON: first what the portfolio was, then the numbers of one peer group each.
-Columns of numbers placed among those, and one entity's values by plain functions, come in the same steps.
+Each member of the version is a line of JSON: first a description of the portfolio, then the numbers of one peer group
+each. Numbers are placed among them by columns, and for one entity by plain functions, in the same steps.
 """
 
 import json
@@ -27,13 +27,13 @@ from fivefold.risk.language.peers import PeerFact, PeerPercentile, Peers, peers_
 from fivefold.risk.language.ruleset import Ruleset
 
 FEWEST_PEERS = 30
-"""Among fewer peers nothing is said: one of them more or less would move the position by more than three percent."""
+"""Fewest peers for a position: among fewer, one peer more or less would move it by more than three percent."""
 
 MOST_VALUES = 1_000
-"""So many different numbers are kept of a peer group; with more, a position is at most 0.1 percent too low."""
+"""Most distinct numbers kept of a peer group; with more, a position is at most 0.1 percent too low."""
 
 _FORM = 1
-"""The form of the lines; another one is not read."""
+"""The version of the lines' form; lines of another one are not read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +41,11 @@ class PeerDistribution:
     """The numbers of one peer group.
 
     Attributes:
-        count: how many peers have one.
-        middle: the two middle numbers, the same one twice where their count is odd.
-        values: different numbers, rising.
-        up_to: for each, how many peers have no higher one.
-        unreadable: how many peers are not among these because their number could not be read.
+        count: how many peers have a number.
+        middle: the two middle numbers, the same one twice if their count is odd.
+        values: distinct numbers, rising.
+        up_to: for each value, how many peers have at most it.
+        unreadable: how many further peers have a number that could not be read.
     """
 
     count: int
@@ -56,36 +56,36 @@ class PeerDistribution:
     _positions: dict[int, float] = field(default_factory=dict)
 
     def below(self, value: float) -> int:
-        """Count the peers with a lower number; the exact count where every number was kept, else no more than it."""
+        """Count the peers with a lower number; exact if every number was kept, otherwise perhaps too low."""
         place = bisect_left(self.values, value)
         return self.up_to[place - 1] if place else 0
 
     def position(self, below: int) -> float:
-        """Give the percent of peers that a count of them is, as `float_of` does.
+        """Convert a count of peers to a percentage of all, by `float_of`.
 
-        It is the share strictly below, a percentile rank in which ties count for nothing (the first of the three
-        definitions in Roscoe, Fundamental Research Statistics, 1975): "higher than 97 % of peers" is then true as it
-        stands, and nobody is above those who have the same.
+        It is the share strictly below, a percentile rank in which ties do not count (the first of the three
+        definitions in Roscoe, Fundamental Research Statistics, 1975): "higher than 97 % of peers" is then literally
+        true, and peers with equal numbers are not ranked above each other.
         """
         if below not in self._positions:
             self._positions[below] = float_of(Fraction(100 * below, self.count))
         return self._positions[below]
 
     def times_median(self, value: float) -> float | None:
-        """Give a number over the median, exact until it is kept; None where the median is not above 0."""
+        """Divide a number by the median, exactly until it is kept; None if the median is not above 0."""
         return None if self.median <= 0 else float_of(written_number(value) / self.median)
 
     @cached_property
     def median(self) -> Fraction:
-        """The middle number, the mean of both where their count is even, exactly."""
+        """The middle number, or the mean of the two middle ones, exactly."""
         return (written_number(self.middle[0]) + written_number(self.middle[1])) / 2
 
     def percentile_of(self, value: float) -> float:
-        """Give the position of one number."""
+        """Return the position of one number."""
         return self.position(self.below(value))
 
     def percentiles_of(self, values: Floats) -> list[float]:
-        """Give the positions of n numbers: the same as `percentile_of` gives each."""
+        """Return the positions of n numbers, each as `percentile_of` does."""
         places = np.searchsorted(self._values, values, side="left")
         return [self.position(below) for below in self._counts[places].tolist()]
 
@@ -98,14 +98,14 @@ class PeerDistribution:
         return np.asarray([0, *self.up_to], dtype=np.int64)
 
     def line(self) -> dict[str, Any]:
-        """Write it for the line of its group."""
+        """Write the distribution for the line of its group."""
         numbers = {"middle": self.middle, "values": self.values, "up_to": self.up_to}
         unreadable = {"unreadable": self.unreadable} if self.unreadable else {}
         return {"count": self.count, **unreadable} | {name: list(of) for name, of in numbers.items()}
 
     @classmethod
     def of_line(cls, line: Mapping[str, Any]) -> Self:
-        """Read it back; KeyError, TypeError or ValueError where the line has another form."""
+        """Read a distribution from its line; raises KeyError, TypeError or ValueError if the line has another form."""
         low, high = map(float, line["middle"])
         values, up_to = [float(value) for value in line["values"]], [int(count) for count in line["up_to"]]
         rising = all(one < other for one, other in pairwise(values))
@@ -117,11 +117,12 @@ class PeerDistribution:
 
 
 def distribution_of(numbers: pl.Series, unreadable: int = 0) -> PeerDistribution | None:
-    """Keep the numbers of peers, null where one has none: at most `MOST_VALUES` different ones; None for no number.
+    """Make the distribution of peers' numbers, null for a peer without one; None if there is no number.
 
-    *unreadable*: of how many of the peers the number could not be read.
+    *unreadable* is the number of peers whose number could not be read.
 
-    With more, those that stand at evenly spaced ranks are kept (the nearest rank of k ÷ `MOST_VALUES` for each k).
+    Of more than `MOST_VALUES` distinct numbers, those at evenly spaced ranks are kept (the nearest rank of
+    k ÷ `MOST_VALUES` for each k).
     """
     values = numbers.cast(pl.Float64)
     values = values.filter(values.is_finite()).sort()
@@ -138,11 +139,11 @@ def distribution_of(numbers: pl.Series, unreadable: int = 0) -> PeerDistribution
 
 
 class BuiltFor(NamedTuple):
-    """The ruleset that a reference portfolio is built for: its peers are those on whom that ruleset decides.
+    """The ruleset that a reference portfolio is built for: its peers are the entities on which that ruleset decides.
 
     Attributes:
         ruleset: its name, which all its versions share.
-        entity_type: of the peers.
+        entity_type: the type of the peers.
     """
 
     ruleset: str
@@ -150,11 +151,11 @@ class BuiltFor(NamedTuple):
 
     @classmethod
     def of(cls, ruleset: Ruleset) -> Self:
-        """Give what the reference of a ruleset is built for."""
+        """Return what the reference of a ruleset is built for."""
         return cls(ruleset.name, ruleset.entity_type)
 
     def __str__(self) -> str:
-        """Name it as messages do."""
+        """Name the ruleset as messages do."""
         return f"the ruleset {self.ruleset}, of type {self.entity_type}"
 
     def misfit(self, definition: Definition) -> str | None:
@@ -173,10 +174,10 @@ class Reference:
     """A reference portfolio.
 
     Attributes:
-        as_of: the moment that its numbers are of (microseconds).
-        base: the currency that its money is in.
-        built_for: None for an older one, which does not say it.
-        distributions: by the key of the number, how peers are grouped, and the group; the group of everyone is None.
+        as_of: the moment of its numbers (microseconds).
+        base: the currency of its money.
+        built_for: the ruleset that it is built for; None for an older portfolio, which does not record it.
+        distributions: by the key of the number, the grouping field, and the group; the group of everyone is None.
     """
 
     as_of: int
@@ -185,11 +186,11 @@ class Reference:
     distributions: Mapping[tuple[str, str, str | None], PeerDistribution]
 
     def distribution(self, peers: Peers, group: str | None) -> PeerDistribution | None:
-        """Find the numbers of a peer group; None where there are none."""
+        """Find the numbers of a peer group; None if there are none."""
         return self.distributions.get((*key_of(peers), group))
 
     def has(self, peers: Peers) -> bool:
-        """Tell whether it has numbers of this kind, of any group."""
+        """Check whether it has numbers of this kind, for any group."""
         return key_of(peers) in self._kinds
 
     @cached_property
@@ -197,11 +198,11 @@ class Reference:
         return frozenset((of, among) for of, among, _ in self.distributions)
 
     def counts(self, peers: Peers) -> list[int]:
-        """Give how many peers there are in each group that has numbers of this kind."""
+        """Return the number of peers in each group that has numbers of this kind."""
         return [each.count for (*key, _), each in self.distributions.items() if tuple(key) == key_of(peers)]
 
     def without_median(self, peers: Peers) -> list[str | None]:
-        """Name the groups whose median is not above 0, so that nothing is a multiple of it; None is everyone."""
+        """Name the groups whose median is not above 0, so that there are no multiples of it; None is everyone."""
         return [
             group
             for (*key, group), each in self.distributions.items()
@@ -209,7 +210,7 @@ class Reference:
         ]
 
     def lines(self) -> tuple[str, ...]:
-        """Write it as the members of a list."""
+        """Write the portfolio as the members of a list."""
         built_for = {} if self.built_for is None else self.built_for._asdict()
         head = {"reference": _FORM, "as_of": self.as_of, "base": self.base, **built_for}
         rows = [
@@ -220,13 +221,13 @@ class Reference:
 
 
 def key_of(peers: Peers) -> tuple[str, str]:
-    """Name a number and how peers are grouped, as a reference portfolio does."""
+    """Return the key of a number and the grouping field, as a reference portfolio has them."""
     return input_key(peers.of), "" if peers.group is None else peers.group.field
 
 
 @lru_cache(maxsize=32)
 def read_reference(members: tuple[str, ...]) -> Reference | None:
-    """Read a reference portfolio from the members of a list, once; None where the list is none."""
+    """Read a reference portfolio from the members of a list, cached; None if the list is not a portfolio."""
     try:
         head, *rows = map(json.loads, members)
         if head["reference"] != _FORM:
@@ -242,7 +243,7 @@ def read_reference(members: tuple[str, ...]) -> Reference | None:
 
 
 def read_built_for(members: Sequence[str]) -> BuiltFor | None:
-    """Read from the first member alone what a list of peers is built for; None if it does not say it, or is none."""
+    """Read from the first member what a list of peers is built for; None if it is not recorded, or not such a list."""
     try:
         return _built_for(json.loads(members[0]))
     except (IndexError, KeyError, TypeError, ValueError):
@@ -250,7 +251,7 @@ def read_built_for(members: Sequence[str]) -> BuiltFor | None:
 
 
 def other_peers(members: Sequence[str], definition: Definition) -> str | None:
-    """Explain why the peers of a list are not those of a ruleset; None if they are, or the list does not say it."""
+    """Explain why the peers of a list are not those of a ruleset; None if they are, or the list does not record it."""
     built_for = read_built_for(members)
     return None if built_for is None else built_for.misfit(definition)
 
@@ -274,11 +275,11 @@ def made_reference(
 
     Args:
         wanted: the numbers, and how peers are grouped.
-        inputs: a row for each entity and a column for each of these by its key, null where unknown; and perhaps of a
-            number `error_of` its key, which says why it could not be read.
-        as_of: the moment that they are of.
-        base: the currency that money is in.
-        built_for: whose peers these entities are.
+        inputs: a row for each entity and a column for each of these by its key, null where unknown; perhaps also
+            `error_of` the key of a number, which says why it could not be read.
+        as_of: the moment of the numbers.
+        base: the currency of money.
+        built_for: the ruleset whose peers these entities are.
     """
     distributions: dict[tuple[str, str, str | None], PeerDistribution] = {}
     for peers in wanted:
@@ -290,7 +291,7 @@ def made_reference(
 
 
 def _groups(peers: Peers, inputs: pl.DataFrame) -> Iterator[tuple[str | None, pl.DataFrame]]:
-    """Give the numbers of each group and their errors, in the order of names; an entity in none is left out."""
+    """Yield the numbers and errors of each group, in the order of names; an entity without a group is left out."""
     key = input_key(peers.of)
     error = pl.col(error_of(key)) if error_of(key) in inputs.columns else pl.lit(None, pl.String)
     columns = [pl.col(key).alias("number"), error.alias("error")]
@@ -303,13 +304,13 @@ def _groups(peers: Peers, inputs: pl.DataFrame) -> Iterator[tuple[str | None, pl
 
 
 def reference_in(lists: Lists, name: str | None, base: str) -> Reference | None:
-    """Find the reference portfolio among lists; None where there is none, or its money is in another currency."""
+    """Find the reference portfolio among lists; None if there is none, or its money is in another currency."""
     reference = read_reference(tuple(lists[name])) if name is not None and name in lists else None
     return reference if reference is not None and reference.base == base else None
 
 
 def peers_in(rule_input: Any) -> Peers:
-    """Give the number and the peers of an input that is read from a reference portfolio, or of what is kept beside."""
+    """Return the number and the peers of an input that is read from a reference portfolio, or of a fact beside it."""
     peers = rule_input.peers if isinstance(rule_input, PeerFact) else peers_of(rule_input)
     assert peers is not None
     return peers
@@ -318,13 +319,13 @@ def peers_in(rule_input: Any) -> Peers:
 def with_peers(
     frame: pl.DataFrame, wanted: Sequence[Any], reference: Reference | None, overrides: pl.DataFrame | None = None
 ) -> pl.DataFrame:
-    """Add the columns of numbers placed among peers, and of what breakdowns say of these.
+    """Add the columns of numbers placed among peers, and of facts about the peers for breakdowns.
 
     Args:
-        frame: `entity_id`, a column for each number and each group, and `error_of` it where that could not be read.
+        frame: `entity_id`, a column for each number and each group, and `error_of` it if that could not be read.
         wanted: the inputs (`PeerPercentile`, `TimesPeerMedian`) and facts (`PeerFact`).
-        reference: the reference portfolio; None where there is none.
-        overrides: `entity_id` and values by the keys of inputs, which take the place of what is looked up.
+        reference: the reference portfolio, if any.
+        overrides: `entity_id` and values by the keys of inputs, which replace those looked up.
 
     Returns:
         The frame, and a column of Float64 for each input: null where the number or the group is unknown, where there
@@ -349,7 +350,7 @@ def with_peers(
 
 
 def parts_of_peers(rule_input: Any) -> list[Any]:
-    """Give what is placed, the field that groups, and the facts of the peers that breakdowns say."""
+    """Return the number that is placed, the grouping field, and the facts about the peers for breakdowns."""
     peers = peers_in(rule_input)
     parts = [peers.of, *([] if peers.group is None else [peers.group])]
     if isinstance(rule_input, PeerFact):
@@ -374,7 +375,7 @@ def _column(each: Any, frame: pl.DataFrame, reference: Reference | None) -> pl.S
 
 
 def placed(each: Any, distribution: PeerDistribution, values: pl.Series) -> pl.Series:
-    """Place numbers, none of them null, among those of one group."""
+    """Place numbers, none of them null, among the numbers of one group."""
     if isinstance(each, PeerPercentile):
         return pl.Series(distribution.percentiles_of(values.to_numpy()), dtype=pl.Float64)
     different = values.unique()
@@ -395,7 +396,7 @@ def _fact_column(each: PeerFact, frame: pl.DataFrame, reference: Reference, kind
 def _rows_by_group(
     peers: Peers, frame: pl.DataFrame, reference: Reference
 ) -> list[tuple[PeerDistribution | None, pl.Series]]:
-    """Give the positions of the rows of each group; who is in none is in none of them."""
+    """Return each group's distribution and the positions of its rows; a row without a group is left out."""
     if peers.group is None:
         return [(reference.distribution(peers, None), pl.int_range(len(frame), eager=True))]
     groups = frame[input_key(peers.group)].to_frame("group").with_row_index("row").drop_nulls("group")
@@ -404,7 +405,7 @@ def _rows_by_group(
 
 
 def plain_peers(each: Any, reference: Reference | None) -> Callable[[Mapping[str, Any]], Any]:
-    """Make the function from the values of one entity, by their keys, to what `with_peers` gives it."""
+    """Make the function that computes the value of `with_peers` for one entity, from its values by their keys."""
     peers = peers_in(each)
     key, group_key = input_key(peers.of), "" if peers.group is None else input_key(peers.group)
     is_fact, has = isinstance(each, PeerFact), reference is not None and reference.has(peers)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fivefold.risk.language.ruleset import Ruleset
 
 _MISSPELT = 0.9
-"""How similar a column must be to one that may be absent to be taken for it, from 0 to 1."""
+"""How similar, from 0 to 1, a column's name must be to that of an optional column to be taken for its misspelling."""
 
 
 class ListVersion(LanguageModel):
@@ -67,23 +67,23 @@ class NamedList(LanguageModel):
 
 
 REFERENCE_COMES_FROM = "a reference portfolio is made by fivefold rules reference, and given by --reference"
-"""What to do about a reference portfolio that is missing among files."""
+"""The remedy for a reference portfolio that is missing among files."""
 
 _OR_REQUESTED = "; on the platform it is requested on the page of the ruleset"
 
 
 def read_list(text: str, source: str = "the list") -> NamedList:
-    """Read a list from YAML or JSON; InvalidRulesetError, with the line, where the text is not a list."""
+    """Read a list from YAML or JSON; raises InvalidRulesetError, with the line, if the text is not a list."""
     return validate_document(NamedList, Document(text, source), source)
 
 
 def members_at(
     lists: Mapping[str, NamedList], names: Sequence[str], as_of: int, references: Collection[str] = ()
 ) -> dict[str, ListVersion]:
-    """Find the versions in force of every list that is needed; *references* are those in which peers are looked up.
+    """Find the versions in force of all required lists; *references* are those in which peers are looked up.
 
     Raises:
-        InvalidRulesetError: one is missing, or had no version yet; then no entity is assessed.
+        InvalidRulesetError: a list is missing, or has no version yet; then no entity is assessed.
     """
     versions: dict[str, ListVersion] = {}
     problems = []
@@ -109,17 +109,17 @@ AS_OF = "as_of"
 
 INTERVAL_ENDS = ("expected_value_low", "expected_value_high")
 VALUE_MONEY = ("expected_value", *INTERVAL_ENDS)
-"""Those of `risk.language.expressions.VALUES` that are money, in the currency of the model."""
+"""The members of `risk.language.expressions.VALUES` that are money, in the currency of the model."""
 
 VALUE_CURRENCY = "currency"
 """The column of values that names the currency of their money."""
 
 NOT_READ = "@not_read"
-"""A column that may stand in a table of facts, of indicators or of values: in words, why nothing of a row but its
-entity could be read; null where it could."""
+"""An optional column of a table of facts, of indicators or of values: why nothing of a row but its entity could be
+read, in words; null for readable rows."""
 
 NOT_KNOWN = "not known, since "
-"""How an error begins that is about the whole row of an entity, and not about the value of one field."""
+"""The beginning of an error about the whole row of an entity, not about the value of one field."""
 
 
 @dataclass(frozen=True)
@@ -128,30 +128,31 @@ class Portfolio:
 
     Attributes:
         entities: `entity_id`, the ruleset's fields, and perhaps `known_at`: of several rows of an entity the latest
-            one known by as-of holds.
+            known by as-of holds.
         rates: into the base currency, for every amount.
         transactions: as the API names the columns, with `user_id` (or `entity_id`) the entity, and the ruleset's
             `transaction_fields`. Only transaction_amount, transaction_currency and transaction_date are required.
         cases: `entity_id`, `opened`, and perhaps `closed`, `outcome` and the ruleset's `case_fields`; an outcome is
-            seen from the moment it was closed.
+            known from the moment of closing.
         alerts: the same for alerts.
         tags: `entity_id`, `tag`, and perhaps `from` and `until` (not included).
-        screenings: `entity_id`, `screening` (what was looked for), `found` (true or false), and perhaps `at`: the
+        screenings: `entity_id`, `screening` (what was searched for), `found` (true or false), and perhaps `at`: the
             latest one by as-of holds.
         indicators: `entity_id` and the catalogue's columns, as of the assessment.
-        histories: the transactions that *indicators* were computed from, later ones among them, by the names of the
-            entities; needed to tell when time alone changes an indicator that is not an age.
+        histories: the transactions that *indicators* were computed from, also later ones, by the names of the
+            entities; needed to find when time alone changes an indicator that is not an age.
         values: `entity_id` and `VALUES` of the language, as of the assessment; `INTERVAL_ENDS` may be absent, and are
-            unknown then. Money is in `VALUE_CURRENCY`, and in the base currency where that is absent.
+            unknown then. Money is in `VALUE_CURRENCY`, or in the base currency if that is absent.
         lists: the named lists.
         levels: for policies: `entity_id`, `in_force` and `rules` (numbers from 1), `status`, `source`, `age_days`.
         pending: for policies: the one transaction of each entity that is decided on, in the form of *transactions*;
-            what must not count as one of them stands here alone.
-        links: between entities, those that are not read among them.
-        everyone: rows as *entities* has them, of all who may be linked to one of these; None where *entities* has them.
-        peers: `entity_id` and, by the keys of inputs that are read from a reference portfolio, what is given in their
-            place; None where it is looked up.
-        stored: *transactions* and *pending* were checked when they were taken, and have the columns that
+            it is not among these and does not count as one.
+        links: the links between entities, including rows that could not be read.
+        everyone: rows in the form of *entities*, for all entities that may be linked to one of these; None if
+            *entities* has them all.
+        peers: `entity_id` and given values by the keys of inputs that are read from a reference portfolio; None if
+            they are looked up.
+        stored: whether *transactions* and *pending* were checked when they were taken in, and have the columns that
             `risk.facts.transactions.prepare_stored` reads.
     """
 
@@ -175,9 +176,9 @@ class Portfolio:
     stored: bool = False
 
     def with_optional_parts(self, ruleset: "Ruleset") -> "Portfolio":
-        """Give the portfolio with what the ruleset says may be absent: tables without rows, columns without values.
+        """Return the portfolio with absent optional parts added: tables without rows, columns without values.
 
-        A column that is nearly named as one that is absent is left to the check of columns: it is misspelt, not absent.
+        If a column's name is similar to an absent one, it is not added: the check of columns reports the misspelling.
         """
         portfolio = self.with_empty_tables(ruleset.optional_tables, ruleset.case_fields)
         if portfolio.transactions is None or not ruleset.optional_transaction_fields:
@@ -193,7 +194,7 @@ class Portfolio:
         return replace(portfolio, transactions=portfolio.transactions.with_columns(unknown)) if absent else portfolio
 
     def with_empty_tables(self, tables: Iterable[str], case_fields: Iterable[str]) -> "Portfolio":
-        """Give the portfolio with an empty table in place of each of *tables* (cases, alerts, tags) that is absent."""
+        """Return the portfolio with an empty table for each of *tables* (cases, alerts, tags) that is absent."""
         record = (ENTITY, "opened", *case_fields)
         columns = {"cases": record, "alerts": record, "tags": (ENTITY, "tag")}
         absent = {name: columns[name] for name in tables if getattr(self, name) is None}
@@ -204,30 +205,30 @@ class Portfolio:
 
 
 def error_of(column: str) -> str:
-    """Name the column that holds what could not be read as the input wants it; it is there only where there is some."""
+    """Name the column of an input's values that could not be read; it exists only if there are some."""
     return f"{column}!"
 
 
 def signal_of(column: str) -> str:
-    """Name the column that holds the moment (microseconds) of the latest fact that an input counted."""
+    """Name the column of the moment (microseconds) of the latest fact that an input counted."""
     return f"{column}@"
 
 
 def path_of(column: str) -> str:
-    """Name the column that says of a group whom its value is made of."""
+    """Name the column of the entities that a group's value comes from."""
     return f"{column}~"
 
 
 def lacking_of(column: str) -> str:
-    """Name the column that says what an input is unknown for.
+    """Name the column of the reason why an input is unknown.
 
-    For a pattern it has the number of transactions whose counterparty it would have to know, and for money of the value
-    the model's currency, where that is not the base.
+    For a pattern it has the number of transactions whose counterparty is not known, for money of the value the model's
+    currency, if that is not the base.
     """
     return f"{column}-"
 
 
 def with_interval_ends(values: pl.DataFrame) -> pl.DataFrame:
-    """Add the ends of intervals, unknown, to values of a source that has none."""
+    """Add the ends of intervals, as unknown, to values that lack them."""
     absent = [name for name in INTERVAL_ENDS if name not in values.columns]
     return values.with_columns(pl.lit(None, pl.Float64).alias(name) for name in absent)

@@ -1,4 +1,4 @@
-"""Columns, read leniently: one bad value fails its own entity, never the frame.
+"""Reads columns leniently: one bad value fails its own entity, never the frame.
 
 Fields of entities are read as columns; linked facts, which are many more, as expressions.
 """
@@ -22,12 +22,12 @@ from fivefold.risk.facts.portfolio import ENTITY, error_of
 from fivefold.risk.language.fields import COUNTRIES, FieldType, OneOf, ValueType, described, value_type_of
 
 LIST_SEPARATOR = ";"
-"""Between the words of a list in a format without lists, such as CSV."""
+"""Separates the words of a list in a format without lists, such as CSV."""
 
 _OTHER_SEPARATORS = (",", "|", "\t")
 
 _LARGEST = int(float_info.max)
-"""No 64-bit float stands for a whole number above it."""
+"""The largest whole number that a 64-bit float can represent."""
 
 _TRUTH = {"true": True, "false": False, "1": True, "0": False}
 
@@ -37,8 +37,8 @@ def read_field(column: pl.Series, declared: FieldType) -> tuple[pl.Series, pl.Se
 
     Returns:
         The values, null where unknown (NaN, empty text and a text of spaces alone), in the form of
-        `risk.compiler.value_types.InputColumn`; and, as text, what could not be read, null elsewhere: None where
-        everything could be.
+        `risk.compiler.value_types.InputColumn`; and, as text, the values that could not be read, null elsewhere:
+        None if all could be.
     """
     if column.dtype == pl.Null:
         return pl.Series(column.name, [None] * len(column), dtype=_TYPES[value_type_of(declared)]), None
@@ -63,7 +63,7 @@ def read_field(column: pl.Series, declared: FieldType) -> tuple[pl.Series, pl.Se
 
 
 def _read_mixed(column: pl.Series, declared: FieldType) -> tuple[pl.Series, pl.Series | None]:
-    """Read a column of values of several types: each as in a column of that type alone."""
+    """Read a column of mixed types: each value as in a column of its own type."""
     cells = column.to_list()
     values, wrong = [None] * len(cells), [None if fits_typed_column(cell) else str(cell) for cell in cells]
     for kind in {type(cell) for cell in cells if cell is not None}:
@@ -78,7 +78,7 @@ def _read_mixed(column: pl.Series, declared: FieldType) -> tuple[pl.Series, pl.S
 
 
 def fits_typed_column(cell: Any) -> bool:
-    """Tell whether a column of one type alone can hold a value of JSON: no object, and no number of 64 bits or more."""
+    """Check whether a column of one type can hold a value of JSON: no object, and no whole number beyond 64 bits."""
     if isinstance(cell, list):
         return all(isinstance(word, str) for word in cell)
     return not isinstance(cell, dict) and not (isinstance(cell, int) and abs(cell) >= 2**63)
@@ -123,9 +123,9 @@ def _flags(column: pl.Series) -> pl.Series:
 
 
 def read_moments(column: pl.Series) -> pl.Series:
-    """Read times of any kind as microseconds UTC: Datetime, Date, or ISO text; null where it is none of them.
+    """Read times of any kind as microseconds UTC: Datetime, Date, or ISO text; null for anything else.
 
-    What is finer is rounded up: a nanosecond after as-of is after it.
+    Finer times are rounded up: a nanosecond after as-of is after it.
     """
     if column.dtype == pl.Date or isinstance(column.dtype, pl.Datetime):
         return column.to_frame().select(whole_microseconds(pl.first(), column.dtype)).to_series()
@@ -138,21 +138,21 @@ def read_moments(column: pl.Series) -> pl.Series:
 
 
 def whole_microseconds(moment: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    """Give moments of a column of type Date or Datetime in microseconds, rounded up."""
+    """Convert moments of type Date or Datetime to microseconds, rounded up."""
     if isinstance(dtype, pl.Datetime) and dtype.time_unit == "ns":
         return -(-moment.cast(pl.Int64) // _NANOSECONDS)
     return moment.cast(pl.Datetime("us", getattr(dtype, "time_zone", None))).cast(pl.Int64)
 
 
 _NANOSECONDS = 1_000
-"""So many are a microsecond."""
+"""Nanoseconds in a microsecond."""
 
 
 def words_of_cell(text: str) -> list[str] | None:
-    """Read the words of a list that is written as one text: `a; b`, or as JSON. None where it is unclear what parts it.
+    """Read the words of a list written as one text: `a; b`, or as JSON. None if the separator is unclear.
 
-    A comma or a bar may part words, or be of one; taken for one word, a list would not contain what it does. `a, b;` is
-    one word. Words without a sign are left out: they are missing, as empty text is.
+    A comma or a bar may separate words, or belong to one; read as one word, a list would lack its real words. `a, b;`
+    is one word. Blank words are left out: they are missing, as empty text is.
 
     >>> words_of_cell("a; b"), words_of_cell('["a", "b"]'), words_of_cell("a, b;"), words_of_cell("a, b")
     (['a', 'b'], ['a', 'b'], ['a, b'], None)
@@ -178,7 +178,7 @@ def _lists(column: pl.Series) -> pl.Series:
         return pl.Series(column.name, words, dtype=pl.List(pl.String))
     if not isinstance(column.dtype, pl.List) or column.dtype.inner not in {pl.String, pl.Null}:
         return pl.Series(column.name, [None] * len(column), dtype=pl.List(pl.String))
-    # Empty text is missing here, too; a comparison with null leaves null out.
+    # Empty text is missing here, too; the comparison also drops nulls.
     return column.cast(pl.List(pl.String)).list.filter(pl.element().str.strip_chars() != "")
 
 
@@ -206,9 +206,9 @@ _PYTHON: dict[ValueType, tuple[type, ...]] = {
 
 
 def entities_from_rows(rows: Iterable[Mapping[str, Any]], fields: Mapping[str, FieldType]) -> pl.DataFrame:
-    """Make the frame of entities from rows such as JSON gives, whose values may be of any type.
+    """Make the frame of entities from rows, such as those of JSON, whose values may be of any type.
 
-    What is of another type than its field goes into the column of errors beside it. Other keys are left out.
+    A value of another type than its field goes to the column of errors beside it. Other keys are left out.
 
     Raises:
         FileFormatError: a row has no `entity_id`.
@@ -238,7 +238,7 @@ def _column_of_rows(name: str, values: list[Any], declared: FieldType) -> dict[s
 
 
 def _source_text(value: Any) -> str:
-    """Write a value of any type as its source had it; a number stays a number, whatever holds it here."""
+    """Write a value of any type as its source had it; a Decimal is written as a plain number."""
     return str(value) if isinstance(value, Decimal) else repr(value)
 
 
@@ -272,8 +272,8 @@ class Read:
     """A column that was read.
 
     Attributes:
-        value: null where unknown or unreadable.
-        wrong: true where there was a value that could not be read; None where that cannot happen.
+        value: the values, null where unknown or unreadable.
+        wrong: true where a value could not be read; None if that cannot happen.
     """
 
     value: pl.Expr
@@ -281,7 +281,7 @@ class Read:
 
 
 def read_declared(name: str, dtype: pl.DataType, declared: FieldType) -> Read:
-    """Read a declared field of facts as `risk.facts.reading.read_field` reads one of entities; numbers have a limit."""
+    """Read a declared field of facts as `read_field` reads one of entities; numbers have a limit."""
     kind = value_type_of(declared)
     if dtype == pl.Null:
         return Read(pl.col(name).cast(_LINKED_TYPES.get(kind, pl.Float64 if kind is ValueType.NUMBER else pl.String)))
@@ -314,12 +314,12 @@ def read_number(name: str, dtype: pl.DataType) -> Read:
         number = raw.cast(pl.Float64)
     else:
         return Read(pl.lit(None, pl.Float64), _has_value(name, dtype))
-    fits = (number.abs() <= LARGEST_MAGNITUDE).fill_null(False)  # Polars says that NaN is larger than any number
+    fits = (number.abs() <= LARGEST_MAGNITUDE).fill_null(False)  # in Polars NaN is larger than any number
     return Read(pl.when(fits).then(number), _has_value(name, dtype) & ~fits)
 
 
 def read_text(name: str, dtype: pl.DataType, words: Sequence[str] | None = None) -> Read:
-    """Read text, only certain *words* where some are given; empty text is unknown, whole numbers are their digits."""
+    """Read text, only certain *words* if some are given; empty text is unknown, whole numbers become their digits."""
     if not (dtype == pl.String or dtype.is_integer() or isinstance(dtype, pl.Categorical | pl.Enum)):
         return Read(pl.lit(None, pl.String), _has_value(name, dtype))
     text = pl.col(name) if dtype == pl.String else pl.col(name).cast(pl.String)
@@ -342,7 +342,7 @@ def read_time(name: str, dtype: pl.DataType) -> Read:
         return Read(whole_microseconds(raw, dtype))
     if dtype != pl.String:
         return Read(pl.lit(None, pl.Int64), _has_value(name, dtype))
-    column_loops()  # compiled here: Polars adds words of its own to an error of what it calls
+    column_loops()  # compiled here: Polars adds its own words to errors of functions that it calls
     value = raw.map_batches(read_moments, return_dtype=pl.Int64, is_elementwise=True)
     return Read(value, value.is_null() & _has_value(name, dtype))
 
@@ -351,7 +351,7 @@ def refuse_link(what: str, name: str, dtype: pl.DataType) -> None:
     """Refuse a column of identifiers that are neither text nor whole numbers: 1.0 is not the identifier 1.
 
     Raises:
-        FileFormatError: it is one.
+        FileFormatError: the column is of another type.
     """
     if not (dtype in {pl.String, pl.Null} or dtype.is_integer() or isinstance(dtype, pl.Categorical | pl.Enum)):
         raise FileFormatError(f"{what}: {name} is {dtype}; identifiers must be text or whole numbers")
@@ -360,11 +360,11 @@ def refuse_link(what: str, name: str, dtype: pl.DataType) -> None:
 def refuse_missing(
     what: str, schema: pl.Schema, required: Sequence[str], declared: Mapping[str, FieldType], reserved: Collection[str]
 ) -> None:
-    """Refuse facts that lack a column, before anyone is assessed.
+    """Refuse facts that lack a column, before any entity is assessed.
 
     Raises:
-        FileFormatError: a column that all such facts have is missing.
-        InvalidRulesetError: one that the ruleset declares is missing, or has a name that is *reserved*.
+        FileFormatError: a required column is missing.
+        InvalidRulesetError: a column that the ruleset declares is missing, or has a *reserved* name.
     """
     there = ", ".join(schema.names()) or "none"
     missing = [name for name in required if name not in schema]

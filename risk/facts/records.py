@@ -1,4 +1,4 @@
-"""What people recorded - attributes, cases, alerts, tags, screenings - as it was known at as-of."""
+"""Reads what people recorded (attributes, cases, alerts, tags, screenings) as known at as-of."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from fivefold.risk.language.fields import CASE_FIELDS, SCREENING_FIELDS, TAG_FIE
 KNOWN_AT: Final = "known_at"
 OPENED, CLOSED, OUTCOME, STATUS = "opened", "closed", "outcome", "status"
 OPEN: Final = "open"
-"""The status of a case that is not closed yet, whatever became of it later."""
+"""The status of a case that is not closed yet, whatever its later outcome."""
 
 TAKEN = frozenset({LINKED_ENTITY, AS_OF, ENTITY, OPENED, *CASE_FIELDS})
 _NUMBER = "@number"
@@ -40,8 +40,8 @@ class Recorded:
     """The recorded value of each entity.
 
     Attributes:
-        values: one for each, null where unknown.
-        wrong: as text, what could not be read and may change the value; null elsewhere. None where everything could.
+        values: a value for each entity, null where unknown.
+        wrong: as text, what could not be read and may change the value; null elsewhere. None if all could be read.
     """
 
     values: pl.Series
@@ -49,11 +49,11 @@ class Recorded:
 
 
 def known_entities(rows: pl.DataFrame, as_of: int | pl.Series) -> pl.DataFrame:
-    """Take the attributes of every entity as they were known at its moment.
+    """Return the attributes of every entity as known at its moment.
 
     Of several rows of an entity the latest by `known_at` holds; of two at the same moment the later one in the frame;
-    one without a moment was known from the start. Nothing is known of an entity all whose rows come later. A moment
-    that cannot be read may be the latest: every attribute of that entity is then an error, and of no other entity.
+    a row without a moment was known from the start. If all rows come later, nothing is known of the entity. A moment
+    that cannot be read may be the latest: every attribute of that entity alone is then an error.
 
     Args:
         rows: `entity_id`, attributes, and perhaps `known_at`.
@@ -89,7 +89,7 @@ def known_entities(rows: pl.DataFrame, as_of: int | pl.Series) -> pl.DataFrame:
 
 
 def _is_plain(column: pl.Series) -> bool:
-    """True where one identifier is a text as it is, so that nothing has to be read."""
+    """Check whether the only identifier is plain text that needs no reading."""
     return column.dtype == pl.String and column[0] is not None and bool(column[0].strip())
 
 
@@ -128,19 +128,19 @@ def _unknown(latest: pl.DataFrame, unread: pl.DataFrame) -> pl.DataFrame:
 
 
 def prepare_records(frame: pl.DataFrame, declared: Mapping[str, FieldType], what: str) -> LinkedFacts:
-    """Read cases or alerts: facts whose time is when they were closed, and until then when they were opened.
+    """Read cases or alerts: facts whose time is their closing, or before that their opening.
 
-    So what was confirmed counts from its confirmation, however long that took. Until a case was closed its `closed`
-    and `outcome` are unknown and its `status` is open, whatever the frame says of later. An outcome without the moment
-    from which it was known cannot be used, and is a problem.
+    So a confirmed case counts from its confirmation, however long that took. Until a case is closed its `closed` and
+    `outcome` are unknown and its `status` is open, whatever the frame has for later. An outcome without a moment of
+    closing cannot be used, and is a problem.
 
     Args:
         frame: `entity_id`, `opened`, and perhaps `closed`, `outcome`, `status`.
-        declared: the ruleset's own fields of them.
-        what: they are called in errors.
+        declared: the ruleset's own fields of cases and alerts.
+        what: their name in errors.
 
     Raises:
-        FileFormatError: a column that all have is missing, or `entity_id` is not an identifier.
+        FileFormatError: a required column is missing, or `entity_id` is not an identifier.
         InvalidRulesetError: a column that the ruleset declares is missing.
     """
     schema = frame.schema
@@ -184,34 +184,34 @@ def _as_known() -> tuple[pl.Expr, ...]:
 
 
 def tagged(tags: pl.DataFrame, tag: str, entities: pl.DataFrame) -> Recorded:
-    """Find which entities had a tag at their moment; unknown only where a deciding moment cannot be read.
+    """Find which entities had a tag at their moment; unknown only if a deciding moment cannot be read.
 
     Args:
-        tags: `entity_id`, `tag`, and perhaps `from` (no moment: from the start) and `until` (not included).
-        tag: which.
+        tags: `entity_id`, `tag`, and perhaps `from` (null: from the start) and `until` (not included).
+        tag: the tag.
         entities: `entity_id` and `as_of`.
     """
     rows = _rows_about(tags, "tag", tag, entities, "from", "until")
     legible = pl.all_horizontal(pl.col(_UNREAD + "from", _UNREAD + "until").is_null())
     begun, lasts = _has_come("from"), pl.col("until").is_null() | (pl.col(AS_OF) < pl.col("until"))
     valid = rows.filter(legible & begun & lasts)
-    # What cannot be read has no moment: so it may have begun, and may last.
+    # An unreadable moment is null here: so the tag may have begun, and may last.
     doubtful = rows.filter(~legible & begun & lasts & ~pl.col(_NUMBER).is_in(valid[_NUMBER].unique().implode()))
     values = pl.int_range(len(entities), eager=True).is_in(valid[_NUMBER].unique().implode())
     return _recorded(values, doubtful.select(_NUMBER, pl.coalesce(_UNREAD + "from", _UNREAD + "until")))
 
 
 def screened(screenings: pl.DataFrame, screening: str, entities: pl.DataFrame) -> Recorded:
-    """Give the result of the latest screening by each entity's moment; unknown where there was none.
+    """Return the result of the latest screening by each entity's moment; unknown if there was none.
 
-    A later one without a result (null) changes nothing: the last known result holds until there is another. Where the
-    latest one cannot be read, or one whose moment cannot be read may be the latest, that is an error.
+    A later screening without a result (null) changes nothing: the last known result holds until the next. If the latest
+    one cannot be read, or one with an unreadable moment may be the latest, that is an error.
 
     Args:
         screenings: `entity_id`, `screening`, `found` (true or false), and perhaps `at`; of two at the same moment
-            the later one in the frame holds; one without a moment came before all others; `found` is null where a
+            the later one in the frame holds; one without a moment came before all others; `found` is null if a
             screening had no result.
-        screening: what was looked for.
+        screening: what was searched for.
         entities: `entity_id` and `as_of`.
 
     Raises:
@@ -235,14 +235,14 @@ def screened(screenings: pl.DataFrame, screening: str, entities: pl.DataFrame) -
 
 
 def next_dates(frame: pl.DataFrame, column: str, word: str, entities: pl.DataFrame, *moments: str) -> pl.DataFrame:
-    """Give the number of each entity for which something about a *word* begins or ends after its moment, and when.
+    """Find for each entity the first moment after its own at which something about a *word* begins or ends.
 
     Args:
         frame: the tags or screenings.
-        column: that holds the word, `tag` or `screening`.
-        word: which.
+        column: the column of the word, `tag` or `screening`.
+        word: the tag, or what was searched for.
         entities: `entity_id` and `as_of`.
-        *moments: the columns that are looked at.
+        *moments: the columns of moments.
 
     Returns:
         `number` (from 0, in the order of *entities*) and `at` (microseconds), the first one of each.
@@ -259,7 +259,7 @@ def next_dates(frame: pl.DataFrame, column: str, word: str, entities: pl.DataFra
 def _next_date_of_one(
     frame: pl.DataFrame, column: str, word: str, entities: pl.DataFrame, *moments: str
 ) -> pl.DataFrame:
-    """Give the same for one entity, from plain values; LeftToColumnsError where a value has no plain form."""
+    """Compute `next_dates` for one entity from plain values; raises LeftToColumnsError for others."""
     mine, as_of = own_rows(frame, entities[ENTITY][0]), entities[AS_OF][0]
     words = plain_texts(mine[column])
     dates = [plain_moments(mine[name]) for name in moments if name in mine.columns]
@@ -270,7 +270,7 @@ def _next_date_of_one(
 
 
 def next_known(rows: pl.DataFrame, entities: pl.DataFrame) -> pl.DataFrame:
-    """Give the same for attributes that are known only from a later moment on."""
+    """Find the first later moment at which attributes of each entity become known, in the form of `next_dates`."""
     if KNOWN_AT not in rows.columns:
         return pl.DataFrame(schema={"number": pl.Int64, "at": pl.Int64})
     dated = rows.select(read_field(rows[ENTITY], "text")[0], _moments(rows, KNOWN_AT)[0])
@@ -285,7 +285,7 @@ def _first_after(rows: pl.DataFrame, *moments: str) -> pl.DataFrame:
 
 
 def _recorded(values: pl.Series, doubtful: pl.DataFrame) -> Recorded:
-    """Remove the values that something unreadable may change; *doubtful* has the entity's number, and what it is."""
+    """Remove values that something unreadable may change; *doubtful* has the entity's number and the problem."""
     if not len(doubtful):
         return Recorded(values)
     first = doubtful.rename(dict(zip(doubtful.columns, (_NUMBER, _UNREAD), strict=True)))
@@ -310,7 +310,7 @@ def _rows_about(frame: pl.DataFrame, column: str, word: str, entities: pl.DataFr
 
 
 def _dated(frame: pl.DataFrame, name: str) -> list[pl.Series]:
-    """Read a column of moments, and beside it what of it could not be read."""
+    """Read a column of moments, and a column beside it of what could not be read."""
     unread = _UNREAD + name
     whole = frame[NOT_READ].alias(unread) if NOT_READ in frame.columns else _nothing(unread, len(frame))
     if name not in frame.columns:
@@ -328,7 +328,7 @@ def _numbered() -> pl.Expr:
 
 
 def _moments(frame: pl.DataFrame, name: str) -> tuple[pl.Series, pl.Series | None]:
-    """Read moments, null where there is none; and in words what could not be read, None where everything could."""
+    """Read moments, null where there is none; and in words what could not be read, None if all could be read."""
     moments, wrong = read_field(frame[name], "date")
     if wrong is None:
         return moments, None
@@ -349,10 +349,10 @@ def prepare_tags(frame: pl.DataFrame) -> LinkedFacts:
     """Read tags: facts from when they were given until they end, which is not included.
 
     Args:
-        frame: `entity_id`, `tag`, and perhaps `from` (no moment: from the start) and `until`.
+        frame: `entity_id`, `tag`, and perhaps `from` (null: from the start) and `until`.
 
     Raises:
-        FileFormatError: a column that all have is missing, or `entity_id` is not an identifier.
+        FileFormatError: a required column is missing, or `entity_id` is not an identifier.
     """
     schema = frame.schema
     rows, checks = _read_mark(frame, "tags", "tag", "from")
@@ -373,13 +373,13 @@ def prepare_tags(frame: pl.DataFrame) -> LinkedFacts:
 
 
 def prepare_screenings(frame: pl.DataFrame) -> LinkedFacts:
-    """Read screenings; one without a result counts only where `where` asks whether there was one.
+    """Read screenings; one without a result counts only if `where` tests `found`.
 
     Args:
-        frame: `entity_id`, `screening`, `found`, and perhaps `at` (no moment: before all others).
+        frame: `entity_id`, `screening`, `found`, and perhaps `at` (null: before all others).
 
     Raises:
-        FileFormatError: a column that all have is missing, or `entity_id` is not an identifier.
+        FileFormatError: a required column is missing, or `entity_id` is not an identifier.
     """
     schema = frame.schema
     refuse_missing("screenings", schema, ("found",), {}, frozenset())
@@ -403,19 +403,19 @@ def prepare_screenings(frame: pl.DataFrame) -> LinkedFacts:
 
 
 def _whole_mark(column: str, wrong: pl.Expr, allowed: str) -> Check:
-    """Make the check of a column without which a mark cannot be used; an empty value is not a mistake."""
+    """Make the check of a column whose errors make the whole mark unusable; an empty value is not an error."""
     return Check(column, None, wrong.fill_null(value=False), allowed)
 
 
 def _is_read(checks: Sequence[Check], column: str) -> pl.Expr:
-    """Tell of which marks a column could be read, or is empty."""
+    """True for the marks whose column could be read, or is empty."""
     return pl.all_horizontal(
         [pl.lit(value=True), *(~each.wrong for each in checks if each.column in {NOT_READ, column})]
     )
 
 
 def _read_mark(frame: pl.DataFrame, what: str, word: str, moment: str) -> tuple[pl.LazyFrame, Sequence[Check]]:
-    """Read whose a mark is, and from when; and find what of that cannot be used."""
+    """Read the entity of a mark, and its beginning, with the checks of both."""
     schema = frame.schema
     refuse_missing(what, schema, (ENTITY, word), {}, frozenset())
     refuse_link(what, ENTITY, schema[ENTITY])

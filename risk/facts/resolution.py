@@ -1,6 +1,6 @@
-"""What is read of entities: by queries over columns, or for one entity by plain functions. The choice is made here.
+"""Chooses how inputs are resolved: by queries over columns, or for one entity by plain functions.
 
-Of one entity with very many transactions those are read by columns, and all else by plain functions.
+The transactions of one entity with very many are read by columns, everything else by plain functions.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,11 +25,11 @@ Sources = Callable[[], Mapping[str, LinkedFacts]]
 
 
 MOST_PLAIN_ROWS: Final = 3_000
-"""With more transactions queries are faster: by `fatf-retail` 3,000 take as long by either, 6,000 take 0.6 of it."""
+"""With more transactions queries are faster: for `fatf-retail` 3,000 take equally long, 6,000 take 0.6 of the time."""
 
 
 def lazy_sources(needs: Needs, portfolio: Portfolio) -> Sources:
-    """Give `sources_of`, which is asked when anything needs columns, and once."""
+    """Return `sources_of` as a cached function, called only when something needs columns."""
     return cache(lambda: sources_of(needs, portfolio))
 
 
@@ -38,15 +38,15 @@ def resolve_inputs(
 ) -> pl.DataFrame:
     """Resolve inputs for some entities, as `risk.facts.inputs.resolve` does; one entity by plain functions.
 
-    Where those meet what they do not expect - a value that could not be read, a column of another type - the columns
-    are asked: they read it, name it or refuse it.
+    If those meet something unexpected (a value that could not be read, a column of another type), the columns are used:
+    they read, report or refuse it.
 
     Args:
-        needs: what is read.
-        portfolio: where it is.
-        sources: as `lazy_sources` gives them.
+        needs: the inputs.
+        portfolio: the data.
+        sources: the result of `lazy_sources`.
         lists: the members of the named lists.
-        entities: `entity_id` (no two alike), `as_of` and the attributes as known then.
+        entities: `entity_id` (each once), `as_of` and the attributes as known then.
     """
     if len(entities) == 1:
         members = tuple((name, tuple(lists[name])) for name in sorted(lists))
@@ -67,10 +67,10 @@ def moments_ahead(
     entities: pl.DataFrame,
     inputs: pl.DataFrame,
 ) -> pl.DataFrame:
-    """Tell when time alone may next change each input, as `next_moments` does; of one entity by plain functions.
+    """Find when time alone may next change each input, as `next_moments` does; for one entity by plain functions.
 
-    What has no plain form, or is not as plain reading expects it, is asked of the columns. The arguments are those of
-    `next_moments`; of one entity, columns at which nothing comes are left out.
+    Inputs without a plain form, and unexpected data, are left to the columns. The arguments are those of
+    `next_moments`; for one entity, columns without a moment are left out.
     """
     row = inputs.row(0, named=True) if len(entities) == 1 else {}
     if row and _is_readable(row):
@@ -92,14 +92,14 @@ def moments_ahead(
 
 
 def _beside(frame: pl.DataFrame, moments: Mapping[str, int]) -> pl.DataFrame:
-    """Put moments beside those of the columns; of what both tell of, the first."""
+    """Add moments to those of the columns; if both have one, the earlier."""
     there = {name: moment for name, moment in frame.row(0, named=True).items() if moment is not None}
     firsts = {name: min(moment, there.get(name, moment)) for name, moment in moments.items()}
     return frame.with_columns(**{name: pl.lit(moment, pl.Int64) for name, moment in firsts.items()})
 
 
 def _is_readable(row: Mapping[str, Any]) -> bool:
-    """Tell whether everything of an entity could be read, and no number is none."""
+    """Check whether everything of an entity could be read, and no number is NaN."""
     return all(value == value for value in row.values()) and not any(  # noqa: PLR0124 (NaN is not itself)
         value is not None for name, value in row.items() if name.endswith(error_of(""))
     )

@@ -22,19 +22,19 @@ from fivefold.risk.facts.windows import Masks, end_of, fields_in, looked_at, sta
 from fivefold.risk.language.expressions import Window
 
 LONGEST_SHOWN = 40
-"""Values are shown to so many signs."""
+"""Most characters of a value that are shown."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that may be wrong with a row.
+    """One possible error of a row.
 
     Attributes:
-        column: what the raw column is called where its value is shown.
-        field: the field that it spoils; None where the whole row cannot be used.
-        wrong: true where it is wrong, never null.
-        allowed: what would be right.
-        read: the column whose value is shown, where it has another name.
+        column: the name of the raw column in messages.
+        field: the field that it spoils; None if the whole row cannot be used.
+        wrong: true where the row is wrong, never null.
+        allowed: the allowed values, in words.
+        read: the column whose value is shown, if it has another name.
         differing: the column of the names of columns in which rows with this value differ.
     """
 
@@ -47,9 +47,9 @@ class Check:
 
 
 def with_problems(rows: pl.LazyFrame, checks: Sequence[Check]) -> pl.LazyFrame:
-    """Take the time from rows that cannot be used, and add `@spoilt`, true where any check finds something.
+    """Remove the time of rows that cannot be used, and add `@spoilt`, true where any check finds something.
 
-    So one pass over the facts counts them and finds whether any problem must be named; mostly none must.
+    So one pass over the facts counts them and finds whether any problem must be reported; mostly none must.
     """
     whole = pl.any_horizontal([pl.lit(False), *(check.wrong for check in checks if check.field is None)])
     parts = pl.any_horizontal([pl.lit(False), *(check.wrong for check in checks if check.field is not None)])
@@ -60,12 +60,12 @@ def with_problems(rows: pl.LazyFrame, checks: Sequence[Check]) -> pl.LazyFrame:
 def find_problems(
     rows: pl.LazyFrame, checks: Sequence[Check], fields: Mapping[str, pl.Expr] | None = None
 ) -> pl.DataFrame:
-    """Name everything that is wrong, in the order of the checks.
+    """Find all problems, in the order of the checks.
 
     Args:
         rows: the facts.
-        checks: what may be wrong with them.
-        fields: those of each fact that stand beside what is wrong with it, as one struct.
+        checks: the checks.
+        fields: the fields of a fact to include beside its problem, as one struct.
     """
     wrong_rows = rows.filter(pl.any_horizontal([check.wrong for check in checks])).collect(engine="streaming")
     bad = wrong_rows.rechunk()  # Polars 2.1 panics where it streams `format` over a filter of many chunks
@@ -100,15 +100,15 @@ def _in_words(check: Check) -> pl.Expr:
 def without_unreadable(
     values: pl.DataFrame, entities: pl.DataFrame, masks: Masks, windows: Mapping[str, Window]
 ) -> pl.DataFrame:
-    """Remove every value that an unreadable fact may belong to, and name the first such problem.
+    """Remove every value that an unreadable fact may belong to, and report the first such problem.
 
-    A problem counts for an aggregate that reads its field, where its moment is in the window or is unknown, and
-    where what could be read of the fact does not keep it out: one that is known to have failed is not counted anyway.
+    A problem concerns an aggregate that reads its field, if its moment is in the window or unknown, and if what could
+    be read of the fact does not exclude it: a transaction known to have failed is not counted anyway.
 
     Args:
         values: a column for each of *windows*, in the order of *entities*.
         entities: `entity`, `as_of` and the openings of the windows.
-        masks: of the facts with their problems.
+        masks: the masks of the facts with problems.
         windows: the aggregates by the names of their columns.
     """
     numbered = entities.with_row_index("@number")
@@ -129,13 +129,13 @@ def without_unreadable(
 
 
 _FIELD, _PROBLEM = "@field", "@problem"
-"""As they are called beside the fields of facts, which may have any name without @."""
+"""Their names beside the fields of facts, which may have any name without @."""
 
 
 def known_problems(facts: LinkedFacts, entities: pl.DataFrame) -> pl.DataFrame:
-    """Join what cannot be read with its entities: each with its fact as that was known at `as_of`.
+    """Join the problems with their entities, each with its fact as known at `as_of`.
 
-    Of a fact that cannot be used at all, or of which it cannot be read since when it is what it is, that is unknown.
+    Fields that change over time are unknown if the whole fact cannot be used, or the time of change cannot be read.
     """
     prefixed = {FIELD: _FIELD, PROBLEM: _PROBLEM}
     joined = facts.found_problems.join(entities, on=LINKED_ENTITY, how="inner", maintain_order="left").rename(prefixed)

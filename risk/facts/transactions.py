@@ -1,6 +1,6 @@
-"""Transactions as rules read them: whole minor units, one clock, three states; what cannot be read is named.
+"""Reads transactions for rules: whole minor units, one clock, three states; what cannot be read is reported.
 
-The pending transaction, one of each entity, is read as stored ones are, and counted with none of them.
+The pending transaction, one for each entity, is read as stored ones are, and never counted with them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -55,17 +55,17 @@ from fivefold.risk.language.policy import TransactionInput
 
 REQUIRED: Final = (AMOUNT, CURRENCY, DATE)
 CONTRADICTS: Final = "@contradicts"
-"""A column that may stand beside: in which columns a row of the entity with the same number differs, null for none."""
+"""An optional column: the columns in which another row of the entity with the same number differs, null for none."""
 TAKEN = frozenset({LINKED_ENTITY, AS_OF, *TRANSACTION_FIELDS, *map(original_of, MONEY_FIELDS)})
 _NUMBER, _CODE, _ID, _STATE = "@number", "@code", "@id", "@state"
 _POSITION, _UNITS, _LIMIT, _OWN, _BASED = "@position", "@units", "@limit", "@own", "@based"
 _PER_UNIT, _SIZE = "@per unit", "@size"
 _EXACT: Final = Context(prec=50)
-"""Holds a product of two floats' shortest decimals, of 17 digits each, and of minor units."""
+"""Enough digits for the product of two floats' shortest decimals, of 17 digits each, and minor units."""
 _MOST_ERROR: Final = 2.0**-50
-"""Of two decimals times a power of ten in floats, as a part of the product: four roundings of 2^-53 are half of it."""
+"""The relative error of two decimals times a power of ten in floats: four roundings of 2^-53 are half of it."""
 _UNUSUAL = pl.col(_CODE).replace_strict(unusual_minor_units(), default=100, return_dtype=pl.Float64)
-"""Minor units of a currency without a rate: its amount is known in its own units, and in the base's it is not."""
+"""Minor units of a currency without a rate: its amount is known in its own currency, not in the base."""
 _NO_TEXT = pl.lit(None, pl.String)
 _WORDS = {SETTLED: "settled", PENDING: "pending", FAILED: "failed"}
 WORDS_OF_STATES: dict[str | None, str] = {**{word: _WORDS[code] for word, code in STATES.items()}, None: "settled"}
@@ -76,15 +76,14 @@ _STATE_WORDS: Final = pl.Series(["settled", *(_WORDS[code] for code in STATES.va
 def prepare(frame: pl.DataFrame | pl.LazyFrame, rates: RateTable, declared: Mapping[str, FieldType]) -> LinkedFacts:
     """Read transactions.
 
-    The money of each transaction is brought to whole minor units of its own currency, and beside it converted at the
-    table's rate into whole minor units of the base: each the exact product, as `whole_minor` has it. A state that is
-    absent is settled. Rows without amount, currency or time that can be read, or with a state that is none, have no
-    time and stand among the problems. So does the money of a currency without a rate, which is unknown in the base: the
-    transaction counts, and its own amount is known.
+    The money of each transaction is converted to whole minor units of its own currency, and at the table's rate to
+    whole minor units of the base: each the exact product, by `whole_minor`. An absent state means settled. Rows without
+    a readable amount, currency or time, or with an unknown state, have no time and are among the problems. So is money
+    in a currency without a rate, which is unknown in the base: the transaction counts, and its own amount is known.
 
     Args:
         frame: the API's columns, with `user_id` or `entity_id`.
-        rates: into the base currency.
+        rates: the rates into the base currency.
         declared: the ruleset's own fields of transactions.
 
     Returns:
@@ -92,7 +91,7 @@ def prepare(frame: pl.DataFrame | pl.LazyFrame, rates: RateTable, declared: Mapp
         `direction` (null for 0), `currency`, `state`, `transaction_id`, and the declared fields.
 
     Raises:
-        FileFormatError: a column that all transactions have is missing, or owners are not identifiers.
+        FileFormatError: a required column is missing, or owners are not identifiers.
         InvalidRulesetError: a column that the ruleset declares is missing.
     """
     lazy = frame.lazy()
@@ -131,12 +130,12 @@ def prepare(frame: pl.DataFrame | pl.LazyFrame, rates: RateTable, declared: Mapp
 def prepare_stored(
     frame: pl.DataFrame | pl.LazyFrame, rates: RateTable, declared: Mapping[str, FieldType]
 ) -> LinkedFacts:
-    """Read stored transactions as `prepare` does; what was checked when they were taken is not checked again.
+    """Read stored transactions as `prepare` does; what was checked when they were taken in is not checked again.
 
     Args:
         frame: `entity_id`, `transaction_id`, `time`, `amount`, `currency`, `state` (null is settled) and the declared
-            fields, as `usecases.levels.portfolio` gives them.
-        rates: into the base currency.
+            fields, from `usecases.levels.portfolio`.
+        rates: the rates into the base currency.
         declared: the ruleset's own fields of transactions.
 
     Raises:
@@ -164,8 +163,7 @@ def _facts(
 ) -> LinkedFacts:
     """Convert the money of rows that were read, and add the declared fields.
 
-    The columns are made in steps: Polars computes an expression again wherever it is written, so what several columns
-    need is a column as well.
+    The columns are made in steps: Polars recomputes an expression wherever it occurs, so shared parts are columns too.
     """
     schema = rows.collect_schema()
     minor = _minor(rates)
@@ -190,7 +188,7 @@ def _facts(
 
 
 def _columns() -> dict[str, pl.Expr]:
-    """Give the fields that every transaction has, over the columns of `_facts`."""
+    """Return the fields that every transaction has, over the columns of `_facts`."""
     number = pl.col(_NUMBER)
     size, original = pl.col(_BASED), pl.col(_OWN)
     return {
@@ -206,7 +204,7 @@ def _columns() -> dict[str, pl.Expr]:
 
 
 def _money_checks(rates: RateTable, currency: str, amount: str) -> list[Check]:
-    """Tell which money has no rate, or too many minor units to be counted; *currency* and *amount* show its value."""
+    """Make the checks for money without a rate, or too large; *currency* and *amount* name the columns shown."""
     without_rate = pl.col(_POSITION).is_null() & pl.col(_UNITS).is_not_null()
     too_large = (pl.col(_NUMBER).abs() > pl.col(_LIMIT)).fill_null(False)
     return [
@@ -220,9 +218,9 @@ def _currency(code: pl.Expr, rates: RateTable) -> dict[str, pl.Expr]:
 
 
 def _units_without_rate(rates: RateTable) -> pl.Expr:
-    """Give the minor units of currencies without a rate; null for those with one, and for what is not a currency.
+    """Return the minor units of currencies without a rate; null for currencies with one, and for other texts.
 
-    Hardly any batch has one, and to look at each text of a large file took a fifth of the time of its aggregates.
+    Hardly any batch has one, and checking each text of a large file took a fifth of the time of its aggregates.
     """
     with_rate = pl.Enum(rates.codes)
 
@@ -240,7 +238,7 @@ def _minor(rates: RateTable) -> list[float]:
 
 
 def _converted(rates: RateTable) -> pl.Expr:
-    """Give whole minor units of the base currency, as `_OWN` are of the transaction's own."""
+    """Return amounts in whole minor units of the base currency, as `_OWN` is in the transaction's own."""
     is_base = pl.col(_POSITION) == rates.positions[rates.base]
     others = pl.when(~is_base).then(pl.col(_NUMBER).abs())
     units = pl.lit(float(minor_units(rates.base)))
@@ -249,15 +247,15 @@ def _converted(rates: RateTable) -> pl.Expr:
 
 
 def whole_minor(size: float, per_unit: float, units: float) -> int:
-    """Give an amount at a rate in whole minor units: the product of the decimals as written, rounded half to even once.
+    """Convert an amount to whole minor units: the product of the decimals as written, rounded half to even once.
 
-    Floats decide wherever their product is further from a half than it can be wrong. Elsewhere the decimals do: each is
-    the shortest that gives its float, which is what was written if that has at most 15 digits.
+    Floats decide if their product is further from a half than its error. Otherwise the decimals do: each is the
+    shortest that gives its float, which is what was written if that has at most 15 digits.
 
     Args:
-        size: of the amount, without its sign.
-        per_unit: worth of one unit of its currency.
-        units: minor units of the currency that the result is in.
+        size: the absolute amount.
+        per_unit: the worth of one unit of its currency.
+        units: the minor units of the result's currency.
 
     >>> whole_minor(0.29, 1.0, 100.0), whole_minor(50.50, 0.95, 100.0), whole_minor(66.665, 1.0, 100.0)
     (29, 4798, 6666)
@@ -269,7 +267,7 @@ def whole_minor(size: float, per_unit: float, units: float) -> int:
 
 
 def _whole_minor(size: pl.Expr, per_unit: pl.Expr, units: pl.Expr) -> pl.Expr:
-    """Give what `whole_minor` does, for columns: few products are near a half, and each such is decided once."""
+    """Compute `whole_minor` for columns: few products are near a half, and each distinct one is decided once."""
     return pl.struct(size.alias(_SIZE), per_unit.alias(_PER_UNIT), units.alias(_UNITS)).map_batches(
         _decided, return_dtype=pl.Int64, is_elementwise=True
     )
@@ -289,7 +287,7 @@ def _decided(factors: pl.Series) -> pl.Series:
 
 
 def largest_amount(units: float) -> float:
-    """Tell the largest amount whose minor units a 64-bit integer holds, a little below for the sake of rounding."""
+    """Return the largest amount whose minor units a 64-bit integer holds, reduced slightly for rounding."""
     return min(LARGEST_MAGNITUDE, MOST_MINOR / units * (1 - 1e-12))
 
 
@@ -298,14 +296,14 @@ def _by_currency(values: list[float]) -> pl.Expr:
 
 
 def _state(schema: pl.Schema) -> pl.Expr:
-    """Give what a state means; null where it is none."""
+    """Build the expression of a state's meaning; null for an unknown state."""
     if STATE not in schema or schema[STATE] == pl.Null:
         return pl.lit("settled")
     return pl.col(STATE).cast(pl.String).map_batches(_states, return_dtype=pl.String, is_elementwise=True)
 
 
 def _states(texts: pl.Series) -> pl.Series:
-    """Give what each text means. All are brought to capitals only where there is need: that takes time and memory."""
+    """Return the meaning of each text. Texts are put in capitals only if needed, as that takes time and memory."""
     codes = texts.cast(_STATE_TEXTS, strict=False)
     if codes.null_count() > texts.null_count():
         codes = texts.str.to_uppercase().cast(_STATE_TEXTS, strict=False)
@@ -323,9 +321,9 @@ def _owner(schema: pl.Schema) -> str:
 
 
 def amount_checks_of(frame: pl.DataFrame, entity: str = ENTITY) -> AmountChecks:
-    """Check the amounts of rows as they are written; one that cannot be read, or is nobody's, is left out.
+    """Check the amounts of rows as written; an unreadable one, or one without an entity, is left out.
 
-    *entity* names the column that says whose a row is.
+    *entity* names the column of the entity.
     """
     readers = {AMOUNT: read_number, BALANCE: read_number, DATE: read_time}
     schema = {name: dtype for name, dtype in frame.schema.items() if dtype != pl.Object}
@@ -338,7 +336,7 @@ def amount_checks_of(frame: pl.DataFrame, entity: str = ENTITY) -> AmountChecks:
     rows = rows.with_row_index(_NUMBER).with_columns(pl.first(_NUMBER).over(entity))
     if DATE in schema and BALANCE in schema:
         rows = rows.sort(_NUMBER, DATE, nulls_last=True, maintain_order=True)
-    else:  # no balance moves
+    else:  # without balances there are no moves
         rows = rows.sort(_NUMBER).with_columns(pl.lit(None, pl.Float64).alias(BALANCE), pl.lit(0).alias(DATE))
     number = rows[_NUMBER].to_numpy()
     return AmountChecks.of(
@@ -354,10 +352,10 @@ _EAGERLY = pl.QueryOptFlags._eager()  # noqa: SLF001 (as eager frames do: these 
 
 
 def pending_facts(facts: LinkedFacts) -> LinkedFacts:
-    """Compute the pending transactions, of which `risk.facts.transactions` read *facts*.
+    """Collect the pending transactions, read as *facts*.
 
     Raises:
-        FileFormatError: one cannot be read; callers validate it before.
+        FileFormatError: a transaction cannot be read; callers validate it before.
     """
     rows = facts.rows.collect(optimizations=_EAGERLY)
     pending = LinkedFacts(rows.lazy(), facts.fields, facts.find_problems, base=facts.base)
@@ -371,7 +369,7 @@ def pending_facts(facts: LinkedFacts) -> LinkedFacts:
 def pending_inputs(
     facts: LinkedFacts, inputs: Sequence[TransactionInput], entities: pl.DataFrame
 ) -> dict[str, pl.Series]:
-    """Give fields of each entity's pending transaction, in the order of *entities*; null where it has none.
+    """Return fields of each entity's pending transaction, in the order of *entities*; null if it has none.
 
     Money in a currency without a rate is an error, in the column that `error_of` names.
     """
@@ -388,7 +386,7 @@ def pending_inputs(
 def _look_up(facts: LinkedFacts, columns: Sequence[pl.Expr], entities: pl.DataFrame) -> dict[str, pl.Series]:
     names = [column.meta.output_name() for column in columns]
     rows = facts.rows.select(pl.col(LINKED_ENTITY).alias(ENTITY), *columns).collect(optimizations=_EAGERLY)
-    if rows[ENTITY].equals(entities[ENTITY]):  # as for one entity: what is beside each other need not be searched
+    if rows[ENTITY].equals(entities[ENTITY]):  # as for one entity: rows in the same order need no join
         return {name: rows[name] for name in names}
     joined = entities.select(ENTITY).join(rows, on=ENTITY, how="left", validate="m:1", maintain_order="left")
     return {name: joined[name] for name in names}

@@ -24,13 +24,13 @@ def indicator_frame(histories: Histories, as_of: int) -> pl.DataFrame:
 
 
 def value_frame(model: ValueModel, histories: Histories, as_of: int) -> pl.DataFrame:
-    """Ask the value model for `Portfolio.values`: `entity_id`, `VALUES` and their currency."""
+    """Compute `Portfolio.values` by the value model: `entity_id`, `VALUES` and their currency."""
     table = score_histories(model, histories, Scoring(as_of)).table.rename({"user_id": ENTITY, "category": "segment"})
     return table.select(ENTITY, *VALUES, pl.lit(model.currency).alias(VALUE_CURRENCY))
 
 
 def with_failures(values: pl.DataFrame) -> pl.DataFrame:
-    """Let what reads stored values fail where one could not be computed: their `failure` becomes `NOT_READ`."""
+    """Make inputs fail that read stored values which could not be computed: their `failure` becomes `NOT_READ`."""
     if values["failure"].null_count() == len(values):
         return values.drop("failure")
     return values.rename({"failure": NOT_READ})

@@ -1,4 +1,4 @@
-"""Which facts each aggregate counts: windows and conditions as columns, each computed once however many share it."""
+"""The facts that each aggregate counts: windows and conditions as columns, each computed once even if shared."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,7 @@ from fivefold.risk.language.fields import MONEY_FIELDS
 from fivefold.risk.language.quantities import back_to_begin
 
 _OPENING, _CLOSING = "@after ", "@until "
-"""Names with @ cannot be those of fields."""
+"""Prefixes with @, which fields cannot have in their names."""
 
 NOT_FOUND_YET = "@found"
 """A column of screenings that is always unknown."""
@@ -45,18 +45,18 @@ def _length(window: Window) -> str:
 
 
 def closes(window: Window, as_of: pl.Expr) -> pl.Expr:
-    """Give the moment at which a window ends."""
+    """Return the moment at which a window ends."""
     return as_of if window.ending is None else window.ending.before(as_of)
 
 
 def opens(window: Window, as_of: pl.Expr) -> pl.Expr:
-    """Give the moment after which a window begins, as `back_to_begin` counts."""
+    """Return the moment after which a window begins, by `back_to_begin`."""
     assert window.over is not None
     return reduce(lambda moment, length: length.before(moment), back_to_begin(window.over, window.ending), as_of)
 
 
 def opens_at(window: Window, as_of: int) -> int | None:
-    """Give what `opens` gives, for one moment; None where the window has no begin."""
+    """Compute `opens` for one moment; None if the window has no beginning."""
     if window.over is None:
         return None
     lengths = back_to_begin(window.over, window.ending)
@@ -64,17 +64,17 @@ def opens_at(window: Window, as_of: int) -> int | None:
 
 
 def is_opening(name: str) -> bool:
-    """Tell whether a column is one of those that `start_of` names."""
+    """Check whether a column has a name of `start_of`."""
     return name.startswith(_OPENING)
 
 
 def is_edge(name: str) -> bool:
-    """Tell whether a column is one of those that `edges` names."""
+    """Check whether a column has a name of `edges`."""
     return name.startswith((_OPENING, _CLOSING))
 
 
 def edges(windows: Sequence[Window]) -> dict[str, pl.Expr]:
-    """Give the opening of every window, and its end where that is past, as expressions over `as_of`."""
+    """Return the opening of every window, and its end if that is before as-of, as expressions over `as_of`."""
     as_of = pl.col(AS_OF)
     moments = {start_of(window): opens(window, as_of) for window in windows if window.over is not None}
     moments |= {end_of(window): closes(window, as_of) for window in windows if window.ending is not None}
@@ -100,10 +100,10 @@ def weighs_money(window: Window) -> bool:
 
 @dataclass
 class Masks:
-    """Names the mask of each aggregate among the facts up to as-of, and collects what must be computed for it.
+    """Names the mask of each aggregate among the facts up to as-of, and collects the expressions that it needs.
 
     Attributes:
-        facts: what is counted.
+        facts: the facts that are counted.
         lists: members of the named lists.
         parts: windows and conditions by the names of their columns; they read the facts, as-of and the openings.
         wholes: masks by the names of their columns; they read `parts`.
@@ -116,18 +116,18 @@ class Masks:
     _compiled: dict[str, pl.Expr] = field(default_factory=dict)
 
     def of(self, window: Window, column: str | None = None) -> str:
-        """Name the mask of the facts that count; with a *column*, of those whose value there is known."""
+        """Name the mask of the facts that count; with a *column*, only of those with a known value in it."""
         return self._whole(self._in_time(window), window, column)
 
     def before(self, window: Window, column: str) -> str:
-        """Name the mask of the facts that would count, with a known value in a column, but came before the window."""
+        """Name the mask of facts before the window that would count in it, with a known value in a column."""
         name = f"@before {_length(window)}"
         return self._whole([self._part(name, pl.col(TIME) <= pl.col(start_of(window)))], window, column)
 
     def mask_of_searches(self, window: Window) -> str:
-        """Name the mask of the screenings, until the window ends, that looked for what an aggregate asks.
+        """Name the mask of the screenings, until the window ends, that searched for what an aggregate reads.
 
-        They may meet its `where` by what they found, which is taken for unknown here.
+        They may meet its `where` by what they found, which is treated as unknown here.
         """
 
         def resolve(read: LanguageModel) -> InputColumn:
@@ -165,13 +165,13 @@ class Masks:
         return parts or [self._part(_DATED, pl.col(TIME).is_not_null())]
 
     def conditions(self, window: Window) -> Iterator[tuple[str, pl.Expr]]:
-        """Give what is asked of a fact beside its moment, each by a name; unknown where what is read is unknown."""
+        """Yield the conditions on a fact apart from its moment, each by a name; unknown where a field is unknown."""
         yield from self._without_where(window)
         if window.where is not None:
             yield self._condition(window)
 
     def may_count(self, window: Window) -> list[pl.Expr]:
-        """Give what is asked of a fact beside its moment; true where what could not be read of it may be anything."""
+        """Return the conditions on a fact apart from its moment; true where an unreadable field may meet them."""
         conditions = [condition for _, condition in self._without_where(window)]
         if window.where is not None:
             columns = {self.facts.column(name, window.in_currency).name for name in fields_in(window)}
@@ -203,9 +203,9 @@ class Masks:
 
 
 def looked_at(window: Window) -> Window:
-    """Give the window that holds every fact which matters to an aggregate.
+    """Return the window of every fact that matters to an aggregate.
 
-    Of a share the whole; of what is new, and of screenings, the past as well.
+    For a share it is the whole; for new values, and for screenings, it includes the past.
 
     >>> looked_at(New(new="counterparty_id", over="30 days")).over is None
     True
@@ -217,11 +217,11 @@ def looked_at(window: Window) -> Window:
 
 
 def is_of_screenings(window: Window) -> bool:
-    """Tell whether an aggregate counts screenings: it is unknown where none looked for what it asks."""
+    """Check whether an aggregate counts screenings: it is unknown if none searched for what it reads."""
     return isinstance(window, Count) and window.count == "screenings"
 
 
 def value_column(window: Window, facts: LinkedFacts) -> InputColumn | None:
-    """Find the column of the field that an aggregate computes with; None for a count and for days since."""
+    """Find the column of the field that an aggregate reads; None for a count and for days since."""
     name = column_of(window)
     return None if name is None else facts.column(name, window.in_currency)

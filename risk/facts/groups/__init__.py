@@ -1,1 +1,1 @@
-"""Groups: the entities that one is linked to, and what their data add up to."""
+"""Groups: the entities that an entity is linked to, and values computed from their data."""

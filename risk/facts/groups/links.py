@@ -1,4 +1,4 @@
-"""Links between entities, and whom an entity is linked to at a moment: over several steps, each once, and by what."""
+"""Links between entities, and the entities linked to one at a moment: over several steps, each once, and by what."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from fivefold.risk.language.expressions import LinkedGroup
 from fivefold.risk.language.ruleset import LinkType
 
 MOST_LINKED: Final = 1_000
-"""An entity that is linked to more than so many has no group: a device in a shop says nothing of who used it."""
+"""An entity that is linked to more entities has no group: a device in a shop tells nothing about its users."""
 
 BEGINS, ENDS = "valid_from", "valid_until"
 TYPE, FROM, TO = "type", "from", "to"
@@ -24,14 +24,14 @@ UNREADABLE: Final = "not read"
 
 
 class Neighbourhood(NamedTuple):
-    """Whom an entity is linked to.
+    """The entities that an entity is linked to.
 
     Attributes:
-        members: the others, in alphabetical order; where not everybody is known, those who are.
-        through: what it shares with them, where its own links lead to something shared.
-        unknown: why it is not known whom else it is linked to; empty where it is known of everybody.
-        looked: whose links were followed, so far as they were; itself among them.
-        whose: of whom that is not known, where it is another entity on the way; empty where it is itself.
+        members: the linked entities that are known, in alphabetical order.
+        through: the things that it shares with them, for links to something shared.
+        unknown: why further members may be missing; empty if all are known.
+        looked: the entities that the search reached, the entity itself among them.
+        whose: the entity on the way whose links are not known; empty if that is the entity itself.
     """
 
     members: tuple[str, ...] = ()
@@ -42,41 +42,41 @@ class Neighbourhood(NamedTuple):
 
 
 class _Link(NamedTuple):
-    """One end of a link as seen from the other: where it leads (None for nowhere), from when, until when."""
+    """A link as seen from one end: where it leads (None for nowhere), from when, until when."""
 
     leads: str | None
     begins: int | None
     ends: int | None
 
     def holds(self, as_of: int) -> bool:
-        """Tell whether it is there at a moment; its end is not included."""
+        """Check whether the link exists at a moment; its end is not included."""
         return (self.begins is None or self.begins <= as_of) and (self.ends is None or as_of < self.ends)
 
     def after(self, as_of: int) -> list[int]:
-        """Give the moments at which it begins or ends after another one."""
+        """Return the moments after *as_of* at which the link begins or ends."""
         return [at for at in (self.begins, self.ends) if at is not None and at > as_of]
 
 
 @dataclass(frozen=True)
 class _Ends:
-    """The links of one type, from both ends, and whose moments cannot be read."""
+    """The links of one type, from both ends, and the ends of links with unreadable moments."""
 
     forward: Mapping[str, list[_Link]]
     backward: Mapping[str, list[_Link]]
     spoilt: frozenset[str]
 
 
-@dataclass(frozen=True, eq=False)  # what is made for one is kept with it
+@dataclass(frozen=True, eq=False)  # computed properties are cached by instance
 class Links:
     """Links of all types.
 
     Attributes:
-        frame: `type`, `from`, `to`, and perhaps `valid_from` (no moment: from the start) and `valid_until` (not
-            included). One of the two ends may be missing: then it is known that there is no such link. A row with
+        frame: `type`, `from`, `to`, and perhaps `valid_from` (null: from the start) and `valid_until` (not
+            included). One of the two ends may be missing: then the other is known to have no such link. A row with
             `NOT_READ` is about its `from` alone, and may be of any type.
 
     Raises:
-        FileFormatError: on the first look, where a column is missing, or the ends are not identifiers.
+        FileFormatError: on first use, if a column is missing, or the ends are not identifiers.
     """
 
     frame: pl.DataFrame
@@ -96,7 +96,7 @@ class Links:
                 spoilt.update(one for one in (start, end) if one is not None)
                 continue
             if begin is not None and until is not None and until <= begin:
-                continue  # it was taken back: it never held, so it says nothing of either end
+                continue  # a link that was taken back never held, so it tells nothing about either end
             if start is not None:
                 forward.setdefault(start, []).append(_Link(end, begin, until))
             if end is not None:
@@ -107,7 +107,7 @@ class Links:
         }
 
     def unreadable_moments(self) -> Iterator[tuple[str, str, str, str, str]]:
-        """Give each moment that cannot be read: the type of the link, its ends, the column, and what is there."""
+        """Yield each moment that cannot be read: the link's type, its ends, the column and the value."""
         frame = self._sound
         for column in (BEGINS, ENDS):
             wrong = _moments(frame, column)[1]
@@ -120,7 +120,7 @@ class Links:
 
     @cached_property
     def _torn(self) -> frozenset[str]:
-        """Who has a row of which nothing but this could be read."""
+        """The entities with a row of which nothing else could be read."""
         rows = self.frame.filter(pl.col(NOT_READ).is_not_null()) if NOT_READ in self.frame.columns else None
         return frozenset() if rows is None else frozenset(rows[FROM].cast(pl.String).drop_nulls())
 
@@ -132,7 +132,7 @@ class Links:
         return {}
 
     def neighbourhood(self, entity: str, as_of: int, group: LinkedGroup, declared: LinkType) -> Neighbourhood:
-        """Tell whom an entity is linked to at a moment, as a group asks; the same is looked for once."""
+        """Find the entities linked to one at a moment, by a group's terms; results are cached."""
         key = (entity, as_of, group.by, group.way, group.steps, declared)
         if key not in self._neighbourhoods:
             search = _Search(self._of_type(group.by), self._torn, as_of, group, declared, self._shared)
@@ -141,11 +141,11 @@ class Links:
 
     @cached_property
     def _shared(self) -> dict[Any, list[str] | None]:
-        """Who shares something at a moment, None where they are too many."""
+        """The entities that share something at a moment; None if they are too many."""
         return {}
 
     def next_change(self, entity: str, as_of: int, group: LinkedGroup, declared: LinkType) -> int | None:
-        """Give the first later moment at which a link begins or ends that may change whom an entity is linked to."""
+        """Find the first later moment at which a link begins or ends that may change an entity's neighbourhood."""
         ends = self._of_type(group.by)
         later: list[int] = []
         for one in self.neighbourhood(entity, as_of, group, declared).looked:
@@ -158,7 +158,7 @@ class Links:
         return min(later, default=None)
 
     def _next_of_shared(self, ends: _Ends, thing: str, as_of: int) -> int | None:
-        """Give when an entity next begins or ends to share something; looked for once."""
+        """Find the next moment at which an entity begins or ceases to share something; cached."""
         key = (id(ends), thing, as_of)
         if key not in self._coming:
             moments = (at for link in ends.backward.get(thing, ()) for at in link.after(as_of))
@@ -174,7 +174,7 @@ _NO_LINKS: Final = _Ends({}, {}, frozenset())
 
 
 def _moments(frame: pl.DataFrame, name: str) -> tuple[list[int | None], list[bool]]:
-    """Read moments, and tell which could not be read."""
+    """Read moments, and return which could not be read."""
     if name not in frame.columns:
         return [None] * len(frame), [False] * len(frame)
     moments, wrong = read_field(frame[name], "date")
@@ -182,7 +182,7 @@ def _moments(frame: pl.DataFrame, name: str) -> tuple[list[int | None], list[boo
 
 
 def _sides(ends: _Ends, group: LinkedGroup, declared: LinkType) -> list[Mapping[str, list[_Link]]]:
-    """Give the links that a group follows, by where it comes from."""
+    """Return the links that a group follows, by the end at which they start."""
     if declared.kind == "shared":
         return [ends.forward]
     ways = ((ends.forward, ("to", "both")), (ends.backward, ("from", "both")))
@@ -201,10 +201,10 @@ class _Search:
     shared: dict[Any, list[str] | None]
 
     def neighbourhood(self, entity: str) -> Neighbourhood:
-        """Follow the links of one entity; whom they lead to again is not looked at again.
+        """Follow the links of one entity; every entity is visited once.
 
-        Where something is not known of one on the way, what is known is followed all the same. Where there are too
-        many, the search ends, and those are known to whom fewer links lead.
+        If links of an entity on the way are unknown, the known ones are followed all the same. If there are too many,
+        the search ends, and the members are those at fewer steps.
         """
         visited, last = {entity}, [entity]
         unknown = whose = ""
@@ -223,11 +223,11 @@ class _Search:
         )
 
     def _first_unknown(self, entities: Iterable[str]) -> tuple[str, str]:
-        """Give why it is not known whom one of several is linked to, and whose links; both empty where it is known."""
+        """Find the first entity whose links are not all known: why, and which one; both empty if there is none."""
         return next(((why, one) for one in entities if (why := self._unknown(one))), ("", ""))
 
     def _following(self, last: Iterable[str], visited: Collection[str]) -> dict[str, None] | None:
-        """Give those who are one step from some, and were not visited before; None where they are too many."""
+        """Return the entities one step from some that were not visited before; None if they are too many."""
         following: dict[str, None] = {}
         for one in last:
             for other in self._others(one):
@@ -240,7 +240,7 @@ class _Search:
         return following
 
     def _unknown(self, entity: str) -> str:
-        """Say why it is not known whom an entity is linked to directly; empty where it is."""
+        """Return why the direct links of an entity are not all known; empty if they are."""
         doubtful = self.ends.spoilt
         if entity in doubtful or entity in self.torn:
             return UNREADABLE
@@ -255,13 +255,13 @@ class _Search:
         return "" if is_told else NOTHING_KNOWN
 
     def _lead_from(self, entity: str) -> Iterator[str]:
-        """Give each to which a link leads directly, once: of what is shared that, and not with whom."""
+        """Yield each direct target of an entity's links, once: for shared links the thing, not the sharers."""
         sides = _sides(self.ends, self.group, self.declared)
         links = (link for side in sides for link in side.get(entity, ()) if link.holds(self.as_of))
         yield from dict.fromkeys(link.leads for link in links if link.leads is not None)
 
     def _others(self, entity: str) -> Iterator[str | None]:
-        """Give the entities that are one step away; None where too many share one thing."""
+        """Yield the entities that are one step away; None if too many share one thing."""
         if self.declared.kind == "directed":
             yield from self._lead_from(entity)
             return

@@ -1,4 +1,4 @@
-"""Values over the entities that one is linked to: a number or an answer for each group, and whom it is made of."""
+"""Values over linked entities: a number or an answer for each group, and the entities that it comes from."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,22 +25,22 @@ from fivefold.risk.language.expressions import Linked, LinkedGroup, distinct, in
 from fivefold.risk.language.fields import ValueType
 
 SHOWN: Final = 5
-"""So many of those linked, and so many of the things that they share, are named in a breakdown."""
+"""Most linked entities, and most things that they share, that a breakdown names."""
 
 _LARGEST: Final = 2**63 - 1
 _WAVE: Final = "@wave"
 
 Resolve = Callable[[Sequence[LanguageModel], pl.DataFrame], pl.DataFrame]
-"""Resolves inputs for some entities, no two alike: a column for each, as `risk.facts.inputs.resolve` gives them."""
+"""Resolves inputs for distinct entities: a column for each input, as `risk.facts.inputs.resolve` does."""
 
 Moment = tuple[str, int]
-"""An entity, and the moment as of which it is looked at."""
+"""An entity, and the moment as of which it is read."""
 
 
 def entities_at(portfolio: Portfolio, moments: Sequence[Moment]) -> list[pl.DataFrame]:
-    """Give entities as known at moments, those of whom anything is known, in frames in which no two are alike.
+    """Return known entities as of their moments, in frames in which each entity is once.
 
-    An entity that is looked at as of several moments is in as many of them; no frame is empty.
+    An entity that is read as of several moments is in as many frames; no frame is empty.
     """
     entities = portfolio.entities if portfolio.everyone is None else portfolio.everyone
     entities = entities.with_columns(pl.col(ENTITY).cast(pl.String)).drop(AS_OF, strict=False)
@@ -54,19 +54,19 @@ def entities_at(portfolio: Portfolio, moments: Sequence[Moment]) -> list[pl.Data
 
 
 def inputs_of_linked(inputs: Iterable[LanguageModel]) -> list[LanguageModel]:
-    """List what is read of linked entities, each once."""
+    """List the inputs that are read of linked entities, each once."""
     return distinct(each for one in inputs if isinstance(one, Linked) for each in inputs_of_group(one.linked))
 
 
 @dataclass(frozen=True, kw_only=True)
 class GroupReader:
-    """Makes the values of groups.
+    """Computes the values of groups.
 
     Attributes:
-        names: what is declared.
-        portfolio: where everything is.
+        names: the declared names.
+        portfolio: the data.
         lists: members of the named lists.
-        resolve: resolves what is read of those linked.
+        resolve: resolves the inputs of linked entities.
     """
 
     names: Vocabulary
@@ -75,16 +75,17 @@ class GroupReader:
     resolve: Resolve
 
     def columns(self, linked: Sequence[Linked], entities: pl.DataFrame) -> dict[str, dict[str, pl.Series]]:
-        """Give the columns of each input, by its key.
+        """Compute the columns of each input, by its key.
 
         Args:
             linked: the inputs.
-            entities: `entity_id` (no two alike) and `as_of`.
+            entities: `entity_id` (each once) and `as_of`.
 
         Returns:
-            For each the value by its key: Float64, for money Int64 of minor units (a mean Float64 of them), Boolean for
-            `any`; null where unknown. `path_of` the key says whom it was made of, as `path_words` reads it; `error_of`
-            it what of the entity itself could not be read, where the value is missing for that reason.
+            For each input the value by its key: Float64, for money Int64 of minor units (a mean Float64 of them),
+            Boolean for `any`; null where unknown. `path_of` the key names the entities that it comes from, as
+            `path_words` reads it; `error_of` the key what of the entity itself could not be read, if that is why the
+            value is missing.
         """
         moments, neighbourhoods, rows, place = self._read(linked, entities)
         return {
@@ -92,7 +93,7 @@ class GroupReader:
         }
 
     def numbers(self, each: Linked, entities: pl.DataFrame) -> list[list[Fraction] | None]:
-        """Give for each entity the exact numbers of those who count, of which its group is made; None where unknown."""
+        """Return for each entity the exact numbers of the group's members that count; None where unknown."""
         moments, neighbourhoods, rows, place = self._read([each], entities)
         member = self._member(each.linked, rows)
         return [
@@ -103,7 +104,7 @@ class GroupReader:
     def _read(
         self, linked: Sequence[Linked], entities: pl.DataFrame
     ) -> tuple[list[Moment], dict[str, list[Neighbourhood]], pl.DataFrame, dict[Moment, int]]:
-        """Find whom each entity is linked to, by each input, and resolve what is read of them."""
+        """Find the entities linked to each entity, by each input, and resolve what is read of them."""
         moments: list[Moment] = list(zip(entities[ENTITY].to_list(), entities[AS_OF].to_list(), strict=True))
         neighbourhoods = {
             input_key(each): [self._neighbourhood(one, each.linked) for one in moments] for each in linked
@@ -120,13 +121,13 @@ class GroupReader:
 
     def _neighbourhood(self, moment: Moment, group: LinkedGroup) -> Neighbourhood:
         links = self.portfolio.links
-        assert links is not None  # what is read is there
+        assert links is not None  # a missing table was refused before
         return links.neighbourhood(*moment, group, self.names.links[group.by])
 
     def _rows(
         self, inputs: Sequence[LanguageModel], moments: Sequence[Moment]
     ) -> tuple[pl.DataFrame, dict[Moment, int]]:
-        """Resolve what is read of entities as of their moments; who is not known has no row."""
+        """Resolve what is read of entities as of their moments; an unknown entity has no row."""
         frames = [self.resolve(inputs, entities) for entities in entities_at(self.portfolio, moments)]
         together = pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
         names = together.select(ENTITY, AS_OF).iter_rows() if frames else ()
@@ -169,7 +170,7 @@ class GroupReader:
         return pl.Series(written, dtype=pl.Int64 if is_whole else pl.Float64)
 
     def _truths(self, condition: Any, rows: pl.DataFrame) -> list[bool | None] | None:
-        """Answer a condition for every row; None where there is none."""
+        """Evaluate a condition for every row; None if there is no condition."""
         if condition is None:
             return None
         compiled = Compiler(self._resolved, self.lists).condition(condition)
@@ -179,7 +180,7 @@ class GroupReader:
         return column_for(rule_input, self.names, self.portfolio.rates.base)
 
     def _numbers(self, group: LinkedGroup, rows: pl.DataFrame) -> list[Fraction | None] | None:
-        """Give the exact number of every row that a group is made of; None where it is made of none."""
+        """Return the exact number of every row for a group's part; None if the group has none."""
         if group.part is None:
             return None
         if not len(rows):
@@ -193,12 +194,12 @@ class GroupReader:
 
 
 def condition_inputs(condition: Any) -> list[LanguageModel]:
-    """List what a condition reads."""
+    """List the inputs of a condition."""
     return list(inputs_of_group(LinkedGroup.model_construct(by="", any=condition)))
 
 
 def _readable(rows: pl.DataFrame, inputs: Iterable[LanguageModel]) -> pl.DataFrame:
-    """Take for unknown what could not be read: that fails the entity that it is of, and no other."""
+    """Make unreadable values unknown: their error concerns their own entity, and no other."""
     wrong = {key: error_of(key) for key in map(input_key, inputs) if error_of(key) in rows.columns}
     return rows.with_columns(
         pl.when(pl.col(error).is_null()).then(pl.col(key)).alias(key) for key, error in wrong.items()
@@ -206,13 +207,13 @@ def _readable(rows: pl.DataFrame, inputs: Iterable[LanguageModel]) -> pl.DataFra
 
 
 def _errors(rows: pl.DataFrame, inputs: Iterable[LanguageModel]) -> list[str | None]:
-    """Say of every row what of some inputs could not be read, null for nothing."""
+    """Return the first error of some inputs in every row; None if there is none."""
     wrong = [error for key in map(input_key, inputs) if (error := error_of(key)) in rows.columns]
     return rows.select(pl.coalesce(wrong)).to_series().to_list() if wrong else [None] * len(rows)
 
 
 def in_group(group: LinkedGroup, entity: str, neighbourhood: Neighbourhood) -> tuple[str, ...]:
-    """Give the entities that a value is computed from: all known members, as `any` may be true of each."""
+    """Return the entities that a value is computed from; with unknown members, only `any` has some."""
     if neighbourhood.unknown and group.any is None:
         return ()
     return (entity, *neighbourhood.members) if group.itself else neighbourhood.members
@@ -220,14 +221,14 @@ def in_group(group: LinkedGroup, entity: str, neighbourhood: Neighbourhood) -> t
 
 @dataclass(frozen=True)
 class _Member:
-    """What is known of those linked, row by row; None for what is not asked."""
+    """What is known of linked entities, row by row; None for what the group does not read."""
 
     where: list[bool | None] | None
     any: list[bool | None] | None
     number: list[Fraction | None] | None
 
     def at(self, place: int | None) -> tuple[bool | None, Any]:
-        """Tell of one whether it counts, and the result; nothing is known of whom there is no row."""
+        """Return whether one entity counts, and its result; unknown if it has no row."""
         counts: bool | None = True
         if self.where is not None:
             counts = None if place is None else self.where[place]
@@ -236,7 +237,7 @@ class _Member:
 
 
 _Answers = Sequence[tuple[str, tuple[bool | None, Any]]]
-"""Who is in a group, and of each whether it counts, and the result."""
+"""The members of a group, each with whether it counts, and its result."""
 
 
 def _answers(
@@ -247,9 +248,9 @@ def _answers(
 
 
 def _value(group: LinkedGroup, members: _Answers) -> tuple[Fraction | bool | None, list[str]]:
-    """Give the result of a group, None where unknown.
+    """Compute the result of a group, None where unknown.
 
-    Beside it stands of whom something is unknown where that is why, or of whom a condition is met.
+    The second part names the entities whose unknown data are the reason, or those that meet the condition.
     """
     if group.count is not None:
         unknown = [one for one, (counts, _) in members if counts is None]
@@ -268,14 +269,14 @@ def _value(group: LinkedGroup, members: _Answers) -> tuple[Fraction | bool | Non
 
 
 def counted_numbers(members: _Answers) -> tuple[list[Fraction] | None, list[str]]:
-    """Give the numbers of those who count; None where one is unknown, and of whom."""
+    """Return the numbers of the members that count; None if one is unknown, and the unknown members."""
     counted = [(one, counts, number) for one, (counts, number) in members if counts is not False]
     unknown = [one for one, counts, number in counted if counts is None or number is None]
     return (None, unknown) if unknown else ([number for _, _, number in counted], [])
 
 
 def made_of(word: str, numbers: Sequence[Fraction]) -> Fraction:
-    """Make one number of those of a group, of which there is one at least, as the group's word says."""
+    """Combine the numbers of a group, at least one, by the group's word."""
     return _MADE[word](numbers)
 
 
@@ -288,14 +289,14 @@ _MADE: Mapping[str, Callable[[Sequence[Fraction]], Fraction]] = {
 
 
 def _written(exact: Fraction, *, whole: bool) -> float | int | None:
-    """Give a number as it is kept; None where it is too large for that."""
+    """Convert a number to its stored form; None if it is too large."""
     if whole:
         return int(exact) if abs(exact) <= _LARGEST else None
     return float_or_none(exact)
 
 
 def float_or_none(exact: Fraction) -> float | None:
-    """Give the float that stands for an exact number; None where it is too large for one."""
+    """Return the float for an exact number; None if it is too large."""
     try:
         return float_of(exact)
     except TooLargeError:
@@ -305,11 +306,11 @@ def float_or_none(exact: Fraction) -> float | None:
 def _path(
     neighbourhood: Neighbourhood, value: Fraction | bool | None, names: Sequence[str], counted: Sequence[str] | None
 ) -> str:
-    """Write whom a value was made of: how many, the first of them, what they share, and whom `_value` names.
+    """Write the entities that a value comes from: how many, the first, what they share, and those that `_value` names.
 
-    *counted* are those who meet the condition under which one counts, None where there is none. They are not written
-    where one of them is not known, or where a condition is met, as those are named then.
-    Only what the entity itself shares is named: what others share among them is theirs.
+    *counted* are the members that meet `where`; None if there is no `where`. They are not written if a member is
+    unknown, or a condition is met, as those members are named then.
+    Only what the entity itself shares is named, not what others share among them.
     """
     content: dict[str, Any] = {
         "of": len(neighbourhood.members),

@@ -1,4 +1,4 @@
-"""When time alone may change what an input says: for each kind of input the next such moment, after as-of."""
+"""When time alone may change an input's value: the next such moment after as-of, for each kind of input."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -88,24 +88,24 @@ from fivefold.risk.language.policy import LevelInput, PolicyRatio, TransactionIn
 from fivefold.risk.language.quantities import Duration
 
 ANYTHING: Final = "@anything"
-"""The column of when any input of an entity may change: a fact comes, or one that could not be read goes."""
+"""The column of the moment at which any input may change: a fact comes, or an unreadable one goes."""
 
 MOST_STEPS: Final = 8
-"""So many steps of its parts ahead a calculation is looked at; that may be early, and is never late."""
+"""Steps of its parts for which a calculation is computed ahead; the result may be early, and is never late."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ahead:
-    """What is known of some entities, to tell what time will change of it.
+    """What is known of some entities, to find what time will change.
 
     Attributes:
-        needs: what is read of them.
-        portfolio: where it is.
+        needs: the inputs.
+        portfolio: the data.
         sources: the linked facts, prepared.
         lists: members of the named lists.
         entities: `entity_id`, `as_of` and the attributes.
-        inputs: their values as of now, with `@row`, in the order of *entities*.
-        cuts: of the inputs of numbers, by their keys.
+        inputs: the inputs' values as of now, with `@row`, in the order of *entities*.
+        cuts: the cuts of the numeric inputs, by their keys.
     """
 
     needs: Needs
@@ -119,7 +119,7 @@ class Ahead:
     _facts: dict[str, FactsAhead] = field(default_factory=dict)
 
     def facts(self, source: str) -> FactsAhead:
-        """Give the linked facts of a source that time may bring or take; read once."""
+        """Return the linked facts of a source that time may bring or take; read once."""
         if source not in self._facts:
             moments, windows = self.entities.select(ENTITY, AS_OF), self._windows(source)
             read = read_ahead(moments, self.sources[source], windows, self._patterns(source), self.lists)
@@ -133,7 +133,7 @@ class Ahead:
 
     @cached_property
     def read(self) -> dict[str, LinkedFacts]:
-        """The linked facts, each source read once; for what is computed anew at several moments."""
+        """The linked facts, each source read once; for values computed anew at several moments."""
         entity_ids = self.entities[ENTITY].implode()
         return {
             source: replace(facts, rows=facts.rows.filter(pl.col(LINKED_ENTITY).is_in(entity_ids)).collect().lazy())
@@ -141,7 +141,7 @@ class Ahead:
         }
 
     def anew(self, window: Window) -> Anew:
-        """Compute an aggregate anew at the next moments at which what it counts changes; once for each."""
+        """Compute an aggregate anew at the next moments at which the facts that it counts change; cached."""
         key = input_key(window)
         if key not in self._anew:
             source = str(part_of(window))
@@ -154,7 +154,7 @@ class Ahead:
         return [each for each in everything if isinstance(each, Window) and part_of(each) == source]
 
     def _patterns(self, source: str) -> dict[Duration, set[str]]:
-        """Give the windows of patterns, and the fields of facts that are read in them."""
+        """Return the windows of patterns, and the fields of facts that are read in them."""
         lengths: dict[Duration, set[str]] = {}
         for each in self.needs.everything():
             if hasattr(each, "pattern") and source == "transactions":
@@ -162,7 +162,7 @@ class Ahead:
         return lengths
 
     def disturbances(self, sources: Collection[str]) -> list[pl.LazyFrame]:
-        """Give `@row` and `@at` of what may change any input: of attributes, and of the facts of some sources."""
+        """Return `@row` and `@at` of what may change any input: attributes, and facts of some sources."""
         attribute_changes = _by_row(next_known(self.portfolio.entities, self.entities))
         frames = [attribute_changes]
         for source in sources:
@@ -188,12 +188,12 @@ def _rows_at(moments: Sequence[tuple[int, int]]) -> pl.LazyFrame:
 
 
 def _still(_ahead: Ahead, _each: Any) -> Movement:
-    """What time alone does not change: it does when something is stored, which makes the entity due."""
+    """Return the movement of what time alone does not change: storing something does, and makes the entity due."""
     return Movement()
 
 
 def _window(ahead: Ahead, window: Window) -> Movement:
-    """Facts leave a window, and enter one that ends in the past; without one they only come."""
+    """Return the movement of an aggregate: facts leave a window, and enter one that ends in the past."""
     if is_made_anew(window):
         anew = ahead.anew(window)
         return Movement(anew.steps.select(ROW, AT, VALUE), moments=[anew.later])
@@ -210,7 +210,7 @@ def _days_since(ahead: Ahead, each: DaysSince) -> Movement:
 
 
 def _indicator(ahead: Ahead, each: IndicatorInput) -> Movement:
-    """Days since a moment pass; others jump as an event leaves a window, and some rise or fall in between."""
+    """Return the movement of an indicator: ages grow; others jump as an event leaves a window, some move in between."""
     key, name = input_key(each), each.indicator
     if name in AGES:
         waits = pl.Series([one.waits(name) for one in ahead.histories], dtype=pl.Boolean)
@@ -260,7 +260,7 @@ def _ratio(ahead: Ahead, ratio: Any) -> Movement:
 
 
 def _compared(ahead: Ahead, subject: LanguageModel, other: LanguageModel) -> list[pl.LazyFrame]:
-    """Give when an input that is compared with another one may come to the other side of it."""
+    """Find when an input that is compared with another one may cross it."""
     one, two = pl.col(input_key(subject)), pl.col(input_key(other))
     side = (one > two).cast(pl.Float64) - (one < two).cast(pl.Float64)
     whole = Whole(
@@ -273,7 +273,7 @@ def _compared(ahead: Ahead, subject: LanguageModel, other: LanguageModel) -> lis
 
 
 def _calculation(ahead: Ahead, calculated: CalculationInput) -> Movement:
-    """Calculations are made row by row, in fractions, so only the next few steps of their parts are looked at."""
+    """Return the movement of a calculation: it is computed row by row, so only for the next few steps of its parts."""
     key, names, base = input_key(calculated), ahead.needs.names, ahead.portfolio.rates.base
     whole = Whole(
         parts=_parts(ahead, made_of(calculated, names)),
@@ -285,12 +285,12 @@ def _calculation(ahead: Ahead, calculated: CalculationInput) -> Movement:
 
 
 def made_of(rule_input: LanguageModel, names: Vocabulary) -> list[LanguageModel]:
-    """List what a calculation is made of in the end, or what else is made of others; itself where it is not."""
+    """List the elementary parts of an input; the input itself if it has none."""
     return [each for each in parts_of(rule_input, names) if not isinstance(each, CalculationInput)] or [rule_input]
 
 
 def _linked(ahead: Ahead, each: Linked) -> Movement:
-    """What is read of those linked may move when an answer of one of them does; days of all of them pass alike."""
+    """Return the movement of a group: it may move when an answer of a member does; days of all members grow alike."""
     declared = ahead.needs.names.links[each.linked.by]
     moments = group_moments(each, ahead.entities, ahead.portfolio, declared, partial(_first_moves, ahead, each))
     if not isinstance(each.linked.part, DaysSince):
@@ -307,7 +307,7 @@ def _linked(ahead: Ahead, each: Linked) -> Movement:
 
 
 def _first_moves(ahead: Ahead, each: Linked, entities: pl.DataFrame) -> pl.DataFrame:
-    """Give `entity_id` and `@at`: when an answer about one of those linked may change, or its number does at all."""
+    """Find for each linked entity, as `entity_id` and `@at`, when an answer about it, or its number, may change."""
     names, base = ahead.needs.names, ahead.portfolio.rates.base
     group, inputs = each.linked, inputs_of_linked([each])
     places = [Location((), condition) for condition in (group.where, group.any) if condition is not None]
@@ -341,7 +341,7 @@ def _first_moves(ahead: Ahead, each: Linked, entities: pl.DataFrame) -> pl.DataF
 
 
 def _peers(ahead: Ahead, each: Any) -> Movement:
-    """What is placed moves, the group and the reference portfolio only when something is stored."""
+    """Return the movement of a place among peers: the number moves; group and reference change only by storing."""
     key, names, base = input_key(each), ahead.needs.names, ahead.portfolio.rates.base
     reference = reference_in(ahead.lists, names.reference, base)
     placed, group = peers_in(each).of, peers_in(each).group
@@ -364,7 +364,7 @@ def _peers(ahead: Ahead, each: Any) -> Movement:
 
 MOVEMENTS: Mapping[type[LanguageModel], Callable[[Ahead, Any], Movement]] = {
     FieldInput: _still,
-    ValueInput: _still,  # a model's word holds until it is asked again
+    ValueInput: _still,  # a model's value holds until it is computed again
     **dict.fromkeys((Count, Sum, Mean, Least, Most, Distinct, New), _window),
     **dict.fromkeys((Median, StandardDeviation, Percentile, Largest, Share), _window),
     DaysSince: _days_since,
@@ -380,14 +380,14 @@ MOVEMENTS: Mapping[type[LanguageModel], Callable[[Ahead, Any], Movement]] = {
     **dict.fromkeys(
         (Structuring, Velocity, PassThrough, VolumeDeviation, PurposeDeviation, DormantThenActive, Fan), _pattern
     ),
-    LevelInput: _still,  # these two are a policy's, which is asked at each decision: nothing is due by it
+    LevelInput: _still,  # these two are of policies, which are evaluated at each decision: nothing falls due
     TransactionInput: _still,
 }
-"""How each kind of input moves. A kind that is not here fails: what is composed of others takes `composite`."""
+"""How each kind of input moves. A missing kind fails: inputs that are composed of others use `composite`."""
 
 
 def movement_of(ahead: Ahead, rule_input: LanguageModel) -> Movement:
-    """Tell how an input moves by time alone; KeyError for a kind that `MOVEMENTS` lacks."""
+    """Return how an input moves by time alone; raises KeyError for a kind that `MOVEMENTS` lacks."""
     return MOVEMENTS[type(rule_input)](ahead, rule_input)
 
 
@@ -401,21 +401,21 @@ def next_moments(
     only: Collection[str] | None = None,
     disturbing: Collection[str] | None = None,
 ) -> pl.DataFrame:
-    """Tell when time alone may next change what each input says.
+    """Find when time alone may next change each input's value.
 
     Args:
-        analysed: what reads the inputs, and with what it compares them.
-        portfolio: where they come from.
+        analysed: the definition that reads the inputs, and compares them.
+        portfolio: the data.
         sources: prepares the linked facts, once.
         lists: the members of the named lists.
         entities: `entity_id`, `as_of` and the attributes.
-        inputs: as `risk.facts.inputs.resolve` gives them for these.
-        only: the columns that are asked for; all where nothing is said.
-        disturbing: the sources whose facts `ANYTHING` is about; all where nothing is said.
+        inputs: the result of `risk.facts.inputs.resolve` for these.
+        only: the columns to compute; None for all.
+        disturbing: the sources whose facts `ANYTHING` covers; None for all.
 
     Returns:
         The rows of *entities*: `entity_id`; a column for each input that may change, by its key, and `signal_of` it
-        for the moment from which its decay counts; `ANYTHING`. Microseconds after as-of; null where nothing comes.
+        for the moment from which its decay counts; `ANYTHING`. Microseconds after as-of; null if nothing comes.
     """
     numbered = inputs.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW))
     cuts = cuts_of(analysed, portfolio.rates.base)
@@ -449,7 +449,7 @@ def next_moments(
 
 
 def _signal_turns(ahead: Ahead, window: Window) -> list[pl.LazyFrame]:
-    """Give when the latest fact that counts is no longer there, or is another one."""
+    """Find when the latest fact that counts leaves, or is replaced by another."""
     if is_made_anew(window):
         anew, now = ahead.anew(window), ahead.inputs.lazy().select(ROW, signal_of(input_key(window)))
         turned = pl.col(SIGNAL).ne_missing(pl.col(signal_of(input_key(window))))
@@ -461,12 +461,12 @@ _FEW_ROWS = 100
 
 
 def _columns(entities: pl.DataFrame, frames_by_column: Mapping[str, list[pl.LazyFrame]]) -> pl.DataFrame:
-    """Bring the first moment of each into a column."""
+    """Reduce the moments of each column to the first of every row."""
     names = [name for name, frames in frames_by_column.items() if frames]
     plans = [
         pl.concat([frame.select(ROW, pl.col(AT).cast(pl.Int64)) for frame in frames_by_column[name]]) for name in names
     ]
-    is_few = len(entities) <= _FEW_ROWS  # to make plans better costs more there than it spares
+    is_few = len(entities) <= _FEW_ROWS  # optimising the plans costs more there than it saves
     flags = pl.QueryOptFlags._eager() if is_few else pl.QueryOptFlags()  # noqa: SLF001 (as eager frames do)
     firsts = pl.collect_all([plan.group_by(ROW).agg(pl.col(AT).min()) for plan in plans], optimizations=flags)
     columns = {}

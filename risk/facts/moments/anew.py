@@ -41,28 +41,28 @@ from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.quantities import back_to_begin
 
 MOST_MOMENTS: Final = 32
-"""So many changes of a window ahead its value is looked at; that may be early, and is never late."""
+"""Changes of a window for which its value is computed ahead; the result may be early, and is never late."""
 
 SIGNAL: Final = "@signal"
 """The moment of the latest fact that counts from then on."""
 
 _DAYS_AROUND: Final = 8
-"""Months are of 28 to 31 days, so two lengths counted one after the other miss a moment by six days at the most."""
+"""Days tried around a moment: months have 28 to 31 days, so two lengths in turn miss a moment by at most six."""
 
 _SOURCE_OF: Final = (Largest, Median, New, Percentile, Share, StandardDeviation)
 
 
 def is_made_anew(window: Window) -> bool:
-    """Tell whether time changes the value of an aggregate, and it does not follow from the one before."""
+    """Check whether an aggregate must be computed anew: time changes it, and no value follows from the last."""
     return window.ending is not None or (window.over is not None and isinstance(window, _SOURCE_OF))
 
 
 def turns_of(facts: pl.LazyFrame, window: Window) -> pl.LazyFrame:
-    """Give the moments after as-of at which facts enter a window or leave it; exact, on the calendar too.
+    """Return the moments after as-of at which facts enter or leave a window; exact, also on the calendar.
 
     Args:
-        facts: `@row`, `as_of` and `time`, some of them perhaps later than the window, or earlier.
-        window: an aggregate's.
+        facts: `@row`, `as_of` and `time`, some perhaps outside the window.
+        window: the window of an aggregate.
 
     Returns:
         `@row` and `@at`, one for each fact and change.
@@ -80,7 +80,7 @@ def turns_of(facts: pl.LazyFrame, window: Window) -> pl.LazyFrame:
 
 
 def _around(moment: pl.Expr, window: Window) -> list[pl.Expr]:
-    """Give the moments at which a fact may pass an edge: on the calendar at its time of day, and as a day begins."""
+    """Return the moments at which a fact may pass an edge: on the calendar at its time of day, and as a day begins."""
     lengths = [length for length in (window.over, window.ending) if length is not None]
     if not any(map(is_on_the_calendar, lengths)):
         return [moment]
@@ -104,7 +104,7 @@ class Anew:
 
     Attributes:
         steps: `@row`, `@at`, `@value` and `@signal`, at most `MOST_MOMENTS` of each row.
-        later: `@row` and `@at` of the last of these, where others come after it.
+        later: `@row` and `@at` of the last of these, in rows where others may follow.
     """
 
     steps: pl.LazyFrame
@@ -112,10 +112,10 @@ class Anew:
 
 
 def made_anew(facts: FactsAhead, window: Window, source: tuple[str, LinkedFacts], entities: pl.DataFrame) -> Anew:
-    """Compute an aggregate as of the next moments at which what it counts changes.
+    """Compute an aggregate as of the next moments at which the facts that it counts change.
 
     Args:
-        facts: those that time may bring or take.
+        facts: the facts that time may bring or take.
         window: the aggregate.
         source: the name of its source, and all facts of it.
         entities: `entity_id` and `as_of`.
@@ -138,7 +138,7 @@ def made_anew(facts: FactsAhead, window: Window, source: tuple[str, LinkedFacts]
 
 
 def aggregate_steps(facts: FactsAhead, window: Window) -> pl.LazyFrame:
-    """Give the steps of an aggregate with a window; of days since, only the end, when the latest fact has gone."""
+    """Return the steps of an aggregate with a window; for days since, only the end, when the latest fact has gone."""
     column = value_column(window, facts.masks.facts)
     if isinstance(window, DaysSince):
         return last_leaves(facts, window).with_columns(pl.lit(None, pl.Float64).alias(VALUE))
@@ -146,13 +146,13 @@ def aggregate_steps(facts: FactsAhead, window: Window) -> pl.LazyFrame:
 
 
 def last_leaves(facts: FactsAhead, window: Window) -> pl.LazyFrame:
-    """Give when the latest fact leaves of those that count."""
+    """Find when the latest fact that counts leaves."""
     conditions = _value_conditions(value_column(window, facts.masks.facts))
     return facts.counted(window, *conditions).group_by(ROW).agg(pl.col(AT).max())
 
 
 def _value_conditions(column: InputColumn | None) -> list[pl.Expr]:
-    """Ask for a value where one can be missing; an amount always is there."""
+    """Require a value in fields where it can be missing; amounts always have one."""
     return [] if column is None or column.kind is ValueType.MONEY else [pl.col(column.name).is_not_null()]
 
 

@@ -1,4 +1,4 @@
-"""Values made of others, such as ratios and groups: when they turn, from how each of their parts moves."""
+"""Values computed from others, such as ratios and groups: when they turn, by how their parts move."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from fivefold.risk.language.ruleset import LinkType
 _PLACE, _NUMBER = "@place", "@number"
 
 Courses = Mapping[int, Course]
-"""How a number goes on that changes all the time, by the row of the entity."""
+"""The courses of a number that changes all the time, by the row of the entity."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Movement:
     """How an input moves by time alone, for each entity.
 
     Attributes:
-        steps: `@row`, `@at` and `@value`: its later values, as far as facts leave; None where it has none.
-        elapsed: of days that pass, the microseconds so far, over the columns of inputs; None for anything else.
-        courses: how it goes on where it changes all the time in another way; None where it does not.
-        moments: `@row` and `@at` of what else may change it, where it is not known to what.
+        steps: `@row`, `@at` and `@value`: its later values as facts leave; None if it has none.
+        elapsed: for days that grow, the microseconds so far, over the columns of inputs; None for anything else.
+        courses: its courses, if it changes all the time in another way; otherwise None.
+        moments: `@row` and `@at` of other changes, whose new value is not known.
     """
 
     steps: pl.LazyFrame | None = None
@@ -44,16 +44,16 @@ class Movement:
 
     @property
     def is_steady(self) -> bool:
-        """It changes all the time."""
+        """Whether the input changes all the time."""
         return self.elapsed is not None or self.courses is not None
 
     def turns(self, inputs: pl.DataFrame, each: LanguageModel, cuts: Cuts) -> list[pl.LazyFrame]:
-        """Give `@row` and `@at` of when the input may come to another place among its cuts.
+        """Return `@row` and `@at` of the moments at which the input may move to another place among its cuts.
 
         Args:
-            inputs: `@row`, `as_of`, and the values of now.
+            inputs: `@row`, `as_of`, and the current values.
             each: the input.
-            cuts: of its comparisons.
+            cuts: the cuts of its comparisons.
         """
         frames, key = [*self.moments], input_key(each)
         if self.steps is not None:
@@ -66,7 +66,7 @@ class Movement:
         return frames
 
     def courses_in(self, inputs: pl.DataFrame, each: LanguageModel) -> Courses:
-        """Give how the input goes on, of each row, where it changes all the time."""
+        """Return the input's course in each row, if it changes all the time."""
         if self.elapsed is None:
             return self.courses or {}
         elapsed = inputs.select(self.elapsed.cast(pl.Int64)).to_series().to_list()
@@ -75,19 +75,18 @@ class Movement:
 
 
 Value = Callable[[pl.DataFrame], pl.Series]
-"""Makes the values of a whole from a frame with a column for each of its parts."""
+"""Computes the values of a whole from a frame with a column for each of its parts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Whole:
-    """A value made of others.
+    """A value computed from others.
 
     Attributes:
-        parts: the inputs that it is made of, and how each moves.
-        value: makes it of the columns of the parts.
-        number: makes it for one entity.
-        most_steps: so many steps are looked at, all of them where it is None; where none of them is elsewhere, the last
-            one counts.
+        parts: the inputs that it is computed from, and how each moves.
+        value: computes it from the columns of the parts.
+        number: computes it for one entity.
+        most_steps: how many steps are tried, None for all; if the value turns at none of them, the last one counts.
     """
 
     parts: list[tuple[LanguageModel, Movement]]
@@ -102,16 +101,16 @@ class Whole:
 
 
 def composite(whole: Whole, inputs: pl.DataFrame, key: str, cuts: Cuts) -> list[pl.LazyFrame]:
-    """Give `@row` and `@at` of when a value made of others may come to another place among its cuts.
+    """Return `@row` and `@at` of the moments at which a computed value may move to another place among its cuts.
 
-    Steps of all parts are laid together, so that it is exact where they alone move. Where one changes all the time, the
-    first moment is found from what encloses the value; as soon as anything else happens, it is looked at again.
+    The steps of all parts are merged, so the result is exact if parts move in steps alone. If one changes all the time,
+    the first moment is found from enclosures of the value; any other change is a moment to look again.
 
     Args:
-        whole: what it is made of, and how.
-        inputs: `@row`, `as_of`, the values of now, of the parts and of *key*.
+        whole: the value.
+        inputs: `@row`, `as_of`, and the current values of the parts and of *key*.
         key: the column of the whole.
-        cuts: of its comparisons.
+        cuts: the cuts of its comparisons.
     """
     frames = [moments for _, part in whole.parts for moments in part.moments]
     steady = {input_key(each): part.courses_in(inputs, each) for each, part in whole.parts if part.is_steady}
@@ -136,7 +135,7 @@ def _searched(number: Number, inputs: pl.DataFrame, steady: Mapping[str, Courses
 
 
 def _readable(values: dict[str, Any]) -> dict[str, Any]:
-    """Take for unknown what could not be read, as those do who calculate with it."""
+    """Make unreadable values unknown, as calculations do."""
     wrong = error_of("")
     return {
         name: None if values.get(error_of(name)) is not None else value
@@ -146,7 +145,7 @@ def _readable(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _first_step(whole: Whole, inputs: pl.DataFrame, key: str, cuts: Cuts) -> pl.LazyFrame:
-    """Find the first step of any part that takes the value elsewhere."""
+    """Find the first step of any part that moves the value to another place."""
     names = [input_key(each) for each, _ in whole.parts]
     steps_by_name = {name: steps.select(ROW, AT, VALUE).collect().lazy() for name, steps in whole.stepping.items()}
     moving = [steps.rename({VALUE: name}).with_columns(_set(name)) for name, steps in steps_by_name.items()]
@@ -154,7 +153,7 @@ def _first_step(whole: Whole, inputs: pl.DataFrame, key: str, cuts: Cuts) -> pl.
     now = inputs.lazy().select(ROW, pl.col(AS_OF).alias(AT), *names, *map(_set, names))
     events = pl.concat([now.join(touched, on=ROW, how="semi"), *moving], how="diagonal_relaxed")
     events = events.sort(AT) if len(inputs) == 1 else events.sort(ROW, AT)  # by one column it takes a fifth
-    # A part is what it was set to last, which may be unknown.
+    # A part has the value that it was set to last, which may be null.
     last_set = (pl.when(f"@set {name}").then(pl.int_range(pl.len())).forward_fill() for name in names)
     is_last_of_moment = pl.any_horizontal(pl.col(name) != pl.col(name).shift(-1) for name in (ROW, AT))
     filled = events.with_columns(
@@ -175,25 +174,25 @@ def _set(name: str) -> pl.Expr:
 
 
 Firsts = Callable[[pl.DataFrame], pl.DataFrame]
-"""Gives `entity_id` and `@at`, the first moment at which anything moves that a group reads, for some entities."""
+"""Finds for some entities, as `entity_id` and `@at`, the first moment at which something that a group reads moves."""
 
 
 def group_moments(
     each: Linked, entities: pl.DataFrame, portfolio: Portfolio, declared: LinkType, firsts: Firsts
 ) -> pl.LazyFrame:
-    """Give `@row` and `@at` of when a group may come to something else; perhaps too early, and never late.
+    """Return `@row` and `@at` of the moments at which a group's value may change; perhaps early, and never late.
 
-    That the days pass of those linked, of which its number is made, is not such a moment.
+    The steady growth of members' days is not such a moment.
 
     Args:
         each: the input.
         entities: `entity_id` and `as_of`.
-        portfolio: where the links are.
-        declared: how they are read.
-        firsts: tells when what is read of those linked moves.
+        portfolio: the data, with the links.
+        declared: how the links are read.
+        firsts: finds when the data of linked entities move.
     """
     links, group = portfolio.links, each.linked
-    assert isinstance(links, Links)  # what is read is there
+    assert isinstance(links, Links)  # a missing table was refused before
     moments: list[Moment] = list(zip(entities[ENTITY].to_list(), entities[AS_OF].to_list(), strict=True))
     members = [
         in_group(group, entity, links.neighbourhood(entity, as_of, group, declared)) for entity, as_of in moments

@@ -1,4 +1,4 @@
-"""Numbers that change all the time: how one of an entity goes on while nothing else happens to it."""
+"""Courses: how a number of one entity that changes all the time goes on while nothing else happens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from fivefold.risk.facts.moments.enclosures import Enclosed, Enclosure
 from fivefold.risk.facts.moments.search import HORIZON_US
 
 _ROUNDED: Final = Fraction(1, 1 << 50)
-"""What a float, and the number that it is written as, may be off, as a part of its size."""
+"""The relative error of a float, and of the number that it is written as."""
 _COARSEST: Final = Fraction(4 * COARSEST_US, DAY_US)
-"""What days may be off that are too many for a float to tell each microsecond."""
+"""The error of days too large for a float to resolve each microsecond."""
 
 
 class ReadAs(Enum):
-    """What reads a number: a comparison with a bound, a calculation, or what takes its column for a float."""
+    """What reads a number: a comparison with a bound, a calculation, or arithmetic on its column as a float."""
 
     COMPARED = "compared"
     CALCULATED = "calculated"
@@ -27,20 +27,20 @@ class ReadAs(Enum):
 
 
 class Course(Protocol):
-    """How a number goes on."""
+    """How a number goes on as time passes."""
 
     @property
     def end(self) -> int:
-        """How many microseconds ahead it is known."""
+        """How many microseconds ahead the number is known."""
 
     def at(self, ahead: int) -> Any:
-        """Give its value so many microseconds ahead, as its column holds it; None where it is unknown."""
+        """Return the value that many microseconds ahead, as its column holds it; None if unknown."""
 
     def until(self, first: int, /) -> int:
-        """Give the last moment up to which it goes on smoothly from one that is so many microseconds ahead."""
+        """Return the last moment up to which the number goes on smoothly from *first*, in microseconds ahead."""
 
     def enclosed(self, first: int, last: int, reading: ReadAs) -> Enclosed:
-        """Enclose it from one moment ahead to another, up to which it goes on smoothly."""
+        """Enclose the number between two moments ahead, between which it goes on smoothly."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Passing:
     """Days since a moment.
 
     Attributes:
-        elapsed: microseconds since it.
-        counts_exactly: calculations take whole microseconds, not the float.
+        elapsed: microseconds since the moment.
+        counts_exactly: whether calculations use whole microseconds, not the float.
     """
 
     elapsed: int
@@ -57,19 +57,19 @@ class Passing:
 
     @property
     def end(self) -> int:
-        """They pass for ever."""
+        """The horizon: days grow for ever."""
         return HORIZON_US
 
     def at(self, ahead: int) -> float:
-        """Give the days so many microseconds ahead."""
+        """Return the days that many microseconds ahead."""
         return float(self.elapsed + ahead) / float(DAY_US)
 
     def until(self, _first: int) -> int:
-        """They pass for ever."""
+        """The horizon: days grow for ever."""
         return self.end
 
     def enclosed(self, first: int, last: int, reading: ReadAs) -> Enclosed:
-        """Enclose them: they are a line, but for what is rounded."""
+        """Enclose the days: a line, apart from rounding."""
         begin = Fraction(self.elapsed + first, DAY_US)
         most = max(abs(begin), abs(begin + Fraction(last - first, DAY_US)))
         line = Enclosure(last - first, begin, Fraction(1, DAY_US))
@@ -81,11 +81,11 @@ class Passing:
 
 @dataclass(frozen=True, eq=False)
 class DaysOfLinked:
-    """One number made of the days of those linked.
+    """One number computed from the days of linked entities.
 
     Attributes:
-        word: how it is made of them.
-        days: of each of them that counts, exact.
+        word: the group's word, such as mean.
+        days: the exact days of each member that counts.
     """
 
     word: str
@@ -93,19 +93,19 @@ class DaysOfLinked:
 
     @property
     def end(self) -> int:
-        """They pass for ever."""
+        """The horizon: days grow for ever."""
         return HORIZON_US
 
     def at(self, ahead: int) -> float | None:
-        """Give the number so many microseconds ahead."""
+        """Return the number that many microseconds ahead."""
         return float_or_none(self._exact(ahead))
 
     def until(self, _first: int) -> int:
-        """They pass for ever."""
+        """The horizon: days grow for ever."""
         return self.end
 
     def enclosed(self, first: int, last: int, reading: ReadAs) -> Enclosed:
-        """Enclose it: days pass for all of them alike, so whose are the least or the most stays the same."""
+        """Enclose the number: all members' days grow alike, so the member with the least or the most stays the same."""
         begin, end = self._exact(first), self._exact(last)
         width = last - first
         line = Enclosure(width, begin, (end - begin) / width if width else Fraction(0))

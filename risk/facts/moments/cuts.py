@@ -1,4 +1,4 @@
-"""Where comparisons turn: of a number that moves, only the values at which one of its comparisons becomes another."""
+"""Cuts: the values of a number at which the answer of one of its comparisons changes."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ from fivefold.risk.language.expressions import input_key, input_of_test, inputs_
 from fivefold.risk.language.fields import ValueType
 
 Cut = tuple[Any, bool]
-"""A value, and whether it must be exceeded (above, at_most) or only reached (at_least, below) for the next place."""
+"""A value, and whether the next place begins above it (above, at_most) or at it (at_least, below)."""
 
 
 @dataclass(frozen=True)
 class Cuts:
-    """The places that the comparisons of one input tell apart.
+    """The places that the comparisons of one input distinguish.
 
     Attributes:
-        column: what the bounds are written for; it says of what unit they are.
+        column: the column that the bounds apply to; it has their unit.
         at: the cuts, each once.
     """
 
@@ -33,9 +33,9 @@ class Cuts:
     at: tuple[Cut, ...] = ()
 
     def place(self, value: pl.Expr) -> pl.Expr:
-        """Number the place of a value: how many cuts it has passed; -1 where it is unknown.
+        """Number the place of a value: how many cuts it has passed; -1 if unknown.
 
-        Two values of one place give the same answer to every comparison that the definition makes of the input.
+        Two values of one place answer every comparison of the input alike.
         """
         passed = [
             (value > literal(self.column, bound)) if beyond else (value >= literal(self.column, bound))
@@ -45,11 +45,11 @@ class Cuts:
         return pl.when(value.is_null()).then(pl.lit(-1, pl.Int32)).otherwise(count)
 
     def place_of(self, value: Any) -> int:
-        """Number the place of one value; None is unknown."""
+        """Number the place of one value; -1 for None, which is unknown."""
         return -1 if value is None else sum(self.passed(value))
 
     def passed(self, value: Any) -> list[bool]:
-        """Tell which of the cuts one value has passed."""
+        """Return for each cut whether a value has passed it."""
         row = {self.column.name: value}
         return [test(row) is True for test in self._passed]
 
@@ -60,15 +60,15 @@ class Cuts:
 
 
 ANY: Final = Cuts(InputColumn("", ValueType.NUMBER))
-"""The cuts of what is compared with nothing: known and unknown."""
+"""The cuts of an input without comparisons: known and unknown."""
 
 SIDES: Final = Cuts(InputColumn("@side", ValueType.NUMBER), ((Decimal(0), False), (Decimal(0), True)))
-"""The cuts of the side on which an input lies of another one that it is compared with."""
+"""The cuts of the side of an input that is compared with another: below it, equal, above it."""
 
 
 @lru_cache(maxsize=VERSIONS_KEPT)
 def cuts_of(analysed: Analysed[Any], base: str) -> Mapping[str, Cuts]:
-    """Collect the cuts of every input of a number that conditions compare, by its key; *base* is the currency."""
+    """Collect the cuts of every numeric input that conditions compare, by its key; *base* is the base currency."""
     signals = [input_key(each) for each in analysed.signals]
     inputs = (*analysed.inputs, *analysed.signals)
     return cuts_at(analysed.conditions, inputs, analysed.names, base, signals)
@@ -81,9 +81,9 @@ def cuts_at(
     base: str,
     signals: Iterable[str] = (),
 ) -> Mapping[str, Cuts]:
-    """Collect the cuts of those of some inputs that are numbers, by their keys, in the conditions at some places.
+    """Collect the cuts of the numeric ones among some inputs, by their keys, in the conditions at some places.
 
-    Of a pattern whose key is among *signals* it counts as well whether it is there.
+    A pattern whose key is among *signals* has a cut at 0 as well: whether it is found.
     """
     columns = {input_key(each): column_for(each, names, base) for each in inputs}
     cuts_by_key: dict[str, dict[Cut, None]] = {
@@ -108,12 +108,12 @@ Pair = tuple[LanguageModel, LanguageModel]
 
 @lru_cache(maxsize=VERSIONS_KEPT)
 def compared_pairs(analysed: Analysed[Any], base: str) -> list[Pair]:
-    """List the inputs of numbers that conditions compare with one another, each pair once."""
+    """List the numeric inputs that conditions compare with one another, each pair once."""
     return pairs_at(analysed.conditions, analysed.names, base)
 
 
 def pairs_at(places: Iterable[Location], names: Vocabulary, base: str) -> list[Pair]:
-    """List them for the conditions at some places."""
+    """List these pairs for the conditions at some places."""
     pairs = {}
     for place in places:
         for _, test in tests_at(place):
@@ -148,4 +148,4 @@ _SIDES: Mapping[str, tuple[bool, ...]] = {
     "at_most": _EXCEEDED,
     **dict.fromkeys(("equals", "not_equals", "in", "not_in"), (False, True)),
 }
-"""On which side of a bound each operator turns. An operator of numbers that is not here fails loudly."""
+"""The sides of a bound on which each operator turns. A missing operator of numbers fails loudly."""

@@ -1,4 +1,4 @@
-"""When days since a moment cross a bound: exact to the microsecond, in the very floats that conditions compare."""
+"""When days since a moment cross a bound: exact to the microsecond, in the floats that conditions compare."""
 
 import math
 from functools import lru_cache
@@ -12,16 +12,16 @@ from fivefold.risk.facts.moments.cuts import Cuts
 from fivefold.risk.facts.portfolio import AS_OF
 
 FARTHEST_US: Final = 1 << 62
-"""Nothing is so long ago, or will be: twice as much still fits 64 bits."""
+"""Longer than any time past or ahead; twice as much still fits 64 bits."""
 EXACT_DAYS: Final = 25_000.0
-"""Up to here, 68 years, days as a float tell each microsecond from the next."""
+"""Up to here, 68 years, days as a float distinguish each microsecond from the next."""
 COARSEST_US: Final = 16
-"""Beyond, up to as many are one float, for as long as there are dates."""
+"""Beyond that, up to this many microseconds are one float, within the range of dates."""
 
 
 @lru_cache(maxsize=4096)
 def least_elapsed(days: float, *, beyond: bool) -> int:
-    """Give the fewest microseconds that are at least so many days, or more with *beyond*, as `quotient` says it.
+    """Return the fewest microseconds that are at least *days*, or more with *beyond*, as `quotient` divides.
 
     >>> least_elapsed(1.0, beyond=False), least_elapsed(1.0, beyond=True)
     (86400000000, 86400000001)
@@ -34,19 +34,19 @@ def least_elapsed(days: float, *, beyond: bool) -> int:
     if not is_passed(FARTHEST_US):
         return FARTHEST_US
     low, high = -FARTHEST_US, FARTHEST_US
-    while high - low > 1:  # days as a float never fall while microseconds rise
+    while high - low > 1:  # days as a float never fall as microseconds rise
         middle = (low + high) // 2
         low, high = (low, middle) if is_passed(middle) else (middle, high)
     return high
 
 
 def crossing(days: pl.Expr, elapsed: pl.Expr, cuts: Cuts) -> pl.Expr:
-    """Give the next moment after `as_of` at which days since a moment pass a cut; null for none.
+    """Return the next moment after `as_of` at which days since a moment pass a cut; null for none.
 
     Args:
-        days: as they are compared; null where there is no moment.
+        days: the days as they are compared; null if there is no moment.
         elapsed: the same in microseconds, or a little more.
-        cuts: of the days.
+        cuts: the cuts of the days.
     """
     ahead = []
     for bound, beyond in cuts.at:
@@ -58,9 +58,9 @@ def crossing(days: pl.Expr, elapsed: pl.Expr, cuts: Cuts) -> pl.Expr:
 
 
 def elapsed_of(days: pl.Expr) -> pl.Expr:
-    """Bring days as a float back to microseconds: the most of those that are this float, so that nothing comes late.
+    """Convert days as a float to microseconds: the most that give this float, so that no result is late.
 
-    Beyond 68 years that may be 16 too many; what is computed from it comes so much early, and is computed again then.
+    Beyond 68 years that may be 16 too many; results are then early by as much, and are computed again.
     """
     around = (days * DAY_US).round().cast(pl.Int64)
     same = [pl.when(quotient(around + by, DAY_US) == days).then(around + by) for by in (-1, 0, 1)]
@@ -68,7 +68,7 @@ def elapsed_of(days: pl.Expr) -> pl.Expr:
 
 
 def crossing_at(days: float | None, elapsed: int | None, as_of: int, cuts: Cuts) -> int | None:
-    """Give what `crossing` gives, for one entity."""
+    """Compute `crossing` for one entity."""
     ahead = []
     for bound, beyond in cuts.at if days is not None and elapsed is not None else ():
         assert days is not None  # or there is no cut
@@ -81,7 +81,7 @@ def crossing_at(days: float | None, elapsed: int | None, as_of: int, cuts: Cuts)
 
 
 def elapsed_at(days: float | None) -> int | None:
-    """Give what `elapsed_of` gives, for one entity."""
+    """Compute `elapsed_of` for one entity."""
     if days is None:
         return None
     size = days * DAY_US

@@ -1,9 +1,9 @@
-"""Numbers over a stretch of time, enclosed: between two parallel lines, or exactly on one.
+"""Enclosures of numbers over a stretch of time: between two parallel lines, or exactly on one.
 
-What passes at a steady pace is a line, and so are sums and differences of such: these are exact. A product or a
-quotient is a line and what it may be off, which shrinks with the square of the stretch. So a stretch over which an
-enclosure lies on one side of a bound is one over which the number does, and a shorter one tells more (affine
-arithmetic: de Figueiredo and Stolfi, Affine arithmetic: concepts and applications, 2004).
+A number that changes at a steady pace is a line, and so are sums and differences of lines: these are exact. A product
+or a quotient is a line and an error, which shrinks with the square of the stretch. If an enclosure lies on one side of
+a bound over a stretch, so does the number; a shorter stretch decides more (affine arithmetic: de Figueiredo and
+Stolfi, Affine arithmetic: concepts and applications, 2004).
 """
 
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from functools import cached_property
 from typing import Any, Final, TypeAlias
 
 _SHORT_BITS: Final = 64
-"""Numbers that may be chosen have so many digits of base 2: those of chains of products would grow without end."""
+"""Binary digits of numbers that may be chosen freely: in chains of products they would grow without end."""
 
 _NOTHING: Final = Fraction(0)
 
 
 class Absence(Enum):
-    """Why there is no number: there is none at any moment of the stretch, or perhaps none at some."""
+    """Why a number is missing: at every moment of the stretch, or perhaps at some."""
 
     THROUGHOUT = "throughout"
     PERHAPS = "perhaps"
@@ -28,16 +28,15 @@ class Absence(Enum):
 
 @dataclass(frozen=True)
 class Enclosure:
-    """A number over a stretch of time: `at` + `slope` × s, plus what is rounded, plus something from `low` to `high`.
+    """A number over a stretch of time: `at` + `slope` × s, plus rounding errors, plus something from `low` to `high`.
 
     Attributes:
-        width: how long the stretch is, in microseconds; s runs from 0 to it.
-        at: where the line begins.
-        slope: how much it rises in a microsecond.
-        low: what the number may be below the line.
-        high: what it may be above.
-        rounded: by a name for each number that is rounded in it, how often it counts, and how much it may be off: what
-            is rounded in the same way takes itself away.
+        width: the length of the stretch, in microseconds; s runs from 0 to it.
+        at: the beginning of the line.
+        slope: the rise of the line in a microsecond.
+        low: the least offset from the line.
+        high: the greatest offset from the line.
+        rounded: the weight and the largest error of each rounded number in it, by a name: equal roundings cancel.
     """
 
     width: int
@@ -49,12 +48,12 @@ class Enclosure:
 
     @property
     def below(self) -> Fraction:
-        """How far the number may lie below the line in all."""
+        """The least offset from the line in all."""
         return self.low - self._off
 
     @property
     def above(self) -> Fraction:
-        """How far it may lie above."""
+        """The greatest offset from the line in all."""
         return self.high + self._off
 
     @cached_property
@@ -63,17 +62,17 @@ class Enclosure:
 
     @cached_property
     def bounds(self) -> tuple[Fraction, Fraction]:
-        """The least and the greatest that the number may come to."""
+        """The least and the greatest possible value of the number."""
         end = self.at + self.slope * self.width
         return min(self.at, end) + self.below, max(self.at, end) + self.above
 
     @property
     def is_constant(self) -> bool:
-        """It is known exactly, and the same throughout."""
+        """Whether the number is known exactly, and the same throughout."""
         return not self.slope and self.low == self.high and not self.rounded
 
     def scaled(self, factor: Fraction) -> "Enclosure":
-        """Multiply it by a number."""
+        """Multiply the enclosure by a number."""
         if not factor:
             return Enclosure(self.width, _NOTHING)
         low, high = sorted((self.low * factor, self.high * factor))
@@ -81,7 +80,7 @@ class Enclosure:
         return replace(self, at=self.at * factor, slope=self.slope * factor, low=low, high=high, rounded=rounded)
 
     def off_by(self, most: Fraction, name: Any) -> "Enclosure":
-        """Let it be off by so much at the most, as everything else is that is rounded by that name."""
+        """Add a rounding error of at most *most*, shared by everything that is rounded under that name."""
         return replace(self, rounded={**self.rounded, name: (Fraction(1), most)})
 
     def moved(self, by: Fraction, low: Fraction = _NOTHING, high: Fraction = _NOTHING) -> "Enclosure":
@@ -90,11 +89,11 @@ class Enclosure:
 
 
 Enclosed: TypeAlias = Enclosure | Absence
-"""What is known of a number over a stretch: where it lies, or that there is none."""
+"""What is known of a number over a stretch: its enclosure, or why it is missing."""
 
 
 def between(width: int, low: Fraction, high: Fraction) -> Enclosure:
-    """Enclose a number of which nothing is known but between what it lies."""
+    """Enclose a number of which only two bounds are known."""
     return Enclosure(width, low, high=high - low)
 
 
@@ -113,12 +112,12 @@ def added(one: Enclosure, other: Enclosure) -> Enclosure:
 
 
 def subtracted(one: Enclosure, other: Enclosure) -> Enclosure:
-    """Take one number from another."""
+    """Subtract the second number from the first."""
     return added(one, other.scaled(Fraction(-1)))
 
 
 def multiplied(one: Enclosure, other: Enclosure) -> Enclosure:
-    """Multiply two numbers: by the line that touches the product in the middle, and what it may be off there."""
+    """Multiply two numbers: the line that touches the product in the middle, and its error."""
     if one.is_constant:
         return other.scaled(one.at + one.low)
     if other.is_constant:
@@ -130,7 +129,7 @@ def multiplied(one: Enclosure, other: Enclosure) -> Enclosure:
 
 
 def divided(one: Enclosure, other: Enclosure) -> Enclosed:
-    """Divide two numbers; there is none where the divisor is 0."""
+    """Divide two numbers; the result is absent where the divisor is 0."""
     low, high = other.bounds
     if low <= 0 <= high:
         return Absence.THROUGHOUT if low == high else Absence.PERHAPS
@@ -147,7 +146,7 @@ def divided(one: Enclosure, other: Enclosure) -> Enclosed:
 
 
 def least_of(one: Enclosure, other: Enclosure) -> Enclosure:
-    """Take the lesser of two numbers."""
+    """Return the lesser of two numbers."""
     low, high = subtracted(one, other).bounds
     if high <= 0:
         return one
@@ -158,13 +157,13 @@ def least_of(one: Enclosure, other: Enclosure) -> Enclosure:
 
 
 def greatest_of(one: Enclosure, other: Enclosure) -> Enclosure:
-    """Take the greater of two numbers."""
+    """Return the greater of two numbers."""
     negated = least_of(one.scaled(Fraction(-1)), other.scaled(Fraction(-1)))
     return negated.scaled(Fraction(-1))
 
 
 def absolute(one: Enclosure) -> Enclosure:
-    """Take the size of a number."""
+    """Return the absolute value of a number."""
     low, high = one.bounds
     if low >= 0:
         return one
@@ -178,14 +177,14 @@ def rounded(one: Enclosure, decimals: int) -> Enclosure:
 
 
 def _ball(one: Enclosure) -> tuple[Fraction, Fraction]:
-    """Give a short number near the middle of what a number may be, and how far it may be from that."""
+    """Return a short number near the middle of an enclosure's bounds, and the greatest distance from it."""
     low, high = one.bounds
     middle = _down((low + high) / 2)
     return middle, _up(max(high - middle, middle - low))
 
 
 def _down(number: Fraction) -> Fraction:
-    """Give a short number that is not greater, and hardly less."""
+    """Return a short number that is at most *number*, and hardly less."""
     shift = number.numerator.bit_length() - number.denominator.bit_length() - _SHORT_BITS
     if shift >= 0:
         return Fraction((number.numerator // (number.denominator << shift)) << shift)

@@ -1,7 +1,7 @@
-"""How indicators of the catalogue go on while nothing happens: from the histories that they are computed from.
+"""How indicators of the catalogue go on while nothing happens, by the histories that they are computed from.
 
-Most stay as they are until an event leaves a window. Ages pass. Some rise or fall all the time; between two events that
-enter a window or leave it they do one or the other, but for what is rounded in the last digits of a float.
+Most stay constant until an event leaves a window. Ages grow. Some rise or fall all the time; between two events that
+enter or leave a window they only rise or only fall, apart from rounding in the last digits of a float.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ from fivefold.risk.facts.moments.search import HORIZON_US
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
 
 _ROUNDED: Final = Fraction(1, 1 << 44)
-"""What an indicator may be off by rounding, as a part of its size: it is made of many floats."""
+"""The relative rounding error of an indicator, which is computed from many floats."""
 
 
 class Way(NamedTuple):
@@ -36,7 +36,7 @@ class Way(NamedTuple):
 
     Attributes:
         days: the numbers of days after an event at which it may jump.
-        moves: it rises or falls in between; otherwise it is constant.
+        moves: whether it rises or falls in between; otherwise it is constant.
     """
 
     days: tuple[int, ...] = ()
@@ -47,16 +47,16 @@ _WAYS: Final[Mapping[str, Way]] = {
     **dict.fromkeys(("deposit_trend", "withdrawal_trend", "activity_trend"), Way((30, 120))),
     **dict.fromkeys(("deposit_year_ago", "withdrawal_year_ago", "balance_year_ago"), Way((275, 365))),
     **dict.fromkeys(("deposit_decayed", "withdrawal_decayed", "active_day_share"), Way(moves=True)),
-    "balance_decayed": Way(),  # all weights fade alike, so their mean stays, but for what is rounded
+    "balance_decayed": Way(),  # all weights fade alike, so their mean stays, apart from rounding
 }
-"""Of the functions that read as-of, or how far events have faded: what their windows do not tell."""
+"""How functions that read as-of, or how far events have faded, change beyond what their windows imply."""
 _HELD: Final = frozenset({"balance_held", "balance_empty_days"})
-"""Those that weigh balances by how long they were held in the window."""
+"""Functions that weigh balances by how long they were held in the window."""
 
 
 @lru_cache(maxsize=128)
 def way_of(name: str) -> Way:
-    """Tell how an indicator that is not an age goes on; KeyError where it reads as-of and is not listed here."""
+    """Return how an indicator that is not an age changes; raises KeyError if it reads as-of and is not listed here."""
     each = next(each for each in catalogue().indicators if each.name == name)
     windows = () if each.window_days is None else (each.window_days,)
     function = each.function.__name__
@@ -75,7 +75,7 @@ class IndicatorHistory:
     """What indicators of one entity are computed from.
 
     Attributes:
-        events: its history alone; None where it has none.
+        events: the entity's history; None if it has none.
         as_of: the moment.
     """
 
@@ -87,30 +87,30 @@ class IndicatorHistory:
         return np.empty(0, np.int64) if self.events is None else self.events.time
 
     def waits(self, age: str) -> bool:
-        """Tell whether an age stands still: that of an account is never below 0, and may begin later."""
+        """Check whether an age stands still: an account's age is never below 0, and may begin later."""
         return age == "account_age" and self._begins > self.as_of
 
     def restarts(self, age: str) -> list[int]:
-        """Give the moments from which an age may be another one: of events that are dated ahead; and when it begins."""
+        """Return the moments at which an age may restart: at events that are dated ahead, and when it begins."""
         moments = self._times[self._times > self.as_of][:1].tolist()
         return [*moments, self._begins] if self.waits(age) else moments
 
     @cached_property
     def _begins(self) -> int:
-        """When the account begins, as is stated so far."""
+        """The beginning of the account, as stated so far."""
         if self.events is None or self._times[0] > self.as_of:
             return self.as_of
         return int(self.events.created[self._times <= self.as_of].min())
 
     def jumps(self, name: str) -> list[int]:
-        """Give the next moments at which an indicator may jump, at most `MOST_MOMENTS`, in their order."""
+        """Return the next moments at which an indicator may jump, at most `MOST_MOMENTS`, in order."""
         lengths = [days * DAY_US for days in (0, *way_of(name).days)]
         begins = [np.searchsorted(self._times, self.as_of - length, "right") for length in lengths]
         coming = [map(int, self._times[begin:] + length) for begin, length in zip(begins, lengths, strict=True)]
         return [moment for moment, _ in islice(groupby(merge(*coming)), MOST_MOMENTS)]
 
     def values(self, name: str, moments: Sequence[int]) -> list[float | None]:
-        """Give an indicator as of some moments; None where it is undefined."""
+        """Compute an indicator as of some moments; None where it is undefined."""
         if self.events is None or not moments:
             return [None] * len(moments)
         snapshot = snapshots(self.events, np.array(moments, dtype=np.int64), wanted=[name])
@@ -119,7 +119,7 @@ class IndicatorHistory:
 
 
 def histories_of(portfolio: Portfolio, entities: pl.DataFrame) -> list[IndicatorHistory]:
-    """Give the history of each of some entities, in their order; *entities* has `entity_id` and `as_of`."""
+    """Return the history of each entity, in the order of *entities*, which has `entity_id` and `as_of`."""
     names, as_ofs = entities[ENTITY].to_list(), entities[AS_OF].to_list()
     whole = portfolio.histories
     if whole is None:
@@ -131,14 +131,14 @@ def histories_of(portfolio: Portfolio, entities: pl.DataFrame) -> list[Indicator
 
 
 def require_histories(portfolio: Portfolio, name: str) -> None:
-    """Refuse to tell when an indicator moves that was given, and not what it was computed from."""
+    """Refuse an indicator that was given without the history that it was computed from."""
     if portfolio.histories is None:
         problem = "is given alone; when time changes it follows from the transactions that it was computed from"
         raise InvalidRulesetError([Finding(f"indicator {name}", problem)], "the inputs")
 
 
 def steps_of(history: IndicatorHistory, name: str) -> tuple[list[tuple[int, float | None]], int | None]:
-    """Give what an indicator comes to that stays in between: moments and values; and the last of many moments."""
+    """Return the jumps of an indicator that is otherwise constant: moments and values; and the last of many moments."""
     moments = history.jumps(name)
     steps = list(zip(moments, history.values(name, moments), strict=True))
     return steps, moments[-1] if len(moments) == MOST_MOMENTS else None
@@ -149,7 +149,7 @@ class Going:
     """An indicator that rises or falls all the time.
 
     Attributes:
-        history: of one entity.
+        history: the history of one entity.
         name: the indicator.
     """
 
@@ -159,26 +159,26 @@ class Going:
 
     @cached_property
     def _jumps(self) -> list[int]:
-        """The moments at which it may jump, as microseconds ahead."""
+        """The moments at which the indicator may jump, in microseconds ahead."""
         return [moment - self.history.as_of for moment in self.history.jumps(self.name)]
 
     @property
     def end(self) -> int:
-        """How many microseconds ahead it is known: after many jumps it is looked at again."""
+        """How many microseconds ahead the indicator is known: after many jumps it is computed again."""
         return self._jumps[-1] if len(self._jumps) == MOST_MOMENTS else HORIZON_US
 
     def until(self, first: int) -> int:
-        """Give the last moment before it may jump."""
+        """Return the last moment before the next possible jump."""
         return next((jump - 1 for jump in self._jumps if jump > first), HORIZON_US)
 
     def at(self, ahead: int) -> float | None:
-        """Give its value so many microseconds ahead."""
+        """Return the value that many microseconds ahead."""
         if ahead not in self._values:
             self._values[ahead] = self.history.values(self.name, [self.history.as_of + ahead])[0]
         return self._values[ahead]
 
     def enclosed(self, first: int, last: int, reading: ReadAs) -> Enclosed:
-        """Enclose it between its values at both ends, as it only rises or only falls."""
+        """Enclose the indicator between its values at both ends, as it only rises or only falls."""
         ends = [value for value in map(self.at, (first, last)) if value is not None]
         if len(ends) < 2:
             return Absence.PERHAPS if ends else Absence.THROUGHOUT

@@ -1,8 +1,8 @@
-"""When a fact leaves a window as time passes: the moments from which (as-of - w, as-of] is without it.
+"""When a fact leaves a window as time passes: the moments from which (as-of - w, as-of] does not contain it.
 
-In days and hours that is the fact's own moment and the length later. On the calendar it is the inverse of
-`Duration.before`, which rises by steps and falls back: 28, 29, 30 and 31 March lie one month after days of February
-that are all the 28th, so a fact of 28 February at noon leaves at noon, is inside again from midnight, and leaves again.
+In days and hours that is the fact's own moment plus the length. On the calendar it is the inverse of
+`Duration.before`, which rises by steps and falls back: one month before 28, 29, 30 and 31 March is 28 February each
+time, so a fact of 28 February at noon leaves at noon, is inside again from midnight, and leaves again.
 """
 
 from datetime import date
@@ -15,15 +15,15 @@ from fivefold.risk.language.quantities import EPOCH_DAY, MONTHS_OF, Duration
 
 
 def is_on_the_calendar(over: Duration) -> bool:
-    """Tell whether a length is counted in months or years."""
+    """Check whether a length is counted in months or years."""
     return over.unit in MONTHS_OF
 
 
 def leaves(moment: pl.Expr, over: Duration) -> pl.Expr:
-    """Give the next moment after `as_of` at which facts that are inside leave; exact.
+    """Return the next moment after `as_of` at which facts that are inside leave; exact.
 
     Args:
-        moment: of each fact (microseconds), inside the window as of `as_of`.
+        moment: the moment of each fact (microseconds), inside the window as of `as_of`.
         over: the length of the window.
     """
     after = over.after(moment)
@@ -36,10 +36,10 @@ def leaves(moment: pl.Expr, over: Duration) -> pl.Expr:
 
 
 def returns(moment: pl.Expr, over: Duration) -> pl.Expr:
-    """Give the first midnight after `as_of`, and after it has left, from which a fact is inside again; null for none.
+    """Return the first midnight after `as_of`, and after it has left, from which a fact is inside again; null for none.
 
     Args:
-        moment: of each fact, inside the window or not, not after `as_of`.
+        moment: the moment of each fact, inside the window or not, not after `as_of`.
         over: the length of the window.
     """
     if not is_on_the_calendar(over):
@@ -60,7 +60,7 @@ def _next_month(moment: pl.Expr) -> pl.Expr:
 
 
 def leaves_at(moment: int, over: Duration, as_of: int) -> int:
-    """Give what `leaves` gives, for one fact; ValueError or OverflowError beyond the years that Python's calendar has.
+    """Compute `leaves` for one fact; raises ValueError or OverflowError beyond the years of Python's calendar.
 
     >>> leaves_at(0, Duration(1, "day"), 1)
     86400000000
@@ -75,7 +75,7 @@ def leaves_at(moment: int, over: Duration, as_of: int) -> int:
 
 
 def returns_at(moment: int, over: Duration, as_of: int) -> int | None:
-    """Give what `returns` gives, for one fact; the errors are those of `leaves_at`."""
+    """Compute `returns` for one fact; raises as `leaves_at` does."""
     if not is_on_the_calendar(over) or moment % DAY_US == 0 or _day_at(moment + DAY_US) != 1:
         return None
     after = over.moment_after(moment)

@@ -1,4 +1,4 @@
-"""How patterns move: what each comes to as its transactions leave the window, by the expressions that find it."""
+"""How patterns move: their values as transactions leave the window, by the expressions that find them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,18 +28,18 @@ from fivefold.risk.language.patterns import (
 _SETTLED = pl.col("state") == "settled"
 _KEYS = (ROW, TIME, AT)
 _AS_HERE, _AS_THERE = {rows.ROW: ROW}, {ROW: rows.ROW}
-"""The number of an entity's row: here it stands beside the fields of facts, of which one may have the other name."""
+"""Names of the row's number: here it is beside the fields of facts, one of which may be called `row`."""
 _COUNT = newer(pl.int_range(1, pl.len() + 1).over(ROW)).fill_null(0)
 
 
 @dataclass(frozen=True)
 class Looked:
-    """What a pattern found as of now.
+    """The current results of a pattern.
 
     Attributes:
-        inputs: the entities in their order, with the columns of the fields that patterns compare with.
-        numbers: of each of them.
-        units: minor units of the base currency to one.
+        inputs: the entities in order, with the columns of the fields that patterns compare with.
+        numbers: the pattern's number for each of them.
+        units: minor units in one unit of the base currency.
     """
 
     inputs: pl.DataFrame
@@ -48,13 +48,13 @@ class Looked:
 
     @property
     def possible_rows(self) -> pl.LazyFrame:
-        """The rows in which it was found or may be, as something is not known: others stay without it."""
+        """The rows in which the pattern is, or may be as something is unknown; others stay without it."""
         everybody = pl.LazyFrame({ROW: pl.int_range(len(self.numbers), dtype=pl.UInt32, eager=True)})
         return everybody.filter((self.numbers != 0).fill_null(value=True))
 
     @property
     def matching_rows(self) -> pl.LazyFrame:
-        """The rows in which it was found: others of most patterns can only lose what they have."""
+        """The rows in which the pattern is: for most patterns, leaving facts cannot bring it to others."""
         everybody = pl.LazyFrame({ROW: pl.int_range(len(self.numbers), dtype=pl.UInt32, eager=True)})
         return everybody.filter((self.numbers > 0).fill_null(value=False))
 
@@ -66,7 +66,7 @@ def fields_of_pattern(pattern: Any) -> set[str]:
 
 
 def pattern_movement(facts: FactsAhead, pattern: Any, looked: Looked) -> Movement:
-    """Tell how a pattern moves: by its steps, or when it has to be looked at anew."""
+    """Return how a pattern moves: by its steps, or by the moments at which it must be evaluated anew."""
     if type(pattern) in _LOOKED_AT_ANEW:
         return Movement(moments=[_LOOKED_AT_ANEW[type(pattern)](facts, pattern, looked)])
     return Movement(_STEPS[type(pattern)](facts, pattern, looked))
@@ -131,14 +131,14 @@ def _purpose(facts: FactsAhead, pattern: PurposeDeviation, looked: Looked) -> pl
 
 
 def _dormancy(facts: FactsAhead, pattern: DormantThenActive, looked: Looked) -> pl.LazyFrame:
-    """As the window's first leaves, it is the last one before, and the next one is the first."""
-    del looked  # what was there before the window does not matter any more once one of the window has left
+    """Return the steps: as the window's first fact leaves, it becomes the last before, and the next one the first."""
+    del looked  # what came before the window does not matter once a fact of the window has left
     is_found = counts.has_slept(_COUNT, newer(pl.col(TIME)), pl.col(TIME), pattern)
     return stepwise(facts.inside(pattern.active, _SETTLED), _where(is_found, _COUNT))
 
 
 def _velocity(facts: FactsAhead, pattern: Velocity, looked: Looked) -> pl.LazyFrame:
-    """Until the last of the busiest 24 hours loses a transaction, the count stays what it is, or unknown."""
+    """Return when the last of the busiest 24 hours loses a transaction; the count, or unknown, stays until then."""
     settled = (
         facts.inside(pattern.over, _SETTLED)
         .join(looked.possible_rows, on=ROW, how="semi")
@@ -152,10 +152,10 @@ def _velocity(facts: FactsAhead, pattern: Velocity, looked: Looked) -> pl.LazyFr
 
 
 def _pass_through(facts: FactsAhead, pattern: PassThrough, looked: Looked) -> pl.LazyFrame:
-    """Until a deposit leaves from which something went out, what was laid to the others stays where it is.
+    """Return when a deposit leaves from which money went out; until then the allocation to the others stays.
 
-    What comes then would have to be laid out anew: looking again is early where the number comes to the same. With
-    fewer deposits than the pattern asks for there is nothing to come.
+    After that withdrawals must be allocated anew: evaluating then is early if the number stays the same. With
+    fewer deposits than the pattern requires nothing can come.
     """
     passing = facts.inside(pattern.over, _SETTLED, counts.passing(pattern, looked.units)).select(
         ROW, TIME, AS_OF, AMOUNT, DIRECTION
@@ -171,7 +171,7 @@ def _pass_through(facts: FactsAhead, pattern: PassThrough, looked: Looked) -> pl
 _OfPattern = Callable[[FactsAhead, Any, Looked], pl.LazyFrame]
 
 _LOOKED_AT_ANEW: Mapping[type[LanguageModel], _OfPattern] = {Velocity: _velocity, PassThrough: _pass_through}
-"""Each gives `@row` and `@at`: until when it surely stays what it is, also unknown."""
+"""Each returns `@row` and `@at`, the moment until which the value surely stays, also if it is unknown."""
 
 _STEPS: Mapping[type[LanguageModel], _OfPattern] = {
     Structuring: _structuring,

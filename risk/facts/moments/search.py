@@ -1,4 +1,4 @@
-"""The first moment at which a number lies elsewhere than now: a stretch is passed over where it surely does not."""
+"""Finds the first moment at which a number lies elsewhere than now; stretches where it surely does not are skipped."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,28 +9,28 @@ from fivefold.domain.clock import DAY_US
 from fivefold.risk.facts.moments.enclosures import Absence, Enclosed, Enclosure
 
 HORIZON_US: Final = 36_525 * DAY_US
-"""Nothing is looked for later than in a hundred years; every ruleset looks again sooner."""
+"""The search ends in a hundred years; every ruleset is evaluated again sooner."""
 
 MOST_LOOKS: Final = 256
-"""So many stretches are looked at; what is not passed over by then is looked at again where it begins."""
+"""Most stretches that are tried; after that, the result is the beginning of the rest."""
 
 _CUT: Final = 8
 _LONGER: Final = 4
-"""A stretch that tells nothing is cut to an eighth; after one that is passed over comes one four times as long."""
+"""An undecided stretch is cut to an eighth; a skipped one is followed by one four times as long."""
 
 UNDECIDED_US: Final = DAY_US // 24
-"""How long a number is left alone that lies so near a bound that rounding decides."""
+"""How long a number is not searched that lies so near a bound that rounding decides."""
 
 
 @dataclass(frozen=True)
 class Region:
-    """The numbers that all comparisons answer as they answer the one of now.
+    """The numbers for which all comparisons have the same answers as for the current one.
 
     Attributes:
-        low: where they begin; None for nowhere.
-        high: where they end; None for nowhere.
-        has_low: the lower end is one of them.
-        has_high: so is the upper one.
+        low: the lower end; None for none.
+        high: the upper end; None for none.
+        has_low: whether the lower end belongs to them.
+        has_high: whether the upper end does.
     """
 
     low: Fraction | None = None
@@ -39,7 +39,7 @@ class Region:
     has_high: bool = True
 
     def surely_for(self, enclosure: Enclosure) -> int:
-        """Give for how many microseconds after its beginning a number surely is inside; -1 where it may not be then."""
+        """Return for how many microseconds from the beginning a number surely is inside; -1 if it may start outside."""
         ahead = enclosure.width
         if self.high is not None:
             room = self.high - enclosure.at - enclosure.above
@@ -50,7 +50,7 @@ class Region:
         return ahead
 
     def surely_not_from(self, enclosure: Enclosure) -> int | None:
-        """Give how many microseconds after its beginning a number surely is outside; None where it may be inside."""
+        """Return after how many microseconds a number surely is outside; None if it may stay inside."""
         ahead = None
         if self.high is not None and enclosure.slope > 0:
             ahead = max((self.high - enclosure.at - enclosure.below) // enclosure.slope + 1, 0)
@@ -59,7 +59,7 @@ class Region:
         return ahead if ahead is not None and ahead <= enclosure.width else None
 
     def decides(self, enclosure: Enclosure) -> bool:
-        """Tell whether a number surely is inside, or surely outside; what is known exactly is the one or the other."""
+        """Check whether a number surely is inside, or surely outside; an exactly known number is one or the other."""
         low, high = enclosure.bounds
         is_below = self.low is not None and (high < self.low or (high == self.low and not self.has_low))
         is_above = self.high is not None and (low > self.high or (low == self.high and not self.has_high))
@@ -67,7 +67,7 @@ class Region:
 
 
 def _steps(room: Fraction, slope: Fraction, most: int, *, may_touch: bool) -> int:
-    """Give how many steps may be taken towards an end that is so far away."""
+    """Return how many steps lead no further than an end at the distance *room*."""
     if room < 0 or (room == 0 and not may_touch):
         return -1
     if slope <= 0:
@@ -85,13 +85,13 @@ def first_elsewhere(
     """Find how many microseconds ahead a number first lies elsewhere; perhaps too few, and never too many.
 
     Args:
-        enclose: encloses the number from one moment to another, or to an earlier one that it gives as well.
-        region: where the number lies now; None where there is none.
-        is_elsewhere: tells whether it lies elsewhere at a moment: by the same reckoning as an assessment.
-        end: how far ahead is looked.
+        enclose: encloses the number from one moment to another, or to an earlier one that it returns as well.
+        region: where the number lies now; None if it is unknown.
+        is_elsewhere: checks whether it lies elsewhere at a moment, computed as in an assessment.
+        end: how far ahead to search.
 
     Returns:
-        The microseconds; None where it stays where it is up to the *end*.
+        The microseconds; None if it stays where it is up to the *end*.
     """
     begin = 1 if region is None else _where_decided(enclose, region, min(UNDECIDED_US, end))
     if begin == min(UNDECIDED_US, end):
@@ -108,7 +108,7 @@ def first_elsewhere(
             last_check = begin
             if isinstance(enclosure, Enclosure) and enclosure.is_constant:
                 until = last
-            elif last > begin:  # a shorter stretch tells more
+            elif last > begin:  # a shorter stretch decides more
                 last = min(begin + (last - begin) // _CUT, _outside_from(enclosure, begin, region) or last)
                 continue
             else:
@@ -121,10 +121,10 @@ def first_elsewhere(
 
 
 def _where_decided(enclose: Callable[[int, int], tuple[Enclosed, int]], region: Region, most: int) -> int:
-    """Give how far ahead more than rounding decides where a number lies, but no further than *most*; mostly at once.
+    """Return how far ahead more than rounding decides where a number lies, at most *most*; usually at once.
 
-    While rounding decides, every microsecond may give another answer, and none is asked for. Where the number does not
-    go on smoothly, that ends.
+    While rounding decides, every microsecond may have another answer, so none is computed. That ends where the number
+    stops going on smoothly.
     """
     ahead, smoothly = 0, enclose(0, most)[1]
     while ahead < most:
@@ -144,7 +144,7 @@ def _surely_until(enclosure: Enclosed, begin: int, last: int, region: Region | N
 
 
 def _outside_from(enclosure: Enclosed, begin: int, region: Region | None) -> int | None:
-    """Give the moment at which a number surely lies elsewhere; None where it may not by the end of the stretch."""
+    """Return the moment at which a number surely lies elsewhere; None if it may not within the stretch."""
     if isinstance(enclosure, Absence) or region is None:
         return None
     ahead = region.surely_not_from(enclosure)
@@ -152,7 +152,7 @@ def _outside_from(enclosure: Enclosed, begin: int, region: Region | None) -> int
 
 
 def _by_halving(is_elsewhere: Callable[[int], bool], low: int, high: int) -> int:
-    """Find a moment from which on the number lies elsewhere, after one at which it does not; *high* where it stays."""
+    """Bisect for the moment at which the number begins to lie elsewhere; *high* if it does not."""
     if not is_elsewhere(high):
         return high
     while high - low > 1:

@@ -1,4 +1,4 @@
-"""Values that change in steps: what each fact leaves behind when it goes, and the first step that passes a cut."""
+"""Values that change in steps: the value after each fact leaves, and the first step that passes a cut."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ AT, VALUE = "@at", "@value"
 
 _ENTERS, _BASE = "@enters", "@base"
 _SLACK = Duration(4, "day")
-"""A fact on the last day of a month may come back to a window up to three days after it left."""
+"""Extra length to read: a fact on the last day of a month may re-enter a window up to three days after it left."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,11 @@ class FactsAhead:
     """The facts of one source that time alone may bring or take.
 
     Attributes:
-        rows: those up to as-of that lie in the longest window, newest first for each entity, as known at as-of: `@row`,
-            `as_of`, `time`, the fields that are computed with, and a column for each condition that an aggregate
-            asks for.
-        enters: for each row of the entities the first moment after as-of at which a fact is there, or is another one.
-        masks: of the aggregates.
-        unreadable: the moments of what could not be read, `@row`, `as_of` and `time`; it spoils what it may belong to.
+        rows: the facts up to as-of in the longest window, newest first for each entity, as known at as-of: `@row`,
+            `as_of`, `time`, the fields that values are computed from, and a column for each condition of an aggregate.
+        enters: for each row of the entities the first moment after as-of at which a fact appears or changes.
+        masks: the masks of the aggregates.
+        unreadable: the moments of unreadable facts, `@row`, `as_of` and `time`; they spoil what they may belong to.
     """
 
     rows: pl.DataFrame
@@ -45,17 +44,17 @@ class FactsAhead:
     unreadable: pl.DataFrame
 
     def inside(self, over: Duration, *where: pl.Expr) -> pl.LazyFrame:
-        """Take the facts of a window for which *where* is true, with `@at`, the moment at which each leaves it."""
+        """Return the facts of a window for which *where* is true, with `@at`, the moment at which each leaves it."""
         is_inside = pl.col(TIME) > over.before(pl.col(AS_OF))
         return self.rows.lazy().filter(is_inside, *where).with_columns(leaves(pl.col(TIME), over).alias(AT))
 
     def counted(self, window: Window, *where: pl.Expr) -> pl.LazyFrame:
-        """Take the facts that an aggregate with a window counts."""
+        """Return the facts that an aggregate with a window counts."""
         assert window.over is not None
         return self.inside(window.over, *(pl.col(name) for name, _ in self.masks.conditions(window)), *where)
 
     def disturbances(self, lengths: Sequence[Duration]) -> list[pl.LazyFrame]:
-        """Give `@row` and `@at` of what may change any input: facts that come, come back, or cannot be read and go."""
+        """Return `@row` and `@at` of what may change any input: facts that come (back), and unreadable ones that go."""
         frames = [self.enters.lazy()]
         later = self.unreadable.lazy().filter(pl.col(TIME) > pl.col(AS_OF))
         frames.append(later.select(ROW, pl.col(TIME).alias(AT)))
@@ -76,11 +75,11 @@ def read_ahead(
     others: Mapping[Duration, Collection[str]],
     lists: Lists,
 ) -> FactsAhead:
-    """Read what time may bring or take.
+    """Read the facts that time may bring or take.
 
     Args:
         entities: `entity_id` and `as_of`.
-        facts: of one source.
+        facts: the facts of one source.
         windows: the aggregates over them.
         others: the lengths of further windows over them, and the fields that are read in these.
         lists: members of the named lists.
@@ -96,7 +95,7 @@ def read_ahead(
     enters = read.group_by(ROW).agg(pl.col(_ENTERS).min().alias(AT)).drop_nulls()
     past = read.lazy().filter(pl.col(TIME) <= pl.col(AS_OF)).with_columns(*facts.as_known)
     rows = past.select(ROW, AS_OF, TIME, *sorted(fields), **conditions).collect()
-    if len(numbered) == 1 and rows[TIME].is_sorted():  # as what is stored comes
+    if len(numbered) == 1 and rows[TIME].is_sorted():  # as stored facts are
         newest_first = rows.reverse()
     else:
         newest_first = rows.sort(ROW, TIME, descending=[False, True])
@@ -106,7 +105,7 @@ def read_ahead(
 
 
 def _begin(numbered: pl.DataFrame, windows: Sequence[Window], others: Mapping[Duration, Collection[str]]) -> int | None:
-    """Give the moment after which facts matter to a window; None where there is no entity or no window."""
+    """Return the moment after which facts matter to a window; None without entities or windows."""
     begins = pl.col(AS_OF).min()
     openings = [over.before(begins) for over in others]
     openings += [opens(each, begins) for each in windows if each.over is not None]
@@ -121,9 +120,9 @@ def _read_near(numbered: pl.DataFrame, facts: LinkedFacts, begin: int | None) ->
     rows = facts.rows
     if len(numbered) <= FEW_ENTITIES:
         rows = rows.filter(pl.col(LINKED_ENTITY).is_in(numbered[LINKED_ENTITY].implode()))
-    earliest = pl.lit(numbered[AS_OF].min(), pl.Int64)  # null where there is nobody
+    earliest = pl.lit(numbered[AS_OF].min(), pl.Int64)  # null without entities
     moves = pl.any_horizontal([pl.col(name) > earliest for name in facts.moves]) | pl.col(TIME).is_null()
-    # As they are known at as-of the times may be other ones, so that none of them is left out here.
+    # The times as known at as-of may differ, so none is left out here.
     recent = pl.lit(value=begin is not None) if begin is None or facts.as_known else pl.col(TIME) > begin
     near = rows.filter(recent | moves)
     is_one = len(numbered) == 1
@@ -139,27 +138,27 @@ def _read_near(numbered: pl.DataFrame, facts: LinkedFacts, begin: int | None) ->
 
 
 def newer(value: pl.Expr) -> pl.Expr:
-    """Give of a running value, newest fact first, what it is without this fact and all older ones; null for nothing.
+    """Return a running value, newest fact first, without this fact and all older ones; null for the newest.
 
-    The facts of each row are beside each other, so that a comparison with the one before tells where they begin: to
-    group them takes four times as long.
+    The facts of each row are adjacent, so a comparison with the previous one shows where they begin: grouping them
+    takes four times as long.
     """
     return pl.when(pl.col(ROW) == pl.col(ROW).shift(1)).then(value.shift(1))
 
 
 def stepwise(facts: pl.LazyFrame, value: pl.Expr) -> pl.LazyFrame:
-    """Give `@row`, `@at` and `@value`: what *value*, made with `newer`, comes to when each moment's facts are gone."""
+    """Return `@row`, `@at` and `@value`: *value*, built with `newer`, once each moment's facts are gone."""
     is_newest_of_its_moment = (pl.col(TIME) != newer(pl.col(TIME))).fill_null(value=True)
     return facts.with_columns(value.alias(VALUE)).filter(is_newest_of_its_moment).select(ROW, AT, VALUE)
 
 
 def first_turn(steps: pl.LazyFrame, base: pl.Series, cuts: Cuts) -> pl.LazyFrame:
-    """Give `@row` and `@at` of the first step that lies in another place than the value as of now.
+    """Return `@row` and `@at` of the first step whose value lies in another place than the current one.
 
     Args:
-        steps: as `stepwise` gives them, of some rows.
-        base: the value of every row as of its as-of.
-        cuts: that tell places apart.
+        steps: the result of `stepwise`, for some rows.
+        base: the value of every row at its as-of.
+        cuts: the cuts between places.
     """
     now = pl.LazyFrame({ROW: pl.int_range(len(base), dtype=pl.UInt32, eager=True), _BASE: base})
     turned = cuts.place(pl.col(VALUE)) != cuts.place(pl.col(_BASE))

@@ -1,4 +1,4 @@
-"""Numbers that are made of others which change all the time, of one entity: enclosed, and when they first turn."""
+"""Numbers of one entity computed from others that change all the time: their enclosures, and when they first turn."""
 
 import math
 import struct
@@ -38,27 +38,27 @@ from fivefold.risk.language.calculations import (
 from fivefold.risk.language.expressions import CalculationInput, Ratio, input_key
 
 _ROUNDED: Final = Fraction(1, 1 << 50)
-"""What a quotient of two floats may be off, as a part of its size."""
+"""The relative error of a quotient of two floats."""
 
 Moving = Mapping[str, Enclosed]
 """The inputs that change all the time, by their keys, over a stretch."""
 Make = Callable[[Moving, int], Enclosed]
-"""Encloses what is made of inputs over a stretch so long."""
+"""Encloses a number that is computed from inputs, over a stretch of a width."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Number:
-    """A number of one entity that is made of others.
+    """A number of one entity that is computed from others.
 
     Attributes:
-        key: of its column.
-        value: makes it of the values of the inputs, by their keys, as its column has it.
-        enclose: from the values of the inputs now, makes what encloses it over a stretch so long: exact where the
-            column holds what stands for an exact number, and money then in its main unit.
-        place: numbers where a value lies among the bounds that it is compared with.
-        region: gives where a value lies among them, as it is enclosed; None where it is unknown.
-        reading: what it does with its parts.
-        units: by how many the column multiplies what is enclosed.
+        key: the key of its column.
+        value: computes it from the values of the inputs, by their keys, as its column has it.
+        enclose: from the current values of the inputs, makes the function that encloses it over a stretch: exact if
+            the column represents an exact number, with money in its main unit.
+        place: numbers the place of a value among the bounds that it is compared with.
+        region: returns the region of a value among them, in the enclosure's unit; None if unknown.
+        reading: how it reads its parts.
+        units: the factor from the enclosure to the column.
     """
 
     key: str
@@ -70,11 +70,11 @@ class Number:
     units: int = 1
 
     def turns(self, row: Row, courses: Mapping[str, Course]) -> int | None:
-        """Tell how many microseconds ahead it first comes to another place; perhaps too few, and never too many.
+        """Find how many microseconds ahead it first moves to another place; perhaps too few, and never too many.
 
         Args:
-            row: the values of the inputs now.
-            courses: how those go on that change all the time, one at least; the others stay as they are.
+            row: the current values of the inputs.
+            courses: the courses of the inputs that change all the time, at least one; the others stay constant.
         """
         now = self.value(row)
         place, make = self.place(now), self.enclose(row)
@@ -94,18 +94,18 @@ class Number:
 
 
 def region_among(cuts: Cuts, value: Any, exactly: Callable[[Any], Fraction]) -> Region | None:
-    """Give where a value lies among the cuts; None where it is unknown.
+    """Return the region of a value among the cuts; None if unknown.
 
     Args:
         cuts: the bounds.
-        value: as its column has it.
-        exactly: gives a bound as the value is enclosed.
+        value: the value as its column has it.
+        exactly: converts a bound to the enclosure's form.
     """
     if value is None:
         return None
     ends = [(exactly(bound), beyond) for bound, beyond in cuts.at]
     passed = cuts.passed(value)
-    # What is beyond a bound does not have it; of several the last one passed, and the first one that is not, count.
+    # A region beyond a bound excludes it; its ends are the last bound passed, and the first one not passed.
     below = max((end for end, is_passed in zip(ends, passed, strict=True) if is_passed), default=None)
     above = min((end for end, is_passed in zip(ends, passed, strict=True) if not is_passed), default=None)
     return Region(
@@ -117,7 +117,7 @@ def region_among(cuts: Cuts, value: Any, exactly: Callable[[Any], Fraction]) -> 
 
 
 def itself(rule_input: LanguageModel, cuts: Cuts, reading: ReadAs) -> Number:
-    """Take an input for itself: *reading* tells whether its column stands for an exact number."""
+    """Make the number of an input by itself; *reading* COMPARED means that its column represents an exact number."""
     key = input_key(rule_input)
     exactly = _written if reading is ReadAs.COMPARED else _as_float
 
@@ -135,7 +135,7 @@ def itself(rule_input: LanguageModel, cuts: Cuts, reading: ReadAs) -> Number:
 
 
 def of_calculation(calculated: CalculationInput, names: Vocabulary, base: str, cuts: Cuts) -> Number:
-    """Make the number that a calculation comes to."""
+    """Make the number of a calculation."""
     key, order = input_key(calculated), calculations_in_order([calculated.calculation], names.calculations)
     units = column_for(calculated, names, base).units
     within = [(input_key(CalculationInput(calculation=name)), _operation(names.calculations[name])) for name in order]
@@ -152,7 +152,7 @@ def of_calculation(calculated: CalculationInput, names: Vocabulary, base: str, c
                 each: _constant(number, width) for each, number in still.items() if each not in moving
             }
             enclosure_by_key |= moving
-            for name, make in within:  # each after those that it is made of
+            for name, make in within:  # each after its parts
                 enclosure_by_key[name] = make(enclosure_by_key, width)
             return enclosure_by_key[key]
 
@@ -170,7 +170,7 @@ def of_calculation(calculated: CalculationInput, names: Vocabulary, base: str, c
 
 
 def of_ratio(ratio: Ratio, names: Vocabulary, base: str, cuts: Cuts) -> Number:
-    """Make a ratio, whose sides are floats and divided once."""
+    """Make the number of a ratio, whose sides are floats and divided once."""
     over, under = map(input_key, ratio.ratio)
     times, by = units_of_ratio(ratio, names, base)
     decimals = decimals_of_ratio(ratio, names)
@@ -206,7 +206,7 @@ def of_ratio(ratio: Ratio, names: Vocabulary, base: str, cuts: Cuts) -> Number:
 
 
 def side_of(one: Any, other: Any) -> float | None:
-    """Tell on which side of another value one lies: 1 above it, -1 below, 0 where they are equal."""
+    """Return on which side of another value one lies: 1 above, -1 below, 0 equal; None if one is unknown."""
     if one is None or other is None:
         return None
     if isinstance(one, float) or isinstance(other, float):
@@ -215,7 +215,7 @@ def side_of(one: Any, other: Any) -> float | None:
 
 
 def of_sides(subject: LanguageModel, other: LanguageModel) -> Number:
-    """Make the side of an input on which another one lies that it is compared with."""
+    """Make the number for the side on which an input lies of the one that it is compared with."""
     one, two = input_key(subject), input_key(other)
 
     def enclose(row: Row) -> Make:
@@ -243,7 +243,7 @@ def placed_number(placed: Any, names: Vocabulary, base: str) -> Number:
 
 
 def of_peers(each: Any, placed: Number, reference: Reference | None, cuts: Cuts) -> Number:
-    """Make the place among peers of a number: as that rises, its place only rises."""
+    """Make the number for a place among peers, which only rises as the placed number does."""
     key, look_up = input_key(peers_in(each).of), plain_peers(each, reference)
 
     def place_of(row: Row, number: Any) -> int:
@@ -283,7 +283,7 @@ def _side(key: str, moving: Moving, row: Row, width: int) -> Enclosed:
 
 
 def _enclosures_of(parts: Iterable[Enclosed]) -> list[Enclosure] | Absence:
-    """Give the parts of a number; or why it has none, as one of its parts has."""
+    """Return the enclosures of a number's parts; or why it is absent, if a part is."""
     all_parts = list(parts)
     absent = next((why for why in Absence if why in all_parts), None)
     return absent or [part for part in all_parts if isinstance(part, Enclosure)]
@@ -291,7 +291,7 @@ def _enclosures_of(parts: Iterable[Enclosed]) -> list[Enclosure] | Absence:
 
 @lru_cache(maxsize=1_024)
 def _operation(operation: Any) -> Make:
-    """Make what encloses an operation, once for the same content."""
+    """Make the function that encloses an operation, cached by content."""
     parts = [_operand(operand) for _, operand in operands(operation)]
     combine = next(combine for form, combine in _MAKERS.items() if isinstance(operation, form))
 
@@ -333,13 +333,13 @@ _MAKERS: Mapping[type, Callable[[Any, Sequence[Enclosure]], Enclosed]] = {
     Round: lambda operation, parts: enclosures.rounded(parts[0], operation.decimals),
     Of: lambda _, parts: parts[0],
 }
-"""How each operation is enclosed. One that is not here fails loudly."""
+"""How each operation is enclosed. A missing one fails loudly."""
 
 
 def _region_by_halving(place_at: Callable[[float], int], now: float, units: int) -> Region:
-    """Give the numbers around one that come to the same place, where places only rise or only fall with numbers.
+    """Return the numbers around one that lie in the same place, if places only rise or only fall with numbers.
 
-    Two floats at each end are left out, as what is enclosed stands for its float and is not quite that.
+    Two floats at each end are left out, as an enclosed number is close to its float, not equal to it.
     """
     here = place_at(now)
     ends: list[Fraction | None] = []
@@ -364,7 +364,7 @@ _MOST: Final = 1.7976931348623157e308
 
 
 def _ordinal(number: float) -> int:
-    """Number the floats in their order."""
+    """Map floats to integers in the same order."""
     bits: int = struct.unpack("<q", struct.pack("<d", number))[0]
     return bits if bits >= 0 else -(bits & 0x7FFF_FFFF_FFFF_FFFF)
 

@@ -1,4 +1,4 @@
-"""The ready-made patterns: what each finds, for every entity as of its own moment; docs/patterns.md explains them."""
+"""Finds the ready-made patterns for every entity as of its own moment; docs/patterns.md explains them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,23 +30,23 @@ from fivefold.risk.language.patterns import (
 
 
 def find(entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: Pattern, units: int) -> pl.DataFrame:
-    """Look for one pattern.
+    """Find one pattern.
 
-    Only settled transactions count, and none after a row's as-of is seen.
+    Only settled transactions count, and none after a row's as-of.
 
     Args:
         entities: `entity_id` (String), `as_of` (Int64, microseconds), and the entity's fields that the pattern
-            compares with, named by `key_of(FieldInput(field=...))`.
+            compares with, named by `input_key(FieldInput(field=...))`.
         transactions: `entity`, `time` (Int64, microseconds), `amount` (Int64, minor units of the base currency),
             `direction`, `state`, and the declared fields that the pattern names, as String.
-        pattern: which, and its parameters.
-        units: minor units of the base currency to one.
+        pattern: the pattern, and its parameters.
+        units: minor units in one unit of the base currency.
 
     Returns:
-        One row per row of *entities*, in its order: `entity_id`; `key_of(pattern)`, Float64, 0 where it was not found,
-        null where it is unknown; its signal, the moment of the latest transaction that belongs to what was found; and
-        of a pattern of counterparties `lacking_of` the key, Int64: of how many transactions the counterparty is not
-        known, where it is unknown for that.
+        One row per row of *entities*, in its order: `entity_id`; `input_key(pattern)`, Float64, 0 if it was not found,
+        null if unknown; its signal, the moment of the latest transaction that belongs to the pattern; and for patterns
+        of counterparties `lacking_of` the key, Int64: the number of transactions without a known counterparty, if the
+        pattern is unknown for that reason.
     """
     key = input_key(pattern)
     columns = _FINDERS[type(pattern)](entities, transactions, pattern, units)

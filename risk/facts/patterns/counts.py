@@ -47,7 +47,7 @@ def find_structuring(
 
 
 def is_structuring(count: pl.Expr, total_minor: pl.Expr, pattern: Structuring, units: int) -> pl.Expr:
-    """True where so many suspect deposits, of so much together, are the pattern."""
+    """True where a count of suspect deposits with a total is the pattern."""
     return (count >= pattern.at_least) & (total_minor >= least_minor(Fraction(pattern.threshold), units))
 
 
@@ -65,11 +65,11 @@ def suspect_deposits(pattern: Structuring, units: int) -> pl.Expr:
 
 
 _NUMBERED = "numbered"
-"""Counterparties as numbers from 0, in any order; -1 where it is unknown, and therefore none."""
+"""The column of counterparties as numbers from 0, in any order; -1 where unknown."""
 
 
 def find_velocity(entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: Velocity, _units: int) -> pl.DataFrame:
-    """Find the largest count in any 24 hours that have so many counterparties.
+    """Find the largest count in any 24 hours that have enough counterparties.
 
     Source: FATF, Virtual Assets: Red Flag Indicators (2020): many transactions in short succession, such as within 24
     hours; FFIEC BSA/AML Examination Manual, appendix F: an unusually large number and variety of beneficiaries.
@@ -80,13 +80,13 @@ def find_velocity(entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: V
 
 
 BEGUN = "begun"
-"""When the first fact was of the last 24 hours with the largest count."""
+"""The moment of the first fact in the last 24 hours with the largest count."""
 
 
 def busiest(rows: pl.DataFrame, pattern: Velocity) -> pl.DataFrame:
-    """Give ROW, NUMBER, LATEST, BEGUN and LACKING of the rows where the pattern is, or may be.
+    """Return ROW, NUMBER, LATEST, BEGUN and LACKING of the rows where the pattern is, or may be.
 
-    Where it may be, NUMBER and LATEST are null, and LACKING is above 0. *rows* have ROW, TIME and COUNTERPARTY.
+    If it only may be, NUMBER and LATEST are null, and LACKING is above 0. *rows* have ROW, TIME and COUNTERPARTY.
     """
     names = rows.select(pl.col(COUNTERPARTY).unique().drop_nulls()).with_row_index(_NUMBERED)
     number = pl.col(_NUMBERED).cast(pl.Int64).fill_null(-1)
@@ -130,12 +130,12 @@ def find_fan(entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: Fan, _
 
 
 def fanned(pattern: Fan) -> pl.Expr:
-    """True for the transactions that the pattern looks at."""
+    """True for the transactions that the pattern reads."""
     return pl.col(DIRECTION) == (DEPOSIT if pattern.pattern == "fan-in" else WITHDRAWAL)
 
 
 def is_fan(different: pl.Expr, lacking: pl.Expr, pattern: Fan) -> tuple[pl.Expr, pl.Expr]:
-    """Tell where so many counterparties are the pattern, and where they are if those that are not known differ."""
+    """Return where enough counterparties are known, and where there may be enough if the unknown ones differ."""
     is_found = different >= pattern.at_least
     return is_found, ~is_found & (different + lacking >= pattern.at_least)
 
@@ -163,7 +163,7 @@ def find_dormancy(
 
 
 def has_slept(count: pl.Expr, first: pl.Expr, before: pl.Expr, pattern: DormantThenActive) -> pl.Expr:
-    """True where the active window has enough, and its first came so long after the last one before it."""
+    """True where the active window has enough transactions, and its first came long enough after the last before it."""
     return (count >= pattern.at_least) & (before <= pattern.dormant.before(first))
 
 
@@ -188,17 +188,17 @@ def find_pass_through(
 
 
 def passing(pattern: PassThrough, units: int) -> pl.Expr:
-    """True for the transactions that the pattern looks at: deposits that are large enough, and withdrawals."""
+    """True for the transactions that the pattern reads: deposits that are large enough, and withdrawals."""
     deposit, withdrawal = (pl.col(DIRECTION) == way for way in (DEPOSIT, WITHDRAWAL))
     large = pl.col(AMOUNT) >= max(least_minor(Fraction(pattern.minimum), units), 1)
     return (deposit & large) | (withdrawal & (pl.col(AMOUNT) > 0))
 
 
 def laid_out(rows: pl.DataFrame, pattern: PassThrough) -> pl.DataFrame:
-    """Lay withdrawals to deposits: ROW, TIME, NEEDED (0 for a withdrawal), PASSED, and LATEST, when the last went.
+    """Allocate withdrawals to deposits: ROW, TIME, NEEDED (0 for a withdrawal), PASSED and LATEST, the last time.
 
     Args:
-        rows: ROW, TIME, AMOUNT and DIRECTION of what `passing` chose.
+        rows: ROW, TIME, AMOUNT and DIRECTION of the transactions that `passing` chose.
         pattern: its parameters.
     """
     share = Fraction(pattern.share) / 100

@@ -1,4 +1,4 @@
-"""Deviation from what the customer declared: the volume expected, or the purpose.
+"""Deviations from what the customer declared: the expected volume, or the purpose.
 
 Source: Regulation (EU) 2024/1624, article 26, and EBA/GL/2021/02, guideline 4 (monitoring against what is known of the
 customer and of the relationship's purpose); FFIEC BSA/AML Examination Manual, appendix F (activity beyond the
@@ -26,7 +26,7 @@ from fivefold.risk.language.patterns import PurposeDeviation, VolumeDeviation
 from fivefold.risk.language.quantities import Duration
 
 DECLARED, INSIDE, OUTSIDE = "declared", "inside", "outside"
-"""Columns of what was declared, of words that were, and of turnover whose word was not."""
+"""Columns of what was declared, of whether a word was declared, and of turnover whose word was not."""
 
 _MONTHS = {
     "hour": Fraction(1600, 48699 * 24),
@@ -34,13 +34,13 @@ _MONTHS = {
     "month": Fraction(1),
     "year": Fraction(12),
 }
-"""How many months each unit is: a mean month of the Gregorian calendar has 30.436875 days."""
+"""The length of each unit in months: a mean month of the Gregorian calendar has 30.436875 days."""
 
 
 def find_volume_deviation(
     entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: VolumeDeviation, units: int
 ) -> pl.DataFrame:
-    """Give turnover over what was declared for as long, where it is the factor or more."""
+    """Find turnover as a multiple of what was declared for as long, if it is at least the factor."""
     declared = declared_turnover(pattern, units)
     turnover = (
         linked(entities, transactions, pl.col(AMOUNT) > 0, pattern.over, amount=AMOUNT)
@@ -53,13 +53,13 @@ def find_volume_deviation(
 
 
 def declared_turnover(pattern: VolumeDeviation, units: int) -> pl.Expr:
-    """Give what was declared for a month in minor units, from the columns of the entities."""
+    """Return the turnover declared for a month in minor units, from the columns of the entities."""
     declared = (pl.col(input_key(FieldInput(field=pattern.expected_monthly))) * units).round(mode="half_to_even")
     return declared.cast(pl.Int64, strict=False)
 
 
 def times_declared(pattern: VolumeDeviation) -> tuple[pl.Expr, pl.Expr]:
-    """Give turnover over what was declared, and whether that is the pattern; they read AMOUNT and DECLARED."""
+    """Return turnover as a multiple of what was declared, and whether that is the pattern, from AMOUNT and DECLARED."""
     months = months_of(pattern.over)
     bound = Fraction(pattern.factor) * months
     number = wide(AMOUNT, months.denominator).cast(pl.Float64) / wide(DECLARED, months.numerator).cast(pl.Float64)
@@ -67,7 +67,7 @@ def times_declared(pattern: VolumeDeviation) -> tuple[pl.Expr, pl.Expr]:
 
 
 def months_of(over: Duration) -> Fraction:
-    """Give the length of a window in months, exactly.
+    """Convert the length of a window to months, exactly.
 
     >>> months_of(Duration(1, "year")), round(float(months_of(Duration(30, "day"))), 4)
     (Fraction(12, 1), 0.9856)
@@ -78,7 +78,7 @@ def months_of(over: Duration) -> Fraction:
 def find_purpose_deviation(
     entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: PurposeDeviation, _units: int
 ) -> pl.DataFrame:
-    """Give the percentage of turnover whose word was not declared, where it is the share or more."""
+    """Find the percentage of turnover whose word was not declared, if it is at least the share."""
     words = declared_words(entities, pattern)
     sums = (
         linked(entities, transactions, has_word(pattern), pattern.over, amount=AMOUNT, word=pattern.transaction_field)
@@ -98,7 +98,7 @@ def find_purpose_deviation(
 
 
 def share_outside(pattern: PurposeDeviation) -> tuple[pl.Expr, pl.Expr]:
-    """Give the percentage outside, and whether that is the pattern; they read AMOUNT, of everything, and OUTSIDE."""
+    """Return the percentage outside, and whether that is the pattern, from AMOUNT, of everything, and OUTSIDE."""
     bound = Fraction(pattern.share)
     number = wide(OUTSIDE, 100).cast(pl.Float64) / pl.col(AMOUNT).cast(pl.Float64)
     return number, wide(OUTSIDE, 100 * bound.denominator) >= wide(AMOUNT, bound.numerator)
@@ -110,17 +110,17 @@ def has_word(pattern: PurposeDeviation) -> pl.Expr:
 
 
 def declared_inside(entities: pl.DataFrame, words: pl.Expr) -> pl.LazyFrame:
-    """Give ROW, DECLARED and INSIDE, true, for each word that was declared."""
+    """Return ROW, DECLARED and INSIDE (true) for each declared word."""
     return numbered(entities, words).explode(DECLARED).drop_nulls().unique().with_columns(pl.lit(True).alias(INSIDE))
 
 
 def numbered(entities: pl.DataFrame, declared: pl.Expr) -> pl.LazyFrame:
-    """Give ROW and DECLARED of every row of the entities."""
+    """Return ROW and DECLARED for every row of the entities."""
     return entities.lazy().select(pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW), declared.alias(DECLARED))
 
 
 def declared_words(entities: pl.DataFrame, pattern: PurposeDeviation) -> pl.Expr:
-    """Give the declared words as a list, whether the field is a list or one text."""
+    """Return the declared words as a list, also if the field is one text."""
     column = input_key(FieldInput(field=pattern.declared))
     declared = pl.col(column)
     if isinstance(entities.schema[column], pl.List):

@@ -1,7 +1,7 @@
-"""Loops over transactions in order of row and time, compiled once for a machine: where the sequence matters.
+"""Loops over transactions in order of row and time, for patterns that depend on the sequence; compiled once a machine.
 
-Row i of the entities that have some is at offsets[i]:offsets[i + 1]. The module imports nothing of ours: its own text
-is all that the compiled functions depend on.
+Row i of the entities with transactions is at offsets[i]:offsets[i + 1]. The module imports nothing of fivefold: the
+compiled functions depend on its own text alone.
 """
 
 import numpy as np
@@ -32,12 +32,12 @@ def busiest(  # noqa: C901 (one loop, as it is compiled)
 ) -> None:
     """Find the largest count above *more_than* in any (t - span, t] that has *least* counterparties, and the last t.
 
-    It is enough to look where t is a transaction's time: any other such window holds what the one at its last
-    transaction holds, or less; so does one that has only the first of several at one time. *counterparty* is a number,
-    -1 where unknown; *counters*, all 0 before and after, has a place for each. *most* stays 0 where there is none.
-    *begun* is when the first transaction was of the last such window with the largest count. Where there is none, but
-    one may have *least* counterparties, as some are unknown, *lacking* is how many are in the last such window, and
-    *begun* when its first transaction was.
+    It is enough to try t at the transactions' times: any other window holds at most what the window at its last
+    transaction holds; so does one with only the first of several transactions at one time. *counterparty* is a number,
+    -1 if unknown; *counters*, all 0 before and after, has a place for each. *most* stays 0 if there is no such window.
+    *begun* is the time of the first transaction in the last window with the largest count. If there is no such window,
+    but one may have *least* counterparties, as some are unknown, *lacking* is the number of unknown ones in the last
+    such window, and *begun* the time of its first transaction.
     """
     for row in range(len(offsets) - 1):
         begin, end, different, unknown = offsets[row], offsets[row + 1], 0, 0
@@ -75,10 +75,10 @@ def pass_on(
     passed: Integers,
     latest: Integers,
 ) -> None:
-    """Lay what is withdrawn to the earliest deposit that still has money and time left, and what is over to the next.
+    """Allocate each withdrawal to the earliest deposit that still has money and time left, and the rest to the next.
 
-    A row with *needed* above 0 is a deposit, every other a withdrawal; at one moment deposits stand first. *passed* is
-    how much of each deposit went out again by its *deadline*, *latest* the time of the last withdrawal that did.
+    A row with *needed* above 0 is a deposit, every other a withdrawal; at one moment deposits come first. *passed* is
+    the part of each deposit that went out again by its *deadline*, *latest* the time of the last withdrawal of it.
     """
     for row in range(len(offsets) - 1):
         first = offsets[row]

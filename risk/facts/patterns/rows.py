@@ -1,4 +1,4 @@
-"""What all patterns share: the settled transactions of each row's window, exact bounds, and the form of the answer."""
+"""Shared by all patterns: the settled transactions of each row's window, exact bounds, and the form of the result."""
 
 from fractions import Fraction
 from math import ceil
@@ -13,11 +13,11 @@ from fivefold.risk.language.quantities import Duration
 Integers = npt.NDArray[np.int64]
 
 ROW, NUMBER, LATEST, LACKING = "row", "number", "latest", "lacking"
-"""Columns of what a pattern finds: which row of the entities, how much, and the moment of the latest fact of it; and of
-how many transactions the counterparty is not known, where the pattern may be for that reason alone."""
+"""Columns of a pattern's result: the row of the entities, the number, the moment of the latest fact in it; and the
+number of transactions without a known counterparty, if the pattern is unknown for that reason alone."""
 
 TIME, BEGIN, AMOUNT, DIRECTION, COUNTERPARTY, WORD = "time", "begin", "amount", "direction", "counterparty", "word"
-"""Columns of linked transactions: when, the start of the window, how much, and the fields that a pattern asks for."""
+"""Columns of linked transactions: the time, the start of the window, the amount, and fields that a pattern reads."""
 
 DEPOSIT, WITHDRAWAL = "deposit", "withdrawal"
 
@@ -34,17 +34,17 @@ def linked(
     earlier: bool = False,
     **fields: str,
 ) -> pl.LazyFrame:
-    """Give the settled transactions of each row of *entities* in (as-of − over, as-of].
+    """Return the settled transactions of each row of *entities* in (as-of − over, as-of].
 
-    A row is a place in *entities*: the same entity may stand there twice, with another as-of.
+    A row is a place in *entities*: the same entity may be there twice, with another as-of.
 
     Args:
         entities: `entity_id` and `as_of`.
-        transactions: as `risk.facts` prepares them.
-        where: which of them; unknown counts as no.
-        over: the window.
-        earlier: those before the window as well.
-        **fields: further columns of the answer, and the column of the transactions that each is.
+        transactions: the transactions as `risk.facts` prepares them.
+        where: the condition on them; unknown counts as false.
+        over: the length of the window.
+        earlier: whether to include transactions before the window.
+        **fields: further columns of the result, each with its column of the transactions.
 
     Returns:
         Columns ROW, TIME, BEGIN and *fields*, in no order.
@@ -69,13 +69,13 @@ def linked(
 def by_row(
     entities: pl.DataFrame, hits: pl.LazyFrame, where_known: pl.Expr | None = None, *, lacks: bool = False
 ) -> pl.DataFrame:
-    """Give every row of *entities* its number and latest moment: 0 and null where nothing was found.
+    """Return the number and latest moment for every row of *entities*: 0 and null where nothing was found.
 
     Args:
-        entities: in the order of the answer.
+        entities: the entities, in the order of the result.
         hits: ROW, NUMBER and LATEST of the rows where the pattern is.
-        where_known: of *entities*; where it is not true both are null.
-        lacks: the hits have LACKING too, above 0 where both are null; the answer has it then.
+        where_known: a condition on *entities*; where it is not true both are null.
+        lacks: whether the hits have LACKING, above 0 where both are null; the result has it then.
     """
     own = [LACKING] if lacks else []
     number = pl.col(NUMBER).cast(pl.Float64).fill_null(0.0)
@@ -97,7 +97,7 @@ def by_row(
 
 
 def least_minor(bound: Fraction, units: int) -> int:
-    """Give the least whole number of minor units that is not below *bound*, which is in whole units.
+    """Return the least whole number of minor units that is at least *bound*, which is in main units.
 
     >>> least_minor(Fraction("9999.995"), 100)
     1000000
@@ -106,7 +106,7 @@ def least_minor(bound: Fraction, units: int) -> int:
 
 
 def wide(column: str, times: int) -> pl.Expr:
-    """Give a whole-number column times a whole number in 128 bits, where no product of the patterns overflows."""
+    """Multiply a whole-number column by a whole number in 128 bits, which no product of the patterns overflows."""
     return pl.col(column).cast(pl.Int128) * pl.lit(times, pl.Int128)
 
 
@@ -116,6 +116,6 @@ def total(column: str) -> pl.Expr:
 
 
 def offsets_of(rows: pl.DataFrame) -> tuple[pl.Series, Integers]:
-    """Give the entities' rows that stand in *rows*, which are in order of ROW, and where each begins."""
+    """Return the entities' rows that occur in *rows*, which are in order of ROW, and where each begins."""
     runs = rows[ROW].rle().struct
     return runs.field("value"), np.concatenate(([0], runs.field("len").to_numpy())).cumsum(dtype=np.int64)

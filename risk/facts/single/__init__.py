@@ -1,1 +1,1 @@
-"""Facts of one entity: one pass over its own rows in plain Python, in place of a query for each input."""
+"""Facts of one entity: one pass over its own rows in plain Python, instead of a query for each input."""

@@ -36,7 +36,7 @@ from fivefold.risk.language.expressions import (
 from fivefold.risk.language.fields import ValueType
 
 Aggregate = Callable[[SingleFacts], tuple[Any, int | None]]
-"""Gives the value, None where it is unknown, and the moment of the latest fact that counts."""
+"""Returns the value, None if unknown, and the moment of the latest fact that counts."""
 
 _COMMON = frozenset({"where", "over", "ending", "in_currency"})
 PLAIN_FORMS: Mapping[type[Window], str] = {
@@ -63,11 +63,11 @@ def plain_aggregate(window: Window, facts: LinkedFacts, lists: Lists) -> Aggrega
 
     Args:
         window: the aggregate.
-        facts: what it counts; only the fields are looked at.
+        facts: the facts that it counts; only their fields are used.
         lists: members of the named lists.
 
     Raises:
-        NoPlainFormError: it has none, so that columns must be asked.
+        NoPlainFormError: it has no plain form, so that columns must be used.
     """
     word = PLAIN_FORMS.get(type(window))
     words = {word, *_MORE_WORDS.get(type(window), ())}
@@ -95,7 +95,7 @@ def plain_aggregate(window: Window, facts: LinkedFacts, lists: Lists) -> Aggrega
 
 
 def counted_rows(window: Window, facts: LinkedFacts, lists: Lists) -> Callable[[SingleFacts], Sequence[Row]]:
-    """Make the function that chooses the facts which an aggregate counts, in order of time; as `plain_aggregate`."""
+    """Make the function that selects the facts that an aggregate counts, in order of time; as for `plain_aggregate`."""
     tests, column, ending = _tests(window, facts, lists), value_column(window, facts), window.ending
 
     def counted(entity_facts: SingleFacts) -> Sequence[Row]:
@@ -110,7 +110,7 @@ def counted_rows(window: Window, facts: LinkedFacts, lists: Lists) -> Callable[[
 
 
 def _share(window: Share, facts: LinkedFacts, lists: Lists) -> Callable[[SingleFacts], float | None]:
-    """Divide the sums, or the numbers, of the part and the whole, each a float."""
+    """Make the function that divides the sums, or counts, of the part and the whole, each as a float."""
     column, (part, whole) = value_column(window, facts), parts_of_share(window)
     of_part, of_whole = (counted_rows(each, facts, lists) for each in (part, whole))
 
@@ -128,7 +128,7 @@ def _share(window: Share, facts: LinkedFacts, lists: Lists) -> Callable[[SingleF
 
 
 def _new(window: New, facts: LinkedFacts, lists: Lists) -> Callable[[SingleFacts], float]:
-    """Count the values until the window ends, but for those that were there before it began."""
+    """Make the function that counts the values in the window that did not occur before it."""
     name, of_all = window.new, counted_rows(looked_at(window), facts, lists)
 
     def count(entity_facts: SingleFacts) -> float:
@@ -156,17 +156,17 @@ def _in_order(window: Window, column: Any) -> "Value":
 
 
 def _latest(rows: Sequence[Row]) -> int | None:
-    """Give the moment of the latest fact; None without facts, or where it holds from the start."""
+    """Return the moment of the latest fact; None without facts, or if it holds from the start."""
     return rows[-1][TIME] if rows and rows[-1][TIME] > FROM_THE_START else None
 
 
 def _unset(window: Window) -> set[str]:
-    """Name the options that an aggregate leaves out; they do not change its value."""
+    """Name the options that an aggregate leaves unset; they do not change its value."""
     return {name for name in type(window).model_fields if getattr(window, name) is None}
 
 
 def _tests(window: Window, facts: LinkedFacts, lists: Lists) -> NamedTests:
-    """Give what is asked of a fact beside its moment, as `risk.facts.windows.Masks.conditions` does."""
+    """Return the conditions on a fact apart from its moment, as `risk.facts.windows.Masks.conditions` does."""
     tests: list[tuple[str, PlainTest]] = []
     if facts.usual_field is not None and facts.usual_field not in fields_in(window):
         tests.append(SETTLED if facts.usual_field == "state" else HAS_RESULT)
@@ -188,7 +188,7 @@ def _is_in(currency: str) -> PlainTest:
 
 
 Value = Callable[[Sequence[Row], int], Any]
-"""From the facts that count, in order of time, and as-of."""
+"""Computes a value from the facts that count, in order of time, and as-of."""
 
 
 def _count(_: InputColumn | None) -> Value:
@@ -253,7 +253,7 @@ _VALUES: Mapping[type[Window], Callable[[Any], Value]] = {
 
 
 def in_numbers(total: int) -> float:
-    """Give whole billionths as a number, as `risk.facts.aggregates.in_numbers` does."""
+    """Convert whole billionths to a number, as `risk.facts.aggregates.in_numbers` does."""
     if abs(total) <= EXACT:
         return float(total) / NUMBER_UNITS
     whole, rest = divmod(total, NUMBER_UNITS)
@@ -261,7 +261,7 @@ def in_numbers(total: int) -> float:
 
 
 def billionths(value: float) -> int:
-    """Give a number in whole billionths, as `risk.facts.aggregates.billionths` does.
+    """Convert a number to whole billionths, as `risk.facts.aggregates.billionths` does.
 
     >>> billionths(0.1), billionths(100000000.01)
     (100000000, 100000000010000000)

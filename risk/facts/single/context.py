@@ -1,4 +1,4 @@
-"""What is known of one entity, and the plan by which its inputs are made: steps in order, each a plain function."""
+"""What is known of one entity, and the plan that computes its inputs: steps in order, each a plain function."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,19 +26,19 @@ from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.fields import CASE_FIELDS, FieldType
 
 Sources = Callable[[], Mapping[str, LinkedFacts]]
-"""Prepares the linked facts as columns, once, where anything has to ask for them."""
+"""Prepares the linked facts as columns, once, when something needs them."""
 
 
 @dataclass
 class EntityContext:
-    """What is known of one entity, and what was made of it so far.
+    """What is known of one entity, and the values computed so far.
 
     Attributes:
-        plan: what is read.
-        portfolio: where it is.
+        plan: the plan of its inputs.
+        portfolio: the data.
         entities: the entity's row.
         sources: the linked facts as columns.
-        values: by the names of columns.
+        values: the values computed so far, by the names of columns.
     """
 
     plan: "InputPlan"
@@ -49,27 +49,27 @@ class EntityContext:
 
     @cached_property
     def entity(self) -> str:
-        """Who it is."""
+        """The entity's identifier."""
         return str(self.entities[ENTITY][0])
 
     @cached_property
     def as_of(self) -> int:
-        """The moment."""
+        """The moment of assessment."""
         return int(self.entities[AS_OF][0])
 
     @cached_property
     def history(self) -> IndicatorHistory:
-        """What its indicators are computed from."""
+        """The history that its indicators are computed from."""
         return histories_of(self.portfolio, self.entities)[0]
 
     @cached_property
     def tags(self) -> Sequence[tuple[Any, ...]]:
-        """Each tag, from when, until when."""
+        """Each tag with its beginning and end."""
         return self._recorded("tags", "tag", "from", "until")
 
     @cached_property
     def screenings(self) -> Sequence[tuple[Any, ...]]:
-        """What was looked for, when, and what was found."""
+        """Each screening's subject, its moment and result."""
         frame = self.portfolio.screenings
         if frame is None or frame.schema.get("found") != pl.Boolean:
             raise LeftToColumnsError("found")
@@ -87,7 +87,7 @@ class EntityContext:
 
     @cached_property
     def pending(self) -> Mapping[str, Any] | None:
-        """The entity's pending transaction, by its fields; None where it has none."""
+        """The entity's pending transaction, by its fields; None if it has none."""
         frame, declared = self.portfolio.pending, self.plan.declared("transactions")
         if frame is None or not self.portfolio.stored:
             raise LeftToColumnsError("pending")
@@ -97,7 +97,7 @@ class EntityContext:
         return rows[0] if rows else None
 
     def facts(self, source: str) -> SingleFacts:
-        """Give the facts of a source, read once."""
+        """Return the facts of a source, read once."""
         if source not in self._facts:
             self._facts[source] = self._read(source)
         return self._facts[source]
@@ -120,7 +120,7 @@ class EntityContext:
         return of_columns(self.sources()[source], self.entity, self.as_of)
 
     def enters(self, source: str) -> int | None:
-        """Give the first moment after as-of at which a fact of a source is there, or is another one; None for none."""
+        """Return the first moment after as-of at which a fact of a source appears or changes; None for none."""
         frame = getattr(self.portfolio, source)
         try:
             if source in _MARKS:
@@ -139,7 +139,7 @@ class EntityContext:
 
 
 def _tags(context: EntityContext) -> list[dict[str, Any]]:
-    """Give the tags that have not ended, as `risk.facts.records` does."""
+    """Return the tags that have not ended, as `risk.facts.records` does."""
     lasting = [each for each in context.tags if each[2] is None or each[2] > context.as_of]
     return [{"tag": tag, TIME: FROM_THE_START if begin is None else begin} for tag, begin, _ in lasting]
 
@@ -155,17 +155,17 @@ _MARKS: Mapping[str, Callable[[EntityContext], list[dict[str, Any]]]] = {"tags":
 
 
 Step = Callable[[EntityContext], Any]
-"""Makes the value of an input; what it is made of is there. LeftToColumnsError where columns must be asked."""
+"""Computes the value of an input from those of its parts. Raises LeftToColumnsError if columns must be used."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class InputPlan:
-    """How the inputs of one entity are made, in their order.
+    """How the inputs of one entity are computed, in order.
 
     Attributes:
-        needs: what is read.
-        steps: by the name of the column.
-        columns: of the answer, in their order, with their types.
+        needs: the inputs.
+        steps: the steps, by the name of the column.
+        columns: the columns of the result, in order, with their types.
         batch_only: the inputs that have no plain form.
     """
 
@@ -175,14 +175,14 @@ class InputPlan:
     batch_only: tuple[LanguageModel, ...]
 
     def declared(self, source: str) -> Mapping[str, FieldType]:
-        """Give the declared fields of a source, beside those that all its facts have."""
+        """Return the declared fields of a source, without the built-in ones."""
         if source == "transactions":
             return own_fields(self.needs.names)
         return {name: form for name, form in self.needs.names.case.items() if name not in CASE_FIELDS}
 
     @cached_property
     def parts(self) -> frozenset[str]:
-        """The parts of a portfolio that must be there."""
+        """The parts of a portfolio that are required."""
         return frozenset(part for each in self.needs.facts if (part := part_of(each)) is not None)
 
     @cached_property
@@ -193,9 +193,9 @@ class InputPlan:
         return Needs(self.batch_only, signals, self.needs.names)
 
     def resolve(self, context: EntityContext, rest: Callable[[Needs], pl.DataFrame]) -> pl.DataFrame:
-        """Resolve the inputs of one entity; *rest* gives the columns of those that have no plain form."""
+        """Resolve the inputs of one entity; *rest* computes the columns of those without a plain form."""
         if any(getattr(context.portfolio, part) is None for part in self.parts):
-            raise LeftToColumnsError(*self.parts)  # which say what is missing
+            raise LeftToColumnsError(*self.parts)  # the columns report what is missing
         columns, values = dict(self.columns), context.values
         values[ENTITY], values[AS_OF] = context.entity, context.as_of
         if self.batch_only:

@@ -1,4 +1,4 @@
-"""The linked facts of one entity as plain rows, in order of time: what `risk.facts.linked` prepares as columns."""
+"""The linked facts of one entity as plain rows, in order of time: the counterpart of `risk.facts.linked`."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,8 @@ class SingleFacts:
     """Facts of one entity and one source up to as-of, all of which could be read.
 
     Attributes:
-        rows: by their fields, and `time` in microseconds; in order of time.
-        as_of: the moment.
+        rows: the facts by their fields, with `time` in microseconds; in order of time.
+        as_of: the moment of assessment.
     """
 
     rows: Sequence[Row]
@@ -33,19 +33,19 @@ class SingleFacts:
     _chosen: dict[tuple[str, ...], tuple[Sequence[Row], list[int]]] = field(default_factory=dict)
 
     def inside(self, begin: int | None, tests: "NamedTests", end: int | None = None) -> Sequence[Row]:
-        """Give those of a window for which all of *tests* are true.
+        """Return the facts of a window for which all of *tests* are true.
 
         Args:
-            begin: its opening, itself outside; None for everything before.
-            tests: conditions on their fields.
-            end: its end, itself inside; as-of where it is not given.
+            begin: the window's opening, itself outside; None for no lower bound.
+            tests: conditions on the facts' fields.
+            end: the window's end, itself inside; as-of if it is not given.
         """
         rows, times = self._where(tests)
         first = 0 if begin is None else bisect_right(times, begin)
         return rows[first : len(rows) if end is None else bisect_right(times, end)]
 
     def _where(self, tests: "NamedTests") -> tuple[Sequence[Row], list[int]]:
-        """Choose rows, once for the same tests; what comes before the last test is chosen once as well."""
+        """Select rows, cached by the tests, and by all tests but the last."""
         name = tuple(name for name, _ in tests)
         if name not in self._chosen:
             rows = self.rows
@@ -57,25 +57,25 @@ class SingleFacts:
 
 
 NamedTests = Sequence[tuple[str, PlainTest]]
-"""Conditions on the fields of facts, each with a name that no other has."""
+"""Conditions on the fields of facts, each with a unique name."""
 
 SETTLED: tuple[str, PlainTest] = ("settled", lambda row: row["state"] == "settled")
-"""What holds of the transactions that count where nothing is said of their state."""
+"""The condition on transactions that count if `where` does not test their state."""
 
 HAS_RESULT: tuple[str, PlainTest] = ("with a result", lambda row: row["found"] is not None)
-"""What holds of the screenings that count where nothing is said of what they found."""
+"""The condition on screenings that count if `where` does not test what they found."""
 
 
 def in_order(rows: Sequence[Row], as_of: int) -> SingleFacts:
-    """Leave out what comes after as-of, and bring the others in order of time."""
+    """Drop the rows after as-of, and sort the others by time."""
     return SingleFacts(sorted((row for row in rows if row[TIME] <= as_of), key=lambda row: row[TIME]), as_of)
 
 
 def of_columns(facts: LinkedFacts, entity: str, as_of: int) -> SingleFacts:
-    """Take the facts that columns prepared; LeftToColumnsError where one could not be read."""
+    """Read facts prepared as columns; raises LeftToColumnsError if one could not be read."""
     mine = facts.rows.filter(pl.col(LINKED_ENTITY) == entity).with_columns(pl.lit(as_of, pl.Int64).alias(AS_OF))
     there = mine.filter((pl.col(TIME) <= pl.col(AS_OF)) | pl.col(TIME).is_null()).with_columns(*facts.as_known)
-    if facts.usual is not None and facts.usual_field is None:  # the tests of an aggregate do not ask for it
+    if facts.usual is not None and facts.usual_field is None:  # the tests of an aggregate do not include it
         there = there.filter(facts.usual)
     frame = there.collect()
     if frame[UNREADABLE].any() or frame[TIME].null_count():
@@ -84,10 +84,10 @@ def of_columns(facts: LinkedFacts, entity: str, as_of: int) -> SingleFacts:
 
 
 def entering_of_columns(facts: LinkedFacts, entity: str, as_of: int) -> int | None:
-    """Give the first moment after as-of at which a fact is there, or is another one; None where nothing comes.
+    """Return the first moment after as-of at which a fact appears or changes; None if there is none.
 
     Raises:
-        LeftToColumnsError: one could not be read, so that it is not known what it may come to.
+        LeftToColumnsError: a fact could not be read, so its moments are not known.
     """
     mine = facts.rows.filter(pl.col(LINKED_ENTITY) == entity).select(*facts.moves, UNREADABLE).collect()
     if mine[UNREADABLE].any() or mine[TIME].null_count():
@@ -98,12 +98,12 @@ def entering_of_columns(facts: LinkedFacts, entity: str, as_of: int) -> int | No
 
 @dataclass(frozen=True)
 class _Currency:
-    """How amounts of a currency are counted.
+    """How amounts of a currency are converted.
 
     Attributes:
-        units: minor units of its own.
-        rate: of the base currency for one of it; None for the base itself.
-        largest: amount whose minor units can be counted.
+        units: the minor units in one of its units.
+        rate: the worth of one unit in the base currency; None for the base itself.
+        largest: the largest amount whose minor units fit.
     """
 
     units: float
@@ -120,7 +120,7 @@ def rows_of_stored(
         A row for each transaction, by its fields, in the order of *frame*.
 
     Raises:
-        LeftToColumnsError: something of them has to be named, or refused.
+        LeftToColumnsError: something in them must be reported or refused.
     """
     if not declared.keys() <= set(frame.columns) or not transactions.TAKEN.isdisjoint(declared):
         raise LeftToColumnsError("transactions")
@@ -165,7 +165,7 @@ def _money(number: float, size: int, original: int) -> dict[str, Any]:
 
 
 def _currency(rates: RateTable, code: str) -> _Currency:
-    if code not in rates.positions:  # its money is unknown in the base currency, and columns say so
+    if code not in rates.positions:  # its money is unknown in the base currency, which columns report
         raise LeftToColumnsError(code)
     units, rate = float(minor_units(code)), rates.per_unit(code)
     largest = largest_amount(max(units, rate * minor_units(rates.base)))
@@ -176,7 +176,7 @@ def of_records(frame: pl.DataFrame, declared: Mapping[str, FieldType], entity: s
     """Read cases or alerts as known at as-of, as `risk.facts.records.prepare_records` does.
 
     Raises:
-        LeftToColumnsError: something of them has to be named, or refused.
+        LeftToColumnsError: something in them must be reported or refused.
     """
     if not {OPENED, *declared} <= set(frame.columns) or not records.TAKEN.isdisjoint(declared):
         raise LeftToColumnsError(OPENED)

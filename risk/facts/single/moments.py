@@ -1,6 +1,6 @@
 """When time alone may change an input of one entity: `risk.facts.moments` in plain Python, with the same moments.
 
-What has no plain form is named in `MomentPlan.left`, and asked of the columns.
+Inputs without a plain form are named in `MomentPlan.left`, and left to the columns.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -56,14 +56,14 @@ from fivefold.risk.language.peers import PeerPercentile, TimesPeerMedian
 from fivefold.risk.language.quantities import Duration
 
 _DAYS_AROUND_US: Final = 4 * DAY_US
-"""A fact may come back to a window on the calendar up to three days after it left."""
+"""Extra length to read: a fact may re-enter a window on the calendar up to three days after it left."""
 
 Mover = Callable[[EntityContext, Row], Movement]
-"""Tells how an input moves, from what is known of the entity and the values of its inputs."""
+"""Returns how an input moves, from what is known of the entity and the values of its inputs."""
 
 
 def _turns(movement: Movement, number: Number, cuts: Cuts, context: EntityContext, values: Row) -> Iterator[int]:
-    """Give when an input may come to another place among its cuts; *number* is the input itself."""
+    """Yield the moments at which an input may move to another place among its cuts; *number* is the input itself."""
     yield from movement.moments
     now = number.value(values)
     if movement.steps:
@@ -84,12 +84,12 @@ def _first_turn(number: Number, context: EntityContext, values: Row, courses: Ma
 
 @dataclass(frozen=True, kw_only=True)
 class _Whole:
-    """A value made of others, as `risk.facts.moments.composites.Whole`.
+    """A value computed from others, as `risk.facts.moments.composites.Whole`.
 
     Attributes:
-        parts: by the keys of the inputs that it is made of.
-        number: makes it of the values of the inputs.
-        most_steps: so many steps are looked at, all of them where it is None.
+        parts: how the inputs that it is computed from move, by their keys.
+        number: computes it from the values of the inputs.
+        most_steps: how many steps are tried; None for all.
     """
 
     parts: Mapping[str, Mover]
@@ -97,7 +97,7 @@ class _Whole:
     most_steps: int | None = None
 
     def moments(self, context: EntityContext, values: Row) -> list[int]:
-        """Give when it may come to another place."""
+        """Return the moments at which it may move to another place."""
         moved = {key: mover(context, values) for key, mover in self.parts.items()}
         moments = [moment for each in moved.values() for moment in each.moments]
         if any(each.is_steady for each in moved.values()):
@@ -109,7 +109,7 @@ class _Whole:
         return moments
 
     def _first_step(self, values: Row, moved: Mapping[str, Movement]) -> list[int]:
-        """Find the first step of any part that takes the value elsewhere."""
+        """Find the first step of any part that moves the value to another place."""
         later: dict[int, dict[str, Any]] = {}
         for key, each in moved.items():
             for at, value in each.steps or ():
@@ -128,11 +128,11 @@ class MomentPlan:
     """How the moments of a ruleset's inputs are found for one entity.
 
     Attributes:
-        moments: of each input, by its key, and by `signal_of` it of its latest moment.
+        moments: the functions of each input's moments, by its key, and by `signal_of` it for its latest moment.
         left: the columns that have no plain form.
-        sources: the linked facts that are read.
-        lengths: of windows on the calendar, by their source.
-        by_columns: the linked facts of which columns tell when any input may change.
+        sources: the sources of linked facts that are read.
+        lengths: the lengths of windows on the calendar, by source.
+        by_columns: the sources whose moments columns compute.
     """
 
     moments: Mapping[str, Callable[[EntityContext, Row], Iterator[int]]]
@@ -142,11 +142,11 @@ class MomentPlan:
     by_columns: frozenset[str]
 
     def next_moments(self, context: EntityContext, values: Row) -> dict[str, int]:
-        """Give the first moment of each column that has a plain form; without those at which nothing comes.
+        """Return the first moment of each column that has a plain form; columns without a moment are left out.
 
         Raises:
-            LeftToColumnsError: something is not as plain reading expects it.
-            ValueError: a moment lies beyond the years that Python's calendar has.
+            LeftToColumnsError: plain reading met something unexpected.
+            ValueError: a moment lies beyond the years of Python's calendar.
         """
         firsts = {name: min(moments_of(context, values), default=None) for name, moments_of in self.moments.items()}
         firsts[ANYTHING] = min(self._disturbances(context), default=None)
@@ -174,7 +174,7 @@ def moment_plan_for(
     base: str,
     by_columns: frozenset[str] = frozenset(),
 ) -> MomentPlan:
-    """Make the plan, once for the same members of lists and base currency; the sources *by_columns* are left."""
+    """Make the plan, cached by members of lists and base currency; inputs of the sources *by_columns* are left."""
     maker = _Maker(analysed, dict(members), base, by_columns)
     moments: dict[str, list[Callable[[EntityContext, Row], Iterator[int]]]] = {}
     left = set()
@@ -207,7 +207,7 @@ def _together(
 
 
 class _Maker:
-    """Makes the functions of inputs; NoPlainFormError where one has none."""
+    """Makes the functions of inputs; raises NoPlainFormError if one has no plain form."""
 
     def __init__(
         self, analysed: Analysed[Any], lists: Mapping[str, Sequence[str]], base: str, by_columns: frozenset[str]
@@ -229,19 +229,19 @@ class _Maker:
         }
 
     def turns_of(self, each: LanguageModel) -> Callable[[EntityContext, Row], Iterator[int]]:
-        """Tell when an input turns."""
+        """Make the function that finds when an input turns."""
         key, move = input_key(each), self.mover(each)
         cuts = self.cuts.get(key, ANY)
         number = itself(each, cuts, ReadAs.FLOAT)
         return lambda context, values: _turns(move(context, values), number, cuts, context, values)
 
     def compared(self, subject: LanguageModel, other: LanguageModel) -> Callable[[EntityContext, Row], Iterator[int]]:
-        """Tell when an input that is compared with another one may come to the other side of it."""
+        """Make the function that finds when an input that is compared with another one may cross it."""
         whole = _Whole(parts=self._parts([subject, other]), number=of_sides(subject, other))
         return lambda context, values: iter(whole.moments(context, values))
 
     def signal(self, window: Window) -> Callable[[EntityContext, Row], Iterator[int]]:
-        """Tell when the latest fact that counts is no longer there."""
+        """Make the function that finds when the latest fact that counts leaves."""
         if is_made_anew(window) or part_of(window) in self.by_columns:
             raise NoPlainFormError(input_key(window))
         source, over = str(part_of(window)), window.over
@@ -256,7 +256,7 @@ class _Maker:
         return tell
 
     def mover(self, each: Any) -> Mover:
-        """Tell how an input moves."""
+        """Make the function that returns how an input moves."""
         if part_of(each) in self.by_columns:
             raise NoPlainFormError(input_key(each))
         if isinstance(each, Window) and part_of(each) is not None:
@@ -284,12 +284,12 @@ class _Maker:
         return move
 
     def whole(self, parts: Sequence[LanguageModel], number: Number, most_steps: int | None = None) -> Mover:
-        """Tell how a number made of *parts* moves."""
+        """Make the function that returns how a number computed from *parts* moves."""
         whole = _Whole(parts=self._parts(parts), number=number, most_steps=most_steps)
         return lambda context, values: Movement(moments=whole.moments(context, values))
 
     def _parts(self, parts: Sequence[LanguageModel]) -> dict[str, Mover]:
-        """Give the movers of parts. On the calendar two facts may leave at once in either order: columns are asked."""
+        """Return the movers of parts. On the calendar two facts may leave at once in either order: left to columns."""
         if any(_is_by_months(_length(each)) for each in parts):
             raise NoPlainFormError("months")
         return {input_key(each): self.mover(each) for each in parts}

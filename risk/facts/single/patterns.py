@@ -30,12 +30,12 @@ from fivefold.risk.language.patterns import (
 
 
 class PatternResult(NamedTuple):
-    """What was found of a pattern.
+    """The result of a pattern.
 
     Attributes:
-        number: 0 where it was not found, None where it is unknown.
+        number: 0 if it was not found, None if unknown.
         latest: the moment of the latest transaction that belongs to it.
-        lacking: of how many transactions the counterparty is not known, where it is unknown for that.
+        lacking: the number of transactions without a known counterparty, if it is unknown for that reason.
     """
 
     number: float | None = 0.0
@@ -44,7 +44,7 @@ class PatternResult(NamedTuple):
 
 
 PlainPattern = Callable[[SingleFacts, Row], PatternResult]
-"""Looks for a pattern in an entity's facts and the values of its fields."""
+"""Finds a pattern in an entity's facts and the values of its fields."""
 
 NOT_FOUND: Final = PatternResult()
 NOTHING_DECLARED: Final = PatternResult(None)
@@ -52,10 +52,10 @@ _MOST = (1 << 63) - 1
 
 
 def plain_pattern(pattern: Any, units: int) -> PlainPattern:
-    """Make the function of a pattern; *units* are the base currency's minor units to one.
+    """Make the function of a pattern; *units* are the minor units in one unit of the base currency.
 
     Raises:
-        NoPlainFormError: it has none, so that columns must be asked.
+        NoPlainFormError: it has no plain form, so that columns must be used.
     """
     form = _FORMS.get(type(pattern))
     if form is None or set(type(pattern).model_fields) - form[0]:
@@ -68,11 +68,11 @@ def _settled(facts: SingleFacts, begin: int | None) -> Sequence[Row]:
 
 
 Chosen = Callable[[SingleFacts], Sequence[Row]]
-"""Chooses the facts that a pattern counts, in order of time."""
+"""Selects the facts that a pattern counts, in order of time."""
 
 
 def suspect_deposits(pattern: Structuring, units: int) -> tuple[Chosen, Callable[[int, int], float]]:
-    """Choose deposits that stay below the threshold; and give the number that so many, of such a sum, come to."""
+    """Make the functions for the suspect deposits, and for the pattern's number by their count and total."""
     threshold = Fraction(pattern.threshold)
     least, below = (
         least_minor(bound, units) for bound in (threshold * (100 - Fraction(pattern.margin)) / 100, threshold)
@@ -103,9 +103,10 @@ def _structuring(pattern: Structuring, units: int) -> PlainPattern:
 
 
 def busiest(pattern: Velocity) -> Callable[[SingleFacts], tuple[int, int, int, int]]:
-    """Find the largest count in 24 hours, 0 for none; when the last such 24 hours ended, and when they began.
+    """Make the function that finds the largest count in 24 hours, 0 for none.
 
-    Beside it is of how many transactions the counterparty is not known where the pattern may be for that alone.
+    It also returns when the last matching 24 hours ended; when the first transaction of the last ones with that count
+    was; and how many counterparties are unknown, if the pattern is unknown for that alone.
     """
     limits = (DAY_US, pattern.more_than, pattern.counterparties)
 
@@ -146,7 +147,7 @@ def _read_only(numbers: Sequence[int]) -> Any:
 
 @dataclass(frozen=True)
 class Laid:
-    """A deposit, or a withdrawal, which needs nothing; what was withdrawn of it, and when the last of that was."""
+    """A deposit, or a withdrawal, which needs 0; the amount withdrawn of a deposit, and the last time of that."""
 
     time: int
     needed: int
@@ -155,7 +156,7 @@ class Laid:
 
 
 def laid_out(pattern: PassThrough, units: int) -> Callable[[SingleFacts], list[Laid]]:
-    """Lay withdrawals to deposits, in order of time; nothing where there are fewer deposits than it asks for."""
+    """Make the function that allocates withdrawals to deposits in order of time; [] if deposits are too few."""
     least = max(least_minor(Fraction(pattern.minimum), units), 1)
     share = Fraction(pattern.share) / 100
 
@@ -196,7 +197,7 @@ def _pass_through(pattern: PassThrough, units: int) -> PlainPattern:
 def turnover_beside_declared(
     pattern: VolumeDeviation, units: int
 ) -> tuple[Chosen, Callable[[Row], int | None], Callable[[int, int], float]]:
-    """Choose what counts as turnover; give what an entity declared; and the number that a turnover beside it is."""
+    """Make the functions for the turnover's facts, for what an entity declared, and for the pattern's number."""
     key, months = input_key(FieldInput(field=pattern.expected_monthly)), months_of(pattern.over)
     bound = Fraction(pattern.factor) * months
 
@@ -233,9 +234,9 @@ def _volume_deviation(pattern: VolumeDeviation, units: int) -> PlainPattern:
 def with_purpose(
     pattern: PurposeDeviation,
 ) -> tuple[Chosen, Callable[[Row], set[str]], Callable[[int, int], float]]:
-    """Choose what has a purpose; give the declared ones of an entity; and the number that sums, outside and whole, are.
+    """Make the functions for facts with a purpose, for an entity's declared purposes, and for the pattern's number.
 
-    With nothing outside it is 0, as nothing deviates.
+    The number is computed from the sums outside and of all; with nothing outside it is 0.
     """
     key, bound = input_key(FieldInput(field=pattern.declared)), Fraction(pattern.share)
 
@@ -274,7 +275,7 @@ def _purpose_deviation(pattern: PurposeDeviation, _units: int) -> PlainPattern:
 
 
 def active_rows(pattern: DormantThenActive) -> tuple[Chosen, Callable[[int, int, int], float]]:
-    """Choose what the active window has; and give the number of so many, from the first of them and the last before."""
+    """Make the functions for the facts of the active window, and for the number by count, first fact, last before."""
 
     def number_of(count: int, first: int, before: int) -> float:
         has_slept = count >= pattern.at_least and before <= pattern.dormant.moment_before(first)
@@ -298,7 +299,7 @@ def _dormancy(pattern: DormantThenActive, _units: int) -> PlainPattern:
 
 
 def fanned(pattern: Fan) -> Chosen:
-    """Choose the transactions that the pattern looks at."""
+    """Make the function that selects the transactions that the pattern reads."""
     way = DEPOSIT if pattern.pattern == "fan-in" else WITHDRAWAL
     return lambda facts: [
         row for row in _settled(facts, pattern.over.moment_before(facts.as_of)) if row[DIRECTION] == way
@@ -306,7 +307,7 @@ def fanned(pattern: Fan) -> Chosen:
 
 
 def fan_number(pattern: Fan, different: int, lacking: int) -> float | None:
-    """Give the number of so many different counterparties, beside transactions of which it is not known."""
+    """Compute the number from distinct counterparties and transactions with unknown ones; None if unknown."""
     if different >= pattern.at_least:
         return float(different)
     return None if different + lacking >= pattern.at_least else 0.0
@@ -336,4 +337,4 @@ _FORMS: Mapping[type[LanguageModel], tuple[frozenset[str], Callable[[Any, int], 
     DormantThenActive: (frozenset({"pattern", "dormant", "active", "at_least"}), _dormancy),
     Fan: (frozenset({"pattern", "at_least", "counterparty", "over"}), _fan),
 }
-"""Each with its parameters: of one with others than these, nothing is known here."""
+"""The plain form of each pattern, with its parameters; a pattern with further parameters has none."""

@@ -1,4 +1,4 @@
-"""From what is read to the plan for one entity: a step for each input, in an order in which its parts come first."""
+"""Makes the plan for one entity: a step for each input, after those of its parts."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -70,15 +70,15 @@ from fivefold.risk.language.policy import LevelInput, PolicyRatio, TransactionIn
 def plan_for(
     needs: Needs, members: tuple[tuple[str, tuple[str, ...]], ...], base: str, by_columns: frozenset[str] = frozenset()
 ) -> InputPlan:
-    """Make the plan, once for the same members of lists and base currency.
+    """Make the plan, cached by members of lists and base currency.
 
-    What reads the sources *by_columns*, and what is made of it, stands among what the columns are asked for.
+    Inputs that read the sources *by_columns*, and those computed from them, are left to the columns.
     """
     return _Planner(needs, dict(members), base, by_columns).plan()
 
 
 def fields_of(source: str, names: Vocabulary, base: str) -> LinkedFacts:
-    """Give the fields of a source, without any facts; *base* is the base currency."""
+    """Return the fields of a source, without facts; *base* is the base currency."""
     rows = pl.LazyFrame()
     if source == "transactions":
         fields = {**own_fields(names), **TRANSACTION_FIELDS}
@@ -92,7 +92,7 @@ def fields_of(source: str, names: Vocabulary, base: str) -> LinkedFacts:
 
 @dataclass
 class _Planner:
-    """Collects the steps, and what has no plain form."""
+    """Collects the steps, and the inputs without a plain form."""
 
     needs: Needs
     lists: Lists
@@ -101,7 +101,7 @@ class _Planner:
     left: dict[str, LanguageModel] = field(default_factory=dict)
 
     def plan(self) -> InputPlan:
-        """Make a step of every input that has a plain form."""
+        """Make a step for every input that has a plain form."""
         steps: dict[str, Step] = {}
         everything = self.needs.everything()
         for each in everything:
@@ -120,7 +120,7 @@ class _Planner:
         return frozenset(map(input_key, self.needs.signals))
 
     def _step(self, each: Any) -> Step:
-        """Make the step of an input; NoPlainFormError where it has no plain form, or something that it is made of."""
+        """Make the step of an input; raises NoPlainFormError if it, or a part of it, has no plain form."""
         key = input_key(each)
         if part_of(each) in self.by_columns:
             raise NoPlainFormError(key)
@@ -135,11 +135,11 @@ class _Planner:
         return _STEPS[type(each)](each, self)
 
     def shell(self, source: str) -> LinkedFacts:
-        """Give the fields of a source, without any facts."""
+        """Return the fields of a source, without facts."""
         return fields_of(source, self.needs.names, self.base)
 
     def _place(self, each: LanguageModel) -> int:
-        """Order the columns as queries give them."""
+        """Return the position of an input's columns, in the order of the queries."""
         if isinstance(each, Window) and part_of(each) is not None:
             return 2 + SOURCES.index(str(part_of(each)))
         if hasattr(each, "pattern") or isinstance(each, Ratio):
@@ -308,12 +308,12 @@ def _calculation(each: CalculationInput, planner: _Planner) -> Step:
 
 
 def _exact_name(each: LanguageModel) -> str:
-    """Name the exact number of a calculation among the values: it is not a column."""
+    """Name the exact number of a calculation among the values; it is not a column."""
     return f"@exact {input_key(each)}"
 
 
 def _exact(part: Any, planner: _Planner) -> Step:
-    """Give the exact number of what a calculation reads."""
+    """Make the step that returns the exact number of a calculation's input."""
     if isinstance(part, CalculationInput):
         name = _exact_name(part)
         return lambda context: context.values[name]

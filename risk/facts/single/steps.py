@@ -1,6 +1,6 @@
-"""What an aggregate or a pattern of one entity comes to as its facts leave the window: `risk.facts.moments`, plainly.
+"""The values of an aggregate or a pattern of one entity as its facts leave the window: plain `risk.facts.moments`.
 
-Newest fact first, running values give what it comes to when a fact and all older ones are gone.
+Running values, newest fact first, are the values once a fact and all older ones are gone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,24 +34,24 @@ from fivefold.risk.language.patterns import (
 from fivefold.risk.language.quantities import Duration
 
 Steps = Sequence[tuple[int, Any]]
-"""Moments, and the value from each on; None where it is unknown."""
+"""Moments, and the value from each on; None if unknown."""
 
 StepsOf = Callable[[SingleFacts, Row, Any], Steps]
-"""Gives the steps from the facts, the values of the entity's inputs, and the value of now."""
+"""Computes the steps from the facts, the values of the entity's inputs, and the current value."""
 
 MomentsOf = Callable[[SingleFacts, Any], Sequence[int]]
-"""Gives from the facts, and the value of now, when it is looked at anew; also where it is unknown."""
+"""Computes from the facts and the current value, also if unknown, when it must be evaluated anew."""
 
 
 @dataclass(frozen=True)
 class Movement:
-    """How an input moves by time alone, as `risk.facts.moments.composites.Movement` has it for columns.
+    """How an input moves by time alone: the counterpart of `risk.facts.moments.composites.Movement`.
 
     Attributes:
-        steps: its later values; None where it has none.
-        is_steady: it changes all the time.
-        course: how it goes on then; None where it is unknown, or stands still until something happens.
-        moments: of what else may change it.
+        steps: its later values; None if it has none.
+        is_steady: whether it changes all the time.
+        course: how it goes on then; None if it is unknown, or stands still until something happens.
+        moments: the moments of other changes.
     """
 
     steps: Steps | None = None
@@ -61,22 +61,22 @@ class Movement:
 
 
 MovementOf = Callable[[SingleFacts, Row, Any], Movement]
-"""Gives the movement from the facts, the values of the entity's inputs, and the value of now."""
+"""Computes the movement from the facts, the values of the entity's inputs, and the current value."""
 
 Running = Callable[[], tuple[Callable[[Row], None], Callable[[], Any]]]
-"""Begins a running value: what adds a fact, and what tells the value of those added."""
+"""Begins a running value: returns functions that add a fact, and that return the value of the added ones."""
 
 _MOST = (1 << 63) - 1
 
 
 def stepwise(rows: Sequence[Row], over: Duration, as_of: int, running: Running) -> Steps:
-    """Give what a value comes to when each moment's facts are gone.
+    """Compute a value once each moment's facts are gone.
 
     Args:
-        rows: that are counted, in order of time.
+        rows: the facts that count, in order of time.
         over: the length of the window.
-        as_of: the moment.
-        running: the value of the facts that stay.
+        as_of: the moment of assessment.
+        running: begins the running value.
     """
     add, value = running()
     steps, before = [], None
@@ -89,17 +89,17 @@ def stepwise(rows: Sequence[Row], over: Duration, as_of: int, running: Running) 
 
 
 def last_leaves(rows: Sequence[Row], over: Duration, as_of: int) -> int | None:
-    """Give when the latest fact leaves; None where there is none."""
+    """Find when the last fact leaves; None without facts."""
     return max((leaves_at(row[TIME], over, as_of) for row in rows), default=None)
 
 
 def plain_window(
     window: Window, facts: LinkedFacts, lists: Lists
 ) -> tuple[Callable[[SingleFacts], Sequence[Row]], StepsOf]:
-    """Choose the facts that an aggregate with a window counts, and give its steps.
+    """Make the functions for the facts that an aggregate with a window counts, and for its steps.
 
     Raises:
-        NoPlainFormError: it has none, so that columns must be asked.
+        NoPlainFormError: it has no plain form, so that columns must be used.
     """
     has_steps = isinstance(window, DaysSince) or type(window) in _RUNNING
     if not has_steps or type(window) not in PLAIN_FORMS or is_of_screenings(window) or window.over is None:
@@ -194,10 +194,10 @@ _RUNNING: Mapping[type[Window], Callable[[Any], Running]] = {
 
 
 def plain_pattern_movement(pattern: Any, units: int) -> MovementOf:
-    """Tell how a pattern moves; *units* are the base currency's minor units to one.
+    """Make the function of a pattern's movement; *units* are the minor units in one unit of the base currency.
 
     Raises:
-        NoPlainFormError: it has no plain form, so that columns must be asked.
+        NoPlainFormError: it has no plain form, so that columns must be used.
     """
     if type(pattern) in _LOOKED_AT_ANEW:
         moments_of = _LOOKED_AT_ANEW[type(pattern)](pattern, units)
@@ -209,17 +209,17 @@ def plain_pattern_movement(pattern: Any, units: int) -> MovementOf:
 
 
 def _where_found(steps: StepsOf) -> StepsOf:
-    """Leave out what is not found now: it can only lose what it has."""
+    """Skip patterns that are not found now: leaving facts cannot bring them."""
     return lambda facts, values, now: steps(facts, values, now) if now is not None and now > 0 else []
 
 
 def _where_there(steps: StepsOf) -> StepsOf:
-    """Leave out what is known not to be there: without a transaction more it stays so."""
+    """Skip patterns that are known not to be there: without a further transaction they stay so."""
     return lambda facts, values, now: steps(facts, values, now) if now != 0 else []
 
 
 def _sums(judge: Callable[[int, int], float], outside: Callable[[Row], bool] | None = None) -> Running:
-    """Run a count, or a sum of what is *outside*, beside the sum of all; and judge the two."""
+    """Run a count, or the sum of facts *outside*, beside the sum of all; *judge* turns the two into a number."""
 
     def begin() -> tuple[Callable[[Row], None], Callable[[], Any]]:
         first, total = 0, 0
@@ -282,7 +282,7 @@ def _purpose(pattern: PurposeDeviation, _units: int) -> StepsOf:
 
 
 def _dormancy(pattern: DormantThenActive, _units: int) -> StepsOf:
-    """As the window's first leaves, it is the last one before, and the next one is the first."""
+    """Make the steps: as the window's first fact leaves, it becomes the last one before, and the next one the first."""
     chosen, number_of = patterns.active_rows(pattern)
 
     def steps(facts: SingleFacts, _values: Row, _now: Any) -> Steps:
@@ -298,11 +298,11 @@ def _dormancy(pattern: DormantThenActive, _units: int) -> StepsOf:
 
 
 def _velocity(pattern: Velocity, _units: int) -> MomentsOf:
-    """Until the last of the busiest 24 hours loses a transaction, the count stays what it is, or unknown."""
+    """Find when the last of the busiest 24 hours loses a transaction; the count, or unknown, stays until then."""
     look = patterns.busiest(pattern)
 
     def moments(facts: SingleFacts, now: Any) -> Sequence[int]:
-        if now == 0:  # without a transaction more it stays so
+        if now == 0:  # without a further transaction it stays so
             return []
         most, _latest, begun, lacking = look(facts)
         return [leaves_at(begun, pattern.over, facts.as_of)] if most > 0 or lacking > 0 else []
@@ -311,7 +311,7 @@ def _velocity(pattern: Velocity, _units: int) -> MomentsOf:
 
 
 def _pass_through(pattern: PassThrough, units: int) -> MomentsOf:
-    """Until a deposit leaves from which something went out, what was laid to the others stays where it is."""
+    """Find when a deposit leaves from which money went out; the allocation to the others stays until then."""
     lay_out = patterns.laid_out(pattern, units)
 
     def moments(facts: SingleFacts, _now: Any) -> Sequence[int]:

@@ -1,4 +1,4 @@
-"""Values of a column as plain ones, read as `risk.facts.reading` reads them; what is not as expected is left to it."""
+"""Reads columns to plain values as `risk.facts.reading` does; anything unexpected is left to that."""
 
 import math
 import re
@@ -13,26 +13,26 @@ from fivefold.risk.facts.portfolio import ENTITY, NOT_READ
 from fivefold.risk.language.fields import COUNTRIES, FieldType, OneOf, ValueType, value_type_of
 
 Values = list[Any]
-"""One for each row; None where unknown."""
+"""A value for each row; None where unknown."""
 
 _UTC_WRITTEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?(Z|\+00:00)", re.ASCII)
 _COUNTRIES = frozenset(COUNTRIES)
 
 
 class LeftToColumnsError(ValueError):
-    """Something is not as plain reading expects it, so that columns must be asked: they read or refuse it."""
+    """Plain reading met something unexpected, so that columns must be used: they read or refuse it."""
 
 
 def read_plain(column: pl.Series, declared: FieldType, *, of_facts: bool = False) -> Values:
     """Read a column as its declared type.
 
     Args:
-        column: of entities, or of facts.
+        column: a column of entities, or of facts.
         declared: the type of the field.
-        of_facts: numbers have a limit, and text of spaces alone is text.
+        of_facts: whether it is of facts: numbers have a limit, and text of spaces alone is text.
 
     Raises:
-        LeftToColumnsError: a value, or the type of the column, is another one than most are.
+        LeftToColumnsError: a value, or the type of the column, is unusual.
     """
     if column.dtype == pl.Null:
         return [None] * len(column)
@@ -51,9 +51,9 @@ def read_plain(column: pl.Series, declared: FieldType, *, of_facts: bool = False
 
 
 def _visible(lists: Values) -> Values:
-    """Give lists of words as they are; LeftToColumnsError where a word may be of spaces alone."""
+    """Return lists of words unchanged; raises LeftToColumnsError if a word may be of spaces alone."""
     if any(word and not word.strip() for words in lists for word in words or ()):
-        raise LeftToColumnsError("list")  # which signs are spaces is for columns to say
+        raise LeftToColumnsError("list")  # columns decide which characters are spaces
     return lists
 
 
@@ -73,12 +73,12 @@ def _texts(column: pl.Series, declared: FieldType, *, of_facts: bool) -> Values:
         if not allowed.issuperset(text for text in texts if text is not None):
             raise LeftToColumnsError(column.name)
     elif not of_facts and any(text is not None and not text.strip() for text in texts):
-        raise LeftToColumnsError(column.name)  # which signs are spaces is for columns to say
+        raise LeftToColumnsError(column.name)  # columns decide which characters are spaces
     return texts
 
 
 def plain_texts(column: pl.Series) -> Values:
-    """Give texts, None where they are empty; LeftToColumnsError where the column holds no text."""
+    """Return texts, None for empty ones; raises LeftToColumnsError if the column does not hold text."""
     if column.dtype == pl.Null:
         return [None] * len(column)
     if column.dtype != pl.String:
@@ -87,7 +87,7 @@ def plain_texts(column: pl.Series) -> Values:
 
 
 def plain_moments(column: pl.Series) -> Values:
-    """Give moments in microseconds UTC; LeftToColumnsError where they are not written or kept in the usual ways."""
+    """Return moments in microseconds UTC; raises LeftToColumnsError if they have an unusual form."""
     if column.dtype == pl.Null:
         return [None] * len(column)
     if isinstance(column.dtype, pl.Datetime) and column.dtype.time_unit == "us":
@@ -109,7 +109,7 @@ def _moment(text: str) -> int:
 
 
 def own_rows(frame: pl.DataFrame, entity: str) -> pl.DataFrame:
-    """Take the rows of an entity; LeftToColumnsError where some could not be read, or entities are not text."""
+    """Return the rows of an entity; raises LeftToColumnsError if some may be unreadable, or entities are not text."""
     if frame.schema.get(ENTITY) != pl.String or NOT_READ in frame.columns:
         raise LeftToColumnsError(ENTITY)
     is_small = len(frame) <= FEW_ROWS
@@ -121,4 +121,4 @@ def own_rows(frame: pl.DataFrame, entity: str) -> pl.DataFrame:
 
 
 FEW_ROWS = 100_000
-"""Up to so many, looking at each costs less than a query."""
+"""Up to this many rows, comparing each costs less than a query."""
