@@ -1,1 +1,1 @@
-"""A ruleset at work: compiled once, it assesses a frame of entities, one or a million."""
+"""Runs rulesets: compiled once, they assess a frame of entities, one or a million."""

@@ -1,4 +1,4 @@
-"""Assess a portfolio: resolve what the ruleset reads, evaluate its rules, and move the levels on."""
+"""Assesses a portfolio: resolves what the ruleset reads, evaluates its rules, and updates the levels."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,15 +22,16 @@ def validate_held_levels(what: str, frame: pl.DataFrame, levels: int, moment: st
     """Refuse held levels that cannot be used.
 
     Args:
-        what: they are called in errors.
+        what: their name in errors.
         frame: `entity_id`, `level` (number), and a moment (microseconds).
-        levels: how many levels there are.
+        levels: the number of levels.
         moment: the column of the moment.
-        needed: a level without a moment is refused: its cooldown has no begin, and the level would be lost at once.
+        needed: whether to refuse a level without a moment: without a beginning of the cooldown, the level would be
+            lost at once.
 
     Raises:
-        FileFormatError: a column is missing or of another type, an entity is there twice, a level or a floor is none of
-            the ruleset's, or a moment is missing.
+        FileFormatError: a column is missing or of another type, an entity occurs twice, the ruleset lacks a level or a
+            floor, or a moment is missing.
     """
     _refuse_columns(what, frame, moment)
     _refuse_floors(what, frame, levels)
@@ -50,7 +51,7 @@ def validate_held_levels(what: str, frame: pl.DataFrame, levels: int, moment: st
 
 
 def _refuse_columns(what: str, frame: pl.DataFrame, moment: str) -> None:
-    """Refuse other columns: a date read as microseconds would be in 1970, and its cooldown long over."""
+    """Refuse missing columns and wrong types: a date read as microseconds would be in 1970, its cooldown long over."""
     missing = [name for name in (ENTITY, "level", moment) if name not in frame.columns]
     if missing:
         raise FileFormatError(f"{what} have no {', '.join(missing)}; there are {', '.join(frame.columns) or 'none'}")
@@ -72,7 +73,7 @@ def _refuse_floors(what: str, frame: pl.DataFrame, levels: int) -> None:
 
 
 def _is_outside(values: pl.Series, least: int, most: int) -> bool:
-    lowest: Any = values.min()  # None where there is no value, also in a column without a type
+    lowest: Any = values.min()  # None without values, also in a column without a type
     highest: Any = values.max()
     return lowest is not None and not least <= lowest <= highest <= most
 
@@ -94,19 +95,19 @@ def assess(
     """Assess every entity of a portfolio; one entity is a batch of one.
 
     Args:
-        analysed: the ruleset that decides.
-        portfolio: what is known.
+        analysed: the ruleset.
+        portfolio: the data.
         as_of: one moment for all (microseconds), or one for each row of the portfolio's entities.
         previous: `entity_id`, `level` (number), `entered` (microseconds): the rules levels held until now.
         overrides: `entity_id`, `level` (number), `until` (microseconds; null for no end).
-        ahead: tell for each input as well when time alone may change it next, as `next_changes` needs it.
+        ahead: whether to find when time alone may next change each input, as `next_changes` needs it.
 
     Raises:
-        InvalidRulesetError: the ruleset, or something it needs (a list, a frame, a column), is missing or wrong; then
-            no entity is assessed.
+        InvalidRulesetError: the ruleset, or something that it needs (a list, a frame, a column), is missing or wrong;
+            then no entity is assessed.
         FileFormatError: the rows of the entities are wrong, or one has no moment; a column of *previous* or *overrides*
-            is missing or of another type, an entity has two of them, a level that the ruleset lacks, or one without
-            the moment at which it was entered.
+            is missing or of another type, or an entity there occurs twice, has a level that the ruleset lacks, or a
+            level without the moment at which it was entered.
     """
     analysed.require_usable()
     ruleset = analysed.ruleset
@@ -132,7 +133,7 @@ def assess(
 
 
 def timed_entities(portfolio: Portfolio, as_of: int | pl.Series) -> pl.DataFrame:
-    """Give the entities as known at their moments; FileFormatError where their rows are wrong, or one has no moment."""
+    """Return the entities as known at their moments; raises FileFormatError if rows are wrong, or one has no moment."""
     entities = known_entities(portfolio.entities, as_of)
     if entities[AS_OF].null_count():
         timeless = entities.filter(pl.col(AS_OF).is_null())[ENTITY][0]
@@ -142,12 +143,12 @@ def timed_entities(portfolio: Portfolio, as_of: int | pl.Series) -> pl.DataFrame
 
 @dataclass(frozen=True)
 class ResolvedPart:
-    """Entities for which the same versions of all lists are in force, with what is read of them.
+    """Entities for which the same versions of all lists are in force, with their inputs.
 
     Attributes:
-        versions: of the lists.
-        inputs: a frame as `risk.facts.inputs.resolve` gives it.
-        moments: computes when time alone may change each input, as `risk.facts.resolution.moments_ahead` gives it.
+        versions: the versions of the lists.
+        inputs: a frame in the form of `risk.facts.inputs.resolve`.
+        moments: computes when time alone may change each input, by `risk.facts.resolution.moments_ahead`.
     """
 
     versions: Mapping[str, ListVersion]
@@ -158,16 +159,16 @@ class ResolvedPart:
 def resolved_parts(
     analysed: AnalysedRuleset, needs: Needs, portfolio: Portfolio, entities: pl.DataFrame
 ) -> Iterator[ResolvedPart]:
-    """Resolve what is read of every entity, in parts for which the same versions of all lists are in force.
+    """Resolve the inputs of every entity, in parts for which the same versions of all lists are in force.
 
     Args:
-        analysed: the ruleset, whose lists and optional tables they are.
-        needs: what is read: mostly what the ruleset reads.
-        portfolio: what is known.
-        entities: as `timed_entities` gives them.
+        analysed: the ruleset, with its lists and optional tables.
+        needs: the inputs: mostly those of the ruleset.
+        portfolio: the data.
+        entities: the result of `timed_entities`.
 
     Raises:
-        InvalidRulesetError: something that is read (a list, a frame, a column) is missing.
+        InvalidRulesetError: something needed (a list, a frame, a column) is missing.
     """
     portfolio = portfolio.with_optional_parts(analysed.ruleset)
     parts = list(_parts(entities, portfolio.lists, analysed))
@@ -180,7 +181,7 @@ def resolved_parts(
 
 
 def _joined(entities: pl.DataFrame, parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Put parts together again, in the order of the entities."""
+    """Join parts in the order of the entities."""
     if len(parts) == 1:
         return parts[0]
     together = pl.concat(parts, how="diagonal")
@@ -190,10 +191,10 @@ def _joined(entities: pl.DataFrame, parts: Sequence[pl.DataFrame]) -> pl.DataFra
 def _parts(
     entities: pl.DataFrame, lists: Mapping[str, NamedList], analysed: AnalysedRuleset
 ) -> Iterator[tuple[pl.DataFrame, Mapping[str, ListVersion]]]:
-    """Cut the entities into parts for which the same versions of all lists are in force; mostly there is one."""
+    """Split the entities into parts for which the same versions of all lists are in force; mostly there is one."""
     begins = {version.since for name in analysed.lists if name in lists for version in lists[name].versions}
     moments = entities[AS_OF]
-    newest = max(begins, default=0)  # without entities it is enough that the lists are there
+    newest = max(begins, default=0)  # without entities the lists need only exist
     first = int(moments.min() if len(moments) else newest)  # type: ignore[arg-type]  # moments are whole numbers
     last = int(moments.max() if len(moments) else newest)  # type: ignore[arg-type]  # as above
     cuts = [first, *sorted(begin for begin in begins if first < begin <= last)]

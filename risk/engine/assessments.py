@@ -34,11 +34,11 @@ STATUS, COMPUTED, VERSIONS = "status", "computed", "list_versions"
 
 
 class Status(StrEnum):
-    """What became of an assessment.
+    """The status of an assessment.
 
-    FAILED: a rule met a value that it could not read, or no column of weights was for this entity. UNCLASSIFIED: no
-    tier owns the total. UNDETERMINED: it is unknown whether the ruleset applies to the entity. In all three a triggered
-    floor may still raise the level, and nothing lowers it. NOT_APPLICABLE: the ruleset's predicate is false of the
+    FAILED: a rule met a value that it could not read, or no column of weights fits the entity. UNCLASSIFIED: no tier
+    contains the total. UNDETERMINED: it is unknown whether the ruleset applies to the entity. In all three a triggered
+    floor may still raise the level, and nothing lowers it. NOT_APPLICABLE: the ruleset's predicate is false for the
     entity, so it has no level.
     """
 
@@ -58,14 +58,14 @@ class Assessments:
     """The assessments of n entities.
 
     Attributes:
-        program: the compiled ruleset; where lists changed between as-ofs, that of the first of `versions`.
+        program: the compiled ruleset; if lists changed between as-ofs, that of the first of `versions`.
         inputs: n rows: `entity_id`, `as_of`, a column for each input; null where unknown.
         outcomes: n rows: `entity_id`, `as_of`, `status`, the columns of `Program.run` and `risk.engine.levels.LEVELS`,
-            `computed` (what the rules alone say now), `list_versions` (a position in *versions*).
-        versions: the versions of the lists that were used, by name; several where as-ofs differ.
-        base: the currency that money is in.
-        moments: n rows: `entity_id`, and when time alone may change each input, as `risk.facts.moments` tells it; None
-            where that was not asked for.
+            `computed` (the level by the rules alone now), `list_versions` (a position in *versions*).
+        versions: the versions of the lists that were used, by name; several if as-ofs differ.
+        base: the currency of money.
+        moments: n rows: `entity_id`, and when time alone may change each input, by `risk.facts.moments`; None if that
+            was not computed.
     """
 
     program: Program
@@ -80,16 +80,16 @@ class Assessments:
         return len(self.outcomes)
 
     def where(self, mask: pl.Series) -> Self:
-        """Take the assessments of some entities."""
+        """Select the assessments of some entities."""
         if mask.all(ignore_nulls=False):
             return self
         moments = None if self.moments is None else self.moments.filter(mask)
         return replace(self, inputs=self.inputs.filter(mask), outcomes=self.outcomes.filter(mask), moments=moments)
 
     def table(self) -> pl.DataFrame:
-        """Give one plain row for each entity: level names instead of numbers, points instead of units.
+        """Return one plain row for each entity: level names instead of numbers, points instead of units.
 
-        The score of a failed assessment is what the other rules add up to, and has no level.
+        The score of a failed assessment is the sum of the other rules, and has no level.
         """
         names = dict(enumerate(self.program.ruleset.levels, 1))
 
@@ -119,7 +119,7 @@ class Assessments:
         )
 
     def _repr_html_(self) -> str:
-        """Show them in a notebook: how many are at each level, and the first of them."""
+        """Show the assessments in a notebook: how many are at each level, and the first rows."""
         table = self.table()
         counts = dict(table.group_by("level").len().rows())
         levels = (*self.program.ruleset.levels, None)
@@ -128,10 +128,10 @@ class Assessments:
         return html_table(caption, ["level", "entities"], rows) + table.head(_SHOWN)._repr_html_()
 
     def position(self, entity: str) -> int | None:
-        """Find an entity's row; None where there is none."""
+        """Find an entity's row; None if there is none."""
         row = (self.outcomes[ENTITY] == entity).arg_max()
         return row if row is not None and self.outcomes[ENTITY][row] == entity else None
 
 
 _SHOWN = 10
-"""Entities that a notebook shows."""
+"""How many entities a notebook shows."""

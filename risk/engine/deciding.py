@@ -1,9 +1,9 @@
-"""Which of several rulesets decides on an entity, where it is unknown whether some of them apply.
+"""Finds which of several rulesets decides on an entity, also if it is unknown whether some of them apply.
 
-The first ruleset that applies decides. Where it is unknown whether one applies, it keeps the entities that it decided
-on before, also where another one decided meanwhile that asked for more or comes before it, and its floors count for all
-others: a missing value never brings an entity under a milder ruleset that it was not under. Where that cannot be read
-the failure stays in sight, unless another ruleset asks for a higher level than the entity keeps.
+The first ruleset that applies decides. A ruleset of which that is unknown keeps the entities that it decided on before,
+even if another one, which asked for a higher level or comes earlier, decided since; for all other entities its floors
+count. So a missing value never brings an entity under a milder ruleset that it was not under. If the predicate cannot
+be read, the failure stays visible, unless another ruleset asks for a higher level than the entity keeps.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -18,10 +18,10 @@ from fivefold.risk.engine.program import FLOOR, HARD_FLOOR
 from fivefold.risk.facts.portfolio import ENTITY
 
 DECIDES: Final = (Status.ASSESSED.value, Status.FAILED.value, Status.UNCLASSIFIED.value)
-"""With such a status a ruleset applies, unless it failed because that cannot be read."""
+"""Statuses of a ruleset that applies, unless it failed because its predicate cannot be read."""
 
 KEPT_BY: Final = "kept_by"
-"""The column of the rulesets that keep an entity, as `with_keepers` says. Without it none does."""
+"""The column of the rulesets that keep an entity, by `with_keepers`; without it none does."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Attempt:
     """One of several rulesets, tried on entities.
 
     Attributes:
-        place: that of the ruleset in their order, from 0.
-        assessments: what it says of each entity.
-        in_turn: of each entity whether no ruleset before this one applies for sure. Of the others only one thing
-            counts: whether this ruleset, which keeps them, may still apply.
+        place: the ruleset's place in their order, from 0.
+        assessments: its assessments of the entities.
+        in_turn: whether no earlier ruleset surely applies to each entity. Of the other entities only one thing counts:
+            whether this ruleset, which keeps them, may still apply.
     """
 
     place: int
@@ -46,19 +46,19 @@ def try_in_order(
     decided_before: Mapping[str, Collection[int]],
     assess_by: Callable[[int, pl.DataFrame], Assessments],
 ) -> list[Attempt]:
-    """Try rulesets in their order: each on the entities to which none before it applies for sure.
+    """Try rulesets in order: each on the entities to which no earlier one surely applies.
 
-    One behind a ruleset that applies for sure is tried as well on those whom it decided on before, so that it is known
-    whether it keeps them.
+    A ruleset after one that surely applies is also tried on the entities that it decided on before, to find whether it
+    keeps them.
 
     Args:
-        number: how many rulesets there are.
-        entities: with `entity_id`; an entity may have several rows.
+        number: the number of rulesets.
+        entities: rows with `entity_id`; an entity may have several.
         decided_before: as in `deciders`.
         assess_by: assesses rows of *entities* by the ruleset at a place.
 
     Returns:
-        The attempts, in order; without those that had no entity to try.
+        The attempts, in order; rulesets without entities to try are left out.
     """
     attempts, undecided = list[Attempt](), _all_of(len(entities), value=True)
     behind: dict[str, Collection[int]] = {}
@@ -70,7 +70,7 @@ def try_in_order(
         assessments = assess_by(place, rows)
         in_turn = ~assessments.outcomes[ENTITY].is_in(keeps) if keeps else _all_of(len(assessments), value=True)
         attempts.append(Attempt(place, assessments, in_turn))
-        if place == number - 1:  # whom it leaves undecided is not asked
+        if place == number - 1:  # entities that it leaves undecided do not matter
             break
         decided = assessments.outcomes[ENTITY].filter(in_turn & surely_applies(assessments))
         undecided &= ~entities[ENTITY].is_in(decided.implode())
@@ -81,7 +81,7 @@ def try_in_order(
 def _those_behind(
     entities: Iterable[str], place: int, decided_before: Mapping[str, Collection[int]]
 ) -> dict[str, Collection[int]]:
-    """Find the entities on which a ruleset behind a place decided before, with the places of all that did."""
+    """Find the entities on which a ruleset after a place decided before, with the places of all that did."""
     if not decided_before:
         return {}
     before = ((entity, decided_before.get(entity, ())) for entity in entities)
@@ -89,15 +89,15 @@ def _those_behind(
 
 
 def surely_applies(assessments: Assessments) -> pl.Series:
-    """Tell of each entity whether the ruleset applies to it for sure, so that no later one is tried."""
+    """Check for each entity whether the ruleset surely applies to it, so that no later one is tried."""
     return assessments.outcomes[STATUS].is_in(DECIDES) & ~_predicate_failed(assessments)
 
 
 def decides_without_others(assessments: Assessments, decided_before: Sequence[str]) -> pl.Series:
-    """Tell of each entity whether no later ruleset need be tried to say that this one decides.
+    """Check for each entity whether this ruleset decides without trying later ones.
 
-    It applies for sure, or it is unknown whether it does and it is among *decided_before*, those on whom this ruleset
-    decided before. That a later one may ask for a higher level of these is left out; `deciders` asks all of them.
+    It surely applies, or that is unknown and the entity is among *decided_before*, those on which this ruleset decided
+    before. A later one may ask for a higher level of these, which is ignored here; `deciders` compares all.
     """
     status, entities = assessments.outcomes[STATUS], assessments.outcomes[ENTITY]
     keeps = (status != Status.NOT_APPLICABLE.value) & entities.is_in(list(decided_before))
@@ -105,7 +105,7 @@ def decides_without_others(assessments: Assessments, decided_before: Sequence[st
 
 
 def _predicate_failed(assessments: Assessments) -> pl.Series:
-    """Tell of each entity whether it is unknown if the ruleset applies, as a value cannot be read."""
+    """Check for each entity whether it is unknown if the ruleset applies, because a value cannot be read."""
     failed, applies = assessments.outcomes[STATUS] == Status.FAILED.value, assessments.program.applies
     if applies is None or not failed.any():
         return _all_of(len(failed), value=False)
@@ -120,17 +120,17 @@ def deciders(attempts: Sequence[Attempt], decided_before: Mapping[str, Collectio
     """Find the ruleset that decides on each entity; entities without one are left out.
 
     Args:
-        attempts: what `try_in_order` gave.
+        attempts: the result of `try_in_order`.
         decided_before: by entity the places of the rulesets that decided on it before: the last one that did, and those
             that keep it (`with_keepers`).
 
     Returns:
-        By entity: of the rulesets that apply or may apply, up to the first that applies for sure, the one that asks for
-        the highest level; of equal ones one that cannot read whether it applies, then the one that decided before, then
-        the one that applies, then the first. One that may apply asks for the level that it keeps where it decided
-        before, and for its floors where it did not; one that cannot read it for the level that the entity keeps, the
-        lowest at least. While an override is live, the level that would hold comes first: the override's, or the floor
-        that it does not go below.
+        By entity: among the rulesets that apply or may apply, up to the first that surely applies, the one that asks
+        for the highest level; among equal ones one that cannot read whether it applies, then the one that decided
+        before, then the one that applies, then the first. One that may apply asks for the level that it keeps if it
+        decided before, otherwise for its floors; one that cannot read whether it applies, for the level that the entity
+        keeps, at least the lowest. While an override is live, the level that would hold is compared first: the
+        override's, or the floor that it may not go below.
     """
     best: dict[str, tuple[int, int, bool, bool, bool, int]] = {}
     for attempt in attempts:
@@ -145,7 +145,7 @@ def deciders(attempts: Sequence[Attempt], decided_before: Mapping[str, Collectio
             applies = status != Status.UNDETERMINED
             level = computed if applies else rules_level if before else floor
             holds = asks = max(level or 0, int(failed))
-            if overridden:  # a floor that holds without being its own does not make it the one that decides
+            if overridden:  # a floor that is not its own does not make a ruleset the one that decides
                 holds = hard_floor if raised and not applies and not before else in_force
             rank = (holds, asks, failed, before, applies, -place)
             if entity not in best or rank > best[entity]:
@@ -161,17 +161,17 @@ def with_keepers(
 ) -> list[Attempt]:
     """Add to the outcomes which rulesets keep an entity on which another one decides.
 
-    A ruleset keeps whom it decided on before, or was the first to apply to for sure, until it is known that it does not
-    apply. One without a predicate keeps nobody: of it that is never unknown.
+    A ruleset keeps an entity that it decided on before, or was the first to surely apply to, until it is known not to
+    apply. A ruleset without a predicate keeps none, as it always applies.
 
     Args:
         attempts: as in `deciders`.
         decided_before: likewise.
-        deciding: what that returned.
-        names: what the rulesets are called, by place.
+        deciding: the result of `deciders`.
+        names: the names of the rulesets, by place.
 
     Returns:
-        The attempts, whose outcomes have the column `KEPT_BY`: a list of names, null where no ruleset keeps the entity.
+        The attempts, whose outcomes have the column `KEPT_BY`: a list of names, null if no ruleset keeps the entity.
     """
     kept_by = _keepers(attempts, decided_before, deciding)
     if not kept_by:
@@ -189,7 +189,7 @@ def with_keepers(
 def _keepers(
     attempts: Sequence[Attempt], decided_before: Mapping[str, Collection[int]], deciding: Mapping[str, int]
 ) -> dict[str, tuple[int, ...]]:
-    """Find by entity the places of the rulesets that keep it, as `with_keepers` says; others are left out."""
+    """Find by entity the places of the rulesets that keep it, as in `with_keepers`; other entities are left out."""
     places: dict[str, tuple[int, ...]] = {}
     for attempt in attempts:
         place, assessments = attempt.place, attempt.assessments

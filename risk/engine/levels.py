@@ -1,8 +1,8 @@
-"""Levels over time: up at once, down after the cooldown, and a live override above it all. A pure function.
+"""Levels over time: up at once, down after the cooldown, with a live override above both. A pure function.
 
-The rules level and its cooldown live on beneath an override: it neither restarts the cooldown nor lets it be skipped.
-Floors outlive what they rest on where that is missing: all of them while an assessment could not be made in full, and
-one that is unknown for a cooldown from the moment at which it became so.
+The rules level and its cooldown continue beneath an override, which neither restarts nor skips the cooldown.
+Floors outlast missing facts: all of them while an assessment could not be made in full, and one that is unknown for a
+cooldown from the moment at which it became so.
 """
 
 from collections.abc import Sequence
@@ -32,21 +32,21 @@ HELD_FLOOR, HELD_HARD_FLOOR, FLOOR_LOST, HARD_FLOOR_LOST, FLOOR_HELD_UNTIL = (
 )
 
 FLOORS = (HELD_FLOOR, HELD_HARD_FLOOR, FLOOR_LOST, HARD_FLOOR_LOST, FLOOR_HELD_UNTIL)
-"""What is known of floors: what holds, and since when it rests on what is unknown."""
+"""The columns of floors: those that hold, and since when they rest on unknown facts."""
 
 LEVELS = (LEVEL, RULES_LEVEL, ENTERED, MAY_MOVE_DOWN_ON, WITHHELD, OVERRIDDEN, RAISED, *FLOORS)
 """The columns of levels.
 
-`level` holds: the override's while one is live, otherwise the rules level; null where there is no level yet.
-`rules_level` is held since `entered`, with `FLOORS`. `may_move_down_on` is the moment from which time does not withhold
-a lower rules level any more: the end of the cooldown, or of an unknown floor that withholds one; null at the lowest. It
-is there whatever became of the assessment, beneath an override, and after that moment too. `withheld` is the lower
-level that the cooldown, or an unknown floor, withholds; null where nothing does. `overridden`: an override is live;
-`override_raised_by_floor`: a floor that holds is above it, and wins. Moments are microseconds.
+`level` is the level that holds: the override's while one is live, otherwise the rules level; null without one.
+`rules_level` is held since `entered`, with `FLOORS`. `may_move_down_on` is the moment from which time no longer
+withholds a lower rules level: the end of the cooldown, or of an unknown floor that withholds one; null at the lowest.
+It is set for every status, beneath an override, and also after that moment. `withheld` is the lower level that the
+cooldown, or an unknown floor, withholds; null if nothing does. `overridden`: whether an override is live;
+`override_raised_by_floor`: whether a floor above it holds, and wins. Moments are microseconds.
 """
 
 MOMENTS = pl.List(pl.Int64)
-"""Of the levels from the second on: since when a floor there rests on what is unknown; null where none does."""
+"""For each level from the second on, since when a floor there rests on unknown facts; null if none does."""
 
 PREVIOUS = {
     "previous_level": pl.Int8,
@@ -56,7 +56,7 @@ PREVIOUS = {
     "previous_floor_lost": MOMENTS,
     "previous_hard_floor_lost": MOMENTS,
 }
-"""The columns of what was held until now."""
+"""The columns of the level and the floors held until now."""
 
 POSSIBLE_FLOOR, POSSIBLE_HARD_FLOOR, KEEPS_FLOORS = "possible_floor", "possible_hard_floor", "keeps_floors"
 """The columns of the floors that unknown facts may trigger, and of rows where every held floor stays."""
@@ -64,7 +64,7 @@ POSSIBLE_FLOOR, POSSIBLE_HARD_FLOOR, KEEPS_FLOORS = "possible_floor", "possible_
 
 @cache
 def level_stages(cooldown: Duration | None) -> tuple[list[pl.Expr], ...]:
-    """Give the expressions that follow those of floors, step by step: the rules level, then what holds."""
+    """Return the expressions after those of floors, step by step: the rules level, then the level that holds."""
     previous, computed, as_of = pl.col("previous_level"), pl.col("computed"), pl.col("as_of")
     target = pl.max_horizontal(computed, pl.when(pl.col(HELD_FLOOR) > 0).then(HELD_FLOOR))
     waits = ((target < previous) & (as_of < after(cooldown, pl.col("previous_entered")))).fill_null(False)
@@ -96,7 +96,7 @@ _FLOOR_ENDS = "@floor ends"
 
 @cache
 def settled_floors() -> tuple[list[pl.Expr], ...]:
-    """Give the expressions where no floor was held before: a triggered floor holds."""
+    """Return the expressions for rows without earlier floors: a triggered floor holds."""
     nothing = pl.lit(None, MOMENTS)
     return (
         [
@@ -112,10 +112,10 @@ def settled_floors() -> tuple[list[pl.Expr], ...]:
 
 @cache
 def floor_stages(cooldown: Duration | None, levels: int) -> tuple[list[pl.Expr], ...]:
-    """Give the expressions of floors that were held before, step by step.
+    """Return the expressions for rows with earlier floors, step by step.
 
-    A floor holds where it is triggered; where it held and the rules could not be answered in full; and, until the
-    cooldown has passed since it was lost, where it held and what is unknown may trigger it.
+    A floor holds if it is triggered; if it held and the rules could not be evaluated in full; and, until the cooldown
+    has passed since it was lost, if it held and unknown facts may trigger it.
     """
     hard = _Floor("hard_floor", HELD_HARD_FLOOR, HARD_FLOOR_LOST, possible=POSSIBLE_HARD_FLOOR, end="@hard floor ends")
     kinds = (_Floor("floor", HELD_FLOOR, FLOOR_LOST, possible=POSSIBLE_FLOOR, end=_FLOOR_ENDS), hard)
@@ -130,7 +130,7 @@ def floor_stages(cooldown: Duration | None, levels: int) -> tuple[list[pl.Expr],
 
 @dataclass(frozen=True)
 class _Floor:
-    """A kind of floor: the columns of what is triggered, what holds, since when it is lost, and what may be."""
+    """A kind of floor: the columns of triggered floors, held ones, the moments of loss, and possible ones."""
 
     triggered: str
     held_name: str
@@ -140,7 +140,7 @@ class _Floor:
     end: str
 
     def lost_columns(self, cooldown: Duration | None, numbers: Sequence[int]) -> list[pl.Expr]:
-        """Give for each level whether a floor that is not triggered holds, and since when it is unknown."""
+        """Return for each level whether a floor that is not triggered holds, and since when it is unknown."""
         expressions = []
         for number in numbers:
             held_before = pl.col(f"previous_{self.triggered}").fill_null(0) >= number
@@ -181,18 +181,18 @@ class _Floor:
 
 
 def after(cooldown: Duration | None, moment: pl.Expr) -> pl.Expr:
-    """Give the moment at which a cooldown that began at *moment* has passed."""
+    """Return the moment at which a cooldown that began at *moment* has passed."""
     return moment if cooldown is None else cooldown.after(moment)
 
 
 def _live() -> pl.Expr:
-    """True where an override is live: there is one, and it has not expired."""
+    """True where there is an override that has not expired."""
     until = pl.col("override_until")
     return pl.col("override_level").is_not_null() & (until.is_null() | (pl.col("as_of") < until))
 
 
 FLOORS_LOST = "floors_lost"
-"""The column of this text; null where no floor rests on what is unknown."""
+"""The column of `as_text`; null if no floor rests on unknown facts."""
 
 _KEPT = {"floor": FLOOR_LOST, "hard_floor": HARD_FLOOR_LOST}
 
@@ -205,7 +205,7 @@ def as_text() -> pl.Expr:
 
 
 def from_text(texts: pl.Series) -> list[pl.Series]:
-    """Read them back: the columns `floor_lost` and `hard_floor_lost`.
+    """Read the columns `floor_lost` and `hard_floor_lost` from texts of `as_text`.
 
     Raises:
         polars.exceptions.ComputeError: a text was not written by `as_text`.

@@ -1,4 +1,4 @@
-"""The moment from which an assessment may change by time alone, without a new fact."""
+"""Finds the moment from which an assessment may change by time alone, without a new fact."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -16,7 +16,7 @@ NEXT, WHY = "next_us", "why"
 
 
 class NextChange(StrEnum):
-    """What changes; of several at the same moment it is the first of these."""
+    """The kind of change; of several at the same moment, the first of these."""
 
     EXPIRY = "expiry"
     MOVE_DOWN = "move down"
@@ -29,15 +29,15 @@ class NextChange(StrEnum):
 def next_changes(
     assessments: Assessments, overrides: pl.DataFrame | None = None, lists: Mapping[str, NamedList] | None = None
 ) -> pl.DataFrame:
-    """Give the moment at which each entity must be assessed again, and why.
+    """Find the moment at which each entity must be assessed again, and why.
 
     Args:
-        assessments: what was computed.
-        overrides: those that it was computed with: `entity_id`, `level`, `until`.
-        lists: the named lists; a version that begins later changes what was found with the one before.
+        assessments: the assessments.
+        overrides: the overrides that they were computed with: `entity_id`, `level`, `until`.
+        lists: the named lists; a version that begins later may change the result.
 
-    Where the assessments have the moments of their inputs, the first at which time alone may change a rule's case
-    counts as well: `risk.engine.time_changes`.
+    If the assessments have the moments of their inputs, the first at which time alone may change a rule's case counts
+    as well: `risk.engine.time_changes`.
 
     Returns:
         n rows: `entity_id`, `next_us` (after as-of), `why` (a `NextChange`).
@@ -63,7 +63,7 @@ def next_changes(
         NextChange.LIST: _next_version(assessments, lists or {}),
         NextChange.INTERVAL: assessments.program.ruleset.max_recompute_interval.after(pl.col(AS_OF)),
     }
-    # A moment that is reached already has been counted: an override that ended, a level that may move down now.
+    # Moments already reached are part of the assessment: an override that ended, a level that may move down now.
     later = [pl.when(moment > pl.col(AS_OF)).then(moment).fill_null(NEVER) for moment in moments.values()]
     following = frame.select(ENTITY, *(each.alias(change) for change, each in zip(moments, later, strict=True)))
     following = following.with_columns(pl.min_horizontal(*moments).alias(NEXT))
@@ -80,7 +80,7 @@ def _earliest(moments: list[pl.Expr]) -> pl.Expr:
 
 
 def _next_step(rule: CompiledRule) -> pl.Expr:
-    """Give the moment at which a rule's points halve next, a half-life after the last step; null without points."""
+    """Return the moment at which a rule's points next halve, a half-life after the last step; null without points."""
     assert rule.rule.decay is not None
     half_life = length_us(rule.rule.decay.half_life)
     signal = pl.col(str(rule.signal))

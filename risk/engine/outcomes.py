@@ -1,4 +1,4 @@
-"""From the inputs of entities to their outcomes: by queries over columns, or for one entity by plain functions."""
+"""Computes outcomes of entities from their inputs: by queries over columns, or for one entity by plain functions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -48,17 +48,17 @@ def assess_inputs(
     previous: pl.DataFrame | None = None,
     overrides: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Assess rows whose inputs are there already; the columns are those of `Assessments.outcomes`.
+    """Assess rows with resolved inputs; the columns are those of `Assessments.outcomes`.
 
-    One row is assessed by plain functions, several by queries over columns: what is said is the same.
+    One row is assessed by plain functions, several by queries over columns, with the same results.
 
     Args:
         program: the compiled ruleset.
         inputs: a column for each input, `entity_id` and `as_of`.
-        previous: `entity_id`, `level`, `entered`: the rules levels held until now; everyone is new without it. Perhaps
-            `floor` and `hard_floor` (numbers of levels, 0 for none), `floor_lost` and `hard_floor_lost` (as
+        previous: `entity_id`, `level`, `entered`: the rules levels held until now; without it all entities are new.
+            Perhaps `floor` and `hard_floor` (numbers of levels, 0 for none), `floor_lost` and `hard_floor_lost` (as
             `risk.engine.levels.MOMENTS`): the floors that held.
-        overrides: `entity_id`, `level`, `until`: the overrides there are.
+        overrides: `entity_id`, `level`, `until`: the overrides.
     """
     if len(inputs) == 1:
         row = inputs.row(0, named=True)
@@ -74,7 +74,7 @@ def assess_columns(
     previous: pl.DataFrame | None = None,
     overrides: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Assess rows as `assess_inputs` does, however few they are, by queries over columns."""
+    """Assess rows as `assess_inputs` does, but always by queries over columns."""
     ruleset = program.ruleset
     frame, previous_columns = _beside(inputs, previous, _LEVELS_BEFORE | _FLOORS_BEFORE | _LOST_BEFORE, PREVIOUS)
     frame, override_columns = _beside(
@@ -91,7 +91,7 @@ def assess_columns(
 
 
 def _before(entity: str, previous: pl.DataFrame | None, overrides: pl.DataFrame | None) -> PriorLevel | None:
-    """Give what was held of an entity; None where it stands there twice, which joining the frames refuses."""
+    """Return what was held of an entity; None if it occurs twice, which joining the frames refuses."""
     standing, override = _of(entity, previous), _of(entity, overrides)
     if standing is None or override is None:
         return None
@@ -109,7 +109,7 @@ def _before(entity: str, previous: pl.DataFrame | None, overrides: pl.DataFrame 
 
 
 def _of(entity: str, frame: pl.DataFrame | None) -> Mapping[str, Any] | None:
-    """Give the row of an entity, an empty one where there is none; None where there are several."""
+    """Return the row of an entity, {} if there is none; None if there are several."""
     if frame is None or not len(frame):
         return {}
     if len(frame) > 1:
@@ -120,7 +120,7 @@ def _of(entity: str, frame: pl.DataFrame | None) -> Mapping[str, Any] | None:
 
 
 def _frame_of(program: Program, row: Mapping[str, Any], outcome: Mapping[str, Any]) -> pl.DataFrame:
-    """Give the outcome of one entity as a frame, with the columns of many."""
+    """Convert the outcome of one entity to a frame, with the columns of `assess_columns`."""
     names = [ENTITY, AS_OF, STATUS, COMPUTED, *LEVELS, *program.outputs]
     values = {**outcome, ENTITY: row[ENTITY], AS_OF: row[AS_OF]}
     codes = {rule.column: pl.Int64 for rule in program.rules}
@@ -135,13 +135,13 @@ _KINDS: Mapping[str, Any] = {
     **dict.fromkeys((AS_OF, ENTERED, MAY_MOVE_DOWN_ON, FLOOR_HELD_UNTIL, TOTAL), pl.Int64),
     **dict.fromkeys((OVERRIDDEN, RAISED, APPLIES, UNDETERMINED, FAILED), pl.Boolean),
 }
-"""The types of columns that hold no number of a level and no code of a rule."""
+"""The types of columns other than numbers of levels and codes of rules."""
 
 
 def _beside(
     frame: pl.DataFrame, other: pl.DataFrame | None, names: Mapping[str, str], types: Mapping[Any, Any]
 ) -> tuple[pl.DataFrame, list[pl.Expr]]:
-    """Bring what else is known of the entities beside them; the frame, and the columns to read: nulls without it."""
+    """Join a frame about the same entities, if any; return the frame, and the columns to read, null without it."""
     there = {} if other is None else {old: new for old, new in names.items() if old in other.columns}
     columns = [
         pl.col(name) if name in there.values() else pl.lit(None, kind).alias(name) for name, kind in types.items()
@@ -182,4 +182,4 @@ _COMPUTED = (
     *(pl.when(APPLIES).then(name).alias(name) for name in PREVIOUS),
     (~_IN_FULL).alias(KEEPS_FLOORS),
 )
-"""What the rules alone ask for: nothing lowers a level, or lets go of a floor, where they could not be answered."""
+"""The result of the rules alone: if they could not be evaluated, no level is lowered and no floor dropped."""

@@ -17,13 +17,13 @@ from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.policy import Policy, PolicyRule
 
 ACTION, DECIDED = "action", "decided"
-"""Columns beside the rules' outcomes: the position of the action, and of the rule that gave it; null for none."""
+"""Further columns: the position of the action, and of the rule that gave it; null for none."""
 
 
 class PolicyOutcome(IntEnum):
     """The outcome of a rule.
 
-    SUPPRESSED: it would have given an action, and its `unless` holds. UNKNOWN: the facts do not decide it.
+    SUPPRESSED: it would have given an action, but its `unless` holds. UNKNOWN: the facts do not decide it.
     """
 
     NOT_HELD = 0
@@ -34,7 +34,7 @@ class PolicyOutcome(IntEnum):
 
 @dataclass(
     frozen=True, eq=False, kw_only=True
-)  # expressions have no equality; what is prepared for a program is kept beside it
+)  # expressions have no equality; things prepared for a program are cached by it
 class PolicyProgram:
     """A compiled policy.
 
@@ -42,9 +42,9 @@ class PolicyProgram:
         analysed: the policy.
         lists: the members of every list that it names.
         inputs: the column of every input that it reads, by its key.
-        outcomes: of the rules in their order, each under the name of its column.
-        rule_actions: the position of the action that each rule gives; null where it gives none.
-        decision: the action and the rule that gave it, from what the rules give.
+        outcomes: the outcomes of the rules in order, each under the name of its column.
+        rule_actions: the position of the action that each rule gives; null if it gives none.
+        decision: the rule that decides and its action, from the rules' actions.
     """
 
     analysed: AnalysedPolicy
@@ -66,20 +66,20 @@ class PolicyProgram:
             frame: a column for each of `inputs`, null where unknown or unreadable.
 
         Returns:
-            `rule_column` of each rule, an `PolicyOutcome` (Int8); `decided`, the position of the rule whose action was
-            taken, null where none gave one (Int32); `action`, its position among the policy's actions (Int32).
+            `rule_column` of each rule, a `PolicyOutcome` (Int8); `decided`, the position of the rule whose action was
+            taken, null if none gave one (Int32); `action`, its position among the policy's actions (Int32).
         """
         outcomes = frame.select(*self.outcomes, *self.rule_actions).with_columns(*self.decision)
         return outcomes[[*(rule_column(rule.id) for rule in self.policy.rules), DECIDED, ACTION]]
 
 
 def compile_policy(analysed: AnalysedPolicy, lists: Mapping[str, Sequence[str]], base: str) -> PolicyProgram:
-    """Compile a policy; InvalidRulesetError names all that is wrong with it.
+    """Compile a policy; raises InvalidRulesetError, which lists all its faults.
 
     Args:
         analysed: the policy.
         lists: the members of every list that it names.
-        base: the currency that money is in.
+        base: the currency of money.
     """
     analysed.require_usable()
     policy = analysed.policy
@@ -109,7 +109,7 @@ def _action_column(position: int) -> str:
 
 
 def _rule(rule: PolicyRule, policy: Policy, compiler: Compiler) -> tuple[pl.Expr, pl.Expr]:
-    """Give the outcome of a rule, and the position of the action that it gives."""
+    """Return the outcome of a rule, and the position of the action that it gives."""
     when = compiler.condition(rule.when)
     action = pl.lit(policy.actions.index(rule.action), pl.Int32)
     gives: Any = pl.when(when).then(action)
@@ -137,7 +137,7 @@ def _outcome(outcome: PolicyOutcome) -> pl.Expr:
 
 
 def _decision(policy: Policy) -> tuple[pl.Expr, pl.Expr]:
-    """Give the rule that decides and its action: the first one that gives any, or the first of the most severe."""
+    """Return the rule that decides and its action: the first that gives any, or the first of the most severe."""
     count = len(policy.rules)
     actions = [pl.col(_action_column(position)) for position in range(count)]
     if policy.wins == "first":
@@ -146,7 +146,7 @@ def _decision(policy: Policy) -> tuple[pl.Expr, pl.Expr]:
         )
         action = pl.coalesce(actions)
     else:
-        # One number says both: the more severe the larger, and of two as severe the earlier.
+        # One number encodes both: larger if more severe, and among equally severe ones if earlier.
         best = pl.max_horizontal([gives * count + (count - 1 - number) for number, gives in enumerate(actions)])
         decided, action = (count - 1 - best % count).cast(pl.Int32), best // count
     otherwise = pl.lit(policy.actions.index(policy.otherwise), pl.Int32)

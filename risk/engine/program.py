@@ -27,15 +27,15 @@ TOTAL, TOTAL_LEVEL, FLOOR, HARD_FLOOR, APPLIES, UNDETERMINED, FAILED = (
     "undetermined",
     "failed",
 )
-"""Columns beside the rules' codes. A hard floor is one that no override may go below."""
+"""Columns besides the rules' codes. A hard floor is one that no override may go below."""
 
 _SMALL_ROWS = 1_000
-"""Below this a frame costs by the number of expressions, above by the number of rows."""
+"""Up to this many rows a frame's cost depends on the number of expressions, above on the number of rows."""
 
 
 @dataclass(
     frozen=True, eq=False, kw_only=True
-)  # expressions have no equality; what is prepared for a program is kept beside it
+)  # expressions have no equality; things prepared for a program are cached by it
 class Program:
     """A compiled ruleset.
 
@@ -43,9 +43,9 @@ class Program:
         analysed: the ruleset.
         inputs: the column of every input that it reads, by its key.
         signals: the columns of moments from which decay counts, by rule.
-        rules: compiled, in their order.
-        total: how codes become a total and a level.
-        applies: the predicate; None where the ruleset applies to everyone.
+        rules: the compiled rules, in order.
+        total: the functions from codes to a total and a level.
+        applies: the predicate; None if the ruleset applies to every entity.
         applies_reads: the columns that the predicate reads.
         weights_reads: the columns that the choice of weights reads.
         lists: the members of the lists that it was compiled for.
@@ -70,19 +70,19 @@ class Program:
         """Evaluate every rule for every row.
 
         Args:
-            frame: a column for each of `inputs` and `signals`; null where unknown; `error_of` a column where there
-                are values that could not be read; `as_of`.
+            frame: a column for each of `inputs` and `signals`; null where unknown; `error_of` a column if some values
+                could not be read; `as_of`.
 
         Returns:
             A column of codes for each rule, after decay, and the columns named above: total (in units of
-            `total.scale`), total_level (null where no tier owns the total), floor and hard_floor (0 for none),
+            `total.scale`), total_level (null if no tier contains the total), floor and hard_floor (0 for none),
             applies (false where the predicate is false), undetermined (true where it is unknown), failed. A failed
             rule adds nothing to the total.
         """
         return self.collect(self.plan(frame), frame)[self.outputs]
 
     def plan(self, frame: pl.DataFrame, *also: str | pl.Expr) -> pl.LazyFrame:
-        """Plan the same, with the columns *also* of the frame beside: more steps cost less than a run of their own."""
+        """Plan `run`, with the columns *also* of the frame: further steps cost less than a run of their own."""
         nulls = frozenset(name for name, count in zip(frame.columns, frame.null_count().row(0), strict=True) if count)
         there = set(frame.columns)
         errors = frozenset(name for name, wrong in self._errors if wrong in there)
@@ -97,7 +97,7 @@ class Program:
 
     @staticmethod
     def collect(plan: pl.LazyFrame, frame: pl.DataFrame) -> pl.DataFrame:
-        """Carry out a plan that was made for a frame."""
+        """Execute a plan that was made for a frame."""
         small = len(frame) <= _SMALL_ROWS
         flags = pl.QueryOptFlags._eager() if small else pl.QueryOptFlags.none()  # noqa: SLF001 (as eager frames do)
         return plan.collect(optimizations=flags)
@@ -126,7 +126,7 @@ class Program:
 
     @cached_property
     def outputs(self) -> list[str]:
-        """The columns that `run` gives."""
+        """The columns that `run` returns."""
         weights = [WEIGHTS_USED] if self.total.columns else []
         return [
             *(rule.column for rule in self.rules),
@@ -142,7 +142,7 @@ class Program:
 
     @cached_property
     def floor_by(self) -> pl.Expr:
-        """Name the first rule whose floor is the highest; null where there is none."""
+        """The name of the first rule with the highest floor; null if there is none."""
         chain: Any = pl
         for rule in self.rules:
             if any(rule.floors):
@@ -151,7 +151,7 @@ class Program:
         return pl.lit(None, pl.String) if chain is pl else chain.otherwise(None)
 
     def possible_floors(self, frame: pl.DataFrame) -> list[pl.Expr]:
-        """Give the expressions of the floors that what is unknown may trigger, of all rules and of hard ones."""
+        """Return the expressions of the floors that unknown facts may trigger, for all rules and for hard ones."""
         nulls = {name for name, count in zip(frame.columns, frame.null_count().row(0), strict=True) if count}
         open_to = [rule for rule in self.rules if not nulls.isdisjoint(rule.reads)]
         hard = [rule for rule in open_to if not rule.rule.overridable]
@@ -165,7 +165,7 @@ class Program:
             errors_met = [pl.col(error_of(name)).is_not_null() for name in sorted(errors.intersection(reads))]
             return pl.any_horizontal(errors_met) if errors_met else pl.lit(False)
 
-        # Only a predicate that is false lets go of an entity; a value that could not be read is a failure.
+        # Only a false predicate excludes an entity; a value that could not be read is a failure.
         applies = pl.lit(True) if self.applies is None else self.applies.fill_null(True)
         undetermined = pl.lit(False)
         if self.applies is not None:
@@ -191,7 +191,7 @@ def _highest(floors: Sequence[pl.Expr]) -> pl.Expr:
 
 
 def floor_of(rule: CompiledRule) -> pl.Expr:
-    """Give the level of the outcome's floor; a decayed code has other points, so there the slot decides."""
+    """Return the level of the outcome's floor; a decayed code has other points, so there the slot decides."""
     outcome = slot_column(pl.col(rule.column)) if rule.signal else pl.col(rule.column)
     chain: Any = pl
     for slot, (joined, level) in enumerate(zip(rule.codes, rule.floors, strict=True)):
@@ -207,7 +207,7 @@ def compile_ruleset(analysed: AnalysedRuleset, lists: Mapping[str, Sequence[str]
     Args:
         analysed: the ruleset.
         lists: the members of every list that it names.
-        base: the currency that money is in.
+        base: the currency of money.
     """
     ruleset, names = analysed.ruleset, analysed.names
     inputs: dict[str, InputColumn] = {}
@@ -249,7 +249,7 @@ Compiled = TypeVar("Compiled")
 def compiled_once(
     compile_for: Callable[[Source, Mapping[str, Sequence[str]], str], Compiled],
 ) -> Callable[[Source, Mapping[str, ListVersion], str], Compiled]:
-    """Give a function that compiles for some versions of lists and a base currency, once for the same content."""
+    """Return a function that compiles for some versions of lists and a base currency, cached by content."""
 
     @lru_cache(maxsize=VERSIONS_KEPT)
     def compiled(analysed: Source, members: tuple[tuple[str, tuple[str, ...]], ...], base: str) -> Compiled:

@@ -1,4 +1,4 @@
-"""One rule as one expression: the code of the first case that holds, of `otherwise`, of unknown, or of failed."""
+"""Compiles a rule to one expression: the code of the first case that holds, or of otherwise, unknown or failed."""
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -15,7 +15,7 @@ from fivefold.risk.language.quantities import HOURS_A_DAY, Duration, point_units
 from fivefold.risk.language.ruleset import Outcome, Rule, Ruleset
 
 MOST_HALVINGS = 40
-"""After so many half-lives nothing is left of any points that a rule can give."""
+"""Half-lives after which nothing is left of any points that a rule can give."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +23,11 @@ class CompiledRule:
     """A rule, ready to be evaluated.
 
     Attributes:
-        rule: as it was written.
+        rule: the rule as written.
         conditions: one for each case: true, false, or null where unknown.
-        reads: the columns that the rule reads: its conditions', and its decay's signal and the input that has it.
-        codes: of the cases in order, then `otherwise`, then unknown, then failed.
-        floors: the level below which each slot does not let the entity come; 0 for none.
+        reads: the columns that the rule reads: those of its conditions, and of its decay's signal and its input.
+        codes: the codes of the cases in order, then of `otherwise`, unknown and failed.
+        floors: the level that the entity does not fall below, by slot; 0 for none.
         signal: the column of the moment from which decay counts.
     """
 
@@ -60,10 +60,10 @@ class CompiledRule:
         return len(self.conditions) + 2
 
     def code(self, nulls: frozenset[str], errors: frozenset[str]) -> pl.Expr:
-        """Give the expression of the rule's code, before decay.
+        """Return the expression of the rule's code, before decay.
 
-        Columns outside *nulls* hold no null, and those outside *errors* no value that could not be read: what can
-        only come of those is left out, as a small frame costs by the number of expressions.
+        Columns outside *nulls* have no nulls, and columns outside *errors* no unreadable values: cases that only
+        these could cause are left out, as a small frame's cost depends on the number of expressions.
         """
         reads = frozenset(self.reads)
         variant = (not reads.isdisjoint(nulls), reads & errors)
@@ -90,9 +90,9 @@ class CompiledRule:
 
     @cached_property
     def possible_floor(self) -> pl.Expr:
-        """Give the highest floor that a case which is unknown may trigger, as none before it holds; 0 for none.
+        """The highest floor that an unknown case may trigger, if no case before it holds; 0 for none.
 
-        Where no case holds and one is unknown, none may, so the floor of `otherwise` is possible too.
+        If no case holds and one is unknown, perhaps none does, so the floor of `otherwise` is possible too.
         """
         unknown = pl.any_horizontal([condition.is_null() for condition in self.conditions])
         highest: pl.Expr = pl.when(unknown).then(_floor(self.floors[self.otherwise])).otherwise(_floor(0))
@@ -105,8 +105,8 @@ class CompiledRule:
     def decayed(self, raw: pl.Expr) -> pl.Expr:
         """Halve the points of a case for every half-life since the signal.
 
-        Without a signal the points are those of the unknown. The floor does not depend on it: that of the case holds,
-        or that of the unknown where it is higher.
+        Without a signal the points are those of unknown. The floor does not depend on the signal: it is the higher of
+        the case's and that of unknown.
         """
         assert self.signal is not None
         assert self.rule.decay is not None
@@ -130,12 +130,12 @@ class CompiledRule:
         return expression
 
     def timeless(self, slot: int) -> int:
-        """Give the code of a case whose floor holds, and whose points are those of the unknown."""
+        """Return the code of a case whose floor holds, with the points of unknown."""
         return code(points_of(self.codes[self.unknown]), slot)
 
 
 def length_us(half_life: Duration) -> int:
-    """Give a number of days or hours in microseconds, exactly: 7 hours as a float of days are one too few."""
+    """Convert days or hours to microseconds, exactly: 7 hours as a float of days give one too few."""
     return half_life.count * (DAY_US if half_life.unit == "day" else DAY_US // HOURS_A_DAY)
 
 
@@ -148,7 +148,7 @@ def _lit(joined: int) -> pl.Expr:
 
 
 def halved(points: pl.Expr, halvings: pl.Expr) -> pl.Expr:
-    """Halve whole numbers so many times at once, rounding half to even."""
+    """Halve whole numbers *halvings* times in one step, rounding half to even."""
     divisor = pl.lit(2, pl.Int64).pow(halvings)
     down = points // divisor
     twice_rest = (points - down * divisor) * 2
@@ -160,10 +160,10 @@ def compile_rule(rule: Rule, ruleset: Ruleset, compiler: Compiler, signal: str |
     """Compile one rule.
 
     Args:
-        rule: checked before.
-        ruleset: whose levels its floors name.
-        compiler: knows the rule's own input.
-        signal: the column of the input whose latest moment decay counts from; None where the rule does not decay.
+        rule: the rule, checked before.
+        ruleset: the ruleset, with the levels that floors name.
+        compiler: the compiler, with the rule's own input.
+        signal: the column of the input whose latest moment decay counts from; None if the rule does not decay.
     """
     conditions = tuple(compiler.condition(case.when) for case in rule.cases)
     if signal is not None:

@@ -1,7 +1,7 @@
-"""When time alone may next change what the rules say: of the moments of all inputs, the first one that matters.
+"""Finds when time alone may next change the rules' result: the first of the inputs' moments that matters.
 
-A moment matters where some rule's case hangs on an input that has moved by then. That is asked of the conditions
-themselves: with all such inputs taken for unknown, a rule that comes to the same case whatever they are is settled.
+A moment matters if some rule's case depends on an input that has moved by then. The conditions themselves show that:
+with all such inputs made unknown, a rule that has the same case whatever their values is settled.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -32,11 +32,11 @@ def next_by_time(assessments: Assessments, limit: pl.Series) -> pl.Series:
     """Find for each entity the first moment after as-of at which time alone may change a rule's case.
 
     Args:
-        assessments: with the moments of their inputs.
-        limit: for each of them, a moment (microseconds) from which nothing matters: it is looked at then anyway.
+        assessments: the assessments, with the moments of their inputs.
+        limit: for each, a moment (microseconds) from which nothing matters, as it is assessed again then anyway.
 
     Returns:
-        Microseconds, in their order; never later than it should be, and `NEVER` where nothing comes before the limit.
+        Microseconds, in their order; never too late, and `NEVER` if nothing comes before the limit.
     """
     moments = assessments.moments
     assert moments is not None
@@ -53,7 +53,7 @@ def next_by_time(assessments: Assessments, limit: pl.Series) -> pl.Series:
 
 
 def next_of_columns(assessments: Assessments, moments: pl.DataFrame, limit: pl.Series) -> pl.Series:
-    """Find the same by queries over columns, however few entities there are."""
+    """Compute `next_by_time` by queries over columns, also for one entity."""
     results = pl.repeat(NEVER, len(moments), dtype=pl.Int64, eager=True)
     names = [name for name in moments.columns[1:] if moments[name].null_count() < len(moments)]
     if not names:
@@ -84,19 +84,19 @@ def _next(name: str) -> str:
 
 
 def _moved(name: str) -> pl.Expr:
-    """True where something has moved by the moment that is looked at."""
+    """True where an input has moved by the tried moment."""
     return pl.col(_next(name)) <= pl.col(_MOMENT)
 
 
 def _with_unknown(frame: pl.DataFrame, names: Iterable[str]) -> pl.DataFrame:
-    """Take for unknown what has moved by the moment that is looked at."""
+    """Make the inputs unknown that have moved by the tried moment."""
     return frame.with_columns(
         pl.when(~_moved(name)).then(pl.col(name)).alias(name) for name in names if name in frame.columns
     )
 
 
 def _matters(program: Program, names: frozenset[str], columns: frozenset[str]) -> pl.Expr:
-    """True where what has moved may change the outcome."""
+    """True where the moved inputs may change the outcome."""
     presence_inputs = _asked_whether_known(program)
     rules = [
         _unsettled(rule, names, columns, presence_inputs) for rule in program.rules if names.intersection(rule.reads)
@@ -116,14 +116,14 @@ def _matters(program: Program, names: frozenset[str], columns: frozenset[str]) -
 
 
 def _unknown(name: str, columns: frozenset[str]) -> pl.Expr:
-    """True where an input has moved that could not be read: then the rule failed, whatever its conditions say."""
+    """True where an unreadable input has moved: then the rule failed, whatever its conditions give."""
     error = error_of(name)
     return _moved(name) & pl.col(error).is_not_null() if error in columns else pl.lit(value=False)
 
 
 @lru_cache(maxsize=VERSIONS_KEPT)
 def _asked_whether_known(program: Program) -> frozenset[str]:
-    """Name the inputs of which `present` or `absent` asks whether they are known: that is never unknown itself."""
+    """Name the inputs whose presence is tested by `present` or `absent`, which is never unknown itself."""
     marks = {ValueType.MARK, ValueType.FINDING}
     keys = set()
     for place in program.analysed.conditions:
@@ -155,12 +155,12 @@ def next_of_row(
     Args:
         single: the ruleset.
         row: the inputs.
-        moments: of those that may change, when.
-        presence_inputs: the inputs of which a condition asks whether they are known.
+        moments: the moments at which inputs may change, by their keys.
+        presence_inputs: the inputs whose presence a condition tests.
         limit: a moment from which nothing matters.
 
     Returns:
-        The moment, in microseconds; None where nothing comes before the limit.
+        The moment, in microseconds; None if nothing comes before the limit.
     """
     for moment in sorted(set(moments.values())):
         if moment >= limit:
@@ -174,13 +174,13 @@ def next_of_row(
 
 @dataclass(frozen=True)
 class _Then:
-    """An entity at a moment to come.
+    """An entity at a future moment.
 
     Attributes:
         single: the ruleset.
-        row: the inputs, unknown where they have moved.
-        moved: their names.
-        presence_inputs: those of them of which a condition asks whether they are known: that is never unknown itself.
+        row: the inputs, unknown if they have moved.
+        moved: the names of the moved inputs.
+        presence_inputs: those whose presence a condition tests, which is never unknown itself.
     """
 
     single: SingleProgram
@@ -189,7 +189,7 @@ class _Then:
     presence_inputs: frozenset[str]
 
     def matters(self) -> bool:
-        """Tell whether what has moved may change the outcome."""
+        """Check whether the moved inputs may change the outcome."""
         if ANYTHING in self.moved:
             return True
         program = self.single.program
@@ -203,7 +203,7 @@ class _Then:
         return applies is not False and matters
 
     def _is_sure(self, reads: frozenset[str]) -> bool:
-        """Tell whether an input has moved that could not be read, or of which it is asked whether it is known."""
+        """Check whether an input has moved that could not be read, or whose presence is tested."""
         return not self.presence_inputs.isdisjoint(reads) or any(
             self.row.get(error_of(name)) is not None for name in reads
         )

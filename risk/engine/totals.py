@@ -1,4 +1,4 @@
-"""A rule's outcome as one whole number, from these codes to a total, and from the total to a level.
+"""Encodes a rule's outcome as one whole number, and computes the total and its level from these codes.
 
 A code is points × 2^20 + slot. The slot is the number of the case that held, counted from 0, then one each for
 `otherwise`, for unknown and for failed. The codes of all rules can be added: the sum's upper part is the total.
@@ -15,10 +15,10 @@ from fivefold.risk.language.quantities import POINT_UNITS, WEIGHT_UNITS, point_u
 from fivefold.risk.language.ruleset import Ruleset, TiersScore, Weighted, WeightedScore
 
 Level = Callable[[pl.Expr], pl.Expr]
-"""From a total to the number of its level; null where it has none."""
+"""Builds the number of a total's level; null if it has none."""
 
 SHOWN_DIGITS = 2
-"""Totals are shown with two decimals, as long as that does not move them across a cut."""
+"""Decimals of a shown total, if rounding does not move it across a cut."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,14 +26,14 @@ class Total:
     """How the codes of rules become a total, and the total a level.
 
     Attributes:
-        scale: how many units of the total make one point.
+        scale: the units of the total in one point.
         sum: builds the total from the codes of rules, by their ids.
         level: builds the level from the total.
-        columns: names of the columns of weights; empty where points are just added.
-        column: which column of weights is used, as a position; null where none is, which is a failure.
-        weights: of each column, in units, by the rules' ids.
-        tiers: the titles of the tiers, where there are some.
-        tier: the position of the tier that owns the total.
+        columns: the names of the columns of weights; empty if points are just added.
+        column: the position of the column of weights that is used; null if none is, which is a failure.
+        weights: the weights of each column, in units, by the rules' ids.
+        tiers: the titles of the tiers, if any.
+        tier: builds the position of the tier that contains the total.
     """
 
     scale: int
@@ -51,9 +51,9 @@ class Total:
         return self.texts([total])[0]
 
     def texts(self, totals: Sequence[int]) -> list[str]:
-        """Write totals for people: two decimals, and more or another rounding where that would cross a cut.
+        """Write totals for people: with two decimals, or more or rounded otherwise if that would cross a cut.
 
-        The level of what is shown is the level of the total.
+        The shown total has the same level as the total.
         """
         step = max(1, self.scale // 10**SHOWN_DIGITS)
         distinct = dict.fromkeys(totals)
@@ -62,7 +62,7 @@ class Total:
         return [words[total] for total in totals]
 
     def _rounded(self, totals: Sequence[int], step: int) -> dict[int, int]:
-        """Round each total to a neighbouring step of the same level, the nearest first; otherwise leave it as it is."""
+        """Round each total to a neighbouring step of the same level, the nearest first; else leave it unchanged."""
         if not totals:
             return {}
         beside = [_steps_beside(total, step) for total in totals]
@@ -81,7 +81,7 @@ class Total:
 
 
 def _steps_beside(total: int, step: int) -> tuple[int, int]:
-    """Give the steps on both sides of a total, the nearest first; of two as near, the even one."""
+    """Return the steps on both sides of a total, the nearer first; if equally near, the even one first."""
     below = total // step * step
     twice_rest = (total - below) * 2
     up = twice_rest > step or (twice_rest == step and below // step % 2 == 1)
@@ -158,7 +158,7 @@ def _weighted(score: Weighted, condition: Callable[[Any], pl.Expr]) -> Total:
 
 
 WEIGHTS_USED = "weights used"
-"""The column that holds which column of weights an entity has, as a position."""
+"""The column of the position of the weights' column that an entity has."""
 
 
 def _weight(rule: str, weights: Sequence[Mapping[str, int]]) -> pl.Expr:
@@ -170,11 +170,11 @@ def _weight(rule: str, weights: Sequence[Mapping[str, int]]) -> pl.Expr:
 
 
 SLOTS = 1 << 20
-"""More than all slots of a thousand rules with two hundred cases together, so that a sum's parts stay apart."""
+"""More than the sum of all slots of a thousand rules with two hundred cases, so that a sum's parts stay apart."""
 
 
 def rule_column(rule: str) -> str:
-    """Name the column of a rule's codes; no other column begins so, and a rule may well be called total or floor.
+    """Name the column of a rule's codes, by a unique prefix, as a rule may be called total or floor.
 
     >>> rule_column("cash-out")
     'rule cash-out'
@@ -192,20 +192,20 @@ def code(point_units: int, slot: int) -> int:
 
 
 def points_of(joined: int) -> int:
-    """Take the points (in the smallest unit) out of a code."""
+    """Extract the points (in the smallest unit) from a code."""
     return joined // SLOTS
 
 
 def slot_of(joined: int) -> int:
-    """Take the slot out of a code."""
+    """Extract the slot from a code."""
     return joined % SLOTS
 
 
 def points_column(codes: pl.Expr) -> pl.Expr:
-    """Take the points out of a column of codes, or of sums of codes."""
+    """Extract the points from a column of codes, or of sums of codes."""
     return codes // SLOTS
 
 
 def slot_column(codes: pl.Expr) -> pl.Expr:
-    """Take the slot out of a column of codes, as UInt8."""
+    """Extract the slot from a column of codes, as UInt8."""
     return codes.cast(pl.UInt8, wrap_numerical=True)  # its lowest byte: no rule has more than 200 cases

@@ -1,4 +1,4 @@
-"""Why an entity has its level: every rule's outcome, and the arithmetic in one line."""
+"""Explains why an entity has its level: every rule's outcome, and the arithmetic in one line."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,14 +38,14 @@ def summary_line(
     names: Mapping[str, str],
     failed: Sequence[str],
 ) -> str:
-    """Write the line.
+    """Write the arithmetic and the level in one line.
 
     Args:
-        rules: what each rule gave.
-        score: the total as it is shown, with the exact one behind it where that is another.
+        rules: the outcome of each rule.
+        score: the total as shown, followed by the exact one if that differs.
         row: the entity's outcomes.
-        names: of the levels in the columns of `NAMED`; empty where there is none.
-        failed: where the assessment failed.
+        names: the names of the levels in the columns of `NAMED`; empty if there is none.
+        failed: the places where the assessment failed.
     """
     if row[STATUS] == Status.NOT_APPLICABLE:
         return f"The ruleset does not apply, so it gives no level{_override(row, names)}"
@@ -57,7 +57,7 @@ def summary_line(
 
 
 def _sum(rules: Sequence[RuleOutcome]) -> str:
-    """Write the sum as people write sums: 20 + 15 − 5, each with the title of its rule, and whether it is not known."""
+    """Write the sum as people do: 20 + 15 − 5, each with the title of its rule, marked if it is not known."""
     terms = [terms for outcome in rules if (terms := outcome.case_outcome.terms)[0]]
     if not terms:
         return "no rule gave points"
@@ -65,7 +65,7 @@ def _sum(rules: Sequence[RuleOutcome]) -> str:
 
 
 def _verdict(rules: Sequence[RuleOutcome], row: Row, names: Mapping[str, str], failed: Sequence[str]) -> str:
-    if row[STATUS] == Status.UNDETERMINED:  # what of it is unknown is named apart: not everybody may know the predicate
+    if row[STATUS] == Status.UNDETERMINED:  # the unknown inputs are named apart: not everyone may know the predicate
         return f"it is unknown whether the ruleset applies: {_standing(rules, row, names)}"
     if row[STATUS] == Status.FAILED:
         return f"failed in {', '.join(failed)}: {_standing(rules, row, names)}"
@@ -78,7 +78,7 @@ def _verdict(rules: Sequence[RuleOutcome], row: Row, names: Mapping[str, str], f
 
 
 def _standing(rules: Sequence[RuleOutcome], row: Row, names: Mapping[str, str]) -> str:
-    """Write which level holds where rules could not be evaluated: a floor may raise it, and nothing lowers it."""
+    """Write which level holds if rules could not be evaluated: a floor may raise it, and nothing lowers it."""
     if not names[RULES_LEVEL]:
         return "there is no level yet"
     level = _title(names[RULES_LEVEL])
@@ -103,7 +103,7 @@ def _override(row: Row, names: Mapping[str, str]) -> str:
 
 
 def _raising_floor(row: Row) -> str:
-    """Name the floor that an override may not go below: one that is triggered, or one that held before."""
+    """Name the floor that raised an override: one that is triggered, or one that held before."""
     if row[HARD_FLOOR] == row[HELD_HARD_FLOOR]:
         return "a floor"
     return "a floor that is unknown now" if row[STATUS] == Status.ASSESSED else "the floor held until now"
@@ -114,36 +114,36 @@ def _title(level: str) -> str:
 
 
 _AT_ONCE = 1_024
-"""So many entities are explained together: enough to share words, and few enough for their words to fit in memory."""
+"""How many entities are explained together: enough to share words, and few enough for their words to fit in memory."""
 
 _FLOORS = (HARD_FLOOR, HELD_FLOOR, HELD_HARD_FLOOR)
 OUTCOME = (TOTAL, *NAMED, MAY_MOVE_DOWN_ON, OVERRIDDEN, RAISED, *_FLOORS)
-"""The columns of outcomes that are explained beside the rules, but for whom, when, the status and the lists."""
+"""The columns of outcomes that are explained, apart from the rules, entity, as-of, status and lists."""
 _ROW = (ENTITY, AS_OF, STATUS, *OUTCOME, VERSIONS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """One entity's assessment, explained. Levels are names; empty or None where there is none.
+    """One entity's assessment, explained. Levels are names; empty if there is none.
 
     Attributes:
         entity: its identifier.
-        as_of: microseconds.
+        as_of: the moment, in microseconds.
         ruleset: the name of the ruleset.
-        content_hash: of the ruleset.
-        status: what became of the assessment.
-        rules: what each rule gave, in the ruleset's order.
+        content_hash: the hash of the ruleset.
+        status: the status of the assessment.
+        rules: the outcome of each rule, in the ruleset's order.
         total: the exact total of points.
-        score: the total as it is shown: never rounded across a cut.
+        score: the total as shown: never rounded across a cut.
         score_level: the level of the total alone.
         floor: the highest floor of a triggered rule.
-        level: what holds.
-        rules_level: what would hold without an override.
-        withheld: the lower level that the cooldown withholds.
-        may_move_down_on: from when time does not withhold a lower level any more (`risk.engine.levels.LEVELS`),
-            microseconds.
+        level: the level that holds.
+        rules_level: the level that would hold without an override.
+        withheld: the lower level that the cooldown, or an unknown floor, withholds.
+        may_move_down_on: the moment from which time no longer withholds a lower level (`risk.engine.levels.LEVELS`),
+            in microseconds; None if there is none.
         lists: the version in force of each list that was used, by name.
-        failures: what failed or left open whether the ruleset applies, and why; empty where nothing did.
+        failures: what failed, or left open whether the ruleset applies, and why; empty if nothing did.
         line: the arithmetic in one line.
     """
 
@@ -166,7 +166,7 @@ class Explanation:
     line: str
 
     def _repr_html_(self) -> str:
-        """Show it in a notebook: the level and the arithmetic, what each rule saw and gave, and what failed."""
+        """Show the explanation in a notebook: the level and arithmetic, each rule's inputs and effect, and failures."""
         by = f"{self.level or 'no level'} by {self.ruleset}, as of {day_text(self.as_of)}"
         rows = [[rule.title, rule.seen, rule.reason, rule.case_outcome.effect] for rule in self.rules]
         shown = html_table(f"{self.entity}: {by}. {self.line}", ["rule", "seen", "case", "gives"], rows)
@@ -176,14 +176,14 @@ class Explanation:
 
 
 def explain(assessments: Assessments, position: int) -> Explanation:
-    """Explain the assessment in one row: a batch of one."""
+    """Explain the assessment of one row, as a batch of one."""
     return next(explain_all(assessments, [position]))
 
 
 def explain_all(assessments: Assessments, positions: Sequence[int] | None = None) -> Iterator[Explanation]:
-    """Explain the assessments in some rows, or in all of them, in their order.
+    """Explain the assessments of some rows, or of all, in order.
 
-    The texts of the ruleset are prepared once, and rows are taken out of the frames many at a time.
+    The texts of the ruleset are prepared once, and rows are read from the frames many at a time.
     """
     rows = range(len(assessments)) if positions is None else positions
     for first in range(0, len(rows), _AT_ONCE):
@@ -194,7 +194,7 @@ def explain_all(assessments: Assessments, positions: Sequence[int] | None = None
 def explain_columns(
     program: Program, base: str, versions: Sequence[Mapping[str, ListVersion]], columns: Columns
 ) -> Iterator[Explanation]:
-    """Explain entities whose inputs and outcomes stand in columns; the other arguments are those of `Assessments`."""
+    """Explain entities whose inputs and outcomes are in columns; the other arguments are as in `Assessments`."""
     return _Batch(program, base, versions, columns).explanations()
 
 
@@ -267,7 +267,7 @@ class _Batch:
 
 
 def failures_of_rules(failed: Iterable[tuple[str, str]]) -> list[str]:
-    """Write what failed, each problem once with the titles of all rules that met it; *failed* has titles and problems.
+    """Write each problem once, after the titles of all rules that met it; *failed* has titles and problems.
 
     >>> failures_of_rules([("A", "x is 1"), ("B", "y is 2"), ("C", "x is 1")])
     ['A, C: x is 1', 'B: y is 2']

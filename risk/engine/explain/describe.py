@@ -1,6 +1,6 @@
-"""Rulesets in plain words: what an input is, what a condition asks, what a value looks like.
+"""Describes rulesets in plain words: inputs, conditions and values.
 
-The words of a ruleset are prepared once, and then used for any number of entities.
+The words of a ruleset are prepared once, and used for any number of entities.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -78,11 +78,11 @@ _FUNCTIONS: Mapping[type, str] = {
     Share: "share of {0}",
 }
 _MOST_DIGITS = 15
-"""Numbers of more digits, before or after the point, are written in powers of ten."""
+"""Numbers with more digits, before or after the point, are written in powers of ten."""
 _MOST_WHOLE = 10**_MOST_DIGITS
 _PLACES = [tuple(max(digits - whole, 2) for digits in (6, 9, 12)) for whole in range(_MOST_DIGITS + 1)]
-"""After how many decimals a number with so many digits before the point is rounded, at first and then more finely."""
-_PLACES_OF_AGES = (0, 1, 2, 4, 6, 9, 12)  # of days that pass: as whole days they read the same for a day
+"""The decimals to which a number is rounded, coarse to fine, by the number of digits before the point."""
+_PLACES_OF_AGES = (0, 1, 2, 4, 6, 9, 12)  # for ages: whole days read the same for a day
 _ZERO = Decimal(0)
 
 _OPERATORS = {
@@ -219,9 +219,9 @@ def _literal_words(value: Any) -> str:
 
 
 def value_words(value: Any, column: InputColumn, currency: str = "", cuts: Sequence[Decimal] = ()) -> str:
-    """Write a value as people read it; `unknown` where there is none.
+    """Write a value for people; `unknown` for None.
 
-    Numbers are rounded (ages to whole days), but never across one of *cuts*: a comparison would seem to come out wrong.
+    Numbers are rounded (ages to whole days), but never across one of *cuts*, so that comparisons do not look wrong.
 
     >>> value_words(1250050, InputColumn("x", ValueType.MONEY, 100), "EUR")
     '12,500.50 EUR'
@@ -261,7 +261,7 @@ def _number_words(value: float, cuts: Sequence[Decimal], column: InputColumn) ->
 
 
 def uncrossed(exact: Decimal, cuts: Sequence[Decimal], places: Sequence[int]) -> Decimal:
-    """Round to the first of *places* with no cut, nor zero, on the way; not at all where there always is one."""
+    """Round to the first of *places* that crosses neither a cut nor zero; not at all if each does."""
     for digits in places:
         rounded = round(exact, digits)
         low, high = (exact, rounded) if exact < rounded else (rounded, exact)
@@ -280,7 +280,7 @@ _VALUES: Mapping[ValueType, Callable[[Any], str]] = {
 }
 
 _ROUNDED = frozenset({ValueType.NUMBER, ValueType.FINDING, ValueType.MONEY, ValueType.MOMENT})
-"""The kinds of values of which words do not say all."""
+"""The kinds of values that words may round."""
 
 
 Cuts = Mapping[str, tuple[Decimal, ...]]
@@ -296,16 +296,17 @@ class InputDescription:
 
     Attributes:
         key: the column of its values.
-        error: the column of what could not be read; it is there only where there is some.
+        error: the column of values that could not be read; it exists only if there are some.
         name: the input in plain words.
-        column: what its values are.
-        currency: that money is in.
+        column: the column, with the kind of its values.
+        currency: the currency of money.
         cuts: the numbers that it is compared with: no value is shown rounded across one.
-        formula: of a calculation or a ratio, or how a number is placed among peers; None for every other input.
-        linked_by: of a group, the type of its links; None for every other input.
-        counterparty: the field that a pattern of counterparties reads; None for every other input.
-        field: whose value a problem is; None for an input of other facts, of which a problem is said whole.
-        why_unknown: what follows where the value is unknown; empty where the value or other words say why.
+        formula: the description of a calculation, a ratio or a place among peers; None for other inputs.
+        linked_by: the type of a group's links; None for other inputs.
+        counterparty: the field that a pattern of counterparties reads; None for other inputs.
+        field: the field whose unreadable value a problem is; None for inputs of other facts, whose problems are whole
+            sentences.
+        why_unknown: words that follow an unknown value; empty if the value or other words explain it.
         others: the inputs that a number is compared with, each with its cuts: no two are shown in a wrong order.
     """
 
@@ -333,13 +334,13 @@ class InputDescription:
 
     @property
     def later_keys(self) -> tuple[str, ...]:
-        """The columns that the words need too where they are there: what older programs stored lacks them."""
+        """Further columns for the words, if they exist: data that older programs stored lack them."""
         if isinstance(self.formula, PeerDescription):
             return self.formula.later_keys
         return (lacking_of(self.key),) if self.counterparty is not None or self.why_unknown else ()
 
     def words(self, row: Mapping[str, Any]) -> str:
-        """Write the input's value, or the raw value where it could not be read; *row* has one entity's columns."""
+        """Write the input's value, or the raw value if it could not be read; *row* has one entity's columns."""
         problem = row.get(self.error)
         if problem and self.formula is not None:
             return f"{self.name} cannot be calculated"
@@ -359,14 +360,14 @@ class InputDescription:
         return words if names_itself else f"{self.name} is {words}"
 
     def value_words(self, row: Mapping[str, Any]) -> str:
-        """Write the input's value alone, as finely as what it is compared with asks; *row* has one entity's columns."""
+        """Write the input's value alone, as finely as its comparisons need; *row* has one entity's columns."""
         value, between = row[self.key], [self._between(row, key, cuts) for key, cuts in self.others]
         if self.formula is not None:
             between.append(self.formula.own_cuts(row))
         return value_words(value, self.column, self.currency, (*self.cuts, *(cut for each in between for cut in each)))
 
     def _between(self, row: Mapping[str, Any], key: str, cuts: Sequence[Decimal]) -> tuple[Decimal, ...]:
-        """Give the middle between the value and another one if they are shown in an order that is not theirs."""
+        """Return the middle between the value and another one if the words would show them in a wrong order."""
         value, other = row[self.key], row[key]
         if value is None or other is None:
             return ()
@@ -378,7 +379,7 @@ class InputDescription:
         return ((Decimal(str(value)) + Decimal(str(other))) / 2,)
 
     def shown(self, columns: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
-        """Give the values of some entities: as words where these say more, or round, else as they are."""
+        """Return the values of some entities: as words if these add something, or round; otherwise unchanged."""
         more = (self.formula, self.linked_by, self.counterparty)
         if self.others or any(part is not None for part in more):
             keys = [*self.keys, *(key for key in self.later_keys if key in columns)]
@@ -406,14 +407,14 @@ def describe_inputs(
     cuts: Cuts | None = None,
     pairs: Pairs | None = None,
 ) -> tuple[InputDescription, ...]:
-    """Prepare inputs, each once.
+    """Prepare descriptions of inputs, each once.
 
     Args:
         inputs: the inputs.
-        names: what is declared.
-        base: the currency that money is in, where an input names none.
-        cuts: the numbers that they are compared with; nothing where it is not given.
-        pairs: which of them are compared with which; none where it is not given.
+        names: the declared names.
+        base: the currency of money if an input names none.
+        cuts: the numbers that they are compared with, if any.
+        pairs: the inputs that they are compared with, if any.
     """
     inputs_by_key = {input_key(each): each for each in inputs}
     columns = {key: column_for(each, names, base) for key, each in inputs_by_key.items()}
@@ -442,7 +443,7 @@ def describe_inputs(
 
 
 def field_of(rule_input: LanguageModel) -> str | None:
-    """Name the field whose value an input is, or from whose date it counts; None where it is of other facts."""
+    """Name the field that an input is, or counts days since; None for other inputs."""
     if isinstance(rule_input, FieldInput):
         return rule_input.field
     return rule_input.days_since if isinstance(rule_input, DaysSince) and rule_input.days_since not in SOURCES else None
@@ -451,7 +452,7 @@ def field_of(rule_input: LanguageModel) -> str | None:
 def formula_of(
     rule_input: Any, names: Vocabulary, base: str, named: Callable[[Any], str] = input_words
 ) -> FormulaDescription | PeerDescription | RatioDescription | None:
-    """Prepare the formula of a calculation, a ratio or a place among peers, whose inputs *named* writes; else None."""
+    """Describe a calculation, a ratio or a place among peers, whose inputs *named* writes; None for other inputs."""
     if peers_of(rule_input) is not None:
         return PeerDescription(rule_input, vocabulary=names, base=base, named=named, valued=value_words)
     if isinstance(rule_input, Ratio):
@@ -467,12 +468,12 @@ def numbers_compared(rule: Rule) -> Cuts:
 
 
 def pairs_compared(rule: Rule) -> Pairs:
-    """Collect which inputs a rule compares with which."""
+    """Collect the pairs of inputs that a rule compares."""
     return pairs_in([case.when for case in rule.cases], rule.input)
 
 
 def numbers_in(conditions: Iterable[Any], own: LanguageModel | None = None) -> Cuts:
-    """Collect the numbers that conditions compare each input with; *own* is that of comparisons without a name."""
+    """Collect the numbers that conditions compare each input with; *own* is the input of comparisons that name none."""
     cuts: dict[str, tuple[Decimal, ...]] = {}
     for test in (test for condition in conditions for test in tests_in(condition)):
         subject = input_of_test(test) or own
@@ -484,7 +485,7 @@ def numbers_in(conditions: Iterable[Any], own: LanguageModel | None = None) -> C
 
 
 def pairs_in(conditions: Iterable[Any], own: LanguageModel | None = None) -> Pairs:
-    """Collect which inputs conditions compare with which, both ways; *own* is that of comparisons without a name."""
+    """Collect the pairs of inputs that conditions compare, both ways; *own* is as in `numbers_in`."""
     pairs: dict[str, tuple[str, ...]] = {}
     for test in (test for condition in conditions for test in tests_in(condition)):
         subject = input_of_test(test) or own

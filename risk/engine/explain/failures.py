@@ -1,4 +1,4 @@
-"""Failures in words: where something could not be read, the value there, and what would be right."""
+"""Failures in words: the place where something could not be read, the value, and what would be right."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from fivefold.risk.language.ruleset import WeightedScore
 
 PREDICATE = "whom the ruleset applies to"
 CHOICE = "the choice of weights"
-"""Where an assessment can fail beside its rules."""
+"""The places where an assessment can fail apart from its rules."""
 
 _WRONG = {
     "number": "no finite number",
@@ -33,10 +33,10 @@ class Misfit:
     """The words for an input that could not be read.
 
     Attributes:
-        error: the column of what was met.
-        before: the words before that.
+        error: the column of the values that could not be read.
+        before: the words before such a value.
         after: the words after it: what would have been right.
-        sides: the misfits of both sides of a ratio, and of the parts of a calculation.
+        sides: the misfits of both sides of a ratio, or of the parts of a calculation.
     """
 
     error: str
@@ -70,8 +70,8 @@ def misfit_words(misfits: Iterable[Misfit], errors: Mapping[str, Any]) -> tuple[
     """Name every value that could not be read, and what would have been right, each once.
 
     Args:
-        misfits: the words for it.
-        errors: what was met in one entity's columns of errors.
+        misfits: the words.
+        errors: one entity's values in the columns of errors.
     """
     return tuple(dict.fromkeys(words for misfit in misfits for words in _words_of(misfit, errors)))
 
@@ -86,12 +86,12 @@ def _words_of(misfit: Misfit, errors: Mapping[str, Any]) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class EntityFailures:
-    """The words for what failed beside the rules.
+    """The words for failures apart from the rules.
 
     Attributes:
         predicate: the misfits of the inputs of the predicate.
         choice: the misfits of the inputs that choose the weights.
-        descriptions: these, as they are seen; empty where there are none to choose.
+        descriptions: the descriptions of these inputs; empty if there are no weights to choose.
     """
 
     predicate: tuple[Misfit, ...]
@@ -99,7 +99,7 @@ class EntityFailures:
     descriptions: tuple[InputDescription, ...]
 
     def words(self, inputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        """Give where something failed, and the value there; *inputs* are one entity's, with its column of weights."""
+        """Yield each place that failed, and the value there; *inputs* are one entity's, with its column of weights."""
         predicate = misfit_words(self.predicate, inputs)
         if predicate:
             yield PREDICATE, " and ".join(predicate)
@@ -111,7 +111,7 @@ class EntityFailures:
 
 
 def entity_failures(program: Program, base: str) -> EntityFailures:
-    """Prepare the words for failures beside the rules; *base* is the currency of money."""
+    """Prepare the words for failures apart from the rules; *base* is the currency of money."""
     ruleset, names, choice_inputs = program.ruleset, program.analysed.names, []
     if isinstance(ruleset.score, WeightedScore):
         conditions = [choice.when for choice in ruleset.score.weighted.weights_by if choice.when is not None]

@@ -1,4 +1,4 @@
-"""Calculations and ratios in words: the formula, or both sides, with the numbers of one entity in it."""
+"""Calculations and ratios in words: the formula, or both sides, with the numbers of one entity."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ Row = Mapping[str, Any]
 """The values in an entity's columns, by the keys of inputs."""
 
 Valued = Callable[[Any, InputColumn, str, Sequence[Decimal]], str]
-"""Writes a value in a column, in a currency, rounded across none of some numbers."""
+"""Writes a value of a column, in a currency, never rounded across some numbers."""
 
 _SIGNS: Mapping[type, tuple[str, int]] = {
     Add: (" + ", 1),
@@ -48,7 +48,7 @@ _SIGNS: Mapping[type, tuple[str, int]] = {
     Multiply: (" × ", 2),
     Divide: (" ÷ ", 2),
 }
-"""The sign of an operation, and how closely it binds."""
+"""The sign of an operation, and its precedence."""
 
 
 def number_words(number: Decimal) -> str:
@@ -102,17 +102,17 @@ def _sign(operation: Any) -> tuple[str, int]:
 
 
 def _binding(part: Any) -> int:
-    """Tell how closely a part binds: a number and an input closest, an operation in words not at all."""
+    """Return the precedence of a part: highest for a number or an input, 0 for an operation in words."""
     return _sign(part)[1] if operands(part) else 3
 
 
 def input_named_by(calculation: Any) -> LanguageModel | None:
-    """Give the input to which a calculation only gives a name; None where it is a formula."""
+    """Return the input that a calculation merely renames; None for a formula."""
     return input_of_operand(calculation.of) if isinstance(calculation, Of) else None
 
 
 def number_shown(text: str) -> Fraction | None:
-    """Read a number that is shown, perhaps with a currency; None where there is none.
+    """Read a shown number, perhaps with a currency; None if there is none.
 
     >>> number_shown("12,500.50 EUR"), number_shown("unknown")
     (Fraction(25001, 2), None)
@@ -124,7 +124,7 @@ def number_shown(text: str) -> Fraction | None:
 
 
 def half_of_last(text: str) -> Fraction:
-    """Give how far at most a number is from what it was rounded to, where that is shown.
+    """Return the largest error of a number that is shown rounded: half of its last digit.
 
     >>> half_of_last("0.97"), half_of_last("1,250 EUR")
     (Fraction(1, 200), Fraction(1, 2))
@@ -133,11 +133,11 @@ def half_of_last(text: str) -> Fraction:
 
 
 DIGITS = (None, 6, 9, 12, 15, 17)
-"""In so many digits parts are shown, as few as will do; None: as values are shown."""
+"""The digits in which parts are shown, as few as suffice; None means as values are shown."""
 
 
 def valued_in_digits(valued: Valued, value: Any, column: InputColumn, currency: str, digits: int | None) -> str:
-    """Write a value in so many digits, or as values are shown where that is None."""
+    """Write a value in a number of digits, or as values are shown if that is None."""
     if digits is None or not isinstance(value, float):
         return valued(value, column, currency, ())
     rounded = float(f"{value:.{digits - 1}e}")
@@ -146,7 +146,7 @@ def valued_in_digits(valued: Valued, value: Any, column: InputColumn, currency: 
 
 @dataclass(frozen=True)
 class _Written:
-    """A formula in words, its operands by their keys, and what these come to; None where some are not numbers."""
+    """A formula in words, its operands by their keys, and their result; None if some are not numbers."""
 
     words: str
     texts: Mapping[str, str]
@@ -155,13 +155,13 @@ class _Written:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ComputedDescription:
-    """What an input is described by.
+    """The description of a computed input.
 
     Attributes:
-        vocabulary: what is declared.
+        vocabulary: the declared names.
         base: the currency of money that names none.
         named: writes the name of an input.
-        valued: writes a value in a column, in a currency, rounded across none of some numbers.
+        valued: writes a value of a column, in a currency, never rounded across some numbers.
     """
 
     vocabulary: Vocabulary
@@ -170,7 +170,7 @@ class ComputedDescription:
     valued: Valued
 
     def own_cuts(self, row: Row) -> tuple[Decimal, ...]:
-        """Give what the value is not shown rounded across, beside what it is compared with: nothing."""
+        """Return further numbers that the value is not shown rounded across: none."""
         return ()
 
     def _value(self, rule_input: Any, row: Row, digits: int | None = None) -> str:
@@ -187,7 +187,7 @@ class FormulaDescription(ComputedDescription):
 
     @cached_property
     def order(self) -> tuple[str, ...]:
-        """The names of the calculations in it, itself last."""
+        """The names of the calculations in it, the calculation itself last."""
         return tuple(calculations_in_order([self.calculated.calculation], self.vocabulary.calculations))
 
     @cached_property
@@ -198,7 +198,7 @@ class FormulaDescription(ComputedDescription):
         return tuple(dict.fromkeys((*keys, input_key(self.calculated))))
 
     def words(self, row: Row, shown: str) -> str:
-        """Write the formula with its numbers, and what it comes to; *shown* is the result as it is shown."""
+        """Write the formula with its numbers and result; *shown* is the result as shown."""
         own = self.calculated.calculation
         named = input_named_by(self.vocabulary.calculations[own])
         is_known = row.get(input_key(self.calculated)) is not None
@@ -217,17 +217,17 @@ class FormulaDescription(ComputedDescription):
         return isinstance(self.vocabulary.calculations[name], Round)
 
     def own_cuts(self, row: Row) -> tuple[Decimal, ...]:
-        """Give the result where the formula rounds it, so that it is not rounded once more where it is shown."""
+        """Return the result if the formula rounds it, so that showing it does not round it again."""
         value = row.get(input_key(self.calculated))
         units = column_for(self.calculated, self.vocabulary, self.base).units
         is_rounded = value is not None and self._rounds(self.calculated.calculation)
         return (Decimal(str(value)) / units,) if is_rounded else ()
 
     def _formula(self, name: str, row: Row, shown: str) -> "_Written":
-        """Write a formula whose parts are so fine that, as they are shown, they come to what is shown.
+        """Write a formula with parts in enough digits that the shown parts give the shown result.
 
-        Where the result was rounded when it was shown, they come to it when it is rounded as well. Parts that were
-        rounded when they were kept, such as a mean, may come to it only so.
+        If showing rounded the result, they give it after rounding. Parts that were rounded when they were kept, such
+        as a mean, may give it only after rounding.
         """
         target, key = number_shown(shown), input_key(CalculationInput(calculation=name))
         if target is None:
@@ -246,7 +246,7 @@ class FormulaDescription(ComputedDescription):
         return near or self._written(name, row, DIGITS[-1])
 
     def _written(self, name: str, row: Row, digits: int | None = None) -> "_Written":
-        """Write a formula, with the parts in so many digits, or as values are shown."""
+        """Write a formula, with the parts in a number of digits, or as values are shown."""
         operation = self.vocabulary.calculations[name]
         texts: dict[str, str] = {}
 
@@ -265,10 +265,10 @@ class FormulaDescription(ComputedDescription):
         return _Written(words, texts, result)
 
     def _below(self, row: Row, above: Mapping[str, str]) -> str:
-        """Write the formulas of the calculations in it, but for those that are a name alone.
+        """Write the formulas of the calculations in it, except those that only rename an input.
 
-        Each comes to its value as the formulas above show it, where these show it in more digits than others would:
-        *above* has the operands of the first one.
+        Each shows its result as the formulas above do, if these show it in more digits: *above* has the operands of
+        the first one.
         """
         finest, formulas = {**above}, []
         for name in reversed(self.order[:-1]):
@@ -294,7 +294,7 @@ class FormulaDescription(ComputedDescription):
         return self.named(input_of_operand(operand))
 
     def reason(self, row: Row) -> str:
-        """Say why the result is unknown."""
+        """Explain why the result is unknown."""
         exact = exact_values(self.order, self.vocabulary, self.base, row)
         return next(self._reasons(exact), "it is too large")
 
@@ -314,11 +314,11 @@ class FormulaDescription(ComputedDescription):
 
 
 _THE_SAME: Final = "the same, of what it is compared with"
-"""The second side, where all that would tell it from the first is not shown."""
+"""The name of the second side, if what distinguishes it from the first is not shown."""
 
 
 def sides_named(ratio: Ratio, named: Callable[[Any], str]) -> tuple[str, str]:
-    """Name both sides; *named* writes the name of one, perhaps without the conditions in it."""
+    """Name both sides of a ratio; *named* writes the name of one, perhaps without its conditions."""
     over, under = map(named, ratio.ratio)
     return over, _THE_SAME if under == over else under
 
@@ -344,9 +344,9 @@ class RatioDescription(ComputedDescription):
         return sides_named(self.ratio, self.named)
 
     def words(self, row: Row, shown: str) -> str:
-        """Write both sides with their numbers, and what they come to; *shown* is the ratio as it is shown.
+        """Write both sides with their numbers, and the ratio; *shown* is the ratio as shown.
 
-        Where the ratio was given, and not its sides, it is *shown* alone.
+        If only the ratio was given, not its sides, the result is *shown* alone.
         """
         if any(input_key(side) not in row for side in self.ratio.ratio):
             return shown
@@ -356,7 +356,7 @@ class RatioDescription(ComputedDescription):
         return f"{sides} = {shown}" if is_known else f"unknown, as {self._reason(row)}: {sides}"
 
     def _texts(self, row: Row, shown: str) -> list[str]:
-        """Write both numbers, so finely that they come to the ratio as it is shown."""
+        """Write both numbers, in enough digits that they give the shown ratio."""
         target, texts = number_shown(shown), list[str]()
         for digits in DIGITS:
             texts = [self._value(side, row, digits) for side in self.ratio.ratio]

@@ -1,4 +1,4 @@
-"""Groups in words: what a value is made of, and whom."""
+"""Groups in words: how a value is computed, and from which entities."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ Words = Callable[[Any], str]
 
 
 def group_words(group: LinkedGroup, named: Words, condition_words: Words) -> str:
-    """Name what a group comes to.
+    """Name the value of a group.
 
     Args:
         group: the group.
@@ -47,10 +47,10 @@ def _whom(group: LinkedGroup) -> str:
 
 
 def path_words(path: str | None, by: str) -> str:
-    """Say whom a value was made of, or why it is unknown.
+    """Name the entities that a value comes from, or explain why it is unknown.
 
     Args:
-        path: as `risk.facts.groups.values` writes it.
+        path: the text that `risk.facts.groups.values` writes.
         by: the type of the links.
 
     >>> path_words('{"by":["H1"],"of":7,"who":["B","C","D","E","F"]}', "household")

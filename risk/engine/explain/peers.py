@@ -1,4 +1,4 @@
-"""A number placed among those of peers, in words: what it is, higher than how many, in which group, of which day."""
+"""A number placed among those of peers, in words: the number, the share of peers below, the group and the day."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Row = Mapping[str, Any]
 
 
 def peer_words(rule_input: Any, named: Callable[[Any], str]) -> str:
-    """Name a place among peers; *named* writes the name of what is placed."""
+    """Name a place among peers; *named* writes the name of the placed number."""
     peers = peers_in(rule_input)
     among = "peers" if peers.group is None else f"peers of the same {peers.group.field.replace('_', ' ')}"
     if isinstance(rule_input, PeerPercentile):
@@ -41,19 +41,19 @@ class PeerDescription(ComputedDescription):
 
     @cached_property
     def later_keys(self) -> tuple[str, ...]:
-        """The columns of the formula of what is placed, where they are there: what older programs stored lacks them."""
+        """The columns of the placed calculation's formula, if they exist: data that older programs stored lack them."""
         return () if self._formula is None else tuple(key for key in self._formula.keys if key not in self.keys)
 
     @cached_property
     def _formula(self) -> FormulaDescription | None:
-        """The calculation that is placed; None where another input is."""
+        """The formula of the placed calculation; None if another input is placed."""
         of = self._peers.of
         if not isinstance(of, CalculationInput):
             return None
         return FormulaDescription(of, vocabulary=self.vocabulary, base=self.base, named=self.named, valued=self.valued)
 
     def words(self, row: Row, shown: str) -> str:
-        """Write the place and what it is made of; *shown* is the place as it is shown."""
+        """Write the place and its basis; *shown* is the place as shown."""
         of, count = self._peers.of, self._fact("count", row)
         if row.get(input_key(self.placed)) is None:
             return f"unknown, as {self._reason(row)}"
@@ -69,7 +69,7 @@ class PeerDescription(ComputedDescription):
         return f"{shown}: {value}, {place} of {self._whom(row)} (reference {reference})"
 
     def _formula_in(self, row: Row) -> FormulaDescription | None:
-        """Give the formula of what is placed; None where it has none, or its parts were not kept."""
+        """Return the formula of the placed number; None if it has none, or its parts were not kept."""
         formula = self._formula
         return None if formula is None or set(formula.keys) - row.keys() else formula
 
@@ -90,7 +90,7 @@ class PeerDescription(ComputedDescription):
         return "the median of the peers is not above 0"
 
     def _whom(self, row: Row) -> str:
-        """Write how many peers there are, and of which group."""
+        """Write the number of peers, and their group."""
         peers, number = self._peers, int(self._fact("count", row))
         count = f"{number:,} peer{'' if number == 1 else 's'}"
         return count if peers.group is None else f"{count} in {self.named(peers.group)} {row[input_key(peers.group)]}"

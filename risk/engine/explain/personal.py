@@ -1,6 +1,6 @@
-"""Inputs and conditions named for the person whom they are about; for investigators `describe` names them.
+"""Names inputs and conditions for the person whom they are about; for investigators `describe` names them.
 
-What has no words of its own here keeps those of investigators. A ruleset's lists and texts stand in quotes.
+Inputs without words of their own here keep those for investigators. A ruleset's lists and texts are in quotes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -59,7 +59,7 @@ from fivefold.risk.language.peers import PeerPercentile, TimesPeerMedian
 
 NOT_KNOWN: Final = "not known"
 _CASH: Final = ("operation", "cash")
-"""The condition that the shipped rulesets and `docs/rules.md` select cash by."""
+"""The field and text by which the shipped rulesets and `docs/rules.md` select cash."""
 
 _PAYMENTS: Mapping[str | None, str] = {None: "payment", "deposit": "deposit", "withdrawal": "withdrawal"}
 _MOVED: Mapping[str | None, str] = {
@@ -116,23 +116,23 @@ MARKS: Mapping[type, tuple[str, str]] = {
     TagInput: ("not given", "given"),
     ScreeningInput: ("nothing found", "something found"),
 }
-"""What is said where a mark is not there, and where it is."""
+"""The words for a mark that is absent, and for one that is present."""
 
 
 @dataclass(frozen=True)
 class PersonalWording:
-    """What words for a person depend on beside the input.
+    """What words for a person depend on, apart from the input.
 
     Attributes:
-        currency: of money that names none.
-        lists: the titles of named lists, by their names; a list without one goes by its name.
+        currency: the currency of money that names none.
+        lists: the titles of named lists, by their names; a list without a title is called by its name.
     """
 
     currency: str
     lists: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, currency: str | None) -> "PersonalWording":
-        """Take another currency where one is named."""
+        """Return this wording with another currency, if one is named."""
         return self if currency is None else replace(self, currency=currency)
 
     def list_words(self, name: str) -> str:
@@ -150,7 +150,7 @@ def _quoted(name: str) -> str:
 
 
 def person_name(rule_input: Any, wording: PersonalWording) -> str:
-    """Name an input for the person whom it is about; *wording* has what else the words depend on.
+    """Name an input for the person whom it is about; *wording* has the currency and list titles.
 
     >>> person_name(Sum(sum="amount", where=None, over="180 days"), PersonalWording("EUR"))
     'what moved through your account, in the last 180 days'
@@ -175,7 +175,7 @@ def _period(window: Window) -> str:
 
 @dataclass(frozen=True)
 class _Facts:
-    """Facts of the person by a condition, whose parts that have words of their own are apart from the rest."""
+    """Facts selected by a condition, with direction and cash, which have words of their own, apart from the rest."""
 
     direction: str | None
     in_cash: bool
@@ -183,7 +183,7 @@ class _Facts:
 
     @classmethod
     def of(cls, parts: Sequence[Any], source: str = "transactions") -> "_Facts":
-        """Take the parts of a condition that must all hold; of other facts than transactions none is apart."""
+        """Split the parts of a condition that must all hold; for facts other than transactions all are the rest."""
         if source != "transactions":
             return cls(None, in_cash=False, rest=tuple(parts))
         pairs = [_pair(part) for part in parts]
@@ -208,7 +208,7 @@ class _Facts:
 
 
 def _pair(part: Any) -> tuple[str, str] | None:
-    """Give the field and the text of a condition that a field equals one text; None for any other condition."""
+    """Return the field and the text of a condition that a field equals a text; None for any other condition."""
     if not isinstance(part, Operators):
         return None
     subject, comparisons = input_of_test(part), list(part.comparisons())
@@ -219,7 +219,7 @@ def _pair(part: Any) -> tuple[str, str] | None:
 
 
 def _parts(condition: Any) -> tuple[Any, ...]:
-    """Give the parts of a condition that must all hold."""
+    """Return the parts of a condition that must all hold."""
     if isinstance(condition, All):
         return tuple(part for each in condition.all for part in _parts(each))
     return () if condition is None else (condition,)
@@ -278,7 +278,7 @@ def _any_words(parts: Sequence[Any], wording: PersonalWording) -> str:
 
 
 def _test_words(test: Operators, wording: PersonalWording) -> tuple[str, str]:
-    """Name what a test is about, and say what it asks."""
+    """Return the name of a test's subject, and the words of its comparisons."""
     subject = input_of_test(test)
     is_money = isinstance(subject, FieldInput) and subject.field in MONEY_FIELDS
 
@@ -326,7 +326,7 @@ def _ratio_name(ratio: Ratio, wording: PersonalWording) -> str:
 
 
 def part_of_whole(ratio: Ratio) -> tuple[Any, ...] | None:
-    """Give what the first side asks beside the second one where it is a part of it, and so a share; else None."""
+    """Return the first side's further conditions if it is a part of the second, and so a share; otherwise None."""
     over, under = ratio.ratio
     if not isinstance(over, Count | Sum) or not isinstance(under, Count | Sum) or _rest(over) != _rest(under):
         return None
@@ -340,12 +340,12 @@ def part_of_whole(ratio: Ratio) -> tuple[Any, ...] | None:
 
 
 def _rest(window: Window) -> dict[str, Any]:
-    """Give all that a window is but for its condition."""
+    """Return a window's fields without its condition."""
     return window.model_dump(exclude={"where"})
 
 
 def _follows(part: Any, others: Sequence[Any]) -> bool:
-    """Tell whether a part only asks that a field is known, which another one compares."""
+    """Check whether a part only requires a known field, and another part compares that field."""
     if not isinstance(part, Operators) or list(part.comparisons()) != [("is", "present")]:
         return False
     subject = input_of_test(part)
@@ -367,7 +367,7 @@ def _indicator_name(rule_input: IndicatorInput, _wording: PersonalWording) -> st
 
 @cache
 def labels_and_units() -> Mapping[str, tuple[str, str]]:
-    """Give the label and the unit of every indicator."""
+    """Return the label and the unit of every indicator."""
     return {each.name: (each.label, each.unit) for each in catalogue().indicators}
 
 

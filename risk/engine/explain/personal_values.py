@@ -1,4 +1,4 @@
-"""Values in words for the person whom they are about, each with the name that `personal` gives its input."""
+"""Values in words for the person whom they are about, with the names of inputs from `personal`."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ _WHOLE: Mapping[ValueType, Callable[[Any], str]] = {
     ValueType.FLAG: lambda flag: "yes" if flag else "no",
     ValueType.MOMENT: lambda moment: day_text(moment).replace("T", " ").replace("Z", " UTC"),
 }
-"""The kinds of values that are never rounded, where investigators read other words."""
+"""The kinds of values that are never rounded, and whose words differ from those for investigators."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ class PersonalInput:
 
     Attributes:
         rule_input: the input.
-        description: what its values are, and what they are compared with.
-        names: what is declared.
-        wording: what else the words depend on.
+        description: the description of its values and comparisons.
+        names: the declared names.
+        wording: the currency and list titles.
     """
 
     rule_input: Any
@@ -89,9 +89,9 @@ class PersonalInput:
         return person_name(self.rule_input, self.wording)
 
     def known_words(self, row: Mapping[str, Any]) -> str:
-        """Write what is known: the value, or a field's raw value where it could not be read; *row* has their columns.
+        """Write what is known: the value, or a field's raw value if it could not be read; *row* has their columns.
 
-        Why a number could not be computed is for who runs the program: to the person it is not known.
+        Why a number could not be computed is for operators: to the person it is not known.
         """
         problem = row.get(self.description.error)
         if problem:
@@ -132,13 +132,13 @@ class PersonalInput:
         return f"{text}{suffix}"
 
     def _middles(self, row: Mapping[str, Any]) -> list[Decimal]:
-        """Give the middles between the value and others that it is compared with: their order stays as it is."""
+        """Return the middles between the value and others that it is compared with, to keep their shown order."""
         value, others = row[self.description.key], [row[key] for key, _ in self.description.others]
         return [(Decimal(str(value)) + Decimal(str(each))) / 2 for each in others if None not in (value, each)]
 
     @property
     def _least_found(self) -> str:
-        """From where on a deviation is found; below it the number is 0."""
+        """The least deviation that is found; below it the number is 0."""
         each = self.rule_input
         least = each.factor if isinstance(each, VolumeDeviation) else each.share
         return f"{number_words(least)}{_SUFFIXES[self._unit]}"
@@ -154,7 +154,7 @@ class PersonalInput:
 
     @property
     def _unit(self) -> str:
-        """What a number is in: share (of 1), percent, times, money, days; anything else where it is a plain number."""
+        """The unit of a number: share (of 1), percent, times, money, days; anything else for a plain number."""
         each = self.rule_input
         if isinstance(each, IndicatorInput):
             return labels_and_units().get(each.indicator, ("", ""))[1]
@@ -170,7 +170,7 @@ class PersonalInput:
 def describe_for_person(
     inputs: Iterable[LanguageModel], names: Vocabulary, wording: PersonalWording, cuts: Cuts, pairs: Pairs
 ) -> Mapping[str, PersonalInput]:
-    """Prepare inputs, each once, by their keys; *names*, *cuts* and *pairs* are as those of `describe_inputs`."""
+    """Prepare inputs, each once, by their keys; *names*, *cuts* and *pairs* are as in `describe_inputs`."""
     each_once = distinct(inputs)
     descriptions = describe_inputs(each_once, names, wording.currency, cuts, pairs)
     return {

@@ -1,4 +1,4 @@
-"""Why a policy gave its action: every rule, whether it held or not, and its inputs, in plain words."""
+"""Explains why a policy gave its action: every rule's outcome and inputs, in plain words."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,14 +35,14 @@ class PolicyRuleExplanation:
     """The outcome of one rule of a policy.
 
     Attributes:
-        rule: its id.
+        rule: the rule's id.
         outcome: held, not held, unknown or suppressed.
-        action: what it gave; None where it gave none.
-        asked: what must hold, in plain words.
-        unless: what suppresses it, in plain words; empty for nothing.
-        seen: what its inputs were.
-        missing: those that were unknown, where that mattered.
-        sentence: all of it in one sentence.
+        action: the action that it gave; None if it gave none.
+        asked: the condition that must hold, in plain words.
+        unless: the condition that suppresses it, in plain words; empty if there is none.
+        seen: the values of its inputs.
+        missing: the inputs that were unknown, if that mattered.
+        sentence: the outcome in one sentence.
     """
 
     rule: str
@@ -62,8 +62,8 @@ class DecisionExplanation:
     """The decision of a policy.
 
     Attributes:
-        decided_by: the id of the rule whose action was taken; None where no rule gave one.
-        rules: in the policy's order.
+        decided_by: the id of the rule whose action was taken; None if no rule gave one.
+        rules: the rules' outcomes, in the policy's order.
         line: the decision in one line.
     """
 
@@ -73,13 +73,13 @@ class DecisionExplanation:
     line: str
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as plain data for JSON."""
+        """Convert the explanation to plain data for JSON."""
         return {**vars(self), "rules": [{**vars(rule), "missing": list(rule.missing)} for rule in self.rules]}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _PolicyRuleExplainer:
-    """Explains the outcome of one rule; what belongs to the rule is prepared once."""
+    """Explains the outcome of one rule; the rule's own words are prepared once."""
 
     rule: PolicyRule
     descriptions: Sequence[InputDescription]
@@ -105,7 +105,7 @@ class _PolicyRuleExplainer:
         )
 
     def _missing(self, outcome: PolicyOutcome, row: Mapping[str, Any]) -> Iterator[str]:
-        """Name the unknown inputs for which it is unknown whether the rule holds or is suppressed."""
+        """Name the unknown inputs that leave open whether the rule holds or is suppressed."""
         mattered = self.missing_of[outcome](row) if outcome in self.missing_of else ()
         return (one.name for one in self.descriptions if one.key in mattered)
 
@@ -140,12 +140,12 @@ def _rule_explainer(rule: PolicyRule, program: PolicyProgram, base: str) -> _Pol
 
 
 def explain_decisions(program: PolicyProgram, inputs: pl.DataFrame, base: str) -> list[DecisionExplanation]:
-    """Decide for every row of *inputs*, as `PolicyProgram.run` does, and say why.
+    """Decide for every row of *inputs*, as `PolicyProgram.run` does, and explain why.
 
     Args:
         program: the compiled policy.
-        inputs: a column for each input that it reads; `error_of` one where something could not be read.
-        base: the currency that money is in.
+        inputs: a column for each input that it reads; `error_of` it if something could not be read.
+        base: the currency of money.
     """
     explainers = _rule_explainers(program, base)
     rows = inputs.rows(named=True)

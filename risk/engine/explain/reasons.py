@@ -1,4 +1,4 @@
-"""Why an input is unknown, in words, where no formula says it."""
+"""Why an input is unknown, in words, for inputs without a formula."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from fivefold.risk.language.patterns import PurposeDeviation, VolumeDeviation
 
 
 def lacking_words(lacking: int | None, counterparty: str) -> str:
-    """Say why a pattern is unknown; nothing where it is not for want of counterparties.
+    """Explain why a pattern is unknown; empty if counterparties are not the reason.
 
     >>> lacking_words(1, "counterparty_id")
     ', as 1 transaction lacks counterparty id'
@@ -19,7 +19,7 @@ def lacking_words(lacking: int | None, counterparty: str) -> str:
 
 
 def currency_words(other: str | None, base: str) -> str:
-    """Say why money of the value is unknown to rules; nothing where the model gives it in their currency.
+    """Explain why money of the value is unknown to rules; empty if the model uses their currency.
 
     >>> currency_words("USD", "EUR")
     ', as the value model gives it in USD, and rules read money in EUR'
@@ -28,7 +28,7 @@ def currency_words(other: str | None, base: str) -> str:
 
 
 def why_unknown(rule_input: Any) -> str:
-    """Say why an input is unknown, where that follows from what it is, or where the reason can be read."""
+    """Explain why an input is unknown, if its kind implies it, or name the place of the reason."""
     match rule_input:
         case VolumeDeviation():
             return f", as {rule_input.expected_monthly.replace('_', ' ')} is unknown or not above 0"

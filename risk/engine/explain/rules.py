@@ -1,6 +1,6 @@
 """The outcome of each rule in words and exact numbers.
 
-What belongs to a rule is prepared once, and entities are explained column by column.
+A rule's own words are prepared once, and entities are explained column by column.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -34,16 +34,16 @@ from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.quantities import POINT_UNITS, WEIGHT_UNITS, decimal_text
 
 JSON = msgspec.json.Encoder(order="sorted")
-"""Writes canonical JSON: of text, whole numbers and null it gives the bytes that `canonical_json` gives."""
+"""Writes canonical JSON: for text, whole numbers and null the same bytes as `canonical_json`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CaseOutcome:
-    """What one case of a rule gives, or otherwise, unknown, failed: the same to every entity that gets it.
+    """The effect of a rule's case, or of otherwise, unknown or failed: the same for every entity that gets it.
 
-    Attributes: as those of `RuleOutcome`, and
-        fading: from what decay halved the points, in words; empty where it did not.
-        is_weighed: the weights of its factor were chosen; not where none of their conditions holds, or one is unknown.
+    Attributes: as in `RuleOutcome`, and
+        fading: how decay halved the points, in words; empty if it did not.
+        is_weighed: whether weights were chosen for its factor; False if no condition on them holds.
     """
 
     rule: str
@@ -59,12 +59,12 @@ class CaseOutcome:
 
     @cached_property
     def reason(self) -> str:
-        """Which case it is, in words."""
+        """The case, in words."""
         return f"Case {self.case}, {self.asked}" if isinstance(self.case, int) else "No case holds"
 
     @property
     def marked_title(self) -> str:
-        """The title as the line has it: points and a floor for what is not known are not taken for a hit."""
+        """The title for the line, marked if the outcome is for unknown facts, which are not a hit."""
         return f"{self.title} (not known)" if self.case == "unknown" else self.title
 
     @cached_property
@@ -76,7 +76,7 @@ class CaseOutcome:
 
     @cached_property
     def terms(self) -> tuple[str, str]:
-        """The rule and its points as the first term of a sum, and as a later one; empty where it gives none."""
+        """The rule and its points as the first term of a sum, and as a later one; empty if it gives no points."""
         if not self.points:
             return "", ""
         size = f"{self.marked_title} {decimal_text(abs(self.points))}"
@@ -100,13 +100,13 @@ class CaseOutcome:
 
 @dataclass(frozen=True)
 class RuleOutcome:
-    """What one rule gave.
+    """The outcome of one rule.
 
     Attributes:
-        case_outcome: what the case that held gives to everyone.
-        seen: what the rule's inputs were, in plain words.
-        missing: the inputs that were unknown, where that mattered.
-        errors: what could not be read, where the rule failed.
+        case_outcome: the part that depends on the case alone.
+        seen: the values of the rule's inputs, in plain words.
+        missing: the inputs that were unknown, if that mattered.
+        errors: the values that could not be read, if the rule failed.
     """
 
     case_outcome: CaseOutcome
@@ -136,27 +136,27 @@ class RuleOutcome:
 
     @property
     def asked(self) -> str:
-        """What that case asks, in plain words."""
+        """The condition of that case, in plain words."""
         return self.case_outcome.asked
 
     @property
     def points(self) -> Decimal:
-        """Exactly what it added to the total: weighted points in a weighted ruleset."""
+        """The exact points that it added to the total, weighted in a weighted ruleset."""
         return self.case_outcome.points
 
     @property
     def factor(self) -> tuple[Decimal, Decimal] | None:
-        """The factor's own score and its weight in percent; None where points are just added."""
+        """The factor's own score and its weight in percent; None if points are just added."""
         return self.case_outcome.factor
 
     @property
     def floor(self) -> str:
-        """The name of the level below which the entity does not come; empty for none."""
+        """The name of the level that the entity does not fall below; empty for none."""
         return self.case_outcome.floor
 
     @property
     def reason(self) -> str:
-        """Which case it is, what was not known, or why it failed, in words."""
+        """The case, what was not known, or why the rule failed, in words."""
         if self.case == "failed":
             return f"failed, because {' and '.join(self.errors)}"
         missing = ", ".join(self.missing)
@@ -166,18 +166,18 @@ class RuleOutcome:
 
     @property
     def sentence(self) -> str:
-        """The same in plain words."""
+        """The outcome in one sentence of plain words."""
         if self.case == "failed":
             return f"{self.title}: {self.reason}"
         return f"{self.title}: {self.seen}. {self.reason}: {self.case_outcome.effect}"
 
     @cached_property
     def encoded(self) -> msgspec.Raw:
-        """`as_json` in canonical JSON: many entities share an outcome, so it is written once."""
+        """`as_json` as canonical JSON, written once, as many entities share an outcome."""
         return msgspec.Raw(JSON.encode(self.as_json()))
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as plain data for JSON: exact numbers as text."""
+        """Convert the outcome to plain data for JSON: exact numbers as text."""
         own = {"seen": self.seen, "missing": self.missing, "errors": self.errors, "sentence": self.sentence}
         return {**self.case_outcome.shared, **own}
 
@@ -198,15 +198,15 @@ Columns = Mapping[str, Sequence[Any]]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class RuleExplainer:
-    """Explains what one rule gave.
+    """Explains the outcomes of one rule.
 
     Attributes:
-        compiled: the rule.
-        levels: their names, lowest first.
-        case_texts: what each case asks, in plain words.
-        descriptions: the rule's inputs.
+        compiled: the compiled rule.
+        levels: the names of levels, lowest first.
+        case_texts: the condition of each case, in plain words.
+        descriptions: the descriptions of the rule's inputs.
         misfits: the words for an input that could not be read.
-        weights: of the rule in each column of weights, in units; empty where its points are just added.
+        weights: the rule's weight in each column of weights, in units; empty if its points are just added.
         signal: the key and the words of the input that decay counts from; empty for none.
     """
 
@@ -219,7 +219,7 @@ class RuleExplainer:
     signal: tuple[str, str]
 
     def outcomes(self, columns: Columns) -> list[RuleOutcome]:
-        """Explain what the rule gave each of some entities; entities with the same values share one outcome."""
+        """Explain the rule's outcome for some entities; entities with the same values share one."""
         moments = None if self.compiled.signal is None else columns[self.compiled.signal]
         optional = [name for name in self._optional if name in columns]
         facts = zip(
@@ -228,24 +228,24 @@ class RuleExplainer:
             repeat(None) if moments is None else [moment is None for moment in moments],
             *[columns[key] for key in self._keys],
             *[columns[name] for name in optional],
-            strict=False,  # what is always the same has no end
+            strict=False,  # repeated values have no end
         )
         outcomes = _Memory(lambda fact: self._outcome(fact, optional))
         return list(map(outcomes.__getitem__, facts))
 
     def timeless(self, columns: Columns) -> list[bool]:
-        """Tell of some entities whether the moment that decay counts from is unknown; nothing where there is none."""
+        """Return for some entities whether the moment that decay counts from is unknown; [] if the rule has none."""
         return [] if self.compiled.signal is None else [moment is None for moment in columns[self.compiled.signal]]
 
     @cached_property
     def _keys(self) -> list[str]:
-        """The columns of the values that are described, those of the rule's own inputs first."""
+        """The columns of the described values, those of the rule's inputs themselves first."""
         parts = [key for one in self.descriptions for key in one.keys]
         return list(dict.fromkeys([*(one.key for one in self.descriptions), *parts]))
 
     @cached_property
     def _optional(self) -> list[str]:
-        """The columns that may be there: of errors, of inputs and sides of ratios, and what later programs store."""
+        """The optional columns: errors of inputs and of sides of ratios, and what later programs store."""
         sides = [side.error for misfit in self.misfits for side in misfit.sides]
         later = [key for one in self.descriptions for key in one.later_keys]
         return list(dict.fromkeys([*(one.error for one in self.descriptions), *sides, *later]))
@@ -265,7 +265,7 @@ class RuleExplainer:
 
     @cached_property
     def _cases(self) -> "_Memory":
-        """The outcomes so far: there are few, as decay has a limited number of steps."""
+        """The outcomes of cases so far: they are few, as decay has a limited number of steps."""
         return _Memory(lambda fact: self._case(*fact))
 
     def _case(self, code: int, column: int | None, timeless: bool) -> CaseOutcome:
@@ -290,7 +290,7 @@ class RuleExplainer:
         )
 
     def _fading(self, slot: int, units: int) -> str:
-        """Say how often decay halved a case's points, as far as the rounded points tell it."""
+        """Write how often decay halved a case's points, as far as the rounded points show it."""
         decay, whole = self.compiled.rule.decay, points_of(self.compiled.codes[slot])
         if decay is None or units == whole:
             return ""
@@ -329,11 +329,11 @@ class _Memory(dict[Hashable, Any]):
 
 @dataclass(frozen=True, eq=False)
 class Explainer:
-    """Explains what the rules of a program gave, and what failed or is unknown beside them.
+    """Explains the outcomes of a program's rules, and failures and unknowns apart from them.
 
     Attributes:
-        rules: in the ruleset's order.
-        failures: the words for what failed beside the rules.
+        rules: the rules' explainers, in the ruleset's order.
+        failures: the words for failures apart from the rules.
         open_questions: the words for an unknown input of the predicate, by its key.
     """
 
@@ -342,14 +342,14 @@ class Explainer:
     open_questions: Mapping[str, str]
 
     def outcomes(self, columns: Columns) -> list[tuple[RuleOutcome, ...]]:
-        """Explain what every rule gave each of some entities."""
+        """Explain the outcomes of all rules for some entities."""
         return list(zip(*[rule.outcomes(columns) for rule in self.rules], strict=True))
 
     def values_shown(self, columns: Columns) -> list[Sequence[Any]]:
-        """Give what the rules saw of some entities, in columns: equal where what is shown of it is.
+        """Return the inputs of some entities as the rules show them, in columns: equal if what is shown is equal.
 
-        A column of errors is there where one entity of those assessed together has one. Here it always is, so that what
-        is given of an entity does not depend on the others.
+        Frames have a column of errors only if one of the entities assessed together has an error. Here it always
+        exists, so that an entity's values do not depend on the others.
         """
         nothing = [None] * len(columns[ENTITY])
         shown = {(one.key, one.cuts, one.others): one for rule in self.rules for one in rule.descriptions}
@@ -364,7 +364,7 @@ class Explainer:
 
 @lru_cache(maxsize=VERSIONS_KEPT)
 def explainer_of(program: Program, base: str) -> Explainer:
-    """Prepare the explanation of a program's rules, once; *base* is the currency that money is in.
+    """Prepare the explainer of a program's rules, cached; *base* is the currency of money.
 
     No explanation depends on the members of lists, so the program may be of other versions of them.
     """
@@ -395,7 +395,7 @@ def _rule_explainer(compiled: CompiledRule, program: Program, base: str) -> Rule
 
 
 def explained_columns(assessments: Assessments, positions: Sequence[int]) -> Columns:
-    """Take the inputs and the outcomes of some entities out of the frames."""
+    """Return the inputs and the outcomes of some entities as columns."""
     return _columns_of(assessments.inputs, positions) | _columns_of(assessments.outcomes, positions)
 
 
@@ -412,6 +412,6 @@ def _columns_of(frame: pl.DataFrame, positions: Sequence[int]) -> dict[str, Sequ
 
 
 def rule_outcomes(assessments: Assessments, position: int) -> tuple[RuleOutcome, ...]:
-    """Explain what every rule gave the entity in one row."""
+    """Explain the outcomes of all rules for the entity in one row."""
     explainer = explainer_of(assessments.program, assessments.base)
     return explainer.outcomes(explained_columns(assessments, [position]))[0]

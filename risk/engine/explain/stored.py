@@ -1,7 +1,7 @@
-"""Assessments as they are stored: codes, from which a breakdown is written when it is read.
+"""Assessments as stored: codes, from which a breakdown is written when it is read.
 
-A breakdown is a function of the ruleset, the inputs and what came out, as numbers. So these are kept, and no text. What
-a breakdown says is compared without its words too, as far as these say exactly what is behind them.
+A breakdown is a function of the ruleset, the inputs and the outcome as numbers. So these are kept, without text.
+Breakdowns are also compared without their words, as far as the words express the values exactly.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,10 +25,10 @@ from fivefold.risk.engine.totals import WEIGHTS_USED
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, ListVersion
 
 WORDS: Final = 7
-"""Of the words of breakdowns, and of those of decisions and runs of flows, which are made of the same.
+"""The version of the words of breakdowns, and of decisions and runs of flows, which use the same words.
 
-Where the same codes and inputs would be put into other words, this becomes the next one. A breakdown that was written
-in other words is shown in the present ones, and a replay says so.
+It is increased when the same codes and inputs would be written in other words. A breakdown of another version is shown
+in the current words, and a replay says so.
 """
 
 
@@ -38,12 +38,12 @@ class StoredOutcome:
 
     Attributes:
         entity: its identifier.
-        as_of: microseconds.
-        status: what became of it.
-        codes: as `outcome_texts` writes them.
-        inputs: the values of all inputs, by their keys, as JSON has them.
-        lists: since when the version of each list holds that was used, by name; microseconds.
-        base: the currency that money is in.
+        as_of: the moment, in microseconds.
+        status: the status of the assessment.
+        codes: the text that `outcome_texts` writes.
+        inputs: the values of all inputs, by their keys, as in JSON.
+        lists: the beginning of the version that was used of each list, by name; microseconds.
+        base: the currency of money.
     """
 
     entity: str
@@ -56,24 +56,24 @@ class StoredOutcome:
 
 
 def outcome_texts(assessments: Assessments) -> list[str]:
-    """Write what came out of each assessment: the number of the words, what follows the rules, the codes of the rules.
+    """Write each assessment's outcome as a JSON array of numbers, true, false and null.
 
-    A JSON array of numbers, true, false and null.
+    It has the version of the words, the columns of `OUTCOME`, the weights used, if any, and the codes of the rules.
     """
     codes = assessments.outcomes[_stored_columns(assessments.program)]
     return [JSON.encode((WORDS, *row)).decode() for row in codes.iter_rows()]
 
 
 def words_of(codes: str) -> int:
-    """Tell the number of the words that an outcome was written for."""
+    """Return the version of the words that an outcome was written for."""
     words: int = msgspec.json.decode(codes)[0]
     return words
 
 
 def explain_stored(analysed: AnalysedRuleset, outcome: StoredOutcome) -> Explanation:
-    """Explain a stored assessment as it was explained when it was made, in the words of now.
+    """Explain a stored assessment as when it was made, in the current words.
 
-    No explanation depends on the members of lists, so they need not be known.
+    Explanations do not depend on the members of lists, so they need not be known.
     """
     versions = {name: ListVersion.model_construct(since=since, members=()) for name, since in outcome.lists.items()}
     program = program_for(analysed, versions, outcome.base)
@@ -93,9 +93,9 @@ def _stored_columns(program: Program) -> list[str]:
 
 
 def contents(assessments: Assessments) -> list[bytes]:
-    """Write for each assessment what its breakdown says beside its moment, for comparison alone.
+    """Write the content of each assessment's breakdown, without its moment, for comparison alone.
 
-    Two are equal where the breakdowns are. Values stand as they are, those that a breakdown rounds as it shows them.
+    Two contents are equal if the breakdowns are. Values are exact, but those that a breakdown rounds are as shown.
     """
     everybody = range(len(assessments))
     columns = explained_columns(assessments, everybody)
@@ -117,7 +117,7 @@ def contents(assessments: Assessments) -> list[bytes]:
 
 
 def _said_besides(assessments: Assessments, statuses: Sequence[str]) -> dict[int, str]:
-    """Give the whole text where it says what could not be read, or is unknown, beside the rules; by position."""
+    """Return the whole text, by position, of breakdowns with unreadable or unknown values apart from the rules."""
     open_ones = {Status.FAILED.value, Status.UNDETERMINED.value}
     positions = [place for place, status in enumerate(statuses) if status in open_ones]
     explained = explain_all(assessments, positions)

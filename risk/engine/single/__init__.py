@@ -1,1 +1,1 @@
-"""One entity: the second back end of the checked ruleset, plain functions of a row instead of queries over columns."""
+"""The second back end of rulesets, for one entity: plain functions of a row instead of queries over columns."""

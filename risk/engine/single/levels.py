@@ -1,4 +1,4 @@
-"""One entity's status and level over time, as plain values: what `risk.engine.levels` says of columns, for its row."""
+"""One entity's status and level over time, as plain values: the counterpart of `risk.engine.levels` for a row."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,15 +28,15 @@ from fivefold.risk.language.quantities import Duration
 
 @dataclass(frozen=True, kw_only=True)
 class PriorLevel:
-    """What was held of an entity until now; a moment is in microseconds.
+    """An entity's level and floors held until now; moments are in microseconds.
 
     Attributes:
-        level: of the rules, from 1; None for none.
-        entered: since when.
-        floor: the floors that held, of all rules and of hard ones; None where none is known.
-        lost: of both, for each level from the second on, since when it rests on what is unknown; None for nothing.
+        level: the rules level, from 1; None for none.
+        entered: the moment at which the level was entered.
+        floor: the floors that held, of all rules and of hard ones; None if none is known.
+        lost: for both, by level from the second on, since when a floor rests on unknown facts; None for none.
         override: the level that people set.
-        until: when that ends.
+        until: the end of the override.
     """
 
     level: int | None = None
@@ -52,7 +52,7 @@ NOBODY = PriorLevel()
 
 @dataclass(frozen=True)
 class _Floor:
-    """A floor that holds: its level, 0 for none; since when levels rest on what is unknown; and when it ends."""
+    """A floor that holds: its level, 0 for none; since when levels rest on unknown facts; and its end."""
 
     level: int
     lost: list[int | None] | None = None
@@ -60,7 +60,7 @@ class _Floor:
 
 
 def assess_row(single: SingleProgram, row: Row, before: PriorLevel) -> dict[str, Any]:
-    """Assess an entity whose inputs are in its row; the values of `Assessments.outcomes` by their columns."""
+    """Assess an entity by its row of inputs; return the values of `Assessments.outcomes` by their columns."""
     outcome = single.run(row)
     applies, total_level = outcome[APPLIES], outcome[TOTAL_LEVEL]
     is_in_full = not (outcome[FAILED] or outcome[UNDETERMINED])
@@ -134,7 +134,7 @@ def _levels(
     hard_floor: _Floor,
     held_before: int | None,
 ) -> dict[str, Any]:
-    """Move the level on; see `risk.engine.levels.level_stages`."""
+    """Update the level; see `risk.engine.levels.level_stages`."""
     entered_before = None if held_before is None else before.entered
     target = _greatest(computed, floor.level or None)
     waits_until = _after(cooldown, entered_before)

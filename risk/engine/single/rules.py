@@ -1,7 +1,7 @@
 """A ruleset for one entity: case, points and floor of every rule, total and level, as plain functions of its row.
 
-It is made of the same checked rules as `risk.engine.program`, and gives the same codes, bit for bit.
-A policy is asked in the same way: the outcome of each rule and the action, of the same checked conditions as
+It compiles the same checked rules as `risk.engine.program`, and gives the same codes, bit for bit. A policy is
+evaluated in the same way: the outcome of each rule and the action, from the same checked conditions as
 `risk.engine.policy_program`.
 """
 
@@ -35,7 +35,7 @@ from fivefold.risk.language.quantities import point_units
 from fivefold.risk.language.ruleset import Ruleset, TiersScore, WeightedScore
 
 PlainLevel = Callable[[int], int | None]
-"""From a total to the number of its level; None where it has none."""
+"""Returns the number of a total's level; None if it has none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class PlainRule:
     conditions: tuple[PlainTest, ...]
 
     def outcome(self, row: Row, unreadable: frozenset[str]) -> tuple[int, int]:
-        """Give the code and its slot, after decay."""
+        """Return the code and its slot, after decay."""
         rule = self.compiled
         if unreadable and not unreadable.isdisjoint(rule.reads):
             return rule.codes[rule.failed], rule.failed
@@ -82,7 +82,7 @@ class PlainRule:
         return (down + is_up) * SLOTS + slot, slot
 
     def possible_floor(self, row: Row) -> int:
-        """Give the highest floor that a case which is unknown may trigger; as `CompiledRule.possible_floor`."""
+        """Return the highest floor that an unknown case may trigger, as `CompiledRule.possible_floor` does."""
         floors, holds = self.compiled.floors, [condition(row) for condition in self.conditions]
         highest = floors[self.compiled.otherwise] if None in holds else 0
         for truth, floor in zip(reversed(holds), floors[self.compiled.otherwise - 1 :: -1], strict=True):
@@ -96,13 +96,13 @@ class SingleProgram:
     """A compiled ruleset for one entity.
 
     Attributes:
-        program: the same for columns.
-        rules: in their order.
-        applies: the predicate; None where the ruleset applies to everyone.
-        reads: the columns that anything in it reads.
-        chosen: the position of the column of weights; None where none is.
-        level: of a total.
-        batch_only: where a condition has no plain form, and its columns are asked.
+        program: the program for columns.
+        rules: the rules, in order.
+        applies: the predicate; None if the ruleset applies to every entity.
+        reads: all columns that it reads.
+        chosen: returns the position of the column of weights; None if none is chosen.
+        level: returns the level of a total.
+        batch_only: the places whose conditions have no plain form and are evaluated on columns.
     """
 
     program: Program
@@ -114,7 +114,7 @@ class SingleProgram:
     batch_only: tuple[str, ...]
 
     def run(self, row: Row) -> dict[str, Any]:
-        """Evaluate every rule for a row, as `Program.run` does; the values by the names of its columns, in its order.
+        """Evaluate every rule for a row, as `Program.run` does; return the values by its columns, in its order.
 
         Args:
             row: a value for each column of a frame that `Program.run` takes.
@@ -152,14 +152,14 @@ class SingleProgram:
         return outcome
 
     def possible_floors(self, row: Row) -> tuple[int, int]:
-        """Give the floors that what is unknown may trigger, of all rules and of hard ones."""
+        """Return the highest floors that unknown facts may trigger, of all rules and of hard ones."""
         floors = [(rule.possible_floor(row), rule.compiled.rule.overridable) for rule in self.rules]
         return max(floor for floor, _ in floors), max((floor for floor, soft in floors if not soft), default=0)
 
 
 @lru_cache(maxsize=VERSIONS_KEPT)
 def single_program(program: Program) -> SingleProgram:
-    """Compile a ruleset for one entity, once for each program."""
+    """Compile a ruleset for one entity, cached by program."""
     ruleset = program.ruleset
     batch_only: list[str] = []
 
@@ -191,7 +191,7 @@ def single_program(program: Program) -> SingleProgram:
 
 
 def _chosen(program: Program, batch_only: list[str]) -> Callable[[Row], int | None]:
-    """Make the choice of the column of weights."""
+    """Make the function that chooses the column of weights."""
     score, expression = program.ruleset.score, program.total.column
     if not isinstance(score, WeightedScore) or expression is None:
         return lambda _: None
@@ -207,7 +207,7 @@ def _chosen(program: Program, batch_only: list[str]) -> Callable[[Row], int | No
 
 
 def _asked_of_columns(expression: pl.Expr, program: Program) -> Callable[[Row], Any]:
-    """Ask the columns what has no plain form."""
+    """Make the function that evaluates an expression without a plain form on columns."""
     reads = {name: program.inputs[name] for name in expression.meta.root_names()}
 
     def test(row: Row) -> Any:
@@ -244,10 +244,10 @@ class PlainPolicyRule:
 
     Attributes:
         column: the name of its outcome.
-        when: what it asks.
-        unless: what suppresses it; None for nothing.
-        action: the position of the action that it gives where it holds.
-        on_unknown: the position of the one that it gives where it is unknown whether it holds; None for none.
+        when: the condition that must hold.
+        unless: the condition that suppresses it; None for none.
+        action: the position of the action that it gives if it holds.
+        on_unknown: the position of the action that it gives if that is unknown; None for none.
     """
 
     column: str
@@ -257,7 +257,7 @@ class PlainPolicyRule:
     on_unknown: int | None
 
     def outcome(self, row: Row) -> tuple[PolicyOutcome, int | None]:
-        """Give the outcome, and the position of the action that the rule gives; None for none."""
+        """Return the outcome, and the position of the action that the rule gives; None for none."""
         holds = self.when(row)
         if holds is False:
             return PolicyOutcome.NOT_HELD, None
@@ -272,10 +272,10 @@ class SinglePolicy:
     """A compiled policy for one entity.
 
     Attributes:
-        rules: in their order.
-        otherwise: the position of the action where no rule gives one.
-        is_first: the first rule that gives an action decides; otherwise the most severe action, and of rules that
-            give it the first.
+        rules: the rules, in order.
+        otherwise: the position of the action if no rule gives one.
+        is_first: whether the first rule that gives an action decides; otherwise the most severe action does, and of
+            the rules that give it the first.
     """
 
     rules: Sequence[PlainPolicyRule]
@@ -283,7 +283,7 @@ class SinglePolicy:
     is_first: bool
 
     def run(self, row: Row) -> dict[str, Any]:
-        """Decide, as `PolicyProgram.run` does for every row; the values by the names of its columns."""
+        """Decide for a row, as `PolicyProgram.run` does; return the values by the names of its columns."""
         outcomes: dict[str, Any] = {}
         decided, action = None, None
         for place, rule in enumerate(self.rules):
@@ -295,7 +295,7 @@ class SinglePolicy:
 
 @lru_cache(maxsize=VERSIONS_KEPT)
 def single_policy(program: PolicyProgram) -> SinglePolicy | None:
-    """Compile a policy for one entity, once for each program; None where a condition has no plain form."""
+    """Compile a policy for one entity, cached by program; None if a condition has no plain form."""
     policy, compiler = program.policy, PlainCompiler.of(program.inputs, program.lists)
     try:
         rules = [
