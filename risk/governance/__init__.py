@@ -1,1 +1,1 @@
-"""What a compliance team does with rulesets before and after they decide: lint, test, compare, backtest, validate."""
+"""Tools of a compliance team for rulesets before and after they decide: lint, test, compare, backtest, validate."""

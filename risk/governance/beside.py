@@ -1,4 +1,4 @@
-"""The rulesets that decide beside one: a proposal for that one is made from the entities on which it decides."""
+"""Rulesets that decide beside another one: a proposal for that uses only the entities on which it decides."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,13 +18,13 @@ from fivefold.risk.language.ruleset import Ruleset
 
 @dataclass(frozen=True)
 class Beside:
-    """The rulesets that are tried before one and after it; none where it decides alone."""
+    """The rulesets that are tried before another one and after it; none if that decides alone."""
 
     first: tuple[AnalysedRuleset, ...] = ()
     then: tuple[AnalysedRuleset, ...] = ()
 
     def around(self, ruleset: AnalysedRuleset) -> list[AnalysedRuleset]:
-        """Give all of them in the order in which they are tried, with *ruleset* in its place."""
+        """Return all rulesets in the order in which they are tried, with *ruleset* in its place."""
         return [*self.first, ruleset, *self.then]
 
 
@@ -36,15 +36,15 @@ class DecidedOn:
     """The entities on which one ruleset decides.
 
     Attributes:
-        assessments: theirs; of every entity where no other ruleset decides beside it.
-        elsewhere: on how many entities each other ruleset decides, and for how many none does.
+        assessments: their assessments; of all entities if no other ruleset decides beside it.
+        elsewhere: the number of entities on which each other ruleset decides, and on which none does.
     """
 
     assessments: Assessments
     elsewhere: Mapping[str, int] = field(default_factory=dict)
 
     def cautions(self) -> tuple[str, ...]:
-        """Say who is left out; nothing where nobody is."""
+        """Describe the entities that are left out; empty if there are none."""
         others = {name: count for name, count in self.elsewhere.items() if name != NOBODY}
         left = []
         if others:
@@ -58,12 +58,12 @@ class DecidedOn:
 
 
 def assess_decided(ruleset: AnalysedRuleset, beside: Beside, portfolio: Portfolio, as_of: int) -> DecidedOn:
-    """Assess the entities on which a ruleset decides, as `risk.engine.deciding` finds them, without standing levels.
+    """Assess the entities on which a ruleset decides, by `risk.engine.deciding`, without held levels.
 
     Raises:
-        InvalidRulesetError: a ruleset lacks something that it needs.
+        InvalidRulesetError: something that a ruleset needs is missing.
         ConfigError: the rulesets cannot decide side by side.
-        NotEnoughDataError: others decide beside it, and it decides on nobody.
+        NotEnoughDataError: others decide beside it, and it decides on no entity.
     """
     if beside == ALONE:
         return DecidedOn(assess(ruleset, portfolio, as_of))
@@ -79,15 +79,15 @@ def assess_decided(ruleset: AnalysedRuleset, beside: Beside, portfolio: Portfoli
 
 
 def composed(rulesets: Sequence[AnalysedRuleset], lists: Mapping[str, NamedList]) -> Composition:
-    """Let rulesets decide side by side, in the order in which they are given, each by its name.
+    """Compose rulesets that decide side by side, in the given order, each by its name.
 
     Args:
-        rulesets: in that order; one at least.
-        lists: all that they may name; a list without a purpose is for aml.
+        rulesets: the rulesets in order; at least one.
+        lists: all lists that they may name; a list without a purpose is for aml.
 
     Raises:
-        ConfigError: two have the same name, other levels or another type of entity.
-        InvalidRulesetError: data for aml decide on whom one for commerce decides.
+        ConfigError: two have the same name, different levels or different types of entity.
+        InvalidRulesetError: data for aml determine the entities of a ruleset for commerce.
     """
     first, *others = (each.ruleset for each in rulesets)
     for other in others:

@@ -1,4 +1,4 @@
-"""Two versions of a ruleset side by side: everything that differs, in words."""
+"""Compares two versions of a ruleset: every difference, in words."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -87,7 +87,7 @@ _WORDING = Wording(
 
 
 def diff(before: Ruleset, after: Ruleset) -> DocumentDifference:
-    """Compare two rulesets; what makes no difference to the content hash is not a change."""
+    """Compare two rulesets; differences that do not affect the content hash are not changes."""
     sides: list[dict[str, Any]] = [json.loads(side.canonical) for side in (before, after)]
     return DocumentDifference(
         before.name,

@@ -1,4 +1,4 @@
-"""Two documents side by side: everything that differs, in words; rulesets and flows each say what their words mean."""
+"""Compares two documents: every difference, in words; rulesets and flows each supply their `Wording`."""
 
 import json
 from bisect import bisect_left
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 
 def part_words(part: Any) -> str:
-    """Write plain data as short as it can be read: lists without brackets, everything else as JSON."""
+    """Write plain data in short form: lists without brackets, everything else as JSON."""
     if isinstance(part, str):
         return part or "''"
     if isinstance(part, list) and all(isinstance(item, str | int | float) for item in part):
@@ -27,9 +27,9 @@ class Pair:
     """An item of two lists.
 
     Attributes:
-        before: its position in the first list, from 0; None where it was added.
-        after: its position in the second; None where it was removed.
-        moved: others have changed sides with it.
+        before: its position in the first list, from 0; None if it was added.
+        after: its position in the second; None if it was removed.
+        moved: whether its order relative to others changed.
     """
 
     before: int | None
@@ -41,13 +41,13 @@ def align(before: Sequence[str], after: Sequence[str], *, by_place: bool = False
     """Pair the items of two lists that have the same name; as few as possible count as moved.
 
     Args:
-        before: the names of the first list; where one comes twice, the first goes with the first.
+        before: the names of the first list; of repeated names the first is paired with the first.
         after: the names of the second.
-        by_place: items without a partner are paired as well where they stand between the same neighbours: what is
-            there now was made of what was there before.
+        by_place: whether to pair items without a partner as well if they are between the same neighbours: the new
+            item was made from the old one.
 
     Returns:
-        A pair for each item, in the order of the second list; those that were removed come last.
+        A pair for each item, in the order of the second list; removed items come last.
 
     >>> [(pair.before, pair.after, pair.moved) for pair in align(["a", "b", "c"], ["c", "a", "d"])]
     [(2, 0, True), (0, 1, False), (None, 2, False), (1, None, False)]
@@ -80,7 +80,7 @@ def _numbered(names: Iterable[str]) -> list[tuple[str, int]]:
 
 
 def _longest_rising(numbers: Sequence[int]) -> set[int]:
-    """Find a longest rising part of a sequence of different numbers, in n log n steps (patience sorting)."""
+    """Find a longest rising subsequence of distinct numbers, in n log n steps (patience sorting)."""
     tails: list[int] = []
     before: dict[int, int | None] = {}
     for number in numbers:
@@ -95,7 +95,7 @@ def _longest_rising(numbers: Sequence[int]) -> set[int]:
 
 
 def _between(in_order: dict[int, int], before: int, after: int, partners: dict[int, int]) -> dict[int, int]:
-    """Pair items without a partner that stand after the same neighbour, in their order."""
+    """Pair items without a partner that follow the same neighbour, in order."""
     neighbours = {partner: place for place, partner in in_order.items()}
     gaps: dict[int | None, list[int]] = defaultdict(list)
     last = None
@@ -118,13 +118,13 @@ Sort = Literal["added", "removed", "moved", "changed"]
 
 @dataclass(frozen=True)
 class DocumentChange:
-    """One thing that differs.
+    """One difference.
 
     Attributes:
-        where: the part of the document, such as a rule and its case, as people look for it.
+        where: the part of the document, such as a rule and its case, in words.
         sort: added, removed, moved or changed.
-        before: what was there, in words; empty where it was added.
-        after: what is there now, in words; empty where it was removed.
+        before: the old content, in words; empty if it was added.
+        after: the new content, in words; empty if it was removed.
 
     >>> print(DocumentChange("thresholds", "changed", "31, 61", "30, 61"))
     thresholds: 31, 61 → 30, 61
@@ -147,14 +147,15 @@ class DocumentChange:
 
 @dataclass(frozen=True)
 class DocumentDifference:
-    """Everything in which two rulesets, or two flows, differ.
+    """All differences of two rulesets, or of two flows.
 
     Attributes:
         before: the name of the first.
         after: the name of the second.
         before_hash: the content hash of the first.
         after_hash: the content hash of the second.
-        changes: of the document itself, then of its parts, then of its examples; empty where the content is the same.
+        changes: the changes of the document itself, then of its parts, then of its examples; empty if the content
+            is equal.
     """
 
     before: str
@@ -166,20 +167,20 @@ class DocumentDifference:
 
     @property
     def same(self) -> bool:
-        """Tell whether both have the same content."""
+        """Whether both have the same content."""
         return self.before_hash == self.after_hash
 
     def lines(self) -> list[str]:
-        """Write it for people, one line a change."""
+        """Write the differences for people, one line for each change."""
         return [f"The same content: {self.after_hash}"] if self.same else [str(change) for change in self.changes]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """Return it as plain data."""
         return {**asdict(self), "same": self.same, "changes": [asdict(change) for change in self.changes]}
 
 
 def _holds_parts(side: Any) -> bool:
-    """Tell whether a list, or none, has parts that can be paired; names alone are compared as one text."""
+    """Check whether a list, if any, has parts that can be paired; lists of names are compared as one text."""
     return side is None or (isinstance(side, list) and all(isinstance(item, dict) for item in side))
 
 
@@ -189,10 +190,10 @@ class Wording:
 
     Attributes:
         words: writes the value of a word of the language, or one item of a list.
-        lists: lists whose items are paired: what one of them is called, and the word that names it; nothing where an
-            item is named by its condition.
-        whole: words whose value, a mapping, is written whole where the writing shows the difference.
-        named: mappings of things that people named: what one of them is called.
+        lists: lists whose items are paired: the name of one item, and the word that identifies it; empty if its
+            condition does.
+        whole: words whose value, a mapping, is written whole if the writing shows the difference.
+        named: mappings of parts that people named: the name of one part.
     """
 
     words: Mapping[str, Callable[[Any], str]]
@@ -208,14 +209,14 @@ class Wording:
         return part_words(part) if make is None else make(part)
 
     def of_documents(self, before: Plain, after: Plain, *, last: Sequence[str]) -> Iterator[DocumentChange]:
-        """Compare two documents: what is their own first, then what stands under the words of *last*."""
+        """Compare two documents: their other words first, then those of *last*."""
         own = [{word: part for word, part in side.items() if word not in last} for side in (before, after)]
         parts = [{word: side[word] for word in last if word in side} for side in (before, after)]
         yield from self.of_mapping("", *own)
         yield from self.of_mapping("", *parts)
 
     def of_mapping(self, where: str, before: Plain, after: Plain) -> Iterator[DocumentChange]:
-        """Compare what stands under words."""
+        """Compare two mappings, word by word."""
         for word in dict.fromkeys((*before, *after)):
             place = f"{where}, {word}" if where else word
             sides = before.get(word), after.get(word)
@@ -227,14 +228,14 @@ class Wording:
                 yield from self._of_part(place, word, *sides)
 
     def of_named(self, word: str, before: Plain, after: Plain, where: str = "") -> Iterator[DocumentChange]:
-        """Compare things that people named, each by its name."""
+        """Compare parts that people named, each by its name."""
         one = self.named[word]
         for name in dict.fromkeys((*before, *after)):
             place = f"{where}, {one} {name}" if where else f"{one} {name}"
             yield from self._of_part(place, one, before.get(name), after.get(name))
 
     def _of_part(self, where: str, word: str, before: Any, after: Any) -> Iterator[DocumentChange]:
-        """Give the change of one part: in words, or piece by piece where the words do not show it."""
+        """Yield the change of one part: in words, or piece by piece if the words do not show it."""
         if before == after:
             return
         if before is None:
@@ -250,7 +251,7 @@ class Wording:
             )
 
     def _is_shown(self, word: str, before: Plain, after: Plain) -> bool:
-        """True where there are words for a mapping, and they show the difference."""
+        """Check whether there are words for a mapping, and they show the difference."""
         return word in self.whole and self.part(word, before) != self.part(word, after)
 
     def of_list(

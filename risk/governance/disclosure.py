@@ -1,4 +1,4 @@
-"""What of a ruleset a statement for the person concerned may show: no rule that would tip them off, nor its trace."""
+"""What a statement for the person concerned may show of a ruleset: no rule that would tip them off, nor its trace."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -16,10 +16,10 @@ _FINDINGS = "what others found (a tag, a screening, a case, an alert or a patter
 
 
 def is_disclosable(rule: Rule, analysed: AnalysedRuleset) -> bool:
-    """Tell whether a statement may show a rule.
+    """Check whether a statement may show a rule.
 
-    What `undisclosed` names, and data of other people, keep it out whatever the rule says; what others found does where
-    the rule says nothing.
+    Inputs and lists in `undisclosed`, and data of other people, always exclude it; what others found does if the rule
+    has no `disclosable`.
     """
     inputs = list(_everything(inputs_of_rule(rule), analysed).values())
     if rule.disclosable is False or _reads_others(inputs) or _reads_undisclosed(_whens(rule), inputs, analysed):
@@ -28,9 +28,9 @@ def is_disclosable(rule: Rule, analysed: AnalysedRuleset) -> bool:
 
 
 def is_whole(analysed: AnalysedRuleset) -> bool:
-    """Tell whether everything that decides may be shown, so that totals and levels betray nothing.
+    """Check whether everything that decides may be shown, so that totals and levels reveal nothing.
 
-    It is a property of the ruleset, and never of the person: what is left out must not depend on what was found.
+    It is a property of the ruleset, never of the person: omissions must not depend on what was found.
     """
     ruleset = analysed.ruleset
     choices = ruleset.score.weighted.weights_by if isinstance(ruleset.score, WeightedScore) else ()
@@ -57,7 +57,7 @@ def _named_by(rule_input: Any) -> Iterator[LanguageModel]:
 
 
 def _reads_others(inputs: list[LanguageModel]) -> bool:
-    """Tell whether data of other people are read, which no statement shows, whatever a rule says."""
+    """Check whether inputs read data of other people, which no statement shows, whatever a rule declares."""
     return any(isinstance(each, Linked) for each in inputs)
 
 
@@ -90,10 +90,10 @@ def _whens(rule: Rule) -> list[Any]:
 
 
 def disclosure_diagnostics(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
-    """Find what is declared undisclosed and read by no rule, and rules that disclose what they should hardly."""
+    """Find what is declared undisclosed but read by no rule, and rules that disclose what they probably should not."""
     ruleset = analysed.ruleset
     if analysed.diagnostics:
-        return  # what inputs are made of is not certain
+        return  # the parts of inputs are not certain
     read = _everything(analysed.inputs, analysed)
     for number, each in enumerate(ruleset.undisclosed.inputs):
         if input_key(each) not in read:

@@ -1,4 +1,4 @@
-"""Drafts: the text of a ruleset with other numbers, the reasons above it and beside each of them."""
+"""Drafts: the text of a ruleset with other numbers, with reasons at the top and beside each of them."""
 
 import json
 import re
@@ -13,23 +13,23 @@ NOTHING_IN_FORCE = "It decides nothing until it is reviewed, tested, committed a
 LAST = "End of the reasons. Below stands the text that the draft was made from; its remarks are of its authors."
 REMARK = "# proposed: "
 _HEAD = re.compile(rf"\A# A DRAFT [^\n]*\n(#[^\n]*\n)*?# {re.escape(LAST)}\n")
-"""The reasons of a proposal before this one: they are of no more use."""
+"""Matches the reasons of an earlier proposal, which are obsolete."""
 _REMARKS = re.compile(rf"^[ \t]*{re.escape(REMARK)}[^\n]*\n", re.MULTILINE)
 
 
 def without_reasons(text: str) -> str:
-    """Take the reasons of earlier proposals out of a text."""
+    """Remove the reasons of earlier proposals from a text."""
     return _REMARKS.sub("", _HEAD.sub("", text.removeprefix("\ufeff")))
 
 
 def reasons_of(text: str) -> str:
-    """Give the reasons on top of a draft; empty where there are none."""
+    """Return the reasons at the top of a draft; empty if there are none."""
     head = _HEAD.match(text.removeprefix("\ufeff"))
     return "" if head is None else head[0]
 
 
 def is_json(text: str) -> bool:
-    """Tell whether a text is JSON, which has no place for remarks."""
+    """Check whether a text is JSON, which cannot have remarks."""
     try:
         json.loads(text)
     except ValueError:
@@ -38,22 +38,22 @@ def is_json(text: str) -> bool:
 
 
 def with_reasons(text: str, first: str, reasons: Sequence[str]) -> str:
-    """Put reasons on top of a text, unless it is JSON; by *first*, A DRAFT, the next proposal finds them."""
+    """Put reasons at the top of a text, unless it is JSON; *first*, A DRAFT, lets the next proposal find them."""
     if is_json(text):
         return text
     return "".join(f"# {one_line(line)}\n" for line in (first, *reasons, LAST)) + text
 
 
 def with_numbers(text: str, numbers: Mapping[Path, str], remarks: Mapping[Path, str] | None = None) -> str:
-    """Put other numbers at their places; everything else stays as it was written, remarks and order included.
+    """Replace numbers at their places; everything else stays as written, including remarks and order.
 
     Args:
         text: a ruleset as YAML or JSON, without reasons.
-        numbers: what is to stand at each place.
-        remarks: what is to stand in a line of its own above each place; JSON has none.
+        numbers: the new number of each place.
+        remarks: the line to insert above each place; JSON has none.
 
     Raises:
-        ConfigError: the text is not one that can be changed in place.
+        ConfigError: the text cannot be changed in place.
     """
     remarks = {} if remarks is None or is_json(text) else remarks
     document = Document(text)

@@ -1,1 +1,1 @@
-"""Backtests: a draft on a portfolio before it decides."""
+"""Backtests: a draft tried on a portfolio before it decides."""

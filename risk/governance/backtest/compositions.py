@@ -1,4 +1,4 @@
-"""A change across families: the ruleset that decides on each entity, and its level, before and after the change."""
+"""Compares compositions of families: the deciding ruleset and level of each entity, before and after a change."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,24 +25,24 @@ from fivefold.risk.governance.backtest.moves import (
 from fivefold.risk.governance.backtest.run import MOVERS, sum_cells, sum_counts
 
 NOBODY = "(no ruleset)"
-"""Where an entity stands, and what decides for it, where no ruleset applies."""
+"""The place and the family of an entity to which no ruleset applies."""
 
 
 @dataclass(frozen=True)
 class Composition:
-    """What decides: rulesets by the names of their families, in the order in which they are tried."""
+    """The rulesets that decide, by the names of their families, in the order in which they are tried."""
 
     rulesets: Mapping[str, AnalysedRuleset]
 
 
 @dataclass(frozen=True)
 class PriorState:
-    """What stands before a change.
+    """The levels and overrides before a change.
 
     Attributes:
-        standing: levels, since when, and floors, as `assess` takes them; None where there are none.
-        families: the families that decided on each entity before, or keep it, by entity.
-        overrides: the levels that people set, as `assess` takes them; None where there are none.
+        standing: the levels held, with their beginnings and floors, in the form of `assess`; None if there are none.
+        families: by entity the families that decided on it before, or keep it.
+        overrides: the levels that people set, in the form of `assess`; None if there are none.
     """
 
     standing: pl.DataFrame | None = None
@@ -52,14 +52,14 @@ class PriorState:
 
 @dataclass(frozen=True, kw_only=True)
 class CompositionSide:
-    """What one composition makes of a portfolio.
+    """The results of one composition on a portfolio.
 
     Attributes:
-        families: how many entities each decides on, and how many none does.
+        families: the number of entities that each family decides on, and that none does.
         alone: the number of entities by level, or by the reason for none, by the rules alone.
         later: the same after the cooldown.
-        failed: entities that could not be assessed in full.
-        failures: the first of them, with what broke.
+        failed: the number of entities that could not be assessed in full.
+        failures: the first of them, with the cause.
     """
 
     families: dict[str, int]
@@ -74,7 +74,7 @@ class EntityMoved:
     """An entity whose level would change: its level and the family that decides, before and after.
 
     Attributes:
-        steps: levels up, negative down, by the rules alone; None where it has no level before or after.
+        steps: levels up, negative for down, by the rules alone; None if it has no level before or after.
     """
 
     entity: str
@@ -88,7 +88,7 @@ class EntityMoved:
 
 @dataclass(frozen=True, kw_only=True)
 class CompositionComparison:
-    """A composition against the one that decides now; `present` and `draft` are the two, as in other backtests."""
+    """A composition compared with the one that decides now; `present` and `draft` are the two, as elsewhere."""
 
     entities: int
     present: CompositionSide
@@ -108,20 +108,20 @@ def compare_compositions(
     standing_after: PriorState | None = None,
     keep: Callable[[pl.DataFrame], None] | None = None,
 ) -> CompositionComparison:
-    """Assess entities by what decides before and after a change.
+    """Assess entities by the compositions before and after a change.
 
     Args:
-        before: what decides now.
-        after: what would.
-        portfolio: the entities, and all that is known of them.
-        lists_after: the same, with the lists as they would be.
-        as_of: the moment, microseconds.
-        standing: what stands now.
-        standing_after: what stands before the change, where that is something else.
-        keep: called with everybody who would be elsewhere, as `moves.moved` names them.
+        before: the composition that decides now.
+        after: the composition after the change.
+        portfolio: the entities and their data.
+        lists_after: the same, with the lists after the change.
+        as_of: the moment, in microseconds.
+        standing: the levels held now.
+        standing_after: the levels held before the change, if they differ.
+        keep: called with all entities that would move, as the frame of `moves.moved`.
 
     Raises:
-        InvalidRulesetError: a ruleset lacks something that it needs.
+        InvalidRulesetError: something that a ruleset needs is missing.
     """
     now, then = (
         decide(before, portfolio, as_of, standing),
@@ -133,7 +133,7 @@ def compare_compositions(
 def compare_decisions(
     now: "Decisions", then: "Decisions", keep: Callable[[pl.DataFrame], None] | None = None
 ) -> CompositionComparison:
-    """Compare what is decided on the same entities before and after; *keep* as in `compare_compositions`."""
+    """Compare the decisions on the same entities before and after; *keep* as in `compare_compositions`."""
     table = now.frame.join(then.frame, on=ENTITY, suffix="_after", validate="1:1", maintain_order="left")
     if keep is not None:
         elsewhere = table.filter(pl.col(ALONE) != pl.col(f"{ALONE}_after"))
@@ -150,13 +150,13 @@ def compare_decisions(
 
 @dataclass(frozen=True)
 class Decisions:
-    """What a composition decides.
+    """The decisions of a composition.
 
     Attributes:
         frame: every entity with the family that decides on it and its level.
-        parts: for each family that decides on an entity the assessments of those.
-        failed: entities that could not be assessed in full.
-        failures: the first of them, with what broke.
+        parts: for each family that decides on entities, their assessments.
+        failed: the number of entities that could not be assessed in full.
+        failures: the first of them, with the cause.
     """
 
     frame: pl.DataFrame
@@ -165,7 +165,7 @@ class Decisions:
     failures: tuple[FailedAssessment, ...]
 
     def side(self) -> CompositionSide:
-        """Count it."""
+        """Count the decisions."""
         return CompositionSide(
             families=_counts(self.frame, "family"),
             alone=_counts(self.frame, ALONE),
@@ -180,7 +180,7 @@ def _counts(frame: pl.DataFrame, column: str) -> dict[str, int]:
 
 
 def decide(what: Composition, portfolio: Portfolio, as_of: int | pl.Series, before: PriorState) -> Decisions:
-    """Let each entity be decided on as it is every day: by the first ruleset that applies (`risk.engine.deciding`)."""
+    """Decide on each entity as in daily operation: by the first ruleset that applies (`risk.engine.deciding`)."""
     parts, failed, broken = [_nowhere(portfolio.entities)], 0, list[FailedAssessment]()
     deciding = dict(deciding_assessments(what, portfolio, as_of, before))
     for family, assessments in deciding.items():
@@ -197,7 +197,7 @@ def decide(what: Composition, portfolio: Portfolio, as_of: int | pl.Series, befo
 def deciding_assessments(
     what: Composition, portfolio: Portfolio, as_of: int | pl.Series, before: PriorState
 ) -> Iterator[tuple[str, Assessments]]:
-    """Give for each family the assessments of the entities on which it decides, as `with_keepers` gives them."""
+    """Yield for each family the assessments of the entities on which it decides, from `with_keepers`."""
     names = list(what.rulesets)
     places = {
         entity: tuple(names.index(family) for family in families if family in what.rulesets)
@@ -221,9 +221,9 @@ def deciding_assessments(
 
 
 def families_after(deciding: Iterable[tuple[str, Assessments]]) -> dict[str, tuple[str, ...]]:
-    """Name by entity the family that decided on it and those that keep it, as `PriorState.families` has them.
+    """Return by entity the family that decided on it and those that keep it, in the form of `PriorState.families`.
 
-    *deciding* is what `deciding_assessments` gives.
+    *deciding* is the result of `deciding_assessments`.
     """
     after: dict[str, tuple[str, ...]] = {}
     for family, assessments in deciding:
@@ -268,7 +268,7 @@ def _movers(table: pl.DataFrame) -> tuple[EntityMoved, ...]:
 
 
 def joined_comparisons(parts: Sequence[CompositionComparison]) -> CompositionComparison:
-    """Put comparisons of other entities together, one at least, in the order of the portfolio."""
+    """Join comparisons of disjoint sets of entities, at least one, in the order of the portfolio."""
     return CompositionComparison(
         entities=sum(part.entities for part in parts),
         present=_sides([part.present for part in parts]),
@@ -280,7 +280,7 @@ def joined_comparisons(parts: Sequence[CompositionComparison]) -> CompositionCom
 
 
 def furthest(mover: EntityMoved) -> tuple[int, str]:
-    """Give the place of a mover among all: those who move by most levels come first."""
+    """Return the sort key of a mover: entities that move by the most levels come first."""
     return -abs(mover.steps or 0), mover.entity
 
 

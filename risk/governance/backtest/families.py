@@ -1,4 +1,4 @@
-"""A draft among families of rulesets: who decides on whom, and who would be where, on a portfolio from files."""
+"""Backtests a draft among families of rulesets: deciding families and levels on a portfolio from files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -59,10 +59,10 @@ class FamilyHits:
     Attributes:
         family: the name of its place: that of the ruleset in force, which a draft takes over.
         ruleset: its own name.
-        content_hash: of its canonical form.
-        entities: on how many it decides.
+        content_hash: the hash of its canonical form.
+        entities: the number of entities on which it decides.
         lists: the days since which the versions of its lists are in force.
-        hits: every outcome of every rule, of those on whom it decides; empty where it decides on nobody.
+        hits: every outcome of every rule, for entities on which it decides; empty if there are none.
     """
 
     family: str
@@ -75,7 +75,7 @@ class FamilyHits:
 
 @dataclass(frozen=True, kw_only=True)
 class FamilyMover(EntityMoved):
-    """An entity that would be elsewhere, with its points and what gives others; as in other backtests."""
+    """An entity that would move, with its points and the reasons, as in other backtests."""
 
     points_before: str
     points_after: str
@@ -84,25 +84,25 @@ class FamilyMover(EntityMoved):
 
 @dataclass(frozen=True, kw_only=True)
 class FamiliesBacktest:
-    """Families of rulesets with a draft among them, against those that decide now.
+    """Families of rulesets with a draft among them, compared with those that decide now.
 
     Attributes:
         as_of: the moment, in words.
-        entities: in the whole portfolio.
+        entities: the number of entities in the whole portfolio.
         drawn: how many of them were assessed.
-        seed: of the sample.
-        draft_family: in whose place the draft is.
-        levels: of all rulesets, lowest first.
-        present: what decides now, in the order in which the rulesets are tried.
-        draft: what would decide.
-        present_side: how many entities are where by what decides now.
-        draft_side: the same by what would decide.
+        seed: the seed of the sample.
+        draft_family: the family whose place the draft takes.
+        levels: the levels of all rulesets, lowest first.
+        present: the rulesets that decide now, in the order in which they are tried.
+        draft: the rulesets that would decide.
+        present_side: the number of entities at each place by the present rulesets.
+        draft_side: the same with the draft.
         standing: the source of the levels held before.
-        deciders: from which family to which.
-        alone: from where to where by the rules alone.
-        later: the same after the cooldown; None where no standing levels were known.
-        movers: who changes most.
-        cautions: what the numbers do not say.
+        deciders: the moves from family to family.
+        alone: the moves from place to place by the rules alone.
+        later: the same after the cooldown; None if no held levels were known.
+        movers: the entities that change most.
+        cautions: the limits of what the numbers show.
     """
 
     as_of: str
@@ -130,23 +130,23 @@ class FamiliesBacktest:
         return places, places
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """Convert the result to plain data."""
         return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FamiliesComparison:
-    """What families make of some entities now, and with the draft among them.
+    """The results of families on some entities now, and with the draft among them.
 
     Attributes:
-        present: what decides now, in the order in which the rulesets are tried.
-        draft: what would decide.
-        compared: where everybody is, and would be.
-        deciders: from which family to which.
-        movers: who changes most.
+        present: the rulesets that decide now, in the order in which they are tried.
+        draft: the rulesets that would decide.
+        compared: the places of all entities, before and after.
+        deciders: the moves from family to family.
+        movers: the entities that change most.
         standing: the source of the levels held before.
-        has_standing: there are such levels.
-        cautions: about them.
+        has_standing: whether there are such levels.
+        cautions: the cautions about these levels.
         failing: by side, the place of the family that decides on each entity that could not be assessed in full.
     """
 
@@ -176,20 +176,20 @@ def backtest_families(
     """Assess a portfolio, or a sample of it, by the families that decide now and by those with the draft among them.
 
     Args:
-        before: what decides now; all rulesets of both have the same levels.
-        after: what would.
-        draft_family: in whose place the draft is.
-        portfolio: the entities, and all that the rulesets read of them.
-        as_of: the moment, microseconds.
-        standing: without it the rules are shown alone, without cooldown.
-        decided: the families that decided on each entity until now, or keep it, where that is known.
-        size: of the sample; everyone where it is not given.
-        seed: of the sample.
-        progress: called with the number of entities that are done, and of all on both sides.
+        before: the composition that decides now; all rulesets of both have the same levels.
+        after: the composition with the draft.
+        draft_family: the family whose place the draft takes.
+        portfolio: the entities, and all data that the rulesets read.
+        as_of: the moment, in microseconds.
+        standing: the levels held; without them only the rules are shown, without cooldown.
+        decided: the families that decided on each entity until now, or keep it, if known.
+        size: the size of the sample; all entities if it is not given.
+        seed: the seed of the sample.
+        progress: called with the number of entities done, and of all on both sides.
 
     Raises:
-        InvalidRulesetError: a ruleset, or something that it needs, is not there or not right.
-        ConfigError: the sample or the standing levels are none.
+        InvalidRulesetError: a ruleset, or something that it needs, is missing or wrong.
+        ConfigError: the sample or the held levels are invalid.
     """
     standing, rulesets = standing or HeldLevels(), (*before.rulesets.values(), *after.rulesets.values())
     check_levels(standing, [each.ruleset for each in rulesets])
@@ -207,7 +207,7 @@ def compare_families(
     decided: Mapping[str, Sequence[str]] | None,
     progress: Progress | None = None,
 ) -> FamiliesComparison:
-    """Compare what families make of entities; arguments and errors are those of `backtest_families`."""
+    """Compare the results of families on entities; arguments and errors are those of `backtest_families`."""
     size = portfolio.entities[ENTITY].n_unique()
     report, steps = progress or (lambda *_: None), 2 * size
     report(0, steps)
@@ -231,7 +231,7 @@ def compare_families(
 
 
 def joined_families(parts: Sequence[FamiliesComparison]) -> FamiliesComparison:
-    """Put comparisons by the same families and moment together, one at least, in the order of the portfolio."""
+    """Join comparisons by the same families and moment, at least one, in the order of the portfolio."""
     first = parts[0]
     compared = joined_comparisons([part.compared for part in parts])
     present, draft = (
@@ -251,7 +251,7 @@ def joined_families(parts: Sequence[FamiliesComparison]) -> FamiliesComparison:
 
 
 def _joined_side(joined: CompositionSide, parts: Sequence[FamiliesComparison], place: int) -> CompositionSide:
-    """Put failures in the order of one process: those of the first family first."""
+    """Join one side, with failures in the order of a single process: those of the first family first."""
     sides = [(part.failing[place], part.compared.draft if place else part.compared.present) for part in parts]
     failures = [(places[failure.entity], failure) for places, side in sides for failure in side.failures]
     ordered = (failure for _, failure in sorted(failures, key=lambda pair: pair[0]))
@@ -275,7 +275,7 @@ def _joined_hits(parts: Sequence[tuple[FamilyHits, ...]]) -> tuple[FamilyHits, .
 def families_evidence(
     of_all: FamiliesComparison, after: Composition, draft_family: str, as_of: int, entities: int, seed: int
 ) -> FamiliesBacktest:
-    """Write the evidence of a comparison of all entities that were drawn, of so many *entities*."""
+    """Make the backtest from the comparison of all entities that were drawn from *entities*."""
     compared = of_all.compared
     is_reached = any(each.family == draft_family and each.entities for each in of_all.draft)
     return FamiliesBacktest(
@@ -306,7 +306,7 @@ def _failing(what: Composition, decisions: Decisions) -> dict[str, int]:
 
 
 def _standing(standing: HeldLevels, now: Decisions, before: PriorState) -> tuple[PriorState, str, list[str]]:
-    """Find the levels that are held before the draft, their source in words, and cautions about them."""
+    """Find the levels held before the draft, their source in words, and cautions about them."""
     if standing.levels is not None:
         return before, "the levels that were given", []
     decided = families_after(now.parts.items())
@@ -360,7 +360,7 @@ def _mover(moved: EntityMoved, now: Decisions, then: Decisions) -> FamilyMover:
 
 
 def _place(side: Decisions, family: str, entity: str) -> tuple[Assessments, int] | None:
-    """Find an entity among those on whom a family decides; None where nothing does."""
+    """Find an entity among those on which a family decides; None if no ruleset decides."""
     if family == NOBODY:
         return None
     part = side.parts[family]

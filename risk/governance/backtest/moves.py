@@ -1,4 +1,4 @@
-"""From where to where a portfolio moves, which cases hit, and what could not be assessed."""
+"""The moves of a portfolio from level to level, the hits of cases, and entities that could not be assessed."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ from fivefold.risk.language.quantities import POINT_UNITS, text_of
 from fivefold.risk.language.ruleset import Ruleset
 
 ALONE, LATER = "alone", "later"
-"""By the rules alone, and after the cooldown."""
+"""Suffixes of columns: by the rules alone, and after the cooldown."""
 
 NEW = "(no level before)"
 
 
 @dataclass(frozen=True)
 class MoveCount:
-    """How many entities are in one place before and in one after."""
+    """The number of entities at one place before and one after."""
 
     before: str
     after: str
@@ -39,17 +39,17 @@ class MoveCount:
 
 @dataclass(frozen=True, kw_only=True)
 class MovedEntity:
-    """An entity that would be elsewhere, or there for other reasons.
+    """An entity that would move, or stay for other reasons.
 
     Attributes:
         entity: its identifier.
-        before: its level now, or why it has none; empty where nothing is known of it.
+        before: its level now, or why it has none; empty if that is not known.
         after: its level by the draft's rules alone.
         later: its level by the draft after the cooldown.
-        steps: levels up, negative down, by the rules alone; None where it has no level before or after.
-        points_before: its total now; empty where there is none.
+        steps: levels up, negative for down, by the rules alone; None if it has no level before or after.
+        points_before: its total now; empty if there is none.
         points_after: its total by the draft.
-        reasons: the rules that give other points than before, in words; where none does, what the score does otherwise.
+        reasons: the rules that give other points than before, in words; without any, the changes of the score.
     """
 
     entity: str
@@ -63,7 +63,7 @@ class MovedEntity:
 
 
 def positions(after: Assessments, before: Assessments | None, standing: pl.DataFrame | None) -> pl.DataFrame:
-    """Put both sides beside each other: one row an entity, in the order of the portfolio.
+    """Join both sides: one row for each entity, in the order of the portfolio.
 
     Columns: `entity_id`; `before_alone`, `before_later`, `after_alone` and `after_later` (names of levels, or why
     there is none); `before_level` and `after_level` (numbers by the rules alone), `steps`; `before_total` and
@@ -85,7 +85,7 @@ def _names(assessments: Assessments) -> dict[int, str]:
 
 
 def level_or_status(assessments: Assessments, column: str) -> pl.Expr:
-    """Name the level in a column; the status, in brackets, where the entity was not assessed."""
+    """Name the level in a column, or the status, in brackets, if the entity was not assessed."""
     level = pl.col(column).replace_strict(_names(assessments), default=None, return_dtype=pl.String)
     return pl.when(pl.col(STATUS) == Status.ASSESSED.value).then(level).otherwise(pl.format("({})", STATUS))
 
@@ -112,7 +112,7 @@ def _standing(after: Assessments, standing: pl.DataFrame) -> pl.DataFrame:
 
 
 def cells(table: pl.DataFrame, before: str, after: str) -> tuple[MoveCount, ...]:
-    """Count entities by where they are before and after, which two columns say; empty cells are left out."""
+    """Count entities by their places before and after, in two columns; empty cells are left out."""
     counts = table.group_by(before, after, maintain_order=True).len()
     return tuple(MoveCount(*row) for row in counts.iter_rows())
 
@@ -120,11 +120,11 @@ def cells(table: pl.DataFrame, before: str, after: str) -> tuple[MoveCount, ...]
 MOVED: Final[Mapping[str, Any]] = {
     ENTITY: pl.String, "before": pl.String, "after": pl.String, "later": pl.String,
 }  # fmt: skip
-"""Everybody who would be elsewhere by the rules alone: from where, to where, and where after the cooldown."""
+"""The columns of entities that would move by the rules alone: the places before, after, and after the cooldown."""
 
 
 def moved(table: pl.DataFrame) -> pl.DataFrame:
-    """Name all entities that stood somewhere and would be elsewhere, as `MOVED`, in the order of the portfolio."""
+    """Select all entities that had a place and would move, with the columns `MOVED`, in the portfolio's order."""
     if "before_alone" not in table.columns:
         return pl.DataFrame(schema=MOVED)
     stood = (pl.col("before_alone") != NEW) & (pl.col("before_alone") != pl.col("after_alone"))
@@ -132,7 +132,7 @@ def moved(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def movers(table: pl.DataFrame, after: Assessments, before: Assessments | None, most: int) -> tuple[MovedEntity, ...]:
-    """Name the entities that change most: by levels, then by points, then in the order of their names."""
+    """List the entities that change most: by levels, then by points, then by name."""
     of_the_score = () if before is None else score_changes(before.program.ruleset, after.program.ruleset)
     return tuple(_mover(row, after, before, of_the_score) for row in furthest(table, most).iter_rows(named=True))
 
@@ -141,9 +141,9 @@ _DIGITS = 9
 
 
 def furthest(table: pl.DataFrame, most: int) -> pl.DataFrame:
-    """Take the rows of the entities that change most, with their `place`, and `size` and `points` of the change."""
+    """Select the rows of the entities that change most, with their `place`, and the change's `size` and `points`."""
     change = (pl.col("after_total") - pl.col("before_total")).abs().fill_null(0.0)
-    # Equal changes in decimals differ as floats by less, and by how many rows Polars divides at once.
+    # Equal decimal changes differ by less as floats, depending on how many rows Polars divides at once.
     points = change.round(_DIGITS).alias("points")
     frame = table.with_row_index("place").with_columns(points, pl.col("steps").abs().fill_null(0).alias("size"))
     if "before_alone" not in table.columns:
@@ -153,7 +153,7 @@ def furthest(table: pl.DataFrame, most: int) -> pl.DataFrame:
 
 
 def score_changes(before: Ruleset, after: Ruleset) -> tuple[str, ...]:
-    """Write what changes levels though every rule gives the same: thresholds, tiers, weights and who is assessed."""
+    """Describe changes that move levels though every rule gives the same: thresholds, tiers, weights, applies_to."""
     changes = diff(before, after).changes
     return tuple(
         str(change) for change in changes if change.where.partition(",")[0] in {"score", "levels", "applies_to"}
@@ -176,13 +176,13 @@ def _mover(
 
 
 def total_text(assessments: Assessments, place: int) -> str:
-    """Write the total of the entity in a row; empty where it was not assessed in full."""
+    """Write the total of the entity in a row; empty if it was not assessed in full."""
     row = assessments.outcomes.row(place, named=True)
     return assessments.program.total.text(row[TOTAL]) if row[STATUS] == Status.ASSESSED else ""
 
 
 def reasons(after: Assessments, place_after: int, before: Assessments, place_before: int) -> tuple[str, ...]:
-    """Write what rules give one entity otherwise than before: *rule: +10 → +25*."""
+    """Write the rules that give one entity something else than before: *rule: +10 → +25*."""
     now, then = _outcomes(before, place_before), _outcomes(after, place_after)
     return tuple(
         f"{rule}: {now.get(rule, 'no rule')} → {then.get(rule, 'no rule')}"
@@ -192,7 +192,7 @@ def reasons(after: Assessments, place_after: int, before: Assessments, place_bef
 
 
 def _outcomes(assessments: Assessments, place: int) -> dict[str, str]:
-    """Give what each rule gave one entity: its points, and the floor."""
+    """Return the outcome of each rule for one entity: its points and floor."""
     return {
         each.rule: "failed" if each.errors else signed(each.points) + (f", at least {each.floor}" * bool(each.floor))
         for each in rule_outcomes(assessments, place)
@@ -204,14 +204,14 @@ class CaseHits:
     """How often one outcome of a rule was given.
 
     Attributes:
-        rule: its id.
-        title: of the rule.
+        rule: the rule's id.
+        title: the rule's title.
         case: the number of the case, from 1; or otherwise, unknown, failed.
-        asked: what the case asks, in words; empty for the others.
-        points: what it gives, before decay and weights.
-        floor: the level below which it does not let the entity come; empty for none.
-        entities: how many got it, of those to which the ruleset applies.
-        share: of these, 0 to 1.
+        asked: the condition of the case, in words; empty for the others.
+        points: the points that it gives, before decay and weights.
+        floor: the level that the entity does not fall below; empty for none.
+        entities: the number of entities that got it, of those to which the ruleset applies.
+        share: their share of these, 0 to 1.
     """
 
     rule: str
@@ -230,7 +230,7 @@ class FailedAssessment:
 
     Attributes:
         entity: its identifier.
-        rule: what broke: a rule's id, or another part of the ruleset.
+        rule: the cause: a rule's id, or another part of the ruleset.
         problem: the value, and what is wrong with it.
     """
 
@@ -240,7 +240,7 @@ class FailedAssessment:
 
 
 def case_hits(assessments: Assessments) -> tuple[CaseHits, ...]:
-    """Count every outcome of every rule, also those never given, in the order of the ruleset."""
+    """Count every outcome of every rule, also those that were never given, in the ruleset's order."""
     applicable = assessments.outcomes.filter(pl.col(APPLIES))
     counts = applicable.select(slot_column(pl.col(rule.column)) for rule in assessments.program.rules)
     hits = []
@@ -271,14 +271,14 @@ def slot_name(rule: CompiledRule, slot: int) -> int | str:
 
 
 def failures(assessments: Assessments, most: int = PROBLEMS_LISTED) -> tuple[FailedAssessment, ...]:
-    """Name what could not be assessed, rule by rule, of the first so many entities."""
+    """List what could not be assessed, rule by rule, for the first *most* entities."""
     status = assessments.outcomes[STATUS]
     broken = status.is_in(NOT_IN_FULL)
     return tuple(failure for place in broken.arg_true()[:most].to_list() for failure in _failures(assessments, place))
 
 
 def first_failures(failures: Iterable[FailedAssessment]) -> tuple[FailedAssessment, ...]:
-    """Keep those of the first so many entities; one entity may have several."""
+    """Keep the failures of the first `PROBLEMS_LISTED` entities; one entity may have several."""
     by_entity: dict[str, list[FailedAssessment]] = {}
     for failure in failures:
         by_entity.setdefault(failure.entity, []).append(failure)
@@ -297,4 +297,4 @@ def _failures(assessments: Assessments, place: int) -> Sequence[FailedAssessment
 
 
 _PARTS: Final = {PREDICATE: "applies_to", CHOICE: "weights_by"}
-"""What broke beside the rules, by the words of a breakdown for it."""
+"""The parts other than rules that can fail, by their words in breakdowns."""

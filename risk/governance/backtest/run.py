@@ -1,6 +1,6 @@
-"""A draft on a real portfolio before it decides: levels, moves, and what cannot be assessed.
+"""Backtests a draft on a real portfolio before it decides: levels, moves, and what cannot be assessed.
 
-A portfolio may be sampled, or taken in parts whose backtests are put together again.
+A portfolio may be sampled, or split into parts whose backtests are joined.
 """
 
 from collections import Counter
@@ -44,10 +44,10 @@ class Sampled:
     """A part of a portfolio.
 
     Attributes:
-        portfolio: with the drawn entities alone.
+        portfolio: the portfolio of the drawn entities.
         as_of: one moment, or one for each row of its entities.
-        entities: how many entities the whole has.
-        size: how many were drawn.
+        entities: the number of entities of the whole.
+        size: the number of drawn entities.
     """
 
     portfolio: Portfolio
@@ -57,10 +57,10 @@ class Sampled:
 
 
 def draw(portfolio: Portfolio, as_of: int | pl.Series, size: int | None, seed: int) -> Sampled:
-    """Draw so many entities at random, each as likely as the others; all of them where there are no more, or no size.
+    """Draw *size* entities at random, all equally likely; all of them if there are fewer, or without a size.
 
-    Transactions of others are left out, unless entities are linked: groups read those of who was not drawn.
-    ConfigError where the size is not that of a sample, or there are no entities.
+    Transactions of others are left out, unless entities are linked: groups also read entities that were not drawn.
+    Raises ConfigError if the size is invalid, or there are no entities.
     """
     if size is not None and size < 1:
         raise ConfigError(f"a sample of {size} entities was asked for; at least 1 is possible")
@@ -79,7 +79,7 @@ def draw(portfolio: Portfolio, as_of: int | pl.Series, size: int | None, seed: i
 
 
 def _linked(rows: pl.DataFrame | pl.LazyFrame | None, chosen: pl.Series) -> pl.DataFrame | pl.LazyFrame | None:
-    """Keep the transactions of the sample alone; the other linked facts are few."""
+    """Keep only the transactions of the sample; the other linked facts are few."""
     if rows is None:
         return None
     link = ENTITY if ENTITY in rows.collect_schema() else "user_id"
@@ -87,32 +87,32 @@ def _linked(rows: pl.DataFrame | pl.LazyFrame | None, chosen: pl.Series) -> pl.D
 
 
 MOVERS = 20
-"""How many of those who change most are named."""
+"""How many of the entities that change most are listed."""
 
 NO_REACH = (
     "The draft applies to none of these entities, so it gives none of them a level: "
     "compare its `applies_to` with the fields that they have."
 )
-"""The first caution where all are not applicable."""
+"""The first caution if the draft applies to no entity."""
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class BacktestSide:
-    """What one ruleset makes of the portfolio.
+    """The results of one ruleset on the portfolio.
 
     Attributes:
         ruleset: its name.
-        content_hash: of its canonical form.
-        levels: their names, lowest first.
-        lists: the days since which the versions of its lists are in force; several where as-ofs differ.
-        alone: how many entities the rules put where, every group named: levels, and the statuses that give none.
-        later: the same after the cooldown; None where no standing levels were known.
-        withheld: how many the cooldown keeps at a higher level.
+        content_hash: the hash of its canonical form.
+        levels: the names of levels, lowest first.
+        lists: the days since which the versions of its lists are in force; several if as-ofs differ.
+        alone: the number of entities at every place by the rules: levels, and the statuses without one.
+        later: the same after the cooldown; None if no held levels were known.
+        withheld: the number of entities that the cooldown keeps at a higher level.
         hits: every outcome of every rule.
-        failed: entities that could not be assessed in full.
-        failures: the first of them, with what broke.
+        failed: the number of entities that could not be assessed in full.
+        failures: the first of them, with the cause.
     """
 
     ruleset: str
@@ -129,20 +129,20 @@ class BacktestSide:
 
 @dataclass(frozen=True, kw_only=True)
 class BacktestResult:
-    """A draft against what decides now.
+    """A draft compared with the ruleset that decides now.
 
     Attributes:
         as_of: the moment, in words.
-        entities: in the whole portfolio.
+        entities: the number of entities in the whole portfolio.
         drawn: how many of them were assessed.
-        seed: of the sample.
-        draft: what would decide.
-        present: what decides now; None where there was no such ruleset.
+        seed: the seed of the sample.
+        draft: the results of the draft.
+        present: the results of the present ruleset; None if there was none.
         standing: the source of the levels held before.
-        alone: from where to where by the rules alone; empty without anything to compare with.
-        later: the same after the cooldown; None where no standing levels were known.
-        movers: who changes most, by levels and then by points.
-        cautions: what the numbers do not say.
+        alone: the moves from place to place by the rules alone; empty without anything to compare with.
+        later: the same after the cooldown; None if no held levels were known.
+        movers: the entities that change most, by levels and then by points.
+        cautions: the limits of what the numbers show.
     """
 
     as_of: str
@@ -163,17 +163,17 @@ class BacktestResult:
         return [*(self.present or self.draft).alone, NEW], list(self.draft.alone)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """Return it as plain data."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class HeldLevels:
-    """The levels that stand before the draft decides.
+    """The levels held before the draft decides.
 
     Attributes:
-        levels: `entity_id`, `level` (number), `entered` (microseconds); None for those of the present ruleset.
-        entered: since when the levels of the present ruleset are taken to stand, microseconds; None: not known.
+        levels: `entity_id`, `level` (number), `entered` (microseconds); None for the levels of the present ruleset.
+        entered: the assumed beginning of the present ruleset's levels, in microseconds; None if not known.
     """
 
     levels: pl.DataFrame | None = None
@@ -192,23 +192,23 @@ def backtest(
     keep: Callable[[pl.DataFrame], None] | None = None,
     keep_furthest: Callable[[pl.DataFrame], None] | None = None,
 ) -> BacktestResult:
-    """Assess a portfolio, or a sample of it, by a draft and by what decides now.
+    """Assess a portfolio, or a sample of it, by a draft and by the present ruleset.
 
     Args:
-        draft: what would decide.
-        portfolio: the entities, and all that both rulesets read of them.
+        draft: the draft.
+        portfolio: the entities, and all data that both rulesets read.
         as_of: one moment (microseconds), or one for each row of the portfolio's entities.
-        present: what decides now; without it the draft is shown alone, or against the standing levels.
-        standing: without it the rules are shown alone, without cooldown.
-        size: of the sample; everyone where it is not given.
-        seed: of the sample.
-        progress: called with the number of assessments that are done, and of all; the last call is of all.
-        keep: called with everybody who would be elsewhere, as `moves.moved` names them.
-        keep_furthest: called with those who change most, as `moves.furthest` gives them.
+        present: the ruleset that decides now; without it the draft is shown alone, or compared with the held levels.
+        standing: the levels held; without them only the rules are shown, without cooldown.
+        size: the size of the sample; all entities if it is not given.
+        seed: the seed of the sample.
+        progress: called with the number of assessments done, and of all; in the last call both are equal.
+        keep: called with all entities that would move, as the frame of `moves.moved`.
+        keep_furthest: called with the entities that change most, as the frame of `moves.furthest`.
 
     Raises:
-        InvalidRulesetError: a ruleset, or something that it needs, is not there or not right.
-        ConfigError: the sample or the standing levels are none.
+        InvalidRulesetError: a ruleset, or something that it needs, is missing or wrong.
+        ConfigError: the sample or the held levels are invalid.
     """
     standing = standing or HeldLevels()
     check_levels(standing, [each.ruleset for each in (draft, present) if each is not None])
@@ -252,7 +252,7 @@ def _hand_over(
 
 
 def check_levels(standing: HeldLevels, rulesets: list[Ruleset]) -> None:
-    """Refuse standing levels that a ruleset does not have, with ConfigError."""
+    """Raise ConfigError for held levels that a ruleset does not have."""
     for ruleset in rulesets if standing.levels is not None else ():
         assert standing.levels is not None
         wrong = standing.levels.filter(~pl.col("level").is_between(1, len(ruleset.levels)))
@@ -319,7 +319,7 @@ def groups(assessments: Assessments, column: str) -> dict[str, int]:
 
 
 def list_days(assessments: Assessments) -> dict[str, tuple[str, ...]]:
-    """Name the versions of its lists that a ruleset used, by the days since which they are in force."""
+    """Return the days since which the versions of a ruleset's lists are in force, by list."""
     names = sorted({name for versions in assessments.versions for name in versions})
     return {
         name: tuple(sorted({day_text(versions[name].since) for versions in assessments.versions if name in versions}))
@@ -335,10 +335,10 @@ def moments_words(assessments: Assessments) -> str:
 
 
 def joined_backtests(parts: Sequence[BacktestResult]) -> BacktestResult:
-    """Put backtests together that are of the same rulesets and moment, each of other entities.
+    """Join backtests of the same rulesets and moment on disjoint sets of entities.
 
     Args:
-        parts: one at least, in the order of the portfolio.
+        parts: at least one, in the order of the portfolio.
     """
     first = parts[0]
     cautions = dict.fromkeys(caution for part in parts for caution in part.cautions if caution != NO_REACH)
@@ -388,7 +388,7 @@ def sum_cells(parts: Iterable[tuple[MoveCount, ...]]) -> tuple[MoveCount, ...]:
 
 
 def sum_hits(parts: Sequence[tuple[CaseHits, ...]]) -> tuple[CaseHits, ...]:
-    """Add the hits of parts up; an entity to which the ruleset applies has exactly one outcome of each rule."""
+    """Add up the hits of parts; an entity to which the ruleset applies has exactly one outcome of each rule."""
     counts = [sum(part[place].entities for part in parts) for place in range(len(parts[0]))]
     of: Counter[str] = Counter()
     for hits, count in zip(parts[0], counts, strict=True):
@@ -400,7 +400,7 @@ def sum_hits(parts: Sequence[tuple[CaseHits, ...]]) -> tuple[CaseHits, ...]:
 
 
 def _furthest(mover: MovedEntity) -> tuple[int, Decimal, str]:
-    """Order by the size of the change: by levels, then by points, then by name."""
+    """Return the sort key by the size of the change: levels, then points, then the name."""
     points = [mover.points_before, mover.points_after]
     moved = abs(Decimal(points[1]) - Decimal(points[0])) if all(points) else Decimal(0)
     return -abs(mover.steps or 0), -moved, mover.entity

@@ -1,1 +1,1 @@
-"""Examples beside a ruleset: run, compared and counted for coverage."""
+"""Runs the examples of a ruleset, compares them and measures their coverage."""

@@ -1,4 +1,4 @@
-"""What an example gives, as the frames of a portfolio: short words, and defaults where there is only one sense."""
+"""Converts what examples give to the frames of a portfolio: short words, and defaults if there is only one meaning."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ from fivefold.risk.language.quantities import quoted_value
 from fivefold.risk.language.ruleset import Example, GivenExample, LinkType, Ruleset
 
 BASE = "EUR"
-"""The currency of examples: their transactions are in it where they say nothing else."""
+"""The currency of examples: that of transactions which name none."""
 
 LINKS: Final = "links"
 
@@ -43,7 +43,7 @@ LINKED = (
     LINKS,
     "peers",
 )
-"""What an example may give beside the fields of the entity."""
+"""What an example may give besides the fields of the entity."""
 
 _SHORT = {
     "amount": "transaction_amount",
@@ -51,7 +51,7 @@ _SHORT = {
     "time": "transaction_date",
     "state": "transaction_state",
 }
-"""Words of a transaction in an example: the ruleset's own, for the API's."""
+"""Words of a transaction in an example, and those of the API."""
 
 _TRANSACTION = (*_SHORT.values(), "transaction_id")
 _TAG = ("tag", "from", "until")
@@ -87,12 +87,12 @@ def check_examples(ruleset: Ruleset) -> list[Finding]:
 
 
 def _strange_score(example: Example) -> Iterator[Finding]:
-    """Find a score that no value has; what lint proves of cases holds for scores that there can be."""
+    """Find a score that no value can have: lint's proofs about cases hold for possible scores alone."""
     value = example.given.get("value")
     score = value.get("score") if isinstance(value, dict) else None
     try:
         is_strange = not SCORES[0] <= Decimal(str(score)) <= SCORES[1]
-    except InvalidOperation:  # none, or no number
+    except InvalidOperation:  # missing, or not a number
         return
     if is_strange:
         problem = f"gives the value a score of {score}; scores are from {SCORES[0]} to {SCORES[1]}"
@@ -100,7 +100,7 @@ def _strange_score(example: Example) -> Iterator[Finding]:
 
 
 def _strange_peers(example: Example, ruleset: Ruleset) -> Iterator[Finding]:
-    """Find places among peers that are given for a rule which reads none, or that no number can have."""
+    """Find places among peers that are given for a rule that reads none, or that no number can have."""
     inputs = {rule.id: rule.input for rule in ruleset.rules if peers_of(rule.input) is not None}
     reading = list(inputs)
     places = example.given.get("peers")
@@ -118,14 +118,14 @@ MOST_PERCENT = 100
 
 
 def _is_place(place: Any, rule_input: Any) -> bool:
-    """Tell whether a number can have this place among peers; what is not a number is refused elsewhere."""
+    """Check whether a number can have this place among peers; a value that is not a number is refused elsewhere."""
     if not isinstance(place, Decimal):
         return True
     return place >= 0 and (place <= MOST_PERCENT or not isinstance(rule_input, PeerPercentile))
 
 
 def strange_words(example: GivenExample, ruleset: Definition) -> Iterator[Finding]:
-    """Find words in rows that nothing reads, which would be left out silently, and transactions without a time."""
+    """Find words in rows that nothing reads, which would be ignored silently, and transactions without a time."""
     records = {*_RECORD, *ruleset.case_fields}
     words = {
         "transactions": {*_SHORT, *_TRANSACTION, *ruleset.transaction_fields},
@@ -163,7 +163,7 @@ def _is_level(level: str | int, ruleset: Ruleset) -> bool:
 def example_portfolio(analysed: AnalysedRuleset, lists: Mapping[str, NamedList], as_of: int) -> Portfolio:
     """Make the portfolio whose entities are the examples, numbered from 0.
 
-    InvalidRulesetError where an example gives something in a form that cannot be read.
+    Raises InvalidRulesetError if an example gives something in an unreadable form.
     """
     ruleset = analysed.ruleset
     examples, links = everybody(ruleset)
@@ -181,16 +181,16 @@ def example_portfolio(analysed: AnalysedRuleset, lists: Mapping[str, NamedList],
 def portfolio_of(
     examples: Sequence[GivenExample], definition: Definition, facts: Sequence[LanguageModel], as_of: int
 ) -> Portfolio:
-    """Make the portfolio of what examples give by themselves, numbered from 0.
+    """Make the portfolio of what examples give themselves, numbered from 0.
 
     Args:
-        examples: of a ruleset or a flow.
-        definition: whose fields they give.
-        facts: the inputs that read facts of them.
+        examples: the examples of a ruleset or a flow.
+        definition: the definition whose fields they give.
+        facts: the inputs that read facts of the examples.
         as_of: a moment on whose day money is in the base currency (microseconds).
 
     Raises:
-        InvalidRulesetError: an example gives something in a form that cannot be read.
+        InvalidRulesetError: an example gives something in an unreadable form.
     """
     rows = [{ENTITY: str(number), **example.given} for number, example in enumerate(examples)]
     return Portfolio(
@@ -207,7 +207,7 @@ def portfolio_of(
 
 
 def _with_reference(analysed: AnalysedRuleset, lists: Mapping[str, NamedList]) -> Mapping[str, NamedList]:
-    """Add an empty reference portfolio: examples give places among peers themselves, and others are unknown."""
+    """Add an empty reference portfolio: examples give their places among peers themselves; others are unknown."""
     empty = ListVersion(since=0, members=())
     return {
         **lists,
@@ -218,7 +218,7 @@ def _with_reference(analysed: AnalysedRuleset, lists: Mapping[str, NamedList]) -
 
 
 def _peers(ruleset: Ruleset) -> pl.DataFrame:
-    """Collect the places among peers that examples give, by the ids of the rules whose input they are."""
+    """Collect the places among peers that examples give, by the ids of the rules that read them."""
     keys = {rule.id: input_key(rule.input) for rule in ruleset.rules if rule.input and peers_of(rule.input) is not None}
     rows = []
     for number, example in enumerate(ruleset.examples):
@@ -231,7 +231,7 @@ def _peers(ruleset: Ruleset) -> pl.DataFrame:
 
 
 def example_moments(ruleset: Ruleset, as_of: int) -> list[int]:
-    """Give the moment of each example, *as_of* where it names none (microseconds)."""
+    """Return the moment of each example, *as_of* if it names none (microseconds)."""
     return [as_of if example.as_of is None else example.as_of for example in ruleset.examples]
 
 
@@ -267,7 +267,7 @@ def _unreadable(example: GivenExample, part: str, right: str) -> InvalidRulesetE
 
 
 def _frame(rows: Sequence[tuple[int, Mapping[str, Any]]], columns: Sequence[str]) -> pl.DataFrame:
-    """Make a frame that has every column, all of text, whatever the rows hold."""
+    """Make a frame with every column as text, whatever the rows contain."""
     texts = [{ENTITY: str(number), **{name: _text(row.get(name)) for name in columns}} for number, row in rows]
     return pl.DataFrame(texts, schema=dict.fromkeys((ENTITY, *columns), pl.String))
 
@@ -277,7 +277,7 @@ def _text(value: Any) -> str | None:
 
 
 def transactions_of(examples: Sequence[GivenExample], ruleset: Definition) -> pl.DataFrame:
-    """Make the transactions of examples, as a portfolio has them; what is not said is in the base currency."""
+    """Make the transactions of examples in the form of a portfolio; without a currency they are in the base."""
     rows = []
     for number, row in _each(examples, "transactions"):
         if not isinstance(row, dict):
@@ -298,7 +298,7 @@ def _records(examples: Sequence[GivenExample], part: str, ruleset: Definition) -
 
 
 def _tags(examples: Sequence[GivenExample]) -> pl.DataFrame:
-    """Make the tags of examples: words, or rows with the moments from which and until which they are there."""
+    """Make the tags of examples: words, or rows with the moments at which they begin and end."""
     tags = [(number, tag if isinstance(tag, dict) else {"tag": tag}) for number, tag in _each(examples, "tags")]
     return _frame(tags, _TAG)
 
@@ -306,8 +306,8 @@ def _tags(examples: Sequence[GivenExample]) -> pl.DataFrame:
 def _screenings(examples: Sequence[GivenExample], inputs: Sequence[LanguageModel]) -> pl.DataFrame:
     """Make the screenings of examples.
 
-    With `screening`, what was found, one was made of every kind that the ruleset reads, at no moment in particular;
-    `screenings` are rows, each with its moment.
+    `screening`, with what was found, implies an undated screening of every kind that the ruleset reads; `screenings`
+    are rows, each with its moment.
     """
     dated = _each(examples, "screenings")
     for number, row in dated:
@@ -346,11 +346,11 @@ _DIRECTED = "{to: [...], from: [...]} with a list of entities after each, empty 
 
 
 class Linking(Protocol):
-    """What has examples and declares types of links: a ruleset or a flow."""
+    """A definition with examples and types of links: a ruleset or a flow."""
 
     @property
     def examples(self) -> Sequence[GivenExample]:
-        """The examples, in their order."""
+        """The examples, in order."""
 
     @property
     def links(self) -> Mapping[str, LinkType]:
@@ -358,11 +358,11 @@ class Linking(Protocol):
 
 
 class Everybody(NamedTuple):
-    """The examples and all whom they are linked to, in one row: the examples come first.
+    """The examples and all entities that they are linked to, in one sequence: the examples come first.
 
     Attributes:
-        examples: one for each, with what is given of it.
-        links: between them, by their numbers.
+        examples: one for each entity, with what is given of it.
+        links: the links between them, by their numbers.
     """
 
     examples: Sequence[GivenExample]
@@ -370,9 +370,9 @@ class Everybody(NamedTuple):
 
 
 def everybody(ruleset: Linking) -> Everybody:
-    """Collect the examples and whom they are linked to; InvalidRulesetError where that is given in another form."""
+    """Collect the examples and the entities linked to them; raises InvalidRulesetError for links in another form."""
     there, rows = list(ruleset.examples), list[tuple[Any, ...]]()
-    for number, example in enumerate(there):  # which grows meanwhile
+    for number, example in enumerate(there):  # the list grows meanwhile
         for name, way, members in _linked_entities(example, ruleset.links):
             shared = f"of example {number}"
             others = [str(len(there) + place) for place in range(len(members))]
@@ -392,7 +392,7 @@ def _rows(name: str, way: str, own: str, others: Sequence[str], shared: str) -> 
 def _linked_entities(
     example: GivenExample, declared: Mapping[str, LinkType]
 ) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
-    """Give the type, the way (empty where it has none) and the entities of each kind of link that an example has."""
+    """Yield the type, the direction (empty for none) and the entities of each kind of link that an example has."""
     links = example.given.get(LINKS, {})
     if not isinstance(links, dict):
         raise _unreadable_link(example, "", "entities by the type of link")
@@ -420,7 +420,7 @@ def _unreadable_link(example: GivenExample, name: str, right: str) -> InvalidRul
 
 
 def given_below(example: GivenExample) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Give what an example gives, and what it gives of those linked, each with the words for where that stands."""
+    """Yield what an example gives, and what it gives of linked entities, each with the words for its place."""
     waiting: list[tuple[str, Mapping[str, Any]]] = [(f"example {example.name}", example.given)]
     while waiting:
         where, facts = waiting.pop(0)
@@ -433,7 +433,7 @@ def given_below(example: GivenExample) -> Iterator[tuple[str, Mapping[str, Any]]
 
 
 def strange_fields(example: GivenExample, fields: Iterable[str]) -> Iterator[Finding]:
-    """Find what an example gives of itself, or of those linked to it, that is not among the *fields*."""
+    """Find what an example gives of itself, or of entities linked to it, that is not among the *fields*."""
     for place, facts in given_below(example):
         yield from unknown_names(place, facts, fields)
 
@@ -451,7 +451,7 @@ def unknown_names(place: str, keys: Iterable[str], declared: Iterable[str]) -> I
 
 
 def strange_links(example: GivenExample, ruleset: Linking) -> Iterator[Finding]:
-    """Find types of links that the ruleset or the flow does not have."""
+    """Find types of links that the ruleset or the flow does not declare."""
     for where, facts in given_below(example):
         links = facts.get(LINKS)
         for name in links if isinstance(links, dict) else ():

@@ -1,4 +1,4 @@
-"""Examples beside a ruleset: each is assessed, compared with what it expects - also as columns - and counted."""
+"""Assesses the examples of a ruleset, compares them with their expectations (also as columns), and counts coverage."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,15 +31,15 @@ from fivefold.risk.language.ruleset import Expectation, Ruleset
 def expected_cases(
     ruleset: Ruleset, assessments: Assessments, explained: Sequence[Explanation]
 ) -> Iterator[tuple[str, int]]:
-    """Give rule and number of each case of which an example expects something.
+    """Yield the rule and number of each case that an example's expectation depends on.
 
-    It does where it names the case, or the rule's floor; where it names the total, to which the case gives points; and
-    where it names the level, which would be another one without the case.
+    An expectation depends on a case if it names the case, or the rule's floor; if it names the total, to which the case
+    gives points; and if it names the level, which would differ without the case.
 
     Args:
-        ruleset: with its examples.
-        assessments: their assessments.
-        explained: the same, explained.
+        ruleset: the ruleset, with its examples.
+        assessments: the assessments of the examples.
+        explained: the explanations of these.
     """
     expected_levels: list[tuple[int, RuleOutcome]] = []
     for number, (example, explanation) in enumerate(zip(ruleset.examples, explained, strict=True)):
@@ -54,7 +54,7 @@ def expected_cases(
         expected_levels, _levels_without(assessments, explained, expected_levels), strict=True
     ):
         computed = assessments.outcomes[COMPUTED][number]
-        stands = explained[number].rules_level == ruleset.levels[computed - 1]  # not one that the cooldown holds
+        stands = explained[number].rules_level == ruleset.levels[computed - 1]  # the level is not held by the cooldown
         if stands and without != computed and isinstance(outcome.case, int):
             yield outcome.rule, outcome.case
 
@@ -70,7 +70,7 @@ def _is_named(expect: Expectation, outcome: RuleOutcome) -> bool:
 def _levels_without(
     assessments: Assessments, explained: Sequence[Explanation], expected_levels: Sequence[tuple[int, RuleOutcome]]
 ) -> list[int | None]:
-    """Give the level that each of some examples would have without the outcome of one case."""
+    """Return the level that each of some examples would have without the outcome of one case."""
     total, levels = assessments.program.total, ("", *assessments.program.ruleset.levels)
     totals = [
         assessments.outcomes[TOTAL][number] - int(outcome.points * total.scale) for number, outcome in expected_levels
@@ -85,12 +85,12 @@ def _levels_without(
 
 @dataclass(frozen=True)
 class ExampleResult:
-    """What became of one example.
+    """The result of one example.
 
     Attributes:
-        name: of the example.
-        differences: results other than expected; empty where it passed.
-        explanation: the assessment.
+        name: the name of the example.
+        differences: the results that differ from the expectation; empty if it passed.
+        explanation: the explained assessment.
     """
 
     name: str
@@ -100,13 +100,13 @@ class ExampleResult:
 
 @dataclass(frozen=True)
 class ExampleResults:
-    """A ruleset's examples, and what they reach.
+    """The results of a ruleset's examples, and their coverage.
 
     Attributes:
-        results: in the order of the examples.
-        rules: of each rule, the numbers of its cases (from 1) of which some example expects something.
-        cases: how many cases each rule has.
-        hits: of each rule, the numbers of its cases that held in some example, whatever it expects.
+        results: the results, in the order of the examples.
+        rules: by rule, the numbers of its cases (from 1) that some example's expectation depends on.
+        cases: by rule, the number of its cases.
+        hits: by rule, the numbers of its cases that held in some example, whatever that expects.
     """
 
     results: tuple[ExampleResult, ...]
@@ -116,16 +116,16 @@ class ExampleResults:
 
     @property
     def rule_share(self) -> Decimal:
-        """Percent of rules of which some example expects something."""
+        """The percentage of rules that some example's expectation depends on."""
         return _percent(sum(1 for cases in self.rules.values() if cases), len(self.rules))
 
     @property
     def case_share(self) -> Decimal:
-        """Percent of cases of which some example expects something."""
+        """The percentage of cases that some example's expectation depends on."""
         return _percent(sum(map(len, self.rules.values())), sum(self.cases.values()))
 
     def missing(self) -> list[str]:
-        """Name the cases of which no example expects anything, and whether they hold in one."""
+        """Name the cases that no example's expectation depends on, and whether they hold in one."""
         return [
             f"rule {rule}, case {case}{' (holds in an example that expects nothing of it)' * (case in self.hits[rule])}"
             for rule, expected in self.rules.items()
@@ -134,7 +134,7 @@ class ExampleResults:
         ]
 
     def passed(self, ruleset: Ruleset) -> bool:
-        """True where every example came out as expected, and enough is covered."""
+        """Check whether every example gives the expected result, and enough is covered."""
         enough = self.rule_share >= ruleset.coverage.rules and self.case_share >= ruleset.coverage.cases
         return enough and not any(result.differences for result in self.results)
 
@@ -151,8 +151,8 @@ def run_examples(
     Args:
         analysed: the ruleset, with its examples.
         lists: the named lists.
-        as_of: for examples that name no moment of their own (microseconds).
-        document: from which the ruleset was read; without it what is wrong has no line.
+        as_of: the moment of examples that name none (microseconds).
+        document: the document of the ruleset; without it findings have no lines.
 
     Raises:
         InvalidRulesetError: an example gives something that the ruleset does not know.
@@ -218,11 +218,11 @@ def _case_column(rule: str) -> str:
 
 
 def expected_frame(ruleset: Ruleset, scale: int) -> pl.DataFrame:
-    """Give a row for each example, in their order: what it expects, null where it does not say.
+    """Make a row for each example, in order: what it expects, null if it expects nothing.
 
     Args:
-        ruleset: with its examples.
-        scale: how many units of the total make one point.
+        ruleset: the ruleset, with its examples.
+        scale: the units of the total in one point.
 
     Returns:
         `entity_id` (the example's position, as text); level (number), total (units), status, floor_by (a rule's id);
@@ -252,12 +252,12 @@ def _slot(ruleset: Ruleset, rule: str, case: int | str) -> int:
 
 
 def differing(outcomes: pl.DataFrame, expected: pl.DataFrame, program: Program) -> list[int]:
-    """Give the positions of the examples that come out otherwise than expected.
+    """Return the positions of the examples whose results differ from the expectation.
 
     Args:
-        outcomes: of some examples, as `risk.engine.outcomes.assess_inputs` gives them.
-        expected: as `expected_frame` gives it.
-        program: that was run.
+        outcomes: the outcomes of some examples, from `risk.engine.outcomes.assess_inputs`.
+        expected: the result of `expected_frame`.
+        program: the program that was run.
     """
     applies = pl.col(STATUS) != Status.NOT_APPLICABLE.value
     compared = [
@@ -275,16 +275,16 @@ def differing(outcomes: pl.DataFrame, expected: pl.DataFrame, program: Program) 
 def differing_by_rule(
     outcomes: pl.DataFrame, expected: pl.DataFrame, rule: str, codes: pl.Series, program: Program
 ) -> int | None:
-    """Find an example that comes out otherwise by what one rule gives, whatever the rest gives; None for none so far.
+    """Find an example that fails by what one rule now gives, whatever the others give; None if none is found.
 
-    It does where it expects another case of that rule, or a total to which the rule now gives another part.
+    It fails if it expects another case of that rule, or a total to which the rule now contributes differently.
 
     Args:
-        outcomes: of some examples as they are, which all come out as expected.
-        expected: as `expected_frame` gives it.
-        rule: that gives something else.
-        codes: what it gives these examples.
-        program: the ruleset as it is.
+        outcomes: the original outcomes of some examples, all as expected.
+        expected: the result of `expected_frame`.
+        rule: the changed rule.
+        codes: the codes that it gives these examples.
+        program: the original program.
     """
     name, case = rule_column(rule), _case_column(rule)
     beside = outcomes.select(ENTITY, name, codes.alias("given")).join(

@@ -1,1 +1,1 @@
-"""Lint: what is wrong or doubtful in rulesets and policies, without data."""
+"""Lint: finds faults and doubts in rulesets and policies, without data."""

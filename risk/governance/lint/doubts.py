@@ -1,4 +1,4 @@
-"""Rules that work, and perhaps not as their author thinks: gaps, unread inputs, text too short to compare."""
+"""Finds rules that may not work as their author thinks: gaps, unread inputs, text too short to compare."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -18,19 +18,19 @@ from fivefold.risk.language.operators import Fuzzy, Operators
 from fivefold.risk.language.ruleset import Coverage, Outcome, Rule, Ruleset
 
 FEWEST_LETTERS = 3
-"""Of what a partial likeness is looked for: shorter text is a part of nearly everything."""
+"""Fewest letters of text for a partial likeness: shorter text is a part of nearly everything."""
 
 _ORDERED = frozenset({"above", "at_least", "below", "at_most", "between"})
 
 Span = tuple[Decimal | None, bool, Decimal | None, bool]
 """A range of numbers, or of dates in microseconds: its lower end (None for none), whether that is inside, and the same
-of the upper one."""
+for the upper end."""
 
 
 def doubt_diagnostics(ruleset: Ruleset, members: Mapping[str, Sequence[str]]) -> Iterator[Diagnostic]:
-    """Find doubts of single rules, and of what examples are asked for.
+    """Find doubts about single rules, and about the required coverage.
 
-    *members* are those of the named lists, as far as they are there.
+    *members* are the members of the named lists, as far as they exist.
     """
     for position, rule in enumerate(ruleset.rules):
         path: Path = ("rules", position)
@@ -55,7 +55,7 @@ def _unread_input(path: Path, rule: Rule, places: Sequence[Location]) -> Iterato
 
 
 def _screening_floor(rule: Rule, places: Sequence[Location]) -> list[Diagnostic]:
-    """Find a floor by a screening without an outcome for entities that were never screened."""
+    """Find a floor by a screening in a rule without an outcome for entities that were never screened."""
     if rule.on_unknown is not None or rule.otherwise.floor is not None:
         return []
     for place, case in zip(places, rule.cases, strict=True):
@@ -72,7 +72,7 @@ def _screening_floor(rule: Rule, places: Sequence[Location]) -> list[Diagnostic]
 
 
 def _unknown_as_no(path: Path, rule: Rule, places: Sequence[Location]) -> Iterator[Diagnostic]:
-    """Note a rule that gives less where something is not known than where a case holds."""
+    """Note a rule that gives less if something is unknown than if a case holds."""
     if rule.on_unknown is not None:
         return
     for number, (place, case) in enumerate(zip(places, rule.cases, strict=True), 1):
@@ -91,14 +91,14 @@ def _unknown_as_no(path: Path, rule: Rule, places: Sequence[Location]) -> Iterat
 
 
 def _may_be_undecided(test: Operators) -> bool:
-    """Tell whether a test may be neither true nor false; whether a field is there is always known."""
+    """Check whether a test may be neither true nor false; presence of a field is always known."""
     subject = input_of_test(test)
     asks_presence_alone = {operator for operator, _ in test.comparisons()} == {"is"}
     return not (asks_presence_alone and isinstance(subject, FieldInput))
 
 
 def _gaps(path: Path, rule: Rule) -> Iterator[Diagnostic]:
-    """Find numbers or dates between the ranges of two cases that belong to neither."""
+    """Find numbers or dates between the ranges of two cases that are in neither."""
     dated = any(_is_dated(case.when) for case in rule.cases)
     spans = []
     for number, case in enumerate(rule.cases):
@@ -116,9 +116,9 @@ def _gaps(path: Path, rule: Rule) -> Iterator[Diagnostic]:
 
 
 def _is_dated(condition: Any) -> bool:
-    """True where a condition orders the rule's own value by text: dates or levels.
+    """Check whether a condition orders the rule's own value by text: dates or levels.
 
-    Text that is only equal to something is not a date, even where it looks like one.
+    Text that is only tested for equality is not a date, even if it looks like one.
     """
     return isinstance(condition, OwnTest) and any(
         operator in _ORDERED and any(isinstance(one, str) for one in (value if isinstance(value, tuple) else (value,)))
@@ -127,7 +127,7 @@ def _is_dated(condition: Any) -> bool:
 
 
 def _number_of(value: Any, dated: bool) -> Decimal | None:
-    """Give a bound of a case as a number; None where it is neither a number nor a date."""
+    """Return a bound of a case as a number; None if it is neither a number nor a date."""
     if not dated or not isinstance(value, str):
         return value if isinstance(value, Decimal) else None
     try:
@@ -137,7 +137,7 @@ def _number_of(value: Any, dated: bool) -> Decimal | None:
 
 
 def _span_of(condition: Any, dated: bool) -> Span | None:
-    """Give the range that a comparison of the rule's own value asks for; None where it is anything else."""
+    """Return the range of a comparison of the rule's own value; None for any other condition."""
     if not isinstance(condition, OwnTest):
         return None
     low, low_in, high, high_in = None, False, None, False
@@ -160,7 +160,7 @@ def _span_of(condition: Any, dated: bool) -> Span | None:
 
 
 def _merged(spans: Sequence[tuple[int, Span]]) -> Iterator[tuple[int, Span]]:
-    """Join ranges, in the order of their lower ends, as far as they overlap or touch."""
+    """Join ranges that overlap or touch, in the order of their lower ends."""
     joined: tuple[int, Span] | None = None
     for number, span in spans:
         if joined is None:
@@ -178,7 +178,7 @@ def _merged(spans: Sequence[tuple[int, Span]]) -> Iterator[tuple[int, Span]]:
 
 
 def _between(below: Span, above: Span, dated: bool = False) -> str | None:
-    """Write what lies between two ranges; None where nothing does."""
+    """Write what lies between two ranges; None if nothing does."""
     high, low = below[2], above[0]
     if high is None or low is None or low < high:
         return None
@@ -193,7 +193,7 @@ def _bound_text(value: Decimal, dated: bool) -> str:
 
 
 def _is_narrow(below: Span, above: Span, unit: int) -> bool:
-    """True where whole numbers or days were probably meant: 0 to 30, and 31 to 70."""
+    """Check whether whole numbers or days were probably meant: 0 to 30, and 31 to 70."""
     high, low = below[2], above[0]
     return high is not None and low is not None and low - high <= unit and below[3] and above[1]
 

@@ -1,4 +1,4 @@
-"""Conditions that are tried in order, each with those before it: one trial serves as many of them as it can."""
+"""Conditions that are tried in order, each with earlier ones: one trial serves as many of them as possible."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,30 +8,30 @@ import numpy as np
 import polars as pl
 
 MOST_COMPARED_OF_A_TEXT = 100_000_000
-"""So much is compared at most in all conditions of one text; it takes about two seconds of the processor."""
+"""Most comparisons in all conditions of one text; they take about two seconds of processor time."""
 
 _OF_A_CONDITION, _OF_A_VALUE = 10_000, 5
-"""What it takes to compile a condition, and to put a value into a combination, in numbers compared."""
+"""The cost of compiling a condition, and of putting a value into a combination, in comparisons of numbers."""
 
 
 class Effort:
-    """What may still be compared in the conditions of one text, so that many of them take no longer than a few."""
+    """The comparisons left for the conditions of one text, so that many conditions take no longer than a few."""
 
     def __init__(self) -> None:
         self._left = float(MOST_COMPARED_OF_A_TEXT)
 
     def begins(self, conditions: int) -> bool:
-        """Count the compiling of conditions; False where too little is left for it."""
+        """Count the compiling of conditions; False if too little is left for it."""
         return self._takes(conditions * _OF_A_CONDITION)
 
     def compares(self, rows: int, inputs: int, conditions: int, work: float) -> bool:
-        """Count what a trial takes; False where too little is left for it.
+        """Count the cost of a trial; False if too little is left for it.
 
         Args:
-            rows: combinations of values.
-            inputs: values in each of them.
-            conditions: truths of each of them.
-            work: numbers and letters compared in each of them.
+            rows: the number of combinations of values.
+            inputs: the number of values in each.
+            conditions: the number of truths for each.
+            work: the numbers and letters compared for each.
         """
         return self._takes(rows * (inputs * _OF_A_VALUE + conditions + work))
 
@@ -47,9 +47,9 @@ class OrderTrial:
     """Some conditions, tried together.
 
     Attributes:
-        holds: where each holds, by its position: a whole number with one bit for each combination of values.
-        everywhere: the number of what always holds.
-        exact: whether what never happened cannot happen.
+        holds: the combinations for which each holds, by its position: a whole number with a bit for each combination.
+        everywhere: the number with all bits set.
+        exact: whether an outcome that no combination gave is impossible.
     """
 
     holds: Mapping[int, int]
@@ -58,7 +58,7 @@ class OrderTrial:
 
 
 def order_trial(positions: Sequence[int], truths: pl.DataFrame, *, exact: bool) -> OrderTrial:
-    """Keep where conditions hold, a column of truths for each; what is unknown does not hold."""
+    """Make the trial from a column of truths for each condition; unknown counts as false."""
     holds = [_bits(column.fill_null(value=False).to_numpy()) for column in truths.get_columns()]
     return OrderTrial(dict(zip(positions, holds, strict=True)), _bits(np.ones(len(truths), bool)), exact)
 
@@ -68,15 +68,15 @@ def _bits(truths: np.ndarray) -> int:
 
 
 class TriedInOrder:
-    """Conditions that are tried in order, each with those before it that read nothing but what it reads.
+    """Conditions that are tried in order, each with the earlier ones that read nothing but what it reads.
 
-    Values that stand for all others under many conditions do so under some of them. So one trial serves all that read
-    the same: to try each with all before it again would take the square of the work. Where all of them together have
-    too many combinations, or are not exact, it is as many from the first on as can be.
+    Values that represent all others for many conditions do so for some of them. So one trial serves all conditions
+    that read the same inputs: trying each again with all before it would take quadratic time. If all together have too
+    many combinations, or are not exact, the trial has as many as possible, from the first on.
 
     Args:
-        keys: what each reads.
-        try_together: tries those of some positions; gives None where there are too many combinations.
+        keys: the inputs that each condition reads.
+        try_together: tries the conditions at some positions; returns None if there are too many combinations.
     """
 
     def __init__(
@@ -86,14 +86,14 @@ class TriedInOrder:
         self._trials: dict[frozenset[str], tuple[OrderTrial | None, OrderTrial | None]] = {}
 
     def trial_of(self, number: int) -> OrderTrial | None:
-        """Give a trial of a condition and of those before it, an exact one if there is one; None where none can be."""
+        """Return a trial of a condition and earlier ones, an exact one if possible; None if there is none."""
         keys = self._keys[number]
         if keys not in self._trials:
             self._trials[keys] = self._longest_trials(self._within(keys, len(self._keys)))
         return next((trial for trial in self._trials[keys] if trial is not None and number in trial.holds), None)
 
     def before(self, number: int) -> list[int]:
-        """Name the conditions that a condition is tried with."""
+        """List the earlier conditions that a condition is tried with."""
         return self._within(self._keys[number], number)
 
     def _within(self, keys: frozenset[str], end: int) -> list[int]:
@@ -106,7 +106,7 @@ class TriedInOrder:
         return self._longest(among[: len(longest.holds) - 1], exact=True), longest
 
     def _longest(self, among: Sequence[int], *, exact: bool) -> OrderTrial | None:
-        """Try all of them, and where that cannot be, search for the most from the first on by halves."""
+        """Try all of them; if that is not possible, find the longest prefix by bisection."""
         longest, least, most, end = None, 0, len(among), len(among)
         while least < most:
             trial = self._try_together(among[:end])

@@ -1,4 +1,4 @@
-"""Totals and levels: tiers that overlap or leave gaps, and levels that nothing reaches."""
+"""Checks totals and levels: tiers that overlap or leave gaps, and levels that nothing reaches."""
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -12,14 +12,14 @@ from fivefold.risk.language.ruleset import PointsScore, Rule, Ruleset, Tier, Tie
 
 _TIERS: Path = ("score", "tiers")
 _ENDLESS = 10**18
-"""Beyond every total, in units of points."""
+"""More than any total, in units of points."""
 
 Span = tuple[int, int]
-"""Both ends included, in units of points."""
+"""A range of totals, both ends included, in units of points."""
 
 
 def level_diagnostics(ruleset: Ruleset) -> Iterator[Diagnostic]:
-    """Find what is doubtful about totals and levels; the structure was checked before."""
+    """Find doubts about totals and levels; the structure was checked before."""
     totals = possible_totals(ruleset)
     if isinstance(ruleset.score, TiersScore):
         yield from _tier_diagnostics(ruleset.score.tiers, ruleset, totals)
@@ -27,7 +27,7 @@ def level_diagnostics(ruleset: Ruleset) -> Iterator[Diagnostic]:
 
 
 def possible_totals(ruleset: Ruleset) -> Span:
-    """Give the least and the greatest total that the rules' points can come to, whatever the cases."""
+    """Return the least and the greatest total of the rules' points over all cases."""
     if isinstance(ruleset.score, WeightedScore):
         spans = {rule.id: _points(rule) for rule in ruleset.rules}
         columns = ruleset.score.weighted.weights.values()

@@ -1,4 +1,4 @@
-"""Lint of policies: what is wrong or doubtful in one, and the rules in it that never decide, found without any data."""
+"""Lint of policies: finds faults, doubts and rules that never decide, without data."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -39,19 +39,19 @@ def lint_policy(
     document: Document | None,
     declared: PolicyPurposes | None = None,
 ) -> list[Finding]:
-    """Find everything that is wrong or doubtful in a policy.
+    """Find all faults and doubts of a policy.
 
     Args:
         analysed: the policy.
-        lists: the named lists; without them, what depends on them is not decided, and that is said.
-        document: what it was read from; without it the findings have no lines.
-        declared: what the data of the entity type and its level are for, beside what the policy says.
+        lists: the named lists; without them, what depends on them is reported as undecided.
+        document: the policy's document; without it the findings have no lines.
+        declared: the purposes of the entity type's data and its level, besides those in the policy.
     """
     return findings(_diagnostics(analysed, lists, declared), analysed.policy, document)
 
 
 def lint_policy_document(document: Document, lists: Lists | None, *, notes: bool) -> list[tuple[Diagnostic, Finding]]:
-    """Find the same in a document that was read, each beside its diagnostic, which names the check."""
+    """Find the faults and doubts of a document, each beside its diagnostic, which names the check."""
     try:
         analysed = AnalysedPolicy(read_document(Policy, document, "the policy"))
     except InvalidRulesetError as error:
@@ -91,7 +91,7 @@ class _Arm:
     """One way for a rule to give an action: because it holds, or because that is unknown.
 
     Attributes:
-        position: of the rule.
+        position: the position of the rule.
         word: action, or on_unknown.
         severity: the position of the action.
     """
@@ -102,7 +102,7 @@ class _Arm:
 
 
 def _arms(policy: Policy) -> list[_Arm]:
-    """List them in the order in which one comes before another."""
+    """List the arms of a policy in order of precedence."""
     arms = [
         _Arm(position, word, policy.actions.index(action))
         for position, rule in enumerate(policy.rules)
@@ -125,7 +125,7 @@ def _reach_diagnostics(policy: Policy, scope: LintScope) -> Iterator[Diagnostic]
 
 
 def _arm_diagnostics(policy: Policy, arms: Sequence[_Arm], number: int, tried: TriedInOrder) -> Iterator[Diagnostic]:
-    """Find whether one arm never gives its action, or never decides."""
+    """Check whether one arm never gives its action, or never decides."""
     trial, arm = tried.trial_of(number), arms[number]
     if trial is None or not trial.exact:
         return
@@ -168,7 +168,7 @@ def _unless_diagnostics(position: int, rule: PolicyRule, scope: LintScope) -> It
 
 
 def _tried(policy: Policy, arms: Sequence[_Arm], scope: LintScope) -> pl.DataFrame | None:
-    """Find for every combination of values which arms give an action; None where that cannot be decided."""
+    """Find for every combination of values which arms give an action; None if that cannot be decided."""
     places, columns = list[Location](), list[pl.Expr]()
     for number, arm in enumerate(arms):
         rule = policy.rules[arm.position]

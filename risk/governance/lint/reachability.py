@@ -1,4 +1,4 @@
-"""Cases that can never be reached, decided by trying the compiled conditions on values that stand for all others."""
+"""Finds cases that can never be reached, by trying the compiled conditions on representative values."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -76,18 +76,18 @@ from fivefold.risk.language.peers import PeerPercentile
 from fivefold.risk.language.policy import LevelInput, TransactionInput
 
 Range = tuple[Fraction | None, Fraction | None]
-"""Both ends, which are possible themselves as far as is known; None for none."""
+"""A range with both ends, which may be possible values themselves; None for no bound."""
 
 ANY: Range = (None, None)
 _FROM_ZERO: Range = (Fraction(0), None)
 
 
 MOST_BITS = 1_000
-"""Ends of more digits are taken for none: no ruleset compares with such a number."""
+"""Most bits of an end: longer ones count as no bound, as no ruleset compares with such a number."""
 
 
 def ranges_of(names: Vocabulary) -> dict[str, Range]:
-    """Give a range that holds every result of each calculation, by its name; it may be wider than need be."""
+    """Return a range that contains every result of each calculation, by its name; it may be wider than needed."""
     ranges: dict[str, Range] = {}
     for name in calculations_in_order(names.calculations, names.calculations):
         ranges[name] = _short(_range_of(names.calculations[name], ranges))
@@ -102,7 +102,7 @@ def _short(ends: Range) -> Range:
 
 
 def _range_of_input(rule_input: Any, ranges: Mapping[str, Range]) -> Range:  # noqa: PLR0911 (one for each kind)
-    """Give the range of an input that is a number, money in its main unit."""
+    """Return the range of a numeric input, with money in its main unit."""
     match rule_input:
         case CalculationInput(calculation=name):
             return ranges.get(name, ANY)
@@ -177,7 +177,7 @@ def _product(first: Range, second: Range) -> Range:
 
 
 def _quotient(over: Range, under: Range) -> Range:
-    """Divide ranges; a divisor of 0 is unknown, and so gives no number."""
+    """Divide ranges; a divisor of 0 makes the result unknown, so it adds no number."""
     if over[0] is None or under[0] is None or over[0] < 0 or under[0] < 0:
         return ANY
     low = Fraction(0) if not under[1] else over[0] / under[1]
@@ -212,13 +212,13 @@ def _clamped(operand: Clamp, part: Range) -> Range:
 
 
 MOST_ROWS = 20_000
-"""So many combinations of values are tried at most; where more would be needed, it is undecided."""
+"""Most combinations of values that are tried; if more are needed, the result is undecided."""
 
 MOST_COMPARED = 50_000_000
-"""So many numbers, or letters of texts, are compared in them at most; it takes about a second of the processor."""
+"""Most numbers, or letters of texts, compared in them; they take about a second of processor time."""
 
 ASSUMED_UNITS = minor_units("EUR")
-"""The base currency is not known here; almost all have as many minor units."""
+"""The assumed minor units: the base currency is not known here, and almost all have as many."""
 
 HELD = "held"
 
@@ -229,9 +229,9 @@ class LintScope:
 
     Attributes:
         names: the fields.
-        members: of the named lists.
+        members: the members of the named lists.
         all_lists: whether these are the lists' true members.
-        effort: what may still be compared; None for as much as each trial takes.
+        effort: the comparisons left; None for no limit across trials.
     """
 
     names: Vocabulary
@@ -241,18 +241,18 @@ class LintScope:
 
     @cached_property
     def ranges(self) -> dict[str, Range]:
-        """What each calculation can come to."""
+        """The range of each calculation's results."""
         return ranges_of(self.names)
 
 
 @dataclass(frozen=True)
 class ReachabilityTrial:
-    """Conditions, tried on values that stand for all others.
+    """Conditions, tried on representative values.
 
     Attributes:
         truths: a column of truths for each condition, by its position, null where unknown.
-        exact: whether what never happened cannot happen.
-        values: what was tried: a column for each input, by its key.
+        exact: whether an outcome that no combination gave is impossible.
+        values: the values that were tried: a column for each input, by its key.
         subjects: the inputs, by their keys.
         compiled: the conditions, each named by its position.
     """
@@ -270,7 +270,7 @@ class ReachabilityTrial:
 
 
 def subjects_of(place: Location, scope: LintScope) -> dict[str, ComparedInput]:
-    """Find what a condition is about, by the key of each input."""
+    """Find the compared inputs of a condition, by their keys."""
     subjects: dict[str, ComparedInput] = {}
     for subject in _inputs_tested(place):
         key = input_key(subject)
@@ -292,7 +292,7 @@ def subjects_of(place: Location, scope: LintScope) -> dict[str, ComparedInput]:
 def _inputs_tested(place: Location) -> Iterator[LanguageModel]:
     for _, test in tests_at(place):
         subject = input_of_test(test) or place.own
-        assert subject is not None  # lint looks at types first
+        assert subject is not None  # lint checks types first
         yield subject
         yield from (other for _, other in inputs_compared(test))
 
@@ -307,7 +307,7 @@ def _ends(subject: LanguageModel, scope: LintScope, units: int) -> tuple[float |
 
 
 def try_conditions(places: Sequence[Location], scope: LintScope) -> ReachabilityTrial | None:
-    """Try conditions together, on every combination of values; None where there are too many to compare."""
+    """Try conditions together, on every combination of values; None if there are too many to compare."""
     if scope.effort is not None and not scope.effort.begins(len(places)):
         return None
     subjects: dict[str, ComparedInput] = {}
@@ -325,7 +325,7 @@ def try_conditions(places: Sequence[Location], scope: LintScope) -> Reachability
 def _domains(
     subjects: Mapping[str, ComparedInput], places: Sequence[Location], scope: LintScope
 ) -> dict[str, Domain] | None:
-    """Find the values of each input; None where they have too many combinations, or too much to compare in each."""
+    """Find the values of each input; None if they have too many combinations, or too much to compare in each."""
     constants, compared = _comparisons(places)
     domains: dict[str, Domain] = {}
     rows, work = 1, 0.0
@@ -341,12 +341,12 @@ def _domains(
 
 
 def _comparisons(places: Iterable[Location]) -> tuple[dict[str, list[tuple[str, Any]]], set[str]]:
-    """Give what each input is compared with, by its key, and the keys of those that are compared with other inputs."""
+    """Return the comparisons of each input, by its key, and the keys of inputs that are compared with others."""
     constants: dict[str, list[tuple[str, Any]]] = defaultdict(list)
     compared: set[str] = set()
     for place in places:
         for _, test in tests_at(place):
-            key = input_key(input_of_test(test) or place.own)  # type: ignore[arg-type]  # one of them is there
+            key = input_key(input_of_test(test) or place.own)  # type: ignore[arg-type]  # one of them is not None
             others = list(inputs_compared(test))
             constants[key] += [pair for pair in test.comparisons() if pair not in others]
             compared |= {key, *(input_key(other) for _, other in others)} if others else set()
@@ -356,7 +356,7 @@ def _comparisons(places: Iterable[Location]) -> tuple[dict[str, list[tuple[str, 
 def _domain(
     subject: ComparedInput, comparisons: Sequence[tuple[str, Any]], scope: LintScope, *, with_inputs: bool
 ) -> Domain:
-    """Find values of an input; where it is compared with another one, no few of them stand for all."""
+    """Find representative values of an input; if it is compared with another one, they are not exact."""
     domain = domain_of(subject, comparisons, scope.members, all_lists=scope.all_lists)
     if not with_inputs:
         return domain
@@ -367,15 +367,15 @@ def _domain(
 
 
 def tests_about(key: str, places: Iterable[Location]) -> Iterator[Operators]:
-    """Give every test of one input, by its key, in conditions that fit their inputs."""
+    """Yield every test of one input, by its key, in conditions that fit their inputs."""
     for place in places:
         for _, test in tests_at(place):
-            if input_key(input_of_test(test) or place.own) == key:  # type: ignore[arg-type]  # one of them is there
+            if input_key(input_of_test(test) or place.own) == key:  # type: ignore[arg-type]  # one of them is not None
                 yield test
 
 
 def combined(domains: Mapping[str, Domain]) -> pl.DataFrame:
-    """Give every combination of values, those of the last input changing fastest."""
+    """Return every combination of values, with the last input varying fastest."""
     each = prod(len(domain.values) for domain in domains.values())
     rows, columns = np.arange(each), list[pl.Series]()
     for key, domain in domains.items():
@@ -397,8 +397,8 @@ def order_diagnostics(places: Sequence[Location], scope: LintScope, what: str) -
 
     Args:
         places: the conditions, in order.
-        scope: what they may speak of.
-        what: one of them is called, such as case.
+        scope: the names and lists that they may use.
+        what: the name of one of them, such as case.
     """
     always: int | None = None
     tried = TriedInOrder([frozenset(subjects_of(place, scope)) for place in places], partial(_together, places, scope))
@@ -437,7 +437,7 @@ def _problem(trial: OrderTrial, number: int, before: Sequence[int], what: str) -
 def rest_diagnostics(
     places: Sequence[Location], rests: Iterable[str], path: tuple[str | int, ...], scope: LintScope
 ) -> Iterator[Diagnostic]:
-    """Find whether `otherwise` and `on_unknown`, as far as they are written, can never be given."""
+    """Find an `otherwise` or `on_unknown` that is written but can never be given."""
     words = list(rests)
     trial = try_conditions(places, scope) if words else None
     if trial is None or not trial.exact:

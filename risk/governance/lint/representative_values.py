@@ -1,6 +1,6 @@
-"""Values that stand for all others: if none of them makes a condition true, then no value does.
+"""Representative values: if none of them makes a condition true, then no value does.
 
-A comparison with 3 tells values apart only below, at and above 3; a list only its members from everything else. So a
+A comparison with 3 distinguishes only values below, at and above 3; a list only its members from everything else. So a
 few values of each input decide whether a condition can hold, by its own compiled form.
 """
 
@@ -48,16 +48,16 @@ from fivefold.risk.language.operators import Fuzzy
 from fivefold.risk.language.policy import LevelInput, TransactionInput
 
 MOST_TEXTS = 4_000
-"""So many made-up texts are tried at most; where more would be needed, it is undecided."""
+"""Most invented texts that are tried; if more are needed, the result is undecided."""
 
 MOST_LETTERS = 4_000_000
-"""So many letters these texts have together at most."""
+"""Most letters of these texts in all."""
 
 MOST_WORDS_OF_A_LIST = 10
-"""Of so many words every choice is tried."""
+"""Most words of which every subset is tried."""
 
 FRESH = "\N{REFERENCE MARK}"
-"""Text that no ruleset contains: it stands for all text that the conditions do not name."""
+"""Text that no ruleset contains: it represents all text that the conditions do not name."""
 
 Comparisons = Sequence[tuple[str, Any]]
 Members = Mapping[str, Sequence[str]]
@@ -65,14 +65,14 @@ Members = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedInput:
-    """What a test is about.
+    """The subject of a test.
 
     Attributes:
         rule_input: the input.
-        column: what conditions see of it.
-        declared: the declared type, where it is a field.
-        ends: the least and the greatest number that it can be, of a calculation; None where there is none.
-        source: the linked facts whose field it is; None where it is about the entity.
+        column: the column that conditions read.
+        declared: the declared type of a field.
+        ends: the least and the greatest result of a calculation; None for no bound.
+        source: the linked facts whose field it is; None if it is of the entity.
     """
 
     rule_input: Any
@@ -82,17 +82,17 @@ class ComparedInput:
     source: str | None = None
 
     def can_be(self, text: str) -> bool:
-        """Tell whether its value, or a word of it, can be that text."""
+        """Check whether its value, or a word of it, can be a text."""
         return not is_missing_text(text, self.rule_input, self.declared, self.source)
 
 
 @dataclass(frozen=True)
 class Domain:
-    """Values that stand for all that an input can have; None is unknown.
+    """Values that represent all that an input can have; None is unknown.
 
     Attributes:
-        values: in the form of the column.
-        exact: true where they are enough; otherwise a condition that holds for none may hold for others.
+        values: the values, in the form of the column.
+        exact: whether they are enough; otherwise a condition that holds for none may hold for others.
     """
 
     values: pl.Series
@@ -100,13 +100,13 @@ class Domain:
 
 
 def domain_of(subject: ComparedInput, comparisons: Comparisons, members: Members, *, all_lists: bool) -> Domain:
-    """Find values that stand for all others under some comparisons.
+    """Find values that represent all others under some comparisons.
 
     Args:
-        subject: what is compared.
-        comparisons: operators and what they compare with.
-        members: of the named lists.
-        all_lists: whether these are the lists' true members; otherwise nothing is decided where a list is named.
+        subject: the subject of the comparisons.
+        comparisons: the operators, and what they compare with.
+        members: the members of the named lists.
+        all_lists: whether these are the lists' true members; otherwise comparisons with lists are undecided.
     """
     kind = subject.column.kind
     exact = all_lists or not any(_list_of(operator, value) for operator, value in comparisons)
@@ -139,7 +139,7 @@ def _is_whole_money(subject: ComparedInput) -> bool:
 
 
 def can_be_unknown(rule_input: Any) -> bool:
-    """Tell whether it may be that an input is not known."""
+    """Check whether an input may be unknown."""
     if isinstance(rule_input, Count | Sum | Distinct | New | Largest | TagInput):
         return isinstance(rule_input, Count) and rule_input.count == "screenings"
     if hasattr(rule_input, "pattern"):
@@ -154,7 +154,7 @@ def _list_of(operator: str, value: Any) -> str | None:
 
 
 def letters_compared(values: pl.Series, comparisons: Comparisons, members: Members) -> float:
-    """Tell how much the comparisons of one value take on average: of numbers one each, of texts one for each letter."""
+    """Return the average cost of one value's comparisons: 1 for each number, 1 for each letter of a text."""
     if values.dtype in {pl.String, pl.List(pl.String)}:
         texts = values if values.dtype == pl.String else values.explode(empty_as_null=True)
         letters = max(1.0, float(texts.str.len_bytes().sum()) / max(1, len(values)))
@@ -164,7 +164,7 @@ def letters_compared(values: pl.Series, comparisons: Comparisons, members: Membe
 
 
 def _pieces(operator: str, value: Any, members: Members) -> float:
-    """Tell with how much each letter is compared; a likeness with several letters of the other text at once."""
+    """Return the cost for each letter; a likeness compares with several letters of the other text at once."""
     if isinstance(value, Fuzzy):
         targets = members[value.list] if value.list is not None else (value.to or "",)
         return 1 + sum(map(len, targets)) / 4
@@ -213,17 +213,17 @@ def _is_whole(subject: ComparedInput) -> bool:
 
 
 def _counts(group: LinkedGroup) -> bool:
-    """Tell whether a group comes to a whole number."""
+    """Check whether a group's value is a whole number."""
     is_counted = isinstance(group.part, Count | Distinct | New)
     return group.count is not None or (is_counted and group.word != "mean")
 
 
 _OF_SIZES = (Sum, Mean, Least, Most, Median, Percentile, Largest)
-"""Aggregates that are at least 0 where no value is."""
+"""Aggregates that are at least 0 if all values are."""
 
 
 def _least_of_pattern(rule_input: Any) -> float:
-    """Give the least number of a pattern that was found."""
+    """Return the least number of a pattern that is found."""
     if hasattr(rule_input, "more_than"):
         return float(rule_input.more_than + 1)
     return float(
@@ -232,7 +232,7 @@ def _least_of_pattern(rule_input: Any) -> float:
 
 
 def _possible(subject: ComparedInput) -> Callable[[float], bool]:
-    """Give the test whether a number is possible for an input."""
+    """Return a function that checks whether a number is possible for an input."""
     rule_input = subject.rule_input
     if hasattr(rule_input, "pattern"):
         least = _least_of_pattern(rule_input)
@@ -250,7 +250,7 @@ def _possible(subject: ComparedInput) -> Callable[[float], bool]:
         return lambda number: number >= 0
     is_size = isinstance(rule_input, _OF_SIZES) and column_of(rule_input) == "amount"
     is_amount = isinstance(rule_input, FieldInput) and rule_input.field == "amount"
-    is_size = is_size or (is_amount and subject.column.kind is ValueType.MONEY)  # an entity may have a field so called
+    is_size = is_size or (is_amount and subject.column.kind is ValueType.MONEY)  # a field may have that name too
     is_size = is_size or (isinstance(rule_input, TransactionInput) and rule_input.transaction == "amount")
     is_size = is_size or (isinstance(rule_input, LevelInput) and rule_input.level == "age_days")
     return (lambda number: number >= 0) if is_size else (lambda _: True)
@@ -305,7 +305,7 @@ def _subsets(words: Sequence[str]) -> Iterable[list[str]]:
 
 
 def _lists_of_texts(subject: ComparedInput, comparisons: Comparisons, members: Members) -> tuple[list[Any], bool]:
-    """Give lists of the words that are named; of words that are in the same named lists one will do."""
+    """Return lists of the named words; one word is enough of those in the same named lists."""
     direct = list(dict.fromkeys([*_words(comparisons, "contains"), *_words(comparisons, "contains_any")]))
     lists = [frozenset(members[name]) for operator, value in comparisons if (name := _list_of(operator, value))]
     named = frozenset(direct)

@@ -1,4 +1,4 @@
-"""Lint: everything that is wrong, doubtful or without effect in a ruleset, found without any data."""
+"""Lint of rulesets: finds faults, doubts and parts without effect, without data."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -49,11 +49,11 @@ from fivefold.risk.language.reading import read_document
 from fivefold.risk.language.ruleset import GivenExample, Outcome, Rule, Ruleset, WeightedScore
 
 _ZERO_FOR_NONE = (Count, Sum, Distinct, New, Largest)
-"""Facts of which `where` is unknown do not count, so these come to 0 where a field is absent."""
+"""Aggregates that are 0 if a field is absent, as facts whose `where` is unknown do not count."""
 
 
 def optional_field_diagnostics(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
-    """Find fields that may be absent and that no rule reads, and rules that take their absence for none."""
+    """Find optional fields that no rule reads, and rules that treat their absence as none."""
     ruleset = analysed.ruleset
     if not ruleset.optional_transaction_fields:
         return
@@ -87,14 +87,14 @@ def _fields_read(rule_input: Any) -> set[str]:
 
 
 def _is_unknown_without(rule_input: Any, optional: set[str]) -> bool:
-    """Tell whether an input is unknown where no transaction says an optional field that it reads."""
+    """Check whether an input is unknown if no transaction has an optional field that it reads."""
     if isinstance(rule_input, Ratio):
         return bool(_fields_read(rule_input.ratio[1]) & optional)
     return bool(_fields_read(rule_input) & optional) and not isinstance(rule_input, _ZERO_FOR_NONE)
 
 
 HALF_LIVES = 2
-"""A decaying rule sees its facts for at least so many half-lives: points should fade before they vanish."""
+"""Fewest half-lives in a decaying rule's window: points should fade before they vanish."""
 
 
 def style_diagnostics(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
@@ -149,7 +149,7 @@ def _decay(path: Path, rule: Rule) -> Iterator[Diagnostic]:
 
 
 def _changeable(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
-    """Find declared changes that are never tried."""
+    """Find `changeable` declarations without effect: a what-if never tries them."""
     rules = [(number, rule) for number, rule in enumerate(analysed.ruleset.rules) if rule.changeable is not None]
     if not rules:
         return
@@ -158,7 +158,7 @@ def _changeable(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
     for number, rule in rules:
         path: Path = ("rules", number, "changeable")
         key = "" if rule.input is None else input_key(rule.input)
-        if key in linked and not analysed.diagnostics:  # otherwise a name that is wrong may be all that links them
+        if key in linked and not analysed.diagnostics:  # otherwise a wrong name may be all that links them
             why = "another input is computed from this one, or this one from others"
             why = "it is compared with another input, and neither is changed alone" if key in compared else why
             yield warning(path, f"has no effect: {why}")
@@ -169,14 +169,14 @@ def _changeable(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
 
 
 def _inputs_tried(analysed: AnalysedRuleset) -> frozenset[str]:
-    """Give the keys of inputs that a condition compares, or from whose latest fact the points of a rule fade."""
+    """Return the keys of inputs that a condition compares, or from whose latest fact a rule's points fade."""
     tested = [input_of_test(test) or place.own for place in analysed.conditions for _, test in tests_at(place)]
     fading = [rule.decay.signal or rule.input for rule in analysed.ruleset.rules if rule.decay is not None]
     return frozenset(input_key(each) for each in (*tested, *fading) if each is not None)
 
 
 def unused_links(analysed: Analysed[Any]) -> Iterator[Diagnostic]:
-    """Find types of links that are declared and followed by no rule."""
+    """Find types of links that are declared but followed by no rule."""
     used = {each.linked.by for each in analysed.simple_inputs if isinstance(each, Linked)}
     for name in analysed.definition.links:
         if name not in used:
@@ -209,10 +209,10 @@ Lists = Mapping[str, NamedList]
 def lint_text(
     text: str, lists: Lists | None = None, *, declared: PolicyPurposes | None = None
 ) -> tuple[AnalysedRuleset | None, list[Finding]]:
-    """Read a ruleset and find everything that is wrong or doubtful in it; no ruleset where it cannot be read.
+    """Read a ruleset and find all its faults and doubts; the ruleset is None if it cannot be read.
 
-    Without *lists*, what depends on them is not decided, and that is said.
-    *declared* says what the data of the entity type were gathered for, beside what the ruleset says.
+    Without *lists*, what depends on them is reported as undecided.
+    *declared* has the purposes of the entity type's data, besides those in the ruleset.
     """
     analysed, checked = lint_text_by_check(text, lists, declared=declared)
     return analysed, [finding for _, finding in checked]
@@ -221,7 +221,7 @@ def lint_text(
 def lint_text_by_check(
     text: str, lists: Lists | None, *, declared: PolicyPurposes | None
 ) -> tuple[AnalysedRuleset | None, list[tuple[Diagnostic, Finding]]]:
-    """Find the same, each beside its diagnostic, which names the check and how bad it is."""
+    """Lint as `lint_text` does, each finding beside its diagnostic, which has the check and severity."""
     try:
         document = Document(text)
     except InvalidRulesetError as error:
@@ -232,7 +232,7 @@ def lint_text_by_check(
 def lint_document(
     document: Document, lists: Lists | None, *, notes: bool = False, declared: PolicyPurposes | None = None
 ) -> tuple[AnalysedRuleset | None, list[tuple[Diagnostic, Finding]]]:
-    """Find the same in a document that was read."""
+    """Lint a parsed document as `lint_text_by_check` lints a text."""
     try:
         analysed = AnalysedRuleset(read_document(Ruleset, document, "the ruleset"))
     except InvalidRulesetError as error:
@@ -242,7 +242,7 @@ def lint_document(
 
 
 def unread(error: InvalidRulesetError | ConfigError) -> list[tuple[Diagnostic, Finding]]:
-    """Give what is wrong with a text that cannot be read, or that no file has, each beside its diagnostic."""
+    """Return the faults of a text that cannot be read, or of a missing file, each beside its diagnostic."""
     problems = error.findings if isinstance(error, InvalidRulesetError) else (Finding("the file", str(error)),)
     return [(Diagnostic((), each.problem, check="language"), each) for each in problems]
 
@@ -250,7 +250,7 @@ def unread(error: InvalidRulesetError | ConfigError) -> list[tuple[Diagnostic, F
 def ruleset_diagnostics(
     analysed: AnalysedRuleset, lists: Lists | None, *, notes: bool, declared: PolicyPurposes | None = None
 ) -> list[Diagnostic]:
-    """Find the same in a ruleset that was analysed; *notes* include what could not be decided."""
+    """Find all faults and doubts of an analysed ruleset; *notes* include what could not be decided."""
     ruleset, fatal = analysed.ruleset, analysed.draft_diagnostics
     members = {name: named_list.versions[-1].members for name, named_list in (lists or {}).items()}
     faults_by_check: dict[str, Iterable[Diagnostic]] = {
@@ -274,15 +274,15 @@ def ruleset_diagnostics(
 def purpose_sources(
     lists: Lists | None, declared: PolicyPurposes | None = None, groups: Mapping[str, Purpose] | None = None
 ) -> Sources:
-    """Give what is said of purposes outside a document, by lists and types; a list that says nothing is `aml`."""
+    """Return the purposes declared outside a document, by lists and types; a list that declares none is `aml`."""
     purposes = None if lists is None else {name: each.purpose or "aml" for name, each in lists.items()}
     return Sources(lists=purposes, declared=declared, groups=groups)
 
 
 def history_diagnostics(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
-    """Note the inputs for which each event costs what is stored, and not what changed.
+    """Note the inputs for which each event costs by what is stored, not by what changed.
 
-    No doubt: what is meant of all time cannot be said otherwise.
+    It is not a doubt: a value over all time cannot be written otherwise.
     """
     everything = () if analysed.diagnostics else look_back(analysed).everything
     if everything:
@@ -302,7 +302,7 @@ def unused_calculations(analysed: Analysed[Any]) -> Iterator[Diagnostic]:
 
 
 def example_diagnostics(examples: Sequence[GivenExample], problems: Iterable[Finding]) -> Iterator[Diagnostic]:
-    """Lead to what makes examples such that they could not be run as they are written."""
+    """Make the diagnostics, with paths, of problems for which examples cannot be run as written."""
     names = [f"example {example.name}" for example in examples]
     for finding in problems:
         number = next(number for number, name in enumerate(names) if f"{finding.where}, ".startswith(f"{name}, "))
@@ -312,9 +312,9 @@ def example_diagnostics(examples: Sequence[GivenExample], problems: Iterable[Fin
 
 
 def lint_scope(analysed: Analysed[Any], lists: Lists | None) -> LintScope:
-    """Give the names and lists that conditions may use.
+    """Return the names and lists that conditions may use.
 
-    A list that is not there has one member, a word that is in no other list.
+    A missing list has one member, a word that is in no other list.
     """
     there = lists or {}
     members = {name: there[name].versions[-1].members if name in there else (f"@{name}",) for name in analysed.lists}
@@ -322,7 +322,7 @@ def lint_scope(analysed: Analysed[Any], lists: Lists | None) -> LintScope:
 
 
 def list_diagnostics(analysed: Analysed[Any], lists: Lists | None) -> Iterator[Diagnostic]:
-    """Find conditions that name a list which is not there; without lists, all that name one."""
+    """Find conditions that name a missing list; without lists, all that name one."""
     places = (*analysed.conditions, *analysed.wheres)
     for path, name in ((path, name) for place in places for path, name in lists_named(place)):
         if lists is None:
@@ -337,7 +337,7 @@ def list_diagnostics(analysed: Analysed[Any], lists: Lists | None) -> Iterator[D
 
 
 def _reference_diagnostics(analysed: Analysed[Any], lists: Lists | None) -> Iterator[Diagnostic]:
-    """Find a reference portfolio that is missing, is none, is for others, lacks what is read, or is not read at all."""
+    """Find a reference portfolio that is missing, invalid, for others, incomplete, or not read at all."""
     name = analysed.definition.reference
     if name is None:
         return
@@ -364,7 +364,7 @@ def _reference_diagnostics(analysed: Analysed[Any], lists: Lists | None) -> Iter
 
 
 def _reach_diagnostics(analysed: AnalysedRuleset, scope: LintScope, wrong: Sequence[Path]) -> Iterator[Diagnostic]:
-    """Find what is never reached, where nothing is *wrong*."""
+    """Find what is never reached, except in parts that are *wrong*."""
     beginnings = {path[:2] for path in wrong}
 
     def right(place: Location) -> bool:

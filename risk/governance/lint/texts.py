@@ -1,4 +1,4 @@
-"""Texts of definitions that are not what they look like: they are compared exactly."""
+"""Finds texts of definitions that are not what they look like, as texts are compared exactly."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,14 +10,14 @@ from fivefold.risk.language.documents import Path
 from fivefold.risk.language.fields import Definition
 
 _COMPARED = frozenset({"equals", "not_equals", "in", "not_in", "one_of"})
-"""What comes below these words is equal to a value, or not."""
+"""Words whose texts are compared with values for equality."""
 _NAMES = {"levels": "level", "title": "title", "in_list": "list", "not_in_list": "list", "list": "list"}
-"""What else is looked through for texts that look alike, by the word above it."""
+"""Other texts that are searched for look-alikes: their kind, by the word above them."""
 _VALUE = "value"
 
 
 def text_diagnostics(definition: Definition) -> Iterator[Diagnostic]:
-    """Find texts that look alike, have characters that are not seen, or are compared with blanks around them."""
+    """Find texts that look alike, have invisible characters, or are compared with blanks around them."""
     firsts: dict[str, dict[str, Path]] = {}
     for path, text in _texts(definition.model_dump(mode="json", by_alias=True, exclude_none=True), ()):
         kind = _kind_of(path)
@@ -36,7 +36,7 @@ def text_diagnostics(definition: Definition) -> Iterator[Diagnostic]:
 
 
 def _texts(part: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    """Give every text of a document, but those of its examples, which try what looks like something."""
+    """Yield every text of a document except those of its examples, which may test look-alikes."""
     if isinstance(part, str):
         yield path, part
     elif isinstance(part, Mapping):
@@ -49,11 +49,11 @@ def _texts(part: Any, path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _kind_of(path: Path) -> str:
-    """Name what a text is of those that are compared with each other; empty for any other one."""
+    """Name the kind of a text that is compared with others of its kind; empty for any other text."""
     word = next((step for step in reversed(path) if isinstance(step, str)), "")
     return _VALUE if word in _COMPARED else _NAMES.get(word, "")
 
 
 def _letters(text: str, other: str) -> str:
-    """Write a text with the numbers in Unicode of its letters that another one does not have."""
+    """Write a text with the Unicode numbers of its letters that another one lacks."""
     return "".join(sign if sign in other else f"{sign} (U+{ord(sign):04X})" for sign in text)

@@ -1,1 +1,1 @@
-"""Which small changes of a ruleset none of its examples would notice."""
+"""Finds small changes of a ruleset that none of its examples would notice."""

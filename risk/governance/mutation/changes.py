@@ -1,4 +1,4 @@
-"""Every change of a ruleset by one step: a threshold, a window, a weight, points, a floor or an operator."""
+"""Generates every change of a ruleset by one step: a threshold, window, weight, points, floor or operator."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ OTHER_OPERATOR: Mapping[str, str] = {
     "starts_with": "contains",
     "ends_with": "contains",
 }
-"""The operator that is nearest to another one; those that have none are not changed themselves."""
+"""The nearest operator to each operator; operators without one are not changed."""
 
 _WINDOWS = ("over", "active", "dormant", "within")
 _NUMBERS = (
@@ -54,14 +54,14 @@ _WORDS = {"present": "absent", "absent": "present"}
 
 @dataclass(frozen=True)
 class StepChange:
-    """One thing in a ruleset or a flow that is moved by one step.
+    """A change of a ruleset or a flow by one step.
 
     Attributes:
-        path: leads to what is changed, in the words of the file.
-        before: what is written there.
-        after: what the change writes in its place.
-        node: leads to the part that is replaced; mostly the same as *path*.
-        value: what that part becomes, as plain data.
+        path: the path of what is changed, in the words of the file.
+        before: the present text there.
+        after: the text that replaces it.
+        node: the path of the part that is replaced; mostly the same as *path*.
+        value: the new part, as plain data.
     """
 
     path: Path
@@ -76,17 +76,17 @@ _PLACES = ("peer_percentile", "times_peer_median")
 
 
 def plain_data(ruleset: ContentHashed) -> dict[str, Any]:
-    """Give the canonical form as plain data, its numbers exact."""
+    """Return the canonical form as plain data, with exact numbers."""
     data: dict[str, Any] = json.loads(ruleset.canonical, parse_float=Decimal)
     return data
 
 
 def changes_of(ruleset: Ruleset) -> Iterator[StepChange]:
-    """Give every change by one step, in the order of score, predicate, rules; some may not be rulesets any more.
+    """Yield every change by one step, in the order of score, predicate, rules; some results may be invalid.
 
-    Numbers move by one of their last written digit (31 to 30 and 32, 0.5 to 0.4 and 0.6), durations by one of their
-    unit, dates by a day, floors by a level, weights by one percent from each factor to the next. What is placed among
-    peers stays, and so does a calculation that is read there alone: examples give the place itself.
+    Numbers move by one in their last written digit (31 to 30 and 32, 0.5 to 0.4 and 0.6), durations by one of their
+    unit, dates by a day, floors by a level, weights by one percent from each factor to the next. Numbers placed among
+    peers stay, and so do calculations read there alone: examples give the place itself.
     """
     data = plain_data(ruleset)
     yield from _of_score(data["score"])
@@ -111,7 +111,7 @@ def _placed_alone(data: Mapping[str, Any]) -> set[str]:
 
 
 def _calculations_in(node: Any, *, among_peers: bool) -> set[str]:
-    """Name the calculations that a part of a ruleset reads: those that it places among peers as well, or not."""
+    """Name the calculations that a part of a ruleset reads, with or without those that it places among peers."""
     if isinstance(node, list):
         return {name for each in node for name in _calculations_in(each, among_peers=among_peers)}
     if not isinstance(node, dict):
@@ -124,7 +124,7 @@ def _calculations_in(node: Any, *, among_peers: bool) -> set[str]:
 
 
 def _with_parts(names: set[str], bodies: Mapping[str, Any]) -> set[str]:
-    """Add the calculations that these are made of."""
+    """Add the calculations that these contain."""
     everything: set[str] = set()
     while names - everything:
         everything |= names
@@ -148,27 +148,27 @@ def with_change(data: Any, path: Path, value: Any) -> Any:
 
 
 def other_value(path: Path, before: Any, after: Any) -> StepChange:
-    """Write another value in the place of one."""
+    """Make the change that replaces one value by another."""
     return StepChange(path, _text(before), _text(after), path, after)
 
 
 def _text(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(_text, value))
-    if isinstance(value, dict):  # an input that is compared with
+    if isinstance(value, dict):  # an input on the other side of a comparison
         return f"{{{', '.join(f'{word}: {_text(below)}' for word, below in value.items())}}}"
     return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
 def _renamed(path: Path, node: Mapping[str, Any], word: str, other: str) -> StepChange:
-    """Write another word for one of a mapping; what follows it stays."""
+    """Make the change that replaces a word of a mapping; its value stays."""
     value = {other if name == word else name: below for name, below in node.items()}
     shown = "" if word in _JOINS else f" {_text(node[word])}"
     return StepChange((*path, word), f"{word}{shown}", f"{other}{shown}", path, value)
 
 
 def steps_around(number: int | Decimal) -> tuple[int | Decimal, int | Decimal]:
-    """Give the numbers one step below and above: one of the last digit that is written.
+    """Return the numbers one step below and above: one in the last written digit.
 
     >>> steps_around(31), steps_around(Decimal("0.5"))
     ((30, 32), (Decimal('0.4'), Decimal('0.6')))
@@ -233,7 +233,7 @@ def _of_weights(path: Path, weights: Mapping[str, Any]) -> Iterator[StepChange]:
 
 
 def changes_of_calculation(path: Path, node: Any) -> Iterator[StepChange]:
-    """Change the numbers of a calculation, the ends of a range, the decimals, and what its inputs count."""
+    """Change the numbers of a calculation, the ends of a range, the decimals, and its inputs."""
     if not isinstance(node, dict):
         yield from changes_of_number(path, node)
         return
@@ -249,7 +249,7 @@ def changes_of_calculation(path: Path, node: Any) -> Iterator[StepChange]:
     yield from _of_input(path, node)
 
 
-# Rules: what they read, their cases and what these give.
+# Rules: their inputs, their cases and the cases' outcomes.
 
 
 def _of_rule(path: Path, rule: Mapping[str, Any], ruleset: Ruleset) -> Iterator[StepChange]:
@@ -296,7 +296,7 @@ def _of_input(path: Path, node: Mapping[str, Any]) -> Iterator[StepChange]:
 
 
 def _of_group(path: Path, group: Mapping[str, Any]) -> Iterator[StepChange]:
-    """Change over how many links is looked, and what is asked and read of those linked."""
+    """Change the number of steps over links, and the conditions and inputs of linked entities."""
     if "steps" in group:
         yield from changes_of_number((*path, "steps"), group["steps"])
     for word in ("where", "any"):
@@ -308,7 +308,7 @@ def _of_group(path: Path, group: Mapping[str, Any]) -> Iterator[StepChange]:
 
 
 def _of_aggregate(path: Path, node: Mapping[str, Any]) -> Iterator[StepChange]:
-    """Move the end of a window, which percentile it is, and how many are the largest."""
+    """Move the end of a window, the percentile, and the number of largest values."""
     if "ending" in node:
         for moved in _of_duration((*path, "ending"), node["ending"].removesuffix(_AGO)):
             yield other_value(moved.path, node["ending"], f"{moved.value}{_AGO}")
@@ -355,7 +355,7 @@ def _of_comparison(path: Path, node: Mapping[str, Any], word: str) -> Iterator[S
 
 
 def _of_bound(path: Path, bound: Any) -> Iterator[StepChange]:
-    """Move a number or a date, each of several, or what another input counts; text and flags have no neighbour."""
+    """Move a number or a date, each of several, or parts of another input; text and flags have no neighbours."""
     if isinstance(bound, dict):
         yield from _of_input(path, bound)
         return

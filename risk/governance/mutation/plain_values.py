@@ -1,4 +1,4 @@
-"""Values as people write them, for those that stand for all others: the conditions come out the same by both."""
+"""Converts representative values to values as people write them, with the same truths of the conditions."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,16 +18,16 @@ from fivefold.risk.language.expressions import FieldInput, IndicatorInput, Scree
 from fivefold.risk.language.fields import ValueType
 
 MOST_DIFFERENCES = 200
-"""Of so many combinations of values that tell two conditions apart, the plainest is shown."""
+"""Most combinations of values that distinguish two conditions of which the plainest is chosen."""
 
 MOST_TRIED = 20
-"""So many of them are written as people would write them, until the conditions come out the same by one."""
+"""Most of them that are tried as people would write them, until one gives the same truths."""
 
 MOST_DIGITS = 15
-"""Numbers that rulesets and examples can write have no more."""
+"""Most digits of numbers in rulesets and examples."""
 
 _WORDS = (("other", "another"), ("something", "anything"), ("unnamed", "untitled"), ("qwk", "zvj"), ("77", "99"))
-"""Stand for text that no condition names, where that is one word and where it is two that differ."""
+"""Words for text that no condition names: the first for one such text, the second for one that differs from it."""
 
 _JOINTS = (" ", "-", "")
 
@@ -37,8 +37,8 @@ class Plain:
     """A combination of values, as people write them.
 
     Attributes:
-        row: of the combination that was tried and for which it stands.
-        values: by the keys of inputs.
+        row: the row of the tried combination that it represents.
+        values: the values, by the keys of inputs.
     """
 
     row: int
@@ -46,9 +46,9 @@ class Plain:
 
 
 def plain_values(trial: ReachabilityTrial, mask: pl.Series) -> Plain | None:
-    """Find, among the combinations of a mask, one that is written in few words and has little that is unknown.
+    """Find, among the combinations of a mask, one that is written in few words and has few unknowns.
 
-    None where none of them can be written so that the conditions come out the same.
+    None if none of them can be written so that the conditions give the same truths.
     """
     rows = mask.fill_null(value=False).arg_true().head(MOST_DIFFERENCES).to_list()
     combinations = trial.values
@@ -62,7 +62,7 @@ def plain_values(trial: ReachabilityTrial, mask: pl.Series) -> Plain | None:
 
 
 def _written(trial: ReachabilityTrial, values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Write a combination in plain values, with other words each time where text in it stands for all other text."""
+    """Yield a combination in plain values, each time with other words for text that represents all other text."""
     plain = {key: _plain(value, trial.values[key], trial.subjects[key].column) for key, value in values.items()}
     if any(plain[key] is None and value is not None for key, value in values.items()):
         return
@@ -75,19 +75,19 @@ def _written(trial: ReachabilityTrial, values: Mapping[str, Any]) -> Iterator[di
 
 
 def _named(value: Any, words: Sequence[str], joint: str) -> Any:
-    """Replace what stands for all other text, which no ruleset contains, by a word."""
+    """Replace the text that represents all other text, which no ruleset contains, by a word."""
     if isinstance(value, list | pl.Series):
         return [_named(each, words, joint) for each in value]
     if not isinstance(value, str) or FRESH not in value:
         return value
-    if value == FRESH * 2:  # stands beside another text, from which it differs
+    if value == FRESH * 2:  # beside another text, from which it differs
         return words[1]
     pieces = re.findall(f"{FRESH}+|[^{FRESH}]+", value)
     return joint.join(words[0] if piece.startswith(FRESH) else piece for piece in pieces)
 
 
 def _plain(value: Any, tried: pl.Series, column: InputColumn) -> Any:
-    """Write a number in few digits, and a moment as a day, so that no bound lies between that and what was tried."""
+    """Convert a number to few digits, and a moment to a day, without crossing a bound."""
     is_moment = column.kind is ValueType.MOMENT
     if value is None or not (is_moment or isinstance(value, float)):
         return value
@@ -110,14 +110,14 @@ def _is_short(number: float) -> bool:
 
 
 def _day_between(low: int | None, high: int | None) -> int | None:
-    """Give a moment between two midnights: the next midnight, or noon where there is none; a bound may be missing."""
+    """Return a moment between two bounds: a midnight, or noon if there is none; a bound may be None."""
     if low is None:
         return None if high is None else high - DAY_US
     return low + DAY_US if high is None or low + DAY_US < high else low + DAY_US // 2
 
 
 def _short_between(low: float | None, high: float | None, value: float) -> float | None:
-    """Give the number of the fewest decimals between two bounds, on the side of *value*; a bound may be missing."""
+    """Return the number of the fewest decimals between two bounds, on the side of *value*; a bound may be None."""
     if low is None or high is None:
         return low + 1 if low is not None else None if high is None else high - 1
     least, most = Decimal(repr(low)), Decimal(repr(high))
@@ -131,7 +131,7 @@ def _short_between(low: float | None, high: float | None, value: float) -> float
     return None
 
 
-# What is shown of values.
+# Words for values.
 
 
 def values_words(trial: ReachabilityTrial, values: Mapping[str, Any]) -> str:
@@ -144,11 +144,11 @@ def values_words(trial: ReachabilityTrial, values: Mapping[str, Any]) -> str:
 
 def _value_words(value: Any, column: InputColumn) -> str:
     exact = (Decimal(repr(value)) / column.units,) if isinstance(value, float) else ()
-    return value_words(value, column, cuts=exact)  # which no number is rounded across
+    return value_words(value, column, cuts=exact)  # so that numbers are not rounded
 
 
 def given_words(trial: ReachabilityTrial, values: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Write values as an example gives them; None where some are computed from transactions, cases or dates."""
+    """Convert values to the form of an example; None if some are computed from transactions, cases or dates."""
     facts: dict[str, Any] = {}
     for key, subject in trial.subjects.items():
         value, each = values[key], subject.rule_input

@@ -1,7 +1,7 @@
-"""Change a ruleset by one step at a time, and look which changes none of its examples notices.
+"""Changes a ruleset by one step at a time, and finds the changes that none of its examples notices.
 
-Coverage tells which cases examples reach; this tells whether they would come out otherwise if a case were another one.
-The examples are read once for all changes, and each change is evaluated over all of them together.
+Coverage shows which cases examples reach; this shows whether their results would differ if a case were changed.
+The examples are read once for all changes, and each change is evaluated on all of them together.
 """
 
 import json
@@ -43,7 +43,7 @@ from fivefold.risk.language.ruleset import Example, Rule, Ruleset
 
 
 class MutantVerdict(StrEnum):
-    """What became of a change: some example noticed it, none did, none ever could, or time was over before."""
+    """The verdict on a change: some example noticed it, none did, none ever could, or time was over before."""
 
     NOTICED = "noticed"
     UNNOTICED = "unnoticed"
@@ -56,15 +56,15 @@ class ChangeTried:
     """A change by one step, and whether examples notice it.
 
     Attributes:
-        where: it is, as people look for it.
-        line: in the document; None where there is none.
-        before: what is written there.
-        after: what the change writes in its place.
-        verdict: what became of it.
-        noticed_by: an example that comes out otherwise; empty where none does.
-        no_effect: why no example can notice it; empty where one may.
-        inputs: of an example that would notice it, in words; empty where none could be derived.
-        example: the same as plain data; None where it could not be written so.
+        where: the place of the change, in words.
+        line: its line in the document; None without a document.
+        before: the present text there.
+        after: the text that replaces it.
+        verdict: the verdict on the change.
+        noticed_by: an example whose result differs; empty if none does.
+        no_effect: why no example can notice it; empty if one may.
+        inputs: the inputs of an example that would notice it, in words; empty if none could be derived.
+        example: the same as plain data; None if it could not be written so.
     """
 
     where: str
@@ -79,14 +79,14 @@ class ChangeTried:
 
     @property
     def example_text(self) -> str:
-        """The example as it can be put under `examples`; it is named by what it tells apart."""
+        """The example in a form to be put under `examples`; its name is the difference that it shows."""
         if self.example is None:
             return ""
         named = {"name": f"{self.where}: {self.before}, not {self.after}", **self.example}
         return f"- {json_in_sight(named)}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """Convert the result to plain data."""
         return {**asdict(self), "verdict": self.verdict.value}
 
 
@@ -95,10 +95,10 @@ class Mutations:
     """Every change by one step that was tried on a ruleset or a flow.
 
     Attributes:
-        name: of the document.
-        content_hash: of the document.
-        changes: in the order of a ruleset's score, predicate and rules, or of a flow's actions and steps.
-        word: what it is, `ruleset` or `flow`.
+        name: the name of the document.
+        content_hash: the hash of the document.
+        changes: the changes, in the order of a ruleset's score, predicate and rules, or of a flow's actions and steps.
+        word: the kind of document, `ruleset` or `flow`.
     """
 
     name: str
@@ -107,22 +107,22 @@ class Mutations:
     word: str = Ruleset.word
 
     def of(self, verdict: MutantVerdict) -> tuple[ChangeTried, ...]:
-        """Give the changes with a verdict."""
+        """Return the changes with a verdict."""
         return tuple(change for change in self.changes if change.verdict is verdict)
 
     @cached_property
     def counts(self) -> dict[str, int]:
-        """How many changes have each verdict."""
+        """The number of changes with each verdict."""
         return {verdict.value: len(self.of(verdict)) for verdict in MutantVerdict}
 
     @property
     def noticed_percent(self) -> float:
-        """Percent of the changes that could be noticed, and were tried, that some example notices."""
+        """The percentage of changes noticed by some example, of those that could be noticed and were tried."""
         noticed, missed = len(self.of(MutantVerdict.NOTICED)), len(self.of(MutantVerdict.UNNOTICED))
         return 100 * noticed / (noticed + missed) if noticed + missed else 100.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data: the counts, and every change."""
+        """Convert the result to plain data: the counts, and every change."""
         return {
             self.word: self.name,
             "content_hash": self.content_hash,
@@ -133,7 +133,7 @@ class Mutations:
 
 
 def require_examples(analysed: Analysed[Any]) -> None:
-    """Raise InvalidRulesetError where a ruleset or a flow cannot be used, or has no examples."""
+    """Raise InvalidRulesetError if a ruleset or a flow cannot be used, or has no examples."""
     analysed.require_usable()
     if not analysed.definition.examples:
         findings = [Finding("examples", "are missing, so no change can be noticed")]
@@ -154,13 +154,13 @@ def mutate(
     Args:
         analysed: the ruleset, with its examples.
         lists: the named lists.
-        as_of: for examples that name no moment of their own (microseconds).
-        document: what it was read from; without it changes have no lines.
-        begun: called with how many there are, before the first is tried.
-        is_over: asked before each change; what is left when it says yes is not tried.
+        as_of: the moment of examples that name none (microseconds).
+        document: the ruleset's document; without it changes have no lines.
+        begun: called with the number of changes, before the first is tried.
+        is_over: called before each change; once it returns true, the remaining changes are not tried.
 
     Raises:
-        InvalidRulesetError: the ruleset cannot be used, has no examples, or one of them fails as it is.
+        InvalidRulesetError: the ruleset cannot be used, has no examples, or one of them fails without a change.
     """
     require_examples(analysed)
     ruleset = analysed.ruleset
@@ -196,10 +196,10 @@ class _Mutant:
     """A change that leaves a usable ruleset.
 
     Attributes:
-        change: by one step.
+        change: the change by one step.
         analysed: the changed ruleset, without examples.
-        rule: the changed rule alone, as a ruleset; None where something else was changed.
-        position: of that rule.
+        rule: the changed rule alone, as a ruleset; None if something else was changed.
+        position: the position of that rule.
     """
 
     change: StepChange
@@ -209,7 +209,7 @@ class _Mutant:
 
 
 def _mutants(analysed: AnalysedRuleset) -> Iterator[_Mutant]:
-    """Make every change; one after which the ruleset could not be used, or has the same content, is left out."""
+    """Yield every change; one that leaves the ruleset unusable, or its content unchanged, is left out."""
     bare = analysed.ruleset.model_copy(update={"examples": ()})
     data = plain_data(bare)
     for change in changes_of(bare):
@@ -219,7 +219,7 @@ def _mutants(analysed: AnalysedRuleset) -> Iterator[_Mutant]:
 
 
 def _is_unusable(mutant: _Mutant) -> bool:
-    """Tell whether a changed ruleset cannot be run; of its rules the types of the changed one alone can be wrong."""
+    """Check whether a changed ruleset cannot be run; only the changed rule can have wrong types."""
     alone = mutant.rule
     if alone is None:
         return bool(mutant.analysed.diagnostics)
@@ -228,7 +228,7 @@ def _is_unusable(mutant: _Mutant) -> bool:
 
 
 def _of_rule(bare: Ruleset, data: Mapping[str, Any], change: StepChange) -> _Mutant | None:
-    """Read the changed rule alone: the others are as they were."""
+    """Read only the changed rule, as the others are unchanged."""
     position = change.path[1]
     assert isinstance(position, int)
     rule = read_plain(Rule, with_change(data["rules"][position], change.node[2:], change.value))
@@ -250,9 +250,9 @@ class _Part:
 
     Attributes:
         lists: the members of each list.
-        inputs: what the ruleset and all its changed forms read.
-        program: the ruleset as it is, compiled.
-        outcomes: of the ruleset as it is.
+        inputs: the inputs of the ruleset and of all its changed forms.
+        program: the unchanged ruleset, compiled.
+        outcomes: the outcomes of the unchanged ruleset.
     """
 
     lists: Mapping[str, Sequence[str]]
@@ -285,7 +285,7 @@ class _Trial:
         self._expected = expected_frame(ruleset, self.program.total.scale)
         wrong = [at for part in self._parts for at in differing(part.outcomes, self._expected, part.program)]
         self.failing = sorted(wrong)
-        """The positions of the examples that fail on the ruleset as it is."""
+        """The positions of the examples that fail on the unchanged ruleset."""
 
     def _part(self, analysed: AnalysedRuleset, versions: Mapping[str, ListVersion], inputs: pl.DataFrame) -> _Part:
         lists = {name: version.members for name, version in versions.items()}
@@ -294,18 +294,18 @@ class _Trial:
 
     @property
     def program(self) -> Program:
-        """The ruleset as it is, compiled."""
+        """The unchanged ruleset, compiled."""
         return self._parts[0].program
 
     def outcome_of(self, mutant: _Mutant) -> tuple[MutantVerdict, str, Telling]:
-        """Tell what becomes of a change: the verdict, what notices it, and what is known where nothing does."""
+        """Return the verdict on a change, the example that notices it, and what is known if none does."""
         noticed_by = self.noticed_by(mutant)
         telling = Telling() if noticed_by else self.telling(mutant)
         unnoticed = MutantVerdict.NO_EFFECT if telling.no_effect else MutantVerdict.UNNOTICED
         return MutantVerdict.NOTICED if noticed_by else unnoticed, noticed_by, telling
 
     def telling(self, mutant: _Mutant) -> Telling:
-        """Find what would notice a changed form, or why nothing can: nothing by any of the lists' versions."""
+        """Find inputs that would notice a changed form, or why none can, by any version of the lists."""
         names = mutant.analysed.names
         telling = Telling()
         for part in self._parts:
@@ -316,13 +316,13 @@ class _Trial:
         return telling
 
     def _dated(self, telling: Telling, part: _Part) -> Telling:
-        """Add to an example a moment at which the lists are as they were when it was derived."""
+        """Add to an example a moment at which the lists are those for which it was derived."""
         if telling.example is None or not part.lists or part.inputs[AS_OF].eq(self._as_of).any():
             return telling
         return replace(telling, example={"as_of": day_text(part.inputs[AS_OF][0]), **telling.example})
 
     def _parts_read_by(self, mutant: _Mutant) -> Sequence[_Part]:
-        """Give the examples with what a changed form reads: a changed calculation has its name, and other values."""
+        """Return the examples with a changed form's inputs: a changed calculation keeps its name, with other values."""
         if mutant.change.path[0] != "calculate":
             return self._parts
         needs = Needs.of(mutant.analysed)
@@ -330,7 +330,7 @@ class _Trial:
         return [replace(part, inputs=own) for part, own in zip(self._parts, inputs, strict=True)]
 
     def is_noticed_by(self, mutant: _Mutant, position: int) -> bool:
-        """Tell whether one example comes out otherwise by a changed form."""
+        """Check whether one example has another result by a changed form."""
         for part in self._parts_read_by(mutant):
             program, row = _changed(part, mutant), part.inputs.filter(pl.col(ENTITY) == str(position))
             if len(row) and differing(assess_inputs(program, row, self._previous), self._expected, program):
@@ -338,7 +338,7 @@ class _Trial:
         return False
 
     def noticed_by(self, mutant: _Mutant) -> str:
-        """Name an example that comes out otherwise by a changed form; empty where none does."""
+        """Name an example that has another result by a changed form; empty if none does."""
         for part in self._parts_read_by(mutant):
             program = _changed(part, mutant)
             if mutant.rule is not None:
@@ -358,7 +358,7 @@ class _Trial:
 
 
 def _changed(part: _Part, mutant: _Mutant) -> Program:
-    """Compile a changed form: all of it, or the rule that was changed, beside the others as they are."""
+    """Compile a changed form: all of it, or only the changed rule, beside the unchanged others."""
     if mutant.rule is None:
         return compile_ruleset(mutant.analysed, part.lists, BASE)
     alone, rules = compile_ruleset(mutant.rule, part.lists, BASE), part.program.rules
@@ -372,7 +372,7 @@ def _changed(part: _Part, mutant: _Mutant) -> Program:
 
 
 def _codes(part: _Part, rule: CompiledRule) -> pl.Series:
-    """Give what a changed rule alone gives every example."""
+    """Return the codes of a changed rule for every example."""
     columns = part.inputs.columns
     nulls = frozenset(name for name in rule.reads if name in columns and part.inputs[name].null_count())
     errors = frozenset(name for name in rule.reads if error_of(name) in columns)
@@ -388,10 +388,10 @@ def _proved(
     as_of: int,
     derived: Sequence[tuple[_Mutant, Telling]],
 ) -> list[Telling]:
-    """Keep of what was derived for each change what is true of it.
+    """Keep the derived inputs of each change only if they are proved right.
 
-    An example is run on both forms of the ruleset: it must pass on the one and fail on the other. Where it does not,
-    its words are wrong as well.
+    An example is run on both forms of the ruleset: it must pass on the one and fail on the other. If it does not, its
+    words are wrong as well.
     """
     examples = {at: telling.example for at, (_, telling) in enumerate(derived) if telling.example is not None}
     valid_places = _keeping(analysed, lists, as_of, [(at, derived[at][0], example) for at, example in examples.items()])
@@ -406,7 +406,7 @@ def _keeping(
     as_of: int,
     derived: Sequence[tuple[int, _Mutant, Mapping[str, Any]]],
 ) -> set[int]:
-    """Give the numbers of the examples that pass on the ruleset as it is and fail on their change."""
+    """Return the numbers of the examples that pass on the unchanged ruleset and fail on their change."""
     if not derived:
         return set()
     written = [{"name": f"derived {number}", **_exact(example)} for number, _, example in derived]
@@ -415,9 +415,9 @@ def _keeping(
     with_them = AnalysedRuleset(analysed.ruleset.model_copy(update={"examples": tuple(readable)}))
     try:
         if len(readable) < len(examples) or check_examples(with_them.ruleset):
-            raise InvalidRulesetError([], "what was derived")  # noqa: TRY301 (as reading some of them does)
+            raise InvalidRulesetError([], "what was derived")  # noqa: TRY301 (as reading some of them raises)
         trial = _Trial(with_them, lists, as_of, [mutant for _, mutant, _ in derived])
-    except InvalidRulesetError:  # one that cannot be read must not hide the others
+    except InvalidRulesetError:  # an unreadable one must not hide the others
         half = len(derived) // 2
         halves = (derived[:half], derived[half:]) if half else ()
         return {number for each in halves for number in _keeping(analysed, lists, as_of, each)}
@@ -429,5 +429,5 @@ def _keeping(
 
 
 def _exact(example: Mapping[str, Any]) -> Any:
-    """Read an example's numbers as they are written."""
+    """Convert an example's numbers to exact ones, as written."""
     return json.loads(json.dumps(example), parse_float=Decimal)

@@ -1,7 +1,7 @@
-"""Inputs that tell a changed ruleset from the one before; where there are none, no example can notice the change.
+"""Finds inputs that distinguish a changed ruleset from the original; without any, no example can notice the change.
 
-Values that stand for all others are tried on the compiled conditions of both, as lint does; and which totals a ruleset
-can come to, whatever the inputs: more than can happen, and never fewer.
+Representative values are tried on the compiled conditions of both, as lint does. Totals are compared with all that the
+points of a ruleset can add up to, whatever the inputs: a superset of the possible ones.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,15 +24,15 @@ from fivefold.risk.language.quantities import text_of
 from fivefold.risk.language.ruleset import Rule, WeightedScore
 
 MOST_STEPS = 4_000_000
-"""Between the least and the greatest total at most so many are looked at; where there are more, it is undecided."""
+"""Most steps between the least and the greatest total; if there are more, the result is undecided."""
 
 
 def points_given(rule: CompiledRule, slot: int | None = None) -> frozenset[int]:
-    """Give every number of points (in units) that a rule can give, halved as often as its decay may.
+    """Return all points (in units) that a rule can give, halved as often as its decay may.
 
     Args:
-        rule: whose points they are; that of a failed rule, 0, is among them.
-        slot: the points of this outcome alone; those of all without it.
+        rule: the rule; the 0 points of a failed rule are included.
+        slot: the outcome whose points to return; all without it.
     """
     codes = rule.codes if slot is None else rule.codes[slot : slot + 1]
     points = {points_of(code) for code in codes}
@@ -45,7 +45,7 @@ def points_given(rule: CompiledRule, slot: int | None = None) -> frozenset[int]:
 
 
 def sums_of(choices: Iterable[Iterable[int]]) -> list[int] | None:
-    """Give every sum of one number from each of several sets, ascending; None where there are too many.
+    """Return every sum of one number from each of several sets, ascending; None if there are too many.
 
     >>> sums_of([{0, 25}, {-5, 5}])
     [-5, 5, 20, 30]
@@ -66,10 +66,10 @@ def sums_of(choices: Iterable[Iterable[int]]) -> list[int] | None:
 
 
 def reachable_totals(program: Program, points_of_rules: Mapping[str, frozenset[int]] | None = None) -> pl.Series | None:
-    """Give every total (in units of `program.total.scale`) that rules can come to; None where there are too many.
+    """Return every total (in units of `program.total.scale`) that rules can add up to; None if there are too many.
 
-    Rules are taken as independent of each other, so that some of these totals may never happen. *points_of_rules* are
-    the points of some rules, by their ids, where only such totals are asked for.
+    Rules are treated as independent of each other, so some of these totals may never happen. *points_of_rules* limits
+    the points of some rules, by their ids.
     """
     points_by_rule = {rule.rule.id: points_given(rule) for rule in program.rules} | dict(points_of_rules or {})
     total = program.total
@@ -100,9 +100,9 @@ class Telling:
     """What is known of a change that no example notices.
 
     Attributes:
-        no_effect: why no example can notice it; empty where one may.
-        inputs: of an example that would notice it, in words; empty where none could be derived.
-        example: the same as plain data that can be put under `examples`; None where inputs are not given directly.
+        no_effect: why no example can notice it; empty if one may.
+        inputs: the inputs of an example that would notice it, in words; empty if none could be derived.
+        example: the same as plain data that can be put under `examples`; None if inputs are not given directly.
     """
 
     no_effect: str = ""
@@ -111,12 +111,12 @@ class Telling:
 
 
 def telling_inputs(change: StepChange, before: Program, after: Program, scope: LintScope) -> Telling:
-    """Find what would notice a change, or why nothing can.
+    """Find inputs that would notice a change, or why none can.
 
     Args:
-        change: that no example notices.
-        before: the ruleset, compiled.
-        after: the changed one.
+        change: a change that no example notices.
+        before: the original ruleset, compiled.
+        after: the changed ruleset, compiled.
         scope: the fields and lists that conditions may use.
     """
     if change.path[0] == "rules":
@@ -125,7 +125,7 @@ def telling_inputs(change: StepChange, before: Program, after: Program, scope: L
         word = str(change.path[-1])
         return Telling(inputs=_at_the_end(word, change)) if word in _LENGTHS else Telling()
     if change.path[0] == "cooldown":
-        shorter = min(change.before, change.after, key=_days)  # that one has passed then, and the other has not
+        shorter = min(change.before, change.after, key=_days)  # this length has passed then, and the other has not
         return Telling(inputs=f"a customer whose level was entered {shorter} before, and would be lower now")
     if "when" in change.path or change.path[0] == "applies_to":
         return _of_choice(change.path, before.analysed, after.analysed, scope)
@@ -140,7 +140,7 @@ def _in_rule(change: StepChange, before: Program, new: AnalysedRuleset, scope: L
         return _of_outcome(change, before, scope)
     if word in _LENGTHS:
         return Telling(inputs=_at_the_end(str(word), change))
-    if "linked" in path:  # it would have to be given of another entity
+    if "linked" in path:  # the input would have to be given for another entity
         return Telling()
     if "where" in path:
         return _of_where(path, old, new, scope)
@@ -148,7 +148,7 @@ def _in_rule(change: StepChange, before: Program, new: AnalysedRuleset, scope: L
 
 
 _LENGTHS = ("half_life", "over", "active", "dormant", "within")
-"""Words whose value is a length of time."""
+"""Words whose value is a duration."""
 
 
 def _days(length: str) -> int:
@@ -166,7 +166,7 @@ def _at_the_end(window: str, change: StepChange) -> str:
     return f"facts that lie {length} apart"
 
 
-# Conditions: the values for which another case holds.
+# Conditions: values for which another case holds.
 
 
 def _of_cases(path: Path, rule: Rule, changed: Rule, scope: LintScope) -> Telling:
@@ -194,7 +194,7 @@ def _case_places(path: Path, rule: Rule) -> list[Location]:
 
 
 def _slot(names: Sequence[str]) -> pl.Expr:
-    """Give the number of the first condition that holds, then that of otherwise, then that of unknown."""
+    """Return the number of the first condition that holds, or that of otherwise, or of unknown."""
     chain: Any = pl
     for number, name in enumerate(names):
         chain = chain.when(pl.col(name)).then(pl.lit(number, pl.Int32))
@@ -293,7 +293,7 @@ def _of_outcome(change: StepChange, before: Program, scope: LintScope) -> Tellin
 
 
 def _beside_floor(change: StepChange, before: Program, slot: int) -> str:
-    """Say what else an example of a floor needs: points that do not come to that level by themselves."""
+    """Write what else an example of a floor needs: points that do not reach that level by themselves."""
     ruleset, position = before.ruleset, change.path[1]
     assert isinstance(position, int)
     higher = max(ruleset.level_number(change.before), ruleset.level_number(change.after))
@@ -310,7 +310,7 @@ def _beside_floor(change: StepChange, before: Program, slot: int) -> str:
 
 
 def _beside_unreadable(before: Program, position: int, level: str) -> str:
-    """Say so where points alone come to a level: only floors count where another rule's input cannot be read."""
+    """Write the condition if points alone reach a level: only floors count if another rule's input cannot be read."""
     own = set(before.rules[position].reads)
     is_other = any(set(rule.reads) - own for place, rule in enumerate(before.rules) if place != position)
     needs = "and an input of another rule that cannot be read, as points alone come to"

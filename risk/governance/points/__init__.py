@@ -1,1 +1,1 @@
-"""Points learnt from confirmed cases, within the rules as they are written."""
+"""Learns points from confirmed cases, within the existing rules."""

@@ -1,4 +1,4 @@
-"""A proposal of points as a draft: the same text with other points, every change explained above its line."""
+"""Writes a proposal of points as a draft: the same text with other points, each change explained above its line."""
 
 from collections.abc import Mapping, Sequence
 
@@ -24,18 +24,18 @@ def draft_text(text: str, program: Program, draft: Ruleset, proposal: PointsProp
     Args:
         text: the present ruleset as YAML or JSON.
         program: the same, compiled.
-        draft: the ruleset as it would be.
-        proposal: what led to it.
+        draft: the changed ruleset.
+        proposal: the proposal.
 
     Raises:
-        ConfigError: the text cannot be changed without changing more.
+        ConfigError: the text cannot be changed without further changes.
     """
     remarks = {place_of(program, _slot(program, change)): remark(change) for change in proposal.changes}
     return with_reasons(with_new_numbers(text, program, draft, remarks), FIRST, reasons(proposal))
 
 
 def reasons(proposal: PointsProposal) -> list[str]:
-    """Give the verdict and what it rests on, line by line, for the top of the file."""
+    """Return the verdict and its basis, line by line, for the top of the file."""
     verdict = proposal.verdict
     return [
         ("RECOMMENDED for review: " if verdict.recommended else "NOT RECOMMENDED: ") + verdict.because + ".",
@@ -73,7 +73,7 @@ def _beside(paired: Paired) -> str:
 
 
 def remark(change: PointChange) -> str:
-    """Explain one change: its points, whom it rests on, and what it does to the capture."""
+    """Explain one change: its points, the entities it is based on, and its effect on the capture."""
     which = f"case {change.outcome}" if isinstance(change.outcome, int) else change.outcome
     support = f"{change.confirmed} of {count_text(change.entities, 'customer')} who got it confirmed"
     effect = f"capture {100 * change.capture:+z.1f} percentage points" if change.capture else "capture as without it"
@@ -88,10 +88,10 @@ def _slot(program: Program, change: PointChange) -> tuple[str, int]:
 
 
 def with_new_numbers(text: str, program: Program, draft: Ruleset, remarks: Mapping[Path, str]) -> str:
-    """Put the points and thresholds of a ruleset into the text of one that has the same rules, with remarks above them.
+    """Put the points and thresholds of a ruleset into the text of one with the same rules, with remarks above them.
 
     Raises:
-        ConfigError: the text is not that of a ruleset with these rules, or would not be exactly the one that is meant.
+        ConfigError: the text is not of a ruleset with these rules, or the result would not be exactly the draft.
     """
     numbers: dict[Path, str] = {}
     for rule, new in zip(program.rules, draft.rules, strict=True):

@@ -1,11 +1,11 @@
-"""Points from log-odds, learnt from half of the customers: a ridge over cases, each on its side of 0, in its order.
+"""Learns points from log-odds, on half of the customers: a ridge over cases that keeps their signs and order.
 
 An outcome of 0 points is not learnt, nor one that few entities got. Every other one keeps the sign of its
-points and its place in the order of its rule's; what gives the same points goes on doing so. How strong the penalty
-is, and whether it holds back the points of a case or its step over the next weaker one, is chosen by cross-validation
-among those who are learnt from. Sources: of points from log-odds Siddiqi, "Credit Risk Scorecards" (2006); of bounded
-steps Tutz and Leitenstorfer, "Generalized smooth monotonic regression" (2007); of the choice of the penalty Breiman
-and others, "Classification and Regression Trees" (1984), section 3.4.3.
+points and its place in the order of its rule; outcomes with equal points keep equal points. The strength of the
+penalty, and whether it is on the points of a case or on its step over the next weaker one, is chosen by
+cross-validation among the learning entities. Sources: of points from log-odds Siddiqi, "Credit Risk Scorecards"
+(2006); of bounded steps Tutz and Leitenstorfer, "Generalized smooth monotonic regression" (2007); of the choice of the
+penalty Breiman and others, "Classification and Regression Trees" (1984), section 3.4.3.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,22 +34,22 @@ from fivefold.risk.governance.validate.run import ValidationOptions
 from fivefold.risk.language.quantities import POINT_UNITS
 
 PENALTIES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-"""Strengths of the ridge, per entity. Of those whose cross-validated loss is within one standard error of the least,
-the strongest is taken."""
+"""Strengths of the ridge, per entity. The strongest with a cross-validated loss within one standard error of the least
+is chosen."""
 
 FOLDS = 5
 
 LEAST_GOT = 10
-"""An outcome that fewer of those who are learnt from got keeps its points: its odds would be those of a handful."""
+"""An outcome that fewer learning entities got keeps its points: its odds would rest on a handful."""
 
 CASES, STEPS = "cases", "steps"
-"""What the penalty holds back: the points of every case, or its step over the next weaker one."""
+"""What the penalty is on: the points of every case, or its step over the next weaker one."""
 
 MOST_STEPS = 5_000
-"""Of the minimiser: far more than it takes."""
+"""Most steps of the minimiser: far more than it needs."""
 
 _LEAST_SPREAD = 1e-6
-"""Of the learnt margins: below it nothing was learnt."""
+"""Least spread of the learnt margins: below it nothing was learnt."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ class LearntPoints:
 
     Attributes:
         points: whole points of every outcome that has points other than 0, in the present order.
-        learnt: which of them were learnt; the others keep theirs, or were moved by their neighbours.
-        penalty: the strength that was chosen.
-        held_back: what it holds back, cases or steps.
-        doubling: so many points double the odds of being confirmed.
+        learnt: the outcomes that were learnt; the others keep their points, or were moved by their neighbours.
+        penalty: the chosen strength.
+        held_back: what the penalty is on, cases or steps.
+        doubling: the number of points that double the odds of being confirmed.
     """
 
     points: dict[Slot, int]
@@ -73,13 +73,13 @@ class LearntPoints:
 
 @dataclass(frozen=True)
 class _Problem:
-    """What is minimised: u different rows of a design, k steps on its ladders, f folds.
+    """The minimisation problem: u distinct rows of a design, k steps on its ladders, f folds.
 
     Attributes:
         design: u x k.
-        hits: f x u, how many confirmed entities have a row.
-        others: the same of those who are not confirmed.
-        signs: of the k steps.
+        hits: f x u, the number of confirmed entities with each row.
+        others: the same for entities that are not confirmed.
+        signs: the signs of the k steps.
         cases: k x k, the points of each case by the steps.
     """
 
@@ -97,10 +97,10 @@ def learn_points(
 
     Args:
         assessments: the assessments of n entities by the ruleset whose cases are kept.
-        sample: n marks of those who may be learnt from, all of them assessed in full.
+        sample: n marks of the learning entities, all of them assessed in full.
         confirmed: n marks; only those of the sample are read.
-        seed: of the folds, which are drawn by the entities' ids: their order makes no difference.
-        doubling: so many points double the odds; without it so many that totals spread as they do now.
+        seed: the seed of the folds, which are drawn by the entities' ids, so their order does not matter.
+        doubling: the number of points that double the odds; by default such that totals spread as they do now.
 
     Raises:
         NotEnoughDataError: no outcome that enough entities got is confirmed more often in the direction of its points.
@@ -136,7 +136,7 @@ def _often_got(ladder: Ladder, got: Integers) -> Ladder:
 
 
 def _folds(entities: Sequence[str], confirmed: Marks, seed: int) -> Integers:
-    """Put every entity into a fold, the confirmed and the others apart."""
+    """Assign every entity to a fold, the confirmed and the others separately."""
     order, folds = np.argsort(np.array(entities)), np.zeros(len(entities), dtype=np.int64)
     random = np.random.default_rng(seed)
     for side in (True, False):
@@ -163,7 +163,7 @@ def _problem(used: Sequence[Ladder], slots: Mapping[str, Integers], confirmed: M
 
 
 def _chosen(problem: _Problem) -> tuple[float, str]:
-    """Choose the strongest penalty within one standard error of the best, in the form that has the best."""
+    """Choose the strongest penalty within one standard error of the best, in the best penalty's form."""
     best: tuple[float, float, str] | None = None
     for form in (CASES, STEPS):
         losses = np.array([[_left_out(problem, fold, penalty, form) for fold in range(FOLDS)] for penalty in PENALTIES])
@@ -177,7 +177,7 @@ def _chosen(problem: _Problem) -> tuple[float, str]:
 
 
 def _left_out(problem: _Problem, fold: int, penalty: float, form: str) -> float:
-    """Give the loss on a fold of what was learnt on the others."""
+    """Return the loss on a fold of the weights learnt on the others."""
     hits, others = (np.delete(side, fold, axis=0).sum(axis=0) for side in (problem.hits, problem.others))
     weights = _learnt(problem, hits, others, penalty, form)
     return _loss(weights, problem.design, problem.hits[fold], problem.others[fold], np.zeros_like(problem.cases))[0]
@@ -193,7 +193,7 @@ def _learnt(problem: _Problem, hits: Floats, others: Floats, penalty: float, for
         args=(problem.design, hits, others, penalty * held_back),
         jac=True,
         bounds=bounds,
-        method="TNC",  # L-BFGS-B comes to the same points, and waits for threads in sums of a few numbers
+        method="TNC",  # L-BFGS-B gives the same points, but waits for threads in sums of a few numbers
         options={"maxfun": MOST_STEPS},
     )
     weights: Floats = optimum.x
@@ -201,7 +201,7 @@ def _learnt(problem: _Problem, hits: Floats, others: Floats, penalty: float, for
 
 
 def _loss(weights: Floats, design: Floats, hits: Floats, others: Floats, ridge: Floats) -> tuple[float, Floats]:
-    """Mean logistic loss with its gradient; the intercept is not penalised."""
+    """Return the mean logistic loss with its gradient; the intercept is not penalised."""
     count, margin = hits.sum() + others.sum(), weights[0] + design @ weights[1:]
     pull = ridge @ weights[1:]
     loss = (hits @ np.logaddexp(0, -margin) + others @ np.logaddexp(0, margin)) / count + weights[1:] @ pull / 2
@@ -217,7 +217,7 @@ def _points_of_one(
     slots: Mapping[str, Integers],
     written: Mapping[Slot, int],
 ) -> float:
-    """Give the points of one unit of log-odds, so that what is learnt spreads totals as it did as it was written."""
+    """Return the points of one unit of log-odds, so that the learnt outcomes spread totals as before."""
     counts = (problem.hits + problem.others).sum(axis=0)
     margin = problem.design @ weights
     mean = counts @ margin / counts.sum()
@@ -232,7 +232,7 @@ def _points_of_one(
 
 
 def _in_order(ladder: Ladder, learnt: Mapping[Slot, int], written: Mapping[Slot, int]) -> dict[Slot, int]:
-    """Give all outcomes of a ladder their points: what was not learnt keeps its own, as far as the order admits."""
+    """Return the points of all outcomes of a ladder: those not learnt keep theirs, as far as the order allows."""
     learnt_points = [learnt.get((ladder.rule, rung[0])) for rung in ladder.rungs]
     points: dict[Slot, int] = {}
     lowest = 0
@@ -248,16 +248,16 @@ def _in_order(ladder: Ladder, learnt: Mapping[Slot, int], written: Mapping[Slot,
 
 
 LEAST_LABELS = 20
-"""Confirmed customers, and others, on either side: with fewer a fifth of them, whose losses choose the penalty, holds
-less than four."""
+"""Fewest confirmed customers, and fewest others, on either side: with fewer, a fifth of them, whose losses choose the
+penalty, has less than four."""
 
 
 class Halves:
-    """Who is learnt from and who judges, drawn by their ids.
+    """The learning and the judging entities, drawn by their ids.
 
     Attributes:
-        learning: assessments of n entities, n marks of who is learnt from, n marks of who is confirmed.
-        judging: the same of those who judge. Nobody is in both.
+        learning: assessments of n entities, n marks of the learning ones, n marks of the confirmed ones.
+        judging: the same for the judging entities. No entity is in both.
     """
 
     def __init__(
@@ -280,12 +280,12 @@ class Halves:
         )
 
     def failed(self) -> tuple[int, int]:
-        """Count who was drawn and could not be assessed in full, and how many of these are confirmed."""
+        """Count the drawn entities that could not be assessed in full, and the confirmed among them."""
         lost = [labels.confirmed[sample & ~_in_full(side)] for side, labels, sample in self._drawn]
         return sum(map(len, lost)), int(sum(marks.sum() for marks in lost))
 
     def refuse_few(self) -> None:
-        """Refuse sides with too few of a kind, with their numbers."""
+        """Refuse sides with too few of a kind, naming the numbers."""
         counts = [
             (int((sample & marks).sum()), int((sample & ~marks).sum()))
             for _, sample, marks in (self.learning, self.judging)

@@ -1,4 +1,4 @@
-"""What a ruleset's rules give: which outcomes may get other points, in which order, and who got them."""
+"""The outcomes of a ruleset's rules: which may get other points, in which order, and which entities got them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Ladder:
     Attributes:
         rule: its id.
         sign: 1 or -1.
-        rungs: the slots that give the same points, for each different number of them.
+        rungs: the slots with equal points, for each distinct number of points.
     """
 
     rule: str
@@ -40,9 +40,9 @@ class Ladder:
 
 
 def slots_of(assessments: Assessments) -> dict[str, Integers]:
-    """Give the slot of each rule that every entity got: n numbers for each rule's id.
+    """Return each rule's slot for every entity: n numbers for each rule's id.
 
-    Where a rule has no `on_unknown`, the unknown got `otherwise`.
+    If a rule has no `on_unknown`, unknown counts as `otherwise`.
     """
     columns = assessments.outcomes.select(
         slot_column(pl.col(rule.column)).cast(pl.Int64) for rule in assessments.program.rules
@@ -56,7 +56,7 @@ def slots_of(assessments: Assessments) -> dict[str, Integers]:
 
 
 def written_outcomes(rule: CompiledRule) -> Iterator[tuple[int, Outcome]]:
-    """Give the outcomes that a rule's text names, by slot."""
+    """Yield the outcomes written in a rule's text, by slot."""
     yield from enumerate(rule.rule.cases)
     yield rule.otherwise, rule.rule.otherwise
     if rule.rule.on_unknown is not None:
@@ -64,7 +64,7 @@ def written_outcomes(rule: CompiledRule) -> Iterator[tuple[int, Outcome]]:
 
 
 def written_points(program: Program) -> dict[Slot, int]:
-    """Give the points of every outcome that the text gives any, in hundredths; rules whose points fade are left out."""
+    """Return the points written for outcomes, in hundredths; rules whose points fade are left out."""
     return {
         (rule.rule.id, slot): point_units(outcome.points)
         for rule in program.rules
@@ -89,7 +89,7 @@ def ladders(program: Program) -> list[Ladder]:
 
 
 def place_of(program: Program, outcome: Slot) -> Place:
-    """Name the place of an outcome's points in the text."""
+    """Return the path of an outcome's points in the text."""
     number, rule = next((at, each) for at, each in enumerate(program.rules) if each.rule.id == outcome[0])
     slot = outcome[1]
     word: Place = {rule.otherwise: ("otherwise",), rule.unknown: ("on_unknown",)}.get(slot, ("cases", slot))
@@ -97,12 +97,12 @@ def place_of(program: Program, outcome: Slot) -> Place:
 
 
 def with_points(ruleset: Ruleset, program: Program, points: Mapping[Slot, int]) -> Ruleset:
-    """Give a ruleset other points.
+    """Return a ruleset with other points.
 
     Args:
-        ruleset: the one that the program was made of.
-        program: for the numbers of its slots.
-        points: whole points, of outcomes that have some.
+        ruleset: the ruleset of the program.
+        program: the program, for the numbers of its slots.
+        points: whole points, for outcomes that have some.
     """
 
     def changed(rule: CompiledRule, slot: int, outcome: Outcome) -> Outcome:
@@ -123,7 +123,7 @@ def with_points(ruleset: Ruleset, program: Program, points: Mapping[Slot, int]) 
 
 
 def with_cuts(ruleset: Ruleset, units: Sequence[int]) -> Ruleset:
-    """Give a ruleset of points other thresholds, in hundredths."""
+    """Return a ruleset of points with other thresholds, in hundredths."""
     score: Any = ruleset.score
     cuts = tuple(Decimal(cut) / POINT_UNITS for cut in units)
     return changed_ruleset(
@@ -132,7 +132,7 @@ def with_cuts(ruleset: Ruleset, units: Sequence[int]) -> Ruleset:
 
 
 def changed_ruleset(ruleset: Ruleset, **parts: Any) -> Ruleset:
-    """Change parts of a ruleset; read again, as a copy would keep the canonical form of what it was copied from."""
+    """Change parts of a ruleset by reading it again, as a copy would keep the original's canonical form."""
     return read_ruleset(canonical_form(ruleset.model_copy(update=parts)))
 
 
@@ -140,8 +140,8 @@ def added_points(slots: Mapping[str, Integers], changes: Mapping[Slot, int]) -> 
     """Add up, for every entity, the change of points of the outcomes that it got.
 
     Args:
-        slots: as `slots_of` gives them.
-        changes: by outcome; at least one.
+        slots: the result of `slots_of`.
+        changes: the changes by outcome; at least one.
     """
     total = np.zeros(len(next(iter(slots.values()))), dtype=np.int64)
     for (rule, slot), change in changes.items():

@@ -1,4 +1,4 @@
-"""Points proposed from confirmed cases: learnt from half of the customers, judged on the others, never put in force."""
+"""Proposes points from confirmed cases: learnt on half of the customers, judged on the others, never put in force."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -45,16 +45,16 @@ class PointChange:
     """One outcome that would give other points.
 
     Attributes:
-        rule: its id.
+        rule: the rule's id.
         outcome: the number of the case from 1; otherwise; or unknown.
-        asked: what the case asks, in words; empty for the others.
-        before: its points as they are.
+        asked: the condition of the case, in words; empty for the others.
+        before: its present points.
         after: its points in the draft.
-        source: from what its points follow: `LEARNT`, `ALIKE` or `IN_ORDER`.
-        entities: how many of those who were learnt from got it.
+        source: the origin of its points: `LEARNT`, `ALIKE` or `IN_ORDER`.
+        entities: the number of learning entities that got it.
         confirmed: how many of them are confirmed.
-        capture: what the change does: the share of the judged confirmed in the top levels by the draft, less that by
-            the draft with these points as they were.
+        capture: the effect of the change: the share of the judged confirmed in the top levels by the draft, less the
+            share by the draft with these points unchanged.
     """
 
     rule: str
@@ -70,17 +70,17 @@ class PointChange:
 
 @dataclass(frozen=True, kw_only=True)
 class DraftVerdict:
-    """What the draft is worth on customers who were not learnt from.
+    """The verdict on the draft, from customers that were not used for learning.
 
     Attributes:
-        judged: how many.
-        confirmed: how many of them.
-        total: Gini of the total, by the draft and by the ruleset as it is.
-        level: the same of the level, floors included.
+        judged: the number of these customers.
+        confirmed: how many of them are confirmed.
+        total: the Gini of the total, by the draft and by the present ruleset.
+        level: the same for the level, floors included.
         capture: what the top levels hold by the draft.
-        present_capture: what they hold by the ruleset as it is.
-        recommended: enough judge, the interval of the difference lies above 0, and the level is not surely worse.
-        because: why, or why not.
+        present_capture: what they hold by the present ruleset.
+        recommended: whether enough judge, the interval of the difference is above 0, and the level is not surely worse.
+        because: the reason for or against.
     """
 
     judged: int
@@ -98,23 +98,23 @@ class PointsProposal:
     """Points for a new draft.
 
     Attributes:
-        ruleset: the name of the present one.
-        content_hash: of the present one.
+        ruleset: the name of the present ruleset.
+        content_hash: its hash.
         as_of: the moment of judging, in words.
         learnt_as_of: the moment of learning, in words.
-        horizon: labels that became known later do not count; empty for all.
+        horizon: the end for labels, as later ones do not count; empty for none.
         lists: the days since which the versions of its lists are in force, at the moment of judging.
-        seed: of the halves, the folds and the resamples.
-        resamples: how many.
-        learnt_from: how many customers.
+        seed: the seed of the halves, the folds and the resamples.
+        resamples: the number of resamples.
+        learnt_from: the number of learning customers.
         learnt_confirmed: how many of them are confirmed.
         penalty: the strength of the ridge.
-        held_back: what the penalty holds back: the points of cases, or the steps between them.
-        doubling: so many points double the odds of being confirmed.
+        held_back: what the penalty is on: the points of cases, or the steps between them.
+        doubling: the number of points that double the odds of being confirmed.
         changes: every outcome that would give other points.
         cuts: the thresholds that keep the shares of the levels.
-        verdict: on the other half.
-        cautions: what the numbers do not say.
+        verdict: the verdict from the other half.
+        cautions: the limits of what the numbers show.
     """
 
     ruleset: str
@@ -136,7 +136,7 @@ class PointsProposal:
     cautions: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """Convert the result to plain data."""
         return asdict(self)
 
 
@@ -146,17 +146,17 @@ def propose_points(
     options: ValidationOptions | None,
     learning: Assessments | None = None,
 ) -> tuple[PointsProposal, Ruleset]:
-    """Learn points from half of the customers, and judge them on the other half.
+    """Learn points on half of the customers, and judge them on the other half.
 
     Args:
         judging: the assessments of a portfolio by the present ruleset.
         labels: see `risk.governance.validate.labels.match_labels`.
         options: as for a validation; its floors and its peer are not read.
-        learning: the assessments by the same ruleset as of an earlier moment, to be learnt from; labels then count for
+        learning: the assessments by the same ruleset as of an earlier moment, for learning; labels then count for
             learning if they became known between the two moments. Without it both halves are as of one moment.
 
     Returns:
-        The proposal, and the ruleset as it would be.
+        The proposal, and the changed ruleset.
 
     Raises:
         ConfigError: the score is not a sum of points.
@@ -225,7 +225,7 @@ def require_learnable(
 
 
 def _changed_units(assessments: Assessments, learnt: LearntPoints) -> dict[Slot, int]:
-    """Give what is added to the points of each outcome that changes, in hundredths."""
+    """Return the change of each changed outcome's points, in hundredths."""
     written = written_points(assessments.program)
     changes = {outcome: points * POINT_UNITS - written[outcome] for outcome, points in learnt.points.items()}
     return {outcome: change for outcome, change in changes.items() if change}
@@ -237,7 +237,7 @@ def _whole(changes: dict[Slot, int], assessments: Assessments) -> dict[Slot, int
 
 
 def _totals(assessments: Assessments, sample: Marks) -> tuple[Integers, Integers]:
-    """Give totals in hundredths, and floors, of a sample."""
+    """Return the totals in hundredths, and the floors, of a sample."""
     step = assessments.program.total.scale // POINT_UNITS
     outcomes = assessments.outcomes.filter(sample)
     return (outcomes[TOTAL] // step).to_numpy(), outcomes[FLOOR].to_numpy()
@@ -250,7 +250,7 @@ def _new_totals(assessments: Assessments, sample: Marks, changes: dict[Slot, int
 
 
 def _kept_shares(assessments: Assessments, sample: Marks, changes: dict[Slot, int]) -> list[tuple[int, CutProposal]]:
-    """Find the thresholds by which the levels of those who are learnt from hold what they hold now."""
+    """Find the thresholds that keep the shares of the learning entities' levels."""
     ruleset = assessments.program.ruleset
     totals, floors = _totals(assessments, sample)
     present = present_cuts(ruleset).units
@@ -260,7 +260,7 @@ def _kept_shares(assessments: Assessments, sample: Marks, changes: dict[Slot, in
 
 
 class _Judged:
-    """Those who were not learnt from, by the ruleset as it is and by the draft."""
+    """The judging entities, by the present ruleset and by the draft."""
 
     def __init__(
         self, assessments: Assessments, sample: Marks, confirmed: Marks, changes: dict[Slot, int], cuts: list[int]
@@ -281,7 +281,7 @@ class _Judged:
         return capture
 
     def capture_of(self, outcome: Slot, change: int) -> float:
-        """Give what one change adds to the capture."""
+        """Return the effect of one change on the capture."""
         without = self.new - added_points(self.slots, {outcome: change})
         level = levels_by(without, self.floors, self.cuts)
         return self.captured(self.level).captured.estimate - self.captured(level).captured.estimate
@@ -364,7 +364,7 @@ def _source(learnt: bool, entities: int) -> str:
 
 
 def _fallen_unknown(rows: Sequence[PointChange]) -> list[str]:
-    """Name the rules whose unknown values would give fewer points, which too few got to learn it from."""
+    """Name the rules whose unknown values would give fewer points, though too few got these to learn them."""
     return [
         row.rule
         for row in rows

@@ -55,7 +55,7 @@ def _sections(result: BacktestResult) -> Iterator[ReportSection]:
 
 
 def differs(alone: Sequence[MoveCount], later: Sequence[MoveCount]) -> bool:
-    """Tell whether the cooldown makes another matrix."""
+    """Check whether the cooldown changes the matrix."""
     return sorted(map(str, later)) != sorted(map(str, alone))
 
 
@@ -68,7 +68,7 @@ def _distribution(result: BacktestResult) -> ReportSection:
 def distribution(
     sides: Sequence[tuple[str, dict[str, int], dict[str, int] | None]], drawn: int, remark: str = ""
 ) -> ReportSection:
-    """Show how many of all those drawn are where: by name of the side by the rules alone, and after the cooldown."""
+    """Show how many drawn entities are at each place: by side, by the rules alone and after the cooldown."""
     series = []
     for name, alone, later in sides:
         series.append((f"{name}, the rules alone", alone))
@@ -103,7 +103,7 @@ def _migration(title: str, cells: Sequence[MoveCount], result: BacktestResult) -
 def migration_section(
     title: str, cells: Sequence[MoveCount], order_before: Sequence[str], order_after: Sequence[str], drawn: int
 ) -> ReportSection:
-    """Show from where to where: names of places in their order before and after."""
+    """Show the moves between places, with the names of places in order before and after."""
     before = [name for name in order_before if any(cell.before == name for cell in cells)]
     after = [name for name in order_after if any(cell.after == name for cell in cells)]
     counts = {(cell.before, cell.after): cell.entities for cell in cells}
@@ -126,12 +126,12 @@ def _movers(result: BacktestResult) -> ReportSection:
 
 
 def moved_columns(is_later_known: bool) -> list[str]:
-    """Name the columns of who moves from where to where; that after the cooldown only where it is known."""
+    """Name the columns of movers' places; that after the cooldown only if it is known."""
     return ["entity", "before", "after, rules alone", *(["after cooldown"] if is_later_known else [])]
 
 
 def moved_places(mover: MovedEntity | FamilyMover, is_later_known: bool) -> list[str]:
-    """Write the columns `moved_columns` of one who would be elsewhere."""
+    """Write the columns `moved_columns` of a mover."""
     return [mover.entity, mover.before, mover.after, *([mover.later] if is_later_known else [])]
 
 
@@ -139,12 +139,12 @@ MOVED_NUMBERS = ("levels", "points before", "after")
 
 
 def moved_numbers(mover: MovedEntity | FamilyMover) -> list[str]:
-    """Write the columns `MOVED_NUMBERS` of one who would be elsewhere."""
+    """Write the columns `MOVED_NUMBERS` of a mover."""
     return ["" if mover.steps is None else f"{mover.steps:+d}", mover.points_before, mover.points_after]
 
 
 def hits_section(title: str, named: Sequence[tuple[str, Sequence[CaseHits]]]) -> ReportSection:
-    """Show how often every outcome was given, by name of the side; the draft is the last."""
+    """Show how often every outcome was given, by side; the draft is the last."""
     sides = [{(hit.rule, hit.case): hit for hit in hits} for _, hits in named]
     rules = list(dict.fromkeys(key[0] for side in reversed(sides) for key in side))  # the draft's, then what it lacks
     keys = sorted({key for side in sides for key in side}, key=lambda key: (rules.index(key[0]), *_place(key[1])))
@@ -163,7 +163,7 @@ def hits_section(title: str, named: Sequence[tuple[str, Sequence[CaseHits]]]) ->
 
 
 def _case_texts(hits: Sequence[CaseHits | None]) -> list[str]:
-    """Write a case's condition and outcome, both versions where the draft changes it."""
+    """Write a case's condition and outcome, in both versions if the draft changes it."""
     texts = [
         (hit.asked, hit.points + (f", at least {hit.floor}" if hit.floor else "")) for hit in hits if hit is not None
     ]
@@ -171,7 +171,7 @@ def _case_texts(hits: Sequence[CaseHits | None]) -> list[str]:
 
 
 def _place(case: int | str) -> tuple[int, int]:
-    """Order numbered cases first, then otherwise, unknown and failed."""
+    """Return the sort key of a case: numbered cases first, then otherwise, unknown and failed."""
     return (0, case) if isinstance(case, int) else (1, ("otherwise", "unknown", "failed").index(case))
 
 
@@ -185,7 +185,7 @@ def _failures(result: BacktestResult) -> Iterator[ReportSection]:
 
 
 def failures_section(name: str, failed: int, failures: Sequence[FailedAssessment]) -> Iterator[ReportSection]:
-    """Show who could not be assessed in full on one side; nothing where everybody was."""
+    """Show the entities that could not be assessed in full on one side, if any."""
     if failed:
         rows = [[failure.entity, failure.rule, failure.problem] for failure in failures]
         listed = len({failure.entity for failure in failures})

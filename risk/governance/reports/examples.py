@@ -1,4 +1,4 @@
-"""What a ruleset's examples came to, for machines: plain data, and JUnit's XML, which build servers read."""
+"""The results of a ruleset's examples for machines: plain data, and JUnit's XML, which build servers read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class ExamplesReport:
     """The results of a ruleset's examples.
 
     Attributes:
-        ruleset: with its examples.
-        results: of them.
+        ruleset: the ruleset, with its examples.
+        results: the results of the examples.
     """
 
     ruleset: Ruleset
@@ -25,17 +25,17 @@ class ExamplesReport:
 
     @property
     def failed(self) -> int:
-        """How many examples come out otherwise than expected."""
+        """The number of examples whose results differ from the expectation."""
         return sum(bool(result.differences) for result in self.results.results)
 
     @property
     def passed(self) -> bool:
-        """Whether all examples come out as expected, and they reach enough rules and cases."""
+        """Whether all examples give the expected results, and cover enough rules and cases."""
         return self.results.passed(self.ruleset)
 
     @property
     def coverage(self) -> dict[str, Any]:
-        """How much examples expect something of, as plain data."""
+        """The coverage of examples, as plain data."""
         return {
             "rules_percent": round(float(self.results.rule_share), 1),
             "cases_percent": round(float(self.results.case_share), 1),
@@ -43,7 +43,7 @@ class ExamplesReport:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """Convert the report to plain data."""
         return {
             "ruleset": self.ruleset.name,
             "content_hash": self.ruleset.content_hash,
@@ -61,7 +61,7 @@ class ExamplesReport:
         }
 
     def junit(self) -> str:
-        """Write it as JUnit's XML: a test case for each example, and one for the coverage."""
+        """Write the report as JUnit's XML: a test case for each example, and one for the coverage."""
         missed = _missed(self)
         root, suite = _suite(
             self.ruleset.name, tests=len(self.results.results) + 1, failures=self.failed + bool(missed)
@@ -77,7 +77,7 @@ class ExamplesReport:
 
 @dataclass(frozen=True)
 class MutationsReport:
-    """Changes that examples notice or do not, and how much these cover.
+    """The changes that examples notice or miss, and the examples' coverage.
 
     Attributes:
         tried: the changes.
@@ -88,30 +88,30 @@ class MutationsReport:
     examples: ExamplesReport
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """Convert the report to plain data."""
         return {**self.tried.to_dict(), **self.examples.coverage}
 
 
 @dataclass(frozen=True)
 class UnusableRulesetReport:
-    """What is wrong with a ruleset, so that none of its examples was run.
+    """The faults of a ruleset, for which its examples were not run.
 
     Attributes:
-        source: its file.
-        findings: what is wrong.
+        source: the ruleset's file.
+        findings: the faults.
     """
 
     source: str
     findings: Sequence[Finding]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """Convert the report to plain data."""
         words = ("where", "problem", "line", "column")
         errors = [{word: getattr(finding, word) for word in words} for finding in self.findings]
         return {"ruleset": self.source, "passed": False, "errors": errors}
 
     def junit(self) -> str:
-        """Write it as JUnit's XML: one test case with an error, which has a line for each finding."""
+        """Write the report as JUnit's XML: one test case with an error, which has a line for each finding."""
         root, suite = _suite(self.source, tests=1, errors=1)
         case = ET.SubElement(suite, "testcase", {"classname": _plain(self.source), "name": "ruleset", "time": "0"})
         lines = [_plain(str(finding)) for finding in self.findings]
@@ -120,7 +120,7 @@ class UnusableRulesetReport:
 
 
 def _suite(name: str, *, tests: int, failures: int = 0, errors: int = 0) -> tuple[ET.Element, ET.Element]:
-    """Begin a document with one suite of tests: give both."""
+    """Begin a document with one suite of tests; return both."""
     counts = {"tests": str(tests), "failures": str(failures), "errors": str(errors)}
     root = ET.Element("testsuites", counts)
     return root, ET.SubElement(root, "testsuite", {"name": _plain(name), **counts, "skipped": "0", "time": "0"})
@@ -141,12 +141,12 @@ def _example(suite: ET.Element, ruleset: str, result: ExampleResult) -> None:
 
 
 def _missed(report: ExamplesReport) -> str:
-    """Say which coverage is too little; empty where it is enough."""
+    """Write which coverage is too low; empty if it is enough."""
     coverage, results = report.ruleset.coverage, report.results
     shares = (("rules", results.rule_share, coverage.rules), ("cases", results.case_share, coverage.cases))
     return "; ".join(f"{share:.1f} % of {what}, at least {least} %" for what, share, least in shares if share < least)
 
 
 def _plain(text: str) -> str:
-    """Leave out the characters that XML 1.0 cannot hold."""
+    """Remove the characters that XML 1.0 cannot contain."""
     return "".join(letter for letter in text if letter in "\t\n" or (letter >= " " and letter not in "\ufffe\uffff"))

@@ -33,7 +33,7 @@ from fivefold.risk.governance.validate.verdicts import interval_words
 
 
 def families_backtest_page(result: FamiliesBacktest) -> ReportPage:
-    """Lay out a backtest of families for people: who decides, distribution, migration, who moves, hits and failures."""
+    """Lay out a backtest of families for people: deciders, distribution, migration, movers, hits and failures."""
     drawn = f"all {result.entities:,}"
     if result.drawn < result.entities:
         share = percent(result.drawn / result.entities)

@@ -1,4 +1,4 @@
-"""Reports for machines: plain JSON, and what lint found as SARIF 2.1.0, which code hosts and editors read.
+"""Reports for machines: plain JSON, and lint's findings as SARIF 2.1.0, which code hosts and editors read.
 
 SARIF: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 """
@@ -14,39 +14,39 @@ from fivefold.risk.compiler.diagnostics import CHECKS, Diagnostic, Severity
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 SEVERITIES = {Severity.FATAL: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
-"""How bad a finding is, in SARIF's words; a note is not a doubt."""
+"""The severity of a finding in SARIF's words; a note is not a doubt."""
 
 
 @dataclass(frozen=True)
 class LintReport:
-    """What was found in some rulesets, policies or flows.
+    """The findings in some rulesets, policies or flows.
 
     Attributes:
-        findings: of each file, by the name under which it was given, each beside its diagnostic.
+        findings: the findings of each file, by its given name, each beside its diagnostic.
     """
 
     findings: Mapping[str, Sequence[tuple[Diagnostic, Finding]]]
 
     @property
     def errors(self) -> int:
-        """How many findings make a document unusable."""
+        """The number of findings that make a document unusable."""
         return self._count(Severity.FATAL)
 
     @property
     def notes(self) -> int:
-        """How many findings are neither."""
+        """The number of findings that are notes."""
         return self._count(Severity.NOTE)
 
     @property
     def doubts(self) -> int:
-        """How many findings are warnings; notes are none."""
+        """The number of findings that are warnings, without notes."""
         return self._count(Severity.WARNING)
 
     def _count(self, severity: Severity) -> int:
         return sum(fault.severity is severity for entries in self.findings.values() for fault, _ in entries)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data: the findings of each file, and how many there are."""
+        """Convert the report to plain data: the findings of each file, and their counts."""
         return {
             "errors": self.errors,
             "warnings": self.doubts,
@@ -70,11 +70,11 @@ class LintReport:
         }
 
     def sarif(self, release: str, address: Callable[[str], str]) -> str:
-        """Write it as SARIF 2.1.0, with what GitHub asks for beside it: a line everywhere, and words of each check.
+        """Write the report as SARIF 2.1.0, with what GitHub also requires: a line everywhere, and words for each check.
 
         Args:
             release: the version of this program.
-            address: gives the URI of a file, relative to the repository where it is in it.
+            address: returns the URI of a file, relative to the repository if it is inside.
         """
         ids = list(CHECKS)
         driver = {
@@ -93,7 +93,7 @@ class LintReport:
 
 def _result(uri: str, fault: Diagnostic, finding: Finding, ids: Sequence[str]) -> dict[str, Any]:
     column = {} if finding.column is None or finding.line is None else {"startColumn": finding.column}
-    region = {"startLine": finding.line or 1, **column}  # without a line a code host shows nothing
+    region = {"startLine": finding.line or 1, **column}  # code hosts show nothing without a line
     place = {"artifactLocation": {"uri": uri}, "region": region}
     return {
         "ruleId": fault.check,
@@ -105,18 +105,18 @@ def _result(uri: str, fault: Diagnostic, finding: Finding, ids: Sequence[str]) -
 
 
 FORM = 1
-"""Of the JSON; a later form that readers cannot take has another number."""
+"""The version of the JSON's form; it changes with forms that earlier readers cannot read."""
 
 
 class Reportable(Protocol):
     """A result that converts itself into plain data: a backtest, a validation or a proposal."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """Convert the result to plain data."""
         ...
 
 
 def report_json(kind: str, result: Reportable) -> str:
-    """Write a finding as JSON, with its kind and the number of its form."""
+    """Write a result as JSON, with its kind and the version of its form."""
     content = {"kind": kind, "form": FORM, **result.to_dict()}
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -15,7 +15,7 @@ from fivefold.charts.text.numbers import one_line
 
 @dataclass(frozen=True)
 class ReportTable:
-    """A table: the first *words* columns are words, the others numbers."""
+    """A table whose first *words* columns are text, the others numbers."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -27,10 +27,10 @@ class ReportSection:
     """A part of a page.
 
     Attributes:
-        title: what it answers.
+        title: the question that it answers.
         words: how to read it.
-        table: the numbers; None without any.
-        picture: the same to look at; None without any.
+        table: the numbers, if any.
+        picture: the numbers as a picture, if any.
     """
 
     title: str
@@ -41,13 +41,13 @@ class ReportSection:
 
 @dataclass(frozen=True)
 class ReportPage:
-    """Everything that is shown of one finding.
+    """The page of one result.
 
     Attributes:
-        title: what it is.
+        title: the name of the result.
         facts: what identifies it, by name: hashes, moments, seeds.
-        cautions: what it does not show; they stand at the top.
-        sections: the rest.
+        cautions: the limits of what it shows, at the top of the page.
+        sections: the sections of the page.
     """
 
     title: str
@@ -63,7 +63,7 @@ def as_html(page: ReportPage) -> str:
 
 
 def _inline(section: ReportSection, number: int) -> str:
-    """Draw a picture whose names (of clips and gradients) do not meet those of the other pictures of the page."""
+    """Draw a picture whose names (of clips and gradients) do not clash with those of other pictures on the page."""
     assert section.picture is not None
     picture = svg(section.picture)
     names = set(re.findall(r'\bid="([^"]+)"', picture))
@@ -75,7 +75,7 @@ def _inline(section: ReportSection, number: int) -> str:
 
 
 def _one_line(value: Any) -> Any:
-    """Take control codes out of text; what is HTML already stays."""
+    """Remove control codes from text; HTML is unchanged."""
     return one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 

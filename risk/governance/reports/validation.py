@@ -23,7 +23,7 @@ SURE = 0.05
 
 
 def validation_page(result: Validation) -> ReportPage:
-    """Lay out a validation for people: verdicts first, then what they rest on."""
+    """Lay out a validation for people: verdicts first, then their basis."""
     who = result.population
     facts = [
         ("Ruleset", f"{result.ruleset} {result.content_hash}"),
@@ -45,7 +45,7 @@ def validation_page(result: Validation) -> ReportPage:
 
 
 def sections(result: Validation) -> Iterator[ReportSection]:
-    """Lay out what the verdicts of one ruleset rest on."""
+    """Lay out the basis of one ruleset's verdicts."""
     yield verdicts_section(result.verdicts)
     if result.ranking is not None:
         yield _ranking(result)
@@ -109,7 +109,7 @@ def _ranking(result: Validation) -> ReportSection:
 
 
 def levels_section(levels: Sequence[LevelRow], top: Capture | None, prevalence: float) -> ReportSection:
-    """Show how many are at each level, how many of them are confirmed, and what the top levels hold."""
+    """Show how many entities are at each level, how many of them are confirmed, and what the top levels hold."""
     rows = [
         [
             row.level,
@@ -159,7 +159,7 @@ def _lifts(result: Validation) -> ReportSection:
 
 
 def _multiplicity(result: Validation) -> str:
-    """Say how many rules are judged at once, and for how many a difference is sure all the same."""
+    """Write how many rules are judged at once, and for how many the difference is still sure."""
     count = len(result.additions)
     sure = sum(added.adjusted_p_value < SURE for added in result.additions)
     return (
@@ -170,7 +170,7 @@ def _multiplicity(result: Validation) -> str:
 
 
 def peer_section(peer: PeerComparison) -> ReportSection:
-    """Show each figure that both have beside the peer's, and why others have nothing beside them."""
+    """Show each figure beside the peer's, and why other figures of the peer have no counterpart."""
     rows = [
         [
             peer_figure_words(line.figure),
@@ -244,7 +244,7 @@ def compared_section(
 
 
 def another_section(other: AnotherRuleset, of: str, words: str) -> ReportSection:
-    """Show another ruleset, and on how many the difference rests; or why it is not measured. *words*: on whom."""
+    """Show another ruleset, and the entities behind the difference; or why it is not measured. *words* names these."""
     title = "Beside another ruleset"
     if other.paired is None:
         return ReportSection(title, f"Not measured: {other.because}.")

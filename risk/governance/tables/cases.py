@@ -60,7 +60,7 @@ class Doubted:
 def with_cases(
     ruleset: Ruleset, position: int, cases: RuleCases, source: str, where: Where, doubted: Doubted | None = None
 ) -> Ruleset:
-    """Give a ruleset in which one rule has other cases.
+    """Return a ruleset in which one rule has other cases.
 
     Forms are looked at before what names and values mean. What is at fault is left out and the rest looked at again, so
     that a person reads all faults at once.
@@ -108,7 +108,7 @@ def fitted(
 
 
 def _as_made(path: Path, places: Sequence[int]) -> Path:
-    """Give the path of a fault, with the number that its case had before other cases were left out."""
+    """Return the path of a fault, with the number that its case had before other cases were left out."""
     if path[:1] == ("cases",) and len(path) > 1 and isinstance(path[1], int):
         return ("cases", places[path[1]], *path[2:])
     return path

@@ -322,7 +322,7 @@ class _Reader:
 
 
 def _as_it_stands(text: str) -> str:
-    """Give a text without quotes; CellError where other white space than single blanks parts its words."""
+    """Return a text without quotes; CellError where other white space than single blanks parts its words."""
     if text != " ".join(text.split()):
         shown = quoted(cut_cell(text))
         raise CellError(f"has white space other than single blanks between words; write it in quotes, as {shown}")

@@ -131,5 +131,5 @@ def read_header(text: str, names: Vocabulary, form: TableForm = RULE_FORM) -> tu
 
 
 def same_input(one: LanguageModel | None, other: LanguageModel | None) -> bool:
-    """Tell whether two inputs are the same, however they are written."""
+    """Check whether two inputs are the same, however they are written."""
     return one is not None and other is not None and input_key(one) == input_key(other)

@@ -101,7 +101,7 @@ class _Edits:
         self._column, self._span = end.column, span
 
     def all(self) -> Iterator[Edit]:
-        """Give every edit."""
+        """Yield every edit."""
         old, new = ([canonical_form(row) for row in part.rows] for part in (self._before, self._after))
         if old != new:
             steps = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
@@ -209,13 +209,13 @@ class _Edits:
 
 
 def _remarks(chunk: str) -> str:
-    """Give the remarks that stand above a case."""
+    """Return the remarks that stand above a case."""
     lines = chunk.splitlines(keepends=True)
     first = next((number for number, line in enumerate(lines) if not line.lstrip().startswith("#") and line.strip()), 0)
     return "".join(lines[:first])
 
 
 def reasons(source: str, rule: Rule, changed: Rule, ruleset: Ruleset, notes: Sequence[str]) -> list[str]:
-    """Give the reasons, line by line, for the top of the file."""
+    """Return the reasons, line by line, for the top of the file."""
     sizes = f"{count_text(len(changed.cases), 'case')} from {source}, {len(rule.cases)} until now"
     return [f"Made from {ruleset.name} {ruleset.content_hash}.", f"Rule {rule.id}: {sizes}.", *notes]

@@ -49,7 +49,7 @@ class Grid:
 
 
 def column_letters(column: int) -> str:
-    """Give the letters of a column, counted from 0.
+    """Return the letters of a column, counted from 0.
 
     >>> column_letters(0), column_letters(25), column_letters(26)
     ('A', 'Z', 'AA')
@@ -66,7 +66,7 @@ _ERROR = re.compile(r"#(?:N/A|NV|N/D|[A-ZÀ-Þ0-9/_]{1,20}[!?])|Err:[0-9]{3}")
 
 
 def is_error(value: Value) -> bool:
-    """Tell whether a cell holds what a spreadsheet shows for an error.
+    """Check whether a cell holds what a spreadsheet shows for an error.
 
     >>> is_error("#N/A"), is_error("#DIV/0!"), is_error("#NAME?"), is_error('"#N/A"'), is_error("#1")
     (True, True, True, False, False)

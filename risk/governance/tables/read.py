@@ -34,7 +34,7 @@ MOST_DIGITS = 9
 
 
 def read_table(grid: Grid, ruleset: Ruleset, identifier: str, source: str) -> Ruleset:
-    """Give a ruleset in which one rule has the cases of a table.
+    """Return a ruleset in which one rule has the cases of a table.
 
     Args:
         grid: the table, the header first.
@@ -108,7 +108,7 @@ class TableReader:
     _faulty: set[int] = field(default_factory=set)
 
     def read(self) -> RuleCases:
-        """Give the rows; what cannot be read is kept in `findings`."""
+        """Return the rows; what cannot be read is kept in `findings`."""
         if self._has_no_size():
             return RuleCases(())
         self.grid = without_errors(self.grid)
@@ -145,7 +145,7 @@ class TableReader:
         return RuleCases(tuple(cases), rest.get(OTHERWISE), rest.get(ON_UNKNOWN))
 
     def doubted(self) -> Doubted:
-        """Give what was found, and which cases are not to be looked at further: all where a column is not known."""
+        """Return what was found, and which cases are not to be looked at further: all where a column is not known."""
         is_whole = 0 not in self._faulty
         return Doubted(
             self.findings, frozenset(part for part, row in self._rows.items() if not is_whole or row in self._faulty)
@@ -181,7 +181,7 @@ class TableReader:
         return len(self.grid.rows[0])
 
     def _is_refused(self, row: int, column: int) -> bool:
-        """Tell whether a cell holds something that is not read, and named as such already."""
+        """Check whether a cell holds something that is not read, and named as such already."""
         return (row, column) in self.grid.refused
 
     def _text(self, row: int, column: int) -> str:
@@ -248,7 +248,7 @@ class TableReader:
         return ", ".join(str(value) for value in self.grid.rows[0] if value is not None)
 
     def _name(self, row: int, last: int) -> tuple[str, int]:
-        """Give what a row is, a case or one of the rest, and the number of the last case that was numbered."""
+        """Return what a row is, a case or one of the rest, and the number of the last case that was numbered."""
         noun = self.form.number
         if noun not in self._words:
             return noun, last

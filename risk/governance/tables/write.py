@@ -30,7 +30,7 @@ _OWN = ""
 
 
 def plain_data(part: LanguageModel) -> dict[str, Any]:
-    """Give a part of the language as plain data, without what is not said."""
+    """Return a part of the language as plain data, without what is not said."""
     return part.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
 
 
@@ -79,7 +79,7 @@ def grid_of(
 def _columns(
     conditions: Sequence[Any], own: str | None, own_words: Sequence[str]
 ) -> tuple[dict[str, str], list[dict[str, str]]]:
-    """Give the headers by key, in an order in which cases test their inputs, and the cells of each case by key."""
+    """Return the headers by key, in an order in which cases test their inputs, and the cells of each case by key."""
     headers = {} if own is None else {_OWN: own}
     before: dict[str, set[str]] = {key: set() for key in headers}
     rows = []
@@ -106,7 +106,7 @@ def _is_circular(before: dict[str, set[str]]) -> bool:
 
 
 def _parts(condition: Any, own: str | None, own_words: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Give the cells of a condition, each with the key and the header of its column; none where cells cannot say it."""
+    """Return the cells of a condition, each with the key and header of its column; empty if cells cannot express it."""
     parts = [condition]
     if isinstance(condition, dict) and list(condition) == ["all"] and len(condition["all"]) > 1:
         parts = condition["all"]

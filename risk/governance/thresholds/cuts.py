@@ -149,7 +149,7 @@ def nearest_cuts(
 
 
 def _means(thresholds: Sequence[Sequence[int]]) -> list[int]:
-    """Give the mean of each threshold, rising; whole points where all of them are. A level may be left without a total.
+    """Return the mean of each threshold, rising; whole points if all of them are. A level may be left without a total.
 
     >>> _means([(1000, 2000), (1300, 2000)]), _means([(1000, 1100), (1000, 1250)]), _means([(100, 300), (300, 200)])
     ([1200, 2000], [1000, 1175], [200, 300])
@@ -164,13 +164,13 @@ def _means(thresholds: Sequence[Sequence[int]]) -> list[int]:
 
 
 def _reach(points: Integers, floors: Integers, cuts: int) -> tuple[Integers, Floats]:
-    """Give the distinct totals, and the share below each level if it began at each of them: cuts x (totals + 1)."""
+    """Return the distinct totals, and the share below each level if it began at each of them: cuts x (totals + 1)."""
     distinct, place = np.unique(points, return_inverse=True)
     return distinct, _reach_of(place, floors, np.ones(len(points), dtype=np.int64), len(distinct), cuts)
 
 
 def _reach_of(place: Integers, floors: Integers, counts: Integers, totals: int, cuts: int) -> Floats:
-    """Give the shares of `_reach`, of cells that each hold so many entities of one total and floor."""
+    """Return the shares of `_reach`, of cells that each hold so many entities of one total and floor."""
     reach = np.zeros((cuts, totals + 1))
     for number in range(cuts):
         free = floors <= number + 1  # a floor above keeps an entity out of the levels below, whatever its total
@@ -214,7 +214,7 @@ def _roundest(above: int, upto: int, present: int) -> int:
 
 
 def levels_by(points: Integers, floors: Integers, cuts: Sequence[int]) -> Integers:
-    """Give the levels of n totals by thresholds, all in hundredths, and by floors."""
+    """Return the levels of n totals by thresholds, all in hundredths, and by floors."""
     by_total = 1 + np.searchsorted(np.array(cuts), points, side="right")
     levels: Integers = np.maximum(by_total, floors)
     return levels

@@ -49,7 +49,7 @@ def draft_text(text: str, ruleset: Ruleset, proposal: ThresholdProposal) -> str:
 
 
 def reasons(proposal: ThresholdProposal) -> list[str]:
-    """Give the reasons, line by line, for the top of the file."""
+    """Return the reasons, line by line, for the top of the file."""
     left_out = ", ".join(f"{count} {what}" for what, count in proposal.left_out.items() if count) or "nobody"
     lines = [
         f"Made from {proposal.ruleset} {proposal.content_hash}, as of {proposal.as_of}.",

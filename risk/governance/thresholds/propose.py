@@ -105,7 +105,7 @@ class ThresholdProposal:
     cautions: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """Return it as plain data."""
         return asdict(self)
 
     @property
@@ -115,7 +115,7 @@ class ThresholdProposal:
 
 
 def default_targets() -> tuple[float, ...]:
-    """Give the middles of the usual shares of four levels, scaled to add up to 1.
+    """Return the middles of the usual shares of four levels, scaled to add up to 1.
 
     >>> [round(share, 4) for share in default_targets()]
     [0.6436, 0.2228, 0.099, 0.0347]
@@ -335,7 +335,7 @@ def _is_assessed(assessments: Assessments) -> Marks:
 def _levels_of(
     ruleset: Ruleset, points: Integers, floors: Integers, proposal: ThresholdProposal
 ) -> tuple[Integers, Integers]:
-    """Give the levels by the present and by the proposed thresholds."""
+    """Return the levels by the present and by the proposed thresholds."""
     sides = present_cuts(ruleset).units, [point_units(value) for value in proposal.values]
     before, after = (levels_by(points, floors, units) for units in sides)
     return before, after
@@ -353,7 +353,7 @@ def movers(assessments: Assessments, proposal: ThresholdProposal) -> pl.DataFram
 
 
 def _totals(assessments: Assessments, sample: Marks) -> tuple[Integers, Integers]:
-    """Give totals in hundredths, and floors, of those held."""
+    """Return totals in hundredths, and floors, of those held."""
     step = assessments.program.total.scale // POINT_UNITS
     rows = assessments.outcomes.filter(sample)
     return (rows[TOTAL].fill_null(0) // step).to_numpy(), rows[FLOOR].to_numpy()
@@ -387,7 +387,7 @@ _ROUNDING = 1e-9
 
 
 def _nearer(before: Integers, after: Integers, targets: Floats) -> tuple[str, ...]:
-    """Give a caution where the present thresholds are nearer to the targets, as they may be with an empty level."""
+    """Return a caution where the present thresholds are nearer to the targets, as they may be with an empty level."""
     numbers = np.arange(1, len(targets))
     now, draft = (
         sum(abs((levels <= number).mean() - below) for number, below in zip(numbers, np.cumsum(targets), strict=False))

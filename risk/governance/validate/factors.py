@@ -111,7 +111,7 @@ def additions(
 
 
 def _share_of(assessments: Assessments, rule: CompiledRule) -> Integers:
-    """Give what a rule added to the total, in the total's units."""
+    """Return what a rule added to the total, in the total's units."""
     points: Integers = assessments.outcomes.select(points_column(pl.col(rule.column))).to_series().to_numpy()
     if not assessments.program.total.weights:
         return points

@@ -87,7 +87,7 @@ class FamiliesValidation:
     cautions: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """Return it as plain data."""
         return asdict(self)
 
 
@@ -162,7 +162,7 @@ def _require_some(judged: Marks) -> None:
 
 
 def _outcomes(decisions: Decisions, as_of: int) -> pl.DataFrame:
-    """Give a row for each entity, in the order of the portfolio; no ruleset applies to one that none decides on."""
+    """Return a row for each entity, in the order of the portfolio; no ruleset applies to one that none decides on."""
     columns = {ENTITY: pl.String, COMPUTED: pl.Int8, STATUS: pl.String, APPLIES: pl.Boolean}
     nobody = pl.DataFrame(schema=columns)
     rows = pl.concat(

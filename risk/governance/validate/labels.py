@@ -190,7 +190,7 @@ def doubts_about_failed(failed: int, confirmed: int, so: str) -> list[str]:
 
 
 def _names_below(rule_input: LanguageModel, names: Vocabulary) -> set[str]:
-    """Give every name in an input, and in what it is calculated from."""
+    """Return every name in an input, and in what it is calculated from."""
     return {name for part in (rule_input, *simple_parts(rule_input, names)) for name in names_in(part)}
 
 
@@ -201,7 +201,7 @@ def _why(name: str, made_of: Sequence[str]) -> str:
 
 
 def names_in(rule_input: LanguageModel) -> Iterator[str]:
-    """Give every name in an input and in its conditions."""
+    """Yield every name in an input and in its conditions."""
     yield from _texts(rule_input.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
@@ -338,7 +338,7 @@ def input_names(assessments: Assessments) -> dict[str, str]:
 
 
 def columns_alone(inputs: pl.DataFrame, names: Mapping[str, str]) -> Iterator[tuple[str, Numbers]]:
-    """Give the scores that one input column alone allows: its values, each word, and whether it is known.
+    """Yield the scores that one input column alone allows: its values, each word, and whether it is known.
 
     Args:
         inputs: a column for each input; others are left out.

@@ -53,7 +53,7 @@ class Measure:
 
 
 def measure_of(interval: ConfidenceInterval | None, of: int, enough: bool) -> Measure:
-    """Give a figure, or that it would rest on too few."""
+    """Return a figure, or that it would rest on too few."""
     if interval is None or not enough:
         return Measure(of=of, answer=TOO_FEW)
     return Measure(of=of, answer=MEASURED, estimate=interval.estimate, low=interval.low, high=interval.high)
@@ -237,5 +237,5 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def above_cap(downward: int, with_level: int, cap_percent: int) -> bool:
-    """Tell whether more of the entities with a level are overridden downwards than the cap allows."""
+    """Check whether more of the entities with a level are overridden downwards than the cap allows."""
     return downward * 100 > cap_percent * with_level

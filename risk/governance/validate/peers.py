@@ -196,7 +196,7 @@ def _of_validation(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_share(figure: str) -> bool:
-    """Tell whether a figure is a share, from 0 to 1; the others are Ginis."""
+    """Check whether a figure is a share, from 0 to 1; the others are Ginis."""
     return figure not in {"gini", "level_gini"}
 
 
@@ -277,7 +277,7 @@ def figures_beside(peer: PeerFigures, own: OwnFigures) -> PeerComparison:
 
 
 def independent_difference(first: ConfidenceInterval, second: ConfidenceInterval) -> ConfidenceInterval:
-    """Give the difference of two figures that were found on different customers, with its interval.
+    """Return the difference of two figures that were found on different customers, with its interval.
 
     The ends are recovered from those of both intervals (MOVER). Source: Newcombe, "Interval estimation for the
     difference between independent proportions" (1998), method 10; Zou and Donner, "Construction of confidence limits

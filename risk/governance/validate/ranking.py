@@ -147,13 +147,13 @@ def compare_all(
 
 
 def ranking_interval(estimate: float, resampled: Floats) -> ConfidenceInterval:
-    """Give an estimate with the interval between the percentiles of its resamples."""
+    """Return an estimate with the interval between the percentiles of its resamples."""
     low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return ConfidenceInterval(float(estimate), float(low), float(high))
 
 
 def share(hits: int, of: int) -> ConfidenceInterval | None:
-    """Give a share with its Wilson score interval; None where there is nothing to share.
+    """Return a share with its Wilson score interval; None where there is nothing to share.
 
     Source: Wilson, "Probable inference, the law of succession, and statistical inference" (1927).
 

@@ -131,7 +131,7 @@ class Validation:
     cautions: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """Return it as plain data."""
         return asdict(self)
 
 
@@ -244,7 +244,7 @@ class _Measured:
 
 
 def levels_by_rules(outcomes: pl.DataFrame) -> Integers:
-    """Give the levels by the rules alone: 0 where there is none."""
+    """Return the levels by the rules alone: 0 where there is none."""
     return outcomes[COMPUTED].fill_null(0).cast(pl.Int64).to_numpy()
 
 

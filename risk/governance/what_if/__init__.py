@@ -1,1 +1,1 @@
-"""What would move a level: the smallest changes of what a person can change, found by trying the ruleset itself."""
+"""Finds what would move a level: the smallest changes that a person can make, by trying the ruleset itself."""

@@ -1,4 +1,4 @@
-"""What would move a level, in words: each change with its case before and after, and what the rules say then."""
+"""What would move a level, in words: each change with its cases before and after, and the level by the rules then."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,10 +33,10 @@ from fivefold.risk.language.ruleset import Rule, Ruleset
 Why = Literal["not changeable", "linked", "not alone", "only with another", "only absent", "not decided"]
 """Why no change of a factor alone moves the level.
 
-NOT CHANGEABLE: the ruleset does not say that a person can change it. LINKED: another input is computed from it. NOT
-ALONE: whatever it were changed to. ONLY WITH ANOTHER: a pair of changes has it. ONLY ABSENT: if there were no value of
-it, which nobody is advised to bring about. NOT DECIDED: not all of its values were tried, as with likeness of names; or
-points fade from a moment that they do not give; or another ruleset may decide after a change of it.
+NOT CHANGEABLE: the ruleset does not declare that a person can change it. LINKED: another input is computed from it. NOT
+ALONE: no value of it does. ONLY WITH ANOTHER: it is in a pair of changes. ONLY ABSENT: only a missing value does, which
+is not advised. NOT DECIDED: not all of its values were tried, as with likeness of names; or points fade from a moment
+that the values do not determine; or another ruleset may decide after a change of it.
 """
 
 
@@ -50,9 +50,9 @@ class InputChange:
         rule_input: the input itself.
         before: its present value, as its column holds it.
         cuts: the numbers that it is compared with: no value is shown rounded across one.
-        side: from the present value to the other one.
+        side: the direction from the present value to the new one.
         now: the present value in words, in the input's own unit.
-        then: what it is to be, likewise: below 10,000.00 EUR.
+        then: the new value, likewise: below 10,000.00 EUR.
     """
 
     name: str
@@ -67,7 +67,7 @@ class InputChange:
 
 @dataclass(frozen=True, kw_only=True)
 class FactorChange:
-    """A factor that comes to another case, or to other points."""
+    """A factor that gets another case, or other points."""
 
     rule: str
     title: str
@@ -80,10 +80,10 @@ class SmallestChange:
     """A smallest change that moves the level.
 
     Attributes:
-        changes: one input, or two.
-        factors: that come to something else with them.
-        level: what the rules say then, beneath cooldown and override.
-        held_until: until then the cooldown, or a floor that is unknown, holds the level (microseconds); None where
+        changes: the changes of one input, or of two.
+        factors: the factors that change with them.
+        level: the level by the rules then, beneath cooldown and override.
+        held_until: the moment until which the cooldown, or an unknown floor, holds the level (microseconds); None if
             nothing does.
         after: the whole assessment then.
     """
@@ -97,7 +97,7 @@ class SmallestChange:
 
 @dataclass(frozen=True)
 class FactorWithout:
-    """A factor of which no change alone moves the level, and why; `gives`: it gives points or a floor now."""
+    """A factor that alone cannot move the level, and why; `gives`: whether it gives points or a floor now."""
 
     rule: str
     title: str
@@ -106,7 +106,7 @@ class FactorWithout:
 
     @property
     def is_changeable(self) -> bool:
-        """Tell whether a person can change it."""
+        """Whether a person can change the factor."""
         return self.why not in {"not changeable", "linked"}
 
 
@@ -115,16 +115,16 @@ class WhatIf:
     """What would move the level of one entity.
 
     Attributes:
-        direction: where to.
-        levels: of the ruleset, the lowest first.
-        level: what the rules say now, beneath cooldown and override; None where they say none in full.
-        wished: the level that is asked for, or one beyond it; None where there is none in that direction.
-        now: the assessment as it is.
-        overridden: an override holds, above what the rules say.
-        holds: what holds the level that is in force, each above the next; nothing where the rules alone give it.
+        direction: the wanted direction.
+        levels: the levels of the ruleset, lowest first.
+        level: the level by the rules now, beneath cooldown and override; None if there is none in full.
+        wished: the wanted level, or one beyond it; None if there is none in that direction.
+        now: the present assessment.
+        overridden: whether an override holds, above the rules.
+        holds: what holds the level in force, each above the next; empty if the rules alone give it.
         answers: single changes first, then pairs.
         without: the other factors, in the ruleset's order.
-        pairs_left_out: so many pairs were not tried, as there are too many.
+        pairs_left_out: the number of pairs that were not tried, as there are too many.
     """
 
     direction: WantedDirection
@@ -140,7 +140,7 @@ class WhatIf:
 
     @property
     def beyond(self) -> str:
-        """The words after the wished level where levels beyond it would do as well; empty where there are none."""
+        """The words after the wanted level if levels beyond it would do as well; empty if there are none."""
         levels = self.levels
         last = levels[0] if self.direction is WantedDirection.DOWN else levels[-1]
         return (
@@ -157,8 +157,8 @@ def what_if(subject: ChangedAssessment, direction: WantedDirection, level: int |
 
     Args:
         subject: the assessment.
-        direction: where to.
-        level: the number of the level that is asked for; one step where it is not given.
+        direction: the wanted direction.
+        level: the number of the wanted level; by default one step away.
     """
     inputs, outcomes = subject.assessed([()])
     now, overrides = next(explained(subject, inputs, outcomes)), subject.overrides
@@ -168,7 +168,7 @@ def what_if(subject: ChangedAssessment, direction: WantedDirection, level: int |
     step = -1 if direction is WantedDirection.DOWN else 1
     wished = None if present is None else (present + step if level is None else level)
     reachable = wished is not None and present is not None and 1 <= wished <= len(names)
-    if not reachable or (wished - present) * step <= 0:  # type: ignore[operator]  # both are numbers where reachable
+    if not reachable or (wished - present) * step <= 0:  # type: ignore[operator]  # both are numbers if reachable
         wished = None
     result = None if wished is None else search(subject, Wish(direction, wished))
     return WhatIf(
@@ -186,7 +186,7 @@ def what_if(subject: ChangedAssessment, direction: WantedDirection, level: int |
 
 
 def explained(subject: ChangedAssessment, inputs: pl.DataFrame, outcomes: pl.DataFrame) -> Iterator[Explanation]:
-    """Explain changed rows as any other assessment."""
+    """Explain changed rows like any other assessment."""
     outcomes = outcomes.with_columns(pl.lit(0, pl.Int32).alias(VERSIONS))
     return explain_all(
         Assessments(
@@ -209,7 +209,7 @@ def _answers(subject: ChangedAssessment, now: Explanation, result: SearchResult)
         strict=True,
     )
     for change, after, level, withheld, may_move_down in rows:
-        assert level is not None  # the search took those alone that are assessed in full
+        assert level is not None  # the search kept only rows that are assessed in full
         yield SmallestChange(
             changes=tuple(_input_change(subject, result.options[key], option) for key, option in change),
             factors=tuple(_factors(now, after)),
@@ -236,7 +236,7 @@ def _input_change(subject: ChangedAssessment, options: ChangeOptions, option: Op
 
 
 def value_texts(options: ChangeOptions, option: Option, base: str, cuts: Sequence[Decimal]) -> tuple[str, str]:
-    """Write the present value of an input, and what it is to be: below 10,000.00 EUR."""
+    """Write the present value of an input, and the new one: below 10,000.00 EUR."""
     currency = getattr(options.changeable.rule_input, "in_currency", None) or base
 
     def words(value: Any) -> str:
@@ -246,10 +246,10 @@ def value_texts(options: ChangeOptions, option: Option, base: str, cuts: Sequenc
 
 
 def option_words(options: ChangeOptions, option: Option, words: Callable[[Any], str]) -> str:
-    """Write what an input is to be: below 10,000.00 EUR; *words* writes one of its values."""
+    """Write the new value of an input: below 10,000.00 EUR; *words* writes one of its values."""
     if FRESH in str(option.value):
         return f"something else{_pieces(option.value)}"
-    if option.bound is None:  # one word stands for all that the rules treat alike
+    if option.bound is None:  # one word represents all values that the rules treat alike
         such_as = "something else, such as " if options.column.kind is ValueType.TEXT else ""
         return f"{such_as}{words(option.value)}"
     bound = int(option.bound) if option.bound == option.bound.to_integral_value() else float(option.bound)
@@ -257,7 +257,7 @@ def option_words(options: ChangeOptions, option: Option, words: Callable[[Any], 
 
 
 def _pieces(value: Any) -> str:
-    """Give an example of text with pieces that the conditions name; nothing where it has none."""
+    """Write an example of text with pieces that the conditions name; empty if it has none."""
     example = re.sub(f"{FRESH}+", "…", value) if isinstance(value, str) else "…"
     return "" if example == "…" else f", such as {example}"
 
@@ -278,7 +278,7 @@ def _factors(now: Explanation, after: Explanation) -> Iterator[FactorChange]:
 
 
 def _without(subject: ChangedAssessment, now: Explanation, result: SearchResult) -> Iterator[FactorWithout]:
-    """Name the factors that no change of their own input alone helps, and why."""
+    """Yield the factors for which no change of their own input alone helps, and why."""
     alone = {change[0][0] for change in result.changes if len(change) == 1}
     paired = {key for change in result.changes if len(change) > 1 for key, _ in change}
     linked = linked_inputs(subject.program.analysed)

@@ -1,4 +1,4 @@
-"""What a person can change of what a ruleset reads, and which way; everything else stays as it is."""
+"""The inputs of a ruleset that a person can change, and in which direction; all others stay unchanged."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -28,7 +28,7 @@ class Changeable:
 
     Attributes:
         rule_input: the input.
-        way: which way; None where rules say up and down of it, so that it stays.
+        way: the direction; None if rules declare both up and down, so that it stays.
     """
 
     rule_input: LanguageModel
@@ -36,10 +36,10 @@ class Changeable:
 
 
 def changeable_inputs(analysed: AnalysedRuleset) -> Mapping[str, Changeable]:
-    """Give what a person can change, by the keys of the inputs, in the order of the rules that say so.
+    """Return the inputs that a person can change, by their keys, in the order of the rules that declare it.
 
-    Rules that say nothing of an input do not forbid what another one says of it. What depends on another input of the
-    ruleset is left out: they cannot be changed one by one.
+    A rule without a declaration does not forbid that of another rule. Inputs that depend on another input of the
+    ruleset are left out: they cannot be changed one by one.
     """
     linked_keys = linked_inputs(analysed)
     changeable_by_key: dict[str, Changeable] = {}
@@ -54,19 +54,19 @@ def changeable_inputs(analysed: AnalysedRuleset) -> Mapping[str, Changeable]:
 
 
 def _both(first: Way | None, second: Way) -> Way | None:
-    """Give the way that both allow; None where they allow opposite ones."""
+    """Return the direction that both allow; None if they allow opposite ones."""
     if first == "either":
         return second
     return first if second in {"either", first} else None
 
 
 def linked_inputs(analysed: AnalysedRuleset) -> frozenset[str]:
-    """Give the keys of inputs that cannot be changed alone, as others of the ruleset are computed from them.
+    """Return the keys of inputs that cannot be changed alone, as they depend on other inputs of the ruleset.
 
-    An input from which another one that is read is computed, through whatever is between: a field beside a ratio, or
-    beside a calculation of the days since it. One that is made of nothing but what others are made of too, such as the
-    days since a date that is read as well. A calculation, which its parts decide, and a place among peers. And both
-    inputs of a comparison with each other.
+    They are: an input from which another one is computed, directly or not, such as a field beside a ratio, or beside a
+    calculation of the days since it; an input all of whose parts are also parts of others, such as the days since a
+    date that is read as well; a calculation, which its parts determine, and a place among peers; and both inputs of a
+    comparison with each other.
     """
     keys = {input_key(each) for place in analysed.conditions for each in compared_with_each_other(place)}
     everything = {input_key(each): _made_of(each, analysed.names) for each in analysed.inputs}
@@ -80,12 +80,12 @@ def linked_inputs(analysed: AnalysedRuleset) -> frozenset[str]:
 
 
 def _changes(key: str, made_of: Mapping[str, bool], others: Collection[str]) -> bool:
-    """Tell whether a change of an input changes others too, which are made of *others*."""
+    """Check whether a change of an input changes other inputs too, which are computed from *others*."""
     return key in others or {part for part, is_source in made_of.items() if is_source} <= set(others)
 
 
 def read_by_predicates(analysed: AnalysedRuleset, rulesets: Iterable[AnalysedRuleset]) -> frozenset[str]:
-    """Give the keys of a ruleset's inputs of which a change may change whether one of some rulesets applies."""
+    """Return the keys of a ruleset's inputs whose change may change whether one of some rulesets applies."""
     predicate_parts = {
         part
         for other in rulesets
@@ -97,7 +97,7 @@ def read_by_predicates(analysed: AnalysedRuleset, rulesets: Iterable[AnalysedRul
 
 
 def compared_with_each_other(place: Location) -> Iterator[LanguageModel]:
-    """Give the inputs that a condition compares with each other."""
+    """Yield the inputs that a condition compares with each other."""
     for _, test in tests_at(place):
         others = [other for _, other in inputs_compared(test)]
         subject = input_of_test(test) or place.own
@@ -106,9 +106,9 @@ def compared_with_each_other(place: Location) -> Iterator[LanguageModel]:
 
 
 def _made_of(rule_input: LanguageModel, names: Vocabulary) -> dict[str, bool]:
-    """Give the keys of an input, of what it is computed from, and of what that is; true for what is read as it is."""
+    """Return the keys of an input and of all its direct and indirect parts; true for parts that are read directly."""
     everything = everything_in([rule_input], lambda each: _parts(each, names))
-    # a pattern is of transactions as well
+    # a pattern also reads transactions
     return {key: hasattr(each, "pattern") or not _parts(each, names) for key, each in everything.items()}
 
 
@@ -121,7 +121,7 @@ def _parts(each: LanguageModel, names: Vocabulary) -> list[LanguageModel]:
 
 
 def opposed_inputs(analysed: AnalysedRuleset) -> frozenset[str]:
-    """Give the keys of inputs of which one rule says up and another down."""
+    """Return the keys of inputs that one rule declares changeable up and another down."""
     ways: dict[str, set[Way | None]] = {}
     for rule in analysed.ruleset.rules:
         if rule.input is not None:

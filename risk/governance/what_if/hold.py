@@ -1,4 +1,4 @@
-"""What holds a level that the rules alone would not give now: an override, the cooldown, or a floor."""
+"""Finds what holds a level that the rules alone would not give now: an override, the cooldown, or a floor."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ HeldBy = Literal["override", "ended override", "cooldown", "ended cooldown", "fl
 """What holds a level.
 
 ENDED: it held the level, which is yet to be computed without it. FLOOR: one that held before and is unknown now, or one
-above the override. RULES: what they say with no floor that will have ended by then.
+above the override. RULES: the level by the rules without floors that will have ended by then.
 """
 
 
@@ -35,8 +35,8 @@ class LevelHold:
 
     Attributes:
         by: what holds it.
-        level: that would hold without what is above.
-        until: microseconds; None where no end is known.
+        level: the level that would hold without the holds above.
+        until: the end, in microseconds; None if it is not known.
     """
 
     by: HeldBy
@@ -45,11 +45,11 @@ class LevelHold:
 
     @property
     def has_ended(self) -> bool:
-        """Tell whether it held the level, and does not any more."""
+        """Whether it held the level, and no longer does."""
         return self.by in _ENDED.values()
 
     def at(self, now: int) -> "LevelHold":
-        """Give the same at a later moment: once its end is over it has ended."""
+        """Return the hold at a later moment: after its end it has ended."""
         if self.until is None or now < self.until:
             return self
         return LevelHold(_ENDED[self.by], self.level, None)
@@ -65,15 +65,15 @@ _ENDED: Final[Mapping[HeldBy, HeldBy]] = {
 def holds_of(
     outcomes: pl.DataFrame, overrides: pl.DataFrame | None, levels: Sequence[str], cooldown: Duration | None
 ) -> tuple[LevelHold, ...]:
-    """Tell what holds the level of one assessment, each above the next; nothing where the rules alone give it.
+    """Find what holds the level of one assessment, each above the next; empty if the rules alone give it.
 
-    A floor that is above an override and beneath it is named twice: the lower one stays once the override has ended.
+    A floor that is both above an override and beneath it occurs twice: the lower one stays once the override has ended.
 
     Args:
-        outcomes: its one row.
-        overrides: the override that it was given, as `assess_inputs` takes it.
-        levels: the names.
-        cooldown: of the ruleset.
+        outcomes: the one row of the assessment.
+        overrides: its override, in the form of `assess_inputs`.
+        levels: the names of levels.
+        cooldown: the cooldown of the ruleset.
     """
     row: Mapping[str, Any] = outcomes.row(0, named=True)
     floors = _Floors(outcomes, cooldown)
@@ -96,7 +96,7 @@ def holds_of(
 class _Floors:
     """The floors of one assessment, and when each ends.
 
-    One that is triggered ends at no known moment, and so does every floor while an assessment is not in full.
+    The end of a triggered floor is unknown, and so is that of every floor while an assessment is not in full.
     """
 
     def __init__(self, outcomes: pl.DataFrame, cooldown: Duration | None) -> None:
@@ -105,7 +105,7 @@ class _Floors:
         self._are_kept = outcomes[STATUS][0] != Status.ASSESSED.value
 
     def above(self, override: int) -> Iterator[tuple[int, int | None]]:
-        """Give the floors above an override, the highest first, and when each ends: each ends after those above it."""
+        """Yield the floors above an override, the highest first, with their ends: each ends after those above it."""
         last = None
         for number in range(self._hard, override, -1):
             until = self._end(HARD_FLOOR_LOST, number)
@@ -116,12 +116,12 @@ class _Floors:
             last = until
 
     def hold(self, level: int, until: int) -> bool:
-        """Tell whether a floor holds a level until then, and not the cooldown alone."""
+        """Check whether a floor, not only the cooldown, holds a level until then."""
         ends = self._end(FLOOR_LOST, level)
         return self._held_floor >= level and (ends is None or ends >= until)
 
     def highest_after(self, moment: int, computed: int) -> int:
-        """Give the highest floor that ends after a moment, or else the level that the rules compute."""
+        """Return the highest floor above `computed` that ends after a moment; otherwise `computed`."""
         for number in range(self._held_floor, computed, -1):
             ends = self._end(FLOOR_LOST, number)
             if ends is None or ends > moment:
@@ -148,7 +148,7 @@ _SENTENCES: Final[Mapping[HeldBy, str]] = {
 
 
 def holds_sentence(holds: Sequence[tuple[str, HeldBy, str | None]]) -> str:
-    """Say what holds a level, and what would hold beneath it: each level, by what, and until which day.
+    """Write what holds a level, and what would hold beneath it: each level, the reason, and the day until which.
 
     >>> holds_sentence([("low", "override", "2026-11-30"), ("high", "cooldown", "2026-12-06")])
     'An override holds low until 2026-11-30. Beneath it: The cooldown holds high until 2026-12-06.'

@@ -1,8 +1,8 @@
-"""When the latest fact of an input would be after a change, from which points fade.
+"""Finds when the latest fact of an input, from which points fade, would be after a change.
 
-A date is its own moment, and the days since the latest fact give its moment. How many transactions there were, or how
-much, does not say when the last of them was: so any moment is tried that it could be, and only what comes out the same
-for all of them is certain.
+A date is its own moment, and the days since the latest fact determine its moment. A number or sum of transactions does
+not determine when the last of them was: so all possible moments are tried, and only a result that is the same for all
+of them is certain.
 """
 
 import math
@@ -37,7 +37,7 @@ from fivefold.risk.language.expressions import (
 
 
 class ValueShift(StrEnum):
-    """Where a value is from the one that it takes the place of. OTHER: neither lower nor higher, as of text."""
+    """The side of a value relative to the one that it replaces. OTHER: neither lower nor higher, as for text."""
 
     LOWER = "lower"
     HIGHER = "higher"
@@ -52,11 +52,11 @@ class Moments:
     Attributes:
         rule_input: the input.
         as_of: the moment of the assessment (microseconds).
-        present: the latest fact now; None where there is none.
-        start: the window is after it; None where it has no beginning.
-        half_lives: of the rules whose points fade from it (microseconds).
-        are_distinguished: whether values that differ in how often these have passed, or in whether there is a fact at
-            all, are of different kinds.
+        present: the latest fact now; None if there is none.
+        start: the moment after which the window begins; None if it has no beginning.
+        half_lives: the half-lives of the rules whose points fade from it (microseconds).
+        are_distinguished: whether values are of different kinds if they differ in how many half-lives have passed, or
+            in whether there is a fact at all.
     """
 
     rule_input: Any
@@ -70,13 +70,13 @@ class Moments:
     def of(
         cls, rule_input: Any, program: Program, inputs: pl.DataFrame, *, are_distinguished: bool
     ) -> "Moments | None":
-        """Find it of an input; None where no points fade from it.
+        """Find the moments of an input; None if no points fade from it.
 
         Args:
             rule_input: the input.
-            program: whose rules fade.
+            program: the program with the fading rules.
             inputs: one row, as `Assessments.inputs`.
-            are_distinguished: as above.
+            are_distinguished: as the attribute.
         """
         key = input_key(rule_input)
         fading = [rule for rule in program.ruleset.rules if rule.decay and input_key(signal_of_rule(rule)) == key]
@@ -96,12 +96,12 @@ class Moments:
 
     @property
     def are_certain(self) -> bool:
-        """Tell whether a value gives its moment."""
+        """Whether a value determines its moment."""
         return isinstance(self.rule_input, FieldInput | DaysSince)
 
     @property
     def bounds(self) -> list[Decimal]:
-        """The values at which a half-life more has passed, in the units of the column."""
+        """The values at which a further half-life has passed, in the units of the column."""
         if not (self.are_certain and self.are_distinguished):
             return []
         lengths = [count * length for length in self.half_lives for count in range(1, MOST_HALVINGS + 1)]
@@ -111,7 +111,7 @@ class Moments:
 
     @property
     def values(self) -> Iterator[float]:
-        """The bounds, and what is beside them."""
+        """Yield the bounds, and the values just beside them."""
         for bound in self.bounds:
             if isinstance(self.rule_input, FieldInput):
                 yield from (int(bound) - 1, int(bound), int(bound) + 1)
@@ -120,7 +120,7 @@ class Moments:
                 yield from (math.nextafter(at, -math.inf), at, math.nextafter(at, math.inf))
 
     def alike(self, value: Any) -> tuple[Any, ...]:
-        """Give what distinguishes values that every comparison treats alike; of counts and sums, whether they are 0."""
+        """Return what is equal for values that all comparisons treat alike; for counts and sums, whether they are 0."""
         if not self.are_distinguished:
             return ()
         if not self.are_certain:
@@ -132,10 +132,10 @@ class Moments:
         return tuple(min(elapsed // length, MOST_HALVINGS) for length in self.half_lives)
 
     def after(self, value: Any, side: ValueShift) -> tuple[int | None, ...]:
-        """Give every moment that the latest fact may have once the input has a value: one for each that differs.
+        """Return every possible moment of the latest fact once the input has a value: one for each distinct effect.
 
-        A person brings about more by a fact of the day. Where there is less, some facts were not made, perhaps the
-        latest ones. A mean, or a sum of what may be negative, moves by either; of a pattern nothing is known.
+        A higher value comes from a new fact of the day. A lower value means that some facts were not made, perhaps the
+        latest ones. A mean, or a sum of possibly negative values, moves by either; for a pattern nothing is known.
         """
         if self.are_certain:
             return (self._moment(value),)
@@ -164,7 +164,7 @@ class Moments:
         return int(value) if isinstance(self.rule_input, FieldInput) else self.as_of - _elapsed(value)
 
     def _until(self, latest: int | None) -> tuple[int | None, ...]:
-        """Give a moment for each number of half-lives that may have passed, the latest one first."""
+        """Return a moment for each number of half-lives that may have passed, the latest first."""
         if latest is None:
             return (None,)
         passed = {self.as_of - count * length for length in self.half_lives for count in range(1, MOST_HALVINGS + 1)}
@@ -173,7 +173,7 @@ class Moments:
 
 
 def _elapsed(days: float) -> int:
-    """Give days in microseconds: the next ones below or above where a number is just beside whole ones.
+    """Convert days to microseconds: the next lower or higher ones if a number is just beside whole ones.
 
     >>> _elapsed(30.0) // DAY_US, _elapsed(math.nextafter(30.0, 0.0)) - 30 * DAY_US
     (30, -1)

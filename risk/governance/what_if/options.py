@@ -1,8 +1,8 @@
-"""The values that an input may be changed to: of all that the ruleset cannot tell apart, the nearest.
+"""Finds the values that an input may be changed to: the nearest of those that the ruleset does not distinguish.
 
-Two values of an input that are alike under every comparison that the ruleset makes of it come to the same level,
-whatever the other inputs are; where points fade from it, if they are alike in how far these have faded too. So it is
-enough to try one of each kind: on either side the one that is nearest.
+Two values of an input for which all of the ruleset's comparisons agree give the same level, whatever the other inputs
+are; if points fade from it, the values must also agree in how far these have faded. So it is enough to try one of each
+kind: the nearest on either side.
 """
 
 import math
@@ -31,13 +31,13 @@ class Option:
     """A value that an input may be changed to.
 
     Attributes:
-        value: as its column holds it.
-        side: from the present value; KNOWN where that is unknown.
-        rank: 1 is the nearest on its side; what has no order is counted as it comes.
-        bound: the number of a comparison just beside which it is, in the column's units; None where it is that number
-            itself, or no number.
-        moments: that the latest fact of the input may have then (microseconds), where points fade from it; empty where
-            none do. What is shown is as of the first.
+        value: the value in its column's form.
+        side: its side of the present value; KNOWN if that is unknown.
+        rank: 1 is the nearest on its side; values without an order are numbered in sequence.
+        bound: the number of a comparison just beside which it is, in the column's units; None if it is that number
+            itself, or not a number.
+        moments: the possible moments of the input's latest fact then (microseconds), if points fade from it; otherwise
+            empty. What is shown is as of the first.
     """
 
     value: Any
@@ -47,7 +47,7 @@ class Option:
     moments: tuple[int | None, ...] = ()
 
     def within(self, other: "Option") -> bool:
-        """Tell whether this is not a greater change than another one of the same input."""
+        """Check whether this change is at most as great as another one of the same input."""
         if self.side is not other.side:
             return False
         return (
@@ -57,17 +57,16 @@ class Option:
 
 @dataclass(frozen=True)
 class ChangeOptions:
-    """What an input may be changed to.
+    """The values that an input may be changed to.
 
     Attributes:
-        changeable: the input, and which way it may go.
-        column: of its values.
-        before: the present value; None where it is unknown.
+        changeable: the input, and its direction.
+        column: the column of its values.
+        before: the present value; None if it is unknown.
         options: the values.
-        absent: that there is no value; None where there is none now or always is one. Nobody is advised to bring it
-            about.
-        exact: false where there may be others that the ruleset treats in another way, as with likeness of names, or
-            where points fade from a moment that the value does not give, or where another ruleset may decide then.
+        absent: the missing value; None if it is missing now or never can be. It is never advised.
+        exact: false if there may be other values that the ruleset treats differently, as with likeness of names, or if
+            points fade from a moment that the value does not determine, or another ruleset may decide then.
     """
 
     changeable: Changeable
@@ -87,15 +86,15 @@ def options_of(
     *,
     moments: Moments | None,
 ) -> ChangeOptions:
-    """Find what an input may be changed to.
+    """Find the values that an input may be changed to.
 
     Args:
         changeable: the input.
-        program: whose comparisons tell values apart.
-        members: of the named lists.
+        program: the program whose comparisons distinguish values.
+        members: the members of the named lists.
         present: the input's column of one row.
-        places: the conditions that count; all of the ruleset by default.
-        moments: of the input, where points fade from it.
+        places: the conditions that count; by default all of the ruleset.
+        moments: the moments of the input, if points fade from it.
     """
     key = input_key(changeable.rule_input)
     column, places = program.inputs[key], program.analysed.conditions if places is None else places
@@ -137,7 +136,7 @@ def _compiled(test: Operators, column: InputColumn, members: Mapping[str, Sequen
 
 
 def _nearest(alike: Mapping[Any, Sequence[Any]], before: Any, way: str | None) -> Iterator[Option]:
-    """Give the nearest value of each kind on each side that a person can move to."""
+    """Yield the nearest value of each kind on each side that a person can move to."""
     sides: tuple[tuple[str, ValueShift, Callable[[Any], bool], Callable[[Sequence[Any]], Any]], ...] = (
         ("down", ValueShift.LOWER, lambda value: value < before, max),
         ("up", ValueShift.HIGHER, lambda value: value > before, min),
@@ -150,7 +149,7 @@ def _nearest(alike: Mapping[Any, Sequence[Any]], before: Any, way: str | None) -
 
 
 def _any_of(alike: Mapping[Any, Sequence[Any]], before: Any, bounds: Sequence[Decimal]) -> Iterator[Option]:
-    """Give a value of each kind; of numbers the one nearest to a number that the input is compared with."""
+    """Yield a value of each kind; for numbers the one nearest to a number that the input is compared with."""
 
     def from_bound(value: Any) -> float:
         return min((abs(float(value) - float(bound)) for bound in bounds), default=0.0)
@@ -160,7 +159,7 @@ def _any_of(alike: Mapping[Any, Sequence[Any]], before: Any, bounds: Sequence[De
 
 
 def _bounds(comparisons: Sequence[tuple[str, Any]], column: InputColumn) -> list[Decimal]:
-    """Give the numbers that the input is compared with, in the units of its column."""
+    """Return the numbers that the input is compared with, in the units of its column."""
     if column.kind not in ORDERED_TYPES:
         return []
     values = [
@@ -173,7 +172,7 @@ def _bounds(comparisons: Sequence[tuple[str, Any]], column: InputColumn) -> list
 
 
 def _beyond(option: Option, bounds: Sequence[Decimal], *, whole: bool) -> Decimal | None:
-    """Give the number of a comparison just beside which a value is, on the far side from a present one."""
+    """Return the number of a comparison just beside which a value is, on the far side from the present one."""
     if option.value is None or option.value in map(float, bounds):
         return None
     for bound in bounds:

@@ -1,4 +1,4 @@
-"""The smallest changes that move a level: single ones, then pairs, each tried on the compiled ruleset itself."""
+"""Searches the smallest changes that move a level: single ones, then pairs, each tried on the compiled ruleset."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,10 +28,10 @@ from fivefold.risk.governance.what_if.moments import Moments
 from fivefold.risk.governance.what_if.options import ChangeOptions, Option, options_of
 
 MOST_PAIRS = 100_000
-"""So many pairs of changes are tried at most, each for every moment that it may leave; others are counted."""
+"""Most pairs of changes that are tried, each for every possible moment; the others are counted."""
 
 _AT_ONCE = 10_000
-"""So many changed rows are assessed together."""
+"""How many changed rows are assessed together."""
 
 
 class WantedDirection(StrEnum):
@@ -42,35 +42,35 @@ class WantedDirection(StrEnum):
 
 
 Change = tuple[tuple[str, Option], ...]
-"""One or two inputs by their keys, and what each is changed to."""
+"""One or two inputs by their keys, each with its new value."""
 
 
 @dataclass(frozen=True)
 class Wish:
-    """Which levels are good enough.
+    """The levels that are good enough.
 
     Attributes:
-        direction: where the level is to move.
-        level: its number from 1, or one beyond it in that direction.
+        direction: the direction in which the level is to move.
+        level: the number, from 1, of the first level that is good enough; those beyond it are too.
     """
 
     direction: WantedDirection
     level: int
 
     def granted(self, level: int) -> bool:
-        """Tell whether a level is good enough."""
+        """Check whether a level is good enough."""
         return level <= self.level if self.direction is WantedDirection.DOWN else level >= self.level
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchResult:
-    """What a search found.
+    """The result of a search.
 
     Attributes:
-        options: what could be changed, by the keys of the inputs.
+        options: the possible changes, by the keys of the inputs.
         changes: the smallest changes that move the level: no part of one does, and no nearer value.
         by_absence: the keys of inputs that would move it if they had no value.
-        pairs_left_out: so many pairs were not tried.
+        pairs_left_out: the number of pairs that were not tried.
     """
 
     options: Mapping[str, ChangeOptions]
@@ -86,11 +86,11 @@ class ChangedAssessment:
     Attributes:
         program: the compiled ruleset, with the versions of lists that were in force.
         versions: these versions, by the names of the lists.
-        base: the currency that money is in.
+        base: the currency of money.
         inputs: one row, as `Assessments.inputs`.
-        previous: the level held until then, as `assess_inputs` takes it; None for nobody's.
-        overrides: the override there was, likewise.
-        beside: the rulesets that are tried before this one, and after it. They are not asked what they say.
+        previous: the level held until then, in the form of `assess_inputs`; None if there was none.
+        overrides: the override, likewise.
+        beside: the rulesets that are tried before this one, and after it. They are not evaluated.
     """
 
     program: Program
@@ -110,13 +110,13 @@ class ChangedAssessment:
         overrides: pl.DataFrame | None = None,
         beside: Beside = ALONE,
     ) -> "ChangedAssessment":
-        """Take one row of assessments."""
+        """Make it from one row of assessments."""
         versions = assessments.versions[assessments.outcomes[VERSIONS][position]]
         program = program_for(assessments.program.analysed, versions, assessments.base)
         return cls(program, versions, assessments.base, assessments.inputs[[position]], previous, overrides, beside)
 
     def going_on(self, outcomes: pl.DataFrame) -> "ChangedAssessment":
-        """Give the same from the level that its assessment came to: a change comes after it, so the cooldown runs."""
+        """Return the assessment continued from its own resulting level: a change comes later, so the cooldown runs."""
         previous = outcomes.select(
             ENTITY,
             pl.col(RULES_LEVEL).alias("level"),
@@ -129,7 +129,7 @@ class ChangedAssessment:
         return replace(self, previous=previous)
 
     def with_any_floor(self) -> "ChangedAssessment":
-        """Give the same with the highest floor until then, so that whatever may hold from before does."""
+        """Return the assessment with the highest floor held before, so that every floor that may hold does."""
         highest = len(self.program.ruleset.levels)
         values = {"level": None, "entered": None, "floor": highest, "hard_floor": highest}
         columns = [pl.lit(value, pl.Int64).alias(name) for name, value in values.items()]
@@ -142,7 +142,7 @@ class ChangedAssessment:
         return {name: version.members for name, version in self.versions.items()}
 
     def changed(self, changes: Sequence[Change]) -> pl.DataFrame:
-        """Give a row of inputs for each change."""
+        """Make a row of inputs for each change."""
         frame = self.inputs[[0] * len(changes)]
         touched = dict.fromkeys(key for change in changes for key, _ in change)
         columns: list[pl.Series] = []
@@ -152,7 +152,7 @@ class ChangedAssessment:
         return frame.with_columns(columns)
 
     def _columns(self, key: str, options: Sequence[Option | None]) -> Iterator[pl.Series]:
-        """Give the columns of a changed input: its values, what could not be read of it, and its latest moment."""
+        """Yield the columns of a changed input: its values, its errors, and its latest moment."""
         present = self.inputs[key]
         values = [present[0] if option is None else option.value for option in options]
         yield pl.Series(key, values, dtype=present.dtype)
@@ -166,16 +166,16 @@ class ChangedAssessment:
             yield pl.Series(moment.name, moments, dtype=moment.dtype)
 
     def moments_of(self, rule_input: Any, *, are_distinguished: bool = True) -> Moments | None:
-        """Give when the latest fact of an input is, as `Moments.of`."""
+        """Return the moments of an input's latest fact, by `Moments.of`."""
         return Moments.of(rule_input, self.program, self.inputs, are_distinguished=are_distinguished)
 
     def assessed(self, changes: Sequence[Change]) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Assess the changed rows; the inputs, and the outcomes as `Assessments.outcomes` has them."""
+        """Assess the changed rows; return their inputs, and outcomes in the form of `Assessments.outcomes`."""
         inputs = self.changed(changes)
         return inputs, assess_inputs(self.program, inputs, self.previous, self.overrides)
 
     def levels(self, changes: Sequence[Change]) -> list[int | None]:
-        """Give the level that the rules say of each changed row; None where they say none in full."""
+        """Return the level by the rules for each changed row; None if there is none in full."""
         levels: list[int | None] = []
         for first in range(0, len(changes), _AT_ONCE):
             levels += level_said(self.assessed(changes[first : first + _AT_ONCE])[1])
@@ -183,12 +183,12 @@ class ChangedAssessment:
 
 
 def level_said(outcomes: pl.DataFrame) -> list[int | None]:
-    """Give the number of the level that the rules and the floors that hold say, beneath cooldown and override."""
+    """Return the level by the rules and the floors that hold, beneath cooldown and override."""
     return _where_in_full(outcomes, pl.max_horizontal(COMPUTED, pl.when(pl.col(HELD_FLOOR) > 0).then(HELD_FLOOR)))
 
 
 def level_of_any_floor(outcomes: pl.DataFrame) -> list[int | None]:
-    """Give the number of the level that is said whatever floors hold from before; None where one may raise it.
+    """Return the level that results whatever floors hold from before; None if one may raise it.
 
     The outcomes are of `ChangedAssessment.with_any_floor`.
     """
@@ -196,17 +196,17 @@ def level_of_any_floor(outcomes: pl.DataFrame) -> list[int | None]:
 
 
 def floor_from_before(outcomes: pl.DataFrame) -> list[int | None]:
-    """Give the floor that holds from an earlier assessment, where it is above what the rules say now."""
+    """Return the floor that holds from an earlier assessment, if it is above the level by the rules now."""
     return _where_in_full(outcomes, pl.when(pl.col(HELD_FLOOR) > pl.col(COMPUTED)).then(HELD_FLOOR))
 
 
 def _where_in_full(outcomes: pl.DataFrame, level: pl.Expr) -> list[int | None]:
-    """Give a level of each row; None where the rules say none in full."""
+    """Return a level for each row; None if it was not assessed in full."""
     return outcomes.select(pl.when(pl.col(STATUS) == Status.ASSESSED.value).then(level)).to_series().to_list()
 
 
 def search(subject: ChangedAssessment, wish: Wish) -> SearchResult:
-    """Find the smallest changes of what a person can change that give a wished level."""
+    """Find the smallest changes that a person can make and that give a wanted level."""
     options = dict(_options(subject))
     singles: list[Change] = [((key, option),) for key, each in options.items() for option in each.options]
     alone = _smallest(_granted(subject, wish, singles))
@@ -222,7 +222,7 @@ def search(subject: ChangedAssessment, wish: Wish) -> SearchResult:
 
 
 def _options(subject: ChangedAssessment) -> Iterator[tuple[str, ChangeOptions]]:
-    """Give what each input may be changed to: nothing where another ruleset may decide then."""
+    """Yield the values that each input may be changed to: none if another ruleset may decide then."""
     analysed, beside = subject.program.analysed, subject.beside
     taken_over = read_by_predicates(analysed, beside.first)
     leaves = read_by_predicates(analysed, [analysed] if beside.then else [])
@@ -235,7 +235,7 @@ def _options(subject: ChangedAssessment) -> Iterator[tuple[str, ChangeOptions]]:
 
 
 def variants(change: Change) -> Iterator[Change]:
-    """Give a change once for every moment that the latest facts of its inputs may have after it."""
+    """Yield a change once for every possible moment of its inputs' latest facts."""
     each_way = [
         [(key, replace(option, moments=(moment,))) for moment in option.moments] or [(key, option)]
         for key, option in change
@@ -244,7 +244,7 @@ def variants(change: Change) -> Iterator[Change]:
 
 
 def _granted(subject: ChangedAssessment, wish: Wish, changes: Sequence[Change]) -> list[Change]:
-    """Leave out the changes that do not give a wished level, whatever the moment is that they leave to fade from."""
+    """Keep the changes that give a wanted level for every possible moment from which points fade."""
     rows = [(number, variant) for number, change in enumerate(changes) for variant in variants(change)]
     levels = subject.levels([variant for _, variant in rows])
     failing = {
@@ -254,7 +254,7 @@ def _granted(subject: ChangedAssessment, wish: Wish, changes: Sequence[Change]) 
 
 
 def _as_many_as_allowed(pairs: Iterable[Change]) -> tuple[list[Change], int]:
-    """Give the pairs that may be tried, and how many others there are."""
+    """Return the pairs to try, and the number of others."""
     tried: list[Change] = []
     rows = left_out = 0
     for pair in pairs:
@@ -267,7 +267,7 @@ def _as_many_as_allowed(pairs: Iterable[Change]) -> tuple[list[Change], int]:
 
 
 def _pairs(options: Mapping[str, ChangeOptions], alone: Sequence[Change]) -> Iterator[Change]:
-    """Give the pairs of changes of which neither is enough alone."""
+    """Yield the pairs of changes neither of which is enough alone."""
     enough: dict[str, list[Option]] = {key: [] for key in options}
     for ((key, option),) in alone:
         enough[key].append(option)
@@ -281,7 +281,7 @@ def _pairs(options: Mapping[str, ChangeOptions], alone: Sequence[Change]) -> Ite
 
 
 def _smallest(changes: Iterable[Change]) -> list[Change]:
-    """Leave out the changes of which a smaller one of the same inputs is there."""
+    """Drop the changes for which there is a smaller one of the same inputs."""
     by_inputs: dict[tuple[str, ...], list[Change]] = {}
     for change in sorted(changes, key=lambda change: sum(option.rank for _, option in change)):
         smallest = by_inputs.setdefault(tuple(key for key, _ in change), [])

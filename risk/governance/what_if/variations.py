@@ -1,4 +1,4 @@
-"""What one rule would have given for other values of what it reads, everything else as it was recorded."""
+"""Finds what one rule would have given for other values of its inputs, with everything else as recorded."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ class Variation:
     """Another value of an input of a rule.
 
     Attributes:
-        options: what the input may be.
-        option: the one that it is.
-        outcome: what the rule gives then.
-        level: what all rules say then; None where they say none in full.
+        options: the possible values of the input.
+        option: the chosen value.
+        outcome: the outcome of the rule then.
+        level: the level by all rules then; None if there is none in full.
     """
 
     options: ChangeOptions
@@ -36,14 +36,14 @@ class Variation:
 def variations(
     subject: ChangedAssessment, rule: Rule, levels_of: Callable[[pl.DataFrame], list[int | None]] = level_said
 ) -> Iterator[Variation]:
-    """Give for each input of a rule other values, the nearest on each side first.
+    """Yield other values of each input of a rule, the nearest on each side first.
 
-    They are distinguished by the rule's own conditions alone, so that they say nothing of what other rules ask.
+    Only the rule's own conditions distinguish them, so that they reveal nothing about other rules.
 
     Args:
         subject: the assessment.
         rule: the rule.
-        levels_of: gives the number of the level that outcomes say; None where they say none.
+        levels_of: returns the number of the level of outcomes; None if there is none.
     """
     own = [] if rule.input is None else [rule.input]
     places = [Location((), case.when, rule.input) for case in rule.cases]
@@ -52,7 +52,7 @@ def variations(
     for each in distinct([*own, *(one for case in rule.cases for one in inputs_of(case.when))]):
         key = input_key(each)
         if key in compared:
-            continue  # no few values stand for all
+            continue  # a few values cannot represent all
         options = options_of(
             Changeable(each, "either"),
             subject.program,
@@ -74,7 +74,7 @@ def variations(
 def _outcomes(
     subject: ChangedAssessment, rule: Rule, change: Change, levels_of: Callable[[pl.DataFrame], list[int | None]]
 ) -> Iterator[tuple[RuleOutcome, int | None]]:
-    """Give what a rule and all rules say after a change, for every moment that it may leave."""
+    """Yield a rule's outcome, and the level by all rules, after a change, for every possible moment."""
     inputs, outcomes = subject.assessed(list(variants(change)))
     for after, level in zip(explained(subject, inputs, outcomes), levels_of(outcomes), strict=True):
         yield next(one for one in after.rules if one.rule == rule.id), level

@@ -60,7 +60,7 @@ def graph_of(content: bytes, source: str) -> dict[str, Any]:
 
 
 def listed(part: Mapping[str, Any], word: str, source: str) -> list[Any]:
-    """Give a list of a part of a graph; ConfigError where it has none."""
+    """Return a list of a part of a graph; ConfigError where it has none."""
     items = part.get(word)
     if not isinstance(items, list):
         raise ConfigError(f"{source} is no JDM: `{word}` must be a list")
@@ -124,7 +124,7 @@ def table_of(node: Mapping[str, Any], source: str) -> ForeignTable:
 
 
 def _columns(content: Mapping[str, Any], word: str, name: str, source: str) -> list[tuple[str, str]]:
-    """Give the id and the field of each column."""
+    """Return the id and the field of each column."""
     columns = []
     for column in listed(content, word, source):
         if not isinstance(column, dict) or not isinstance(column.get("id"), str):

@@ -26,7 +26,7 @@ _MISSING = None
 
 
 def can_meet(one: Condition | None, other: Condition | None, kind: ValueType) -> bool:
-    """Tell whether one value of a kind, or a missing one, meets both conditions; None is met by every value.
+    """Check whether one value of a kind, or a missing one, meets both conditions; None is met by every value.
 
     Between two neighbouring numbers that cells name, one stands for all, so the answer is exact.
 
@@ -170,7 +170,7 @@ class ForeignTable:
 def translate(
     table: ForeignTable, ruleset: Ruleset, identifier: str, names: Mapping[str, str], source: str
 ) -> tuple[Ruleset, tuple[str, ...]]:
-    """Give a ruleset in which one rule has the cases of a table, and what is to be known of them.
+    """Return a ruleset in which one rule has the cases of a table, and what is to be known of them.
 
     Args:
         table: of another system.
@@ -209,7 +209,7 @@ class _Translation:
         self._cells: list[list[Condition | None]] = []
 
     def _by_column(self, names: Mapping[str, str]) -> dict[str, str]:
-        """Give what each column is here by its own name, where it is named by that or by its label."""
+        """Return what each column is here by its own name, where it is named by that or by its label."""
         headers, labels = [*self._table.inputs, *self._table.outputs], self._table.labels
         own_names: dict[str, str] = {}
         for name, ours in names.items():
@@ -225,7 +225,7 @@ class _Translation:
         return own_names
 
     def cases(self) -> RuleCases:
-        """Give the cases; what cannot be said is kept in `findings`."""
+        """Return the cases; what cannot be said is kept in `findings`."""
         table = self._table
         if not 0 < len(table.rows) <= MOST_ROWS:
             self._find("the table", f"has {len(table.rows)} rows; a rule has 1 to 200 cases")
@@ -387,7 +387,7 @@ class _Translation:
                 )
 
     def _values(self, outcome: Mapping[str, Any], row: int) -> dict[str, Any]:
-        """Give the outputs of a row. The hit policy also compares outputs that are left out here, by their text."""
+        """Return the outputs of a row. The hit policy also compares outputs that are left out here, by their text."""
         values = {word: value for word, value in outcome.items() if word != TITLE}
         written = zip(self._outputs.items(), self._table.rows[row].outputs, strict=True)
         return values | {f"output {name}": text.strip() for (name, ours), text in written if ours == LEFT_OUT}

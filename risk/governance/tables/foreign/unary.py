@@ -68,7 +68,7 @@ def read_unary(text: str, kind: ValueType, system: System) -> Condition | None:
 
 
 def denies(condition: Any) -> bool:
-    """Tell whether a condition holds in other systems where the value is missing: what is not something."""
+    """Check whether a condition holds in other systems where the value is missing: what is not something."""
     if isinstance(condition, list):
         return any(map(denies, condition))
     if not isinstance(condition, dict):
@@ -137,7 +137,7 @@ class _Reader:
         return self._together(word, conditions)
 
     def _together(self, word: str, conditions: list[Condition]) -> Condition:
-        """Give conditions of which all must hold, or any, as short as the language has it."""
+        """Return conditions of which all must hold, or any, as short as the language has it."""
         if len(conditions) == 1:
             return conditions[0]
         if word == "any":
