@@ -1,1 +1,1 @@
-"""Decision tables: the cases of one rule as rows, written and read; tables of JDM and DMN where they can be said."""
+"""Decision tables: the cases of one rule as rows, written and read; tables of JDM and DMN if rules can express them."""

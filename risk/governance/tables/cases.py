@@ -1,4 +1,4 @@
-"""The cases of one rule by themselves, as a table gives them, checked in the ruleset in which they are to stand."""
+"""The cases of one rule, as a table gives them, checked within the ruleset that is to contain them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ Where = Callable[[Path], str]
 
 @dataclass(frozen=True)
 class RuleCases:
-    """What a table says of a rule, as plain data in the words of a ruleset's file.
+    """What a table states about a rule, as plain data in the form of a ruleset's file.
 
     Attributes:
         cases: in the order in which they are tried.
-        otherwise: given where none holds; None for nothing.
-        on_unknown: given where none holds and one was unknown; None where nothing is said.
+        otherwise: the outcome if none holds; None for none.
+        on_unknown: the outcome if none holds and one was unknown; None if the table does not state it.
     """
 
     cases: tuple[Mapping[str, Any], ...]
@@ -35,7 +35,7 @@ class RuleCases:
 
 
 def position_of(ruleset: Ruleset, identifier: str) -> int:
-    """Find the place of a rule, from 0; ConfigError where there is none of that id."""
+    """Find the position of a rule, from 0; raise ConfigError if no rule has that id."""
     names = [rule.id for rule in ruleset.rules]
     if identifier not in names:
         raise ConfigError(
@@ -46,11 +46,11 @@ def position_of(ruleset: Ruleset, identifier: str) -> int:
 
 @dataclass(frozen=True)
 class Doubted:
-    """What the reader of a table has found already, so that the rest of it is looked at beside that.
+    """What the reader of a table has already found, so that the rest is checked without it.
 
     Attributes:
         findings: each with its cell.
-        parts: cases, by their place from 0, and `otherwise` or `on_unknown`, which cannot be looked at.
+        parts: what cannot be checked: cases, by their position from 0, `otherwise` or `on_unknown`.
     """
 
     findings: Sequence[Finding] = ()
@@ -62,11 +62,11 @@ def with_cases(
 ) -> Ruleset:
     """Return a ruleset in which one rule has other cases.
 
-    Forms are looked at before what names and values mean. What is at fault is left out and the rest looked at again, so
-    that a person reads all faults at once.
+    The form is checked before what names and values mean. Faulty parts are left out and the rest is checked again, so
+    that a person sees all faults at once.
 
     Raises:
-        InvalidRulesetError: what a table says does not fit the ruleset; every fault names its cell.
+        InvalidRulesetError: the table does not fit the ruleset; every fault names its cell.
     """
     return fitted(lambda sound: _tried(ruleset, position, sound), cases, source, where, doubted)
 
@@ -81,9 +81,9 @@ def fitted(
     where: Where,
     doubted: Doubted | None,
 ) -> Whole:
-    """Put the rows of a table into a document; *tried* gives it, or what is wrong with them by their paths.
+    """Put the rows of a table into a document; *tried* returns it, or what is wrong with them by their paths.
 
-    InvalidRulesetError where they do not fit; every fault names its cell.
+    Raises InvalidRulesetError if they do not fit; every fault names its cell.
     """
     doubted = doubted or Doubted()
     findings, out = list(doubted.findings), set(doubted.parts)
@@ -97,9 +97,9 @@ def fitted(
         if whole is not None and not findings:
             return whole
         named = [(_as_made(path, places), problem) for path, problem in faults]
-        # What is at fault already is out; that it is missing now is not a fault of its own.
+        # Faulty parts are already left out; that they are missing now is not another fault.
         parts = {part for part in (_part(path) for path, _ in named) if part is not None and part not in out}
-        # With parts left out, what is said of the rule as a whole may come from that alone.
+        # With parts left out, a fault of the whole rule may have no other cause.
         findings += [Finding(where(path), problem) for path, problem in named if not out or _part(path) in parts]
         if not parts:
             break
@@ -108,21 +108,21 @@ def fitted(
 
 
 def _as_made(path: Path, places: Sequence[int]) -> Path:
-    """Return the path of a fault, with the number that its case had before other cases were left out."""
+    """Return the path of a fault, with the number that its case had before others were left out."""
     if path[:1] == ("cases",) and len(path) > 1 and isinstance(path[1], int):
         return ("cases", places[path[1]], *path[2:])
     return path
 
 
 def _part(path: Path) -> str | int | None:
-    """Name what a path leads into: a case, otherwise or on_unknown; None for the rule as a whole."""
+    """Return the part that a path leads into: a case, otherwise or on_unknown; None for the whole rule."""
     if path[:1] == ("cases",) and len(path) > 1 and isinstance(path[1], int):
         return path[1]
     return str(path[0]) if path and path[0] in {OTHERWISE, ON_UNKNOWN} else None
 
 
 def _tried(ruleset: Ruleset, position: int, cases: RuleCases) -> tuple[Ruleset | None, list[tuple[Path, str]]]:
-    """Put cases into a rule; give the ruleset, or what is wrong with them by its path in the rule."""
+    """Put cases into a rule; return the ruleset, or what is wrong with them by path within the rule."""
     rule = ruleset.rules[position]
     rule_data = rule.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
     data = {word: value for word, value in rule_data.items() if word not in {"cases", OTHERWISE, ON_UNKNOWN}}

@@ -15,7 +15,7 @@ from fivefold.risk.language.operators import INPUT_OPERATORS
 from fivefold.risk.language.quantities import decimal_text
 
 Test = dict[str, Any]
-"""The comparisons of one value, by operator, as a ruleset's file has them."""
+"""The comparisons of one value, by operator, as in a ruleset's file."""
 
 SIGNS = {"not_equals": "!=", "above": ">", "at_least": ">=", "below": "<", "at_most": "<="}
 _OPERATORS = {
@@ -39,11 +39,11 @@ _WORDS = {
     "outside": "outside",
     "fuzzy": "fuzzy",
 }
-"""Operators that are words in a cell; the longer ones first, so that `in list` is not `in`."""
+"""Operators that are words in a cell; longer ones first, so that `in list` is not read as `in`."""
 _STATES = {"present": "present", "absent": "absent", "is present": "present", "is absent": "absent"}
 _KEPT = {"and", "in", "not", "is", "any", "list", "fuzzy", "outside", "starts", "ends", "contains", "present", "absent"}
 _KEPT |= {"true", "false", "null", "unknown", "between", "otherwise", "or", "equals", "like"}
-"""Words that mean something in a cell: a text that has one of them stands in quotes."""
+"""Words that have a meaning in a cell: a text that contains one of them is quoted."""
 _HINTS = {
     "unknown": ": a missing value is absent, and what is given where a case was unknown is the row on_unknown",
     "any": ": a cell that asks nothing is empty",
@@ -53,31 +53,31 @@ _HINTS = {
 }
 _BARE = re.compile(r"[^\W\d_][^\W_]*(?:[ -][^\W_]+)*")
 _DATE_LIKE = re.compile(r"(?:[A-Za-z]{3,9}[ -]?[0-9]{1,4}|[A-Za-z]?[0-9]+[Ee][0-9]+)")
-"""What spreadsheets make a date or a power of ten of, such as MAR1 and 1E5."""
+"""Texts that spreadsheets turn into a date or a power of ten, such as MAR1 and 1E5."""
 CURLY = "\u201c\u201d\u201e"
-"""What programs make of straight quotes while one types."""
+"""The quotes that programs substitute for straight ones while one types."""
 _THOUSANDS = re.compile(r"[-+]?[0-9]{1,3}(?:\.[0-9]{3})+")
 
 MOST_DIGITS_WRITTEN = 40
-"""Longest number read: of those that are exact here none is longer, zeros in front and behind included."""
+"""Length of the longest number read: no exact number is longer, including leading and trailing zeros."""
 
 
 MOST_LETTERS_SHOWN = 60
-"""So many signs of a cell a message shows."""
+"""Number of a cell's characters that a message shows."""
 
 
 def cut_cell(text: str) -> str:
-    """Cut what stands in a cell, for a message."""
+    """Cut the text of a cell to the length that a message shows."""
     return text if len(text) <= MOST_LETTERS_SHOWN else f"{text[:MOST_LETTERS_SHOWN]}..."
 
 
 def shown_cell(text: str) -> str:
-    """Quote what stands in a cell, for a message."""
+    """Quote the text of a cell, for a message."""
     return repr(cut_cell(text.strip()))
 
 
 class CellError(ValueError):
-    """What stands in a cell is not a condition; the message says why, and what would be right."""
+    """The content of a cell is not a condition; the message states why, and what would be right."""
 
 
 def cell_text(test: Test) -> str:
@@ -105,7 +105,7 @@ def _clause(operator: str, value: Any) -> str:
 
 
 def value_text(value: Any) -> str:
-    """Write what something is compared with.
+    """Write a value that an input is compared with.
 
     >>> value_text("private banking"), value_text("any"), value_text("2024-01-31"), value_text(True), value_text(0.5)
     ('private banking', '"any"', '2024-01-31', 'true', '0.5')
@@ -122,12 +122,12 @@ def value_text(value: Any) -> str:
 
 
 def read_cell(value: Value, kind: ValueType, *, may_part_thousands: bool = False) -> Test | None:
-    """Read a cell; None where it asks nothing.
+    """Read a cell; None if it compares nothing.
 
     Args:
         value: what the cell holds.
-        kind: of the values that are compared.
-        may_part_thousands: a point may, as in a file whose columns are parted by semicolons or tabs.
+        kind: the type of the compared values.
+        may_part_thousands: a point may separate thousands, as in a file with semicolons or tabs between columns.
 
     >>> read_cell("> 10 and <= 20", ValueType.NUMBER)
     {'above': Decimal('10'), 'at_most': Decimal('20')}
@@ -150,7 +150,7 @@ _QUOTES = str.maketrans(dict.fromkeys(CURLY, '"'))
 
 
 def _of_spreadsheet(value: Any, kind: ValueType) -> Any:
-    """Take a value that the spreadsheet knows as a number, a truth or a date."""
+    """Read a value that the spreadsheet stores as a number, a boolean or a date."""
     if isinstance(value, bool):
         if kind in {ValueType.FLAG, ValueType.MARK}:
             return value
@@ -249,7 +249,7 @@ class _Reader:
         return {operator: self._of_words(operator)} if operator else self._interval() or self._value_or_range()
 
     def _of_words(self, operator: str) -> Any:
-        """Read what follows an operator that is words."""
+        """Read the operand of an operator that consists of words."""
         if operator in {"in", "not_in", "contains_any"}:
             return self._values()
         if operator == "outside":
@@ -322,7 +322,7 @@ class _Reader:
 
 
 def _as_it_stands(text: str) -> str:
-    """Return a text without quotes; CellError where other white space than single blanks parts its words."""
+    """Return an unquoted text; raise CellError if anything but single spaces separates its words."""
     if text != " ".join(text.split()):
         shown = quoted(cut_cell(text))
         raise CellError(f"has white space other than single blanks between words; write it in quotes, as {shown}")
@@ -330,7 +330,7 @@ def _as_it_stands(text: str) -> str:
 
 
 def read_number(text: str, *, may_part_thousands: bool = False) -> Decimal:
-    """Read a number exactly; CellError where it is none, or may be another one.
+    """Read a number exactly; raise CellError if it is not one, or is ambiguous.
 
     >>> read_number("12.50")
     Decimal('12.50')
@@ -362,14 +362,14 @@ def _tokens(text: str) -> Any:
         elif sort == "flow":
             value, at = _flow(text, at)
         else:
-            assert match is not None  # the last way takes any sign
+            assert match is not None  # the last pattern matches any character
             value, at = match[0], match.end()
         if sort != "blank":
             yield sort, value, (start, at)
 
 
 def _json_text(text: str, at: int) -> tuple[str, int]:
-    """Read a text between quotes; where it opens with a curly one, so may the others of it be."""
+    """Read a text between quotes; if the opening quote is curly, the others may be too."""
     text = text if text[at] == '"' else text.translate(_QUOTES)
     try:
         value, end = json.JSONDecoder(strict=False).raw_decode(text, at)
@@ -396,7 +396,7 @@ def _flow(text: str, at: int) -> tuple[Any, int]:
 
 
 def read_flow(text: str) -> Any:
-    """Read one line of YAML or JSON; CellError where it is neither."""
+    """Read one line of YAML or JSON; raise CellError if it is neither."""
     try:
         return Document(text, "the cell").data
     except InvalidRulesetError as error:

@@ -1,4 +1,4 @@
-"""The columns of a decision table: what stands in the header, and the input that it names."""
+"""The columns of a decision table: the text of a header, and the input that it names."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,21 +24,21 @@ OWN_WORDS = (CASE, WHEN, *OUTCOMES)
 
 OTHERWISE, ON_UNKNOWN = "otherwise", "on_unknown"
 REST = (OTHERWISE, ON_UNKNOWN)
-"""What stands in the column `case` of the rows below the cases."""
+"""The texts of the column `case` in the rows below the cases."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TableForm:
-    """What tables of one kind of document have.
+    """The form of the tables for one kind of document.
 
     Attributes:
-        whole: what a table gives the rows of, in words.
+        whole: what the rows of a table belong to, in words.
         number: the column that numbers the rows, and names those below them.
-        outcomes: the columns of what a row gives.
-        needed: of these, groups of which the header has one each.
+        outcomes: the columns of a row's outcome.
+        needed: groups of these; the header must have one column of each group.
         below: of these, those that the rows below the others may have.
-        inputs: reads an input from plain data.
-        most_rows: with the header.
+        inputs: the adapter that reads an input from plain data.
+        most_rows: the largest number of rows, including the header.
     """
 
     whole: str
@@ -68,7 +68,7 @@ RULE_FORM = TableForm(
 
 
 def data_of_input(test: Mapping[str, Any]) -> dict[str, Any]:
-    """Take from a test, as plain data, what names its input; nothing where that is the rule's own.
+    """Return the part of a test that names its input, as plain data; empty if that is the rule's own.
 
     >>> data_of_input({"field": "country", "in": ["NO"]})
     {'field': 'country'}
@@ -77,7 +77,7 @@ def data_of_input(test: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def in_reading_order(data: Any) -> Any:
-    """Put the word that names an input before what narrows it down, and that before comparisons.
+    """Order the keys: first the one that names the input, then those that restrict it, then comparisons.
 
     >>> in_reading_order({"equals": "a", "over": "1 day", "sum": "amount"})
     {'sum': 'amount', 'over': '1 day', 'equals': 'a'}
@@ -92,7 +92,7 @@ def in_reading_order(data: Any) -> Any:
 
 
 def header_text(data: Mapping[str, Any], own_words: Sequence[str] = OWN_WORDS) -> str:
-    """Write an input as the header of its column: the name alone of a field, otherwise the language's own words.
+    """Write an input as the header of its column: only the name for a field, otherwise the keys of the language.
 
     >>> header_text({"field": "country"}), header_text({"sum": "amount", "over": "1 day"})
     ('country', 'sum: amount, over: 1 day')
@@ -104,10 +104,10 @@ def header_text(data: Mapping[str, Any], own_words: Sequence[str] = OWN_WORDS) -
 
 
 def read_header(text: str, names: Vocabulary, form: TableForm = RULE_FORM) -> tuple[LanguageModel, ValueType]:
-    """Read an input from the header of its column, with the kind of its values.
+    """Read an input from the header of its column, with the type of its values.
 
     Raises:
-        CellError: it names no input of the document.
+        CellError: the header names no input of the document.
     """
     if text.isidentifier():
         if text not in names.entity:

@@ -1,4 +1,4 @@
-"""A draft with other cases: a ruleset's text in which those of one rule are replaced, all else as it was written."""
+"""A draft with other cases: the text of a ruleset in which only the cases of one rule are replaced."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,23 +19,23 @@ from fivefold.risk.language.ruleset import Outcome, Rule, Ruleset
 FIRST = f"A DRAFT with cases from a decision table. {NOTHING_IN_FORCE}"
 
 Edit = tuple[int, int, str]
-"""Where in a text something begins and ends, and what is to stand there."""
+"""The start and the end of a part of a text, and its replacement."""
 
 
 def draft_text(text: str, ruleset: Ruleset, changed: Ruleset, position: int, reasons: Sequence[str]) -> str:
     """Write the draft.
 
-    A case that is as it was keeps its text, remarks included; what is new is written in one line.
+    An unchanged case keeps its text, including comments; a new one is written in one line.
 
     Args:
         text: the present ruleset as YAML or JSON.
-        ruleset: the same, read.
-        changed: what the draft is to say; it differs in the cases of one rule.
-        position: of that rule, from 0.
-        reasons: what is to stand above the text, line by line.
+        ruleset: the same ruleset as an object.
+        changed: the ruleset that the draft is to state; it differs in the cases of one rule.
+        position: the position of that rule, from 0.
+        reasons: the lines to write above the text.
 
     Raises:
-        ConfigError: the text cannot be changed without changing more.
+        ConfigError: the text cannot be changed without other changes.
     """
     text = without_reasons(text)
     before, after = ruleset.rules[position], changed.rules[position]
@@ -50,14 +50,14 @@ def draft_text(text: str, ruleset: Ruleset, changed: Ruleset, position: int, rea
 
 @dataclass(frozen=True)
 class RowsOf:
-    """What a table is made of, and how a text says it.
+    """The content of a table, and how a text states it.
 
     Attributes:
-        name: of what has the rows.
-        word: under which they stand.
+        name: the name of the part that has the rows.
+        word: the key of the rows.
         rows: each with its condition under `when`.
-        rest: what is given below them, by the word that says it; None where nothing is.
-        data_of: gives what a word says as plain data; None for what needs no word.
+        rest: the outcomes below the rows, by key; None for none.
+        data_of: returns the value of a key as plain data; None for one that needs no key.
     """
 
     name: str
@@ -75,9 +75,9 @@ def _part(rule: Rule) -> RowsOf:
 
 
 def with_rows(text: str, path: Path, before: RowsOf, after: RowsOf) -> str:
-    """Replace the rows of a table in a text; *path* leads to what has them.
+    """Replace the rows of a table in a text; *path* leads to the part that has them.
 
-    ConfigError where they do not stand where they should.
+    Raises ConfigError if they are not found there.
     """
     for start, end, words in sorted(_Edits(text, path, before, after).all(), reverse=True):
         text = text[:start] + words + text[end:]
@@ -85,7 +85,7 @@ def with_rows(text: str, path: Path, before: RowsOf, after: RowsOf) -> str:
 
 
 class _Edits:
-    """What is to change in the text of what has the rows."""
+    """The edits of the text of the part that has the rows."""
 
     def __init__(self, text: str, path: Path, before: RowsOf, after: RowsOf) -> None:
         self._text, self._path, self._before, self._after = text, path, before, after
@@ -101,7 +101,7 @@ class _Edits:
         self._column, self._span = end.column, span
 
     def all(self) -> Iterator[Edit]:
-        """Yield every edit."""
+        """Yield all edits."""
         old, new = ([canonical_form(row) for row in part.rows] for part in (self._before, self._after))
         if old != new:
             steps = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
@@ -135,7 +135,7 @@ class _Edits:
         return len(self._text) if end < 0 else end + 1
 
     def _in_lines(self, steps: Sequence[Any]) -> Edit:
-        """Replace cases that stand in lines of their own, each with the remarks above it."""
+        """Replace cases that are written on lines of their own, each with the comments above it."""
         start = self._text.rfind("\n", 0, self._span[0]) + 1
         chunks, at = [], start
         for number in range(len(self._before.rows)):
@@ -154,7 +154,7 @@ class _Edits:
         return (start, at, "".join(lines))
 
     def _in_brackets(self, steps: Sequence[Any]) -> Edit:
-        """Replace cases that stand in brackets."""
+        """Replace cases that are written in brackets."""
         items = [self._text[slice(*self._item_span(number))] for number in range(len(self._before.rows))]
         new_items = []
         for kind, first, last, from_, to in steps:
@@ -175,7 +175,7 @@ class _Edits:
         return span
 
     def _key(self, word: str) -> int:
-        """Find where a word of the rule stands."""
+        """Find the position of a key of the rule in the text."""
         _, line, column = self._document.position((*self._path, word))
         start = 0
         for _ in range((line or 1) - 1):
@@ -188,7 +188,7 @@ class _Edits:
         return self._is_json or bool(line.strip(" -"))
 
     def _without(self, word: str, span: tuple[int, int]) -> Edit:
-        """Take a word of the rule out, with what it says."""
+        """Remove a key of the rule with its value."""
         key = self._key(word)
         if not self._is_in_braces():
             return (self._text.rfind("\n", 0, key) + 1, self._line_end(span[1]), "")
@@ -199,7 +199,7 @@ class _Edits:
         return (key, span[1] + len(rest) - len(rest.lstrip().removeprefix(",").lstrip()), "")
 
     def _further(self, lacking: Sequence[str]) -> Edit:
-        """Say more below the cases."""
+        """Add the lacking keys below the cases."""
         if self._is_in_braces():
             return (self._span[1], self._span[1], "".join(f", {each}" for each in lacking))
         key, end = self._key(self._before.word), self._line_end(self._span[1])
@@ -209,13 +209,13 @@ class _Edits:
 
 
 def _remarks(chunk: str) -> str:
-    """Return the remarks that stand above a case."""
+    """Return the comments above a case."""
     lines = chunk.splitlines(keepends=True)
     first = next((number for number, line in enumerate(lines) if not line.lstrip().startswith("#") and line.strip()), 0)
     return "".join(lines[:first])
 
 
 def reasons(source: str, rule: Rule, changed: Rule, ruleset: Ruleset, notes: Sequence[str]) -> list[str]:
-    """Return the reasons, line by line, for the top of the file."""
+    """Return the lines that state the reasons, for the top of the file."""
     sizes = f"{count_text(len(changed.cases), 'case')} from {source}, {len(rule.cases)} until now"
     return [f"Made from {ruleset.name} {ruleset.content_hash}.", f"Rule {rule.id}: {sizes}.", *notes]

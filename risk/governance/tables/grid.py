@@ -1,4 +1,4 @@
-"""A sheet as rows of values with addresses, whatever kind of file it stood in, and the dangers of its texts."""
+"""A sheet as rows of values with addresses, whatever its kind of file, and guards against texts run as formulas."""
 
 import json
 import re
@@ -12,13 +12,13 @@ from fivefold.domain.text import FORMULA_SIGNS
 from fivefold.risk.language.quantities import decimal_text
 
 Value: TypeAlias = "str | bool | Decimal | date | None"
-"""What a cell holds; None for an empty one. A CSV holds text alone, a spreadsheet may hold the others."""
+"""The value of a cell; None for an empty one. A CSV has only text, a spreadsheet may have the others."""
 
 MOST_ROWS = 250
-"""Most rows read: a rule has at most 200 cases."""
+"""Largest number of rows read: a rule has at most 200 cases."""
 
 MOST_COLUMNS = 60
-"""Most columns read."""
+"""Largest number of columns read."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Grid:
     Attributes:
         rows: its cells, the header first; every row as long as the header.
         sheet: its name; empty for a CSV.
-        may_part_thousands: a point may: the columns were parted by semicolons or tabs, as spreadsheets part them
-            where the comma stands in decimals.
-        refused: what cells hold that cannot be read, by row and column, from 0.
+        may_part_thousands: a point may separate thousands: semicolons or tabs separate the columns, as spreadsheets
+            write them where the decimal sign is a comma.
+        refused: the content of cells that cannot be read, by row and column, from 0.
     """
 
     rows: Sequence[Sequence[Value]]
@@ -39,7 +39,7 @@ class Grid:
     refused: Mapping[tuple[int, int], str] = field(default_factory=dict)
 
     def address(self, row: int, column: int) -> str:
-        """Name a cell as a spreadsheet does.
+        """Return the address of a cell, as a spreadsheet writes it.
 
         >>> Grid([]).address(4, 1), Grid([], "cases").address(0, 27)
         ('cell B5', 'cases!AB1')
@@ -62,11 +62,11 @@ def column_letters(column: int) -> str:
 
 
 _ERROR = re.compile(r"#(?:N/A|NV|N/D|[A-ZÀ-Þ0-9/_]{1,20}[!?])|Err:[0-9]{3}")
-"""What spreadsheets show in a cell that they cannot calculate, whichever language they speak: #N/A, #WERT!, Err:502."""
+"""The errors that spreadsheets of any language show in a cell that they cannot calculate: #N/A, #WERT!, Err:502."""
 
 
 def is_error(value: Value) -> bool:
-    """Check whether a cell holds what a spreadsheet shows for an error.
+    """Check whether a cell has the text that a spreadsheet shows for an error.
 
     >>> is_error("#N/A"), is_error("#DIV/0!"), is_error("#NAME?"), is_error('"#N/A"'), is_error("#1")
     (True, True, True, False, False)
@@ -75,7 +75,7 @@ def is_error(value: Value) -> bool:
 
 
 def without_errors(grid: Grid) -> Grid:
-    """Refuse the cells that show an error: as they stand they would be texts."""
+    """Refuse the cells that show an error, which would otherwise be read as texts."""
     errors = {
         (row, column): f"shows the error {value}; write what is meant, and a text of these signs in quotes"
         for row, values in enumerate(grid.rows)
@@ -87,7 +87,7 @@ def without_errors(grid: Grid) -> Grid:
 
 
 def guarded(text: str) -> str:
-    """Put an apostrophe before a text that a spreadsheet would run as a formula, when it opens a CSV.
+    """Put an apostrophe before a text that a spreadsheet would run as a formula when it opens a CSV.
 
     >>> guarded("=1+1"), guarded("'=1+1"), guarded("rock 'n' roll")
     ("'=1+1", "''=1+1", "rock 'n' roll")
@@ -96,7 +96,7 @@ def guarded(text: str) -> str:
 
 
 def unguarded(text: str) -> str:
-    """Take the apostrophe away again.
+    """Remove the apostrophe of `guarded`.
 
     >>> unguarded("'=1+1"), unguarded("''=1+1"), unguarded("'tis")
     ('=1+1', "'=1+1", "'tis")
@@ -108,11 +108,11 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:[ -][A-Za-z0-9_]+)*|[0-9]+ (?:hou
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NOT_TEXT = {"true", "false", "null"}
 _UNKEPT = re.compile(r"_(?=x[0-9A-Fa-f]{4})|(?<=x005F)_|[\u201c-\u201f]")
-"""What spreadsheets take for a character's number when they read a text, and quotes that stand for straight ones."""
+"""Parts that spreadsheets read as a character's code, and quotes that are substitutes for straight ones."""
 
 
 def quoted(text: str) -> str:
-    r"""Write a text as JSON does, in signs that every spreadsheet keeps.
+    r"""Write a text as JSON does, with only characters that every spreadsheet keeps.
 
     >>> quoted("a, b"), quoted("a\x01"), quoted("_x0041_")
     ('"a, b"', '"a\\u0001"', '"\\u005fx0041_"')
@@ -122,7 +122,7 @@ def quoted(text: str) -> str:
 
 
 def flow_text(value: Any) -> str:
-    """Write plain data in one line of YAML, quoted where it must be.
+    """Write plain data as one line of YAML, quoted where necessary.
 
     >>> flow_text({"sum": "amount", "where": {"field": "a", "in": ["NO", "x, y", 3]}, "over": "30 days"})
     '{sum: amount, where: {field: a, in: [NO, "x, y", 3]}, over: 30 days}'
@@ -138,7 +138,7 @@ def flow_text(value: Any) -> str:
 
 
 def number_text(value: Any) -> str:
-    """Write a number plainly.
+    """Write a number without an exponent.
 
     >>> number_text(0.1), number_text(Decimal("1E+3")), number_text(1e-7)
     ('0.1', '1000', '0.0000001')

@@ -1,4 +1,4 @@
-"""A decision table read back: the cases of a rule, with every fault named by its cell."""
+"""Reads the cases of a rule from a decision table; every fault names its cell."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -30,7 +30,7 @@ from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.ruleset import Ruleset
 
 MOST_DIGITS = 9
-"""Most digits of the number of a case or a level."""
+"""Largest number of digits in the number of a case or a level."""
 
 
 def read_table(grid: Grid, ruleset: Ruleset, identifier: str, source: str) -> Ruleset:
@@ -38,13 +38,13 @@ def read_table(grid: Grid, ruleset: Ruleset, identifier: str, source: str) -> Ru
 
     Args:
         grid: the table, the header first.
-        ruleset: in which the cases are to stand.
+        ruleset: the ruleset that is to contain the cases.
         identifier: the id of the rule whose cases they are.
-        source: what the table is called in messages.
+        source: the name of the table in messages.
 
     Raises:
         ConfigError: there is no such rule.
-        InvalidRulesetError: something cannot be read exactly, or does not fit; every fault names its cell.
+        InvalidRulesetError: a cell cannot be read exactly, or does not fit; every fault names its cell.
     """
     position = position_of(ruleset, identifier)
     reader = TableReader(
@@ -61,7 +61,7 @@ def read_table(grid: Grid, ruleset: Ruleset, identifier: str, source: str) -> Ru
 
 @contextmanager
 def in_order_of_cells(source: str) -> Iterator[None]:
-    """Put the faults that are raised into the order in which a person reads the table."""
+    """Sort the faults that are raised into the order in which a person reads the table."""
     try:
         yield
     except InvalidRulesetError as error:
@@ -72,7 +72,7 @@ _CELL = re.compile(r"(?:cell |!)(?P<column>[A-Z]+)(?P<row>[0-9]+)\b|^row (?P<who
 
 
 def _as_read(finding: Finding) -> tuple[int, int, str]:
-    """Order faults as a person reads the table: by rows, then by columns; what is said of all of it comes first."""
+    """Return the sort key of a fault: by row, then by column; faults of the whole table come first."""
     match = _CELL.search(finding.where)
     column = (match and match["column"]) or ""
     return (int(match["row"] or match["whole"]) if match else 0, len(column), column)
@@ -80,7 +80,7 @@ def _as_read(finding: Finding) -> tuple[int, int, str]:
 
 @dataclass(frozen=True)
 class _Column:
-    """A column of an input; `data` names it in a test, and is empty for the rule's own."""
+    """A column of an input; `data` names the input in a test, and is empty for the rule's own."""
 
     number: int
     kind: ValueType
@@ -88,12 +88,12 @@ class _Column:
 
 
 OutcomeReader = Callable[[str, Value, Grid], Any]
-"""Reads what a cell gives, by its column; CellError where it cannot be read exactly."""
+"""Reads a cell of an outcome's column; raises CellError if it cannot be read exactly."""
 
 
 @dataclass(kw_only=True)
 class TableReader:
-    """Reads a table, and remembers what it found and where each case stands."""
+    """Reads a table, and remembers its findings and the row of each case."""
 
     grid: Grid
     form: TableForm
@@ -108,7 +108,7 @@ class TableReader:
     _faulty: set[int] = field(default_factory=set)
 
     def read(self) -> RuleCases:
-        """Return the rows; what cannot be read is kept in `findings`."""
+        """Return the rows; what cannot be read is added to `findings`."""
         if self._has_no_size():
             return RuleCases(())
         self.grid = without_errors(self.grid)
@@ -121,7 +121,7 @@ class TableReader:
         last, noun = 0, self.form.number
         for row in range(1, len(self.grid.rows)):
             if self._is_refused(row, self._width):
-                continue  # of a row that is too long nobody knows which cell belongs to which column
+                continue  # in a row that is too long it is unknown which cell belongs to which column
             if not any(self._text(row, column) or self._is_refused(row, column) for column in range(self._width)):
                 self.findings.append(Finding(f"row {row + 1}", "is empty, with rows below it; take it out"))
                 continue
@@ -145,14 +145,14 @@ class TableReader:
         return RuleCases(tuple(cases), rest.get(OTHERWISE), rest.get(ON_UNKNOWN))
 
     def doubted(self) -> Doubted:
-        """Return what was found, and which cases are not to be looked at further: all where a column is not known."""
+        """Return the findings, and the cases not to be checked further: all of them if a column is unknown."""
         is_whole = 0 not in self._faulty
         return Doubted(
             self.findings, frozenset(part for part, row in self._rows.items() if not is_whole or row in self._faulty)
         )
 
     def where(self, path: Path) -> str:
-        """Name the cell of a path that begins at the rule."""
+        """Return the address of the cell for a path that begins at the rule."""
         if path[:1] == ("cases",) and len(path) > 1 and isinstance(path[1], int):
             row, below = self._rows[path[1]], path[2:]
         elif path and path[0] in self._rows:
@@ -181,7 +181,7 @@ class TableReader:
         return len(self.grid.rows[0])
 
     def _is_refused(self, row: int, column: int) -> bool:
-        """Check whether a cell holds something that is not read, and named as such already."""
+        """Check whether a cell has content that is not read, and has already been reported."""
         return (row, column) in self.grid.refused
 
     def _text(self, row: int, column: int) -> str:
@@ -189,7 +189,7 @@ class TableReader:
         return "" if value is None else str(value).strip()
 
     def _has_no_size(self) -> bool:
-        """Look whether there are rows, and not too many of them."""
+        """Check whether there are no rows, or too many."""
         rows = self.grid.rows
         if not rows:
             self.findings.append(
@@ -248,7 +248,7 @@ class TableReader:
         return ", ".join(str(value) for value in self.grid.rows[0] if value is not None)
 
     def _name(self, row: int, last: int) -> tuple[str, int]:
-        """Return what a row is, a case or one of the rest, and the number of the last case that was numbered."""
+        """Return the name of a row, a case or one of the rest, and the number of the last numbered case."""
         noun = self.form.number
         if noun not in self._words:
             return noun, last
@@ -293,7 +293,7 @@ class TableReader:
         return outcome
 
     def _condition(self, row: int) -> Any:
-        """Read the condition of a case; each fault is kept with its cell."""
+        """Read the condition of a case; each fault is added with its cell."""
         self._cells[row] = []
         parts: list[Any] = []
         for column in self._inputs:
@@ -333,7 +333,7 @@ def _rule_outcome(word: str, value: Value, grid: Grid) -> Any:
 
 
 def number_of(value: Value, grid: Grid, what: str) -> Decimal:
-    """Read a number that a row gives; *what* it is stands in the message with its verb."""
+    """Read a number of a row's outcome; *what* is its name with a verb, for the message."""
     if isinstance(value, Decimal):
         return value
     if not isinstance(value, str):
@@ -342,7 +342,7 @@ def number_of(value: Value, grid: Grid, what: str) -> Decimal:
 
 
 def words_of(value: Value, *, is_level: bool) -> str | int:
-    """Read a title, or a level: a bare number is that of a level, one in quotes a name."""
+    """Read a title, or a level: a plain number is that of a level, a quoted one is a name."""
     if isinstance(value, Decimal) and is_level and value == int(value):
         return int(value)
     if not isinstance(value, str):

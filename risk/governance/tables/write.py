@@ -1,4 +1,4 @@
-"""The cases of a rule as a decision table: a row each, in the order in which they are tried."""
+"""Writes the cases of a rule as a decision table: a row for each, in the order in which they are tried."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -26,19 +26,19 @@ from fivefold.risk.language.operators import OPERATOR_KINDS
 from fivefold.risk.language.ruleset import Outcome, Rule
 
 _OWN = ""
-"""The key of the column of the rule's own input; of other columns it is the header."""
+"""The key of the column of the rule's own input; the key of other columns is their header."""
 
 
 def plain_data(part: LanguageModel) -> dict[str, Any]:
-    """Return a part of the language as plain data, without what is not said."""
+    """Return a part of the language as plain data, without the fields that are not set."""
     return part.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
 
 
 def table_of(rule: Rule) -> Grid:
     """Write the cases of a rule as a table, the header first.
 
-    A case that tests several inputs, all of which must hold, has a cell for each. What cells cannot say, conditions
-    joined by any and not, stands whole in the column `when`.
+    A case that tests several inputs, all of which must hold, has a cell for each. Conditions that cells cannot
+    express, joined by any and not, are written whole in the column `when`.
     """
     outcomes = [POINTS, FLOOR, *([TITLE] if any(case.title for case in rule.cases) else [])]
     own = None if rule.input is None else header_text(plain_data(rule.input))
@@ -61,10 +61,10 @@ def grid_of(
     """Write rows as a table.
 
     Args:
-        words: the column that numbers the rows, then those of what they give.
-        rows: the condition of each as plain data, and what it gives.
-        rest: what is given below them, by the name of the row.
-        own: the header of the input that tests without a name are about; None where there is none.
+        words: the column that numbers the rows, then those of their outcomes.
+        rows: the condition of each as plain data, and its outcome.
+        rest: the outcomes below them, by the name of the row.
+        own: the header of the input that tests without a name are about; None if there is none.
         own_words: headers that are not inputs.
     """
     headers, conditions = _columns([condition for condition, _ in rows], own, own_words)
@@ -79,7 +79,7 @@ def grid_of(
 def _columns(
     conditions: Sequence[Any], own: str | None, own_words: Sequence[str]
 ) -> tuple[dict[str, str], list[dict[str, str]]]:
-    """Return the headers by key, in an order in which cases test their inputs, and the cells of each case by key."""
+    """Return the headers by key, in an order in which cases test them, and the cells of each case by key."""
     headers = {} if own is None else {_OWN: own}
     before: dict[str, set[str]] = {key: set() for key in headers}
     rows = []
@@ -121,7 +121,7 @@ def _parts(condition: Any, own: str | None, own_words: Sequence[str]) -> list[tu
         if not test or header is None or (data and header == own):
             return []
         text = cell_text(test)
-        is_bare_state = not data and list(test) == ["is"]  # `present` alone is another way to write the same
+        is_bare_state = not data and list(test) == ["is"]  # `present` alone is a shorter form of the same
         cells.append((header if data else _OWN, header, f"is {text}" if is_bare_state else text))
     return cells if len({key for key, _, _ in cells}) == len(cells) else []
 
@@ -136,14 +136,14 @@ def _outcome(outcome: Outcome, columns: list[str]) -> list[Value]:
 
 
 def _level(level: str | int) -> Value:
-    """Write a level: one that is named by digits stands in quotes, as a bare number counts levels from 1."""
+    """Write a level: a name of digits is quoted, because a plain number counts levels from 1."""
     if isinstance(level, int):
         return Decimal(level)
     return text_cell(level) if not level.strip().isdecimal() else quoted(level)
 
 
 def text_cell(text: str | None) -> str | None:
-    """Write words as they are, or in quotes where a cell would not keep them."""
+    """Write a text as it is, or quoted if a cell would not keep it."""
     if text is None:
         return None
     is_kept = text == text.strip() and text == quoted(text)[1:-1] and not control_in(text)

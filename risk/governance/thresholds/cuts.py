@@ -1,4 +1,4 @@
-"""Thresholds as cuts between totals: those of a ruleset, and those whose shares come nearest to targets."""
+"""Thresholds as cuts between totals: those of a ruleset, and those whose shares are nearest to targets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class LevelThresholds:
 
 
 def present_cuts(ruleset: Ruleset) -> LevelThresholds:
-    """Read the thresholds; ConfigError where tiers are not exactly one for each level, in order and without overlap."""
+    """Read the thresholds; raise ConfigError unless there is one tier for each level, in order, without overlap."""
     if isinstance(ruleset.score, TiersScore):
         return _of_tiers(ruleset, ruleset.score.tiers)
     points = isinstance(ruleset.score, PointsScore)
@@ -52,7 +52,7 @@ def _of_tiers(ruleset: Ruleset, tiers: Sequence[Tier]) -> LevelThresholds:
 
 
 def whole_points(ruleset: Ruleset) -> bool:
-    """True where every total is a whole number of points: no rule gives, or decays to, a fraction."""
+    """Check whether every total is a whole number of points: no rule adds, or decays to, a fraction."""
     outcomes = [
         outcome
         for rule in ruleset.rules
@@ -67,16 +67,15 @@ class CutProposal:
     """One threshold.
 
     Attributes:
-        level: the level that begins there.
-        present: where it is.
-        proposed: where it would be.
+        level: the level that begins at the threshold.
+        present: the present threshold.
+        proposed: the proposed threshold.
         target_below: the share of the portfolio that is to be below that level.
-        reached_below: the share that would be.
-        next_below: the shares on the next lower and the next higher threshold: nothing between them can be reached,
+        reached_below: the share that would be below it.
+        next_below: the shares for the next lower and the next higher threshold: nothing between them can be reached,
             since equal totals cannot be split.
-        interval: between which thresholds 95 % of the cuts were that portfolios drawn again from this one came to; None
-            where that was not asked for.
-        alone: what this portfolio alone came to, where `proposed` is the mean with earlier proposals; None otherwise.
+        interval: the thresholds between which 95 % of the cuts of resampled portfolios lie; None if not requested.
+        alone: the threshold from this portfolio alone, if `proposed` is the mean with earlier ones; otherwise None.
     """
 
     level: str
@@ -92,7 +91,7 @@ class CutProposal:
 def drawn_again(
     points: Integers, floors: Integers, below: Floats, present: Sequence[int], seed: int, resamples: int
 ) -> list[tuple[str, str]]:
-    """Draw the portfolio again, so many times, and give the ends between which 95 % of each threshold lie."""
+    """Resample the portfolio *resamples* times; return the ends between which 95 % of each threshold's cuts lie."""
     cells, counts = np.unique(np.stack([points, floors]), axis=1, return_counts=True)
     distinct, place = np.unique(cells[0], return_inverse=True)
     random = np.random.default_rng(seed)
@@ -115,15 +114,15 @@ def nearest_cuts(
     levels: Sequence[str],
     earlier: Sequence[Sequence[int]] = (),
 ) -> list[tuple[int, CutProposal]]:
-    """Choose the thresholds: each in hundredths of a point, and as it is shown.
+    """Choose the thresholds: each in hundredths of a point, and as a proposal.
 
     Args:
         points: n totals, in hundredths.
         floors: n numbers of levels, 0 for none.
-        below: the share that is to be below each level but the lowest.
+        below: the share that is to be below each level except the lowest.
         present: the present thresholds, in hundredths.
-        levels: their names.
-        earlier: what earlier portfolios came to, in hundredths: thresholds are the means of these and this one's.
+        levels: the names of the levels.
+        earlier: the thresholds of earlier portfolios, in hundredths; the result is the mean of these and this one's.
 
     Raises:
         NotEnoughDataError: there are too few different totals.
@@ -149,7 +148,7 @@ def nearest_cuts(
 
 
 def _means(thresholds: Sequence[Sequence[int]]) -> list[int]:
-    """Return the mean of each threshold, rising; whole points if all of them are. A level may be left without a total.
+    """Return the mean of each threshold, rising; whole points if all of them are. A level may then contain no total.
 
     >>> _means([(1000, 2000), (1300, 2000)]), _means([(1000, 1100), (1000, 1250)]), _means([(100, 300), (300, 200)])
     ([1200, 2000], [1000, 1175], [200, 300])
@@ -164,30 +163,30 @@ def _means(thresholds: Sequence[Sequence[int]]) -> list[int]:
 
 
 def _reach(points: Integers, floors: Integers, cuts: int) -> tuple[Integers, Floats]:
-    """Return the distinct totals, and the share below each level if it began at each of them: cuts x (totals + 1)."""
+    """Return the distinct totals, and the share below each level for each place to begin: cuts x (totals + 1)."""
     distinct, place = np.unique(points, return_inverse=True)
     return distinct, _reach_of(place, floors, np.ones(len(points), dtype=np.int64), len(distinct), cuts)
 
 
 def _reach_of(place: Integers, floors: Integers, counts: Integers, totals: int, cuts: int) -> Floats:
-    """Return the shares of `_reach`, of cells that each hold so many entities of one total and floor."""
+    """Return the shares of `_reach` for cells of equal total and floor; *counts* are their numbers of entities."""
     reach = np.zeros((cuts, totals + 1))
     for number in range(cuts):
-        free = floors <= number + 1  # a floor above keeps an entity out of the levels below, whatever its total
+        free = floors <= number + 1  # a higher floor keeps an entity out of the levels below, whatever its total
         below = np.bincount(place[free], weights=counts[free], minlength=totals)
         reach[number, 1:] = np.cumsum(below) / counts.sum()
     return reach
 
 
 def _nearest(reach: Floats, below: Floats) -> list[int]:
-    """Choose a rising position for each cut so that the distances from the targets are least in sum."""
+    """Choose a rising position for each cut so that the sum of the distances from the targets is smallest."""
     cuts, places = reach.shape[0], reach.shape[1] - 1
     if places <= cuts:
         raise NotEnoughDataError(
             f"there are {places} different totals for {cuts + 1} levels; no thresholds can part them"
         )
     distance = np.abs(reach - below[:, None])
-    distance[:, 0] = distance[:, -1] = np.inf  # every level is to hold some total
+    distance[:, 0] = distance[:, -1] = np.inf  # every level is to contain some total
     cost, steps = distance[0].copy(), []
     for number in range(1, cuts):
         best = np.minimum.accumulate(cost)
@@ -203,7 +202,7 @@ def _nearest(reach: Floats, below: Floats) -> list[int]:
 def _roundest(above: int, upto: int, present: int) -> int:
     """Choose the threshold between two neighbouring totals: the present one, or the one with the fewest decimals.
 
-    Every threshold above the lower total and up to the higher one parts them alike.
+    Every threshold above the lower total and up to the higher one separates them equally.
 
     >>> _roundest(2950, 3475, 3100), _roundest(2950, 3475, 4000), _roundest(2975, 2998, 0), _roundest(2997, 2998, 0)
     (3100, 3400, 2990, 2998)
@@ -214,7 +213,7 @@ def _roundest(above: int, upto: int, present: int) -> int:
 
 
 def levels_by(points: Integers, floors: Integers, cuts: Sequence[int]) -> Integers:
-    """Return the levels of n totals by thresholds, all in hundredths, and by floors."""
+    """Return the levels of n totals, by thresholds (both in hundredths) and floors."""
     by_total = 1 + np.searchsorted(np.array(cuts), points, side="right")
     levels: Integers = np.maximum(by_total, floors)
     return levels

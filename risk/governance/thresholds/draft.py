@@ -1,4 +1,4 @@
-"""A proposal written as a draft: the same text with other numbers, and the reasons above it."""
+"""Writes a proposal as a draft: the same text with other numbers, and the reasons above it."""
 
 import re
 from collections.abc import Iterator
@@ -27,15 +27,15 @@ FIRST = f"A DRAFT with proposed thresholds. {NOTHING_IN_FORCE}"
 def draft_text(text: str, ruleset: Ruleset, proposal: ThresholdProposal) -> str:
     """Write the draft.
 
-    Everything that is not a threshold stays as it was written, remarks and order included.
+    Everything but the thresholds stays as written, including comments and order.
 
     Args:
         text: the present ruleset as YAML or JSON.
-        ruleset: the same, read.
-        proposal: for this ruleset.
+        ruleset: the same ruleset as an object.
+        proposal: the proposal for this ruleset.
 
     Raises:
-        ConfigError: the proposal is for another ruleset, or the text cannot be changed without changing more.
+        ConfigError: the proposal is for another ruleset, or the text cannot be changed without other changes.
     """
     if proposal.content_hash != ruleset.content_hash:
         raise ConfigError("the proposal was made for another ruleset than the one that is to be changed")
@@ -49,7 +49,7 @@ def draft_text(text: str, ruleset: Ruleset, proposal: ThresholdProposal) -> str:
 
 
 def reasons(proposal: ThresholdProposal) -> list[str]:
-    """Return the reasons, line by line, for the top of the file."""
+    """Return the lines that state the reasons, for the top of the file."""
     left_out = ", ".join(f"{count} {what}" for what, count in proposal.left_out.items() if count) or "nobody"
     lines = [
         f"Made from {proposal.ruleset} {proposal.content_hash}, as of {proposal.as_of}.",
@@ -79,7 +79,7 @@ def reasons(proposal: ThresholdProposal) -> list[str]:
 
 
 def _interval_words(cut: CutProposal) -> str:
-    """Say how far chance alone moves a threshold."""
+    """Describe how far chance alone moves a threshold."""
     if cut.interval is None:
         return ""
     low, high = cut.interval
@@ -87,7 +87,7 @@ def _interval_words(cut: CutProposal) -> str:
 
 
 def _alone_words(cut: CutProposal) -> str:
-    """Say what this portfolio alone came to, where the threshold is a mean with earlier ones."""
+    """Describe the threshold of this portfolio alone, if the proposed one is a mean with earlier ones."""
     return "" if cut.alone is None else f"; the mean with earlier ones, {cut.alone} by this portfolio alone"
 
 
@@ -95,13 +95,13 @@ _WRITTEN = re.compile(
     r"^# .+ begins at (?P<mean>\S+) \(now \S+; the mean with earlier ones, (?P<alone>\S+) by this portfolio alone\): ",
     re.MULTILINE,
 )
-"""A threshold that is a mean, as `reasons` writes it, in the order of the levels."""
+"""The line that `reasons` writes for a threshold that is a mean; the lines are in the order of the levels."""
 
 
 def thresholds_alone(text: str) -> list[Decimal]:
-    """Read the thresholds of a draft; of one that is a mean what its own portfolio alone came to.
+    """Read the thresholds of a draft; for one that is a mean, the threshold of its own portfolio alone.
 
-    A mean in a later mean would count the quarters before it again. A threshold that was edited since is what it is.
+    A mean within a later mean would count the earlier quarters twice. An edited threshold is returned as it is.
     """
     now = [Decimal(units) / POINT_UNITS for units in present_cuts(read_ruleset(text)).units]
     means = [(Decimal(each["mean"]), Decimal(each["alone"])) for each in _WRITTEN.finditer(reasons_of(text))]
@@ -116,7 +116,7 @@ def _moves_words(proposal: ThresholdProposal) -> str:
 
 
 def _changes(ruleset: Ruleset, proposal: ThresholdProposal) -> Iterator[tuple[Path, Decimal]]:
-    """Name the places of the numbers that change."""
+    """Yield the paths of the numbers that change, with the new ones."""
     if isinstance(ruleset.score, TiersScore):
         order = present_cuts(ruleset).tiers
         size = Decimal(1) if whole_points(ruleset) and _are_whole(proposal) else Decimal(1) / POINT_UNITS

@@ -1,4 +1,4 @@
-"""Thresholds that would bring a portfolio to target shares: proposed as a draft, never put in force."""
+"""Proposes thresholds that would bring a portfolio to target shares, as a draft; never puts them in force."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,18 +24,18 @@ from fivefold.risk.language.quantities import POINT_UNITS, point_units
 from fivefold.risk.language.ruleset import Ruleset
 
 LEAST_ENTITIES = 500
-"""Below this a level of 2 % holds fewer than ten entities: its threshold would be set by a handful of people."""
+"""Below this, a level of 2 % has fewer than ten entities, so a few people would determine its threshold."""
 
 
 @dataclass(frozen=True)
 class LevelProposal:
-    """One level as it is and as it would be.
+    """One level as it is now and as it would be.
 
     Attributes:
         level: its name.
-        target: the share of the portfolio that it is to hold.
-        present: the share that it holds now.
-        proposed: the share that it would hold: the nearest that can be reached.
+        target: its target share of the portfolio.
+        present: its share now.
+        proposed: its share by the proposal, the nearest that can be reached.
     """
 
     level: str
@@ -46,7 +46,7 @@ class LevelProposal:
 
 @dataclass(frozen=True)
 class LevelMove:
-    """How many entities would move from one level to another."""
+    """The number of entities that would move from one level to another."""
 
     present: str
     proposed: str
@@ -55,11 +55,11 @@ class LevelMove:
 
 @dataclass(frozen=True, kw_only=True)
 class CaptureEffect:
-    """What the top levels hold of those who were confirmed later, by the present thresholds and by the draft's.
+    """The share of later confirmed entities in the top levels, by the present and by the draft's thresholds.
 
     Attributes:
         confirmed: how many were confirmed later.
-        failed: how many of those judged could not be assessed in full: they have the level of their floors, or none.
+        failed: how many of the judged could not be assessed in full: they have the level of their floors, or none.
         failed_confirmed: how many of these are confirmed.
     """
 
@@ -72,22 +72,22 @@ class CaptureEffect:
 
 @dataclass(frozen=True, kw_only=True)
 class ThresholdProposal:
-    """Thresholds for a new draft.
+    """Proposed thresholds for a new draft.
 
     Attributes:
         ruleset: the name of the present one.
-        content_hash: of the present one.
+        content_hash: the content hash of the present one.
         as_of: the moment of the portfolio, in words.
         lists: the days since which the versions of its lists are in force.
-        entities: whose totals were used.
-        left_out: the others, by what became of them.
-        levels: shares now and then.
+        entities: the number of entities whose totals were used.
+        left_out: the numbers of the others, by status.
+        levels: the present and proposed share of each level.
         cuts: the thresholds.
         moved: how many entities would be in another level, by the rules alone.
-        moves: from which level to which.
-        kept: every level's share is as near to its target as was asked, so the thresholds are to stay.
-        capture: of those who were confirmed later; None without labels, or where nobody is.
-        cautions: what the numbers do not say.
+        moves: their numbers, by present and proposed level.
+        kept: every level's share is as near to its target as requested, so the thresholds are to stay.
+        capture: the effect on those who were confirmed later; None without labels, or if nobody was.
+        cautions: the limits of what the numbers show.
     """
 
     ruleset: str
@@ -115,7 +115,7 @@ class ThresholdProposal:
 
 
 def default_targets() -> tuple[float, ...]:
-    """Return the middles of the usual shares of four levels, scaled to add up to 1.
+    """Return the middle of the usual share of each of four levels, scaled to add up to 1.
 
     >>> [round(share, 4) for share in default_targets()]
     [0.6436, 0.2228, 0.099, 0.0347]
@@ -126,13 +126,13 @@ def default_targets() -> tuple[float, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class PortfolioTotals:
-    """What thresholds part: the totals of those who were assessed in full by a ruleset.
+    """The totals that thresholds separate: those of entities that a ruleset assessed in full.
 
     Attributes:
         ruleset: the present one.
         points: n totals, in hundredths of a point.
         floors: n numbers of levels, 0 for none.
-        left_out: how many others there are, by what became of them.
+        left_out: the numbers of the other entities, by status.
         as_of: the moment of the portfolio, in words.
         lists: the days since which the versions of its lists are in force.
     """
@@ -146,7 +146,7 @@ class PortfolioTotals:
 
     @classmethod
     def of(cls, assessments: Assessments) -> Self:
-        """Take them from assessments."""
+        """Take the totals from assessments."""
         status = assessments.outcomes[STATUS]
         points, floors = _totals(assessments, _is_assessed(assessments))
         return cls(
@@ -160,7 +160,7 @@ class PortfolioTotals:
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """Join those of parts of one portfolio, of one moment."""
+        """Join the totals of the parts of one portfolio at one moment."""
         return replace(
             parts[0],
             points=np.concatenate([part.points for part in parts]),
@@ -171,12 +171,12 @@ class PortfolioTotals:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledTotals:
-    """The totals of those whose levels a later confirmation judges: who was confirmed before counts nowhere.
+    """The totals of the entities judged by later confirmation; those confirmed before are not counted.
 
     Attributes:
         points: n totals, in hundredths of a point; without meaning where the assessment was not made in full.
         floors: n numbers of levels, 0 for none.
-        in_full: n marks of who was assessed in full; the others have their floors, whatever the thresholds.
+        in_full: n marks of those assessed in full; the others have their floors, whatever the thresholds.
         confirmed: n marks.
     """
 
@@ -187,7 +187,7 @@ class LabelledTotals:
 
     @classmethod
     def of(cls, assessments: Assessments, labels: LabelledEntities) -> Self:
-        """Take them from assessments and from who of the assessed was confirmed later."""
+        """Take the totals from assessments, with the labels of who was confirmed later."""
         judged = labels.judged(assessments.outcomes)
         points, floors = _totals(assessments, judged)
         return cls(
@@ -199,7 +199,7 @@ class LabelledTotals:
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """Join those of parts of one portfolio, of one moment."""
+        """Join the totals of the parts of one portfolio at one moment."""
         return cls(
             points=np.concatenate([part.points for part in parts]),
             floors=np.concatenate([part.floors for part in parts]),
@@ -209,10 +209,10 @@ class LabelledTotals:
 
 
 def with_capture(ruleset: Ruleset, proposal: ThresholdProposal, totals: LabelledTotals) -> ThresholdProposal:
-    """Add what the top levels hold of the confirmed, by the present thresholds and by the proposed; nothing for nobody.
+    """Add the share of the confirmed in the top levels, by present and proposed thresholds, if an entity is confirmed.
 
-    *ruleset* is the present one. The totals may be of another moment than the proposal, such as an earlier one. Who
-    was not assessed in full counts as in a validation: without a level, as missed.
+    *ruleset* is the present one. The totals may be of another moment than the proposal, such as an earlier one. Those
+    not assessed in full count as in a validation: without a level they are missed.
     """
     sides = [
         np.where(totals.in_full, levels, totals.floors)
@@ -246,16 +246,16 @@ def propose_thresholds(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> ThresholdProposal:
-    """Find the thresholds whose shares come nearest to the targets, as `propose_for_totals` does.
+    """Find the thresholds whose shares are nearest to the targets, as `propose_for_totals` does.
 
     Args:
         assessments: the assessments of a portfolio by the present ruleset.
         targets: the share of each level, lowest first; they must add up to 1.
-        within: thresholds are to stay while every level's share is so near to its target; None: never.
-        earlier: what earlier portfolios came to, each with a threshold for each level but the lowest.
-        labels: who of the assessed was confirmed later.
-        seed: of the portfolios that are drawn again.
-        resamples: how many.
+        within: the thresholds are to stay while every level's share is this near to its target; None: never.
+        earlier: the thresholds of earlier portfolios, each with one for each level except the lowest.
+        labels: which of the assessed were confirmed later.
+        seed: the seed of the resamples.
+        resamples: the number of resamples.
 
     Raises:
         ConfigError: the targets do not fit the levels, or the ruleset's tiers are not one for each level in order.
@@ -278,12 +278,12 @@ def propose_for_totals(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> ThresholdProposal:
-    """Find the thresholds whose shares come nearest to the targets.
+    """Find the thresholds whose shares are nearest to the targets.
 
-    Levels are counted as the rules alone give them, floors included: an entity raised by a floor is in the level of the
-    floor, wherever the thresholds are. The distances of all cumulated shares from their targets are made as small as
-    possible together. Thresholds have at most two decimals, as the language has. With *earlier* ones they are the means
-    of these and of this portfolio's, each counted once, so that one unusual quarter moves them by a part alone.
+    Levels are counted by the rules alone, including floors: an entity raised by a floor is in the level of the floor,
+    whatever the thresholds. The sum of the distances of all cumulated shares from their targets is minimized.
+    Thresholds have at most two decimals, like all points of the language. With *earlier* ones they are the means of
+    these and of this portfolio's, each counted once, so that one unusual quarter moves them only by a part.
 
     The arguments and errors are those of `propose_thresholds`.
     """
@@ -335,14 +335,14 @@ def _is_assessed(assessments: Assessments) -> Marks:
 def _levels_of(
     ruleset: Ruleset, points: Integers, floors: Integers, proposal: ThresholdProposal
 ) -> tuple[Integers, Integers]:
-    """Return the levels by the present and by the proposed thresholds."""
+    """Return the levels by the present thresholds, and by the proposed ones."""
     sides = present_cuts(ruleset).units, [point_units(value) for value in proposal.values]
     before, after = (levels_by(points, floors, units) for units in sides)
     return before, after
 
 
 def movers(assessments: Assessments, proposal: ThresholdProposal) -> pl.DataFrame:
-    """List who would be in another level: `entity_id`, `present` and `proposed`, the names of levels."""
+    """List the entities that would be in another level: `entity_id`, and the levels `present` and `proposed`."""
     ruleset, assessed = assessments.program.ruleset, _is_assessed(assessments)
     before, after = _levels_of(ruleset, *_totals(assessments, assessed), proposal)
     names = np.array(ruleset.levels)
@@ -353,7 +353,7 @@ def movers(assessments: Assessments, proposal: ThresholdProposal) -> pl.DataFram
 
 
 def _totals(assessments: Assessments, sample: Marks) -> tuple[Integers, Integers]:
-    """Return totals in hundredths, and floors, of those held."""
+    """Return the totals in hundredths, and the floors, of those in *sample*."""
     step = assessments.program.total.scale // POINT_UNITS
     rows = assessments.outcomes.filter(sample)
     return (rows[TOTAL].fill_null(0) // step).to_numpy(), rows[FLOOR].to_numpy()
@@ -383,11 +383,11 @@ def _targets(targets: Sequence[float] | None, levels: Sequence[str]) -> Floats:
 
 
 _ROUNDING = 1e-9
-"""What sums of shares may differ by without being different."""
+"""The largest difference of sums of shares that counts as none."""
 
 
 def _nearer(before: Integers, after: Integers, targets: Floats) -> tuple[str, ...]:
-    """Return a caution where the present thresholds are nearer to the targets, as they may be with an empty level."""
+    """Return a caution if the present thresholds are nearer to the targets, as they may be with an empty level."""
     numbers = np.arange(1, len(targets))
     now, draft = (
         sum(abs((levels <= number).mean() - below) for number, below in zip(numbers, np.cumsum(targets), strict=False))

@@ -1,4 +1,4 @@
-"""What carries a ruleset: the lift of every rule and case, what each rule adds, and the drift of factors.
+"""Measures the factors of a ruleset: the lift of every rule and case, what each rule adds, and drift.
 
 Drift is measured against a reference period, by the population stability index that models use.
 """
@@ -25,15 +25,15 @@ from fivefold.risk.language.fields import ValueType
 
 @dataclass(frozen=True, kw_only=True)
 class Lift:
-    """How confirmed the entities are that got one outcome of a rule.
+    """The share of confirmed entities among those that got one outcome of a rule.
 
     Attributes:
         rule: its id.
         case: the number of the case, from 1; otherwise, unknown, failed; or any case of the rule.
-        asked: what the case asks, in words.
+        asked: the condition of the case, in words.
         entities: how many got it.
         confirmed: how many of them are confirmed.
-        lift: the share of them that is confirmed over the share of all; None where no entity got it.
+        lift: the confirmed share of these divided by that of all entities; None if no entity got it.
         of_confirmed: the share of all confirmed that got it.
     """
 
@@ -48,12 +48,12 @@ class Lift:
 
 @dataclass(frozen=True)
 class Addition:
-    """What a rule adds.
+    """What a rule adds to the ranking.
 
     Attributes:
         rule: its id.
-        paired: Gini of the total, and of the total without the rule, in the same resamples.
-        adjusted_p_value: that of the difference, with regard to all rules being judged at once.
+        paired: the Gini of the total and of the total without the rule, in the same resamples.
+        adjusted_p_value: the p-value of the difference, adjusted because all rules are judged at once.
     """
 
     rule: str
@@ -99,7 +99,7 @@ def _lift(rule: CompiledRule, case: int | str, condition: str, got: Marks, inclu
 def additions(
     assessments: Assessments, included: Marks, confirmed: Marks, seed: int, resamples: int
 ) -> tuple[Addition, ...]:
-    """Take each rule away alone and compare; n marks, of which *included* are looked at."""
+    """Compare the total with the total without each rule; *included* marks the entities that count."""
     total = assessments.outcomes[TOTAL].to_numpy()[included]
     others: list[Numbers] = [total - _share_of(assessments, rule)[included] for rule in assessments.program.rules]
     compared = compare_all(total, others, confirmed[included], seed, resamples)
@@ -111,7 +111,7 @@ def additions(
 
 
 def _share_of(assessments: Assessments, rule: CompiledRule) -> Integers:
-    """Return what a rule added to the total, in the total's units."""
+    """Return what a rule added to each total, in the total's units."""
     points: Integers = assessments.outcomes.select(points_column(pl.col(rule.column))).to_series().to_numpy()
     if not assessments.program.total.weights:
         return points
@@ -123,12 +123,12 @@ def _share_of(assessments: Assessments, rule: CompiledRule) -> Integers:
 
 @dataclass(frozen=True)
 class StabilityIndex:
-    """How far one factor has moved.
+    """The drift of one factor.
 
     Attributes:
         factor: the rule, the input, the total or the level.
         sort: rule (by the outcome given), input (by tenths of the reference), total or level.
-        index: population stability index; None where too few entities were counted.
+        index: the population stability index; None if too few entities were counted.
         verdict: stable, moving, shifted or unknown.
     """
 
@@ -139,7 +139,7 @@ class StabilityIndex:
 
 
 def stability_indices(reference: Assessments, present: Assessments) -> tuple[StabilityIndex, ...]:
-    """Compare two assessments by one ruleset: of a reference period, and of now; the furthest first."""
+    """Compare assessments of a reference period and of now by one ruleset; the largest drift comes first."""
     both = [assessments.outcomes.filter(pl.col(APPLIES)) for assessments in (reference, present)]
     levels = [_counts(side, pl.when(pl.col(STATUS) == Status.ASSESSED.value).then(COMPUTED)) for side in both]
     indices = [_stability_of("level", "level", *_aligned(*levels))]
@@ -151,7 +151,7 @@ def stability_indices(reference: Assessments, present: Assessments) -> tuple[Sta
 
 
 def _counts(side: pl.DataFrame, value: pl.Expr) -> dict[int | None, int]:
-    """Count each value, in one order, so that the sum of the index rounds alike whenever it is taken."""
+    """Count each value, always in the same order, so that the sum of the index is always rounded equally."""
     return dict(side.select(value.alias("value")).to_series().value_counts().sort("value").iter_rows())
 
 
@@ -164,7 +164,7 @@ def _aligned(before: dict[int | None, int], after: dict[int | None, int]) -> tup
 
 
 def _tenths(reference: Assessments, present: Assessments) -> list[StabilityIndex]:
-    """Cut every numeric input, and the total, at the tenths of the reference."""
+    """Measure the drift of every numeric input and of the total, in buckets cut at the tenths of the reference."""
     columns = [
         name
         for name, column in present.program.inputs.items()

@@ -1,4 +1,4 @@
-"""Families of rulesets against later confirmed labels: each on those on whom it decides, and all of them together."""
+"""Validates families of rulesets by later labels: each on the entities for which it decides, and all together."""
 
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -27,9 +27,9 @@ class JudgedFamily:
 
     Attributes:
         family: its name.
-        entities: on how many it decides.
-        validation: of these alone; None where nobody is left to judge.
-        unjudged: why there is none; empty where there is one.
+        entities: for how many it decides.
+        validation: the validation on these alone; None if nobody is left to judge.
+        unjudged: why there is no validation; empty if there is one.
     """
 
     family: str
@@ -40,30 +40,30 @@ class JudgedFamily:
 
 @dataclass(frozen=True, kw_only=True)
 class FamiliesValidation:
-    """What validating families of rulesets found.
+    """The result of validating families of rulesets.
 
-    Totals of different rulesets are different numbers, so everybody together is ranked by the level alone.
+    Totals of different rulesets cannot be compared, so all entities together are ranked only by level.
 
     Attributes:
         as_of: the moment, in words.
         horizon: labels that became known later do not count; empty for all.
-        seed: of the resamples.
-        resamples: how many.
-        entities: in the portfolio.
-        undecided: to whom no ruleset applies.
-        undecided_confirmed: how many of these are confirmed, in nobody's figures.
-        known: confirmed at as-of already.
-        judged: the others, whose levels are looked at.
+        seed: the seed of the resamples.
+        resamples: the number of resamples.
+        entities: how many the portfolio has.
+        undecided: to how many no ruleset applies.
+        undecided_confirmed: how many of these are confirmed; they count in no figure.
+        known: how many were already confirmed at as-of.
+        judged: how many others there are, whose levels are judged.
         confirmed: how many of these are confirmed.
         ranked: how many of the judged were assessed in full.
-        level_ranking: AUC and Gini of the level by the rules; None where it cannot be measured.
+        level_ranking: AUC and Gini of the level by the rules; None if it cannot be measured.
         levels: the portfolio by level.
-        capture: what the top levels hold; None where no entity is confirmed.
-        other: the same with another ruleset in the place of the first, by level, compared pairwise; None without one.
+        capture: the share of the confirmed in the top levels; None if no entity is confirmed.
+        other: the paired comparison, by level, with another ruleset in place of the first; None without one.
         peer: a peer's figures beside these; None without any.
-        verdicts: against the floors.
-        families: each ruleset by itself, in the order in which they are tried.
-        cautions: what the numbers do not say.
+        verdicts: the comparisons with the acceptance limits.
+        families: each ruleset separately, in the order in which they are tried.
+        cautions: the limits of what the numbers show.
     """
 
     as_of: str
@@ -100,16 +100,16 @@ def validate_families(
     reference: Decisions | None,
     other: tuple[str, Decisions] | None,
 ) -> FamiliesValidation:
-    """Hold what families of rulesets decided as of one moment against what became known afterwards.
+    """Compare what families of rulesets decided as of one moment with what became known afterwards.
 
     Args:
-        names: of the families, in the order in which they are tried.
-        decisions: made of what was known at as-of, without standing levels or overrides.
+        names: the names of the families, in the order in which they are tried.
+        decisions: the decisions from what was known at as-of, without standing levels or overrides.
         labels: see `risk.governance.validate.labels.match_labels`.
         as_of: the moment, microseconds.
         options: floors, bans, horizon and resamples.
         reference: the same families as of a reference period, for drift.
-        other: the name of a ruleset, and what is decided with it in the place of the first.
+        other: the name of another ruleset, and the decisions with it in place of the first.
 
     Raises:
         InvalidRulesetError: an input reads what the label was made of, or is banned.
@@ -162,7 +162,7 @@ def _require_some(judged: Marks) -> None:
 
 
 def _outcomes(decisions: Decisions, as_of: int) -> pl.DataFrame:
-    """Return a row for each entity, in the order of the portfolio; no ruleset applies to one that none decides on."""
+    """Return a row for each entity, in the order of the portfolio; without a decision it is not applicable."""
     columns = {ENTITY: pl.String, COMPUTED: pl.Int8, STATUS: pl.String, APPLIES: pl.Boolean}
     nobody = pl.DataFrame(schema=columns)
     rows = pl.concat(
@@ -182,7 +182,7 @@ def _ranking(level: np.ndarray[Any, Any], confirmed: Marks, options: ValidationO
 def _family(
     name: str, decisions: Decisions, labels: pl.DataFrame, options: ValidationOptions, reference: Decisions | None
 ) -> JudgedFamily:
-    """Validate one ruleset on those on whom it decides; labels of others are not strangers to it."""
+    """Validate one ruleset on the entities for which it decides; labels of others do not count as strangers."""
     part = decisions.parts.get(name)
     if part is None:
         return JudgedFamily(family=name, entities=0, validation=None, unjudged="it decides on nobody")

@@ -1,6 +1,6 @@
-"""Labels: which entities were confirmed, when that became known, and what would give it away beforehand.
+"""Labels: which entities were confirmed, when that became known, and which inputs would reveal it beforehand.
 
-What has no date says nothing about what was known at as-of, so it is left out of a validation, with a caution.
+Rows without a date do not show what was known at as-of, so a validation leaves them out, with a caution.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,20 +27,20 @@ from fivefold.risk.language.expressions import PLAIN_INPUTS, input_key
 
 CONFIRMED, AT = "confirmed", "at"
 LABELS_ARE = ("cases", "alerts")
-"""What labels are taken to be made of, unless something else is said: inputs that read these are refused."""
+"""The sources that labels are assumed to be made of by default: inputs that read these are refused."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledEntities:
-    """Labels beside entities, as they look from each entity's as-of.
+    """The labels of entities, as seen from each entity's as-of.
 
     Attributes:
         confirmed: n marks: it became known after as-of (and no later than the horizon).
-        known_before: n marks: it was known at as-of already, so there is nothing left to predict.
+        known_before: n marks: it was already known at as-of, so nothing is left to predict.
         later: n marks: it became known only after the horizon, and counts as not confirmed.
-        undated: how many labels have no moment, and were taken to have become known after as-of.
-        strangers: confirmed entities that the portfolio does not have.
-        taken_back: how many entities of those confirmed have a later label that says not confirmed.
+        undated: how many labels have no moment, and are assumed to have become known after as-of.
+        strangers: how many confirmed entities the portfolio does not have.
+        taken_back: how many confirmed entities have a later label that is not confirmed.
     """
 
     confirmed: Marks
@@ -51,7 +51,7 @@ class LabelledEntities:
     taken_back: int = 0
 
     def judged(self, outcomes: pl.DataFrame) -> Marks:
-        """Mark those whose levels the labels judge: to whom the ruleset applies, and who were not confirmed before."""
+        """Mark the entities to judge: those to which the ruleset applies, and not confirmed before."""
         marks: Marks = outcomes[APPLIES].to_numpy() & ~self.known_before
         return marks
 
@@ -65,11 +65,11 @@ def match_labels(
         labels: `entity_id`, `confirmed` (true or false; without the column all are), `at` (when it became known: a
             date, a time, or ISO text). Of several confirmed rows of an entity the earliest counts.
         entities: `entity_id` and `as_of` (microseconds).
-        until: labels that became known after this moment do not count yet, microseconds.
-        undated_are_later: labels without a moment are taken to have become known after as-of; otherwise refused.
+        until: labels that became known after this moment, in microseconds, do not count yet.
+        undated_are_later: assume that labels without a moment became known after as-of; otherwise they are refused.
 
     Raises:
-        FileFormatError: a column is missing, or something in it cannot be read, or a moment is missing.
+        FileFormatError: a column or a moment is missing, or a value cannot be read.
     """
     first = _earliest(labels, undated_are_later=undated_are_later)
     rows = entities.select(ENTITY, AS_OF).join(first, on=ENTITY, how="left", validate="m:1", maintain_order="left")
@@ -134,7 +134,7 @@ def _earliest(labels: pl.DataFrame, *, undated_are_later: bool) -> pl.DataFrame:
 
 
 def _label_words(labels: pl.DataFrame, chosen: pl.Series) -> str:
-    """Name the first of the chosen labels: whose it is, and its row, from 1."""
+    """Describe the first of the chosen labels: its entity, and its row, from 1."""
     place = chosen.arg_max() or 0
     return f"the label of {labels[ENTITY][place]} (row {place + 1} of the labels)"
 
@@ -144,13 +144,13 @@ def _flags(labels: pl.DataFrame, name: str, otherwise: pl.Series) -> pl.Series:
 
 
 def refuse_leaks(analysed: AnalysedRuleset, banned: Sequence[str] = (), made_of: Sequence[str] = LABELS_ARE) -> None:
-    """Refuse a ruleset that reads what the label was made of.
+    """Refuse a ruleset that reads the sources of the label.
 
     Args:
         analysed: the ruleset that is to be validated.
         banned: names that no input may have: fields (of the entity, transactions or cases), indicators, tags,
             screenings, patterns, and what is counted: transactions, cases, alerts.
-        made_of: the sources that the label itself was made of; none where it comes from elsewhere.
+        made_of: the sources that the label itself was made of; empty if it comes from elsewhere.
 
     Raises:
         InvalidRulesetError: each such input, with the rule that reads it.
@@ -174,7 +174,7 @@ def refuse_leaks(analysed: AnalysedRuleset, banned: Sequence[str] = (), made_of:
 
 
 def doubts_about_banned(analysed: AnalysedRuleset, banned: Sequence[str]) -> Iterator[str]:
-    """Describe banned names that nothing has, but that are nearly one that is read: a typing error bans nothing."""
+    """Describe banned names that do not exist but resemble one that is read: a typing error bans nothing."""
     read = {name for each in analysed.inputs for name in _names_below(each, analysed.names)}
     for name in banned:
         if name not in read and (near := nearest(name, sorted(read))):
@@ -182,7 +182,7 @@ def doubts_about_banned(analysed: AnalysedRuleset, banned: Sequence[str]) -> Ite
 
 
 def doubts_about_failed(failed: int, confirmed: int, so: str) -> list[str]:
-    """Say how many entities were not assessed in full, how many of them are confirmed, and what follows (*so*)."""
+    """Describe how many entities were not assessed in full, how many are confirmed, and the consequence (*so*)."""
     if not failed:
         return []
     entities = count_text(failed, "entity", "entities")
@@ -206,10 +206,10 @@ def names_in(rule_input: LanguageModel) -> Iterator[str]:
 
 
 _NAMING = (
-    frozenset(PLAIN_INPUTS) - {"calculation"}  # it is the ruleset's own, and what it is made of is looked at
+    frozenset(PLAIN_INPUTS) - {"calculation"}  # it is the ruleset's own, and its inputs are checked instead
     | {"of", "pattern", "counterparty", "transaction_field", "expected_monthly", "declared"}
 )
-"""Words of the language after which a name stands."""
+"""Keys of the language whose value is a name."""
 
 
 def _texts(part: Any) -> Iterator[str]:
@@ -229,14 +229,14 @@ _DATES = {"tags": "from", "screenings": "at"}
 
 
 def dated_only(portfolio: Portfolio, *, undated_known: bool = False) -> tuple[Portfolio, tuple[str, ...]]:
-    """Leave out undated tags and screenings, with a caution for these, for undated attributes and for undated links.
+    """Leave out undated tags and screenings; return cautions for these, and for undated attributes and links.
 
-    A tag that was set when a case was confirmed, and has no date, would tell the label. Attributes cannot be left out
-    without leaving out the entities, nor links without making groups unknown, so of these there is a caution alone.
+    A tag set without a date when a case was confirmed would reveal the label. Attributes cannot be left out without
+    leaving out the entities, nor links without making groups unknown, so for these there is only a caution.
 
     Args:
         portfolio: as it was read.
-        undated_known: the caller says that undated rows were known at as-of; they are kept, with a caution.
+        undated_known: assume that undated rows were known at as-of; they are kept, with a caution.
     """
     cautions = []
     for name, column in _DATES.items():
@@ -274,7 +274,7 @@ def dated_only(portfolio: Portfolio, *, undated_known: bool = False) -> tuple[Po
 
 
 def _dated(table: pl.DataFrame, column: str) -> pl.Series:
-    """Mark the rows that have a date; one that cannot be read is an error of its entity, as in every assessment."""
+    """Mark the rows that have a date; an unreadable one is an error of its entity, as in every assessment."""
     if column not in table.columns:
         return pl.repeat(False, len(table), dtype=pl.Boolean, eager=True)
     moments, wrong = read_field(table[column], "date")
@@ -282,23 +282,23 @@ def _dated(table: pl.DataFrame, column: str) -> pl.Series:
 
 
 SUSPICIOUS_AUC = 0.98
-"""What separates better than this was probably made from the label, or after it."""
+"""A column with a higher AUC was probably made from the label, or after it."""
 
 MOST_WORDS = 20
-"""The most frequent words of a text are looked at, each alone."""
+"""Number of the most frequent values of a text that are ranked, each alone."""
 
 BEST_SHOWN = 5
 
 
 @dataclass(frozen=True)
 class Single:
-    """One input column as if it were the whole model.
+    """One input column ranked as if it were the whole model.
 
     Attributes:
-        column: what it is, in words.
-        auc: of the column alone, in the direction that suits it (which is known only with hindsight).
+        column: the column, in words.
+        auc: the AUC of the column alone, in the better direction (which is known only with hindsight).
         suspected: it separates so well that it was probably made from the label.
-        paired: Gini of the total, less Gini of the column alone; None where it was not compared.
+        paired: the Gini of the total compared with that of the column alone; None if not compared.
     """
 
     column: str
@@ -317,8 +317,8 @@ def singles(
         total: the totals of those who are *included*.
         included: n marks: the entities that are ranked.
         confirmed: n marks.
-        seed: of the resamples.
-        resamples: how many.
+        seed: the seed of the resamples.
+        resamples: the number of resamples.
     """
     names, marked = input_names(assessments), confirmed[included]
     columns = [(words, _turned(score[included], marked)) for words, score in columns_alone(assessments.inputs, names)]
@@ -333,16 +333,16 @@ def singles(
 
 
 def input_names(assessments: Assessments) -> dict[str, str]:
-    """Name the columns of inputs in words."""
+    """Return the names of input columns in words."""
     return {input_key(each): input_words(each) for each in assessments.program.analysed.inputs}
 
 
 def columns_alone(inputs: pl.DataFrame, names: Mapping[str, str]) -> Iterator[tuple[str, Numbers]]:
-    """Yield the scores that one input column alone allows: its values, each word, and whether it is known.
+    """Yield the scores from each input column alone: its values, each word, and whether it is known.
 
     Args:
         inputs: a column for each input; others are left out.
-        names: the columns, and what they are called.
+        names: the columns, with their names in words.
     """
     for key, words in names.items():
         column = inputs[key]
@@ -364,5 +364,5 @@ def _words_alone(column: pl.Series, words: str) -> Iterator[tuple[str, Numbers]]
 
 
 def _turned(score: Numbers, confirmed: Marks) -> Numbers:
-    """Turn a score round where a low one means risk."""
+    """Reverse a score if low values mean risk."""
     return score if auc(score, confirmed) >= 0.5 else -score

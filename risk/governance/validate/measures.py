@@ -1,7 +1,7 @@
 """The measures of validation, each defined once: Gini, capture, misses, shares, drift, overrides.
 
-A validation of files and one of the platform bring their own rows, as arrays or counts, and take the same measures.
-The ranking itself, and its intervals, are in `ranking`.
+Validations of files and of the platform use the same measures, with their own rows as arrays or counts. The ranking
+itself, and its intervals, are in `ranking`.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,12 +17,12 @@ from fivefold.risk.governance.validate.ranking import ConfidenceInterval, Marks,
 CURVE_POINTS = 200
 
 TOP_LEVELS = 2
-"""The upper levels, where confirmed cases should be."""
+"""Number of upper levels, in which confirmed cases should be."""
 
 NO_LEVEL = "(no level)"
 
 LEAST_CONFIRMED = 50
-"""Confirmed entities, or decided alerts: fewer give no verdict, and the platform shows no figure of them."""
+"""With fewer confirmed entities, or decided alerts, there is no verdict, and the platform shows no figure."""
 
 MEASURED, TOO_FEW = "measured", "too few"
 
@@ -34,7 +34,7 @@ class Measure:
     """A figure with its 95 % interval; without either where it would rest on too few.
 
     Attributes:
-        of: how many it rests on.
+        of: how many it is based on.
         answer: measured, or too few.
     """
 
@@ -46,14 +46,14 @@ class Measure:
 
     @property
     def interval(self) -> ConfidenceInterval | None:
-        """The figure as an interval; None where it would rest on too few."""
+        """The figure as an interval; None if it would be based on too few."""
         if self.answer != MEASURED or self.estimate is None or self.low is None or self.high is None:
             return None
         return ConfidenceInterval(self.estimate, self.low, self.high)
 
 
 def measure_of(interval: ConfidenceInterval | None, of: int, enough: bool) -> Measure:
-    """Return a figure, or that it would rest on too few."""
+    """Return a figure, or the answer that it would be based on too few."""
     if interval is None or not enough:
         return Measure(of=of, answer=TOO_FEW)
     return Measure(of=of, answer=MEASURED, estimate=interval.estimate, low=interval.low, high=interval.high)
@@ -72,7 +72,7 @@ def gini_measure(score: Numbers, confirmed: Marks, resamples: int) -> Measure:
 
 
 def answer_by_interval(interval: ConfidenceInterval, answer: Callable[[float], Answer]) -> tuple[Answer, bool]:
-    """Compare an estimate with a limit; and tell whether it is sure: both ends of the interval give the same answer.
+    """Compare an estimate with a limit; also return whether both ends of the interval give the same answer.
 
     >>> answer_by_interval(ConfidenceInterval(0.7, 0.55, 0.8), lambda gini: gini < 0.6)
     (False, False)
@@ -86,8 +86,8 @@ def in_top_levels(level: Integers, levels: int, top: int = TOP_LEVELS) -> Marks:
 
     Args:
         level: n numbers from 1 (lowest), 0 for entities without a level.
-        levels: how many levels there are, more than *top*.
-        top: how many of them are the upper ones.
+        levels: the number of levels, more than *top*.
+        top: the number of upper levels.
     """
     return level > levels - top
 
@@ -103,14 +103,14 @@ def possible_capture(in_top: int, confirmed: int) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Capture:
-    """How many of the confirmed are in the top levels.
+    """The share of the confirmed in the top levels.
 
     Attributes:
         top: the names of these levels, lowest first.
         top_share: their share of the portfolio.
         prevalence: the confirmed as a share of the portfolio.
         captured: the share of the confirmed that is in them.
-        possible: what arithmetic allows, min(1, top_share / prevalence): they cannot hold more than they have room.
+        possible: the largest possible share, min(1, top_share / prevalence): the levels cannot contain more.
         missed: the share of the confirmed that is below them, or in no level.
     """
 
@@ -123,7 +123,7 @@ class Capture:
 
 
 def captured_share(level: Integers, confirmed: Marks, names: Sequence[str], top: int = TOP_LEVELS) -> Capture | None:
-    """Measure what the top levels hold; None where no entity is confirmed.
+    """Measure the share of the confirmed in the top levels; None if no entity is confirmed.
 
     >>> level, confirmed = np.array([1, 1, 2, 3]), np.array([True, False, False, True])
     >>> capture = captured_share(level, confirmed, ["low", "medium", "high"], 1)
@@ -147,15 +147,15 @@ def captured_share(level: Integers, confirmed: Marks, names: Sequence[str], top:
 
 @dataclass(frozen=True, kw_only=True)
 class LevelRow:
-    """One level.
+    """The entities of one level.
 
     Attributes:
-        level: its name; or what entities without a level are called.
+        level: its name, or the name for entities without a level.
         entities: how many are in it.
-        share: of the portfolio.
+        share: their share of the portfolio.
         confirmed: how many of them are confirmed.
         rate: the share of them that is confirmed; None for an empty level.
-        of_confirmed: the share of all confirmed that is in it; None where nobody is confirmed.
+        of_confirmed: the share of all confirmed that is in it; None if nobody is confirmed.
     """
 
     level: str
@@ -168,7 +168,7 @@ class LevelRow:
 
 
 def level_rows(level: Integers, confirmed: Marks, names: Sequence[str]) -> tuple[LevelRow, ...]:
-    """Count every level: *level* has n numbers from 1 (lowest), 0 for those who have none."""
+    """Count the entities of every level: *level* has n numbers from 1 (lowest), 0 for those without one."""
     rows = [_row(name, level == number, confirmed) for number, name in enumerate(names, 1)]
     return (*rows, *([_row(NO_LEVEL, level == 0, confirmed)] if (level == 0).any() else []))
 
@@ -186,7 +186,7 @@ def _row(name: str, included: Marks, confirmed: Marks) -> LevelRow:
 
 
 def capture_curve(score: Numbers, confirmed: Marks) -> list[tuple[float, float]]:
-    """Follow the share of entities ranked first and the share of the confirmed among them; ties come together.
+    """Return the shares of entities ranked first, each with their share of the confirmed; ties are one step.
 
     >>> capture_curve(np.array([1, 2, 2]), np.array([False, True, False]))
     [(0.0, 0.0), (0.6666666666666666, 1.0), (1.0, 1.0)]
@@ -200,10 +200,10 @@ def capture_curve(score: Numbers, confirmed: Marks) -> list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Drift:
-    """How far counts have moved.
+    """The drift of counts.
 
     Attributes:
-        index: population stability index; None where too few entities were counted, before or now.
+        index: the population stability index; None if too few entities were counted, before or now.
         verdict: stable, moving, shifted or unknown.
     """
 
@@ -212,8 +212,8 @@ class Drift:
 
 
 def drift_between(reference: Integers, counts: Integers) -> Drift:
-    """Compare counts of the same buckets: of levels, outcomes or tenths, in a reference period and now."""
-    enough = reference.sum() >= LEAST_CUSTOMERS  # a small reference says as little as a small present
+    """Compare counts of the same buckets (levels, outcomes or tenths) in a reference period and now."""
+    enough = reference.sum() >= LEAST_CUSTOMERS  # a small reference shows as little as a small present
     index = stability_index(reference, counts) if enough else None
     return Drift(index, stability_verdict(index))
 
@@ -221,9 +221,9 @@ def drift_between(reference: Integers, counts: Integers) -> Drift:
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjust the p-values of tests that are judged together, in their order.
 
-    A rule that is called needed, or idle, is kept or dropped, so the chance that any of these verdicts is wrong is held
-    below the limit, whatever the rules have in common: they share one total. Source: Holm, "A simple sequentially
-    rejective multiple test procedure" (1979).
+    A rule is kept or dropped by its verdict, needed or idle. So the chance that any of these verdicts is wrong is kept
+    below the limit, however the rules depend on each other through their common total. Source: Holm, "A simple
+    sequentially rejective multiple test procedure" (1979).
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
@@ -237,5 +237,5 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def above_cap(downward: int, with_level: int, cap_percent: int) -> bool:
-    """Check whether more of the entities with a level are overridden downwards than the cap allows."""
+    """Check whether more of the entities with a level have a downward override than the cap allows."""
     return downward * 100 > cap_percent * with_level

@@ -16,25 +16,25 @@ from fivefold.risk.governance.validate.measures import Capture, LevelRow
 from fivefold.risk.governance.validate.ranking import ConfidenceInterval, Ranking, share
 
 FIGURES = ("gini", "level_gini", "captured", "missed")
-"""What is compared: Gini of the total and of the level, and the shares of the confirmed in and below the top levels."""
+"""The compared figures: Gini of the total and the level, and shares of the confirmed in and below the top levels."""
 BY_LEVEL = ("shares", "conversion")
-"""What is compared of each level: its share of the entities, and of its alerts with an outcome those confirmed."""
+"""The compared figures of each level: its share of the entities, and the confirmed share of its decided alerts."""
 _NAMES = ("name", "ruleset", "kind")
-"""What a file may hold beside figures."""
+"""The keys that a file may have beside figures."""
 
 MOST_CUSTOMERS: Final = 10**12
-"""More than any portfolio has; also the greatest number that a figure may be read as."""
+"""A number larger than any portfolio; also the largest number that a figure may have."""
 _FORMS = "an estimate with low and high, an estimate alone, or hits and of"
 
 
 @dataclass(frozen=True)
 class PeerFigures:
-    """What a peer says of its own ruleset.
+    """The figures of a peer for its own ruleset.
 
     Attributes:
-        name: of the peer.
-        figures: by the names of `FIGURES`, and by `name_at` of `BY_LEVEL` and a level; an interval whose ends are the
-            estimate is one that was not given.
+        name: the name of the peer.
+        figures: by the names of `FIGURES`, and by `name_at` of `BY_LEVEL` and a level; if both ends of an interval
+            equal the estimate, the peer did not state an interval.
     """
 
     name: str
@@ -47,9 +47,9 @@ class PeerLine:
 
     Attributes:
         figure: its name, as in `PeerFigures`.
-        own: what was measured here.
-        peer: what the peer says.
-        difference: own − peer, with its interval; None where the peer gives no interval.
+        own: the figure measured here.
+        peer: the figure of the peer.
+        difference: own − peer, with its interval; None if the peer states no interval.
     """
 
     figure: str
@@ -64,8 +64,8 @@ class PeerGap:
 
     Attributes:
         figure: its name, as in `PeerFigures`.
-        peer: what the peer says.
-        why: there is nothing to compare it with.
+        peer: the figure of the peer.
+        why: the reason why there is no figure to compare it with.
     """
 
     figure: str
@@ -83,7 +83,7 @@ class PeerComparison:
 
 
 def name_at(figure: str, level: str) -> str:
-    """Name one of the figures `BY_LEVEL` of one level.
+    """Return the name of a figure of `BY_LEVEL` for one level.
 
     >>> name_at("shares", "high")
     'shares.high'
@@ -92,7 +92,7 @@ def name_at(figure: str, level: str) -> str:
 
 
 def read_peer_text(text: str, source: str, *, lenient: bool = False) -> PeerFigures:
-    """Read a peer's figures from the text of a file, as `read_peer` does; ConfigError also where it is not JSON."""
+    """Read a peer's figures from the text of a file, as `read_peer` does; raise ConfigError also if it is not JSON."""
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as problem:
@@ -103,18 +103,18 @@ def read_peer_text(text: str, source: str, *, lenient: bool = False) -> PeerFigu
 def read_peer(data: Any, source: str, *, lenient: bool = False) -> PeerFigures:
     """Read a peer's figures from plain data.
 
-    Either the JSON of a validation, of one ruleset or of several, which has no Gini of the total; or
+    The data is either the JSON of a validation, of one ruleset or of several (without a Gini of the total), or
     `{"name": "...", "gini": {"estimate": 0.7, "low": 0.65, "high": 0.75}, "captured": {"hits": 40, "of": 50},
     "shares": {"high": {"hits": 90, "of": 3000}}}` with any of `FIGURES`, and of `BY_LEVEL` by level.
 
     Args:
-        data: as JSON gives it.
+        data: the data as parsed from JSON.
         source: the file's name, for errors.
-        lenient: leave out what has another name or cannot be read, as in a file that was kept when it was not refused.
+        lenient: leave out unknown names and unreadable figures, for files stored before these were refused.
 
     Raises:
-        ConfigError: it is neither, or has anything of another name; or a figure is not a number, out of range or
-            outside its interval.
+        ConfigError: the data is neither, or has an unknown name; or a figure is not a number, out of range or outside
+            its interval.
     """
     if not isinstance(data, dict):
         raise ConfigError(f"{source} holds no figures; it must be a mapping with any of {_ALL}")
@@ -138,11 +138,11 @@ def read_peer(data: Any, source: str, *, lenient: bool = False) -> PeerFigures:
 
 
 _VALIDATIONS = ("validation", "families-validation")
-"""Kinds of files that `--json` of a validation writes: of one ruleset, or of several by the level."""
+"""The kinds of files that `--json` of a validation writes: of one ruleset, or of several by level."""
 
 
 def _families_named(data: Mapping[str, Any]) -> str:
-    """Name the rulesets of a validation of several, in the order in which they are tried."""
+    """Return the names of the rulesets of a validation of several, in the order in which they are tried."""
     families = data.get("families")
     rows = families if isinstance(families, list | tuple) else []
     return ", then ".join(str(row["family"]) for row in rows if isinstance(row, dict) and row.get("family"))
@@ -196,7 +196,7 @@ def _of_validation(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_share(figure: str) -> bool:
-    """Check whether a figure is a share, from 0 to 1; the others are Ginis."""
+    """Check whether a figure is a share, from 0 to 1; all others are Ginis."""
     return figure not in {"gini", "level_gini"}
 
 
@@ -230,7 +230,7 @@ def _interval(value: Any, where: str, figure: str) -> ConfidenceInterval:
 
 
 OwnFigures = Mapping[str, ConfidenceInterval | str]
-"""One's own figures by their names, as in `PeerFigures`; a text says why there is none."""
+"""Own figures by their names, as in `PeerFigures`; a text states why there is none."""
 
 SEVERAL: Final = "the totals of several rulesets are different numbers"
 _NOBODY: Final = "nobody who was judged is confirmed, or everybody is"
@@ -243,7 +243,7 @@ def compare_with_peer(
     capture: Capture | None,
     levels: Sequence[LevelRow] = (),
 ) -> PeerComparison | None:
-    """Put each figure that both have beside the peer's; None without a peer. *levels* are those of the entities."""
+    """Compare each figure that both have with the peer's; None without a peer. *levels* are those of the entities."""
     if peer is None:
         return None
     no_total = _NOBODY if level_ranking is None else SEVERAL
@@ -260,9 +260,9 @@ def compare_with_peer(
 
 
 def figures_beside(peer: PeerFigures, own: OwnFigures) -> PeerComparison:
-    """Put each figure that both have beside the peer's, in the order of `FIGURES` and then by level.
+    """Compare each figure that both have with the peer's, in the order of `FIGURES` and then by level.
 
-    Of a figure by level that is not in *own* the reason is what *own* has for the figure of no level.
+    If a figure by level is not in *own*, the reason is the one that *own* has for the figure without a level.
     """
     lines, gaps = list[PeerLine](), list[PeerGap]()
     for figure in sorted(peer.figures, key=lambda name: FIGURES.index(name) if name in FIGURES else len(FIGURES)):
@@ -277,9 +277,9 @@ def figures_beside(peer: PeerFigures, own: OwnFigures) -> PeerComparison:
 
 
 def independent_difference(first: ConfidenceInterval, second: ConfidenceInterval) -> ConfidenceInterval:
-    """Return the difference of two figures that were found on different customers, with its interval.
+    """Return the difference of two figures of different customers, with its interval.
 
-    The ends are recovered from those of both intervals (MOVER). Source: Newcombe, "Interval estimation for the
+    The ends are recovered from those of both intervals (MOVER). Sources: Newcombe, "Interval estimation for the
     difference between independent proportions" (1998), method 10; Zou and Donner, "Construction of confidence limits
     about effect measures" (2008), for figures of any kind.
 

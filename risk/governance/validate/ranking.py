@@ -1,6 +1,6 @@
-"""How well numbers rank confirmed entities above the others: AUC, Gini and intervals, ties counted as halves.
+"""Measures how well numbers rank confirmed entities above others: AUC, Gini and intervals; ties count as halves.
 
-Everything is arrays in, numbers out: a ruleset's totals, one input column alone, or any model's scores.
+All input is arrays: a ruleset's totals, one input column alone, or any model's scores.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,15 +19,15 @@ Numbers = Floats | Integers
 Marks = npt.NDArray[np.bool_]
 
 RESAMPLES = 1_000
-"""Bootstrap samples: the ends of a 95 % interval then rest on 25 samples each."""
+"""Number of bootstrap samples: each end of a 95 % interval is then based on 25 samples."""
 
 CONFIDENCE = 0.95
 
 _CELLS_AT_ONCE = 8_000_000
-"""Numbers held at once while resampling, so that a million entities need little more memory than a thousand."""
+"""Numbers in memory at once while resampling: a million entities need little more memory than a thousand."""
 
 _CELL_COSTS = 10
-"""To draw the count of a cell takes about as long as to draw so many entities one by one."""
+"""Drawing the count of a cell takes about as long as drawing this number of entities one by one."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Ranking:
     Attributes:
         entities: how many were ranked.
         confirmed: how many of them are confirmed.
-        auc: the chance that a confirmed entity scores above another one; ties count as halves.
+        auc: the chance that a confirmed entity has a higher score than another one; ties count as halves.
         gini: 2 × AUC − 1.
     """
 
@@ -58,14 +58,14 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Paired:
-    """How two scores of the same entities compare.
+    """A comparison of two scores of the same entities.
 
     Attributes:
-        first: Gini of the first score.
-        second: Gini of the second.
+        first: the Gini of the first score.
+        second: the Gini of the second.
         difference: first − second, with the interval of the difference itself: both are resampled together.
-        share_above: share of resamples in which the first was above the second; equal ones count as halves.
-        p_value: chance of a difference as far from 0 on either side, if there were none; at least 2 ÷ (resamples + 1).
+        share_above: the share of resamples in which the first was above the second; equal ones count as halves.
+        p_value: the two-sided chance of a difference as far from 0, if there were none; at least 2 ÷ (resamples + 1).
     """
 
     first: float
@@ -76,7 +76,7 @@ class Paired:
 
 
 def auc(score: Numbers, confirmed: Marks) -> float:
-    """Area under the ROC curve by ranks, ties counted as halves.
+    """Return the area under the ROC curve by ranks; ties count as halves.
 
     Source: Hanley and McNeil, "The meaning and use of the area under a ROC curve" (1982).
 
@@ -94,7 +94,7 @@ def auc(score: Numbers, confirmed: Marks) -> float:
 
 
 def gini(score: Numbers, confirmed: Marks) -> float:
-    """2 × AUC − 1; 0 is chance, 1 is perfect.
+    """Return 2 × AUC − 1: 0 is chance, 1 is perfect.
 
     >>> gini(np.array([1, 2, 2, 3]), np.array([False, False, True, True]))
     0.75
@@ -105,14 +105,14 @@ def gini(score: Numbers, confirmed: Marks) -> float:
 def rank(score: Numbers, confirmed: Marks, seed: int = 0, resamples: int = RESAMPLES) -> Ranking:
     """Measure a ranking, with percentile bootstrap intervals.
 
-    Confirmed entities and the others are drawn apart, each as many as there are (Efron and Tibshirani, "An
-    Introduction to the Bootstrap", 1993). Scores that separate both perfectly leave the bootstrap nothing to vary.
+    Confirmed entities and the others are drawn separately, each as many as there are (Efron and Tibshirani, "An
+    Introduction to the Bootstrap", 1993). For scores that separate both perfectly, no resample differs.
 
     Args:
         score: n scores, higher is riskier.
         confirmed: n marks.
-        seed: of the draws.
-        resamples: how many.
+        seed: the seed of the draws.
+        resamples: the number of resamples.
     """
     resampled = _aucs([score], confirmed, seed, resamples)[0]
     estimate = auc(score, confirmed)
@@ -147,13 +147,13 @@ def compare_all(
 
 
 def ranking_interval(estimate: float, resampled: Floats) -> ConfidenceInterval:
-    """Return an estimate with the interval between the percentiles of its resamples."""
+    """Return an estimate with the percentile interval of its resamples."""
     low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return ConfidenceInterval(float(estimate), float(low), float(high))
 
 
 def share(hits: int, of: int) -> ConfidenceInterval | None:
-    """Return a share with its Wilson score interval; None where there is nothing to share.
+    """Return a share with its Wilson score interval; None if *of* is 0.
 
     Source: Wilson, "Probable inference, the law of succession, and statistical inference" (1927).
 
@@ -167,9 +167,9 @@ def share(hits: int, of: int) -> ConfidenceInterval | None:
 
 
 def _codes(score: Numbers, confirmed: Marks) -> Integers:
-    """Number the scores in order so that every AUC stays the same, with as few numbers as possible.
+    """Replace scores by ordinal numbers that keep every AUC, with as few distinct numbers as possible.
 
-    Neighbouring scores that only confirmed entities have, or only the others, need not be distinguished.
+    Neighbouring scores need not be distinguished if only confirmed entities, or only others, have them.
     """
     if confirmed.all() or not confirmed.any():
         raise NotEnoughDataError(
@@ -188,7 +188,7 @@ def _codes(score: Numbers, confirmed: Marks) -> Integers:
 
 
 def _aucs(scores: Sequence[Numbers], confirmed: Marks, seed: int, resamples: int) -> Floats:
-    """Draw the AUC of m scores so many times: m × resamples, the same entities drawn for all."""
+    """Return the AUC of m scores in each resample: m × resamples, with the same entities drawn for all scores."""
     codes = np.column_stack([_codes(score, confirmed) for score in scores])
     random = np.random.default_rng(seed)
     hits, others = (np.unique(codes[side], axis=0, return_inverse=True) for side in (confirmed, ~confirmed))
@@ -205,26 +205,26 @@ def _aucs(scores: Sequence[Numbers], confirmed: Marks, seed: int, resamples: int
 
 
 def _by_code(codes: Integers, last: int) -> Any:
-    """Make the matrix that sums counts of cells by their code."""
+    """Return the matrix that sums counts of cells by their code."""
     places = (codes, np.arange(len(codes)))
     return sparse.csr_array((np.ones(len(codes)), places), shape=(last + 1, len(codes)))
 
 
 def _below(level: Floats) -> Floats:
-    """Count what lies below each code, and half of what lies in it: codes × resamples."""
+    """Count what is below each code, and half of what is in it: codes × resamples."""
     return np.cumsum(level, axis=0) - level / 2
 
 
 def _draws(
     random: np.random.Generator, hits: Integers, others: Integers, resamples: int
 ) -> Iterator[tuple[Floats, Floats]]:
-    """Draw how often each cell of equal entities comes, cells × resamples, both kinds apart, in parts.
+    """Yield how often each cell of equal entities is drawn, cells × resamples, separately for both kinds, in parts.
 
     Args:
-        random: where the draws come from.
+        random: the generator of the draws.
         hits: the cell of each confirmed entity.
         others: the cell of each other entity.
-        resamples: how many.
+        resamples: the number of resamples.
     """
     sizes = [np.bincount(side) for side in (hits, others)]
     at_once = max(1, _CELLS_AT_ONCE // sum(map(len, sizes)))
@@ -237,7 +237,7 @@ def _draws(
 
 
 def _cell_counts(random: np.random.Generator, cells: Integers, sizes: Integers, count: int) -> Floats:
-    """Draw as many entities as there are, so many times, and count them by cell: one by one, or cell by cell."""
+    """Draw as many entities as there are, *count* times, and count them by cell: one by one, or cell by cell."""
     if len(sizes) * _CELL_COSTS < len(cells):
         return np.ascontiguousarray(random.multinomial(len(cells), sizes / len(cells), size=count).T, dtype=np.float64)
     counts = np.empty((len(sizes), count))
@@ -248,14 +248,14 @@ def _cell_counts(random: np.random.Generator, cells: Integers, sizes: Integers, 
 
 @dataclass(frozen=True, kw_only=True)
 class AnotherRuleset:
-    """How another ruleset ranks the same entities.
+    """A comparison with the ranking of the same entities by another ruleset.
 
     Attributes:
         ruleset: its name.
-        entities: that both assess in full.
+        entities: how many both assess in full.
         confirmed: how many of these are confirmed.
-        paired: the difference on these; None where it cannot be measured.
-        because: why it cannot; empty where it can.
+        paired: the comparison on these; None if it cannot be measured.
+        because: the reason why it cannot; empty if it can.
     """
 
     ruleset: str
@@ -268,7 +268,7 @@ class AnotherRuleset:
 def beside_another(
     ruleset: str, scores: tuple[Numbers, Numbers], confirmed: Marks, seed: int, resamples: int
 ) -> AnotherRuleset:
-    """Compare two scores of the entities that both rulesets assess in full; *ruleset* is the name of the other one."""
+    """Compare two scores of the entities that both rulesets assess in full; *ruleset* is the name of the other."""
     entities, hits = len(confirmed), int(confirmed.sum())
     measurable = 0 < hits < entities
     because = (

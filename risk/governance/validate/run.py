@@ -1,4 +1,4 @@
-"""A ruleset against later confirmed labels: ranking, capture, lift, drift, and the verdicts."""
+"""Validates a ruleset by labels confirmed later: ranking, capture, lift, drift, and verdicts."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -46,21 +46,21 @@ from fivefold.risk.governance.validate.verdicts import AcceptanceLimits, LimitVe
 
 @dataclass(frozen=True, kw_only=True)
 class Population:
-    """The entities that were looked at, each counted once in each line.
+    """The numbers of entities; an entity counts at most once in each.
 
     Attributes:
-        entities: in the portfolio.
-        not_applicable: entities to which the ruleset does not apply.
-        known: confirmed at as-of already: nothing is left to predict.
-        judged: the others, whose levels are looked at.
+        entities: how many the portfolio has.
+        not_applicable: to how many the ruleset does not apply.
+        known: how many were already confirmed at as-of, so that nothing is left to predict.
+        judged: how many others there are, whose levels are judged.
         confirmed: how many of these are confirmed.
         ranked: how many of these were assessed in full, so that their totals can be ranked.
         ranked_confirmed: how many of the ranked are confirmed.
         failed: how many of the judged could not be assessed in full.
         failed_confirmed: how many of these are confirmed.
-        later: labels that became known only after the horizon; they count as not confirmed.
-        undated: labels without a date, taken to have become known after as-of.
-        strangers: confirmed entities that the portfolio does not have.
+        later: how many labels became known only after the horizon; they count as not confirmed.
+        undated: how many labels have no date, and are assumed to have become known after as-of.
+        strangers: how many confirmed entities the portfolio does not have.
     """
 
     entities: int
@@ -79,32 +79,32 @@ class Population:
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """What validating a ruleset found.
+    """The result of validating a ruleset.
 
     Attributes:
         ruleset: its name.
-        content_hash: of its canonical form.
+        content_hash: the hash of its canonical form.
         as_of: the moment, in words.
         horizon: labels that became known later do not count; empty for all.
         lists: the days since which the versions of its lists are in force.
-        seed: of the resamples.
-        resamples: how many.
-        population: who was looked at.
-        ranking: AUC and Gini of the total; None where it cannot be measured.
-        level_ranking: the same of the level by the rules, floors included, on the same entities: a ruleset of floors
-            alone ranks nothing by its total.
-        curve: the share of entities ranked first, and of the confirmed among them.
+        seed: the seed of the resamples.
+        resamples: the number of resamples.
+        population: the numbers of entities.
+        ranking: AUC and Gini of the total; None if it cannot be measured.
+        level_ranking: the same for the level by the rules, including floors, on the same entities: a ruleset with
+            only floors ranks nothing by its total.
+        curve: the shares of entities ranked first, each with their share of the confirmed.
         levels: the portfolio by level.
-        capture: what the top levels hold; None where no entity is confirmed.
-        lifts: of every rule and case.
+        capture: the share of the confirmed in the top levels; None if no entity is confirmed.
+        lifts: the lift of every rule and case.
         additions: what each rule adds to the Gini.
         singles: the best input columns alone, and all that separate suspiciously well.
-        other: the same measure for another ruleset, compared pairwise; None without one.
+        other: the paired comparison with another ruleset; None without one.
         peer: a peer's figures beside these; None without any.
-        stability: factors against the reference period; empty without one.
-        verdicts: against the floors.
-        failures: what could not be assessed.
-        cautions: what the numbers do not say.
+        stability: the drift of factors from the reference period; empty without one.
+        verdicts: the comparisons with the acceptance limits.
+        failures: the failures of assessments.
+        cautions: the limits of what the numbers show.
     """
 
     ruleset: str
@@ -137,18 +137,18 @@ class Validation:
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationOptions:
-    """How to validate.
+    """Options of a validation.
 
     Attributes:
-        floors: what is asked.
+        floors: the acceptance limits.
         banned: names that no input may have.
         made_of: the sources that the label itself was made of.
-        until: labels that became known after this moment do not count, microseconds.
-        undated_are_later: labels without a date became known after as-of.
-        seed: of the resamples.
-        resamples: how many.
-        peer: whose figures are put beside; None for nobody's.
-        cautions: what is known to be doubtful about the facts, such as what has no date.
+        until: labels that became known after this moment, in microseconds, do not count.
+        undated_are_later: assume that labels without a date became known after as-of.
+        seed: the seed of the resamples.
+        resamples: the number of resamples.
+        peer: the peer whose figures to compare; None for none.
+        cautions: known doubts about the facts, such as missing dates.
     """
 
     floors: AcceptanceLimits = field(default_factory=AcceptanceLimits)
@@ -169,14 +169,14 @@ def validate(
     reference: Assessments | None = None,
     other: Assessments | None = None,
 ) -> Validation:
-    """Hold assessments as of one moment against what became known afterwards.
+    """Compare assessments as of one moment with what became known afterwards.
 
     Args:
-        assessments: the assessments, made of what was known at as-of, without standing levels or overrides.
+        assessments: the assessments from what was known at as-of, without standing levels or overrides.
         labels: see `risk.governance.validate.labels.match_labels`.
-        options: floors, bans, horizon and resamples.
-        reference: the same ruleset as of a reference period, for drift.
-        other: another ruleset on the same entities, to be compared with.
+        options: limits, bans, horizon and resamples.
+        reference: assessments by the same ruleset as of a reference period, for drift.
+        other: assessments of the same entities by another ruleset, to compare with.
 
     Raises:
         InvalidRulesetError: an input reads what the label was made of, or is banned.
@@ -225,7 +225,7 @@ def validate(
 
 
 class _Measured:
-    """All that ranks totals; nothing where there are not both kinds of entities."""
+    """The measures that rank totals; empty unless there are both confirmed entities and others."""
 
     def __init__(self, assessments: Assessments, included: Marks, confirmed: Marks, options: ValidationOptions) -> None:
         self.ranking: Ranking | None = None
@@ -244,7 +244,7 @@ class _Measured:
 
 
 def levels_by_rules(outcomes: pl.DataFrame) -> Integers:
-    """Return the levels by the rules alone: 0 where there is none."""
+    """Return the levels by the rules alone: 0 for none."""
     return outcomes[COMPUTED].fill_null(0).cast(pl.Int64).to_numpy()
 
 

@@ -1,4 +1,4 @@
-"""Verdicts: measures against acceptance limits, and where there are too few labels for one."""
+"""Verdicts: compares measures with acceptance limits, unless there are too few labels."""
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
@@ -11,14 +11,14 @@ from fivefold.risk.governance.validate.ranking import CONFIDENCE, ConfidenceInte
 
 @dataclass(frozen=True, kw_only=True)
 class AcceptanceLimits:
-    """What a ruleset is asked to reach. Source: the guide for EU banks that docs/rules-governance.md names.
+    """The limits that a ruleset must reach. Source: the guide for EU banks that docs/rules-governance.md names.
 
     Attributes:
-        gini: the total is to rank above this.
-        recalibrate: below this, ranking starts a recalibration.
+        gini: the Gini of the total must be above this.
+        recalibrate: a lower Gini starts a recalibration.
         capture: the least share of the confirmed in the top two levels.
-        misses: a larger share of the confirmed below them starts a recalibration.
-        shares: of the portfolio in each level, least and most, lowest level first; for rulesets of four levels.
+        misses: a larger share of the confirmed below these levels starts a recalibration.
+        shares: the least and the largest share of each level, lowest level first; for rulesets of four levels.
         confirmed: with fewer labels there is no verdict.
     """
 
@@ -31,7 +31,7 @@ class AcceptanceLimits:
 
     @property
     def why_so_many(self) -> str:
-        """Say why fewer labels give no verdict."""
+        """Explain why fewer labels give no verdict."""
         interval = share(round(self.capture * self.confirmed), self.confirmed)
         assert interval is not None
         return (
@@ -53,15 +53,15 @@ class VerdictAnswer(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class LimitVerdict:
-    """One floor, and whether it is reached.
+    """One acceptance limit, and whether it is reached.
 
     Attributes:
-        what: was measured.
-        floor: what is asked, in words.
-        measured: what was found, in words.
+        what: the measure.
+        floor: the limit, in words.
+        measured: the measured figure, in words.
         answer: the verdict.
-        sure: the whole interval gives the same answer; a verdict that is not sure may be chance.
-        because: what a reader must know beside it; may be empty.
+        sure: the whole interval gives the same answer; otherwise the verdict may be chance.
+        because: what a reader must also know; may be empty.
     """
 
     what: str
@@ -74,7 +74,7 @@ class LimitVerdict:
 
 
 def interval_words(interval: ConfidenceInterval, *, percent: bool = False, beside: Sequence[float] = ()) -> str:
-    """Write an estimate with its interval; with the digits that tell them from what they are held against, *beside*.
+    """Write an estimate with its interval, with enough digits to distinguish them from the numbers *beside*.
 
     >>> interval_words(ConfidenceInterval(0.7, 0.65, 0.75))
     '0.700 (0.650 to 0.750)'
@@ -101,11 +101,11 @@ def verdicts(
     """Judge what was measured.
 
     Args:
-        ranking: by the total, of those assessed in full; None where it could not be measured.
-        capture: what the top levels hold; None where no entity is confirmed.
-        confirmed: how many labels there are.
+        ranking: the ranking by total of those assessed in full; None if it could not be measured.
+        capture: the share of the confirmed in the top levels; None if no entity is confirmed.
+        confirmed: the number of labels.
         levels: the portfolio by level.
-        floors: what is asked.
+        floors: the acceptance limits.
     """
     measured = [_gini(ranking, floors), *_capture(capture, floors)]
     if confirmed < floors.confirmed:
@@ -119,7 +119,7 @@ def _without_answer(verdict: LimitVerdict, because: str) -> LimitVerdict:
 
 
 def _gini(ranking: Ranking | None, floors: AcceptanceLimits) -> LimitVerdict:
-    """Judge the Gini, which rests on those assessed in full alone: on enough who are confirmed, and as many others."""
+    """Judge the Gini of those assessed in full, if enough of them are confirmed, and as many are not."""
     limit = f"above {floors.gini}; recalibrate below {floors.recalibrate}"
     if ranking is None:
         return LimitVerdict(

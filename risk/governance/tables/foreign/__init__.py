@@ -1,1 +1,1 @@
-"""Decision tables of other systems, JDM and DMN: read where rules can say exactly the same, otherwise refused."""
+"""Decision tables of other systems, JDM and DMN: read if rules can express exactly the same, otherwise refused."""

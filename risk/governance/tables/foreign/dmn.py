@@ -1,4 +1,4 @@
-"""Decision tables of DMN (OMG Decision Model and Notation, 1.1 to 1.5), as its XML has them."""
+"""Reads decision tables of DMN (OMG Decision Model and Notation, 1.1 to 1.5) from its XML."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,12 +26,12 @@ def read_dmn(content: bytes, source: str, name: str | None = None) -> ForeignTab
     """Read one decision table of a model.
 
     Args:
-        content: the file; entities and a document type are refused, and nothing that it names is fetched.
-        source: what it is called in messages.
-        name: of the decision; without it the model must have one that is a table.
+        content: the file; entities and a document type are refused, and nothing that it refers to is fetched.
+        source: the name of the file in messages.
+        name: the name of the decision; without it the model must have exactly one that is a table.
 
     Raises:
-        ConfigError: it is not DMN, or the table means something that rules cannot say.
+        ConfigError: the file is not DMN, or rules cannot express what the table means.
     """
     root = _root(content, source)
     space = root.tag[1:].partition("}")[0]
@@ -128,7 +128,7 @@ class _Decision:
         return ConfigError(f"{self._source}: the decision {self._name} {problem}")
 
     def _require_feel(self) -> None:
-        """Refuse what is written in another language than FEEL, or in a model of another one."""
+        """Refuse expressions in another language than FEEL, or in a model whose language is another."""
         for each in (self._root, *self._element.iter()):
             language = each.get("expressionLanguage")
             if language and "feel" not in language.lower():

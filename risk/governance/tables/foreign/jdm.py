@@ -12,7 +12,7 @@ from fivefold.risk.governance.tables.foreign.unary import System
 
 _TABLE, _INPUT, _OUTPUT = "decisionTableNode", "inputNode", "outputNode"
 MOST_NODES = 1000
-"""Most nodes and lines of a graph that is read."""
+"""Largest number of nodes, and of edges, of a graph that is read."""
 
 
 def read_jdm(content: bytes, source: str, name: str | None = None) -> ForeignTable:
@@ -20,11 +20,11 @@ def read_jdm(content: bytes, source: str, name: str | None = None) -> ForeignTab
 
     Args:
         content: the file.
-        source: what it is called in messages.
-        name: of the table; without it the graph must have one.
+        source: the name of the file in messages.
+        name: the name of the table; without it the graph must have exactly one.
 
     Raises:
-        ConfigError: it is not JDM, or the table means something by what stands around it in the graph.
+        ConfigError: the file is not JDM, or the meaning of the table depends on other nodes of the graph.
     """
     graph = graph_of(content, source)
     nodes = [node for node in listed(graph, "nodes", source) if isinstance(node, dict)]
@@ -49,7 +49,7 @@ def read_jdm(content: bytes, source: str, name: str | None = None) -> ForeignTab
 
 
 def graph_of(content: bytes, source: str) -> dict[str, Any]:
-    """Read the file of a graph; ConfigError where it is none."""
+    """Read the file of a graph; raise ConfigError if it is not one."""
     try:
         graph = json.loads(content, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
@@ -60,7 +60,7 @@ def graph_of(content: bytes, source: str) -> dict[str, Any]:
 
 
 def listed(part: Mapping[str, Any], word: str, source: str) -> list[Any]:
-    """Return a list of a part of a graph; ConfigError where it has none."""
+    """Return a list of a part of a graph; raise ConfigError if it has none."""
     items = part.get(word)
     if not isinstance(items, list):
         raise ConfigError(f"{source} is no JDM: `{word}` must be a list")
@@ -72,7 +72,7 @@ def _name(node: Mapping[str, Any]) -> str:
 
 
 def _look_around(node: Any, nodes: Sequence[Any], edges: Sequence[Any], source: str) -> None:
-    """Refuse a table whose inputs are made by other nodes, or whose outputs go into others."""
+    """Refuse a table whose inputs come from other nodes, or whose outputs go into others."""
     for part, word in ((each, word) for each in (*nodes, *edges) for word in ("id", "sourceId", "targetId")):
         if isinstance(part.get(word), dict | list):
             raise ConfigError(f"{source} is no JDM: a node or a line has {word} {part[word]!r}; it must be a text")
@@ -92,7 +92,7 @@ def _look_around(node: Any, nodes: Sequence[Any], edges: Sequence[Any], source: 
 
 
 def table_of(node: Mapping[str, Any], source: str) -> ForeignTable:
-    """Read the decision table of a node; ConfigError where it is none that gives one row."""
+    """Read the decision table of a node; raise ConfigError if it is not one that returns a single row."""
     content, name = node.get("content"), _name(node)
     if not isinstance(content, dict):
         raise ConfigError(f"{source}: the table {name} has no content")

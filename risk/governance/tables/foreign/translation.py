@@ -1,4 +1,4 @@
-"""A table of another system as the cases of a rule: its columns named, its hit policy kept, or refused."""
+"""Translates a table of another system into the cases of a rule, with the same hit policy, or refuses it."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,9 +26,9 @@ _MISSING = None
 
 
 def can_meet(one: Condition | None, other: Condition | None, kind: ValueType) -> bool:
-    """Check whether one value of a kind, or a missing one, meets both conditions; None is met by every value.
+    """Check whether some value of a type, or a missing one, meets both conditions; every value meets None.
 
-    Between two neighbouring numbers that cells name, one stands for all, so the answer is exact.
+    Between two neighbouring numbers that cells name, one number represents all, so the answer is exact.
 
     >>> can_meet({"above": Decimal(5)}, {"at_most": Decimal(5)}, ValueType.NUMBER)
     False
@@ -73,7 +73,7 @@ def _named(condition: Any) -> Iterator[Any]:
 
 
 def _in_microseconds(condition: Any) -> Any:
-    """Put microseconds in the place of dates, which orders them."""
+    """Replace dates by microseconds, which can be ordered."""
     if isinstance(condition, dict):
         return {word: value if word == "is" else _in_microseconds(value) for word, value in condition.items()}
     if isinstance(condition, list):
@@ -85,7 +85,7 @@ def _in_microseconds(condition: Any) -> Any:
 
 
 def _holds(condition: Condition, value: Any) -> bool:
-    """Tell what other systems say: of a missing value only that it is none, or not something, holds."""
+    """Evaluate as other systems do: for a missing value only being null, or not something, holds."""
     return all(_part_holds(word, compared, value) for word, compared in condition.items())
 
 
@@ -124,18 +124,18 @@ def _differs(value: Any, compared: Any) -> bool:
 
 
 LEFT_OUT = "-"
-"""What an output is mapped to that rules have no use for."""
+"""The column to which an output without use for rules is mapped."""
 
 MOST_ROWS = 201
-"""Most rows: a rule has at most 200 cases, and what is given otherwise."""
+"""Largest number of rows: a rule has at most 200 cases and one `otherwise`."""
 
 MOST_VALUES = 2_000
-"""Most values of a table whose rows must not hold together."""
+"""Largest number of values in a table whose rows must exclude each other."""
 
 
 @dataclass(frozen=True)
 class ForeignRow:
-    """A row: its cells as they were written, and what is said of it."""
+    """A row: its cells as written, and its title."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -147,14 +147,14 @@ class ForeignTable:
     """A decision table of another system.
 
     Attributes:
-        system: whose it is.
-        name: of the table.
+        system: the system it comes from.
+        name: the name of the table.
         hit_policy: FIRST, UNIQUE or ANY.
-        inputs: the names of what its columns compare.
-        outputs: the names of what it gives.
-        rows: in order.
-        default: what is given where no row holds, by output.
-        labels: what people see above its columns, where that is not their name, each with the columns that it is above.
+        inputs: the names of the inputs that its columns compare.
+        outputs: the names of its outputs.
+        rows: the rows in order.
+        default: the value of each output if no row holds.
+        labels: the headings of columns, if they are not their names, each with the columns below it.
     """
 
     system: System
@@ -170,17 +170,17 @@ class ForeignTable:
 def translate(
     table: ForeignTable, ruleset: Ruleset, identifier: str, names: Mapping[str, str], source: str
 ) -> tuple[Ruleset, tuple[str, ...]]:
-    """Return a ruleset in which one rule has the cases of a table, and what is to be known of them.
+    """Return a ruleset in which one rule has the cases of a table, and notes about them.
 
     Args:
-        table: of another system.
-        ruleset: in which the cases are to stand.
+        table: the table of another system.
+        ruleset: the ruleset that is to contain the cases.
         identifier: the id of the rule.
-        names: what its inputs and outputs are here: a column's header as tables of rules have it, or `-`.
-        source: what the file is called in messages.
+        names: for each input and output, the header of the column in tables of rules, or `-`.
+        source: the name of the file in messages.
 
     Raises:
-        InvalidRulesetError: rules cannot say exactly what the table says; every cell is named.
+        InvalidRulesetError: rules cannot express exactly what the table means; every such cell is named.
     """
     position = position_of(ruleset, identifier)
     translation = _Translation(table, ruleset, position, names)
@@ -198,7 +198,7 @@ class _Input:
 
 
 class _Translation:
-    """Translates one table, and keeps what cannot be said."""
+    """Translates one table, and collects what cannot be expressed."""
 
     def __init__(self, table: ForeignTable, ruleset: Ruleset, position: int, names: Mapping[str, str]) -> None:
         self._table, self._rule = table, ruleset.rules[position]
@@ -209,7 +209,7 @@ class _Translation:
         self._cells: list[list[Condition | None]] = []
 
     def _by_column(self, names: Mapping[str, str]) -> dict[str, str]:
-        """Return what each column is here by its own name, where it is named by that or by its label."""
+        """Return the header here for each column by its own name, whether *names* has its name or its label."""
         headers, labels = [*self._table.inputs, *self._table.outputs], self._table.labels
         own_names: dict[str, str] = {}
         for name, ours in names.items():
@@ -225,7 +225,7 @@ class _Translation:
         return own_names
 
     def cases(self) -> RuleCases:
-        """Return the cases; what cannot be said is kept in `findings`."""
+        """Return the cases; what cannot be expressed is added to `findings`."""
         table = self._table
         if not 0 < len(table.rows) <= MOST_ROWS:
             self._find("the table", f"has {len(table.rows)} rows; a rule has 1 to 200 cases")
@@ -252,7 +252,7 @@ class _Translation:
         return RuleCases(tuple(cases), default, on_unknown)
 
     def where(self, path: Path) -> str:
-        """Name the place of a path that begins at the rule."""
+        """Return the address of the cell for a path that begins at the rule."""
         if path[:1] != ("cases",) or len(path) < 2 or not isinstance(path[1], int):
             return self._table.name
         row = path[1]
@@ -267,7 +267,7 @@ class _Translation:
         return f"{self._place(row)}, {self._table.inputs[number]}"
 
     def notes(self) -> tuple[str, ...]:
-        """Say what a missing value does, which is something else in the other system."""
+        """Describe the effect of a missing value, which differs in the other system."""
         system, rule = self._table.system, self._rule
         fallback = "otherwise, as there is no on_unknown," if rule.on_unknown is None else "on_unknown"
         missing = (
@@ -362,7 +362,7 @@ class _Translation:
         return outcome
 
     def _look_at_hits(self, outcomes: Sequence[Mapping[str, Any]]) -> None:
-        """Refuse rows that the hit policy forbids, or that never decide."""
+        """Report rows that the hit policy forbids, or that never decide."""
         asks = [any(cell is not None for cell in cells) for cells in self._cells]
         early = next((number for number, some in enumerate(asks[:-1]) if not some), None)
         if early is not None:
@@ -387,7 +387,7 @@ class _Translation:
                 )
 
     def _values(self, outcome: Mapping[str, Any], row: int) -> dict[str, Any]:
-        """Return the outputs of a row. The hit policy also compares outputs that are left out here, by their text."""
+        """Return the outputs of a row. The hit policy also compares, by text, outputs that are left out here."""
         values = {word: value for word, value in outcome.items() if word != TITLE}
         written = zip(self._outputs.items(), self._table.rows[row].outputs, strict=True)
         return values | {f"output {name}": text.strip() for (name, ours), text in written if ours == LEFT_OUT}
@@ -402,7 +402,7 @@ class _Translation:
 
 
 def _of_input(condition: Condition, data: Mapping[str, Any]) -> Any:
-    """Say of which input each comparison is."""
+    """Add to each comparison the input that it is about."""
     for word in ("any", "all"):
         if word in condition:
             return {word: [_of_input(part, data) for part in condition[word]]}

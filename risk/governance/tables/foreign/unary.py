@@ -1,4 +1,4 @@
-"""Unary tests, which DMN (in FEEL) and JDM (in zen) write into cells: the part of both that rules can say."""
+"""Reads unary tests, the cells of DMN (in FEEL) and JDM (in zen): the part of both that rules can express."""
 
 import json
 import re
@@ -11,21 +11,21 @@ from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.quantities import exact
 
 Condition = dict[str, Any]
-"""A condition on the column's own value, as plain data of the language."""
+"""A condition on the column's own value, as plain data in the language of rules."""
 
 
 class System(StrEnum):
-    """Whose tables they are."""
+    """The system that a table comes from."""
 
     JDM = "JDM"
     DMN = "DMN"
 
 
 MOST_LETTERS = 10_000
-"""Most signs of a cell."""
+"""Largest number of characters in a cell."""
 
 NOT_IN = "has not in otherwise than zen reads it: write not in [1, 2], with one space before in, and one behind it"
-"""What is said of `not  in`, `not in[` and the like, which zen refuses or silently never finds true."""
+"""The message for `not  in`, `not in[` and the like, which zen refuses or silently never finds true."""
 _LISTED = "must have values with commas, or null, between the brackets of in [...], and nothing else"
 
 _DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -41,11 +41,11 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _ZEN_BLANKS = " \t\n"
-"""What may stand between the words of a cell in zen, which takes none of the other blanks there are."""
+"""The white space allowed between the words of a cell in zen, which accepts no other."""
 
 
 def read_unary(text: str, kind: ValueType, system: System) -> Condition | None:
-    """Read a cell; None where it asks nothing.
+    """Read a cell; None if it compares nothing.
 
     >>> read_unary("[1..5)", ValueType.NUMBER, System.DMN)
     {'at_least': Decimal('1'), 'below': Decimal('5')}
@@ -53,7 +53,7 @@ def read_unary(text: str, kind: ValueType, system: System) -> Condition | None:
     {'in': ['NO', 'DE']}
 
     Raises:
-        CellError: rules cannot say exactly that.
+        CellError: rules cannot express exactly that.
     """
     text = text.strip()
     if not text or (text == "-" and system is System.DMN):
@@ -68,7 +68,7 @@ def read_unary(text: str, kind: ValueType, system: System) -> Condition | None:
 
 
 def denies(condition: Any) -> bool:
-    """Check whether a condition holds in other systems where the value is missing: what is not something."""
+    """Check whether a condition, such as a negation, holds in other systems if the value is missing."""
     if isinstance(condition, list):
         return any(map(denies, condition))
     if not isinstance(condition, dict):
@@ -126,7 +126,7 @@ class _Reader:
         )
 
     def _joined(self) -> Condition:
-        """Read tests that are joined, from left to right as zen does: `a or b and c` is `(a or b) and c`."""
+        """Read joined tests from left to right, as zen does: `a or b and c` is `(a or b) and c`."""
         conditions, word = [self._test()], ""
         separators = ("and", "or", ",") if self._system is System.JDM else (",",)
         while separator := self._take(*separators):
@@ -137,7 +137,7 @@ class _Reader:
         return self._together(word, conditions)
 
     def _together(self, word: str, conditions: list[Condition]) -> Condition:
-        """Return conditions of which all must hold, or any, as short as the language has it."""
+        """Join conditions of which all must hold, or any, in the shortest form that the language has."""
         if len(conditions) == 1:
             return conditions[0]
         if word == "any":
@@ -150,7 +150,7 @@ class _Reader:
         return {word: value for each in conditions for word, value in each.items()} if is_flat else {"all": conditions}
 
     def _all_denied(self) -> Condition:
-        """Read `not(...)`, which FEEL has around all of a cell alone."""
+        """Read `not(...)`, which FEEL allows only around a whole cell."""
         self._at += 2
         inner = self._joined()
         if not self._take(")"):
@@ -184,7 +184,7 @@ class _Reader:
         return {"is": "absent"} if value is None else {"equals": value}
 
     def _membership(self) -> Condition:
-        """Read a range or a list; in the list of zen stand values alone, and null."""
+        """Read a range or a list; a list of zen contains only values and null."""
         is_denied = self._take("in", "not in") == "not in"
         if self._peek(2)[0] == "dots":
             inner = self._interval()
@@ -288,7 +288,7 @@ def _denied(inner: Condition) -> Condition:
 
 
 def read_number(text: str) -> Decimal:
-    """Read a plain number of a cell or an expression; CellError for one that rules cannot compare: see `exact`."""
+    """Read a plain number of a cell or an expression; raise CellError if rules cannot compare it: see `exact`."""
     number = Decimal(text)
     try:
         exact(number)
