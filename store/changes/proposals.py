@@ -1,16 +1,19 @@
 """Proposals of changes, and whether they need a second person. No transactions begin or end here."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page, Part
 from fivefold.store.ingest.entities import lock_entities, names_of_entities
+from fivefold.store.sql.arrays import among
 from fivefold.store.sql.keyset import scalars_of, where_given
-from fivefold.store.tables.entities import Entity, OrganisationSettings
+from fivefold.store.tables.entities import Entity, EntityType, OrganisationSettings
 from fivefold.store.tables.events import Policy
 from fivefold.store.tables.rulesets import Activation, Backtest, Proposal
 
@@ -149,3 +152,27 @@ def newest_backtests(session: Session, proposal_id: int, *, finished: bool = Fal
         if backtest.state == "done" or not finished:
             newest.setdefault(backtest.type_id, backtest)
     return newest
+
+
+def newest_progress(
+    session: Session, proposal_ids: Iterable[int], *, finished: bool = False
+) -> Mapping[int, Sequence[Row[Any]]]:
+    """Return how far the newest backtest of each type is, of all or of those that are done, by proposal.
+
+    All are read together, without what they are of and without their reports; types are in the order of their numbers.
+    """
+    newest = select(func.max(Backtest.id)).where(among(session, Backtest.proposal_id, sorted(proposal_ids)))
+    if finished:
+        newest = newest.where(Backtest.state == "done")
+    columns = (Backtest.proposal_id, Backtest.id, Backtest.state, Backtest.done, Backtest.total, Backtest.error)
+    statement = (
+        select(*columns, EntityType.name.label("entity_type"))
+        .join(EntityType, EntityType.id == Backtest.type_id)
+        .where(Backtest.id.in_(newest.group_by(Backtest.proposal_id, Backtest.type_id)))
+        .order_by(Backtest.type_id)
+    )
+    rows = defaultdict[int, list[Row[Any]]](list)
+    found: Iterable[Row[Any]] = session.execute(statement)
+    for row in found:
+        rows[row.proposal_id].append(row)
+    return rows

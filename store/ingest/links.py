@@ -1,10 +1,11 @@
 """Links between entities: found by either end, and written. Begins and ends no transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import polars as pl
-from sqlalchemy import case, delete, func, or_, select, update
+from sqlalchemy import and_, case, delete, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.paging import Page, Part
@@ -186,21 +187,29 @@ def links_of(session: Session, entity_id: int, part: Part) -> Page[tuple[Link, s
     return rows_of(session, statement, (Link.id,), part, descending=True)
 
 
-def names_sharing(session: Session, link: Link, most: int, now_us: int) -> list[str]:
-    """Name up to *most* others that share a value now or later, in the order in which the links were recorded.
+def names_sharing(session: Session, link_ids: Sequence[int], most: int, now_us: int) -> Mapping[int, Iterable[str]]:
+    """Name up to *most* others that share the value of each link now or later, in the order of their own links.
 
     Who shared it before, and who is linked to it by a link that was taken back, is left out.
     """
-    statement = (
-        select(Entity.external_id)
-        .join(Link, Link.entity_id == Entity.id)
-        .where(Link.type_id == link.type_id, Link.link == link.link, Link.thing == link.thing)
-        .where(Link.entity_id != link.entity_id, Entity.erased_us.is_(None))
+    shared = aliased(Link)
+    same = (Link.type_id == shared.type_id, Link.link == shared.link, Link.thing == shared.thing)
+    place = func.row_number().over(partition_by=shared.id, order_by=Link.id)
+    found = (
+        select(shared.id, Entity.external_id, place.label("place"))
+        .select_from(shared)
+        .join(Link, and_(*same))
+        .join(Entity, Entity.id == Link.entity_id)
+        .where(among(session, shared.id, link_ids), Link.entity_id != shared.entity_id, Entity.erased_us.is_(None))
         .where(
             or_(Link.until_us.is_(None), Link.until_us > now_us),
             or_(Link.from_us.is_(None), Link.until_us.is_(None), Link.from_us < Link.until_us),
         )
-        .order_by(Link.id)
-        .limit(most)
+        .subquery()
     )
-    return list(dict.fromkeys(session.scalars(statement)))
+    names = defaultdict[int, dict[str, None]](dict)
+    for link_id, name in session.execute(
+        select(found.c.id, found.c.external_id).where(found.c.place <= most).order_by(found.c.id, found.c.place)
+    ):
+        names[link_id][name] = None
+    return names

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 from sqlalchemy import Row, Select, delete, func, insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
@@ -77,8 +77,9 @@ def count_transactions(session: Session, entity_ids: Sequence[int]) -> dict[int,
 
 
 def backtests_of(session: Session, family_id: int, part: Part = WHOLE) -> Page[Backtest]:
-    """List the backtests of a family, the newest first."""
-    statement = select(Backtest).where(Backtest.family_id == family_id)
+    """List the backtests of a family, the newest first, without their contents and reports."""
+    long = (defer(Backtest.canonical, raiseload=True), defer(Backtest.report, raiseload=True))
+    statement = select(Backtest).options(*long).where(Backtest.family_id == family_id)
     return scalars_of(session, statement, (Backtest.id,), part, descending=True)
 
 

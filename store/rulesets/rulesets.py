@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, aliased
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page, Part
 from fivefold.domain.text import perhaps
+from fivefold.store.sql.arrays import among
 from fivefold.store.sql.keyset import rows_of, scalars_of
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.rulesets import Activation, Draft, Family, RulesetVersion
@@ -65,6 +66,14 @@ def rulesets_of_versions(session: Session, version_ids: Sequence[int]) -> dict[i
     )
     rows = session.execute(statement.where(RulesetVersion.id.in_(version_ids)))
     return {row.id: (row.name, row.number) for row in rows}
+
+
+def newest_numbers(session: Session, family_id: int, hashes: Collection[str]) -> dict[str, int]:
+    """Return the number of the newest version of a family that has each content, by the hashes of these."""
+    of = (RulesetVersion.family_id == family_id, among(session, RulesetVersion.content_hash, sorted(hashes)))
+    statement = select(RulesetVersion.content_hash, func.max(RulesetVersion.number).label("newest")).where(*of)
+    rows = session.execute(statement.group_by(RulesetVersion.content_hash))
+    return {row.content_hash: row.newest for row in rows}
 
 
 def canonicals_of(session: Session, organisation_id: int, hashes: Collection[str]) -> dict[str, str]:

@@ -31,7 +31,13 @@ from fivefold.store.rulesets.backtests import (
     under_way,
     without_erased,
 )
-from fivefold.store.rulesets.rulesets import draft_of, family_named, rulesets_of_versions, version_numbered, versions_of
+from fivefold.store.rulesets.rulesets import (
+    draft_of,
+    family_named,
+    newest_numbers,
+    rulesets_of_versions,
+    version_numbered,
+)
 from fivefold.store.sql.database import reading
 from fivefold.store.sql.jobs import OPEN
 from fivefold.store.tables.entities import EntityType
@@ -129,7 +135,9 @@ def list_backtests(context: Context, family: str, part: Part = WHOLE) -> Page[Ba
     """List the backtests of a family, the newest first; NotFoundError if there is none of that name."""
     with context.reading() as session:
         family_row = family_named(session, context.organisation_id, family)
-        return backtests_of(session, family_row.id, part).map(partial(_line, session))
+        page = backtests_of(session, family_row.id, part)
+        versions = newest_numbers(session, family_row.id, {row.content_hash for row in page})
+        return page.map(lambda row: _line_with(row, family_row.name, versions.get(row.content_hash)))
 
 
 def read_backtest(context: Context, number: int) -> BacktestLine:
@@ -213,8 +221,7 @@ def _rulesets(session: Session, pairs: list[tuple[str, int]]) -> tuple[RulesetDe
 
 def _committed(session: Session, family: Family, row: Backtest) -> int | None:
     """Find the newest version that has a backtest's content; None for a draft's."""
-    same = (version.number for version in versions_of(session, family) if version.content_hash == row.content_hash)
-    return max(same, default=None)
+    return newest_numbers(session, family.id, [row.content_hash]).get(row.content_hash)
 
 
 def _looked_at(ruleset: Ruleset, base: str) -> dict[str, str]:
@@ -270,15 +277,15 @@ def _name_customers(session: Session, organisation_id: int, report: dict[str, An
 
 def _line(session: Session, row: Backtest) -> BacktestLine:
     """Describe a backtest with the newest version that has its content."""
-    family = None if row.family_id is None else session.get_one(Family, row.family_id)
-    return row_as(
-        BacktestLine,
-        row,
-        part=row.part if row.state == "running" else None,
-        family=None if family is None else family.name,
-        version=None if family is None else _committed(session, family, row),
-        proposal=row.proposal_id,
-    )
+    if row.family_id is None:
+        return _line_with(row, None, None)
+    family = session.get_one(Family, row.family_id)
+    return _line_with(row, family.name, _committed(session, family, row))
+
+
+def _line_with(row: Backtest, family: str | None, version: int | None) -> BacktestLine:
+    part = row.part if row.state == "running" else None
+    return row_as(BacktestLine, row, part=part, family=family, version=version, proposal=row.proposal_id)
 
 
 def cancel_backtest(context: Context, number: int, reason: str) -> BacktestLine:

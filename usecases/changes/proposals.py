@@ -5,10 +5,11 @@ end of an override below the rules' level, which raises the level. A change of f
 lower a level (`usecases.levels.lowering`).
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Annotated, Any
 
+from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError, NotFoundError
@@ -25,13 +26,13 @@ from fivefold.store.changes.proposals import (
     backtests_of_proposal,
     needs_two_people,
     newest_backtests,
+    newest_progress,
     proposal_numbered,
     proposals_of,
 )
 from fivefold.store.ingest.entities import lock_entities, names_of_entities
 from fivefold.store.rulesets.activations import count_of_type
 from fivefold.store.sql.jobs import OPEN
-from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.rulesets import Backtest, Proposal
 from fivefold.usecases.accounts.second_person import refuse_nobody, refuse_same_person
 from fivefold.usecases.changes import effects
@@ -409,7 +410,8 @@ def list_proposals(
     with context.reading() as session:
         page = proposals_of(session, context.organisation_id, state, *visible, part)
         entities = _entities_of(session, context.organisation_id, page)
-        return page.map(lambda row: _line_with(session, row, entities))
+        backtests = newest_progress(session, (row.id for row in page))
+        return page.map(lambda row: _line_with(row, entities, backtests.get(row.id, ())))
 
 
 def read_proposal(context: Context, number: int, role: Role = Role.ADMIN) -> ProposalLine:
@@ -432,7 +434,7 @@ def finished_backtests(context: Context, number: int) -> tuple[ProposalBacktest,
     """
     with context.reading() as session:
         row = proposal_numbered(session, context.organisation_id, number)
-        return _backtest_lines(session, newest_backtests(session, row.id, finished=True))
+        return _backtest_lines(newest_progress(session, [row.id], finished=True).get(row.id, ()))
 
 
 def waiting_beside(context: Context, number: int, role: Role = Role.ADMIN) -> tuple[int, ...]:
@@ -454,7 +456,8 @@ def waiting_beside(context: Context, number: int, role: Role = Role.ADMIN) -> tu
 
 
 def _line(session: Session, row: Proposal) -> ProposalLine:
-    return _line_with(session, row, _entities_of(session, row.organisation_id, [row]))
+    backtests = newest_progress(session, [row.id]).get(row.id, ())
+    return _line_with(row, _entities_of(session, row.organisation_id, [row]), backtests)
 
 
 def _entities_of(session: Session, organisation_id: int, rows: Collection[Proposal]) -> dict[int, tuple[str, str]]:
@@ -463,7 +466,7 @@ def _entities_of(session: Session, organisation_id: int, rows: Collection[Propos
     return names_of_entities(session, organisation_id, about.union(*(entities_in(row.reach) for row in rows)))
 
 
-def _line_with(session: Session, row: Proposal, entities: Mapping[int, tuple[str, str]]) -> ProposalLine:
+def _line_with(row: Proposal, entities: Mapping[int, tuple[str, str]], backtests: Sequence[Row[Any]]) -> ProposalLine:
     """Describe a proposal with the newest backtest of each type, and an entity by its name instead of its number."""
     entity_type, external_id = entities.get(row.entity_id or 0, (None, None))
     return row_as(
@@ -474,12 +477,9 @@ def _line_with(session: Session, row: Proposal, entities: Mapping[int, tuple[str
         external_id=external_id,
         reach=with_names(row.reach, entities),
         content={**row.content, "entity": external_id} if "entity" in row.content else row.content,
-        backtests=_backtest_lines(session, newest_backtests(session, row.id)),
+        backtests=_backtest_lines(backtests),
     )
 
 
-def _backtest_lines(session: Session, newest: Mapping[int, Backtest]) -> tuple[ProposalBacktest, ...]:
-    return tuple(
-        row_as(ProposalBacktest, backtest, entity_type=session.get_one(EntityType, type_id).name)
-        for type_id, backtest in sorted(newest.items())
-    )
+def _backtest_lines(backtests: Sequence[Row[Any]]) -> tuple[ProposalBacktest, ...]:
+    return tuple(row_as(ProposalBacktest, backtest) for backtest in backtests)

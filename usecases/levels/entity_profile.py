@@ -1,11 +1,9 @@
 """What is known of an entity, as people read it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
-
-from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import Page, Part
 from fivefold.store.accounts.organisation import levels_of
@@ -294,10 +292,12 @@ def list_links(context: Context, type_name: str, external_id: str, part: Part) -
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
         rows = links.links_of(session, entity.id, part)
-        return rows.map(lambda row: _link(session, entity.id, *row, context.now()))
+        shared = [link.id for link, _ in rows if link.thing is not None]
+        names = links.names_sharing(session, shared, MOST_SHARING, context.now())
+        return rows.map(lambda row: _link(entity.id, *row, names.get(row[0].id, ())))
 
 
-def _link(session: Session, entity_id: int, link: Link, other: str | None, now_us: int) -> LinkLine:
+def _link(entity_id: int, link: Link, other: str | None, names: Iterable[str]) -> LinkLine:
     way: Literal["to", "from", "shared", "none"] = "none"
     if link.thing is not None:
         way = "shared"
@@ -308,7 +308,7 @@ def _link(session: Session, entity_id: int, link: Link, other: str | None, now_u
         way=way,
         other=other,
         thing=link.thing,
-        sharing=() if link.thing is None else tuple(links.names_sharing(session, link, MOST_SHARING, now_us)),
+        sharing=tuple(names),
         from_us=link.from_us,
         until_us=link.until_us,
         set_by=link.set_by,

@@ -25,7 +25,7 @@ from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.levels.failures import AssessmentFailure, assessment_failures
 from fivefold.store.levels.markings import due_state
 from fivefold.store.levels.overrides import is_of_override, live_override_id
-from fivefold.store.rulesets.rulesets import names_of_families
+from fivefold.store.rulesets.rulesets import names_of_families, rulesets_of_versions
 from fivefold.store.sql.clocks import ahead_error, ahead_message, latest_us
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
@@ -228,6 +228,7 @@ def level_history(context: Context, type_name: str, external_id: str, part: Part
         page = levels.assessments_of(session, entity.id, part)
         records = [stored_record(row, content) for row, _, content in page]
         lines = lines_of_records(session, context.organisation_id, records)
+        rulesets = rulesets_of_versions(session, sorted({row.version_id for row, _, _ in page if row.version_id}))
 
         def line(row: tuple[Assessment, Transition | None, str | None]) -> HistoryLine:
             assessment, transition, _ = row
@@ -238,7 +239,7 @@ def level_history(context: Context, type_name: str, external_id: str, part: Part
                 rules_level=names[assessment.rules_level or 0],
                 status=assessment.status,
                 source=assessment.source,
-                ruleset=levels.ruleset_named(session, assessment.version_id),
+                ruleset=rulesets.get(assessment.version_id or 0),
                 reached=transition is not None,
                 line=lines.get((entity.id, assessment.number), ""),
             )

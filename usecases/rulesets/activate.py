@@ -6,6 +6,7 @@ off (`advance_backfills`), so that it goes on where it stopped. Switching a fami
 families, go the same way. A newer change of the type takes in all entities again and ends an older one.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
@@ -39,7 +40,7 @@ from fivefold.store.rulesets.activations import (
     was_active,
 )
 from fivefold.store.rulesets.backtests import newest_done
-from fivefold.store.rulesets.rulesets import active_number, family_named, version_numbered
+from fivefold.store.rulesets.rulesets import active_number, family_named, rulesets_of_versions, version_numbered
 from fivefold.store.sql.clocks import clock_of, latest_us
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
@@ -306,19 +307,19 @@ def list_activations(context: Context, family: str, part: Part = WHOLE) -> Page[
     """List what was activated, rolled back and switched in a family, the newest first; NotFoundError without it."""
     with context.reading() as session:
         family_row = family_named(session, context.organisation_id, family)
-        return activations_of(session, family_row.id, part).map(partial(_line, session, family_row))
+        page = activations_of(session, family_row.id, part)
+        versions = {version for row in page for version in (row.version_id, row.previous_version_id) if version}
+        rulesets = rulesets_of_versions(session, sorted(versions))
+        numbers = {version: number for version, (_, number) in rulesets.items()}
+        return page.map(lambda row: _line(session, family_row, row, numbers))
 
 
-def _line(session: Session, family: Family, row: Activation) -> ActivationLine:
+def _line(session: Session, family: Family, row: Activation, numbers: Mapping[int, int]) -> ActivationLine:
     open_still = row.finished_us is None
-    version, previous = (
-        None if number is None else session.get_one(RulesetVersion, number).number
-        for number in (row.version_id, row.previous_version_id)
-    )
     return ActivationLine(
         kind=row.kind,
-        version=version,
-        previous=previous,
+        version=None if row.version_id is None else numbers[row.version_id],
+        previous=None if row.previous_version_id is None else numbers[row.previous_version_id],
         reason=row.reason,
         actor=row.actor,
         at_us=row.at_us,

@@ -2,6 +2,7 @@
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -10,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from sqlalchemy import update
+from sqlalchemy import event, update
 from sqlalchemy.orm import Session
 
 from fivefold.serving.v1.paging import MOST_ROWS, PageQuery
@@ -35,6 +36,8 @@ LISTS = [
 ]
 ROWS = 3
 """Of each list, at least."""
+MENDED = {"list_activations", "list_backtests", "list_links", "list_proposals", "read_history"}
+"""They took a statement for each row."""
 _NUMBERS = count(1)
 some_lists = pytest.mark.parametrize("route", some(LISTS, 6), ids=lambda route: route.handler.__name__)
 
@@ -114,6 +117,32 @@ def test_lists_are_read_whole_on_postgresql_too(on_postgresql: Place) -> None:
     fill(on_postgresql)
     for route in LISTS:
         walked_whole(on_postgresql, route)
+
+
+@pytest.mark.parametrize(
+    "route",
+    [route for route in LISTS if route.handler.__name__ in MENDED or route in some(LISTS, 6)],
+    ids=lambda route: route.handler.__name__,
+)
+def test_a_longer_page_takes_no_statement_more_often(plenty: Place, route: Route) -> None:
+    """What a page needs beside its rows is read for all of them together."""
+    once, often = (statements_of(plenty, route, limit) for limit in (1, MOST_ROWS))
+    assert {each: number for each, number in often.items() if number > max(1, once[each])} == {}
+
+
+def statements_of(place: Place, route: Route, limit: int) -> Counter[str]:
+    """Count the statements of a page, as they are written."""
+    counted = Counter[str]()
+
+    def count_it(*call: Any) -> None:
+        counted[call[2]] += 1
+
+    event.listen(place.engine, "before_cursor_execute", count_it)
+    try:
+        assert len(ask(place, route, limit=limit).json()) >= min(limit, ROWS)
+    finally:
+        event.remove(place.engine, "before_cursor_execute", count_it)
+    return counted
 
 
 @some_lists
