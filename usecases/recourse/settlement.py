@@ -282,8 +282,13 @@ def _ended_us(session: Session, row: Challenge, contested: OverrideRow, now_us: 
 
     ConflictError unless the contested one ended by itself, or was revoked since the challenge was opened.
     """
-    state, revoked = state_of(contested, now_us), contested.revoked_us or 0
-    if state != "expired" and (state != "revoked" or revoked < row.opened_us):
+    state = state_of(contested, now_us)
+    if state == "revoked" and (contested.revoked_us or 0) < row.opened_us:
+        raise ConflictError(
+            f"override {contested.id} is the contested one, and was revoked before challenge {row.id} was opened;"
+            " another one must be approved"
+        )
+    if state not in {"expired", "revoked"}:
         raise ConflictError(
             f"override {contested.id} is the contested one; it must be revoked or have ended, or another one"
             " must be approved"

@@ -281,6 +281,19 @@ def test_a_contested_override_that_is_over_settles_with_its_own_sentence(bank: B
     assert give_reply(bank.context, made.id, "json").outcome == OVER
 
 
+def test_a_contested_override_that_was_revoked_before_the_challenge_settles_nothing(bank: Bank) -> None:
+    contested = decided(bank, (3, 4), "high")
+    under_it = numbered(bank)
+    with (member := by(bank, 7)).writing() as session:
+        revoke_override_in(session, member, contested, WHY, bank.now)
+    assessed_later(bank)
+    made = open_challenge(bank.context, under_it, SAID)
+    with pytest.raises(ConflictError, match=f"was revoked before challenge {made.id} was opened; another one must be"):
+        settle_challenge(by(bank, 2), made.id, overridden(contested))
+    anew = decided(bank, (5, 6), "medium")
+    assert settle_challenge(by(bank, 2), made.id, overridden(anew)).new_assessment == numbered(bank)
+
+
 def test_what_replaced_a_contested_override_and_is_over_too_is_linked_to_nothing(bank: Bank) -> None:
     contested, made = contested_override(bank)
     replacing = decided(bank, (5, 6), "medium")
