@@ -1,9 +1,9 @@
 """Predictions, stored until their horizon has passed, and their figures. Begins and ends no transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, and_, case, delete, func, literal, or_, select, update
+from sqlalchemy import BigInteger, Select, and_, case, delete, func, literal, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.clock import DAY_US
@@ -194,13 +194,35 @@ def forget_predictions(session: Session, day_id: int, now_us: int) -> None:
     Kept predictions of earlier days are removed with them, once nothing keeps them any more.
     """
     days = select(PredictionDay.id).where(or_(PredictionDay.id == day_id, PredictionDay.forgotten_us.is_not(None)))
+    for block in _predicted_on(session, days):
+        _remove_unheld(session, days, block, now_us)
+
+
+def forget_released(session: Session, now_us: int) -> bool:
+    """Remove the kept predictions of forgotten days whose entities nothing holds any more; False if there are none."""
+    days = select(PredictionDay.id).where(PredictionDay.forgotten_us.is_not(None))
+    count = 0
+    for block in _predicted_on(session, days):
+        # Most are still held: only the others are locked.
+        free = set(block) - held_entities(session, block, now_us)
+        count += _remove_unheld(session, days, free, now_us) if free else 0
+    return count > 0
+
+
+def _predicted_on(session: Session, days: Select[int]) -> Iterator[Sequence[int]]:
+    """Yield the entities with predictions on some days, in blocks."""
     whose = select(Prediction.entity_id).where(Prediction.day_id.in_(days)).distinct().order_by(Prediction.entity_id)
     entity_ids = session.scalars(whose).all()
-    for first in range(0, len(entity_ids), _AT_ONCE):
-        free = lock_related(session, entity_ids[first : first + _AT_ONCE])
-        free -= held_entities(session, free, now_us)
-        of = (Prediction.day_id.in_(days), among(session, Prediction.entity_id, sorted(free)))
-        session.execute(delete(Prediction).where(*of), execution_options=UNSEEN)
+    return (entity_ids[first : first + _AT_ONCE] for first in range(0, len(entity_ids), _AT_ONCE))
+
+
+def _remove_unheld(session: Session, days: Select[int], entity_ids: Collection[int], now_us: int) -> int:
+    """Remove the predictions of entities on some days, except of those whose data must be kept. Return how many."""
+    free = lock_related(session, entity_ids)
+    free -= held_entities(session, free, now_us)
+    of = (Prediction.day_id.in_(days), among(session, Prediction.entity_id, sorted(free)))
+    result: Any = session.execute(delete(Prediction).where(*of), execution_options=UNSEEN)
+    return int(result.rowcount)
 
 
 def forget_judgements_after(session: Session, latest_us: int) -> None:

@@ -69,7 +69,8 @@ def judge_next(engine: Engine, settings: Settings, now_us: int) -> bool:
     entry report it, once until the version holds again; also if it serves again after its days are no longer judged. A
     killed worker leaves a lease that ends after ten minutes; then another one judges the day. If the registry does not
     answer, that is logged, and the day is judged again after the same time, behind the others. A worker without a
-    registry judges nothing, as another one may have it; it removes predictions that were not judged for a year.
+    registry judges nothing, as another one may have it; it removes predictions that were not judged for a year. Where
+    there is nothing else to do, the kept predictions of those whom nothing holds any more are removed.
     """
     if not settings.has_registry:
         return _forget_next(engine, now_us)
@@ -77,7 +78,7 @@ def judge_next(engine: Engine, settings: Settings, now_us: int) -> bool:
         store.forget_judgements_after(session, latest_us(session, now_us))
         day = store.claim_day(session, now_us, now_us + LEASE_US)
         if day is None:
-            return _announce_next(session, now_us)
+            return _announce_next(session, now_us) or store.forget_released(session, now_us)
         session.flush()
         session.expunge(day)
     with reading(engine) as session:
@@ -94,7 +95,8 @@ def judge_next(engine: Engine, settings: Settings, now_us: int) -> bool:
 
 def _forget_next(engine: Engine, now_us: int) -> bool:
     with writing(engine) as session:
-        return store.forget_next(session, now_us - LONGEST_DAYS * DAY_US, now_us)
+        before_us = now_us - LONGEST_DAYS * DAY_US
+        return store.forget_next(session, before_us, now_us) or store.forget_released(session, now_us)
 
 
 def _open(settings: Settings, name: str) -> "Registry":

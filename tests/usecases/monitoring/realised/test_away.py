@@ -102,7 +102,7 @@ def test_predictions_go_after_a_year_whatever_the_registry_says(
 
 
 @pytest.mark.postgresql
-def test_of_whom_a_legal_hold_is_on_they_stay(bank: Living) -> None:
+def test_of_whom_a_legal_hold_is_on_they_stay_as_long_as_it_is(bank: Living) -> None:
     held = update(Entity).where(Entity.id == bank.id_of("c1"))
     with Session(bank.engine) as session, session.begin():
         session.execute(held.values(hold_until_us=bank.now + 1_000 * DAY_US, hold_reason="court"))
@@ -111,6 +111,10 @@ def test_of_whom_a_legal_hold_is_on_they_stay(bank: Living) -> None:
         rounds(bank, 1, ALONE)
         bank.wait(1)
     assert [set(bank.predictions(number)) for number in (0, 1)] == [{bank.id_of("c1")}] * 2
+    with Session(bank.engine) as session, session.begin():
+        session.execute(held.values(hold_until_us=None, hold_reason=None))
+    rounds(bank, 1, ALONE)
+    assert [len(bank.predictions(number)) for number in (0, 1)] == [0, 0]
 
 
 def test_after_a_year_in_which_no_worker_ran_the_registry_has_a_day_to_answer(bank: Living) -> None:

@@ -346,3 +346,20 @@ def test_predictions_of_whom_a_legal_hold_is_on_stay_as_long_as_it_is(bank: Livi
     bank.live(1)
     bank.judge()
     assert [len(bank.predictions(number)) for number in (0, 1)] == [0, 0]
+
+
+def test_predictions_of_the_last_day_go_with_the_hold_where_no_version_predicts_any_more(bank: Living) -> None:
+    held = update(Entity).where(Entity.id == bank.id_of("c1"))
+    with Session(bank.engine) as session, session.begin():
+        session.execute(held.values(hold_until_us=bank.now + 1_000 * DAY_US, hold_reason="court"))
+    bank.live(HORIZON_DAYS)
+    bank.judge()
+    bank.live(LATE_DAYS)
+    bank.judge()
+    bank.judge()
+    assert set(bank.predictions()) == {bank.id_of("c1")}
+    with Session(bank.engine) as session, session.begin():
+        session.execute(held.values(hold_until_us=None, hold_reason=None))
+    bank.judge()
+    (day,) = bank.days()
+    assert (len(bank.predictions()), day.figures is None) == (0, False)
