@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import isnan, sqrt
+from math import isclose, isnan, sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -18,6 +18,8 @@ from fivefold.training.judging.metrics import DECILES
 from fivefold.training.judging.predictions import WindowPredictions
 
 FIFTHS = 5
+_ROUNDING = 1e-12
+"""Distances that differ by a smaller part are one distance, computed in two ways."""
 Marks = npt.NDArray[np.bool_]
 
 
@@ -92,7 +94,16 @@ def is_surely_off(
     reach = NormalDist().inv_cdf((1 + due.confidence) / 2) * sqrt(level * (1 - level) / customers)
     most = level if isnan(most_held_share) else max(level, most_held_share)
     allowed = max(due.most_coverage_distance, reach)
-    return not level - allowed <= covered_share <= most + allowed
+    return is_beyond(level - covered_share, allowed) or is_beyond(covered_share - most, allowed)
+
+
+def is_beyond(distance: float, allowed: float) -> bool:
+    """Tell whether a distance is more than is allowed; what rounding alone adds to it does not count.
+
+    >>> is_beyond(1 - 0.85, 0.15), is_beyond(1 - 0.8499, 0.15)
+    (False, True)
+    """
+    return distance > allowed and not isclose(distance, allowed, rel_tol=_ROUNDING)
 
 
 def coverage(

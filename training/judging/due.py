@@ -8,7 +8,7 @@ from typing import Literal, Self
 from fivefold.domain.clock import day_text
 from fivefold.domain.text import apart_from, count_text, percent, whole_percent
 from fivefold.training.config import DueSettings
-from fivefold.training.judging.coverage import is_surely_off
+from fivefold.training.judging.coverage import is_beyond, is_surely_off
 from fivefold.training.judging.realised import Realised, RealisedDay
 
 _ENDS = ("low", "high")
@@ -130,7 +130,7 @@ def learnt_words(realised: Realised) -> str:
 
 def _money(day: RealisedDay, due: DueSettings) -> str:
     whole = day.whole
-    if whole["ratio"] is None or abs(whole["ratio"] - 1) <= due.most_off_share:
+    if whole["ratio"] is None or not is_beyond(abs(whole["ratio"] - 1), due.most_off_share):
         return ""
     if whole["ratio_low"] is None:
         return "nothing of the predicted money was realised"
@@ -156,7 +156,7 @@ def _coverage(day: RealisedDay, due: DueSettings) -> str:
 
 
 def _gini(day: RealisedDay, due: DueSettings, card: float | None) -> str:
-    if card is None or isnan(day.gini_high) or day.gini_high >= card - due.most_gini_fall:
+    if card is None or isnan(day.gini_high) or not is_beyond(card - day.gini_high, due.most_gini_fall):
         return ""
     high = apart_from(day.gini_high, card - due.most_gini_fall, 4)
     return (

@@ -151,3 +151,12 @@ def test_chance_alone_raises_no_doubt() -> None:
     assert not is_surely_off(0.71, 80, float("nan"), 50, DueSettings())
     assert is_surely_off(0.71, 80, float("nan"), 5_000, DueSettings())
     assert not is_surely_off(0.93, 80, 0.94, 5_000, DueSettings())
+
+
+@pytest.mark.parametrize(("level_percent", "distance"), [(80, 0.03), (80, 0.1), (53, 0.05), (92, 0.1)])
+def test_a_share_that_is_as_far_from_the_level_as_is_allowed_is_not_off(level_percent: int, distance: float) -> None:
+    due, customers = DueSettings(most_coverage_distance=distance), 1_000_000
+    for share in (level_percent / 100 - distance, level_percent / 100 + distance):
+        if share < 1:
+            assert not is_surely_off(round(share, 6), level_percent, float("nan"), customers, due)
+    assert is_surely_off(level_percent / 100 - distance - 0.0001, level_percent, float("nan"), customers, due)

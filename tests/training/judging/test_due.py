@@ -71,10 +71,18 @@ def test_a_figure_must_be_surely_out_of_its_bounds(found: dict[str, Any], expect
 
 
 def test_money_that_is_off_by_as_much_as_is_allowed_holds() -> None:
-    for ratio in (0.75, 1.25):
-        realised = Realised((day(ratio=ratio, ratio_low=ratio - 0.01, ratio_high=ratio + 0.01),))
-        assert due_verdict(realised, DueSettings(most_off_share=0.25), 0.8).state == "holds"
-        assert due_verdict(realised, DueSettings(most_off_share=0.249), 0.8).state == "due"
+    for allowed in (0.1, 0.15, 0.25, 0.3):  # 1 - 0.85 and 1.1 - 1 are more than 0.15 and 0.1 by rounding alone
+        for ratio in (1 - allowed, 1 + allowed):
+            realised = Realised((day(ratio=ratio, ratio_low=ratio - 0.01, ratio_high=ratio + 0.01),))
+            assert due_verdict(realised, DueSettings(most_off_share=allowed), 0.8).state == "holds"
+            assert due_verdict(realised, DueSettings(most_off_share=allowed - 0.001), 0.8).state == "due"
+
+
+def test_a_ranking_that_fell_by_as_much_as_is_allowed_holds() -> None:
+    for card in (0.46, 0.53, 0.8):  # 0.53 - 0.05 is more than 0.48 by rounding alone
+        fallen = Realised((day(gini=0.5, gini_high=round(card - 0.05, 2)),))
+        assert due_verdict(fallen, DUE, card).state == "holds"
+        assert due_verdict(fallen, DueSettings(most_gini_fall=0.049), card).state == "due"
 
 
 @pytest.mark.parametrize(
