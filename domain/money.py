@@ -13,6 +13,8 @@ from decimal import Decimal
 from functools import cached_property, lru_cache
 from typing import Any, Self
 
+from fivefold.domain.text import decimals_apart
+
 EURO = "EUR"
 STALE_AFTER = timedelta(days=365)
 
@@ -84,6 +86,15 @@ def rounded_words(amount: float, code: str) -> str:
     ('1,235', '0.062', '1,234.57')
     """
     return format(amount, rounded_form(code))
+
+
+def words_apart(amount: float, other: float, code: str) -> str:
+    """Write a sum that was computed, as `rounded_words`, and with more decimals where it would read as another one.
+
+    >>> words_apart(0.0616, 0.0612, "KWD"), words_apart(0.0612, 0.0616, "EUR"), words_apart(0.06, 0.06, "EUR")
+    ('0.062', '0.061', '0.06')
+    """
+    return f"{amount:z,.{decimals_apart(amount, (other,), _MINOR_DIGITS.get(code, 2))}f}"
 
 
 def rate_text(per_unit: float) -> str:

@@ -220,7 +220,7 @@ def percent(share: float, decimals: int = 1, beside: Sequence[float] = ()) -> st
     >>> percent(0.7003, beside=(0.6, 0.7)), percent(0.7, beside=(0.6, 0.7)), percent(1 - 0.8, beside=(0.2,))
     ('70.03 %', '70.0 %', '20.0 %')
     """
-    decimals = _decimals_apart(100 * share, [100 * bound for bound in beside], decimals)
+    decimals = decimals_apart(100 * share, [100 * bound for bound in beside], decimals)
     text, step = f"{100 * share:,.{decimals}f}", 10.0**-decimals
     if text.lstrip("-") == f"{0:.{decimals}f}":
         if share == 0:
@@ -253,7 +253,7 @@ def apart_from(number: float, bound: float | Sequence[float], decimals: int, sig
     ('0.00', '-0.0001', '+0.25')
     """
     bounds = [bound] if isinstance(bound, int | float) else bound
-    return f"{number:{sign}z.{_decimals_apart(number, bounds, decimals)}f}"
+    return f"{number:{sign}z.{decimals_apart(number, bounds, decimals)}f}"
 
 
 def figure_text(figure: float | None, limit: float) -> str:
@@ -267,7 +267,7 @@ def figure_text(figure: float | None, limit: float) -> str:
     return f"{figure:,}" if isinstance(figure, int) else apart_from(figure, limit, 3)
 
 
-def _decimals_apart(number: float, bounds: Iterable[float], decimals: int) -> int:
+def decimals_apart(number: float, bounds: Iterable[float], decimals: int) -> int:
     """Give how many decimals tell a number from every bound that it is not equal to; six more at the most.
 
     What differs by rounding alone is equal: `1 - 0.8` and `0.2`.

@@ -23,7 +23,7 @@ from fivefold.models.drift import DriftReference
 from fivefold.models.reach import absences
 from fivefold.models.registry import PARENT_HASH_TAG, PARENT_TAG, TREES_TAG, RegisteredVersion, Registry
 from fivefold.models.value_model import ValueModel
-from fivefold.training.config import GateSettings, TrainingConfig, ValueSettings
+from fivefold.training.config import TrainingConfig, ValueSettings
 from fivefold.training.data import SourceSummary, TransactionSource
 from fivefold.training.dates import Dates, choose_test
 from fivefold.training.judging.compare import times_judged
@@ -103,7 +103,7 @@ def recalibrate(
         times = times_judged(registry, dates, new.content_hash, summary.digest)
         evaluation = evaluate(test_window, judged, config, times)
         lacking = holes(summary.quality, dates.test, config.horizon_days)
-        verdict = _verdict(evaluation, config.gate, lacking, trees, trees_of_champion)
+        verdict = _verdict(evaluation, config, lacking, trees, trees_of_champion)
         change = compare_curves(model, new, test_window, evaluation, _errors_before(registry, parent, trees))
         lineage = RecalibrationLineage(
             parent=parent.number, trees=trees, parent_hash=model.content_hash, parent_as_of=model.test_as_of,
@@ -332,7 +332,7 @@ def _window(
 
 
 def _verdict(
-    evaluation: Evaluation, gate: GateSettings, lacking: str, trees: int, trees_of_champion: int | None
+    evaluation: Evaluation, config: TrainingConfig, lacking: str, trees: int, trees_of_champion: int | None
 ) -> GateVerdict:
     """Judge the trees again on this window, without a comparison with themselves.
 
@@ -340,7 +340,7 @@ def _verdict(
 
     Args:
         evaluation: of the trees.
-        gate: of the configuration.
+        config: its gate, and the currency that values are in.
         lacking: the rows that the window lacks, see `holes`.
         trees: the version that they were learnt for.
         trees_of_champion: that of the champion's; None without one.
@@ -351,7 +351,7 @@ def _verdict(
         if other
         else None
     )
-    verdict = gate_verdict(evaluation, gate, incomparable, lacking)
+    verdict = gate_verdict(evaluation, config.gate, incomparable, lacking, currency=config.base_currency)
     same = f"ranking is that of version {trees} by construction: the trees are the same"
     return replace(verdict, reasons=(same, *verdict.reasons))
 

@@ -110,7 +110,7 @@ def retrain(
         last = last_origin(dates, len(plan.rows.values), rounds, test_window, evaluation, rival.left_out or "")
         rolling = _rolling(registry, portfolio, plan, trees_of_all, rival, last, model.content_hash)
         lacking = holes(plan.summary.quality, dates.test, config.horizon_days)
-        verdict = gate_verdict(evaluation, config.gate, rival.left_out, lacking)
+        verdict = gate_verdict(evaluation, config.gate, rival.left_out, lacking, currency=config.base_currency)
         verdict = with_origins(verdict, rolling, config.gate)
         lineage = Lineage(
             plan.source, plan.summary, dates, plan.rows, learnt, config, trees, release(), plan.warnings,

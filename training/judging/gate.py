@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import ceil, isfinite
 
 from fivefold.domain.clock import day_text
+from fivefold.domain.money import words_apart
 from fivefold.domain.text import apart_from, confidence_text, count_text, whole_percent
 from fivefold.training.config import GateSettings
 from fivefold.training.judging.compare import Comparisons, RivalComparison
@@ -31,7 +32,9 @@ class GateVerdict:
         return "; ".join(self.reasons)
 
 
-def gate_verdict(evaluation: Evaluation, gate: GateSettings, incomparable: str | None, holes: str = "") -> GateVerdict:
+def gate_verdict(
+    evaluation: Evaluation, gate: GateSettings, incomparable: str | None, holes: str = "", *, currency: str
+) -> GateVerdict:
     """Decide by normalised Gini and calibration on the same out-of-time window.
 
     The lower bound of the difference to every baseline, and to the champion where there is one, must be above the
@@ -39,6 +42,7 @@ def gate_verdict(evaluation: Evaluation, gate: GateSettings, incomparable: str |
     gate allows, nor surely further off than the champion's: what chance alone adds to such an error is taken away. The
     mean realised value must not surely fall from one segment to the next. *incomparable* is the reason why the champion
     cannot be compared; *holes* says that the window lacks rows, so that no figure of it lets a model pass.
+    Values are in *currency*.
     """
     gini = {name: metrics.normalised_gini for name, metrics in evaluation.by_name.items()}
     compared, sure = evaluation.comparisons, confidence_text(evaluation.comparisons.confidence)
@@ -46,7 +50,7 @@ def gate_verdict(evaluation: Evaluation, gate: GateSettings, incomparable: str |
     beaten = {name: compared.gini[name].low > gate.margin for name in rivals}
     reasons = [_reason(name, gini, compared.gini[name], gate.margin, sure, beaten=beaten[name]) for name in rivals]
     calibrated = _calibrated(evaluation.calibration_error, compared, gate, reasons)
-    reasons += _segments(compared.segments, confidence_text(gate.confidence))
+    reasons += _segments(compared.segments, confidence_text(gate.confidence), currency)
     falls = any(step.surely_falls for step in compared.segments)
     if evaluation.coverage is None:
         reasons.append("no interval was judged on this window")
@@ -107,13 +111,15 @@ def _money(error: float, least: float, allowed: float, sure: str) -> str:
     return f"predicted money is off by {off} % of the realised; {most} is allowed"
 
 
-def _segments(steps: Sequence[SegmentStep], sure: str) -> list[str]:
+def _segments(steps: Sequence[SegmentStep], sure: str, currency: str) -> list[str]:
     """Name each segment that was not worth more than the one below it, and say whether that may be chance."""
     if not steps:
         return ["all customers are in one segment, so no mean realised value is compared with another"]
     reasons = []
     for step in steps:
-        means = f"from {step.lower_mean:,.2f} in {step.lower} to {step.upper_mean:,.2f} in {step.upper}"
+        lower = words_apart(step.lower_mean, step.upper_mean, currency)
+        upper = words_apart(step.upper_mean, step.lower_mean, currency)
+        means = f"from {lower} {currency} in {step.lower} to {upper} {currency} in {step.upper}"
         if step.surely_falls:
             reasons.append(f"mean realised value surely falls {means} ({sure} confidence)")
         elif not step.rises:

@@ -9,7 +9,7 @@ import pytest
 from fivefold.training.config import GateSettings
 from fivefold.training.judging.compare import Comparisons, RivalComparison, error_of_try
 from fivefold.training.judging.evaluate import CHAMPION, MODEL, PERSISTENCE, RFM, Evaluation, ScoreStability
-from fivefold.training.judging.gate import gate_verdict
+from fivefold.training.judging.gate import GateVerdict, gate_verdict
 from fivefold.training.judging.metrics import Metrics, SegmentStep
 
 RISING = (SegmentStep("low", "medium", 1.0, 2.0, False), SegmentStep("medium", "high", 2.0, 30.0, False))
@@ -57,6 +57,10 @@ def evaluation(
     )
 
 
+def verdict_on(found: Evaluation, gate: GateSettings, incomparable: str | None, holes: str = "") -> GateVerdict:
+    return gate_verdict(found, gate, incomparable, holes, currency="EUR")
+
+
 @dataclass(frozen=True)
 class Case:
     """What was measured, and what the gate must say."""
@@ -83,7 +87,7 @@ CASES = {
     "better than the champion, not than a baseline": Case(0.9, 0.92, 0.7, 0.8, False, "does not beat persistence"),
     "segments that surely fall": Case(0.9, 0.8, 0.7, None, False, "surely falls", FALLING),
     "segments that may fall by chance": Case(0.9, 0.8, 0.7, None, True, "does not surely fall", DOUBTFUL),
-    "segments that are level": Case(0.9, 0.8, 0.7, None, True, "from 0.00 in low to 0.00 in medium", LEVEL),
+    "segments that are level": Case(0.9, 0.8, 0.7, None, True, "from 0.00 EUR in low to 0.00 EUR in medium", LEVEL),
     "a single segment": Case(0.9, 0.8, 0.7, None, True, "all customers are in one segment", ()),
     "an undefined Gini": Case(nan, nan, nan, None, False, "not defined where all customers are worth the same"),
     "a baseline without a Gini": Case(0.9, nan, 0.7, None, False, "does not beat persistence"),
@@ -100,7 +104,7 @@ def test_the_gate(name: str) -> None:
     gini = {MODEL: case.model, PERSISTENCE: case.persistence, RFM: case.rfm}
     if case.champion is not None:
         gini[CHAMPION] = case.champion
-    verdict = gate_verdict(evaluation(gini, case.segments), GateSettings(), case.incomparable)
+    verdict = verdict_on(evaluation(gini, case.segments), GateSettings(), case.incomparable)
     assert verdict.promote is case.promote
     assert verdict.comparable is (case.incomparable is None)
     assert case.says in str(verdict)
@@ -108,7 +112,7 @@ def test_the_gate(name: str) -> None:
 
 def test_the_reasons_tell_of_everything_that_was_looked_at() -> None:
     gini = {MODEL: 0.9, PERSISTENCE: 0.8, RFM: 0.95, CHAMPION: 0.85}
-    verdict = gate_verdict(evaluation(gini, FALLING, noise=0.01), GateSettings(), None)
+    verdict = verdict_on(evaluation(gini, FALLING, noise=0.01), GateSettings(), None)
     assert verdict.reasons == (
         "normalised Gini 0.9000 beats persistence 0.8000: +0.1000, at least +0.0900 with 97.5 % confidence",
         (
@@ -118,21 +122,38 @@ def test_the_reasons_tell_of_everything_that_was_looked_at() -> None:
         "normalised Gini 0.9000 beats champion 0.8500: +0.0500, at least +0.0400 with 97.5 % confidence",
         "predicted money is off by 0.0 % of the realised; 25 % is allowed",
         (
-            "mean realised value does not rise from 0.00 in low to 0.00 in medium, and does not surely fall (95 % "
-            "confidence)"
+            "mean realised value does not rise from 0.00 EUR in low to 0.00 EUR in medium, and does not surely "
+            "fall (95 % confidence)"
         ),
-        "mean realised value surely falls from 3,000.00 in high to 2,000.00 in top (95 % confidence)",
+        "mean realised value surely falls from 3,000.00 EUR in high to 2,000.00 EUR in top (95 % confidence)",
         "no interval was judged on this window",
         "this window was judged on for the first time",
     )
     assert str(verdict) == "; ".join(verdict.reasons)
 
 
+def test_segments_are_told_in_the_currency_with_the_decimals_that_tell_them_apart() -> None:
+    gini = {MODEL: 0.9, PERSISTENCE: 0.8, RFM: 0.7}
+    falls = (SegmentStep("low", "medium", 0.0616, 0.0612, True),)
+    said = {
+        code: gate_verdict(evaluation(gini, falls), GateSettings(), None, currency=code).reasons[3]
+        for code in ("EUR", "JPY", "KWD")
+    }
+    assert said == {
+        code: f"mean realised value surely falls from {means} {code} in medium (95 % confidence)"
+        for code, means in (
+            ("EUR", "0.062 EUR in low to 0.061"),
+            ("JPY", "0.062 JPY in low to 0.061"),
+            ("KWD", "0.062 KWD in low to 0.061"),
+        )
+    }
+
+
 def test_a_champion_that_is_beaten_by_what_chance_could_give_stays() -> None:
     """Two other seeds became champion by +0.00005 and +0.0002; chance moves the difference by ten times as much."""
     for better in (0.00005, 0.0002):
         gini = {MODEL: 0.9410 + better, PERSISTENCE: 0.91, RFM: 0.76, CHAMPION: 0.9410}
-        verdict = gate_verdict(evaluation(gini, noise=0.002), GateSettings(), None)
+        verdict = verdict_on(evaluation(gini, noise=0.002), GateSettings(), None)
         assert not verdict.promote
         assert "does not beat champion 0.9410" in str(verdict)
         assert "which must be above 0" in str(verdict)
@@ -140,25 +161,25 @@ def test_a_champion_that_is_beaten_by_what_chance_could_give_stays() -> None:
 
 def test_a_margin_asks_for_more_than_being_better() -> None:
     gini = {MODEL: 0.91, PERSISTENCE: 0.8, RFM: 0.7, CHAMPION: 0.9}
-    assert gate_verdict(evaluation(gini, noise=0.002), GateSettings(), None).promote
-    verdict = gate_verdict(evaluation(gini, noise=0.002), GateSettings(margin=0.009), None)
+    assert verdict_on(evaluation(gini, noise=0.002), GateSettings(), None).promote
+    verdict = verdict_on(evaluation(gini, noise=0.002), GateSettings(margin=0.009), None)
     assert not verdict.promote
     assert "at least +0.0080 with 97.5 % confidence, which must be above 0.009" in str(verdict)
 
 
 def test_money_that_is_surely_off_is_not_promoted_however_well_it_ranks() -> None:
     gini = {MODEL: 0.95, PERSISTENCE: 0.8, RFM: 0.7}
-    off = gate_verdict(evaluation(gini, calibration=0.31), GateSettings(), None)
+    off = verdict_on(evaluation(gini, calibration=0.31), GateSettings(), None)
     assert not off.promote
     assert "predicted money is off by at least 31.0 % of the realised (95 % confidence); 25 % is allowed" in str(off)
-    assert gate_verdict(evaluation(gini, calibration=0.31), GateSettings(most_calibration_error=0.4), None).promote
-    same = gate_verdict(evaluation(gini, calibration=0.25), GateSettings(), None)
+    assert verdict_on(evaluation(gini, calibration=0.31), GateSettings(most_calibration_error=0.4), None).promote
+    same = verdict_on(evaluation(gini, calibration=0.25), GateSettings(), None)
     assert same.promote, "as much as is allowed"
     assert "predicted money is off by 25.0 % of the realised; 25 % is allowed" in str(same)
-    just = gate_verdict(evaluation(gini, calibration=0.02503), GateSettings(most_calibration_error=0.025), None)
+    just = verdict_on(evaluation(gini, calibration=0.02503), GateSettings(most_calibration_error=0.025), None)
     assert "off by at least 2.503 % of the realised (95 % confidence); 2.5 % is allowed" in str(just)
     for unknown in (evaluation(gini, calibration=nan), evaluation(gini, seen=nan)):
-        verdict = gate_verdict(unknown, GateSettings(), None)
+        verdict = verdict_on(unknown, GateSettings(), None)
         assert verdict.promote
         assert "how far predicted money is surely off cannot be computed, so it does not count" in verdict.reasons
 
@@ -166,7 +187,7 @@ def test_money_that_is_surely_off_is_not_promoted_however_well_it_ranks() -> Non
 def test_money_that_is_off_and_not_surely_so_is_promoted_and_its_figure_is_said() -> None:
     gini = {MODEL: 0.95, PERSISTENCE: 0.8, RFM: 0.7}
     within, off, nearly = (
-        gate_verdict(evaluation(gini, seen=seen), GateSettings(), None) for seen in (0.114, 0.953, 0.2502)
+        verdict_on(evaluation(gini, seen=seen), GateSettings(), None) for seen in (0.114, 0.953, 0.2502)
     )
     assert within.promote
     assert "predicted money is off by 11.4 % of the realised; 25 % is allowed" in str(within)
@@ -174,14 +195,14 @@ def test_money_that_is_off_and_not_surely_so_is_promoted_and_its_figure_is_said(
     above = "of the realised, which is above the 25 % that is allowed, but surely only by 0.0 % (95 % confidence)"
     assert f"predicted money is off by 95.3 % {above}" in str(off)
     assert f"predicted money is off by 25.02 % {above}" in str(nearly)
-    unknown = gate_verdict(evaluation(gini, calibration=nan, seen=0.5), GateSettings(), None)
+    unknown = verdict_on(evaluation(gini, calibration=nan, seen=0.5), GateSettings(), None)
     assert unknown.promote
     assert "how far predicted money is surely off cannot be computed" in str(unknown)
 
 
 def test_money_that_is_surely_further_off_than_the_champion_s_is_not_promoted() -> None:
     gini = {MODEL: 0.95, PERSISTENCE: 0.8, RFM: 0.7, CHAMPION: 0.9}
-    verdict = gate_verdict(evaluation(gini, worse=0.002), GateSettings(), None)
+    verdict = verdict_on(evaluation(gini, worse=0.002), GateSettings(), None)
     assert not verdict.promote
     assert "further off than the champion's: calibration error +0.0120, at least +0.0020 with 95 % confidence" in str(
         verdict
@@ -190,17 +211,17 @@ def test_money_that_is_surely_further_off_than_the_champion_s_is_not_promoted() 
 
 def test_the_verdict_says_how_often_the_window_was_judged_on() -> None:
     gini = {MODEL: 0.95, PERSISTENCE: 0.8, RFM: 0.7}
-    verdict = gate_verdict(evaluation(gini, times_judged=4), GateSettings(), None)
+    verdict = verdict_on(evaluation(gini, times_judged=4), GateSettings(), None)
     assert "with 99.75 % confidence" in str(verdict)
     assert "this window was judged on 4 times, and the confidence that beating others asks for grows" in str(verdict)
-    off = gate_verdict(evaluation(gini, times_judged=4, calibration=0.31), GateSettings(), None)
+    off = verdict_on(evaluation(gini, times_judged=4, calibration=0.31), GateSettings(), None)
     assert "of the realised (95 % confidence); 25 % is allowed" in str(off), "what refuses asks for no more"
 
 
 def test_a_window_with_holes_lets_no_model_pass() -> None:
     gini = {MODEL: 0.9, PERSISTENCE: 0.8, RFM: 0.7}
-    assert gate_verdict(evaluation(gini), GateSettings(), None).promote
-    verdict = gate_verdict(evaluation(gini), GateSettings(), None, "the data lack rows")
+    assert verdict_on(evaluation(gini), GateSettings(), None).promote
+    verdict = verdict_on(evaluation(gini), GateSettings(), None, "the data lack rows")
     assert not verdict.promote
     assert verdict.comparable
     assert "the data lack rows: is the export whole?" in str(verdict)
