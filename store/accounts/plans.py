@@ -6,10 +6,11 @@ from typing import Annotated
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import OpenIdSettings
-from fivefold.domain.text import why_unreadable
+from fivefold.domain.text import perhaps, why_unreadable
 from fivefold.store.tables.accounts import PLAN_CHARACTERS
 
 SHIPPED = Path(__file__).parent / "plans.yaml"
@@ -53,7 +54,9 @@ def read_plans(path: Path | None) -> dict[str, Plan]:
     try:
         plans = _PLANS.validate_python(yaml.safe_load(source.read_text(encoding="utf-8")))
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, detail['loc'])) or 'all of it'}: {detail['msg']}" for detail in error.errors()]
+        lines = [
+            f"  {'.'.join(map(str, detail['loc'])) or 'all of it'}: {_said_of(detail)}" for detail in error.errors()
+        ]
         raise ConfigError("\n".join([f"{source} (FIVEFOLD_PLANS_FILE) does not hold plans:", *lines])) from None
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, too many digits
         raise ConfigError(
@@ -62,6 +65,14 @@ def read_plans(path: Path | None) -> dict[str, Plan]:
     if not plans:
         raise ConfigError(f"{source} (FIVEFOLD_PLANS_FILE) holds no plan")
     return plans
+
+
+def _said_of(detail: ErrorDetails) -> str:
+    """Say what is wrong with a limit; of one that is unknown, which there are."""
+    if detail["type"] != "extra_forbidden":
+        return detail["msg"]
+    names = list(Plan.model_fields)
+    return f"is not a limit here{perhaps(detail['loc'][-1], names)}; there are {', '.join(names)}"
 
 
 def plan_named(plans: Mapping[str, Plan], name: str) -> Plan:

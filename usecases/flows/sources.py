@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path as FilePath
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import quote, urlencode
 
 import httpx
@@ -18,6 +18,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from referencing import Registry
 
 from fivefold.domain.errors import ConfigError
@@ -211,7 +212,7 @@ def read_sources(path: FilePath | None, secrets: Mapping[str, str]) -> DataSourc
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "all of it"
-        raise ConfigError(f"{path}, the file of sources: {where}: {first['msg']}") from None
+        raise ConfigError(f"{path}, the file of sources: {where}: {_said_of(first)}") from None
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, too many digits
         why = why_unreadable(error)
         raise ConfigError(f"{path}, the file of sources, cannot be read: {why} (FIVEFOLD_SOURCES_FILE)") from None
@@ -219,6 +220,18 @@ def read_sources(path: FilePath | None, secrets: Mapping[str, str]) -> DataSourc
         for problem in _problems(source, secrets):
             raise ConfigError(f"{path}, the file of sources: {name}: {problem}")
     return read
+
+
+def _said_of(detail: ErrorDetails) -> str:
+    """Say what is wrong at a place of the file; of a key that is unknown, which there are."""
+    if detail["type"] != "extra_forbidden":
+        return detail["msg"]
+    form: Any = DataSources
+    for name in detail["loc"][:-1]:
+        annotation = form.model_fields[name].annotation if hasattr(form, "model_fields") else get_args(form)[1]
+        form = SourceSecret if SourceSecret in get_args(annotation) else annotation
+    names = list(form.model_fields)
+    return f"is not a key here{perhaps(detail['loc'][-1], names)}; there are {', '.join(names)}"
 
 
 def _problems(source: DataSource, secrets: Mapping[str, str]) -> Iterator[str]:

@@ -66,6 +66,10 @@ def test_every_wrong_field_is_named(tmp_path: Path) -> None:
         "large.expires_days",
         "large.user_per_month",
     ]
+    assert lines[-1].endswith(
+        ": is not a limit here; perhaps users_per_month was meant; there are rows_per_request, calls_per_month, "
+        "users_per_month, requests_per_minute, changes_per_minute, expires_days"
+    )
 
 
 @pytest.mark.parametrize("limit", ["rows_per_request", "calls_per_month", "users_per_month"])

@@ -55,7 +55,11 @@ def test_an_organisation_has_the_sources_whose_hosts_it_may_ask(tmp_path: Path) 
         ({"secret": {"header": "X-Key", "name": "COMPANIES", "form": "Key"}}, "must have {secret}"),
         ({"tries": 100}, "tries"),
         ({"seconds": 0}, "seconds"),
-        ({"hots": 1}, "hots"),
+        ({"methods": "GET"}, "companies.methods: is not a key here; perhaps method was meant; there are title, url, "),
+        (
+            {"secret": {"header": "X-Key", "name": "COMPANIES", "from": "Key {secret}"}},
+            "companies.secret.from: is not a key here; perhaps form was meant; there are header, name, form",
+        ),
     ],
 )
 def test_what_is_wrong_is_refused_at_its_place(parts: Data, part: str, tmp_path: Path) -> None:
@@ -66,6 +70,16 @@ def test_what_is_wrong_is_refused_at_its_place(parts: Data, part: str, tmp_path:
     assert "companies" in str(caught.value)
     assert "a long secret" not in str(caught.value)
     assert "fivefold webhooks" not in str(caught.value)
+
+
+def test_a_misspelt_key_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    for content, said in (
+        ({"source": {}}, "source: is not a key here; perhaps sources was meant; there are organisations, sources, mod"),
+        ({"organisations": {"bank": {"host": []}}}, "organisations.bank.host: is not a key here; perhaps hosts was"),
+        ({"models": {"m": {"title": "Ours.", "purposes": "aml"}}}, "models.m.purposes: is not a key here; perhaps pur"),
+    ):
+        with pytest.raises(ConfigError, match=f"the file of sources: {said}"):
+            read_sources(written(tmp_path, content), {})
 
 
 @pytest.mark.parametrize("content", ["[", "[" * 5_000, "- a", "sources: {Companies: {}}", f"a: {'1' * 5_000}"])
