@@ -135,11 +135,11 @@ def test_the_reasons_tell_of_everything_that_was_looked_at() -> None:
 def test_segments_are_told_in_the_currency_with_the_decimals_that_tell_them_apart() -> None:
     gini = {MODEL: 0.9, PERSISTENCE: 0.8, RFM: 0.7}
     falls = (SegmentStep("low", "medium", 0.0616, 0.0612, True),)
-    said = {
+    by_currency = {
         code: gate_verdict(evaluation(gini, falls), GateSettings(), None, currency=code).reasons[3]
         for code in ("EUR", "JPY", "KWD")
     }
-    assert said == {
+    assert by_currency == {
         code: f"mean realised value surely falls from {means} {code} in medium (95 % confidence)"
         for code, means in (
             ("EUR", "0.062 EUR in low to 0.061"),

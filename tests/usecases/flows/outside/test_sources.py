@@ -73,12 +73,12 @@ def test_what_is_wrong_is_refused_at_its_place(parts: Data, part: str, tmp_path:
 
 
 def test_a_misspelt_key_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
-    for content, said in (
+    for content, words in (
         ({"source": {}}, "source: is not a key here; perhaps sources was meant; there are organisations, sources, mod"),
         ({"organisations": {"bank": {"host": []}}}, "organisations.bank.host: is not a key here; perhaps hosts was"),
         ({"models": {"m": {"title": "Ours.", "purposes": "aml"}}}, "models.m.purposes: is not a key here; perhaps pur"),
     ):
-        with pytest.raises(ConfigError, match=f"the file of sources: {said}"):
+        with pytest.raises(ConfigError, match=f"the file of sources: {words}"):
             read_sources(written(tmp_path, content), {})
 
 
