@@ -57,8 +57,8 @@ def evaluation(
     )
 
 
-def verdict_on(found: Evaluation, gate: GateSettings, incomparable: str | None, holes: str = "") -> GateVerdict:
-    return gate_verdict(found, gate, incomparable, holes, currency="EUR")
+def verdict_on(evaluated: Evaluation, gate: GateSettings, incomparable: str | None, holes: str = "") -> GateVerdict:
+    return gate_verdict(evaluated, gate, incomparable, holes, currency="EUR")
 
 
 @dataclass(frozen=True)
