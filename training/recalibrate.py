@@ -24,6 +24,7 @@ from fivefold.models.reach import absences
 from fivefold.models.registry import PARENT_HASH_TAG, PARENT_TAG, TREES_TAG, RegisteredVersion, Registry
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig, ValueSettings
+from fivefold.training.continuation import TRAINING_TAG, name_newest
 from fivefold.training.data import SourceSummary, TransactionSource
 from fivefold.training.dates import Dates, choose_test
 from fivefold.training.judging.compare import times_judged
@@ -100,6 +101,7 @@ def recalibrate(
     is_known = dates.test < model.learnt_until
     judged = replace(new, intervals=None if is_known else model.intervals)
     with registry.judging():  # from the count of earlier judgements until this one is counted
+        registry.end_killed(TRAINING_TAG, _mark_of(new))
         times = times_judged(registry, dates, new.content_hash, summary.digest)
         evaluation = evaluate(test_window, judged, config, times)
         lacking = holes(summary.quality, dates.test, config.horizon_days)
@@ -143,10 +145,18 @@ def _require_change(
     if model.intervals is not None and replace(new, intervals=model.intervals).content_hash == model.content_hash:
         same = parent
     if same is not None:
+        _finish(registry, same)
         raise NotEnoughDataError(
             f"nothing would change: version {same.number} has the curve of the customers known on "
             f"{day_text(new.test_as_of)} in these data already; give later data"
         )
+
+
+def _finish(registry: Registry, version: RegisteredVersion) -> None:
+    """Say what a process that was killed after it registered a version could not: its alias, and that its run ended."""
+    if TRAINING_TAG in version.tags and registry.client.get_run(version.run_id).info.status == "RUNNING":
+        name_newest(registry, version)
+        registry.client.set_terminated(version.run_id)
 
 
 def with_new_curve(model: ValueModel, test_window: WindowPredictions, dates: Dates) -> ValueModel:
@@ -356,6 +366,11 @@ def _verdict(
     return replace(verdict, reasons=(same, *verdict.reasons))
 
 
+def _mark_of(model: ValueModel) -> str:
+    """Give the mark of the runs that come to a model, by which the same command finds one that was killed."""
+    return f"recalibration-{model.content_hash}"
+
+
 def _record(
     model: ValueModel,
     evaluation: Evaluation,
@@ -385,6 +400,7 @@ def _record(
             PARENT_TAG: str(lineage.parent),
             PARENT_HASH_TAG: lineage.parent_hash,
             TREES_TAG: f"{config.name}/{lineage.trees}",
+            TRAINING_TAG: _mark_of(model),
         },
         comparison=comparison,
     )

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import mlflow
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -20,6 +22,7 @@ from fivefold.domain.errors import (
 from fivefold.domain.settings import Settings
 from fivefold.models.promotions import promote, promotion_history, rollback
 from fivefold.models.registry import CHALLENGER, CHAMPION, JUDGED_AS_OF_TAG, STATELESS_TAG, Registry
+from fivefold.training import register
 from fivefold.training.config import CheckSettings, GateSettings, TrainingConfig
 from fivefold.training.data import TransactionSource
 from fivefold.training.dates import Dates
@@ -179,6 +182,44 @@ def test_what_changes_is_measured_and_the_money_stays_the_same(renewed: Registry
     assert change.calibration_error == kept["calibration_error"]
     assert kept["segment_top_share_after"] == rows["top"]["share_after"]
     assert kept["model_normalised_gini"] == outcome.evaluation.by_name["model"].normalised_gini
+
+
+@pytest.mark.parametrize(("dies", "statuses"), [("_log_card", ["FINISHED", "KILLED"]), ("add", ["FINISHED"])])
+def test_a_run_that_was_killed_is_ended_by_the_same_command(
+    registry: Registry, file: Path, dies: str, statuses: list[str], request: pytest.FixtureRequest
+) -> None:
+    """MLflow shows it as under way otherwise, for ever. One that had registered its version has what it was to get."""
+    request.addfinalizer(mlflow.end_run)  # this process goes on
+    registered = dies == "add"
+
+    def die(*given: Any) -> None:
+        if registered:
+            _, uri, run_id, model_id, description, tags = given
+            registry.client.create_model_version(
+                registry.name, uri, run_id, tags=tags, description=description, model_id=model_id
+            )
+        raise SystemExit(143)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Registry if registered else register, dies, die)
+        patch.setattr("mlflow.tracking.fluent.end_run", lambda *_: None)
+        with pytest.raises(SystemExit):
+            recalibrate(file, registry)
+    mlflow.end_run("RUNNING")
+    assert statuses_after(registry, 1) == ["RUNNING"]
+    if registered:
+        with pytest.raises(NotEnoughDataError, match="nothing would change: version 2"):
+            recalibrate(file, registry)
+    else:
+        assert recalibrate(file, registry).evaluation.comparisons.times_judged == 1
+    assert statuses_after(registry, 1) == statuses
+    assert registry.version(2).aliases == (CHALLENGER,)
+
+
+def statuses_after(registry: Registry, number: int) -> list[str]:
+    """Give how the runs stand, without that of a version."""
+    runs = registry.client.search_runs([registry.experiment(registry.name)])
+    return sorted(run.info.status for run in runs if run.info.run_id != registry.version(number).run_id)
 
 
 @pytest.mark.full
