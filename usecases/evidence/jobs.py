@@ -1,15 +1,17 @@
 """Evidence in the background: asked for by a person, collected by a worker, and taken away while it is kept."""
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from tempfile import TemporaryFile
-from typing import Any
+from typing import IO, Any
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import ConflictError
+from fivefold.domain.errors import ConfigError, ConflictError
+from fivefold.domain.files import disk_error
 from fivefold.domain.settings import Settings
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.evidence.archive import forget_archives, head_of, job_numbered, jobs_since, open_job
@@ -131,7 +133,7 @@ def _collect(lease: Lease, quarter: Quarter, settings: Settings | None) -> None:
         report = lease.hold if part == FILES else lease.progress  # a file has thousands of pieces
         report(done, entries if part == ENTRIES else 0, part)
 
-    with TemporaryFile() as unfinished:  # without a name: nothing of it is left where the worker is killed
+    with _unnamed_file() as unfinished:
         evidence = build_evidence(lease.who, quarter, unfinished, settings, looked)
         size = unfinished.tell()
         if size > MOST_BYTES:
@@ -147,6 +149,25 @@ def _collect(lease: Lease, quarter: Quarter, settings: Settings | None) -> None:
         return {**values, "size_bytes": size, "findings": evidence.findings}
 
     lease.keep(write)
+
+
+@contextmanager
+def _unnamed_file() -> Iterator[IO[bytes]]:
+    """Give a temporary file without a name: nothing of it is left where the worker is killed.
+
+    ConfigError says why where it cannot be made or written.
+    """
+    try:
+        with tempfile.TemporaryFile() as file:
+            yield file
+    except OSError as error:
+        if disk_error(error) is None and not isinstance(error, FileNotFoundError):
+            raise
+        place = f" in {tempfile.tempdir}" if tempfile.tempdir else ""
+        raise ConfigError(
+            f"its archive cannot be written to a temporary file{place} on the worker's machine: {error.strerror}; "
+            "ask for it again once that is mended"
+        ) from error
 
 
 def _is_kept(job: EvidenceJob, now_us: int) -> bool:

@@ -1,5 +1,6 @@
 """Evidence in the background: of a quarter one at once, collected once whoever dies, and taken while it is kept."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,26 @@ def test_a_killed_worker_leaves_nothing_of_an_archive_on_the_disk(
     monkeypatch.setattr("fivefold.usecases.shared.jobs.Lease.hold", hold)
     assert run_next_job(engine, evidence_jobs(None), bank.now)
     assert names == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"), [("missing", "No such file or directory"), ("full", "No space left on device")]
+)
+def test_one_that_no_temporary_file_takes_says_where_and_why(
+    engine: Engine, bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, why: str
+) -> None:
+    number, folder = asked(bank), tmp_path / "temporary"
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    if fault == "full":
+        monkeypatch.setattr("tempfile.TemporaryFile", partial(open, "/dev/full", "r+b"))
+    assert run_next_job(engine, evidence_jobs(None), bank.now)
+    line = read_evidence_job(bank.context, number)
+    said = f"its archive cannot be written to a temporary file in {folder} on the worker's machine: {why}; ask"
+    assert (line.state, (line.error or "").startswith(said)) == ("failed", True), line.error
+    monkeypatch.undo()
+    again = asked(bank)
+    assert run_next_job(engine, evidence_jobs(None), bank.now)
+    assert read_evidence_job(bank.context, again).state == "done"
 
 
 def test_of_one_quarter_there_is_one_at_once_and_each_organisation_sees_its_own(engine: Engine, bank: Bank) -> None:
