@@ -41,6 +41,7 @@ log = structlog.get_logger("fivefold.worker")
 LONGEST_PAUSE_SECONDS = 60.0
 LONGEST_PAUSE_OF_DATABASE_SECONDS = 10.0
 """The longest pause after a database failure: readiness reports it until each task has run again, so it is short."""
+_WAKE_SECONDS = 0.5
 MOST_DOUBLINGS = 30
 """How often a pause doubles after failures in a row: without a bound it would exceed a float after a day of them."""
 
@@ -112,7 +113,8 @@ def run_forever(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        while thread.is_alive():  # a signal that came while the process was stopped may wait until this thread wakes
+            thread.join(_WAKE_SECONDS)
 
 
 def drain(tasks: Sequence[PeriodicTask], until: Callable[[], bool] = lambda: True) -> None:

@@ -1,9 +1,12 @@
 """Duties: side by side, over and over, none held up by another's failure; and done until nothing is left."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
-from time import monotonic
+from time import monotonic, sleep
 from types import SimpleNamespace
 from typing import Any
 
@@ -222,3 +225,28 @@ def test_whoever_becomes_due_meets_the_one_they_became_due_for(
         Shelf.number = number
         champion.look()
     assert met == [1, 2]
+
+
+_WORKER = """
+import signal
+from threading import Event
+from fivefold.usecases.levels.worker_loop import PeriodicTask, run_forever
+stop = Event()
+signal.signal(signal.SIGTERM, lambda *_: stop.set())
+said = iter([lambda: print("runs", flush=True)])
+run_forever([PeriodicTask("one", lambda: bool(next(said, lambda: None)()), 0.05)] * 20, stop)
+"""
+
+
+def test_one_that_is_asked_to_end_while_it_is_stopped_ends_once_it_goes_on() -> None:
+    """The system gives such a signal to any thread, and Python lets the main one alone handle it."""
+    with subprocess.Popen([sys.executable, "-c", _WORKER], stdout=subprocess.PIPE) as worker:
+        assert worker.stdout is not None
+        worker.stdout.readline()
+        for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGCONT):
+            worker.send_signal(number)
+            sleep(0.1)
+        try:
+            assert worker.wait(30) == 0
+        finally:
+            worker.kill()
