@@ -1,1 +1,1 @@
-"""Rulesets: drafts, reviews, commits, activation and backtests of them."""
+"""Rulesets: their drafts, reviews, commits, activations and backtests."""

@@ -1,9 +1,9 @@
-"""Which version decides: activated by a person who neither wrote nor committed it, rolled back for a reason.
+"""Activation and rollback of versions: a person activates who neither wrote nor committed the version.
 
-No entity is assessed at once: all of the type become due, so many a second, in the order of their numbers. An entity
-with a new fact in between is assessed by the new version then. The progress is stored in rows that workers work
-off (`advance_backfills`), so that it goes on where it stopped. Switching a family on or off, and another order of
-families, go the same way. A newer change of the type takes in all entities again and ends an older one.
+No entity is assessed at once: all entities of the type become due at a rate per second, in the order of their numbers.
+An entity with a new fact in between is assessed by the new version then. The progress is stored in rows that workers
+advance (`advance_backfills`), so that it goes on where it stopped. Switching a family on or off, and another order of
+families, work the same way. A newer change of the type starts again with all entities and ends an older one.
 """
 
 from collections.abc import Mapping
@@ -57,7 +57,7 @@ from fivefold.usecases.shared.inputs import checked_per_second, checked_reason, 
 from fivefold.usecases.unexpected import do_each
 
 MOST_SECONDS = 10
-"""A worker that was away does not make up for more than that at once: the rate is there to be kept."""
+"""A worker that was away catches up on at most this much at once, so that the rate is kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,25 +95,25 @@ def activate(
     expected_backtest: int | None = None,
     expected_hash: str | None = None,
 ) -> None:
-    """Let a version decide from now on, and everyone be assessed by it, so many a second.
+    """Let a version decide from now on, and make every entity of its type due, at a rate per second.
 
     Args:
-        context: who lets it decide.
-        family: its ruleset.
-        version: its number.
+        context: the actor, who activates it.
+        family: the name of the ruleset.
+        version: the number of the version.
         reason: why.
-        per_second: so many become due in a second.
-        expected_active: the number of the version that decided while it was looked at, 0 for none; None not to ask.
-        expected_backtest: the number of the backtest that was looked at, 0 for none; None not to ask.
-        expected_hash: the content hash of the version that was looked at; None not to ask.
+        per_second: how many entities become due in a second.
+        expected_active: the number of the version that decided when the actor looked, 0 for none; None for no check.
+        expected_backtest: the number of the backtest that the actor looked at, 0 for none; None for no check.
+        expected_hash: the content hash of the version that the actor looked at; None for no check.
 
     Raises:
-        ConfigError: the reason is empty, or the rate none.
+        ConfigError: the reason is empty, or the rate is invalid.
         NotFoundError: there is no such family or version.
-        ConflictError: it is active; the actor edited or committed it; or no backtest of its content is done that
-            counts (`usecases.rulesets.run_backtest`); or another version decides, or another backtest is the newest,
-            than was expected; or something that decides for commerce would read what is `aml`; or a flow that asks it
-            could not run any more; or its reference is not there, or is built for another ruleset.
+        ConflictError: the version is active; the actor edited or committed it; no backtest of its content is done and
+            valid (`usecases.rulesets.run_backtest`); another version decides, or another backtest is the newest,
+            than was expected; something that decides for commerce would read `aml` data; a flow that asks the ruleset
+            could no longer run; or its reference is missing, or built for another ruleset.
     """
     now = context.now()
     why, rate = checked_reason(reason), checked_per_second(per_second)
@@ -139,23 +139,23 @@ def activate(
 def refuse_unseen_versions(
     session: Session, family: Family, version: RulesetVersion, expected_active: int | None, expected_hash: str | None
 ) -> None:
-    """Raise ConflictError where a version to decide, or the one that decides, is another than was looked at.
+    """Raise ConflictError if *version*, or the version that decides, differs from the one that the actor looked at.
 
-    *expected_active* is a number, 0 for none, and *expected_hash* the content hash of *version*; None asks nothing.
+    *expected_active* is a number, 0 for none, and *expected_hash* the content hash of *version*; None for no check.
     """
     refuse_unseen_content(f"version {version.number} of {family.name}", expected_hash, version.content_hash)
     refuse_unseen_active(session, family, expected_active)
 
 
 def refuse_unseen_active(session: Session, family: Family, expected_active: int | None) -> None:
-    """Raise ConflictError where another version of a family decides than was looked at; as `refuse_unseen_versions`."""
+    """Raise ConflictError if another version of a family decides than was expected; see `refuse_unseen_versions`."""
     refuse_unseen(f"the version of {family.name} that decides", expected_active, active_number(session, family))
 
 
 def what_stands_against(context: Context, family: str, version: int) -> tuple[str, ...]:
-    """Say why `activate` would refuse a version that is not active; nothing where it would not.
+    """Return why `activate` would refuse a version that is not active; empty if it would not.
 
-    NotFoundError where there is no such family or version.
+    NotFoundError if there is no such family or version.
     """
     now = context.now()
     with context.reading() as session:
@@ -170,9 +170,9 @@ def what_stands_against(context: Context, family: str, version: int) -> tuple[st
 
 
 def backtest_of_activation(context: Context, family: str, version: int) -> int | None:
-    """Return the number of the newest backtest of a version's content that is done, which `activate` looks at.
+    """Return the number of the newest finished backtest of a version's content, which `activate` checks; None if none.
 
-    NotFoundError where the organisation has not got such a version.
+    NotFoundError if the organisation has no such version.
     """
     with context.reading() as session:
         family_row = family_named(session, context.organisation_id, family)
@@ -183,12 +183,12 @@ def backtest_of_activation(context: Context, family: str, version: int) -> int |
 def roll_back_in(
     session: Session, context: Context, family: str, version: int, why: str, per_second: int, now_us: int
 ) -> Activation:
-    """Let a version that was active before decide again; what happens once that is approved, in its transaction.
+    """Let a version that was active before decide again, in the transaction that approves the rollback.
 
     Raises:
         NotFoundError: there is no such family or version.
-        ConflictError: it is active, or never was; or something that decides for commerce would read what is `aml`; or
-            its reference is built for another ruleset.
+        ConflictError: the version is active, or never was; something that decides for commerce would read `aml` data;
+            or its reference is built for another ruleset.
     """
     family_row, version_row = _locked_version(session, context, family, version)
     if not was_active(session, version_row):
@@ -206,7 +206,7 @@ def roll_back_in(
 
 
 def _locked_version(session: Session, context: Context, family: str, version: int) -> tuple[Family, RulesetVersion]:
-    """Find a family and a version that is not active, with others that change what decides waiting."""
+    """Find a family and a version that is not active, and lock the settings: other changes of what decides wait."""
     settings_row(session, context.organisation_id, locked=True)
     family_row = family_named(session, context.organisation_id, family)
     version_row = version_numbered(session, family_row, version)
@@ -249,10 +249,10 @@ def _switch(
 
 
 def advance_backfills(engine: Engine, now_us: int) -> int:
-    """Mark as many entities due as the time since the last call allows, of every change under way; count them.
+    """Mark entities of every change under way due, as many as the time since the last call allows; return the count.
 
-    To be called by workers every second or so; several of them share the rate. A change that a clock ahead took further
-    begins again now: those whom it marked became due by that clock.
+    Workers call it every second or so, and share the rate. A change that was advanced by a clock ahead begins again
+    now, as the entities it marked became due by that clock.
     """
     with reading(engine) as session:
         waiting = open_backfills(session)
@@ -285,7 +285,7 @@ def _mark_part(engine: Engine, backfill: Backfill, now_us: int) -> tuple[int, Ba
         part = entities_after(session, backfill.type_id, row.reached_id, allowed)
         due.mark(session, part, Reason.ACTIVATION, now_us, BULK)
         row.reached_id = part[-1].entity_id if part else row.reached_id
-        # What the rate leaves over of the last entity's time counts for the next call.
+        # The unused part of the last entity's time counts for the next call.
         row.reached_us = now_us - elapsed + ceil(allowed * SECOND_US / backfill.per_second)
         row.finished_us = now_us if len(part) < allowed else None
         _record_part(session, row, [subject.entity_id for subject in part])
@@ -304,7 +304,7 @@ def _record_part(session: Session, row: Activation, marked: list[int]) -> None:
 
 
 def list_activations(context: Context, family: str, part: Part = WHOLE) -> Page[ActivationLine]:
-    """List what was activated, rolled back and switched in a family, the newest first; NotFoundError without it."""
+    """List activations, rollbacks and switches of a family, the newest first; NotFoundError if it does not exist."""
     with context.reading() as session:
         family_row = family_named(session, context.organisation_id, family)
         page = activations_of(session, family_row.id, part)
@@ -331,16 +331,16 @@ def _line(session: Session, family: Family, row: Activation, numbers: Mapping[in
 
 
 def has_waiting_backfills(engine: Engine, now_us: int) -> bool:
-    """Tell whether entities are yet to become due by a change under way, which began by now."""
+    """Check whether a change under way, which began by now, has entities yet to mark due."""
     latest = now_us + clock_of(engine).tolerance_us
     with reading(engine) as session:
         return any(backfill.reached_us <= latest for backfill in open_backfills(session))
 
 
 def advance_markings(engine: Engine, now_us: int) -> int:
-    """Mark the next entities of every open marking due, each part in a transaction of its own; count them.
+    """Mark the next entities of every open marking due, each part in a transaction of its own; return the count.
 
-    To be called again until it gives 0. Several workers may call it: each marking is one's at a time.
+    Call it again until it returns 0. Several workers may call it: one at a time works on a marking.
     """
     with reading(engine) as session:
         numbers = markings.open_markings(session)
@@ -360,6 +360,6 @@ def _advance_marking(engine: Engine, number: int, now_us: int) -> int:
 
 
 def has_open_markings(engine: Engine) -> bool:
-    """Tell whether entities are yet to be marked by a change that was made."""
+    """Check whether a past change has entities yet to mark."""
     with reading(engine) as session:
         return bool(markings.open_markings(session))

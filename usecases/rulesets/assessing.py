@@ -1,4 +1,4 @@
-"""On what a proposal rests: everybody whom a ruleset decides on, assessed part by part, and who was confirmed."""
+"""The data of a proposal: all entities that a ruleset decides on, assessed part by part, and the confirmed ones."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ from fivefold.usecases.shared.jobs import Lease
 
 
 def assessed_parts(lease: Lease, setting: Setting, left_out: LeftOut | None = None) -> Iterator[Assessments]:
-    """Assess those on whom the ruleset decides as of the setting's moment; others are *left_out*."""
+    """Assess the entities that the ruleset decides on, as of the setting's moment; *left_out* counts the others."""
     left_out = left_out or LeftOut.none_of(setting)
     moment = day_text(setting.as_of_us)
 
@@ -31,19 +31,19 @@ def assessed_parts(lease: Lease, setting: Setting, left_out: LeftOut | None = No
 
 
 def later_cautions(left_out: LeftOut, setting: Setting) -> tuple[str, ...]:
-    """Say how many customers are in no figure because they came later; nothing where none did."""
+    """Return a sentence on how many customers the figures leave out as they came later; empty if none did."""
     if not left_out.later:
         return ()
     return (f"Left out: {count_text(left_out.later, 'customer')} taken in after {day_text(setting.as_of_us)}.",)
 
 
 def assessed_together(lease: Lease, setting: Setting, left_out: LeftOut | None) -> Assessments:
-    """Give the same in one; what the rules read is left out. NotEnoughDataError where it decides on nobody."""
+    """Return all assessments joined, without what the rules read; NotEnoughDataError if the ruleset decides on none."""
     return _joined(setting, list(assessed_parts(lease, setting, left_out)))
 
 
 def nobody_there(setting: Setting) -> str:
-    """Say that the ruleset decides on nobody who had been taken in by the setting's moment."""
+    """Return a sentence that the ruleset decides on no entity that was taken in by the setting's moment."""
     return f"{setting.draft.ruleset.name} reaches nobody who had been taken in by {day_text(setting.as_of_us)}"
 
 
@@ -55,9 +55,9 @@ def _joined(setting: Setting, parts: Sequence[Assessments]) -> Assessments:
 
 
 def labels_from_cases(session: Session, organisation_id: int, until_us: int) -> pl.DataFrame:
-    """Give a label for each case that was closed as confirmed before a moment: `entity_id`, and `at`, its end.
+    """Return a label for each case that was closed as confirmed before a moment: `entity_id`, and `at`, its end.
 
-    A case about an entity of a type without rulesets, such as an account, is one about each of its owners, as in
+    A case about an entity of a type without rulesets, such as an account, counts for each of its owners, as in
     validations of levels.
     """
     records = records_before(session, organisation_id, until_us)

@@ -1,4 +1,4 @@
-"""A ruleset's text before it is saved: what is wrong with it, what it changes, and what its examples notice."""
+"""Checks of a ruleset's text before it is saved: its faults, its changes, and the changes its examples notice."""
 
 from dataclasses import dataclass, replace
 from time import monotonic
@@ -33,18 +33,18 @@ from fivefold.usecases.shared.context import Context
 
 
 class CheckedText:
-    """What was found in a text, by what it means for committing it."""
+    """The findings in a text: those that prevent a commit, and those that need a reason."""
 
     findings: tuple[Finding, ...]
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """What makes it impossible to commit."""
+        """The findings that prevent a commit."""
         return tuple(finding for finding in self.findings if finding.fatal)
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
-        """What can be committed with a reason."""
+        """The findings that can be committed with a reason."""
         return tuple(finding for finding in self.findings if not finding.fatal)
 
 
@@ -80,12 +80,12 @@ class TextCheck(CheckedText):
 
 
 def check_text(context: Context, document: str) -> TextCheck:
-    """Look through a text as committing it would, and compare it with what decides; nothing is stored."""
+    """Check a text as a commit would, and compare it with the version that decides; nothing is stored."""
     now = context.now()
     try:
         name, type_name = name_and_type_of(document)
     except InvalidRulesetError as wrong:
-        more = lint_text(document)[1]  # which finds the same, and the rest
+        more = lint_text(document)[1]  # finds the same faults, and the rest
         return TextCheck(family=None, content_hash=None, findings=_in_order(more or wrong.findings))
     if unknown := type_findings(context, type_name):
         return TextCheck(family=name, content_hash=None, findings=tuple(unknown))
@@ -120,7 +120,7 @@ def _in_order(findings: tuple[Finding, ...] | list[Finding]) -> tuple[Finding, .
 
 
 def _with_lines(document: str, findings: list[Finding]) -> list[Finding]:
-    """Find the lines of what was found by running the text, or by comparing it with the organisation."""
+    """Add lines to findings of running the text, or of comparing it with the organisation."""
     if all(finding.line is not None for finding in findings):
         return findings
     try:
@@ -142,14 +142,14 @@ def _with_line(read: Document, examples: list[str | None], finding: Finding) -> 
 
 
 def _present(session: Session, family: Family) -> RulesetVersion | None:
-    """Find what a text is compared with: what decides, or the version that was committed last."""
+    """Find the version that a text is compared with: the one that decides, or else the one committed last."""
     if family.active_version_id is not None:
         return session.get_one(RulesetVersion, family.active_version_id)
     return newest_version(session, family.id)
 
 
 def compare_draft(context: Context, family: str) -> DocumentDifference:
-    """Tell what changed from the version that decides, or from the newest where none does, to the draft.
+    """Return what changed from the version that decides, or from the newest if none does, to the draft.
 
     Raises:
         NotFoundError: there is no such family, no draft of it, or nothing to compare it with.
@@ -166,13 +166,13 @@ def compare_draft(context: Context, family: str) -> DocumentDifference:
 
 
 MOST_SECONDS: Final = 20.0
-"""After so long no further change is tried: a person waits for the page."""
+"""No further change is tried after this time: a person waits for the page."""
 
 
 def try_changes(context: Context, document: str, most_seconds: float = MOST_SECONDS) -> Mutations:
-    """Change a text by one step at a time, and tell which changes no example notices.
+    """Change a text by one step at a time, and return which changes no example notices.
 
-    What is not tried after *most_seconds* is named as such.
+    The result names the changes that were not tried within *most_seconds*.
 
     Raises:
         InvalidRulesetError: the text has faults, does not fit the organisation, has no examples, or one of them fails.

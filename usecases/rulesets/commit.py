@@ -1,4 +1,4 @@
-"""Committing: a draft becomes a version that nothing changes any more, with what its examples came to."""
+"""Commits: a draft becomes a version that never changes, stored with the results of its examples."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -38,18 +38,18 @@ class Committed:
 
 
 def commit(context: Context, family: str, expected_revision: int, accept_warnings: str = "") -> Committed:
-    """Make a version of a draft, and take the draft away.
+    """Make a version of a draft, and delete the draft.
 
     Args:
-        context: who commits; cannot activate the version.
+        context: the actor, who cannot activate the version.
         family: the ruleset's name.
-        expected_revision: of the draft that was looked at.
-        accept_warnings: why it is committed although lint has doubts; it stays with the version, with the doubts.
+        expected_revision: the revision of the draft that the actor looked at.
+        accept_warnings: why it is committed despite lint's warnings; stored with the version, as the warnings are.
 
     Raises:
         NotFoundError: there is no such family, or no draft of it.
-        InvalidRulesetError: it cannot be read or run, does not fit the organisation, fails its examples, they cover too
-            little; or there are warnings that were not accepted.
+        InvalidRulesetError: the draft cannot be read or run, does not fit the organisation, or fails its examples; the
+            examples cover too little; or there are warnings that were not accepted.
         ConflictError: the draft was saved or committed in between; or the newest version has this content already.
     """
     now = context.now()
@@ -59,7 +59,7 @@ def commit(context: Context, family: str, expected_revision: int, accept_warning
         draft = draft_of(session, family_row)
         refuse_other_revision(family, draft, expected_revision)
         around = context_of(session, family_row)
-    # It takes a while, so it comes before the transaction.
+    # The review takes a while, so it runs before the transaction.
     looked, ruleset = review(draft.document, family, draft.revision, around, now)
     why = refuse_uncommittable(looked.errors, looked.warnings, why, family, draft.revision)
     assert ruleset is not None  # what cannot be read has errors

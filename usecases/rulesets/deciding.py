@@ -1,4 +1,4 @@
-"""What decides on the entities of each type; and, of a change, what decides before and after it."""
+"""The versions that decide on the entities of each type, and those before and after a change."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from fivefold.usecases.accounts.lists import lists_of
 
 @dataclass(frozen=True)
 class ActiveVersion:
-    """A version that decides: its family, its number (None for a content that is to decide), and its content."""
+    """A version that decides: its family, its id (None for content that is to decide), and its content."""
 
     family: str
     version_id: int | None
@@ -26,14 +26,14 @@ class ActiveVersion:
 
 @dataclass(frozen=True)
 class Deciding:
-    """What decides on the entities of one type: versions in the order in which they are tried, and lists they read."""
+    """The versions that decide on the entities of one type, in the order they are tried, and the lists they read."""
 
     versions: tuple[ActiveVersion, ...] = ()
     lists: Mapping[str, NamedList] = field(default_factory=dict)
 
     @property
     def digest(self) -> dict[str, Any]:
-        """Give what two of them are compared by."""
+        """Return the data by which two instances are compared."""
         lists = {
             name: [[one.since, sorted(one.members)] for one in named_list.versions]
             for name, named_list in self.lists.items()
@@ -45,7 +45,7 @@ class Deciding:
 
 
 def deciding(session: Session, organisation_id: int) -> dict[int, Deciding]:
-    """Tell what decides now, by the number of each type for which anything does."""
+    """Return what decides now, by the number of each type that has an active version."""
     by_type: dict[int, list[ActiveVersion]] = {}
     for type_id, version in all_active_versions(session, organisation_id):
         family = session.get_one(Family, version.family_id).name
@@ -71,7 +71,7 @@ class DecidingChange:
     """What decides on a type before and after a change.
 
     Attributes:
-        releases: the version whose raises are released; None where none is.
+        releases: the id of the version whose raises are released; None if none are.
     """
 
     before: Deciding
@@ -80,12 +80,12 @@ class DecidingChange:
 
     @property
     def fingerprint(self) -> str:
-        """Give what a backtest of this change is of: another one as soon as anything else has changed before it."""
+        """Return what identifies this change to its backtest; it differs once anything else has changed before."""
         return digest_of([{"before": self.before.digest, "after": self.after.digest, "releases": self.releases}])
 
 
 def reached_by(session: Session, family: Family, canonical: str) -> DecidingChange:
-    """Tell what decides on the type of a family now, and with a content of that family as what decides in it."""
+    """Return what decides on the type of a family now, and what would if *canonical* decided in the family."""
     before = deciding(session, family.organisation_id).get(family.type_id, Deciding())
     tried = {version.family: version for version in before.versions} | {
         family.name: ActiveVersion(family.name, None, canonical)

@@ -1,7 +1,7 @@
 """Rulesets: families in the order in which they are tried, each with a draft that publishers edit.
 
 The first draft of a name makes its family, at the end of the order of its entity type. A call that saves a draft names
-the revision that it began with: two people who edit at once do not overwrite each other unknowingly.
+the revision that it edited, so that two people who edit at once do not overwrite each other unknowingly.
 """
 
 from collections.abc import Sequence
@@ -57,20 +57,20 @@ class DraftSaved:
 def save_draft(
     context: Context, document: str, expected_revision: int = NO_DRAFT, expected_newest: int | None = None
 ) -> DraftSaved:
-    """Save a draft as it is written: it may still be wrong, as long as it names its ruleset and its entity type.
+    """Save a draft as it is written. It may have faults, but must name its ruleset and its entity type.
 
-    What one of its editors saves again unchanged is the same revision.
+    If one of its editors saves it again unchanged, the revision stays.
 
     Args:
-        context: is among the draft's editors from now on.
+        context: the actor, who becomes one of the draft's editors.
         document: YAML or JSON.
-        expected_revision: the one that was edited; 0 where there was no draft.
-        expected_newest: of a draft that begins, the number of the newest version then, 0 for none; None for any.
+        expected_revision: the revision that was edited; 0 if the draft is new.
+        expected_newest: for a new draft, the number of the newest version that the actor saw, 0 for none; None for any.
 
     Raises:
-        InvalidRulesetError: it is neither YAML nor JSON, or does not say what it is of.
+        InvalidRulesetError: the document is neither YAML nor JSON, or names no ruleset or entity type.
         NotFoundError: there is no such entity type.
-        ConflictError: it was saved, committed or discarded in between; or the ruleset is of another type.
+        ConflictError: the draft was saved, committed or discarded in between; or the ruleset is of another type.
     """
     now = context.now()
     with context.writing() as session:
@@ -103,11 +103,11 @@ def save_draft_in(
 
 
 def discard_draft(context: Context, family: str, expected_revision: int) -> None:
-    """Take a draft away; the versions stay.
+    """Delete a draft; the versions stay.
 
     Raises:
         NotFoundError: the ruleset does not exist, or has no draft.
-        ConflictError: it was saved or committed in between.
+        ConflictError: the draft was saved or committed in between.
     """
     with context.writing() as session:
         settings_row(session, context.organisation_id, locked=True)
@@ -118,7 +118,7 @@ def discard_draft(context: Context, family: str, expected_revision: int) -> None
 
 
 def discard_draft_in(session: Session, context: Context, family: Family, draft: Draft) -> None:
-    """Take a draft away, in the caller's transaction, with the settings of the organisation locked."""
+    """Delete a draft in the caller's transaction, which has locked the settings of the organisation."""
     family.revision = draft.revision
     session.delete(draft)
     _record_draft(session, context, "ruleset.draft_discarded", family, family.revision)
@@ -132,12 +132,12 @@ def _record_draft(
 
 
 def name_and_type_of(document: str) -> tuple[str, str]:
-    """Tell the names of the ruleset and of the entity type of a document; InvalidRulesetError where it has none."""
+    """Return the ruleset and the entity type that a document names; InvalidRulesetError if one is missing."""
     return names_in(document, "ruleset")
 
 
 def _family(session: Session, organisation_id: int, name: str, type_name: str, now_us: int) -> tuple[Family, bool]:
-    """Find a family, or make it; tell whether it was made."""
+    """Find a family or make it; return it, and whether it was made."""
     kind = type_named(session, organisation_id, type_name)
     family = family_or_none(session, organisation_id, name)
     if family is not None:
@@ -160,15 +160,15 @@ def _family(session: Session, organisation_id: int, name: str, type_name: str, n
 def order_families_in(
     session: Session, context: Context, type_name: str, names: Sequence[str], why: str, per_second: int, now_us: int
 ) -> tuple[str, ...]:
-    """Put the families of a type in order: the first one that applies assesses. Everyone is assessed again, gradually.
+    """Order the families of a type, of which the first that applies assesses, in the transaction that approves this.
 
-    That is left out where the order of those that are in force stays the same. Changes that need two people are
-    proposed (`usecases.changes`); this is what happens once one is approved, in its transaction.
+    All entities of the type are then assessed again gradually, unless the families in force keep their order. A change
+    that needs two people is proposed first (`usecases.changes`).
 
     Raises:
         ConfigError: the names are not those of all families of the type, each once.
         NotFoundError: there is no such type.
-        ConflictError: data for aml would decide on whom one for commerce decides.
+        ConflictError: `aml` data would decide which entities a ruleset for commerce decides on.
     """
     kind = type_named(session, context.organisation_id, type_name)
     families = families_of(session, context.organisation_id, kind.id)
@@ -209,19 +209,19 @@ def _in_force(families: Sequence[Family]) -> list[Family]:
 
 
 def _moved(before: Sequence[Family], after: Sequence[Family]) -> Family | None:
-    """Give the first family that stands elsewhere among those that are in force; None where none does."""
+    """Return the first family in force whose place changed; None if no place changed."""
     return next((now for was, now in zip(before, after, strict=True) if was is not now), None)
 
 
 def switch_family_in(
     session: Session, context: Context, family: str, on: bool, why: str, per_second: int, now_us: int
 ) -> None:
-    """Switch a family on or off: while it is off others assess whom it applies to. All is done gradually, as above.
+    """Switch a family on or off, gradually as above: while it is off, other families assess its entities.
 
     Raises:
         NotFoundError: there is no such family.
-        ConflictError: it is switched like that already; or it is for commerce, and reads what has become `aml` since;
-            or a flow asks it, and could not run without it; or its reference is built for another ruleset.
+        ConflictError: the family is on or off already; it is for commerce, and reads data that has become `aml` since;
+            a flow asks it and could not run without it; or its reference is built for another ruleset.
     """
     family_row = family_named(session, context.organisation_id, family)
     if family_row.enabled == on:
@@ -261,7 +261,7 @@ def _record_change(
     why: str,
     rows: Digests,
 ) -> None:
-    """Record a change, which is an action and the number of what it is about, with the digests of what it wrote."""
+    """Record a change in the audit log. *change* is the action and its subject's number, *rows* digests of its rows."""
     action, number = change
     kind = "entity type" if action == "rulesets.ordered" else "ruleset"
     context.record(

@@ -1,4 +1,4 @@
-"""One entity by a ruleset that does not decide yet, beside what the active version says: nothing is stored."""
+"""One entity assessed by a ruleset that does not decide yet, beside the active version; nothing is stored."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -106,7 +106,7 @@ class EntityTried:
 
 
 def try_text(context: Context, family: str, external_id: str, document: str | None = None) -> EntityTried:
-    """Assess one entity by a text, or by the draft that is saved, with the level that it holds and the cooldown.
+    """Assess one entity by a text, or by the saved draft if *document* is None, from its present level and cooldown.
 
     Raises:
         InvalidRulesetError: the text cannot be run, does not fit the organisation, or is of another ruleset.
@@ -153,7 +153,7 @@ def try_text(context: Context, family: str, external_id: str, document: str | No
 def _deciding(
     session: Session, organisation_id: int, type_id: int, family: str
 ) -> tuple[list[tuple[str, AnalysedRuleset]], RulesetVersion | None]:
-    """Find the rulesets that are tried before a family, with their names, and the version that decides in it."""
+    """Return the rulesets tried before a family, with their names, and the family's active version."""
     before: list[tuple[str, AnalysedRuleset]] = []
     for other in families_of(session, organisation_id, type_id):
         version = None

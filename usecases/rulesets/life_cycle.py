@@ -1,4 +1,4 @@
-"""The life of a text that decides, whether a ruleset, a flow, a policy or a group: who wrote it never lets it decide.
+"""The life of a ruleset, a flow, a policy or a group: the author of a version never lets it decide.
 
 Rulesets and flows have drafts, whose revision each call names; a draft is committed, and another person activates the
 version. One person proposes a version of a policy or a group, and another approves it.
@@ -28,15 +28,15 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason, refuse_unseen, refuse_unseen_content, refuse_unseen_state
 
 NO_DRAFT = 0
-"""The revision that stands for: there is no draft."""
+"""The revision that stands for the absence of a draft."""
 SOURCE = "the draft"
 _Read = TypeVar("_Read")
 
 
 def names_in(document: str, word: str) -> tuple[str, str]:
-    """Tell what a document is of, by the *word* that it begins with, and of which entity type.
+    """Return the name that a document has under *word*, such as `ruleset`, and its entity type.
 
-    InvalidRulesetError where it does not say so.
+    InvalidRulesetError if one of them is missing or invalid.
     """
     read = Document(document, SOURCE)
     if not isinstance(read.data, dict):
@@ -56,14 +56,14 @@ def names_in(document: str, word: str) -> tuple[str, str]:
 
 
 def refuse_other_name(document: str, word: str, expected: str) -> None:
-    """Raise InvalidRulesetError where a document is of another ruleset or flow than it is to be saved as."""
+    """Raise InvalidRulesetError if a document names another ruleset or flow than *expected*."""
     name = names_in(document, word)[0]
     if name != expected:
         raise InvalidRulesetError([Finding(word, f"is {name}; here it must be {expected}")], SOURCE)
 
 
 def refuse_other_revision(called: str, draft: DraftColumns | None, expected_revision: int) -> None:
-    """Raise ConflictError where a draft is not of the expected revision; *called*: what it is of, for people."""
+    """Raise ConflictError if a draft is not of the expected revision; *called* names its subject in the message."""
     present = NO_DRAFT if draft is None else draft.revision
     if present != expected_revision:
         there = "has no draft now (revision 0)" if draft is None else f"has a draft of revision {present}"
@@ -71,13 +71,13 @@ def refuse_other_revision(called: str, draft: DraftColumns | None, expected_revi
 
 
 def refuse_other_newest(called: str, newest: CommittedColumns | None, expected_newest: int | None) -> None:
-    """Raise ConflictError where another version than the expected one is the newest; *called*: what it is of."""
+    """Raise ConflictError if *newest* is not the expected version; *called* names its subject in the message."""
     if expected_newest is not None and newest is not None and newest.number != expected_newest:
         raise ConflictError(f"version {newest.number} of {called} was committed meanwhile")
 
 
 def write_draft(draft: DraftColumns, document: str, editor: str, now_us: int) -> bool:
-    """Put a text into a draft as its next revision; False where it is there already, and the editor among its own."""
+    """Write a text as a draft's next revision; False if the draft has this text and this editor already."""
     if draft.document == document and editor in draft.editors:
         return False
     draft.document, draft.edited_us = document, now_us
@@ -87,9 +87,9 @@ def write_draft(draft: DraftColumns, document: str, editor: str, now_us: int) ->
 
 
 def refuse_findings(findings: Sequence[Finding], why: str, source: str, purpose: str) -> None:
-    """Raise InvalidRulesetError where something is wrong, or doubtful and *why* does not accept it.
+    """Raise InvalidRulesetError for errors, or for warnings that *why* does not accept.
 
-    *source* names the document in the error, *purpose* what it is for: `to be committed`.
+    *source* names the document in the message, *purpose* is what happens to it, such as `to be committed`.
     """
     is_wrong = any(finding.fatal for finding in findings)
     if is_wrong or (findings and not why):
@@ -100,9 +100,9 @@ def refuse_findings(findings: Sequence[Finding], why: str, source: str, purpose:
 def refuse_uncommittable(
     errors: Sequence[Finding], warnings: Sequence[Finding], why: str, name: str, revision: int
 ) -> str:
-    """Raise InvalidRulesetError where a draft cannot be committed, or is doubtful and *why* does not accept it.
+    """Raise InvalidRulesetError if a draft has errors, or warnings that *why* does not accept.
 
-    Returns why it is committed in spite of its warnings; empty where it has none.
+    Returns why it is committed in spite of its warnings; empty if it has none.
     """
     source = f"the draft of {name}, revision {revision},"
     refuse_findings([*errors, *(() if why else warnings)], why, source, "to be committed")
@@ -110,9 +110,9 @@ def refuse_uncommittable(
 
 
 def number_to_commit(newest: CommittedColumns | None, content_hash: str, called: str) -> int:
-    """Return the number of a version that is committed after the *newest* one; *called*: what it is of, for people.
+    """Return the number of a version committed after the *newest* one; *called* names its subject in the message.
 
-    ConflictError where that one has this content.
+    ConflictError if the newest version has this content.
     """
     if newest is not None and newest.content_hash == content_hash:
         raise ConflictError(f"version {newest.number} of {called} has this content already")
@@ -120,7 +120,7 @@ def number_to_commit(newest: CommittedColumns | None, content_hash: str, called:
 
 
 def refuse_author(session: Session, context: Context, version: CommittedColumns, called: str) -> None:
-    """Raise ConflictError where who is to let a version decide edited or committed it, or may be the same person."""
+    """Raise ConflictError if the actor, who is to activate a version, is or may be one who edited or committed it."""
     refuse_same_person(
         session,
         context.actor,
@@ -130,7 +130,7 @@ def refuse_author(session: Session, context: Context, version: CommittedColumns,
 
 
 def objections(*checks: Callable[[], object]) -> tuple[str, ...]:
-    """Say what each of the checks that raises ConflictError has against a version."""
+    """Return the message of each check that raises ConflictError."""
     against = []
     for check in checks:
         try:
@@ -143,10 +143,10 @@ def objections(*checks: Callable[[], object]) -> tuple[str, ...]:
 def reviewed(
     review: Callable[[], tuple[_Read, Sequence[Finding]]], reason: str, accept_warnings: str, source: str
 ) -> tuple[_Read, dict[str, str]]:
-    """Look through a text that is proposed; return it as it was read, and what the audit log keeps of why.
+    """Review a proposed text; return it as it was read, and the reasons that the audit log keeps.
 
     Raises:
-        InvalidRulesetError: something is wrong in it, or doubtful, and the warnings are not accepted.
+        InvalidRulesetError: it has errors, or warnings that were not accepted.
         ConfigError: the reason is empty.
     """
     why = checked_reason(reason)
@@ -159,7 +159,7 @@ def reviewed(
 def next_number(newest: ProposedColumns | None, name: str, content_hash: str, expected_newest: int | None) -> int:
     """Return the number of a version that is proposed after the *newest* one.
 
-    ConflictError where that one says the same and is not retired, or is another one than was expected.
+    ConflictError if the newest one has the same content and is not retired, or is not the one that was expected.
     """
     last = 0 if newest is None else newest.number
     if newest is not None and newest.content_hash == content_hash and newest.state != RETIRED:
@@ -178,10 +178,10 @@ def approve_version(
     expected_active: int | None,
     expected_hash: str | None,
 ) -> int | None:
-    """Let a proposed version decide in place of the *active* one; return the number of that, None where none did.
+    """Let a proposed version decide in place of the *active* one; return the latter's number, None if there was none.
 
-    ConflictError where it is not proposed any more, its writer approves it, a newer one is active, or another one than
-    was expected, or it has another content than was expected.
+    ConflictError if the version is no longer proposed, its writer approves it, its content is not the expected one, or
+    the active version is newer or not the expected one.
     """
     of = f"version {row.number} of {name}"
     refuse_unseen_content(of, expected_hash, row.content_hash)
@@ -199,7 +199,7 @@ def approve_version(
 
 
 def refuse_ended(row: ProposedColumns, name: str, expected_state: str | None, expected_hash: str | None) -> None:
-    """Raise ConflictError where a version that is to end is another than was looked at, ended, or in another state."""
+    """Raise ConflictError if a version that is to end has ended, or its content or state is not the expected one."""
     of = f"version {row.number} of {name}"
     refuse_unseen_content(of, expected_hash, row.content_hash)
     if row.state == RETIRED:
@@ -214,7 +214,7 @@ def end_version(
     expected_state: str | None = None,
     expected_hash: str | None = None,
 ) -> str:
-    """Refuse a proposed version, or retire an active one; return which it was. ConflictError as `refuse_ended`."""
+    """Refuse a proposed version, or retire an active one; return the state it had. ConflictError as `refuse_ended`."""
     refuse_ended(row, name, expected_state, expected_hash)
     was, row.state = row.state, RETIRED
     session.flush()
@@ -222,5 +222,5 @@ def end_version(
 
 
 def about_version(kind: str, name: str, version: VersionColumns) -> dict[str, Any]:
-    """Give the details by which the audit log names a version."""
+    """Return the details by which the audit log names a version."""
     return {kind: name, "version": version.number, "content_hash": version.content_hash}

@@ -1,4 +1,4 @@
-"""Peers of rulesets: each ruleset has its own, in a list of its own."""
+"""Peers of rulesets: each ruleset has peers of its own, in a list of its own."""
 
 from sqlalchemy.orm import Session
 
@@ -17,7 +17,7 @@ def readers_of_peers(session: Session, organisation_id: int, name: str) -> list[
 
 
 def refuse_list_of_another(session: Session, organisation_id: int, name: str, built_for: BuiltFor) -> None:
-    """Raise ConfigError if a list has the peers of another ruleset, or one that decides reads its own from it."""
+    """Raise ConfigError if a list has the peers of another ruleset, or another active ruleset reads its peers there."""
     newest = list_row_at(session, organisation_id, name)
     there = None if newest is None else read_built_for(newest.members)
     readers = readers_of_peers(session, organisation_id, name)
@@ -31,9 +31,9 @@ def refuse_list_of_another(session: Session, organisation_id: int, name: str, bu
 
 
 def refuse_peers_of_another(session: Session, version: RulesetVersion) -> None:
-    """Raise ConflictError if a version of a ruleset reads peers from a list that has those of another one.
+    """Raise ConflictError if a version of a ruleset reads peers from a list that has the peers of another ruleset.
 
-    Or if the list has no version yet: nobody could be assessed, and nothing says what its peers are for.
+    Or if the list has no version yet: no entity could be assessed, and the ruleset of its peers is unknown.
     """
     analysed = analyse_canonical(version.canonical)
     for name in analysed.references:

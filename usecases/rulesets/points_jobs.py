@@ -1,7 +1,7 @@
-"""Points on the platform: a person asks, a worker learns them from cases, and leaves them as a draft at most.
+"""Points on the platform: a person requests them, a worker learns them from cases and leaves at most a draft.
 
-Half of the customers are learnt from, the others judge. Nothing is put in force: the draft says what its verdict is,
-and is committed, backtested and activated by people like any other. A draft that a person edits stays as it is.
+The worker learns from half of the customers and judges on the others. It activates nothing: the draft states its
+verdict, and people commit, backtest and activate it like any other. A draft that a person edits stays as it is.
 """
 
 import json
@@ -36,12 +36,12 @@ from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, new_job
 
 @dataclass(frozen=True, kw_only=True)
 class PointsWanted:
-    """From when to when points are learnt.
+    """The moments between which points are learnt.
 
     Attributes:
-        as_of_us: customers are judged as they were known then, and by cases that ended later.
-        learn_as_of_us: they are learnt from as they were known at this earlier moment, by cases that ended between the
-            two; None for the same moment.
+        as_of_us: points are judged on customers as known at this moment, by cases that ended later.
+        learn_as_of_us: points are learnt from customers as known at this earlier moment, by cases that ended between
+            the two; None for the same moment.
         until_us: cases that ended at this moment or later do not count; None for now.
     """
 
@@ -83,20 +83,20 @@ class PointsJobLine(JobLine):
 
 
 def request_points(context: Context, ruleset: str, wanted: PointsWanted) -> tuple[PointsJobLine, bool]:
-    """Ask for points of the newest version of a ruleset, learnt from cases; give the job, and whether it is new.
+    """Request points of the newest version of a ruleset, learnt from cases; return the job, and whether it is new.
 
-    One that waits or runs for the ruleset is given instead of another one.
+    If a job waits or runs for the ruleset, that one is returned.
 
     Raises:
         NotFoundError: there is no such ruleset.
-        ConfigError: the moments are not in their order or still to come, or the score is no sum of points.
+        ConfigError: the moments are out of order or still to come, or the score is not a sum of points.
         ConflictError: no version is committed, or there is a draft.
-        InvalidRulesetError: rules read cases or alerts, of which the labels are made; or the ruleset is for commerce.
+        InvalidRulesetError: rules read cases or alerts, from which the labels come; or the ruleset is for commerce.
     """
     now = context.now()
     checked = _checked(wanted, now)
     with context.writing() as session:
-        settings_row(session, context.organisation_id, locked=True)  # as all lock who save or commit a draft
+        settings_row(session, context.organisation_id, locked=True)  # every save or commit of a draft takes this lock
         family = family_named(session, context.organisation_id, ruleset)
         present = open_points_job(session, family.id)
         if present is not None:
@@ -118,7 +118,7 @@ def request_points(context: Context, ruleset: str, wanted: PointsWanted) -> tupl
 
 
 def _checked(wanted: PointsWanted, now_us: int) -> dict[str, int | None]:
-    """Check the order of the moments; give the columns of a job."""
+    """Check the order of the moments; return the columns of a job."""
     as_of, until = checked_moment(wanted.as_of_us, "as_of"), now_us
     if wanted.until_us is not None:
         until = checked_moment(wanted.until_us, "until")
@@ -139,14 +139,14 @@ def _checked(wanted: PointsWanted, now_us: int) -> dict[str, int | None]:
 
 
 def list_points_jobs(context: Context, ruleset: str, part: Part = WHOLE) -> Page[PointsJobLine]:
-    """List the points that were asked for a ruleset, the newest first; NotFoundError where there is no such ruleset."""
+    """List the jobs for points of a ruleset, the newest first; NotFoundError if it does not exist."""
     with context.reading() as session:
         family = family_named(session, context.organisation_id, ruleset)
         return points_jobs_of(session, family.id, part).map(lambda row: _line(family, row))
 
 
 def list_recent_points(context: Context, most: int, rulesets: Sequence[str] | None) -> list[PointsJobLine]:
-    """List at most so many of the points that were asked for, of some rulesets or of all, the newest first."""
+    """List at most *most* jobs for points of *rulesets*, of all if None, the newest first."""
     with context.reading() as session:
         jobs = latest_points_jobs(session, context.organisation_id, most, rulesets)
         return [_line(family, job) for family, job in jobs]
@@ -216,7 +216,7 @@ def _keep(
     proposal: PointsProposal,
     learnt_ruleset: Ruleset,
 ) -> dict[str, Any]:
-    """Leave the draft, unless a person was faster; give the columns of the job."""
+    """Leave the draft, unless a person was faster; return the columns of the job."""
     family_id, version_id = job_of
     settings_row(session, lease.who.organisation_id, locked=True)
     same = learnt_ruleset.content_hash == proposal.content_hash

@@ -1,4 +1,4 @@
-"""Rulesets as publishers read them: families in order, drafts and versions as written, and what became of each."""
+"""Rulesets as publishers read them: families in order, drafts and versions as written, and the state of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -81,7 +81,7 @@ class VersionView(VersionLine):
 
 @dataclass(frozen=True, kw_only=True)
 class Activated:
-    """When a version began to decide the last time, by whom and why."""
+    """The last activation of a version: when, by whom and why."""
 
     actor: str
     at_us: int
@@ -91,7 +91,7 @@ class Activated:
 
 @dataclass(frozen=True, kw_only=True)
 class BacktestState:
-    """How far the newest backtest of a content is; `done` of `total` entities."""
+    """The progress of the newest backtest of a content: `done` of `total` entities."""
 
     id: int
     state: str
@@ -101,12 +101,12 @@ class BacktestState:
 
 @dataclass(frozen=True, kw_only=True)
 class VersionState:
-    """A committed version and what became of it.
+    """A committed version, its last activation and its newest backtest.
 
     Attributes:
-        active: it decides now.
-        activated: None where it never decided.
-        backtest: the newest of its content; None where there is none.
+        active: whether it decides now.
+        activated: its last activation; None if it never decided.
+        backtest: the newest backtest of its content; None if there is none.
     """
 
     number: int
@@ -121,13 +121,15 @@ class VersionState:
 
 @dataclass(frozen=True, kw_only=True)
 class RulesetLine:
-    """A ruleset and what decides in it.
+    """A ruleset and the version that decides in it.
 
     Attributes:
-        position: among those of its type, from 1: the first that applies to an entity decides.
-        active: the version that decides, without its backtest; None where none does.
+        position: its place among the rulesets of its type, from 1: the first that applies to an entity decides.
+        active: the version that decides, without its backtest; None if none does.
         newest: the number of the version that was committed last; None before the first.
-        draft_revision: None where nobody edits a draft; so are its editors, and when it was saved last.
+        draft_revision: the revision of its draft; None if it has none.
+        draft_editors: the editors of its draft; empty if it has none.
+        drafted_us: when its draft was saved last; None if it has none.
     """
 
     name: str
@@ -142,7 +144,7 @@ class RulesetLine:
 
 
 def list_families(context: Context, type_name: str | None = None, part: Part = WHOLE) -> Page[FamilyLine]:
-    """List the families of a type, or of all; NotFoundError where there is no such type."""
+    """List the families of a type, or of all types; NotFoundError if the type does not exist."""
     with context.reading() as session:
         of = context.organisation_id
         kind = None if type_name is None else type_named(session, of, type_name).id
@@ -162,14 +164,14 @@ def _family(state: FamilyState) -> FamilyLine:
 
 
 def read_draft(context: Context, family: str) -> DraftShown:
-    """Show a draft; NotFoundError where there is no such family, or no draft of it."""
+    """Return a draft; NotFoundError if there is no such family, or no draft of it."""
     with context.reading() as session:
         draft = draft_of(session, family_named(session, context.organisation_id, family))
         return row_as(DraftShown, draft, family=family, editors=tuple(draft.editors))
 
 
 def list_versions(context: Context, family: str, part: Part = WHOLE) -> Page[VersionLine]:
-    """List the versions of a family, the newest first; NotFoundError where there is no such family."""
+    """List the versions of a family, the newest first; NotFoundError if it does not exist."""
     with context.reading() as session:
         family_row = family_named(session, context.organisation_id, family)
         return latest_versions(session, family_row.id, part).map(
@@ -178,7 +180,7 @@ def list_versions(context: Context, family: str, part: Part = WHOLE) -> Page[Ver
 
 
 def read_version(context: Context, family: str, number: int) -> VersionView:
-    """Show a version; NotFoundError where there is no such family or version."""
+    """Return a version; NotFoundError if there is no such family or version."""
     with context.reading() as session:
         family_row = family_named(session, context.organisation_id, family)
         version = version_numbered(session, family_row, number)
@@ -187,7 +189,7 @@ def read_version(context: Context, family: str, number: int) -> VersionView:
 
 
 def compare_versions(context: Context, family: str, number: int, before: int) -> DocumentDifference:
-    """Tell what changed between two versions of a family; NotFoundError where there is no such family or version."""
+    """Return what changed from version *before* to version *number*; NotFoundError if one or the family is missing."""
     with context.reading() as session:
         family_row = family_named(session, context.organisation_id, family)
         texts = [version_numbered(session, family_row, each).canonical for each in (before, number)]
@@ -205,7 +207,7 @@ def list_rulesets(context: Context, part: Part = WHOLE) -> Page[RulesetLine]:
 
 
 def read_ruleset(context: Context, family: str) -> RulesetLine:
-    """Show where one ruleset stands; NotFoundError where there is none of that name."""
+    """Return the state of one ruleset; NotFoundError if none has that name."""
     with context.reading() as session:
         row = family_named(session, context.organisation_id, family)
         before = Part(1, (row.type_id, row.position, row.id - 1))
@@ -229,9 +231,9 @@ def _line(row: FamilyState) -> RulesetLine:
 def list_version_states(
     context: Context, family: str, part: Part = WHOLE, *, activated: bool = False
 ) -> Page[VersionState]:
-    """List the versions of a ruleset, or those that were ever *activated*, the newest first.
+    """List the versions of a ruleset, or only those ever *activated*, the newest first.
 
-    NotFoundError where there is none of that name.
+    NotFoundError if it does not exist.
     """
     with context.reading() as session:
         family_row = family_named(session, context.organisation_id, family)
@@ -241,7 +243,7 @@ def list_version_states(
 
 
 def read_version_state(context: Context, family: str, number: int) -> VersionState:
-    """Show what became of one version; NotFoundError where there is no such ruleset or version."""
+    """Return the state of one version; NotFoundError if there is no such ruleset or version."""
     with context.reading() as session:
         family_row = family_named(session, context.organisation_id, family)
         return _states(session, family_row, [version_numbered(session, family_row, number)])[number]

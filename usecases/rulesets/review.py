@@ -1,4 +1,4 @@
-"""What stands between a draft and a committed version: faults, doubts, its organisation, its examples."""
+"""The review of a draft before it is committed: errors, warnings, fit to the organisation, and its examples."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -37,10 +37,10 @@ from fivefold.usecases.shared.context import Context
 
 @dataclass(frozen=True, kw_only=True)
 class OrganisationContext:
-    """What a ruleset has to fit: levels, the type's fields, lists and least coverage of its organisation.
+    """What a ruleset has to fit: its organisation's levels, fields of the type, lists and least coverage.
 
     Attributes:
-        declared: what the type's data were gathered for, and what its level is for.
+        declared: the purposes of the type's data, and of its level.
         links: the kinds of the type's links by name.
     """
 
@@ -89,7 +89,7 @@ class Review:
 
 
 def review_draft(context: Context, family: str) -> Review:
-    """Check a draft as committing it does, and change nothing; NotFoundError where there is none."""
+    """Check a draft as a commit does, and change nothing; NotFoundError without a draft."""
     now = context.now()
     with context.reading() as session:
         family_row = family_named(session, context.organisation_id, family)
@@ -119,7 +119,7 @@ def context_of_type(session: Session, kind: EntityType) -> OrganisationContext:
 def review(
     document: str, name: str, revision: int, around: OrganisationContext, now_us: int
 ) -> tuple[Review, Ruleset | None]:
-    """Look through a draft of a revision, 0 for one that is not saved; give the ruleset too, where it can be read."""
+    """Review a draft of a *revision*, 0 for one not saved; return the ruleset too, None if it cannot be read."""
     analysed, findings = lint_text(document, around.lists, declared=around.declared)
     errors = [finding for finding in findings if finding.fatal]
     warnings = tuple(finding for finding in findings if not finding.fatal)
@@ -199,21 +199,21 @@ def _failures(tested: ExampleResults, ruleset: Ruleset, minimum: int) -> Iterato
 
 
 def type_findings(context: Context, type_name: str) -> list[Finding]:
-    """Find that the organisation has no type of entities of this name."""
+    """Return a finding if the organisation has no entity type of this name."""
     types = [each.name for each in list_types(context)]
     problem = f"is {type_name}; the types of entities are {', '.join(types) or 'none'}"
     return [] if type_name in types else [Finding("entity_type", problem)]
 
 
 def other_type_findings(session: Session, type_id: int, called: str, type_name: str) -> list[Finding]:
-    """Find that a text names another type than what it is of has for good; *called*: that, for people."""
+    """Return a finding if a text names another type than its subject has for good; *called* names the subject."""
     own = session.get_one(EntityType, type_id).name
     problem = f"is {type_name}; {called} is of the type {own}, for good"
     return [] if own == type_name else [Finding("entity_type", problem)]
 
 
 def organisation_findings(document: Ruleset | Policy | Flow | Group, context: OrganisationContext) -> list[Finding]:
-    """Find where a ruleset, a policy, a flow or a group does not fit its organisation: other levels, other fields."""
+    """Find where a ruleset, a policy, a flow or a group does not fit its organisation: levels, fields and links."""
     findings = []
     if document.levels != context.levels:
         there = ", ".join(context.levels)
@@ -250,15 +250,15 @@ def _strange_fields(part: str, declared: Fields, context: OrganisationContext) -
 
 
 def refuse_misfits(document: Policy | Group, context: OrganisationContext, source: str) -> None:
-    """Raise InvalidRulesetError where a text does not fit its organisation; *source* names it in the error."""
+    """Raise InvalidRulesetError if a text does not fit its organisation; *source* names it in the message."""
     if wrong := organisation_findings(document, context):
         raise InvalidRulesetError(wrong, source)
 
 
 def read_matching_ruleset(document: str, around: OrganisationContext) -> Ruleset:
-    """Read a ruleset that can be run on what an organisation has; InvalidRulesetError names what stands against it.
+    """Read a ruleset that can be run on the data of an organisation; InvalidRulesetError names what prevents that.
 
-    Its examples may be wrong: what is run does without them.
+    Its examples may be wrong, as a run does not need them.
     """
     analysed, checked = lint_text_by_check(document, around.lists, declared=around.declared)
     wrong = [finding for diagnostic, finding in checked if finding.fatal and diagnostic.check != "examples"]

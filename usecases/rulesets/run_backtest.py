@@ -1,12 +1,12 @@
 """A backtest as the worker runs it: all entities of the type, part by part, against what decides now.
 
 Entities for which an earlier family decides are counted and left out: no version of this family reaches them. So are
-those to which neither the content nor the present version applies, if later families are tried on them. Present
-levels and their dates are the stored ones, so each customer keeps their own cooldown. Where the ruleset can reach
-no entity, it is run on its own examples.
+entities to which neither the content nor the present version applies, if later families are tried on them. Present
+levels and their dates are the stored ones, so each customer keeps their own cooldown. A ruleset that reaches no entity
+is run on its own examples.
 
-A backtest counts for a while: for the entities of today, against what decides today, and for some days. Activations and
-proposals check that alike.
+A backtest is valid for some days, while most entities are those it tested and the same versions and lists decide.
+Activations and proposals check that alike.
 """
 
 import json
@@ -46,21 +46,20 @@ from fivefold.usecases.levels.portfolio import read_stored_portfolio
 from fivefold.usecases.rulesets.deciding import DecidingChange, reached_by
 
 MOST_DAYS = 30
-"""A backtest counts for so long: what is known about customers changes every day."""
+"""How long a backtest is valid: what is known about customers changes every day."""
 LEAST_PERCENT = 90
-"""A backtest counts while it looked at so many of those who are there: a portfolio grows by some every day."""
+"""A backtest is valid while it tested this share of the present entities: a portfolio grows by some every day."""
 
 
 def validity(reached: DecidingChange, until_id: int) -> dict[str, Any]:
-    """Give what the report of a backtest keeps for `refuse_outdated`: what decided, and the last entity there was."""
+    """Return what a backtest's report keeps for `refuse_outdated`: what decided, and the number of the last entity."""
     return {"fingerprint": reached.fingerprint, "until_id": until_id}
 
 
 def refuse_outdated(session: Session, backtest: BacktestRow, reached: DecidingChange, called: str, now_us: int) -> None:
-    """Raise ConflictError where a backtest that is done says too little about a change as it would be now.
+    """Raise ConflictError if a finished backtest is no longer valid for a change; a type without entities needs none.
 
-    *reached*: what decides before and after the change, as it is now. *called*: of what the backtest is, for people.
-    A type without entities needs none.
+    *reached* is what decides before and after the change, as of now; *called* names the backtest's subject.
     """
     there = count_of_type(session, backtest.type_id)
     why = _why_outdated(session, backtest, reached, f"the backtest of {called}", now_us, there) if there else None
@@ -72,7 +71,7 @@ def _why_outdated(
     session: Session, backtest: BacktestRow, reached: DecidingChange, called: str, now_us: int, there: int
 ) -> str | None:
     report, type_name = json.loads(backtest.report or "{}"), session.get_one(EntityType, backtest.type_id).name
-    validity_kept = report.get("validity")  # there is none in a report that an older version wrote
+    validity_kept = report.get("validity")  # None in a report that an older program wrote
     if validity_kept is None or validity_kept["fingerprint"] != reached.fingerprint:
         return f"what decides on {type_name} has changed since {called}"
     as_of_us = report["as_of_us"]
@@ -81,7 +80,7 @@ def _why_outdated(
             return f"a version of the list {list_name} came into force since {called}"
     if abs(now_us - as_of_us) > MOST_DAYS * DAY_US:  # a clock that was ahead makes no backtest younger
         return f"{called} is as of {from_microseconds(as_of_us).date()}, and a backtest counts for {MOST_DAYS} days"
-    # Some were erased since; and rows that were on their way may have come with numbers below the last one.
+    # Some entities were erased since; and rows under way then may have been committed with numbers below the last one.
     tested = min(report["customers"], count_of_type(session, backtest.type_id, validity_kept["until_id"]))
     if tested * 100 < there * LEAST_PERCENT:
         return (
@@ -92,23 +91,23 @@ def _why_outdated(
 
 
 def _lists_of(session: Session, organisation_id: int, reached: DecidingChange) -> Iterator[tuple[str, ListVersion]]:
-    """Go through the versions, as they are now, of every list that is read before or after a change."""
+    """Yield the versions, as they are now, of every list that is read before or after a change, with its name."""
     lists = named_lists(session, organisation_id)
     for name in sorted({*reached.before.lists, *reached.after.lists} & {*lists}):
         yield from ((name, version) for version in lists[name].versions)
 
 
 MOST_ENTITIES = 5_000
-"""Entities that are assessed together: enough for one frame to pay."""
+"""How many entities are assessed together: enough for one frame to pay."""
 MOST_TRANSACTIONS = 100_000
-"""Transactions that are read together: about 200 MB. An entity that has more is a part of its own."""
+"""How many transactions are read together: about 200 MB. An entity that has more is a part of its own."""
 SMALLER = 4
-"""Each further attempt takes so many times fewer together: the one before may have ended for want of memory."""
+"""The factor by which each further attempt makes its parts smaller: the one before may have run out of memory."""
 
 Progress = Callable[[int, int, str], None]
-"""Called with how many entities are done, of how many, and which part is assessed next, in words."""
+"""Called with how many entities are done, the total, and which part is assessed next, in words."""
 Keep = Callable[[pl.DataFrame], None]
-"""Called with everybody of a part who would be elsewhere: `risk.governance.backtest.moves.moved`."""
+"""Called with the entities of a part whose level would change: `risk.governance.backtest.moves.moved`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,12 +116,13 @@ class Setting:
 
     Attributes:
         reached: what decides on the type now, and with the content.
-        present: the version of the family that decides now; None where none does.
+        present: the version of the family that decides now; None if none does.
         before: names and versions of the families that are tried before it.
-        has_later: families are tried after it.
-        until_id: entities that are added later are left out.
-        has_standings: an entity has a level.
-        known_then: `as_of_us` is over, and what became known after it is left out, as `read_stored_portfolio` says.
+        has_later: whether families are tried after it.
+        customers: how many entities of the type there are, up to `until_id`.
+        until_id: the number of the last entity; entities added later are left out.
+        has_standings: whether any entity has a level.
+        known_then: whether `as_of_us` is past and what became known after it is left out; see `read_stored_portfolio`.
         attempt: from 1.
     """
 
@@ -146,7 +146,7 @@ def setting_of(
     session: Session, family: Family, canonical: str, as_of_us: int, attempt: int = 1, *, known_then: bool = False
 ) -> Setting:
     """Read what a content of a family is tested against, as it is now."""
-    reached = reached_by(session, family, canonical)  # first: what changes from here on makes the backtest outdated
+    reached = reached_by(session, family, canonical)  # first: any change after this makes the backtest outdated
     before, present, has_later = [], None, False
     for other in families_of(session, family.organisation_id, family.type_id):
         if other.enabled and other.active_version_id is not None:
@@ -180,11 +180,11 @@ def setting_of(
 
 
 def run_backtest(engine: Engine, setting: Setting, progress: Progress, keep: Keep | None = None) -> str:
-    """Run a backtest; the report is JSON. *keep* is called with the movers of each part.
+    """Run a backtest and return its report as JSON. *keep* is called with the movers of each part.
 
     Raises:
         InvalidRulesetError: a ruleset lacks something that it needs.
-        NotEnoughDataError: there are neither customers whom it reaches nor examples.
+        NotEnoughDataError: the ruleset reaches no customer and has no examples.
     """
     total = setting.customers or len(setting.draft.ruleset.examples)
     progress(0, total, "")
@@ -215,7 +215,7 @@ def _changed(cells: tuple[MoveCount, ...]) -> int:
 def _on_customers(
     engine: Engine, setting: Setting, progress: Progress, keep: Keep | None
 ) -> tuple[BacktestResult | None, dict[str, int], int]:
-    """Run it on everybody whom the family reaches; count the others, by the earlier family and those of later ones."""
+    """Run it on the entities that the family reaches; count the others: by earlier family, and those left to later."""
     result: BacktestResult | None = None
     left_out, not_reached = LeftOut.none_of(setting), 0
     present = None if setting.present is None else analyse_canonical(setting.present.canonical)
@@ -235,7 +235,7 @@ def _on_customers(
 
 
 def _applied_to(portfolio: Portfolio, rulesets: Sequence[AnalysedRuleset], as_of_us: int) -> Portfolio:
-    """Leave those out to which none of some rulesets applies: later families decide on them, before and after."""
+    """Leave out entities to which none of *rulesets* applies: later families decide on them, before and after."""
     if any(each.ruleset.applies_to is None for each in rulesets):
         return portfolio
     reached_ids = pl.concat(
@@ -246,7 +246,7 @@ def _applied_to(portfolio: Portfolio, rulesets: Sequence[AnalysedRuleset], as_of
 
 
 def _left_to_later(result: BacktestResult) -> Iterator[str]:
-    """Say how many have no level here by one of the two versions, as it does not apply to them."""
+    """Yield a caution for each of the two versions that does not apply to some customers, with how many they are."""
     for side, which in ((result.draft, "the draft"), (result.present, "the version in force")):
         count = 0 if side is None else side.alone[f"({Status.NOT_APPLICABLE.value})"]
         if count:
@@ -258,11 +258,11 @@ def _left_to_later(result: BacktestResult) -> Iterator[str]:
 
 @dataclass
 class LeftOut:
-    """Counts whom a reading of everybody leaves out.
+    """How many entities a reading leaves out.
 
     Attributes:
-        decided: for whom a family that is tried before decides, by its name.
-        later: who was taken in only after the setting's moment.
+        decided: by the name of a family tried before, how many entities it decides on.
+        later: how many were taken in only after the setting's moment.
     """
 
     decided: dict[str, int]
@@ -270,7 +270,7 @@ class LeftOut:
 
     @classmethod
     def none_of(cls, setting: Setting) -> Self:
-        """Begin with nobody."""
+        """Begin with zero counts."""
         return cls(dict.fromkeys((name for name, _ in setting.before), 0))
 
 
@@ -281,12 +281,12 @@ def reached_portfolios(
     left_out: LeftOut,
     progress: Progress,
 ) -> Iterator[tuple["EntitiesTogether", Portfolio]]:
-    """Read everybody whom a family reaches, part by part, with what *rulesets* and the families before it read.
+    """Read all entities that a family reaches, part by part, with what *rulesets* and the families before it read.
 
-    Those for whom a family before it decides are *left_out*, and who came later than a moment that is over.
+    *left_out* counts entities on which a family before it decides, and those taken in after a past moment.
     """
     everything = [*rulesets, *(ruleset for _, ruleset in setting.before)]
-    # Of a ruleset that applies to everyone it is never unknown whether it does.
+    # Only a ruleset with a condition on its entities can leave unknown whether it applies.
     may_keep = any(each.ruleset.applies_to is not None for _, each in setting.before)
     for part in parts_of_type(engine, setting.type_id, setting.until_id, setting.customers, setting.attempt):
         progress(part.done, setting.customers, part.words)
@@ -302,7 +302,7 @@ def reached_portfolios(
 
 
 def _levels_then(session: Session, ids: Sequence[int], setting: Setting) -> pl.DataFrame:
-    """Read which version decided last on entities, by the setting's moment where that is over."""
+    """Read which version decided last on each entity, as of the setting's moment if `known_then`, else now."""
     if setting.known_then:
         return loading.versions_then(session, ids, setting.as_of_us)
     return loading.current_levels(session, ids)
@@ -313,8 +313,8 @@ class EntitiesTogether:
     """Entities that are assessed together.
 
     Attributes:
-        ids: their numbers, rising.
-        done: how many were before them.
+        ids: their numbers, ascending.
+        done: how many entities came before them.
         words: which they are, for people.
     """
 
@@ -326,9 +326,9 @@ class EntitiesTogether:
 def parts_of_type(
     engine: Engine, type_id: int, until_id: int, total: int, attempt: int = 1, behind: tuple[int, int] = (0, 0)
 ) -> Iterator[EntitiesTogether]:
-    """Divide the entities of a type, up to a number, into parts that are bounded by entities and by transactions.
+    """Divide the entities of a type, up to *until_id*, into parts bounded by entities and by transactions.
 
-    *behind* the last one that was looked at before, and how many were; from the first one on where none was.
+    *behind* is the number of the last entity that earlier parts had, and how many they had; (0, 0) to begin.
     """
     smaller = SMALLER ** (attempt - 1)
     most, most_transactions = max(1, MOST_ENTITIES // smaller), max(1, MOST_TRANSACTIONS // smaller)
@@ -352,12 +352,12 @@ def parts_of_type(
 
 
 def _levels(session: Session, ids: Sequence[int]) -> pl.DataFrame:
-    """Read the levels that the rules gave, and since when they are held; overrides lie above them."""
+    """Read the levels that the rules gave, without overrides, and since when they are held."""
     return held_before(loading.current_levels(session, ids).drop_nulls(["rules_level", "entered_us"]))
 
 
 def named_families_before(session: Session, levels: pl.DataFrame) -> dict[str, tuple[str, ...]]:
-    """Name the families that `families_before` reads; *levels* are the current ones, or those of a moment."""
+    """Return the names of the families that `families_before` reads; *levels* are current, or those of a moment."""
     before = families_before(session, levels)
     numbers = {family_id for families in before.values() for family_id in families}
     names = names_of_families(session, numbers)
@@ -367,10 +367,10 @@ def named_families_before(session: Session, levels: pl.DataFrame) -> dict[str, t
 def _without_decided(
     portfolio: Portfolio, setting: Setting, decided: dict[str, int], families: Mapping[str, Sequence[str]]
 ) -> Portfolio:
-    """Leave those out for whom a family that comes before decides, and count them.
+    """Leave out entities on which an earlier family decides, and count them.
 
-    One of which it is unknown whether it applies, or that cannot read it, keeps whom it decided on, as
-    `risk.engine.deciding` says; for others the next one is tried. That its floors count for them is left out.
+    While it is unknown whether a family applies, or it cannot read an entity, it keeps the entities it decided on, as
+    `risk.engine.deciding` says; on others the next family is tried. This ignores that its floors count for those.
     """
     for name, ruleset in setting.before:
         if not len(portfolio.entities):
@@ -399,7 +399,7 @@ def _on_examples(setting: Setting) -> BacktestResult:
 
 
 def _with_names(report: dict[str, Any], draft: Ruleset) -> dict[str, Any]:
-    """Call examples by their names."""
+    """Replace the numbers of examples by their names."""
     for row in (*report["movers"], *report["draft"]["failures"]):
         row["entity"] = draft.examples[int(row["entity"])].name
     return report

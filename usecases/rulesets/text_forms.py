@@ -1,6 +1,6 @@
 """Forms that write into the text of a ruleset: a rule, a case, thresholds, tiers, weights.
 
-All else stays as it is, comments too.
+The rest of the text stays as it is, comments too.
 """
 
 import json
@@ -36,7 +36,7 @@ _SEVERAL = frozenset({"in", "not_in"})
 
 @dataclass(frozen=True, kw_only=True)
 class TierForm:
-    """A named range of totals as it is written, both ends included; `least` and `most` are empty where it is open."""
+    """A named range of totals as it is written, both ends included; `least` or `most` is empty at an open end."""
 
     title: str
     least: str
@@ -46,14 +46,14 @@ class TierForm:
 
 @dataclass(frozen=True, kw_only=True)
 class Outline:
-    """What the forms of a text choose from; all empty where it cannot be read.
+    """The choices that the forms of a text offer; all empty if the text cannot be read.
 
     Attributes:
         fields: names and types of the entity's fields.
-        rules: their ids and titles, of those that have an input of their own.
-        thresholds: as they are written, or the bands of a weighted score; None where the score has neither.
-        tiers: of a score by tiers; empty for another one.
-        weights: of a weighted score, by the name of the column, as lines of a rule's id and its weight in percent.
+        rules: ids and titles of the rules that have an input of their own.
+        thresholds: the thresholds as written, or the bands of a weighted score; None if the score has neither.
+        tiers: the tiers of a score by tiers; empty for another score.
+        weights: the weights of a weighted score, by the name of the column, as lines of a rule's id and its percent.
     """
 
     fields: Mapping[str, Any]
@@ -66,7 +66,7 @@ class Outline:
 
 @dataclass(frozen=True, kw_only=True)
 class CaseForm:
-    """IF the value compares like this THEN points, and perhaps a level below which the entity does not come."""
+    """IF the value compares like this THEN points, and perhaps a floor: a level below which the entity cannot be."""
 
     operator: str
     value: str
@@ -87,7 +87,7 @@ class RuleForm:
 
 
 def outline_of(text: str) -> Outline:
-    """Read what the forms choose from; it may still be wrong elsewhere."""
+    """Read what the forms choose from; other parts of the text may have faults."""
     try:
         data = Document(text).data
     except InvalidRulesetError:
@@ -128,7 +128,7 @@ def with_rule(text: str, form: RuleForm) -> str:
 
     Raises:
         InvalidRulesetError: the text is neither YAML nor JSON.
-        ConfigError: it has no list of rules, no such field, or that rule already; or what was typed cannot be written.
+        ConfigError: the text has no list of rules, no such field, or that rule already; or a value is invalid.
     """
     outline = outline_of(text)
     if form.field not in outline.fields:
@@ -168,9 +168,9 @@ def with_thresholds(text: str, thresholds: str) -> str:
 
 
 def with_tiers(text: str, tiers: Sequence[TierForm]) -> str:
-    """Write tiers: those that are there in other words, and further ones behind them; errors as `with_rule`.
+    """Rewrite the tiers of a text, and add further ones behind them; errors as `with_rule`.
 
-    One that is not to change stays as it is written. ConfigError where there are fewer than are there.
+    An unchanged tier stays as it is written. ConfigError if there are fewer tiers than the text has.
     """
     read, present = Document(text), outline_of(text).tiers
     if not present:
@@ -178,7 +178,7 @@ def with_tiers(text: str, tiers: Sequence[TierForm]) -> str:
     if len(tiers) < len(present):
         raise ConfigError(f"the text has {len(present)} tiers, and {len(tiers)} were given; take one out in the text")
     written = [_tier(tier) for tier in tiers]
-    for number in reversed(range(len(present))):  # so that the places before stay where they are
+    for number in reversed(range(len(present))):  # so that the positions of earlier tiers stay right
         span = read.span(("score", "tiers", number))
         if span is not None and tiers[number] != present[number]:
             text = f"{text[: span[0]]}{_in_brackets(written[number])}{text[span[1] :]}"
@@ -198,7 +198,7 @@ def _tier(form: TierForm) -> dict[str, Any]:
 def with_weights(text: str, column: str, lines: str) -> str:
     """Write other weights of a column, from lines of a rule's id, a colon and percent; errors as `with_rule`.
 
-    Where the rules are those that are there, each other weight is written in its place; else the whole column.
+    If the rules are the same, only weights that changed are written; else the whole column.
     """
     path = ("score", "weighted", "weights", column)
     read = Document(text)
@@ -249,7 +249,7 @@ def _case(form: CaseForm, kind: Any) -> dict[str, Any]:
 
 
 class _Exact(str):
-    """A number, or another word of YAML, as it is to be written."""
+    """A number or another YAML word that is written without quotes."""
 
     __slots__ = ()
 
@@ -277,7 +277,7 @@ def _number(written: str, what: str) -> str:
 
 
 def _with_item(text: str, path: Path, item: Mapping[str, Any]) -> str:
-    """Write an item behind the others of a list, in the way in which the list is written."""
+    """Write an item behind the others of a list, in the style of the list."""
     end = Document(text).list_end(path)
     if end is None:
         raise ConfigError(f"the text has no list {path[-1]} to write into; begin one with `{path[-1]}:` and one item")
@@ -290,7 +290,7 @@ def _with_item(text: str, path: Path, item: Mapping[str, Any]) -> str:
 
 
 def _lines(item: Mapping[str, Any]) -> list[str]:
-    """Write an item of a list with a dash: a line for each of its words, and for each case."""
+    """Return the lines of a list item with a dash: a line for each key, and for each key of a case."""
     lines: list[str] = []
     for name, value in item.items():
         dash = "  " if lines else "- "
@@ -310,7 +310,7 @@ def _case_lines(cases: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _in_brackets(value: Any) -> str:
-    """Write a value as JSON, which YAML reads as well.
+    """Return a value as JSON, which YAML reads as well.
 
     >>> _in_brackets({"when": {"equals": "KP"}, "points": _Exact("0.50")})
     '{"when": {"equals": "KP"}, "points": 0.50}'

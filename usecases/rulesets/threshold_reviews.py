@@ -1,10 +1,10 @@
-"""Thresholds each quarter: where the portfolio would have them now, smoothed over a year, left as a draft.
+"""Quarterly threshold reviews: where the portfolio would have its thresholds now, smoothed over a year, as a draft.
 
-A worker begins one for every ruleset that decides, once a quarter is over, and one that failed again a day later, as
-no person can ask for it; not one that ended its workers. Nothing is put in force: the draft is
-committed, backtested and activated by people like any other, and a draft that a person edits already stays as it is,
-while one of an earlier quarter that no person edited is replaced, or taken away where thresholds are to stay. No draft
-is left while every level holds its usual share, or where it would change nothing.
+Once a quarter is over, a worker begins a review for every ruleset that decides. A failed review begins again a day
+later, as no person can request one; not one that killed its workers. A review activates nothing: people commit,
+backtest and activate the draft like any other. A draft that a person edits stays as it is. One of an earlier quarter
+that no person edited is replaced, or deleted if thresholds are to stay. No draft is left while every level holds its
+usual share, or if it would change nothing.
 """
 
 import json
@@ -89,7 +89,7 @@ class ThresholdReviewLine(JobLine):
 
 
 def list_threshold_reviews(context: Context, family: str, part: Part = WHOLE) -> Page[ThresholdReviewLine]:
-    """List the reviews of a ruleset's thresholds, the newest first; NotFoundError where there is no such ruleset."""
+    """List the reviews of a ruleset's thresholds, the newest first; NotFoundError if it does not exist."""
     with context.reading() as session:
         family_row = family_named(session, context.organisation_id, family)
         return reviews_of(session, family_row.id, part).map(_line)
@@ -104,7 +104,7 @@ class RecentReview:
 
 
 def list_recent_reviews(context: Context, most: int, rulesets: Sequence[str] | None) -> list[RecentReview]:
-    """List at most so many reviews of some rulesets, or of all, the newest first."""
+    """List at most *most* reviews of *rulesets*, of all if None, the newest first."""
     with context.reading() as session:
         reviews = latest_reviews(session, context.organisation_id, most, rulesets)
         return [RecentReview(name, _line(row)) for name, row in reviews]
@@ -126,9 +126,9 @@ def _line(row: ThresholdReview) -> ThresholdReviewLine:
 
 
 def begin_threshold_reviews(engine: Engine, now_us: int) -> bool:
-    """Begin the reviews of the quarter that was over last, also those that failed a day ago; False where all have.
+    """Begin the reviews of the last full quarter, also those that failed a day ago; False if none is to begin.
 
-    One that failed while a clock was ahead does not wait for the day that this clock gave it.
+    A review that failed while a clock was ahead does not wait for the day that this clock gave it.
     """
     quarter = quarter_of(quarter_of(now_us).from_us - 1)
     failures = OldFailures(now_us - DAY_US, now_us + clock_of(engine).tolerance_us)
@@ -145,7 +145,7 @@ def begin_threshold_reviews(engine: Engine, now_us: int) -> bool:
 
 
 def rules_hash(canonical: str) -> str:
-    """Give the hash of what makes the totals of a ruleset: its rules, what they name, and weights; no thresholds."""
+    """Return the hash of what makes the totals of a ruleset: its rules, what they name, and weights; no thresholds."""
     data = json.loads(canonical, parse_float=str)  # as they are written: bounds may have decimals
     weights = data["score"].get("weighted", {})
     made_of = {"rules": data["rules"], **{name: weights.get(name) for name in ("weights", "weights_by")}}
@@ -173,7 +173,7 @@ def _begin(job: ThresholdReview) -> Callable[[Lease], None]:
         stays = _reason_to_stay(proposal)
 
         def write(session: Session) -> dict[str, Any]:
-            settings_row(session, lease.who.organisation_id, locked=True)  # as all lock who save or commit a draft
+            settings_row(session, lease.who.organisation_id, locked=True)  # every save or commit of a draft locks it
             if stays:
                 _discard_left(session, lease.who, family_id)
             revision, outcome = None, stays or _outcome(session, family_id, version_id)
@@ -195,7 +195,7 @@ def _begin(job: ThresholdReview) -> Callable[[Lease], None]:
 
 
 def _year_until(quarter: Quarter) -> Quarter:
-    """Return the first of the four quarters that end with this one: an older portfolio smooths nothing.
+    """Return the first of the four quarters that end with this one: older portfolios do not smooth.
 
     >>> _year_until(read_quarter("2026Q4")).name, _year_until(read_quarter("2026Q1")).name
     ('2026Q1', '2025Q2')
@@ -206,11 +206,11 @@ def _year_until(quarter: Quarter) -> Quarter:
 
 
 _KEPT: Final = ("levels", "cuts", "moved", "entities", "left_out", "capture", "cautions")
-"""What is kept of a proposal."""
+"""The fields of a proposal that are stored."""
 
 
 def _keep_reason(lease: Lease, family_id: int, quarter: Quarter, because: str) -> None:
-    """Keep why no thresholds are proposed."""
+    """Store why no thresholds are proposed."""
 
     def write(session: Session) -> dict[str, Any]:
         details = {"outcome": "not proposed", "because": because}
@@ -221,7 +221,7 @@ def _keep_reason(lease: Lease, family_id: int, quarter: Quarter, because: str) -
 
 
 def _outcome(session: Session, family_id: int, version_id: int) -> str:
-    """Tell what is to come of thresholds that are to move: a draft, unless a person was faster."""
+    """Return the outcome for thresholds that are to move: a draft, unless a person was faster."""
     session.expire_all()
     family, newest = session.get_one(Family, family_id), newest_version(session, family_id)
     if not family.enabled or family.active_version_id != version_id or newest is None:
@@ -233,12 +233,12 @@ def _outcome(session: Session, family_id: int, version_id: int) -> str:
 
 
 def _is_left(draft: Draft) -> bool:
-    """Tell whether a draft is that of an earlier quarter, which no person edited."""
+    """Check whether a draft is of an earlier quarter, and no person edited it."""
     return draft.editors == [SYSTEM]
 
 
 def _discard_left(session: Session, who: Context, family_id: int) -> None:
-    """Take away what an earlier quarter left, as its thresholds are of a portfolio that is over."""
+    """Delete the draft of an earlier quarter, as its thresholds fit a portfolio of the past."""
     session.expire_all()
     draft = session.get(Draft, family_id)
     if draft is not None and _is_left(draft):
@@ -246,11 +246,11 @@ def _discard_left(session: Session, who: Context, family_id: int) -> None:
 
 
 class _NotProposedError(Exception):
-    """No thresholds can be proposed for a ruleset and its portfolio as they are; that is no failure."""
+    """No thresholds can be proposed for a ruleset and its portfolio as they are; the review has not failed."""
 
 
 def _proposal(lease: Lease, setting: Setting, past: Sequence[Sequence[str]]) -> ThresholdProposal:
-    """Assess everybody on whom the ruleset decides, part by part, as of the end of the quarter."""
+    """Assess the entities that the ruleset decides on, part by part, as of the setting's moment; propose thresholds."""
     ruleset, usual = setting.draft.ruleset, len(AcceptanceLimits().shares)
     if len(ruleset.levels) != usual:
         raise _NotProposedError(
@@ -264,15 +264,15 @@ def _proposal(lease: Lease, setting: Setting, past: Sequence[Sequence[str]]) -> 
     earlier = [[Decimal(value) for value in values] for values in past]
     try:
         proposal = propose_for_totals(PortfolioTotals.joined(parts), earlier=earlier)
-    except (ConfigError, NotEnoughDataError) as why:  # of the ruleset and of its totals; what assesses them is outside
+    except (ConfigError, NotEnoughDataError) as why:  # from the ruleset and its totals; assessing is outside the `try`
         raise _NotProposedError(str(why)) from why
     return replace(proposal, cautions=(*proposal.cautions, *later_cautions(left_out, setting)))
 
 
 def _with_capture(lease: Lease, begins: Setting, proposal: ThresholdProposal, quarter: Quarter) -> ThresholdProposal:
-    """Add what the proposal does to those confirmed in the quarter, by the levels of its beginning, or why it does not.
+    """Add the proposal's effect on customers confirmed in the quarter, by levels of its beginning, or why it is absent.
 
-    The levels of its end know the cases that were confirmed in it, so they would foresee what is known already.
+    Levels of its end know the cases confirmed in it already, so they would predict nothing.
     """
     with lease.who.reading() as session:
         labels = labels_from_cases(session, lease.who.organisation_id, quarter.until_us)
@@ -285,7 +285,7 @@ def _with_capture(lease: Lease, begins: Setting, proposal: ThresholdProposal, qu
         return _without_capture(proposal, f"no case was confirmed in {quarter.name}")
     try:
         parts = [LabelledTotals.of(part, match_labels(labels, part.outcomes)) for part in assessed_parts(lease, begins)]
-    except InvalidRulesetError as why:  # a list that its rules name has no version so early
+    except InvalidRulesetError as why:  # a list that its rules name has no version at that moment
         problems = "; ".join(f"{each.where} {each.problem}" for each in why.findings)
         return _without_capture(proposal, f"nobody can be assessed as of the beginning of {quarter.name}: {problems}")
     totals = LabelledTotals.joined(parts) if parts else None
@@ -301,7 +301,7 @@ def _without_capture(proposal: ThresholdProposal, why: str) -> ThresholdProposal
 
 
 def _reason_to_stay(proposal: ThresholdProposal) -> str | None:
-    """Tell why thresholds are to stay; None where they are to move."""
+    """Return why thresholds are to stay; None if they are to move."""
     bands = AcceptanceLimits().shares
     if all(least <= level.present <= most for level, (least, most) in zip(proposal.levels, bands, strict=True)):
         return "kept"
