@@ -1,4 +1,4 @@
-"""A portfolio from files assessed: levels, breakdowns, and the entities without a level."""
+"""Assess a portfolio from files: levels, breakdowns, and the entities without a level."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,65 +28,65 @@ class AssessedFamilies:
 
     Attributes:
         entities: all of them, in the order of the portfolio.
-        parts: the assessments by each ruleset that decides on an entity, and of those to whom none applies.
+        parts: the assessments by each ruleset that decides on an entity, and those of entities to which none applies.
     """
 
     entities: pl.DataFrame
     parts: tuple[Assessments, ...]
 
     def table(self) -> pl.DataFrame:
-        """Give one plain row for each entity, and the ruleset that decided; null where none applies."""
+        """Return one plain row for each entity, with the ruleset that decided; null where none applies."""
         return in_order(self.entities, [table_of(part) for part in self.parts])
 
     def of(self, entity: str) -> Assessments:
-        """Find the assessments that have an entity; ConfigError where it was not read."""
+        """Return the assessments that include an entity; ConfigError if it was not read."""
         for part in self.parts:
             if part.position(entity) is not None:
                 return part
         raise no_such_entity(entity, self.entities)
 
     def without_level(self) -> dict[str, list[str]]:
-        """Give the entities without a level by status, those that failed first."""
+        """Return the entities without a level by status, failed ones first."""
         return by_status(pl.concat([part.outcomes.select(ENTITY, STATUS) for part in self.parts]))
 
     def failures(self, most: int | None = None) -> pl.DataFrame:
-        """Name what could not be assessed in full, and why, of the first so many of each ruleset or of everyone.
+        """Return what could not be assessed in full, and why, for *most* entities of each ruleset, or for all.
 
         Returns:
-            `entity_id`, `rule` (or the part of the ruleset), `problem`: a row for each value that stood in the way.
+            `entity_id`, `rule` (or the part of the ruleset), `problem`: a row for each value that caused a failure.
         """
         return pl.concat([failures_of(part, most) for part in self.parts])
 
     def breakdown_lines(self) -> Iterator[str]:
-        """Write every breakdown as a line of JSON, those of one ruleset after those of another."""
+        """Yield every breakdown as a line of JSON, ruleset by ruleset."""
         return (line for part in self.parts for line in lines_of(part))
 
 
 def no_such_entity(entity: str, entities: pl.DataFrame) -> ConfigError:
-    """Make the error for an entity that is not among those that were read."""
+    """Return the error for an entity that was not read."""
     return ConfigError(f"there is no entity {entity} among the {entities[ENTITY].n_unique():,} that were read")
 
 
 class Assessed(Protocol):
-    """Entities assessed, in one process or part by part; the functions are those of `AssessedFamilies`."""
+    """Assessed entities, in one process or part by part; the methods are those of `AssessedFamilies`."""
 
     def table(self) -> pl.DataFrame:
-        """Give one plain row for each entity."""
+        """Return one plain row for each entity."""
 
     def without_level(self) -> dict[str, list[str]]:
-        """Give the entities without a level by status."""
+        """Return the entities without a level by status."""
 
     def failures(self, most: int | None = None) -> pl.DataFrame:
-        """Name what could not be assessed in full."""
+        """Return what could not be assessed in full."""
 
     def breakdown_lines(self) -> Iterator[str]:
-        """Write every breakdown."""
+        """Yield every breakdown."""
 
 
 def table_of(part: Assessments) -> pl.DataFrame:
-    """Give one plain row for each entity of one ruleset, with its name, and those of the rulesets that keep the entity.
+    """Return one plain row for each entity of one ruleset, with the names of that ruleset and of those that keep it.
 
-    They are null where it does not apply, and where none keeps it.
+    A name is null where the ruleset does not apply, or where none keeps the entity.
     """
     outcomes, name = part.outcomes, pl.lit(part.program.ruleset.name)
     kept_by = outcomes[KEPT_BY].list.join(" ") if KEPT_BY in outcomes.columns else pl.lit(None, pl.String)
@@ -95,26 +95,26 @@ def table_of(part: Assessments) -> pl.DataFrame:
 
 
 def in_order(entities: pl.DataFrame, tables: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """Put tables together, in the order of the entities."""
+    """Join tables, in the order of the entities."""
     everyone = entities.select(pl.col(ENTITY).unique(maintain_order=True))  # each may have several rows
     return everyone.join(pl.concat(tables), on=ENTITY, how="left", maintain_order="left")
 
 
 def by_status(frame: pl.DataFrame) -> dict[str, list[str]]:
-    """Give the entities without a level by status, those that failed first; *frame* has both."""
+    """Return the entities without a level by status, failed ones first; *frame* has the columns of both."""
     statuses = (Status.FAILED, Status.UNCLASSIFIED, Status.UNDETERMINED, Status.NOT_APPLICABLE)
     rows = {status: frame.filter(pl.col(STATUS) == status.value)[ENTITY].to_list() for status in statuses}
     return {str(status): entities for status, entities in rows.items() if entities}
 
 
 def failures_of(part: Assessments, most: int | None) -> pl.DataFrame:
-    """Name what could not be assessed in full by one ruleset, as `AssessedFamilies.failures` does."""
+    """Return what one ruleset could not assess in full, as `AssessedFamilies.failures` does."""
     rows = [(one.entity, one.rule, one.problem) for one in failures(part, len(part) if most is None else most)]
     return pl.DataFrame(rows, schema=dict.fromkeys((ENTITY, "rule", "problem"), pl.String), orient="row")
 
 
 def lines_of(part: Assessments) -> Iterator[str]:
-    """Write every breakdown by one ruleset as a line of JSON."""
+    """Yield every breakdown by one ruleset as a line of JSON."""
     return (f"{as_json_text(explanation)}\n" for explanation in explain_all(part))
 
 
@@ -132,11 +132,11 @@ def assess_files(
         rulesets: in the order in which they are tried; one at least.
         files: the portfolio.
         as_of: the moment, microseconds.
-        previous: the levels until now; its columns `ruleset` and `kept_by`, where they are there, say what decided.
-        overrides: the levels that people set.
+        previous: a file of the levels until now; its columns `ruleset` and `kept_by`, if present, name what decided.
+        overrides: a file of the levels that people set.
 
     Raises:
-        ConfigError: two rulesets have the same name, other levels or another type of entity, or a file cannot be used.
+        ConfigError: two rulesets have the same name, different levels or entity types, or a file cannot be used.
     """
     portfolio = read_with_warnings(files, rulesets, as_of)
     before = before_of(rulesets, files, portfolio, as_of, previous, overrides)
@@ -146,13 +146,13 @@ def assess_files(
 def assess_portfolio(
     rulesets: Sequence[AnalysedRuleset], portfolio: Portfolio, as_of: int, before: PriorState
 ) -> AssessedFamilies:
-    """Assess what was read, as `assess_files` does.
+    """Assess a portfolio that was read already, as `assess_files` does.
 
     Args:
         rulesets: in the order in which they are tried; one at least.
         portfolio: all that they read.
         as_of: the moment, microseconds.
-        before: the levels until now, and what people set.
+        before: the levels until now, what decided, and the levels that people set.
     """
     first, *others = rulesets
     composition = composed(rulesets, portfolio.lists)
@@ -175,7 +175,7 @@ def before_of(
     previous: Path | None,
     overrides: Path | None,
 ) -> PriorState:
-    """Read the levels until now, what decided, and what people set; *portfolio* is what was read before."""
+    """Read the levels until now, what decided, and the levels that people set; *portfolio* is already read."""
     held_levels, set_by_hand = _read_levels(rulesets, files, portfolio, as_of, previous, overrides)
     deciding = {} if previous is None else read_deciding_rulesets(previous, rulesets, files.warn)
     return PriorState(held_levels, deciding, set_by_hand)
@@ -208,7 +208,7 @@ class EntityExplanation:
 
 
 def explain_entity(assessed: AssessedFamilies, entity: str) -> EntityExplanation:
-    """Explain the level of one entity; ConfigError where it was not read."""
+    """Explain the level of one entity; ConfigError if it was not read."""
     part = assessed.of(entity)
     position = part.position(entity)
     assert position is not None
@@ -217,7 +217,7 @@ def explain_entity(assessed: AssessedFamilies, entity: str) -> EntityExplanation
 
 
 def outcome_rows(breakdown: Explanation) -> list[list[str]]:
-    """Give the outcome of each rule as text: title, case, what it saw, points and floor."""
+    """Return the outcome of each rule as text: title, case, what it saw, points and floor."""
     return [
         [outcome.title, str(outcome.case), outcome.seen, signed(outcome.points), outcome.floor]
         for outcome in breakdown.rules

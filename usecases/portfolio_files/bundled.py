@@ -1,4 +1,4 @@
-"""Rulesets, groups and lists: those that ship with fivefold, and one's own files."""
+"""Rulesets, groups and lists: those that ship with fivefold, and a user's own files."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 SUFFIXES = (".yaml", ".yml", ".json")
-"""How files of rulesets and lists end."""
+"""The suffixes of files of rulesets and lists."""
 
 
 class _Readable(Protocol):
@@ -35,7 +35,7 @@ class _Readable(Protocol):
 
 
 def bundled_rulesets() -> tuple[str, ...]:
-    """Name the rulesets that ship.
+    """Return the names of the rulesets that ship.
 
     >>> bundled_rulesets()
     ('eu-bank-weighted', 'fatf-retail', 'session-verification', 'transaction-monitoring')
@@ -44,7 +44,7 @@ def bundled_rulesets() -> tuple[str, ...]:
 
 
 def bundled_ruleset(name: str) -> Ruleset:
-    """Read a ruleset that ships; ConfigError where none has that name.
+    """Read a ruleset that ships; ConfigError if none has that name.
 
     >>> bundled_ruleset("fatf-retail").levels
     ('low', 'medium', 'high', 'critical')
@@ -53,7 +53,7 @@ def bundled_ruleset(name: str) -> Ruleset:
 
 
 def bundled_text(name: str) -> str:
-    """Give the text of a ruleset that ships; ConfigError where none has that name."""
+    """Return the text of a ruleset that ships; ConfigError if none has that name."""
     if name not in bundled_rulesets():
         names = bundled_rulesets()
         raise ConfigError(f"no ruleset named {name} ships; there are {', '.join(names)}{perhaps(name, names)}")
@@ -61,9 +61,9 @@ def bundled_text(name: str) -> str:
 
 
 def ruleset_text(source: str) -> str:
-    """Read the text of a ruleset's file, or of one that ships; ConfigError where *source* is neither.
+    """Read the text of a ruleset's file, or of one that ships; ConfigError if *source* is neither.
 
-    InvalidRulesetError names the line of what is not UTF-8.
+    InvalidRulesetError names the line that is not UTF-8.
     """
     path = Path(source)
     if source in bundled_rulesets() and not path.exists():
@@ -85,7 +85,7 @@ def load_ruleset(source: str) -> "AnalysedRuleset":
 def lint_file(source: str, lists: Mapping[str, NamedList], *, notes: bool) -> list[tuple["Diagnostic", Finding]]:
     """Lint the file of a ruleset, or of a policy, which begins with that word.
 
-    What is no text, or no file, is a finding like others, so that other files are looked at too.
+    A file that is missing or not text is a finding like others, so that other files are linted too.
     """
     from fivefold.risk.governance.lint.policy import lint_policy_document  # noqa: PLC0415 (imports Polars)
     from fivefold.risk.governance.lint.ruleset import lint_document, unread  # noqa: PLC0415 (as above)
@@ -110,14 +110,14 @@ def bundled_lists() -> dict[str, NamedList]:
 
 
 def lists_with(folder: Path | None, others: Sequence[Path] = ()) -> Mapping[str, NamedList]:
-    """Read the lists that ship and those of a folder; one of the folder replaces a shipped one entirely.
+    """Read the lists that ship and those of a folder; a list of the folder replaces a shipped one entirely.
 
-    Every file of the folder that ends in one of `SUFFIXES` must be a list; its name is the one inside. *others* are
-    files of lists beside it.
+    Every file of the folder that ends in one of `SUFFIXES` must be a list, which has its name inside. *others* are
+    further files of lists.
 
     Raises:
         ConfigError: the folder does not exist or has no list.
-        InvalidRulesetError: a file is not in UTF-8 or no list, or two of the folder's files are of the same list.
+        InvalidRulesetError: a file is not in UTF-8 or not a list, or two of the folder's files have the same list.
     """
     named = _by_name(others)
     if folder is None:
@@ -148,7 +148,7 @@ def _by_name(files_: Iterable[_Readable]) -> dict[str, NamedList]:
 
 
 def _refuse_hidden(list_: NamedList, source: str) -> None:
-    """Raise InvalidRulesetError where members have what is not seen: texts are compared exactly, and match none."""
+    """Raise InvalidRulesetError if members have invisible characters: texts are compared exactly; none would match."""
     members = {member: None for version in list_.versions for member in version.members}
     problems = [
         Finding(f"list {list_.name}", f"{member[:40]!a} is a member with {hidden}; it must have none")
@@ -160,7 +160,7 @@ def _refuse_hidden(list_: NamedList, source: str) -> None:
 
 
 def text_of(file: _Readable, source: str) -> str:
-    """Read a document; InvalidRulesetError names the line of what is not UTF-8."""
+    """Read a document; InvalidRulesetError names the line that is not UTF-8."""
     content = file.read_bytes()
     try:
         return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
@@ -173,7 +173,7 @@ def text_of(file: _Readable, source: str) -> str:
 
 
 def bundled_groups() -> tuple[str, ...]:
-    """Name the groups that ship.
+    """Return the names of the groups that ship.
 
     >>> bundled_groups()
     ('valuable-and-quiet', 'watched-closely')
@@ -183,7 +183,7 @@ def bundled_groups() -> tuple[str, ...]:
 
 
 def group_text(source: str) -> str:
-    """Read the text of a group's file, or of one that ships; ConfigError where *source* is neither."""
+    """Read the text of a group's file, or of one that ships; ConfigError if *source* is neither."""
     path = Path(source)
     if source in bundled_groups() and not path.exists():
         return (files("fivefold.flows.groups") / "shipped" / f"{source}.yaml").read_text("utf-8")
@@ -195,12 +195,12 @@ def group_text(source: str) -> str:
 
 
 def load_group(source: str) -> AnalysedGroup:
-    """Read a group; InvalidRulesetError says what is wrong with it, ConfigError where there is none."""
+    """Read a group; InvalidRulesetError if it has faults, ConfigError if *source* names none."""
     return AnalysedGroup(read_group(group_text(source), source))
 
 
 def lint_group_file(source: str, lists: Mapping[str, NamedList]) -> list[Finding]:
-    """Find what is wrong or doubtful in a group's file, or in one that ships; that there is none is a finding."""
+    """Find what is wrong or doubtful in a group's file, or in one that ships; a missing file is a finding."""
     from fivefold.risk.governance.lint.ruleset import unread  # noqa: PLC0415 (imports Polars)
 
     try:

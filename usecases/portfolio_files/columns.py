@@ -23,7 +23,7 @@ OPTIONAL: Final[Mapping[str, Sequence[str]]] = {
     "links": ("valid_from", "valid_until"),
     "labels": ("confirmed", "at"),
 }
-"""Columns that the file of a part may lack. Without one its rows say something else: a tag has no end, for instance."""
+"""Columns that the file of a part may lack. Its absence changes what rows mean: a tag without an end, for instance."""
 
 _OTHERS: Final[Mapping[str, Sequence[str]]] = {
     "transactions": COLUMNS,
@@ -36,23 +36,23 @@ _OTHERS: Final[Mapping[str, Sequence[str]]] = {
 
 
 def columns_read(part: str, declared: Collection[str]) -> frozenset[str]:
-    """Give the columns that are read of the file of a part; *declared* are those that rulesets declare."""
+    """Return the columns that are read from the file of a part; *declared* are those that rulesets declare."""
     return frozenset((ENTITY, USER_ID, *OPTIONAL[part], *_OTHERS.get(part, ()), *declared))
 
 
 def refuse_misspelt(part: str, columns: Sequence[str], source: str, declared: Collection[str] = ()) -> None:
-    """Refuse a column that is named as one that may be absent, and is, but for case, signs or one letter.
+    """Refuse a column whose name differs from that of an absent optional column in case, signs or one letter alone.
 
-    In transactions also one that means the same, such as a status.
+    In transactions also a column that means the same, such as a status.
 
     Args:
-        part: whose file it is, such as tags.
-        columns: of the file, by our names.
-        source: names the file.
-        declared: what rulesets declare; a column of such a name is what it says.
+        part: the part that the file has, such as tags.
+        columns: the file's columns, by our names.
+        source: names the file in the message.
+        declared: columns that rulesets declare, which are never refused.
 
     Raises:
-        FileFormatError: there is one; the message has the `--map` to paste.
+        FileFormatError: there is such a column; the message has the `--map` to paste.
     """
     find = meant_columns if part == "transactions" else misspelt_names
     for absent, near in find(columns, OPTIONAL[part], declared).items():
@@ -67,7 +67,7 @@ class PortfolioColumns:
     """Names of columns, by file and for all files."""
 
     def __init__(self, pairs: Sequence[str] = ()) -> None:
-        """Read pairs such as customer_id=entity_id or tags.since=from; ConfigError where one has another form."""
+        """Read pairs such as customer_id=entity_id or tags.since=from; ConfigError if one has another form."""
         own = {part: [pair for pair in pairs if pair.startswith(f"{part}.")] for part in PARTS}
         self._own = {part: ColumnMap.read([pair.removeprefix(f"{part}.") for pair in own[part]]) for part in PARTS}
         special = {pair for part in PARTS for pair in own[part]}
@@ -77,7 +77,7 @@ class PortfolioColumns:
         self._read: set[str] = set()
 
     def rename(self, part: str, frame: pl.DataFrame, source: str) -> pl.DataFrame:
-        """Give the table of a part our names; FileFormatError where it lacks a column that is mapped for it alone."""
+        """Rename the columns of a part's table to ours; FileFormatError if it lacks a column mapped for it alone."""
         names = frame.columns
         own = self._own[part].rename(names, source)
         common = {theirs: ours for theirs, ours in self._common.ours.items() if theirs in names}
@@ -87,7 +87,7 @@ class PortfolioColumns:
         return frame.rename(ColumnMap({**remaining, **own}).rename(names, source))
 
     def refuse_unused(self) -> None:
-        """Raise ConfigError where a pair was unused: no file has the column, or the file was not given."""
+        """Raise ConfigError if a pair was unused: no file has the column, or the file was not given."""
         for theirs, ours in self._common.ours.items():
             if theirs not in self._met:
                 raise ConfigError(f"--map {theirs}={ours}: no file has a column {theirs}")

@@ -1,4 +1,4 @@
-"""Decision tables as files: one rule's cases to CSV or XLSX, and from these, JDM and DMN to a draft."""
+"""Decision tables as files: export one rule's cases to CSV or XLSX; import CSV, XLSX, JDM or DMN into a draft."""
 
 import csv
 import io
@@ -24,14 +24,14 @@ from fivefold.risk.language.expressions import OwnTest, tests_in
 from fivefold.risk.language.ruleset import Rule, Ruleset
 
 MOST_BYTES = 5_000_000
-"""Largest file read: a rule has at most two hundred cases."""
+"""Most bytes of a file that is read: a rule has at most two hundred cases."""
 
 FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".xlsx": "xlsx", ".json": "jdm", ".dmn": "dmn", ".xml": "dmn"}
 """The format of a file by its ending."""
 
 
 def format_of(path: PurePath, named: str | None = None) -> str:
-    """Tell the format of a file by its ending, where none is named; ConfigError where the ending says none."""
+    """Return the format *named*, or the one of a file's ending; ConfigError for an unknown ending."""
     if named is not None:
         return named
     ending = path.suffix.lower()
@@ -43,28 +43,28 @@ def format_of(path: PurePath, named: str | None = None) -> str:
 
 
 def table_bytes(ruleset: Ruleset, identifier: str, format_: str) -> bytes:
-    """Write the cases of a rule as CSV or as a workbook.
+    """Return the cases of a rule as the bytes of a CSV or a workbook.
 
     Raises:
-        ConfigError: there is no such rule, or the format is read alone.
+        ConfigError: there is no such rule, or the format can only be read.
     """
     rule = ruleset.rules[position_of(ruleset, identifier)]
     return grid_bytes(table_of(rule), format_, about(ruleset, rule))
 
 
 def grid_bytes(grid: Grid, format_: str, about_it: Sequence[tuple[str, str]]) -> bytes:
-    """Write a table as CSV or as a workbook, which says what it is; ConfigError for a format that is read alone."""
+    """Return a table as CSV or as a workbook, which has *about_it* too; ConfigError for a format that is only read."""
     if format_ not in {"csv", "xlsx"}:
         raise ConfigError(f"tables are written as CSV and XLSX, not as {format_.upper()}")
     if format_ == "csv":
-        return csv_text(grid).encode("utf-8-sig")  # without its first sign spreadsheets take it for another encoding
+        return csv_text(grid).encode("utf-8-sig")  # without the byte order mark spreadsheets assume another encoding
     from fivefold.usecases.portfolio_files.spreadsheets import workbook_bytes  # noqa: PLC0415 (of the extra tables)
 
     return workbook_bytes(grid, about_it)
 
 
 def about(ruleset: Ruleset, rule: Rule) -> list[tuple[str, str]]:
-    """Say what a table is, and how its cells are written."""
+    """Return lines that describe a table, and how its cells are written."""
     return [
         ("ruleset", ruleset.name),
         ("content hash", ruleset.content_hash),
@@ -93,7 +93,7 @@ CELLS = (
 
 
 def csv_text(grid: Grid) -> str:
-    """Write a table as CSV; texts that a spreadsheet would run get an apostrophe."""
+    """Return a table as CSV; a text that a spreadsheet would run as a formula gets an apostrophe."""
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerows([[_csv_cell(value) for value in row] for row in grid.rows])
@@ -107,14 +107,14 @@ def _csv_cell(value: Value) -> str:
 
 
 def read_csv(content: bytes, source: str) -> Grid:
-    """Read a table from CSV, its columns parted by commas, semicolons or tabs.
+    """Read a table from CSV with columns separated by commas, semicolons or tabs.
 
     Raises:
-        ConfigError: it is no text in UTF-8, or a quotation mark is never closed. A row that is longer than the header
-            is refused in the table itself, beside its other faults.
+        ConfigError: it is not text in UTF-8 or UTF-16, or a quotation mark is never closed. A row that is longer than
+            the header is refused in the table itself, beside its other faults.
     """
     text = _text(content, source)
-    if text.startswith("sep="):  # a line by which some spreadsheets say what parts the columns
+    if text.startswith("sep="):  # a line in which some spreadsheets state the delimiter
         text = text.partition("\n")[2]
     sign, rows = _csv_rows(text, source)
     while rows and not any(cell.strip() for cell in rows[-1]):
@@ -149,7 +149,7 @@ def _csv_rows(text: str, source: str) -> tuple[str, list[list[str]]]:
 def _text(content: bytes, source: str) -> str:
     if content.startswith(b"PK\x03\x04"):
         raise ConfigError(f"{source} is a workbook, not CSV; give it the ending .xlsx, or say --format xlsx")
-    is_wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))  # what spreadsheets call Unicode text
+    is_wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))  # UTF-16, which spreadsheets call Unicode text
     try:
         text = content.decode("utf-16" if is_wide else "utf-8-sig")
     except UnicodeDecodeError as error:
@@ -179,7 +179,7 @@ class TableDraft:
 
 @dataclass(frozen=True)
 class Foreign:
-    """What is to be known to read a table of another system: its name, and what its columns are here."""
+    """What it takes to read a table of another system: its name, and our names of its columns."""
 
     table: str | None = None
     names: Mapping[str, str] = field(default_factory=dict)
@@ -196,10 +196,10 @@ def draft_from_table(
 ) -> TableDraft:
     """Make a draft of a ruleset's *text* in which one rule has the cases of a table's file.
 
-    A list that the draft names and that is not among *lists*, where these are given, is noted.
+    With *lists*, the notes name each list that the draft reads and that is not among them.
 
     Raises:
-        ConfigError: the file cannot be read, or the text not be changed in place.
+        ConfigError: the file cannot be read, or the text cannot be changed in place.
         InvalidRulesetError: a cell cannot be read exactly, or does not fit; each is named.
     """
     draft = draft_from_bytes(text, name, identifier, content_of(path), path.name, format_, foreign)
@@ -217,7 +217,7 @@ def draft_from_table(
 
 
 def content_of(path: Path) -> bytes:
-    """Read a table's file; ConfigError where it is too large."""
+    """Read a table's file; ConfigError if it is too large."""
     with path.open("rb") as file:
         content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
@@ -228,7 +228,7 @@ def content_of(path: Path) -> bytes:
 def draft_from_bytes(
     text: str, name: str, identifier: str, content: bytes, source: str, format_: str, foreign: Foreign | None = None
 ) -> TableDraft:
-    """Do the same with the bytes of a file."""
+    """Make a draft as `draft_from_table` does, from the bytes of a file and without notes on lists."""
     analysed: AnalysedRuleset = analyse_text(text, name)
     ruleset = analysed.ruleset
     position = position_of(ruleset, identifier)
@@ -249,7 +249,7 @@ def draft_from_bytes(
 
 
 def _cautions(rule: Rule, changed: Rule) -> Iterator[str]:
-    """Say what a table can leave out without a person noticing."""
+    """Yield cautions about what the table left out, as a person could miss that."""
     if rule.on_unknown is not None and changed.on_unknown is None:
         yield "The table has no row on_unknown, and the rule had one: where a value is missing, otherwise is given now."
     tests = [test for case in changed.cases for test in tests_in(case.when)]
@@ -258,7 +258,7 @@ def _cautions(rule: Rule, changed: Rule) -> Iterator[str]:
 
 
 def read_grid(content: bytes, source: str, format_: str, most_rows: int = MOST_ROWS) -> Grid:
-    """Read a table from CSV or a workbook of at most *most_rows*, the header first; ConfigError where it is neither."""
+    """Read a table from CSV or a workbook of at most *most_rows*, the header first; ConfigError if it is neither."""
     if format_ == "csv":
         return read_csv(content, source)
     from fivefold.usecases.portfolio_files.spreadsheets import read_workbook  # noqa: PLC0415 (of the extra tables)

@@ -1,4 +1,4 @@
-"""Families of rulesets on a portfolio from files: each entity judged by the ruleset that decides on it."""
+"""Families of rulesets on a portfolio from files: each entity is assessed by the ruleset that decides on it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -37,7 +37,7 @@ def backtest_beside(
     standing: StandingLevels,
     drawn: Draw,
 ) -> BacktestResult | FamiliesBacktest:
-    """Compare a draft with what decides now: as `backtest_families_of_files` does where others decide beside it."""
+    """Compare a draft with what decides now; if other rulesets decide *beside* it, as `backtest_families_of_files`."""
     if beside == ALONE:
         return backtest_files(draft, present, files, as_of, standing, drawn)
     return backtest_families_of_files(draft, present, beside.first, beside.then, files, as_of, standing, drawn)
@@ -53,17 +53,17 @@ def backtest_families_of_files(
     standing: StandingLevels,
     drawn: Draw,
 ) -> FamiliesBacktest:
-    """Compare families that decide now with the same ones and a draft in the place of one, or beside them.
+    """Compare the families that decide now with the same families and a draft, which replaces one or is added.
 
     Args:
         draft: the ruleset that would decide.
-        present: the one whose place it takes; None where it is a new family.
+        present: the ruleset that it replaces; None for a new family.
         first: the families that are tried before it.
-        then: those that are tried after it.
+        then: the families that are tried after it.
         files: the portfolio.
         as_of: the moment, microseconds.
         standing: the levels until now.
-        drawn: who is assessed.
+        drawn: which entities are assessed.
 
     Raises:
         ConfigError: rulesets cannot decide side by side, or a file cannot be used.
@@ -85,11 +85,11 @@ def compositions_of(
     then: Sequence[AnalysedRuleset],
     lists: Mapping[str, NamedList],
 ) -> tuple[Composition, Composition, str]:
-    """Give what decides now, what would, and the family of the draft; *lists* are all that they may name.
+    """Return what decides now, what would decide, and the family of the draft; *lists* are all that they may name.
 
     The other arguments are those of `backtest_families_of_files`.
 
-    ConfigError where rulesets cannot decide side by side.
+    ConfigError if rulesets cannot decide side by side.
     """
     if present is not None:
         require_same_kind(present.ruleset, draft.ruleset)
@@ -111,17 +111,17 @@ def validate_families_of_files(
     reference: int | None,
     undated_known: bool,
 ) -> FamiliesValidation:
-    """Validate families of rulesets, each on those on whom it decides, and all of them together.
+    """Validate families of rulesets, each on the entities that it decides on, and all families together.
 
     Args:
         rulesets: in the order in which they are tried.
-        other: what would be in the place of the first, to be compared with; None for nothing.
+        other: a ruleset to compare with, in place of the first; None for no comparison.
         files: the portfolio.
-        labels: who was confirmed, and when that became known.
+        labels: a file of the confirmed entities, and when that became known.
         as_of: the moment, microseconds.
         options: which labels count, seed and resamples.
-        reference: the other as-of of drift, microseconds.
-        undated_known: undated tags and screenings were known at as-of.
+        reference: the earlier moment to measure drift from, microseconds; None for no drift.
+        undated_known: whether undated tags and screenings were known at as-of.
 
     Raises:
         ConfigError: rulesets cannot decide side by side, or a file cannot be used.

@@ -1,4 +1,4 @@
-"""A portfolio from files in governance: backtests, validations with labels, proposals, what-if."""
+"""Governance on a portfolio from files: backtests, validations with labels, proposals, what-if."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -40,18 +40,18 @@ from fivefold.usecases.portfolio_files.tables import read_labels
 
 @dataclass(frozen=True)
 class StandingLevels:
-    """The levels that stand before a draft decides.
+    """The levels that entities hold before a draft decides.
 
     Attributes:
-        previous: a file of them; a column `ruleset` says what decided.
-        entered: or since when those of what decides now are taken to stand, microseconds.
+        previous: a file of these levels; its column `ruleset` names what decided.
+        entered: without a file, the moment since which the levels of the ruleset in force count as held, microseconds.
     """
 
     previous: Path | None = None
     entered: int | None = None
 
     def check(self, as_of: int, *, has_present: bool) -> None:
-        """Raise ConfigError where the two contradict each other, or *entered* is of nothing or later than *as_of*."""
+        """Raise ConfigError if both are given, or `entered` is later than *as_of* or without a ruleset in force."""
         if self.previous is not None and self.entered is not None:
             raise ConfigError("--previous and --entered both say which levels stand; give one of them")
         if self.entered is not None and not has_present:
@@ -63,14 +63,14 @@ class StandingLevels:
             raise ConfigError("--entered must not be after --as-of")
 
     def read(self, levels: tuple[str, ...], as_of: int) -> HeldLevels:
-        """Read them; ConfigError where the file cannot be used."""
+        """Read the levels; ConfigError if the file cannot be used."""
         held_levels = None if self.previous is None else read_held_levels(self.previous, levels, as_of)
         return HeldLevels(held_levels, self.entered)
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Who is assessed: a sample of so many entities, or all; and what reports how many are done."""
+    """The entities to assess: a sample of *size*, or all for None; and a callback for how many are done."""
 
     size: int | None = None
     seed: int = 0
@@ -94,7 +94,7 @@ def backtest_files(
 
 @dataclass(frozen=True)
 class ThresholdDraft:
-    """A proposal, the draft's text, and who would be in another level."""
+    """A proposal, the draft's text, and the entities whose level would change."""
 
     proposal: ThresholdProposal
     text: str
@@ -114,17 +114,17 @@ def propose_from_files(
     options: ValidationOptions | None,
     beside: Beside,
 ) -> ThresholdDraft:
-    """Propose thresholds for a ruleset's *text* that bring its levels to *shares*, of those on whom it decides.
+    """Propose thresholds that bring a ruleset's levels to *shares* of the entities that it decides on.
 
     Args:
-        text: of the ruleset.
-        name: of the text.
+        text: the text of the ruleset.
+        name: the name of the text in messages.
         files: the portfolio.
-        as_of: microseconds.
-        shares: of each level, lowest first; the middles of the usual ones without them.
-        within: thresholds are to stay while every share is so near to its target.
-        earlier: drafts of earlier quarters: thresholds are the means of theirs and of this portfolio's.
-        labels: who was confirmed, for what the draft does to them.
+        as_of: the moment, microseconds.
+        shares: the target share of each level, lowest first; None for the middles of the usual shares.
+        within: thresholds stay while every share is within this distance of its target.
+        earlier: drafts of earlier quarters; a threshold is the mean of theirs and this portfolio's.
+        labels: a file of confirmed entities, to measure the draft's effect on them.
         options: which labels count, seed and resamples.
         beside: the rulesets that decide beside it.
     """
@@ -146,7 +146,7 @@ def propose_from_files(
 
 
 def _refuse_twice(earlier: Sequence[Path]) -> None:
-    """Refuse a draft that is named twice: it would count for two quarters."""
+    """Raise ConfigError if a draft is named twice: it would count for two quarters."""
     files = [path.resolve() for path in earlier]
     for number, path in enumerate(earlier):
         if files[number] in files[:number]:
@@ -154,7 +154,7 @@ def _refuse_twice(earlier: Sequence[Path]) -> None:
 
 
 def _thresholds_of(path: Path, name: str) -> list[Decimal]:
-    """Read what the portfolio of an earlier draft came to; ConfigError where it is of another ruleset."""
+    """Return the thresholds of an earlier draft's portfolio alone; ConfigError if the draft is of another ruleset."""
     text = ruleset_text(str(path))
     draft = read_ruleset(text, str(path))
     if draft.name != name:
@@ -172,7 +172,7 @@ def validate_files(
     reference: int | None,
     undated_known: bool,
 ) -> Validation:
-    """Validate the first ruleset, beside the second if there is one; *reference* is the drift's other as-of.
+    """Validate the first ruleset, beside the second if given; *reference* is the earlier moment to measure drift from.
 
     Entities with an unreadable label are left out: their outcome is unknown.
     """
@@ -193,7 +193,7 @@ def validate_files(
 def drift_reference(
     rulesets: Sequence[AnalysedRuleset], files: PortfolioFiles, reference: int | None
 ) -> tuple[int | None, tuple[str, ...]]:
-    """Give the moment of the reference period; None, and a caution, where peers have no numbers of that moment yet."""
+    """Return the moment to measure drift from; None, and cautions, if a reference portfolio has no version by then."""
     if reference is None:
         return None, ()
     needed = {name for ruleset in rulesets for name in ruleset.references & files.lists.keys()}
@@ -219,10 +219,10 @@ def propose_points_from_files(
     undated_known: bool,
     beside: Beside,
 ) -> tuple[PointsProposal, str]:
-    """Propose points for a ruleset's *text* from later confirmed labels; give the draft's text too.
+    """Propose points for a ruleset's *text* from later confirmed labels; return the proposal and the draft's text.
 
-    Learnt from one half of the customers on whom it decides as of *learn_as_of*, or of *as_of* without it, and judged
-    on the other half; *beside* are the rulesets that decide beside it.
+    Points are learnt from one half of the customers that it decides on, as of *learn_as_of* or else of *as_of*, and
+    judged on the other half. *beside* are the rulesets that decide beside it.
     """
     ruleset = analyse_text(text, name)
     rulesets = beside.around(ruleset)
@@ -250,9 +250,9 @@ def what_if_of_file(
     overrides: Path | None,
     beside: Beside,
 ) -> tuple[WhatIf, str]:
-    """Find what would move the level of one entity of a file, and the name of the ruleset that decides on it.
+    """Find what would move the level of one entity of a file; return that, and the ruleset that decides on it.
 
-    The others are not assessed. Where no ruleset applies, it is what the first one says.
+    Other entities are not assessed. If no ruleset applies, the result is that of the first one.
 
     Raises:
         ConfigError: there is no such entity, or no such level; or the rulesets cannot decide side by side.
@@ -273,14 +273,14 @@ def what_if_of_file(
 
 
 def level_wished(level: str, levels: tuple[str, ...]) -> int:
-    """Give the number of a level; ConfigError where there is none of that name."""
+    """Return the number of a level, from 1; ConfigError if none has that name."""
     if level not in levels:
         raise ConfigError(f"there is no level {level!r}; there are {', '.join(levels)}{perhaps(level, levels)}")
     return levels.index(level) + 1
 
 
 class LabelledFile:
-    """Labels from a file; entities with an unreadable one are left out, as their outcome is unknown."""
+    """Labels from a file; entities with an unreadable label are left out, as their outcome is unknown."""
 
     def __init__(self, files: PortfolioFiles, path: Path, *, undated_known: bool) -> None:
         self.labels, unread = read_labels(files.table("labels", path))
@@ -289,14 +289,14 @@ class LabelledFile:
         self.cautions = _unread(len(self._unreadable), unread.null_count())
 
     def dated(self, portfolio: Portfolio) -> tuple[Portfolio, tuple[str, ...]]:
-        """Keep what was known at as-of, with cautions about what shows no date."""
+        """Return the portfolio with what was known at as-of alone, and cautions about data without a date."""
         named = portfolio.entities[ENTITY].cast(pl.String).is_in(self._unreadable.implode())
         entities = portfolio.entities.filter(~named)
         return dated_only(replace(portfolio, entities=entities), undated_known=self._undated_known)
 
 
 def _unread(entities: int, nameless: int) -> tuple[str, ...]:
-    """Describe how unreadable labels are treated."""
+    """Return cautions on how unreadable labels are treated."""
     cautions = []
     if entities:
         cautions.append(f"Entities whose label cannot be read are left out: {entities:,}.")
@@ -306,9 +306,9 @@ def _unread(entities: int, nameless: int) -> tuple[str, ...]:
 
 
 def read_peer_file(path: Path) -> PeerFigures:
-    """Read a peer's figures from JSON; ConfigError where they cannot be read."""
+    """Read a peer's figures from JSON; ConfigError if they cannot be read."""
     try:
         text = path.read_text("utf-8")
-    except (OSError, ValueError) as problem:  # no such file, or no UTF-8
+    except (OSError, ValueError) as problem:  # no such file, or not UTF-8
         raise ConfigError(f"{path} cannot be read as JSON: {problem}") from None
     return read_peer_text(text, str(path))

@@ -1,4 +1,4 @@
-"""Files of levels: those that entities hold, and those that people set."""
+"""Files of levels: the levels that entities hold, and those that people set."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ from fivefold.usecases.portfolio_files.tables import TableFile, Warn, read_frame
 def read_held_levels(path: Path, levels: tuple[str, ...], as_of: int) -> pl.DataFrame:
     """Read the levels held until now, as `--output` writes them: names of levels, and when they were entered.
 
-    ConfigError where one was entered after as-of: no entity held it then; or where a column is nearly named as one of
-    `OPTIONAL` that is absent.
+    ConfigError if a level was entered after as-of, as no entity held it then; or if a column has nearly the name of an
+    absent column of `OPTIONAL`.
     """
     frame = _with_columns(path, ("rules_level", "entered")).drop_nulls("rules_level")
     _refuse_misspelt(frame.columns, path)
@@ -42,11 +42,11 @@ def read_held_levels(path: Path, levels: tuple[str, ...], as_of: int) -> pl.Data
 RULESET: Final = "ruleset"
 """The column that names the ruleset that decided on an entity."""
 OPTIONAL: Final = ("held_floor", "held_hard_floor", FLOORS_LOST, RULESET, KEPT_BY)
-"""Columns that a file of held levels may lack, if it was written by hand: no floor held, and no ruleset decided."""
+"""Columns that a file of held levels may lack, if written by hand: then no floor is held, and no ruleset decided."""
 
 
 def _refuse_misspelt(columns: list[str], path: Path) -> None:
-    """Raise ConfigError where a column is named as an absent one but for case, signs or one letter."""
+    """Raise ConfigError if a column's name differs from an absent one in case, signs or one letter alone."""
     for absent, near in misspelt_names(columns, OPTIONAL).items():
         raise ConfigError(
             f"{path} has no column {absent}, and has {near}: call it {absent}, or give it quite another name if it"
@@ -55,9 +55,9 @@ def _refuse_misspelt(columns: list[str], path: Path) -> None:
 
 
 def read_deciding_rulesets(path: Path, rulesets: Sequence[AnalysedRuleset], warn: Warn) -> dict[str, tuple[str, ...]]:
-    """Read by entity which rulesets decided until now, or keep it; of none where the file of levels does not say it.
+    """Return by entity the rulesets that decided until now, or keep it; empty if the file of levels does not name them.
 
-    It warns of those that are not among *rulesets*: they were retired, or their names changed.
+    Warns of rulesets that are not among *rulesets*: they were retired, or their names changed.
     """
     frame = _read(path)
     columns = [pl.col(name).cast(pl.String).fill_null("") for name in (RULESET, KEPT_BY) if name in frame.columns]
@@ -73,7 +73,7 @@ def read_deciding_rulesets(path: Path, rulesets: Sequence[AnalysedRuleset], warn
 
 
 def _floors(frame: pl.DataFrame, levels: tuple[str, ...], path: Path) -> list[pl.Series]:
-    """Read the floors that were held, where the file has them: one that was written by hand needs none."""
+    """Read the floors that were held, if the file has them: a file written by hand needs none."""
     floors = [
         _level_numbers(frame[column], levels, path).fill_null(0).alias(name)
         for column, name in (("held_floor", "floor"), ("held_hard_floor", "hard_floor"))
@@ -89,7 +89,7 @@ def _floors(frame: pl.DataFrame, levels: tuple[str, ...], path: Path) -> list[pl
 
 
 def read_overrides(path: Path, levels: tuple[str, ...]) -> pl.DataFrame:
-    """Read the levels that people set: names of levels, and until when; without a time they have no end."""
+    """Read the levels that people set: names of levels, and until when; null for no end."""
     frame = _with_columns(path, ("level", "until"))
     return frame.select(ENTITY, _required_levels(frame["level"], levels, path), _moments(frame["until"], path))
 
@@ -107,15 +107,15 @@ def _with_columns(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
 
 
 def _read(path: Path) -> pl.DataFrame:
-    """Read a file of levels; of CSV that `assess` wrote, without the apostrophes that it put before formulas."""
-    # A torn row is an error here, which says more than the warning about it.
+    """Read a file of levels; remove the apostrophes that `assess` puts before formulas in a CSV."""
+    # A torn row is an error here; its message says more than the warning, which is dropped.
     frame = read_frame(TableFile(path, lambda _: None))
     is_written = suffix_of_name(path) == ".csv" and not {*OPTIONAL}.isdisjoint(frame.columns)
     return unescape_formulas_of_frame(frame) if is_written else frame
 
 
 def _required_levels(names: pl.Series, levels: tuple[str, ...], path: Path) -> pl.Series:
-    """Number the levels; ConfigError where one is missing."""
+    """Return the numbers of the levels; ConfigError if one is missing."""
     unknown = sorted(set(names.drop_nulls().cast(pl.String)) - set(levels))
     if unknown or names.null_count():
         raise ConfigError(f"{path} has the level {', '.join(unknown) or 'empty'}; there are {', '.join(levels)}")

@@ -1,4 +1,4 @@
-"""A portfolio from files: entities and everything linked to them, as rulesets read it."""
+"""Read a portfolio from files: entities and everything linked to them, as rulesets read it."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,10 +42,10 @@ if TYPE_CHECKING:
     from fivefold.models.value_model import ValueModel
 
 FACTS: Final = ("cases", "alerts", "tags", "screenings")
-"""Files of facts beside transactions; with these they are linked to the entities."""
+"""Parts with facts beside transactions; each row of these is linked to an entity."""
 _LINKED: Final = ("transactions", *FACTS)
 FEWEST_ROWS: Final = 1_000
-"""Where there are fewer, a week without one is usual."""
+"""With fewer transactions, a week without one is usual."""
 _NAMED: Mapping[Any, str] = {TagInput: "tag", ScreeningInput: "screening"}
 
 
@@ -62,11 +62,11 @@ class PortfolioFiles:
         screenings: `entity_id`, `screening`, `found`, perhaps `at`.
         links: `type`, `from`, `to`, perhaps `valid_from` and `valid_until`.
         lists: the named lists that rulesets read.
-        base: the currency that money is in.
-        rates: the operator's own table of rates; the ECB's without one.
+        base: the base currency of money.
+        rates: the operator's own table of rates; None for the ECB's.
         names: our names of the files' columns.
-        load_model: loads the value model, if a ruleset reads the value.
-        warn: takes each warning as it arises.
+        load_model: loads the value model; called if a ruleset reads the value.
+        warn: called with each warning as it arises.
     """
 
     entities: Path
@@ -88,9 +88,9 @@ class PortfolioFiles:
         self.warn(str(gap))
 
     def table(self, part: str, path: Path, declared: Collection[str] = ()) -> TableFile:
-        """Give the file of a part, its columns by our names; *declared* are the fields that rulesets declare.
+        """Return the file of a part, its columns by our names; *declared* are the fields that rulesets declare.
 
-        Reading it is refused with FileFormatError where a column is nearly named as one that may be absent.
+        Reading it raises FileFormatError if a column has nearly the name of an absent optional one.
         """
 
         def rename(frame: pl.DataFrame) -> pl.DataFrame:
@@ -111,9 +111,9 @@ def read_portfolio(
 
     Args:
         files: the portfolio.
-        rulesets: all that read it.
+        rulesets: all rulesets that read it.
         as_of: the moment, microseconds.
-        read_transactions: reads their table.
+        read_transactions: reads the table of transactions.
 
     Raises:
         InvalidRulesetError: a ruleset for commerce reads a list that is for aml alone.
@@ -140,16 +140,16 @@ def read_portfolio(
 
 
 def declared_fields(rulesets: Sequence[Analysed[Any]]) -> frozenset[str]:
-    """Give the fields that any of the rulesets declares."""
+    """Return the fields that any of the rulesets declares."""
     definitions = [each.definition for each in rulesets]
     fields = [field for each in definitions for field in (each.fields, each.transaction_fields, each.case_fields)]
     return frozenset(name for each in fields for name in each)
 
 
 def _refuse_lists_for_aml(rulesets: Sequence[Analysed[Any]], lists: Mapping[str, NamedList]) -> None:
-    """Refuse rulesets for commerce that read a list for aml; what they read besides was looked at when they were read.
+    """Raise InvalidRulesetError if a ruleset for commerce reads a list for aml; its other inputs were checked before.
 
-    A list that is missing is refused later, by its name.
+    A missing list is refused later, by its name.
     """
     purposes = {name: list_.purpose or "aml" for name, list_ in lists.items()}
     for ruleset in rulesets:
@@ -161,7 +161,7 @@ def _refuse_lists_for_aml(rulesets: Sequence[Analysed[Any]], lists: Mapping[str,
 
 
 def _refuse_other_peers(rulesets: Sequence[Analysed[Any]], lists: Mapping[str, NamedList]) -> None:
-    """Refuse a reference portfolio that is built for another ruleset than the one that reads it."""
+    """Raise ConfigError if a reference portfolio is built for another ruleset than the one that reads it."""
     for ruleset in rulesets:
         for name in ruleset.references & lists.keys():
             versions = lists[name].versions
@@ -196,7 +196,7 @@ def warn_about_portfolio(
 ) -> None:
     """Warn of rows without a known entity, and of tags, screenings and links that a ruleset spells differently.
 
-    And of transactions that end long before *as_of*. *transactions* counts them, where they are not in the portfolio.
+    Also of transactions that end long before *as_of*. *transactions* has their counts, if the portfolio has not all.
     """
     if not len(portfolio.entities):
         files.warn(f"{files.entities} has no row below its header, or names nobody: there is no one to assess")
@@ -232,12 +232,12 @@ def warn_of_unknown_entities(path: Path, rows: pl.DataFrame, entities: pl.DataFr
 
 
 class TransactionRows(NamedTuple):
-    """What is to be said of the rows of transactions.
+    """What warnings need to know about the rows of transactions.
 
     Attributes:
-        unknown: those that count for no entity.
-        newest: time of the newest, microseconds; None where none can be read.
-        amount_checks: of the rows.
+        unknown: the rows that count for no entity.
+        newest: the time of the newest row, microseconds; None if none can be read.
+        amount_checks: the checks of their amounts.
     """
 
     unknown: "UnknownRows"
@@ -246,7 +246,7 @@ class TransactionRows(NamedTuple):
 
     @classmethod
     def counted(cls, rows: pl.DataFrame, entities: pl.DataFrame) -> "TransactionRows":
-        """Count those of a portfolio."""
+        """Compute this from the transactions and entities of a portfolio."""
         return cls(
             UnknownRows.of(rows, rows[ENTITY].is_in(entities[ENTITY].implode())),
             newest_time(rows),
@@ -254,12 +254,12 @@ class TransactionRows(NamedTuple):
         )
 
     def warn_of_amounts(self, path: Path, warn: Warn) -> None:
-        """Warn where amounts may not be what they are taken for."""
+        """Warn of amounts that possibly mean something else."""
         for text in doubts_of_amounts(self.amount_checks):
             warn(f"{path}: {text}")
 
     def warn_of_newest(self, path: Path, as_of: int, warn: Warn) -> None:
-        """Warn where they end long before the as-of."""
+        """Warn if the transactions end long before the as-of."""
         if self.newest is None or self.unknown.rows < FEWEST_ROWS:
             return
         if self.newest < as_of - STALE_DAYS * DAY_US:
@@ -270,7 +270,7 @@ class TransactionRows(NamedTuple):
 
 
 def newest_time(transactions: pl.DataFrame) -> int | None:
-    """Give the time of the newest row, microseconds; None where none can be read."""
+    """Return the time of the newest row, microseconds; None if none can be read."""
     if DATE not in transactions.columns:
         return None
     newest: Any = transactions.select(read_time(DATE, transactions.schema[DATE]).value.max()).item()
@@ -282,9 +282,9 @@ class UnknownRows:
     """The rows of a file that count for no entity.
 
     Attributes:
-        rows: of the file.
-        unknown: rows of an entity that was not read.
-        nameless: rows without an entity.
+        rows: how many rows the file has.
+        unknown: how many are of an entity that was not read.
+        nameless: how many have no entity.
         examples: the first of the unknown entities.
     """
 
@@ -295,13 +295,13 @@ class UnknownRows:
 
     @classmethod
     def of(cls, rows: pl.DataFrame, is_known: pl.Series) -> "UnknownRows":
-        """Count them; *is_known* says of each row whether its entity was read."""
+        """Count such rows; *is_known* has for each row whether its entity was read."""
         unknown = rows.filter(~is_known & rows[ENTITY].is_not_null())[ENTITY]
         examples = unknown.unique(maintain_order=True).head(SHOWN)
         return cls(len(rows), len(unknown), rows[ENTITY].null_count(), tuple(examples))
 
     def warn(self, path: Path, entities: pl.DataFrame, warn: Warn, *, without_repeats: bool = False) -> None:
-        """Warn of them; *entities* are those that were read, and *without_repeats* says that repeats were left out."""
+        """Warn of such rows; *entities* are those that were read, *without_repeats* if repeated rows were left out."""
         if not self.rows or not len(entities):
             return
         of_all = f"of the {self.rows:,} rows of {path}" + " (exact repeats counted once)" * without_repeats
@@ -318,7 +318,7 @@ class UnknownRows:
 
 
 def _absent_links(path: Path, rows: pl.DataFrame, analysed: Analysed[Any]) -> Iterator[str]:
-    """Describe types of links of which the file has none: a misspelt one would leave all entities without a group."""
+    """Describe link types of a ruleset that the file lacks: misspelt, they leave all entities without a group."""
     there = rows[TYPE].cast(pl.String).drop_nulls().unique().sort().to_list()
     for name in analysed.names.links:
         if name not in there:
@@ -333,7 +333,7 @@ def _called(analysed: Analysed[Any]) -> str:
 def _idle_links(
     path: Path, rows: pl.DataFrame, entities: pl.DataFrame, rulesets: Sequence[Analysed[Any]]
 ) -> Iterator[str]:
-    """Describe links that count for nothing: of types that no ruleset declares, or to entities that were not read."""
+    """Describe links without effect: of types that no ruleset declares, or to entities that were not read."""
     declared = {name: kind for ruleset in rulesets for name, kind in ruleset.names.links.items()}
     types = rows[TYPE].cast(pl.String)
     for name in types.drop_nulls().unique().sort():
@@ -349,7 +349,7 @@ def _idle_links(
 
 
 def _undated_links(path: Path, links: Links) -> Iterator[str]:
-    """Name the first links with a moment that cannot be read."""
+    """Describe the first links with a moment that cannot be read."""
     unreadable = list(links.unreadable_moments())
     for kind, start, end, column, text in unreadable[:SHOWN]:
         yield (
@@ -361,7 +361,7 @@ def _undated_links(path: Path, links: Links) -> Iterator[str]:
 
 
 def _absent_peers(portfolio: Portfolio, analysed: Analysed[Any]) -> Iterator[str]:
-    """Describe numbers that a reference portfolio lacks, so that their places among peers are unknown for everyone."""
+    """Describe numbers that a reference portfolio lacks, so that every place among peers is unknown for them."""
     name = analysed.definition.reference
     named = None if name is None else portfolio.lists.get(name)
     reference = None if named is None else read_reference(named.versions[-1].members)
@@ -383,7 +383,7 @@ def _absent_peers(portfolio: Portfolio, analysed: Analysed[Any]) -> Iterator[str
 
 
 def _other_spellings(portfolio: Portfolio, analysed: Analysed[Any]) -> Iterator[str]:
-    """Describe tags and screenings that differ from the ruleset's in case or signs alone."""
+    """Describe tags and screenings whose names differ from the ruleset's in case or punctuation alone."""
     for input_ in analysed.inputs:
         column = _NAMED.get(type(input_))
         frame = None if column is None else getattr(portfolio, f"{column}s")

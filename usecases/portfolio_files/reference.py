@@ -1,4 +1,4 @@
-"""A reference portfolio made from files: the numbers of peers, as a new version of a list."""
+"""Make a reference portfolio from files: the numbers of peers, as a new version of a list."""
 
 import hashlib
 import json
@@ -36,24 +36,24 @@ from fivefold.risk.language.purposes import Purpose
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, read_with_warnings
 
 NOT_PEERS = (Status.NOT_APPLICABLE.value, Status.UNDETERMINED.value)
-"""Whom the ruleset does not apply to, or perhaps not, is nobody's peer."""
+"""Statuses of entities that are not peers: the ruleset does not apply, or perhaps does not."""
 MOST_REASONS = 3
-"""The most reasons that one message names why numbers could not be read."""
+"""Most reasons that one message gives for numbers that could not be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PeerNumbersLine:
-    """What the peers came to of one number.
+    """The counts of peers for one number.
 
     Attributes:
-        number: in words.
-        among: how they are grouped, in words.
-        groups: how many say something.
-        small: how many have too few peers for that.
-        count: how many peers have the number, and belong to a group.
-        unknown: of how many one of the two is unknown.
-        unreadable: of how many one of the two could not be read.
-        reasons: why, the most frequent first.
+        number: the number in words.
+        among: how the peers are grouped, in words.
+        groups: how many groups have enough peers.
+        small: how many groups have too few peers.
+        count: how many peers have the number and belong to a group.
+        unknown: for how many peers the number or the group is unknown.
+        unreadable: for how many peers the number or the group could not be read.
+        reasons: why it could not, the most frequent first.
     """
 
     number: str
@@ -66,7 +66,7 @@ class PeerNumbersLine:
     reasons: tuple[str, ...]
 
     def caution(self, as_of: int) -> str | None:
-        """Say how many could not be read as of a moment, and why; None if all could."""
+        """Return a sentence on how many could not be read as of a moment, and why; None if all could."""
         if not self.unreadable:
             return None
         peers = self.count + self.unknown + self.unreadable
@@ -86,10 +86,10 @@ class MadeReference:
 
     Attributes:
         reference: the numbers.
-        named_list: the version alone, and all versions of the file once it is written.
-        entities: how many entities it was made of.
-        lines: what the peers came to of each number.
-        cautions: who was left out.
+        named_list: the list with the new version alone; once written, with all versions of the file.
+        entities: how many entities it was made from.
+        lines: the counts of peers for each number.
+        cautions: which entities were left out, and which medians are unknown.
         is_added: whether the file had no such version before.
         content_hash: SHA-256 of the newest version's members, in hexadecimal.
     """
@@ -103,22 +103,22 @@ class MadeReference:
 
     @property
     def content_hash(self) -> str:
-        """Name the content of the newest version."""
+        """The hash of the newest version's members."""
         return reference_hash(self.named_list.versions[-1].members)
 
     @property
     def unread_cautions(self) -> tuple[str, ...]:
-        """Say which numbers could not be read of how many, and why."""
+        """Cautions on numbers that could not be read: for how many peers, and why."""
         return unread_cautions(self.lines, self.reference.as_of)
 
 
 def unread_cautions(lines: Iterable[PeerNumbersLine], as_of: int) -> tuple[str, ...]:
-    """Say which numbers could not be read of how many as of a moment, and why."""
+    """Return cautions on numbers that could not be read as of a moment: for how many peers, and why."""
     return tuple(filter(None, (line.caution(as_of) for line in lines)))
 
 
 def number_lines(reference: Reference, wanted: Sequence[Peers], numbers: pl.DataFrame) -> tuple[PeerNumbersLine, ...]:
-    """Count of each number of a reference portfolio who has it, from what `peer_numbers` gives."""
+    """Count the peers for each number of a reference portfolio; *numbers* is a frame of `peer_numbers`."""
     return tuple(_number_line(reference.counts(peers), peers, numbers) for peers in wanted)
 
 
@@ -140,26 +140,26 @@ def _number_line(counts: Sequence[int], peers: Peers, numbers: pl.DataFrame) -> 
 
 
 def reference_hash(members: tuple[str, ...]) -> str:
-    """Give the SHA-256 of the lines of a reference portfolio, in hexadecimal."""
+    """Return the SHA-256 of the lines of a reference portfolio, in hexadecimal."""
     return hashlib.sha256("\n".join(members).encode()).hexdigest()
 
 
 def make_reference(
     ruleset: AnalysedRuleset, files: PortfolioFiles, as_of: int, before: Path | None, beside: Beside
 ) -> MadeReference:
-    """Make the reference portfolio of a ruleset from files, of those on whom it decides.
+    """Make the reference portfolio of a ruleset from files, of the entities that it decides on.
 
     Args:
-        ruleset: its peers, whom it applies to, and the name of the list.
+        ruleset: defines the peers, the entities it applies to, and the name of the list.
         files: the portfolio.
-        as_of: the moment that the numbers are of, and from which the version is in force (microseconds).
-        before: a file that has the earlier versions, which is looked through first; None for the first.
+        as_of: the moment of the numbers, from which the version is in force (microseconds).
+        before: a file with the earlier versions, which is checked first; None for the first version.
         beside: the rulesets that decide beside it.
 
     Raises:
         InvalidRulesetError: the ruleset reads no peers, or cannot be used.
-        ConfigError: the file before is no reference portfolio of that name, has peers of another ruleset, or a later
-            version than this one.
+        ConfigError: the file *before* is not a reference portfolio of that name, has peers of another ruleset, or a
+            version later than this one.
     """
     ruleset.require_usable()
     name = ruleset.definition.reference
@@ -194,7 +194,7 @@ def make_reference(
 
 
 def median_cautions(ruleset: AnalysedRuleset, reference: Reference) -> tuple[str, ...]:
-    """Say of which groups a number is unknown for everyone, as it is compared with a median that is not above 0."""
+    """Return a caution for each group whose median is not above 0: the number over that median is unknown for all."""
     inputs = [each for each in ruleset.peer_inputs if isinstance(each, TimesPeerMedian)]
     peers_by_form = {canonical_form(each): each.times_peer_median for each in inputs}
     return tuple(
@@ -210,21 +210,21 @@ def _whose(peers: Peers, group: str | None) -> str:
 
 
 def peers_wanted(ruleset: AnalysedRuleset) -> tuple[Peers, ...]:
-    """List the numbers that a ruleset places among peers, and how these are grouped, each once."""
+    """Return the numbers that a ruleset places among peers with their grouping, each once."""
     return tuple({canonical_form(peers_in(each)): peers_in(each) for each in ruleset.peer_inputs}.values())
 
 
 def peer_numbers(ruleset: AnalysedRuleset, wanted: Sequence[Peers], portfolio: Portfolio, as_of: int) -> pl.DataFrame:
-    """Give the numbers of everyone to whom a ruleset applies: a row each, and a column for each number and each group.
+    """Return the numbers of all entities to which a ruleset applies: a row each, a column for each number and group.
 
-    Numbers are 64-bit floats and groups text, null where unknown or not to be read; `error_of` each says why it could
-    not be read. The rows of parts of a portfolio stand beneath each other.
+    Numbers are 64-bit floats and groups text, null where unknown or unreadable; the column `error_of` each has the
+    reason. Frames of the parts of a portfolio can be concatenated.
     """
     return _numbers_in(assess(ruleset, _with_empty_references(ruleset, portfolio), as_of), wanted)
 
 
 def _with_empty_references(ruleset: AnalysedRuleset, portfolio: Portfolio) -> Portfolio:
-    """Let references be there that a ruleset reads, before they are made."""
+    """Add an empty list for each reference that a ruleset reads, as it is not made yet."""
     empty = {
         name: NamedList(name=name, title=name, source=name, versions=(ListVersion(since=0, members=()),))
         for name in ruleset.references
@@ -247,12 +247,12 @@ def _numbers_in(assessments: Assessments, wanted: Sequence[Peers]) -> pl.DataFra
 
 
 def purpose_of(ruleset: AnalysedRuleset) -> Purpose | None:
-    """Give what the list of a ruleset's peers was made for; None for what all lists are against by default."""
+    """Return the purpose of the list of a ruleset's peers; None for the default of lists, aml."""
     return None if ruleset.definition.purpose == "aml" else ruleset.definition.purpose
 
 
 def _earlier(path: Path, ruleset: AnalysedRuleset, as_of: int) -> NamedList:
-    """Read the versions before; ConfigError where another one cannot follow them."""
+    """Read the earlier versions; ConfigError if the new one cannot follow them."""
     earlier = read_list(path.read_text(encoding="utf-8"), str(path))
     last, name = earlier.versions[-1], ruleset.definition.reference
     if earlier.name != name or read_reference(last.members) is None:
@@ -273,13 +273,13 @@ def _not_later(path: Path, last: ListVersion) -> ConfigError:
 
 
 def write_reference(new_reference: MadeReference, ruleset: AnalysedRuleset, path: Path) -> MadeReference:
-    """Add the version to a list's file as it is by now, whole or not at all: another process may have added one.
+    """Add the version to a list's file as the file is now, atomically: another process may have added a version.
 
     Returns:
-        The reference portfolio with all versions of the file, which stays as it is where it has this one already.
+        The reference portfolio with all versions of the file, which is not written if it has this version already.
 
     Raises:
-        ConfigError: as `make_reference`, also where the last version is of the same moment and has other numbers.
+        ConfigError: as `make_reference`, or the last version is of the same moment and has other numbers.
     """
     version = new_reference.named_list.versions[-1]
     with _locked(path):
@@ -298,10 +298,10 @@ def write_reference(new_reference: MadeReference, ruleset: AnalysedRuleset, path
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Let other processes wait that add a version to the file; the lock beside it goes at the end."""
+    """Make other processes that add a version to the file wait; the lock file beside it is deleted at the end."""
     lock = path.with_name(f".{path.name}.lock")
     with FileLock(lock):
         try:
             yield
         finally:
-            lock.unlink(missing_ok=True)  # filelock sees that, and lets who waits make a lock anew
+            lock.unlink(missing_ok=True)  # filelock notices, and processes that wait make a new lock file

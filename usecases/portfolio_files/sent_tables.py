@@ -1,6 +1,6 @@
-"""Decision tables that a page or a program sends: a rule's cases out of a text, and a file's cases into it.
+"""Decision tables that a page or a program sends: export a rule's cases, and import a file's cases into a text.
 
-Nothing is stored: what comes out is a text, which is saved as a draft where a person wants that.
+Nothing is stored: the result of an import is a text, which a person can save as a draft.
 """
 
 import io
@@ -25,12 +25,12 @@ MEDIA_TYPES: Final = {
     "csv": "text/csv; charset=utf-8",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
-"""The types of what is written, by format."""
+"""The media types of exported files, by format."""
 MOST_UNPACKED_BYTES: Final = 4_000_000
-"""Most bytes of a workbook that was sent when it is unpacked: others wait for the same memory, and a table of two
-hundred cases has a tenth of that."""
+"""Most unpacked bytes of a workbook that was sent: requests share the memory, and a table of two hundred cases has a
+tenth of that."""
 MOST_PAIRS: Final = 100
-"""Most columns of another system that are named at once."""
+"""Most columns of another system that one request can map."""
 _TEXT: Final = "the text"
 
 
@@ -61,7 +61,7 @@ class TableSent:
 
 
 def export_table(document: str, rule: str, format_: str) -> CaseTableFile:
-    """Write the cases of a rule of a ruleset's text as a CSV or a workbook.
+    """Return the cases of a rule of a ruleset's text as a CSV or a workbook.
 
     Raises:
         InvalidRulesetError: the text has faults.
@@ -75,11 +75,11 @@ def export_table(document: str, rule: str, format_: str) -> CaseTableFile:
 
 
 def import_table(document: str, rule: str, table_file: TableSent) -> TableDraft:
-    """Give a ruleset's text in which one rule has the cases of a file, and what that changes.
+    """Return a ruleset's text in which one rule has the cases of a file, and what that changes.
 
     Raises:
         InvalidRulesetError: the text has faults; or a cell cannot be read exactly, or does not fit: each is named.
-        ConfigError: the file cannot be read, or not here.
+        ConfigError: the file cannot be read, or an extra that it needs is not installed.
     """
     source, format_ = source_of(table_file)
     with extra_named():
@@ -87,7 +87,7 @@ def import_table(document: str, rule: str, table_file: TableSent) -> TableDraft:
 
 
 def source_of(table_file: TableSent) -> tuple[str, str]:
-    """Tell what a file that was sent is called in messages, and its format; ConfigError for one that is not read."""
+    """Return the name of a sent file in messages, and its format; ConfigError if it is empty, too large or unknown."""
     source = PurePath(table_file.name.replace("\\", "/")).name[-60:] or "the file"
     format_ = format_of(PurePath(source), table_file.format)
     if not table_file.content:
@@ -98,10 +98,10 @@ def source_of(table_file: TableSent) -> tuple[str, str]:
 
 
 def foreign_of(table: str, lines: str) -> Foreign:
-    """Read what a table of JDM or DMN is called, and what its columns are here: a line THEIRS=OURS for each.
+    """Read the name of a table of JDM or DMN, and our names of its columns: a line THEIRS=OURS for each.
 
     Raises:
-        ConfigError: a line says something else, or there are very many.
+        ConfigError: a line has another form, or there are more than `MOST_PAIRS`.
 
     >>> foreign_of("", "customer.land = country").names
     {'customer.land': 'country'}
@@ -110,9 +110,9 @@ def foreign_of(table: str, lines: str) -> Foreign:
 
 
 def column_pairs(lines: str, called: str = "a column") -> dict[str, str]:
-    """Read what columns or inputs of another system are here: a line THEIRS=OURS for each.
+    """Read our names of columns or inputs of another system: a line THEIRS=OURS for each.
 
-    ConfigError, with what one is *called*, where a line says something else, or there are very many.
+    ConfigError if a line has another form, or there are more than `MOST_PAIRS`; *called* names one in the message.
     """
     written = [line for line in lines.splitlines() if line.strip()]
     if len(written) > MOST_PAIRS:
@@ -121,7 +121,7 @@ def column_pairs(lines: str, called: str = "a column") -> dict[str, str]:
 
 
 def column_pair(text: str, called: str = "a column") -> tuple[str, str]:
-    """Read what a column of another system is here; ConfigError, with what it is *called*, where it is not so written.
+    """Read THEIRS=OURS for a column of another system; ConfigError for another form, with what it is *called*.
 
     >>> column_pair("risk=points")
     ('risk', 'points')
@@ -133,11 +133,11 @@ def column_pair(text: str, called: str = "a column") -> tuple[str, str]:
 
 
 def _refuse_large(content: bytes, source: str) -> None:
-    """Refuse a workbook that unpacks to much more than a table needs; what is none is refused by its reader."""
+    """Refuse a workbook that unpacks to much more than a table needs; the reader refuses what is not a workbook."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as packed:
             size = sum(part.file_size for part in packed.infolist())
-    except (zipfile.BadZipFile, NotImplementedError, ValueError):  # the last where its index is damaged
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):  # ValueError from a damaged index
         return
     if size > MOST_UNPACKED_BYTES:
         raise ConfigError(
@@ -148,7 +148,7 @@ def _refuse_large(content: bytes, source: str) -> None:
 
 @contextmanager
 def extra_named() -> Iterator[None]:
-    """Say which extra is missing where a module is."""
+    """Raise ConfigError that names the extra to install if a module is missing."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Decision tables as XLSX: what a spreadsheet shows is read exactly, or refused by its cell."""
+"""Decision tables as XLSX: a cell is read exactly as the spreadsheet shows it, or refused by its address."""
 
 import io
 import math
@@ -23,36 +23,36 @@ from fivefold.risk.governance.tables.columns import POINTS
 from fivefold.risk.governance.tables.grid import MOST_COLUMNS, MOST_ROWS, Grid, Value, column_letters, unguarded
 
 MOST_BYTES = 20_000_000
-"""Most bytes of a workbook when it is unpacked: a table of two hundred cases has a fiftieth of that."""
+"""Most bytes of an unpacked workbook: a table of two hundred cases has a fiftieth of that."""
 
 MOST_PARTS = 500
 """Most files inside a workbook."""
 
 ELEMENTS_OF_A_CELL = 8
-"""Most elements of XML in a workbook for each cell that is read: it holds cells, their texts and how they look."""
+"""Most elements of XML in a workbook for each cell that is read: elements are cells, their texts and their styles."""
 
 MOST_DEPTH = 64
-"""Most elements of XML inside each other: what spreadsheets write has a third of that."""
+"""Deepest nesting of XML elements: spreadsheets write a third of that."""
 
 MOST_LETTERS = 32_767
-"""Most signs of a cell, as spreadsheets have it."""
+"""Most characters of a cell, the limit of spreadsheets."""
 
 _LAST_COLUMN, _LAST_ROW = 16_384, 1_048_576
-"""As spreadsheets have them."""
+"""The limits of spreadsheets."""
 
 SHEET, ABOUT = "cases", "about"
 _TEXT_FORMAT = "@"
 _WIDTHS = (12, 60)
-"""Least and greatest width of a column, in signs."""
+"""Least and greatest width of a column, in characters."""
 
 
 def workbook_bytes(grid: Grid, about: Sequence[tuple[str, str]]) -> bytes:
-    """Write a table as a workbook, and a second sheet that says what it is.
+    """Return a table as the bytes of a workbook, with *about* in a second sheet.
 
-    Cells of text are formatted as text: what is typed into them stays as it was typed, and no text is run as a formula.
+    Cells of text are formatted as text: what a person types stays as typed, and no text runs as a formula.
 
     Raises:
-        ConfigError: a text is longer than a cell can hold, or has a sign that none can.
+        ConfigError: a text is longer than a cell can hold, or has a character that no cell can.
     """
     workbook = Workbook()
     sheet = workbook.active
@@ -111,7 +111,7 @@ def read_workbook(content: bytes, source: str, most_rows: int = MOST_ROWS) -> Gr
     """Read the table of a workbook: its only sheet, or the one that is called cases.
 
     Raises:
-        ConfigError: it is no workbook, is too large, or has no such sheet.
+        ConfigError: it is not a workbook, is too large, or has no such sheet.
     """
     _look_inside(content, source, most_rows * (MOST_COLUMNS + 1))  # a row takes as long as a cell
     try:
@@ -129,7 +129,7 @@ def read_workbook(content: bytes, source: str, most_rows: int = MOST_ROWS) -> Gr
 
 
 def _look_inside(content: bytes, source: str, most_cells: int) -> None:
-    """Refuse what would take long to read, and what has entities or a document type, before it is read."""
+    """Refuse a workbook that would take long to read, or has XML entities or a document type, before it is read."""
     try:
         _look_at_parts(content, source, most_cells)
     except ConfigError:
@@ -170,11 +170,11 @@ def _look_at_parts(content: bytes, source: str, most_cells: int) -> None:
 
 
 def _cells_of_elements(content: bytes, source: str) -> Iterator[int]:
-    """Give, at each element of a part, how many cells the library would work for up to there.
+    """Yield, at each element of a part, the number of cells that the library processes up to there.
 
-    That is those that are merged or that a link covers, too; rows, formulas and the ranges that a rule of the sheet
-    names; and where a formula is shared, each time its letters, by the hundred. ConfigError where elements are too deep
-    inside each other; ParseError where the part is not XML.
+    Cells that are merged or under a link count too, as do rows, formulas, and the ranges that a rule of the sheet
+    names. Each formula adds one cell for each hundred characters of the longest so far, as a shared formula repeats.
+    ConfigError if elements are nested too deep; ParseError if the part is not XML.
     """
     depth = cells = longest = 0
     for event, element in iterparse(io.BytesIO(content), events=("start", "end"), forbid_dtd=True):
@@ -196,7 +196,7 @@ def _cells_of_elements(content: bytes, source: str) -> Iterator[int]:
 
 
 def _size_of(reference: str) -> int:
-    """Count the cells of a range such as A1:C5; 0 for what is not a range, which the library refuses."""
+    """Count the cells of a range such as A1:C5; 0 for an invalid range, which the library refuses."""
     try:
         left, top, right, bottom = range_boundaries(reference)
     except (ValueError, TypeError):
@@ -249,7 +249,7 @@ def _grid(sheet: Worksheet) -> Grid:
 
 
 def _value(cell: Any) -> tuple[Value, str]:  # noqa: PLR0911 (one for each sort of value)
-    """Give what a cell holds, and why it cannot be taken exactly."""
+    """Return the value of a cell, and why it cannot be read exactly; empty if it can."""
     value = cell.value
     if cell.data_type == "f":
         return (
@@ -284,9 +284,9 @@ def _date(value: date, form: str) -> tuple[Value, str]:
 
 
 def _shows_date(form: str) -> bool:
-    """Tell whether a format of cells shows a date in full.
+    """Check whether a cell format shows a date in full.
 
-    A spreadsheet takes Jul-24 for the first of July 2024, or for the 24th of the year in which it is typed.
+    A spreadsheet reads Jul-24 as the first of July 2024, or as the 24th of July of the year in which it is typed.
 
     >>> [_shows_date("yyyy-mm-dd"), _shows_date("mmm-yy"), _shows_date('d" y "mmm')]
     [True, False, False]
@@ -311,7 +311,7 @@ def _number(value: float, form: str) -> tuple[Value, str]:
 
 
 def _shows(form: str, number: Decimal) -> bool:
-    """Tell whether a format of cells shows a number in full: not rounded, not in thousands, with its own sign.
+    """Check whether a cell format shows a number in full: not rounded, not in thousands, with its own sign.
 
     >>> [_shows("#,##0.00", Decimal("1250.5")), _shows("0", Decimal("12.5")), _shows("-0", Decimal(5))]
     [True, False, False]
@@ -328,9 +328,9 @@ def _shows(form: str, number: Decimal) -> bool:
 
 
 def _typed(value: float) -> Decimal:
-    """Give a number as a spreadsheet shows it: with the 15 digits that it keeps of what people type.
+    """Return a number as a spreadsheet shows it: with the 15 digits that it keeps of what people type.
 
-    A workbook stores what was calculated with 17, as 0.30000000000000004 where 0.1 and 0.2 were added.
+    A workbook stores calculated numbers with 17 digits, such as 0.30000000000000004 for the sum of 0.1 and 0.2.
 
     >>> _typed(0.30000000000000004), _typed(60.0), _typed(12)
     (Decimal('0.3'), Decimal('60'), Decimal('12'))
@@ -347,7 +347,7 @@ _DECORATION = re.compile(
     r"""\[(?i:black|blue|cyan|green|magenta|red|white|yellow)\]|\[\$(?:[A-Z]{3}|[€$£¥]?)(?:-[0-9A-Fa-f]+)?\]"""
     r"""|"[€$£¥]"|[€$£¥ ]|_.|\*.|\\(?=[ ()-])"""
 )
-"""What a format adds to a number without making another of it: colours, currencies, blanks."""
+"""What a format adds to a number without a change of its value: colours, currencies, blanks."""
 _DIGITS_SHOWN = re.compile(r"(?P<sign>-|\()?(?P<whole>[#0?]+(?:,[#0?]+)*)(?:\.(?P<decimals>[#0?]*))?(?(sign)\)?)")
 
 _NO_PART_OF_A_DATE = re.compile(r'"[^"]*"|\[[^\]]*\]|[\\_*].')
@@ -356,6 +356,6 @@ _PARTS_OF_A_DATE = (re.compile("(?i)(?<!d)dd?(?!d)"), re.compile("(?i)m"), re.co
 """Day, month and year; `ddd` is the day of the week, and `e` a year of an era."""
 
 _TWO_DAYS = date(1900, 2, 28)
-"""Also what the library reads for the next day, which spreadsheets count as the 29th of February 1900."""
+"""The library also reads this day for the next one, which spreadsheets count as the 29th of February 1900."""
 
 _AS_TEXT = "format the cell as text, and type it as 2024-07-01 or 2024-07-01T12:00:00Z"

@@ -1,4 +1,4 @@
-"""One file of a portfolio as a table: any format, our column names, an entity in every row, torn rows marked."""
+"""Read one file of a portfolio as a table: any format, our column names, an entity in every row, torn rows marked."""
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -39,7 +39,7 @@ SHOWN = 5
 """How many rows or identifiers a warning names."""
 
 Warn = Callable[[str], None]
-"""Takes a warning; the command line prints it at once, before the work that follows."""
+"""Called with a warning; the command line prints it at once, before further work."""
 
 
 def _unchanged(frame: pl.DataFrame) -> pl.DataFrame:
@@ -52,9 +52,9 @@ class TableFile:
 
     Attributes:
         path: Parquet, CSV, JSON or JSON lines, text perhaps gzipped; everything in CSV is text.
-        warn: takes the warnings about its rows.
-        rename: gives its columns our names.
-        reads: those of our names that are read; None for all. A folder may have others in some of its files.
+        warn: called with the warnings about its rows.
+        rename: renames its columns to ours.
+        reads: the columns to read, by our names; None for all. Some files of a folder may have further ones.
     """
 
     path: Path
@@ -64,9 +64,9 @@ class TableFile:
 
 
 def read_frame(file: TableFile) -> pl.DataFrame:
-    """Read a table; FileFormatError where it cannot be read, a line is torn or a row has no entity.
+    """Read a table; FileFormatError if it cannot be read, a line is torn or a row has no entity.
 
-    ConfigError where the file has another format.
+    ConfigError if the file is missing or has another format.
     """
     frame = read_linked(file)
     if NOT_READ in frame.columns:
@@ -75,7 +75,7 @@ def read_frame(file: TableFile) -> pl.DataFrame:
 
 
 def read_labels(file: TableFile) -> tuple[pl.DataFrame, pl.Series]:
-    """Read labels as `read_frame` does, and the entities of torn lines; null where a line names none."""
+    """Read labels as `read_frame` does; return them, and the entities of torn lines, null where a line names none."""
     frame = read_linked(file)
     if NOT_READ not in frame.columns:
         return _refuse_nameless(frame, file.path), pl.Series([], dtype=pl.String)
@@ -93,10 +93,10 @@ def _refuse_nameless(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
 
 
 def read_linked(file: TableFile) -> pl.DataFrame:
-    """Read a table as `read_frame` does; rows without an entity have a null.
+    """Read a table as `read_frame` does, but the entity of a row may be null.
 
-    A torn line of CSV or JSON lines is a row with its entity alone, as far as the line has it, and with the reason in
-    `NOT_READ`; a warning names it.
+    A torn line of CSV or JSON lines becomes a row with the reason in `NOT_READ` and only its entity, if the line has
+    one; a warning names it.
     """
     suffix, path = _suffix(file.path), file.path
     with _refusals(path):
@@ -116,7 +116,7 @@ def read_linked(file: TableFile) -> pl.DataFrame:
 
 @contextmanager
 def _refusals(path: Path) -> Iterator[None]:
-    """Raise FileFormatError for what a library raises where it cannot read a file."""
+    """Raise FileFormatError in place of the error of a library that cannot read a file."""
     try:
         yield
     except TwiceError as error:
@@ -126,7 +126,7 @@ def _refusals(path: Path) -> Iterator[None]:
 
 
 def _refuse_names_twice(content: str) -> None:
-    """Raise TwiceError where an object of JSON has a name twice; what is wrong otherwise is for the reader to say."""
+    """Raise TwiceError if a JSON object has a name twice; the reader reports other faults."""
     try:
         json.loads(content, object_pairs_hook=once)
     except TwiceError:
@@ -145,7 +145,7 @@ def _read_parquet(file: TableFile, first: int = 0, count: int | None = None) -> 
 
 
 def read_slice(file: TableFile, first: int, rows: int) -> pl.DataFrame:
-    """Read some rows of Parquet, from the number *first* on, as `read_linked` reads all; no rows for its columns."""
+    """Read *rows* rows of Parquet from the number *first* on, as `read_linked` reads all; 0 for the columns alone."""
     _suffix(file.path)
     with _refusals(file.path):
         frame = _read_parquet(file, first, rows)
@@ -153,7 +153,7 @@ def read_slice(file: TableFile, first: int, rows: int) -> pl.DataFrame:
 
 
 def read_links(file: TableFile) -> pl.DataFrame:
-    """Read links as `read_linked` does; `from` stands for the entity, and may be missing as `to` may."""
+    """Read links as `read_linked` does, with `from` as the entity; `from` and `to` may be null."""
 
     def renamed(frame: pl.DataFrame) -> pl.DataFrame:
         ours = file.rename(frame)
@@ -174,7 +174,7 @@ def _read_csv(file: TableFile) -> pl.DataFrame:
     torn = _with_entity(pl.concat([torn_frame(part, file.path) for part in parts]), file)
     width = len(parts[0].table.column_names)
     place = torn.columns.index(ENTITY)
-    # Where a line ends too early, its last field may have been cut: it would name another entity.
+    # If a line ends too early, its last field is possibly cut, and would name another entity.
     has_entity = [place < len(row.fields) - (len(row.fields) < width) for row in rows]
     entities = [name if legible else None for name, legible in zip(torn[ENTITY], has_entity, strict=True)]
     return pl.concat([sound, _torn_rows(rows, entities, file)], how="diagonal")
@@ -183,7 +183,7 @@ def _read_csv(file: TableFile) -> pl.DataFrame:
 def _read_json_lines(file: TableFile) -> pl.DataFrame:
     lines = list(json_lines(file.path, finite=True))
     torn = [line.torn for line in lines if line.torn is not None]
-    if torn and len(torn) == len(lines):  # no row says which columns there are
+    if torn and len(torn) == len(lines):  # no row shows the columns
         raise InvalidDataError(torn_problems(torn, str(file.path)), len(torn), str(file.path))
     content = "\n".join(line.text for line in lines if line.torn is None)
     sound = _with_entity(pl.read_ndjson(content.encode(), infer_schema_length=None), file)
@@ -191,7 +191,7 @@ def _read_json_lines(file: TableFile) -> pl.DataFrame:
 
 
 def _torn_lines(lines: Sequence[JsonLine], file: TableFile) -> pl.DataFrame:
-    """Give the torn lines as rows that cannot be read, and warn of them."""
+    """Return the torn lines as rows marked unreadable, and warn of them."""
     ours = _our_names(file, (name for line in lines for name in line.values))
     owner = next((name for name in (ENTITY, "user_id") if name in ours.values()), ENTITY)
     torn = [line for line in lines if line.torn is not None]
@@ -202,7 +202,7 @@ def _torn_lines(lines: Sequence[JsonLine], file: TableFile) -> pl.DataFrame:
 
 
 def _torn_rows(rows: Sequence[TornRow], entities: Sequence[str | None], file: TableFile) -> pl.DataFrame:
-    """Give torn rows as rows that cannot be read, each of its entity, and warn of them."""
+    """Return torn rows as rows marked unreadable, each with its entity, and warn of them."""
     path = file.path
     if rows:
         fails = "fails the entity that it names" if len(rows) == 1 else "fail the entities that they name"
@@ -216,7 +216,7 @@ def _torn_rows(rows: Sequence[TornRow], entities: Sequence[str | None], file: Ta
 
 
 def _suffix(path: Path) -> str:
-    """Give the format of a file by its name; a folder is of Parquet."""
+    """Return the suffix of a file's format; a folder has Parquet. ConfigError if it is unknown, or the file missing."""
     suffix = ".parquet" if path.is_dir() else suffix_of_name(path)
     if suffix not in SUFFIXES or (suffix == ".parquet" and is_gzipped(path)):
         raise ConfigError(f"{path} must end in {', '.join(SUFFIXES)} (text also with {GZIP}){workbook_hint(path)}")
@@ -226,9 +226,9 @@ def _suffix(path: Path) -> str:
 
 
 def read_entities(file: TableFile, *rulesets: Analysed[Any]) -> pl.DataFrame:
-    """Read entities; in JSON a value may be of any type, and one of a wrong type fails its own entity alone.
+    """Read entities; a JSON value may be of any type, and a value of a wrong type fails its own entity alone.
 
-    A field has the type that the first of the *rulesets* declares.
+    A field has the type that the first of *rulesets* with this field declares.
     """
     suffix = _suffix(file.path)
     if suffix in {".parquet", ".csv"}:
@@ -254,7 +254,7 @@ def read_entities(file: TableFile, *rulesets: Analysed[Any]) -> pl.DataFrame:
 
 
 def _with_errors(entities: pl.DataFrame) -> pl.DataFrame:
-    """Make every field of an unreadable row an error."""
+    """Replace every field of an unreadable row by an error."""
     if NOT_READ not in entities.columns:
         return entities
     unread = pl.col(NOT_READ)
@@ -264,13 +264,13 @@ def _with_errors(entities: pl.DataFrame) -> pl.DataFrame:
     marked = entities.with_columns(
         pl.coalesce(reason, *({error_of(name)} & {*entities.columns})).alias(error_of(name)) for name in names
     )
-    if KNOWN_AT in entities.columns:  # it may be the latest row of its entity
+    if KNOWN_AT in entities.columns:  # the unreadable row is possibly the latest of its entity
         marked = marked.with_columns(pl.coalesce(unread, KNOWN_AT).alias(KNOWN_AT))
     return marked.drop(NOT_READ)
 
 
 def _our_names(file: TableFile, theirs: Iterable[str]) -> dict[str, str]:
-    """Give our name of each column of JSON objects."""
+    """Return our name of each of their columns."""
     names = list(dict.fromkeys(theirs))
     return dict(zip(names, file.rename(pl.DataFrame(schema=dict.fromkeys(names, pl.String))).columns, strict=True))
 
@@ -287,7 +287,7 @@ def _json_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _with_entity(theirs: pl.DataFrame, file: TableFile) -> pl.DataFrame:
-    """Rename the columns, and make the entity text; null where it is empty."""
+    """Rename the columns, and cast the entity to text; null where it is empty."""
     frame = file.rename(theirs)
     owner = next((name for name in (ENTITY, "user_id") if name in frame.columns), None)
     if owner is None:
@@ -298,7 +298,7 @@ def _with_entity(theirs: pl.DataFrame, file: TableFile) -> pl.DataFrame:
 
 
 def _named_rows(names: Sequence[Any], file: TableFile) -> list[int]:
-    """Number the rows that have an identifier, and warn of the others; FileFormatError where none has one."""
+    """Return the numbers of rows with an identifier, and warn of the others; FileFormatError if none has one."""
     numbers = [number for number, name in enumerate(names) if name not in {None, ""}]
     if names and not numbers:
         raise FileFormatError(f"{file.path} has no row with an {ENTITY}; every row must have one")
@@ -314,10 +314,10 @@ def _named_rows(names: Sequence[Any], file: TableFile) -> list[int]:
 
 
 def without_repeats(transactions: pl.DataFrame, row_numbers: str = "") -> pl.DataFrame:
-    """Drop rows that repeat a row with a transaction_id exactly as it is written.
+    """Drop exact repeats of rows with a transaction_id.
 
-    Rows of one entity with the same transaction_id and other content stay, marked as what fails their entity, with the
-    columns in which they differ. The column *row_numbers* is not compared.
+    Rows of one entity with the same transaction_id and other content stay, marked with the columns in which they
+    differ: they fail their entity. The column *row_numbers* is not compared.
     """
     if TRANSACTION_ID not in transactions.columns:
         return transactions

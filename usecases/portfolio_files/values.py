@@ -34,9 +34,9 @@ class Gap:
     """A column that rows lack, and what follows.
 
     Attributes:
-        missing: of whom.
-        consequence: what is unknown of them, in words.
-        row: the number of the first row of the customer who is named.
+        missing: the column, and the customers whose rows lack it.
+        consequence: what is unknown about these customers, in words.
+        row: the number of the first row of the customer that is named.
     """
 
     missing: MissingValues
@@ -48,7 +48,7 @@ class Gap:
 
 
 def joined_gaps(gaps: Iterable[Gap]) -> list[Gap]:
-    """Join the gaps of parts of a source, which have different customers, in the order in which one table has them."""
+    """Join the gaps of parts of a source, whose customers differ, in the order that a single table would give."""
     joined: dict[tuple[str, str], Gap] = {}
     for gap in sorted(gaps, key=lambda each: each.row):
         key = (gap.consequence, gap.missing.column)
@@ -67,7 +67,7 @@ _NO_VALUE: Final = "the value model reads it, and the value is unknown of them"
 
 
 def value_readers(rulesets: Sequence[Analysed[Any]]) -> dict[type, str]:
-    """Name the first ruleset that reads indicators, and the first that reads the value, by the kind of input."""
+    """Return the name of the first ruleset that reads indicators or the value, by the kind of input."""
     return {
         type(input_): f"{each.definition.word} {each.definition.name}"
         for each in reversed(rulesets)
@@ -78,16 +78,15 @@ def value_readers(rulesets: Sequence[Analysed[Any]]) -> dict[type, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class ValueSide:
-    """Computes what rulesets read of the value side.
+    """Computes the indicators and values that rulesets read.
 
     Attributes:
-        rulesets: those that may read indicators or the value.
-        rates: into the base currency, for indicators; the value model has its own.
-        as_of: nothing later is seen.
+        rulesets: the rulesets, which may read indicators or the value.
+        rates: rates into the base currency, for indicators; the value model has its own.
+        as_of: the moment, microseconds; nothing later is seen.
         load_model: loads the value model.
-        note: takes what rows lack.
-        empty: columns in which no row that is read has a value, where the rows are part of a source; None where they
-            are all of it.
+        note: called with each gap of the rows.
+        empty: if the rows are part of a source, the columns that are empty in all rows read of it; else None.
     """
 
     rulesets: Sequence[Analysed[Any]]
@@ -98,9 +97,9 @@ class ValueSide:
     empty: Collection[str] | None = None
 
     def frames(self, path: Path | None, rows: pl.DataFrame | None) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
-        """Compute `Portfolio.indicators` and `Portfolio.values`, each None where no ruleset reads it.
+        """Compute `Portfolio.indicators` and `Portfolio.values`, each None if no ruleset reads it.
 
-        The *rows* have their `ROW`, as some of their source may have been left out.
+        The *rows* have a column `ROW`, as some rows of their source may have been left out.
         An entity with an unreadable row has the reason instead.
         """
         readers = value_readers(self.rulesets)
@@ -145,7 +144,7 @@ class ValueSide:
 
 
 def visible_rows(rows: pl.DataFrame, as_of: int) -> tuple[pl.DataFrame, dict[str, str]]:
-    """Give the rows up to as-of (microseconds) of entities whose rows can be read, and the reasons of the others."""
+    """Return rows up to as-of (microseconds) of entities whose rows can all be read, and the reasons of the others."""
     visible = rows
     if DATE in rows.columns:
         moments = read_moments(rows[DATE])

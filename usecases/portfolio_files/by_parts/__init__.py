@@ -1,1 +1,1 @@
-"""Portfolios whose transactions stay with the workers of an engine: each part is worked on as one process does."""
+"""Portfolios whose transactions stay with the workers of an engine: a worker treats a part as one process does."""

@@ -1,4 +1,4 @@
-"""A portfolio assessed part by part on the workers of an engine: the levels, breakdowns and failures of one process."""
+"""Assess a portfolio part by part on an engine's workers, with the levels, breakdowns and failures of one process."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -42,7 +42,7 @@ _LINES: Final = "lines"
 
 
 class _OfRuleset(NamedTuple):
-    """The assessments by one ruleset, as they come back; its place among all, and those after to whom none applies."""
+    """The results of one ruleset on a part; `place` is its place among all, and the last for entities without one."""
 
     place: int
     table: pl.DataFrame
@@ -51,11 +51,11 @@ class _OfRuleset(NamedTuple):
 
 @dataclass(frozen=True)
 class AssessmentOutputs:
-    """What is wanted beside the levels.
+    """The outputs to compute beside the levels.
 
     Attributes:
-        breakdowns: of everyone.
-        failures: of so many entities of each ruleset; None for all.
+        breakdowns: whether to write the breakdown of every entity.
+        failures: for how many entities of each ruleset to list failures; None for all.
     """
 
     breakdowns: bool
@@ -64,7 +64,7 @@ class AssessmentOutputs:
 
 @dataclass(frozen=True)
 class AssessedParts:
-    """A portfolio that was assessed part by part; the functions are those of `AssessedFamilies`.
+    """A portfolio that was assessed part by part; the methods are those of `AssessedFamilies`.
 
     Attributes:
         entities: all of them, in the order of the portfolio.
@@ -77,22 +77,22 @@ class AssessedParts:
     lines: Sequence[pa.Array]
 
     def table(self) -> pl.DataFrame:
-        """Give one plain row for each entity, and the ruleset that decided; null where none applies."""
+        """Return one plain row for each entity, with the ruleset that decided; null where none applies."""
         return in_order(self.entities, [part.table for part in self.parts])
 
     def without_level(self) -> dict[str, list[str]]:
-        """Give the entities without a level by status, those that failed first."""
+        """Return the entities without a level by status, failed ones first."""
         return by_status(pl.concat([part.table.select(ENTITY, STATUS) for part in self.parts]))
 
     def failures(self, most: int | None = None) -> pl.DataFrame:
-        """Name what could not be assessed in full, and why, of the first so many of each ruleset or of everyone."""
+        """Return what could not be assessed in full, and why, for *most* entities of each ruleset, or for all."""
         by_ruleset: dict[int, list[pl.DataFrame]] = {}
         for part in self.parts:
             by_ruleset.setdefault(part.place, []).append(part.failures)
         return pl.concat([_of_first(pl.concat(frames), most) for frames in by_ruleset.values()])
 
     def breakdown_lines(self) -> Iterator[str]:
-        """Write every breakdown as a line of JSON, those of one ruleset after those of another."""
+        """Yield every breakdown as a line of JSON, ruleset by ruleset."""
         return (line.as_py() for lines in self.lines for line in lines)
 
 
@@ -134,7 +134,7 @@ class _ExplainEntity:
 
 
 def _place(part: Assessments, names: list[str]) -> int:
-    """Give the place of the ruleset; those to whom none of several applies come after all."""
+    """Return the place of the ruleset; the last place for entities to which none of several applies."""
     if len(names) > 1 and (part.outcomes[STATUS] == Status.NOT_APPLICABLE.value).all():
         return len(names)
     return names.index(part.program.ruleset.name)
@@ -142,13 +142,13 @@ def _place(part: Assessments, names: list[str]) -> int:
 
 @dataclass(frozen=True)
 class AssessmentByParts:
-    """An assessment of a portfolio that was read and checked, but for the rows of its transactions.
+    """An assessment of a portfolio that was read and checked, except for the rows of its transactions.
 
     Attributes:
         whole: the portfolio.
         rulesets: in the order in which they are tried.
         as_of: the moment, microseconds.
-        warnings: about what people set, which come after those about the portfolio.
+        warnings: warnings about files of levels, which come after those about the portfolio.
     """
 
     whole: LocalPortfolio
@@ -166,10 +166,10 @@ class AssessmentByParts:
         previous: Path | None = None,
         overrides: Path | None = None,
     ) -> "AssessmentByParts":
-        """Read what this machine reads; arguments and errors are those of `assess_files`.
+        """Read the part of the data that this machine reads; arguments are those of `assess_files`.
 
         Raises:
-            ConfigError: as of `assess_files`.
+            ConfigError: as `assess_files`.
         """
         rulesets = [each.analysed() for each in texts]
         composed(rulesets, files.lists)
@@ -182,7 +182,7 @@ class AssessmentByParts:
         return cls(whole, texts, as_of, warnings)
 
     def on(self, engine: Engine, wanted: AssessmentOutputs, entities_a_part: int = ENTITIES_A_PART) -> AssessedParts:
-        """Assess on the workers of an engine, and warn of the portfolio as one process does."""
+        """Assess on the workers of an engine, and warn about the portfolio as one process does."""
         entities = self.whole.portfolio.entities
         tables = self._worked(engine, entities, _AssessPart(self.rulesets, self.as_of, wanted), entities_a_part)
         parts: list[_OfRuleset] = [unpickled(table) for table in tables]
@@ -191,7 +191,7 @@ class AssessmentByParts:
         return AssessedParts(entities, [parts[each] for each in order], [_lines(tables[each]) for each in order])
 
     def entity_rows(self, entity: str) -> pl.DataFrame:
-        """Give the rows of one entity; ConfigError where it was not read."""
+        """Return the rows of one entity; ConfigError if it was not read."""
         entities = self.whole.portfolio.entities
         rows = entities.filter(pl.col(ENTITY) == entity)
         if rows.is_empty():
@@ -199,7 +199,7 @@ class AssessmentByParts:
         return rows
 
     def explain(self, engine: Engine, rows: pl.DataFrame) -> EntityExplanation:
-        """Explain the level of one entity, with the warnings of one process; *rows* are as `entity_rows` gives them."""
+        """Explain the level of one entity, with the warnings of one process; *rows* come from `entity_rows`."""
         work = _ExplainEntity(self.rulesets, self.as_of, rows[ENTITY][0])
         explanation: EntityExplanation = unpickled(self._worked(engine, rows, work, 1)[0])
         return explanation
@@ -207,7 +207,7 @@ class AssessmentByParts:
     def _worked(
         self, engine: Engine, entities: pl.DataFrame, work: PartWork, entities_a_part: int
     ) -> Sequence[pa.Table]:
-        """Do the work on some of the entities, and warn of the portfolio as one process does."""
+        """Do *work* on *entities*, and warn about the portfolio as one process does."""
         worked = work_by_parts(engine, self.whole, entities, work, entities_a_part)
         worked.warn(self.whole)
         for warning in self.warnings:

@@ -1,4 +1,4 @@
-"""A ruleset, or families with a draft among them, backtested part by part on an engine: the evidence of one process."""
+"""Backtest a ruleset, or families with a draft, part by part on an engine, with the evidence of one process."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -41,7 +41,7 @@ from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 
 
 class _PartResult(NamedTuple):
-    """The backtest of a part, and how far each of its movers goes: what evidence shows of them is rounded."""
+    """The backtest of a part, and the exact sort key of each mover, as the evidence has rounded numbers alone."""
 
     backtest: BacktestResult
     order: list[tuple[int, float]]
@@ -76,13 +76,13 @@ class _BacktestPart:
 
 @dataclass(frozen=True)
 class BacktestByParts:
-    """A backtest of a portfolio that was read and checked, but for the rows of its transactions.
+    """A backtest of a portfolio that was read and checked, except for the rows of its transactions.
 
     Attributes:
         whole: the portfolio.
-        work: on each part.
+        work: the work on each part.
         drawn: the entities that are assessed.
-        entities: how many the whole has.
+        entities: how many entities the whole has.
     """
 
     whole: LocalPortfolio
@@ -100,10 +100,10 @@ class BacktestByParts:
         standing: StandingLevels,
         drawn: Draw,
     ) -> "BacktestByParts":
-        """Read what this machine reads, and draw the sample; arguments and errors are those of `backtest_files`.
+        """Read the part of the data that this machine reads, and draw the sample; arguments as of `backtest_files`.
 
         Raises:
-            ConfigError: as of `backtest_files`.
+            ConfigError: as `backtest_files`.
         """
         texts = [each for each in (draft, present) if each is not None]
         rulesets = [each.analysed() for each in texts]
@@ -131,13 +131,13 @@ class BacktestByParts:
 
 @dataclass(frozen=True, kw_only=True)
 class FamilyTexts:
-    """The families of a backtest as workers get them.
+    """The families of a backtest in the form for workers.
 
     Attributes:
         draft: the ruleset that would decide.
-        present: the one whose place it takes; None where it is a new family.
+        present: the ruleset that it replaces; None for a new family.
         first: the families that are tried before it.
-        then: those that are tried after it.
+        then: the families that are tried after it.
     """
 
     draft: RulesetText
@@ -147,11 +147,11 @@ class FamilyTexts:
 
     @property
     def all(self) -> list[RulesetText]:
-        """All of them: those that decide now, in their order, and the draft."""
+        """All texts: those that decide now, in their order, and the draft."""
         return [*self.first, *([] if self.present is None else [self.present]), *self.then, self.draft]
 
     def compositions(self, lists: Mapping[str, NamedList]) -> tuple[Composition, Composition, str]:
-        """Give what decides now, what would, and the family of the draft, as `compositions_of` does."""
+        """Return what decides now, what would decide, and the family of the draft, as `compositions_of` does."""
         present = None if self.present is None else self.present.analysed()
         first, then = ([each.analysed() for each in texts] for texts in (self.first, self.then))
         return compositions_of(self.draft.analysed(), present, first, then, lists)
@@ -173,15 +173,15 @@ class _CompareFamilies:
 
 @dataclass(frozen=True)
 class FamiliesByParts:
-    """A backtest of families on a portfolio that was read and checked, but for the rows of its transactions.
+    """A backtest of families on a portfolio that was read and checked, except for the rows of its transactions.
 
     Attributes:
         whole: the portfolio.
-        work: on each part.
+        work: the work on each part.
         drawn: the entities that are assessed.
-        entities: how many the whole has.
-        seed: of the sample.
-        warnings: about the levels until now, which come after those about the portfolio.
+        entities: how many entities the whole has.
+        seed: the seed of the sample.
+        warnings: warnings about the levels until now, which come after those about the portfolio.
     """
 
     whole: LocalPortfolio
@@ -195,10 +195,10 @@ class FamiliesByParts:
     def read(
         cls, families: FamilyTexts, files: PortfolioFiles, as_of: int, standing: StandingLevels, drawn: Draw
     ) -> "FamiliesByParts":
-        """Read what this machine reads, and draw the sample; errors are those of `backtest_families_of_files`.
+        """Read the part of the data that this machine reads, and draw the sample.
 
         Raises:
-            ConfigError: as of `backtest_families_of_files`.
+            ConfigError: as `backtest_families_of_files`.
         """
         before, after, _ = families.compositions(files.lists)
         rulesets = [each.analysed() for each in families.all]

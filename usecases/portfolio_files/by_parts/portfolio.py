@@ -1,8 +1,8 @@
-"""A portfolio cut into parts by its entities; workers work on each as on a whole one.
+"""A portfolio cut into parts by its entities; workers treat each part as a whole portfolio.
 
-This machine reads everything but the transactions, which only the workers read. Workers follow the links, each from
-the entities of its part, as one process follows them from all; rows of whom they are linked to go to that part too.
-Rulesets go to workers as text, since what was analysed cannot be pickled.
+This machine reads everything but the transactions, which only the workers read. Each worker follows the links from the
+entities of its part, as one process follows them from all; rows of linked entities go to that part too. Rulesets go to
+workers as text, since analysed rulesets cannot be pickled.
 """
 
 import pickle
@@ -57,8 +57,8 @@ class RulesetText:
     """A ruleset that can be pickled.
 
     Attributes:
-        text: of its file.
-        source: a file, or the name of one that ships.
+        text: the text of its file.
+        source: the path of the file, or the name of a ruleset that ships.
     """
 
     text: str
@@ -66,11 +66,11 @@ class RulesetText:
 
     @classmethod
     def read(cls, source: str) -> "RulesetText":
-        """Read it; InvalidRulesetError where there is none."""
+        """Read it; ConfigError if *source* is neither a file nor a ruleset that ships."""
         return cls(ruleset_text(source), source)
 
     def analysed(self) -> AnalysedRuleset:
-        """Analyse it, once in a process; InvalidRulesetError names everything that is wrong with it."""
+        """Return the analysed ruleset, cached in a process; InvalidRulesetError names everything that is wrong."""
         return _analysed(self.text, self.source)
 
 
@@ -81,11 +81,11 @@ def _analysed(text: str, source: str) -> AnalysedRuleset:
 
 @dataclass(frozen=True)
 class SharedLinks:
-    """Links in a file that workers share, and the groups that rulesets make of them; it can be pickled.
+    """Links in a file that workers share, and the groups that rulesets make of them; can be pickled.
 
     Attributes:
-        file: of all links.
-        rulesets: that follow them.
+        file: the file of all links.
+        rulesets: the rulesets that follow them.
         as_of: the moment, microseconds.
     """
 
@@ -95,18 +95,18 @@ class SharedLinks:
 
     @classmethod
     def of(cls, links: Links | None, folder: Path, rulesets: Sequence[RulesetText], as_of: int) -> "SharedLinks | None":
-        """Write the links to the folder; None where no ruleset follows any."""
+        """Write the links to the folder; None if no ruleset follows any."""
         if links is None or not _groups(rulesets):
             return None
         links.frame.write_ipc(folder / "links.arrow", compression="uncompressed")
         return cls(folder / "links.arrow", rulesets, as_of)
 
     def load(self) -> Links:
-        """Read them, once in a process."""
+        """Return the links, cached in a process."""
         return _links(self.file)
 
     def members(self, entities: Sequence[str]) -> list[str]:
-        """List the others to whom entities are linked, in alphabetical order."""
+        """Return the other entities that *entities* are linked to, in alphabetical order."""
         links = self.load()
         members = {
             member
@@ -123,7 +123,7 @@ def _links(file: Path) -> Links:
 
 
 def _groups(rulesets: Sequence[RulesetText]) -> list[tuple[LinkedGroup, LinkType]]:
-    """List the groups that rulesets read, with how their links are declared."""
+    """Return the groups that rulesets read, with the declared types of their links."""
     groups = []
     for analysed in (each.analysed() for each in rulesets):
         linked = [each.linked for each in Needs.of(analysed).everything() if isinstance(each, Linked)]
@@ -132,12 +132,12 @@ def _groups(rulesets: Sequence[RulesetText]) -> list[tuple[LinkedGroup, LinkType
 
 
 def find_members(engine: Engine, links: SharedLinks, names: Sequence[pl.Series]) -> list[pl.Series]:
-    """Give for each part the others to whom its entities are linked, known or not.
+    """Return for each part the other entities that its entities are linked to, known or not.
 
     Args:
-        engine: whose workers follow the links.
-        links: all of them.
-        names: of the entities of each part.
+        engine: the engine whose workers follow the links.
+        links: all links.
+        names: the names of the entities of each part.
     """
     files = []
     for number, entities in enumerate(names):
@@ -162,7 +162,7 @@ class _FindMembers:
 ENTITIES_A_PART: Final = 10_000
 
 PartWork = Callable[[Portfolio, PriorState], Iterator[Result]]
-"""On a part, which has an entity unless the whole has none; it can be pickled."""
+"""Work on a part, which has at least one entity unless the whole has none; can be pickled."""
 
 
 @dataclass(frozen=True)
@@ -170,11 +170,11 @@ class LocalPortfolio:
     """A portfolio as this machine has it.
 
     Attributes:
-        files: where it was read.
-        rulesets: all that read it.
+        files: the files that it was read from.
+        rulesets: all rulesets that read it.
         as_of: the moment, microseconds.
-        portfolio: all of it; of the transactions the columns alone.
-        before: the levels until now, and what people set.
+        portfolio: the portfolio, with the columns but no rows of the transactions.
+        before: the levels until now, what decided, and the levels that people set.
     """
 
     files: PortfolioFiles
@@ -195,14 +195,14 @@ def read_columns_alone(files: PortfolioFiles, rulesets: Sequence[AnalysedRuleset
 
 
 def refuse_what_is_missing(whole: LocalPortfolio, ruleset: AnalysedRuleset) -> None:
-    """Raise what an assessment raises that is about no entity, before workers do; and what is wrong with entities."""
+    """Raise, before workers do, errors of the entities, and errors of an assessment that concern no single entity."""
     timed_entities(whole.portfolio, whole.as_of)
     nobody = replace(whole.portfolio, entities=whole.portfolio.entities.clear())
     assess(ruleset, nobody, whole.as_of, whole.before.standing, whole.before.overrides)
 
 
 def draw_part(whole: LocalPortfolio, drawn: Draw, asked_first: Iterable[AnalysedRuleset]) -> Sampled:
-    """Draw who is backtested; ConfigError as of `draw`, and of the rulesets that are surely asked what they lack."""
+    """Draw the entities to backtest; errors as `draw`, and those of the rulesets in *asked_first*."""
     sample = draw(whole.portfolio, whole.as_of, drawn.size, drawn.seed)
     for each in asked_first:
         refuse_what_is_missing(replace(whole, portfolio=sample.portfolio), each)
@@ -211,13 +211,13 @@ def draw_part(whole: LocalPortfolio, drawn: Draw, asked_first: Iterable[Analysed
 
 @dataclass(frozen=True)
 class _Part:
-    """What a worker reads of a part.
+    """The part of a portfolio that a worker reads.
 
     Attributes:
-        tables: of its entities, and of those to whom they are linked, by the attribute of the portfolio.
+        tables: tables of its entities and their linked entities, by the attribute of the portfolio.
         before: the levels of its entities.
-        pieces: of its transactions.
-        is_worked_on: it has an entity, or it is the first of a portfolio that has none.
+        pieces: the pieces of its transactions.
+        is_worked_on: whether it has an entity, or is the first part of a portfolio without entities.
     """
 
     tables: Mapping[str, pl.DataFrame | None]
@@ -227,7 +227,7 @@ class _Part:
 
 
 class _Note(msgspec.Struct, frozen=True):
-    """To be said of the rows of a part: `TransactionRows`, each example with the number of its first row, and gaps."""
+    """What warnings need of a part's rows: `TransactionRows`, each example with its first row's number, and gaps."""
 
     rows: int
     unknown: int
@@ -240,9 +240,9 @@ class _Note(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class _WorkOnPart:
-    """Does the work on a part: work of `features.partitions.Engine.run_each`.
+    """Does the work on a part, in `features.partitions.Engine.run_each`.
 
-    The first result has a `_Note`, and all others are those of the work.
+    The first result has a `_Note`; all others are results of the work.
     """
 
     shell: Portfolio
@@ -255,7 +255,7 @@ class _WorkOnPart:
         part, rows, copies = _read_part(file, self.shell)
         gaps: list[Gap] = []
         tables: dict[str, Any] = {**part.tables, "links": self.links and self.links.load()}
-        if self.values is not None:  # no group reads indicators or the value of those linked
+        if self.values is not None:  # groups never read indicators or values of linked entities
             analysed = [each.analysed() for each in self.rulesets]
             tables["indicators"], tables["values"] = self.values.frames(analysed, rows.drop(_KNOWN), gaps.append)
         yield Result(pa.table({}), msgspec.msgpack.encode(_note_of(rows, gaps)))
@@ -267,7 +267,7 @@ class _WorkOnPart:
         portfolio = replace(self.shell, **tables, transactions=transactions)
         try:
             yield from self.work(portfolio, part.before)
-        except InvalidRulesetError as error:  # it is more than a text, and only texts come back
+        except InvalidRulesetError as error:  # has more than a text, and workers return only texts
             raise ConfigError(str(error)) from error
 
 
@@ -275,13 +275,13 @@ _PICKLED: Final = "pickled"
 
 
 def pickled_result(value: object, **columns: pa.Array) -> Result:
-    """Make the result of a part of a value, and of *columns* of one row beside it."""
+    """Return the result of a part that holds a value, and beside it *columns* of one row."""
     content = pa.array([pickle.dumps(value, pickle.HIGHEST_PROTOCOL)], pa.large_binary())
     return Result(pa.table({_PICKLED: content, **columns}), b"")
 
 
 def unpickled(table: pa.Table) -> Any:
-    """Give the value of a result of `pickled_result`."""
+    """Return the value of a result of `pickled_result`."""
     return pickle.loads(table[_PICKLED][0].as_buffer())  # noqa: S301 (a worker wrote it, where this account alone may)
 
 
@@ -289,9 +289,9 @@ _KNOWN: Final = "@known"
 
 
 def _read_part(file: Path, shell: Portfolio) -> tuple[_Part, pl.DataFrame, pl.DataFrame]:
-    """Read a part, its rows, and the copies of rows of those linked; rows with `ROW` and whether their entity is known.
+    """Read a part, its rows, and copies of rows of linked entities.
 
-    Repeats are left out of both.
+    Both have `ROW` and whether their entity is known, and leave out repeats.
     """
     part: _Part = pickle.loads(file.read_bytes())  # noqa: S301 (the driver wrote it, where this account alone may)
     assert shell.transactions is not None
@@ -301,7 +301,7 @@ def _read_part(file: Path, shell: Portfolio) -> tuple[_Part, pl.DataFrame, pl.Da
 
 
 def _in_order(rows: pl.DataFrame, copies: pl.DataFrame) -> pl.DataFrame:
-    """Put rows and copies in the order of their source; one of both may have no column of contradictions."""
+    """Join rows and copies in the order of their source; either may lack the column of contradictions."""
     if copies.is_empty():
         return rows
     return pl.concat([rows, copies], how="diagonal").sort(ROW)
@@ -322,12 +322,12 @@ def _note_of(rows: pl.DataFrame, gaps: list[Gap]) -> _Note:
 
 @dataclass(frozen=True)
 class WorkedParts:
-    """What became of all parts.
+    """The results of all parts.
 
     Attributes:
-        tables: of the results, in the order of the parts.
-        transactions: what is to be said of their rows.
-        gaps: what rows lack that the value side reads.
+        tables: the tables of the results, in the order of the parts.
+        transactions: what warnings need to know about the rows of transactions.
+        gaps: columns that rows lack for indicators or the value.
     """
 
     tables: Sequence[pa.Table]
@@ -335,7 +335,7 @@ class WorkedParts:
     gaps: Sequence[Gap]
 
     def warn(self, whole: LocalPortfolio) -> None:
-        """Warn of the portfolio as one process does."""
+        """Warn about the portfolio as one process does."""
         for gap in self.gaps:
             whole.files.note(gap)
         warn_about_portfolio(whole.files, whole.portfolio, whole.analysed, whole.as_of, self.transactions)
@@ -347,11 +347,11 @@ def work_by_parts(
     """Do the work on every part of the entities.
 
     Args:
-        engine: whose workers do it.
+        engine: the engine whose workers do it.
         whole: the portfolio.
-        drawn: its entities, or those of them who are worked on.
-        work: what is done.
-        entities_a_part: so many are worked on at once.
+        drawn: the entities to work on, all or a sample.
+        work: the work on a part.
+        entities_a_part: how many entities a part has.
     """
     assert whole.files.transactions is not None
     names = drawn[ENTITY].unique(maintain_order=True)
@@ -391,7 +391,7 @@ def work_by_parts(
 def _values_of_parts(
     engine: Engine, whole: LocalPortfolio, files: Sequence[Path], shell: Portfolio
 ) -> ValuesOfParts | None:
-    """Prepare what workers compute of the value side; None where no ruleset reads it."""
+    """Prepare the computation of indicators and values by workers; None if no ruleset reads them."""
     readers = value_readers(whole.analysed)
     if not readers:
         return None
@@ -406,7 +406,7 @@ def _values_of_parts(
 def _copies(
     engine: Engine, links: SharedLinks | None, portfolio: Portfolio, places: pl.DataFrame, parts: int
 ) -> pl.DataFrame:
-    """Give the entities, with their `PART`, to whom those of a part are linked, and who are not of the part."""
+    """Return the entities that entities of a part are linked to, and that are outside the part, with its `PART`."""
     if links is None:
         return places.clear()
     names = [places.filter(pl.col(PART) == number)[ENTITY] for number in range(parts)]
@@ -425,7 +425,7 @@ def _write_parts(
     copies: pl.DataFrame,
     pieces: Sequence[Sequence[Piece]],
 ) -> list[Path]:
-    """Write a file for each part, which its worker reads."""
+    """Write a file for each part, for its worker to read."""
     count = len(pieces)
     with_copies = pl.concat([places, copies])
     tables = {name: _split(getattr(portfolio, name), with_copies, count) for name in ("everyone", *FACTS)}
@@ -448,7 +448,7 @@ def _write_parts(
 
 
 def _split(frame: pl.DataFrame | None, places: pl.DataFrame, parts: int) -> Sequence[pl.DataFrame | None]:
-    """Split a table by the parts of its entities, in its order; rows of others are left out."""
+    """Split a table by the parts of its entities, in its order; rows of other entities are left out."""
     if frame is None:
         return [None] * parts
     placed = frame.join(places, on=ENTITY, how="inner", maintain_order="left")

@@ -1,7 +1,7 @@
 """Transactions cut into parts by workers: a part has all rows of some entities, in the order of the file.
 
-Rows are read, and written, by the reader of one process: every type of column stays what it is there. Each worker
-writes one file of its slice of the rows, in which those of a part are together.
+Workers use the reader of a single process, so that column types are the same. Each worker writes one file of its slice
+of the rows, in which the rows of a part are together.
 """
 
 import io
@@ -26,13 +26,13 @@ from fivefold.usecases.portfolio_files.tables import TableFile, read_slice
 from fivefold.usecases.portfolio_files.values import ROW
 
 ROWS_A_SLICE: Final = 1 << 20
-"""Rows that a worker cuts at once."""
+"""How many rows a worker cuts at once."""
 ROWS_A_PART: Final = 1 << 22
-"""Rows of entities that are in no part are spread, so that no more of them meet in one part than about so many."""
+"""Rows of entities that are in no part are spread, so that a part gets about this many of them at most."""
 PART: Final = "@part"
-"""The number of the part of an entity; negative for one that is in none."""
+"""The number of the part of an entity; negative if it is in none."""
 COPY: Final = "@copy"
-"""Whether an entity is in a part only because those of the part are linked to it."""
+"""Whether an entity is in a part only because entities of the part are linked to it."""
 _KNOWN: Final = "@known"
 _TRANSACTIONS: Final = "transactions"
 
@@ -41,9 +41,9 @@ class Piece(NamedTuple):
     """The rows of a part in the file of a slice.
 
     Attributes:
-        file: of the slice.
-        start: the first byte.
-        length: in bytes.
+        file: the file of the slice.
+        start: the offset of the first byte.
+        length: the length in bytes.
     """
 
     file: Path
@@ -56,10 +56,10 @@ class PartRows:
     """The rows of a part, in the order of the source.
 
     Attributes:
-        rows: of the entities of the part; and some of entities that are in no part, so that all rows are in one.
-        numbers: of the rows, from 0.
+        rows: the rows of the part's entities, and some of entities in no part, so that each row is in a part.
+        numbers: the numbers of the rows in the source, from 0.
         is_known: whether the entity of a row was read.
-        is_copy: whether a row is here for those to whom its entity is linked, and counted in another part.
+        is_copy: whether a row is here only for linked entities, and is counted in another part.
     """
 
     rows: pl.DataFrame
@@ -72,9 +72,9 @@ class RowsFile(NamedTuple):
     """The file of the transactions.
 
     Attributes:
-        source: Parquet, where this machine and the workers see it.
+        source: Parquet, at a path that this machine and the workers see.
         names: our names of its columns.
-        reads: those of our names that are read.
+        reads: the columns to read, by our names.
     """
 
     source: Path
@@ -82,7 +82,7 @@ class RowsFile(NamedTuple):
     reads: frozenset[str]
 
     def table(self) -> TableFile:
-        """Give it as a table; Parquet has no rows to warn of."""
+        """Return it as a table, without warnings: Parquet has no torn rows."""
         return TableFile(
             self.source,
             lambda _: None,
@@ -100,13 +100,13 @@ class _Slice(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class _CutSlice:
-    """Cuts a slice of the rows: work of `features.partitions.Engine.run_each`.
+    """Cuts a slice of the rows, in `features.partitions.Engine.run_each`.
 
     Attributes:
-        transactions: of which it is.
+        transactions: the file of all rows.
         places: a file of all entities that were read, with their `PART` and `COPY`.
-        parts: how many there are.
-        folder: for what is cut.
+        parts: how many parts there are.
+        folder: the folder for the cut rows.
     """
 
     transactions: RowsFile
@@ -115,7 +115,7 @@ class _CutSlice:
     folder: Path
 
     def __call__(self, file: Path) -> Iterator[Result]:
-        """Give the number of each part with rows in the slice, and where they are."""
+        """Yield the number of each part with rows in the slice, and the bytes where they are."""
         slice_ = msgspec.json.decode(file.read_bytes(), type=_Slice)
         rows = read_slice(self.transactions.table(), slice_.first, slice_.rows)
         if len(rows) != slice_.rows:
@@ -136,13 +136,13 @@ class _CutSlice:
         yield Result(pa.table(table, schema=pa.schema(dict.fromkeys(_PLACES, pa.int64()))), name.encode())
 
     def _placed(self, rows: pl.DataFrame, first: int) -> pl.DataFrame:
-        """Give each row once for each of its parts, with its number, and whether its entity was read."""
+        """Return each row once for each of its parts, with its number, and whether its entity was read."""
         places = pl.scan_ipc(self.places, glob=False).collect()
         owners = rows.select(ENTITY).with_row_index(ROW)
         placed = owners.join(places, on=ENTITY, how="left", maintain_order="left")
         has_part = pl.col(PART).is_not_null() & (pl.col(PART) >= 0)
         others = placed.filter(~has_part & pl.col(ENTITY).is_not_null())[ENTITY].unique()
-        # Rows that repeat each other are of the same entity, so they meet in a part.
+        # Repeated rows are of the same entity, so they are in the same part.
         spread = {name: crc32(name.encode()) % self.parts for name in others}
         elsewhere = pl.col(ENTITY).replace_strict(spread, default=0, return_dtype=pl.Int32)
         columns = placed.select(
@@ -158,15 +158,15 @@ _PLACES: Final = ("part", "start", "length")
 
 
 def cut_rows(engine: Engine, transactions: RowsFile, places: pl.DataFrame, parts: int) -> list[list[Piece]]:
-    """Cut the transactions on the workers, and give the pieces of each part in the order of the source.
+    """Cut the transactions on the workers, and return the pieces of each part in the order of the source.
 
-    Beside the parts with entities there are some for the rows of others, where there are many of these.
+    A large file gets further parts, for rows of entities that are in no part.
 
     Args:
-        engine: whose workers do it.
+        engine: the engine whose workers do it.
         transactions: their file.
         places: `entity_id`, `PART` and `COPY` of all entities that were read; one may be in several parts.
-        parts: how many have entities.
+        parts: how many parts have entities.
     """
     placed = engine.folder / "entities.arrow"
     places.write_ipc(placed, compression="uncompressed")
@@ -188,7 +188,7 @@ def cut_rows(engine: Engine, transactions: RowsFile, places: pl.DataFrame, parts
 
 
 def read_pieces(pieces: Sequence[Piece], columns: pl.DataFrame) -> PartRows:
-    """Read the rows of a part; *columns* are the rows of one that has none."""
+    """Read the rows of a part; *columns* is returned as the rows of a part without pieces."""
     frames = []
     for piece in pieces:
         with piece.file.open("rb") as file:
@@ -197,5 +197,5 @@ def read_pieces(pieces: Sequence[Piece], columns: pl.DataFrame) -> PartRows:
     if not frames:
         nothing = pl.Series([], dtype=pl.Boolean)
         return PartRows(columns, pl.Series([], dtype=pl.Int64), nothing, nothing)
-    together = pl.concat(frames, rechunk=True)  # Polars 2.1 panics where it streams some filters of many chunks
+    together = pl.concat(frames, rechunk=True)  # Polars 2.1 panics when it streams some filters of many chunks
     return PartRows(together.drop(ROW, _KNOWN, COPY), together[ROW], together[_KNOWN], together[COPY])

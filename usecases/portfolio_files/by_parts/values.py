@@ -1,4 +1,4 @@
-"""Indicators and the value of a part, computed by its worker from the rows of the part as one process does from all."""
+"""Indicators and values of a part, which its worker computes from the part's rows as one process does from all."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fivefold.models.value_model import ValueModel
 
 ReadRows = Callable[[Path], pl.DataFrame]
-"""Reads the rows of a part, in the order of the source; it can be pickled."""
+"""Reads the rows of a part, in the order of the source; can be pickled."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class SharedModel:
         return cls(folder, model.content_hash)
 
     def load(self) -> "ValueModel":
-        """Load it, once in a process."""
+        """Load the model, once in a process."""
         from fivefold.models.scoring.sources import load_shared  # noqa: PLC0415 (imports LightGBM)
 
         return load_shared(self.folder, self.content_hash)
@@ -46,14 +46,14 @@ class SharedModel:
 
 @dataclass(frozen=True, kw_only=True)
 class ValuesOfParts:
-    """Computes what rulesets read of the value side, of one part after the other; it can be pickled.
+    """Computes the indicators and values that rulesets read, one part after the other; can be pickled.
 
     Attributes:
-        rates: into the base currency.
-        as_of: nothing later is seen.
-        source: of all rows.
-        model: None where no ruleset reads the value.
-        empty: columns in which no row of the whole that is read has a value.
+        rates: rates into the base currency.
+        as_of: the moment, microseconds; nothing later is seen.
+        source: the file of all rows.
+        model: the value model; None if no ruleset reads the value.
+        empty: the columns that are empty in all rows that are read, of all parts.
     """
 
     rates: RateTable
@@ -82,7 +82,7 @@ class ValuesOfParts:
 
 
 def find_empty_columns(engine: Engine, files: Sequence[Path], read_rows: ReadRows, as_of: int) -> tuple[str, ...]:
-    """Give the columns in which no row of any part that is read has a value: a part alone cannot know."""
+    """Return the columns that are empty in all rows that are read, of all parts: a part alone cannot know."""
     filled: set[str] = set()
     for _, note in engine.run_each(files, partial(_filled_columns, read_rows=read_rows, as_of=as_of)):
         filled.update(msgspec.msgpack.decode(note, type=list[str]))
