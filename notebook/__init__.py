@@ -1,1 +1,1 @@
-"""What a notebook asks of fivefold, under one name: `import fivefold`."""
+"""The functions and classes for notebooks, all under one name: `import fivefold`."""

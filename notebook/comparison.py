@@ -1,4 +1,4 @@
-"""Two value models side by side on the same customers: who changes segment and why; rank, lift and calibration."""
+"""Compare two value models on the same customers: who changes segment and why; rank, lift and calibration."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,17 +27,17 @@ from fivefold.training.target import floor_at_zero, realised_values
 
 CHAMPION, CHALLENGER = SIDES = ("champion", "challenger")
 CONFIDENCE = 0.95
-"""Of the intervals of the differences."""
+"""The confidence of the intervals of the differences."""
 MOST_EXPLAINED = 1_000
-"""Customers of whom it is said which indicators moved them, those whose score differs most."""
+"""How many customers, those whose score differs most, have their change explained by indicator."""
 MOVED_BY = 3
-"""Indicators that are named for each of them."""
+"""How many indicators are named for each of them."""
 BASE = "base"
 _SEED = 1
 _RESAMPLED = ("normalised_gini", "top_decile_capture")
-"""Figures whose difference has an interval. A calibration error adds up distances without their sign. A draw of the
-customers moves each tenth, so it makes the distances larger on average, and those of the better model most. The
-quantiles of such draws lie to one side of the difference, and are not an interval of it."""
+"""Figures whose difference has an interval. A calibration error is a sum of absolute distances. A resample of the
+customers moves each tenth, which makes the distances larger on average, most for the better model. So the quantiles of
+resamples lie to one side of the difference, and are not an interval of it."""
 _SHOWN = ("expected_value", "score", "category")
 
 
@@ -45,24 +45,24 @@ _SHOWN = ("expected_value", "score", "category")
 class ModelComparison:
     """Two models on the same customers; a notebook shows the tables.
 
-    Where the window is not over, or the data end before it does, nobody knows what the customers are worth. Data that
-    lack a column which a model was trained with do not say it either. `not_judged` gives the reason then, and
-    `quality`, `differences`, `lift` and `calibration` are empty.
+    The realised values are unknown if the window is not over, the data end before it does, or the data lack a column
+    that a model was trained with. Then `not_judged` gives the reason, and `quality`, `differences`, `lift` and
+    `calibration` are empty.
 
     Attributes:
-        customers: by `user_id`: what each model predicts, `expected_value_change` (money) and `score_change`, the
-            challenger less the champion; and what they were worth: `realised`, money.
-        moves: from the champion's segment (rows) to the challenger's (columns), customers.
-        effects: by `user_id`, of those who change segment, at most 1,000, those whose score differs most first: what
-            the `base` and each indicator add to the change of the score, in points; a row adds up to the change. Where
-            the models have own indicators of different texts, one that both declare stands there once for each.
+        customers: by `user_id`: the predictions of each model; `expected_value_change` (money) and `score_change`, the
+            challenger less the champion; and `realised`, the money that they were worth.
+        moves: numbers of customers, by the champion's segment (rows) and the challenger's (columns).
+        effects: by `user_id`, for at most 1,000 customers who change segment, the largest change of score first: what
+            the `base` and each indicator add to the change, in points; a row adds up to the change. If the models have
+            own indicators from different files, an indicator that both declare has a column for each model.
         quality: by model: normalised Gini, top-decile capture, Spearman, calibration error.
         differences: by figure: the challenger less the champion, and the 95 % interval from `low` to `high`, by paired
-            bootstrap of the customers. Of the calibration error the interval is empty (NaN), for draws of the
-            customers make a sum of distances larger; Spearman has no row.
+            bootstrap of the customers. The calibration error has no interval (NaN), as resamples make its sum of
+            distances larger; Spearman has no row.
         lift: by share of the customers, from the best down: the share of all value that they hold, for each model.
         calibration: by tenth of the customers and model: predicted and realised money.
-        not_judged: why nothing is said about who predicts better; empty where it is.
+        not_judged: why the models are not judged; empty if they are.
     """
 
     customers: pd.DataFrame
@@ -75,16 +75,16 @@ class ModelComparison:
     not_judged: str
 
     def changed(self) -> pd.DataFrame:
-        """Give the customers whose segment differs, those whose score differs most first.
+        """Return the customers whose segment differs, the largest change of score first.
 
-        `moved_by` names the largest effects on the change, in points; empty beyond the customers of `effects`.
+        `moved_by` names the largest effects on the change, in points; empty for customers outside `effects`.
         """
         moved = _moved(self.customers)
         words = {user_id: _words(row) for user_id, row in self.effects.iterrows()}
         return moved.assign(moved_by=[words.get(user_id, "") for user_id in moved.index])
 
     def __repr__(self) -> str:
-        """Say how well each ranks, and how many change segment."""
+        """Describe how well each model ranks, and how many customers change segment."""
         moved = f"{len(_moved(self.customers)):,} change segment"
         if self.not_judged:
             return f"<{len(self.customers):,} customers: {moved}; {self.not_judged}>"
@@ -93,7 +93,7 @@ class ModelComparison:
         return f"<normalised Gini of {len(self.customers):,} customers: {ranks}; {moved}>"
 
     def _repr_html_(self) -> str:
-        """Show in a notebook how well each ranks, and who moves."""
+        """Show in a notebook how well each model ranks, and which customers move."""
         judged = () if self.not_judged else (self.quality, self.differences)
         tenths = () if self.not_judged else (self.calibration,)
         return "".join(frame_html(frame) for frame in (*judged, self.moves, *tenths, self.changed()))
@@ -108,25 +108,24 @@ def compare(
     columns: Mapping[str, str] | None = None,
     rates: RateTable | None = None,
 ) -> ModelComparison:
-    """Lay two models side by side, and judge them on what came after a moment that neither may have learnt from.
+    """Compare two models, and judge them on a window that neither learnt from.
 
     Args:
-        champion: one of them.
-        challenger: the other one; it must predict the same: horizon, fees, margin and currency, and have the same
-            limits of segments.
-        transactions: whole histories. The models are not judged where these end before the window does, where the
-            window is not over, and where they lack a column that a model was trained with. Python warnings say what
-            `ValueModel.score` warns of for either model.
-        as_of: both predict from what was known then; the window is the horizon after it.
+        champion: the first model.
+        challenger: the second model, with the same horizon, fees, margin, currency and limits of segments.
+        transactions: whole histories. The models are not judged if these end before the window does or lack a column
+            that a model was trained with, or if the window is not over. Python warnings are those of
+            `ValueModel.score` for either model.
+        as_of: the moment from which both predict; the window is the horizon after it.
         columns: as in `read_transactions`.
-        rates: by which both read every amount; without them those of the models, which must be the same for every
-            currency in the transactions.
+        rates: the rates by which both read every amount; by default those of the models, which must be the same for
+            every currency in the transactions.
 
     Raises:
-        ConfigError: the models predict different things, have other segments or other rates, one of them learnt from
+        ConfigError: the models predict different things, have different segments or rates, one of them learnt from
             the window, or no customer has a row by then.
-        InvalidDataError: rows with bad values, or dated more than a day ahead of now, as in training.
-        NotEnoughDataError: the window is known, and nobody is worth anything in it.
+        InvalidDataError: rows have bad values, or are dated more than a day ahead of now, as in training.
+        NotEnoughDataError: the window is known, and no customer is worth anything in it.
     """
     for side, model in zip(SIDES, (champion, challenger), strict=True):
         if not isinstance(model, ValueModel):
@@ -158,7 +157,7 @@ def compare(
 
 @dataclass(frozen=True)
 class _Side:
-    """One model with the customers whom it scores, and their n x F indicators."""
+    """One model with the customers that it scores, and their n x F indicators."""
 
     model: TrainedModel
     user_ids: pd.Index
@@ -171,7 +170,7 @@ class _Side:
         return self.model.scores(self.matrix)
 
     def points(self, places: Integers, new_names: Mapping[str, str]) -> pd.DataFrame:
-        """Take the scores of some customers apart: the base and the points of every indicator, some by *new_names*."""
+        """Return the base and the points of every indicator for some customers; *new_names* renames some columns."""
         explanations = explain(self.model, self.matrix[places])
         names = [new_names.get(name, name) for name in self.model.catalogue.names]
         table = pd.DataFrame(explanations.points, index=self.user_ids[places], columns=names)
@@ -205,7 +204,7 @@ def _refuse_incomparable(models: tuple[TrainedModel, TrainedModel], when: int) -
 
 
 def _refuse_other_rates(models: tuple[TrainedModel, TrainedModel], histories: Histories) -> None:
-    """Raise ConfigError where a currency of the histories, which were read by the champion's rates, has two rates."""
+    """Raise ConfigError if the models' rates differ for a currency of the histories, read by the champion's rates."""
     first, second = (model.rates for model in models)
     for code in (first.codes[number] for number in np.unique(histories.currency).tolist()):
         one, other = first.per_unit(code), second.per_unit(code) if code in second.positions else "not known"
@@ -217,7 +216,7 @@ def _refuse_other_rates(models: tuple[TrainedModel, TrainedModel], histories: Hi
 
 
 def _config_of(model: TrainedModel) -> TrainingConfig:
-    """Give the settings of training that decide a customer's value and its window."""
+    """Return the training settings that define a customer's value and its window."""
     return TrainingConfig(
         horizon_days=model.horizon_days,
         settlement_lag_days=model.settlement_lag_us // DAY_US,
@@ -226,7 +225,7 @@ def _config_of(model: TrainedModel) -> TrainingConfig:
 
 
 def _columns_not_there(models: tuple[TrainedModel, TrainedModel], absent: Sequence[str]) -> str:
-    """Say which model was trained with columns that the data lack, as far as it says; nothing where neither was."""
+    """Return a sentence on models that were trained with columns that the data lack; empty if neither was."""
     lacking = {
         side: replaced
         for side, model in zip(SIDES, models, strict=True)
@@ -240,7 +239,7 @@ def _columns_not_there(models: tuple[TrainedModel, TrainedModel], absent: Sequen
 
 
 def _why_not_judged(config: TrainingConfig, histories: Histories, when: int, now: int) -> str:
-    """Say why the values of the window are not known; nothing where they are, by the same rule as in training."""
+    """Return why the values of the window are unknown, by the same rule as in training; empty if they are known."""
     until, lag_days = when + config.horizon_days * DAY_US, config.settlement_lag_days
     if until > now:
         return f"not judged, for the window ends on {day_text(until)}, which is not over"
@@ -277,7 +276,7 @@ def _moved(customers: pd.DataFrame) -> pd.DataFrame:
 
 
 def _effects(customers: pd.DataFrame, first: _Side, second: _Side) -> pd.DataFrame:
-    """Take the changes of score apart; an indicator that one of the models does not read adds nothing to its score."""
+    """Split the changes of score by indicator; an indicator that a model does not read adds nothing to its score."""
     places = customers.index.get_indexer(_moved(customers).index[:MOST_EXPLAINED])
     different = _names_of_two_texts(first.model, second.model)
     before, after = (
@@ -289,7 +288,7 @@ def _effects(customers: pd.DataFrame, first: _Side, second: _Side) -> pd.DataFra
 
 
 def _names_of_two_texts(first: TrainedModel, second: TrainedModel) -> set[str]:
-    """Give the names of own indicators that both models read, each by a text of its own: they may mean two things."""
+    """Return the names of own indicators that the models declare in different texts, as they possibly differ."""
     if first.own is None or second.own is None or first.own.digest == second.own.digest:
         return set()
     return set(first.own.catalogue.names) & set(second.own.catalogue.names)
@@ -301,7 +300,7 @@ def _words(effects: pd.Series) -> str:
 
 
 def _judged(customers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Give the quality of each model, the differences, the lift and the calibration."""
+    """Return the quality of each model, the differences, the lift and the calibration."""
     realised = customers["realised"].to_numpy()
     if not len(realised) or not (realised > 0).any():
         raise NotEnoughDataError("nobody with a row by then is worth anything in the window, so nothing can be judged")
@@ -325,7 +324,7 @@ def _judged(customers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.Dat
 
 
 def _differences(quality: pd.DataFrame, predicted: Mapping[str, Floats], realised: Floats) -> pd.DataFrame:
-    """Judge both models on the same draws of the customers, as the gate does, and say between what they differ."""
+    """Judge both models on the same resamples of the customers, as the gate does; return differences and intervals."""
     best = PredictedOrder(realised, realised)
     ranked = [PredictedOrder(predicted[side], realised) for side in SIDES]
     rows = []

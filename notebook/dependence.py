@@ -1,4 +1,4 @@
-"""What customers would be worth if one indicator were another: on average, and one by one."""
+"""Partial dependence: what customers would be worth with other values of one indicator, on average and one by one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
     import altair as alt
 
 MOST_VALUES = 30
-"""Values of an indicator at which partial dependence is looked at."""
+"""Most values of an indicator at which partial dependence is computed by default."""
 MOST_INDIVIDUALS = 50
-"""Customers whose own curve is given."""
+"""How many customers get a curve of their own by default."""
 CUSTOMERS_AT_ONCE = 20_000
-"""So many are predicted at one time: memory stays small however many there are."""
+"""How many customers are predicted at a time, which bounds the memory."""
 NO_VALUE = "no value"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PartialDependence:
-    """What customers would be worth if one indicator were another; a notebook shows the average as a table.
+    """What customers would be worth with other values of one indicator; a notebook shows the average as a table.
 
     Attributes:
-        indicator: its name.
-        label: a few words for people.
-        unit: of its values.
-        currency: of the expected values.
-        horizon_days: the days that these cover.
-        average: by value, NaN last where it is undefined for some: `expected_value` (mean money of all customers)
-            and `score` (mean), had all of them this value; `customers`, how many of them the value stands for.
+        indicator: the indicator's name.
+        label: the indicator in a few words for people.
+        unit: the unit of its values.
+        currency: the currency of the expected values.
+        horizon_days: the days that the expected values cover.
+        average: by value, NaN last if it is undefined for some: `expected_value` (mean money) and `score` (mean) if all
+            customers had this value; `customers`, how many of them have it as their nearest value.
         individual: by `user_id`, a column for each of the same values: the expected value (money) of some customers,
             from the lowest to the highest prediction.
     """
@@ -60,13 +60,13 @@ class PartialDependence:
         return f"{self.label}: expected value in {self.horizon_days} days"
 
     def __repr__(self) -> str:
-        """Say between what the average lies."""
+        """Describe the range of the average."""
         money = self.average["expected_value"]
         low, high = (rounded_words(float(end), self.currency) for end in (money.min(), money.max()))
         return f"<{self.headline}: {low} to {high} {self.currency} on average>"
 
     def picture(self) -> "alt.VConcatChart":
-        """Draw the average, the single customers behind it, and beneath how many customers each value stands for."""
+        """Draw the average with the curves of single customers, and beneath how many customers are near each value."""
         from fivefold.charts.indicators import dependence  # noqa: PLC0415 (drawing takes a second to import)
 
         return dependence(
@@ -91,7 +91,7 @@ class PartialDependence:
         return html_table(self.headline, [self.label, self.currency, "score", "customers"], rows)
 
     def _rows(self) -> list[tuple[float, float, float, int]]:
-        """Give each value, the mean money, the mean score and the customers that it stands for."""
+        """Return each value with the mean money, the mean score and the number of customers nearest to it."""
         table = self.average
         return list(
             zip(
@@ -109,7 +109,7 @@ class PartialDependence:
 
 
 class _Served(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
-    """A trained model in the form that scikit-learn inspects: it predicts the expected value as it is served."""
+    """A trained model as a scikit-learn estimator that predicts the expected value as it is served."""
 
     def __init__(self, model: TrainedModel) -> None:
         self.model = model
@@ -129,14 +129,14 @@ class _Served(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
 def dependence_of(
     model: TrainedModel, customers: KnownCustomers, indicator: str, values: Sequence[float] | None, individuals: int
 ) -> PartialDependence:
-    """Move one indicator for every customer, by `sklearn.inspection.partial_dependence`.
+    """Vary one indicator for every customer, by `sklearn.inspection.partial_dependence`.
 
     Args:
-        model: that predicts.
-        customers: whom the model can score.
-        indicator: the name of one that the model reads.
-        values: at which; by default quantiles of the customers' own, and none at all where it is undefined for some.
-        individuals: for how many customers the single curves are given, at most.
+        model: the model that predicts.
+        customers: customers that the model can score.
+        indicator: the name of an indicator that the model reads.
+        values: the values to set; by default quantiles of the customers' own, and NaN if it is undefined for some.
+        individuals: how many customers get a curve of their own, at most.
 
     Raises:
         ConfigError: the model reads no such indicator, it is undefined for all of these customers, or *values*
@@ -192,9 +192,9 @@ def _grid(own: Floats, indicator: str, values: Sequence[float] | None) -> Floats
 
 
 def _standing_for(grid: Floats, own: Floats) -> Integers:
-    """Count for each value the customers whose own is nearest to it, or undefined as it is.
+    """Count for each value the customers whose own value is nearest to it; for NaN, those with an undefined value.
 
-    A value beyond every customer's own stands for nobody, however near to it a customer is.
+    The count of a value outside the range of the customers' own is 0, however near to it a customer is.
 
     >>> _standing_for(np.array([0.0, 10.0, 99.0, np.nan]), np.array([0.0, 1.0, 9.0, 20.0, np.nan])).tolist()
     [2, 2, 0, 1]

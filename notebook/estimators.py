@@ -15,15 +15,15 @@ from fivefold.notebook.transactions import AnyTransactions, Moment, indicators
 
 
 class IndicatorTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
-    """Turns transactions into the indicators of their customers, as known at a moment; it learns nothing from them.
+    """Turns transactions into the indicators of their customers, as known at a moment; learns nothing from them.
 
     Parameters:
-        as_of: nothing later is seen; now where it is None.
-        currency: every amount is converted into it.
+        as_of: the moment, nothing later is seen; None for now.
+        currency: the currency that every amount is converted into.
         columns: our names of the columns, as in `read_transactions`.
         own: a Python file of your own indicators, as in `indicators`.
 
-    `transform` gives one row for each customer, by `user_id`, and not one for each transaction. So it stands before a
+    `transform` returns one row for each customer, by `user_id`, and not one for each transaction. So use it before a
     pipeline, and not inside a cross-validation of rows: choose customers or dates first.
     """
 
@@ -41,7 +41,7 @@ class IndicatorTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         self.own = own
 
     def fit(self, X: AnyTransactions, y: Any = None) -> Self:  # noqa: N803 (scikit-learn's names)
-        """Note which indicators there are for data with these columns, and the text of your own."""
+        """Store which indicators data with these columns have, and the digest of your own."""
         self.own_digest_ = self._digest()
         self.names_ = tuple(self._indicators(X).columns)
         return self
@@ -63,7 +63,7 @@ class IndicatorTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         return frame
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Name the indicators."""
+        """Return the names of the indicators."""
         check_is_fitted(self)
         return np.asarray(self.names_, dtype=object)
 

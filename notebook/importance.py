@@ -1,4 +1,4 @@
-"""How much each indicator does to the scores of some customers, and in which direction."""
+"""The effect of each indicator on the scores of some customers, and its direction."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 MOST_SHOWN = 12
 RAISES, LOWERS, NEITHER = "raises", "lowers", ""
 LEAST_CORRELATION = 0.2
-"""Below this rank correlation of values and points, in either direction, no direction is claimed: trees split on noise
-too, and where both low and high values raise the score neither word is true."""
+"""Least absolute rank correlation of values and points for a direction: trees split on noise too, and if both low and
+high values raise the score, neither direction is true."""
 
 
 @dataclass(frozen=True)
 class Importance:
-    """How much each indicator does; a notebook shows it as a table.
+    """The effect of each indicator on the score; a notebook shows it as a table.
 
     Attributes:
         indicators: by indicator, the largest effect first: `rank` (from 1), `label`, `family`, `unit`, and `gain` (its
@@ -32,7 +32,7 @@ class Importance:
             its points of the score without their sign, SHAP's global importance), `rank_correlation` (of the values
             with their points, -1 to 1; NaN where either does not vary) and `direction`: a larger value `raises` the
             score, or `lowers` it, by the sign of that correlation; empty where it is below 0.2 in size, or NaN.
-        customers: of whom the points are; 0 where none were given.
+        customers: the number of customers that the points are of; 0 if none were given.
     """
 
     indicators: pd.DataFrame
@@ -47,7 +47,7 @@ class Importance:
         return f"What the model looks at: {of_whom}"
 
     def __repr__(self) -> str:
-        """Say what comes first."""
+        """Describe the customers, and name the first three indicators."""
         first = ", ".join(self.indicators.index[:3])
         return f"<{self.headline}; first {first}>"
 
@@ -110,7 +110,7 @@ def importance_of(model: TrainedModel, matrix: Floats | None) -> Importance:
 
 
 def _rank_correlation(values: Floats, points: Floats) -> float:
-    """Correlate values with their points; the customers for whom the indicator is undefined say nothing about it."""
+    """Correlate values with their points, without customers for whom the indicator is undefined."""
     is_defined = ~np.isnan(values)
     defined_values, effect = values[is_defined], points[is_defined]
     if len(defined_values) < 2 or not np.ptp(defined_values) or not np.ptp(effect):
@@ -119,7 +119,7 @@ def _rank_correlation(values: Floats, points: Floats) -> float:
 
 
 def _direction(correlation: float) -> str:
-    """Tell where larger values lead; NaN leads nowhere.
+    """Return the direction of larger values; empty for a weak correlation or NaN.
 
     >>> [_direction(correlation) for correlation in (0.2, -0.9, 0.19, float("nan"))]
     ['raises', 'lowers', '', '']

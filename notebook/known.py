@@ -1,4 +1,4 @@
-"""The customers whom a model can score, with what it reads of each: the start of everything that looks at many."""
+"""The customers that a model can score, with their indicators: the start of every analysis of many customers."""
 
 import warnings
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from fivefold.models.value_model import ValueModel as TrainedModel
 
 @dataclass(frozen=True)
 class KnownCustomers:
-    """Those who have a row by a moment, and whose rows have what the model reads.
+    """The customers who have a row by a moment, and whose rows have what the model reads.
 
     Attributes:
         user_ids: of n customers, in their order as text: the order of the rows makes no difference to a result.
@@ -27,7 +27,7 @@ class KnownCustomers:
 
 
 def known_customers(model: TrainedModel, histories: Histories, as_of: int) -> KnownCustomers:
-    """Find the customers whom a model can score as of a moment (microseconds); ConfigError where there are none."""
+    """Return the customers that a model can score as of a moment (microseconds); ConfigError if there are none."""
     matrix, rows = model.matrix(histories, as_of)
     rows_of_customers = np.flatnonzero((rows > 0) & ~model.unknown(histories, as_of))
     if not len(rows_of_customers):
@@ -39,11 +39,10 @@ def known_customers(model: TrainedModel, histories: Histories, as_of: int) -> Kn
 
 
 def warn_of_rows(read: Iterable[tuple[TrainedModel, Histories]], as_of: int, stacklevel: int = 3) -> None:
-    """Warn, once each, of what models may be wrong by on the histories that each read, as `doubts_of_rows` says it.
+    """Warn once of each doubt of `doubts_of_rows` about the histories that each model read.
 
-    *as_of* is the moment of the scores, microseconds.
-
-    By the *stacklevel* a warning names the line that called the caller of this.
+    *as_of* is the moment of the scores, microseconds. By default a warning names the line that called the caller of
+    this function; *stacklevel* is as in `warnings.warn`.
     """
     doubts = [
         doubt

@@ -39,11 +39,11 @@ from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 Part: TypeAlias = Path | str | Frame
 """A part of a portfolio: a file, or a data frame of pandas, Polars or Arrow."""
 Sources: TypeAlias = Path | str | Sequence[Path | str]
-"""A file or several; of rulesets also the names of those that ship."""
+"""One file or several; for rulesets also names of those that ship."""
 
 
 class PortfolioParts(TypedDict, total=False):
-    """What may stand beside the entities of a portfolio.
+    """The optional parts of a portfolio beside its entities.
 
     Attributes:
         transactions: rows as `read_transactions` takes them, and the ruleset's own fields.
@@ -53,11 +53,11 @@ class PortfolioParts(TypedDict, total=False):
         links: `type`, `from`, `to`, perhaps `valid_from` and `valid_until`.
         lists: a folder of named lists beside those that ship.
         reference: reference portfolios, as `fivefold rules reference` writes them.
-        base: the currency that money is in; EUR by default.
-        rates: a file of your own rates, as the command reads it; the ECB's as they are shipped by default.
+        base: the base currency of money; EUR by default.
+        rates: a file of your own rates, as the command reads it; the shipped rates of the ECB by default.
         model: the address of the value model, for rulesets that read the value; the champion by default.
-        name: of the registered model; that of training by default.
-        columns: our names of the columns, in every part that has them; of one part alone as `transactions.day`.
+        name: the name of the registered model; that of training by default.
+        columns: our names of the columns, in every part that has them; for one part alone as `transactions.day`.
     """
 
     transactions: Part
@@ -77,20 +77,20 @@ class PortfolioParts(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Levels:
-    """The levels of a portfolio, from `assess`; a notebook shows the shares and the first of them.
+    """The levels of a portfolio, from `assess`; a notebook shows their counts and the first entities.
 
     Attributes:
-        assessed: what the engine gave.
+        assessed: the result of the engine.
     """
 
     assessed: AssessedFamilies
 
     def table(self) -> pd.DataFrame:
-        """Give a row for each entity, by `entity_id`: level, status, score, floor, and the ruleset that decided."""
+        """Return a row for each entity, by `entity_id`: level, status, score, floor, and the ruleset that decided."""
         return self.assessed.table().to_pandas().set_index("entity_id")
 
     def failures(self) -> pd.DataFrame:
-        """Give who could not be assessed in full, by which rule, and why."""
+        """Return the entities that could not be assessed in full, by which rule, and why."""
         return self.assessed.failures().to_pandas()
 
     def explain(self, entity_id: str | int) -> Explanation:
@@ -107,18 +107,18 @@ class Levels:
         return len(self.assessed.entities)
 
     def counts(self) -> "pd.Series[int]":
-        """Give how many have each level, the lowest level first; `no level` stands last, where there is any."""
+        """Return how many entities have each level, the lowest level first; `no level` comes last, if any have none."""
         counts = self.table()["level"].fillna("no level").value_counts()
         levels = self.assessed.parts[0].program.ruleset.levels
         return counts.reindex([*levels, *(["no level"] if "no level" in counts else [])], fill_value=0)
 
     def __repr__(self) -> str:
-        """Say how many have each level."""
+        """Describe how many entities have each level."""
         counts_text = ", ".join(f"{level} {count:,}" for level, count in self.counts().items())
         return f"<{len(self):,} assessed: {counts_text}>"
 
     def _repr_html_(self) -> str:
-        """Show in a notebook how many have each level, and the first entities."""
+        """Show in a notebook how many entities have each level, and the first entities."""
         rows = [[str(level), f"{count:,}"] for level, count in self.counts().items()]
         return html_table(f"{len(self):,} assessed", ["level", "entities"], rows) + frame_html(self.table())
 
@@ -138,15 +138,15 @@ def assess(
     Args:
         ruleset: a file, or the name of one that ships, such as `fatf-retail`.
         entities: `entity_id` and the ruleset's fields.
-        then: rulesets for those to whom none before them applies, likewise.
+        then: further rulesets, in order, each for entities to which no earlier one applies.
         previous: the levels until now, such as the `table()` of an earlier assessment: `entity_id`, `rules_level`,
             `entered`. Without them no cooldown keeps a level.
         overrides: levels that people set: `entity_id`, `level`, `until` (empty: no end).
-        as_of: nothing later is seen.
-        parts: what stands beside the entities; see `PortfolioParts`. An empty table says that there are none.
+        as_of: the moment; nothing later is seen.
+        parts: the parts beside the entities; see `PortfolioParts`. An empty table means that such rows do not exist.
 
     Raises:
-        InvalidRulesetError: a ruleset is none, with every fault by its line; or a part that it reads is not given.
+        InvalidRulesetError: a ruleset has faults, which are named by line; or a part that it reads is not given.
         ConfigError, FileFormatError: a part cannot be used, or the rulesets cannot decide side by side.
     """
     rulesets = [_one_ruleset(ruleset, "ruleset"), *_rulesets(then, "then")]
@@ -175,19 +175,19 @@ def backtest(
     Args:
         draft: a file, or the name of a ruleset that ships.
         entities: `entity_id` and the rulesets' fields.
-        present: what decides now, likewise; None where nothing does yet.
+        present: the ruleset that decides now, likewise; None if there is none yet.
         first: rulesets that are tried before both, likewise.
-        then: rulesets for those to whom none before them applies.
-        previous: the levels that stand, as in `assess`.
-        entered: or since when the levels of *present* stand.
-        as_of: nothing later is seen.
-        sample: so many entities, drawn with *seed*; all by default.
-        seed: of the sample.
+        then: further rulesets, in order, each for entities to which no earlier one applies.
+        previous: the levels that entities hold, as in `assess`.
+        entered: instead of *previous*, the moment since which the levels of *present* count as held.
+        as_of: the moment; nothing later is seen.
+        sample: how many entities to draw; all by default.
+        seed: the seed of the sample.
         parts: as in `assess`.
 
     Raises:
-        InvalidRulesetError: a ruleset is none; every fault is named with its line.
-        ConfigError, FileFormatError: a part cannot be used, the rulesets have other levels, or a number is not whole.
+        InvalidRulesetError: a ruleset has faults; each is named with its line.
+        ConfigError, FileFormatError: a part cannot be used, the rulesets have different levels, or a number is invalid.
     """
     drawn = Draw(None if sample is None else whole_number(sample, "sample", 1), whole_number(seed, "seed", 0))
     draft_ruleset = _one_ruleset(draft, "draft")
@@ -213,7 +213,7 @@ def _one_ruleset(source: Path | str, parameter: str) -> AnalysedRuleset:
 
 
 def _several(sources: Sources | None, parameter: str) -> list[Path | str]:
-    """List the paths or names of a parameter; ConfigError where one is neither."""
+    """Return the paths or names of a parameter as a list; ConfigError if one is neither."""
     several = sources if isinstance(sources, list | tuple) else [] if sources is None else [sources]
     for source in several:
         if not isinstance(source, str | Path):
@@ -226,13 +226,13 @@ class DraftTrial:
     """What a draft would change, from `backtest`.
 
     Attributes:
-        result: all of it; a `FamiliesBacktest` where other rulesets decide beside the draft.
+        result: the whole result; a `FamiliesBacktest` if other rulesets decide beside the draft.
     """
 
     result: BacktestResult | FamiliesBacktest
 
     def _sides(self) -> dict[str, dict[str, int]]:
-        """Count who is where by what decides now, where something does, and by the draft; after the cooldown too."""
+        """Return counts by level, for the draft and what decides now (if anything), and for each after the cooldown."""
         result = self.result
         if isinstance(result, FamiliesBacktest):
             has_cooldown = result.later is not None
@@ -245,13 +245,13 @@ class DraftTrial:
         return {name: alone for name, alone, _ in sides} | later
 
     def moves(self, *, after_cooldown: bool = False) -> pd.DataFrame:
-        """Give from which level (rows) to which (columns) how many would move, by the rules alone.
+        """Return how many entities would move from which level (rows) to which (columns), by the rules alone.
 
         Args:
-            after_cooldown: where the cooldown puts them instead.
+            after_cooldown: return the moves after the cooldown instead.
 
         Raises:
-            ConfigError: neither `previous` nor `entered` said which levels stand.
+            ConfigError: *after_cooldown* without `previous` or `entered`, so that the held levels are unknown.
         """
         counted = self.result.later if after_cooldown else self.result.alone
         if counted is None:
@@ -265,21 +265,21 @@ class DraftTrial:
         return table.reindex(index=before, columns=after).astype(int)
 
     def movers(self) -> pd.DataFrame:
-        """Give who changes most; `after` is by the rules alone, `later` after the cooldown."""
+        """Return the entities that change most; `after` is by the rules alone, `later` after the cooldown."""
         return pd.DataFrame([vars(mover) for mover in self.result.movers])
 
     def levels(self) -> pd.DataFrame:
-        """Give how many entities the draft, and what decides now, put where.
+        """Return how many entities have each level by the draft, and by what decides now.
 
-        The columns `present` and `draft` are by the rules alone. Where `previous` or `entered` said which levels stand,
-        others are named `after cooldown`.
+        The columns `present` and `draft` are by the rules alone. If `previous` or `entered` gave the held levels, there
+        are further columns `… after cooldown`.
         """
         counts = pd.DataFrame(self._sides()).fillna(0).astype(int)
         before, after = self.result.orders
         return counts.reindex([name for name in dict.fromkeys((*before, *after)) if name in counts.index])
 
     def __repr__(self) -> str:
-        """Say how many the draft puts where, and where the cooldown does."""
+        """Describe how many entities have each level by the draft, alone and after the cooldown."""
         counts = self.levels()
         alone, *later = (
             ", ".join(f"{level} {count:,}" for level, count in counts[name].items() if count)
@@ -298,7 +298,7 @@ class DraftTrial:
 
 
 def _moves_html(by: str, moves: pd.DataFrame) -> str:
-    """Write a table of moves; nothing where there is nothing to compare with."""
+    """Return a table of moves as HTML; empty if there is nothing to compare with."""
     if moves.empty:
         return ""
     rows = [[str(before), *(f"{count:,}" for count in counts)] for before, *counts in moves.itertuples()]
@@ -315,7 +315,7 @@ _NOT_FILES = frozenset({"lists", "reference", "base", "rates", "model", "name", 
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """Give a folder for data frames: they are written there as Parquet, so that one reader reads them and files."""
+    """Yield a folder in which data frames are written as Parquet, so that the reader of files reads them too."""
     with (
         TemporaryDirectory(prefix="fivefold-") as name,
         in_words_of_python(lambda text: _named(text, Path(name)), folder=name),
@@ -324,7 +324,7 @@ def _folder() -> Iterator[Path]:
 
 
 def _files(entities: Part, parts: PortfolioParts, folder: Path) -> PortfolioFiles:
-    """Give a portfolio as files."""
+    """Return a portfolio as files; TypeError for an unknown part."""
     options: dict[str, Any] = dict(parts)
     for part in options:
         if part not in PortfolioParts.__annotations__:
@@ -362,7 +362,7 @@ def _lists(folder: Path | None, reference: Sources | None) -> Mapping[str, Named
 
 
 def _named(text: str, folder: Path) -> str:
-    """Name a table by its part, and a parameter by its own name instead of that of the command's option."""
+    """Replace the file of a table by its part, and a command's option by the name of the parameter."""
     text = re.sub(rf"{re.escape(str(folder))}/(\w+)\.parquet", r"the table of \1", text)
     return parameters_named(text, _PARAMETERS)
 
@@ -395,9 +395,9 @@ def _file(content: Part, part: str, folder: Path) -> Path:
 
 
 def _frame_of_rows(rows: list[Any], part: str) -> pd.DataFrame:
-    """Give rows as a data frame of every name in any of them, each value as it is; a name that a row lacks is unknown.
+    """Return rows as a data frame with a column for every name in any row, values unchanged; a missing one is None.
 
-    Polars would take names and types from the first rows alone, and so lose what differs later, and NaN would be text.
+    Polars would infer names and types from the first rows alone, and so lose later ones, and NaN would be text.
     """
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
@@ -407,7 +407,7 @@ def _frame_of_rows(rows: list[Any], part: str) -> pd.DataFrame:
 
 
 def _in_utc(frame: pd.DataFrame) -> pd.DataFrame:
-    """Take the zones off moments, as moments without one are in UTC: pandas warns where Arrow reads a zone."""
+    """Convert moments to UTC without a zone, which means the same: pandas warns when Arrow reads a zone."""
     frame = frame.copy(deep=False)
     for name in frame.select_dtypes("datetimetz").columns:
         frame[name] = frame[name].dt.tz_convert(None)
@@ -415,7 +415,7 @@ def _in_utc(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _why_not_written(content: Any, path: Path) -> str | None:
-    """Write a table as Parquet; give why where Parquet has no such values, such as text among numbers."""
+    """Write a table as Parquet; return why not if Parquet cannot hold its values, such as text among numbers."""
     try:
         if isinstance(content, pd.DataFrame):
             if any(has_dates_and_times(column) for _, column in content.items()):
@@ -431,7 +431,7 @@ def _why_not_written(content: Any, path: Path) -> str | None:
 
 
 def _columns_of(content: Any) -> Iterator[tuple[str, Any]]:
-    """Give each column of a data frame as a frame of its own, with its name."""
+    """Yield the name of each column of a data frame, and the column as a frame of its own."""
     if isinstance(content, pd.DataFrame):
         yield from ((str(name), content.iloc[:, [place]]) for place, name in enumerate(content.columns))
     elif isinstance(content, pa.Table):

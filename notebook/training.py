@@ -35,9 +35,9 @@ class TrainedVersion:
     Attributes:
         model: the trained model, which scores and explains.
         version: its number in the registry.
-        promoted: it is the champion now.
+        promoted: whether it is the champion now.
         reasons: why it is, or is not.
-        result: everything else that the run knows: evaluation, lineage, verdict.
+        result: the full result of the run: evaluation, lineage, verdict.
     """
 
     model: ValueModel
@@ -47,25 +47,25 @@ class TrainedVersion:
     result: TrainingResult
 
     def quality(self) -> pd.DataFrame:
-        """Give how well the model and each baseline rank the customers of the test window."""
+        """Return how well the model and each baseline rank the customers of the test window."""
         by_name = {name: vars(metrics) for name, metrics in self.result.evaluation.by_name.items()}
         return pd.DataFrame.from_dict(by_name, orient="index")
 
     def calibration(self) -> pd.DataFrame:
-        """Give predicted and realised money by tenth of the customers of the test window."""
+        """Return predicted and realised money by tenth of the customers of the test window."""
         return self.result.evaluation.calibration.to_pandas()
 
     def origins(self) -> pd.DataFrame:
-        """Give the figures at each origin and their means; without a row where there is one origin alone."""
+        """Return the figures at each origin and their means; empty if there is only one origin."""
         rolling = self.result.lineage.rolling
         return pd.read_csv(StringIO(rolling.write_csv())) if rolling is not None else pd.DataFrame()
 
     def __repr__(self) -> str:
-        """Say which version it is, and what became of it."""
+        """Describe the version, whether it is the champion, and why."""
         return f"<version {self.version}, {self._became}: {'; '.join(self.reasons)}>"
 
     def _repr_html_(self) -> str:
-        """Show in a notebook the version, what became of it and why, and the quality."""
+        """Show in a notebook the version, whether it is the champion and why, and the quality."""
         rows = [[reason] for reason in self.reasons]
         return html_table(f"Version {self.version}, {self._became}", ["why"], rows) + frame_html(self.quality())
 
@@ -88,29 +88,28 @@ def train(
 ) -> TrainedVersion:
     """Train a value model, judge it out of time, register it, and promote it if the gate allows it.
 
-    Python warnings say, before anything is fitted, what replaces columns that the transactions lack, and what is
-    doubtful about them.
+    Before anything is fitted, Python warnings name what replaces columns that the transactions lack, and doubts about
+    the transactions.
 
     Args:
         transactions: whole histories.
-        config: a `TrainingConfig`, its fields, or a YAML file of them; the defaults where none is given.
-        name: of the registered model; that of the configuration where none is given.
-        tune: so many configurations are tried first.
-        preset: the name of one, or `choose` to choose one on windows before the test window; that is done too where
-            neither a configuration nor a preset is given and nothing is tuned. What a configuration says is kept.
+        config: a `TrainingConfig`, its fields, or a YAML file of them; the defaults if None.
+        name: the name of the registered model; by default that of the configuration.
+        tune: how many configurations to try first.
+        preset: the name of a preset, or `choose` to choose one on windows before the test window, which is the default
+            if no configuration is given and *tune* is 0. Fields of the configuration override the preset.
         refit: once the gate has passed, learn again from everything up to today; `model` is then that model.
-        origins: so many moments, a horizon apart, as of which the settings are judged; those of the configuration
-            where none are given.
-        promote_if_better: without it the version is registered, and the champion stays. Where an organisation wants
-            two people for a promotion, it stays as well.
-        columns: as in `read_transactions`; those of the configuration count too.
+        origins: how many moments, a horizon apart, to judge the settings at; by default those of the configuration.
+        promote_if_better: if false the version is registered, and the champion stays. The champion also stays where an
+            organisation requires two people for a promotion.
+        columns: as in `read_transactions`, in addition to those of the configuration.
 
     Raises:
         ConfigError: a field of the configuration is wrong, there is no such preset, or *tune* is below 0.
         InvalidDataError, FileFormatError: the transactions cannot be read.
         PromotionRefusedError: the refitted model is too far from the judged one; nothing was registered.
-        NotEnoughDataError: they do not suffice to learn and to judge.
-        StoreError: the database cannot be used, which a promotion needs; nothing was learnt.
+        NotEnoughDataError: the transactions do not suffice to learn and to judge.
+        StoreError: the database, which a promotion needs, cannot be used; nothing was learnt.
     """
     tune = whole_number(tune, "tune", 0)
     settings = _config(config)
@@ -121,7 +120,7 @@ def train(
     require_model_name(settings.name)
     registry = Registry(read_settings(), settings.name)
     source = source_of(transactions, {**settings.columns, **(columns or {})})
-    # Opened before anything is learnt: where it does not answer, nothing is learnt for a promotion.
+    # The database is opened before training: if it does not answer, no time is spent on learning.
     promote_by = partial(_promote, open_current(read_settings())) if promote_if_better else lambda *_: None
     preset_name = preset if preset is not None else preset_by_default(config is not None, tune)
     with in_words_of_python():
@@ -134,7 +133,7 @@ def train(
 
 
 def _warn(texts: set[str], plan: TrainingPlan) -> None:
-    """Warn of what the command prints of a plan as absent or doubtful, but for *texts*, which an earlier plan had."""
+    """Warn of a plan's assumptions and doubts, which the command prints, except *texts*, which an earlier plan had."""
     for text in (*plan.assumptions, *plan.warnings):
         if text not in texts:
             texts.add(text)

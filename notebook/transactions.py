@@ -28,7 +28,7 @@ from fivefold.training.simulation.simulator import simulate as simulated_tables
 
 Frame: TypeAlias = pd.DataFrame | pl.DataFrame | pa.Table | list[dict[str, Any]]
 Moment: TypeAlias = str | date | np.datetime64 | None
-"""An ISO date or time, or one of Python's, pandas' or NumPy's own; without a zone it is in UTC. None is now."""
+"""An ISO date or time as text, or one of Python, pandas or NumPy; UTC if it has no zone. None is now."""
 
 
 class Transactions:
@@ -36,15 +36,15 @@ class Transactions:
 
     Attributes:
         source: the file or the data frame, its columns by our names.
-        customers: how many there are.
-        rows: how many rows they have.
+        customers: the number of customers.
+        rows: the number of rows.
         first, last: the days of the first and the last row; None without a row.
         absent: columns that the source lacks and a model can do without.
-        stateless: the rows without a state, where the source has the column.
+        stateless: the number of rows without a state, if the source has the column.
     """
 
     def __init__(self, source: Source, currency: str) -> None:
-        """Read everything once, to check it; the errors are those of `read_transactions`."""
+        """Read and check every row; errors are those of `read_transactions`."""
         self.source = source
         histories = checked_histories(source, _rates_today(currency))
         self.customers, self.rows, self.absent = histories.customers, histories.rows, histories.absent
@@ -53,7 +53,7 @@ class Transactions:
         self.last = day_text(int(histories.time.max())) if self.rows else None
 
     def __repr__(self) -> str:
-        """Say how much there is, and of which days."""
+        """Describe the counts, the days, and what is missing."""
         days = f", {self.first} to {self.last}" if self.rows else ""
         lacks = f", without {', '.join(self.absent)}" if self.absent else ""
         states = f"; {text}" if (text := stateless_text(self.stateless, self.rows)) else ""
@@ -79,25 +79,25 @@ MOST_ROWS_SHOWN = 12
 
 
 def frame_html(frame: pd.DataFrame) -> str:
-    """Write a data frame for a notebook, its first and last rows where there are many."""
+    """Return a data frame as HTML for a notebook; of many rows the first and the last."""
     return str(frame.to_html(max_rows=MOST_ROWS_SHOWN, border=0))
 
 
 AnyTransactions: TypeAlias = Transactions | Path | str | Frame
-"""What functions take as transactions."""
+"""The types that functions accept as transactions."""
 
 
 def read_transactions(
     source: Path | str | Frame, *, columns: Mapping[str, str] | None = None, currency: str = "EUR"
 ) -> Transactions:
-    """Check transactions, and say how many there are.
+    """Check every row of transactions; the result shows how many there are.
 
     Args:
         source: the address of Parquet (a file, a folder, a table, see docs/sources.md), CSV, JSON or JSON lines; or a
             data frame of pandas, Polars or Arrow, or a list of rows as dicts. Rows of a list are read as those of a
-            request: none may lack a currency, category, creation or balance. Of a data frame a whole column may.
-        columns: our name of each of its columns that is called otherwise, such as `{"customer_id": "user_id"}`.
-        currency: the base currency, which amounts without one are in.
+            request: none may lack a currency, category, creation or balance. A data frame may lack such a column.
+        columns: our names of columns that have other names, such as `{"customer_id": "user_id"}`.
+        currency: the base currency, also of amounts without a currency.
 
     Raises:
         InvalidDataError: rows with bad values, a line for each kind, which names the first of its rows.
@@ -108,7 +108,7 @@ def read_transactions(
 
 
 def simulate(customers: int = 1_000, *, seed: int = 1) -> pd.DataFrame:
-    """Simulate customers to try things out on, as `fivefold simulate` does; the same seed gives the same customers.
+    """Simulate customers for experiments, as `fivefold simulate` does; the same seed gives the same customers.
 
     Returns:
         Their transactions of 2023 and 2024, in the columns of the API.
@@ -123,12 +123,12 @@ def simulate(customers: int = 1_000, *, seed: int = 1) -> pd.DataFrame:
 
 
 def source_of(transactions: AnyTransactions, columns: Mapping[str, str] | None) -> Source:
-    """Give transactions as the readers of files take them; *columns* are those of `read_transactions`."""
+    """Return transactions as a source for the readers of files; *columns* are those of `read_transactions`."""
     return transactions.source if isinstance(transactions, Transactions) else _source(transactions, columns)
 
 
 def checked_histories(source: Source, rates: RateTable, **options: Any) -> Histories:
-    """Read transactions as the commands do, by `read_histories` with its options; what is wrong names parameters."""
+    """Read transactions as the commands do, by `read_histories` with its options; errors name parameters."""
     with in_words_of_python():
         return read_histories(source, rates, **options)
 
@@ -148,12 +148,12 @@ def _source(source: Path | str | Frame, columns: Mapping[str, str] | None) -> So
     pairs = table.rename([str(name) for name in source.columns])
     if isinstance(source, pl.DataFrame):
         return source.rename(pairs)
-    # Without a header pandas numbers the columns.
+    # pandas numbers the columns of a table without a header, so names may be integers.
     return source.rename(columns={name: pairs[str(name)] for name in source.columns if str(name) in pairs})
 
 
 def _rows_of_json(rows: list[Any], table: MappedFile) -> list[Any]:
-    """Give rows as JSON has them: by our names, with moments as text; their reader refuses what is not a row."""
+    """Return rows as in JSON: with our names, and moments as text; their reader refuses what is not a row."""
     theirs = list(dict.fromkeys(str(name) for row in rows if isinstance(row, dict) for name in row))
     pairs = table.rename(theirs)
     return [
@@ -169,7 +169,7 @@ def _plain(value: object) -> object:
 
 
 def column_pairs(columns: Mapping[str, str] | None) -> dict[str, str]:
-    """Give our names of columns by theirs as text; ConfigError where they cannot be pairs."""
+    """Return our names of columns by theirs, as text; ConfigError if *columns* is not a mapping."""
     if columns is not None and not isinstance(columns, Mapping):
         raise ConfigError(f"columns is {columns!r}; it must be pairs such as {{'customer_id': 'user_id'}}")
     return {str(theirs): str(ours) for theirs, ours in (columns or {}).items()}
@@ -182,7 +182,7 @@ def _rates_today(currency: str) -> RateTable:
 
 
 def require_frame(content: object, what: str) -> None:
-    """Raise ConfigError where *what* is neither a data frame that can be read nor a list of rows."""
+    """Raise ConfigError if *content* is neither a data frame nor a list of rows; *what* names it in the message."""
     if isinstance(content, pd.DataFrame | pl.DataFrame | pa.Table | list):
         return
     how = "; call .collect() on it first" if isinstance(content, pl.LazyFrame) else ""
@@ -192,12 +192,12 @@ def require_frame(content: object, what: str) -> None:
 
 
 def kind_of(content: object) -> str:
-    """Name the type of what was given, such as pandas.DataFrame."""
+    """Return the name of a value's type, such as pandas.DataFrame."""
     return f"{type(content).__module__.partition('.')[0]}.{type(content).__name__}".removeprefix("builtins.")
 
 
 def moment_of(as_of: Moment, name: str = "as_of") -> int:
-    """Read a moment as microseconds; ConfigError where it is none. None is now, in whole seconds."""
+    """Return a moment as microseconds; ConfigError if it is invalid. None is now, in whole seconds."""
     if as_of is None:
         return now_microseconds() // 1_000_000 * 1_000_000
     if isinstance(as_of, str):
@@ -219,19 +219,19 @@ def indicators(
 ) -> pd.DataFrame:
     """Compute every indicator of every customer as known at a moment.
 
-    They are those of `fivefold indicators`, from the same kernel that training and scoring use.
+    The indicators are those of `fivefold indicators`, from the same kernel that training and scoring use.
 
     Args:
-        transactions: of any number of customers.
-        as_of: nothing later is seen.
-        currency: every amount is converted into it; that of *rates* where it is not given, or EUR.
-        rates: by which; the ECB's of today, as they are shipped, where none are given.
+        transactions: rows of any number of customers.
+        as_of: the moment; nothing later is seen.
+        currency: the currency that every amount is converted into; by default that of *rates*, or EUR.
+        rates: the rates to convert by; by default the shipped ECB rates of today.
         columns: as in `read_transactions`.
-        own: a Python file of your own indicators, whose columns come last; it is tried first, as training does.
+        own: a Python file of your own indicators, whose columns come last; it is checked first, as in training.
 
     Returns:
         A row for each customer with a row by then, by `user_id`; a column for each indicator, NaN where it is
-        undefined. Columns of which the data have nothing, such as balances, are left out.
+        undefined. Indicators of columns that the data lack, such as balances, are left out.
 
     Raises:
         ConfigError: one of your own indicators is wrong; the message names it and says what would be right. Or *rates*
@@ -248,7 +248,7 @@ def indicators(
 
 
 def indicators_of_histories(histories: Histories, as_of: int, own: OwnIndicators | None = None) -> pd.DataFrame:
-    """Give the indicators of those who have a row by *as_of* (microseconds), as `indicators` does."""
+    """Return the indicators of customers who have a row by *as_of* (microseconds), as `indicators` does."""
     matrix, row_counts = indicator_matrix(histories, as_of, own)
     positions = np.flatnonzero(row_counts > 0)
     index = pd.Index(histories.user_ids.take(positions).to_pylist(), name="user_id", dtype="object")

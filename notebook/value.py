@@ -1,4 +1,4 @@
-"""The value model in a notebook: load it, score, explain, and see what it looks at."""
+"""The value model in a notebook: load it, score, explain, and see which indicators matter."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 _MOST_COMPARED = 10_000
-"""Of the customers, the first that a name is compared with which is none of them."""
+"""How many customers an unknown name is compared with, to suggest a similar one."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class ScoreExplanation:
     """One customer's score and its parts; a notebook shows it as a table.
 
     Attributes:
-        user_id: whose.
+        user_id: the customer.
         headline: the score, the segment, and the money with its interval, in a sentence.
         breakdown: a base and the points of every indicator, which add up to the score.
-        consistency: 0 to 1, how regular and steady the payments are; NaN where the history says too little.
-        interval: between what the score will lie; None where the model keeps none.
+        consistency: 0 to 1, how regular and steady the payments are; NaN if the history is too short to tell.
+        interval: the range in which the score is expected to lie; None if the model has no intervals.
     """
 
     user_id: str
@@ -56,11 +56,11 @@ class ScoreExplanation:
     interval: TotalInterval | None = None
 
     def __repr__(self) -> str:
-        """Say what the command says first."""
+        """Return the headline, which the command prints first."""
         return f"<{self.headline}>"
 
     def table(self) -> pd.DataFrame:
-        """Give a row for each indicator, by name, the largest effect first."""
+        """Return a row for each indicator, by name, the largest effect first."""
         rows = [
             (part.name, part.label or part.name, part.family, part.value, part.unit, part.points, part.sentence)
             for part in self.breakdown.largest_first()
@@ -75,34 +75,34 @@ class ScoreExplanation:
         return waterfall(self.breakdown, title=self.headline, most=most, interval=self.interval)
 
     def _repr_html_(self) -> str:
-        """Show it in a notebook: the sentence, then every contribution."""
+        """Show in a notebook the sentence, then every contribution."""
         steady = [[consistency_sentence(self.consistency)]]
         return html_table(self.headline, [], steady) + self.breakdown._repr_html_()
 
 
 class ValueModel:
-    """A trained value model, with what a notebook asks of it.
+    """A trained value model, with methods for notebooks.
 
     Attributes:
         trained: the model itself.
-        name: where it is from, for people.
+        name: its address or folder, for people.
     """
 
     def __init__(self, trained: TrainedModel, name: str) -> None:
-        """Wrap a trained model; `load` finds one."""
+        """Wrap a trained model; use `load` to get one."""
         self.trained, self.name = trained, name
 
     @classmethod
     def load(cls, which: str | int | np.integer[Any] | Path = CHAMPION, *, name: str = DEFAULT_NAME) -> Self:
-        """Load a model of the registry that the settings name.
+        """Load a model from the registry of the settings, or from a folder.
 
         Args:
             which: `"champion"` or another alias, the number of a version (of Python or NumPy), a whole address such as
                 `models:/fivefold-value/3`, or the folder of a saved model; as text a folder has a slash.
-            name: of the registered model.
+            name: the name of the registered model.
 
         Raises:
-            ConfigError: the name or the address is none.
+            ConfigError: the name or the address is invalid.
             ModelError: there is no such model, or it cannot be loaded.
         """
         if isinstance(which, Path):
@@ -115,7 +115,7 @@ class ValueModel:
         return cls(load_value_model(read_settings(), address, name), uri)
 
     def __repr__(self) -> str:
-        """Say which model it is."""
+        """Describe the model: its name, currency, horizon and reference."""
         trained = self.trained
         return (
             f"<value model {self.name}: {trained.currency} in {trained.horizon_days} days, "
@@ -131,16 +131,16 @@ class ValueModel:
         points: bool = False,
         level_percent: int | None = None,
     ) -> pd.DataFrame:
-        """Score every customer, as `fivefold score` does, and warn of what it warns of.
+        """Score every customer as `fivefold score` does, with its warnings.
 
-        Rows may end long before *as_of*, lack a column that the model was trained with, or be there twice.
+        For example, rows end long before *as_of*, lack a column that the model was trained with, or are repeated.
 
         Args:
-            transactions: whole histories; more of them make no difference to a score.
-            as_of: nothing later is seen.
+            transactions: whole histories; other customers make no difference to a score.
+            as_of: the moment; nothing later is seen.
             columns: as in `read_transactions`.
-            points: adds the base and the points of every indicator, which add up to the score.
-            level_percent: how many of 100 customers are to lie in their interval; the model's own by default.
+            points: whether to add the base and the points of every indicator, which add up to the score.
+            level_percent: how many of 100 customers are to lie in their interval; the model's own level by default.
 
         Returns:
             A row for each customer with a row by then, by `user_id`: `score` (1 to 5, unrounded), `category`,
@@ -173,11 +173,11 @@ class ValueModel:
     ) -> ScoreExplanation:
         """Explain one customer's score; *level_percent* and the warnings are those of `score`.
 
-        Without *user_id* the transactions are those of one customer.
+        Without *user_id* the transactions must be those of one customer.
 
         Raises:
-            ConfigError: there is no such customer, or no *user_id* among several; none of the customer's rows is
-                as old as *as_of*; or the level is none.
+            ConfigError: there is no such customer; *user_id* is missing and there are several; the customer has no row
+                by *as_of*; or the level is invalid.
         """
         level_percent = _level(level_percent)
         when = moment_of(as_of)
@@ -202,15 +202,15 @@ class ValueModel:
         as_of: Moment = None,
         columns: Mapping[str, str] | None = None,
     ) -> Importance:
-        """Say how much each indicator does to these customers' scores, the largest first.
+        """Compute the effect of each indicator on these customers' scores, the largest first.
 
         Args:
-            transactions: of the customers; without them only what the trees gained in training is known.
-            as_of: nothing later is seen.
+            transactions: rows of the customers; without them the result has only the gain of the trees in training.
+            as_of: the moment; nothing later is seen.
             columns: as in `read_transactions`.
 
         Raises:
-            ConfigError: none of them has a row by then.
+            ConfigError: no customer has a row by then.
         """
         customers = None if transactions is None else self._known_customers(transactions, as_of, columns)
         return importance_of(self.trained, None if customers is None else customers.matrix)
@@ -225,25 +225,25 @@ class ValueModel:
         columns: Mapping[str, str] | None = None,
         individuals: int = MOST_INDIVIDUALS,
     ) -> PartialDependence:
-        """Say what these customers would be worth if one indicator were another: on average, and one by one.
+        """Compute what these customers would be worth with other values of an indicator, on average and one by one.
 
         Source: Friedman, "Greedy function approximation: a gradient boosting machine" (2001), section 8.2; the single
-        curves are of Goldstein et al., "Peeking inside the black box" (2015). Indicators that move together in life are
-        moved apart here, so the values that stand for few customers say little.
+        curves are from Goldstein et al., "Peeking inside the black box" (2015). One indicator moves while correlated
+        ones stay, so the results at values that few customers have are unreliable.
 
         Args:
-            transactions: of whom the average is.
-            indicator: the name of one that the model reads.
-            values: at which; NaN is the indicator undefined. By default quantiles of the customers' own, at most 30,
-                and NaN where it is undefined for some of them.
-            as_of: nothing later is seen.
+            transactions: rows of the customers to average over.
+            indicator: the name of an indicator that the model reads.
+            values: the values to set; NaN for undefined. By default quantiles of the customers' own, at most 30, and
+                NaN if it is undefined for some of them.
+            as_of: the moment; nothing later is seen.
             columns: as in `read_transactions`.
-            individuals: the customers whose own curve is given, at most; at least 1.
+            individuals: how many customers get a curve of their own, at most; at least 1.
 
         Raises:
             ConfigError: the model reads no such indicator, it is undefined for all of these customers, *values*
-                has none, one that is not a number, or an infinite one, *individuals* is below 1, or nobody has a row
-                by then.
+                is empty or has a value that is infinite or not a number, *individuals* is below 1, or no customer has
+                a row by then.
         """
         individuals = whole_number(individuals, "individuals", 1)
         customers = self._known_customers(transactions, as_of, columns)
@@ -263,7 +263,7 @@ class ValueModel:
 
 
 def _customer(histories: Histories, user_id: str | int | np.integer[Any] | None) -> tuple[str, int]:
-    """Find whom to explain, and their position: without *user_id* the only customer."""
+    """Return the customer to explain and its position; without *user_id* the only customer."""
     if user_id is None:
         if histories.customers != 1:
             raise ConfigError(f"there are {histories.customers:,} customers; user_id has to name one of them")
@@ -277,12 +277,12 @@ def _customer(histories: Histories, user_id: str | int | np.integer[Any] | None)
 
 
 def _level(level_percent: Any) -> int | None:
-    """Read the level of an interval; ConfigError where it is none."""
+    """Return the level of an interval; ConfigError if it is invalid."""
     return None if level_percent is None else whole_number(level_percent, "level_percent", 1, 99)
 
 
 def _version_number(which: Any) -> int:
-    """Read the number of a version; ConfigError where it is none."""
+    """Return the number of a version; ConfigError if it is invalid."""
     if not is_whole(which) or which < 1:
         raise ConfigError(
             f"which is {which!r}; it must be an alias such as 'champion', the number of a version, from 1, an address, "

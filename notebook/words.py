@@ -1,4 +1,4 @@
-"""Parameters in the words of Python: what goes wrong names one by its name, where the commands name an option."""
+"""Error messages for Python: they name a parameter where the message of a command names an option."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +29,7 @@ _OPTION = re.compile(r"(?<![^\s(])--([a-z-]+)")
 
 
 def parameters_named(text: str, parameters: Mapping[str, str] = PARAMETERS) -> str:
-    """Name parameters by their own names instead of those of the commands' options.
+    """Replace the options of commands in a text by the names of parameters.
 
     >>> parameters_named("give --as-of, or --map a=user_id --map 'b c=user_balance'. Then --seed")
     "give as_of, or columns={'a': 'user_id', 'b c': 'user_balance'}. Then --seed"
@@ -41,7 +41,7 @@ def parameters_named(text: str, parameters: Mapping[str, str] = PARAMETERS) -> s
 
 @contextmanager
 def in_words_of_python(named: Callable[[str], str] = parameters_named, folder: str = "") -> Iterator[None]:
-    """Let errors say what *named* makes of their text, and nothing of the *folder* that tables were written to."""
+    """Rewrite the text of errors by *named*, and remove the *folder* of temporary tables from them."""
     try:
         yield
     except (ConfigError, FileFormatError, NotEnoughDataError) as error:
@@ -60,12 +60,12 @@ def in_words_of_python(named: Callable[[str], str] = parameters_named, folder: s
 
 
 def is_whole(number: Any) -> bool:
-    """Tell whether it is a whole number; a truth value is none."""
+    """Check whether a value is a whole number; a bool is not."""
     return isinstance(number, int | np.integer) and not isinstance(number, bool)
 
 
 def whole_number(number: Any, parameter: str, least: int, most: int | None = None) -> int:
-    """Read a whole number of a range; ConfigError names the *parameter* where it is none.
+    """Return a whole number of a range; ConfigError names the *parameter* if it is invalid.
 
     >>> whole_number(80, "level_percent", 1, 99)
     80
