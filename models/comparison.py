@@ -1,4 +1,4 @@
-"""A version and what it was judged against, side by side on the same window: stored with the version, read by people.
+"""A version beside its rival and baselines on the same window, stored with the version for people to read.
 
 Training writes it once; a reader needs neither the models nor the data.
 """
@@ -11,9 +11,9 @@ from typing import Any, Final, Self
 from fivefold.domain.errors import ModelError
 
 FILE: Final = "comparison.json"
-"""Among the artefacts of the training run."""
+"""The file's name among the artefacts of the training run."""
 FORM: Final = 1
-"""Of the file; a later form that readers cannot take has another number."""
+"""The number of the file's form; a later form that these readers cannot read has another number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +38,10 @@ class SegmentGroup:
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentMove:
-    """Customers whose segment differs: by the rival, and by the version.
+    """The customers with one segment by the rival (`before`) and one by the version (`after`).
 
     Attributes:
-        predicted_mean: money by customer, as the version predicts it.
+        predicted_mean: money by customer, as predicted by the version.
         realised_mean: what they were worth in the window.
     """
 
@@ -57,8 +57,8 @@ class IndicatorEffect:
     """How much an indicator does: the mean of its points without their sign, over customers of the window.
 
     Attributes:
-        points: of the version, in points of the score.
-        rival: of the rival, on the same customers; None without a rival.
+        points: the effect in the version, in points of the score.
+        rival: the effect in the rival, on the same customers; None without a rival.
     """
 
     name: str
@@ -139,12 +139,12 @@ class VersionComparison:
     refitted_until_us: int | None = None
 
     def to_json(self) -> str:
-        """Write it as it is stored."""
+        """Return the JSON that is stored."""
         return json.dumps({"form": FORM, **asdict(self)}, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what `to_json` wrote; ModelError where it is of another form, or damaged."""
+        """Read the JSON of `to_json`; ModelError if it has another form, or is damaged."""
         try:
             content = json.loads(text)
             if content.pop("form") != FORM:

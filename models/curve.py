@@ -51,7 +51,7 @@ class ScoreCurve:
         return places.reshape(money.shape)
 
     def share_below(self, percentile: float) -> float:
-        """Give the share of the reference (0 to 1) below a percentile.
+        """Return the share of the reference (0 to 1) below a percentile.
 
         >>> ScoreCurve.of(np.array([10.0, 20.0, 20.0, 40.0])).share_below(0.6)
         0.75
@@ -59,7 +59,7 @@ class ScoreCurve:
         return int(self._customers_below[np.searchsorted(self.percentiles, percentile)]) / self.customers
 
     def below_and_equal(self, prediction: float) -> tuple[int, int]:
-        """Count the customers of the reference below a prediction (money), and those who have the same.
+        """Count the customers of the reference below a prediction (money), and those equal to it.
 
         >>> curve = ScoreCurve.of(np.array([10.0, 20.0, 20.0, 40.0]))
         >>> curve.below_and_equal(20.0), curve.below_and_equal(30.0), curve.below_and_equal(50.0)

@@ -90,17 +90,17 @@ class DriftReference:
         return {name: (first, last) for name, count, first, last in both if count}
 
     def empty(self) -> Integers:
-        """Give counts of 0 in the shape of the reference."""
+        """Return counts of 0 in the shape of the reference."""
         return np.zeros_like(self.counts)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the reference as plain data, for the model that carries it."""
+        """Return the reference as plain data, to be saved with the model."""
         edges = [[edge for edge in row if np.isfinite(edge)] for row in self.edges.tolist()]
         return {"names": self.names, "edges": edges, "counts": self.counts.tolist()}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Read what `to_dict` gave."""
+        """Read the data of `to_dict`."""
         edges = np.full((len(data["names"]), BUCKETS - 1), np.inf)
         for number, row in enumerate(data["edges"]):
             edges[number, : len(row)] = row
@@ -108,7 +108,7 @@ class DriftReference:
 
 
 def _cuts(values: Floats) -> Floats:
-    """Give at most nine rising edges of about equally full buckets.
+    """Return at most nine ascending edges of about equally full buckets.
 
     Where more than a tenth are 0, zero has a bucket of its own and the others are cut by themselves. Otherwise, with
     nine tenths at 0, all others would share one bucket and could grow a hundredfold unnoticed.
@@ -142,7 +142,7 @@ def stability_index(reference: Integers, counts: Integers) -> float | None:
 
 
 def index_words(index: float) -> str:
-    """Write an index to three decimals, and to more where it would read as one of the bounds.
+    """Write an index to three decimals, or to more if rounding would show one of the bounds.
 
     >>> index_words(0.02), index_words(0.24962), index_words(0.25)
     ('0.020', '0.2496', '0.250')

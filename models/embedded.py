@@ -20,7 +20,7 @@ from fivefold.models.value_model import ValueModel, missing_files
 ARTIFACT = Path("artifacts") / "value_model"
 """Where a registered model keeps its value model."""
 RESTORE = "restore the files of the registry from a backup, or promote another version"
-"""What to do where a version has lost files."""
+"""The remedy for a version that has lost files."""
 _ADDRESSES = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -30,9 +30,9 @@ _ADDRESSES = (
 )
 _WAIT_SECONDS = 30.0
 _REMOVED = "Deleted_Internal"
-"""What MLflow leaves of a version that was removed has this stage."""
+"""The stage of a version that was removed in MLflow."""
 _MOST_NAMES = 10
-"""Of models that an error names."""
+"""Most models that an error names."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _opened(registry: Path) -> Iterator[sqlite3.Connection]:
 
 
 def create_registry(registry: Path) -> None:
-    """Let MLflow make the registry's file where there is none.
+    """Let MLflow make the registry's file if it does not exist.
 
     MLflow does that in many transactions, so it works on another file. A process that dies leaves no registry, and the
     next one begins anew. The caller holds the lock of the registry. An older file is left to MLflow, which upgrades it
@@ -110,7 +110,7 @@ def create_registry(registry: Path) -> None:
 
 
 def _remove(file: Path) -> None:
-    """Remove a file of SQLite's, with what belongs to it."""
+    """Remove a SQLite file with its companion files."""
     for end in ("", "-journal", "-wal", "-shm"):
         file.with_name(f"{file.name}{end}").unlink(missing_ok=True)
 
@@ -150,7 +150,7 @@ def no_versions_text(settings: Settings, name: str) -> str:
 
 
 def _embedded_names(settings: Settings, name: str) -> list[str]:
-    """Give the models of the embedded registry that have versions, without one; none where its file cannot be read."""
+    """Return the embedded registry's models with versions, except *name*; empty if its file cannot be read."""
     if not settings.embedded or not settings.registry.is_file():
         return []
     with suppress(sqlite3.Error, RegistryError), _opened(settings.registry) as database:
@@ -175,7 +175,7 @@ def require_not_empty(settings: Settings) -> None:
 
 
 def embedded_champion(settings: Settings, name: str) -> EmbeddedChampion | None:
-    """Find the champion of a model; None where there is none, or where only MLflow can find it."""
+    """Return the champion of a model; None if it has none, or if only MLflow can find it."""
     if not settings.embedded or not settings.registry.is_file():
         return None
     relocate(settings)
@@ -203,7 +203,7 @@ def _present_address(database: sqlite3.Connection, settings: Settings, address: 
 
 
 def load_embedded_champion(champion: EmbeddedChampion) -> ValueModel:
-    """Load the champion; errors as of `ValueModel.load`, and ModelError where it is not the registered model."""
+    """Load the champion; errors as `ValueModel.load`, and ModelError if it is not the registered model."""
     where = f"version {champion.version}"
     model = load_files(champion.folder, where)
     require_registered(model.content_hash, champion.content_hash, where)
@@ -211,20 +211,20 @@ def load_embedded_champion(champion: EmbeddedChampion) -> ValueModel:
 
 
 def load_files(folder: Path, where: str) -> ValueModel:
-    """Load the files of a registered version; errors as of `ValueModel.load`, with a remedy where one is missing."""
+    """Load the files of a registered version; errors as `ValueModel.load`, with a remedy for a missing file."""
     if missing := missing_files(folder):
         raise ModelError(f"{missing} of {where} is missing in {folder}: {RESTORE}")
     return ValueModel.load(folder)
 
 
 def require_registered(content_hash: str, registered: str | None, where: str) -> None:
-    """Raise ModelError where a model's hash is not the one that was recorded at its registration, if any was."""
+    """Raise ModelError if a model's hash differs from the one recorded at its registration, if one was."""
     if registered and registered != content_hash:
         raise ModelError(f"{where} is not the model that was registered: its files were changed since")
 
 
 def _locations(database: sqlite3.Connection, artifacts: Path) -> list[tuple[str, Path]]:
-    """List the address of each of our experiments, beside the folder where its files belong now."""
+    """Return the address of each of our experiments, with the folder where its files belong now."""
     rows = database.execute("SELECT name, artifact_location FROM experiments").fetchall()
     return [
         (location, artifacts / name)
@@ -244,7 +244,7 @@ def _has_moved(before: str, now: Path) -> bool:
         return False
     try:
         is_there = old.parent.exists()
-    except OSError:  # it may be of another account, and not be looked into
+    except OSError:  # it possibly belongs to another account, and cannot be read
         return now.exists()
     if is_there and now.parent.exists() and now.parent.samefile(old.parent):
         return False  # the same folder under another name
@@ -272,7 +272,7 @@ def load_value_model(settings: Settings, uri: str | None, name: str) -> ValueMod
     The champion of the embedded registry is read from its folder: opening MLflow takes longer than scoring a file.
 
     Raises:
-        ConfigError: the name or the address is none.
+        ConfigError: the name or the address is invalid.
         ModelError: there is no such version or folder, or it cannot be loaded.
     """
     require_model_name(name)

@@ -35,7 +35,7 @@ class MatrixRows(lightgbm.Sequence):
         return len(self._matrix if self._places is None else self._places)
 
     def __getitem__(self, key: Any) -> Floats:
-        """Give one row, or those of a slice or a list."""
+        """Return one row, or the rows of a slice or a list."""
         rows: Floats = self._matrix[key if self._places is None else self._places[key]]
         return rows
 
@@ -49,7 +49,7 @@ class MatrixData(lightgbm.Dataset):
     """Rows of a matrix as LightGBM learns from them, with the bins that it cuts for their copy."""
 
     def get_params(self) -> dict[str, Any]:
-        """Give every parameter of the training.
+        """Return every parameter of the training.
 
         LightGBM asks for them where rows come a block at a time, and its own answer lacks some that bear on the bins.
         """
@@ -131,7 +131,7 @@ class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sc
         return self
 
     def _checked(self, X: npt.ArrayLike | MatrixRows, y: npt.ArrayLike) -> tuple[MatrixRows, Floats]:  # noqa: N803 (as above)
-        """Check what is to be learnt from; rows of a matrix are the product's own, and need no check."""
+        """Check the training data; a `MatrixRows` is made by the product itself, and needs no check."""
         if isinstance(X, MatrixRows):
             self.n_features_in_ = X.columns
             return X, np.asarray(y, dtype=np.float64)
@@ -147,7 +147,7 @@ class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sc
         return expected_value(self.booster_, checked)
 
     def lightgbm_parameters(self) -> dict[str, Any]:
-        """Give LightGBM's own parameters."""
+        """Return LightGBM's own parameters."""
         return {
             "objective": self.objective,
             "tweedie_variance_power": self.tweedie_power,

@@ -68,14 +68,14 @@ def explain(model: ValueModel, matrix: Floats, threads: int = 1) -> Explanations
 
 
 def gain_shares(model: ValueModel) -> Floats:
-    """Give each of the F indicators its share of what all splits gained in training; 0 where nothing was split."""
+    """Return each indicator's share of the gain of all splits in training, F values; all 0 if nothing was split."""
     gain: Floats = np.asarray(model.booster.feature_importance("gain"), dtype=np.float64)
     shares: Floats = gain / max(gain.sum(), np.finfo(float).tiny)
     return shares
 
 
 def breakdown(explanations: Explanations, row: int, currency: str) -> Breakdown:
-    """Write one customer's explanation as the shared `Breakdown`, all indicators, largest first."""
+    """Return one customer's explanation as the shared `Breakdown`: all indicators, largest first."""
     parts = [
         contribution(indicator, float(value), float(points), currency)
         for indicator, value, points in zip(
@@ -87,13 +87,13 @@ def breakdown(explanations: Explanations, row: int, currency: str) -> Breakdown:
 
 
 def intervals(model: ValueModel, explanations: Explanations, level_percent: int | None) -> Intervals:
-    """Give the intervals of the customers who are explained, at a level; by default the model's own."""
+    """Return the intervals of the explained customers, at a level, by default the model's own."""
     consistency = model.consistency_of(explanations.matrix)
     return model.intervals_of(explanations.scores.expected_value, consistency, level_percent)
 
 
 def sentence(model: ValueModel, explanations: Explanations, row: int, level_percent: int | None = None) -> str:
-    """Say one customer's score, segment, money with its interval, and place, for people.
+    """Describe one customer's score, segment, money with its interval, and place, for people.
 
     *level_percent* is the level of the interval, the model's own by default.
     """
@@ -119,7 +119,7 @@ def _place_text(model: ValueModel, expected_value: float) -> str:
 
 
 def consistency_sentence(consistency: float) -> str:
-    """Say a customer's consistency for people; NaN is one that is not known.
+    """Describe a customer's consistency for people; NaN means that it is not known.
 
     >>> consistency_sentence(0.614)
     'Consistency, how regular and steady the payments are: 0.61 of 1.'
@@ -134,9 +134,9 @@ def consistency_sentence(consistency: float) -> str:
 def explanation_content(
     model: ValueModel, explanations: Explanations, row: int, level_percent: int | None = None
 ) -> dict[str, Any]:
-    """Give everything behind one customer's score as plain data, for JSON in the service and at the terminal.
+    """Return everything behind one customer's score as plain data, for JSON in the service and at the terminal.
 
-    The interval has the level that is asked for, the model's own by default; it is None where the model keeps none.
+    The interval has the requested level, by default the model's own; it is None if the model has no intervals.
     """
     parts = breakdown(explanations, row, model.currency)
     consistency = float(model.consistency_of(explanations.matrix[row : row + 1])[0])

@@ -48,7 +48,7 @@ class Promotion:
 
 
 def promotion_history(registry: Registry) -> list[Promotion]:
-    """List every promotion and rollback, oldest first; also the last one where its process ended before it said so.
+    """List every promotion and rollback, oldest first; also the last one if its process ended before it marked the end.
 
     The oldest first is the order in which they were made; one that a fast clock dated is later than what follows it.
     """
@@ -56,7 +56,7 @@ def promotion_history(registry: Registry) -> list[Promotion]:
 
 
 def recorded_moments(registry: Registry) -> frozenset[int]:
-    """Give the moments, microseconds, of all promotions and rollbacks that did not fail; no two have the same."""
+    """Return the moments, microseconds, of all promotions and rollbacks that did not fail; each is unique."""
     return frozenset(record.promotion.at_us for record in _records(registry))
 
 
@@ -91,7 +91,7 @@ def _records(registry: Registry) -> list[_Record]:
 
 
 def _counting(registry: Registry, records: list[_Record]) -> list[_Record]:
-    """Take the records that count.
+    """Return the records that count.
 
     These are the finished ones, and the newest of all where it is open and its version serves: the process that moved
     the alias ended before it could mark the run.
@@ -160,7 +160,7 @@ def plan_rollback(registry: Registry, reason: str) -> Promotion:
 
 
 def version_before(registry: Registry) -> int | None:
-    """Return the version that a rollback would make champion; None where no champion was replaced."""
+    """Return the version that a rollback would make champion; None if no champion was replaced."""
     return next(reversed(_champions_before(registry, registry.champion())), None)
 
 
@@ -222,7 +222,7 @@ def promotions_between(registry: Registry, first_us: int, last_us: int) -> list[
 
 
 def _last_until(changes: list[Promotion], moment_us: int) -> int:
-    """Give the place of the last change that is not dated after a moment; -1 where there is none."""
+    """Return the index of the last change that is not dated after a moment; -1 if all are."""
     return max((place for place, change in enumerate(changes) if change.at_us <= moment_us), default=-1)
 
 
@@ -232,7 +232,7 @@ def promotions_on(registry: Registry, moment_us: int) -> list[Promotion]:
 
 
 def gate_refusal(registry: Registry, version: RegisteredVersion, champion: RegisteredVersion | None) -> str:
-    """Give the reason why the gate's verdict does not allow a promotion now; empty where it does.
+    """Return why the gate's verdict does not allow a promotion now; empty if it does.
 
     A verdict counts against the champion that it was given against. That on a recalibration compared nothing with one,
     so it counts against every champion with the same trees that has no later curve.

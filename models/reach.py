@@ -1,4 +1,4 @@
-"""What rows say of a score: how far back they reach, what they lack or repeat, and whether they are of the day meant.
+"""Doubts about the rows of a score: how far back they reach, what they lack or repeat, and how old the newest is.
 
 A customer whose history is incomplete is scored as a newer one.
 """
@@ -17,21 +17,21 @@ from fivefold.features.histories import AmountChecks, Histories, Stateless, Ties
 from fivefold.features.schema import STATE
 
 ENOUGH_DAYS = 365
-"""With so many days a few per cent of the segments differ from those of whole histories; see docs/results.md."""
+"""With this many days, a few per cent of the segments differ from those of whole histories; see docs/results.md."""
 GAP_DAYS = 30
-"""So many days may lie between the opening of an account and its first transaction though no row is missing."""
+"""Days that can lie between the opening of an account and its first transaction though no row is missing."""
 STALE_DAYS = 7
-"""Rows that end so long before the as-of are worth a warning."""
+"""Rows that end more than this many days before the as-of are worth a warning."""
 WARN_REPEATED_SHARE = 0.01
-"""So many rows that repeat another one are worth a warning."""
+"""The share of repeated rows that is worth a warning."""
 LEAST_OF_ONE_SIGN = 1_000
-"""So many amounts of one sign, and none of the other, are worth a warning: of fewer it may be chance."""
+"""This many amounts of one sign, and none of the other, are worth a warning: with fewer it is possibly chance."""
 LEAST_MOVES = 20
-"""So many moves of balances by a hundredth of the amount, or its hundredfold, are worth a warning."""
+"""This many moves of balances by a hundredth of the amount, or by its hundredfold, are worth a warning."""
 LEAST_SHARE_OF_MOVES, MOST_SHARE_OF_OTHER_MOVES = 0.5, 0.01
 """Where rows are missing, a balance moves by something else; where it moves by amounts too, units are mixed."""
 LEAST_OF_TOTAL = 20
-"""The sum of so many other amounts is one of its own by chance alone hardly ever."""
+"""Least number of other amounts for a warning of a total: their sum hardly ever equals an amount by chance."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class HistoryReach:
         return self.days < ENOUGH_DAYS and self.missing_days > GAP_DAYS
 
     def __str__(self) -> str:
-        """Write it for people.
+        """Describe it for people.
 
         >>> print(HistoryReach(10 * DAY_US, 0, 20 * DAY_US))
         10 days of history, from 10 days after the account was created
@@ -78,7 +78,7 @@ class HistoryReach:
         return text
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data for JSON."""
+        """Return it as plain data for JSON."""
         return {
             "from": day_text(self.first),
             "user_created": day_text(self.created),
@@ -89,7 +89,7 @@ class HistoryReach:
 
 
 def history_reaches(histories: Histories, as_of: int, lag_us: int = 0) -> list[HistoryReach]:
-    """Give the reach of every customer as a model with this settlement lag sees it; each must have at least one row."""
+    """Return the reach of every customer for a model with this settlement lag; each must have at least one row."""
     starts = histories.offsets[:-1]
     created = np.minimum.reduceat(histories.created, starts)
     firsts = zip(histories.time[starts].tolist(), created.tolist(), strict=True)
@@ -97,7 +97,7 @@ def history_reaches(histories: Histories, as_of: int, lag_us: int = 0) -> list[H
 
 
 def needed_row_text(as_of: int, lag_us: int, name: str = "") -> str:
-    """Say which row a score needs, for whom there is none; *name* stands in place of the day of the as-of.
+    """Describe the row that a score needs and that a customer lacks; *name*, if given, replaces the day of the as-of.
 
     >>> needed_row_text(20 * DAY_US, 0)
     'row by 1970-01-21'
@@ -112,12 +112,12 @@ def needed_row_text(as_of: int, lag_us: int, name: str = "") -> str:
 
 
 def doubts_of_newest(newest: int, as_of: int, *, is_now: bool, option: str) -> Iterator[str]:
-    """Say why scores may not be of the day that is meant; nothing where the rows fit the as-of.
+    """Yield why scores are possibly not of the intended day; nothing if the rows fit the as-of.
 
     Args:
         newest: time of the newest row that was read, whatever the as-of, microseconds.
-        as_of: of the scores, microseconds.
-        is_now: the as-of is the present, as none was given.
+        as_of: the moment of the scores, microseconds.
+        is_now: whether the as-of is the present, as none was given.
         option: how to give another as-of, with `{}` for the day.
     """
     if is_now and newest > as_of + CLOCK_SLACK_US:
@@ -132,11 +132,11 @@ def doubts_of_newest(newest: int, as_of: int, *, is_now: bool, option: str) -> I
 
 
 def absences(absent: Collection[str], learnt_without: Collection[str], base: str) -> list[str]:
-    """Say what replaces the columns that rows lack and the training data of a model had; balances are not replaced.
+    """Describe what replaces the columns that rows lack and a model's training data had; balances are not replaced.
 
     Args:
         absent: columns of `features.column_names.ABSENCES` that the rows lack.
-        learnt_without: those that the training data lacked, `ValueModel.absent`.
+        learnt_without: the columns that the training data lacked, `ValueModel.absent`.
         base: the currency of the model.
 
     >>> absences(("transaction_currency", "user_category"), ("user_category",), "EUR")
@@ -146,7 +146,7 @@ def absences(absent: Collection[str], learnt_without: Collection[str], base: str
 
 
 def repeats_text(repeated: int, rows: int, least_share: float = WARN_REPEATED_SHARE) -> str:
-    """Say that many of the rows are there twice, as `features.histories.ties` counts; empty where fewer or none are.
+    """Describe that many rows are repeated, as `features.histories.ties` counts; empty if fewer or none are.
 
     >>> repeats_text(0, 100)
     ''
@@ -160,7 +160,7 @@ def repeats_text(repeated: int, rows: int, least_share: float = WARN_REPEATED_SH
 
 
 def unordered_text(customers: int) -> str:
-    """Say that a balance of so many customers is a guess at some moment, as `features.histories.ties` counts.
+    """Describe for how many customers a balance is a guess at some moment, as `features.histories.ties` counts.
 
     >>> unordered_text(1)
     '1 customer has different balances at one moment or more and no transaction_id there: which came last is a guess'
@@ -171,7 +171,7 @@ def unordered_text(customers: int) -> str:
 
 
 def last_balance_text(customers: int) -> str:
-    """Say that the last balance that is seen of so many customers is a guess, as `features.histories.ties` counts.
+    """Describe for how many customers the last visible balance is a guess, as `features.histories.ties` counts.
 
     >>> last_balance_text(2)
     '2 customers have different balances at their last moment and no transaction_id there: which came last is a guess'
@@ -200,7 +200,7 @@ def absent_columns_text(absent: tuple[str, ...]) -> str:
 
 
 def stateless_text(stateless: Stateless, rows: int) -> str:
-    """Say how many of the rows have no state though others have one, and since when; empty where all have one.
+    """Describe how many rows have no state though others have one, and since when; empty if all have one.
 
     >>> stateless_text(Stateless({19_975: 2}), 5_000)
     '2 of 5,000 rows (<0.1 %) have no transaction_state, the first at 2024-09-09: each of them counts as settled'
@@ -214,7 +214,7 @@ def stateless_text(stateless: Stateless, rows: int) -> str:
 
 
 def one_sided_text(below: int, above: int, least: int = LEAST_OF_ONE_SIGN) -> str:
-    """Say that all amounts have one sign, of *least* rows or more: in an export it may stand in a column of its own.
+    """Describe that all amounts, of at least *least* rows, have one sign: an export may have it in another column.
 
     >>> one_sided_text(0, 2_000)
     'no amount is below 0, so every row is a deposit: a withdrawal is a negative amount'
@@ -231,7 +231,7 @@ def one_sided_text(below: int, above: int, least: int = LEAST_OF_ONE_SIGN) -> st
 
 
 def other_unit_text(checks: AmountChecks) -> str:
-    """Say that amounts and balances are in different units, as of cents and whole money; empty where they are not.
+    """Describe that amounts and balances are in different units, such as cents and whole money; empty if they are not.
 
     >>> other_unit_text(AmountChecks(moves=1_000, moves_by_hundredth=990))
     'in 990 of 1,000 rows the balance moves by a hundredth of the amount: amounts are in cents, it seems, and balances \
@@ -253,7 +253,7 @@ are not; give both in whole money'
 
 
 def total_text(checks: AmountChecks) -> str:
-    """Say that the last customer has the sum of all others in one row, as the last line of a report; empty if not.
+    """Describe that the last customer's one row has the sum of all others, as the last line of a report; empty if not.
 
     >>> total_text(AmountChecks(rows=26, total=240.0, moved=400.0, last_customer="TOTAL", last_amount=120.0))
     "the last customer, 'TOTAL', has one row, whose amount is the sum of the 25 others: if it is their total, and no \
@@ -268,7 +268,7 @@ customer, remove it"
 
 
 def other_currencies_text(currencies: Collection[str], base: str, source: str = "") -> str:
-    """Say that no amount, of *source* where it has a name, is in the base currency; empty where one is.
+    """Describe that no amount is in the base currency; empty if one is. *source* names the rows, if it is not empty.
 
     >>> other_currencies_text({"USD", "JPY"}, "EUR")
     'no amount is in EUR, the base currency: all are in JPY, USD, and are converted'
@@ -286,13 +286,13 @@ def other_currencies_text(currencies: Collection[str], base: str, source: str = 
 
 
 def doubts_of_amounts(checks: AmountChecks) -> list[str]:
-    """Say why amounts may not be what they are taken for: their signs, their unit, and a total among them."""
+    """Return doubts about the meaning of amounts: their signs, their unit, and a total among them."""
     texts = (one_sided_text(checks.below, checks.above), other_unit_text(checks), total_text(checks))
     return [text for text in texts if text]
 
 
 _UNSEEN = r"\p{Cf}"
-"""The characters that only say how others are shown, such as one of no width."""
+"""Format characters, which are not seen themselves, such as one of no width."""
 
 
 def _visible(names: pl.Series) -> pl.Series:
@@ -339,7 +339,7 @@ class SimilarNames:
 
     @property
     def text(self) -> str:
-        """Say how many there are, with examples; empty where there are none."""
+        """Describe how many identifiers look alike, with examples; empty if none do."""
         unusual = pl.concat(self.unusual) if self.unusual else pl.DataFrame()
         if unusual.is_empty():
             return ""
@@ -357,7 +357,7 @@ class SimilarNames:
 
 
 def doubts_of_units(outside: Mapping[str, int], customers: int) -> list[str]:
-    """Say of which own indicators some values are not what their unit allows, as `ScoredBatch.outside_units` counts.
+    """Describe own indicators with values that their unit does not allow, as `ScoredBatch.outside_units` counts.
 
     >>> doubts_of_units({"cash_share_90d": 3}, 1_000)
     ['the indicator cash_share_90d is outside its unit for 3 of 1,000 customers: the model learnt from no such value']
@@ -378,7 +378,7 @@ def doubts_of_rows(
     stateless: Stateless,
     amount_checks: AmountChecks,
 ) -> list[str]:
-    """Say all that scores of rows may be wrong by: what replaces columns and states, repeats, and guesses."""
+    """Return all doubts about the rows of scores: replaced columns and states, repeats, guesses, and amounts."""
     texts = (
         *doubts_of_amounts(amount_checks),
         stateless_text(stateless, rows),

@@ -68,7 +68,7 @@ REFUSED_TAG = "refit_refused"
 CARD_FILE = "model_card.md"
 """The model card in Markdown, among the artefacts of the training run."""
 MOST_NAMED = 10
-"""So many other models are named where one has no champion."""
+"""Most other models that are named if a model has no champion."""
 
 log = logging.getLogger("fivefold.models")
 SLOW_SECONDS = 5.0
@@ -144,7 +144,7 @@ class RegisteredVersion:
 
 @contextmanager
 def _said_when_slow(address: str) -> Iterator[None]:
-    """Say in the log what is waited for, where it takes longer than a registry that is there."""
+    """Log what the process waits for, if it takes longer than a registry that answers."""
     timer = Timer(
         SLOW_SECONDS, log.warning, ("waiting for the registry of models at %s, which does not answer", address)
     )
@@ -224,7 +224,7 @@ class Registry:
             _VARIABLE.set(before)
 
     def experiment(self, name: str) -> str:
-        """Give the identifier of an experiment, which is created if needed."""
+        """Return the identifier of an experiment, which is created if needed."""
         experiment = self.client.get_experiment_by_name(name)
         if experiment is not None:
             return str(experiment.experiment_id)
@@ -237,15 +237,15 @@ class Registry:
         return self._versions(self._listed())
 
     def numbers(self) -> list[int]:
-        """List the numbers of the versions, newest first: one question, however many there are."""
+        """Return the numbers of the versions, newest first, by one query however many there are."""
         return [int(version.version) for version in self._listed()]
 
     def run_ids(self) -> dict[int, str]:
-        """Give the training run of each version by its number: one question, however many there are."""
+        """Return the training run of each version by its number, by one query however many there are."""
         return {int(version.version): version.run_id or "" for version in self._listed()}
 
     def tagged(self, tag: str, value: str) -> RegisteredVersion | None:
-        """Find the newest version with a tag of a value."""
+        """Return the newest version whose *tag* has this *value*; None if none has."""
         version = next((each for each in self._listed() if each.tags.get(tag) == value), None)
         return None if version is None else self._version(version)
 
@@ -271,14 +271,14 @@ class Registry:
         return sorted(versions, key=lambda version: -int(version.version))
 
     def refused_refits(self, data_digest: str) -> list[Mapping[str, str]]:
-        """Give the tags of the runs on data of a digest whose refit was refused, newest first; none has a version."""
+        """Return the tags of runs on data of a digest whose refit was refused, newest first; they have no versions."""
         runs = self.client.search_runs(
             [self.experiment(self.name)], f"tags.{DATA_DIGEST_TAG} = '{data_digest}'", max_results=10_000
         )
         return [dict(run.data.tags) for run in runs if REFUSED_TAG in run.data.tags]
 
     def artifact(self, run_id: str, name: str) -> str | None:
-        """Read a text that training stored with a run; None where there is none of that name."""
+        """Read a text that training stored with a run; None if none has that name."""
         try:
             with tempfile.TemporaryDirectory(prefix="fivefold-") as folder:
                 path = self.client.download_artifacts(run_id, name, folder)
@@ -287,7 +287,7 @@ class Registry:
             return None
 
     def version(self, number: int) -> RegisteredVersion:
-        """Find one version; ModelNotFoundError names those that there are."""
+        """Return one version; ModelNotFoundError names the existing ones."""
         try:
             return self._version(self.client.get_model_version(self.name, str(number)))
         except ModelNotFoundError:
@@ -295,7 +295,7 @@ class Registry:
             raise ModelNotFoundError(f"{self.name} has no version {number}; there are: {versions}") from None
 
     def trees_of(self, version: RegisteredVersion) -> int:
-        """Give the number of the version that the trees of a version were learnt for: its own where it was trained.
+        """Return the number of the version that a version's trees were learnt for: its own if it was trained.
 
         It is its own as well where MLflow copied it from another name: the numbers in its tags are those of others.
         """
@@ -313,7 +313,7 @@ class Registry:
         return version.number
 
     def with_trees_of(self, version: RegisteredVersion) -> list[RegisteredVersion]:
-        """Give the versions that predict the same money as a version, itself among them, the highest number first."""
+        """Return the versions that predict the same money as a version, and itself, the highest number first."""
         trees = self.trees_of(version)
         same = [each for each in self.versions() if self.trees_of(each) == trees]
         return sorted(same, key=lambda each: -each.number)
@@ -336,7 +336,7 @@ class Registry:
         return version
 
     def has_version(self, number: int, content_hash: str | None) -> bool:
-        """Tell whether a model is registered under a number; where its hash is unknown, the number decides.
+        """Check whether a model is registered under a number; if its hash is unknown, the number decides.
 
         A registry that was lost and made anew has none of that number, or another model.
         """
@@ -347,11 +347,11 @@ class Registry:
         return may_be_same_model(version.tags.get("content_hash"), content_hash)
 
     def champion(self) -> RegisteredVersion | None:
-        """Find the version that serves; None where nothing was promoted yet."""
+        """Return the version that serves; None if none does."""
         return self._aliased(CHAMPION)
 
     def champion_that_is_gone(self) -> int | None:
-        """Give the version that the alias of the champion names where it is not there; else None."""
+        """Return the number that the champion's alias names if that version does not exist; else None."""
         try:
             number = self.client.get_registered_model(self.name).aliases.get(CHAMPION)
         except ModelNotFoundError:  # all of it was deleted
@@ -359,7 +359,7 @@ class Registry:
         return None if number is None or self.champion() is not None else int(number)
 
     def add(self, uri: str, run_id: str, model_id: str, description: str, tags: dict[str, str]) -> int:
-        """Register a logged model as the next version, and as challenger; give its number."""
+        """Register a logged model as the next version, and as challenger; return its number."""
         if not self.client.search_registered_models(f"name = '{self.name}'"):
             self.client.create_registered_model(self.name)
         version = self.client.create_model_version(
@@ -387,7 +387,7 @@ class Registry:
         return model
 
     def require_champion(self) -> RegisteredVersion:
-        """Return the version that serves; ModelNotFoundError where there is none."""
+        """Return the version that serves; ModelNotFoundError if none does."""
         champion = self.champion()
         if champion is None:
             raise ModelNotFoundError(
@@ -397,7 +397,7 @@ class Registry:
         return champion
 
     def load_champion(self) -> ValueModel:
-        """Load the version that serves; ModelNotFoundError where there is none."""
+        """Load the version that serves; ModelNotFoundError if none does."""
         return self.load(self.require_champion().number)
 
     def others_text(self) -> str:

@@ -1,4 +1,4 @@
-"""Errors of MLflow, of its drivers and of its store of files, as errors of ours that say what to do."""
+"""Errors of MLflow, its drivers and its store of files, translated to our errors, which say what to do."""
 
 import re
 from collections.abc import Iterator
@@ -32,14 +32,14 @@ class TranslatedClient:
         self._place = place
 
     def __getattr__(self, name: str) -> Any:
-        """Give what the client has of that name; a method with its errors translated."""
+        """Return the client's attribute; a method with its errors translated."""
         attribute = getattr(self._client, name)
         return _translated(self._place)(attribute) if callable(attribute) else attribute
 
 
 @contextmanager
 def _translated(place: str) -> Iterator[None]:
-    """Raise as ours what MLflow raises, and what the store of files does; see `registry_error`."""
+    """Translate errors of MLflow and of its store of files to ours; see `registry_error`."""
     try:
         yield
     except (MlflowException, OSError) as error:
@@ -47,9 +47,9 @@ def _translated(place: str) -> Iterator[None]:
 
 
 def registry_error(error: MlflowException | OSError, text: str) -> ModelError:
-    """Give our error for one of MLflow, or of its store of files: *text*, and why.
+    """Return our error for one of MLflow, or of its store of files: *text*, and why.
 
-    It is a ModelNotFoundError where another try finds nothing either, and otherwise a RegistryError.
+    It is a ModelNotFoundError if another try would find nothing either, and otherwise a RegistryError.
     """
     kind = ModelNotFoundError if _is_not_there(error) else RegistryError
     return kind(f"{text}: {line_of_error(error)}")

@@ -46,24 +46,24 @@ from fivefold.models.trees.text import require_trees
 
 FORMAT = 2
 _WHOLE_FROM = 10.0
-"""Intervals that end below it are written with decimals."""
+"""Intervals that end below this amount are written with decimals."""
 _BOOSTER, _CURVE, _REST = "booster.txt", "curve.parquet", "model.json"
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, RecursionError)
-"""What reading a damaged file of JSON fails with; RecursionError where it is nested endlessly."""
+"""The errors of reading a damaged JSON file; RecursionError if it is nested endlessly."""
 OWN_FILE = "own_indicators.py"
-"""The indicators of the operator's own beside a model, whatever their file was called."""
+"""The file of the operator's own indicators in a model's folder, whatever its original name."""
 
 
-# Not a tuple: the entry that every registered model brings asks for `vars` of it.
+# Not a tuple: the code that is stored with every registered model calls `vars` on it.
 @dataclass(frozen=True)
 class Scores:
-    """What n customers are predicted to be worth.
+    """The predictions of n customers.
 
     Attributes:
         expected_value: money in the base currency over the horizon.
         percentile: place in the reference portfolio, 0 to 1.
         score: 1 + 4 x percentile, unrounded.
-        category: the segment that the unrounded score falls in.
+        category: the segment of the unrounded score.
     """
 
     expected_value: Floats
@@ -88,10 +88,10 @@ def interval_ends(low: float, high: float | None, currency: str) -> tuple[str, s
 
 @dataclass(frozen=True)
 class Intervals:
-    """Between what the value of n customers will lie, at a level.
+    """The intervals in which the values of n customers are expected to lie, at a level.
 
     Attributes:
-        level_percent: so many of a hundred such intervals hold the value, of customers like those of the calibration.
+        level_percent: how many of 100 such intervals hold the value, for customers like those of the calibration.
         expected_value_low, expected_value_high: money in the base currency, 0 or more, about the expected value.
         score_low, score_high: where these are on the score curve, 1 to 5.
 
@@ -105,18 +105,18 @@ class Intervals:
     score_high: Floats
 
     def columns(self) -> dict[str, Floats]:
-        """Give the ends by name."""
+        """Return the ends by name."""
         return {name: value for name, value in vars(self).items() if name != "level_percent"}
 
     def row(self, number: int) -> dict[str, float | None] | None:
-        """Give one customer's level and ends as plain data, an unknown one as None; None without an interval."""
+        """Return one customer's level and ends as plain data, unknown ends as None; None without an interval."""
         ends = {name: float(values[number]) for name, values in self.columns().items()}
         if np.isnan(ends["expected_value_low"]):
             return None
         return {"level_percent": self.level_percent, **{k: None if np.isnan(v) else v for k, v in ends.items()}}
 
     def of_score(self, number: int) -> TotalInterval | None:
-        """Give one customer's interval of the score, for a picture of its breakdown; None without an interval."""
+        """Return one customer's interval of the score, for a picture of its breakdown; None without an interval."""
         ends = self.row(number)
         if ends is None:
             return None
@@ -199,7 +199,7 @@ class ValueModel:
 
     @property
     def learnt_until(self) -> int:
-        """The moment (microseconds) after which it learnt nothing: what came before says nothing of how it does.
+        """The moment (microseconds) after which it learnt nothing: earlier data cannot judge it.
 
         Its trees learnt nothing after the moment of its reference: the last day of the data where it was refitted. The
         intervals of a recalibrated model are measured on the window after that, and hold its values by construction.
@@ -239,7 +239,7 @@ class ValueModel:
         return Snapshots(select_columns(results.values, self.absent, self.own), results.row_counts)
 
     def own_failures(self, histories: Histories, as_of: int) -> Iterator[OwnIndicatorError]:
-        """Name who cannot be scored as of a moment (microseconds), as an indicator of the operator's own fails."""
+        """Yield an error for each customer that cannot be scored as of a moment (microseconds), from own indicators."""
         if self.own is None:
             return iter(())
         return own_failures(histories, np.array([as_of - self.settlement_lag_us], dtype=np.int64), self.own)
@@ -265,21 +265,21 @@ class ValueModel:
         return Scores(money, percentile, score, self.segments_of(score))
 
     def consistency_of(self, matrix: Floats) -> Floats:
-        """Give the consistency of n customers, 0 to 1, of n x F indicators; NaN where their history says too little."""
+        """Return the consistency of n customers, 0 to 1, from n x F indicators; NaN if the history says too little."""
         return consistency(matrix, self.indicators)
 
     @property
     def interval_level_percent(self) -> int:
-        """The level of the intervals where none is asked for; that of the program where the model keeps none."""
+        """The default level of the intervals; that of the program if the model has no intervals."""
         return DEFAULT_LEVEL_PERCENT if self.intervals is None else self.intervals.level_percent
 
     def intervals_of(self, expected_value: Floats, consistency: Floats, level_percent: int | None = None) -> Intervals:
-        """Say between what the values of n customers will lie whose expected values (money) are given.
+        """Return the intervals of n customers, from their expected values (money).
 
         Args:
-            expected_value: as `scores` gives it.
-            consistency: as `consistency_of` gives it.
-            level_percent: a whole number from 1 to 99; the model's own where it is not given.
+            expected_value: as `scores` returns it.
+            consistency: as `consistency_of` returns it.
+            level_percent: a whole number from 1 to 99; by default the model's own.
         """
         table = self.intervals
         level = check_level(self.interval_level_percent if level_percent is None else level_percent)
@@ -289,11 +289,11 @@ class ValueModel:
         return Intervals(level, ends.low, ends.high, self.curve.score(ends.low), self.curve.score(ends.high))
 
     def segments_of(self, scores: Floats) -> npt.NDArray[np.str_]:
-        """Name the segment of each unrounded score."""
+        """Return the segment of each unrounded score."""
         return segments_of(scores, self.cut_points)
 
     def segment_shares(self) -> dict[str, float]:
-        """Give the share of the reference portfolio in each segment, lowest first."""
+        """Return the share of the reference portfolio in each segment, lowest first."""
         places = [(cut - LOWEST_SCORE) / (HIGHEST_SCORE - LOWEST_SCORE) for cut in self.cut_points]
         below = [0.0, *map(self.curve.share_below, places), 1.0]
         return {segment: after - before for segment, (before, after) in zip(SEGMENTS, pairwise(below), strict=True)}
@@ -360,7 +360,7 @@ class ValueModel:
 
 
 class _Saved(NamedTuple):
-    """The files of a saved model, which are what was saved; *rest* is everything but the trees and the curve."""
+    """The verified files of a saved model; *rest* is everything but the trees and the curve."""
 
     rest: dict[str, Any]
     trees: str
@@ -391,7 +391,7 @@ def _read_saved(folder: Path) -> _Saved:
 
 
 def missing_files(folder: Path) -> str:
-    """Name the files that a folder lacks to be a value model; empty where it has all."""
+    """Return the names of files that a folder lacks to be a value model; empty if it has all."""
     return ", ".join(name for name in (_BOOSTER, _CURVE, _REST) if not (folder / name).exists())
 
 
@@ -405,7 +405,7 @@ def _read_rest(folder: Path) -> Any:
 
 @contextmanager
 def _readable(folder: Path) -> Iterator[None]:
-    """Raise ModelError for whatever a damaged file of a model fails with."""
+    """Raise ModelError in place of any error of reading a damaged file of a model."""
     try:
         yield
     except (*_UNREADABLE, lightgbm.basic.LightGBMError) as error:
@@ -414,7 +414,7 @@ def _readable(folder: Path) -> Iterator[None]:
 
 
 def require_whole(folder: Path) -> str:
-    """Check that the files of a model are what was saved, and give its content hash; errors are those of `load`.
+    """Check that the files of a model are unchanged, and return its content hash; errors are those of `load`.
 
     The trees are not loaded: malformed ones may end the process.
     """
@@ -440,7 +440,7 @@ def _own_of(folder: Path, declared: Mapping[str, str] | None) -> OwnIndicators |
 
 
 def saved_hash(folder: Path) -> str | None:
-    """Read the content hash of a saved model without loading it; None where that cannot be read."""
+    """Read the content hash of a saved model without loading it; None if it cannot be read."""
     try:
         return str(_read_rest(folder)["content_hash"])
     except _UNREADABLE:

@@ -1,4 +1,4 @@
-"""What would move a customer's segment: events that could be, scored by the same kernel and model as any other.
+"""What would move a customer's segment: hypothetical events, scored by the same kernel and model as any other.
 
 One more deposit or withdrawal at the moment of the score, no withdrawal in the days before it, or nothing at all in the
 days after it. The trees are neither rising nor smooth in any of these, so sums are tried on a grid and then narrowed.
@@ -25,7 +25,7 @@ DAYS = (7, 14, 30, 60, 90, 180, 365)
 
 
 class ValueEvent(StrEnum):
-    """What could be."""
+    """A hypothetical event."""
 
     DEPOSIT = "one more deposit"
     WITHDRAWAL = "one more withdrawal"
@@ -35,13 +35,13 @@ class ValueEvent(StrEnum):
 
 @dataclass(frozen=True)
 class EventOutcome:
-    """What one event comes to.
+    """The effect of one event.
 
     Attributes:
-        event: what could be.
+        event: the kind of event.
         size: the sum in the base currency, or the days.
-        score: unrounded.
-        change: from the present score.
+        score: the new score, unrounded.
+        change: the difference from the present score.
         category: the segment.
         expected_value: money in the base currency.
     """
@@ -55,11 +55,11 @@ class EventOutcome:
 
     @property
     def is_money(self) -> bool:
-        """Tell whether the size is a sum, and no number of days."""
+        """Check whether the size is a sum, and not a number of days."""
         return self.event in {ValueEvent.DEPOSIT, ValueEvent.WITHDRAWAL}
 
     def words(self, currency: str) -> str:
-        """Write the event.
+        """Describe the event.
 
         >>> EventOutcome(ValueEvent.QUIET, 30.0, 2.0, -0.1, "medium", 5.0).words("EUR")
         'no transaction in the 30 days after'
@@ -77,7 +77,7 @@ class ValueWhatIf:
         score: the present one, unrounded.
         category: the present segment.
         tried: every event of the grid, by kind and rising size.
-        smallest: of each kind the least one that gives a higher segment, and the least that gives a lower one.
+        smallest: for each kind the least event that gives a higher segment, and the least that gives a lower one.
     """
 
     score: float
@@ -87,7 +87,7 @@ class ValueWhatIf:
 
     @property
     def farthest(self) -> tuple[EventOutcome, ...]:
-        """Give of each kind that moves no segment the event that moves the score farthest."""
+        """Return, for each kind that moves no segment, the event that moves the score farthest."""
         moving = {outcome.event for outcome in self.smallest}
         kinds = dict.fromkeys(outcome.event for outcome in self.tried if outcome.event not in moving)
         return tuple(
@@ -96,11 +96,11 @@ class ValueWhatIf:
 
 
 def what_if(model: ValueModel, history: Histories, as_of: int) -> ValueWhatIf:
-    """Try what could be of one customer.
+    """Try hypothetical events of one customer.
 
     Args:
-        model: that scores.
-        history: of one customer, with a row that counts by *as_of*.
+        model: the model that scores.
+        history: the history of one customer, with a row that counts by *as_of*.
         as_of: the moment of the score, microseconds.
     """
     tries = _Tries(model, history, as_of)
@@ -228,7 +228,7 @@ class _Tries:
 
 
 def _rows_until(history: Histories, moment: int) -> Histories:
-    """Take the rows of one customer up to a moment: what only a later row lacks is not unknown."""
+    """Return the rows of one customer up to a moment: a value that only a later row lacks is not unknown."""
     unknown = history.unknown_from
     return replace(
         _rows(history, history.time <= moment),
@@ -237,7 +237,7 @@ def _rows_until(history: Histories, moment: int) -> Histories:
 
 
 def _rows(history: Histories, mask: np.ndarray) -> Histories:
-    """Take some rows of one customer."""
+    """Return some rows of one customer."""
     return replace(
         history,
         offsets=np.array([0, int(mask.sum())], dtype=np.int64),

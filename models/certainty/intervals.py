@@ -118,7 +118,7 @@ class IntervalTable:
         return cls(bounds, tuple(parted), tuple(customers), distances, least, level_percent, as_ofs)
 
     def group_of(self, predicted: Floats, consistency: Floats) -> Integers:
-        """Give the group of each customer, counted from 0."""
+        """Return the group of each customer, counted from 0."""
         band = np.searchsorted(self.bounds, predicted, side="right")
         begins = [0, *accumulate(map(_groups_of, self.parts))]
         group = np.asarray(begins, dtype=np.int64)[band]
@@ -128,7 +128,7 @@ class IntervalTable:
         return group
 
     def ends(self, predicted: Floats, consistency: Floats, level_percent: int | None = None) -> Ends:
-        """Give the interval about n predictions (money); each contains its prediction.
+        """Return the intervals about n predictions (money); each contains its prediction.
 
         Args:
             predicted: money, 0 or more.
@@ -155,12 +155,12 @@ class IntervalTable:
         return shares
 
     def _reaches(self, level_percent: int) -> Floats:
-        """Give how far the intervals of each of the c groups reach at a level, in parts of the prediction."""
+        """Return how far the intervals of each of the c groups reach at a level, in parts of the prediction."""
         reaches: Floats = self.distances[:, check_level(level_percent) - LEVELS_PERCENT.start]
         return reaches
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data for JSON; a distance that is not known is null."""
+        """Return it as plain data for JSON; an unknown distance is null."""
         return {
             "bounds": self.bounds.tolist(),
             "parts": [edges.tolist() for edges in self.parts],
@@ -173,7 +173,7 @@ class IntervalTable:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` gave; ValueError, KeyError or TypeError where it is none.
+        """Read the data of `to_dict`; ValueError, KeyError or TypeError if it is invalid.
 
         A table without parts is one from before there were any: consistency makes no difference to its intervals.
         """
@@ -201,7 +201,7 @@ def _groups_of(edges: Floats) -> int:
 
 
 def _part_of(consistency: Floats, edges: Floats) -> Integers:
-    """Give the group of customers within their band."""
+    """Return the group of customers within their band."""
     if not len(edges):
         return np.zeros(len(consistency), dtype=np.int64)
     part = np.searchsorted(edges, consistency, side="right")
@@ -216,7 +216,7 @@ def _parted(distance: Floats, consistency: Floats, edges: Floats) -> list[Floats
 
 
 def check_level(level_percent: int) -> int:
-    """Check the level of an interval; ConfigError where it is not a whole number from 1 to 99."""
+    """Check the level of an interval; ConfigError if it is not a whole number from 1 to 99."""
     if level_percent not in LEVELS_PERCENT:
         first, last = LEVELS_PERCENT[0], LEVELS_PERCENT[-1]
         raise ConfigError(f"the level of the interval is {level_percent}; it must be a whole number, {first} to {last}")
@@ -235,7 +235,7 @@ def rank_at(customers: int, level_percent: int) -> int:
 
 
 def _at_levels(distances: Floats) -> list[float]:
-    """Give the distance of a group, sorted, at every level."""
+    """Return the distances of a group at every level; *distances* are sorted."""
     places = [rank_at(len(distances), level) for level in LEVELS_PERCENT]
     return [float(distances[place - 1]) if place <= len(distances) else np.inf for place in places]
 

@@ -12,7 +12,7 @@ import pandas as pd
 from fivefold.features.histories import Floats
 
 _CLOSE = 1e-5
-"""Contributions must lead to what the model gave within this share of it."""
+"""Contributions must add up to the model's output within this share of it."""
 LOG_ODDS, LOGARITHM, ITSELF = "log-odds", "logarithm", ""
 _LINKS: dict[str, Callable[[float], float]] = {
     LOG_ODDS: lambda margin: 0.5 * (1 + math.tanh(margin / 2)),
@@ -73,7 +73,7 @@ class TreeExplainer:
 
 
 def tree_explainer(model: Any) -> TreeExplainer | str:
-    """Give what explains a model, as MLflow loaded it; where nothing does, say why."""
+    """Return an explainer of a model, as MLflow loaded it; or a text on why there is none."""
     try:
         raw = model.get_raw_model()
     except Exception:  # noqa: BLE001 (kinds of models that have no such thing say so in many ways)

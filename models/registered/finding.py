@@ -14,7 +14,7 @@ from fivefold.models.registry import Registry
 from fivefold.models.registry_errors import registry_error
 
 MOST_WORDS = 300
-"""So many characters are kept of what others say went wrong."""
+"""Most characters that are kept of another program's error message."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class AliasedModel:
 
     @property
     def key(self) -> tuple[str, int, int, str]:
-        """What tells a version from all others."""
+        """What distinguishes a version from all others."""
         return self.name, self.version, self.created_us, self.source
 
     @property
@@ -160,6 +160,6 @@ def _outputs(specs: Sequence[Any], called: str) -> list[ModelOutput]:
 
 
 def one_line(error: BaseException) -> str:
-    """Say what went wrong in one line, without passwords."""
+    """Describe an error in one line, without passwords."""
     text = str(error).strip()
     return without_password(text.splitlines()[0])[:MOST_WORDS] if text else type(error).__name__

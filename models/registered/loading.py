@@ -1,4 +1,4 @@
-"""Models of the registry in memory: loaded once for each version, asked for many rows at once."""
+"""Models of the registry in memory: each version is loaded once, and predicts many rows at once."""
 
 import hashlib
 import tempfile
@@ -50,7 +50,7 @@ class LoadedModel:
         return pd.DataFrame({each.name: _column(each.kind, each.name, rows) for each in self.signature.columns})
 
     def predict(self, frame: pd.DataFrame) -> list[tuple[Any, ...]]:
-        """Give what the model gives for each row, in the order of the signature's outputs.
+        """Return the model's output for each row, in the order of the signature's outputs.
 
         ModelError where it raises, or gives another shape than its signature says.
         """
@@ -96,10 +96,10 @@ def _column(kind: str, name: str, rows: Sequence[Mapping[str, Cell]]) -> "pd.Ser
 
 
 class Models:
-    """The models of one registry; the versions that were asked lately stay in memory."""
+    """The models of one registry; recently used versions stay in memory."""
 
     def __init__(self, settings: Settings, most: int = MOST_LOADED) -> None:
-        """Keep at most so many versions in memory."""
+        """Keep at most *most* versions in memory."""
         self._settings, self._most = settings, most
         self._lock = threading.RLock()
         self._loaded: OrderedDict[tuple[Any, ...], LoadedModel] = OrderedDict()
@@ -154,7 +154,7 @@ def _keep(entries: "OrderedDict[tuple[Any, ...], Any]", most: int) -> None:
 
 
 def digest_of_files(folder: Path) -> str:
-    """Give the SHA-256 of the names and contents of all files of a folder, in hexadecimal."""
+    """Return the SHA-256 of the names and contents of all files of a folder, in hexadecimal."""
     whole = hashlib.sha256()
     for file in sorted(folder.rglob("*")):
         if file.is_file() and "__pycache__" not in file.parts:

@@ -19,12 +19,12 @@ NOW = "now"
 
 
 def needed_columns(model: ValueModel) -> tuple[str, ...]:
-    """Name the columns that a frame of transactions must have for a model."""
+    """Return the columns that a frame of transactions must have for a model."""
     return (c.USER_ID, *(() if c.BALANCE in model.absent else (c.BALANCE,)), c.AMOUNT, c.DATE)
 
 
 def optional_columns(model: ValueModel) -> tuple[str, ...]:
-    """Name the columns that are read where a frame has them."""
+    """Return the columns that are read if a frame has them."""
     others = unread_columns(model.absent).union(needed_columns(model))
     return tuple(name for name in c.COLUMNS if name not in others)
 

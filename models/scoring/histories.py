@@ -34,7 +34,7 @@ class ScoredBatch:
         newest: time of the newest row read, whatever the as-of, microseconds; None where there was no row.
         currencies: codes of the amounts that were read, before they were converted.
         rows: how many transactions were read, without repeats of a transaction_id.
-        ties: what is left open by those of one moment that have no transaction_id; of balances by the last one seen.
+        ties: what rows of one moment without a transaction_id leave open; for balances at the last visible one.
         outside_units: of indicators of the operator's own, how many of the scored customers have a value that their
             unit does not allow, by name.
         absent: columns of `features.column_names.ABSENCES` that the rows lack, or whose content is not read.
@@ -56,13 +56,13 @@ class ScoredBatch:
 
 @dataclass(frozen=True)
 class Scoring:
-    """How customers are to be scored.
+    """How to score customers.
 
     Attributes:
-        as_of: microseconds; what comes later is not seen.
+        as_of: the moment, microseconds; nothing later is seen.
         explained: adds `base` and one column of points for each indicator: their sum is the score within 1e-9.
         compare_as_of: adds `score_before`, `category_before` and `move`: null for customers not yet known then.
-        level_percent: of the interval, the model's own by default.
+        level_percent: the level of the interval, by default the model's own.
     """
 
     as_of: int
@@ -91,9 +91,9 @@ def doubts_of(model: ValueModel, batches: Sequence[ScoredBatch], as_of: int, *, 
 
 
 def doubts_of_portfolio(model: ValueModel, batches: Sequence[ScoredBatch]) -> list[str]:
-    """Say what is odd about the customers of a whole portfolio: none is paid in the base currency, or some look alike.
+    """Return doubts about the customers of a whole portfolio: no amount is in the base currency, or some look alike.
 
-    A request of a few customers may well be so.
+    In a request of a few customers that is normal.
     """
     currencies, names = frozenset[str]().union(*(batch.currencies for batch in batches)), SimilarNames()
     for batch in batches:

@@ -41,7 +41,7 @@ def score_stream(model: ValueModel, parts: Iterable[Histories], how: Scoring) ->
 
 
 def score_in_parts(model: ValueModel, source: MappedFile, how: Scoring, parts: Parts) -> Iterator[ScoredBatch]:
-    """Give the batches of `score_source`; those that are finished are read from *parts*, and others are kept there.
+    """Yield the batches of `score_source`; finished ones are read from *parts*, and others are kept there.
 
     Only Parquet that is streamed has parts: everything else is read as a whole.
 
@@ -94,7 +94,7 @@ class _KeptBatch(msgspec.Struct, frozen=True):
         return cls(as_bytes(batch.table.to_arrow(compat_level=pl.CompatLevel.oldest())), _note_of(batch), end)
 
     def batch(self) -> ScoredBatch:
-        """Give the batch."""
+        """Return the batch."""
         return ScoredBatch(pl.DataFrame(pl.from_arrow(of_bytes(self.table))), *self.note)
 
 
