@@ -1,7 +1,7 @@
-"""Which version of a flow acts: another person than those who wrote it lets it; a shadow acts on nothing.
+"""Which version of a flow acts: a person who did not write it activates it; a shadow takes no action.
 
 Two people are needed to let a version act, for the first time or again. One alone may have a version run as a shadow,
-and may switch a flow off, so that to stop it takes no second person. What was done before stays as it is.
+and may switch a flow off, so stopping it takes no second person. What was done before stays as it is.
 """
 
 from collections.abc import Collection, Mapping
@@ -74,15 +74,15 @@ class FlowActivationLine:
 
 
 WITHOUT_REPLAY: Final = "activated without a replay over history"
-"""What is kept of an activation, and shown before it, where no replay of the version beside the one that acts is done.
+"""Kept with an activation, and shown before it, if no finished replay compares the version with the active one.
 
-It is no hindrance, unlike a ruleset without a backtest: what runs by calls alone, and looks at what came with the call,
-has no history to be replayed over.
+It does not prevent an activation, unlike a missing backtest of a ruleset: a flow that runs by calls alone, on what came
+with the call, has no history to replay.
 """
 
 
 def activation_warning(kind: str, replay_id: int | None) -> str | None:
-    """Say what stands against a change of what acts: it was activated for the first time, without a replay."""
+    """Return the warning of a first activation without a replay; None for other changes."""
     return WITHOUT_REPLAY if kind == ACTIVE and replay_id is None else None
 
 
@@ -95,25 +95,25 @@ def activate_flow(
     expected_replay: int | None = None,
     expected_hash: str | None = None,
 ) -> None:
-    """Let a version act from now on, in place of the one before. If it ran as a shadow, it does so no more.
+    """Let a version act from now on, in place of the one before. If it ran as a shadow, that ends.
 
-    The replay of that version which was done last beside the one that acts is kept with it, or that there was none.
+    The last finished replay of that version beside the active one is kept with the activation; so is a missing one.
 
     Args:
-        context: who lets it act.
+        context: who activates it.
         flow: its name.
         version: its number.
         reason: why.
-        expected_active: the number of the version that acted while it was looked at, 0 for none; None not to ask.
-        expected_replay: the number of the replay that is to be kept with it, 0 for none; None not to ask.
-        expected_hash: the content hash of the version that was looked at; None not to ask.
+        expected_active: the number of the version that acted when the caller looked, 0 for none; None for no check.
+        expected_replay: the number of the replay that is to be kept with it, 0 for none; None for no check.
+        expected_hash: the content hash of the version that the caller saw; None for no check.
 
     Raises:
         ConfigError: there is no reason.
         NotFoundError: there is no such flow or version.
-        ConflictError: it is active; the actor edited or committed it; another version acts, or another replay counts,
-            than was expected; or it, or a flow that asks it, could not run with what is asked now, or may be asked
-            outside; or one of them is for commerce, and reads what has become `aml` since.
+        ConflictError: it is active; the actor edited or committed it; the active version or the replay is not the
+            expected one; it, or a flow that asks it, could not run with what it asks now, here or outside; or one of
+            them is for commerce, and reads what has become `aml` since.
     """
     _let_act(context, flow, version, reason, ACTIVE, expected_active, expected_replay, expected_hash)
 
@@ -126,7 +126,7 @@ def roll_back_flow(
     expected_active: int | None = None,
     expected_hash: str | None = None,
 ) -> None:
-    """Let a version act again that acted before; errors as `activate_flow`, and ConflictError where it never did."""
+    """Activate a version again that acted before; errors as of `activate_flow`, and ConflictError if it never acted."""
     _let_act(context, flow, version, reason, ROLLBACK, expected_active, expected_hash=expected_hash)
 
 
@@ -168,7 +168,7 @@ def _let_act(
 
 
 def _about_replay(kind: str, replay: FlowReplay | None) -> dict[str, Any]:
-    """Say for the audit log what replay an activation had."""
+    """Return what the audit log says of the replay of an activation."""
     if replay is None:
         warning = activation_warning(kind, None)
         return {} if warning is None else {"warning": warning}
@@ -176,15 +176,15 @@ def _about_replay(kind: str, replay: FlowReplay | None) -> dict[str, Any]:
 
 
 def switch_flow_off(context: Context, flow: str, reason: str, expected_active: int | None = None) -> None:
-    """Let no version of a flow act any more; its shadow goes on.
+    """Switch a flow off: no version acts any more; its shadow goes on.
 
-    *expected_active*: the number of the version that acted while it was looked at; None not to ask.
+    *expected_active*: the number of the version that was active when the caller looked; None for no check.
 
     Raises:
         ConfigError: there is no reason.
         NotFoundError: there is no such flow.
-        ConflictError: none acts, or another version than was expected; or another flow that acts or runs as a shadow
-            asks it.
+        ConflictError: no version acts, or another one than was expected; or another flow that acts or runs as a shadow
+            asks this one.
     """
     now, why = context.now(), checked_reason(reason)
     with context.writing() as session:
@@ -208,17 +208,16 @@ def shadow_flow(
     expected_shadow: int | None = None,
     expected_hash: str | None = None,
 ) -> None:
-    """Let a version run as a shadow, in place of another one: its runs are recorded, and act on nothing.
+    """Let a version run as a shadow, in place of another one: its runs are recorded, and take no action.
 
-    *expected_shadow*: the number of the version that ran as a shadow while it was looked at, 0 for none; None not to
-    ask. *expected_hash*: the content hash of the version that was looked at; None not to ask.
+    *expected_shadow*: the number of the version that ran as a shadow when the caller looked, 0 for none; None for no
+    check. *expected_hash*: the content hash of the version that the caller saw; None for no check.
 
     Raises:
         ConfigError: there is no reason.
         NotFoundError: there is no such flow or version.
-        ConflictError: it acts, or runs as a shadow already; or it, or the shadow, is another one than was expected; or
-            it could not run with what it asks now; or it is for
-            commerce, and reads what has become `aml` since.
+        ConflictError: it acts, or runs as a shadow already; it, or the shadow, is not the expected one; it could not
+            run with what it asks now; or it is for commerce, and reads what has become `aml` since.
     """
     now, why = context.now(), checked_reason(reason)
     with context.writing() as session:
@@ -238,14 +237,14 @@ def shadow_flow(
 
 
 def end_flow_shadow(context: Context, flow: str, reason: str, expected_shadow: int | None = None) -> None:
-    """Let no version of a flow run as a shadow any more.
+    """End the shadow of a flow: no version runs as a shadow any more.
 
-    *expected_shadow*: the number of the version that ran as a shadow while it was looked at; None not to ask.
+    *expected_shadow*: the number of the version that ran as a shadow when the caller looked; None for no check.
 
     Raises:
         ConfigError: there is no reason.
         NotFoundError: there is no such flow.
-        ConflictError: none does, or another version than was expected.
+        ConflictError: no version runs as a shadow, or another one than was expected.
     """
     now, why = context.now(), checked_reason(reason)
     with context.writing() as session:
@@ -261,9 +260,9 @@ def end_flow_shadow(context: Context, flow: str, reason: str, expected_shadow: i
 
 
 def what_stands_against_flow(context: Context, flow: str, version: int) -> tuple[str, ...]:
-    """Say why `activate_flow` would refuse a version that is not active; nothing where it would not.
+    """Return why `activate_flow` would refuse a version that is not active; empty if it would not.
 
-    NotFoundError where there is no such flow or version.
+    NotFoundError if there is no such flow or version.
     """
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
@@ -277,11 +276,11 @@ def what_stands_against_flow(context: Context, flow: str, version: int) -> tuple
 
 
 class ReplaysOfVersion(NamedTuple):
-    """The numbers of replays of a version that are done; None where there is none.
+    """The numbers of the newest finished replays of a version; None for none.
 
     Attributes:
-        newest: of all.
-        beside_active: of those beside the version that acts now, or alone where none does: `activate_flow` keeps it.
+        newest: the newest of all.
+        beside_active: the newest beside the version that acts now, or alone if none does: `activate_flow` keeps it.
     """
 
     newest: int | None
@@ -289,7 +288,7 @@ class ReplaysOfVersion(NamedTuple):
 
 
 def replays_of_version(context: Context, flow: str, version: int) -> ReplaysOfVersion:
-    """Find the replays of a version that are done; NotFoundError where there is no such flow or version."""
+    """Find the finished replays of a version; NotFoundError if there is no such flow or version."""
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
         version_id = flow_version_numbered(session, row, version).id
@@ -301,14 +300,14 @@ def replays_of_version(context: Context, flow: str, version: int) -> ReplaysOfVe
 
 
 def list_flow_activations(context: Context, flow: str, part: Part = WHOLE) -> Page[FlowActivationLine]:
-    """List what acted in a flow, or ran as a shadow, the newest first; NotFoundError where there is no such flow."""
+    """List the changes of what acts or runs as a shadow, the newest first; NotFoundError if there is no such flow."""
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
         return activations_of_flow(session, row.id, part).map(_line)
 
 
 def latest_flow_beginnings(context: Context, flow: str, numbers: Collection[int]) -> dict[int, FlowActivationLine]:
-    """Return when each of these versions last began to act, by its number; nothing of one that never did."""
+    """Return when each of these versions last began to act, by its number, without those that never did."""
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
         lines = map(_line, latest_beginnings(session, row.id, numbers))
@@ -330,7 +329,7 @@ def _line(row: FlowActivationRow) -> FlowActivationLine:
 
 
 def _locked(session: Session, context: Context, name: str) -> FlowRow:
-    """Find a flow, with others that change what decides waiting."""
+    """Find and lock a flow; others that change what decides wait."""
     settings_row(session, context.organisation_id, locked=True)
     return flow_named(session, context.organisation_id, name)
 
@@ -345,7 +344,7 @@ def _refuse_unseen_version(session: Session, what: str, expected: int | None, pr
 
 
 def _refuse_unusable(session: Session, version: FlowVersion) -> None:
-    """Raise ConflictError where a version cannot run with what it asks now."""
+    """Raise ConflictError if a version cannot run with what it asks now."""
     standing = flow_of_version(session, version.id)
     for finding in (*standing.analysed.errors, *missing_groups(session, standing.flow, standing.analysed)):
         called = f"version {version.number} of the flow {standing.flow.name}"
@@ -361,7 +360,7 @@ def _noted(
     now_us: int,
     replay: FlowReplay | None = None,
 ) -> FlowActivation:
-    """Store a change: its kind, the version, and the one before; and the *replay* that it had."""
+    """Store a change, given as its kind, the version and the one before, with the *replay* of an activation."""
     kind, version_id, previous_id = change
     row = FlowActivation(
         organisation_id=flow.organisation_id,

@@ -1,8 +1,8 @@
-"""Asking the operator's own agent: facts go out as data, and one of the declared answers comes back, with reasons.
+"""Ask the operator's own agent: facts go out as data, and one of the declared answers comes back, with reasons.
 
-The agent is a server of chat completions, as OpenAI's API has them. What it says is believed in nothing but its form:
-one of the answers that the flow declares, and reasons that quote facts which were sent. There is no place in that
-form for an action, and whatever does not fit it is no answer.
+The agent is a server of chat completions, as in OpenAI's API. Its answer is trusted in nothing but its form: one of the
+answers that the flow declares, and reasons that quote facts which were sent. That form has no place for an action, and
+anything that does not fit it is not an answer.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ _TOLD = (
 
 
 def require_agent(agent: AgentSettings | None) -> None:
-    """Raise ConfigError where the address of the agent cannot be asked."""
+    """Raise ConfigError if the address of the agent cannot be used."""
     if agent is not None:
         checked_url(agent.url, private_allowed=True, what="FIVEFOLD_AGENT_URL")
 
@@ -54,14 +54,14 @@ def answer_of_agent(
     clock: Callable[[], int],
     wait: Callable[[float], None] = time.sleep,
 ) -> OutsideOutcome:
-    """Ask the agent; the outcome failed, with the reason, where no answer in the right form came.
+    """Ask the agent; the outcome is a failure, with the reason, if no answer in the right form came.
 
     Args:
-        agent: the operator's; None where none is set up.
+        agent: the operator's agent; None if none is set up.
         question: the question of the step.
         facts: what is sent to it.
-        clock: tells the present, microseconds.
-        wait: lets so many seconds pass before another try.
+        clock: returns the present, microseconds.
+        wait: waits a number of seconds before another try.
     """
     if agent is None:
         return failed_outcome("no agent is set up", "no agent", clock())
@@ -85,12 +85,12 @@ def answer_of_agent(
 
 
 def evidence_ids(facts: SentFacts) -> list[str]:
-    """Name what an agent may quote: the facts by their names, and the steps before as `step <id>`."""
+    """Return the names that an agent may quote: facts by their names, and earlier steps as `step <id>`."""
     return [*facts.values, *(f"step {step}" for step, _ in facts.why)]
 
 
 def answer_schema(question: AgentQuestion, facts: SentFacts) -> dict[str, Any]:
-    """Write the JSON Schema of an answer: the same for the agent, and for what is believed."""
+    """Return the JSON Schema of an answer: the agent is sent it, and its answer is checked against it."""
     reason = {
         "type": "object",
         "properties": {
@@ -149,14 +149,14 @@ def _question(agent: AgentSettings, question: AgentQuestion, facts: SentFacts) -
 
 
 def _tokens(completion: Any) -> int | None:
-    """Take how many tokens the agent says that it took; None where it says nothing that can be a count."""
+    """Return how many tokens the agent says that it used; None if it gives no possible count."""
     usage = completion.get("usage") if isinstance(completion, Mapping) else None
     tokens = usage.get("total_tokens") if isinstance(usage, Mapping) else None
     return tokens if type(tokens) is int and 0 <= tokens <= MOST_TOKENS_SAID else None
 
 
 def _read(completion: Any, schema: dict[str, Any]) -> tuple[str, tuple[AgentReason, ...]]:
-    """Read what came back: the answer and its reasons; NotAnsweredError where it has another form."""
+    """Return the answer and its reasons; NotAnsweredError if the completion has another form."""
     message = read_json(_content(completion))
     require_fit(message, Draft202012Validator(schema, registry=Registry()))
     reasons = tuple(
@@ -169,7 +169,7 @@ def _read(completion: Any, schema: dict[str, Any]) -> tuple[str, tuple[AgentReas
 
 
 def _content(completion: Any) -> str:
-    """Take the text of the only choice; one that was cut off, refused, or wants to call a tool is no answer."""
+    """Return the text of the only choice; NotAnsweredError if it was cut off, refused, or wants to call a tool."""
     choices = completion.get("choices") if isinstance(completion, Mapping) else None
     choice = choices[0] if isinstance(choices, Sequence) and len(choices) == 1 else None
     message = choice.get("message") if isinstance(choice, Mapping) else None

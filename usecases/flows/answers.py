@@ -1,4 +1,4 @@
-"""Answers of the outside as JSON: read exactly, refused where another reader could take them for something else."""
+"""Answers from outside as JSON: read exactly, refused if another reader could understand them differently."""
 
 import json
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from fivefold.usecases.shared.connections import NotAnsweredError
 
 MOST_NAME_CHARACTERS = 80
 LEAST_SECRET_CHARACTERS = 8
-"""A shorter secret may be in any answer by chance."""
+"""A shorter secret may occur in an answer by chance."""
 
 
 def read_json(body: bytes | str) -> Any:
-    """Read JSON with exact numbers (int and Decimal); NotAnsweredError where it is none, or a name is there twice."""
+    """Read JSON with exact numbers (int and Decimal); NotAnsweredError if it is not JSON, or repeats a name."""
     try:
         text = body if isinstance(body, str) else body.decode("utf-8")
         return json.loads(text, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=once)
@@ -32,7 +32,7 @@ def _refuse(word: str) -> None:
 
 
 def require_fit(content: Any, validator: Draft202012Validator) -> None:
-    """Compare an answer with its schema; NotAnsweredError says where it does not fit, and never what is there."""
+    """Check an answer against its schema; NotAnsweredError says where it does not fit, and never the value there."""
     try:
         error = next(validator.iter_errors(_floats(content)), None)
     except (Unresolvable, RecursionError, ArithmeticError, ValueError) as failure:
@@ -49,7 +49,7 @@ def _named(part: Any) -> str:
 
 
 def _floats(content: Any) -> Any:
-    """Give the same with floats for exact numbers, which the comparison with a schema knows."""
+    """Return the same content with floats for exact numbers, as the validator of schemas needs them."""
     if isinstance(content, dict):
         return {name: _floats(below) for name, below in content.items()}
     if isinstance(content, list):
@@ -58,13 +58,13 @@ def _floats(content: Any) -> Any:
 
 
 def require_without(body: bytes, secret: str) -> None:
-    """Raise NotAnsweredError where an answer contains the secret of its question: it would be stored with the run."""
+    """Raise NotAnsweredError if an answer contains the secret of its question: it would be stored with the run."""
     if len(secret) >= LEAST_SECRET_CHARACTERS and secret.encode() in body:
         raise NotAnsweredError("the answer has the secret in it by which it was asked")
 
 
 def at_pointer(content: Any, pointer: str) -> Any:
-    """Follow a JSON pointer (RFC 6901); None where it leads nowhere.
+    """Follow a JSON pointer (RFC 6901); None if it leads nowhere.
 
     >>> at_pointer({"a/b": [{"c": 1}]}, "/a~1b/0/c"), at_pointer({}, "/a")
     (1, None)

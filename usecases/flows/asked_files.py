@@ -19,7 +19,7 @@ from fivefold.usecases.portfolio_files.bundled import bundled_rulesets, load_rul
 
 
 def bundled_flows() -> tuple[str, ...]:
-    """Name the flows that ship.
+    """Return the names of the flows that ship.
 
     >>> bundled_flows()
     ('escalation', 'limits', 'onboarding', 'payment', 'reactivation', 'review')
@@ -29,7 +29,7 @@ def bundled_flows() -> tuple[str, ...]:
 
 
 def flow_text(source: str) -> str:
-    """Read the text of a flow's file, or of one that ships; ConfigError where *source* is neither."""
+    """Read the text of a flow's file, or of one that ships; ConfigError if *source* is neither."""
     path = Path(source)
     if source in bundled_flows() and not path.exists():
         return (package_files("fivefold.flows") / "shipped" / f"{source}.yaml").read_text("utf-8")
@@ -41,12 +41,12 @@ def flow_text(source: str) -> str:
 
 @dataclass(frozen=True)
 class AskedFiles:
-    """What flows may ask, by name; rulesets and flows that ship are found without being given.
+    """What flows may ask, by name; rulesets and flows that ship need not be given.
 
     Attributes:
-        policies: that were given.
-        rulesets: the same.
-        flows: the same.
+        policies: those given.
+        rulesets: those given.
+        flows: those given.
     """
 
     policies: dict[str, AnalysedPolicy] = field(default_factory=dict)
@@ -54,9 +54,9 @@ class AskedFiles:
     flows: dict[str, Flow] = field(default_factory=dict)
 
     def analysed(self, flow: Flow) -> AnalysedFlow:
-        """Bring a flow together with all that it asks, those that ship among them.
+        """Analyse a flow together with all that it asks, those that ship included.
 
-        InvalidRulesetError where one that ships cannot be read.
+        InvalidRulesetError if one that ships cannot be read.
         """
         rulesets, flows = dict(self.rulesets), {**self.flows, flow.name: flow}
         waiting, ship = [flow], (bundled_rulesets(), bundled_flows())
@@ -80,7 +80,7 @@ def load_asked(paths: Sequence[Path]) -> AskedFiles:
 
     Raises:
         InvalidRulesetError: what is wrong with one of them.
-        ConfigError: a file is not there or is none of the three, or two have one name.
+        ConfigError: a file is missing or of none of the three kinds, or two have the same name.
     """
     asked_files = AskedFiles()
     forms: Mapping[str, tuple[type[Any], dict[str, Any], Callable[[Any], Any]]] = {

@@ -1,4 +1,4 @@
-"""Committing: a draft of a flow becomes a version that nothing changes any more, with what its examples came to."""
+"""Commit: a draft of a flow becomes a version that never changes again, with the results of its examples."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -40,19 +40,19 @@ class FlowCommitted:
 
 
 def commit_flow(context: Context, flow: str, expected_revision: int, accept_warnings: str = "") -> FlowCommitted:
-    """Make a version of a draft, and take the draft away.
+    """Make a version of a draft, and remove the draft.
 
     Args:
-        context: who commits; cannot activate the version.
+        context: who commits; this person cannot activate the version.
         flow: its name.
-        expected_revision: of the draft that was looked at.
-        accept_warnings: why it is committed although lint has doubts; it stays with the version, with the doubts.
+        expected_revision: the revision of the draft that the caller saw.
+        accept_warnings: why it is committed despite the doubts of lint; kept with the version, as are the doubts.
 
     Raises:
         NotFoundError: there is no such flow, or no draft of it.
-        InvalidRulesetError: it cannot be read or run, does not fit the organisation, fails its examples, they take too
-            few of its ways; or there are warnings that were not accepted.
-        ConflictError: the draft was saved or committed in between, or something that it asks was approved anew; or the
+        InvalidRulesetError: it cannot be read or run, does not fit the organisation, or fails its examples; the
+            examples take too few of its ways; or there are warnings that were not accepted.
+        ConflictError: the draft was saved or committed in between; something that it asks was approved anew; or the
             newest version has this content already.
     """
     now = context.now()

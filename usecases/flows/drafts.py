@@ -47,16 +47,16 @@ def save_flow_draft(
 ) -> FlowDraftSaved:
     """Save a draft as it is written: it may still be wrong, as long as it names its flow and its entity type.
 
-    What one of its editors saves again unchanged is the same revision.
+    Saving a draft again unchanged, by one of its editors, keeps its revision.
 
     Args:
-        context: is among the draft's editors from now on.
+        context: who saves; becomes one of the draft's editors.
         document: YAML or JSON.
-        expected_revision: the one that was edited; 0 where there was no draft.
-        expected_newest: of a draft that begins, the number of the newest version then, 0 for none; None for any.
+        expected_revision: the revision that was edited; 0 if there was no draft.
+        expected_newest: for a new draft, the number of the newest version when it was begun, 0 for none; None for any.
 
     Raises:
-        InvalidRulesetError: it is neither YAML nor JSON, or does not say what it is of.
+        InvalidRulesetError: it is neither YAML nor JSON, or does not name its flow and its entity type.
         NotFoundError: there is no such entity type.
         ConflictError: it was saved or committed in between; or the flow is of another type.
     """
@@ -79,7 +79,7 @@ def save_flow_draft(
 
 
 def discard_flow_draft(context: Context, flow: str, expected_revision: int) -> None:
-    """Take a draft away; the versions stay.
+    """Remove a draft; the versions stay.
 
     Raises:
         NotFoundError: there is no such flow, or no draft of it.
@@ -101,12 +101,12 @@ def _record(session: Session, context: Context, action: str, flow: FlowRow, revi
 
 
 def names_of_flow(document: str) -> tuple[str, str]:
-    """Tell the names of the flow and of the entity type of a document; InvalidRulesetError where it has none."""
+    """Return the names of the flow and of the entity type of a document; InvalidRulesetError if it has none."""
     return names_in(document, "flow")
 
 
 def _flow(session: Session, organisation_id: int, name: str, type_name: str, now_us: int) -> tuple[FlowRow, bool]:
-    """Find a flow, or make it; tell whether it was made."""
+    """Find a flow, or make it; return it, and whether it was made."""
     kind = type_named(session, organisation_id, type_name)
     flow = flow_or_none(session, organisation_id, name)
     if flow is not None:

@@ -136,9 +136,9 @@ def load_usable_flow(source: str, asks: Sequence[Path]) -> tuple[AnalysedFlow, D
 def lint_flow_file(
     source: str, asked_files: AskedFiles, lists: Mapping[str, NamedList], *, notes: bool
 ) -> list[tuple[Diagnostic, Finding]]:
-    """Find what is wrong or doubtful in a flow's file, or in one that ships.
+    """Find faults and doubts in a flow's file, or in one that ships.
 
-    What is no text, or no file, is a finding like others. With *notes* it says also where a run fails, and what is not
+    A file that is missing, or not text, is a finding like others. *notes* adds where a run fails, and what is not
     decided.
     """
     try:
@@ -164,14 +164,14 @@ def run_on_files(
         flow: the flow, with all that it asks.
         files: the portfolio.
         as_of: the moment, microseconds.
-        rulesets: that give the level, the first that applies to an entity; none where the flow reads no level.
-        answers: of persons: `entity_id`, `step`, `answer`; None for nobody has answered yet.
-        outcomes: of steps that ask the outside, as `read_outcomes` reads them; None where none is there yet.
-        models: of the registry that steps may ask; None for none.
+        rulesets: give the level, the first that applies to an entity; empty if the flow reads no level.
+        answers: answers of persons: `entity_id`, `step`, `answer`; None if there are none yet.
+        outcomes: outcomes of steps that ask the outside, as `read_outcomes` reads them; None if there are none yet.
+        models: the models of the registry that steps may ask; None for none.
 
     Raises:
         ConfigError: the flow looks at a transaction, or reads a level that no ruleset gives, or a file cannot be used.
-        InvalidRulesetError: something that is read is missing.
+        InvalidRulesetError: something that it reads is missing.
     """
     flow.require_usable()
     read: list[Analysed[Any]] = [flow, *flow.dependencies.values()]
@@ -211,7 +211,7 @@ def _refuse(read: Sequence[Analysed[Any]], rulesets: Sequence[AnalysedRuleset]) 
 
 
 def _levels(rulesets: Sequence[AnalysedRuleset], portfolio: Portfolio, as_of: int) -> pl.DataFrame:
-    """Assess everyone, and give the levels as flows read them; computed at this moment, so of no age."""
+    """Assess all entities, and return the levels as flows read them; computed at this moment, so of no age."""
     parts = assess_portfolio(rulesets, portfolio, as_of, PriorState()).parts
     in_force = pl.when(pl.col(STATUS) != Status.NOT_APPLICABLE.value).then(pl.col(LEVEL))
     rows = [
@@ -248,7 +248,7 @@ def _answers(flow: AnalysedFlow, file: TableFile, entities: pl.Series) -> Mappin
 def _problems_of_answers(
     persons: Mapping[str, PersonStep], rows: pl.DataFrame, entities: Collection[str]
 ) -> Iterator[Problem]:
-    """Say what is wrong with each row of a file of answers."""
+    """Find what is wrong with each row of a file of answers."""
     step_names = ", ".join(persons) or "no step: this flow asks nobody"
     answered_pairs: set[tuple[str, str]] = set()
     for number, (entity, step, answer) in enumerate(rows.rows()):
@@ -264,14 +264,14 @@ def _problems_of_answers(
 
 
 def explanation_lines(runs: Runs) -> Iterator[str]:
-    """Write why each run came to its end, as lines of canonical JSON."""
+    """Yield why each run came to its end, as lines of canonical JSON."""
     return (
         f"{canonical_json({'entity': entity, **explanation.as_json()})}\n" for entity, explanation in runs.explain_all()
     )
 
 
 def models_named(flow: Flow, names: Sequence[str], settings: Settings) -> ModelsPermitted:
-    """Let a flow ask the models that are named; ConfigError for one that it does not ask."""
+    """Permit a flow to ask the named models; ConfigError for one that it does not ask."""
     model_names = dict.fromkeys(step.model.name for step in flow.steps if isinstance(step, ModelStep))
     for name in names:
         if name not in model_names:
@@ -279,7 +279,7 @@ def models_named(flow: Flow, names: Sequence[str], settings: Settings) -> Models
             raise ConfigError(
                 f"--ask-model {name}: the flow asks no such model; it asks {there}{perhaps(name, model_names)}"
             )
-    # A person who runs it on files says by the name what the model is for.
+    # The person who runs it on files decides by naming the model what it is for.
     return ModelsPermitted({name: ModelRegistration(title=name, purpose="both") for name in names}, settings)
 
 
@@ -290,14 +290,14 @@ def with_models(
     permitted: ModelsPermitted,
     clock: Callable[[], int],
 ) -> Runs:
-    """Ask the permitted models for all runs that stopped there, each at once for all, and go on until none asks.
+    """Ask the permitted models for the runs that stopped there, each for all of these at once, until no run asks.
 
     Args:
-        runs: so far.
-        answers: with which they were run.
-        outcomes: the same.
+        runs: the runs so far.
+        answers: the answers with which they were run.
+        outcomes: the outcomes with which they were run.
         permitted: the models that may be asked.
-        clock: tells the present, microseconds.
+        clock: returns the present, microseconds.
     """
     from fivefold.usecases.flows.models.ask import answers_of_model  # noqa: PLC0415 (imports MLflow)
 
@@ -314,7 +314,7 @@ def with_models(
 
 
 def _asking(runs: Runs, permitted: ModelsPermitted) -> list[tuple[ModelStep, list[int]]]:
-    """Give the steps at which runs ask a permitted model, with the rows of these."""
+    """Return the steps at which runs ask a permitted model, with the rows of these runs."""
     positions_by_step: dict[str, tuple[ModelStep, list[int]]] = {}
     for place in (runs.outcomes[STOP] == int(Stop.ASKS)).arg_true():
         step = asking_step(runs.program, runs.outcomes.row(int(place), named=True))

@@ -1,4 +1,4 @@
-"""Asking the outside for the outcome of a step: one function for all kinds of steps, to be called in no transaction."""
+"""Ask the outside for the outcome of a step: one function for all kinds of steps, to be called outside transactions."""
 
 import hashlib
 import threading
@@ -28,7 +28,7 @@ LONGEST_KEPT_US = DAY_US
 
 @dataclass(frozen=True)
 class SourceAnswer:
-    """What a source answered: the values at its pointers, when, and the SHA-256 of the bytes."""
+    """The answer of a source: the values at its pointers, the time, and the SHA-256 of the bytes."""
 
     values: Mapping[str, Any]
     at_us: int
@@ -36,7 +36,7 @@ class SourceAnswer:
 
 
 class KeptAnswers:
-    """What sources answered lately, in this process's memory alone; of many answers the oldest go."""
+    """Recent answers of sources, in this process's memory alone; the oldest go if there are many."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -60,7 +60,7 @@ class KeptAnswers:
 
 
 def _note_nothing() -> None:
-    """Note nowhere that a source is asked."""
+    """Record nothing when a source is asked."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -69,16 +69,15 @@ class OutsideAccess:
 
     Attributes:
         organisation: its name.
-        sources: that it may ask, by name.
-        secrets: of sources, by name.
-        agent: None where none is set up.
-        models: that it may ask.
-        clock: tells the present, microseconds.
-        wait: lets so many seconds pass before another try.
-        note_asking: called right before a source is asked that must not be asked twice, so that it can be known
-            afterwards that it was. NotAnsweredError where it was asked before: then it is not asked, and the outcome
-            failed.
-        recent_answers: what sources answered lately.
+        sources: the sources that it may ask, by name.
+        secrets: the secrets of sources, by name.
+        agent: None if none is set up.
+        models: the models that it may ask.
+        clock: returns the present, microseconds.
+        wait: waits a number of seconds before another try.
+        note_asking: called right before a source is asked that must not be asked twice, to record that it was.
+            NotAnsweredError if it was asked before: then it is not asked again, and the outcome is a failure.
+        recent_answers: recent answers of sources.
     """
 
     organisation: str
@@ -93,7 +92,7 @@ class OutsideAccess:
 
 
 def outside_of(settings: Settings, organisation: str) -> OutsideAccess:
-    """Give what an organisation may ask; ConfigError where the operator's file of sources cannot be used."""
+    """Return what an organisation may ask; ConfigError if the operator's file of sources cannot be used."""
     require_agent(settings.agent)
     sources = read_sources(settings.sources_file, settings.secrets)
     models = ModelsPermitted(sources.allowed_models(organisation), settings)
@@ -120,12 +119,12 @@ def ask_together(outside: OutsideAccess, step: OutsideStep, facts: Sequence[Sent
 def ask(outside: OutsideAccess, step: OutsideStep, facts: SentFacts) -> OutsideOutcome:
     """Ask the outside for the outcome of a step.
 
-    Whatever the outside does, there is an outcome: it failed, with the reason, where nothing that can be used came.
+    Whatever the outside does, there is an outcome: a failure, with the reason, if nothing usable came.
 
     Args:
         outside: what the organisation may ask.
-        step: that asks.
-        facts: what it sends, of `flows.outside.question.sent_facts`.
+        step: the step that asks.
+        facts: the facts that it sends, from `flows.outside.question.sent_facts`.
     """
     if isinstance(step, ModelStep):
         return ask_together(outside, step, [facts])[0]
@@ -137,7 +136,7 @@ def ask(outside: OutsideAccess, step: OutsideStep, facts: SentFacts) -> OutsideO
 
 
 def _timed(outcome: OutsideOutcome, begun: float, together: int = 1) -> OutsideOutcome:
-    """Say how long it took to ask, since *begun* of the monotonic clock; nothing where nobody was asked."""
+    """Return an outcome with the time since *begun*, of the monotonic clock; unchanged if nothing was asked."""
     if outcome.cost is None:
         return outcome
     milliseconds = round((time.monotonic() - begun) * 1_000)
@@ -186,10 +185,10 @@ def _exact(value: Any) -> Any:
 
 
 def _ask_source(outside: OutsideAccess, source: DataSource, facts: SentFacts) -> tuple[SourceAnswer, int]:
-    """Ask a source, and again where it may answer a moment later; NotAnsweredError where it does not.
+    """Ask a source, and again if it may answer a moment later; NotAnsweredError if it does not.
 
     Returns:
-        What it answered, and how often it was asked.
+        The answer, and how often the source was asked.
     """
     question = _question(outside, source, facts)
     if not source.may_repeat:

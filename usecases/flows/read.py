@@ -113,7 +113,7 @@ def list_flows(context: Context, type_name: str | None = None, part: Part = WHOL
 
 
 def read_flow_line(context: Context, flow: str) -> FlowLine:
-    """Show one flow as `list_flows` does; NotFoundError where there is none."""
+    """Show one flow as `list_flows` does; NotFoundError if there is none."""
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
         state = flow_states(session, context.organisation_id, name=row.name)[0]
@@ -143,7 +143,7 @@ def read_flow_draft(context: Context, flow: str) -> FlowDraftShown:
 
 
 def text_or_draft(context: Context, flow: str, document: str | None) -> str:
-    """Give a text of a flow that is not saved; where there is none, its draft.
+    """Return the unsaved text of a flow, or, if there is none, its draft.
 
     Raises:
         NotFoundError: there is no such flow, or no draft of it.
@@ -158,7 +158,7 @@ def text_or_draft(context: Context, flow: str, document: str | None) -> str:
 
 
 def type_of_flow(session: Session, row: FlowRow, written: str) -> EntityType:
-    """Give the type that a flow is about; ConflictError where a text of it says another one, *written*."""
+    """Return the type that a flow is about; ConflictError if its text names another one, *written*."""
     kind = session.get_one(EntityType, row.type_id)
     if written != kind.name:
         raise ConflictError(f"the flow {row.name} is about {kind.name}; the text is about {written}")
@@ -189,7 +189,7 @@ def read_flow_version(context: Context, flow: str, number: int) -> FlowVersionVi
 
 
 def how_flow_version_ended(context: Context, flow: str, number: int) -> tuple[int, VersionEnd] | None:
-    """Tell since when a version that does not act now did so last, and who ended that; None where it never acted.
+    """Return when a version that does not act now last began to, and how that ended; None if it never acted.
 
     NotFoundError for an unknown flow.
     """
@@ -206,7 +206,7 @@ def how_flow_version_ended(context: Context, flow: str, number: int) -> tuple[in
 
 
 def compare_flow_versions(context: Context, flow: str, number: int, before: int) -> DocumentDifference:
-    """Tell what changed between two versions of a flow; NotFoundError where there is no such flow or version."""
+    """Return the changes between two versions of a flow; NotFoundError if there is no such flow or version."""
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
         texts = [flow_version_numbered(session, row, each).canonical for each in (before, number)]

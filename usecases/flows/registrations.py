@@ -1,4 +1,4 @@
-"""What flows ask outside, beside what the operator has registered: looked at before a version acts, and at a start."""
+"""What flows ask outside against what the operator has registered: checked before a version acts, and at a start."""
 
 from collections.abc import Iterator, Mapping
 
@@ -21,9 +21,9 @@ from fivefold.usecases.shared.context import Context
 
 
 def outside_diagnostics(organisation: str, analysed: AnalysedFlow) -> list[Diagnostic]:
-    """Find what a flow asks outside, and an organisation cannot ask, as the operator's settings are now.
+    """Find what a flow asks outside that its organisation cannot ask under the operator's present settings.
 
-    The registry is asked for models: whether the alias is there, and what it points to fits the step.
+    Models are looked up in the registry: whether the alias exists, and the version that it names fits the step.
     """
     flow = analysed.flow
     if not any(isinstance(step, OutsideStep) for step in flow.steps):
@@ -38,7 +38,7 @@ def outside_diagnostics(organisation: str, analysed: AnalysedFlow) -> list[Diagn
 
 
 def _registered(outside: OutsideAccess, flow: Flow) -> Iterator[Diagnostic]:
-    """Find what the operator's settings do not have."""
+    """Find what the operator's settings lack."""
     yield from source_diagnostics(flow, outside.sources, has_agent=outside.agent is not None)
     for position, step in enumerate(flow.steps):
         if isinstance(step, ModelStep):
@@ -59,9 +59,9 @@ def _of_registry(outside: OutsideAccess, analysed: AnalysedFlow) -> Iterator[Dia
 
 
 def refuse_unanswered(context: Context, flow: str, version: int) -> None:
-    """Raise ConflictError where a version asks outside what cannot be asked now.
+    """Raise ConflictError if a version asks outside what cannot be asked now.
 
-    Outside a transaction that writes, as others would wait. NotFoundError where there is no such flow or version.
+    Call it outside a transaction that writes, as others would wait. NotFoundError if there is no such flow or version.
     """
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
@@ -74,9 +74,9 @@ def refuse_unanswered(context: Context, flow: str, version: int) -> None:
 
 
 def refuse_unregistered(engine: Engine, settings: Settings) -> None:
-    """Raise ConfigError where a flow that acts asks outside what the operator's settings do not have.
+    """Raise ConfigError if a flow that acts asks outside what the operator's settings lack.
 
-    So a source cannot be taken away as long as it is asked: who starts with such a file hears which flows ask for it.
+    So a source cannot be removed as long as it is asked: a start with such a file reports which flows ask for it.
     """
     with reading(engine) as session:
         acting = acting_versions(session)

@@ -1,4 +1,4 @@
-"""What stands between the text of a flow and a committed version: faults, doubts, its organisation, its examples."""
+"""The review of a flow's text before it is committed: faults, doubts, fit with its organisation, and examples."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,9 +57,9 @@ class FlowContext:
     Attributes:
         organisation: its name.
         around: levels, fields, lists, and least coverage.
-        policies: that decide now, by name.
-        rulesets: the same.
-        flows: that act now, by name.
+        policies: those that decide now, by name.
+        rulesets: those that decide now, by name.
+        flows: those that act now, by name.
         versions_asked: the versions of all these.
         groups: the named groups of the type that are in force, by name.
         owned: the types of entities that those of the type own.
@@ -75,11 +75,11 @@ class FlowContext:
     owned: tuple[str, ...]
 
     def analysed(self, flow: Flow) -> AnalysedFlow:
-        """Bring a flow together with what it may ask."""
+        """Analyse a flow together with what it may ask."""
         return with_asked(flow, self.policies, self.rulesets, self.flows)
 
     def pinned(self, analysed: AnalysedFlow) -> Asked:
-        """Give the versions of what a flow asks."""
+        """Return the versions of what a flow asks."""
         names = names_asked(analysed)
         kinds = {
             kind: {name: each for name, each in versions.items() if name in names[kind]}
@@ -132,7 +132,7 @@ class FlowCheck(CheckedText):
 
 
 def check_flow(context: Context, document: str) -> FlowCheck:
-    """Look through a text as committing it would; nothing is stored."""
+    """Review a text as committing it would; nothing is stored."""
     now = context.now()
     try:
         name, type_name = names_of_flow(document)
@@ -150,9 +150,9 @@ def check_flow(context: Context, document: str) -> FlowCheck:
 
 
 def try_flow_changes(context: Context, document: str, most_seconds: float = MOST_SECONDS) -> Mutations:
-    """Change a text by one step at a time, and tell which changes no example notices; nothing is stored.
+    """Change a text by one step at a time, and return the changes that no example notices; nothing is stored.
 
-    What is not tried after *most_seconds* is named as such.
+    Changes that were not tried within *most_seconds* are named as such.
 
     Raises:
         InvalidRulesetError: the text has faults, does not fit the organisation, has no examples, or one of them fails.
@@ -168,7 +168,7 @@ def try_flow_changes(context: Context, document: str, most_seconds: float = MOST
 
 
 def review_flow_draft(context: Context, flow: str) -> FlowCheck:
-    """Check a draft as committing it does, and change nothing; NotFoundError where there is none."""
+    """Check a draft as committing it does, and change nothing; NotFoundError if there is none."""
     now = context.now()
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
@@ -214,7 +214,7 @@ def review_flow(
     found_before: tuple[Finding, ...] | list[Finding] = (),
     compared_with: FlowVersion | None = None,
 ) -> tuple[FlowCheck, AnalysedFlow | None]:
-    """Look through a text, and compare it with a version; give the flow too, where it can be read."""
+    """Review a text, and compare it with a version; return the flow too, if it can be read."""
     name = names_of_flow(document)[0]
     read = Document(document, SOURCE)
     try:
@@ -238,7 +238,7 @@ def review_flow(
 
 
 def findings_in_organisation(analysed: AnalysedFlow, fits: FlowContext, read: Document) -> list[Finding]:
-    """Find what is wrong or doubtful in a flow, by itself and in its organisation: levels, fields, purposes, groups."""
+    """Find faults and doubts in a flow, by itself and in its organisation: levels, fields, purposes, groups."""
     around = fits.around
     own_findings = lint_flow(analysed, around.lists, read, around.declared, groups=fits.groups, owned=fits.owned)
     return [*own_findings, *_placed(read, organisation_findings(analysed.flow, fits.around))]
@@ -278,7 +278,7 @@ def _check(
 
 
 def _failures(tested: FlowExamples, read: Document, minimum_percent: int) -> list[Finding]:
-    """Find examples that come out otherwise, and coverage below what the organisation asks for."""
+    """Find examples with unexpected results, and coverage below the organisation's minimum."""
     failures = []
     for number, result in enumerate(tested.results):
         for word, difference in result.unexpected:
@@ -296,7 +296,7 @@ def _share(tested: FlowExamples) -> Decimal:
 
 
 def _placed(read: Document, unplaced_findings: list[Finding]) -> list[Finding]:
-    """Give findings about the organisation their lines."""
+    """Return findings about the organisation with their lines."""
     placed = []
     for each in unplaced_findings:
         path, line, column = read.position(tuple(each.where.split(", ")))
@@ -305,7 +305,7 @@ def _placed(read: Document, unplaced_findings: list[Finding]) -> list[Finding]:
 
 
 def present_version(session: Session, flow: FlowRow) -> FlowVersion | None:
-    """Find what a text is compared with: what acts, or the version that was committed last."""
+    """Find the version that a text is compared with: the one that acts, or the one that was committed last."""
     if flow.active_version_id is not None:
         return session.get_one(FlowVersion, flow.active_version_id)
     return newest_flow_version(session, flow.id)

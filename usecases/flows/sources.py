@@ -1,7 +1,7 @@
 """Sources of data outside: what the operator registers, and which organisation may ask which.
 
-They stand in a file of the operator's, not in documents: who writes a flow names a source and the facts for it, and
-never an address or a secret.
+They are in a file of the operator's, not in documents: the author of a flow names a source and its facts, and never an
+address or a secret.
 """
 
 import hashlib
@@ -116,12 +116,12 @@ class DataSource(_Part):
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the registration, in hexadecimal: another one where anything of it was changed."""
+        """The SHA-256 of the registration, in hexadecimal: any change of the registration changes it."""
         return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
 
     @property
     def may_repeat(self) -> bool:
-        """Asking again changes nothing there."""
+        """Whether asking again changes nothing there."""
         return self.repeatable or self.method == "GET"
 
     @property
@@ -130,7 +130,7 @@ class DataSource(_Part):
         return self.tries if self.may_repeat else 1
 
     def address(self, values: Mapping[str, str]) -> httpx.URL:
-        """Put facts, as text, into the URL; ValueError where one would change the path, as `..` would."""
+        """Put facts, as text, into the URL; ValueError if one would change the path, as `..` would."""
         placed = set(_HOLE.findall(self.url))
         for name in placed:
             if not values[name].strip(". "):
@@ -183,19 +183,19 @@ class DataSources(_Part):
         return self
 
     def allowed_models(self, organisation: str) -> dict[str, ModelRegistration]:
-        """Give the models that an organisation may ask, by name."""
+        """Return the models that an organisation may ask, by name."""
         there = self.organisations.get(organisation)
         return {} if there is None else {name: self.models[name] for name in there.models}
 
     def allowed(self, organisation: str) -> dict[str, DataSource]:
-        """Give the sources that an organisation may ask, by name."""
+        """Return the sources that an organisation may ask, by name."""
         there = self.organisations.get(organisation)
         hosts = {host.lower() for host in there.hosts} if there is not None else set()
         return {name: source for name, source in self.sources.items() if source.host.lower() in hosts}
 
 
 def read_sources(path: FilePath | None, secrets: Mapping[str, str]) -> DataSources:
-    """Read the operator's file of sources; there are none where no file is named.
+    """Read the operator's file of sources; without a file there are none.
 
     Args:
         path: the file (YAML).
@@ -235,7 +235,7 @@ def _said_of(detail: ErrorDetails) -> str:
 
 
 def _problems(source: DataSource, secrets: Mapping[str, str]) -> Iterator[str]:
-    """Find what is wrong with a source beside its form."""
+    """Find faults of a source that its form allows."""
     start, _, rest = source.url.partition("://")
     if start != "https":
         yield "the URL must begin with https://"
@@ -262,12 +262,12 @@ def _problems(source: DataSource, secrets: Mapping[str, str]) -> Iterator[str]:
 
 
 def source_diagnostics(flow: Flow, sources: Mapping[str, DataSource], *, has_agent: bool) -> Iterator[Diagnostic]:
-    """Find what a flow asks of the outside, and cannot.
+    """Find what a flow asks outside that it cannot ask.
 
     Args:
         flow: the flow.
-        sources: that its organisation may ask, by name.
-        has_agent: an agent is set up.
+        sources: those that its organisation may ask, by name.
+        has_agent: whether an agent is set up.
     """
     for position, step in enumerate(flow.steps):
         path: Path = ("steps", position, step.kind)

@@ -58,10 +58,10 @@ def flow_draft_from_table(
     """Make a draft of a flow's *text* in which one decision table has the rows of a file.
 
     Args:
-        text: of the flow, as YAML or JSON.
+        text: the text of the flow, as YAML or JSON.
         analysed: the same, with all that it asks.
         identifier: the id of the step.
-        path: of the file.
+        path: the path of the file.
         format_: csv or xlsx; by the ending where none is named.
 
     Raises:
@@ -87,7 +87,7 @@ def export_flow_table(context: Context, flow: str, step: str, format_: str, docu
 def import_flow_table(
     context: Context, flow: str, step: str, table_file: TableSent, document: str | None
 ) -> TableDraft:
-    """Give a flow's text, or its draft, in which one decision table has the rows of a file; nothing is stored.
+    """Return a flow's text, or its draft, in which one decision table has the rows of a file; nothing is stored.
 
     Raises:
         NotFoundError: there is no such flow, or no draft of it.
@@ -116,7 +116,7 @@ def export_text_table(text: str, step: str, format_: str) -> CaseTableFile:
 
 
 def import_text_table(context: Context, text: str, step: str, table_file: TableSent) -> TableDraft:
-    """Give a text in which one decision table has the rows of a file; the text may be of a flow that is not saved yet.
+    """Return a text, also of an unsaved flow, in which one decision table has the rows of a file.
 
     Raises:
         InvalidRulesetError: the text cannot be read, or is about no entity type of the organisation; or a cell cannot
@@ -190,7 +190,7 @@ class GraphTaken:
 
 
 def import_flow_graph(context: Context, graph_file: GraphSent) -> GraphTaken:
-    """Give the text of a flow that decides as a graph of JDM does, with the levels of the organisation.
+    """Return the text of a flow that decides as a graph of JDM does, with the levels of the organisation.
 
     Raises:
         InvalidRulesetError: flows cannot say exactly what the graph says, each part by its node, row and cell; or the

@@ -1,6 +1,6 @@
-"""The fields of a form, taken from a model of the language: its words, what may stand there, and its help.
+"""The fields of a form, from a model of the language: its words, the values that they allow, and its help.
 
-What the language gains is in its form by that alone.
+A word that is added to the language is in its form without further code.
 """
 
 import inspect
@@ -20,11 +20,11 @@ from fivefold.risk.language.quantities import Duration
 Shape = Literal["text", "value", "choice", "several", "list", "rows", "named"]
 """How a field is typed.
 
-`text` as it is; `value` in one line of the language; `choice` is one of some, and `several` are any of them; `list` has
-commas between its items; `rows` has a line for each item, and `named` a line for each name and what stands under it.
+`text` as it is; `value` in one line of the language; `choice` is one of several, `several` any number of them; `list`
+has commas between its items; `rows` has a line for each item, and `named` a line for each name with its value.
 """
 _LONG: Final = 1_000
-"""Text that may be longer is for sentences."""
+"""A text that may be longer than this has sentences."""
 _NAME, _VALUE = "name", "value"
 
 
@@ -33,18 +33,18 @@ class FormField:
     """A field of a form.
 
     Attributes:
-        path: where its value stands in the part of the flow; of a column, in its row.
-        help: what it is, as the language describes it.
-        is_needed: the part cannot be without it.
-        may_be_empty: it is needed, and may hold nothing; of several, that none is written is not that nothing is said.
-        usual: what holds where nothing is written; empty where the help says that.
-        choices: that there are, whatever the document is.
-        offers: of which names of the document it is one, such as `steps`; empty for none.
-        columns: of each row.
+        path: where its value is in the part of the flow; for a column, in its row.
+        help: its description in the language.
+        is_needed: whether the part must have it.
+        may_be_empty: it is needed, but may be empty; for `several`, to choose none differs from leaving the word out.
+        usual: the value that holds if nothing is written; empty if the help names it.
+        choices: the fixed choices, whatever the document is.
+        offers: the kind of names in the document that it chooses from, such as `steps`; empty for none.
+        columns: the columns of each row.
         items: the shape of each item of a list.
-        is_prose: it has room for sentences.
-        instead: the words of which one is to be written, where it is one of several; empty otherwise.
-        is_inside: it stands in words that may be left out, and is labelled with them.
+        is_prose: whether it has room for sentences.
+        instead: the words, including its own, of which one is to be written; empty if it has no alternatives.
+        is_inside: whether it is inside words that may be left out, and is labelled with them.
     """
 
     path: Path
@@ -73,7 +73,7 @@ class FormField:
         return " ".join(map(str, words)).replace("_", " ").capitalize()
 
     def cell(self, number: int, column: "FormField") -> str:
-        """Give the name of a cell of its rows.
+        """Return the name of a cell in its rows.
 
         >>> named = FormField(path=("calculate",), shape="named", columns=(FormField(path=("name",), shape="text"),))
         >>> named.cell(0, named.columns[0])
@@ -84,15 +84,15 @@ class FormField:
 
 @cache
 def summary_of(form: type[LanguageModel]) -> str:
-    """Give what a form of the language says it is, before it describes its words."""
+    """Return what a form of the language says it is, without the description of its words."""
     return _described(form)[0]
 
 
 @cache
 def fields_of(form: type[LanguageModel]) -> tuple[FormField, ...]:
-    """Give the fields of a form of the language, and of the forms inside it.
+    """Return the fields of a form of the language, and of the forms inside it.
 
-    What is needed comes first, and the steps to which it leads last.
+    Needed fields come first, and the steps to which it leads last.
 
     >>> from fivefold.flows.actions import LimitAction
     >>> [field.label for field in fields_of(LimitAction) if field.is_needed]
@@ -142,12 +142,12 @@ def _fields_of_word(field: FormField, kind: Any, marks: tuple[Any, ...]) -> list
 
 
 def _is_fixed(kind: Any) -> bool:
-    """Tell whether only one thing can stand there, such as the event of a trigger, unless it may be left out."""
+    """Return whether only one value is possible, such as the event of a trigger, and may not be left out."""
     return get_origin(kind) is Literal and len(get_args(kind)) == 1
 
 
 def _forms_of(kind: Any) -> tuple[type[LanguageModel], ...]:
-    """Give the forms of which one stands there; none where other things may stand there, or there are many."""
+    """Return the forms of which the value is one; empty if it may be something else, or a list."""
     among = tuple(_unwrapped(each)[0] for each in _members(kind))
     return among if len(among) <= 3 and all(_is_form(each) for each in among) else ()
 
@@ -175,7 +175,7 @@ def _shaped(field: FormField, kind: Any, marks: tuple[Any, ...]) -> FormField:
 
 
 def _of_items(field: FormField, inside: tuple[Any, ...]) -> FormField:
-    """Shape what has several items, by the kind of the first."""
+    """Return the field with the shape of a list, by the kind of its first item."""
     kind, marks = _unwrapped(inside[0])
     if _is_form(kind):
         return replace(field, shape="rows", columns=tuple(_plain(each) for each in fields_of(kind)))
@@ -195,7 +195,7 @@ def _cell(path: Path, kind: Any, marks: tuple[Any, ...]) -> FormField:
 
 
 def _plain(column: FormField) -> FormField:
-    """Give a column: what has rows of its own is typed in one line there."""
+    """Return a column: a value with rows of its own is typed in one line there."""
     return column if column.shape in {"text", "value", "choice"} else replace(column, shape="value", columns=())
 
 
@@ -208,7 +208,7 @@ def _is_form(kind: Any) -> bool:
 
 
 def _may_be_form(kind: Any) -> bool:
-    """Tell whether a form of the language may stand there, among other things."""
+    """Return whether the value may be a form of the language, among other things."""
     return _is_form(kind) or any(_may_be_form(_unwrapped(each)[0]) for each in _members(kind) if each is not kind)
 
 
@@ -217,7 +217,7 @@ def _members(kind: Any) -> tuple[Any, ...]:
 
 
 def _unwrapped(kind: Any, marks: tuple[Any, ...] = ()) -> tuple[Any, tuple[Any, ...]]:
-    """Take off names of types, marks and `None`; give what is left, and the marks."""
+    """Remove names of types, marks and `None`; return what is left, and the marks."""
     while True:
         if isinstance(kind, TypeAliasType):
             kind = kind.__value__
@@ -232,7 +232,7 @@ def _unwrapped(kind: Any, marks: tuple[Any, ...] = ()) -> tuple[Any, tuple[Any, 
 
 
 def _described(form: type[Any]) -> tuple[str, Mapping[str, str]]:
-    """Read what a form says of itself, and of its words and those of the forms that it extends."""
+    """Return the descriptions of a form, and of its words and those of the forms that it extends."""
     words: dict[str, str] = {}
     for each in reversed(form.__mro__):
         if _is_form(each):

@@ -1,4 +1,4 @@
-"""Forms that write the parts of a flow into its text, and what is wrong at each of their fields."""
+"""Forms that write the parts of a flow into its text, and the faults at each of their fields."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -40,12 +40,12 @@ class PartForm:
     """The form of a trigger, an action, a step or an example, or of the flow itself.
 
     Attributes:
-        part: the word of the list in which it stands; of the flow itself `flow`.
+        part: the word of the list that has it; `flow` for the flow itself.
         kind: the word that says what it is.
-        name: by which it is found in the text; empty for a new one.
-        after: the name of the one behind which a new one comes; empty for the first place.
+        name: its name in the text; empty for a new one.
+        after: the name of the part before a new one; empty for the first place.
         opened: a hash of the part as it was when the form was opened; empty for a new one.
-        typed: what stands in its fields.
+        typed: the contents of its fields.
     """
 
     part: str
@@ -57,7 +57,7 @@ class PartForm:
 
     @property
     def fields(self) -> tuple[FormField, ...]:
-        """Its fields: the id of what is there already is none, as others name it."""
+        """The fields, without the id of an existing part, as other parts name it."""
         fields = fields_of(KINDS[self.part][self.kind])
         if self.part == FLOW:
             return tuple(each for each in fields if each.path[0] not in LISTS)
@@ -66,11 +66,11 @@ class PartForm:
 
 @dataclass(frozen=True, kw_only=True)
 class FormChecked:
-    """What was found about what stands in a form; nothing of it is stored.
+    """The findings about a form; nothing of it is stored.
 
     Attributes:
-        at: what is wrong or doubtful, by the name of the field or the cell.
-        whole: what is about the part as a whole.
+        at: faults and doubts, by the name of the field or the cell.
+        whole: findings about the part as a whole.
         elsewhere: faults that the text would have in other places.
     """
 
@@ -80,24 +80,24 @@ class FormChecked:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Everything that is about the form."""
+        """All findings about the form."""
         return tuple(each for findings in (*self.at.values(), self.whole) for each in findings)
 
     @property
     def faults(self) -> tuple[Finding, ...]:
-        """What of it makes the text unusable."""
+        """The findings about the form that make the text unusable."""
         return tuple(each for each in self.findings if each.fatal)
 
 
 def new_form(part: str, kind: str, after: str) -> PartForm:
-    """Begin the form of a new part; ConfigError where there is no such kind."""
+    """Begin the form of a new part; ConfigError for an unknown kind."""
     if part not in LISTS or kind not in LISTS[part]:
         raise ConfigError(f"{kind[:40]!r} is no kind of {ONE_OF.get(part, 'part')} with a form")
     return PartForm(part=part, kind=kind, after=after)
 
 
 def form_of(text: str, part: str, name: str) -> PartForm:
-    """Read the form of a part; ConfigError where there is none, or it cannot be read."""
+    """Read the form of a part; ConfigError if there is no such part, or it cannot be read."""
     if part not in KINDS:
         raise ConfigError(f"{part[:40]!r} is no part of a flow that has forms")
     data = part_of(text, part, name)
@@ -109,12 +109,12 @@ def form_of(text: str, part: str, name: str) -> PartForm:
 
 
 def with_form(text: str, form: PartForm) -> str:
-    """Write what a form says into the text.
+    """Write the content of a form into the text.
 
     Raises:
         FormRefusedError: something is empty, or cannot be read; each is named.
         InvalidRulesetError: the text is neither YAML nor JSON.
-        ConfigError: there are too many already, no such one, or it is another than that of which the form was opened.
+        ConfigError: there are too many already, the part is missing, or it changed since the form was opened.
     """
     _check_place(text, form)
     written_part = _write_part(text, form)
@@ -127,16 +127,16 @@ def with_form(text: str, form: PartForm) -> str:
 
 
 def in_its_place(text: str, form: PartForm) -> PartForm:
-    """Give the form of the part that a form wrote into the text."""
+    """Return the form of the part that a form wrote into the text."""
     if form.name:
         return form_of(text, form.part, form.name)
     return form_of(text, form.part, outline_of(text).parts[form.part][_new_place(text, form)].name)
 
 
 def check_form(context: Context, text: str, form: PartForm, *, is_typing: bool) -> FormChecked:
-    """Find what is wrong and doubtful at each field of a form, as the text would be with it; nothing is stored.
+    """Find faults and doubts at each field of a form, as the text would be with it; nothing is stored.
 
-    What is empty is no fault as long as a person *is_typing*: it comes yet.
+    An empty field is not a fault as long as a person *is_typing*.
     """
     try:
         _check_place(text, form)
@@ -164,7 +164,7 @@ _Placed = tuple[dict[str, tuple[Finding, ...]], tuple[Finding, ...], tuple[Findi
 
 
 def _placed(findings: tuple[Finding, ...], text: str, read: Document, form: PartForm, written_part: Written) -> _Placed:
-    """Tell what was found at each field, about the whole part, and what makes the text unusable elsewhere."""
+    """Sort findings into those at each field, those about the whole part, and faults elsewhere in the text."""
     path = path_of(text, form.part, form.name) if form.name else (form.part, _new_place(text, form))
     spans, around = _spans(text, read, path, form, written_part), read.span(path)
     at: dict[str, tuple[Finding, ...]] = {}
@@ -178,7 +178,7 @@ def _placed(findings: tuple[Finding, ...], text: str, read: Document, form: Part
             (name for begin, end, key, name in spans if begin <= index <= end and _is_about(finding, key)), None
         )
         if form.part == FLOW and finding.where in {*LISTS, *(str(each.path[0]) for each in form.fields)}:
-            # What is not there has no place of its own, and stands where the flow begins.
+            # A missing word has no place of its own: its finding is placed where the flow begins.
             name = None if finding.where in LISTS else f"field-{finding.where}"
         if name is not None:
             at[name] = (*at.get(name, ()), finding)
@@ -190,7 +190,7 @@ def _placed(findings: tuple[Finding, ...], text: str, read: Document, form: Part
 
 
 def _check_place(text: str, form: PartForm) -> None:
-    """Refuse a form whose part, or the part behind which it comes, is no more in the text as it was then."""
+    """Refuse a form whose part, or the part before it, is not in the text as it was when the form was opened."""
     read_text(text)
     one, name = ONE_OF[form.part], form.name or form.after
     if name and name not in {each.name for each in outline_of(text).parts[form.part]}:
@@ -223,14 +223,14 @@ def _new_place(text: str, form: PartForm) -> int:
 
 
 def _is_about(finding: Finding, key: str) -> bool:
-    """Tell whether a finding is about a name, where one is given: both a name and what is under it begin there."""
+    """Return whether a finding is about a name, if one is given: a name and its content begin at the same place."""
     return not key or finding.problem.startswith(f"is {key!r}")
 
 
 def _spans(
     text: str, read: Document, before: Path, form: PartForm, written_part: Written
 ) -> list[tuple[int, int, str, str]]:
-    """Give where each field and cell begins and ends, the shortest first; of names their text too."""
+    """Return where each field and cell begins and ends, the shortest first; for names, their text too."""
     spans = []
     named = tuple(f"{each.name}-" for each in form.fields if each.shape == "named")
     for name, path in written_part.places.items():

@@ -1,4 +1,4 @@
-"""Parts of a flow as lines of YAML, values compared as YAML says them, rows known again by most of their cells."""
+"""Parts of a flow as lines of YAML, values compared as YAML means them, rows matched by most of their cells."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,13 +10,13 @@ from fivefold.risk.language.documents import Path
 
 _PLAIN: Final = re.compile(r"(?:[A-Za-z][\w-]*|\d+(?= [A-Za-z]))(?: [\w-]+)*")
 _IN_LINES: Final = re.compile(r"\S[^\n]*+(?:\n++(?=[^\n]*\S)[^\n]*+)+")
-"""Text in several lines, none of which is of spaces alone. Each line is taken whole and once: as this is asked of what
-people write, it must not try every way to part their lines."""
+"""Text in several lines, none of which is of spaces alone. Each line is matched whole and once: people write this text,
+so the pattern must not try every way to split it."""
 _WORDS_OF_YAML: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 MOST_COMPARED: Final = 1_000_000
-"""Pairs of rows among which equal and similar ones are looked for: more would take long, and much memory."""
+"""The most pairs of rows to compare for equal and similar ones: more would take too much time and memory."""
 Cells = frozenset[tuple[Path, str]]
-"""The words of a value and the numbers of its items, each with what stands there."""
+"""The words of a value and the numbers of its items, each with its content."""
 
 
 def inline(value: Any) -> str:
@@ -44,7 +44,7 @@ def inline(value: Any) -> str:
 
 
 def block(part: Mapping[str, Any], column: int) -> str:
-    """Write a part as a block, whose first line stands behind its dash."""
+    """Write a part as a block, whose first line follows its dash."""
     lines: list[str] = []
     for name, value in part.items():
         if isinstance(value, dict) and any(isinstance(each, dict | list) for each in value.values()):
@@ -57,7 +57,7 @@ def block(part: Mapping[str, Any], column: int) -> str:
 
 
 def _block(name: str, value: Any) -> Sequence[str]:
-    """Write a value under its name: in one line, or in lines where it is text in lines or a list of several words."""
+    """Write a value under its name: in one line, or in several if it is text in lines or a list of several words."""
     if isinstance(value, str) and _IN_LINES.fullmatch(value) and all(map(str.isprintable, value.split("\n"))):
         return [f"{inline(name)}: |-", *(f"  {line}" if line else "" for line in value.split("\n"))]
     if isinstance(value, list) and any(isinstance(part, dict) for part in value):
@@ -66,7 +66,7 @@ def _block(name: str, value: Any) -> Sequence[str]:
 
 
 def cells_of(value: Any) -> Cells:
-    """Take a value apart. Python's `True == 1` is no equality here, and the order of words does not count.
+    """Split a value into cells. `True == 1` is not an equality here, and the order of words does not count.
 
     >>> sorted(cells_of({"when": {"above": 1}, "to": "ask"}))
     [(('to',), 'ask'), (('when', 'above'), '1')]
@@ -78,7 +78,7 @@ def cells_of(value: Any) -> Cells:
 
 
 def is_same(one: Any, other: Any) -> bool:
-    """Tell whether two values say the same.
+    """Return whether two values say the same.
 
     >>> is_same({"a": 1, "b": [2]}, {"b": [2], "a": 1}), is_same([1], [True])
     (True, False)
@@ -87,9 +87,9 @@ def is_same(one: Any, other: Any) -> bool:
 
 
 def most_alike(row: Cells, rows: Sequence[Cells], place: int | None = None) -> int | None:
-    """Find the one of several rows that has most cells the same: half of them at least, and more than any other.
+    """Find the row that has the most cells in common: half of them at least, and more than any other row.
 
-    Of rows that have as many it is the one at *place*. None where none is clear.
+    Of rows that have equally many, the one at *place*. None if none is clear.
     """
     counts = [len(row & each) if 2 * len(row & each) >= max(len(row), len(each)) else 0 for each in rows]
     most = max(counts, default=0)
@@ -101,9 +101,9 @@ def most_alike(row: Cells, rows: Sequence[Cells], place: int | None = None) -> i
 
 
 def same_rows(rows: Sequence[Cells], others: Sequence[Cells]) -> list[tuple[int, int]]:
-    """Pair as many equal rows as can be paired in their order: those at the beginning and at the end first.
+    """Pair as many equal rows as possible in their order: those at the beginning and at the end first.
 
-    Where very many are between these, none of them is paired.
+    If very many rows are between these, none of them is paired.
 
     >>> same_rows([cells_of(each) for each in "abca"], [cells_of(each) for each in "ba"])
     [(1, 0), (3, 1)]
@@ -124,7 +124,7 @@ def same_rows(rows: Sequence[Cells], others: Sequence[Cells]) -> list[tuple[int,
 
 def _longest_in_common(rows: Sequence[Cells], others: Sequence[Cells]) -> list[tuple[int, int]]:
     """Pair equal rows by the longest common subsequence."""
-    # How many pairs there are at most of the rows from a number on and the others from a number on.
+    # The most pairs of the rows from a number on with the others from a number on.
     most = [[0] * (len(others) + 1) for _ in range(len(rows) + 1)]
     for one in reversed(range(len(rows))):
         for other in reversed(range(len(others))):

@@ -1,4 +1,4 @@
-"""Names that a flow's forms offer and its text does not have: those of the organisation, and what it may ask."""
+"""Names that the forms of a flow offer from outside its text: those of the organisation, and what it may ask."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
@@ -18,7 +18,7 @@ from fivefold.usecases.shared.context import Context
 
 
 def known_names(context: Context, of: Collection[str]) -> Mapping[str, tuple[str, ...]]:
-    """Give the names of each kind that a form can offer, see `risk.language.base.NameOf`."""
+    """Return the names of each kind that a form can offer, see `risk.language.base.NameOf`."""
     if not any(kind in _STORED or kind in _OUTSIDE for kind in of):
         return {}
     with context.reading() as session:
@@ -27,7 +27,7 @@ def known_names(context: Context, of: Collection[str]) -> Mapping[str, tuple[str
     if any(kind in _OUTSIDE for kind in of):
         try:
             outside = outside_of(read_settings(), organisation)
-        except ConfigError:  # the check of the text says so
+        except ConfigError:  # the check of the text reports it
             return by_kind
         by_kind |= {kind: tuple(sorted(names(outside))) for kind, names in _OUTSIDE.items() if kind in of}
     return by_kind

@@ -1,4 +1,4 @@
-"""Where the parts of a flow stand in its text: add, change, move and take out one.
+"""The parts of a flow in its text: find, add, change, move and remove one.
 
 All else stays as it is, comments too.
 """
@@ -22,14 +22,14 @@ from fivefold.usecases.flows.forms.rewrite import index_of, rewritten
 
 Part = Literal["flow", "triggers", "actions", "steps", "examples"]
 FLOW: Final = "flow"
-"""The part that is the words of the flow beside its lists, and the name of it and of its kind."""
+"""The part that has the words of the flow outside its lists; also its name and its kind."""
 LISTS: Final[Mapping[str, Mapping[str, type[LanguageModel]]]] = {
     "triggers": EVENT_KINDS,
     "actions": ACTION_KINDS,
     "steps": STEP_KINDS,
     "examples": {"example": FlowExample},
 }
-"""The lists of a flow of whose items each has a form: the word of each kind, and its form of the language."""
+"""The lists of a flow whose items have forms: the word of each kind, and its form of the language."""
 KINDS: Final[Mapping[str, Mapping[str, type[LanguageModel]]]] = {FLOW: {FLOW: Flow}, **LISTS}
 """The parts of a flow that have forms."""
 ONE_OF: Final[Mapping[str, str]] = {
@@ -47,7 +47,7 @@ _STOPS: Final[Mapping[str, frozenset[str]]] = {
     "persons": frozenset({"person"}),
     "outside": frozenset({"data", "model", "agent"}),
 }
-"""The kinds of steps among which a field can offer some alone."""
+"""By what a field offers, the kinds of steps that it offers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +55,10 @@ class PartLine:
     """A trigger, an action, a step or an example of a text.
 
     Attributes:
-        name: its id; of a trigger and an example, which have none, its number from 1.
-        kind: empty where it has none.
-        title: of a trigger what it says beside its event.
-        hash: of all that it says, by which a button or a form knows it again.
+        name: its id; for a trigger or an example, which has none, its number from 1.
+        kind: empty if it has none.
+        title: for a trigger, what it says beside its event.
+        hash: a hash of all that it says, by which a button or a form recognises it.
     """
 
     name: str
@@ -69,14 +69,14 @@ class PartLine:
 
 @dataclass(frozen=True, kw_only=True)
 class FlowOutline:
-    """What the forms choose from; all empty where the text cannot be read.
+    """The choices of the forms; all empty if the text cannot be read.
 
     Attributes:
-        parts: what is there, by the word of the part, in the order of the text.
-        levels: their names.
-        answers: that the persons of its steps can give.
-        is_begun: the text has words with values, to which a part can be added.
-        names_elsewhere: names that stand outside the text, by what has them.
+        parts: the parts, by the word of their list, in the order of the text.
+        levels: the names of the levels.
+        answers: the answers that persons can give at its steps.
+        is_begun: whether the text has words with values, to which a part can be added.
+        names_elsewhere: names that come from outside the text, by kind.
     """
 
     parts: Mapping[str, tuple[PartLine, ...]] = field(default_factory=lambda: dict.fromkeys(KINDS, ()))
@@ -86,7 +86,7 @@ class FlowOutline:
     names_elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def names(self, of: str, after: str | None = None) -> tuple[tuple[str, str], ...]:
-        """Give names and titles of what a field can name; of steps those behind the step *after* alone."""
+        """Return the names and titles that a field can choose; for steps, those behind the step *after* alone."""
         if of == "zones":
             return tuple((zone, zone) for zone in sorted(zone_names()))
         if of in self.names_elsewhere:
@@ -105,12 +105,12 @@ class FlowOutline:
 
 @lru_cache(maxsize=8)
 def read_text(text: str) -> Document:
-    """Read a text, which one request asks for many times; InvalidRulesetError where it is neither YAML nor JSON."""
+    """Read a text, cached as one request needs it many times; InvalidRulesetError if it is neither YAML nor JSON."""
     return Document(text)
 
 
 def outline_of(text: str) -> FlowOutline:
-    """Read what there is in a text; it may still be wrong elsewhere."""
+    """Read the parts and names of a text; it may still be wrong elsewhere."""
     data = _data(text)
     parts = {
         part: tuple(_line(part, number, each) for number, each in enumerate(_list(data.get(part)), start=1))
@@ -122,7 +122,7 @@ def outline_of(text: str) -> FlowOutline:
 
 
 def part_of(text: str, part: str, name: str) -> dict[str, Any]:
-    """Give a part as it is written; ConfigError where there is none of that name."""
+    """Return a part as it is written; ConfigError if none has that name."""
     place = place_of(text, part, name)
     content = _head(_data(text)) if part == FLOW else _data(text)[part][place]
     if not isinstance(content, dict):
@@ -131,7 +131,7 @@ def part_of(text: str, part: str, name: str) -> dict[str, Any]:
 
 
 def kind_of(part: str, data: Any) -> str:
-    """Give the word that says what a part is; empty where it has none."""
+    """Return the word that says what a part is; empty if it has none."""
     if not isinstance(data, dict):
         return ""
     if part == "triggers":
@@ -142,7 +142,7 @@ def kind_of(part: str, data: Any) -> str:
 
 
 def begun(part: str, kind: str) -> dict[str, Any]:
-    """Give what a new part of a kind has before anything is typed.
+    """Return the content of a new part of a kind before anything is typed.
 
     >>> begun("triggers", "level"), begun("steps", "value"), begun("steps", "end")
     ({'on': 'level'}, {'value': {}}, {})
@@ -157,7 +157,7 @@ def begun(part: str, kind: str) -> dict[str, Any]:
 
 
 def place_of(text: str, part: str, name: str) -> int:
-    """Find where a part stands in its list, from 0; ConfigError where there is none of that name."""
+    """Return the position of a part in its list, from 0; ConfigError if none has that name."""
     names = [each.name for each in outline_of(text).parts.get(part, ())]
     if name not in names:
         raise ConfigError(f"there is no {ONE_OF.get(part, part)} {name!r} in the text")
@@ -165,17 +165,17 @@ def place_of(text: str, part: str, name: str) -> int:
 
 
 def path_of(text: str, part: str, name: str) -> Path:
-    """Give the path at which a part stands; ConfigError where there is none of that name."""
+    """Return the path of a part; ConfigError if none has that name."""
     return () if part == FLOW else (part, place_of(text, part, name))
 
 
 def hash_of(data: Any) -> str:
-    """Give the SHA-256 of what a part says, in hexadecimal; how it is written does not count."""
+    """Return the SHA-256 of the content of a part, in hexadecimal; the way it is written does not count."""
     return sha256(inline(data).encode()).hexdigest()
 
 
 def refuse_other(text: str, part: str, name: str, expected_hash: str) -> None:
-    """Raise ConfigError where a part does not have the hash *expected_hash*, or is not in the text any more."""
+    """Raise ConfigError if a part does not have the hash *expected_hash*, or is not in the text any more."""
     _refuse_flow(part)
     place = place_of(text, part, name)
     if expected_hash != hash_of(_data(text)[part][place]):
@@ -186,11 +186,11 @@ def refuse_other(text: str, part: str, name: str, expected_hash: str) -> None:
 
 
 def with_added(text: str, part: str, data: Mapping[str, Any], after: str | None) -> str:
-    """Add a part behind another one, or first of all where *after* is None.
+    """Add a part behind another one, or before all others if *after* is None.
 
     Raises:
         InvalidRulesetError: the text is neither YAML nor JSON.
-        ConfigError: there is none *after*, or nothing to which it can be added.
+        ConfigError: there is no part *after*, or nothing to which it can be added.
     """
     _refuse_flow(part)
     place = 0 if after is None else place_of(text, part, after) + 1
@@ -230,7 +230,7 @@ def _with_first(text: str, read: Document, part: str, data: Mapping[str, Any]) -
 
 
 def _with_word(text: str, read: Document, part: str, data: Mapping[str, Any]) -> str:
-    """Write the word of a part with its first item: before the steps; of examples, and without steps, last of all."""
+    """Write the word of a part with its first item: before the steps; for examples, and without steps, at the end."""
     whole, is_last = read.span(()), part == "examples" or "steps" not in _data(text)
     if whole is not None and text[whole[0]] == "{":
         begin = whole[1] - 1 if is_last else _index(text, read, "steps")
@@ -243,7 +243,7 @@ def _with_word(text: str, read: Document, part: str, data: Mapping[str, Any]) ->
 
 
 def _index(text: str, read: Document, word: str) -> int:
-    """Find where a word of the flow stands."""
+    """Return the position of a word of the flow."""
     path, line, column = read.position((word,))
     assert path == (word,), "it is among the words"
     assert line is not None, "a text that was read has places"
@@ -252,7 +252,7 @@ def _index(text: str, read: Document, word: str) -> int:
 
 
 def with_changed(text: str, part: str, name: str, data: Mapping[str, Any]) -> str:
-    """Write a part anew in its place; what is not changed keeps its form. Errors as `with_added`."""
+    """Rewrite a part in its place; what is not changed keeps its form. Errors as of `with_added`."""
     if part == FLOW:
         return _with_other_head(text, data)
     read, place = read_text(text), place_of(text, part, name)
@@ -277,7 +277,7 @@ def with_changed(text: str, part: str, name: str, data: Mapping[str, Any]) -> st
 
 
 def _with_other_head(text: str, data: Mapping[str, Any]) -> str:
-    """Write the words of the flow anew; its lists stay."""
+    """Rewrite the words of the flow; its lists stay."""
     read, there = read_text(text), _data(text)
     words = {word: data.get(word, each) for word, each in there.items() if word in LISTS or word in data}
     is_now = {**words, **data}
@@ -301,7 +301,7 @@ def _refuse_flow(part: str) -> None:
 
 
 def with_moved(text: str, part: str, name: str, by: int) -> str:
-    """Let a part change places with the one before (-1) or behind it (1); errors as `with_added`."""
+    """Swap a part with the one before (-1) or behind it (1); errors as of `with_added`."""
     _refuse_flow(part)
     place = place_of(text, part, name)
     text = _ended(text, part)
@@ -310,7 +310,7 @@ def with_moved(text: str, part: str, name: str, by: int) -> str:
     if not 0 <= other < len(read.data[part]):
         raise ConfigError(f"the {ONE_OF[part]} {name} is the {'first' if by < 0 else 'last'} one")
     (begin, end), (next_begin, next_end) = sorted((_span(read, part, place), _span(read, part, other)))
-    if _column(read, part) is not None:  # what is said behind a part goes with it
+    if _column(read, part) is not None:  # a comment behind a part moves with it
         end, next_end = text.find("\n", end), text.find("\n", next_end)
     between = text[end:next_begin]
     moved = f"{text[:begin]}{text[next_begin:next_end]}{between}{text[begin:end]}{text[next_end:]}"
@@ -320,7 +320,7 @@ def with_moved(text: str, part: str, name: str, by: int) -> str:
 
 
 def without(text: str, part: str, name: str) -> str:
-    """Take a part out; errors as `with_added`, and where it is the only step."""
+    """Remove a part; errors as of `with_added`, and ConfigError if it is the only step."""
     _refuse_flow(part)
     place = place_of(text, part, name)
     text = _ended(text, part)
@@ -345,12 +345,12 @@ def without(text: str, part: str, name: str) -> str:
 
 
 def _ended(text: str, part: str) -> str:
-    """End the last line, without which the last of text in lines (`|`) would be another one elsewhere."""
+    """End the last line: without its end, text in lines (`|`) would change when it moves."""
     return text if text.endswith("\n") or _column(read_text(text), part) is None else f"{text}\n"
 
 
 def _is_so(text: str, before: Document, part: str, items: Sequence[Any]) -> bool:
-    """Tell whether a text has the items in one part, and all else as it was."""
+    """Return whether a text has the items in one part, and all else as it was."""
     try:
         return is_same(read_text(text).data, {**before.data, part: items})
     except InvalidRulesetError:
@@ -358,7 +358,7 @@ def _is_so(text: str, before: Document, part: str, items: Sequence[Any]) -> bool
 
 
 def _sure(text: str, before: Document, part: str, items: Sequence[Any]) -> str:
-    """Give the text; ConfigError where it does not have the items in one part, and all else as it was."""
+    """Return the text; ConfigError if it does not have the items in one part, and all else as it was."""
     if not _is_so(text, before, part, items):
         raise ConfigError(f"a form cannot write that where the {part} of this text stand; change it in the text")
     return text
@@ -386,12 +386,12 @@ def _data(text: str) -> dict[str, Any]:
 
 
 def _head(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the words of a flow beside its lists."""
+    """Return the words of a flow outside its lists."""
     return {word: each for word, each in data.items() if word not in LISTS}
 
 
 def _answers(data: Mapping[str, Any]) -> tuple[str, ...]:
-    """Give the answers that the steps of a flow take, each once."""
+    """Return the answers that the steps of a flow take, each once."""
     questions = [step.get("person") for step in _list(data.get("steps")) if isinstance(step, dict)]
     answers = [each.get("answers") for each in questions if isinstance(each, dict)]
     return tuple(dict.fromkeys(str(answer) for each in answers if isinstance(each, dict) for answer in each))
@@ -408,6 +408,6 @@ def _span(read: Document, part: str, place: int) -> tuple[int, int]:
 
 
 def _column(read: Document, part: str) -> int | None:
-    """Tell where the dashes of a list stand; None where it is in brackets."""
+    """Return the column of the dashes of a list; None if it is in brackets."""
     end = read.list_end((part,))
     return None if end is None else end.column

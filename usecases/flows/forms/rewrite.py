@@ -1,4 +1,4 @@
-"""Writes the words of a part that changed, and leaves the lines of all others as they are, comments too."""
+"""Write the words of a part that changed, and leave the lines of all others as they are, comments too."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ from fivefold.usecases.flows.forms.inline import (
 )
 
 _Edit = tuple[int, int, str]
-"""From where, to where, and what stands there instead."""
+"""The beginning, the end, and the text that replaces what is between."""
 _END_OF_LINE: Final = re.compile(r"\r?\n|\Z")
 _BEHIND_A_WORD: Final = re.compile(r"(?<=:)[ \t]+#.*")
 
@@ -30,10 +30,10 @@ def rewritten(
     is_now: Mapping[str, Any],
     is_so: Callable[[str, Mapping[str, Any]], bool],
 ) -> str | None:
-    """Give the text with what changed in a mapping; None where that can only be done by writing it all anew.
+    """Return the text with the changes of a mapping; None if only a complete rewrite can make them.
 
-    Rows of lists come and go line by line, unless *is_so* tells that the text then does not say what is given with it:
-    the whole list is written instead. Words come and go once the rows are there, as both may be added at one place.
+    Rows of lists are added and removed line by line, unless *is_so* says that the text would then have other content:
+    the whole list is written instead. Words are added and removed after the rows, as both may be added at one place.
     """
     between = _with_words_before(was, is_now)
     for by_rows in (True, False):
@@ -41,7 +41,7 @@ def rewritten(
         if written is None or not is_so(written, between):
             continue
         if not is_same(between, is_now):
-            # The rows are now as many as there will be, so each is found by its number.
+            # The number of rows is final now, so each is found by its number.
             written = _written(written, Document(written), path, between, is_now, by_rows=False)
         if written is not None and is_so(written, is_now):
             return written
@@ -49,7 +49,7 @@ def rewritten(
 
 
 def _with_words_before(was: Any, is_now: Any) -> Any:
-    """Give what is now, but in each mapping the words that were there before: none less, and none more."""
+    """Return the new value, but with the words that each mapping had before: none fewer, and none more."""
     if isinstance(was, dict) and isinstance(is_now, dict):
         return {word: _with_words_before(each, is_now[word]) if word in is_now else each for word, each in was.items()}
     if not (isinstance(was, list) and isinstance(is_now, list)):
@@ -68,7 +68,7 @@ def _written(
 
 
 def _applied(text: str, edits: Sequence[_Edit]) -> str:
-    """Give the text after edits, whose lines end as the line before each of them."""
+    """Return the text after edits, whose lines end like the line before each of them."""
     for begin, end, instead in sorted(edits, reverse=True):
         line = text.rfind("\n", 0, begin)
         ending = "\r\n" if text[max(line - 1, 0) : line + 1] == "\r\n" else "\n"
@@ -98,7 +98,7 @@ def _edits(
 
 
 def _edits_below(text: str, read: Document, path: Path, was: Any, is_now: Any, by_rows: bool) -> list[_Edit] | None:
-    """Go down into words with values, and into the rows of lists; None where all is to be written anew."""
+    """Descend into words with values, and into the rows of lists; None if all is to be rewritten."""
     if isinstance(was, dict) and isinstance(is_now, dict):
         return _edits(text, read, path, was, is_now, by_rows)
     if not (isinstance(was, list) and isinstance(is_now, list)):
@@ -114,7 +114,7 @@ def _edits_below(text: str, read: Document, path: Path, was: Any, is_now: Any, b
 def _edits_of_items(
     text: str, read: Document, path: Path, items: Iterable[tuple[int, Any, Any]], by_rows: bool
 ) -> list[_Edit]:
-    """Change items, each with what it was and what it is now, in their places."""
+    """Change items, each given with its old and its new value, in their places."""
     edits: list[_Edit] = []
     for number, value, now in items:
         if is_same(value, now):
@@ -131,7 +131,7 @@ def _edits_of_items(
 def _edits_of_rows(
     text: str, read: Document, path: Path, was: Sequence[Any], is_now: Sequence[Any], column: int
 ) -> list[_Edit]:
-    """Take rows out and put others in, each in lines of its own: what is said behind and between the others stays."""
+    """Remove rows and insert others, each in lines of its own; comments behind and between the others stay."""
     pairs = _pairs(was, is_now)
     edits = _edits_of_items(text, read, path, ((old, was[old], is_now[new]) for old, new in pairs), True)
     first = new_first = 0
@@ -140,7 +140,7 @@ def _edits_of_rows(
             row = (*path, number)
             edits.append((_line_of_row(text, read, row, column), _behind(text, read, row, column), ""))
         if added := is_now[new_first:new_last]:
-            # Behind rows that go: a comment over one of them is then over a new row, and not over one that stays.
+            # Behind rows that go: a comment above one of them is then above a new row, and not above one that stays.
             place = _behind(text, read, (*path, last - 1), column) if last else _above(text, read, path, column)
             lines = "\n".join(f"{' ' * column}- {inline(each)}" for each in added)
             edits.append(_lines_at(text, place, lines))
@@ -149,7 +149,7 @@ def _edits_of_rows(
 
 
 def _pairs(was: Sequence[Any], is_now: Sequence[Any]) -> list[tuple[int, int]]:
-    """Tell which row is which of those before, in their order; what is in no pair goes, or comes."""
+    """Pair rows with those before, in their order; rows without a pair are removed, or added."""
     cells, new_cells = [cells_of(each) for each in was], [cells_of(each) for each in is_now]
     pairs: list[tuple[int, int]] = []
     first = new_first = 0
@@ -163,9 +163,9 @@ def _pairs(was: Sequence[Any], is_now: Sequence[Any]) -> list[tuple[int, int]]:
 
 
 def _alike(was: Sequence[Cells], is_now: Sequence[Cells]) -> list[tuple[int, int]]:
-    """Pair rows of which none is as it was: the ones most alike, or, of as many as before, those in the same place.
+    """Pair rows that all changed: the most similar ones, or, if there are as many as before, those in the same place.
 
-    Of very many none is paired.
+    If there are very many, none is paired.
     """
     pairs: list[tuple[int, int]] = []
     if len(was) * len(is_now) > MOST_COMPARED:
@@ -180,7 +180,7 @@ def _alike(was: Sequence[Cells], is_now: Sequence[Cells]) -> list[tuple[int, int
 
 
 def _line_of_row(text: str, read: Document, path: Path, column: int) -> int:
-    """Find where the line of a row's dash begins, which may stand over its first word."""
+    """Return where the line of a row's dash begins, which may be above its first word."""
     span = read.span(path)
     assert span is not None, "the row is there"
     begin = text.rfind("\n", 0, span[0]) + 1
@@ -190,7 +190,7 @@ def _line_of_row(text: str, read: Document, path: Path, column: int) -> int:
 
 
 def _above(text: str, read: Document, path: Path, column: int) -> int:
-    """Find where the lines of the first row begin, with the comments directly over it."""
+    """Return where the lines of the first row begin, with the comments directly above it."""
     begin = _line_of_row(text, read, (*path, 0), column)
     while begin:
         before = text.rfind("\n", 0, begin - 1) + 1
@@ -201,7 +201,7 @@ def _above(text: str, read: Document, path: Path, column: int) -> int:
 
 
 def _behind(text: str, read: Document, path: Path, column: int) -> int:
-    """Find where the next line begins behind a part and the comments under it, which are indented deeper than it."""
+    """Return where the line after a part begins, and after the comments under it that are indented deeper."""
     line = text.find("\n", _end(read, path))
     begin = len(text) if line < 0 else line + 1
     comments = re.compile(rf"(?:(?:[ \t]*\r?\n)* {{{column + 1},}}#[^\n]*(?:\n|\Z))*").match(text, begin)
@@ -209,7 +209,7 @@ def _behind(text: str, read: Document, path: Path, column: int) -> int:
 
 
 def _lines_at(text: str, place: int, lines: str) -> _Edit:
-    """Put lines where a line begins, or behind the last one, which may have no end."""
+    """Return the edit that inserts lines where a line begins, or behind the last one, which may have no end."""
     is_ended = not place or text[place - 1] == "\n"
     return place, place, f"{lines}\n" if is_ended else f"\n{lines}"
 
@@ -220,10 +220,10 @@ def _end_of_line(text: str, index: int) -> int:
 
 
 def _instead(text: str, read: Document, path: Path, value: Any, column: int) -> _Edit:
-    """Write the word with its new value, from where the word stands to the end of what it was.
+    """Return the edit that writes a word with its new value over the word and its old value.
 
-    What is said behind a list in brackets is said behind its word where the list has a line for each row. A list of
-    lines keeps what is said behind its word; what is said behind its last row goes with that.
+    A comment behind a list in brackets is put behind its word if the list now has a line for each row. A list of lines
+    keeps the comment behind its word; a comment behind its last row goes with that row.
     """
     begin, end, word = _begin(text, read, path), _end(read, path), str(path[-1])
     end_of_line = _end_of_line(text, end)
@@ -242,7 +242,7 @@ def _instead(text: str, read: Document, path: Path, value: Any, column: int) -> 
 
 
 def _lines_of(text: str, read: Document, path: Path) -> _Edit:
-    """Take out the lines of a word, each with its end."""
+    """Return the edit that removes the lines of a word, each with its end."""
     begin, end = text.rfind("\n", 0, _begin(text, read, path)) + 1, text.find("\n", _end(read, path))
     return begin, len(text) if end < 0 else end + 1, ""
 
@@ -261,7 +261,7 @@ def _end(read: Document, path: Path) -> int:
 
 
 def index_of(text: str, line: int, column: int) -> int:
-    r"""Turn a line and a column, both from 1, into a place in the text, from 0.
+    r"""Convert a line and a column, both from 1, to an index into the text, from 0.
 
     >>> index_of("a: 1\nb: 2\n", 2, 4)
     8

@@ -1,4 +1,4 @@
-"""What is typed into a form, and what it is in the text: each made of the other."""
+"""What is typed into a form, and what it is in the text: each converted to the other."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -11,24 +11,24 @@ from fivefold.usecases.flows.forms.fields import FormField
 from fivefold.usecases.flows.forms.inline import cells_of, inline, is_same, most_alike
 
 Typed = Mapping[str, str]
-"""What stands in the fields of a form, by their names."""
+"""The contents of the fields of a form, by their names."""
 TICKED: Final = "yes"
 MOST_ROWS_OF_A_FORM: Final = 40
-"""A list of more rows is changed in the text."""
+"""A list of more rows is edited in the text."""
 SPARE_ROWS: Final = 2
-"""Empty rows at the end of those that are written, for further ones."""
+"""Empty rows after those that are written, for further ones."""
 _LAST_ROW: Final = MOST_ROWS_OF_A_FORM + 2 * SPARE_ROWS
 
 
 @dataclass(frozen=True, kw_only=True)
 class FieldFault:
-    """What is wrong with what was typed into one field.
+    """A fault in what was typed into one field.
 
     Attributes:
-        name: of the field, or of the cell of one of its rows.
-        label: of the field.
+        name: the name of the field, or of the cell of one of its rows.
+        label: the label of the field.
         problem: what is wrong, and what would be right.
-        is_empty: nothing was typed yet.
+        is_empty: whether nothing was typed yet.
     """
 
     name: str
@@ -41,7 +41,7 @@ class FormRefusedError(ConfigError):
     """What was typed into a form cannot be written.
 
     Attributes:
-        faults: what is wrong, in the order of the fields.
+        faults: the faults, in the order of the fields.
     """
 
     def __init__(self, faults: Sequence[FieldFault]) -> None:
@@ -56,8 +56,8 @@ class Written:
 
     Attributes:
         data: the part of the flow, without what could not be read.
-        places: where each field and cell stands in it, by its name.
-        faults: what was not read.
+        places: the path of each field and cell in it, by its name.
+        faults: the faults of what could not be read.
     """
 
     data: dict[str, Any]
@@ -66,7 +66,7 @@ class Written:
 
 
 def typed_of(fields: Sequence[FormField], data: Mapping[str, Any]) -> Typed:
-    """Give what stands in the fields of a part that is written; ConfigError where it has more rows than a form."""
+    """Return the contents of the fields of a written part; ConfigError if it has more rows than a form."""
     typed: dict[str, str] = {}
     for field in fields:
         value = _below(data, field.path)
@@ -101,7 +101,7 @@ def rows_typed(field: FormField, typed: Typed) -> int:
 
 
 def written(fields: Sequence[FormField], typed: Typed, before: Mapping[str, Any]) -> Written:
-    """Make the part of a flow that a form says, with the words of the one *before* it that no field has."""
+    """Build the part of the flow that a form describes, with the words of the part *before* that no field has."""
     data: dict[str, Any] = deepcopy(dict(before))
     faults: list[FieldFault] = []
     places: dict[str, Path] = {}
@@ -151,19 +151,19 @@ def _read_field(field: FormField, value: str) -> Any:
 
 
 def _plain(typed: str, field: FormField) -> str:
-    """Give text without the space around it, and in one line where its field has one."""
+    """Return text without the space around it, and in one line if its field has one."""
     return typed.strip() if field.is_prose else typed.replace("\n", " ").strip()
 
 
 def _shown_before(field: FormField, data: Mapping[str, Any]) -> str | None:
-    """Give words as a form shows them, so that what comes back the same stays as written; None for other values."""
+    """Return words as a form shows them, so that unchanged ones stay as written; None for other values."""
     if field.shape == "text" or (field.shape == "list" and field.items == "text"):
         return typed_of([field], data)[field.name]
     return None
 
 
 def _as_before(field: FormField, before: Any, number: int, texts: Sequence[str]) -> Mapping[int, Any]:
-    """Give what stays as written of a row, by the number of its column: of the row most alike, or in its place."""
+    """Return the values of a row that stay as written, by column: of the row most alike, or the one in its place."""
     rows = _rows_of(field, before)
     shown = [[_cell_shown(cell, column) for cell, column in zip(row, field.columns, strict=True)] for row in rows]
     cells_by_row = [cells_of({each: text for each, text in enumerate(row) if text}) for row in (texts, *shown)]
@@ -175,7 +175,7 @@ def _as_before(field: FormField, before: Any, number: int, texts: Sequence[str])
 
 
 def _read_rows(field: FormField, typed: Typed, before: Any, places: dict[str, Path], faults: list[FieldFault]) -> Any:
-    """Read the rows that have anything in them; None for none."""
+    """Read the rows that have anything in them; None if none has."""
     rows: list[tuple[Any, ...]] = []
     names: dict[str, int] = {}
     for number in range(_LAST_ROW):
@@ -215,7 +215,7 @@ def _read_rows(field: FormField, typed: Typed, before: Any, places: dict[str, Pa
 
 
 def _alternatives(fields: Sequence[FormField], typed: Typed) -> list[FieldFault]:
-    """Find where not exactly one is written of words of which one is to be."""
+    """Find alternative words of which none, or more than one, is written."""
     faults = []
     for words in dict.fromkeys(field.instead for field in fields if field.instead):
         among = [field for field in fields if field.instead == words]
@@ -291,7 +291,7 @@ def _below(data: Any, path: Path) -> Any:
 
 
 def _put(data: dict[str, Any], path: Path, value: Any, field: FormField) -> None:
-    """Write a value, or take out the one that is there where nothing is to be written."""
+    """Write a value, or remove the present one if nothing is to be written."""
     if not value and field.is_inside and _below(data, path) is None:
         return
     for word in path[:-1]:

@@ -1,6 +1,6 @@
-"""Asking a registered model for the runs of a batch at once: what it gave to each, by which version, and why.
+"""Ask a registered model for the runs of a batch at once: its answer for each, which version gave it, and why.
 
-Asked only where it fits the step: its columns the facts that are sent, its outputs what the step gives.
+A model is asked only if it fits the step: its columns are the facts that are sent, its outputs what the step gives.
 """
 
 import sys
@@ -41,11 +41,11 @@ _TAKEN: Mapping[ValueType, frozenset[str]] = {
 }
 _GIVEN: Mapping[str, frozenset[str]] = {"number": _NUMBERS, "flag": frozenset({"boolean"}), "text": _TEXTS}
 _WITH_GAPS = frozenset({"double", "float"})
-"""Kinds of columns that have a number which stands for none."""
+"""Kinds of columns that have a number for an unknown value."""
 
 
 def needs_value(column: ModelColumn) -> bool:
-    """Tell whether a column must be known: where the model requires it, or has no sign for an unknown one."""
+    """Return whether a column must be known: the model requires it, or it has no sign for an unknown value."""
     return column.required or column.kind not in _WITH_GAPS | _TEXTS
 
 
@@ -56,8 +56,8 @@ def problems_of_signature(
 
     Args:
         question: the step's question.
-        kinds: what each fact is that it sends, by the column.
-        signature: of the model.
+        kinds: the type of each fact that it sends, by the column.
+        signature: the signature of the model.
     """
     columns = {each.name: each for each in signature.columns}
     for name, kind in kinds.items():
@@ -81,7 +81,7 @@ def problems_of_signature(
 
 
 def output_position(name: str, question: ModelQuestion, signature: Signature) -> int:
-    """Give the position of the output that a step takes under a name; ModelNotFoundError where there is none."""
+    """Return the position of the output that a step takes under a name; ModelNotFoundError if there is none."""
     outputs = signature.outputs
     wanted = question.outputs.get(name, name)
     named = {each.name: place for place, each in enumerate(outputs) if each.name}
@@ -99,9 +99,9 @@ def output_position(name: str, question: ModelQuestion, signature: Signature) ->
 
 MOST_CONTRIBUTIONS = 5
 SIGNIFICANT = 12
-"""Digits of a number that are kept: the last ones of a float differ with how many rows are computed at once."""
+"""Digits of a number that are kept: the last ones of a float depend on how many rows are computed at once."""
 SMALLEST = Decimal("1e-15")
-"""Numbers of the language have 15 digits after the point; what is nearer to 0 is kept as 0."""
+"""Numbers of the language have 15 digits after the point; a number closer to 0 is kept as 0."""
 _SHOWN = 6
 """Decimals of what a column adds."""
 
@@ -109,13 +109,13 @@ _SHOWN = 6
 def answers_of_model(
     permitted: ModelsPermitted, step: ModelStep, facts: Sequence[SentFacts], clock: Callable[[], int]
 ) -> list[OutsideOutcome]:
-    """Ask a model for some runs at once; whatever happens, each has an outcome.
+    """Ask a model for some runs at once; whatever happens, each run has an outcome.
 
     Args:
         permitted: the models that may be asked.
-        step: that asks.
-        facts: of each run.
-        clock: tells the present, microseconds.
+        step: the step that asks.
+        facts: the facts of each run.
+        clock: returns the present, microseconds.
     """
     if not facts:
         return []
@@ -143,7 +143,7 @@ def answers_of_model(
 
 
 def _fitting(models: Models, model: AliasedModel, step: ModelStep, facts: SentFacts) -> tuple[Signature, LoadedModel]:
-    """Load a version that fits the step; ModelError where it does not, or cannot be loaded."""
+    """Load a version that fits the step; ModelError if it does not fit, or cannot be loaded."""
     signature = models.signature(model)
     problem = next(problems_of_signature(step.model, facts.kinds, signature), None)
     if problem is not None:
@@ -153,7 +153,7 @@ def _fitting(models: Models, model: AliasedModel, step: ModelStep, facts: SentFa
 
 @dataclass(frozen=True)
 class _ModelAnswer:
-    """What a model gave for one run: the values by name, or why there are none; and its explanation."""
+    """The answer of a model for one run: the values by name, or why there are none; and its explanation."""
 
     values: Mapping[str, Any] = field(default_factory=dict)
     failed: str | None = None
@@ -162,7 +162,7 @@ class _ModelAnswer:
 
 @dataclass(frozen=True)
 class _Asking:
-    """A model that is asked, for a step that it fits."""
+    """A model to ask, for a step that it fits."""
 
     step: ModelStep
     signature: Signature
@@ -176,7 +176,7 @@ class _Asking:
         return {name: output_position(name, question, self.signature) for name in question.gives}
 
     def answered(self, facts: Sequence[SentFacts]) -> list[_ModelAnswer]:
-        """Ask for all whose facts suffice, at once; where that fails, for each alone."""
+        """Ask for all runs whose facts suffice at once; if that fails, for each alone."""
         rows, answers = dict[int, dict[str, Cell]](), dict[int, _ModelAnswer]()
         for number, run_facts in enumerate(facts):
             try:
@@ -190,7 +190,7 @@ class _Asking:
         return [answers[number] for number in range(len(facts))]
 
     def _row(self, values: Mapping[str, SentValue]) -> dict[str, Cell]:
-        """Give facts as the columns take them; ValueError where one is unknown that must not be, or does not fit."""
+        """Return facts as the columns take them; ValueError if one that must be known is not, or one does not fit."""
         unknown = [each.name for each in self.signature.columns if values.get(each.name) is None and needs_value(each)]
         if unknown:
             raise ValueError(f"not asked, as {', '.join(unknown)} is unknown")
@@ -211,7 +211,7 @@ class _Asking:
         return [self._read(row, why) for row, why in zip(predicted, explained, strict=True)]
 
     def _explained(self, frame: Any, predicted: Sequence[tuple[Any, ...]]) -> Sequence[RowExplanation | None]:
-        """Explain the output that `_explains` names; an explanation that fails takes no answer away."""
+        """Explain the output that `_explains` names; a failed explanation does not discard the answer."""
         name = self._explains
         if name is None or isinstance(self.loaded.explainer, str):
             return [None] * len(predicted)
@@ -236,7 +236,7 @@ class _Asking:
         return _ModelAnswer(values=values, explained=explained)
 
     def outcome(self, answer: _ModelAnswer, now_us: int) -> OutsideOutcome:
-        """Give what became of one run's question."""
+        """Return the outcome of one run's question."""
         if answer.failed is not None:
             return replace(failed_outcome(answer.failed, self.label, now_us), model=self.named, cost=Cost())
         explainer = self.loaded.explainer
@@ -250,7 +250,7 @@ class _Asking:
 
 
 def _cell(column: ModelColumn, value: SentValue) -> Cell:
-    """Give a fact as a column takes it; ValueError for a number that is none of its kind."""
+    """Return a fact as a column takes it; ValueError for a number that is not of its kind."""
     if value is None or column.kind in {"string", "boolean"}:
         assert not isinstance(value, Decimal | tuple)
         return value
@@ -266,7 +266,7 @@ def _cell(column: ModelColumn, value: SentValue) -> Cell:
 
 
 def _value(value: Any, kind: str | OneOf) -> Any:
-    """Read what a model gave; ValueError, with the value, for what is not of the kind."""
+    """Read an output of a model; ValueError, with the value, if it is not of the kind."""
     if isinstance(value, np.generic):
         value = value.item()
     if kind == "number" and isinstance(value, int | float) and not isinstance(value, bool):
@@ -282,7 +282,7 @@ def _value(value: Any, kind: str | OneOf) -> Any:
 
 
 def _contributions(row: RowExplanation, name: str) -> Contributions:
-    """Round what columns add, so that base, those that are named, and the rest make the total exactly."""
+    """Round what columns add, so that base, named columns and the rest add up to the total exactly."""
     ordered = sorted(row.added.items(), key=lambda each: (-abs(each[1]), each[0]))
     added = tuple((column, _rounded(number)) for column, number in ordered[:MOST_CONTRIBUTIONS] if _rounded(number))
     base, total = _rounded(row.base), _rounded(sum((row.base, *row.added.values())))
@@ -300,7 +300,7 @@ def _plain(text: str) -> Decimal:
 
 
 def registry_problems(step: ModelStep, kinds: Mapping[str, Any], permitted: ModelsPermitted) -> Iterator[str]:
-    """Find why a step cannot ask its model now: the registry is asked, and no code of a model is run."""
+    """Find why a step cannot ask its model now; this asks the registry, and runs no code of a model."""
     question = step.model
     problems = list(problems_of_permission(question, permitted.allowed))
     yield from problems

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _LOCK = Lock()
 _KEPT: "dict[tuple[str, str], Models]" = {}
-"""One for each registry: what was loaded serves all organisations."""
+"""One for each registry: a loaded model serves all organisations."""
 
 
 class ModelRegistration(BaseModel):
@@ -39,8 +39,8 @@ class ModelsPermitted:
     """The models that an organisation may ask.
 
     Attributes:
-        allowed: by name.
-        settings: say where the registry is; None where there is none.
+        allowed: the models, by name.
+        settings: say where the registry is; None if there is none.
     """
 
     allowed: Mapping[str, ModelRegistration] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class ModelsPermitted:
 
     @property
     def models(self) -> "Models | None":
-        """Where they are; None where there is no registry."""
+        """The models of the registry; None if there is no registry."""
         from fivefold.models.registered.loading import Models  # noqa: PLC0415 (imports MLflow)
 
         if self.settings is None:
@@ -61,7 +61,7 @@ class ModelsPermitted:
 
 
 def problems_of_permission(question: ModelQuestion, models: Mapping[str, ModelRegistration]) -> Iterator[str]:
-    """Find why an organisation may not ask a model; *models* are those that it may, by name."""
+    """Find why an organisation may not ask a model; *models* are those that it may ask, by name."""
     registered = models.get(question.name)
     if registered is None:
         there = ", ".join(models) or "none"

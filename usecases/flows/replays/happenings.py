@@ -1,8 +1,8 @@
-"""What happened to entities in a period, as the triggers of a flow name it: the causes that it is replayed for.
+"""Past events of entities in a period, as the triggers of a flow name them: the causes that it is replayed for.
 
-What a flow itself brought about began no run of it, so a replay leaves it out. The flows by which an event came about
-are stored with the runs that it began, and tags and cases have the run of the action. Where an event began no run of
-any flow, its origin follows from the version that acted then.
+What a flow itself brought about began no run of it, so a replay leaves it out. The flows that brought about an event
+are stored with the runs that it began; tags and cases have the run of the action. If an event began no run of any flow,
+its origin follows from the version that acted then.
 """
 
 import json
@@ -51,11 +51,11 @@ _SETTLING: Final = "settled transaction"
 SCHEDULE: Final = "schedule"
 """Moments of schedules are replayed too: what they are does not depend on what happened."""
 MOST_SCHEDULED: Final = 5_000
-"""Moments of schedules that are replayed at once; everybody may run at each, and facts are read anew."""
+"""The most moments of schedules in one replay; everybody may run at each, and facts are read anew."""
 _SENT: Final = frozenset({"case", "alert"})
-"""Those whose runs are named by when they were sent, which may be later than they happened."""
+"""The kinds whose runs are named by the moment of sending, which may be later than the event."""
 Moments = Mapping[int, frozenset[str] | None]
-"""Moments at which versions run by themselves: of each the groups whose members do; None where everybody does."""
+"""Moments at which versions run by themselves, each with the groups whose members run; None if everybody does."""
 _NOBODY: Final = frozenset[str]()
 
 
@@ -64,12 +64,12 @@ class ReplayedCause:
     """A cause that a flow is replayed for.
 
     Attributes:
-        cause: as a run names it; empty where a version is replayed as of one moment.
+        cause: the name that a run has for it; empty if a version is replayed as of one moment.
         at_us: the moment of the facts.
-        kind: one of `KINDS`, or `SCHEDULE`; empty where a version is replayed as of one moment.
-        transaction: the number of the one that is looked at; None for none.
-        listens: the replayed version would run; `base_listens` the one that it is compared with.
-        is_origin_unknown: nobody knows whether the flow itself brought it about.
+        kind: one of `KINDS`, or `SCHEDULE`; empty if a version is replayed as of one moment.
+        transaction: the number of the transaction to look at; None for none.
+        listens: whether the replayed version would run; `base_listens` for the one that it is compared with.
+        is_origin_unknown: whether it is unknown if the flow itself brought it about.
     """
 
     entity_id: int
@@ -83,11 +83,11 @@ class ReplayedCause:
 
 
 class Causes(NamedTuple):
-    """What a flow is replayed for.
+    """The causes that a flow is replayed for.
 
     Attributes:
-        replayed: in the order of kinds, and of time within each.
-        unknown: by entity the groups of which nobody knows any more whether it was a member, or moved, all of the time.
+        replayed: the causes, in the order of kinds, and of time within each.
+        unknown: by entity, the groups whose members or moves are not known for all of the time.
     """
 
     replayed: list[ReplayedCause]
@@ -96,16 +96,16 @@ class Causes(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Listening:
-    """The versions that are replayed, and of when: that says who would have run for what.
+    """The versions to replay, and the time: together they say who would have run for what.
 
     Attributes:
-        flow_id: of both versions.
+        flow_id: the flow of both versions.
         acted: the flow's versions that really acted, see `origins.read_versions_that_acted`.
-        type_id: of the entities.
+        type_id: the type of the entities.
         flow: the version that is replayed.
         base: the one that it is compared with; None for none.
-        as_of_us: the moment of the facts, where there is no period.
-        period: the first moment, and the one behind the last, of what happened; None where there is none.
+        as_of_us: the moment of the facts, if there is no period.
+        period: the first moment of what happened, and the one after the last; None if there is none.
     """
 
     flow_id: int
@@ -118,7 +118,7 @@ class Listening:
 
     @property
     def begins_us(self) -> int:
-        """The first moment that is looked at."""
+        """The first moment of the period, or the one moment."""
         return self.as_of_us if self.period is None else self.period[0]
 
     @property
@@ -136,7 +136,7 @@ class Listening:
 
     @property
     def groups(self) -> frozenset[str]:
-        """The groups whose members, or whose moves, say who would have run."""
+        """The groups whose members, or whose moves, decide who would have run."""
         if self.period is None:
             return _NOBODY.union(*(members_run_for(flow) or _NOBODY for flow in self.flows))
         triggers = (trigger for flow in self.flows for trigger in flow.triggers)
@@ -144,9 +144,9 @@ class Listening:
 
 
 def members_run_for(flow: Flow) -> frozenset[str] | None:
-    """Name the groups whose members alone a flow runs for by itself; None where there is no such limit.
+    """Return the groups whose members alone a flow runs for by itself; None if there is no such limit.
 
-    There is one where all its triggers are schedules for groups.
+    There is one if all its triggers are schedules for groups.
     """
     groups = {trigger.group if isinstance(trigger, ScheduleTrigger) else None for trigger in flow.triggers}
     named = frozenset(name for name in groups if name is not None)
@@ -154,7 +154,7 @@ def members_run_for(flow: Flow) -> frozenset[str] | None:
 
 
 def kinds_of(flows: Sequence[Flow]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Name what any of some flows listens to and what can be replayed over a period, and what cannot."""
+    """Return the kinds that any of the flows listens to: those to replay over a period, and those that cannot be."""
     triggers = [trigger for flow in flows for trigger in flow.triggers]
     settlings = [each for each in triggers if isinstance(each, TransactionTrigger) and each.change == SETTLED]
     on = {trigger.on for trigger in triggers if trigger not in settlings}
@@ -164,7 +164,7 @@ def kinds_of(flows: Sequence[Flow]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def has_more_moments(flows: Sequence[Flow], period: tuple[int, int], most: int) -> bool:
-    """Tell whether the schedules of some flows have more than so many moments in a period; no more are looked at."""
+    """Return whether the schedules of some flows have more than *most* moments in a period; counting stops there."""
     moments = set[int]()
     for flow in flows:
         for trigger in flow.triggers:
@@ -174,7 +174,7 @@ def has_more_moments(flows: Sequence[Flow], period: tuple[int, int], most: int) 
 
 
 def causes_in(session: Session, of: Listening, entity_ids: Sequence[int]) -> Causes:
-    """Find what entities would have been run for: as of one moment, or by what happened to them in a period."""
+    """Find the causes for which entities would have run: as of one moment, or from events in a period."""
     members = read_members_then(session, of.type_id, of.groups, entity_ids)
     if of.period is None:
         return Causes(list(_at_moments(of, members, entity_ids)), members.unknown)
@@ -191,7 +191,7 @@ def causes_in(session: Session, of: Listening, entity_ids: Sequence[int]) -> Cau
 
 
 def _at_moments(of: Listening, members: MembersThen, entity_ids: Sequence[int]) -> Iterator[ReplayedCause]:
-    """Go through the moments of schedules, or the one moment, with those who would have run then."""
+    """Yield the causes of scheduled moments, or of the one moment, for the entities that would have run then."""
     scheduled = of.period is not None
     for at_us in sorted(set[int]().union(*of.moments)):
         groups, base_groups = (each.get(at_us, _NOBODY) for each in of.moments)
@@ -242,14 +242,14 @@ def _scheduled(flow: Flow, period: tuple[int, int]) -> Moments:
 
 
 def _ask_for_moves(of: Listening, members: MembersThen, entity_ids: Sequence[int]) -> None:
-    """Ask for everybody whether all moves of the period are kept: who was a member at its beginning is known then."""
+    """Note for each entity if moves of the period are missing: otherwise its membership at the beginning is known."""
     listened = {trigger.group for flow in of.flows for trigger in flow.triggers if isinstance(trigger, GroupTrigger)}
     for entity in entity_ids:
         members.would_run(listened, entity, of.begins_us)
 
 
 def _about(kind: str, happening: PastEvent, levels: Sequence[str]) -> dict[str, Any]:
-    """Say what triggers ask for, as the event that began runs said it."""
+    """Return what triggers test of an event, as the event that began runs had it."""
     if kind == "level":
         names, before, after = (None, *levels), happening.before or 0, happening.after or 0
         return {"direction": None if not after else "up" if after > before else "down", "to": names[after]}
@@ -277,9 +277,9 @@ def _named(kind: str, happening: PastEvent, sent_moments: Mapping[int, Sequence[
 
 
 def _moment_sent(happening: PastEvent, sent_moments: Sequence[int]) -> int:
-    """Give the moment by which the run names that a case opened or closed: the first at which it was sent from then on.
+    """Return the moment by which the run names an opened or closed case: the first at or after it when it was sent.
 
-    Where none is known, as of a case that was sent once it was closed, that is the moment of the case itself.
+    If none is known, as for a case that was sent once it was closed, it is the moment of the case itself.
     """
     at_us, closed_us = happening.at_us, happening.after
     return next(
@@ -302,10 +302,10 @@ class Origins:
     """Which events of one kind a flow brought about.
 
     Attributes:
-        kind: of the events.
-        own_by_cause: whether it brought an event about, by entity and cause, where a run says so.
+        kind: the kind of the events.
+        own_by_cause: whether the flow brought an event about, by entity and cause, where a run says so.
         own_changes: its tags and cases: entity, moment, and tag.
-        own_since_us: by entity the moment of the first of these.
+        own_since_us: by entity, the moment of the first of these.
         acted: see `read_versions_that_acted`.
     """
 
@@ -316,7 +316,7 @@ class Origins:
     acted: Sequence[tuple[int, Flow | None]] = ()
 
     def is_own(self, event: PastEvent, cause: str, about: Mapping[str, Any]) -> bool | None:
-        """Tell whether the flow itself brought an event about; None if nobody knows."""
+        """Return whether the flow itself brought an event about; None if that is unknown."""
         entity, at_us = event.entity_id, event.at_us
         if (entity, cause) in self.own_by_cause:
             return self.own_by_cause[entity, cause]
@@ -329,12 +329,12 @@ class Origins:
 
 
 def listens(flow: Flow, kind: str, about: Mapping[str, Any]) -> bool:
-    """Tell whether a version listens to an event."""
+    """Return whether a version listens to an event."""
     return any(trigger.on == kind and trigger.answers_to(about) for trigger in flow.triggers)
 
 
 def read_versions_that_acted(session: Session, flow_id: int) -> list[tuple[int, Flow | None]]:
-    """Read from when on which version of a flow acted, the latest first; None for none."""
+    """Read which version of a flow acted from which moment on, the latest first; None for none."""
     acted = versions_that_acted(session, flow_id)
     return [(at_us, None if text is None else read_stored(Flow, text)) for at_us, text in acted]
 
@@ -342,7 +342,7 @@ def read_versions_that_acted(session: Session, flow_id: int) -> list[tuple[int, 
 def read_origins(
     session: Session, flow_id: int, kind: str, entity_ids: Sequence[int], acted: Sequence[tuple[int, Flow | None]]
 ) -> Origins:
-    """Read which events of one kind a flow brought about; nothing is read of a kind that no flow brings about."""
+    """Read which events of one kind a flow brought about; reads nothing for a kind that no flow brings about."""
     if kind not in _ACTIONS:
         return Origins(kind=kind)
     own = [
@@ -368,7 +368,7 @@ def _is_through(flow_id: int, run: CausingRun) -> bool:
 
 
 def notes_of_origins(unknown: Mapping[str, int]) -> list[str]:
-    """Say in words of how many events, by kind, nobody knows whether the flow itself brought them about."""
+    """Describe, by kind, for how many events it is unknown whether the flow itself brought them about."""
     return [
         f"Of {count_text(count, f'{kind} event')} it is not known whether the flow itself brought them about, as no run"
         " that is stored says so; the flow is replayed for them."

@@ -1,4 +1,4 @@
-"""Replays of versions of flows: a person asks, a worker makes them, and the person who is to activate it looks."""
+"""Replays of versions of flows: one person requests, a worker replays, and the person who is to activate reads."""
 
 import json
 from collections.abc import Callable
@@ -112,15 +112,15 @@ class ReplayPerson:
 
 
 def request_flow_replay(context: Context, flow: str, request: ReplayAsked) -> tuple[FlowReplayLine, bool]:
-    """Ask for a replay of a version; give the job, and whether it is new: one of the same that waits or runs is given.
+    """Request a replay; return the job, and whether it is new: an equal one that waits or runs is returned instead.
 
     Raises:
         NotFoundError: there is no such flow or version.
-        ConfigError: the moments are not in their order or still to come; or the version looks at a transaction, and no
-            period is given; or a period is, and nothing that is kept runs the version by itself, or its schedules have
-            more moments than are replayed.
-        ConflictError: no version is committed, the version could not run with what it asks now, or a replay of it that
-            asks something else waits or runs.
+        ConfigError: the moments are out of order or in the future; the version looks at a transaction, and no period is
+            given; or, in a period, nothing that is kept runs the version by itself, or its schedules have more moments
+            than can be replayed.
+        ConflictError: no version is committed, the version could not run with what it asks now, or another replay of it
+            waits or runs.
     """
     now = context.now()
     moments = _moments(request, now)
@@ -150,7 +150,7 @@ def request_flow_replay(context: Context, flow: str, request: ReplayAsked) -> tu
 
 
 def _refuse_another(running: FlowReplay, request: ReplayAsked, base_id: int | None) -> None:
-    """ConflictError where the replay that waits or runs is for other moments, or beside another version."""
+    """Raise ConflictError if the replay that waits or runs is for other moments, or beside another version."""
     is_same = (running.from_us, running.until_us, running.base_version_id) == (
         request.from_us,
         request.until_us,
@@ -164,7 +164,7 @@ def _refuse_another(running: FlowReplay, request: ReplayAsked, base_id: int | No
 
 
 def _moments(request: ReplayAsked, now_us: int) -> dict[str, int | None]:
-    """Check the moments; give the columns of a job."""
+    """Check the moments; return the columns of a job."""
     if (request.from_us is None) != (request.until_us is None):
         raise ConfigError("a period has from and until; give both, or neither to replay everybody as of one moment")
     if request.from_us is None or request.until_us is None:
@@ -231,7 +231,7 @@ def _refuse_nothing_happens(session: Any, version_ids: list[int | None], request
 def list_flow_replays(
     context: Context, flow: str, part: Part = WHOLE, version: int | None = None
 ) -> Page[FlowReplayLine]:
-    """List the replays of a flow, or of a *version*, the newest first; NotFoundError where there is no such one."""
+    """List the replays of a flow, or of a *version*, the newest first; NotFoundError if that does not exist."""
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
         version_id = None if version is None else flow_version_numbered(session, row, version).id
@@ -239,7 +239,7 @@ def list_flow_replays(
 
 
 def read_flow_replay(context: Context, number: int) -> FlowReplayLine:
-    """Show a replay, and what it found; NotFoundError where there is none of that number."""
+    """Show a replay, and its findings; NotFoundError if none has that number."""
     with context.reading() as session:
         return _line(replay_numbered(session, context.organisation_id, number))
 
@@ -247,10 +247,10 @@ def read_flow_replay(context: Context, number: int) -> FlowReplayLine:
 def list_replay_people(
     context: Context, number: int, before_at: str | None = None, stopped_at: str | None = None, part: Part = WHOLE
 ) -> Page[ReplayPerson]:
-    """List everybody whom a replayed version treats otherwise, or those who stopped at one step, or stop at one.
+    """List the entities that a replayed version treats otherwise, by choice those that stopped, or stop, at one step.
 
-    NotFoundError unless the replay is done. Without a version to compare with: everybody for whom something would be
-    done, or a person or a system asked. Who was erased is not among them.
+    NotFoundError unless the replay is done. Without a version to compare with: those for whom something would be done,
+    or a person or a system asked. Erased entities are left out.
     """
     with context.reading() as session:
         replay = replay_numbered(session, context.organisation_id, number)
@@ -266,7 +266,7 @@ def _person(entity_type: str, row: ReplayPersonRow) -> ReplayPerson:
 
 
 def cancel_flow_replay(context: Context, number: int, reason: str) -> FlowReplayLine:
-    """End a replay that waits, or runs: then its worker stops at the next part.
+    """End a replay that waits or runs; the worker of a running one stops at the next part.
 
     Raises:
         ConfigError: the reason is empty.

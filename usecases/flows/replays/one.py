@@ -1,4 +1,4 @@
-"""One entity run through a draft or a version as of now, with every step's why: nothing acts, nothing is kept."""
+"""One entity run through a draft or a version as of now, with each step's why: no action is taken, nothing is kept."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -93,14 +93,14 @@ def try_flow_version(
         context: who asks.
         flow: its name.
         version: its number.
-        external_id: of the entity.
-        transaction: the number of a stored one that is looked at; None for none.
-        supposed: what is taken for answered.
+        external_id: the identifier of the entity.
+        transaction: the number of a stored transaction to look at; None for none.
+        supposed: the answers and outcomes to suppose.
 
     Raises:
         NotFoundError: there is no such flow, version or entity, or it has no such transaction.
         ConflictError: the version could not run with what it asks now.
-        InvalidRulesetError: what is supposed is none of its answers or outcomes.
+        InvalidRulesetError: a supposed answer or outcome is not one that the version takes.
     """
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
@@ -118,15 +118,15 @@ def try_flow_draft(
     supposed: Supposed = NOTHING_SUPPOSED,
     document: str | None = None,
 ) -> FlowTried:
-    """Run an entity through the draft of a flow that is saved, or through a text of it that is not.
+    """Run an entity through the saved draft of a flow, or through an unsaved text of it.
 
     Raises:
         NotFoundError: there is no such flow, draft or entity, or it has no such transaction.
-        InvalidRulesetError: the text cannot be read or is of another flow, or what is supposed is none of its answers.
+        InvalidRulesetError: the text cannot be read or is of another flow, or does not take what is supposed.
         ConflictError: it has other faults, or could not run with what it asks now.
     """
     document = text_or_draft(context, flow, document)
-    # Its examples may be wrong: nobody is run by them.
+    # Its examples may be wrong: they are not run here.
     written = analyse_flow(document).flow.model_copy(update={"examples": ()})
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
@@ -186,7 +186,7 @@ def _tried(session: Session, context: Context, through: _Tried, external_id: str
 
 
 def _require_transaction(session: Session, context: Context, entity: Entity, number: str) -> None:
-    """Raise NotFoundError where the entity has no such transaction, of which a run would know nothing."""
+    """Raise NotFoundError if the entity has no such transaction, of which a run would know nothing."""
     if entity.id not in transactions_numbered(session, context.organisation_id, [number])["entity"]:
         raise NotFoundError(f"{entity.external_id} has no transaction {short_text(number)}")
 
@@ -201,9 +201,9 @@ def _refuse_strange(supposed: Supposed, analysed: AnalysedFlow) -> None:
 
 
 def _supposed(supposed: Supposed, program: FlowProgram, entity_id: int, now_us: int) -> Iterator[RecordedAnswer]:
-    """Give what is supposed in the form of what is kept, as answered to these steps.
+    """Yield what is supposed in the form of stored answers to these steps.
 
-    InvalidRulesetError where a value does not fit the base currency.
+    InvalidRulesetError if a value does not fit the base currency.
     """
     about, canonical = (entity_id, ""), program.flow.canonical
     for step, answer in supposed.answers.items():

@@ -1,7 +1,7 @@
-"""The replay itself: everybody, or what happened to them in a period, part by part, by two versions on the same facts.
+"""The replay itself: all entities, or their events in a period, part by part, by two versions on the same facts.
 
-Nothing is stored but what was found. A worker that takes a replay over goes on behind the last part that is stored;
-where what the versions ask is no longer what it was when the first part was made, it begins anew.
+Only the findings are stored. A worker that takes over a replay goes on behind the last stored part; if what the
+versions ask has changed since the first part, it begins anew.
 """
 
 import json
@@ -39,11 +39,11 @@ from fivefold.usecases.rulesets.run_backtest import SMALLER, EntitiesTogether, p
 from fivefold.usecases.shared.jobs import Lease
 
 MOST_CAUSES: Final = 100_000
-"""Causes that are replayed before what was found is stored. An entity that has more is a part of its own."""
+"""The most causes to replay before findings are stored. An entity that has more is a part of its own."""
 MOST_MOMENTS: Final = 5_000
-"""The same of moments: facts are read anew for each, which takes most of the time."""
+"""The most moments, likewise: facts are read anew for each, which takes most of the time."""
 _OFTEN: Final = 50
-"""After so many moments what was found is put together."""
+"""After this many moments the findings are put together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +51,8 @@ class ReplayWanted:
     """What is replayed.
 
     Attributes:
-        period: the first moment and the one behind the last, of what happened; None for everybody as of `as_of_us`.
-        reached: what an earlier worker stored; None where none did.
+        period: the first moment of what happened, and the one after the last; None for everybody as of `as_of_us`.
+        reached: what an earlier worker stored; None if none did.
     """
 
     version_id: int
@@ -64,7 +64,7 @@ class ReplayWanted:
 
 
 def make_replay(lease: Lease, wanted: ReplayWanted) -> None:
-    """Make a replay, and keep what it finds; InvalidRulesetError where a version lacks something that it needs."""
+    """Run a replay, and store its findings; InvalidRulesetError if a version lacks something that it needs."""
     with lease.who.reading() as session:
         version = version_now(session, wanted.version_id)
         replay = _Replay(
@@ -88,14 +88,14 @@ class _Replay:
 
     @property
     def _about(self) -> dict[str, Any]:
-        """Say what is compared; a result is of these alone."""
+        """Return what is compared; a result holds for these alone."""
         base = None if self.base is None else dict(self.base.about)
         return {"engine": ENGINE, "flow": dict(self.version.about), "base": base}
 
     def run(self, total: int) -> None:
         tally = self._begin()
         behind, type_id = (tally.after_id, tally.entities), self.version.flow.type_id
-        # As large as for one moment, also in a period: the more of them share a moment, the fewer times facts are read.
+        # As large as for one moment, also in a period: the more causes share a moment, the less often facts are read.
         parts = parts_of_type(self.lease.who.engine, type_id, self.wanted.until_id, total, self.lease.attempt, behind)
         for part in parts:
             self.lease.progress(part.done, total, part.words)
@@ -108,7 +108,7 @@ class _Replay:
         self.lease.keep(lambda session: self._report(session, tally))
 
     def _divided(self, session: Session, part: EntitiesTogether) -> Iterator[tuple[EntitiesTogether, Causes]]:
-        """Divide a part by how many causes there are; those of schedules are read for few enough entities at once."""
+        """Divide a part by its number of causes; those of schedules are read for few enough entities at once."""
         smaller = SMALLER ** (self.lease.attempt - 1)
         bounds = max(1, MOST_CAUSES // smaller), max(1, MOST_MOMENTS // smaller)
         moments = len(set[int]().union(*self.listening.moments))
@@ -119,7 +119,7 @@ class _Replay:
             yield from _divided(few, causes_in(session, self.listening, ids), *bounds)
 
     def _begin(self) -> ReplayTally:
-        """Go on from what an earlier worker stored of the same versions; else forget it."""
+        """Go on from what an earlier worker stored for the same versions; otherwise discard it."""
         if self.wanted.reached is not None:
             reached = json.loads(self.wanted.reached)
             if reached["about"] == json.loads(canonical_json(self._about)):
@@ -165,7 +165,7 @@ class _Replay:
     def _part(
         self, session: Session, part: EntitiesTogether, about: Causes, tally: ReplayTally, total: int
     ) -> list[dict[str, Any]]:
-        """Replay a part; count it, and give those whom the versions treat otherwise."""
+        """Replay a part; count it, and return the rows that the versions treat otherwise."""
         causes = about.replayed
         until_us = None if self.wanted.period else self.wanted.as_of_us
         flow_id = self.version.flow.id
@@ -194,7 +194,7 @@ class _Replay:
         answers: AnswersKept,
         tally: ReplayTally | None,
     ) -> pl.DataFrame:
-        """Run a version for causes of one moment, each of another entity; count the answers that it went on by."""
+        """Run a version for causes of one moment, each of another entity; count the stored answers that it used."""
         if not causes:
             return pl.DataFrame(schema=ROW)
         flow, at_us = version.flow, causes[0].at_us
@@ -216,9 +216,9 @@ class _Replay:
 
 
 class _Ends:
-    """What a version comes to, moment by moment.
+    """The ends of a version's runs, moment by moment.
 
-    A frame of one row takes 20 KB, whatever it says: there are never many.
+    A frame of one row takes 20 KB, whatever it says, so small frames are put together often.
     """
 
     def __init__(self) -> None:
@@ -238,7 +238,7 @@ class _Ends:
 def _divided(
     part: EntitiesTogether, causes: Causes, most_causes: int, most_moments: int
 ) -> Iterator[tuple[EntitiesTogether, Causes]]:
-    """Divide a part, with the causes of each, by how many there are and of how many moments."""
+    """Divide a part, with the causes of each piece, by the number of causes and of moments."""
     by_entity: dict[int, list[ReplayedCause]] = {}
     for each in causes.replayed:
         by_entity.setdefault(each.entity_id, []).append(each)
@@ -261,7 +261,7 @@ def _divided(
 
 
 def _together(causes: Iterable[ReplayedCause]) -> Iterator[list[ReplayedCause]]:
-    """Part causes so that those of a part are of one moment, and of another entity each."""
+    """Split causes into parts, each of one moment and with an entity once at most."""
     moments: dict[int, list[ReplayedCause]] = {}
     for each in causes:
         moments.setdefault(each.at_us, []).append(each)
@@ -274,7 +274,7 @@ def _together(causes: Iterable[ReplayedCause]) -> Iterator[list[ReplayedCause]]:
 
 
 def _beside(causes: Sequence[ReplayedCause], after: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
-    """Put what both versions come to beside each other, a row for each cause; empty where one does not run."""
+    """Join the ends of both versions, a row for each cause; empty where one does not run."""
     schema = {"entity": pl.Int64, "cause": pl.String, "at_us": pl.Int64}
     rows = pl.DataFrame([(each.entity_id, each.cause, each.at_us) for each in causes], schema, orient="row")
     on = ["entity", "cause"]

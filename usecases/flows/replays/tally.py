@@ -1,4 +1,4 @@
-"""What a replay counts: where runs come to, what they would do, and what that changes; added up part by part."""
+"""The counts of a replay: where runs end, what they would do, and what that changes; added up part by part."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ from fivefold.flows.trace import STATUSES
 from fivefold.usecases.flows.runs.outcomes import actions_text
 
 MOST_EXPLAINED = 200
-"""Why a run failed is looked at for so many of each step: it takes far longer than to run them."""
+"""The most failures of each step that are explained: that takes far longer than to run them."""
 
 ROW = {"entity": pl.Int64, "cause": pl.String, "state": pl.String, "at": pl.String, "actions": pl.String}
 """The columns of `ends_of`."""
 
 
 def ends_of(runs: Runs, keys: Mapping[int, str], base: str) -> pl.DataFrame:
-    """Say where each run came to, and what it would do, with the amounts of limits in the *base* currency.
+    """Return where each run ended, and what it would do, with the amounts of limits in the *base* currency.
 
     *keys*: the cause of each entity.
     """
@@ -52,21 +52,21 @@ def _words(row: Mapping[str, Any], base: str) -> str:
 
 @dataclass(kw_only=True)
 class ReplayTally:
-    """What was found so far.
+    """The findings so far.
 
     Attributes:
-        after_id: the last entity that was looked at.
-        entities: that were looked at, some of them perhaps without a cause.
-        causes: by their kind; empty where everybody is replayed.
-        ends: runs by their state and step; `base_ends` those of the version that it is compared with.
+        after_id: the last entity that was replayed.
+        entities: those replayed, some of them perhaps without a cause.
+        causes: causes by kind; empty if everybody is replayed.
+        ends: runs by their state and step; `base_ends` for the version that it is compared with.
         actions: runs that would take each action; `base_actions` the same of that version.
         moves: runs by state and step before, and state and step after; a version that would not run has empty ones.
         answered: runs that went on by an answer that was kept, by step.
         failures: runs that failed, by step and why; of each step the first `MOST_EXPLAINED`.
         different: runs that came to another end, or would do something else.
         people: entities with such a run.
-        unknown_origin: by kind the causes of which nobody knows whether the flow itself brought them about.
-        unknown_members: by group entities of which nobody knows whether they were members, or moved, all of the time.
+        unknown_origin: by kind, causes of which it is unknown whether the flow itself brought them about.
+        unknown_members: by group, entities whose membership or moves are not known for all of the time.
     """
 
     after_id: int = 0
@@ -87,7 +87,7 @@ class ReplayTally:
     def add(self, both: pl.DataFrame, *, has_base: bool) -> pl.DataFrame:
         """Count runs: `state`, `at`, `actions`, and the same with `_before`; empty texts where a version does not run.
 
-        Gives the rows that differ; without a base those in which something would be done, or a person asked.
+        Returns the rows that differ; without a base those in which something would be done, or a person asked.
         """
         self.ends.update(_counted(both, "state", "at"))
         self.actions.update(_count_actions(both["actions"]))
@@ -104,7 +104,7 @@ class ReplayTally:
         return affected
 
     def add_failures(self, runs: Runs) -> None:
-        """Count why runs failed; the reasons name facts and no values, as they stay where a customer is erased."""
+        """Count why runs failed; the reasons name facts, not values, as they stay when a customer is erased."""
         table = runs.table
         explained: Counter[str] = Counter()
         for (step, _), count in self.failures.items():
@@ -116,7 +116,7 @@ class ReplayTally:
                 self.failures[step, _why_failed(runs, position)] += 1
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as plain data, in a fixed order."""
+        """Return the tally as plain data, in a fixed order."""
         return {
             "after_id": self.after_id,
             "entities": self.entities,
@@ -128,7 +128,7 @@ class ReplayTally:
 
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> "ReplayTally":
-        """Read it back from `as_json`."""
+        """Read a tally back from `as_json`."""
         numbers = {name: content[name] for name in ("after_id", "entities", "people", "different")}
         named: dict[str, Any] = {name: Counter(dict(content.get(name, ()))) for name in _NAMED}
         places: dict[str, Any] = {
@@ -152,13 +152,13 @@ def _why_failed(runs: Runs, position: int) -> str:
 
 
 def _counted(rows: pl.DataFrame, *names: str) -> dict[Any, int]:
-    """Count rows by some columns; those of a version that does not run are no ends."""
+    """Count rows by some columns; by state and step, without those of a version that does not run."""
     counts = {tuple(row[:-1]): row[-1] for row in rows.group_by(*names).len().iter_rows()}
     return {key: count for key, count in counts.items() if len(key) > len(("state", "at")) or any(key)}
 
 
 def _count_actions(actions: pl.Series) -> dict[str, int]:
-    """Count the runs that take each action; amounts are no part of its name."""
+    """Count the runs that take each action; its name leaves out the amounts."""
     counts: Counter[str] = Counter()
     for words, count in actions.value_counts().iter_rows():
         for each in {one.split(" ")[0] for one in words.split(", ")} - {""}:

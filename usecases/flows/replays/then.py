@@ -1,4 +1,4 @@
-"""Levels, answers and members of groups at an earlier moment: what a replay reads where a run reads what stands."""
+"""Levels, answers and members of groups at an earlier moment, for replays; a run reads the present ones instead."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ from fivefold.usecases.flows.runs.shadows import asks_the_same
 
 
 def levels_then(session: Session, entity_ids: Sequence[int], at_us: int) -> pl.DataFrame:
-    """Give the levels at a moment; how old one was is unknown where a later assessment took its place in the record."""
+    """Return the levels at a moment; the age of one is unknown if a later assessment took its place in the record."""
     levels_by_entity = {each.entity_id: each for each in levels_at(session, entity_ids, at_us)}
     rows = []
     for entity in entity_ids:
@@ -41,19 +41,19 @@ def levels_then(session: Session, entity_ids: Sequence[int], at_us: int) -> pl.D
 
 @dataclass(frozen=True)
 class AnswersKept:
-    """What was answered before, by entity and cause, and by step."""
+    """Earlier answers, by entity and cause, and by step."""
 
     by_key: Mapping[tuple[int, str], Mapping[str, RecordedAnswer]]
 
     def run_context(
         self, program: FlowProgram, read: FactsRead, keys: Mapping[int, tuple[int, str]]
     ) -> tuple[RunContext, dict[str, pl.Series]]:
-        """Give what a program is run with, and by step for which rows something is there.
+        """Return the context to run a program with, and, by step, which rows have an answer.
 
         Args:
-            program: that is run.
+            program: the program to run.
             read: the facts, a row for each entity.
-            keys: of each entity under what its answers stand in `by_key`.
+            keys: by entity, the key of its answers in `by_key`.
         """
         entities = [int(each) for each in read.facts.own[ENTITY]]
         answers, outcomes, there = {}, {}, {}
@@ -74,7 +74,7 @@ class AnswersKept:
     def _by_step(
         self, canonical: str, entities: Sequence[int], keys: Mapping[int, tuple[int, str]]
     ) -> dict[str, list[RecordedAnswer | None]]:
-        """Give the answers in the rows of entities, for steps at which the same was asked as is asked now."""
+        """Return answers in the order of entities, for steps that asked the same then as they ask now."""
         answers_by_step: dict[str, list[RecordedAnswer | None]] = {}
         for row, entity in enumerate(entities):
             for name, each in self.by_key.get(keys[entity], {}).items():
@@ -84,7 +84,7 @@ class AnswersKept:
 
 
 def answers_kept(answers: Iterable[RecordedAnswer], *, by_cause: bool) -> AnswersKept:
-    """Arrange answers by entity, and *by_cause*; of several at one step the last one counts."""
+    """Group answers by entity, and *by_cause*; of several at one step the last one counts."""
     answers_by_entity: dict[tuple[int, str], dict[str, RecordedAnswer]] = {}
     for each in answers:
         answers_by_entity.setdefault((each.entity_id, each.cause if by_cause else ""), {})[each.step] = each
@@ -93,12 +93,12 @@ def answers_kept(answers: Iterable[RecordedAnswer], *, by_cause: bool) -> Answer
 
 @dataclass(frozen=True)
 class MembersThen:
-    """Who was a member when.
+    """The members of groups over time.
 
     Attributes:
-        moves: of each group and entity those that are kept, in their order.
-        all_kept_from_us: from then on every move is kept.
-        unknown: of each entity the groups of which it was asked for a moment at which nobody knows.
+        moves: of each group and entity, the stored moves in their order.
+        all_kept_from_us: the moment from which on every move is stored.
+        unknown: by entity, the groups that were queried for a moment at which membership is unknown.
     """
 
     moves: Mapping[tuple[str, int], Sequence[KeptMove]]
@@ -106,7 +106,7 @@ class MembersThen:
     unknown: dict[int, set[str]] = field(default_factory=dict)
 
     def was_member(self, group: str, entity_id: int, at_us: int) -> bool | None:
-        """Tell whether an entity was a member of a group at a moment; None where nobody knows it any more.
+        """Return whether an entity was a member of a group at a moment; None if that is no longer known.
 
         Before its first move an entity is no member, and moves lead in and out by turns.
         """
@@ -122,19 +122,19 @@ class MembersThen:
         return None
 
     def would_run(self, groups: Collection[str] | None, entity_id: int, at_us: int) -> bool:
-        """Tell whether an entity is known to have been a member of one of some groups; None stands for everybody."""
+        """Return whether an entity is known to have been a member of one of some groups; None stands for everybody."""
         if groups is None:
             return True
         were = [
             self.was_member(group, entity_id, at_us) for group in groups
-        ]  # of each, so that what is unknown is noted
+        ]  # for each group, so that all unknown ones are noted
         return True in were
 
 
 def read_members_then(
     session: Session, type_id: int, groups: Collection[str], entity_ids: Sequence[int]
 ) -> MembersThen:
-    """Read who was a member of some groups of a type when; for no group nothing is read."""
+    """Read the members of some groups of a type over time; reads nothing for no groups."""
     if not groups:
         return MembersThen({}, 0)
     organisation_id = session.get_one(EntityType, type_id).organisation_id
@@ -146,14 +146,14 @@ def read_members_then(
 def notes_of_members(
     session: Session, type_id: int, groups: Collection[str], begins_us: int, unknown: Mapping[str, int]
 ) -> list[str]:
-    """Say in words what is not known of who was a member, or what people may not expect.
+    """Describe what is unknown about members, or what people may not expect.
 
     Args:
         session: to read with.
-        type_id: of the groups.
-        groups: whose members are asked for.
-        begins_us: the first moment for which.
-        unknown: by group of how many entities nobody knows it for some of the time.
+        type_id: the type of the groups.
+        groups: the groups whose members matter.
+        begins_us: the first moment at which they matter.
+        unknown: by group, for how many entities membership is unknown for some of the time.
     """
     since = in_force_since(session, type_id, sorted(groups))
     notes = []

@@ -53,7 +53,7 @@ ANSWERED_BY: Final = {
     "investigator": frozenset({Role.INVESTIGATOR, Role.ADMIN}),
     "publisher": frozenset({Role.PUBLISHER, Role.ADMIN}),
 }
-"""Who may answer, by the role that a step asks."""
+"""The roles that may answer, by the role that a step asks."""
 
 
 def answer_run(
@@ -142,7 +142,7 @@ def _asking_step(session: Session, run: FlowRun, now: int, expected_asked_us: in
         raise ConflictError(_time_over(run, now))
     if is_off(session, run.flow_id, locked=True):  # the answer would end the run, and do nothing
         raise ConflictError(f"run f:{run.id} asks nobody while its flow is switched off")
-    assert run.asked_us is not None  # a run that asks a role has the moment since when
+    assert run.asked_us is not None  # a run that asks a role has the moment of its question
     refuse_unseen_moment(f"the question of run f:{run.id}", expected_asked_us, run.asked_us)
     return run.stopped_at
 

@@ -312,7 +312,7 @@ class _Work:
         runnable = version_kept(session, run.version_id, stored_facts)
         late = run.acting and run.stopped_at not in steps and (run.due_us or 0) <= now
         if late and _waits_for_person(runnable, run):
-            assert run.stopped_at is not None  # there it waits
+            assert run.stopped_at is not None  # it waits there
             nobody = StepOutcome(**_nobody(run, run.stopped_at, now))
             steps = {**steps, nobody.step: nobody}
         lists = list_versions_used(session, run.organisation_id, stored_facts["lists"])

@@ -54,7 +54,7 @@ LevelsThen: TypeAlias = Callable[[Session, Sequence[int], int], pl.DataFrame]
 
 @dataclass(frozen=True, kw_only=True)
 class FactsRead:
-    """What was read of entities.
+    """The facts that were read of entities.
 
     Attributes:
         facts: a row for each entity.
