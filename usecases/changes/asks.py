@@ -232,12 +232,12 @@ def revoke_override(
 ) -> ChangeOutcome:
     """End an override in force: at once if it lies below the rules' level, otherwise by a proposal.
 
-    *expected_requested_us*: when the override was requested that was looked at; None not to ask.
+    *expected_requested_us*: when the override that the caller saw was requested; None for no check.
 
     Raises:
         ConfigError: the reason is empty.
         NotFoundError: there is no such override.
-        ConflictError: it is not in force; it is another one than was looked at; or it is proposed, and the actor is
+        ConflictError: it is not in force; it is another one than the caller saw; or it is proposed, and the actor is
             not a member.
     """
 

@@ -41,7 +41,7 @@ def proposed_already(
 
     *counted*: the reach of the change as of now, `reach_of`.
 
-    Returns the one that stays, None without one; and whether one was withdrawn.
+    Returns the one that stays, None if there is none; and whether one was withdrawn.
     """
     is_withdrawn = False
     for row, open_content in open_beside(session, context, content):
@@ -58,13 +58,13 @@ def proposed_already(
 
 
 def _levels_moved(session: Session, counted: Mapping[str, Any], row: Proposal) -> bool:
-    """Tell whether a change leads to other levels by now; the proposal keeps why it ended, so whose is not said."""
+    """Return whether a change leads to other levels by now; a proposal keeps why it ended, so no entity is named."""
     present, proposed = (named_reach(session, row.organisation_id, reach) for reach in (counted, row.reach))
     return bool(levels_moved(present, proposed))
 
 
 def _as_asked(content: Content, asked_us: int) -> Content:
-    """Give a content without the moment of its screening where nobody gave one: it is then when this was asked for."""
+    """Return a content without the moment of its screening if none was given: it then is the moment of the request."""
     if isinstance(content, ScreeningCleared) and content.at_us == asked_us:
         return replace(content, at_us=0)
     return content
@@ -87,9 +87,9 @@ def withdraw_overtaken(session: Session, context: Context, content: Content, eve
 
 
 def why_overtaken(session: Session, context: Context, row: Proposal, content: Content, now_us: int) -> str:
-    """Say why an open proposal cannot be approved any more, by doing it and rolling it back; empty if it can.
+    """Explain why an open proposal cannot be approved any more, by doing it and rolling it back; empty if it can.
 
-    A promotion of a model can: only the registry knows what serves, and `promotions` says so when it is approved.
+    A promotion of a model can: only the registry knows what serves, and `promotions` checks it on approval.
     """
     why = moved_since(session, context, content, row.reach, now_us)
     if why or isinstance(content, ModelPromoted):
@@ -98,9 +98,9 @@ def why_overtaken(session: Session, context: Context, row: Proposal, content: Co
 
 
 def is_overtaken(session: Session, context: Context, row: Proposal, content: Content, now_us: int) -> bool:
-    """Tell, by reading alone, whether what an open proposal is about ended or changed since; `why_overtaken` says how.
+    """Return, by reading alone, whether the subject of an open proposal ended or changed; `why_overtaken` says how.
 
-    What is refused for another reason, such as a flow that needs the version, may be possible again later.
+    A change refused for another reason, such as a flow that needs the version, may be possible again later.
     """
     if moved_since(session, context, content, row.reach, now_us):
         return True

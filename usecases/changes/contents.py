@@ -18,7 +18,7 @@ from fivefold.usecases.shared.actors import OF_APPROVAL, OF_VERSIONS, Role
 
 
 def _stored_name(entity: int) -> str:
-    """Name an entity as a stored subject does, which ends with it: the entity's own name goes with an erasure."""
+    """Name an entity as a stored subject does, which ends with it: an erasure removes the entity's own name."""
     return f"entity {entity}"
 
 
@@ -340,7 +340,7 @@ def read_content(kind: str, fields: Mapping[str, Any]) -> Content:
 
 @cache
 def _form(kind: str) -> TypeAdapter[Any]:
-    """Give what reads a kind; to build it takes longer than to read."""
+    """Return the reader of a kind, cached: to build it takes longer than to read."""
     return TypeAdapter(KINDS[kind])
 
 

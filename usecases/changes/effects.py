@@ -42,7 +42,7 @@ from fivefold.usecases.rulesets.drafts import order_families_in, switch_family_i
 from fivefold.usecases.shared.context import Context
 
 Result = ListPut | RateTableLine | PolicyLine | Settings | tuple[str, ...] | None
-"""The result of a change: of the order of families their names; of a switch, a roll-back or a revocation nothing."""
+"""The result of a change: the names of ordered families; None for a switch, a roll-back or a revocation."""
 
 
 class Champions(Protocol):
@@ -106,7 +106,7 @@ def apply_content(  # noqa: C901, PLR0911 (one for each kind)
 
 def falls_by(session: Session, context: Context, content: Fact, why: str, now_us: int) -> list[Fall]:
     """Store a fact as one person alone would, see whose levels fall, and roll it back; errors are those of the fact."""
-    watched = replace(context, by_tool=True)  # so they are looked at whatever the organisation lets one person do
+    watched = replace(context, by_tool=True)  # so falls are found whatever the organisation lets one person do
     nested = session.begin_nested()
     try:
         _apply_fact(session, watched, content, why, now_us, alone=True)
@@ -138,7 +138,7 @@ def result_in_force(session: Session, context: Context, content: Content) -> Res
 
 
 def _of_registry(session: Session, champions: Champions | None) -> Champions:
-    """Give what asks the registry, whose models may take minutes to load; ConflictError without one."""
+    """Return *champions*, whose registry may take minutes to load a model; ConflictError if there is none."""
     if champions is None:
         raise ConflictError(
             "promote a model at the machine that has the model registry: fivefold proposals approve NUMBER"

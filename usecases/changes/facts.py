@@ -1,6 +1,6 @@
 """Facts as people and programs send them: stored at once, or proposed if they would lower a level.
 
-What time alone overtook is closed by the worker: proposals about tags or overrides that ended, requests past their end.
+The worker closes what time alone overtook: proposals about tags or overrides that ended, requests past their end.
 """
 
 import json
@@ -49,7 +49,7 @@ from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 log = structlog.get_logger("fivefold.facts")
 
 MOST_AT_ONCE = 100
-"""Of what time overtook, so many of a kind are closed in one round of the worker."""
+"""The most overtaken items of a kind that one round of the worker closes."""
 
 
 class ReasonMissingError(ConfigError):
@@ -179,8 +179,8 @@ def _withdraw_overtaken(of: tuple[Context, str, str], content: Callable[[int, in
     """Withdraw the open proposals that a stored fact made impossible.
 
     This is a transaction of its own, as an approval locks its proposal before the entity. Without it nothing wrong is
-    approved: the approval compares too. It is done also where a fact was there already: an earlier call may have failed
-    in between.
+    approved: the approval compares too. It also runs if the fact existed already: an earlier call may have failed in
+    between.
     """
     context, type_name, external_id = of
     now = context.now()
@@ -194,11 +194,11 @@ def _withdraw_overtaken(of: tuple[Context, str, str], content: Callable[[int, in
 
 
 def close_outdated(engine: Engine, now_us: int) -> int:
-    """Withdraw proposals about what ended or changed since, refuse overrides past their end; return how many.
+    """Withdraw proposals whose subject ended or changed, refuse overrides past their end; return how many.
 
-    Neither can be approved any more, and nobody should have to look at them. Each is closed apart, and one that cannot
-    be is logged: it holds up no other. Where an organisation is locked the others of it wait for the next round. Of
-    many the oldest come first.
+    Neither can be approved any more, so nobody should have to look at them. Each is closed apart; one that cannot be
+    closed is logged, and holds up no other. If an organisation is locked, its others wait for the next round. If there
+    are many, the oldest come first.
     """
     return _close_each(engine, now_us, _overtaken, _withdraw_late) + _close_each(
         engine, now_us, undecided_past_end, _refuse_late
@@ -208,7 +208,7 @@ def close_outdated(engine: Engine, now_us: int) -> int:
 def _overtaken(session: Session, now_us: int, most: int, after: int) -> list[tuple[int, int]]:
     """List the open proposals behind a number that are overtaken, each as its organisation and number.
 
-    All are read and none is locked: most of them wait for a person, and what holds them up is not changed by a look.
+    All are read and none is locked: most of them wait for a person, and reading does not change that.
     """
     late: list[tuple[int, int]] = []
     while len(late) < most and (rows := open_behind(session, after, most, ModelPromoted.kind)):
@@ -219,11 +219,11 @@ def _overtaken(session: Session, now_us: int, most: int, after: int) -> list[tup
 
 
 def _looks_overtaken(session: Session, row: Proposal, now_us: int) -> bool:
-    """Tell whether a proposal is overtaken; one that cannot be read is closed, or logged, apart from the others."""
+    """Return whether a proposal is overtaken; true if it cannot be read, so that it is closed, or logged, apart."""
     try:
         context = _of_system(session.get_bind().engine, row.organisation_id, now_us)
         return is_overtaken(session, context, row, read_content(row.kind, row.content), now_us)
-    except UNEXPECTED_ERRORS:  # it is met again where it is closed
+    except UNEXPECTED_ERRORS:  # it is raised again when the proposal is closed
         return True
 
 
@@ -237,7 +237,7 @@ def _close_each(
     listed: Callable[..., list[tuple[int, int]]],
     close: Callable[[Context, int], bool],
 ) -> int:
-    """Close those of one kind, `MOST_AT_ONCE` at most, beside those that cannot be closed."""
+    """Close items of one kind, at most `MOST_AT_ONCE`, beside those that cannot be closed."""
     count, after, page, locked = 0, 0, MOST_AT_ONCE, set[int]()
     while count < MOST_AT_ONCE <= page:
         with reading(engine) as session:

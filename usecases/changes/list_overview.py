@@ -174,7 +174,7 @@ def waiting_versions(context: Context, name: str) -> tuple[WaitingVersion, ...]:
 
 
 def count_versions(context: Context, name: str) -> int:
-    """Count the versions of a list, those to come too; 0 where none has that name."""
+    """Count the versions of a list, future ones too; 0 if no list has that name."""
     with context.reading() as session:
         return count_list_versions(session, context.organisation_id, name)
 
@@ -257,7 +257,7 @@ class ProposedVersion:
     """A version of a list that a change adds, and its differences from the one before.
 
     Attributes:
-        groups: of peers, where it is a reference portfolio; otherwise empty.
+        groups: the groups of peers, if it is a reference portfolio; otherwise empty.
     """
 
     since_us: int
@@ -271,7 +271,7 @@ class ProposedVersion:
 def proposed_versions(context: Context, document: str, part_of: Callable[[int], Part]) -> tuple[ProposedVersion, ...]:
     """Describe each version that a proposed change adds, or added; *document* is its list.
 
-    *part_of* says which part of its differences is shown of the version that begins at a moment.
+    *part_of* returns the part of the differences to show for the version that begins at a moment.
     """
     named_list = read_list(document)
     contents = [

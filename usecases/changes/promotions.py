@@ -61,7 +61,7 @@ def promote_where_one_may(
 
 
 def decided_since(engine: Engine, registry: Registry, number: int) -> str:
-    """Say what was decided since a version was judged, so that its gate alone may not promote it; empty for nothing."""
+    """Describe what was decided since a version was judged, which forbids its gate alone to promote it; or empty."""
     version, champion = registry.version(number), _champion(registry)
     if any(each.version == number for each in promotions_of_present(registry)):
         return f"version {number} was champion before, and {_version_text(champion)} serves now"
@@ -111,14 +111,14 @@ def promote_model(
 def money_changes(
     session: Session, registry: Registry, replaced: int | None, version: int, organisation_id: int | None = None
 ) -> list[str]:
-    """Say where a champion gives other money than the one before, and what reads it; empty where it does not.
+    """Describe where a champion gives other money than the one before, and what reads it; empty if it does not.
 
     Args:
         session: to read with.
-        registry: of both.
-        replaced: the number of the one before; None where none served.
+        registry: the registry of both.
+        replaced: the number of the one before; None if none served.
         version: the number of the champion.
-        organisation_id: whose definitions are named; None for those of every organisation.
+        organisation_id: the organisation whose definitions are named; None for those of every organisation.
     """
     if replaced is None:
         return []
@@ -138,7 +138,7 @@ def money_changes(
 
 
 _READS_MONEY = re.compile(r'"value":\s*(\{\}|"(expected_value|segment))|"on":\s*"segment"')
-"""Finds, in a canonical form, inputs of the value, steps of flows that ask for it, and triggers by the segment."""
+"""Finds, in a canonical form, inputs of the value, steps of flows that ask for it, and triggers on the segment."""
 
 
 def _money_text(registry: Registry, number: int) -> str:
@@ -193,7 +193,7 @@ def propose_promotion(
 
 
 def needs_force_now(registry: Registry, number: int) -> bool:
-    """Tell if the gate's verdict on a version does not allow that it replaces the one that serves."""
+    """Return whether the gate's verdict on a version does not allow that it replaces the one that serves."""
     return bool(gate_refusal(registry, registry.version(number), registry.champion()))
 
 
@@ -202,7 +202,7 @@ class PromotionOutcome:
     """The result of a member's request: the version serves from now on, or is proposed.
 
     Attributes:
-        warnings: what `money_changes` says of both versions, and of what the member's organisation has.
+        warnings: the lines of `money_changes` on both versions, and on what the member's organisation has.
     """
 
     promotion: Promotion | None
@@ -262,7 +262,7 @@ def roll_back_by_member(
 
 
 def roll_back_warnings(context: Context, registry: Registry) -> list[str]:
-    """Say what `roll_back_by_member` would warn of; nothing where there is nothing to roll back to."""
+    """Return the warnings of `roll_back_by_member`; empty if there is nothing to roll back to."""
     version = version_before(registry)
     with context.reading() as session, suppress(ModelNotFoundError):  # a lost version is refused, with the reason
         if version is not None:
@@ -291,7 +291,7 @@ def _refuse_unseen(registry: Registry, serving: int | None) -> None:
 
 
 def _refuse_changed(registry: Registry, serving: int | None, when: str) -> None:
-    """Refuse where another version serves by now than the one that did then."""
+    """Refuse if another version serves by now than did then."""
     champion = _champion(registry)
     if champion != serving:
         raise PromotionRefusedError(
@@ -310,7 +310,7 @@ def _record_and_promote_by(
 ) -> tuple[Promotion, list[str]]:
     """Promote as `_record_and_promote` does, with the member in MLflow's record and in their organisation's log.
 
-    Returns the promotion, and what `money_changes` says of it.
+    Returns the promotion, and the lines of `money_changes` on it.
     """
     by_member = replace(promotion, who=context.actor.name)
     with context.reading() as session:
@@ -361,9 +361,9 @@ def _version_text(version: int | None) -> str:
 def _record_and_promote(
     engine: Engine, registry: Registry, promotion: Promotion, actor: str, person: Actor | None
 ) -> Promotion:
-    """Promote by the operator of the machine, or by a *person* there; errors as `_carry_out`.
+    """Promote for the operator of the machine, or for a *person* there; errors as of `_carry_out`.
 
-    ConflictError if the person's token ended since it was looked up, as while the version was trained.
+    ConflictError if the person's token has ended since it was looked up, such as while the version was trained.
     """
     if person is not None:
         promotion = replace(promotion, who=f"{person.name} as {promotion.who}")
@@ -382,11 +382,11 @@ def _carry_out(
     """Record first, then move the alias, then commit: if the alias does not move, nothing was recorded.
 
     A registry that answers late does not end the transaction, which would leave a moved alias without its record. A
-    promotion that records waits for others that have recorded and have not committed. So of two that were planned
-    at once, the later one sees that another version serves than the one it replaces.
+    promotion waits for others that have recorded and not yet committed. So of two that were planned at once, the later
+    one sees that the version that it replaces serves no longer.
 
     Raises:
-        PromotionRefusedError: another version serves than the one that the promotion replaces.
+        PromotionRefusedError: the version that serves is not the one that the promotion replaces.
     """
     await_other_system(session)
     log_missing(session, registry, at_machine)

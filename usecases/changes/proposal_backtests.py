@@ -223,7 +223,7 @@ def backtests_that_count(
 def untested(
     session: Session, row: Proposal, rehearsed: Mapping[int, DecidingChange], now_us: int
 ) -> dict[int, DecidingChange]:
-    """Return what would decide of the types on which no finished backtest of a proposal counts."""
+    """Return what would decide on each type for which no finished backtest of a proposal counts."""
     finished = newest_backtests(session, row.id, finished=True)
     pairs = {}
     for type_id, pair in rehearsed.items():

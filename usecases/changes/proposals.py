@@ -147,10 +147,10 @@ def request_change(
 ) -> ChangeOutcome:
     """Propose a change; it is done at once if it needs only one person, and nothing happens if it changes nothing.
 
-    What a person proposed already, and nobody decided yet, is not proposed twice: the outcome is the first proposal.
-    Where none of its backtests on a type counts, such as after one failed, another one is requested.
+    A change that the same person proposed, and that is still open, is not proposed twice: the outcome is the first
+    proposal. If none of its backtests on a type counts, such as after one failed, another one is requested.
 
-    *reach*: whom, if that is known already. *champions*: to promote a model with, if it is about one. *require* raises,
+    *reach*: the reach, if already known. *champions*: to promote a model with, if it is about one. *require* raises,
     in the transaction of the change, if it must not be requested.
 
     Raises:
@@ -276,22 +276,24 @@ def approve_proposal(
 
     Args:
         context: who approves.
-        number: of the proposal.
+        number: the number of the proposal.
         reason: why.
-        role: of who approves.
+        role: the role of the approver.
         champions: to promote a model.
-        expected_backtests: the numbers of the backtests that were looked at, `finished_backtests`; None not to ask.
-        expected_versions: so many versions had the list that it adds versions to; None not to ask, or of no list.
-        expected_proposed_us: when that was proposed which was looked at; a restore reuses numbers. None: not asked.
-        expected_levels: of a change about one entity `hash_of_levels` of what was looked at; None: of the proposal.
+        expected_backtests: the numbers of the `finished_backtests` that the caller saw; None for no check.
+        expected_versions: how many versions the list had to which it adds some; None for no check, or without a list.
+        expected_proposed_us: when the proposal that the caller saw was proposed, as a restore reuses numbers; None for
+            no check.
+        expected_levels: for a change about one entity, `hash_of_levels` of the levels that the caller saw; None for
+            those of the proposal.
 
     Raises:
         ConfigError: the reason is empty.
         NotFoundError: there is no such proposal, or it is not seen in the role.
         ConflictError: the actor proposed it, or is not a member; it was decided; it is impossible now; a type that it
             reaches has no finished backtest that counts (`backtest_validity`); it is not for the role; a model is to be
-            promoted without *champions*; or it has other backtests, or the list other versions, or it leads to other
-            levels, than was expected, or it is another change.
+            promoted without *champions*; its backtests, the versions of its list or its levels are not the expected
+            ones; or it is another change.
         PromotionRefusedError: the gate does not allow it any more, or another version serves by now.
     """
     now = context.now()
@@ -361,13 +363,13 @@ def refuse_proposal(
 ) -> ProposalLine:
     """Refuse a proposal, or withdraw one's own; its waiting and running backtests are cancelled.
 
-    The same call again, such as after its answer was lost, gives the same answer.
+    The same call again, such as after its answer was lost, returns the same.
 
     Args:
         context: who refuses or withdraws.
-        number: of the proposal.
+        number: the number of the proposal.
         reason: why.
-        role: of who refuses.
+        role: the role of the person.
         expected_proposed_us: as of `approve_proposal`.
 
     Raises:
@@ -392,7 +394,7 @@ def refuse_proposal(
 
 
 def _is_refused_so(row: Proposal, actor: str, why: str, expected_proposed_us: int | None) -> bool:
-    """Tell whether the same person refused or withdrew the proposal that they looked at, with the same words."""
+    """Return whether the same person refused or withdrew the proposal that they saw, with the same words."""
     is_same = expected_proposed_us in (None, row.proposed_us)
     return is_same and row.state in (REFUSED, WITHDRAWN) and (row.decided_by, row.decision_reason) == (actor, why)
 
@@ -402,8 +404,8 @@ def list_proposals(
 ) -> Page[ProposalLine]:
     """List proposals, of one state or of all, the newest first.
 
-    Only those that the person may see in the role: an approver those about one entity, an investigator of these their
-    own. ConfigError if there is no such state.
+    Only those that the person may see in the role: an approver those about one entity, an investigator only their own
+    among these. ConfigError if there is no such state.
     """
     require_known("state", [state], STATES)
     visible = proposals_seen_by(context.actor.name, role)
@@ -428,7 +430,7 @@ def _refuse_unseen(context: Context, row: Proposal, role: Role) -> None:
 
 
 def finished_backtests(context: Context, number: int) -> tuple[ProposalBacktest, ...]:
-    """List the newest backtest of a proposal on each type that is done, which `approve_proposal` looks at.
+    """List the newest finished backtest of a proposal on each type, as `approve_proposal` checks them.
 
     NotFoundError if no proposal has that number.
     """
@@ -438,7 +440,7 @@ def finished_backtests(context: Context, number: int) -> tuple[ProposalBacktest,
 
 
 def waiting_beside(context: Context, number: int, role: Role = Role.ADMIN) -> tuple[int, ...]:
-    """List the numbers of the other open proposals about what an open one is about; none if it was decided.
+    """List the numbers of the other open proposals about the subject of an open one; empty if it was decided.
 
     Only those that the person may see in the role.
 

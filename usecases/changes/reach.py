@@ -1,7 +1,7 @@
 """The reach of a proposed change, as far as it can be counted, and what it replaces; backtests show the rest.
 
-A change overwrites what stands. So a proposal keeps what stood when it was proposed, which is what the approver is
-shown, and it is compared once the proposal is approved.
+A change overwrites present values. So a proposal keeps those from when it was proposed, which the approver is shown,
+and they are compared when the proposal is approved.
 """
 
 import json
@@ -56,9 +56,9 @@ from fivefold.usecases.shared.context import Context
 
 LOOKED_BACK_DAYS = 90
 REHEARSAL_BUSY_SECONDS = 2
-"""How long a look at a change waits for another program's write on SQLite: without it the page opens as well."""
+"""How long a rehearsal waits for another program's write on SQLite: the page opens without it as well."""
 HeldUntil = Mapping[tuple[str, str], int]
-"""Until when the cooldown holds levels, by type and identifier of whose they are, in microseconds."""
+"""Until when the cooldown holds levels, by type and identifier of their entities, in microseconds."""
 
 
 def reach_of(
@@ -92,7 +92,7 @@ def entity_of(session: Session, content: Content) -> int | None:
 def with_replaced(
     session: Session, context: Context, content: Content, counted: Mapping[str, Any], now_us: int
 ) -> dict[str, Any]:
-    """Add to the counts of a change what it replaces and by what, each under its name as `from` and `to`."""
+    """Add to the counts of a change the values that it replaces and the new ones, each by name as `from` and `to`."""
     replaced = {
         name: {"from": present, "to": wanted, **counted.get(name, {})}
         for name, (present, wanted) in _replaced(session, context, content, now_us).items()
@@ -101,9 +101,9 @@ def with_replaced(
 
 
 def held_until(context: Context, reach: Mapping[str, Any]) -> HeldUntil:
-    """Tell until when the cooldown holds the levels that a proposed change would let fall; *reach*: of the proposal.
+    """Return until when the cooldown holds the levels that a proposed change would let fall; *reach*: the proposal's.
 
-    Who is held by nothing, whose floors alone would fall, or who is not there under that name any more, is left out.
+    Entities without a hold, whose floors alone would fall, or that no longer have that name are left out.
     """
     until: dict[tuple[str, str], int] = {}
     with context.reading() as session:
@@ -119,28 +119,28 @@ def held_until(context: Context, reach: Mapping[str, Any]) -> HeldUntil:
 
 
 def reach_of_falls(falls: Sequence[Fall]) -> dict[str, Any]:
-    """Give whose levels a change of facts would let fall, as plain data, with the numbers of entities.
+    """Return whose levels a change of facts would let fall, as plain data, with the numbers of entities.
 
-    A proposal keeps it when one of these is erased, so it has no names: `named_reach` gives them.
+    A proposal keeps it when one of these is erased, so it has no names: `named_reach` adds them.
     """
     plain = [{**asdict(fall), "through": sorted(fall.through)} for fall in falls]
     return {"falls": [{name: value for name, value in fall.items() if name != "external_id"} for fall in plain]}
 
 
 def named_reach(session: Session, organisation_id: int, reach: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Give a reach with the present identifiers of entities in place of their numbers; an earlier one has them."""
+    """Return a reach with the present identifiers of entities in place of their numbers; an old one has them."""
     numbers = entities_in(reach)
     return with_names(reach, names_of_entities(session, organisation_id, numbers)) if numbers else reach
 
 
 def entities_in(reach: Mapping[str, Any]) -> set[int]:
-    """List the numbers of entities that a reach has in place of names."""
+    """Return the numbers of entities that a reach has in place of names."""
     falls = [fall for fall in reach.get("falls", ()) if "entity" in fall]
     return {number for fall in falls for number in (fall["entity"], *fall["through"])}
 
 
 def with_names(reach: Mapping[str, Any], entities: Mapping[int, tuple[str, str]]) -> Mapping[str, Any]:
-    """Give a reach with identifiers in place of numbers; *entities*: type and identifier of each of `entities_in`."""
+    """Return a reach with identifiers in place of numbers; *entities*: type and identifier of each of `entities_in`."""
     if not entities_in(reach):
         return reach
     names = {number: name for number, (_, name) in entities.items()}
@@ -156,7 +156,7 @@ def _named_fall(fall: Mapping[str, Any], names: Mapping[int, str]) -> dict[str, 
 
 
 def reach_of_one(session: Session, context: Context, content: Content, why: str, now_us: int) -> dict[str, Any]:
-    """Give as of now what levels a change about one entity leads to, without names; empty for another change.
+    """Return the levels that a change about one entity leads to now, without names; empty for another change.
 
     The errors are those of the change.
     """
@@ -168,7 +168,7 @@ def reach_of_one(session: Session, context: Context, content: Content, why: str,
 
 
 def hash_of_levels(reach: Mapping[str, Any]) -> str:
-    """Give one text for all levels and floors of a reach with names, in any order; those with the same have the same.
+    """Return one text for all levels and floors of a reach with names, whatever their order: equal for equal ones.
 
     >>> hash_of_levels({"level": "low", "rules_level": "high"}) == hash_of_levels({"level": "low", "rules_level": None})
     False
@@ -184,7 +184,7 @@ _OF_FALL = ("entity_type", "external_id", "before", "after")
 
 
 def levels_moved(present: Mapping[str, Any], of_proposal: Mapping[str, Any]) -> str:
-    """Say what levels a change about one entity leads to by now where its proposal keeps others; empty if the same.
+    """Describe the levels that a change about one entity leads to now, if its proposal keeps others; empty if not.
 
     Both are reaches with names, *present* as of now. An earlier release kept no levels.
 
@@ -209,9 +209,9 @@ def _levels(reach: Mapping[str, Any]) -> str:
 def refuse_moved(
     session: Session, context: Context, row: Proposal, content: Content, expected_hash: str | None, now_us: int
 ) -> None:
-    """Raise ConflictError where what a change overwrites moved, or one about one entity leads to other levels by now.
+    """Raise ConflictError if what a change overwrites moved, or one about one entity leads to other levels by now.
 
-    *expected_hash*: `hash_of_levels` of what was looked at; None for what the proposal keeps.
+    *expected_hash*: `hash_of_levels` of the levels that the caller saw; None for those that the proposal keeps.
     """
     anew = f"; refuse proposal {row.id}, and propose the change again"
     if moved := moved_since(session, context, content, row.reach, now_us):
@@ -240,9 +240,9 @@ class ChangeNow:
     """An open change about one entity as of now.
 
     Attributes:
-        reach: what levels it leads to; empty where it cannot be done any more, or this is not known.
-        problem: why it cannot be done any more; empty where it can.
-        unknown: why this could not be computed; empty where it was.
+        reach: the levels that it leads to; empty if it cannot be done any more, or this is not known.
+        problem: why it cannot be done any more; empty if it can.
+        unknown: why this could not be computed; empty if it was.
     """
 
     reach: Mapping[str, Any]
@@ -251,9 +251,9 @@ class ChangeNow:
 
 
 def change_now(context: Context, number: int) -> ChangeNow | None:
-    """Find what an open change about one entity leads to as of now, by doing it and rolling it back.
+    """Compute what an open change about one entity leads to as of now, by doing it and rolling it back.
 
-    None for one about more, and where it was decided. Where nothing can be written, this is not known. NotFoundError if
+    None for a change about more, and for a decided one. If nothing can be written, this is unknown. NotFoundError if
     no proposal has that number.
     """
     with context.reading() as session:
@@ -283,9 +283,9 @@ def _rehearsed_now(context: Context, number: int) -> ChangeNow | None:
 
 
 def moved_since(session: Session, context: Context, content: Content, reach: Mapping[str, Any], now_us: int) -> str:
-    """Say what a proposal would overwrite that is not what it was when that was proposed; empty if nothing.
+    """Describe what a proposal would overwrite that has changed since it was proposed; empty if nothing has.
 
-    *reach*: of the proposal. What it does not name is not compared: it was proposed by an earlier release.
+    *reach*: the proposal's. Values that it does not name are not compared: an earlier release proposed it.
     """
     moved = {
         name: (reach[name]["from"], present)
@@ -314,7 +314,7 @@ _WORDS = {
     "status": "the status",
     "fields": "what the fields have",
 }
-"""What a change would overwrite, in words; all others are settings."""
+"""Names in words for the values that a change would overwrite; all others are settings."""
 
 
 def _words(name: str) -> str:
@@ -328,7 +328,7 @@ def _text(value: object) -> str:
 def _replaced(  # noqa: PLR0911 (one for each kind)
     session: Session, context: Context, content: Content, now_us: int
 ) -> dict[str, tuple[Any, Any]]:
-    """Give by name what a change would overwrite, as it is now, and by what; plain data.
+    """Return, by name, each value that a change would overwrite, as it is now, and the new one; plain data.
 
     The other kinds overwrite nothing that may have moved: they are refused once they are done, or keep it themselves.
     """
@@ -378,7 +378,7 @@ def _result(has_match: bool, at_us: int) -> str:
 
 
 def _record_replaced(session: Session, content: RecordChanged) -> dict[str, tuple[Any, Any]]:
-    """Give each part of a case or an alert that a change would overwrite, as it is now, and by what."""
+    """Return each part of a case or an alert that a change would overwrite, as it is now, and the new one."""
     record = record_in(session, session.get_one(Entity, content.entity), content.of, content.external_id)
     present = {} if record is None else _parts(record, json.loads(record.content or "{}"))
     return {name: (present.get(name), part) for name, part in _parts(content, json.loads(content.fields)).items()}

@@ -38,7 +38,7 @@ from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 
 OLD_DAYS: Final = 365
-"""A reference portfolio that is older is out of date."""
+"""A reference portfolio that is older than this is out of date."""
 MOST_NAMED: Final = 10
 """The most misfits that one message names."""
 
@@ -125,7 +125,7 @@ def read_reference_version(context: Context, name: str, at_us: int | None = None
 
 
 def peer_groups(context: Context, name: str, members: Sequence[str]) -> tuple[PeerGroupLine, ...]:
-    """Describe the groups of a version of a list, which need not be stored; none of a list of other members."""
+    """Describe the groups of a version of a list, which need not be stored; empty for a list of other members."""
     reference = read_reference(tuple(members))
     if reference is None:
         return ()
@@ -148,7 +148,7 @@ def _is_old(reference: Reference, now_us: int) -> bool:
 
 
 def _vocabularies(session: Session, organisation_id: int, name: str) -> list[Vocabulary]:
-    """Collect the names of the rulesets that read peers from a list; then those that every ruleset has."""
+    """Collect the names of the rulesets that read peers from a list, followed by those that every ruleset has."""
     readers = [_version_with_peers(session, family) for family in families_of(session, organisation_id)]
     names = [vocabulary(analysed.definition) for _, analysed, read in filter(None, readers) if read == name]
     return [*names, Vocabulary(entity={}, transaction=TRANSACTION_FIELDS, case=CASE_FIELDS)]
@@ -255,9 +255,9 @@ def read_reference_state(context: Context, ruleset: str) -> ReferenceState | Non
 def _version_with_peers(
     session: Session, family: Family, of_list: str | None = None
 ) -> tuple[RulesetVersion, AnalysedRuleset, str] | None:
-    """Find the version in question, and the list from which it reads peers: the active version, or the newest.
+    """Find the active version, or else the newest, that reads peers, and the list from which it does.
 
-    Where one of the two reads them from the list that is asked about, it goes before the other.
+    With *of_list*, a version that reads them from that list comes before the other.
     """
     active = None if family.active_version_id is None else session.get_one(RulesetVersion, family.active_version_id)
     readers = list[tuple[RulesetVersion, AnalysedRuleset, str]]()
@@ -269,11 +269,11 @@ def _version_with_peers(
 
 
 def misfits_of(reference: Reference | None, ruleset: AnalysedRuleset, base: str) -> Iterator[str]:
-    """Explain why the places of a ruleset among peers would be unknown for everyone; nothing if a reference fits.
+    """Explain why the places of a ruleset among peers would be unknown for everyone; empty if the reference fits.
 
     Args:
         reference: None for a list that is not a reference.
-        ruleset: that reads it.
+        ruleset: the ruleset that reads it.
         base: the currency of the organisation.
     """
     if reference is None:
@@ -296,8 +296,8 @@ def _missing_peers(reference: Reference, inputs: Sequence[Any]) -> list[Peers]:
 def refuse_misfit(session: Session, organisation_id: int, named_list: NamedList) -> None:
     """Raise ConfigError if a list's new version does not fit a deciding ruleset that reads peers from it.
 
-    Or if the list is for the peers of another ruleset than the new version, or for commerce and the ruleset for which
-    the version is built is not. ConflictError if data for aml would choose the peers of that ruleset.
+    It is raised too if the list is for the peers of another ruleset than the new version, or for commerce while the
+    ruleset of the version is not. ConflictError if data for aml would choose the peers of that ruleset.
     """
     name, base = named_list.name, base_currency_of(session, organisation_id)
     reference = read_reference(named_list.versions[-1].members)

@@ -71,7 +71,7 @@ def request_reference(context: Context, ruleset: str, version: int) -> tuple[Ref
 
     Raises:
         NotFoundError: there is no such version.
-        ConfigError: it places nothing among peers; or its list is for those of another ruleset.
+        ConfigError: it places nothing among peers; or its list is for the peers of another ruleset.
         ConflictError: it is for commerce, and data for aml would choose its peers.
     """
     now = context.now()
@@ -175,7 +175,7 @@ def _begin(job: ReferenceJob) -> Callable[[Lease], None]:
 
 
 def _no_peers(name: str, counts: Mapping[str, int]) -> str:
-    """Say why peers are lacking, with the number on whom each ruleset decides that is tried before.
+    """Explain why peers are lacking, with the number on which each earlier ruleset decides.
 
     >>> _no_peers("firms", {"retail": 1000, "cards": 0})
     'firms has nobody to decide on, and so lacks peers: retail is tried before it, and decides on 1,000'

@@ -59,7 +59,7 @@ class Releases:
 def releases_of(
     session: Session, ids: Sequence[int], version_id: int, after: Composition, portfolio: Portfolio, as_of_us: int
 ) -> Releases:
-    """Compute which entities would have a lower level had a version never decided; nothing is stored.
+    """Compute which entities would have a lower level if a version had never decided; nothing is stored.
 
     Args:
         session: to read with.
@@ -123,7 +123,7 @@ def _kept_by(content: str | None) -> str | None:
 def _through(
     after: Composition, portfolio: Portfolio, moments: dict[str, list[int]], before: PriorState
 ) -> pl.DataFrame:
-    """Assess everyone from moment to moment; return the levels and floors at the end, of those that have a level.
+    """Assess everyone from moment to moment; return the levels and floors at the end, for those that have a level.
 
     *before* has the levels and floors to begin with, and what decided until then.
     """
