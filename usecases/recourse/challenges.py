@@ -116,8 +116,8 @@ def open_challenge(context: Context, assessment: str, words: str, received_us: i
 
     Args:
         context: who records it.
-        assessment: its number.
-        words: of the person.
+        assessment: the number of the assessment.
+        words: the person's words.
         received_us: when these were received; None for now. It is due after the organisation's number of days.
 
     Raises:
@@ -133,7 +133,7 @@ def open_challenge(context: Context, assessment: str, words: str, received_us: i
         session.refresh(entity, with_for_update={"key_share": True})  # it cannot be erased meanwhile
         if entity.erased_us is not None:
             raise NotFoundError(f"there is no assessment {assessment!r}")
-        session.refresh(row)  # as it is once nothing can be removed from it any more
+        session.refresh(row)  # now that nothing can be removed from it any more
         if row.breakdown is None:
             raise ConflictError(
                 f"assessment {assessment} {gone_text(session, row)}: its inputs were removed, so nobody can"

@@ -28,7 +28,7 @@ OVER: Final = (
     "A person had decided on the outcome that you contested. That decision is over. The outcome was worked out anew"
     " without it."
 )
-"""Instead of those of `OVERRIDDEN`, if the contested override had ended, and none was in force in its place."""
+"""In place of the sentence of `OVERRIDDEN`, if the contested override had ended, and no other one was in force."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,11 +83,11 @@ def settle_challenge(
     Raises:
         NotFoundError: there is no such challenge or override.
         ConfigError: the reason is empty, or an argument does not belong to the outcome.
-        ConflictError: it was settled; it is another challenge than was looked at; the actor is not a member, or took
+        ConflictError: it was settled; it is another challenge than the caller saw; the actor is not a member, or took
             part in the contested decision; the record has changed; no such fact changed since the assessment; the
             override was neither approved nor revoked since the challenge was opened, nor is it a contested one that has
             ended, or it is not another decision by other people; the new assessment has the same result as before
-            that change; or the rules read no such fact, or come to the same without its correction.
+            that change; or the rules read no such fact, or give the same without its correction.
     """
     valid_settlement = _checked(settlement)
     now = context.now()
@@ -128,9 +128,9 @@ def settle_challenge(
 
 
 def own_contested_override(context: Context, number: int) -> int | None:
-    """Give the number of the override that a challenge contests, where the actor took part in it; None otherwise.
+    """Return the number of the override that a challenge contests, if the actor took part in it; otherwise None.
 
-    Such a person cannot settle the challenge. NotFoundError where the challenge is not there.
+    Such a person cannot settle the challenge. NotFoundError if there is no such challenge.
     """
     with context.reading() as session:
         row = challenge_numbered(session, context.organisation_id, number)
@@ -173,7 +173,7 @@ def _checked(settlement: Settlement) -> Settlement:
 
 
 class _Change(NamedTuple):
-    """When the first and the last of what a settlement names changed, microseconds."""
+    """When the first and the last fact or override that a settlement names changed, microseconds."""
 
     first_us: int
     last_us: int
@@ -209,7 +209,7 @@ def _change_of(
 
 
 def _contested(session: Session, assessment: Assessment) -> OverrideRow | None:
-    """Find the override that an assessment shows; None where it shows none."""
+    """Find the override that an assessment shows; None if it shows none."""
     number = override_of(session, assessment)
     return None if number is None else override_in_force(session, number)
 
@@ -360,15 +360,15 @@ _KINDS: Final[Mapping[str | None, str]] = {
     "tags": "tag",
     "screenings": "screening",
 }
-"""The kind of the facts that each part of a portfolio is made of."""
+"""The kinds of facts from which each part of a portfolio is made."""
 
 
 def refuse_no_difference(session: Session, before: Assessment, new_row: Assessment, facts: Sequence[str]) -> None:
     """Raise ConflictError if the corrected facts made no difference to an assessment.
 
-    The rules read none of them; or with what these inputs were in the assessment *before* the correction, they come
-    to the same cases and points. What time or another fact changed in the same inputs, such as a count of transactions,
-    cannot be separated from the correction.
+    Either the rules read none of them; or with these inputs as in the assessment *before* the correction, they give the
+    same cases and points. Changes of the same inputs by time or by another fact, such as of a count of
+    transactions, cannot be separated from the correction.
     """
     versions = {each.id: each for each in (_version(session, before), _version(session, new_row)) if each is not None}
     analysed = {number: analyse_canonical(each.canonical) for number, each in versions.items()}
@@ -379,7 +379,7 @@ def refuse_no_difference(session: Session, before: Assessment, new_row: Assessme
     otherwise = "settle the challenge as confirmed, or correct what is wrong first"
     is_of_another = len({each.family_id for each in versions.values()}) > 1
     if is_of_another or new_row.version_id is None:
-        # Which ruleset decides may itself follow from the facts.
+        # Which ruleset decides may itself depend on the facts.
         is_read = not keys_by_version or any(keys_by_version.values())
     else:
         is_read = bool(keys_by_version[new_row.version_id])
@@ -392,7 +392,7 @@ def refuse_no_difference(session: Session, before: Assessment, new_row: Assessme
         return
     is_same = _is_same_with(session, new_row, before, versions[new_row.version_id], keys_by_version[new_row.version_id])
     if is_same and is_of_another and before.version_id is not None:
-        # The new ruleset may read none of what the earlier one asked of those it applies to.
+        # The new ruleset may read none of the facts by which the earlier one applies.
         earlier = analysed[before.version_id]
         keys = _keys_reading(inputs_of_condition(earlier.ruleset.applies_to), earlier, facts)
         is_same = _is_same_with(session, before, new_row, versions[before.version_id], keys)
@@ -408,7 +408,7 @@ def _version(session: Session, row: Assessment) -> RulesetVersion | None:
 
 
 def _keys_reading(inputs: Iterable[LanguageModel], analysed: AnalysedRuleset, facts: Sequence[str]) -> frozenset[str]:
-    """Give the keys of inputs, and of their parts, that read one of some facts."""
+    """Return the keys of inputs, and of their parts, that read one of some facts."""
     parts = partial(direct_parts_of, names=analysed.names)
     everything = everything_in(inputs, parts)
     return frozenset(
@@ -419,7 +419,7 @@ def _keys_reading(inputs: Iterable[LanguageModel], analysed: AnalysedRuleset, fa
 
 
 def _reads(each: LanguageModel, fact: str) -> bool:
-    """Tell whether an input without parts reads a fact; what is read of those linked may be of the entity itself too.
+    """Return whether an input without parts reads a fact; facts of linked entities may be the entity's own too.
 
     >>> _reads(FieldInput(field="income"), "field income"), _reads(TagInput(tag="vips"), "tag vip")
     (True, False)
@@ -436,14 +436,14 @@ def _reads(each: LanguageModel, fact: str) -> bool:
 
 
 def _simple(each: Any) -> Iterator[LanguageModel]:
-    """Give both sides of a ratio, or the input itself; of those linked nothing else is read."""
+    """Yield both sides of a ratio, or the input itself; from linked entities nothing else is read."""
     yield from getattr(each, "ratio", (each,))
 
 
 def _is_same_with(
     session: Session, row: Assessment, other: Assessment, version: RulesetVersion, keys: frozenset[str]
 ) -> bool:
-    """Make an assessment again with some inputs as they were in another, and tell whether it comes to the same."""
+    """Compute an assessment again with some inputs from another one; return whether the result is the same."""
     recorded, of_other = inputs_of(session, row), inputs_of(session, other)
     if recorded is None or of_other is None or other.version_id is None:
         return False
@@ -458,7 +458,7 @@ def _is_same_with(
 
 
 def _outcome(breakdown: str) -> dict[str, Any]:
-    """Give what a breakdown comes to, without the values that it names: a value that moves no case decides nothing."""
+    """Return the result of a breakdown, without the values that it names: values that move no case decide nothing."""
     content: dict[str, Any] = json.loads(breakdown)
     rules = [{name: each[name] for name in _OF_RULE} for each in content.get("rules", ())]
     return {**{name: content.get(name) for name in _OF_ALL}, "rules": rules}
@@ -469,11 +469,11 @@ _OF_RULE: Final = ("rule", "case", "points", "factor", "floor")
 
 
 def _columns_of(recorded_inputs: Mapping[str, Any], keys: frozenset[str]) -> tuple[Any, ...]:
-    """Give the columns of some inputs with their types, and the base currency."""
+    """Return the columns of some inputs with their types, and the base currency."""
     columns = zip(recorded_inputs["inputs"], recorded_inputs["types"], strict=True)
     return (recorded_inputs["base"], frozenset(each for each in columns if _is_of(each[0], keys)))
 
 
 def _is_of(column: str, keys: frozenset[str]) -> bool:
-    """Tell whether a column is of one of some inputs: its key, and after it a sign for what is kept beside."""
+    """Return whether a column belongs to one of some inputs: its name is the key, with or without a suffix."""
     return column in keys or column[:-1] in keys

@@ -1,9 +1,9 @@
 """A statement for the person concerned: which data, the effect of each, and the effect of other values.
 
 It is made from the stored record alone. A rule that is not disclosable leaves no trace: if a ruleset has one, none of
-its statements has a level, a total or points, whatever the data of the person, so that there is nothing to subtract.
-A floor that holds from before may come from any ruleset that ever decided on the type: if one of them has such a rule,
-the level is left out where a floor may hold, whether or not one does.
+its statements has a level, a total or points, whatever the data of the person, so nothing can be inferred by
+subtraction. An earlier floor that still holds may come from any ruleset that ever decided on the type: if one of them
+has such a rule, the level is left out where a floor could hold, whether or not one does.
 """
 
 from collections.abc import Iterator, Mapping
@@ -150,7 +150,7 @@ def give_statement(context: Context, assessment: str, form: Form) -> Statement:
         lists = list_titles(session, row.organisation_id, moments)
     statement = _statement(_Basis.of(subject, lists, floors=floors), assessment, *of, row.as_of_us)
     with context.writing() as session:
-        entity = entity_named(session, context.organisation_id, *of, alone=True)  # nothing is removed meanwhile
+        entity = entity_named(session, context.organisation_id, *of, alone=True)  # so nothing is removed meanwhile
         row = find_assessment(session, context.actor, assessment)
         if row.breakdown is None:
             raise _no_statement(session, row, assessment)
@@ -160,20 +160,20 @@ def give_statement(context: Context, assessment: str, form: Form) -> Statement:
 
 
 def _no_statement(session: Session, row: Assessment, assessment: str) -> ConflictError:
-    """Say why nobody can be given a statement of an assessment."""
+    """Return the error that explains why no statement of an assessment can be given."""
     why = "no ruleset decided" if row.breakdown is not None else f"it {gone_text(session, row)}"
     return ConflictError(f"there can be no statement of assessment {assessment}: {why}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Basis:
-    """What a statement rests on.
+    """The basis of a statement.
 
     Attributes:
-        wording: what words for the person depend on: the titles of lists are those of the versions that were used.
-        subject: the assessment; with any floor from before, where those that hold are not stated.
-        whole: every deciding rule may be disclosed.
-        floors: every rule that ever decided may be, so that floors from before are stated.
+        wording: what the words for the person depend on: the titles of lists are those of the versions that were used.
+        subject: the assessment; with any possible earlier floor if those that hold are not stated.
+        whole: whether every deciding rule may be disclosed.
+        floors: whether every rule that ever decided may be, so that earlier floors are stated.
     """
 
     subject: ChangedAssessment
@@ -183,17 +183,17 @@ class _Basis:
 
     @classmethod
     def of(cls, subject: ChangedAssessment, lists: Mapping[str, str], *, floors: bool) -> "_Basis":
-        """Take an assessment and the titles of its lists; floors from before only if they are stated."""
+        """Build the basis from an assessment and the titles of its lists; earlier floors only if they are stated."""
         whole = is_whole(subject.program.analysed)
         wording = PersonalWording(subject.base, lists)
         return cls(subject=subject if floors else subject.with_any_floor(), wording=wording, whole=whole, floors=floors)
 
     def levels(self, outcomes: pl.DataFrame) -> list[int | None]:
-        """Give the level that outcomes say, None where it is not stated."""
+        """Return the levels of outcomes, each None if it is not stated."""
         return level_said(outcomes) if self.floors else level_of_any_floor(outcomes)
 
     def floors_from_before(self, outcomes: pl.DataFrame) -> list[int | None]:
-        """Give the floor that raises the level, None where none does, or it is not stated."""
+        """Return the floors that raise levels, each None if none does, or it is not stated."""
         return floor_from_before(outcomes) if self.floors else [None] * len(outcomes)
 
 
@@ -249,8 +249,8 @@ def _factor(basis: _Basis, rule: Rule, outcome: RuleOutcome) -> FactorStated:
 def _effect(rule: Rule, outcome: RuleOutcome, *, whole: bool) -> Effect:
     """Return the effect of a factor; a weighted one, which always scores, counts from its least points.
 
-    Without a weight it gives no points, and where the weights could not be chosen that is not known. Where not all may
-    be disclosed neither is said: the choice of weights may be by what is hidden.
+    Without a weight it gives no points, and if the weights could not be chosen its effect is unknown. Neither is
+    stated unless all may be disclosed: hidden rules may choose the weights.
     """
     unknown = outcome.case in {"unknown", "failed"} or (whole and not outcome.case_outcome.is_weighed)
     if unknown and not outcome.points and not outcome.floor:

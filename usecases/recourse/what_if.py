@@ -214,11 +214,11 @@ def read_what_if(
 def _holds_now(
     holds: Sequence[LevelHold], standing: LevelView, now: int, *, override_is_live: bool
 ) -> tuple[LevelHold, ...]:
-    """Tell what holds a level now, each above the next.
+    """Return what holds a level now, each above the next.
 
-    An override may have ended since, and so may what holds by time. An override that has ended is named last, beneath
-    a floor that is above it, until the level is computed without it. A level whose last assessment was not made in full
-    moves down on no known day.
+    An override may have ended since, and so may holds that end with time. An ended override is named last, beneath a
+    floor that is above it, until the level is computed without it. A level whose last assessment was incomplete has no
+    known day on which it moves down.
     """
     names, ended = [one.by for one in holds], tuple[LevelHold, ...]()
     if "override" in names and not override_is_live:
@@ -228,7 +228,7 @@ def _holds_now(
         else:
             holds = holds[place + 1 :]
     dated = [one if one.by == "override" or standing.is_in_full else replace(one, until=None) for one in holds]
-    present = list(dict.fromkeys(one.at(now) for one in dated))  # one floor may be above an override and beneath it
+    present = list(dict.fromkeys(one.at(now) for one in dated))  # a floor may be both above and beneath an override
     return (*present[:1], *(one for one in present[1:] if not one.has_ended), *ended)
 
 
@@ -251,7 +251,7 @@ def subject_of_assessment(session: Session, row: Assessment) -> ChangedAssessmen
 
 
 def _beside(session: Session, version_id: int) -> Beside:
-    """Find the active rulesets that are tried before a version's family and after it; all before one that is off."""
+    """Find the active rulesets that are tried before a version's family and after it; all precede one that is off."""
     version = session.get_one(RulesetVersion, version_id)
     type_id = session.get_one(Family, version.family_id).type_id
     active = active_versions(session, version.organisation_id, type_id)
@@ -277,7 +277,7 @@ class _View:
         """Return the visible part of a result."""
         visible = [answer for answer in result.answers if self._may_see(answer)]
         hold = next(iter(result.holds), None)
-        answers = tuple(dict.fromkeys(map(self._answer, visible)))  # without the thresholds several are equal
+        answers = tuple(dict.fromkeys(map(self._answer, visible)))  # without thresholds several are equal
         return WhatIfShown(
             assessment=assessment,
             as_of_us=result.now.as_of,
