@@ -1,8 +1,8 @@
 """Holds and erasures are repeated from the register after a restore: holds first, then erasures.
 
-The register is a file outside the database, with numbers only. A database that is restored from a backup contains again
-what was erased since, and lacks the holds that were set since. A number may belong to another entity after a restore,
-so the register names an entity with a digest of its salt too; what it does not name surely is left alone.
+The register is a file outside the database, with numbers only. A database that is restored from a backup again contains
+data erased since, and lacks holds set since. A number may belong to another entity after a restore, so the register
+also names an entity by a digest of its salt; an entity that it does not name for certain is left alone.
 """
 
 from collections.abc import Iterable, Sequence
@@ -50,8 +50,8 @@ class RepeatedErasures:
     Attributes:
         erased: how many entities were there again, and erased.
         holds: how many holds were put again.
-        lost_holds: the lines whose holds are not over and not replaced, and whose entities the database does not have.
-        lost_erasures: the lines of erasures with entities that the database does not have.
+        lost_holds: lines whose holds are neither over nor replaced, and whose entities the database does not have.
+        lost_erasures: lines of erasures with entities that the database does not have.
     """
 
     erased: int
@@ -63,8 +63,8 @@ class RepeatedErasures:
 def erase_again(engine: Engine, who: str, register: Path, *, now_us: int | None = None) -> RepeatedErasures:
     """Repeat the holds and erasures of the register after a restore, for the entities that exist.
 
-    The register's last line about an entity's hold is applied first; then nothing that is on hold is erased. Of the
-    lines that erase an entity the last counts. A line that fails does not stop the later ones.
+    The register's last line about each entity's hold is applied first, so nothing on hold is erased. For each entity,
+    the last line that erases it counts. A line that fails does not stop later ones.
 
     Raises:
         ConfigError: the register cannot be read; then nothing was done. A last line that is cut off only failed.
@@ -112,7 +112,7 @@ def _holds_put(holds: int) -> str:
 
 
 def _not_done(failed: Iterable[ErasureLine | HoldLine | CutLine], now: int) -> str:
-    """Say what follows from lines that failed; nothing of one that is cut off."""
+    """Describe the consequences of lines that failed; a line that is cut off has none."""
     lines = list(failed)
     untils = [line.until_us for line in lines if isinstance(line, HoldLine)]
     erasures = sum(isinstance(line, ErasureLine) for line in lines)
@@ -156,7 +156,7 @@ def _find(session: Session, organisation: str, named: Sequence[Numbered]) -> tup
 
 
 def _refuse_doubtful(session: Session, entities: Sequence[Entity], named: Sequence[Numbered]) -> None:
-    """Refuse what a line of an earlier version names by number and moment alone: it may be another entity now."""
+    """Refuse entities that a line of an earlier version names by number and moment alone: they may be others now."""
     if all(each.salt_digest is not None for each in named):
         return
     names = ", ".join(
@@ -203,7 +203,7 @@ def _erase_line(engine: Engine, who: str, line: ErasureLine, now: int) -> tuple[
 
 
 def _forget_late_answers(engine: Engine, who: str, organisations: Iterable[str]) -> None:
-    """Empty them also where nothing is erased again: an erasure whose connection was lost at its end could not."""
+    """Empty late answers even if nothing is erased again: an erasure that lost its connection at its end could not."""
     with reading(engine) as session:
         of = list(session.scalars(select(Organisation.id).where(Organisation.name.in_(organisations))))
     for number in of:
@@ -213,7 +213,7 @@ def _forget_late_answers(engine: Engine, who: str, organisations: Iterable[str])
 def _refuse_active(session: Session, entities: Sequence[Entity], erased_us: int, now: int) -> None:
     """Refuse data that changed since they were erased: something happened to them.
 
-    What ended by itself since, as was known before, does not count.
+    An end since that was planned before does not count.
     """
     last = erasing.last_activity_us(session, [entity.id for entity in entities], now, planned=False)
     if last > erased_us:

@@ -73,7 +73,7 @@ class ErasurePreview:
         entity_ids: the entities, itself first, by number.
         rows: how many rows of each table would be deleted or emptied.
         entries: how many audit entries would lose their values.
-        obstacles: what forbids it now; it would be refused for the first.
+        obstacles: what forbids it now; the first is the reason for a refusal.
     """
 
     entity_ids: tuple[int, ...]
@@ -103,14 +103,14 @@ def set_legal_hold(
 ) -> HoldChange:
     """Set a legal hold on an entity: it cannot be erased before the hold ends. A later hold replaces an earlier one.
 
-    A past moment releases it; without a hold in the database or in the register it changes nothing. A hold is written
-    to the register before it takes effect, and a release afterwards: at worst the register has a hold of which nobody
-    knows whether it took effect, and keeps data that could be removed.
+    A past moment releases it; without a hold in the database or in the register nothing changes. A hold is written to
+    the register before it takes effect, and a release afterwards: at worst the register has a hold that perhaps never
+    took effect, and keeps data that could be removed.
 
     *for_line*: the line of the register whose hold a restore lost, because its entity is not in the database. This
-    hold, on the entity that was sent again, is in its place, so `erase_again` does not list that line while this hold
-    or a later one on that entity lasts as long. If a later restore brings the former entity back, it gets its hold all
-    the same. A past moment releases the lost hold too.
+    hold, on the entity that was sent again, replaces it, so `erase_again` does not list that line while this hold or a
+    later one on that entity lasts as long. If a later restore brings the former entity back, it gets its hold all the
+    same. A past moment releases the lost hold too.
 
     Raises:
         NotFoundError: without such an entity.
@@ -142,7 +142,7 @@ def set_legal_hold(
 
 
 def _held_by_line(register: Path, organisation: str, number: int, until_us: int, now: int) -> Numbered:
-    """Find the entity of a line whose hold is in force; it lasts no longer than until a moment that is to come."""
+    """Find the entity of a line whose hold is in force, and ends no later than *until_us*, a future moment."""
     lines = newest_holds(read_register(register)) if register.is_file() else ()
     mine = (each for each in lines if each.organisation == organisation and each.until_us > now)
     line = next((each for each in mine if each.number == number), None)
@@ -178,7 +178,7 @@ def numbered(entity: Entity) -> Numbered:
 
 
 def may_be(entity: Entity, named: Numbered) -> bool:
-    """Say whether an entity may be the one that the register names; what is erased already has another salt."""
+    """Return whether an entity may be the one that the register names; an erased one has another salt."""
     if entity.erased_us is not None or named.salt_digest is None:
         return entity.created_us == named.created_us
     return numbered(entity) == named
@@ -219,15 +219,15 @@ def erase_entity(context: Context, type_name: str, external_id: str, register: P
     Args:
         context: whose organisation it is for.
         type_name: of the entity.
-        external_id: of the entity; nothing is known by it afterwards.
-        register: the file of erasures; it gets a line once everything was removed, and before that holds for the other
-            owners.
+        external_id: of the entity; afterwards nothing can be found by it.
+        register: the file of erasures; it gets a line once everything was removed, and first is searched for holds on
+            the other owners.
 
     Raises:
         NotFoundError: there is no such entity.
         ConfigError: the register cannot be read.
         ConflictError: retention is not over, or a legal hold is on it; the message says until when. Or a case, an alert
-            or a challenge about it is open, or a challenge about one who owns or owned it; or another entity has the
+            or a challenge about it is open, or a challenge about one that owns or owned it; or another entity has the
             name that it would get.
         StoreError: the database or the register cannot be written; nothing was erased.
         UnknownOutcomeError: it may have been erased; the register has it, so `erase_again` erases it if it was not.
@@ -237,7 +237,7 @@ def erase_entity(context: Context, type_name: str, external_id: str, register: P
             with context.reading() as session:  # before anything is locked: it may take minutes
                 entities = _erasable(session, context, type_name, external_id, register, context.now(), locked=False)
                 seals = seals_without(session, context.actor, [entity.id for entity in entities])
-            now = context.now()  # what came meanwhile is activity too
+            now = context.now()  # events that came meanwhile are activity too
             with line_of_transaction(register) as line, context.writing() as session, permitted():
                 entities = _erasable(session, context, type_name, external_id, register, now, locked=True)
                 named = [numbered(entity) for entity in entities]
@@ -253,7 +253,7 @@ def erase_entity(context: Context, type_name: str, external_id: str, register: P
 
 
 def preview_erasure(context: Context, type_name: str, external_id: str, register: Path) -> ErasurePreview:
-    """Say what `erase_entity` would erase, and what forbids it. Nothing is stored.
+    """Return what `erase_entity` would erase, and what forbids it; nothing is stored.
 
     NotFoundError without such an entity; ConfigError if the register cannot be read.
     """
@@ -275,7 +275,7 @@ def preview_erasure(context: Context, type_name: str, external_id: str, register
 def _erasable(
     session: Session, context: Context, type_name: str, external_id: str, register: Path, now: int, *, locked: bool
 ) -> list[Entity]:
-    """Give the entities that are erased with one of this name; ConflictError if any must be kept."""
+    """Return the entities that are erased with the named one; ConflictError if any must be kept."""
     entities, also_owned, owners = _concerned(session, context, type_name, external_id, now, locked=locked)
     for check in _checks(session, entities, also_owned, owners, register, now):
         check()
@@ -301,7 +301,7 @@ def _checks(
     register: Path,
     now: int,
 ) -> list[Callable[[], None]]:
-    """Give what is checked before an erasure; each raises ConflictError."""
+    """Return the checks to make before an erasure; each raises ConflictError."""
     all_entities, organisation = [*entities, *also_owned], _organisation_name(session, entities[0].organisation_id)
     others = [numbered(each) for each in all_entities if (each.hold_until_us or 0) <= now]
     return [
@@ -317,7 +317,7 @@ def _checks(
 def forget_late_answers(context: Context) -> None:
     """Empty the answers of requests, and archives, that began while an erasure was not committed yet.
 
-    On PostgreSQL they ran beside it, and could read what was erased. What fails here is logged: the erasure holds.
+    On PostgreSQL they ran concurrently, and could read erased data. A failure here is logged: the erasure holds.
     """
     try:
         with context.writing() as session:
@@ -332,9 +332,9 @@ def forget_late_answers(context: Context) -> None:
 
 
 def overwrite(engine: Engine) -> None:
-    """Leave nothing of what was erased in SQLite's files; warn where another program still reads from them.
+    """Remove all traces of erased data from SQLite's files; warn if another program still reads from them.
 
-    PostgreSQL keeps it in dead rows until its next vacuum.
+    PostgreSQL keeps the data in dead rows until its next vacuum.
     """
     if not empty_write_ahead_log(engine):
         log.warning(
@@ -344,7 +344,7 @@ def overwrite(engine: Engine) -> None:
 
 @contextmanager
 def _nothing_erased() -> Iterator[None]:
-    """Let a failure of the database or the register say that nothing was erased, unless that is not known."""
+    """Let a failure of the database or the register report that nothing was erased, unless that is unknown."""
     try:
         yield
     except UnknownOutcomeError:
@@ -355,7 +355,7 @@ def _nothing_erased() -> Iterator[None]:
 
 @contextmanager
 def permitted() -> Iterator[None]:
-    """Explain who may erase if the database's role may not: docs/audit.md gives a service no right to."""
+    """Explain who may erase if the database's role may not: by docs/audit.md a service has no right to."""
     try:
         yield
     except ProgrammingError as error:
@@ -369,16 +369,16 @@ def permitted() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Seals:
-    """How the batches of some entities are sealed, and will be without these: prepared before anything is locked.
+    """The present seals of the batches of some entities, and the seals without these: read before anything is locked.
 
-    A customer may have transactions in a hundred thousand batches, and what others have in these is read and sealed
-    again. While an erasure holds its locks nobody can add a transaction, so only what came since is read then.
+    A customer may have transactions in a hundred thousand batches, and the other transactions in these are read and
+    sealed again. While an erasure holds its locks no transaction can be added, so only changes since are read then.
 
     Attributes:
-        entity_ids: of whom.
+        entity_ids: the entities.
         through: the number of the last entry of the audit log when this was read.
-        former: the entries whose seals cover transactions of theirs.
-        renewed: by batch, the entry that seals what is left of it.
+        former: the entries whose seals cover transactions of these entities.
+        renewed: by batch, the entry that seals its remaining transactions.
     """
 
     entity_ids: tuple[int, ...]
@@ -388,7 +388,7 @@ class Seals:
 
 
 def sealing(session: Session, organisation_id: int, batches: Sequence[int], after: int = 0) -> dict[int, int]:
-    """Find the entries after a number whose seals cover transactions of batches: the batch of each."""
+    """Find the entries after a number whose seals cover transactions of batches; return the batch of each."""
     batch_set = set(batches)
     entries = history_reading.sealing_entries(session, organisation_id, after) if batches else ()
     named = ((number, json.loads(details).get("batch")) for number, details in entries)
@@ -398,7 +398,7 @@ def sealing(session: Session, organisation_id: int, batches: Sequence[int], afte
 def seals_without(session: Session, actor: Actor, entity_ids: Sequence[int], before: Seals | None = None) -> Seals:
     """Read the seals of the batches of entities, and seal these batches without them; nothing is stored.
 
-    *before*, read in an earlier transaction, saves what no entry has changed since, if it is of the same entities.
+    *before*, read in an earlier transaction, is reused where no entry has changed it, if it is of the same entities.
     """
     ids, of = tuple(sorted(entity_ids)), actor.organisation_id
     if before is None or before.entity_ids != ids:
@@ -422,14 +422,14 @@ def erase_and_record(
 ) -> ErasureResult:
     """Erase entities, mark the remaining owners and linked entities due, and record it.
 
-    *prepared*: what `seals_without` read of them before they were locked.
+    *prepared*: the result of `seals_without` for them from before they were locked.
     """
     owners = erasing.remaining_owners(session, entities)
     ids = tuple(entity.id for entity in entities)
     about = erasing.entries_about(session, context.organisation_id, ids)
     seals = seals_without(session, context.actor, ids, prepared)
     linked_before = reached_by(session, [subject_of(entity) for entity in entities], now)  # before their links go
-    sharing = one_of_each_sharing(session, ids, now)  # through them those are found who were too many until now
+    sharing = one_of_each_sharing(session, ids, now)  # leads to those too many to be linked until now
     changed_rows = erasing.erase(session, entities, now)
     mark_linked(session, [*owners, *subjects(session, sharing)], Reason.ATTRIBUTE, now, before=linked_before)
     mark(session, owners, Reason.TRANSACTION, now)  # fewer count for them now, which ends a value without a model
@@ -449,7 +449,7 @@ def erase_and_record(
 
 
 def refuse_held(entities: Sequence[Entity], now: int) -> None:
-    """Raise ConflictError for entities of which one is on hold."""
+    """Raise ConflictError if one of the entities is on hold."""
     on_hold = [entity for entity in entities if entity.hold_until_us is not None and entity.hold_until_us > now]
     if on_hold:
         raise ConflictError(f"a legal hold is on it until {day_text(on_hold[0].hold_until_us or 0)}{_NOTHING}")
@@ -458,7 +458,7 @@ def refuse_held(entities: Sequence[Entity], now: int) -> None:
 def _refuse_contested(session: Session, entities: Sequence[Entity], owners: Sequence[int]) -> None:
     """Refuse data under an open challenge, which protects the record that it contests.
 
-    That also rests on the entities that its entity owns or owned.
+    That record also depends on the entities that its entity owns or owned.
     """
     contested = erasing.open_challenge(session, [*(entity.id for entity in entities), *owners])
     if contested is not None:
@@ -469,7 +469,7 @@ def _refuse_contested(session: Session, entities: Sequence[Entity], owners: Sequ
 
 
 def _refuse_open(session: Session, entities: Sequence[Entity]) -> None:
-    """Refuse data about which a case or an alert is open: activity that has not ended."""
+    """Refuse data about which a case or an alert is open: such activity has not ended."""
     under_way = erasing.open_record(session, [entity.id for entity in entities])
     if under_way is not None:
         raise ConflictError(f"the {under_way.kind} {under_way.external_id!r} about it is open{_NOTHING}")
@@ -486,7 +486,7 @@ def _refuse_kept(session: Session, entities: Sequence[Entity], now: int) -> None
 
 
 def refuse_taken(session: Session, entities: Sequence[Entity]) -> None:
-    """Raise ConflictError where another entity has the name that one of these would get."""
+    """Raise ConflictError if another entity has the name that one of these would get."""
     reused = erasing.conflicting_entity(session, entities)
     if reused is not None:
         raise ConflictError(

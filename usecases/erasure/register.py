@@ -1,7 +1,7 @@
 """The register of erasures and legal holds: a file outside the database, a line for each, with numbers only.
 
-A line that was cut off while it was written, by a full disk or a power failure, never held: whatever it was to be about
-was not done. The next line does not go on with it, and a reader of the register gets it by its number.
+A line that was cut off while it was written, by a full disk or a power failure, never held: its act was not done. The
+next line replaces it, and a reader of the register gets it by its number.
 """
 
 import errno
@@ -25,13 +25,13 @@ from fivefold.store.sql.database import BUSY_SECONDS
 class Numbered(NamedTuple):
     """An entity, as the register names it.
 
-    After a restore another entity may get its number, and even its moment, where that is given (`--as-of`).
+    After a restore another entity may get its number, and even its moment if that was given (`--as-of`).
 
     Attributes:
-        number: of the entity.
+        number: the number of the entity.
         created_us: when it was added.
-        salt_digest: of the salt that was drawn for it when it was added, so that another entity has another digest;
-            None in lines of earlier versions.
+        salt_digest: a digest of its salt, which was drawn when it was added, so another entity has another digest; None
+            in lines of earlier versions.
     """
 
     number: int
@@ -59,7 +59,7 @@ class HoldLine:
     """A legal hold that was put on an entity, or its release if `until_us` is not after `at_us`.
 
     Attributes:
-        in_place_of: the entity of a hold that a restore lost, if a person put this one in its place; else None.
+        in_place_of: the entity of a lost hold that a person replaced by this one; otherwise None.
     """
 
     number: int
@@ -72,13 +72,13 @@ class HoldLine:
 
 @dataclass(frozen=True)
 class CutLine:
-    """The last line, where it was cut off: while it was written, or as the file was copied."""
+    """The last line if it was cut off, as it was written or when the file was copied."""
 
     number: int
 
 
 class RegisterLine:
-    """The line of the register about what one transaction does; `line_of_transaction` gives it.
+    """The line of the register about the act of one transaction, from `line_of_transaction`.
 
     From its writing to the transaction's end it is the last line: others that would add one wait.
     """
@@ -125,11 +125,11 @@ class RegisterLine:
 
     @property
     def is_written(self) -> bool:
-        """Whether the register has it."""
+        """Whether the register has the line."""
         return self._begin is not None
 
     def take_back(self) -> None:
-        """Take the line away, as what it is about was not done. StoreError if the register cannot be written."""
+        """Remove the line, as its act was not done. StoreError if the register cannot be written."""
         if self._begin is None:
             return
         try:
@@ -149,10 +149,10 @@ class RegisterLine:
 
 @contextmanager
 def line_of_transaction(register: Path) -> Iterator[RegisterLine]:
-    """Give a line that is taken back if the transaction in the block surely came to nothing.
+    """Yield a line that is removed again if the transaction in the block certainly did nothing.
 
-    It is written before the transaction ends, so that the register lacks nothing that was done. Where nobody knows
-    whether it was done, the line stays: UnknownOutcomeError says so.
+    It is written before the transaction ends, so that the register lacks no act that was done. If the outcome is
+    unknown, the line stays: UnknownOutcomeError says so.
     """
     line = RegisterLine(register)
     try:
@@ -183,14 +183,14 @@ def add_hold(register: Path, organisation: str, entity: Numbered, until_us: int,
 
 
 def newest_holds(lines: Sequence[ErasureLine | HoldLine | CutLine]) -> list[HoldLine]:
-    """Give the last line about the hold on each entity: the earlier ones are over."""
+    """Return the last line about the hold on each entity: it supersedes earlier ones."""
     holds = [line for line in lines if isinstance(line, HoldLine)]
     newest = _newest((line.organisation, line.entity, line.number) for line in holds)
     return [line for line in holds if newest[line.organisation, line.entity] == line.number]
 
 
 def holds_on(register: Path, organisation: str, named: Iterable[Numbered]) -> list[HoldLine]:
-    """Give the last line about the hold on each of some entities that the register knows, also one that is over."""
+    """Return the last line about the hold on each of some entities that the register knows, even if it is over."""
     lines = newest_holds(read_register(register)) if register.is_file() else []
     last = {(line.organisation, line.entity): line for line in lines}
     pairs = [
@@ -201,7 +201,7 @@ def holds_on(register: Path, organisation: str, named: Iterable[Numbered]) -> li
 
 
 def refuse_registered_hold(register: Path, organisation: str, named: Iterable[Numbered], now_us: int) -> None:
-    """Raise ConflictError for a hold that the database lacks: since a restore, or as its command ended before."""
+    """Raise ConflictError for a hold that the database lacks: because of a restore, or as its command was cut short."""
     for line in holds_on(register, organisation, named):
         if line.until_us > now_us:
             raise ConflictError(
@@ -211,9 +211,9 @@ def refuse_registered_hold(register: Path, organisation: str, named: Iterable[Nu
 
 
 def is_replaced(line: HoldLine, lines: Sequence[ErasureLine | HoldLine | CutLine]) -> bool:
-    """Tell whether a later line is about a hold in place of this one, and that entity is on hold as long.
+    """Return whether a later line is about a hold that replaces this one, and lasts as long.
 
-    Where a later hold there ends sooner, or was released, this one is missing again: it may have been put by mistake.
+    If a later hold there ends sooner, or was released, this one is missing again: its replacement may be a mistake.
     """
     later = (each for each in lines if isinstance(each, HoldLine) and each.number > line.number)
     others = {
@@ -224,7 +224,7 @@ def is_replaced(line: HoldLine, lines: Sequence[ErasureLine | HoldLine | CutLine
 
 
 def newest_erasures(lines: Sequence[ErasureLine | HoldLine | CutLine]) -> list[ErasureLine]:
-    """Give the lines of erasures, each with the entities that no later line erases again; none without an entity."""
+    """Return the lines of erasures, each with the entities that no later line erases again, if there are any."""
     erasures = [line for line in lines if isinstance(line, ErasureLine)]
     newest = _newest((line.organisation, entity, line.number) for line in erasures for entity in line.entities)
     left = [
@@ -235,7 +235,7 @@ def newest_erasures(lines: Sequence[ErasureLine | HoldLine | CutLine]) -> list[E
 
 
 def _newest(named: Iterable[tuple[str, Numbered, int]]) -> dict[tuple[str, Numbered], int]:
-    """Give the last line about each entity; after one without a digest, any of its number and moment is later."""
+    """Return the last line about each entity; one without a digest is followed by any of its number and moment."""
     newest = {}
     for organisation, entity, line in named:
         newest[organisation, entity] = newest[organisation, entity._replace(salt_digest=None)] = line
@@ -243,21 +243,21 @@ def _newest(named: Iterable[tuple[str, Numbered, int]]) -> dict[tuple[str, Numbe
 
 
 def _write(file: BinaryIO, text: bytes) -> None:
-    """Write and wait for the disk; OSError if less than all was written, as what is nearly full takes a part."""
+    """Write and wait for the disk; OSError if less than all was written: a nearly full disk takes a part."""
     if file.write(text) != len(text):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     os.fsync(file.fileno())
 
 
 def _begin_line(file: BinaryIO) -> int:
-    """Let the file end with a whole line: one that was cut off is taken away, as it never held; give the file's end."""
+    """Make the file end with a whole line, return its end; a line that was cut off is removed, as it never held."""
     end = file.seek(0, SEEK_END)
     file.seek(max(0, end - 1))
     if file.read() in {b"", b"\n"}:
         return end
     file.seek(0)
     last = file.read().rpartition(b"\n")[2]
-    if _is_line(last):  # an editor took its end away
+    if _is_line(last):  # an editor removed its end
         return end + file.write(b"\n")
     file.truncate(end - len(last))
     return end - len(last)

@@ -28,15 +28,15 @@ from fivefold.usecases.shared.context import Context, record
 from fivefold.usecases.unexpected import do_each
 
 PART_ROWS: Final = 500
-"""How many rows are examined in one transaction: it takes a few milliseconds, so that nothing waits for it."""
+"""How many rows one transaction examines: it takes a few milliseconds, so nothing waits long for it."""
 PAUSE_SECONDS: Final = 0.02
-"""The pause after each part: on SQLite, those that wait for the only writer's lock ask for it only now and then."""
+"""The pause after each part: on SQLite, writers that wait retry the only writer's lock only now and then."""
 EVERY_US: Final = DAY_US
 """The time from the beginning of one run to that of the next."""
 OLD_READING_US: Final = 600 * SECOND_US
-"""A worker may have read its clock so long before it comes to a run that another began since, by a clock of its own."""
+"""How old a worker's reading of its clock may be when it comes to a run that another worker began since."""
 MOST_AHEAD_US: Final = 8 * DAY_US
-"""A run's time is at most this long after that of the run before it: by a clock that is years ahead everything would be
+"""How much later a run's time may be than that of the run before it: by a clock that is years ahead everything would be
 old. If workers rested for longer, the next runs make up for it, one a day.
 """
 MOST_LOOKED_ROWS: Final = 50_000
