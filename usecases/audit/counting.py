@@ -1,4 +1,4 @@
-"""Counters that differ from what they count are counted anew, as where a restore left triggers out."""
+"""Counters that differ from what they count are counted anew, as after a restore without triggers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ REPAIRED = "counters.repaired"
 
 @dataclass(frozen=True, order=True)
 class RepairedCounters:
-    """How many cells of a table of counters differed, of an organisation."""
+    """How many cells of a table of counters differed, for one organisation."""
 
     organisation_id: int
     table: str
@@ -27,14 +27,14 @@ class RepairedCounters:
 
 @dataclass(frozen=True)
 class CounterRepair:
-    """What a repair of counters came to: what was counted anew, and the cells that it left as they are."""
+    """The result of a repair of counters: the repaired ones, and the cells that were left as they are."""
 
     repaired: Sequence[RepairedCounters]
     left: Sequence[CounterDifference]
 
 
 def repair_counters(engine: Engine, actor: str, reason: str) -> CounterRepair:
-    """Let the counters of all organisations say what is there; tell which differed, and which cannot be counted anew.
+    """Correct the counters of all organisations; return those that differed, and those that cannot be counted anew.
 
     Each organisation is a transaction with an entry in the audit log. Assessments wait for it.
 

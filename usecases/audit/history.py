@@ -112,7 +112,7 @@ _READ = {*_ACTIONS, *ROW_ACTIONS, "decision.made", REPAIRED}
 _DECIDED: Final = ("policy_id", "entity_id", "assessment_number", "value_as_of_us", "at_us", "action")
 """Columns of a decision that its entry has in its details."""
 _DIGESTED: Final = ("inputs", "answer", "decision_key")
-"""Columns of a decision that its entry has the digests of among its values: these are erased with the entity."""
+"""Columns of a decision whose digests its entry has among its values: these are erased with the entity."""
 _HAS_ROWS = f'"{ROWS}"'
 _FIELDS_OF_A_NAME = {TRANSACTIONS: 1, ASSESSMENTS: 2}
 _RANGES = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*")
@@ -326,7 +326,7 @@ def _names(lines: Sequence[str], fields: int) -> str:
 
 
 def _some(names: Iterable[str]) -> str:
-    """Name the first of many, and count the rest; memory does not grow with them."""
+    """Name the first of many, and count the rest, so that memory does not grow."""
     each = iter(names)
     first = ", ".join(islice(each, MOST_NAMED))
     more = sum(1 for _ in each)
@@ -334,7 +334,7 @@ def _some(names: Iterable[str]) -> str:
 
 
 def _differing(row: Row, content: Row) -> list[str]:
-    """Name the columns of a decision that are not as recorded; its texts are gone once its entity is erased."""
+    """Name the columns of a decision that differ from the record; its texts are gone once its entity is erased."""
     values = {name: row[name] for name in content}
     values |= {name: None if row[name] is None else sha256(row[name].encode()).hexdigest() for name in _DIGESTED}
     is_erased = row["erased_us"] is not None
@@ -391,7 +391,7 @@ class StandingCheck:
         return [f"is not that of assessment {name}: {', '.join(other)}"] if other else []
 
     def _moments_of_level(self, row: Row) -> set[int | None]:
-        """Since when the level may hold: its transition, or what a repair made of one dated ahead."""
+        """The moments since which the level may hold: of its transition, or from the repair of one dated ahead."""
         repair = self._expected.row(_STANDING, row["organisation_id"], str(row["entity_id"]))
         since_us = None if repair is None else repair.content["since"]
         is_dated_back = since_us is not None and since_us < row["reached_us"]

@@ -24,7 +24,7 @@ ACTIONS: Final = (
     "list.put", "rates.added", "override.requested", "override.approved", "override.refused", "override.revoked",
 )  # fmt: skip
 _REASONS: Final = EMPTIED[OverrideRow]
-"""Columns of an override that are emptied when its entity is erased, and what they have then."""
+"""The columns of an override that are emptied when its entity is erased, and their values afterwards."""
 _ACTS: Final[Mapping[str, tuple[str, str, str]]] = {
     "approved": ("decided_by", "decided_us", "decision_reason"),
     "refused": ("decided_by", "decided_us", "decision_reason"),

@@ -1,6 +1,6 @@
 """Search of an organisation's audit log: page by page, or by actor, subject, action and time.
 
-And how versions of groups and of policies came to decide no more, as the log says.
+It also finds when and why versions of groups and of policies ceased to decide.
 """
 
 import json

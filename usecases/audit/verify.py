@@ -1,6 +1,6 @@
 """Verification of the audit log, and of history by it: every change, gap, reordering and missing value is found.
 
-And promotions in the registry of models that the log lacks; and when it was last verified, with what result.
+It also finds promotions in the registry of models that the log lacks, and stores when it last ran, with its result.
 """
 
 from collections import Counter
@@ -269,17 +269,17 @@ def _whole(number: Any) -> int:
 
 
 _SETTLES_SECONDS = 3.0
-"""A promotion that is under way has its entry so soon after its model serves."""
+"""How soon after its model serves the entry of a promotion under way is written."""
 
 
 def unlogged_promotions(engine: Engine, settings: Settings) -> list[AuditFinding]:
     """List promotions that an organisation's log lacks, or the registry of models does.
 
-    The log may lack those of the model that serves here and of those that it names: a registry may have the models of
-    others too. The registry may lack those that the log has of the model that serves here, or have another content hash
-    for what became champion.
-    RegistryError where the registry cannot be asked, or is not there though a log has promotions; ConfigError where its
-    lock cannot be taken.
+    Promotions missing from the log are of the model that serves here, or of models that the log names: a registry may
+    have the models of others too. The registry may lack logged promotions of the model that serves here, or have
+    another content hash for a version that became champion.
+    RegistryError if the registry cannot be read, or is missing though a log has promotions; ConfigError if its lock
+    cannot be taken.
     """
     if not settings.has_registry:
         _require_none_logged(engine, settings)
@@ -370,7 +370,7 @@ def prove(
     """Verify every chain as `verify` does, and record time and result for each organisation.
 
     The findings *elsewhere*, of a comparison with the registry of models, are added to those of the chains.
-    If the database cannot be written, such as a read-only one, the result is the same.
+    If the database cannot be written, such as a read-only one, the result is returned all the same.
     """
     at = now_microseconds()
     findings: Counter[int] = Counter()
