@@ -20,16 +20,16 @@ from fivefold.domain.files import replacing
 MANIFEST = "manifest.json"
 KIND, FORM = "fivefold evidence", 1
 _MOMENT = (1980, 1, 1, 0, 0, 0)
-"""Of every file in an archive: the first one that zip files can tell."""
+"""The time of every file in an archive: the earliest that zip files can have."""
 _MODE = 0o644 << 16
 _CHUNK_BYTES = 1 << 20
 _MANIFEST_BYTES = 64 << 20
-"""A manifest of more is not read: it would list some 400,000 files, and may unpack to more than there is memory."""
+"""A larger manifest is not read: it would list some 400,000 files, and may unpack to more than there is memory."""
 
 
 @dataclass(frozen=True)
 class File:
-    """A file of an archive: its name with folders, and what gives its content, piece by piece, when it is written."""
+    """A file of an archive: its name with folders, and a function that yields its content when it is written."""
 
     name: str
     content: Callable[[], Iterable[bytes]]
@@ -48,12 +48,12 @@ def json_file(name: str, value: Any) -> File:
 def write_archive(
     target: Path | IO[bytes], files: Iterable[File], manifest_fields: Callable[[], Mapping[str, Any]]
 ) -> str:
-    """Write files, sorted by their names, and last a manifest; give the manifest's SHA-256.
+    """Write files, sorted by their names, and a manifest as the last one; return the manifest's SHA-256.
 
     Args:
-        target: the archive; at a path it is there once it is whole.
-        files: no two of one name.
-        manifest_fields: what else the manifest says, asked for once all is written.
+        target: the archive; at a path it appears once it is whole.
+        files: with different names.
+        manifest_fields: the other fields of the manifest; called once all is written.
     """
     place: AbstractContextManager[Path | IO[bytes]]
     place = replacing(target) if isinstance(target, Path) else nullcontext(target)
@@ -76,7 +76,7 @@ def _write(archive: zipfile.ZipFile, file: File) -> dict[str, Any]:
 
 
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
-"""What reading an archive raises that was spoilt, or that another program made in its own way."""
+"""What reading an archive raises that was damaged, or made by another program."""
 
 
 class _Part(BaseModel):
@@ -92,7 +92,7 @@ class ManifestFile(_Part):
 
 
 class Manifest(_Part):
-    """What an archive says of itself; more than this stands in it for people."""
+    """The parts of an archive's manifest that are checked; it has more, for people."""
 
     kind: str
     form: int
@@ -101,13 +101,13 @@ class Manifest(_Part):
 
 @dataclass(frozen=True)
 class ArchiveCheck:
-    """What checking an archive found.
+    """The result of checking an archive.
 
     Attributes:
-        files: that the manifest lists.
-        manifest_sha256: to be compared with that of the archive's making: a person who changes files
+        files: how many files the manifest lists.
+        manifest_sha256: to be compared with the hash from when the archive was made: a person who changes files
             can write another manifest.
-        problems: what is wrong, a line each.
+        problems: the problems, a line each.
     """
 
     files: int
@@ -119,9 +119,9 @@ Problems = Callable[[zipfile.ZipFile], Iterable[str]]
 
 
 def check_archive(path: Path, meaning: Problems | None = None) -> ArchiveCheck:
-    """Compare every file of an archive with its manifest; ConfigError where it cannot be checked.
+    """Compare every file of an archive with its manifest; ConfigError if it cannot be checked.
 
-    Where the files are whole, *meaning* says what is wrong with what stands in them.
+    If the files are whole, *meaning* finds problems in their contents.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -137,7 +137,7 @@ def check_archive(path: Path, meaning: Problems | None = None) -> ArchiveCheck:
     except ValidationError:  # which is a ValueError
         raise ConfigError(f"the {MANIFEST} of {path} is not as `fivefold evidence` writes it") from None
     except (*_UNREADABLE, OSError) as error:
-        if isinstance(error, OSError) and error.errno != EINVAL:  # that one is of a place before the file's beginning
+        if isinstance(error, OSError) and error.errno != EINVAL:  # EINVAL: a place before the file's beginning
             raise
         raise ConfigError(f"{path} is no archive that can be read: {error}") from None
     return ArchiveCheck(len(manifest.files), sha256(content).hexdigest(), problems)
@@ -176,7 +176,7 @@ def _problems_of(archive: zipfile.ZipFile, file: ManifestFile) -> Iterator[str]:
             for piece in _pieces(opened):
                 digest.update(piece)
                 size += len(piece)
-                if size > file.bytes:  # a small archive may unpack to more than there is time for
+                if size > file.bytes:  # a small archive may take too long to unpack
                     yield f"{file.name}: has more bytes than the {file.bytes} that the manifest says"
                     return
     except _UNREADABLE as error:
@@ -195,14 +195,14 @@ def _pieces(opened: IO[bytes]) -> Iterator[bytes]:
 
 @dataclass(frozen=True)
 class ArchiveSection:
-    """Some files of an archive, and how many things of each kind are in them."""
+    """Some files of an archive, and the number of things of each kind in them."""
 
     files: Sequence[File]
     counts: Mapping[str, int]
 
 
 def optional_iso_text(time_us: int | None) -> str | None:
-    """Write a moment, exact to the microsecond; nothing for none.
+    """Return a moment as text, exact to the microsecond; None for None.
 
     >>> optional_iso_text(1), optional_iso_text(None)
     ('1970-01-01T00:00:00.000001+00:00', None)

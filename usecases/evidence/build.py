@@ -1,6 +1,6 @@
-"""Evidence of a quarter: one archive of all that decided and who decided it, built without a change, and checked.
+"""Evidence of a quarter: an archive of all that decided and who decided it, built without a change, and checked.
 
-People and customers are in it by internal numbers alone; values before and after, and reasons of overrides, are not.
+It has people and customers by internal numbers alone; values before and after, and reasons of overrides, are left out.
 """
 
 import json
@@ -112,9 +112,9 @@ class Evidence:
 
     Attributes:
         archive: where it was written.
-        manifest_sha256: to be kept elsewhere.
-        counts: how many of what are in it.
-        findings: of the verification of the audit log; 0 where it is whole.
+        manifest_sha256: the hash of the manifest, to be kept elsewhere.
+        counts: how many things of each kind it has.
+        findings: of the verification of the audit log; 0 if the log is whole.
     """
 
     archive: Path | IO[bytes]
@@ -124,7 +124,7 @@ class Evidence:
 
 
 def require_begun(quarter: Quarter, now_us: int) -> None:
-    """Raise ConflictError for a quarter that has not begun: what is so today does not show it."""
+    """Raise ConflictError for a quarter that has not begun: today's data do not describe it."""
     if quarter.from_us > now_us:
         raise ConflictError(f"{quarter.name} has not begun, so there is no evidence of it")
 
@@ -138,9 +138,9 @@ def build_evidence(
 ) -> Evidence:
     """Write the evidence of a quarter of an actor's organisation.
 
-    Once the quarter is over the same database gives the same bytes. Everything is read in one snapshot of the
-    database. *looked* is called with each part, each piece of a file, and as the audit log is proved. ConflictError
-    where the quarter has not begun.
+    Once the quarter is over, the same database gives the same bytes. Everything is read in one snapshot of the
+    database. *looked* is called with each part, each piece of a file, and during the verification of the audit log.
+    ConflictError if the quarter has not begun.
     """
     require_begun(quarter, context.now())
     with snapshot(context.engine) as connection, Session(bind=connection) as session:
@@ -186,7 +186,7 @@ def build_evidence(
 
 
 def _noted(files: Iterable[File], looked: Looked) -> Iterator[File]:
-    """Let *looked* be called with each piece of each file as it is written, in the order of their names."""
+    """Call *looked* with each piece of each file as it is written, in the order of their names."""
 
     def pieces(number: int, file: File) -> Iterator[bytes]:
         for piece in file.content():
@@ -202,7 +202,7 @@ def _said_of(quarter: Quarter) -> dict[str, Any]:
 
 
 def validations_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
-    """Collect the validations that look at some of a quarter, or were made in it."""
+    """Collect the validations whose period overlaps a quarter, or that were made in it."""
     runs = validations_in(session, organisation_id, quarter.from_us, quarter.until_us)
     files = [file for run in runs for file in _files_of(run, peers_beside(session, run))]
     return ArchiveSection(files, {"validations": len(runs)})
@@ -241,10 +241,10 @@ def _peer_of(peer: AttachedPeer) -> dict[str, Any]:
 
 
 class _Log:
-    """The audit log of a quarter, while it is written; and the proof of all of it.
+    """The audit log of a quarter, while it is written; and the verification of the whole log.
 
     Attributes:
-        entries: that were written.
+        entries: how many were written.
         findings: of the verification.
     """
 
@@ -277,9 +277,9 @@ class _Log:
 
 
 def check_evidence(path: Path) -> ArchiveCheck:
-    """Compare an archive with its manifest, what it says of purposes with its documents, and its runs with its counts.
+    """Compare an archive with its manifest, its purposes with its documents, and its runs with its counts.
 
-    ConfigError where it cannot be checked.
+    ConfigError if it cannot be checked.
     """
     return check_archive(path, _problems)
 

@@ -1,8 +1,8 @@
-"""Evidence of facts: cases, alerts and ends of links, each with who wrote it when; and how many stood at each level.
+"""Evidence of facts: cases, alerts and ends of links, each with its writers and times; and counts at each level.
 
-Customers and rows have internal numbers. The numbers that the organisation gave, what members of a household share,
-and the other fields of a case are not there. Each is as it is when the archive is made, in the archives of all quarters
-in which it was written: what was written later than it says it happened shows that.
+Customers and rows have internal numbers. The organisation's own numbers, what members of a household share, and the
+other fields of a case are left out. Each fact is as it is when the archive is made, in the archives of all quarters in
+which it was written: so a fact that was written later than its own date shows that.
 """
 
 from typing import Any
@@ -20,11 +20,11 @@ from fivefold.usecases.shared.inputs import Quarter
 _RECORDS = ("case.put", "cases.put", "alert.put", "alerts.put")
 _LINKS = ("links.put",)
 _MONTHS = 4
-"""Those of a quarter, and the one before, at whose end the quarter begins."""
+"""The months of a quarter, and the one before, at whose end the quarter begins."""
 
 
 def facts_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
-    """Collect the cases and alerts that were written in a quarter, and the links that got an end."""
+    """Collect the cases and alerts that were written in a quarter, and the links that were given an end."""
     of = (session, organisation_id, quarter)
     records = [_record(row) | writers for row, writers in _written_rows(*of, Record, _RECORDS)]
     links = [_link(row) | writers for row, writers in _written_rows(*of, Link, _LINKS) if row.until_us is not None]
@@ -37,7 +37,7 @@ def facts_part(session: Session, organisation_id: int, quarter: Quarter) -> Arch
 def _written_rows(
     session: Session, organisation_id: int, quarter: Quarter, table: type[NumberedRow], actions: tuple[str, ...]
 ) -> list[tuple[NumberedRow, dict[str, Any]]]:
-    """List the rows that were written in a quarter, each with everybody who wrote it."""
+    """List the rows that were written in a quarter, each with all its writers."""
     entries_by_row: dict[int, list[tuple[int, str]]] = {}
     for number, at_us, actor in rows_written(session, organisation_id, table.__tablename__, actions):
         entries_by_row.setdefault(number, []).append((at_us, actor))
@@ -75,9 +75,9 @@ def _link(row: Link) -> dict[str, Any]:
 
 
 def levels_part(session: Session, organisation_id: int, quarter: Quarter, now_us: int) -> ArchiveSection:
-    """Collect the numbers at each level by type, and the levels reached; of a quarter that runs those of now at last.
+    """Collect the counts at each level by type, and the levels reached; for the current quarter, the present ones last.
 
-    Erased entities are counted where they stood.
+    Erased entities count at the level that they had.
     """
     settings = session.get(OrganisationSettings, organisation_id)
     if settings is None:

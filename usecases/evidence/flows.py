@@ -1,9 +1,9 @@
-"""Evidence of flows: what acted, by whom and why; where runs came to, what they did, who answered.
+"""Evidence of flows: what acted, by whom and why; where runs got, what they did, who answered.
 
 Customers are internal numbers. The reasons of answers and take-backs speak of a person, and are left out, as those of
-overrides are: they stay with the run, and the audit log has a digest of each. Of each run there is a line, with the
-versions of all that it rests on: what was read of the customer is not there, and `row_sha256` is the digest of the
-run's row as the audit log has it, over a salt that is erased with the row.
+overrides are: they stay with the run, and the audit log has a digest of each. Each run is a line, with the versions of
+everything that it used: the customer's data are left out, and `row_sha256` is the digest of the run's row in the audit
+log, over a salt that is erased with the row.
 """
 
 import json
@@ -29,12 +29,12 @@ from fivefold.usecases.shared.inputs import Quarter
 
 ACTING: Final = frozenset({"active", "rollback", "off"})
 SHADOWING: Final = frozenset({"shadow", "shadow_off"})
-"""Kinds of changes that begin or end what acts, and what runs as a shadow."""
+"""The kinds of changes of what acts, and of what runs as a shadow."""
 RUNS: Final = "flows/runs.jsonl"
 COUNTS: Final = "flows/runs.json"
-"""Counts the runs that began in the quarter."""
+"""The counts of the runs that began in the quarter."""
 ENDED_COUNTS: Final = "flows/runs-ended.json"
-"""Counts those that began before, and ended in it; archives of older programs do not have it."""
+"""The counts of the runs that began before it, and ended in it; archives of older programs do not have it."""
 ACTIONS: Final = "flows/actions.json"
 VERSIONS: Final = "flows/versions.json"
 _RUNS_AT_A_TIME = 500
@@ -84,12 +84,12 @@ def flows_part(session: Session, connection: Connection, organisation_id: int, q
 
 
 def flows_in_force(changes: Sequence[FlowActivation], kinds: frozenset[str], quarter: Quarter) -> Iterator[InForce]:
-    """Tell which versions acted, or ran as a shadow, at some time of a quarter, and when; *changes* in their order."""
+    """Yield the versions that acted, or ran as a shadow, at some time of a quarter, and when; *changes* in order."""
     return in_force([row for row in changes if row.kind in kinds], quarter, lambda row: row.flow_id)
 
 
 def flow_document(flow: str, number: int) -> str:
-    """Name the file of a version."""
+    """Return the name of the file of a version."""
     return f"flows/{flow}/{number:04}.yaml"
 
 
@@ -144,7 +144,7 @@ def _replay(row: FlowReplay, numbers: Mapping[int, tuple[str, int]]) -> dict[str
 
 
 def _answers(connection: Connection, organisation_id: int, period: Period) -> Iterator[bytes]:
-    """Write who answered what, a line each; nobody is an answer too, by the worker."""
+    """Yield who answered what, a line each; `nobody` is an answer too, given by the worker."""
     for row in rows_of.answers_in(connection, organisation_id, period):
         outcome = json.loads(row["outcome"])
         line = {
@@ -181,7 +181,7 @@ def _plain(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def run_lines(session: Session, organisation_id: int, period: Period) -> Iterator[bytes]:
-    """Write the runs that began or ended in a period, a line each, in the order of their numbers; some at a time."""
+    """Yield the runs that began or ended in a period, a line each, by number; they are read some at a time."""
     reached = 0
     while runs := rows_of.runs_after(session, organisation_id, period, reached, _RUNS_AT_A_TIME):
         numbers = [run["id"] for run in runs]
@@ -222,7 +222,7 @@ def _line(run: Row, steps: Sequence[Row], actions: Sequence[Row], digest: str | 
 
 
 def _rests_on(run_inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Name the versions of all that a run was made from."""
+    """Return the versions of all that a run was made from."""
     return {
         **run_inputs["flow"]["asked"],
         **run_inputs["rests_on"],
@@ -232,7 +232,7 @@ def _rests_on(run_inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _step(step: Row, *, is_gone: bool) -> dict[str, Any]:
-    """Say who or what answered a step, and in which version; not what. Whether it failed goes with the outcome."""
+    """Return who or what answered a step, in which version; without the answer. A failure goes with the outcome."""
     outcome = json.loads(step["outcome"])
     model = outcome.get("model")
     return {
@@ -260,9 +260,9 @@ def _action(action: Row) -> dict[str, Any]:
 
 
 def run_problems(archive: zipfile.ZipFile) -> Iterator[str]:
-    """Compare the runs of an archive, line by line, with what its other files count of them.
+    """Compare the runs of an archive, line by line, with the counts of them in its other files.
 
-    Nothing of an archive that was made before runs were in it. The files must be those of the manifest.
+    Empty for an archive from before runs were part of it. The files must be those of the manifest.
     """
     if RUNS not in archive.namelist():
         return

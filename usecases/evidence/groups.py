@@ -22,7 +22,7 @@ from fivefold.usecases.shared.inputs import Quarter
 
 @dataclass(frozen=True)
 class SaidOfVersion:
-    """What was done to a version of a group, as the audit log has it."""
+    """An act on a version of a group, from the audit log."""
 
     action: str
     at_us: int
@@ -32,7 +32,7 @@ class SaidOfVersion:
 
 
 def groups_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
-    """Collect a quarter's versions, with the numbers of members that entered, that left, and of each day."""
+    """Collect a quarter's versions, with the numbers of members that entered, that left, and that each day had."""
     rows = [row for row in versions_of(session, organisation_id) if row.version.written_us < quarter.until_us]
     entries_by_version = _entries_of_versions(session, organisation_id, rows)
     times = {row.version.id: (begins, ends) for row, begins, ends in groups_deciding(session, organisation_id, quarter)}
@@ -53,7 +53,7 @@ def groups_part(session: Session, organisation_id: int, quarter: Quarter) -> Arc
 def groups_deciding(
     session: Session, organisation_id: int, quarter: Quarter
 ) -> Iterator[tuple[GroupVersionRow, int, int | None]]:
-    """Give the versions that said who is a member at some time of a quarter, and when, as for rulesets."""
+    """Yield the versions that decided who is a member at some time of a quarter, and when, as for rulesets."""
     rows = [row for row in versions_of(session, organisation_id) if row.version.approved_us is not None]
     entries_by_version = _entries_of_versions(session, organisation_id, rows)
     for row in rows:
@@ -69,14 +69,14 @@ def groups_deciding(
 
 
 def group_document(row: GroupVersionRow) -> str:
-    """Name the file of a version."""
+    """Return the name of the file of a version."""
     return f"groups/{row.version.id:06}.yaml"
 
 
 def _entries_of_versions(
     session: Session, organisation_id: int, rows: Sequence[GroupVersionRow]
 ) -> dict[tuple[str, int], list[SaidOfVersion]]:
-    """Read what was done to versions of the groups of *rows*, in its order."""
+    """Read the acts on versions of the groups of *rows*, in the order of the log."""
     entries_by_version: dict[tuple[str, int], list[SaidOfVersion]] = {}
     ids, actions = {str(row.group.id) for row in rows}, ("group.proposed", "group.approved", "group.retired")
     for entry, after in entries_with_values(session, organisation_id, "group", ids, actions):
@@ -115,9 +115,9 @@ def _version(
 
 
 def _removed(session: Session, organisation_id: int, quarter: Quarter) -> dict[str, Any]:
-    """Say before which moment of the quarter the retention policy may have removed moves; None for none.
+    """Return the moment of the quarter before which the retention policy may have removed moves; None for none.
 
-    And how many entities were erased since the quarter began, as their moves went with them.
+    And the number of entities that were erased since the quarter began, as their moves went with them.
     """
     before_us = moves_removed_before(session, organisation_id)
     is_within = before_us is not None and before_us > quarter.from_us

@@ -51,8 +51,8 @@ def in_force_part(session: Session, organisation_id: int, quarter: Quarter) -> A
 def _in_force(rows: Sequence[ListVersionRow], quarter: Quarter) -> list[ListVersionRow]:
     """Keep the versions that were in force at some moment of the quarter.
 
-    Of the stored versions that have begun the one that began last is in force, so one with an earlier date that is
-    stored later ends nothing, and never is.
+    Of the versions stored so far, the one with the latest beginning that has passed is in force. So one with an earlier
+    date that is stored later ends nothing, and never is in force.
     """
 
     def from_us(row: ListVersionRow) -> int:
@@ -78,7 +78,7 @@ def _list(row: ListVersionRow) -> dict[str, Any]:
 
 
 def _rates(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
-    """Collect the own tables of rates that were in force at some moment of a quarter, each as a file of `--rates`."""
+    """Collect the own tables of rates that were in force at some moment of a quarter, each as a file for `--rates`."""
     tables = {row.version_id: row for row in rate_tables_before(session, organisation_id, quarter.until_us)}
     forces = list(in_force(list(tables.values()), quarter, lambda _: organisation_id))
     files = [
@@ -134,7 +134,7 @@ def _document(row: Policy) -> File:
 
 
 def _settings(session: Session, organisation_id: int) -> dict[str, Any]:
-    """Tell the settings that hold when the archive is made; the audit log has every change and its moment."""
+    """Return the settings in force when the archive is made; the audit log has every change and its moment."""
     is_set = session.get(OrganisationSettings, organisation_id) is not None
     values = asdict(settings_of(session, organisation_id)) if is_set else {}
     types = {row.id: row for row in types_of_organisation(session, organisation_id)}

@@ -1,4 +1,4 @@
-"""Evidence in the background: asked for by a person, collected by a worker, and taken away while it is kept."""
+"""Evidence in the background: a person requests it, a worker collects it, and people download it while it is kept."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -25,9 +25,9 @@ from fivefold.usecases.shared.inputs import Quarter, read_quarter
 from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, new_job
 
 MOST_BYTES = 100_000_000
-"""Of an archive that is kept to be taken away."""
+"""The largest archive that is kept for download."""
 KEPT_DAYS = 7
-"""So long an archive can be taken away."""
+"""How long an archive can be downloaded."""
 MOST_LISTED = 20
 
 
@@ -49,9 +49,9 @@ class EvidenceJobLine(JobLine):
 
 
 def request_evidence(context: Context, quarter: Quarter) -> tuple[EvidenceJobLine, bool]:
-    """Ask for the evidence of a quarter; give it, and whether it is new: of a quarter there is one at once.
+    """Request the evidence of a quarter; return it, and whether it is new: a quarter has one at a time.
 
-    ConflictError where the quarter has not begun.
+    ConflictError if the quarter has not begun.
     """
     now = context.now()
     require_begun(quarter, now)
@@ -67,13 +67,13 @@ def request_evidence(context: Context, quarter: Quarter) -> tuple[EvidenceJobLin
 
 
 def read_evidence_job(context: Context, number: int) -> EvidenceJobLine:
-    """Show how far the evidence of a quarter is; NotFoundError where none of that number was asked for."""
+    """Show the progress of the evidence of a quarter; NotFoundError if no request has that number."""
     with context.reading() as session:
         return _line(job_numbered(session, context.organisation_id, number), context.now())
 
 
 def list_evidence(context: Context) -> list[EvidenceJobLine]:
-    """List what waits, is collected, or was asked for while archives are kept, the newest first."""
+    """List the evidence that waits, is collected, or was requested while archives are kept, the newest first."""
     now = context.now()
     with context.reading() as session:
         rows = jobs_since(session, context.organisation_id, now - KEPT_DAYS * DAY_US, MOST_LISTED)
@@ -82,18 +82,18 @@ def list_evidence(context: Context) -> list[EvidenceJobLine]:
 
 @dataclass(frozen=True)
 class EvidenceTaken:
-    """An archive that is taken away, and its quarter."""
+    """An archive to download, and its quarter."""
 
     quarter: str
     content: bytes
 
 
 def take_evidence(context: Context, number: int) -> EvidenceTaken:
-    """Take an archive away; the audit log keeps who did, and the hash of its manifest.
+    """Return an archive for download; the audit log records who took it, and the hash of its manifest.
 
     Raises:
-        NotFoundError: the organisation asked for none of that number.
-        ConflictError: it is not collected, or kept no longer.
+        NotFoundError: the organisation has no request of that number.
+        ConflictError: it is not collected yet, or no longer kept.
     """
     with context.writing() as session:
         job = job_numbered(session, context.organisation_id, number)
@@ -109,7 +109,7 @@ def take_evidence(context: Context, number: int) -> EvidenceTaken:
 
 
 def evidence_jobs(settings: Settings | None) -> JobKind:
-    """Give the kind of job that collects evidence; *settings* are those of the value models."""
+    """Return the kind of job that collects evidence; *settings* are those of the value models."""
 
     def begin(job: EvidenceJob) -> Callable[[Lease], None]:
         quarter = read_quarter(job.quarter)
@@ -119,7 +119,7 @@ def evidence_jobs(settings: Settings | None) -> JobKind:
 
 
 def prune_archives(engine: Engine, *, clock: Callable[[], int]) -> int:
-    """Forget the archives that are kept no longer; tell how many."""
+    """Delete the archives that are no longer kept; return how many."""
     with writing(engine) as session:
         return forget_archives(session, clock() - KEPT_DAYS * DAY_US)
 
@@ -171,7 +171,7 @@ def _unnamed_file() -> Iterator[IO[bytes]]:
 
 
 def _is_kept(job: EvidenceJob, now_us: int) -> bool:
-    if job.state != "done" or job.finished_us is None or job.size_bytes is None:  # an erasure takes the size away too
+    if job.state != "done" or job.finished_us is None or job.size_bytes is None:  # an erasure removes the size too
         return False
     return now_us < job.finished_us + KEPT_DAYS * DAY_US
 

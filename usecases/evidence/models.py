@@ -24,15 +24,15 @@ NONE = """There was no registry of value models when this was made, so none was 
 Promotions are in the audit log; whether a registry has them was not compared.
 """
 _OWN_TAGS = "mlflow."
-"""What MLflow itself notes of a run, such as the file that started it."""
+"""The prefix of tags that MLflow itself adds to a run, such as the file that started it."""
 
 
 def models_part(session: Session, organisation_id: int, quarter: Quarter, settings: Settings | None) -> ArchiveSection:
-    """Collect the promotions of a quarter, and of every version that served in it its card and what it came from.
+    """Collect the promotions of a quarter, and for every version that served in it its card and its origin.
 
-    A machine without a registry (then *settings* may be None) has none: the archive says so, and none is created.
-    Promotions that the audit log has and the registry lacks are a file of their own: of their versions nothing is known
-    here but what the log says.
+    A machine without a registry (*settings* may be None then) has none: the archive says so, and none is created.
+    Promotions that the audit log has and the registry lacks are a file of their own: of their versions only the log's
+    entries are known here.
     """
     if settings is None or not settings.has_registry:
         counts = {"models": 0, "promotions": 0, "promotions_lost": 0}
@@ -56,7 +56,7 @@ def models_part(session: Session, organisation_id: int, quarter: Quarter, settin
 
 
 def _lost(logged: list[LoggedPromotion], recorded: Collection[int], quarter: Quarter) -> list[LoggedPromotion]:
-    """Choose what a model's log has of a quarter and the registry lacks, with what was in force as that began."""
+    """Return the promotions of a quarter that a log has and the registry lacks, with the one in force at its start."""
     begun = [each for each in logged if each.at_us is not None and each.at_us < quarter.until_us]
     replaced = [each for each in begun if (each.at_us or 0) < quarter.from_us][:-1]
     return [each for each in begun if each not in replaced and each.at_us not in recorded]
@@ -78,7 +78,7 @@ def _promotion(promotion: "Promotion") -> dict[str, Any]:
 
 
 def _files_of(registry: "Registry", number: int, run_id: str, present_run_id: str | None) -> list[File]:
-    """Write what a version came from; of one that was deleted its training run has all but what the registry said."""
+    """Write the origin of a version; for a deleted one the training run has all of it but the registry's own data."""
     version = registry.version(number) if run_id == present_run_id else None
     run = _run(registry, run_id)
     place = f"models/{registry.name}-{number:04}{'' if version else f'-deleted-{run_id[:8]}'}".removesuffix("-")
@@ -110,7 +110,7 @@ def _data(dataset: "Dataset") -> dict[str, Any]:
 
 
 def _run(registry: "Registry", run_id: str) -> "Run | None":
-    """Read a training run; None where it was deleted for good, or a version has none."""
+    """Read a training run; None if it was deleted for good, or a version has none."""
     with suppress(ModelNotFoundError):
         return registry.client.get_run(run_id) if run_id else None
     return None

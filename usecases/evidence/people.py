@@ -1,11 +1,11 @@
 """Evidence of what people decided in a quarter: overrides, challenges, proposals, material changes, and approvals.
 
 Reasons of overrides, and of proposals about one entity, speak of a person, and are left out, as are the words of
-challenges and of their settlements; that there is one is a
-condition of asking. So is what such a proposal would have changed: a tag, a screening, a case.
+challenges and of their settlements; that a reason exists is a condition of the request. What such a proposal would have
+changed is left out too: a tag, a screening, a case.
 
-Everything is as it stood at the end of the quarter: what was decided, revoked, settled or signed off later is as it was
-before that, so that an archive says the same whenever it is made.
+Everything is as at the end of the quarter, before later decisions, revocations, settlements and sign-offs, so that an
+archive has the same content whenever it is made.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -49,8 +49,8 @@ from fivefold.usecases.shared.inputs import Quarter
 def people_part(session: Session, organisation_id: int, quarter: Quarter, now_us: int) -> ArchiveSection:
     """Collect overrides, challenges, proposals, material changes and approvals.
 
-    Whether a challenge was in time is judged by what was known at *now_us*, or at the end of the quarter once that is
-    over: one that was settled later was open then.
+    Whether a challenge was in time is judged as of *now_us*, or of the end of the quarter once that is over: one that
+    was settled later was open then.
     """
     settings = session.get(OrganisationSettings, organisation_id)
     levels = [] if settings is None else settings.levels
@@ -156,7 +156,7 @@ def _change(row: MaterialChange, until_us: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, order=True, kw_only=True)
 class Approval:
-    """Something that one asked for and another decided; in the order of time."""
+    """Something that one person requested and another decided; ordered by time."""
 
     at_us: int
     what: str
@@ -165,7 +165,7 @@ class Approval:
     by: str | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as the archive has it."""
+        """Return it as the archive has it."""
         return {
             "at": optional_iso_text(self.at_us),
             "what": self.what,
@@ -177,7 +177,7 @@ class Approval:
 
 
 class _Of(NamedTuple):
-    """What is looked for: all of an organisation, in a quarter at least."""
+    """The scope of a search: an organisation, in a quarter at least."""
 
     session: Session
     organisation_id: int
@@ -189,14 +189,14 @@ class _Of(NamedTuple):
 
 
 def approvals_of(session: Session, organisation_id: int, quarter: Quarter) -> list[dict[str, Any]]:
-    """List what one asked for and another approved or refused in a quarter, in the order in which it was decided."""
+    """List what one person requested and another approved or refused in a quarter, in the order of decisions."""
     of = _Of(session, organisation_id, quarter)
     approvals = sorted(each for decided in APPROVALS.values() for each in decided(of))
     return [each.as_dict() for each in approvals if quarter.from_us <= each.at_us < quarter.until_us]
 
 
 def _overrides(of: _Of) -> Iterator[Approval]:
-    """Give the overrides that another person approved or refused; the program refuses those that nobody decided."""
+    """Yield the overrides that another person approved or refused; those left undecided were refused by the program."""
     for row in overrides_in(*of.period):
         if row.decided_us is not None and row.decided_by != SYSTEM:
             yield Approval(
@@ -233,7 +233,7 @@ def _groups(of: _Of) -> Iterator[Approval]:
 def _written(
     of: _Of, word: str, versions: Mapping[tuple[str, int], Policy] | Mapping[tuple[str, int], GroupVersion]
 ) -> Iterator[Approval]:
-    """Give the versions that another person than their writer approved or refused; to withdraw one is one's own."""
+    """Yield versions that a person other than the writer approved or refused; withdrawing is up to the writer."""
     for version in versions.values():
         if version.approved_us is not None:
             yield Approval(
@@ -255,7 +255,7 @@ def _authors(version: RulesetVersion | FlowVersion) -> tuple[str, ...]:
 
 
 def _activations(of: _Of) -> Iterator[Approval]:
-    """Give the activations that needed another person than the authors; a rollback and another order need none."""
+    """Yield the activations that needed a person other than the authors; rollbacks and reorderings need none."""
     versions = {version.id: version for version, _ in versions_of_organisation(of.session, of.organisation_id)}
     for row in activations_before(of.session, of.organisation_id, of.quarter.until_us):
         if row.kind == "activation" and row.backtest_id is not None and row.version_id is not None:
@@ -264,7 +264,7 @@ def _activations(of: _Of) -> Iterator[Approval]:
 
 
 def _activations_of_flows(of: _Of) -> Iterator[Approval]:
-    """Give what let a version of a flow act: that needs another person than its authors, a rollback too."""
+    """Yield what made a version of a flow act: that needs a person other than its authors, a rollback too."""
     versions = {version.id: version for version, _ in flow_versions(of.session, of.organisation_id)}
     for row in flow_activations_before(of.session, of.organisation_id, of.quarter.until_us):
         if row.kind in {"active", "rollback"} and row.version_id is not None:
@@ -273,7 +273,7 @@ def _activations_of_flows(of: _Of) -> Iterator[Approval]:
 
 
 def _tokens(of: _Of) -> Iterator[Approval]:
-    """Give the requested tokens that another person gave or refused; to withdraw a request is one's own."""
+    """Yield the requested tokens that another person made or refused; withdrawing is up to the requester."""
     for row, _ in requests_of(of.session, of.organisation_id, None, WHOLE):
         if row.decided_us is not None and (row.token_id is not None or row.decided_by != row.asked_by):
             yield Approval(
@@ -286,7 +286,7 @@ def _tokens(of: _Of) -> Iterator[Approval]:
 
 
 def _validations(of: _Of) -> Iterator[Approval]:
-    """Give the validations that were signed off, by another person than wrote the rulesets that they judge."""
+    """Yield the validations that a person other than the authors of their rulesets signed off."""
     for run in validations_signed_in(*of.period):
         authors = tuple(authors_judged_by(of.session, run))
         yield Approval(at_us=run.signed_us or 0, what="validation", number=run.id, asked_by=authors, by=run.signed_by)
@@ -312,4 +312,4 @@ APPROVALS: Final[Mapping[Kind, Callable[[_Of], Iterable[Approval]]]] = {
     Kind.VALIDATION: _validations,
     Kind.MATERIAL: _material_changes,
 }
-"""The approvals of each kind of item that waits for another person than those who took part in it."""
+"""The approvals of each kind of item that needs a person who took no part in it."""

@@ -1,6 +1,6 @@
-"""Evidence of purposes: what everything that decided has read, and that nothing for commerce read what is `aml`.
+"""Evidence of purposes: what everything that decided read, and that nothing for commerce read `aml` data.
 
-A reader need not believe the verdict: what is read is worked out anew, from the documents in the archive alone.
+A reader need not believe the verdict: it is computed anew, from the documents in the archive alone.
 """
 
 import json
@@ -61,7 +61,7 @@ Line = dict[str, Any]
 
 
 def purposes_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
-    """Collect what decided in a quarter with its purpose, what it read, and what lists and types say of theirs."""
+    """Collect what decided in a quarter, its purpose and what it read, and the declared purposes of lists and types."""
     versions = {version.id: (version, family) for version, family in versions_of_organisation(session, organisation_id)}
     activations = activations_that_decided(session, organisation_id, quarter.until_us)
     type_names = {row.id: row.name for row in types_of_organisation(session, organisation_id)}
@@ -120,7 +120,7 @@ def _decided(version: RulesetVersion, family: Family, row: Activation, type_name
 
 
 def _sources(declarations: Mapping[str, Any], type_name: str, until: str | None, quarter_ends: str | None) -> Sources:
-    """Give what was said before a moment, which is the end of the quarter at most, by the sections of an archive."""
+    """Return the purposes declared before a moment, at most the end of the quarter, by the sections of an archive."""
     moment = min(_moment(each) for each in (until, quarter_ends) if each is not None)
     lists: dict[str, list[str | None]] = {}
     for row in declarations["lists"]:
@@ -166,7 +166,7 @@ def _rulesets(
 def policies_deciding(
     session: Session, organisation_id: int, quarter: Quarter
 ) -> Iterator[tuple[Policy, int, int | None]]:
-    """Give the policies that decided at some time of a quarter, and when, as for rulesets."""
+    """Yield the policies that decided at some time of a quarter, and when, as for rulesets."""
     rows = [row for row in policy_versions(session, organisation_id) if row.approved_us is not None]
     retired = policies_retired(session, organisation_id)
     for row in rows:
@@ -199,7 +199,7 @@ def _groups(
 def _flows(
     session: Session, organisation_id: int, declarations: Line, deciding: Sequence[Line], quarter: Quarter
 ) -> Iterator[Line]:
-    """Describe the versions of flows that acted; which versions they asked is worked out from *deciding*."""
+    """Describe the versions of flows that acted; the versions that they asked follow from *deciding*."""
     versions = {version.id: (version, flow) for version, flow in flow_versions(session, organisation_id)}
     changes = flow_activations_before(session, organisation_id, quarter.until_us)
     described = []
@@ -219,7 +219,7 @@ def _ends_of(quarter: Quarter) -> tuple[str, str]:
 
 
 def _texts(session: Session, organisation_id: int, flows: Iterable[tuple[FlowVersion, FlowRow]]) -> Mapping[str, str]:
-    """Give every document that a flow may be or ask, by the name of its file."""
+    """Return every document that a flow may be or ask, by the name of its file."""
     rulesets = versions_of_organisation(session, organisation_id)
     return {
         **{_ruleset_document(family.name, version.number): version.document for version, family in rulesets},
@@ -237,7 +237,7 @@ def _of_flow(
     *,
     with_groups: bool = True,
 ) -> Line:
-    """Tell what a flow asked, listened to and read; archives of before groups were named are without *with_groups*."""
+    """Return what a flow asked, listened to and read; *with_groups* is false for archives from before named groups."""
     documents = {(each["kind"], each["name"], each["version"]): each["document"] for each in others}
     if with_groups:
         sources = replace(sources, groups={each["name"]: each["purpose"] for each in others if each["kind"] == "group"})
@@ -275,7 +275,7 @@ def _described(
     declarations: Mapping[str, Any],
     quarter: Quarter,
 ) -> tuple[Line, Sources]:
-    """Describe what decided, and give what was said of its data."""
+    """Describe what decided; return also the declared purposes of its data."""
     from_us, until_us = times
     quarter_ends = optional_iso_text(quarter.until_us)
     sources = _sources(declarations, definition.entity_type, optional_iso_text(until_us), quarter_ends)
@@ -312,9 +312,9 @@ def _reading(reading: Reading) -> Line:
 
 
 def purpose_problems(archive: zipfile.ZipFile) -> Iterator[str]:
-    """Work out anew what every document that decided read, and name what reads for commerce what is `aml`.
+    """Compute anew what every document that decided read, and name what reads `aml` data for commerce.
 
-    Nothing of an archive that was made before purposes were in it. The files must be those of the manifest.
+    Empty for an archive from before purposes were part of it. The files must be those of the manifest.
     """
     if PURPOSES not in archive.namelist():
         return
@@ -347,7 +347,7 @@ def _words(when: _When) -> str:
 
 
 def _decided_by_other_files(archive: zipfile.ZipFile) -> Iterator[_When]:
-    """Tell what decided, and when, by the files that list the versions of rulesets and policies."""
+    """Yield what decided, and when, by the files that list the versions of rulesets and policies."""
     for version in json.loads(archive.read("rulesets/versions.json")):
         for force in version["in_force"]:
             yield _when("ruleset", version["ruleset"], {**version, **force})
@@ -363,7 +363,7 @@ def _decided_by_other_files(archive: zipfile.ZipFile) -> Iterator[_When]:
 
 
 def _versions_in(archive: zipfile.ZipFile, name: str) -> list[Line]:
-    """Read a file that older archives have not."""
+    """Read a file that older archives lack."""
     versions: list[Line] = json.loads(archive.read(name)) if name in archive.namelist() else []
     return versions
 
@@ -413,7 +413,7 @@ def _expected_parts(
     about: tuple[Any, Sources],
     quarter: tuple[str, str],
 ) -> Line:
-    """Work out what a document read, and of a flow which versions it asked when."""
+    """Compute what a document read, and for a flow which versions it asked when."""
     definition, sources = about
     if line["kind"] == "flow":
         of = (content["deciding"], lambda name: archive.read(name).decode(), quarter, sources)

@@ -1,7 +1,7 @@
-"""What flows and named groups that decided have read, worked out from documents: for the archive, and for its check.
+"""What flows and named groups that decided read, computed from documents: for the archive, and for its check.
 
 A flow asks policies, rulesets and other flows in the versions that decide at that moment. So what it read is listed for
-each time in which these were the same.
+each period in which these were the same.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,24 +22,24 @@ from fivefold.risk.language.policy import read_policy
 Line = Mapping[str, Any]
 """A document that decided: kind, name, version, document, and from when until when, as in an archive."""
 _KINDS: Final = ("policy", "ruleset", "flow")
-"""What flows ask."""
+"""The kinds of what flows ask."""
 
 
 def readings_of_group(text: str, sources: Sources) -> Iterator[Reading]:
-    """Give what a group reads."""
+    """Yield what a group reads."""
     return AnalysedGroup(read_group(text)).readings(sources)
 
 
 def asked_of_flow(
     line: Line, others: Sequence[Line], text_of: Callable[[str], str], quarter: tuple[str, str]
 ) -> list[dict[str, Any]]:
-    """Tell which versions a flow asked at which times of a quarter, in order.
+    """Return which versions a flow asked at which times of a quarter, in order.
 
     Args:
-        line: of the flow.
-        others: everything that decided, flows among them.
-        text_of: gives a document by its name.
-        quarter: from when, until when.
+        line: the flow.
+        others: everything that decided, flows included.
+        text_of: returns a document by its name.
+        quarter: its beginning and its end.
     """
     begin = max(_moment(line["from"]), _moment(quarter[0]))
     end = min(_moment(each) for each in (line["until"], quarter[1]) if each is not None)
@@ -58,7 +58,7 @@ def asked_of_flow(
 
 
 def groups_listened_to(line: Line, others: Sequence[Line], text_of: Callable[[str], str]) -> list[dict[str, Any]]:
-    """Name the groups that a flow listens to, by name, each with its purpose; None where no version of it decided."""
+    """Return the groups that a flow listens to, by name, each with its purpose; None if no version of it decided."""
     flow = read_flow(text_of(line["document"]))
     purposes = {each["name"]: each["purpose"] for each in others if each["kind"] == "group"}
     named = {group for trigger in flow.triggers if (group := group_of(trigger)) is not None}
@@ -72,7 +72,7 @@ def readings_of_flow(
     text_of: Callable[[str], str],
     sources: Sources,
 ) -> Iterator[Reading]:
-    """Give what a flow read in all of some times, each once; *documents* names those of what decided."""
+    """Yield what a flow read over all the given times, each once; *documents* has the names of what decided."""
     flow, seen_steps = read_flow(text_of(line["document"])), set[tuple[str, ...]]()
     for time in times:
         texts: dict[str, dict[str, str]] = {kind: {} for kind in _KINDS}
@@ -94,7 +94,7 @@ def readings_of_flow(
 def _versions_asked(
     flow: Flow, standing: Mapping[tuple[str, str], Line], text_of: Callable[[str], str]
 ) -> dict[tuple[str, str], Line]:
-    """Find what a flow asks, and what the flows ask that it asks; what did not decide is left out."""
+    """Find what a flow asks, and what the flows that it asks ask; without what did not decide."""
     lines: dict[tuple[str, str], Line] = {}
     waiting = [flow]
     while waiting:

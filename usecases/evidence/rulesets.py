@@ -1,9 +1,9 @@
-"""Evidence of rulesets: what could decide in a quarter, what changed from one version to the next, and what was tested.
+"""Evidence of rulesets: what could decide in a quarter, what changed between versions, and what was tested.
 
 A proposal that could change levels is tested like a version, and its backtests are here too.
 
-A ruleset is as its authors wrote it. Of what a backtest could not assess the entity's number and the rule are kept; the
-value that was in the way is not.
+A ruleset is as its authors wrote it. For entities that a backtest could not assess, the number and the rule are kept,
+but not the value that prevented it.
 """
 
 import json
@@ -30,7 +30,7 @@ from fivefold.usecases.shared.inputs import Quarter
 
 @dataclass(frozen=True)
 class InForce:
-    """A version that decided, from a moment on until another one; `until_us` is None where it still did."""
+    """A version that decided, from a moment until another one did; `until_us` is None if it still does."""
 
     version_id: int
     from_us: int
@@ -38,7 +38,7 @@ class InForce:
 
 
 def rulesets_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
-    """Collect the versions that were committed, activated or in force, and what was looked at: tests and reviews."""
+    """Collect the versions that were committed, activated or in force, with their tests and reviews."""
     versions = versions_of_organisation(session, organisation_id)
     version_names = {version.id: (family.name, version.number) for version, family in versions}
     activations = activations_before(session, organisation_id, quarter.until_us)
@@ -76,7 +76,7 @@ def activations_that_decided(session: Session, organisation_id: int, until_us: i
 
 
 class VersionChange(Protocol):
-    """A change of which version decides, from a moment on; none of them where the version is None."""
+    """A change of which version decides, from a moment on; none does if the version is None."""
 
     version_id: Any
     at_us: Any
@@ -86,12 +86,12 @@ Changed = TypeVar("Changed", bound=VersionChange)
 
 
 def in_force(activations: Sequence[Changed], quarter: Quarter, of: Callable[[Changed], int]) -> Iterator[InForce]:
-    """Tell which versions were active at some time of a quarter, and when.
+    """Yield the versions that were active at some time of a quarter, and when.
 
     Args:
         activations: in their order.
         quarter: the time that counts.
-        of: tells which ones follow each other: gives the number of a ruleset's family, or of a flow.
+        of: returns what a change is of, so that changes of the same follow each other: a ruleset's family, or a flow.
     """
     families: dict[int, list[Changed]] = {}
     for row in activations:
@@ -131,7 +131,7 @@ def _version(version: RulesetVersion, family: Family, forces: Sequence[InForce])
 
 
 def times_of(version_id: int, forces: Sequence[InForce]) -> list[dict[str, str | None]]:
-    """List from when until when a version was in force."""
+    """List the beginnings and ends of the times in which a version was in force."""
     return [
         {"from": optional_iso_text(force.from_us), "until": optional_iso_text(force.until_us)}
         for force in forces
@@ -195,7 +195,7 @@ def _backtest_file(row: Backtest, ruleset: str | None, entity_type: str) -> File
 
 
 def without_problems(report: Any) -> Any:
-    """Leave out what was wrong with values, since the values stand there too.
+    """Leave out what was wrong with values, since that quotes the values.
 
     >>> without_problems({"failures": [{"entity": "7", "rule": "age", "problem": "born is 'yesterday'"}]})
     {'failures': [{'entity': '7', 'rule': 'age'}]}
