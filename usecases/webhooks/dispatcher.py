@@ -33,7 +33,7 @@ from fivefold.usecases.webhooks.plan import (
 from fivefold.usecases.webhooks.send import LIMIT_SECONDS, Destination, LookUp, look_up, send
 
 SENT_AT_ONCE = 16
-"""Webhooks on their way to one endpoint, each of another entity."""
+"""The most webhooks on their way to one endpoint, each about another entity."""
 POLL_SECONDS = 1.0
 PRUNED_SECONDS = 3600
 """The time between two deletions of old deliveries."""
@@ -126,7 +126,7 @@ class _Dispatcher:
         return going_on | started
 
     def fault(self) -> str | None:
-        """Say what went wrong last in planning, or in serving the endpoints that have work; None for nothing."""
+        """Return the last fault in planning, or in serving the endpoints that have work; None for none."""
         if self._unplanned is not None:
             return self._unplanned
         return "; ".join(f"endpoint {number}: {error}" for number, error in sorted(self._unserved.items())) or None
@@ -160,7 +160,7 @@ class _Dispatcher:
                 await _end([*flying, *lookups.going_on])
 
     async def _claim(self, endpoint_id: int, flying: Collection[object]) -> DeliveryBatch | None:
-        """Claim what may be sent beside what is *flying*; a database that refuses that cuts off none of these."""
+        """Claim what may be sent beside what is *flying*; if the database refuses, those under way go on."""
         most = SENT_AT_ONCE - len(flying)
         if self._stop.is_set() or most == 0:
             return None
@@ -172,9 +172,9 @@ class _Dispatcher:
             return None
 
     async def _record(self, attempts: Sequence[DeliveryAttempt]) -> None:
-        """Record outcomes; what the database refuses is tried again, as what is not recorded is sent a second time.
+        """Record outcomes; it is tried again if the database refuses, as what is not recorded is sent a second time.
 
-        It gives up once the leases have ended, so that others may send, or where the worker is to end.
+        It gives up once the leases have ended, so that others may send, or when the worker is to stop.
         """
         gives_up_at = monotonic() + LEASE_SECONDS
         while True:

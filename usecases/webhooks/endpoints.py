@@ -36,14 +36,14 @@ from fivefold.usecases.webhooks.signing import (
 )
 
 KINDS: Final = EVENT_KINDS
-"""What there are events of."""
+"""The kinds of events."""
 KEPT_HOURS = 24
 """How long a secret still signs after it was replaced."""
 MOST_SECRETS = 5
-"""That sign for an endpoint at once. Each adds a signature to every webhook, and receivers limit their headers."""
+"""The most secrets that sign for an endpoint. Each adds a signature to every webhook; receivers limit their headers."""
 REVISION_CHARACTERS = 16
 _SHOWN = 100
-"""Characters of a kind that there is not."""
+"""The most characters that a refusal quotes of an unknown kind."""
 
 
 @schema("Endpoint")
@@ -167,7 +167,7 @@ def _seen_endpoint(session: Session, context: Context, endpoint_id: int, revisio
 def change_kinds(context: Context, endpoint_id: int, kinds: Sequence[str], *, revision: str | None = None) -> bool:
     """Change the kinds of events that an endpoint receives, all for an empty list; return whether that is a change.
 
-    It applies to events from now on: what waits is sent, whatever its kind, also where no worker has planned it yet.
+    It applies to events from now on: waiting events are sent whatever their kind, also those not planned yet.
 
     Args:
         context: who changes it.
@@ -210,7 +210,7 @@ def rotate_secret(
     secret = new_secret()
     with context.writing() as session:
         endpoint = _seen_endpoint(session, context, endpoint_id, revision)
-        # At once needs no earlier secret: also where the key that read them is lost.
+        # To replace them at once needs no earlier secret, so it works even if the key that read them is lost.
         earlier = read_secrets(endpoint.secrets) if kept_hours else ()
         signing = rotate(earlier, secret, now, now + kept_hours * HOUR_US)
         if len(signing) > MOST_SECRETS:
@@ -242,7 +242,7 @@ def drop_old_secrets(context: Context, endpoint_id: int) -> int:
 def set_enabled(context: Context, endpoint_id: int, *, enabled: bool) -> None:
     """Enable or disable an endpoint: events wait while it is disabled, and are sent once it is enabled again.
 
-    NotFoundError if the organisation has no such endpoint. If it is so already, nothing is changed or recorded.
+    NotFoundError if the organisation has no such endpoint. Setting the present state changes and records nothing.
     """
     with context.writing() as session:
         endpoint = endpoints.find_endpoint(session, context.organisation_id, endpoint_id, locked=True)
@@ -332,7 +332,7 @@ def dead_letters(context: Context, endpoint_id: int | None = None, part: Part = 
 
     Args:
         context: who asks.
-        endpoint_id: of one endpoint only; NotFoundError if the organisation has none such.
+        endpoint_id: of one endpoint only; NotFoundError if the organisation does not have it.
         part: which of them.
     """
     with context.reading() as session:
@@ -345,7 +345,7 @@ def dead_letters(context: Context, endpoint_id: int | None = None, part: Part = 
 def about_delivery(
     delivery: Delivery, event: OutboxEvent, entity_type: str | None, entity: Entity | None
 ) -> dict[str, Any]:
-    """Give what is shown of a delivery and its event; the identifier of an erased entity is left out."""
+    """Return what is shown of a delivery and its event; the identifier of an erased entity is left out."""
     return {
         "endpoint_id": delivery.endpoint_id,
         "sequence": delivery.event_number,

@@ -52,8 +52,8 @@ def wait_us(event_id: str, attempts: int) -> int:
 def number_from_now(engine: Engine) -> None:
     """Let the numbers of events go on from the present moment, see `store.webhooks.outbox.number_from_now`.
 
-    Services and workers do so when they start: after a restore no event has a number that another one was sent with.
-    They do so again before they store anything on another server, which a failover may have made the database.
+    Services and workers call it at start: after a restore no event gets a number under which another one was sent.
+    They call it again before they store anything on another server, which a failover may have made the database.
     """
     number_from_first_write(engine)
     with writing(engine):
@@ -61,16 +61,16 @@ def number_from_now(engine: Engine) -> None:
 
 
 def number_from_first_write(engine: Engine) -> None:
-    """Do as `number_from_now` before the first transaction of this engine that stores something.
+    """Call `number_from_now` before the first transaction of this engine that stores something.
 
-    A service begins before anything can be stored, as where the clock of a machine that has just booted is wrong.
+    A service starts before anything can be stored, for example while the clock of a machine that just booted is wrong.
     """
     clock = clock_of(engine)
     clock.at_first_write, clock.done_on = outbox.number_from_now, None
 
 
 def require_right_to_number(engine: Engine) -> None:
-    """Raise StoreError where `number_from_now` could not do so for want of a right: nothing could be stored."""
+    """Raise StoreError if the right that `number_from_now` needs is missing: nothing could be stored."""
     with reading(engine) as session:
         require_right_to_ask(session.connection())
         outbox.require_right_to_number(session.connection())

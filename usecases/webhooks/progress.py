@@ -92,7 +92,7 @@ def list_failing(context: Context, endpoint_id: int | None = None, part: Part = 
 
     Args:
         context: who asks.
-        endpoint_id: of one endpoint only; NotFoundError if the organisation has none such.
+        endpoint_id: of one endpoint only; NotFoundError if the organisation does not have it.
         part: which of them.
     """
     with context.reading() as session:

@@ -141,7 +141,7 @@ def live_secrets(secrets: Sequence[Secret], now_us: int) -> tuple[Secret, ...]:
 
 
 def count_signing(text: str, now_us: int) -> int:
-    """Count the secrets of the database that sign at a moment: 0 where no key of this host reads them."""
+    """Count the secrets of the database that sign at a moment: 0 if no key of this host reads them."""
     try:
         return len(live_secrets(read_secrets(text), now_us))
     except UnreadableSecretsError:
