@@ -90,7 +90,7 @@ def credential_of(session: Session, token: Token, now_us: int) -> Credential | N
 def note_use(engine: Engine, token_id: int, now_us: int) -> None:
     """Record that a token was used, at most once a day: lists only show the day. Scoring records it with its charge.
 
-    A later day, which a fast clock noted, is another day too. StoreError if the database is out of reach.
+    A later day, recorded by a fast clock, also differs from today. StoreError if the database is out of reach.
     """
     day_us = start_of_day(now_us)
     another_day = Token.last_used_us.is_(None) | ~Token.last_used_us.between(day_us, day_us + DAY_US - 1)

@@ -251,9 +251,9 @@ def missing_groups(session: Session, flow: FlowRow, analysed: AnalysedFlow) -> l
 def refuse_unusable_flows(session: Session, organisation_id: int) -> None:
     """Raise ConflictError if a flow that acts, or runs as a shadow, could not run with its present dependencies.
 
-    The same if a group that it names is missing. Called in the transaction of the change, after it: so the change is
-    rolled back. A flow whose own text is refused by this release, and was not by the one that it was committed with,
-    holds up no change: it can be switched off or replaced, and so can others.
+    The same if a group that it names is missing. Called after a change, in its transaction, so that the change is
+    rolled back. A flow whose own text this release refuses, though the release that committed it did not, does not
+    prevent a change: it can be switched off or replaced, and so can others.
     """
     session.flush()
     for standing in standing_flows(session, organisation_id):
@@ -265,9 +265,9 @@ def refuse_unusable_flows(session: Session, organisation_id: int) -> None:
 
 
 def refuse_groups_awaited(session: Session, organisation_id: int) -> None:
-    """Raise ConflictError if runs of a replaced version, which have yet to act, could not put into their group.
+    """Raise ConflictError if runs of a replaced version, which have yet to act, could not add to their group.
 
-    Called after the change, as `refuse_unusable_flows`. Quarantined runs do not count: they may never be tried again.
+    Called after the change, like `refuse_unusable_flows`. Quarantined runs do not count: they may never be tried again.
     """
     session.flush()
     for flow, version in replaced_with_runs(session, organisation_id):
@@ -279,5 +279,5 @@ def refuse_groups_awaited(session: Session, organisation_id: int) -> None:
 
 
 def _findings_of_text(analysed: AnalysedFlow) -> list[Finding]:
-    """Find what is wrong with the text of a flow alone, whatever it asks."""
+    """Find what is wrong with the text of a flow alone, whatever it depends on."""
     return findings(flow_structure_diagnostics(analysed.flow, analysed.inputs_with_paths), analysed.flow)

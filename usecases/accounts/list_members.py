@@ -29,7 +29,7 @@ class MemberChangeKind(StrEnum):
 
 
 _IN_ORDER: Final = (MemberChangeKind.REMOVED, MemberChangeKind.CHANGED, MemberChangeKind.ADDED)
-"""What a version takes away stands before what it adds, as a long list is not read to its end."""
+"""Removed members come before added ones, as people do not read a long list to its end."""
 
 
 @schema("ListMember")
@@ -210,10 +210,10 @@ def _refuse(name: str, names: Iterable[str]) -> NoReturn:
 
 
 def _respelt(member: str) -> str:
-    """Return a member without what two spellings of it may differ in: case, accents, white space beside a letter.
+    """Return a member without the differences between spellings: case, accents, white space beside a letter.
 
     Digits and signs stay, as 10.5 is neither 105 nor -10.5, and so does the white space between them, as 1 23 is not
-    12 3. What is in doubt is another member: one is removed, and one added.
+    12 3. In doubt two members differ: one is removed, and one added.
 
     >>> _respelt("Zoë  Straße 5"), _respelt("A+"), _respelt("1  23"), _respelt("10²")
     ('zoestrasse5', 'a+', '1 23', '10²')

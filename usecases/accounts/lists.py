@@ -37,7 +37,7 @@ from fivefold.usecases.shared.entity_checks import storable
 from fivefold.usecases.shared.inputs import checked_moment
 
 MOST_MEMBERS = MOST_NODES - 100
-"""In a version of a list: a proposal is a document, which has a few more names and values."""
+"""The most members of a version: a proposal is a document, which has a few more names and values."""
 
 
 @schema("ListVersion")
@@ -75,7 +75,7 @@ class ListPut:
 def lists_of(session: Session, organisation_id: int, readers: Iterable[Analysed[Any]]) -> dict[str, NamedList]:
     """Return the lists that rulesets, groups or policies name; all lists if one is missing, as the refusal names them.
 
-    Members are many: what names no list reads none.
+    A list may have many members: something that names no list reads none.
     """
     names = {name for reader in readers for name in reader.lists}
     lists = named_lists(session, organisation_id, *names) if names else {}

@@ -40,11 +40,11 @@ SECONDS: Final = 10
 MOST_BYTES: Final = 1_000_000
 """Largest answer of the provider."""
 AWAY_SECONDS: Final = 10
-"""How long a provider that did not answer is not asked again."""
+"""How long a provider that did not answer is left alone."""
 KEPT_SECONDS: Final = 3_600
 """How long the provider's addresses and keys are cached."""
 AGAIN_SECONDS: Final = 5
-"""How long keys are not fetched again where a token is signed by none of them: it may be signed by no newer one."""
+"""How long keys are not fetched again if none of them signed a token: no newer one may have signed it either."""
 ALGORITHMS: Final = ["RS256", "PS256", "ES256", "EdDSA"]
 """Signatures by a key that only the provider has; never `none`, and none by a shared secret."""
 LEEWAY_SECONDS: Final = 60
@@ -55,7 +55,7 @@ _OF_CLAIMS: Final = {
     "iat": WhyNoIdentity.FROM_THE_FUTURE,
     "nbf": WhyNoIdentity.FROM_THE_FUTURE,
 }
-"""What the log says of a claim that is not as it must be."""
+"""What the log says of a claim that is invalid."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,11 @@ class Identity:
 
 @dataclass(frozen=True)
 class _Description:
-    """What the provider says of itself.
+    """The provider's description of itself.
 
     Attributes:
         metadata: its addresses.
-        keys: with which it signs.
+        keys: the keys with which it signs.
         at: when they were fetched, by the clock.
     """
 
@@ -278,7 +278,7 @@ def _readable_keys(keys: Any) -> KeySet:
 
 
 def _claims_by(keys: KeySet, token: str) -> dict[str, Any]:
-    """Return the claims of a token that the key of its `kid` signed, or, where there is none, a key without a `kid`."""
+    """Return the claims of a token that the key of its `kid` signed, or, without a `kid`, a key that has none."""
     try:
         return dict(jwt.decode(token, keys, algorithms=ALGORITHMS).claims)
     except InvalidKeyIdError:
@@ -290,7 +290,7 @@ def _claims_by(keys: KeySet, token: str) -> dict[str, Any]:
 
 
 def _why_not_accepted(error: Exception, claims: Mapping[str, Any]) -> WhyNoIdentity:
-    """Say in the words of the log why an identity token is not accepted."""
+    """Return, in the words of the log, why an identity token is not accepted."""
     if isinstance(error, ExpiredTokenError):
         return WhyNoIdentity.EXPIRED
     if isinstance(error, MissingClaimError):
@@ -304,7 +304,7 @@ def _why_not_accepted(error: Exception, claims: Mapping[str, Any]) -> WhyNoIdent
 
 
 def _shown(reason: Any) -> str:
-    """Write what the provider gave as a reason in a few words that every page can show."""
+    """Write the provider's reason in a few words that every page can show."""
     return str(reason)[:100].encode("utf-8", "replace").decode()
 
 
@@ -320,7 +320,7 @@ def _checked_status(address: str, status: int, content: dict[str, Any]) -> dict[
 
 
 def _ask(method: str, address: str, **more: Any) -> tuple[int, dict[str, Any]]:
-    """Return the status and the JSON object of an answer; IdentityProviderError if it is none, late or too long."""
+    """Return the status and the JSON object of an answer; IdentityProviderError if it is not one, late or too long."""
     try:
         with asyncio.Runner(loop_factory=LookUpLoop) as runner:
             status, body = runner.run(_answer_of(method, address, **more))

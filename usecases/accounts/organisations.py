@@ -38,12 +38,12 @@ from fivefold.usecases.shared.api_fields import Moment, row_as, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 MOST_NAMED = 3
-"""Of other organisations in a hint."""
+"""The most other organisations that a hint names."""
 _UNSEEN: Final = (
     *("VARIATION SELECTOR", "JOINER", "FILLER"),
     *("PATTERN BLANK", "FULL BLANK", "HALF BLANK", "NULL NOTEHEAD", "VOWEL INHERENT"),
 )
-"""In Unicode's names of signs that show nothing and are printable all the same."""
+"""Words in Unicode's names of signs that are invisible though printable."""
 _EAST_ASIAN: Final = frozenset({"Cjk", "Ideographic", "Hiragana", "Katakana", "Hangul", "Bopomofo"})
 """Alphabets, by the first words of Unicode's names of letters, that people write in one word with each other and with
 Latin ones; `domain.likeness` knows those of their letters that look most like Latin ones."""
@@ -69,9 +69,9 @@ def actor_in_new(engine: Engine, organisation: str, who: str) -> Actor:
 
 
 def elsewhere(engine: Engine, type_name: str | None = None, external_id: str | None = None) -> str:
-    """Say at the terminal where there are members, a type, or an entity of a type; empty where that is nowhere.
+    """Describe which other organisations have members, a type, or an entity of a type; empty if none has.
 
-    A person at the terminal may name any organisation.
+    It is for the terminal, where a person may name any organisation.
     """
     with reading(engine) as session:
         if type_name is None:
@@ -84,7 +84,7 @@ def elsewhere(engine: Engine, type_name: str | None = None, external_id: str | N
 
 
 def require_type(context: Context, type_name: str, external_id: str | None = None) -> None:
-    """Raise NotFoundError where the organisation lacks a type of entity, with what a person at the terminal can do.
+    """Raise NotFoundError if the organisation lacks a type of entity, with what a person at the terminal can do.
 
     Organisations that have the entity *external_id* are named rather than others that have the type.
     """
@@ -122,7 +122,7 @@ class MemberLine:
 def add_member(context: Context, name: str, roles: Sequence[str]) -> MemberLine:
     """Add a member. A former member of the same name comes back, without their old tokens.
 
-    What a name looks like is asked of new ones alone.
+    Only new names are compared with names that look like them.
 
     Raises:
         ConfigError: the name cannot be stored, or there is no such role.
@@ -258,7 +258,7 @@ def _has_case(letter: str) -> bool:
 
 
 def _present(session: Session, context: Context, member_id: int) -> Member:
-    lock_organisation(session, context.organisation_id)  # of two who end each other's membership one remains
+    lock_organisation(session, context.organisation_id)  # if two end each other's membership, one remains
     member = locked_member(session, context.organisation_id, member_id)
     if member.left_us is not None:
         raise ConflictError(f"member {member_id} has left; to bring them back, add them again by the same name")
@@ -288,7 +288,7 @@ def _record(
     ended: Sequence[int] = (),
 ) -> None:
     """Record a change of a member; only the name is personal."""
-    if context.actor.token_id in ended:  # by themselves, now
+    if context.actor.token_id in ended:  # the actor ended their own token just now
         session.info.pop(log.REQUIRED, None)
     details = {"roles": member.roles, "roles_lost": list(lost), "tokens_ended": list(ended)}
     subject = ("member", member.id)

@@ -214,10 +214,10 @@ def _flows_for_commerce(
 
 
 def refuse_tags_of_aml_groups(session: Session, kind: EntityType, tags: Collection[str]) -> None:
-    """Raise ConflictError where a type says that one of some tags is for commerce, and its group is for `aml` alone.
+    """Raise ConflictError if a type declares a tag to be for commerce whose group is for `aml` alone.
 
-    Who has the tag is a member, and people put members in by it too. Called in the transaction of a change of what the
-    type says, or of a group that comes into force, after it. A group that was retired counts as well: its tags stay.
+    An entity with the tag is a member, and people add members by it too. Called after a change of a type's
+    declarations, or of a group that comes into force, in its transaction. A retired group counts too: its tags stay.
     """
     session.flush()
     declared = {tag: purpose for tag, purpose in (kind.purposes or {}).get("tags", {}).items() if purpose != "aml"}
@@ -235,8 +235,8 @@ def refuse_tags_of_aml_groups(session: Session, kind: EntityType, tags: Collecti
 def refuse_tags_of_flows(session: Session, kind: EntityType, tags: Collection[str]) -> None:
     """Raise ConflictError if a flow gave one of some tags because of `aml` data, even if it acts no more.
 
-    Tags outlast the flow that gave them. So none of these becomes one that commerce reads: called when they are first
-    declared commercial, in the same transaction.
+    Tags outlast the flow that gave them, so none of these may become one that commerce reads. Called when they are
+    first declared commercial, in the same transaction.
     """
     session.flush()
     lists, groups = (of(session, kind.organisation_id) for of in (purposes_of_lists, _purposes_of_groups))

@@ -32,7 +32,7 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.rates import STALE_AFTER, dated_rates, rates_by_table, rates_for
 
 MOST_ROWS = 50_000
-"""In one table; of a longer file the latest are used. Before a table's first day the shipped rates apply."""
+"""The most rows of one table; from a longer file the latest are used. Before its first day the shipped rates apply."""
 
 
 @schema("RateTable")
@@ -178,7 +178,7 @@ MOST_DIFFERENCES = 200
 def differences_in(
     session: Session, organisation_id: int, base: str, source: str, content: str, now_us: int
 ) -> dict[str, Any]:
-    """Tell what a table would change, as plain data: each currency whose rate or its day is another one today.
+    """Return what a table would change, as plain data: each currency whose rate, or the rate's day, differs today.
 
     `currencies` has those that lose their rate first, with how many stored transactions have them, and new ones last;
     `others` counts those beyond `MOST_DIFFERENCES`, and `earlier` the rates of other days that differ.
@@ -212,10 +212,10 @@ def _plain(rate: KnownRate | None) -> dict[str, str] | None:
 def _other_days(
     session: Session, organisation_id: int, base: str, source: str, content: str, shown: set[tuple[str, KnownRate]]
 ) -> int:
-    """Count the rates that one table has and the other has not, without those of today.
+    """Count the rates that one table has and the other lacks, apart from those of today.
 
-    Where the organisation has no table into *base*, the other is the ECB's history: it completes every table, so that
-    nothing is lost with what a table leaves out of it.
+    If the organisation has no table into *base*, the other is the ECB's history: it completes every table, so rates
+    that a table leaves out are not lost.
     """
     present = newest_rates(session, organisation_id)
     rows = {*dated_rates(content, source, base).rows}

@@ -22,7 +22,7 @@ from fivefold.usecases.shared.inputs import checked_reason
 
 _MEMBER, _PROGRAM = "member:", "token:"
 ADDED, RETURNED = "member.added", "member.returned"
-"""How the audit log says that a member came."""
+"""The actions by which the audit log records that a member came."""
 
 
 def is_member(name: str) -> bool:
@@ -51,9 +51,9 @@ def refuse_same_person(session: Session, checker: Actor, makers: Collection[str]
     Args:
         session: to read with.
         checker: who approves.
-        makers: everyone who took part, as the audit log names them. The platform itself, which proposes thresholds, is
-            no person: those who took what it left further are asked for alone.
-        what: what the approver did before; the message has it after their name.
+        makers: everyone who took part, as the audit log names them. The platform, which proposes thresholds, is not a
+            person: only those who took its proposal further count.
+        what: what the approver did before; it follows their name in the message.
     """
     if has_sole_operator(session, checker.organisation_id):
         return
@@ -80,8 +80,8 @@ def refuse_nobody(session: Session, actor: Actor) -> None:
 def is_vouched_for(session: Session, member: Member, now_us: int) -> bool:
     """Return whether two administrators, or the operator of the machine, know a member as a person.
 
-    Either a token of theirs is live, which two administrators made, or the operator; or the operator alone added them
-    and gave them their roles. A sole operator makes no exception, as for tokens: that choice can be taken back.
+    Either a token of theirs is live that two administrators, or the operator, made; or the operator alone added them
+    and gave them their roles. A sole operator makes no exception, as for tokens: that choice can be revoked.
     """
     if has_live_token(session, member.id, now_us):
         return True

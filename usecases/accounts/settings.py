@@ -16,17 +16,17 @@ from fivefold.usecases.shared.context import Context
 
 FEWEST_LEVELS, MOST_LEVELS = 3, 6
 MOST_CHARACTERS_OF_A_LEVEL = 40
-"""As in rulesets."""
+"""The limit of rulesets."""
 NO_LEVEL: Final = "none"
-"""In place of a level's name, in filters and metrics; where an organisation has a level of that name, that counts."""
+"""Replaces the name of a level in filters and metrics; if an organisation has a level of that name, it means that."""
 MOST_RETENTION_DAYS = 36_525
 """A hundred years."""
 CHALLENGE_DAYS, MOST_CHALLENGE_DAYS = 30, 365
 """The default and the largest number of days after which a challenge is due."""
 LOWEST_ALERT_PERCENT = 25
-"""What a modest share of alerts at the lowest level is where the organisation says nothing; the number is ours."""
+"""The largest modest share of alerts at the lowest level if the organisation sets none; the number is ours."""
 FOR_GOOD = 0
-"""Instead of days: nothing of this kind is removed. This is the default."""
+"""In place of days: nothing of this kind is removed. This is the default."""
 FEWEST_DAYS = {"outbox_days": 30, "deliveries_days": 7, "reports_days": 92, "assessments_days": 92, "flows_days": 92}
 """The fewest days for which each kind is kept before the retention policy removes it; docs/retention.md says why."""
 
@@ -76,7 +76,7 @@ class Settings:
 
 
 def read_levels(context: Context) -> tuple[str, ...]:
-    """Return the levels of an actor's organisation, lowest first; none where they are not defined yet."""
+    """Return the levels of an actor's organisation, lowest first; empty if they are not defined yet."""
     with context.reading() as session:
         return levels_of(session, context.organisation_id)
 
@@ -123,7 +123,7 @@ def read_settings(context: Context) -> Settings:
 
 
 def means_no_level(level_name: str | None, names: Sequence[str]) -> bool:
-    """Whether a word is `NO_LEVEL`, and no level has that name."""
+    """Return whether a word is `NO_LEVEL`, and no level has that name."""
     return level_name == NO_LEVEL and level_name not in names
 
 
@@ -289,7 +289,7 @@ def locked_settings(session: Session, organisation_id: int) -> Settings:
 def lock_settings(session: Session, organisation_id: int, now_us: int) -> Digests:
     """Lock the settings, and let levels and base currency never change from now on.
 
-    Returns what the entry of the calling use case has to bind: nothing if they were locked before.
+    Returns what the entry of the calling use case has to bind: empty if they were locked before.
     """
     row = settings_row(session, organisation_id, locked=True)
     if row.locked_us is not None:
@@ -319,7 +319,7 @@ def _record(
 
 
 def _audit_fields(row: OrganisationSettings) -> dict[str, object]:
-    """The settings as the audit log has them."""
+    """Return the settings as the audit log has them."""
     return {
         "levels": row.levels,
         "base_currency": row.base_currency,

@@ -152,7 +152,7 @@ def list_tokens(context: Context, member_id: int | None = None, part: Part = WHO
 def revoke_token(context: Context, number: int, expected_created_us: int | None = None) -> None:
     """End a token at once; a second time changes and records nothing.
 
-    *expected_created_us*: when the token was made which was looked at; None not to ask.
+    *expected_created_us*: when the token that the caller saw was made; None for no check.
 
     Raises:
         NotFoundError: there is no such token.
@@ -227,13 +227,13 @@ def approve_token(
 ) -> HalfOfSecret:
     """Make a token that another administrator requested, and return the second half of its secret.
 
-    *expected_asked_us*: when that was requested which was looked at; None not to ask.
+    *expected_asked_us*: when the request that the caller saw was made; None for no check.
 
     Raises:
         NotFoundError: there is no such request.
         ConfigError: by now there is no such plan, or the member has left or lost the role.
         ConflictError: the actor requested it, or is not a member; it was decided; it is older than `LONGEST_DAYS`; or
-            it is another request than was looked at.
+            it is another request than the caller saw.
     """
     now = context.now()
     half = secrets.token_urlsafe(SECRET_BYTES)
@@ -281,7 +281,7 @@ def approve_token(
 def refuse_token(context: Context, number: int, expected_asked_us: int | None = None) -> TokenRequestLine:
     """Refuse a request, or withdraw one's own; *expected_asked_us* as of `approve_token`.
 
-    NotFoundError if there is no such request; ConflictError if it was decided, or is another one than was looked at.
+    NotFoundError if there is no such request; ConflictError if it was decided, or is not the one that the caller saw.
     """
     now = context.now()
     with context.writing() as session:
