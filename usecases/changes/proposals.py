@@ -282,10 +282,8 @@ def approve_proposal(
         champions: to promote a model.
         expected_backtests: the numbers of the `finished_backtests` that the caller saw; None for no check.
         expected_versions: how many versions the list had to which it adds some; None for no check, or without a list.
-        expected_proposed_us: when the proposal that the caller saw was proposed, as a restore reuses numbers; None for
-            no check.
-        expected_levels: for a change about one entity, `hash_of_levels` of the levels that the caller saw; None for
-            those of the proposal.
+        expected_proposed_us: when the proposal seen was proposed, as a restore reuses numbers; None for no check.
+        expected_levels: for a change about one entity, `hash_of_levels` of those seen; None for those of the proposal.
 
     Raises:
         ConfigError: the reason is empty.
