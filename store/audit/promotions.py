@@ -54,7 +54,7 @@ def logged_promotions(session: Session) -> list[LoggedPromotion]:
 
 
 def acknowledged_losses(session: Session) -> set[tuple[int, int]]:
-    """Give the entries of promotions whose loss was acknowledged, by organisation and number."""
+    """Return the entries of promotions whose loss was acknowledged, by organisation and number."""
     entries = session.scalars(_entries(session, [ACKNOWLEDGED]))
     return {(entry.organisation_id, json.loads(entry.details)["entry"]) for entry in entries}
 

@@ -54,7 +54,7 @@ def listeners(session: Session, organisation_id: int, type_id: int) -> list[List
 
 
 def has_listeners(session: Session, organisation_id: int) -> bool:
-    """Tell whether any flow of an organisation acts, or runs as a shadow."""
+    """Return whether any flow of an organisation acts, or runs as a shadow."""
     return bool(session.scalar(_HAS_LISTENERS, {"of": organisation_id}))
 
 
@@ -144,7 +144,7 @@ def claim(session: Session, lease: str, now_us: int, until_us: int, most: int, m
 
 
 def can_claim_one(session: Session, run_id: int, lease: str, now_us: int) -> bool:
-    """Tell whether `claim_one` would claim a run now; it locks and writes nothing."""
+    """Return whether `claim_one` would claim a run now; it locks and writes nothing."""
     return session.execute(_ONE, {"of": run_id, "name": lease, "now": now_us}).first() is not None
 
 
@@ -184,7 +184,7 @@ _TAKE: Final = {
 
 
 def given_up(run: Any, error: str) -> dict[str, Any]:
-    """Give the columns of a run that is quarantined; that a source may have been asked stays with it."""
+    """Return the columns of a run that is quarantined; that a source may have been asked stays with it."""
     asked_us = run.asked_us if run.asks is None else None
     return {"state": QUARANTINED, "due_us": None, "error": error, "asks": None, "asked_us": asked_us}
 

@@ -36,7 +36,7 @@ def begin_champion(session: Session, model: str, version: int, now_us: int, cont
         model: its name.
         version: its number.
         now_us: the present.
-        content_hash: of its model; None where the registry does not say it.
+        content_hash: the content hash of its model; None if the registry lacks it.
     """
     serves = version_of(_note(session, model, version, now_us, content_hash))
     session.execute(delete(Marking).where(Marking.model.is_not(None)))
@@ -91,7 +91,7 @@ def value_again(session: Session, organisation_id: int, type_id: int, entity_ids
 
 
 def recorded_champion(session: Session) -> Champion | None:
-    """Return the recorded serving version; None where none was ever recorded, or it was withdrawn."""
+    """Return the recorded serving version; None if none was ever recorded, or it was withdrawn."""
     return session.get(Champion, _ROW)
 
 

@@ -201,7 +201,7 @@ def _claim_of(
 
 
 def has_mark(session: Session, entity_id: int) -> bool:
-    """Tell whether an entity can be assessed: one that was erased has no mark."""
+    """Return whether an entity can be assessed: an erased one has no mark."""
     return session.scalar(select(_MARKS.c.entity_id).where(_MARKS.c.entity_id == entity_id)) is not None
 
 

@@ -175,7 +175,7 @@ def _not_reached(type_id: Any, entity_id: Any) -> tuple[ColumnElement[bool], ...
 
 
 def _version_of(marking: Any) -> tuple[Any, Any, Any]:
-    """Give the name, the number and the hash of a marking's version, or their columns."""
+    """Return the name, the number and the hash of a marking's version, or their columns."""
     return marking.model, marking.model_version, marking.model_hash
 
 

@@ -88,7 +88,7 @@ def live_override_id(entity_id: Any, now_us: Any) -> ColumnElement[int | None]:
 
 
 def is_of_override(standing: Standing | None, live_id: int | None) -> bool:
-    """Tell whether a level was computed by the override that is live now, or without one as none is."""
+    """Return whether a level was computed by the override that is live now, or without one if none is."""
     return standing is not None and standing.override_id == live_id
 
 
