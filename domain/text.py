@@ -100,6 +100,15 @@ def perhaps(word: object, names: Iterable[str], cutoff: float = _CUTOFF, *, most
     return f"; perhaps {near} was meant" if near is not None and near != word else ""
 
 
+def unknown_name(name: object, kind: str, names: Collection[str]) -> str:
+    """Say that a file has a name that is unknown at its place; suggest the nearest of *names*, and list them.
+
+    >>> unknown_name("abvoe", "limit", ["above", "below"])
+    'is not a limit here; perhaps above was meant; there are above, below'
+    """
+    return f"is not a {kind} here{perhaps(name, names)}; there are {', '.join(names)}"
+
+
 def _is_one_away(word: str, other: str) -> bool:
     """Return whether the words differ by one letter: changed, inserted, missing, or swapped with the next."""
     same = next((place for place, pair in enumerate(zip(word, other, strict=False)) if pair[0] != pair[1]), None)

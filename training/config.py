@@ -14,7 +14,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.domain.rate_files import read_rates
 from fivefold.domain.segments import DEFAULT_CUT_POINTS, check_cut_points
-from fivefold.domain.text import perhaps, why_unreadable
+from fivefold.domain.text import unknown_name, why_unreadable
 from fivefold.models.certainty.intervals import DEFAULT_LEVEL_PERCENT
 
 if TYPE_CHECKING:
@@ -276,20 +276,20 @@ def checked_config(content: object, source: str) -> TrainingConfig:
         return TrainingConfig.model_validate(content)
     except ValidationError as error:
         lines = [
-            f"  {'.'.join(map(str, problem['loc'])) or 'the file'}: {_problem_text(problem)}" for problem in error.errors()
+            f"  {'.'.join(map(str, problem['loc'])) or 'the file'}: {_problem_text(problem)}"
+            for problem in error.errors()
         ]
         raise ConfigError("\n".join([f"{source} is not a training configuration:", *lines])) from None
 
 
 def _problem_text(problem: ErrorDetails) -> str:
-    """Say what is wrong with a setting; of one that is unknown, which there are at its place."""
+    """Describe what is wrong with a setting; for an unknown one, list the settings at its place."""
     if problem["type"] != "extra_forbidden":
         return problem["msg"]
     form: Any = TrainingConfig
     for name in problem["loc"][:-1]:
         form = form.model_fields[name].annotation
-    names = list(form.model_fields)
-    return f"is not a setting here{perhaps(problem['loc'][-1], names)}; there are {', '.join(names)}"
+    return unknown_name(problem["loc"][-1], "setting", form.model_fields)
 
 
 def read_config(path: Path | None) -> TrainingConfig:

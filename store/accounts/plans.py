@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import OpenIdSettings
-from fivefold.domain.text import perhaps, why_unreadable
+from fivefold.domain.text import unknown_name, why_unreadable
 from fivefold.store.tables.accounts import PLAN_CHARACTERS
 
 SHIPPED = Path(__file__).parent / "plans.yaml"
@@ -55,7 +55,8 @@ def read_plans(path: Path | None) -> dict[str, Plan]:
         plans = _PLANS.validate_python(yaml.safe_load(source.read_text(encoding="utf-8")))
     except ValidationError as error:
         lines = [
-            f"  {'.'.join(map(str, detail['loc'])) or 'all of it'}: {_said_of(detail)}" for detail in error.errors()
+            f"  {'.'.join(map(str, detail['loc'])) or 'all of it'}: {_problem_text(detail)}"
+            for detail in error.errors()
         ]
         raise ConfigError("\n".join([f"{source} (FIVEFOLD_PLANS_FILE) does not hold plans:", *lines])) from None
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, too many digits
@@ -67,12 +68,11 @@ def read_plans(path: Path | None) -> dict[str, Plan]:
     return plans
 
 
-def _said_of(detail: ErrorDetails) -> str:
-    """Say what is wrong with a limit; of one that is unknown, which there are."""
+def _problem_text(detail: ErrorDetails) -> str:
+    """Describe what is wrong with a limit; for an unknown one, list the limits."""
     if detail["type"] != "extra_forbidden":
         return detail["msg"]
-    names = list(Plan.model_fields)
-    return f"is not a limit here{perhaps(detail['loc'][-1], names)}; there are {', '.join(names)}"
+    return unknown_name(detail["loc"][-1], "limit", Plan.model_fields)
 
 
 def plan_named(plans: Mapping[str, Plan], name: str) -> Plan:

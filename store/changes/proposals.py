@@ -172,7 +172,7 @@ def newest_progress(
         .order_by(Backtest.type_id)
     )
     rows = defaultdict[int, list[Row[Any]]](list)
-    found: Iterable[Row[Any]] = session.execute(statement)
-    for row in found:
+    progress: Iterable[Row[Any]] = session.execute(statement)
+    for row in progress:
         rows[row.proposal_id].append(row)
     return rows

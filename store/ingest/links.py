@@ -195,7 +195,7 @@ def names_sharing(session: Session, link_ids: Sequence[int], most: int, now_us: 
     shared = aliased(Link)
     same = (Link.type_id == shared.type_id, Link.link == shared.link, Link.thing == shared.thing)
     place = func.row_number().over(partition_by=shared.id, order_by=Link.id)
-    found = (
+    placed = (
         select(shared.id, Entity.external_id, place.label("place"))
         .select_from(shared)
         .join(Link, and_(*same))
@@ -209,7 +209,7 @@ def names_sharing(session: Session, link_ids: Sequence[int], most: int, now_us: 
     )
     names = defaultdict[int, dict[str, None]](dict)
     for link_id, name in session.execute(
-        select(found.c.id, found.c.external_id).where(found.c.place <= most).order_by(found.c.id, found.c.place)
+        select(placed.c.id, placed.c.external_id).where(placed.c.place <= most).order_by(placed.c.id, placed.c.place)
     ):
         names[link_id][name] = None
     return names

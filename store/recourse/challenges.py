@@ -115,12 +115,13 @@ def unchanged_records(session: Session, organisation_id: int, challenges: Iterab
     """Return those of some challenges whose records hash as when they were opened, read together, by their numbers."""
     contested = {each.id: each for each in challenges}
     names = sorted({(each.entity_id, each.number) for each in contested.values()})
-    found = assessments_named(session, organisation_id, names)
-    by_version = among(session, RulesetVersion.id, sorted({row.version_id for row, _ in found if row.version_id}))
+    assessments = assessments_named(session, organisation_id, names)
+    by_version = among(session, RulesetVersion.id, sorted({row.version_id for row, _ in assessments if row.version_id}))
     statement = select(RulesetVersion.id, RulesetVersion.canonical).where(by_version)
     canonicals = {row.id: row.canonical for row in session.execute(statement)}
     hashes = {
-        (row.entity_id, row.number): _sha256_of(row, content, canonicals.get(row.version_id)) for row, content in found
+        (row.entity_id, row.number): _sha256_of(row, content, canonicals.get(row.version_id))
+        for row, content in assessments
     }
     return {
         number for number, each in contested.items() if hashes.get((each.entity_id, each.number)) == each.record_sha256

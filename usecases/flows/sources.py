@@ -22,7 +22,7 @@ from pydantic_core import ErrorDetails
 from referencing import Registry
 
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.text import perhaps, why_unreadable
+from fivefold.domain.text import perhaps, unknown_name, why_unreadable
 from fivefold.flows.language import AgentStep, DataStep, Flow
 from fivefold.flows.outside.language import RegisteredName
 from fivefold.risk.compiler.diagnostics import Diagnostic
@@ -212,7 +212,7 @@ def read_sources(path: FilePath | None, secrets: Mapping[str, str]) -> DataSourc
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "all of it"
-        raise ConfigError(f"{path}, the file of sources: {where}: {_said_of(first)}") from None
+        raise ConfigError(f"{path}, the file of sources: {where}: {_problem_text(first)}") from None
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, too many digits
         why = why_unreadable(error)
         raise ConfigError(f"{path}, the file of sources, cannot be read: {why} (FIVEFOLD_SOURCES_FILE)") from None
@@ -222,16 +222,15 @@ def read_sources(path: FilePath | None, secrets: Mapping[str, str]) -> DataSourc
     return read
 
 
-def _said_of(detail: ErrorDetails) -> str:
-    """Say what is wrong at a place of the file; of a key that is unknown, which there are."""
+def _problem_text(detail: ErrorDetails) -> str:
+    """Describe what is wrong at a place of the file; for an unknown key, list the keys there."""
     if detail["type"] != "extra_forbidden":
         return detail["msg"]
     form: Any = DataSources
     for name in detail["loc"][:-1]:
         annotation = form.model_fields[name].annotation if hasattr(form, "model_fields") else get_args(form)[1]
         form = SourceSecret if SourceSecret in get_args(annotation) else annotation
-    names = list(form.model_fields)
-    return f"is not a key here{perhaps(detail['loc'][-1], names)}; there are {', '.join(names)}"
+    return unknown_name(detail["loc"][-1], "key", form.model_fields)
 
 
 def _problems(source: DataSource, secrets: Mapping[str, str]) -> Iterator[str]:
