@@ -153,21 +153,26 @@ def _collect(lease: Lease, quarter: Quarter, settings: Settings | None) -> None:
 
 @contextmanager
 def _unnamed_file() -> Iterator[IO[bytes]]:
-    """Give a temporary file without a name: nothing of it is left where the worker is killed.
-
-    ConfigError says why where it cannot be made or written.
-    """
+    """Yield a temporary file without a name, of which a killed worker leaves nothing; ConfigError says why not."""
     try:
-        with tempfile.TemporaryFile() as file:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 (closed below; a file that the work misses is another fault)
+    except OSError as error:
+        raise _unwritable(error) from error
+    try:
+        with file:
             yield file
     except OSError as error:
-        if disk_error(error) is None and not isinstance(error, FileNotFoundError):
+        if disk_error(error) is None:
             raise
-        place = f" in {tempfile.tempdir}" if tempfile.tempdir else ""
-        raise ConfigError(
-            f"its archive cannot be written to a temporary file{place} on the worker's machine: {error.strerror}; "
-            "ask for it again once that is mended"
-        ) from error
+        raise _unwritable(error) from error
+
+
+def _unwritable(error: OSError) -> ConfigError:
+    place = f" in {tempfile.tempdir}" if tempfile.tempdir else ""
+    return ConfigError(
+        f"its archive cannot be written to a temporary file{place} on the worker's machine: {error.strerror}; "
+        "ask for it again once that is mended"
+    )
 
 
 def _is_kept(job: EvidenceJob, now_us: int) -> bool:
