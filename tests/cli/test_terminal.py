@@ -221,6 +221,7 @@ def test_every_sign_that_a_picture_in_text_is_drawn_with_has_a_likeness() -> Non
 def test_work_goes_on_where_its_log_is_on_the_full_disk_too(monkeypatch: pytest.MonkeyPatch) -> None:
     full = Path("/dev/full").open("w", buffering=1, encoding="utf-8")  # noqa: SIM115 (to close it fails)
     monkeypatch.setattr(sys, "stderr", full)
+    monkeypatch.setattr("fivefold.cli.terminal.errors", Terminal(stderr=True))  # it keeps what it did not write
     logging.getLogger("fivefold.parts").warning("the work goes on without keeping more parts")
     monkeypatch.undo()
     with suppress(OSError):
