@@ -212,7 +212,7 @@ class _Printing(logging.Handler):
     """Prints log lines that are for people: of the compilation of indicators, and of a disk that is full."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print it on standard error. If that is on the full disk too, the work goes on, and the next line brings it."""
+        """Print it on standard error. If its disk is full too, the work goes on, and the next line brings it."""
         with suppress(OSError):
             errors.print(record.getMessage(), soft_wrap=True)
 
