@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, aliased
 from fivefold.domain.paging import Page, Part
 from fivefold.store.flows.runs import ENDED, FAILED, WAITING
 from fivefold.store.sql.arrays import among
-from fivefold.store.sql.keyset import require_key, rows_of
+from fivefold.store.sql.keyset import bounded, rows_of
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.flows import FlowRow, FlowRun, FlowVersion, StepOutcome
 
@@ -91,12 +91,8 @@ def pairs_that_differ(
         pairs = pairs.where(_ACTING.stopped_at == acting_at)
     if shadow_at is not None:
         pairs = pairs.where(_SHADOW.stopped_at == shadow_at)
-    if part.after is not None:
-        require_key((_ACTING.id,), part.after)
-        pairs = pairs.where(_ACTING.id < int(part.after[0]))
-    if part.most is not None:  # only the runs of a page are read with their facts and answers
-        pairs = pairs.order_by(_ACTING.id.desc()).limit(part.most + 1)
-    first = pairs.subquery()
+    # Only the runs of a page are read with their facts and answers.
+    first = bounded(pairs, (_ACTING.id,), part, descending=True).subquery()
     statement = (
         select(_ACTING, _SHADOW, EntityType.name, Entity.external_id)
         .join(first, first.c.id == _ACTING.id)

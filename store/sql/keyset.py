@@ -31,14 +31,17 @@ def rows_of(
     labelled = [
         key.label(f"key_{number}") for number, key in enumerate(keys)
     ]  # the statement may select the same columns
-    query = statement.add_columns(*labelled).order_by(*(key.desc() if descending else key for key in keys))
+    rows = session.execute(bounded(statement.add_columns(*labelled), keys, part, descending=descending)).all()
+    return first_page(rows, lambda row: tuple(row[-len(keys) :]), part.most).map(lambda row: row[: -len(keys)])
+
+
+def bounded(statement: Statement, keys: Sequence[Any], part: Part, *, descending: bool = False) -> Statement:
+    """Order a statement by *keys*, and bound it to a part and one row more; arguments and errors as for `rows_of`."""
+    query = statement.order_by(*(key.desc() if descending else key for key in keys))
     if part.after is not None:
         place = _place(keys, part.after)
         query = query.where(tuple_(*keys) < place if descending else tuple_(*keys) > place)
-    if part.most is not None:
-        query = query.limit(part.most + 1)
-    rows = session.execute(query).all()
-    return first_page(rows, lambda row: tuple(row[-len(keys) :]), part.most).map(lambda row: row[: -len(keys)])
+    return query if part.most is None else query.limit(part.most + 1)
 
 
 def scalars_of(
