@@ -13,8 +13,6 @@ from textwrap import shorten
 from typing import Any, Final, Literal
 
 _CUTOFF = 0.75
-_ROUNDING: Final = 1e-12
-"""Numbers that differ by a smaller part are one number, computed in two ways."""
 MOST_NAMES: Final = 500
 """Among more names `perhaps` suggests none: comparing a word with each takes milliseconds, and a text may have many."""
 MISSPELT: Final = 1.0
@@ -276,12 +274,18 @@ def figure_text(figure: float | None, limit: float) -> str:
     return f"{figure:,}" if isinstance(figure, int) else apart_from(figure, limit, 3)
 
 
-def decimals_apart(number: float, bounds: Iterable[float], decimals: int) -> int:
-    """Give how many decimals tell a number from every bound that it is not equal to; six more at the most.
+def is_same_figure(one: float, other: float) -> bool:
+    """Return whether two figures are equal but for rounding, as one number that was computed in two ways.
 
-    What differs by rounding alone is equal: `1 - 0.8` and `0.2`.
+    >>> is_same_figure(1 - 0.8, 0.2), is_same_figure(0.2, 0.20001)
+    (True, False)
     """
-    most, others = decimals + 6, [bound for bound in bounds if not isclose(bound, number, rel_tol=_ROUNDING)]
+    return isclose(one, other, rel_tol=1e-12)
+
+
+def decimals_apart(number: float, bounds: Iterable[float], decimals: int) -> int:
+    """Return how many decimals tell a number from every bound that is another figure; six more at the most."""
+    most, others = decimals + 6, [bound for bound in bounds if not is_same_figure(bound, number)]
     while decimals < most and any(f"{number:z.{decimals}f}" == f"{bound:z.{decimals}f}" for bound in others):
         decimals += 1
     return decimals

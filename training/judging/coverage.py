@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import isclose, isnan, sqrt
+from math import isnan, sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from fivefold.domain.segments import SEGMENTS
+from fivefold.domain.text import is_same_figure
 from fivefold.features.histories import Floats, Integers
 from fivefold.models.certainty.intervals import Ends, covered
 from fivefold.models.value_model import ValueModel
@@ -18,8 +19,6 @@ from fivefold.training.judging.metrics import DECILES
 from fivefold.training.judging.predictions import WindowPredictions
 
 FIFTHS = 5
-_ROUNDING = 1e-12
-"""Distances that differ by a smaller part are one distance, computed in two ways."""
 Marks = npt.NDArray[np.bool_]
 
 
@@ -103,7 +102,7 @@ def is_beyond(distance: float, allowed: float) -> bool:
     >>> is_beyond(1 - 0.85, 0.15), is_beyond(1 - 0.8499, 0.15)
     (False, True)
     """
-    return distance > allowed and not isclose(distance, allowed, rel_tol=_ROUNDING)
+    return distance > allowed and not is_same_figure(distance, allowed)
 
 
 def coverage(
