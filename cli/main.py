@@ -114,9 +114,9 @@ def _warn_of_settings() -> None:
 
 
 def _say(text: str) -> None:
-    """Print on standard error how a command ends; where its disk is full or nobody reads it, the exit code tells alone.
+    """Print the end of a command on standard error; if that fails, only the exit code tells it.
 
-    Rich would end with 1 where nobody reads it, and Python would where the disk is full.
+    Otherwise the command would end with 1: by Rich if the reader has gone, by Python if the disk is full.
     """
     with suppress(OSError, SystemExit):
         _errors().print(text, soft_wrap=True)
