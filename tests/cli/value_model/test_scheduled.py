@@ -217,7 +217,7 @@ def test_a_version_that_passed_and_is_not_promoted_is_named(
         raise PromotionRefusedError("another version is the champion now")
 
     passes = GateVerdict(promote=True, comparable=True, reasons=("it is better",))
-    monkeypatch.setattr("fivefold.training.retrain.gate_verdict", lambda *_: passes)
+    monkeypatch.setattr("fivefold.training.retrain.gate_verdict", lambda *_, **__: passes)
     monkeypatch.setattr("fivefold.usecases.changes.promotions.promote_where_one_may", refuse)
     done = run(registry, "train", "--data", richer, "--config", home.config, "--when", "always")
     line = said(done)
@@ -284,7 +284,7 @@ def test_data_whose_refit_was_refused_are_not_judged_again_until_there_are_later
         return [run.data.tags["data_digest"] for run in runs if "test_as_of" in run.data.tags]
 
     passes = GateVerdict(promote=True, comparable=True, reasons=("it is better",))
-    monkeypatch.setattr("fivefold.training.retrain.gate_verdict", lambda *_: passes)
+    monkeypatch.setattr("fivefold.training.retrain.gate_verdict", lambda *_, **__: passes)
     before, later = len(judged()), tmp_path / "later.parquet"
     home.table.with_columns(pl.col("transaction_amount") * 2).write_parquet(later)
 
@@ -320,7 +320,7 @@ def test_a_refusal_of_other_settings_or_another_release_is_no_refusal_of_this_ru
         raise PromotionRefusedError("the refitted model is too far from the judged one")
 
     passes = GateVerdict(promote=True, comparable=True, reasons=("it is better",))
-    monkeypatch.setattr("fivefold.training.retrain.gate_verdict", lambda *_: passes)
+    monkeypatch.setattr("fivefold.training.retrain.gate_verdict", lambda *_, **__: passes)
     monkeypatch.setattr("fivefold.training.retrain.refit", refuse)
     options = ("--data", richer, "--config", home.config, "--when", "always", "--refit")
     assert run(registry, "train", *options).code == ScheduledOutcome.REFUSED

@@ -114,7 +114,7 @@ def test_the_trials_of_a_run_whose_refit_was_refused_are_kept_too(
         raise PromotionRefusedError("too far from the judged one")
 
     passes = GateVerdict(promote=True, comparable=True, reasons=("it is better",))
-    monkeypatch.setattr("fivefold.training.retrain.gate_verdict", lambda *_: passes)
+    monkeypatch.setattr("fivefold.training.retrain.gate_verdict", lambda *_, **__: passes)
     monkeypatch.setattr("fivefold.training.retrain.refit", refuse)
     registry = new_registry(tmp_path / "var", config.name)
     brief = config.model_copy(update={"trees": config.trees.model_copy(update={"rounds": 5})})

@@ -1,6 +1,7 @@
 """Faults of the database and of single endpoints: the others are served, and what was not sent is sent later."""
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,7 +14,7 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.webhooks import dispatcher as webhook_courier
 from fivefold.usecases.webhooks.dispatcher import deliver_due, keep_delivering
 from fivefold.usecases.webhooks.endpoints import list_endpoints, rotate_secret, set_enabled
-from fivefold.usecases.webhooks.plan import LEASE_SECONDS, plan_deliveries
+from fivefold.usecases.webhooks.plan import LEASE_SECONDS, DeliveryAttempt, plan_deliveries
 from tests.pace import until
 from tests.usecases.platforms import NOW
 from tests.usecases.webhooks.receivers import MACHINE, SECOND_US, endpoint, organisation, receiving, tell
@@ -100,8 +101,10 @@ def test_an_outcome_that_the_database_refuses_is_given_up_with_its_lease_or_its_
     ours = organisation(engine)
     stop, refusals = threading.Event(), 0
 
-    def refusing(*_: object) -> None:
+    def refusing(_engine: Engine, attempts: Sequence[DeliveryAttempt], _now_us: int) -> None:
         nonlocal refusals
+        if not attempts:  # on a busy machine the dispatcher looks again before the first one has ended
+            return
         refusals += 1
         assert refusals < 100, "it goes on and on"
         if is_to_end:
