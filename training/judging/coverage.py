@@ -75,13 +75,12 @@ class IntervalCoverage:
         }
 
 
-def is_surely_off(
-    covered_share: float, level_percent: int, most_held_share: float, customers: int, due: DueSettings
-) -> bool:
-    """Tell whether intervals held further from their level than is allowed, and than chance alone reaches.
+def coverage_bounds(
+    level_percent: int, most_held_share: float, customers: int, due: DueSettings
+) -> tuple[float, float]:
+    """Return the least and the largest share that intervals may hold by the settings and by chance.
 
     Args:
-        covered_share: of the values of a window.
         level_percent: of the intervals.
         most_held_share: what they held of the customers that they were measured on: more than the level where many are
             worth nothing, and no worse for it. NaN where it is not known.
@@ -93,7 +92,13 @@ def is_surely_off(
     reach = NormalDist().inv_cdf((1 + due.confidence) / 2) * sqrt(level * (1 - level) / customers)
     most = level if isnan(most_held_share) else max(level, most_held_share)
     allowed = max(due.most_coverage_distance, reach)
-    return is_beyond(level - covered_share, allowed) or is_beyond(covered_share - most, allowed)
+    return level - allowed, most + allowed
+
+
+def is_surely_off(covered_share: float, bounds: tuple[float, float]) -> bool:
+    """Return whether a share lies outside the bounds of `coverage_bounds`; what rounding alone adds does not count."""
+    low, high = bounds
+    return not low <= covered_share <= high and not any(is_same_figure(covered_share, bound) for bound in bounds)
 
 
 def is_beyond(distance: float, allowed: float) -> bool:
@@ -126,7 +131,7 @@ def coverage(
         as_ofs=table.as_ofs,
         covered_share=share,
         expected_share=expected,
-        is_off=is_surely_off(share, table.level_percent, expected, len(realised), due),
+        is_off=is_surely_off(share, coverage_bounds(table.level_percent, expected, len(realised), due)),
         width_mean=width,
         segments=hits.by("segment", segments),
         tenths=hits.by("decile", dict(tenths(predicted))),

@@ -8,7 +8,7 @@ from typing import Literal, Self
 from fivefold.domain.clock import day_text
 from fivefold.domain.text import apart_from, count_text, percent, whole_percent
 from fivefold.training.config import DueSettings
-from fivefold.training.judging.coverage import is_beyond, is_surely_off
+from fivefold.training.judging.coverage import coverage_bounds, is_beyond, is_surely_off
 from fivefold.training.judging.realised import Realised, RealisedDay
 
 _ENDS = ("low", "high")
@@ -148,11 +148,14 @@ def _coverage(day: RealisedDay, due: DueSettings) -> str:
     share = day.whole["covered_share"]
     if share is None or day.level_percent is None or day.interval_customers < due.least_customers:
         return ""
-    if not is_surely_off(share, day.level_percent, day.most_held_share, day.interval_customers, due):
+    bounds = coverage_bounds(day.level_percent, day.most_held_share, day.interval_customers, due)
+    if not is_surely_off(share, bounds):
         return ""
-    level, distance = day.level_percent / 100, due.most_coverage_distance
-    words = percent(share, beside=(level - distance, level + distance))
-    return f"intervals of {day.level_percent} % held {words} of the values"
+    low, high = (percent(min(bound, 1.0)) for bound in bounds)
+    return (
+        f"intervals of {day.level_percent} % held {percent(share, beside=bounds)} of the values, and the settings and "
+        f"chance allow {low} to {high}"
+    )
 
 
 def _gini(day: RealisedDay, due: DueSettings, card: float | None) -> str:

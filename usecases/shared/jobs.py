@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import FivefoldError, LockedError, StoreError
+from fivefold.domain.files import disk_error_behind
 from fivefold.store.sql.database import raise_if_out_of_reach, reading, writing
 from fivefold.store.sql.jobs import claim_job, job_waits, update_leased_job
 from fivefold.store.sql.reasons import cause_text
@@ -342,4 +343,8 @@ def _run(kind: JobKind, lease: Lease, make: Callable[[Lease], None]) -> None:
     except UNEXPECTED_ERRORS as error:  # it must be logged, and must not stop the worker
         raise_if_out_of_reach(error, lease.who.engine)
         log.warning("job not made", kind=kind.name, job=lease.number, error=type(error).__name__)
-        lease.fail(f"it broke off: {type(error).__name__}")
+        disk = disk_error_behind(error)
+        if disk is None:
+            lease.fail(f"it broke off: {type(error).__name__}")
+        else:
+            lease.fail(f"a disk of the worker's machine failed: {disk.strerror}; request it again once that is mended")

@@ -11,7 +11,7 @@ from fivefold.models.value_model import ValueModel
 from fivefold.training.config import DueSettings, IntervalSettings, TrainingConfig
 from fivefold.training.data import TransactionSource
 from fivefold.training.fit import measure_intervals
-from fivefold.training.judging.coverage import IntervalCoverage, coverage, is_surely_off
+from fivefold.training.judging.coverage import IntervalCoverage, coverage, coverage_bounds, is_surely_off
 from fivefold.training.judging.predictions import WindowPredictions
 from fivefold.training.plan import make_plan
 from tests.training.conftest import Runs
@@ -148,15 +148,15 @@ def test_a_window_that_moved_as_a_whole_raises_a_doubt(runs: Runs, moved: float,
 
 def test_chance_alone_raises_no_doubt() -> None:
     """Of 50 customers chance moves the share by 11 points."""
-    assert not is_surely_off(0.71, 80, float("nan"), 50, DueSettings())
-    assert is_surely_off(0.71, 80, float("nan"), 5_000, DueSettings())
-    assert not is_surely_off(0.93, 80, 0.94, 5_000, DueSettings())
+    assert not is_surely_off(0.71, coverage_bounds(80, float("nan"), 50, DueSettings()))
+    assert is_surely_off(0.71, coverage_bounds(80, float("nan"), 5_000, DueSettings()))
+    assert not is_surely_off(0.93, coverage_bounds(80, 0.94, 5_000, DueSettings()))
 
 
 @pytest.mark.parametrize(("level_percent", "distance"), [(80, 0.03), (80, 0.1), (53, 0.05), (92, 0.1)])
 def test_a_share_that_is_as_far_from_the_level_as_is_allowed_is_not_off(level_percent: int, distance: float) -> None:
-    due, customers = DueSettings(most_coverage_distance=distance), 1_000_000
+    bounds = coverage_bounds(level_percent, float("nan"), 1_000_000, DueSettings(most_coverage_distance=distance))
     for share in (level_percent / 100 - distance, level_percent / 100 + distance):
         if share < 1:
-            assert not is_surely_off(round(share, 6), level_percent, float("nan"), customers, due)
-    assert is_surely_off(level_percent / 100 - distance - 0.0001, level_percent, float("nan"), customers, due)
+            assert not is_surely_off(round(share, 6), bounds)
+    assert is_surely_off(level_percent / 100 - distance - 0.0001, bounds)

@@ -1,5 +1,6 @@
 """Validations in the background: one of a time at once, made once whoever dies, and in the audit log once."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -175,6 +176,10 @@ def test_why_it_failed_stays_and_no_message_of_a_fault_is_shown(
         (ConflictError("the levels are not chosen"), "the levels are not chosen"),
         (ValueError("a secret"), "it broke off: ValueError"),
         (PanicException("a secret"), "it broke off: PanicException"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "a secret"),
+            "a disk of the worker's machine failed: No space left on device; request it again once that is mended",
+        ),
     ):
         number = asked(bank)
         with dying(monkeypatch, error):
