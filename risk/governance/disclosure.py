@@ -1,5 +1,6 @@
 """What a statement for the person concerned may show of a ruleset: no rule that would tip them off, nor its trace."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from fivefold.risk.facts.inputs import direct_parts_of, everything_in
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import FieldInput, Linked, ScreeningInput, TagInput, Window, input_key
 from fivefold.risk.language.peers import peers_of
+from fivefold.risk.language.quantities import MONTHS_OF, parse_duration
 from fivefold.risk.language.ruleset import Rule, WeightedScore
 
 _FINDINGS = "what others found (a tag, a screening, a case, an alert or a pattern)"
@@ -76,9 +78,30 @@ def _reads_undisclosed(conditions: Iterable[Any], inputs: list[LanguageModel], a
     lists = {name for condition in (*conditions, *wheres) for name in lists_in(condition)}
     if any(peers_of(each) is not None for each in inputs):
         lists |= analysed.references
-    hidden = {input_key(each) for each in undisclosed.inputs}
-    is_read = any(input_key(each) in hidden for each in inputs) or not lists.isdisjoint(undisclosed.lists)
+    hidden = set(map(_key_by_length, undisclosed.inputs))
+    is_read = any(_key_by_length(each) in hidden for each in inputs) or not lists.isdisjoint(undisclosed.lists)
     return is_read or any(isinstance(each, counted) for each in undisclosed.inputs)
+
+
+def _key_by_length(rule_input: LanguageModel) -> str:
+    """Return the key of an input in which durations of one length are one text: 720 hours hide what reads 30 days."""
+    return json.dumps(_by_length(json.loads(input_key(rule_input))))
+
+
+def _by_length(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {name: _by_length(value) for name, value in part.items()}
+    if isinstance(part, list):
+        return [_by_length(value) for value in part]
+    if not isinstance(part, str):
+        return part
+    try:
+        length = parse_duration(part.removesuffix(" ago"))
+    except ValueError:
+        return part
+    months = MONTHS_OF.get(length.unit)
+    text = length.offset if months is None else f"{length.count * months} months"
+    return f"{text} ago" if part.endswith(" ago") else text
 
 
 _COUNTED: Mapping[str, type[LanguageModel]] = {"tags": TagInput, "screenings": ScreeningInput}
@@ -94,9 +117,9 @@ def disclosure_diagnostics(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
     ruleset = analysed.ruleset
     if analysed.diagnostics:
         return  # the parts of inputs are not certain
-    read = _everything(analysed.inputs, analysed)
+    read = set(map(_key_by_length, _everything(analysed.inputs, analysed).values()))
     for number, each in enumerate(ruleset.undisclosed.inputs):
-        if input_key(each) not in read:
+        if _key_by_length(each) not in read:
             yield warning(("undisclosed", "inputs", number), "names an input that no rule reads")
     for number, name in enumerate(ruleset.undisclosed.lists):
         if name not in analysed.lists:

@@ -63,6 +63,27 @@ def test_what_others_found_is_shown_where_the_author_says_so_alone(own: Data | N
     assert shown(analysed(own, when, {"disclosable": False})) == (False, False)
 
 
+@pytest.mark.parametrize(
+    ("length", "other", "is_same"),
+    [
+        ("30 days", "720 hours", True),
+        ("2 weeks", "14 days", True),
+        ("1 year", "12 months", True),
+        ("30 days", "1 month", False),
+        ("30 days", "31 days", False),
+    ],
+)
+def test_an_undisclosed_input_is_the_same_in_other_units(length: str, other: str, is_same: bool) -> None:
+    def own(text: str) -> Data:
+        return {"ratio": [{"sum": "amount", "over": text, "ending": f"{text} ago"}, {"field": "income"}]}
+
+    hidden = {"undisclosed": {"inputs": [own(other)]}}
+    made = analysed(own(length), {"above": 1}, {"disclosable": True}, **hidden)
+    assert shown(made) == (not is_same, not is_same)
+    warned = "names an input that no rule reads" in str(lint(made))
+    assert warned != is_same
+
+
 def test_what_is_undisclosed_keeps_a_rule_out_whatever_it_says() -> None:
     said = {"disclosable": True}
     income: Data = {"field": "income"}
