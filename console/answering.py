@@ -69,7 +69,7 @@ class ErrorPage:
 def answer(view: View, visit: Visit) -> ConsoleResponse:
     """Answer a visit; raises what is a fault of the program itself."""
     if not all(visit.may(right) for right in view.rights):
-        return error_document(visit, 403, text("Your role, {role}, does not see this.", role=visit.role))
+        return error_document(visit, 403, text("Your role, {role}, may not see this.", role=visit.role))
     try:
         if view.method == "GET" and view.at_one_moment:
             if view.before is not None:
@@ -139,7 +139,7 @@ def _is_lost(written: WrittenText, shown: str) -> bool:
 
 
 def _stale(reason: str) -> str:
-    return text("{reason}. The page shows what holds now.", reason=reason.rstrip("."))
+    return text("{reason}. The page shows the present state.", reason=reason.rstrip("."))
 
 
 def _document(visit: Visit, outcome: Answer) -> ConsoleResponse:
@@ -154,21 +154,21 @@ def database_reason(error: FivefoldError) -> str:
     """Say what to do where the database is of no use."""
     if isinstance(error, UnknownOutcomeError):
         return text(
-            "The database went away while this was stored. It may have been done: look before you send it again."
+            "The connection to the database was lost while this was being stored. It may have been done: check before you send it again."
         )
     if isinstance(error, LockedError):
-        return text("Another transaction held the database for too long. Nothing was changed; try again in a while.")
-    return text("The database does not answer. Nothing was changed; try again in a while.")
+        return text("Another transaction locked the database for too long. Nothing was changed; try again later.")
+    return text("The database does not answer. Nothing was changed; try again later.")
 
 
 def fault_reason(status: int, *, is_form: bool) -> str:
     """Say what to do after the program failed, or took too long; a page that was only opened changed nothing."""
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        what = text("This failed, and the log of the service says where.")
-        advice = text("Look whether it was done before you try again.") if is_form else text("Try again in a while.")
+        what = text("This failed; the log of the service has the details.")
+        advice = text("Check whether it was done before you try again.") if is_form else text("Try again in a while.")
     elif status == HTTPStatus.GATEWAY_TIMEOUT:
-        what = text("This took too long, and was ended.")
-        advice = text("It may have been done: look before you send it again.") if is_form else text("Load it again.")
+        what = text("This took too long and was stopped.")
+        advice = text("It may have been done: check before you send it again.") if is_form else text("Load it again.")
     else:
         return ""
     return f"{what} {advice}"

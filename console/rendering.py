@@ -41,109 +41,109 @@ _ZONE: ContextVar[tzinfo] = ContextVar("zone", default=UTC)
 
 NOTICES = {
     "assessed": "The level was computed again.",
-    "override-requested": "The override is requested. Another person approves or refuses it.",
+    "override-requested": "The override is requested. Another person has to approve or refuse it.",
     "override-requested-beside": (
-        "The override is requested. Another person approves or refuses it."
-        " Another one waits for this customer: the one that is approved last replaces the other."
+        "The override is requested. Another person has to approve or refuse it."
+        " Another one is waiting for this customer: the one that is approved last replaces the other."
     ),
-    "override-approved": "The override is approved. The level follows it once it is computed.",
+    "override-approved": "The override is approved. It takes effect when the level is computed again.",
     "override-refused": "The override is refused. The level stays as it is.",
     "override-revoked": "The override is ended.",
-    "challenge-opened": "The challenge is written down, and what it contests is kept.",
+    "challenge-opened": "The challenge is recorded, and the contested record is preserved.",
     "challenge-settled": "The challenge is settled.",
-    "change-proposed": "The change may lower a level, so it is proposed. Another person approves it.",
+    "change-proposed": "The change may lower a level, so it is proposed. Another person has to approve it.",
     "change-proposed-anew": (
-        "The change may lower a level, so it is proposed. Another person approves it."
-        " It takes the place of what you proposed before, which is withdrawn."
+        "The change may lower a level, so it is proposed. Another person has to approve it."
+        " It replaces your earlier proposal, which is withdrawn."
     ),
-    "proposal-withdrawn": "You withdrew the change. It will not be done.",
+    "proposal-withdrawn": "You withdrew the change. It will not be carried out.",
     "draft-saved": "The draft is saved.",
     "draft-discarded": "The draft is discarded. The versions stay as they are.",
-    "committed": "The version is committed. A backtest shows who would move; then another person activates it.",
-    "backtest-requested": "The backtest is asked for. A worker runs it; load the page again to see how far it is.",
+    "committed": "The version is committed. A backtest shows who would move; then another person has to activate it.",
+    "backtest-requested": "The backtest is requested. A worker runs it; reload the page to see its progress.",
     "activated": (
-        "The version decides from now on. Everybody of the type is assessed again; "
-        "the ruleset's page says how far that is."
+        "The version decides from now on. All customers of the type are assessed again; "
+        "the ruleset's page shows the progress."
     ),
-    "rollback-proposed": "The roll-back is proposed. A backtest runs; then another person approves it.",
+    "rollback-proposed": "The roll-back is proposed. A backtest runs; then another person has to approve it.",
     "rolled-back": "The version decides again.",
-    "proposal-approved": "The change is approved, and done.",
-    "proposal-refused": "The change will not be done.",
-    "role-taken": "You go on in another role.",
+    "proposal-approved": "The change is approved and carried out.",
+    "proposal-refused": "The change will not be carried out.",
+    "role-taken": "You continue in another role.",
     "zone-set": "Times are shown in your zone from now on.",
     "tag-set": "The tag is set.",
-    "tag-unread": "The tag is set. No ruleset, policy, group or flow that decides now reads it, so it moves no level.",
-    "tag-there": "You set this tag for this reason already, so nothing was changed.",
+    "tag-unread": "The tag is set. No active ruleset, policy, group or flow reads it, so it changes no level.",
+    "tag-there": "You have already set this tag for this reason, so nothing was changed.",
     "tag-ended": "The tag is ended.",
-    "model-promoted": "This version serves from now on. Workers of the service take it up within a minute.",
-    "promotion-proposed": "The promotion is proposed. Another person approves it where the registry is.",
-    "model-rolled-back": "The version that served before serves again.",
-    "validation-asked": "The validation is asked for. A worker makes it.",
-    "validation-under-way": "That quarter is being validated already. This is how far it is.",
-    "evidence-asked": "The evidence is asked for. A worker collects it.",
-    "evidence-under-way": "The evidence of that quarter is being collected already. This is how far it is.",
+    "model-promoted": "This version serves from now on. Processes of the service load it within a minute.",
+    "promotion-proposed": "The promotion is proposed. Another person has to approve it on the machine with the registry.",
+    "model-rolled-back": "The earlier version serves again.",
+    "validation-asked": "The validation is requested. A worker carries it out.",
+    "validation-under-way": "That quarter is already being validated. This is the progress.",
+    "evidence-asked": "The evidence is requested. A worker collects it.",
+    "evidence-under-way": "The evidence of that quarter is already being collected. This is the progress.",
     "validation-signed-off": "The validation is signed off.",
-    "peer-attached": "The figures of the peer stand beside those of the validation.",
-    "peer-there": "These figures were attached already.",
-    "change-registered": "The change is registered. It asks for a revalidation until another person signs it off.",
+    "peer-attached": "The figures of the peer are now shown beside those of the validation.",
+    "peer-there": "These figures were already attached.",
+    "change-registered": "The change is registered. It requires a revalidation until another person signs it off.",
     "change-signed-off": "The change is signed off.",
     "assigned": "The item is assigned.",
-    "unassigned": "The item is assigned to nobody.",
+    "unassigned": "The item is no longer assigned.",
     "put-away": "That item is put away. This is the next one.",
-    "put-away-last": "That item is put away. That was the last item. What is listed waits before it, or was left out.",
-    "filter-saved": "The filter is kept under its name.",
-    "filter-replaced": "The filter is kept under its name. The one that had this name before is replaced.",
+    "put-away-last": "That item is put away. It was the last one. The items listed come before it, or were skipped.",
+    "filter-saved": "The filter is saved under its name.",
+    "filter-replaced": "The filter is saved under its name, in place of the earlier one.",
     "filter-removed": "The filter is removed.",
-    "queue-end": "That was the last item. What is listed here waits before it, or was left out.",
-    "member-added": "The member is added. Ask for a token next: with it they sign in.",
-    "roles-set": "The roles are set. Tokens of roles that were lost have ended.",
+    "queue-end": "That was the last item. The items listed here come before it, or were skipped.",
+    "member-added": "The member is added. Next, request a token: the member signs in with it.",
+    "roles-set": "The roles are set. Tokens of removed roles have ended.",
     "member-left": "The member has left. All their tokens have ended.",
-    "letters-sent": "It is sent again, in the order of the events. A worker does that in a moment.",
-    "letters-gone": "Nothing was left to be sent again.",
+    "letters-sent": "It will be sent again, in the order of the events. A worker does this shortly.",
+    "letters-gone": "There was nothing to send again.",
     "webhook-kinds-changed": "The endpoint receives these events from now on.",
-    "webhook-secrets-dropped": "The newest secret alone signs from now on.",
-    "webhook-paused": "The endpoint is paused. What happens meanwhile waits.",
-    "webhook-goes-on": "The endpoint goes on. What waited is sent first.",
+    "webhook-secrets-dropped": "Only the newest secret signs from now on.",
+    "webhook-paused": "The endpoint is paused. New events wait meanwhile.",
+    "webhook-goes-on": "The endpoint receives events again. Waiting events are sent first.",
     "webhook-removed": "The endpoint is removed.",
     "webhook-same": "It was so already.",
     "failed-again": "It was tried again, and could not be assessed in full.",
     "settings-changed": "The settings are changed.",
-    "settings-proposed": "The change of the settings is proposed. Another administrator approves it.",
-    "settings-same": "The settings were so already.",
+    "settings-proposed": "The change of the settings is proposed. Another administrator has to approve it.",
+    "settings-same": "The settings were already like this.",
     "list-added": "The version is added.",
-    "list-proposed": "The version is proposed. Another person approves it.",
-    "list-same": "The list has that version already.",
-    "backtest-cancelled": "The backtest is cancelled. A worker that runs it stops at the next part.",
-    "reference-asked": "The reference is asked for. A worker builds it, and proposes it as a version of its list.",
-    "reference-under-way": "A reference of that version is being built already. This is how far it is.",
-    "points-asked": "The points are asked for. A worker learns them, and leaves a draft at most.",
-    "points-under-way": "Points of this ruleset are being learnt already. This is how far it is.",
+    "list-proposed": "The version is proposed. Another person has to approve it.",
+    "list-same": "The list already has that version.",
+    "backtest-cancelled": "The backtest is cancelled. A worker that is running it stops after its present part.",
+    "reference-asked": "The reference is requested. A worker builds it, and proposes it as a version of its list.",
+    "reference-under-way": "A reference of that version is already being built. This is its progress.",
+    "points-asked": "The points are requested. A worker learns them, and creates a draft at most.",
+    "points-under-way": "Points of this ruleset are already being learnt. This is the progress.",
     "order-changed": "The order is changed.",
-    "order-proposed": "The order is proposed. Another person approves it.",
+    "order-proposed": "The order is proposed. Another person has to approve it.",
     "ruleset-switched": "The ruleset is switched.",
-    "switch-proposed": "The change is proposed. Another person approves it.",
-    "group-approved": "The version says who is a member from now on. Workers look at everybody of its type.",
-    "group-proposed": "The version is proposed. Another person approves it.",
+    "switch-proposed": "The change is proposed. Another person has to approve it.",
+    "group-approved": "The version determines the members from now on. Workers check all customers of its type.",
+    "group-proposed": "The version is proposed. Another person has to approve it.",
     "group-retired": "The version is retired.",
     "policy-approved": "The version decides from now on.",
-    "policy-proposed": "The version is proposed. Another person approves it.",
+    "policy-proposed": "The version is proposed. Another person has to approve it.",
     "policy-refused": "The version will not decide.",
-    "policy-retired": "The version decides no more.",
-    "retirement-proposed": "It is proposed that the version decides no more. Another person approves it.",
+    "policy-retired": "The version no longer decides.",
+    "retirement-proposed": "The end of the version is proposed. Another person has to approve it.",
     "flow-activated": "The version acts from now on.",
     "flow-rolled-back": "The version acts again.",
-    "flow-off": "The flow is switched off. Nothing is done by it from now on.",
-    "flow-shadowed": "The version runs as a shadow from now on, and acts on nothing.",
-    "replay-asked": "The replay is asked for. A worker makes it; nothing acts by it.",
-    "replay-under-way": "A replay of this version waits or runs already. This is how far it is.",
-    "replay-cancelled": "The replay is cancelled. A worker that makes it stops at the next part.",
-    "flow-shadow-ended": "No version runs as a shadow any more.",
-    "flow-committed": "The version is committed. Let it run as a shadow first; then another person activates it.",
-    "flow-answered": "The answer is kept, and the run goes on.",
-    "flow-retried": "A worker tries the run again.",
+    "flow-off": "The flow is switched off. It does nothing from now on.",
+    "flow-shadowed": "The version runs as a shadow from now on, and takes no actions.",
+    "replay-asked": "The replay is requested. A worker runs it; it takes no actions.",
+    "replay-under-way": "A replay of this version is already waiting or running. This is its progress.",
+    "replay-cancelled": "The replay is cancelled. A worker that is running it stops after its present part.",
+    "flow-shadow-ended": "No version runs as a shadow now.",
+    "flow-committed": "The version is committed. Let it run as a shadow first; then another person has to activate it.",
+    "flow-answered": "The answer is stored, and the run continues.",
+    "flow-retried": "A worker will try the run again.",
     "flow-taken-back": "It is taken back.",
     "flow-reviewed": "The review is recorded as done.",
-    "token-refused": "There will be no such token.",
+    "token-refused": "The token will not be issued.",
     "token-revoked": "The token is revoked. Its sessions here have ended.",
 }
 """What a page says once after an action, by the name that stands in its address."""
@@ -242,7 +242,7 @@ def kept_text(status: str, rules_level: str | None) -> str:
     """Say why a level of the rules stays after an assessment that was not made in full; nothing where none stays.
 
     >>> kept_text("failed", "low")
-    'The assessment failed, so the level of the rules stays; only a rule that sets a lowest level can raise it.'
+    'The assessment failed, so the level of the rules stays; only a rule that sets a floor can raise it.'
     >>> kept_text("assessed", "low")
     ''
     """
@@ -250,16 +250,16 @@ def kept_text(status: str, rules_level: str | None) -> str:
         return ""
     if status == Status.FAILED:
         return text(
-            "The assessment failed, so the level of the rules stays; only a rule that sets a lowest level can raise it."
+            "The assessment failed, so the level of the rules stays; only a rule that sets a floor can raise it."
         )
     if status == Status.UNCLASSIFIED:
         return text(
-            "No tier has the score, so the level of the rules stays; only a rule that sets a lowest level can raise it."
+            "The score is in no tier, so the level of the rules stays; only a rule that sets a floor can raise it."
         )
     if status == Status.UNDETERMINED:
         return text(
             "It is unknown whether the ruleset applies, so the level of the rules stays;"
-            " only a rule that sets a lowest level can raise it."
+            " only a rule that sets a floor can raise it."
         )
     return ""
 

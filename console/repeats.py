@@ -28,7 +28,7 @@ def once(visit: Visit, work: Callable[[], Answer]) -> Answer:
     """
     key = visit.typed(FIELD, text("Key of the form"))
     if len(key) > len(new_key()):
-        raise ConfigError(text("the key of the form is not one that this page writes; load the page again"))
+        raise ConfigError(text("the form's key is not from this page; reload the page"))
     answers, begun = list[Answer](), list[bool]()
 
     def attempt(name: RequestAttempt) -> StoredAnswer:
@@ -46,6 +46,6 @@ def once(visit: Visit, work: Callable[[], Answer]) -> Answer:
     except ConflictError as error:
         if begun:
             raise
-        problem = text("this form was sent before, and once is enough; load the page again to ask once more")
+        problem = text("this form was already sent; reload the page to send it again")
         raise ConflictError(problem) from error
     return answers[0]

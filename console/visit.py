@@ -224,7 +224,7 @@ class Visit(Context):
         try:
             return Part(rows, key_of(self._own(list_name), after) if after else None)
         except ConfigError:
-            raise ConfigError(text("This address leads to no part of the list; begin at its first page.")) from None
+            raise ConfigError(text("This address does not lead to a part of the list; start at its first page.")) from None
 
     def next_of(self, list_name: str, page: Page[Any], *, beside: bool = False) -> str | None:
         """Write the address of the next page of a list; None on the last page.
@@ -261,7 +261,7 @@ class Visit(Context):
         if not value:
             raise FieldError(name, text("{label} is empty", label=label))
         if "\0" in value:
-            raise FieldError(name, text("{label} has the character NUL, which no database keeps", label=label))
+            raise FieldError(name, text("{label} has the character NUL, which cannot be stored", label=label))
         return value
 
     def number(self, name: str, label: str, most: int = FEW_DIGITS) -> int:
@@ -457,7 +457,7 @@ def row_number(typed: str, what: str) -> int:
     """Read the number of a row, which is above 0; ConfigError where it is none."""
     number = digits(typed, FEW_DIGITS)
     if not number:
-        raise ConfigError(text("{number} is no number of a {what}", number=repr(typed[:40]), what=what))
+        raise ConfigError(text("{number} is not the number of a {what}", number=repr(typed[:40]), what=what))
     return number
 
 

@@ -274,10 +274,10 @@ def _override(visit: Visit) -> int:
     typed = visit.typed("override", text("Override"))
     number = digits(typed)
     if number is None:
-        raise ConfigError(text("{number} is no number of an override", number=repr(typed[:40])))
+        raise ConfigError(text("{number} is not the number of an override", number=repr(typed[:40])))
     override = overrides.read_override(visit, number)
     if (override.entity_type, override.external_id) != (visit.parts["type"], visit.parts["external_id"]):
-        raise NotFoundError(text("override {number} is of another customer", number=number))
+        raise NotFoundError(text("override {number} belongs to another customer", number=number))
     return override.id
 
 
@@ -291,7 +291,7 @@ def set_tag(visit: Visit) -> Answer:
         if (there.set_by, there.set_reason or "") == (visit.actor.name, visit.form.get("reason", "").strip()):
             return Redirect(visit.path + visit.trail, "tag-there")
         wrong = text(
-            "{name} has the tag {tag} already. To give another reason, end it and set it anew",
+            "{name} already has the tag {tag}. To give another reason, end it and set it again",
             name=visit.parts["external_id"],
             tag=tag,
         )

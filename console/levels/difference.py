@@ -97,7 +97,7 @@ def _rulesets(difference: AssessmentDifference, changed: Sequence[FactorChange])
     sentence = text("{now} decides now, {before} did before.", now=_version(later.decided_by), before=before)
     same_points = difference.points == "0" and not changed and earlier.decided_by and later.decided_by
     if same_points and earlier.rules_level != later.rules_level:
-        sentence += " " + text("The same points lead to another level.")
+        sentence += " " + text("The same points now give another level.")
     return sentence[0].upper() + sentence[1:] if later.decided_by is None else sentence
 
 

@@ -250,7 +250,7 @@ def _contested(line: ExportedChallenge) -> str:
         assessment=line.assessment,
     )
     due = {"at": moment_text(line.due_us)}
-    ends = text("It was to be settled by {at}.", **due) if line.overdue else text("It is due {at}.", **due)
+    ends = text("It was due by {at}.", **due) if line.overdue else text("It is due {at}.", **due)
     return f"{sentence} {ends}"
 
 
@@ -297,13 +297,13 @@ def _override(override: OverrideLine, rules_level: str | None) -> str:
         sentence = text("An override holds: {level}", **named)
         sentence += ", " + (text("without an end") if until is None else text("until {moment}", moment=until))
     else:
-        sentence = text("An override gave the level, and has ended: {level}", **named)
+        sentence = text("The level came from an override that has ended: {level}", **named)
         if override.state == "expired" and until is not None:
             sentence += ", " + text("by itself at {moment}", moment=until)
     sentence += ". " + text("Without it: {level}.", level=words(rules_level) if rules_level else "–")
     sentence += " " + text("Reason: {reason}", reason=override.reason)
     sentence += "\n" + text(
-        "Asked for by {name}, {at}.", name=override.requested_by, at=moment_text(override.requested_us)
+        "Requested by {name}, {at}.", name=override.requested_by, at=moment_text(override.requested_us)
     )
     if override.decided_by is not None and override.decided_us is not None:
         approval = {"name": override.decided_by, "at": moment_text(override.decided_us)}
@@ -332,7 +332,7 @@ def _origin(export: CustomerExport) -> str:
 def _worth(export: CustomerExport) -> str:
     value = export.value
     if value is None:
-        return text("There is no value: no model scored this customer, or there are no transactions that count.")
+        return text("There is no value: no model has scored this customer, or no transactions count.")
     if value.score is None or value.expected_value is None:
         since = f"{text('There has been no value since')} {_plain(day(value.as_of_us))}. {value.unexplained}".rstrip()
         return _superseded(value, since)
@@ -352,9 +352,9 @@ def _superseded(value: ExportedValue, sentences: str) -> str:
         return sentences
     words = {"said": value.model_version, "serves": value.superseded_by}
     if value.superseded_by == value.model_version:
-        by = text("By version {said} of the value model; another model has this number by now.", **words)
+        by = text("By version {said} of the value model; another model has this number now.", **words)
     else:
-        by = text("By version {said} of the value model; version {serves} serves by now.", **words)
+        by = text("By version {said} of the value model; version {serves} serves now.", **words)
     return f"{sentences} {by}"
 
 

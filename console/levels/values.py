@@ -135,7 +135,7 @@ def _bars(breakdown: Breakdown, interval: TotalInterval | None) -> tuple[Bar, ..
     )
     return waterfall_bars(
         Breakdown(breakdown.base, sums, DEFAULT_CUT_POINTS),
-        base_label=text("Score at the average prediction"),
+        base_label=text("Score of the average prediction"),
         total_label=text("Score"),
         axis=SCORE_AXIS,
         interval=interval,

@@ -121,7 +121,7 @@ def _hindrance(visit: Visit, challenge: ChallengeLine) -> str:
     if override is None:
         return ""
     return text(
-        "You took part in override {number}, which is contested, so another person settles it.", number=override
+        "You took part in override {number}, which is contested, so another person has to settle it.", number=override
     )
 
 
@@ -142,10 +142,10 @@ def settle(visit: Visit) -> Answer:
     facts = [line for line in without_nul(visit.form.get("facts", "")).split("\n") if line.strip()]
     outcome = visit.typed("outcome", text("Outcome"))
     if bool(facts) != (outcome == CORRECTED):
-        wrong = text("What was corrected is named where the outcome is corrected, and left empty otherwise")
+        wrong = text("Name what was corrected if the outcome is corrected; otherwise leave it empty")
         raise FieldError("facts", wrong)
     if bool(override) != (outcome == OVERRIDDEN):
-        wrong = text("The number of the override is given where the outcome is overridden, and left empty otherwise")
+        wrong = text("Give the number of the override if the outcome is overridden; otherwise leave it empty")
         raise FieldError("override_number", wrong)
     settlement = Settlement(
         outcome=cast("Outcome", outcome),

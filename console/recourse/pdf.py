@@ -40,7 +40,7 @@ def _together(statement: Statement) -> Iterator[str]:
         yield text("Together: {points}, {level}.", points=_points(str(statement.total)), level=words(statement.level))
     if statement.held_floor is not None:
         yield text(
-            "At least {level}: data about you called for that before, and whether they still do is not known.",
+            "At least {level}: earlier data about you required it, and it is not known whether they still do.",
             level=words(statement.held_floor),
         )
 
@@ -105,7 +105,7 @@ def pdf_of_reply(reply: Reply, zone: str) -> bytes:
         story.append(paragraph(reply.answer))
     if reply.new_assessment is not None:
         anew = text(
-            "The new outcome is assessment {number}; you may ask for a statement of it.", number=reply.new_assessment
+            "The new outcome is assessment {number}; you may request a statement about it.", number=reply.new_assessment
         )
         story.append(paragraph(anew))
     story += [Spacer(1, 12), paragraph(text("SHA-256 of this reply: {hash}", hash=reply.sha256), "foot")]

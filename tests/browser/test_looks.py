@@ -61,7 +61,7 @@ def test_the_matrix_of_value_and_risk_speaks_of_colours_only_where_there_are_any
         caption = page.locator("table.matrix caption")
         assert "The stronger the colour, the more customers." in caption.inner_text()
         page.emulate_media(forced_colors="active")
-        assert caption.inner_text().strip() == "Customers, and what they are expected to bring."
+        assert caption.inner_text().strip() == "Customers and their expected value."
 
 
 def test_what_is_wider_than_the_screen_says_so_and_is_reached_by_keyboard(browser: "Browser", served: Served) -> None:
@@ -168,7 +168,7 @@ def test_paper_says_whose_it_is_what_was_chosen_and_that_there_is_more(browser: 
         assert chosen == ["Low", "in the last 24 hours", "due first"]
         page.goto("/console/operations/audit")
         assert page.locator("a[rel=next]").count() == 1
-        assert page.get_by_text("There are more rows than stand here.").is_visible()
+        assert page.get_by_text("There are more rows than are shown here.").is_visible()
 
 
 def test_a_closed_part_is_on_paper_unless_it_is_a_form(browser: "Browser", served: Served) -> None:
@@ -291,7 +291,7 @@ def test_a_name_from_right_to_left_leaves_the_date_behind_it_where_it_is(browser
             """() => { const parts = [['i', '\u05d0\u05d1\u05d2'], ['time', '2026-11-28'], ['small', '1 day']].map(
                 ([name, text]) => Object.assign(document.createElement(name), { textContent: text }));
             const line = document.createElement('p');
-            line.append('asked for by ', parts[0], ', ', parts[1], ', ', parts[2]);
+            line.append('requested by ', parts[0], ', ', parts[1], ', ', parts[2]);
             document.querySelector('main').prepend(line);
             return parts.map(each => each.offsetLeft); }"""
         )

@@ -61,7 +61,7 @@ def test_a_ruleset_from_its_text_to_its_activation_and_back(
         page.fill("#approve", "It is so.")
         page.check("form[action$='/approve'] [name=confirmed]")
         page.click("form[action$='/approve'] button")
-        assert "The change is approved, and done." in page.inner_text("[role=status]")
+        assert "The change is approved and carried out." in page.inner_text("[role=status]")
         page.goto("/console/rulesets/retail")
         assert "Version 1 decides" in page.inner_text(".sentence")
 

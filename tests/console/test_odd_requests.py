@@ -217,7 +217,7 @@ def test_signing_in_leaves_the_page_with_what_was_written_open(investigator: Vis
     investigator.cookies.clear()
     page = investigator.submit("/override", reason=LONG).page.text
     assert "this page stays" in page
-    assert "What you wrote, to be copied before you leave this page" in page
+    assert "Your text: copy it before you leave this page" in page
     assert page.index("Three pages of reasons") < page.index('target="_blank">Sign in</a>')
     assert page.count("autofocus") == page.count('<p class="problem" role="alert" tabindex="-1" autofocus>') == 1
     page = investigator.go("/console/sign-in").page.text
@@ -373,7 +373,7 @@ def test_a_long_form_on_a_slow_line_is_not_lost_with_the_session(place: Place, m
     monkeypatch.setattr(console, "LOST_FORM_SECONDS", 0.01)
     visitor.send("POST", f"{ACME}/override", content=slowly(), headers=headers)
     assert "Your session has ended, and nothing was changed." in visitor.text
-    assert "What you wrote could not be read: go back in the browser and copy it." in visitor.text
+    assert "Your text could not be read: go back in the browser and copy it." in visitor.text
 
 
 def test_a_script_that_checks_a_text_after_the_end_of_the_session_leaves_the_text_where_it_is(place: Place) -> None:

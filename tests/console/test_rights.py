@@ -73,7 +73,7 @@ def test_an_action_without_the_right_is_refused_before_it_is_read(furnished: Pla
     for view in refused:
         visitor.post(view.path.format(**PARTS), {"form_token": form_token})
         assert visitor.page.status_code == 403, view.path
-        assert f"Your role, {role}, does not see this." in visitor.text
+        assert f"Your role, {role}, may not see this." in visitor.text
     assert bool(refused) is (role != Role.ADMIN)
 
 

@@ -40,7 +40,7 @@ def test_two_administrators_make_a_token_and_its_person_signs_in(place: Place, a
     assert first not in admin.go(TOKENS).page.text
     assert "You asked for it" in admin.text
     deputy = other_admin(place).go(TOKENS)
-    assert "asked for by the admin" in deputy.text
+    assert "requested by the admin" in deputy.text
     second = half(deputy.post(f"{TOKENS}/approve", fields_of(deputy, "/approve", request="3")))
     zoe = Visitor(place).go("/console/sign-in").submit("/sign-in", token=f"{first}.{second}")
     assert zoe.page.url.path == "/console/queue"
@@ -123,7 +123,7 @@ def test_a_request_that_cannot_be_approved_any_more_is_offered_to_be_refused_alo
         assert "It is older than 0 days, so it cannot be approved: ask for the token again." in visitor.go(TOKENS).text
         assert "You asked for it" not in visitor.text
     assert [form.action for form in deputy.forms() if form.action.endswith("/approve")] == []
-    assert "There will be no such token." in deputy.submit("/refuse").text
+    assert "The token will not be issued." in deputy.submit("/refuse").text
 
 
 def test_requests_that_wait_stand_the_oldest_first_and_the_later_ones_on_the_next_page(place: Place) -> None:

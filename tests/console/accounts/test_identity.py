@@ -153,7 +153,7 @@ def test_an_answer_is_of_the_browser_that_asked(visitor: Visitor) -> None:
 
 def test_a_member_goes_on_in_another_of_their_roles(place: Place, visitor: Visitor) -> None:
     sign_in(visitor).go("/console/session").submit("/take-role", role="publisher")
-    assert "You go on in another role." in visitor.text
+    assert "You continue in another role." in visitor.text
     assert visitor.go("/console/session").text.count("publisher") == 1
     visitor.submit("/take-role", role="admin")
     assert visitor.page.status_code == 409
@@ -273,7 +273,7 @@ def test_where_the_limit_of_all_answers_is_shorter_there_is_a_page(
     over.set()
     assert (visitor.page.status_code, visitor.page.headers["content-type"]) == (504, "text/html; charset=utf-8")
     assert "Content-Security-Policy" in visitor.page.headers
-    assert "This took too long, and was ended. Load it again." in visitor.text
+    assert "This took too long and was stopped. Load it again." in visitor.text
 
 
 def test_a_form_that_took_too_long_may_have_been_done(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,14 +284,14 @@ def test_a_form_that_took_too_long_may_have_been_done(visitor: Visitor, monkeypa
     visitor.submit("/sign-in", token="any")
     over.set()
     assert visitor.page.status_code == 504
-    assert "was ended. It may have been done: look before you send it again." in visitor.text
+    assert "was stopped. It may have been done: check before you send it again." in visitor.text
 
 
 def test_a_fault_of_the_program_is_a_page(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(IdentityProvider, "begin", lambda *_: {}["secret"])
     visitor.go("/console/sign-in/identity")
     assert (visitor.page.status_code, visitor.page.headers["content-type"]) == (500, "text/html; charset=utf-8")
-    assert "This failed, and the log of the service says where. Try again in a while." in visitor.text
+    assert "This failed; the log of the service has the details. Try again in a while." in visitor.text
     assert "secret" not in visitor.page.text
 
 
@@ -302,7 +302,7 @@ def test_a_form_on_which_the_program_failed_may_have_been_done(
     monkeypatch.setattr(console, "sign_in", lambda *_: {}["secret"])
     visitor.submit("/sign-in", token="any")
     assert visitor.page.status_code == 500
-    assert "says where. Look whether it was done before you try again." in visitor.text
+    assert "has the details. Check whether it was done before you try again." in visitor.text
 
 
 def test_without_a_provider_there_is_no_way_to_one(place: Place) -> None:

@@ -17,7 +17,7 @@ from fivefold.domain.paging import Page
 from tests.console.visitors import Visitor
 from tests.serving.v1.places import Place
 
-BEGAN_EARLIER = "A list on this page does not begin with its first row."
+BEGAN_EARLIER = "A list on this page does not start at its first row."
 ROOM = Path(console.__path__[0])
 CUSTOMER = {
     "cases": "whole(records, name, all)",

@@ -104,7 +104,7 @@ def test_a_version_is_looked_at_proposed_and_approved_by_another_person(place: P
     send(publisher, "add", **WORDS, members="IR\nby\nNew one")
     assert (publisher.page.status_code, "reason" in publisher.text) == (422, True)
     send(publisher, "add", **WORDS, members="IR\nby\nNew one", reason="a letter came")
-    assert "The version is proposed. Another person approves it." in publisher.text
+    assert "The version is proposed. Another person has to approve it." in publisher.text
     assert "You proposed it, so another person approves it." in publisher.text
     assert "Added: 1. Spelled otherwise: 1. Removed: 3. The same: 1." in publisher.text
     address = publisher.page.url.path
@@ -115,7 +115,7 @@ def test_a_version_is_looked_at_proposed_and_approved_by_another_person(place: P
         assert other.page.status_code == 409
         assert "is another one now" in other.text
     other.submit("/approve", reason="it is so")
-    assert "The change is approved, and done." in other.text
+    assert "The change is approved and carried out." in other.text
     assert "Added: 1. Spelled otherwise: 1. Removed: 3. The same: 1." in other.text, "as it was, and not with itself"
     text = publisher.go(KEPT).text
     assert "1 January 2199 to come what it changes 3 the publisher: a letter came" in text
@@ -150,7 +150,7 @@ def test_who_approves_a_long_version_sees_removals_first_and_every_difference(pl
         added += re.findall(r"added (new\d+;)", other.go(following[0].replace("&amp;", "&")).text)
     assert added == after["members"].split("\n")
     other.submit("/approve", reason="it is so")
-    assert "The change is approved, and done." in other.text
+    assert "The change is approved and carried out." in other.text
 
 
 def test_a_version_is_not_approved_after_one_that_its_author_had_not_seen(place: Place, publisher: Visitor) -> None:

@@ -92,7 +92,7 @@ def test_an_override_is_not_approved_on_a_page_whose_reasons_hold_no_more(place:
     assert again.fields["reason"] == "I see it too."
     assert again.fields["seen_assessment"] != shown.fields["seen_assessment"]
     approver.post(again.action, again.fields)
-    assert "The override is approved. The level follows it once it is computed." in approver.text
+    assert "The override is approved. It takes effect when the level is computed again." in approver.text
 
 
 def test_of_those_who_cannot_decide_nothing_is_noted(place: Place) -> None:

@@ -87,7 +87,7 @@ def test_an_approver_is_shown_from_what_to_what_and_what_else_waits_and_overwrit
     assert "customers are kept below the rules now" in shown
     assert "{" not in shown
     two.go(first).submit("/approve", reason="Yes.")
-    assert "The change is approved, and done." in two.text
+    assert "The change is approved and carried out." in two.text
     one.submit("/approve", reason="From the page of before.")
     assert one.page.status_code == 409
     assert "the setting challenge days was 30 when this was proposed, and is 14 now" in one.text

@@ -40,7 +40,7 @@ def test_a_sole_operator_approves_on_each_page_what_they_asked_for(place: Place,
     assert "It waits for a decision." in alone.text
     assert "so another person approves it" not in alone.text
     alone.submit("/approve", reason="Yes.")
-    assert "The change is approved, and done." in alone.text
+    assert "The change is approved and carried out." in alone.text
 
     send_text(alone.go("/console/new-group"), "propose", document(HIGH, "mine"), reason="mine", accept_warnings="mine")
     alone.submit("/approve", reason="Yes.", confirmed="yes")
@@ -64,4 +64,4 @@ def test_who_does_not_decide_on_a_kind_of_change_is_told_who_does(place: Place) 
     assert "Who may decide: Admin." in publisher.text
     assert "approve" not in offered(publisher)
     publisher.submit("/refuse", reason="No.")
-    assert "The change will not be done." in publisher.text
+    assert "The change will not be carried out." in publisher.text

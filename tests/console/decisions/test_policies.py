@@ -90,7 +90,7 @@ def test_a_version_is_proposed_approved_by_another_person_and_retired(place: Pla
     assert publisher.page.status_code == 422
     assert "say why it is proposed with them" in publisher.text
     send_text(publisher, "propose", text, **LOOKED_AT)
-    assert "The version is proposed. Another person approves it." in publisher.text
+    assert "The version is proposed. Another person has to approve it." in publisher.text
     assert "You wrote it, so another person approves it." in publisher.text
     address = publisher.page.url.path
     other = Visitor(place).sign_in("admin").go(address)

@@ -1,4 +1,4 @@
-"""Replays of a flow in the console: asked for by a form, read with the people, and cancelled."""
+"""Replays of a flow in the console: requested by a form, read with the people, and cancelled."""
 
 import re
 

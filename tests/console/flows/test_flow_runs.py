@@ -86,7 +86,7 @@ def test_a_person_answers_with_a_reason_and_what_follows_is_taken_back(place: Pl
     assert (investigator.page.status_code, "Reason is empty" in investigator.text) == (422, True)
     assert "What you wrote" not in investigator.submit("/answer", answer="perhaps", reason="It is not sure.").text
     investigator.submit("/answer", answer="no", reason="It is not.")
-    assert "The answer is kept, and the run goes on." in investigator.text
+    assert "The answer is stored, and the run continues." in investigator.text
     assert "It is not." in investigator.text
     assert "Is it in order?" not in investigator.text.partition("Each step")[0]
     assert 'class="box end lit stopped"' in investigator.page.text
@@ -207,7 +207,7 @@ def test_the_open_page_of_a_question_that_nobody_answered_in_time_answers_no_oth
     investigator.go(f"{RUNS}/{number}")
     assert "Did they call?" in investigator.text
     investigator.submit("/answer", answer="no", reason="They did not.")
-    assert "The answer is kept, and the run goes on." in investigator.text
+    assert "The answer is stored, and the run continues." in investigator.text
 
 
 def test_a_program_that_called_is_named_by_the_label_of_its_token(place: Place, run: int) -> None:
@@ -338,5 +338,5 @@ def test_a_quarantined_run_is_tried_again_by_a_person(place: Place, run: int) ->
     investigator = Visitor(place).sign_in("investigator").go(f"{RUNS}?state=quarantined")
     assert f"{RUNS}/{run}" in investigator.links()
     investigator.go(f"{RUNS}/{run}").submit("/retry")
-    assert "A worker tries the run again." in investigator.text
+    assert "A worker will try the run again." in investigator.text
     assert not [form for form in investigator.forms() if form.action.endswith("/retry")]

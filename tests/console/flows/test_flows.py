@@ -69,7 +69,7 @@ def test_a_shadow_begins_and_ends_and_the_flow_is_switched_off_and_on_again(plac
     assert "It runs as a shadow, and acts on nothing." in publisher.text
     assert "Version 2 runs as a shadow" in publisher.go(MINE).text
     publisher.submit("/end-shadow", **WHY)
-    assert "No version runs as a shadow any more." in publisher.text
+    assert "No version runs as a shadow now." in publisher.text
     other.go(f"{MINE}/versions/2").submit("/activate", **WHY, confirmed="yes")
     other.go(MINE).submit("/roll-back", **WHY, version="1")
     assert "The version acts again." in other.text
@@ -138,7 +138,7 @@ def test_a_page_that_is_too_old_stops_no_other_version_than_it_shows(place: Plac
     publisher.submit("/end-shadow", **WHY)
     assert "the shadow of the flow mine is 1 now; it was 3 when this was looked at" in publisher.text
     publisher.submit("/end-shadow", **WHY)
-    assert "No version runs as a shadow any more." in publisher.text
+    assert "No version runs as a shadow now." in publisher.text
     publisher.submit("/off", **WHY)
     assert "No version acts." in publisher.text
 

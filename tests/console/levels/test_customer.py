@@ -66,7 +66,7 @@ def test_the_page_names_the_changes_that_wait_to_those_who_may_see_them(place: P
     assert "It was &lt;b&gt;lifted&lt;/b&gt;" in admin.page.text
     assert "It waits for another person than who proposed it. Who may decide: Approver, Admin." in admin.text
     assert f"/console/proposals/{line['id']}" in admin.links()
-    assert f"A change of this waits for another person: change {line['id']}" in admin.text
+    assert f"A proposed change is waiting for another person: change {line['id']}" in admin.text
     assert "End this override" not in admin.text
     approver = Visitor(place).sign_in("approver").go(page)
     assert "You proposed it, so another person approves it. Who may decide: Approver, Admin." in approver.text
@@ -190,7 +190,7 @@ def test_a_customer_without_anything_has_a_page(
     place.good("PUT", "/v1/entities/customer/new", {}, role="app")
     text = investigator.go("/console/entities/customer/new").text
     assert investigator.page.status_code == 200
-    assert "There is no assessment to show." in text
+    assert "There is no assessment." in text
     assert "There is no value" in text
 
 
@@ -207,7 +207,7 @@ def test_compute_again_takes_what_came_since(place: Place, investigator: Visitor
     assert "permanent address" in investigator.text
 
 
-STAYS = "so the level of the rules stays; only a rule that sets a lowest level can raise it."
+STAYS = "so the level of the rules stays; only a rule that sets a floor can raise it."
 
 
 def test_a_level_that_stays_after_a_failed_assessment_is_shown_as_such(place: Place, investigator: Visitor) -> None:
@@ -223,7 +223,7 @@ def test_a_level_that_stays_after_a_failed_assessment_is_shown_as_such(place: Pl
     assert "Risk Medium failed ·" in text
     assert f"The assessment failed, {STAYS}" in text
     assert "Medium failed Medium" in investigator.go(f"{CUSTOMER}/history").text
-    nothing = "The last assessment failed, so nothing can be said."
+    nothing = "The last assessment failed, so there is no answer."
     assert f"{nothing} Cash" in Visitor(place).sign_in("publisher").go(f"{CUSTOMER}/what-if").text
     assert nothing in investigator.go(f"{CUSTOMER}/what-if").text
     assert f"{nothing} Cash" not in investigator.text
@@ -376,11 +376,11 @@ def test_another_version_that_decides_is_named_where_no_factor_gave_anything_els
     number = activated(place, document("retail", "stricter", **changed, examples=expected))
     later = assess_now(place)
     decides = f"retail version {number} decides now, version 1 did before."
-    said = f"no factor gave anything else; unchanged factors: 1. {decides}"
+    said = f"no factor gave other points; unchanged factors: 1. {decides}"
     for address in (CUSTOMER, f"/console/assessments/{later['assessment']}"):
         text = investigator.go(address).text
         assert "Medium → High :" in text
-        assert f"{said} The same points lead to another level." in text
+        assert f"{said} The same points now give another level." in text
         assert not [secret for secret in ("314", "330", "772") if secret in text]
 
 
@@ -391,7 +391,7 @@ def test_a_factor_that_saw_other_values_alone_gave_nothing_else(place: Place, in
     difference = place.good("GET", f"/v1/assessments/{later}/difference", role="investigator")
     assert [(one["change"], one["points"]) for one in difference["factors"]] == [("changed", "0")]
     text = investigator.go(f"/console/assessments/{later}").text
-    assert "no factor gave anything else; factors that only saw other values: 1; unchanged factors: 0." in text
+    assert "no factor gave other points; factors that only saw other values: 1; unchanged factors: 0." in text
     assert "decides now" not in text
 
 
@@ -428,7 +428,7 @@ def test_where_no_level_can_be_stored_and_no_worker_runs_the_page_says_that_the_
     levels_stay(monkeypatch)
     ended, lost = (f"No worker runs: the last one {what} at" for what in ("ended", "did not end, and was seen"))
     for seconds, is_ended, says in (
-        (None, False, "No worker runs, and none was seen in the last day."),
+        (None, False, "No worker is running, and none was seen in the last day."),
         (10, False, ""),
         (10, True, ended),
         (200, False, lost),

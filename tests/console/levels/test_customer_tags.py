@@ -61,7 +61,7 @@ def test_a_tag_that_is_there_already_is_said_and_the_words_stay(investigator: Vi
     assert form.fields["reason"] == "second, longer words"
     investigator.go(ACME).submit("/tag", tag=" vip", reason="first ")
     assert investigator.page.status_code == 200, "the first answer may have been lost"
-    assert "You set this tag for this reason already, so nothing was changed." in investigator.text
+    assert "You have already set this tag for this reason, so nothing was changed." in investigator.text
 
 
 def test_each_reason_for_the_end_of_a_tag_is_described_by_its_tag(investigator: Visitor) -> None:
@@ -87,7 +87,7 @@ def test_an_older_change_than_the_first_ten_takes_the_place_of_its_button_too(
 def test_who_asked_for_the_end_of_a_tag_stands_beside_who_approved_it(place: Place, investigator: Visitor) -> None:
     (line,) = place.good("GET", "/v1/proposals/search", role="admin", params=OF_ACME)
     place.good("POST", f"/v1/proposals/{line['id']}/approve", {"reason": "seen"}, role="admin")
-    expected = f"its end by the admin, asked for by the investigator: {line['reason']}"
+    expected = f"its end by the admin, requested by the investigator: {line['reason']}"
     assert expected in investigator.go(ACME).text
     (tag,) = place.good("GET", "/v1/entities/company/acme/tags", role="investigator")
     assert (tag["end_reason"], tag["end_proposed_by"]) == (line["reason"], line["proposed_by"])

@@ -17,7 +17,7 @@ def test_an_override_is_asked_for_by_one_person_and_decided_by_another(place: Pl
     assert "Another person approves or refuses it" in investigator.text
     approver = Visitor(place).sign_in("approver").go("/console/queue")
     assert "A court asked for it." in approver.text
-    assert "asked for by the investigator now" in approver.text
+    assert "requested by the investigator now" in approver.text
     approver.go(ACME).submit("/approve-override", reason="The order was read.")
     assert "The override is approved" in approver.text
     assert "The order was read." in approver.text
@@ -93,16 +93,16 @@ def test_an_override_that_ended_says_who_approved_it_and_who_ended_it(
     place.good("GET", f"{customer}/risk", params={"freshness": "now"}, role="investigator")
     approver = Visitor(place).sign_in("approver").go(customer.replace("/v1", "/console"))
     assert "An override holds: High" in approver.text
-    assert "no factor gave anything else; an override began; unchanged factors: " in approver.text
+    assert "no factor gave other points; an override began; unchanged factors: " in approver.text
     approver.submit("/revoke-override", reason="The order was lifted")
     proposed = place.good("GET", "/v1/proposals", role="admin")[0]["id"]
     place.good("POST", f"/v1/proposals/{proposed}/approve", {"reason": "So it is"}, role="admin")
     with monkeypatch.context() as busy:
         levels_stay(busy)
         text = approver.go(customer.replace("/v1", "/console")).text
-    assert "An override gave the level, and has ended: High" in text
+    assert "The level came from an override that has ended: High" in text
     assert (
-        "no factor gave anything else; an override ended; unchanged factors: "
+        "no factor gave other points; an override ended; unchanged factors: "
         in approver.go(customer.replace("/v1", "/console")).text
     )
     assert re.search(
@@ -130,7 +130,7 @@ def test_of_an_override_whose_end_has_passed_only_the_refusal_is_offered(place: 
         connection.execute(text("UPDATE overrides SET until_us = requested_us + 1"))
     approver.go(customer.replace("/v1", "/console"))
     assert {form.action.rpartition("/")[2] for form in approver.forms()} & actions == actions - {"approve-override"}
-    assert "Its end has passed before it was decided: it can only be refused." in approver.text
+    assert "It ended before a decision was made: it can only be refused." in approver.text
     approver.submit("/refuse-override", reason="Nobody decided in time")
     assert "Its end has passed" not in approver.text
 
@@ -191,7 +191,7 @@ def test_the_person_who_asked_is_not_offered_to_decide(place: Place) -> None:
     both = place.join("both", "admin")[0]
     visitor = Visitor(place).go("/console/sign-in").submit("/sign-in", token=both)
     visitor.go(ACME).submit("/override", level="high", reason="mine")
-    assert "You asked for it, so another person decides." in visitor.text
+    assert "You requested it, so another person decides." in visitor.text
     line = place.good("GET", "/v1/entities/company/acme/overrides", role="admin")[0]
     form_token = visitor.forms()[0].fields["form_token"]
     seen = {"seen_assessment": "0", "seen_requested": line["requested_at"]}
@@ -221,7 +221,7 @@ def test_of_two_that_wait_each_says_that_the_one_approved_last_replaces_the_othe
     investigator.go(customer).submit("/override", level="high", reason="A court asked for it.")
     assert "Another one waits" not in investigator.text
     investigator.submit("/override", level="medium", reason="On second thought.")
-    assert "Another one waits for this customer: the one that is approved last replaces the other." in investigator.text
+    assert "Another one is waiting for this customer: the one that is approved last replaces the other." in investigator.text
     approver = Visitor(place).sign_in("approver").go(customer)
     assert approver.text.count("Another override waits for this customer too") == 2
     assert (
@@ -232,7 +232,7 @@ def test_of_two_that_wait_each_says_that_the_one_approved_last_replaces_the_othe
     )
     approver.go(customer).submit("/approve-override")
     assert "Another override waits" not in approver.text
-    assert approver.text.count("Another override holds now: to approve this one ends it.") == 1
+    assert approver.text.count("Another override is in force: approving this one ends it.") == 1
 
 
 def test_no_level_below_a_live_floor_is_offered(place: Place, investigator: Visitor) -> None:

@@ -106,7 +106,7 @@ def pages_of(document: bytes) -> int:
 
 def test_a_level_that_stays_after_a_failed_assessment_is_said_to_stay() -> None:
     failed = replace(CUSTOMER, status="failed")
-    stays = "The assessment failed, so the level of the rules stays; only a rule that sets a lowest level can raise it."
+    stays = "The assessment failed, so the level of the rules stays; only a rule that sets a floor can raise it."
     assert pdf._level(failed).endswith(stays)
     assert "stays" not in pdf._level(CUSTOMER)
 
@@ -149,7 +149,7 @@ def test_what_decided_and_whose_override_holds_is_said_as_on_the_page() -> None:
     assert next(iter(pdf._decided(endless))).startswith("An override holds: High, without an end. Without it: Medium.")
     expired = replace(CUSTOMER, override=replace(CUSTOMER.override, state="expired"), stale_rates_days=9)
     override, rates, _ = pdf._decided(expired)
-    assert override.startswith(f"An override gave the level, and has ended: High, by itself at {until}. Without it")
+    assert override.startswith(f"The level came from an override that has ended: High, by itself at {until}. Without it")
     assert rates == "Money was converted at rates that were 9 days old."
 
 
@@ -159,14 +159,14 @@ def test_who_ended_an_override_and_why_is_said_of_one_that_ended() -> None:
     at = pdf.moment_text(AT)
     for reason, said in (("Paid.", f"\nEnded by kim, {at}: Paid."), (None, f"\nEnded by kim, {at}.")):
         override, _ = pdf._decided(replace(CUSTOMER, override=replace(ended, revocation_reason=reason)))
-        assert override.startswith("An override gave the level, and has ended: High. Without it: Medium.")
+        assert override.startswith("The level came from an override that has ended: High. Without it: Medium.")
         assert override.endswith(f"Approved by ann, {at}.{said}")
 
 
 def test_where_there_is_no_value_the_page_and_the_pdf_say_why_alike() -> None:
     never = replace(CUSTOMER, value=None)
     assert (pdf._worth(never), pdf._origin(never)) == (
-        "There is no value: no model scored this customer, or there are no transactions that count.",
+        "There is no value: no model has scored this customer, or no transactions count.",
         "",
     )
     assert CUSTOMER.value is not None

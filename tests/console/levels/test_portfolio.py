@@ -91,9 +91,9 @@ def test_who_waits_for_the_first_rulesets_is_not_said_to_be_beside_all_of_them(
     valued(place)
     monkeypatch.setattr("fivefold.usecases.portfolio.matrix.active_versions", lambda *_: ["one"])
     visitor = Visitor(place).sign_in("investigator").go(PAGE)
-    assert "2: no ruleset applied when they were last assessed" in visitor.text
+    assert "2: no ruleset applied at the last assessment" in visitor.text
     visitor.go(PAGE + "&level=none")
-    assert "no level not assessed by the present rulesets yet" in visitor.text
+    assert "no level not yet assessed by the present rulesets" in visitor.text
     assert "no ruleset decides" not in visitor.text
 
 
@@ -123,7 +123,7 @@ def test_whose_last_attempt_failed_is_counted_where_no_ruleset_is_active(place: 
     with Session(place.engine) as session, session.begin():
         session.execute(update(DueMark).values(error="it broke", quarantined=True))
     text = Visitor(place).sign_in("investigator").go("/console/portfolio?type=shop").text
-    assert "No ruleset is active, so there are no levels. The last attempt failed: 1 . Quarantined: 1." in text
+    assert "No ruleset is active, so no customer has a level. The last attempt failed: 1 . Quarantined: 1." in text
 
 
 def test_who_was_not_assessed_in_full_is_counted_and_leads_to_the_list(place: Place) -> None:
@@ -202,7 +202,7 @@ def test_who_was_erased_since_is_counted_and_not_listed_and_the_page_says_so(pla
     visitor = Visitor(place).sign_in("investigator")
     visitor.go(f"/console/portfolio/over-time?type=company&since={day}&until={day}")
     assert "1 of the type company stand at a higher level at the end" in visitor.text
-    assert "Those who were erased since are counted above, and not listed." in visitor.text
+    assert "Customers erased since then are counted above, but not listed." in visitor.text
     assert "Nobody is listed who had a level before and stands at another one at the end." in visitor.text
 
 

@@ -167,7 +167,7 @@ def test_a_tag_that_gets_another_end_says_so_with_who_moved_it_and_why(place: Pl
     assert (now["goes_on"], now["end_reason"]) == (False, None)
     assert (before["goes_on"], before["end_reason"]) == (True, "Shorter, as agreed")
     text = Visitor(place).sign_in("investigator").go(PAGE).text
-    assert "goes on with another end, by the investigator: Shorter, as agreed" in text
+    assert "continued with another end, by the investigator: Shorter, as agreed" in text
     assert "its end by" not in text
 
 
@@ -217,7 +217,7 @@ def test_the_page_has_the_balance_the_days_and_each_transaction(place: Place) ->
     assert "6 November 2026 0.00 40.00 EUR 1 −9.75" in visitor.text
     assert "-9.75" not in visitor.text
     assert "+50.25 EUR" in visitor.text
-    assert "There are none in these days." in visitor.go(f"{TRANSACTIONS}?since=2020-01-01&until=2020-01-01").text
+    assert "There are none on these days." in visitor.go(f"{TRANSACTIONS}?since=2020-01-01&until=2020-01-01").text
     assert TRANSACTIONS in visitor.go(TRANSACTIONS.removesuffix("/transactions")).links()
 
 

@@ -176,7 +176,7 @@ def test_without_the_model_and_of_who_was_erased_no_indicator_is_shown(
     with writing(place.engine) as session:
         begin_champion(session, valuer.name, valuer.version, NOW, "the hash of another model")
     visitor.go(PAYER)
-    assert "Another model has this number by now, and has yet to look at this customer." in visitor.text
+    assert "Another model has this number now, and has not scored this customer yet." in visitor.text
     assert f"Version {valuer.version} of {valuer.name} gave it, and another model has this number now." in visitor.text
     with writing(place.engine) as session:
         begin_champion(session, valuer.name, valuer.version + 1, NOW)
@@ -191,7 +191,7 @@ def test_without_the_model_and_of_who_was_erased_no_indicator_is_shown(
     visitor.go(f"/console/entities/customer/{name}")
     assert "What was personal was erased on" in visitor.text
     assert "Compute again now" not in visitor.text
-    assert "What the assessment was made from is gone." in visitor.text
+    assert "The inputs of the assessment were deleted." in visitor.text
     assert visitor.text.count("What was personal was erased on") == 3, "at the top, of the value, and of flows"
     assert "no model scored this customer" not in visitor.text
     assert "What was personal was erased on" in visitor.go(f"/console/entities/customer/{name}/what-if").text

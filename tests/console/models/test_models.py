@@ -148,7 +148,7 @@ def test_a_version_is_promoted_and_rolled_back_with_a_reason_under_the_person_s_
     assert "by the admin" in admin.text
     assert "&lt;i&gt;better&lt;/i&gt; in autumn" in admin.page.text
     admin.submit("/rollback", reason="complaints")
-    assert "The version that served before serves again." in admin.text
+    assert "The earlier version serves again." in admin.text
     assert "Version 1 serves since" in admin.text
     who = f"member:{admin.place.members[OURS, 'admin']}"
     assert sorted(promoted(admin.place)) == [("model.promoted", who), ("model.rolled_back", who)]
@@ -262,7 +262,7 @@ def test_two_people_are_needed_where_the_organisation_wants_them(admin: Visitor)
         wants = OrganisationSettings.organisation_id == place.organisations[OURS]
         session.execute(update(OrganisationSettings).where(wants).values(two_people_promote=True))
     admin.go(f"{PAGE}/2").submit("/promote", reason="better")
-    assert "The promotion is proposed. Another person approves it where the registry is." in admin.text
+    assert "The promotion is proposed. Another person has to approve it on the machine with the registry." in admin.text
     assert "Version 1 serves since" in admin.go(PAGE).text
     assert promoted(place) == []
     newest = place.good("GET", "/v1/proposals", role="admin")[0]["id"]

@@ -36,7 +36,7 @@ def test_an_organisation_that_did_nothing_is_told_so_in_words(place: Place) -> N
     for words in (
         "Nothing waits to be assessed.",
         "No backtest waits or runs.",
-        "No worker runs, and none was seen in the last day. Nothing is assessed or sent.",
+        "No worker is running, and none was seen in the last day. Nothing is assessed or sent.",
         "There are no endpoints.",
         "It was never compared.",
         "No file was imported yet.",
@@ -105,7 +105,7 @@ def test_one_dead_letter_is_sent_again_and_then_all_others(place: Place, admin: 
     assert "There are no dead letters." in admin.text
     token = admin.go("/console/session").forms()[0].fields["form_token"]
     admin.post(f"{HOOK}/replay", {"form_token": token})
-    assert "Nothing was left to be sent again." in admin.text
+    assert "There was nothing to send again." in admin.text
     for wrong in ("x", "9" * 30, "-1"):
         admin.post(f"{HOOK}/replay", {"form_token": token, "sequence": wrong})
         assert admin.page.status_code == 422, wrong

@@ -62,7 +62,7 @@ def measured(place: Place, quarters: int, gini: float = 0.71) -> None:
 def test_a_figure_that_rests_on_too_few_says_so_and_is_no_zero(place: Place) -> None:
     visitor = Visitor(place).sign_in("approver").go(PAGE)
     assert "too few: 0 of 50" in visitor.text
-    assert "A revalidation is asked for by material change" in visitor.text
+    assert "A revalidation is requested by material change" in visitor.text
     assert re.search(r"Not known, as there were too few: \d+ of \d+\.", visitor.text)
     assert re.search(r"Material change overall reached 1 ", visitor.text), "a count, without decimals"
     assert "0 of 1 validations could measure it" in visitor.text
@@ -277,7 +277,7 @@ def test_time_to_decide_says_what_is_not_known_and_is_no_zero(place: Place) -> N
 def test_a_validation_is_asked_for_made_by_a_worker_and_in_the_log_once(place: Place) -> None:
     visitor = Visitor(place).sign_in("approver").go(PAGE)
     visitor.submit("/validate", quarter="2025Q4", reason="<b>the year</b>")
-    assert "The validation is asked for. A worker makes it." in visitor.text
+    assert "The validation is requested. A worker carries it out." in visitor.text
     assert "It waits for a worker." in visitor.text
     job = visitor.page.url.path
     assert job in visitor.links(), "how far it is, without a script"
@@ -397,7 +397,7 @@ def test_a_peer_stands_beside_what_was_found_with_who_and_its_hash(place: Place)
     visitor = Visitor(place).sign_in("approver").go(f"{PAGE}/2")
     assert "None was attached." in visitor.text
     attached(visitor, PEER)
-    assert "The figures of the peer stand beside those of the validation." in visitor.text
+    assert "The figures of the peer are now shown beside those of the validation." in visitor.text
     beside = visitor.page.text.partition("Beside the figures of &lt;b&gt;North&lt;/b&gt; Bank")[2].partition(
         "</section>"
     )[0]
@@ -406,7 +406,7 @@ def test_a_peer_stands_beside_what_was_found_with_who_and_its_hash(place: Place)
     assert "no interval given" in beside, "of the captured"
     assert sha256(PEER).hexdigest() in visitor.text
     assert "attached by the approver" in visitor.text
-    assert "These figures were attached already." in attached(visitor, PEER).text
+    assert "These figures were already attached." in attached(visitor, PEER).text
     refused = {b"[]": "holds no figures", b"\xff": "is not text in UTF-8", b"{": "cannot be read as JSON"}
     for wrong, problem in refused.items():
         attached(visitor.go(f"{PAGE}/2"), wrong)

@@ -319,7 +319,7 @@ def test_no_form_of_the_queue_overrides_many(furnished: Place) -> None:
 def test_a_filter_is_kept_under_a_name_for_a_person_and_for_the_organisation(two: Place) -> None:
     visitor = Visitor(two).sign_in("investigator").go("/console/queue?kind=override&days=7")
     visitor.submit("/save-filter", name="Mine alone")
-    assert "The filter is kept under its name." in visitor.text
+    assert "The filter is saved under its name." in visitor.text
     visitor.submit("/save-filter", name="Mine alone")
     assert "The one that had this name before is replaced." in visitor.text
     visitor.go("/console/queue?kind=rise&days=1").submit("/save-filter", name="Rose <today>", shared="yes")

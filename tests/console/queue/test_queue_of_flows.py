@@ -35,7 +35,7 @@ def test_an_investigator_answers_what_the_queue_leads_to_and_goes_on(place: Plac
     assert "assigned to the investigator" in visitor.text
     visitor.go(f"/console/flow-runs/{runs[0]}?{visitor.page.url.query.decode()}")
     visitor.submit("/answer", answer="no", reason="It is not.")
-    assert "The answer is kept, and the run goes on." in visitor.text
+    assert "The answer is stored, and the run continues." in visitor.text
     assert "This item has left the queue" in visitor.text
     onwards(visitor)
     assert visitor.page.url.path == f"/console/flow-runs/{runs[1]}"

@@ -73,7 +73,7 @@ def test_who_decided_what_is_contested_is_shown_why_they_do_not_settle_it_and_li
     assert "One line.<br>Another." in investigator.page.text
     assert "A court asked.<br>In March." in investigator.go(CUSTOMER).page.text
     approver = Visitor(assessed).sign_in("approver").go(path)
-    assert f"You took part in override {number}, which is contested, so another person settles it." in approver.text
+    assert f"You took part in override {number}, which is contested, so another person has to settle it." in approver.text
     assert not [form for form in approver.forms() if "/settle" in form.action]
     token = approver.go("/console/session").forms()[0].fields["form_token"]
     moment = assessed.good("GET", path.replace("console", "v1"), role="admin")["opened_at"]
@@ -186,7 +186,7 @@ def test_a_challenge_is_open_once_and_is_not_of_a_day_to_come(assessed: Place) -
 
 def test_challenges_are_listed_by_what_is_due_and_found_by_customer_and_state(assessed: Place) -> None:
     investigator = Visitor(assessed).sign_in("investigator").go(f"{CHALLENGES}?state=corrected")
-    assert "There is no challenge that these filters ask for." in investigator.text
+    assert "No challenge matches these filters." in investigator.text
     contest(investigator, received="")
     (link,) = [link for link in investigator.go(CUSTOMER).links() if link.startswith(f"{CHALLENGES}?")]
     assert SHOWN in investigator.go(link.replace("&amp;", "&")).text

@@ -83,7 +83,7 @@ def test_a_backtest_that_waits_is_cancelled_with_a_reason(place: Place, author: 
     address = f"/console/backtests/{number}"
     assert address in author.go("/console/rulesets/retail").links()
     assert "It waits for a worker." in author.go(address).text
-    assert "retail , a text that is not committed; asked for by the publisher" in author.text
+    assert "retail , a text that is not committed; requested by the publisher" in author.text
     author.submit("/cancel", reason=" ")
     assert (author.page.status_code, "Reason is empty" in author.text) == (422, True)
     author.submit("/cancel", reason=MARKUP)

@@ -296,7 +296,7 @@ def test_a_roll_back_is_proposed_by_one_person_and_approved_by_another(place: Pl
     other.submit("/approve", reason="it is true")
     assert (other.page.status_code, "confirm that you looked at who moves" in other.text) == (422, True)
     other.go(address).submit("/approve", reason="it is true", confirmed="yes")
-    assert "The change is approved, and done." in other.text
+    assert "The change is approved and carried out." in other.text
     assert "Version 1 decides" in other.go("/console/rulesets/second").text
     assert "Ruleset second goes from version 2 back to version 1 ." in other.go(address).text
     (number,) = {link for link in other.links() if "/backtests/" in link}

@@ -95,7 +95,7 @@ def test_a_secret_is_rotated_and_the_older_one_ended(place: Place, admin: Visito
     assert first not in admin.go(HOOK).page.text
     assert "Secrets that sign 2" in admin.text
     admin.submit("/drop-old")
-    assert "The newest secret alone signs from now on." in admin.text
+    assert "Only the newest secret signs from now on." in admin.text
     assert secret(admin.submit("/rotate", kept_hours="0")) != first
     assert "Secrets that sign 1" in admin.go(HOOK).text
     assert admin.submit("/rotate", kept_hours="99").page.status_code == 422
@@ -104,7 +104,7 @@ def test_a_secret_is_rotated_and_the_older_one_ended(place: Place, admin: Visito
 
 def test_an_endpoint_is_paused_goes_on_and_is_removed(place: Place, admin: Visitor) -> None:
     admin.go(HOOK).submit("/switch")
-    assert "The endpoint is paused. What happens meanwhile waits." in admin.text
+    assert "The endpoint is paused. New events wait meanwhile." in admin.text
     assert "paused: events wait" in admin.go(WEBHOOKS).text
     admin.go(HOOK).submit("/switch")
     assert "The endpoint goes on." in admin.text
