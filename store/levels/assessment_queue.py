@@ -72,7 +72,7 @@ class Origin(NamedTuple):
 
     Attributes:
         through: the flows, the first one first; empty where no flow acted.
-        people: who called the first of their runs, or caused it by a tag or a case; without flows, who did it.
+        people: who called the first of their runs, or caused it by a tag or a case; without flows, who made the change.
         answered: who answered questions of their runs.
     """
 
@@ -108,7 +108,7 @@ NEW = {"revision": 1, "attempts": 0, "quarantined": False}
 def upsert(new: Any) -> Any:
     """Complete an insert of marks; an existing mark is merged: the earlier moment, and the reasons of both.
 
-    A mark that was planned for later keeps the moment of that as `planned_us`, or an earlier one that was planned.
+    A mark planned for later keeps that moment as `planned_us`, or an earlier planned one.
     """
     earlier = case(
         (or_(_MARKS.c.due_us.is_(None), _MARKS.c.due_us > new.excluded.due_us), new.excluded.due_us),
@@ -219,7 +219,7 @@ def _note_flows(
         is_first = was is None or (was.lease is None and (was.due_us is None or was.due_us > due_us))
         if is_first and origin.through:
             before_it = NO_FLOW
-            if row is not None:  # of those behind a change of the level that was put off
+            if row is not None:  # it names the people behind a postponed change of the level
                 before_it = Origin((), *_people_of(row))
                 session.delete(row)
                 session.flush()
@@ -300,20 +300,20 @@ def caused_by_flows(session: Session, type_id: int, claimed: Mapping[int, int], 
 
 
 def keep_people(session: Session, put_off: Mapping[int, tuple[int, Origin]]) -> None:
-    """Note again who is behind a change of a level that is put off: they are behind it when it comes.
+    """Note again who is behind a postponed change of a level: they are behind it when it happens.
 
-    Their flows are not kept, as it does not come by these alone.
+    Their flows are not kept, as these alone do not cause it then.
 
     Args:
         session: in the transaction that stores the assessments, after `caused_by_flows`.
-        put_off: the claimed revision of each entity's mark, and by what it was due.
+        put_off: the claimed revision of each entity's mark, and the origin of what made it due.
     """
     of_people = {entity: pair for entity, pair in put_off.items() if pair[1].people or pair[1].answered}
     if not of_people:
         return
     notes = {row.entity_id: row for row in _notes_of(session, of_people)}
     for entity_id, (revision, origin) in of_people.items():
-        row = notes.get(entity_id)  # of a mark that was set since
+        row = notes.get(entity_id)  # there if the entity was marked again since
         if row is None:
             session.add(_new_note(entity_id, _NEVER_ALONE, revision, origin._replace(through=()), None))
         else:

@@ -161,7 +161,7 @@ def entities(session: Session, ids: Sequence[int], known_by_us: int | None = Non
 
 
 def entities_there(session: Session, ids: Sequence[int], at_us: int) -> list[int]:
-    """Give the entities that had been taken in by a moment, rising: each has attributes from then on."""
+    """Return the entities that were stored by a moment, in ascending order: storing one stores its attributes too."""
     query = f"SELECT DISTINCT entity_id FROM attributes WHERE entity_id IN :ids AND known_us <= {at_us:d}"  # noqa: S608 (a number)
     return read_rows(session, query, ids, {"entity": pl.Int64}, ("entity",))["entity"].to_list()
 
@@ -277,7 +277,7 @@ def last_activity(session: Session, ids: Sequence[int]) -> pl.DataFrame:
 
 
 def transaction_counts(session: Session, ids: Sequence[int], *, after_us: int | None = None) -> pl.DataFrame:
-    """Count transactions, perhaps only those after a moment: `entity`, `count`; an entity without any is left out."""
+    """Count transactions, all or those after a moment: `entity`, `count`; an entity without any is left out."""
     later = "" if after_us is None else f" AND at_us > {after_us:d}"
     query = f"SELECT entity_id, count(*) FROM transactions WHERE entity_id IN :ids{later} GROUP BY entity_id"  # noqa: S608 (our own words)
     return read_rows(session, query, ids, {"entity": pl.Int64, "count": pl.Int64})
@@ -320,9 +320,9 @@ def screenings(session: Session, ids: Sequence[int], known_by_us: int | None = N
 
 
 def value_scores(session: Session, ids: Sequence[int], known_by_us: int | None = None) -> pl.DataFrame:
-    """Read the latest value scores: `entity`, `as_of_us`, the value, which model gave it, and why it has none.
+    """Read the latest value scores: `entity`, `as_of_us`, the value, its model, and in `failure` why there is none.
 
-    Null for no value, and `failure` null where that is unknown. With *known_by_us* the latest by then.
+    Columns of a missing value are null, and `failure` is null if unknown. With *known_by_us* the latest by then.
     """
     columns = {
         "as_of_us": pl.Int64,
@@ -360,9 +360,9 @@ def current_levels(session: Session, ids: Sequence[int]) -> pl.DataFrame:
 
 
 def versions_then(session: Session, ids: Sequence[int], at_us: int) -> pl.DataFrame:
-    """Read which version assessed entities last by a moment: `entity`, `version_id`, and `kept_by`, which is unknown.
+    """Read which version assessed entities last by a moment: `entity`, `version_id`, and `kept_by`, always null.
 
-    Which rulesets keep an entity stands beside its present level alone.
+    Which rulesets keep an entity is stored only with its present level.
     """
     query = (
         "SELECT a.entity_id, a.version_id, NULL FROM assessments a WHERE a.entity_id IN :ids AND a.number = "  # noqa: S608 (a number)

@@ -4,8 +4,8 @@ The registry decides which version serves, and each process asks it; levels are 
 it. So a promotion on this machine, or the first worker that notices one elsewhere, records it here, and from then on
 each value of another version names the serving one. Nothing here begins or ends a transaction.
 
-A number alone names no version: a registry that was made anew begins with 1 again. So versions are compared by their
-content hash too, where it is known.
+A number alone does not identify a version: a new registry begins with 1 again. So versions are compared by their
+content hash too, if it is known.
 """
 
 from collections.abc import Sequence
@@ -72,10 +72,9 @@ def version_of(champion: Champion) -> tuple[str, int, str | None]:
 
 
 def value_again(session: Session, organisation_id: int, type_id: int, entity_ids: Sequence[int], now_us: int) -> None:
-    """Let workers that loaded the serving version mark entities of some that were assessed without any.
+    """Let workers that loaded the serving version mark those of some entities that it did not value last.
 
-    Nothing is added where no version serves, where it valued all of them last, or where an open marking is to reach
-    them.
+    Nothing is added if no version serves, if it valued all of them last, or if an open marking has yet to reach them.
     """
     champion = session.get(Champion, _ROW)
     if champion is None:
@@ -96,9 +95,9 @@ def recorded_champion(session: Session) -> Champion | None:
 
 
 def end_champion(session: Session, model: str, version: int, since_us: int) -> bool:
-    """Forget a serving version that was withdrawn, and whom it has yet to value; False where it is recorded no more.
+    """Delete the record and the markings of a withdrawn serving version; return False if it is no longer recorded.
 
-    Nobody waits for it from then on. Where it comes back, it begins as any other.
+    No entity waits for it any more. If it serves again, it begins as any other.
     """
     is_recorded = (Champion.model == model, Champion.model_version == version, Champion.since_us == since_us)
     ended: Any = session.execute(delete(Champion).where(*is_recorded))
@@ -111,7 +110,7 @@ def end_champion(session: Session, model: str, version: int, since_us: int) -> b
 def _marking(
     organisation_id: int, type_id: int, now_us: int, serves: tuple[str, int, str | None], *, reached_id: int = 0
 ) -> Marking:
-    """Make a marking of those whom this version did not value."""
+    """Make a marking of the entities that this version did not value."""
     model, version, content_hash = serves
     return Marking(
         organisation_id=organisation_id,

@@ -56,7 +56,7 @@ from fivefold.store.tables.rulesets import Activation, ThresholdReview
 LONGEST_WAIT_US: Final = 12 * 3_600_000_000
 """No delivery waits longer until its next attempt."""
 LONGEST_WAIT_TO_RETRY_US: Final = 1_280 * SECOND_US
-"""No run of a flow, and no entity, that is tried again waits longer; a run that was not tried yet does not wait."""
+"""The longest wait of a run of a flow, or of an entity, that is tried again; a run not tried yet does not wait."""
 MARKS: Final = "entities due"
 WITHOUT_ENTITY: Final[Mapping[str, tuple[str, str]]] = {
     "activations": ("activation", "activations"),
@@ -67,7 +67,7 @@ WITHOUT_ENTITY: Final[Mapping[str, tuple[str, str]]] = {
 }
 """The kinds of `FutureRows` that a repair mends by themselves, without an entity.
 
-By kind, what the entry of the audit log is about, and the name of their count in its details.
+By kind: the subject of the entry in the audit log, and the name of their count in its details.
 """
 
 
@@ -116,7 +116,7 @@ def count_future_rows(session: Session, latest_us: int) -> list[FutureRows]:
 
 
 def count_waits(session: Session, latest_us: int) -> list[FutureRows]:
-    """Count what waits for a moment after one, as `count_future_rows` does."""
+    """Count rows that wait for a later moment than *latest_us*, as `count_future_rows` does."""
     return [
         FutureRows(organisation_id, kind, entries, moment)
         for kind, statement in _waiting(latest_us).items()
@@ -144,7 +144,7 @@ def count_dated_rows(session: Session, latest_us: int) -> list[FutureRows]:
 def _waiting(latest_us: int) -> dict[str, Any]:
     """Return, by kind, the statements that count what waits for a later moment, by organisation, with the latest.
 
-    Sizes of groups wait for nothing: they were counted on a day that is still to come.
+    Sizes of groups do not wait: they were counted on a day that is still to come.
     """
     asked_or_due = case((_asks_later(latest_us), FlowRun.asked_us), else_=FlowRun.due_us)
     runs = or_(_asks_later(latest_us), _begins_later(latest_us))
@@ -175,7 +175,7 @@ def affected_entities(
 ) -> list[AffectedEntity]:
     """List entities with rows dated after a moment, or due then without a reason to wait, or with one of the *moments*.
 
-    They come by their numbers, up to *most*: those after the first number of *between*, up to the second.
+    In the order of their numbers, at most *most*: those after the first number of *between*, up to the second.
     """
     after_id, last_id = between
     by_marks = select(DueMark.entity_id).where(_is_due_later(latest_us))
@@ -195,8 +195,8 @@ def affected_entities(
 def restore_levels(session: Session, entity_ids: Sequence[int], latest_us: int, now_us: int) -> dict[str, Any]:
     """Reset entities to their state before the first assessment that is dated ahead.
 
-    Returns for the audit log, by the number of each as text, `stands`: the number of its newest assessment and its
-    standing; and `since`: since when its level counts. Empty without an entity.
+    Returns details for the audit log, by entity number as text: `stands`, the number of the newest assessment and the
+    standing; `since`, the moment from which the level counts. Empty if no entity was reset.
 
     The level stays the one that was announced, since a receiver must learn of each change; the next assessment moves
     it. The earlier rules' level and its time are taken from the inputs of that first assessment.
@@ -284,11 +284,11 @@ def _restore_values(session: Session, entity_ids: Sequence[int]) -> None:
 def end_long_waits(session: Session, latest_us: int, now_us: int) -> None:
     """Make deliveries and runs of flows due that would wait longer than allowed. Leases end by themselves.
 
-    Activations mark everybody of their type from now on, and reviews of thresholds of that clock's quarter go: they
-    begin again once it is over. So do sizes of groups of that clock's days: a worker counts them on the day itself.
+    Activations mark everybody of their type from now on. Reviews of thresholds for the fast clock's quarter are
+    deleted: they begin again once it is over. So are sizes of groups of its days: a worker counts them on the day.
 
-    A run that asked a person at a moment after *latest_us* asks from now on, for as long as it was to, and the person
-    to whom its question is assigned keeps it: the item of the queue is named by that moment.
+    A run that asked a person at a moment after *latest_us* asks from now on, for the same time. The item of the queue
+    is named by that moment, and renamed too: so the person to whom the question is assigned keeps it.
     """
     begin_again(session, session.scalars(select(Activation.id).where(*_goes_on_later(latest_us))).all(), now_us)
     session.execute(delete(ThresholdReview).where(ThresholdReview.requested_us > latest_us))
@@ -300,17 +300,17 @@ def end_long_waits(session: Session, latest_us: int, now_us: int) -> None:
     session.execute(assigned.execution_options(**UNSEEN))
     due = {"due_us": FlowRun.due_us - FlowRun.asked_us + now_us, "asked_us": now_us}
     session.execute(update(FlowRun).where(_asks_later(latest_us)).values(due).execution_options(**UNSEEN))
-    # Last, as it may take long, and does no harm to a delivery that was made since.
+    # Last, as it may take long; a delivery made in the meantime takes no harm.
     late = update(Delivery).where(_is_sent_later(latest_us)).values(next_us=now_us)
     session.execute(late.execution_options(**UNSEEN))
 
 
 def _is_due_later(latest_us: int) -> ColumnElement[bool]:
-    """The condition that a mark waits for a moment that a clock ahead planned.
+    """The condition that a mark waits for a moment that a fast clock planned.
 
-    It has a reason that time alone never plans, or it failed and would wait longer than any that is tried again. By a
-    version of a list an entity is due later only while that version, or one after it, is still to come. Or it waits for
-    good: an earlier release quarantined entities whose last assessment was dated after now.
+    Its reason is one that is never planned, or it failed and would wait longer than any retry does. A list makes an
+    entity due later only while that version of the list, or one after it, is still to come. Or the mark waits for ever:
+    an earlier release quarantined entities whose last assessment was dated after now.
     """
     comes = exists().where(
         ListVersionRow.organisation_id == DueMark.organisation_id, ListVersionRow.since_us >= DueMark.due_us
@@ -329,9 +329,9 @@ def _goes_on_later(latest_us: int) -> tuple[ColumnElement[bool], ...]:
 
 
 def _is_sent_later(latest_us: int) -> ColumnElement[bool]:
-    """The condition that a delivery waits for a moment that a clock ahead planned.
+    """The condition that a delivery waits for a moment that a fast clock planned.
 
-    One that was not tried yet waits for nothing but an earlier one of the same endpoint and entity that failed.
+    A delivery not tried yet waits only for an earlier one of the same endpoint and entity that failed.
     """
     before = aliased(Delivery)
     follows = exists().where(
@@ -347,7 +347,7 @@ def _is_sent_later(latest_us: int) -> ColumnElement[bool]:
 
 
 def _begins_later(latest_us: int) -> ColumnElement[bool]:
-    """The condition that a run, perhaps answered, waits for a worker until a moment that a clock ahead planned."""
+    """The condition that a run, answered or not, waits for a worker until a moment that a fast clock planned."""
     tried, new = (literal(latest_us + wait_us, BigInteger) for wait_us in (LONGEST_WAIT_TO_RETRY_US, 0))
     was_answered = and_(FlowRun.state == "waiting", FlowRun.asked_us.is_(None))
     is_for_worker = or_(FlowRun.state.in_(("queued", "running")), was_answered)
@@ -355,5 +355,5 @@ def _begins_later(latest_us: int) -> ColumnElement[bool]:
 
 
 def _asks_later(latest_us: int) -> ColumnElement[bool]:
-    """The condition that a run began to ask a person at a moment which is still to come."""
+    """The condition that a run began to ask a person at a moment that is still to come."""
     return and_(FlowRun.state == "waiting", FlowRun.asked_us > latest_us)

@@ -12,9 +12,9 @@ from fivefold.store.tables.levels import InputLayout
 
 
 def layout_name(content: str) -> str:
-    """Name a layout by what it says: its SHA-256 in Base64url, which is 21 bytes shorter than in hexadecimal digits.
+    """Return a layout's name: the SHA-256 of its content in Base64url, 21 bytes shorter than in hexadecimal digits.
 
-    Each assessment names its layout.
+    Each assessment stores the name of its layout.
 
     >>> layout_name("{}")
     'RBNvo1WzZ4oRRq0W9-hknpT7T8If536DEMBg9hyq_4o'
@@ -23,7 +23,7 @@ def layout_name(content: str) -> str:
 
 
 def layout_in(content: str) -> str | None:
-    """Read the layout that an assessment's content names; None if it has its inputs whole, as from older programs.
+    """Return the layout that an assessment's content names; None if its inputs are whole, as older programs wrote them.
 
     >>> layout_in('{"previous":null,"layout":"ab","inputs":[1]}')
     'ab'

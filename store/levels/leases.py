@@ -157,8 +157,8 @@ def claim(
     The queues are tried in *order*: by default urgent ones first. A batch that the first queue does not fill is filled
     from the organisation's other one.
 
-    Entities of abandoned leases are claimed apart from the others, each time an eighth as many: so an entity that ends
-    every worker is soon alone, and is quarantined after *most_left* abandoned leases in a row.
+    Entities of abandoned leases are claimed apart from the others, each time an eighth as many: so an entity that
+    crashes every worker is soon alone, and is quarantined after *most_left* abandoned leases in a row.
     """
     if all(first is None or first > now_us for first in session.scalars(FIRST)):
         return None
@@ -210,7 +210,7 @@ def claim_one(
 ) -> LeasedBatch | None:
     """Lease one entity, due or not; None if another worker holds its lease, or it has no mark.
 
-    *takes_over*: it is taken from another worker, whose result for it is not stored then.
+    *takes_over*: take it from another worker, whose result for it is then not stored.
     """
     parameters = {"now_us": now_us, "of_entity": subject.entity_id}
     claims = _lease(session, _LEASE_OF_ONE[takes_over], lease, until_us, parameters)
@@ -259,7 +259,7 @@ FREE_OF_QUEUE: Final = {
     False: _waiting(_MARKS.c.lease.is_(None)),
     True: _waiting(and_(_LEFT, _MARKS.c.attempts == bindparam("of_attempts"))),
 }
-"""The free entities of a queue: without a lease, and those who were abandoned after so many attempts."""
+"""The free entities of a queue: those without a lease, and the abandoned ones with the same number of attempts."""
 _LEASE_OF_QUEUE: Final = {is_left: _leasing(rows) for is_left, rows in FREE_OF_QUEUE.items()}
 _LEASE_OF_ONE: Final = {False: _leasing(_ONE.where(_OPEN)), True: _leasing(_ONE)}
 """Statements that every claim uses are built once: building one takes longer than running it."""
@@ -388,7 +388,7 @@ def fail(
 ) -> None:
     """Return the leases of entities that failed, with the error; after *most* failures they are quarantined.
 
-    Of those *waiting* for their next moment this is not a failed attempt.
+    For entities *waiting* for their next moment this does not count as an attempt.
     """
     of_all = {"held": batch.lease, "most": most}
     rows = [

@@ -36,7 +36,7 @@ def current_level(session: Session, entity_id: int) -> Standing | None:
 
 
 def assessed_us(session: Session, entity_ids: Sequence[int]) -> dict[int, int]:
-    """Return when each of some entities was assessed last; without those who never were."""
+    """Return when each of some entities was assessed last; those never assessed are left out."""
     statement = select(Standing.entity_id, Standing.assessed_us).where(among(session, Standing.entity_id, entity_ids))
     return {row.entity_id: row.assessed_us for row in session.execute(statement)}
 
@@ -44,7 +44,7 @@ def assessed_us(session: Session, entity_ids: Sequence[int]) -> dict[int, int]:
 def is_refreshing(mark: DueMark | None, now_us: int, *, is_marked_later: bool = False) -> bool:
     """Return whether an entity is about to be assessed: it is due, or leased, or a change has yet to mark it.
 
-    One that is due only because it was looked at is not, before the moment that was planned: nothing happened to it.
+    An entity due only because it was viewed is not, before its planned moment: nothing happened to it.
     """
     if mark is None or is_marked_later:
         return is_marked_later
@@ -62,7 +62,7 @@ def override_in_force(session: Session, override_id: int) -> OverrideRow:
 def level_since(session: Session, entity_id: int) -> int | None:
     """Return when the present level was reached; None if there was never one.
 
-    A repair after a clock that was ahead has corrected that moment in the standing, and left the transition as it was.
+    A repair after a fast clock corrects that moment in the standing, and leaves the transition as it was.
     """
     latest = select(Transition.at_us).where(Transition.entity_id == entity_id)
     latest = latest.order_by(Transition.number.desc()).limit(1)
@@ -109,7 +109,7 @@ def assessment_of(session: Session, organisation_id: int, entity_id: int, number
 def assessments_named(
     session: Session, organisation_id: int, names: Sequence[tuple[int, int]]
 ) -> list[tuple[Assessment, str | None]]:
-    """Find assessments by the numbers of their entities and their own, each with its inputs."""
+    """Find assessments by entity number and their own number, each with its inputs."""
     statement = select(Assessment, AssessmentInputs.content).outerjoin(AssessmentInputs, _SAME)
     of = statement.where(Assessment.organisation_id == organisation_id)
     key = (Assessment.entity_id, Assessment.number)
@@ -121,7 +121,7 @@ def assessments_named(
 
 
 def emptied_assessments(session: Session, names: Sequence[tuple[int, int]]) -> list[tuple[int, int, RetentionRun]]:
-    """Find those of assessments that the retention policy emptied, by their entities and numbers, each with the run."""
+    """Find which of some assessments the retention policy emptied: entity, number, and the run that did so."""
     key = (AssessmentInputs.entity_id, AssessmentInputs.number)
     statement = select(AssessmentInputs.entity_id, AssessmentInputs.number, RetentionRun).join(
         RetentionRun, RetentionRun.id == AssessmentInputs.removed_by
@@ -140,7 +140,7 @@ _NAMES_AT_A_TIME = 1_000
 
 
 def first_assessment_from(session: Session, entity_id: int, as_of_us: int, after: int) -> int | None:
-    """Return the number of an entity's first assessment of a moment or later, after that numbered *after*."""
+    """Return the number of an entity's first assessment at a moment or later, among those numbered above *after*."""
     of = (Assessment.entity_id == entity_id, Assessment.number > after, Assessment.as_of_us >= as_of_us)
     return session.scalar(select(func.min(Assessment.number)).where(*of))
 
@@ -166,8 +166,8 @@ def level_groups(session: Session, organisation_id: int, type_id: int) -> list[L
     """Count the entities of a type by current state, without those never assessed and those erased."""
     overridden = Standing.override_id.is_not(None)
     by = (Standing.version_id, Standing.status, overridden, Standing.level, Standing.rules_level)
-    # By a sum SQLite takes an index of the organisation, in which standings are nearly in the order of the table. One
-    # by type has them in the order of their values, and would look for each of them elsewhere.
+    # The sum makes SQLite use an index of the organisation, which lists standings nearly in the order of the table. An
+    # index by type lists them by their values: each row would be read from another place of the table.
     of = (Standing.organisation_id == organisation_id, Standing.type_id + 0 == type_id, Standing.erased.is_(False))
     rows = session.execute(select(*by, func.count()).where(*of).group_by(*by))
     return [
@@ -184,11 +184,11 @@ def level_groups(session: Session, organisation_id: int, type_id: int) -> list[L
 
 
 class FailingCount(NamedTuple):
-    """The entities of a type that could not be assessed the last time that was tried.
+    """How many entities of a type could not be assessed at the last attempt.
 
     Attributes:
-        entities: all of them, also those who were never assessed.
-        quarantined: those of them who failed too often to be tried again.
+        entities: all of them, also those never assessed.
+        quarantined: those of them that failed too often to be tried again.
     """
 
     entities: int
@@ -205,14 +205,14 @@ def count_failing(session: Session, organisation_id: int, type_id: int) -> Faili
 
 def is_failing(organisation_id: int, entity_id: Any, *, failing: bool) -> ColumnElement[bool]:
     """Return, in SQL, whether the entity of a column fails; or, without *failing*, whether it does not."""
-    if failing:  # from the index of those who fail, who are few
+    if failing:  # from the index of failing entities, which are few
         of = select(DueMark.entity_id).where(DueMark.organisation_id == organisation_id, IS_FAILING)
         return cast("ColumnElement[bool]", entity_id.in_(of))
     return ~exists().where(DueMark.entity_id == entity_id, IS_FAILING)
 
 
 class NotInFullCount(NamedTuple):
-    """The entities of a type whose last assessment had one status that is not in full, with a level or without."""
+    """How many entities of a type had one incomplete status at their last assessment, with a level or without."""
 
     status: str
     has_level: bool

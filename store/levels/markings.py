@@ -129,7 +129,7 @@ def mark_part(session: Session, marking: Marking, now_us: int) -> int:
 
 
 def _due_us(session: Session, marking: Marking, now_us: int) -> int:
-    """Return from when the next entities are due: not before the change holds, unless a clock ahead said when."""
+    """Return from when the next entities are due: not before the change holds, unless a fast clock dated it."""
     is_given = marking.from_us > marking.begun_us
     if is_given or marking.from_us <= latest_us(session, now_us, marking.from_us):
         return max(now_us, marking.from_us)

@@ -38,7 +38,7 @@ def is_live(now_us: Any) -> ColumnElement[bool]:
 
 
 def is_decided_by_person() -> ColumnElement[bool]:
-    """Select the overrides that a person decided; one that nobody did is refused by the program at its own end."""
+    """Select the overrides that a person decided; the program refuses an undecided one at its own end."""
     return and_(OverrideRow.decided_us.is_not(None), OverrideRow.decided_by.is_distinct_from("system"))
 
 
@@ -48,18 +48,18 @@ def live_overrides(session: Session, entity_id: int, now_us: int) -> Sequence[Ov
 
 
 def ended_us(override: OverrideRow) -> int | None:
-    """Return when an approved override ended, by itself or as it was revoked, or will end; None for never."""
+    """Return when an approved override ended or will end, by itself or by revocation; None for never."""
     return min((each for each in (override.until_us, override.revoked_us) if each is not None), default=None)
 
 
 def held_overrides(session: Session, entity_id: int) -> Sequence[OverrideRow]:
-    """List the overrides of an entity that were approved, those that have ended too."""
+    """List the overrides of an entity that were approved, including those that have ended."""
     of = (OverrideRow.entity_id == entity_id, OverrideRow.state.in_(("approved", "revoked")))
     return session.scalars(select(OverrideRow).where(*of)).all()
 
 
 def was_overridden(entity_id: Any, at_us: Any, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Tell, in SQL, whether an override of an entity was in force at a moment, under further conditions of it.
+    """Return, in SQL, whether an override of an entity that meets the conditions was in force at a moment.
 
     The entity and the moment may be columns.
     """
@@ -70,7 +70,7 @@ def was_overridden(entity_id: Any, at_us: Any, *conditions: ColumnElement[bool])
 
 
 def people_of_ended(session: Session, entity_ids: Collection[int], now_us: int) -> dict[int, tuple[str, ...]]:
-    """Tell who asked for, and who approved, the overrides that stand and ended by themselves, by entity."""
+    """Return, by entity, who requested and who approved the override of its current level, if it ended by itself."""
     row = OverrideRow
     statement = (
         select(Standing.entity_id, row.requested_by, row.decided_by)
@@ -93,7 +93,7 @@ def is_of_override(standing: Standing | None, live_id: int | None) -> bool:
 
 
 def requested_beside(session: Session, organisation_id: int, numbers: Sequence[int]) -> set[int]:
-    """Return those of some overrides that wait for a decision, as another one of the same entity does."""
+    """Return which of some overrides wait for a decision while another one of the same entity does too."""
     other = aliased(OverrideRow)
     statement = (
         select(OverrideRow.id)
@@ -118,10 +118,9 @@ def undecided_override(session: Session, like: OverrideRow) -> OverrideRow | Non
 
 
 def undecided_past_end(session: Session, now_us: int, most: int, after: int) -> list[tuple[int, int]]:
-    """List undecided overrides whose own end has passed, each as its organisation and number, behind *after*.
+    """List undecided overrides past their own end and numbered above *after*, each as its organisation and number.
 
-    They are of every organisation, the oldest first. Those of erased entities stay as they are: nobody can decide on
-    them.
+    From all organisations, the oldest first; without those of erased entities, on which nobody can decide.
     """
     is_known = select(Entity.id).where(Entity.id == OverrideRow.entity_id, Entity.erased_us.is_(None)).exists()
     over = (OverrideRow.state == "requested", OverrideRow.until_us <= now_us, is_known, OverrideRow.id > after)

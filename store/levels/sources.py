@@ -47,7 +47,7 @@ from fivefold.store.tables.entities import (
 )
 
 MOST_VERSIONS: Final = 500
-"""How many versions of attributes are read, the latest ones."""
+"""The most versions of attributes to read, from the latest back."""
 
 
 class Fact(StrEnum):
@@ -96,7 +96,7 @@ class FactSelection:
 
 
 def facts_known(session: Session, entity_id: int, as_of_us: int, selection: FactSelection) -> list[FactRow]:
-    """Read what was known of an entity at a moment; nothing if no facts are requested."""
+    """Read the facts about an entity known at a moment; empty if no kinds are selected."""
     if not selection.kinds:
         return []
     values: dict[str, Any] = {"entity_id": entity_id, "as_of_us": as_of_us}
@@ -187,7 +187,7 @@ def _tags(dialect: str) -> Select[Any]:
 
 
 def _screenings(dialect: str) -> Select[Any]:
-    """Select the last one of each word: of two at one moment, the later recorded one."""
+    """Select the latest screening of each word: of two at one moment, the one recorded later."""
     latest = (Screening.at_us.desc(), Screening.id.desc())
     place = func.row_number().over(partition_by=Screening.screening, order_by=latest).label("place")
     of_words = select(Screening.id, Screening.screening, Screening.found, Screening.at_us, place).where(
@@ -214,7 +214,7 @@ def _ownerships() -> Select[Any]:
 
 
 def _counts() -> Subquery:
-    """Whose facts count for an entity, and for which time: its own, and those of entities that it owned then."""
+    """Select whose facts count for an entity, and for which time: its own, and those of entities that it owned then."""
     nothing = cast(null(), BigInteger)
     own = select(cast(_ENTITY, BIG).label("entity_id"), nothing.label("from_us"), nothing.label("until_us"))
     owned_spans = select(Ownership.entity_id, Ownership.from_us, Ownership.until_us).where(

@@ -1,4 +1,4 @@
-"""Summaries of entities' transactions: the few that stand for all up to a moment. Begins and ends no transaction.
+"""Summaries of entities' transactions: the few that represent all up to a moment. Begins and ends no transaction.
 
 Workers make them to reduce reading: without one, everything is read. A call that stores or corrects transactions in the
 time that a summary covers deletes it, after it marked the entity due. So either the worker that makes a summary waits
@@ -28,7 +28,7 @@ _FORGET = {
     ),
 }
 BEFORE_ALL = -(2**63)
-"""The moment of a fact that may be at any time."""
+"""The moment of a fact whose time is not given."""
 
 
 def summaries(session: Session, ids: Sequence[int]) -> pl.DataFrame:

@@ -101,15 +101,15 @@ class EventRow(NamedTuple):
         number: unique among the events of the kind.
         happened_us: when it happened.
         known_us: when it was known here; None if that is not stored.
-        about: such as the tag, the number of a case, or a name; of a level the status of its assessment.
+        about: such as the tag, the number of a case, or a name; for a level, the status of its assessment.
         before: the state before; a level by number.
         after: the state since then; a level by number.
-        reason: why; of a level the stored data of its assessment's breakdown.
+        reason: why it happened; for a level, the stored data of its assessment's breakdown.
         by: who did it.
-        content: the inputs of the assessment of a level; the answer of a decision; the data of a flow's action.
-        run: of a flow, by which it acted, or that a person answered.
-        step: of a flow that a person answered; of an action its name.
-        proposed_by: of a tag or the end of an override who proposed what another person approved.
+        content: the inputs of a level's assessment; the answer of a decision; the data of a flow's action.
+        run: the run in which a flow acted, or which a person answered.
+        step: the step of a flow that a person answered; for an action, its name.
+        proposed_by: who proposed a tag, or the end of an override, that another person approved.
     """
 
     kind: str
@@ -138,9 +138,10 @@ class _Source(NamedTuple):
 def events_of(
     session: Session, entity_id: int, kinds: Sequence[EventKind], clock: Clock, now_us: int, part: Part, by_people: bool
 ) -> Page[EventRow]:
-    """List the events about an entity up to now, the latest by a clock first; with *by_people* no end that nobody gave.
+    """List the events about an entity up to now, the latest by a clock first.
 
-    ConfigError if the part does not begin after a key of this list.
+    *by_people* leaves out ends of tags without a known author. ConfigError if the part does not begin after a key of
+    this list.
     """
     values: dict[str, Any] = {"entity_id": entity_id, "now_us": now_us}
     place = None
@@ -165,9 +166,9 @@ def _statement(
     Args:
         kinds: the kinds.
         clock: by which they are ordered.
-        place: of the event after which the page begins, among the kinds; None from the first one on.
+        place: among the kinds, of the event after which the page begins; None for the first page.
         is_cut: each kind returns no more than the page takes.
-        by_people: an end of a tag that nobody is known to have given is left out.
+        by_people: leave out ends of tags without a known author.
     """
     branches: list[Any] = []
     for source in (*_facts(), *_links(), *_assessed(), *_by_people(), *_contested(), *_by_flows()):
@@ -451,7 +452,7 @@ def _by_flows() -> list[_Source]:
 
 
 _MOST_MOVES: Final[Any] = literal(1 << 31, BigInteger)
-"""Of one entity into one group and out of it: groups have numbers of their own, and stay distinct by it."""
+"""Above the number of any move: multiplied by it, groups keep the numbers of their moves distinct."""
 
 
 def _of(source: _Source, condition: Any, join: Any = None) -> _Source:
