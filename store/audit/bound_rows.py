@@ -19,7 +19,7 @@ from fivefold.store.sql.arrays import array_text
 
 ROWS_AT_A_TIME: Final = 1_000
 Digests = Mapping[str, Mapping[str, str | None]]
-"""Seals of rows by the names of their tables, and in these by the names of rows; None for a row that was deleted."""
+"""Seals by table name, then by row name; None for a deleted row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +28,11 @@ class BoundTable:
 
     Attributes:
         name: of the table.
-        columns: the columns that are bound, in this order; a later addition, which may be null, goes last.
+        columns: the bound columns, in this order; a column added later may be null, and goes last.
         primary: columns of its primary key, which are whole numbers; rows are looked up by these.
         also_named_by: the column that distinguishes rows of the same number, if there are several.
-        expressions: SQL expressions for columns of which not all values are bound; *r* is the row.
-        where: SQL condition for bound rows; the others are work that waits.
+        expressions: SQL expressions for columns with only some values bound; *r* is the row.
+        where: SQL condition for bound rows; the others are pending work.
         entities: columns that name entities; the row is deleted when one of these is erased.
         organisation: SQL expression for the number of the organisation; *r* is the row.
     """
@@ -61,7 +61,7 @@ class BoundTable:
         return [int(part) for part in name.split(".")[: len(self.entities)]]
 
     def name_of(self, values: Sequence[Any]) -> str:
-        """Name a row, given as its columns."""
+        """Return the name of a row, given by the values of its columns."""
         return ".".join([str(values[place] or 0) for place in self._name_places])  # a link may lead to no entity: 0
 
     @cached_property
@@ -69,7 +69,7 @@ class BoundTable:
         return [self.columns.index(column) for column in self.named_by]
 
     def seal(self, salt: str, values: Sequence[Any]) -> str:
-        """Seal a row: how many columns this program knows, a colon, and the hash of these.
+        """Return a row's seal: the number of columns that this program knows, a colon, and their hash.
 
         >>> TABLES["attributes"].seal("00", [7, 1, 5, "{}"]) == "4:" + row_digest("00", [7, 1, 5, "{}"])
         True
@@ -77,10 +77,10 @@ class BoundTable:
         return f"{len(self.columns)}:{row_digest(salt, values)}"
 
     def is_sealed(self, seal: str, salt: str, values: Sequence[Any]) -> bool:
-        """Tell whether a row is as a seal says, by the columns that the program knew which wrote the seal.
+        """Check a row against its seal, by the columns known to the program that wrote the seal.
 
-        During a rolling upgrade a program of the release before writes rows whose later columns it does not know. No
-        program writes NUL, which separates columns: a text with it could hold the columns behind it as well.
+        During a rolling upgrade the previous release writes rows without knowing their later columns. NUL separates
+        columns and is never written: a text with a NUL could imitate the columns after it.
 
         >>> TABLES["attributes"].is_sealed("3:" + row_digest("00", [7, 1, 5]), "00", [7, 1, 5, "{}"])
         True
@@ -93,7 +93,7 @@ class BoundTable:
 
     @cached_property
     def _counts(self) -> Mapping[str, int]:
-        """How many columns a seal may cover, by the count that stands in it."""
+        """The possible numbers of columns in a seal, by their text."""
         return {str(count): count for count in range(1, len(self.columns) + 1)}
 
     @cached_property
@@ -311,9 +311,9 @@ TABLES: Final[Mapping[str, BoundTable]] = {table.name: table for table in _ALL}
 """Every table whose rows are bound.
 
 When an entity is erased, its proposals are kept but emptied, and the entity is kept under another name. The progress of
-activations and backtests, the time when entities were noted, and the worker that carries on a run of a flow are not
-bound: workers and files write these all the time. A run is bound after its facts were read, and its state after it
-ended, as that of a backtest.
+activations and backtests, the time when entities were noted, and the worker that runs a flow are not bound: workers and
+files write these all the time. A run of a flow is bound after its facts were read. Its state, like that of a backtest,
+is bound after it ended.
 """
 
 

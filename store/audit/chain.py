@@ -1,4 +1,4 @@
-"""What is hashed, without a database: the entries of the audit log's chain, and the texts that decide.
+"""Hashes, without a database: of the entries in the audit log's chain, and of the texts that decide.
 
 `docs/audit.md` describes the bytes of an entry for programs that verify a log on their own.
 """
@@ -42,12 +42,12 @@ class Entry:
     """One call of a use case, as recorded. Only *before* and *after* hold personal data.
 
     Attributes:
-        organisation_id: whose chain it belongs to.
+        organisation_id: the organisation whose chain it belongs to.
         at_us: the time, in microseconds.
         actor: who acted: `token:12`, `cli:NAME` (an account of the machine) or `system`.
         action: what was done, such as `token.created`.
-        subject_kind: what it was done to, such as `token`.
-        subject_id: its internal number; None for a call about many.
+        subject_kind: the kind of the subject, such as `token`.
+        subject_id: the subject's internal number; None for a call about many.
         details: context that is useful without the values, and is never erased.
         before: values before the change; None if there were none.
         after: values after the change; None if there are none.
@@ -101,10 +101,10 @@ def digest_of(rows: Iterable[Any]) -> str:
 
 
 class StoredText(Protocol):
-    """A version of a ruleset, a policy, a flow or a group: its canonical form, and the hash that it came with.
+    """A version of a ruleset, a policy, a flow or a group: its canonical form, and its hash when it was committed.
 
-    Not every reader asks whether the two agree: approvals and decisions do, and an assessment does not, for which
-    `fivefold audit verify` finds a ruleset or a group that was changed.
+    Approvals and decisions check that the two agree. Assessments do not: for these, `fivefold audit verify` finds a
+    changed ruleset or group.
     """
 
     number: int
@@ -113,9 +113,9 @@ class StoredText(Protocol):
 
 
 def unchanged_canonical(row: StoredText, name: str) -> str:
-    """Return the canonical form by which a version decides; *name* is for people.
+    """Return a version's canonical form, by which it decides; *name* is for people.
 
-    ConflictError if its hash is another than the stored one: the text was changed.
+    ConflictError if its hash differs from the stored one: the text was changed.
     """
     if sha256(row.canonical.encode()).hexdigest() != row.content_hash:
         raise ConflictError(

@@ -61,7 +61,7 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def _any_text(connection: Connection) -> Iterator[None]:
-    """Read bytes that are not UTF-8 too: SQLite takes them as text, and a log that was tampered with may have them."""
+    """Also read text that is not UTF-8: SQLite stores such bytes, and a log that was tampered with may have them."""
     driver = cast("Any", connection.connection.driver_connection)
     driver.text_factory = lambda read: read.decode("utf-8", "surrogateescape")
     try:
@@ -73,14 +73,14 @@ def _any_text(connection: Connection) -> Iterator[None]:
 def chains(connection: Connection, organisation_id: int | None = None) -> Iterator[Mapping[str, Any]]:
     """Stream entries with their values, organisation by organisation, in the order of their numbers.
 
-    Each has the entry's columns, `values_number` (None where it has no row of values), and that row's columns.
+    Each has the entry's columns, `values_number` (None without a row of values), and that row's columns.
     """
     query = _CHAINS if organisation_id is None else _CHAINS.where(_ENTRIES.c.organisation_id == organisation_id)
     yield from _streamed(connection, query)
 
 
 def stray_values(connection: Connection, organisation_id: int | None = None) -> Iterator[Mapping[str, Any]]:
-    """Stream the places of values that belong to no entry."""
+    """Stream the organisation and number of each row of values without an entry."""
     query = _STRAY if organisation_id is None else _STRAY.where(_VALUES.c.organisation_id == organisation_id)
     yield from _streamed(connection, query)
 

@@ -1,8 +1,8 @@
-"""Counters beside what they count: portfolios beside their standings, moves of each day beside their transitions.
+"""Comparison of counters with the rows they count: portfolios with standings, moves of each day with transitions.
 
-Triggers keep the counters, and nothing else proves them. Each is counted anew with one statement, whose result has a
-row for each cell that differs, or that has a number which cannot be counted: infinite, in fractions, or beyond 64 bits.
-`repair` lets the counters say what is there. Begins no transaction.
+Triggers keep the counters, and nothing else proves them. One statement recounts each table. Its result has a row for
+each cell that differs, or that has an uncountable number: infinite, fractional, or beyond 64 bits. `repair` corrects
+the counters. Begins no transaction.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ _PART: Final = 1_000_000_000
 _MOST_SUM: Final = 2**63 - 1
 """The largest sum that a counter can keep."""
 _MOST: Final = "9.2e16"
-"""Of a value beyond this the cents have no 64 bits."""
+"""The cents of a larger value do not fit 64 bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +29,11 @@ class _Counter:
 
     Attributes:
         name: of the table.
-        of: what it counts, in words.
-        cell: the columns that name what is counted together.
+        of: the rows that it counts, in words.
+        cell: the columns that identify a group of rows counted together.
         sums: the columns that count; those of several connections are added up.
-        recount: SELECT of the cell, of -1, of how many numbers of the row cannot be counted, and of what the row adds
-            to each sum; `{of}` is the condition on the organisation.
+        recount: SELECT that returns for a row the cell, -1, how many of its numbers cannot be counted, and what it
+            adds to each sum; `{of}` is the condition on the organisation.
     """
 
     name: str
@@ -43,13 +43,14 @@ class _Counter:
     recount: str
 
     def query(self, of: str, countable: str) -> str:
-        """The cells of which a sum differs, or that have a number which cannot be counted; with both sides.
+        """Select the cells with a sum that differs or a number that cannot be counted.
 
-        Of each side, counted and then there: how many numbers cannot be counted, and the two parts of each sum.
+        For each side, first the counters and then the rows: how many numbers cannot be counted, and the two parts of
+        each sum.
 
         Args:
             of: the condition on the organisation.
-            countable: that on a column which counts; `{0}` is its name.
+            countable: the condition that a column that counts has a valid number; `{0}` is its name.
         """
         cell = ", ".join(self.cell)
         parts = [f"({name} {operator} {_PART})" for name in self.sums for operator in "/%"]
@@ -65,7 +66,7 @@ class _Counter:
         )
 
     def count_anew(self, connection: Connection, place: tuple[Any, ...], sums: tuple[int, ...]) -> None:
-        """Let a cell, named by the values of its columns, have these sums, as of one connection."""
+        """Replace a cell's counters, of all connections, by one row with these sums; *place* has the cell's values."""
         cell = dict(zip(self.cell, place, strict=True))
         here = " AND ".join(f"{name} = :{name}" for name in self.cell)
         connection.execute(text(f"DELETE FROM {self.name} WHERE {here}"), cell)  # noqa: S608 (our own words)
@@ -75,7 +76,7 @@ class _Counter:
             connection.execute(text(insert), {**cell, **dict(zip(self.sums, sums, strict=True))})
 
     def _cells(self, of: str, countable: str) -> str:
-        """Both sides, row by row: the cell, 1 for a counter and -1 for what is there, what is bad, and the amounts."""
+        """Select both sides by row: cell, 1 for a counter or -1 for a counted row, uncountable numbers, amounts."""
         is_countable = [countable.format(name) for name in self.sums]
         uncountable = " + ".join(f"CASE WHEN {each} THEN 0 ELSE 1 END" for each in is_countable)
         counts = zip(self.sums, is_countable, strict=True)
@@ -123,13 +124,13 @@ class CounterDifference:
     """A cell whose counters differ from what they count.
 
     Attributes:
-        of: what they count, in words.
-        cell: where, in words.
-        counted: what the counters say, in words.
-        there: what is there, likewise.
-        obstacle: why they cannot be counted anew, in words; empty where they can.
-        place: the values of the columns that name the cell.
-        sums: what is there, of what can be counted.
+        of: the rows that they count, in words.
+        cell: the columns of the cell but the organisation, in words.
+        counted: the sums of the counters, in words.
+        there: the sums of the rows, in words.
+        obstacle: why `repair` cannot recount the cell, in words; empty if it can.
+        place: the values of the columns that identify the cell.
+        sums: the sums of the rows, of countable numbers.
     """
 
     organisation_id: int
@@ -144,7 +145,7 @@ class CounterDifference:
 
 
 def differences(connection: Connection, organisation_id: int | None = None) -> Iterator[CounterDifference]:
-    """Count anew, of one organisation or of all, and yield the cells that differ."""
+    """Recount, for one organisation or all, and yield the cells that differ."""
     organisations = set(connection.scalars(text("SELECT id FROM organisations")))
     for counter in _COUNTERS:
         for row in _differing_rows(connection, counter, organisation_id):
@@ -179,13 +180,13 @@ def _differing_rows(
 
 
 def repair(connection: Connection, organisation_id: int) -> dict[str, int]:
-    """Count an organisation's differing counters anew; tell by table how many cells differed. Writers wait meanwhile.
+    """Correct an organisation's differing counters; return by table how many cells were corrected. Writers wait.
 
-    Those that cannot be counted anew stay as they are.
+    Cells with an obstacle stay as they are.
     """
     if connection.dialect.name == "postgresql":
-        # The triggers write here together with each row, so nothing is half counted; and a role that may only add
-        # transitions may lock no table of them. In the order in which assessments write; another repair waits too.
+        # The triggers write these tables with each row, so locking them suffices; and a role that may only add
+        # transitions may not lock their table. In the order in which assessments write; another repair waits too.
         names = ", ".join(each.name for each in _COUNTERS)
         connection.execute(text(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE"))
     counters = {each.name: each for each in _COUNTERS}
@@ -202,7 +203,7 @@ def _sums(*parts: int) -> tuple[int, ...]:
 
 
 def _words(counter: _Counter, uncountable: int, *parts: int) -> str:
-    """Write the sums of a side from their parts, and how many numbers are not in them."""
+    """Describe the sums of a side, from their parts, and how many numbers are not in them."""
     words = [f"{value} {name}" for value, name in zip(_sums(*parts), counter.sums, strict=True)]
     if uncountable:
         words.append(f"{count_text(uncountable, 'number')} beyond what can be counted")

@@ -1,4 +1,4 @@
-"""The history that the audit log implies, in a temporary file during the comparison, so memory does not grow."""
+"""The history that the audit log implies, kept in a temporary file during the comparison, so memory does not grow."""
 
 import json
 import sqlite3
@@ -43,7 +43,7 @@ class Expectations:
     """A temporary database, deleted when it is closed."""
 
     def __init__(self) -> None:
-        """Create it; SQLite keeps a database without a name in a file that it deletes."""
+        """Create the database; SQLite keeps one without a name in a file that it deletes."""
         self._database = sqlite3.connect("")
         self._database.executescript(
             "CREATE TABLE sealed (kind TEXT, batch INTEGER, organisation_id INTEGER, number INTEGER, count INTEGER,"
@@ -63,7 +63,7 @@ class Expectations:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Delete it."""
+        """Delete the database."""
         self._database.close()
 
     def add_sealed(self, kind: str, sealed: SealedBatch) -> None:

@@ -89,7 +89,7 @@ class Seal:
 
 
 def new_batch() -> int:
-    """Draw the number of a batch, from a range so large that two calls never draw the same."""
+    """Draw a random number for a batch, from a range so large that two calls never draw the same."""
     return secrets.randbits(BATCH_BITS)
 
 
@@ -137,14 +137,14 @@ def assessment_lines(rows: pl.DataFrame) -> list[str]:
 
 
 def _sorted(rows: pl.DataFrame, *columns: str) -> pl.DataFrame:
-    """Sort rows; one is sorted, and a query of Polars would cost it more than all else."""
+    """Sort rows; a single row is left as it is, as a query of Polars would cost more than all else."""
     return rows.sort(*columns) if len(rows) > 1 else rows
 
 
 def table_lines(rows: pl.DataFrame) -> list[str]:
     r"""Write the rows of any table as lines, in their order: `line_of` for all rows at once.
 
-    A float is written as the whole number that its 64 bits are, with 0 for minus 0; a flag as 1 or 0.
+    A float is written as the whole number with the same 64 bits, minus 0 as 0; a flag as 1 or 0.
 
     >>> table_lines(pl.DataFrame({"id": [1, 2], "tag": ["a", None], "gone": [None, None]}))
     ['=1\x00=a\x00', '=2\x00\x00']
@@ -204,7 +204,7 @@ def find_differences(lines: Sequence[str], marks: str) -> tuple[list[str], int]:
 
 
 def subject_of_line(line: str, fields: int) -> str:
-    r"""Name the subject of a line by its first fields.
+    r"""Return the name of a line's subject: its first fields.
 
     >>> subject_of_line("=12\0=3\0=x", 2)
     '12.3'

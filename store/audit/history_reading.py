@@ -76,7 +76,7 @@ Row = Mapping[str, Any]
 
 
 def transaction_batches(connection: Connection, organisation_id: int | None) -> Iterator[Batch]:
-    """Stream the batches of transactions, as they were when each was added; one batch is in memory at a time."""
+    """Stream the batches of transactions, each as when it was added; one batch is in memory at a time."""
     of = _only(organisation_id, "organisation_id")
     queries = [each.format(columns=_AS_ADDED, which="IS NOT NULL", of=of) for each in _OF_BATCHES]
     yield from _merge_batches([_streamed(connection, text(each)) for each in queries])
@@ -87,14 +87,14 @@ def lines_of_batches(
 ) -> Iterator[tuple[int, list[str]]]:
     """Stream the lines of batches of transactions, as stored now; those of some entities are left out.
 
-    One batch is in memory at a time, and one of which nothing is left is not given.
+    One batch is in memory at a time; a batch with no lines left is skipped.
     """
     if not batches:
         return
     if session.get_bind().dialect.name == "sqlite":
         which, of = "IN (SELECT value FROM json_each(:batches))", "NOT IN (SELECT value FROM json_each(:entities))"
         parameters = {"batches": json.dumps(list(batches)), "entities": json.dumps(list(without))}
-    else:  # arrays that the planner sees through: it takes the index of the batches where they are few
+    else:  # arrays that the planner can read: it uses the index of the batches if these are few
         which, of = "= ANY(CAST(:batches AS BIGINT[]))", "<> ALL(CAST(:entities AS BIGINT[]))"
         parameters = {"batches": array_text(batches), "entities": array_text(without)}
     queries = [each.format(columns=_AS_ADDED, which=which, of=f" AND entity_id {of}") for each in _OF_BATCHES]
@@ -153,7 +153,7 @@ def _assessed(
 
 
 def _wrong_content(row: Row, there: Collection[tuple[int, str]]) -> Iterator[str]:
-    """Describe what is wrong with the content of an assessment, and with its transition."""
+    """Describe the problems with the content of an assessment and with its transition."""
     name = f"assessment {row['entity_id']}.{row['number']}"
     if row["moved_from"] is not None and (row["moved_us"], row["moved_source"]) != (row["as_of_us"], row["source"]):
         yield f"the transition of {name} has another moment or source than the assessment"
@@ -188,7 +188,7 @@ def unsealed_rows(connection: Connection, kind: str, organisation_id: int | None
 
 
 def rows_alone(connection: Connection, organisation_id: int | None) -> Iterator[tuple[str, Row]]:
-    """Stream the rows that belong to no assessment, each with its table: organisation, entity and number."""
+    """Stream the rows without their assessment, each with its table: organisation, entity and number."""
     for table, organisation in _OF_ASSESSMENTS.items():
         query = _ALONE.format(table=table, organisation=organisation, of=_only(organisation_id, organisation))
         for row in _streamed(connection, text(query)):
@@ -280,10 +280,10 @@ def sealing_entries(session: Session, organisation_id: int, after: int) -> Itera
 
 
 def senders(session: Session, organisation_id: int, batches: Mapping[int, int]) -> dict[int, str]:
-    """Find who added transactions, as their entries name them, by batch; one that no entry names is left out.
+    """Find who added transactions, by batch, as their audit entries say; a batch without an entry is left out.
 
-    The search begins where an entry is near: *batches* gives when the rows of each were recorded. The entry was written
-    just after; a clock that was repaired since moved that moment back.
+    *batches* has the moment when the rows of each were recorded. The entry was written just after it, so the search
+    begins there; a repair after a fast clock may have moved that moment.
     """
     names: dict[int, str] = {}
     for batch, recorded_us in batches.items():

@@ -36,9 +36,9 @@ _OPEN_CHAIN = {
 }
 """Creates an organisation's head, unless it exists."""
 _WAITING: Final = "fivefold_entries_waiting"
-"""In the session's `info`: the entries that are added as a block ends."""
+"""A key of the session's `info`: the entries to add at the end of a block."""
 REQUIRED: Final = "fivefold_required_as_recorded"
-"""In the session's `info`: functions that raise where who changes something may not do so any more."""
+"""A key of the session's `info`: functions that raise if the actor may no longer make the change."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class ChainPosition:
 
 
 def append(session: Session, entry: Entry) -> None:
-    """Add an entry to its organisation's chain: `append_all`, in a block of `appended_at_end` as that ends."""
+    """Add an entry to its organisation's chain, at once, or in a block of `appended_at_end` at its end."""
     waiting: list[Entry] | None = session.info.get(_WAITING)
     if waiting is None:
         append_all(session, [entry])
@@ -61,10 +61,10 @@ def append(session: Session, entry: Entry) -> None:
 
 @contextmanager
 def appended_at_end(session: Session) -> Iterator[None]:
-    """Add the entries of a block as it ends, in their order; they are of one organisation.
+    """Add the entries of a block at its end, in their order; all are of one organisation.
 
-    For several changes in one transaction that each record themselves: the second one may wait for a lock, and who
-    holds that may wait for the chain.
+    For several changes in one transaction that each record an entry: the second change may wait for a lock whose holder
+    waits for the chain.
     """
     waiting: list[Entry] = []
     session.info[_WAITING] = waiting
@@ -83,8 +83,8 @@ def append_all(session: Session, entries: Sequence[Entry]) -> list[ChainPosition
     waits. A transaction that appends for several organisations does so in the order of their numbers, so that two of
     them cannot deadlock.
 
-    What the session requires is asked once the chain is locked: who waited for it may have waited for the very change
-    that ended what they may do.
+    The functions under `REQUIRED` run once the chain is locked: the caller may have waited for the very change that
+    revoked its permission.
     """
     session.flush()  # the changes themselves come first, with their waits for locks
     rows = [_with_values(entry) for entry in entries]
@@ -105,7 +105,7 @@ def append_all(session: Session, entries: Sequence[Entry]) -> list[ChainPosition
 
 
 def _with_values(entry: Entry) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Write the columns of an entry, without its place in the chain, and those of its values."""
+    """Return the columns of an entry, without its place in the chain, and those of its values."""
     salt = secrets.token_hex(HASH_CHARACTERS // 2)
     before, after = _text(entry.before), _text(entry.after)
     columns = _columns(entry) | {
@@ -116,7 +116,7 @@ def _with_values(entry: Entry) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _columns(entry: Entry) -> dict[str, Any]:
-    """The columns of an entry, without its values and its place in the chain."""
+    """Return the columns of an entry, without its values and its place in the chain."""
     return {
         "organisation_id": entry.organisation_id,
         "at_us": entry.at_us,
@@ -187,7 +187,7 @@ class EntryFilters:
     """Which entries of an organisation are listed; None is no condition.
 
     Attributes:
-        actor: as in the log, such as member:3 or cli:root; or, where people ask, the name of a member.
+        actor: as in the log, such as member:3 or cli:root; from people also the name of a member.
         action: such as member.added.
         subject_kind: such as member.
         subject_id: the number of the subject, with its kind.
@@ -232,7 +232,7 @@ def entries_with_values(
 
 
 def entries_among(session: Session, organisation_id: int, filters: EntryFilters, part: Part) -> Page[AuditEntry]:
-    """Read the entries that match a filter, those of the latest moment first, which may not be the last one written."""
+    """Read the entries that match a filter, by moment, the latest first; that may not be the last one written."""
     query = select(AuditEntry).where(AuditEntry.organisation_id == organisation_id)
     query = where_given(
         query,

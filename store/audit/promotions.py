@@ -1,4 +1,4 @@
-"""Promotions of value models as the audit logs of all organisations have them."""
+"""Promotions of value models, as recorded in the audit logs of all organisations."""
 
 import json
 from collections.abc import Iterable
@@ -11,23 +11,23 @@ from fivefold.store.accounts.tokens import every_organisation
 from fivefold.store.tables.audit import AuditEntry
 
 PROMOTED = {"promote": "model.promoted", "rollback": "model.rolled_back"}
-"""The action of an entry, by that of the promotion in the registry of models."""
+"""The action of an audit entry, by the action of the promotion in the registry of models."""
 
 
 ACKNOWLEDGED = "model.loss_acknowledged"
-"""The action of an entry that ends the finding of a promotion that the registry of models lost."""
+"""The action of an entry by which a person acknowledges that the registry of models lost a promotion."""
 
 
 class LoggedPromotion(NamedTuple):
-    """A promotion as an organisation's log has it, by its entry there.
+    """A promotion as an organisation's audit log records it.
 
     Attributes:
-        entry: its number in that log.
-        action: one of `PROMOTED`.
+        entry: the number of its entry in that log.
+        action: a value of `PROMOTED`.
         model: the name of the model.
-        at_us: when, microseconds; None in an entry of an earlier release.
-        details: what the entry says of it, see `usecases.models.promotion_log`.
-        is_last: the log has none of this model after it.
+        at_us: its time, in microseconds; None in an entry of an earlier release.
+        details: the entry's details, see `usecases.models.promotion_log`.
+        is_last: the log has no later promotion of this model.
     """
 
     organisation_id: int

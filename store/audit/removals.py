@@ -28,7 +28,7 @@ Row = Mapping[str, Any]
 
 
 def line_of_removed(entity_id: int, number: int, digest: str | None) -> str:
-    """Name an emptied assessment, with the hash of its inputs.
+    """Return the line of an emptied assessment: its name and the hash of its inputs.
 
     >>> line_of_removed(12, 3, "ab")
     '12.3 ab'

@@ -1,4 +1,4 @@
-"""Stored standings beside the newest assessments, whose sealed content records the standing that each gave.
+"""Stored standings and the newest assessments, whose sealed content records the standing that each gave.
 
 Nothing here begins or ends a transaction.
 """
@@ -24,7 +24,7 @@ COLUMNS: Final = (
     "override_id",
     "kept_by",
 )
-"""Columns of a standing that the content of an assessment records, in this order; an older one lacks the last."""
+"""Columns of a standing that the content of an assessment records, in this order; older content lacks the last."""
 REACHED_US: Final = (
     "coalesce((SELECT t.at_us FROM transitions t WHERE t.entity_id = s.entity_id ORDER BY t.number DESC LIMIT 1), 0)"
 )

@@ -1,6 +1,6 @@
-"""Stored values of another kind than their column is for, such as text among moments: SQLite takes them.
+"""Stored values of the wrong kind for their column, such as text in a column of moments: SQLite accepts them.
 
-No program writes such a value, and what compares history cannot read it. PostgreSQL refuses them.
+No program writes such a value, and the comparison of history cannot read it. PostgreSQL refuses them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,17 +25,17 @@ _KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "TEXT": ("text",),
     "FLOAT": ("real", "integer"),
 }
-"""The kinds of values, as SQLite names them, by a part of the type of a column; other types take any."""
+"""The kinds of values, as SQLite names them, by a part of the name of the column's type; other types take any."""
 
 
 @dataclass(frozen=True)
 class WrongValue:
-    """A value of another kind than its column is for.
+    """A value of the wrong kind for its column.
 
     Attributes:
-        row: names the row by its table and its key.
-        kind: of the value.
-        right_kind: the kind that the column is for.
+        row: the row's table and key, in words.
+        kind: the kind of the value.
+        right_kind: the kind that the column takes.
     """
 
     organisation_id: int
@@ -46,7 +46,7 @@ class WrongValue:
 
 
 def wrong_values(connection: Connection, organisation_id: int | None) -> Iterator[WrongValue]:
-    """Find the values of another kind than their column is for, of one organisation or of all."""
+    """Yield the values of the wrong kind for their column, of one organisation or all."""
     if connection.dialect.name != "sqlite":
         return
     for table, organisation in _TABLES.items():
@@ -63,7 +63,7 @@ def wrong_values(connection: Connection, organisation_id: int | None) -> Iterato
 
 
 def _columns(connection: Connection, table: str) -> tuple[dict[str, tuple[str, ...]], list[str]]:
-    """Give the kinds that each column of a table takes, and the columns of its key in their order."""
+    """Return the kinds that each column of a table takes, and the columns of its key in their order."""
     rows = connection.exec_driver_sql(f"PRAGMA table_info({table})").all()
     kinds = {row[1]: right for row in rows for part, right in _KINDS.items() if part in row[2].upper()}
     return kinds, [row[1] for row in sorted(rows, key=lambda row: row[5]) if row[5]]
