@@ -53,7 +53,7 @@ _DELETED: tuple[type[Any], ...] = (
     *(SummaryTransaction, TransactionBlock, BacktestMover, Opening, Challenge, StepOutcome, FlowAction, FlowRun),
     *(FlowMark, GroupMember, GroupMove, FlowReplayPerson, Prediction),
 )
-"""Rows only about the person. Due marks come first, so that a worker with their lease stores nothing any more."""
+"""Tables with rows only about the person. Due marks come first, so that a worker with their lease stores nothing."""
 
 EMPTIED: Mapping[type[Any], Mapping[str, Any]] = {
     AssessmentInputs: {"content": None, "salt": None},
@@ -64,7 +64,7 @@ EMPTIED: Mapping[type[Any], Mapping[str, Any]] = {
     Decision: {"inputs": None, "answer": None, "decision_key": None},
     OverrideRow: {"reason": "erased", "decision_reason": None, "revocation_reason": None},
 }
-"""Rows that are kept for the history and the audit chain, without data of the person, and what they have then."""
+"""Tables with rows kept for the history and the audit chain, and the values that replace data of the person."""
 
 ACTIVITY: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], ...] = (
     (Entity.created_us, Entity.id),
@@ -108,7 +108,7 @@ _PLANNED = (
     (Transaction, "at_us"), (Tag, "until_us"), (Link, "from_us"), (Link, "until_us"),
     (Ownership, "from_us"), (Ownership, "until_us"),
 )  # fmt: skip
-"""Moments of these that were said before they came: who says one is activity too, by `Entity.noted_us` or
+"""Moments that may be announced before they come: the announcement itself is activity, by `Entity.noted_us` or
 `recorded_us`."""
 
 ERASED_NAME = re.compile("erased-[0-9]+")
@@ -129,13 +129,14 @@ def with_owned(
 ) -> tuple[list[Entity], list[Entity], list[int]]:
     """Lock an entity and what it owns or owned, as they are now: facts about these are facts about the owner.
 
-    Returns first the entities erased with it, itself among them: those without another owner. Then those that it owns
-    now together with others, which are kept. Erased ones are left out. Last the numbers of the others who own or owned
-    one of the first. They are locked too: a challenge locks only the owner, and protects the entities that the owner
-    had.
-
-    From here until the transaction ends no transaction, entity or owner can be added, so what takes long comes before.
+    From here until the transaction ends no transaction, entity or owner can be added, so slow work comes before.
     Without *locked* nothing is locked, and others may change it.
+
+    Returns:
+        The entities to erase, itself and those without another owner; those that it owns now together with others,
+        which are kept; and the numbers of the other owners, past and present, of the entities to erase. Erased
+        entities are left out. Other owners are locked too: a challenge locks only the owner, and protects the entities
+        that the owner had.
     """
     if locked:
         types = select(EntityType.id).where(EntityType.organisation_id == entity.organisation_id)
@@ -157,7 +158,7 @@ def with_owned(
 
 
 def conflicting_entity(session: Session, entities: Sequence[Entity]) -> Entity | None:
-    """Find another entity under a name that one of these would get; earlier versions allowed such names."""
+    """Find an entity that already has the name that one of these would get; earlier versions allowed such names."""
     future_names = {(entity.type_id, erased_name(entity.id)): entity for entity in entities}
     types, names = sorted({entity.type_id for entity in entities}), [erased_name(entity.id) for entity in entities]
     conditions = among(session, Entity.type_id, types), among(session, Entity.external_id, names)
@@ -168,10 +169,10 @@ def conflicting_entity(session: Session, entities: Sequence[Entity]) -> Entity |
 
 
 def last_activity_us(session: Session, entity_ids: Sequence[int], now_us: int, *, planned: bool = True) -> int:
-    """Return the last activity of entities: when they or a fact about them were added, began or ended.
+    """Return the moment of the last activity of entities: when they or a fact about them were added, began or ended.
 
-    A future moment, such as the end of a tag, does not count yet. Without *planned* it does not count later either, but
-    for when it was said.
+    A future moment, such as the end of a tag, does not count yet. Without *planned*, a moment announced ahead never
+    counts, only its announcement.
     """
     latest = [
         session.scalar(select(func.max(moment)).where(among(session, of, entity_ids), moment <= now_us))
@@ -196,7 +197,7 @@ def open_challenge(session: Session, entity_ids: Sequence[int]) -> Challenge | N
 def erase(session: Session, entities: Sequence[Entity], now_us: int) -> dict[str, list[int]]:
     """Erase entities everywhere except in the values of the audit log.
 
-    Returns the numbers of the rows that stay, changed, by tables: the entities, and what named them.
+    Returns, by table, the numbers of the rows that stay but were changed: the entities, proposals and backtests.
     """
     ids = [entity.id for entity in entities]
     for entity in entities:
@@ -224,7 +225,7 @@ def erase(session: Session, entities: Sequence[Entity], now_us: int) -> dict[str
 
 
 def count_rows(session: Session, ids: Sequence[int]) -> dict[str, int]:
-    """Count what `erase` would delete or empty, by table; those that have nothing are left out."""
+    """Count the rows that `erase` would delete or empty, by table; tables without any are left out."""
     owned = or_(among(session, Ownership.owner_id, ids), among(session, Ownership.entity_id, ids))
     linked = or_(among(session, Link.entity_id, ids), among(session, Link.other_id, ids))
     tables: list[type[Any]] = [*_DELETED, *EMPTIED, Proposal]
@@ -242,7 +243,7 @@ def count_rows(session: Session, ids: Sequence[int]) -> dict[str, int]:
 
 
 def _proposals_about(session: Session, ids: Sequence[int]) -> list[int]:
-    """Find the proposals about entities, their facts or the end of an override: their reasons mention a person."""
+    """Find the proposals about entities, their facts or the end of an override: their reasons may mention a person."""
     return list(session.scalars(select(Proposal.id).where(among(session, Proposal.entity_id, ids))))
 
 
@@ -251,9 +252,9 @@ def _of(table: type[DeclarativeBase]) -> ColumnElement[int]:
 
 
 def entries_about(session: Session, organisation_id: int, ids: Sequence[int]) -> list[int]:
-    """Find entries of the audit log about entities, their decisions, challenges, overrides, and the ends of these.
+    """Find entries of the audit log about entities, their decisions, challenges, overrides and proposals.
 
-    This includes entries about their runs of flows, and about the actions of these.
+    This includes entries about their runs of flows, and the actions of these.
     """
 
     def numbers_of(table: type[Any]) -> ScalarSelect[str]:
@@ -282,7 +283,7 @@ def entity_by_id(session: Session, organisation_id: int, entity_id: int) -> Enti
 
 
 def remaining_owners(session: Session, entities: Sequence[Entity]) -> list[Subject]:
-    """List the remaining owners: facts that counted for them are deleted."""
+    """List the other owners of entities to erase: facts that counted for them are deleted."""
     return subjects(session, set(_other_owners(session, [entity.id for entity in entities])))
 
 

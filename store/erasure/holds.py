@@ -1,4 +1,4 @@
-"""Entities of which nothing may be removed: they have a legal hold, or something about them is open.
+"""Entities from which nothing may be removed: they have a legal hold, or something about them is open.
 
 Begins no transaction.
 """
@@ -27,13 +27,13 @@ so does this.
 
 
 def held_entities(session: Session, entity_ids: Collection[int], now_us: int) -> set[int]:
-    """Find those of some entities of which nothing may be removed now.
+    """Return which of some entities are held: nothing may be removed from them now.
 
     Such an entity has a legal hold; an open case, alert, challenge or proposal; a requested or active override; a
-    waiting item of the queue that a member took; or an open run of a flow that acts; or it is quarantined. The same
-    holds if this is true of one who owns or owned it, of one that it owns or owned, or of one that it is or was linked
-    to in one step, in either direction: facts of one count for the other. A value shared by more than `MOST_LINKED` is
-    not a link.
+    waiting item of the queue that a member took; or an open run of a flow that acts; or it is quarantined. It is held
+    too if any of this is true of an entity that owns or owned it, that it owns or owned, or that it is or was linked to
+    in one step, in either direction: facts of one count for the other. A value shared by more than `MOST_LINKED` is not
+    a link.
     """
     groups = related_entities(session, entity_ids)
     for entity, others in _link_groups(session, sorted(groups)):
@@ -60,9 +60,8 @@ def related_entities(session: Session, entity_ids: Collection[int]) -> dict[int,
 def lock_related(session: Session, entity_ids: Collection[int]) -> set[int]:
     """Lock entities with their owners and those they own; return the entities whose whole group could be locked.
 
-    Opening a challenge or putting a hold locks the entity: it waits until this transaction ends, or is visible to a
-    query after this function returned. Entities that another transaction has locked are left out, so that nothing
-    waits.
+    Opening a challenge or setting a hold locks the entity: it waits until this transaction ends, or is visible to a
+    query after this function returns. Entities that another transaction has locked are left out, so that nothing waits.
     """
     groups = related_entities(session, entity_ids)
     everybody = sorted(set().union(*groups.values()))
@@ -119,7 +118,7 @@ def _open(session: Session, ids: list[int], now_us: int) -> Iterator[Any]:
 def _items_in_work(session: Session, ids: list[int], now_us: int) -> Iterator[Any]:
     """Yield the statements that find the entities of waiting queue items that a member took.
 
-    Most items leave the queue when their subject is dealt with, without being put away.
+    Most items leave the queue when their subject is settled, without being marked as done.
     """
     by_member = (among(session, QueueWork.entity_id, ids), QueueWork.done_us.is_(None))
     kinds = set(session.scalars(select(QueueWork.kind).where(*by_member).distinct()))

@@ -1,4 +1,4 @@
-"""Old runs of flows, from which the inputs are removed; old replays over history, and old moves of groups.
+"""Removal of the inputs of old runs of flows, of old replays over history, and of old moves of groups.
 
 A run keeps the fact that it happened, its subject, its version, its end and its actions. Nothing here begins or ends a
 transaction.
@@ -43,7 +43,7 @@ _RUNS, _MOVES, _PEOPLE, _REPLAYS = range(4)
 """The first parts of keys: the kinds of old rows."""
 _STANDING_KINDS: Final = ("status", "limit", "review")
 _REPLAYS_AT_A_TIME: Final = 10
-"""For each it is checked whether it has a held entity, and it may have as many entities as there are customers."""
+"""Each is checked for a held entity, and may have as many entities as there are customers."""
 
 
 def look_at_flows(session: Session, scope: RetentionScope, position: ResumePoint, most: int) -> OldRows:
@@ -74,9 +74,9 @@ def remove_flows(session: Session, scope: RetentionScope, rows: Sequence[OldRow]
 
 
 def _look_at_runs(session: Session, scope: RetentionScope, behind: tuple[Any, ...], most: int) -> OldRows:
-    """Look at runs by the moments of their facts, only those that are whole; a run's actions may still be in force.
+    """Look at runs that still have their inputs, by the moments of their facts; those with actions in force are kept.
 
-    A waiting shadow counts as ended, as nobody is asked for it; meanwhile the acting run holds its customer.
+    A waiting shadow counts as ended, as nobody is asked on its behalf; an open acting run holds its customer.
     """
     of_run = (FlowAction.run_id == FlowRun.id, FlowAction.taken_back_us.is_(None), FlowAction.done_us.is_(None))
     of_entity = FlowAction.subject != OF_TRANSACTION
@@ -103,7 +103,7 @@ def _look_at_runs(session: Session, scope: RetentionScope, behind: tuple[Any, ..
 def _empty_runs(session: Session, numbers: Sequence[int], by: int) -> Any:
     """Remove the inputs of runs, and return the digests of the rest, over new salts.
 
-    The log has digests of the former content, over the old salts: without these they reveal nothing of it.
+    The audit log keeps digests of the former content over the old salts. Without these they reveal nothing of it.
     """
     runs = session.scalars(select(FlowRun).where(among(session, FlowRun.id, sorted(numbers)))).all()
     for run in runs:
@@ -173,7 +173,7 @@ def _look_at_people(session: Session, scope: RetentionScope, behind: tuple[Any, 
 
 
 def _look_at_replays(session: Session, scope: RetentionScope, behind: tuple[Any, ...], most: int) -> OldRows:
-    """Look at replays; a replay is kept as long as it has a held entity, which is kept in it."""
+    """Look at replays; a replay is kept as long as it has a held entity."""
     statement = (
         select(FlowReplay.id, FlowReplay.finished_us, _is_in_force().label("in_force"))
         .where(*_is_old(scope), FlowReplay.id > (behind or (0,))[0])

@@ -13,7 +13,7 @@ from fivefold.store.sql.arrays import rows_among
 from fivefold.store.sql.statements import UNSEEN
 
 ResumePoint = Sequence[Any] | None
-"""The row after which the next part begins, in a form for JSON; None for the first part, and after the last one."""
+"""The row after which the next part begins, as JSON values; None before the first part, and after the last one."""
 
 
 class RetentionScope(NamedTuple):
@@ -21,7 +21,7 @@ class RetentionScope(NamedTuple):
 
     Attributes:
         before_us: rows dated before it are old; microseconds.
-        now_us: the time by which holds end; for a run, no later than the time by which rows are old.
+        now_us: the time at which holds are checked; for a run, no later than the time by which rows are old.
         run_id: the number of the run that removes; 0 if nothing is removed.
     """
 
@@ -35,7 +35,7 @@ class OldRow(NamedTuple):
     """An old row that nothing refers to: its key among those of its kind, and its moment.
 
     Attributes:
-        entity_id: its entity; None if it is about none.
+        entity_id: its entity; None if it has none.
     """
 
     key: tuple[int, ...]
@@ -47,8 +47,9 @@ class OldRows(NamedTuple):
     """A part of the old rows.
 
     Attributes:
-        removable: those that nothing refers to.
-        kept_count: the number of others in this part.
+        removable: those that may be removed, as nothing refers to them.
+        kept_count: the number of the others in this part.
+        reached: where the next part begins.
     """
 
     removable: Sequence[OldRow]
@@ -61,7 +62,7 @@ class RemovedRows(NamedTuple):
 
     Attributes:
         rows: the removed rows; removable rows that are locked, or needed by now, are kept.
-        lines: a line for each row, which the audit log digests; none for kinds without a digest.
+        lines: a line for each row, for a digest in the audit log; empty for kinds without a digest.
         bound: digests of rows that lost a part of their content, for an entry of the audit log about this part.
     """
 
@@ -75,7 +76,7 @@ class Removal(NamedTuple):
 
     Attributes:
         look: returns the next part of the old rows after a position, of limited size.
-        remove: removes rows of such a part.
+        remove: removes rows of a part.
     """
 
     look: Callable[[Session, RetentionScope, ResumePoint, int], OldRows]
@@ -95,7 +96,7 @@ def without_held(
 
 
 def free_once_locked(session: Session, scope: RetentionScope, rows: Sequence[OldRow]) -> list[OldRow]:
-    """Lock the entities of rows, and return the rows of those still not held; the next run takes the others."""
+    """Lock the entities of rows, and return the rows that are still not held; the next run takes the others."""
     locked = lock_related(session, _concerned(rows))
     mine = [row for row in rows if row.entity_id is None or row.entity_id in locked]
     return list(without_held(session, scope, mine, None).removable)
@@ -104,7 +105,7 @@ def free_once_locked(session: Session, scope: RetentionScope, rows: Sequence[Old
 def delete_rows(
     session: Session, table: type[Any], columns: Sequence[Any], rows: Sequence[OldRow], *still: ColumnElement[bool]
 ) -> RemovedRows:
-    """Delete rows by their keys if *still* holds; PostgreSQL re-evaluates it for a row that it had to wait for."""
+    """Delete rows by their keys if *still* holds; PostgreSQL evaluates it again for a row that it had to wait for."""
     keys = [row.key for row in rows]
     if not keys:
         return RemovedRows(())

@@ -1,8 +1,8 @@
 """The rows that the retention policy removes: the old rows that nothing refers to.
 
-For each kind there is one way to look at old rows, a part at a time in a fixed order. A dry run counts with it, and a
-run removes with it, so both cover the same rows. Of assessments the inputs are removed, and the rows that refer to
-them; their facts and transitions are kept. Nothing here begins or ends a transaction.
+Each kind has one function that looks at old rows, a part at a time in a fixed order. A dry run counts with it, and a
+run removes with it, so both cover the same rows. Assessments lose their inputs and breakdowns; their facts and
+transitions are kept. Nothing here begins or ends a transaction.
 """
 
 import json
@@ -57,7 +57,7 @@ from fivefold.store.webhooks.deliveries import is_in
 from fivefold.store.webhooks.outbox import NOBODY, settled_number
 
 STATED: Final = "statement.given"
-"""The action of entries that name an assessment for which a person was given a statement."""
+"""The action of audit entries about a statement that a person received; each names its assessment."""
 _KEY: Final = (Assessment.entity_id, Assessment.number)
 _INPUTS_KEY: Final = (AssessmentInputs.entity_id, AssessmentInputs.number)
 
@@ -66,7 +66,7 @@ Name = tuple[int, int]
 
 
 def look_at_assessments(session: Session, scope: RetentionScope, position: ResumePoint, most: int) -> OldRows:
-    """Look at assessments by their moments, only those that are whole; a part may end anywhere within a batch."""
+    """Look at assessments that still have their breakdown, by moment; a part may end anywhere within a batch."""
     behind = tuple(position or (-(1 << 62), 0, 0))
     statement = select(Assessment.as_of_us, *_KEY).where(
         Assessment.organisation_id == scope.organisation_id,
@@ -87,9 +87,9 @@ def look_at_assessments(session: Session, scope: RetentionScope, position: Resum
 
 
 def remove_assessments(session: Session, scope: RetentionScope, rows: Sequence[OldRow]) -> RemovedRows:
-    """Empty assessments, except those that are needed by now; no new reference is possible until the transaction ends.
+    """Empty assessments, except those needed by now; no new reference is possible until the transaction ends.
 
-    Entities that another transaction has locked are left to the next run, so that no part waits.
+    Entities that another transaction has locked are left for the next run, so that no part waits.
     """
     moments = {(row.key[0], row.key[1]): row.at_us for row in rows}
     locked = lock_related(session, {entity for entity, _ in moments})
@@ -111,7 +111,7 @@ def remove_assessments(session: Session, scope: RetentionScope, rows: Sequence[O
 
 
 def _find_needed(session: Session, scope: RetentionScope, moments: Mapping[Name, int]) -> set[Name]:
-    """Find the assessments that are still needed, of those given with their moments."""
+    """Return which of some assessments, given with their moments, are still needed."""
     ids = sorted({entity for entity, _ in moments})
     held_ids = held_entities(session, ids, scope.now_us) if ids else set()
     referenced = set(_find_referenced(session, scope, ids)) if ids else set()
@@ -125,7 +125,7 @@ def _find_needed(session: Session, scope: RetentionScope, moments: Mapping[Name,
 
 
 def _holds_up(standing: Standing | None, number: int, at_us: int, now_us: int) -> bool:
-    """Return whether the present level rests on an assessment: the newest, and the one by which it was entered.
+    """Return whether the present level rests on an assessment: the newest, or the one that entered the rules' level.
 
     If a floor, an override or a cooldown holds, every later one is needed too: one of them began it.
     """
@@ -179,9 +179,9 @@ def _pairs(session: Session, statement: Any) -> Iterator[Name]:
 def _look_at_events(session: Session, scope: RetentionScope, position: ResumePoint, most: int) -> OldRows:
     """Look at events by their numbers, which follow time, up to the first part without an old event.
 
-    A clock that was ahead may have dated some too late: a part with such an event does not end the search. An event is
-    needed while an endpoint, even a disabled one, has yet to plan it, or has a delivery of it. The last event is kept
-    too: SQLite would reuse its number.
+    A fast clock may have dated some too late: a part with such an event does not end the search. An event is needed
+    while an endpoint, even a disabled one, has yet to plan it, or has a delivery of it. The last event is kept too:
+    SQLite would reuse its number.
     """
     columns = select(OutboxEvent.id, OutboxEvent.entity_id, OutboxEvent.at_us)
     of = (OutboxEvent.organisation_id == scope.organisation_id, OutboxEvent.id > (position[0] if position else 0))
@@ -249,7 +249,7 @@ _JOBS: Final[tuple[type[Any], ...]] = (EvidenceJob, ValidationJob, ReferenceJob,
 """Jobs whose rows are removed; their results, such as a validation, a version of a list or a draft, are stored apart.
 """
 _MOVERS: Final = len(_JOBS)
-"""The place after them stands for customers whom a backtest would move."""
+"""The place after the jobs: customers whom a backtest would move."""
 
 
 def _look_at_reports(session: Session, scope: RetentionScope, position: ResumePoint, most: int) -> OldRows:
@@ -269,7 +269,7 @@ def _look_at_reports(session: Session, scope: RetentionScope, position: ResumePo
 
 
 def _is_smoothed_with() -> ColumnElement[bool]:
-    """The condition that the thresholds of a review count in the next mean: few later ones are of the same rules."""
+    """The condition that the next mean includes a review's thresholds: few later reviews have the same rules."""
     later = aliased(ThresholdReview)
     same = (later.family_id == ThresholdReview.family_id, later.rules_hash == ThresholdReview.rules_hash)
     later_count = select(func.count()).where(
@@ -299,7 +299,7 @@ def _look_at_movers(session: Session, scope: RetentionScope, behind: Sequence[in
 
 
 def _remove_reports(session: Session, scope: RetentionScope, rows: Sequence[OldRow]) -> RemovedRows:
-    """Remove jobs and movers; a backtest that lost its movers records when."""
+    """Remove jobs and movers; a backtest that loses movers records the time."""
     free = free_once_locked(session, scope, rows)
     for place, table in enumerate(_JOBS):
         delete_rows(session, table, [table.id], [row._replace(key=row.key[1:]) for row in free if row.key[0] == place])

@@ -16,7 +16,7 @@ Kind = tuple[int, str]
 
 
 def policies(session: Session) -> list[Kind]:
-    """List the kinds that organisations want removed after some time; kinds that are kept for good are left out."""
+    """List the kinds that organisations want removed after some time; kinds that are kept for ever are left out."""
     rows = session.scalars(select(OrganisationSettings).order_by(OrganisationSettings.organisation_id))
     return [(row.organisation_id, kind) for row in rows for kind in REMOVALS if _days(row, kind)]
 
@@ -28,7 +28,7 @@ def unfinished(session: Session) -> list[Kind]:
 
 
 def policy_of(session: Session, organisation_id: int, kind: str) -> int:
-    """Return the days of one kind, 0 if it is kept for good; they cannot change until the transaction ends."""
+    """Return the days of one kind, 0 if it is kept for ever; they cannot change until the transaction ends."""
     row = session.get(OrganisationSettings, organisation_id, with_for_update={"read": True}, populate_existing=True)
     return 0 if row is None else _days(row, kind)
 
@@ -44,16 +44,16 @@ def last_run(session: Session, organisation_id: int, kind: str) -> RetentionRun 
 
 
 def has_begun(session: Session, organisation_id: int, kind: str, after_us: int, until_us: int) -> bool:
-    """Return whether a run of a kind began after a moment, and no later than another one."""
+    """Return whether a run of a kind began after *after_us* and by *until_us*."""
     of = (RetentionRun.organisation_id == organisation_id, RetentionRun.kind == kind)
     began = (RetentionRun.started_us > after_us, RetentionRun.started_us <= until_us)
     return session.scalar(select(RetentionRun.id).where(*of, *began).limit(1)) is not None
 
 
 def moves_removed_before(session: Session, organisation_id: int) -> int | None:
-    """Give the moment before which moves of groups may have been removed; None where none were looked at.
+    """Return the moment before which moves of groups may have been removed; None if no run looked at them.
 
-    They go with the runs of flows.
+    They are removed with the runs of flows.
     """
     of = (RetentionRun.organisation_id == organisation_id, RetentionRun.kind == "flows")
     return session.scalar(select(func.max(RetentionRun.before_us)).where(*of))
@@ -83,9 +83,9 @@ def resume_point_of(run: RetentionRun) -> ResumePoint:
 
 
 def forget_empty_runs(session: Session, run: RetentionRun) -> None:
-    """Delete the runs of a kind that removed nothing, except this one and the one before: they record the last look.
+    """Delete the runs of a kind that removed nothing, except this one and the one before it.
 
-    The one before may be of a worker with another clock, which would otherwise begin one after each of this clock.
+    The one before may be of a worker with another clock: without it, that worker would begin one after each run here.
     """
     of = (RetentionRun.organisation_id == run.organisation_id, RetentionRun.kind == run.kind)
     before = session.scalar(select(func.max(RetentionRun.id)).where(*of, RetentionRun.id < run.id)) or 0
