@@ -1,1 +1,1 @@
-"""Queries about decision flows: their drafts, their versions, and which of these act."""
+"""Queries about decision flows: drafts, versions, which of these act, runs, actions and replays."""

@@ -1,4 +1,4 @@
-"""Actions of runs: one row for each flow, entity, cause and action. No transactions begin or end here."""
+"""Actions of runs: one row for each flow, entity, cause and action. Begins and ends no transaction."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
@@ -25,13 +25,13 @@ OF_TRANSACTION: Final = "status of the transaction"
 
 
 def add_action(session: Session, values: Mapping[str, Any]) -> int | None:
-    """Add an action, and return its number; None if it was taken already, so nothing is to be done again."""
+    """Add an action, and return its number; None if it was already taken, so that it is not carried out again."""
     number: int | None = session.scalar(_ADD[session.get_bind().dialect.name], dict(values))
     return number
 
 
 def action_under(session: Session, flow_id: int, entity_id: int, cause: str, action: str) -> FlowAction:
-    """Return the action that was taken under a cause."""
+    """Return a flow's action on an entity for a cause; it must exist."""
     by = {"flow_id": flow_id, "entity_id": entity_id, "cause": cause, "action": action}
     return session.scalars(select(FlowAction).filter_by(**by)).one()
 

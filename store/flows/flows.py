@@ -132,7 +132,7 @@ def versions_in_force(session: Session, organisation_id: int) -> list[tuple[Flow
 
 
 def replaced_with_runs(session: Session, organisation_id: int) -> list[tuple[FlowRow, FlowVersion]]:
-    """List the versions that act no more, of flows that do, with runs that have yet to act; by name."""
+    """List versions that no longer act but have open acting runs, of flows with an acting version; by name."""
     open_runs = exists().where(
         FlowRun.flow_id == FlowRow.id,
         FlowRun.state.in_((QUEUED, RUNNING, WAITING)),
@@ -149,7 +149,7 @@ def replaced_with_runs(session: Session, organisation_id: int) -> list[tuple[Flo
 
 
 def schedules_of(session: Session, flow_id: int, *, locked: bool = False) -> list[FlowSchedule]:
-    """List the schedules of a flow; *locked* until the transaction ends."""
+    """List the schedules of a flow; *locked* locks them until the transaction ends."""
     statement = select(FlowSchedule).where(FlowSchedule.flow_id == flow_id).order_by(FlowSchedule.id)
     return list(session.scalars(statement.with_for_update() if locked else statement))
 
@@ -174,7 +174,7 @@ def next_runs(session: Session, flow_ids: Sequence[int]) -> dict[int, int]:
 
 
 def entities_of_part(session: Session, type_id: int, after_id: int, most: int, group: str | None) -> Sequence[int]:
-    """List the numbers of the next entities of a type after one; with a *group*, only its members."""
+    """List the numbers of the next entities of a type, above *after_id*; with a *group*, only its members."""
     statement = select(Entity.id).where(*present_after(type_id, after_id)).order_by(Entity.id).limit(most)
     if group is not None:
         statement = (

@@ -1,4 +1,4 @@
-"""The facts that flows saw at an earlier moment: events, levels, the value and answers. No transactions."""
+"""The facts that flows saw at an earlier moment: events, levels and answers. Begins and ends no transaction."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -21,10 +21,10 @@ class PastEvent(NamedTuple):
 
     Attributes:
         key: the number of a transaction; the row's number of a level, a tag, a screening or a case; the moment of a
-            segment; the version of fields; of a group which of the entity's moves it is.
-        before: the level, the segment or the fields (JSON) before; of a tag, a screening and a group the name.
-        after: the same since then; of a tag whether it ended, of a screening whether it had a match, and of a group
-            whether the entity entered. Of a case that opened, when it was closed.
+            segment; the version of fields; the number of an entity's move in a group.
+        before: the level, the segment or the fields (JSON) before; for a tag, a screening and a group, the name.
+        after: the same since then; for a tag, whether it ended; for a screening, whether it had a match; for a group,
+            whether the entity entered; for a case that opened, when it was closed.
     """
 
     entity_id: int
@@ -37,7 +37,9 @@ class PastEvent(NamedTuple):
 def past_events(
     session: Session, kind: str, entity_ids: Sequence[int], from_us: int, until_us: int
 ) -> Iterator[PastEvent]:
-    """List the events of some entities from one moment until before another; in the order of time.
+    """Yield the events of one kind about some entities, from one moment until before another.
+
+    They are in the order of time, with all beginnings of tags and cases before their ends, and segments by entity.
 
     Args:
         session: to read with.
@@ -87,7 +89,7 @@ def past_events(
 
 
 def moments_sent(session: Session, kind: str, entity_ids: Sequence[int]) -> dict[int, list[int]]:
-    """Return the moments at which cases or alerts about entities were added or changed, if a run of a flow names them.
+    """Return when cases or alerts about entities were added or changed, as the causes of runs of flows name it.
 
     Args:
         session: to read with.
@@ -114,7 +116,7 @@ def _rows(session: Session, statement: Select[Any]) -> Iterator[PastEvent]:
 
 
 def _tags(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> Iterator[PastEvent]:
-    """Yield the tags that were given, and then those that ended while no row of the same tag lasts on."""
+    """Yield the tags that were set, then those that ended, unless another row of the same tag continues it."""
     for at, ended in ((Tag.from_us, False), (Tag.until_us, True)):
         of = _within(session, Tag.entity_id, at, ids, from_us, until_us)
         columns: Any = (Tag.entity_id, at, Tag.id, Tag.tag)
@@ -124,7 +126,7 @@ def _tags(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> 
 
 
 def _fields(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> Iterator[PastEvent]:
-    """Yield the versions of fields, each with the one before."""
+    """Yield the versions of fields, each with the previous one."""
     before = aliased(Attributes)
     of = _within(session, Attributes.entity_id, Attributes.known_us, ids, from_us, until_us)
     columns: Any = (Attributes.entity_id, Attributes.known_us, Attributes.number, before.content, Attributes.content)
@@ -137,7 +139,7 @@ def _fields(session: Session, ids: Sequence[int], from_us: int, until_us: int) -
 
 
 def _moves(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> Iterator[PastEvent]:
-    """Yield who entered a group, or left it."""
+    """Yield the entries into groups and the exits."""
     of = _within(session, GroupMove.entity_id, GroupMove.at_us, ids, from_us, until_us)
     columns: Any = (GroupMove.entity_id, GroupMove.at_us, GroupMove.number, NamedGroup.name, GroupMove.entered)
     moves = select(*columns).join(NamedGroup, NamedGroup.id == GroupMove.group_id).where(*of)
@@ -156,10 +158,10 @@ def _segments(session: Session, ids: Sequence[int], from_us: int, until_us: int)
 
 
 class CausingRun(NamedTuple):
-    """A run of a flow, with what it was begun for.
+    """A run of a flow, with its cause.
 
     Attributes:
-        about: the data of its cause, with the flows by which that came about.
+        about: the data of its cause, with the flows that caused it.
     """
 
     entity_id: int
@@ -169,14 +171,14 @@ class CausingRun(NamedTuple):
 
 
 def runs_begun_by(session: Session, kind: str, entity_ids: Sequence[int]) -> Iterator[CausingRun]:
-    """List the runs of all flows about some entities, shadows too, that events of one kind began."""
+    """Yield the runs of all flows about some entities, shadows too, that events of one kind began."""
     columns = (FlowRun.entity_id, FlowRun.cause, FlowRun.flow_id, FlowRun.about)
     of = (among(session, FlowRun.entity_id, list(entity_ids)), FlowRun.cause.startswith(f"{kind}:"))
     return (CausingRun(*row) for row in session.execute(select(*columns).where(*of)))
 
 
 class ChangeByRun(NamedTuple):
-    """A tag that a run gave, or a case that it opened.
+    """A tag that a run set, or a case that it opened.
 
     Attributes:
         tag: None for a case.
@@ -188,7 +190,7 @@ class ChangeByRun(NamedTuple):
 
 
 def changes_by_runs(session: Session, kinds: Sequence[str], entity_ids: Sequence[int]) -> Iterator[ChangeByRun]:
-    """List the tags and cases that runs of any flow gave to some entities, by actions of some kinds."""
+    """Yield the tags and cases that runs of any flow added to some entities, by actions of some kinds."""
     of_run = (FlowRun.entity_id, FlowRun.cause, FlowRun.flow_id, FlowRun.about)
     statement = select(FlowAction.at_us, FlowAction.content, *of_run).join(FlowRun, FlowRun.id == FlowAction.run_id)
     of = (among(session, FlowAction.entity_id, list(entity_ids)), FlowAction.kind.in_(kinds))
@@ -197,7 +199,7 @@ def changes_by_runs(session: Session, kinds: Sequence[str], entity_ids: Sequence
 
 
 def versions_that_acted(session: Session, flow_id: int) -> list[tuple[int, str | None]]:
-    """List from when on which version of a flow acted, canonical; None for none. The latest first."""
+    """List the changes of a flow's acting version: moment and canonical text, None for no version; the latest first."""
     statement = (
         select(FlowActivation.at_us, FlowVersion.canonical)
         .outerjoin(FlowVersion, FlowVersion.id == FlowActivation.version_id)
@@ -244,7 +246,7 @@ def levels_at(session: Session, entity_ids: Sequence[int], at_us: int) -> list[L
 
 
 def _source_then() -> ColumnElement[str]:
-    """Return, in SQL, what the level of an assessment rested on, as `Standing.level_source` says it of the present."""
+    """Return, in SQL, the source of an assessment's level, as `Standing.level_source` is that of the present level."""
     overridden = was_overridden(Assessment.entity_id, Assessment.as_of_us)
     by = Transition.entity_id == Assessment.entity_id, Transition.number <= Assessment.number
     moved = select(Transition.source).where(*by).order_by(Transition.number.desc()).limit(1)
@@ -256,8 +258,8 @@ class RecordedAnswer(NamedTuple):
     """An answer at a step of an acting run, by a person or from outside.
 
     Attributes:
-        canonical: of the version that ran.
         outcome: canonical JSON.
+        canonical: the canonical text of the version that ran.
     """
 
     entity_id: int

@@ -1,4 +1,7 @@
-"""Replays of versions of flows over history, and the entities that they treat differently. No transactions."""
+"""Replays of versions of flows over history, and the entities that they treat differently.
+
+Begins and ends no transaction.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -46,13 +49,13 @@ def replays_of(session: Session, flow_id: int, part: Part, version_id: int | Non
 
 
 def newest_done_replay(session: Session, version_id: int) -> FlowReplay | None:
-    """Find the latest requested replay of a version that is done."""
+    """Find the finished replay of a version that was requested last."""
     statement = select(FlowReplay).where(FlowReplay.version_id == version_id, FlowReplay.state == "done")
     return session.scalar(statement.order_by(FlowReplay.id.desc()).limit(1))
 
 
 def newest_replay_beside(session: Session, version_id: int, base_version_id: int | None) -> FlowReplay | None:
-    """Find the latest requested replay of a version that is done beside another one, or alone for None."""
+    """Find the last requested of the finished replays of a version, compared with a base version, or with none."""
     of = (FlowReplay.version_id == version_id, FlowReplay.base_version_id == base_version_id)
     statement = select(FlowReplay).where(*of, FlowReplay.state == "done")
     return session.scalar(statement.order_by(FlowReplay.id.desc()).limit(1))
@@ -65,7 +68,7 @@ def open_replay(session: Session, version_id: int) -> FlowReplay | None:
 
 
 def replay_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> ReplayRow:
-    """Find a replay; NotFoundError if the organisation has none of that number. *locked*: until the end."""
+    """Find a replay; NotFoundError if the organisation has none of that number. *locked* locks it."""
     statement = _select_replays().where(FlowReplay.id == number, FlowReplay.organisation_id == organisation_id)
     row = session.execute(statement.with_for_update(of=FlowReplay) if locked else statement).first()
     if row is None:
@@ -81,7 +84,7 @@ def forget_people(session: Session, replay_id: int) -> None:
 def keep_people(session: Session, replay_id: int, rows: Sequence[Mapping[str, Any]]) -> None:
     """Store the entities that a version treats differently; those erased in the meantime are left out.
 
-    The foreign key waits for an erasure that is under way.
+    The check of the foreign key waits for an erasure that is under way.
     """
     if not rows:
         return
@@ -93,7 +96,7 @@ def keep_people(session: Session, replay_id: int, rows: Sequence[Mapping[str, An
 
 
 class ReplayPersonRow(NamedTuple):
-    """An entity that a version treats differently for a cause."""
+    """An entity that a version treats differently for some cause."""
 
     external_id: str
     person: FlowReplayPerson
@@ -102,7 +105,7 @@ class ReplayPersonRow(NamedTuple):
 def people_of(
     session: Session, replay_id: int, before_at: str | None, stopped_at: str | None, part: Part
 ) -> Page[ReplayPersonRow]:
-    """List the entities of a replay, all or those from one step or to one, in the order of their numbers."""
+    """List the entities of a replay, all or those that move from or to a step, in the order of their numbers."""
     statement = (
         select(Entity.external_id, FlowReplayPerson)
         .join_from(FlowReplayPerson, Entity, Entity.id == FlowReplayPerson.entity_id)

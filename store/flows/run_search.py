@@ -1,4 +1,4 @@
-"""Lists of runs, and the numbers of those that are late, failed lately or are quarantined. Begins no transaction."""
+"""Lists of runs, and counts of those that are due, failed lately or are quarantined. Begins no transaction."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ class RunCounts:
         due: runs that a worker should process now.
         oldest_us: since when the first of these is due; None for none.
         failed: runs that failed since the given moment, without those of shadows.
-        quarantined: runs that ended workers too often.
+        quarantined: runs that crashed workers or failed too often.
     """
 
     organisation_id: int
@@ -100,7 +100,7 @@ class RunCounts:
 def run_counts(
     session: Session, now_us: int, failed_since_us: int, organisation_id: int | None = None
 ) -> list[RunCounts]:
-    """Count the runs of each organisation that has any to count, or of one; the organisations by their numbers."""
+    """Count the runs of each organisation that has any, or of one; organisations are in the order of their numbers."""
     due_counts = {
         number: (runs, oldest) for number, runs, oldest in session.execute(_due_runs(now_us, organisation_id))
     }
@@ -119,15 +119,15 @@ def run_counts(
 
 
 def _due_runs(now_us: int, organisation_id: int | None) -> Any:
-    """Read the index of due runs; a person's question is due after its time to answer."""
-    # A sum, so that SQLite takes the index by due moment, not that of the organisation.
+    """Count due runs, from their index; a person's question is due when its time to answer is over."""
+    # A sum, so that SQLite uses the index by due moment, not the one by organisation.
     of = FlowRun.organisation_id + 0
     statement = select(of, func.count(), func.min(FlowRun.due_us)).where(FlowRun.due_us <= now_us).group_by(of)
     return statement if organisation_id is None else statement.where(of == organisation_id)
 
 
 def _in_state(state: str, organisation_id: int | None) -> Any:
-    """Read the index of each flow's runs by state: a flow has its organisation."""
+    """Count runs by organisation, from the index of each flow's runs by state: a flow has its organisation."""
     of = FlowRow.organisation_id
     statement = (
         select(of, func.count())

@@ -83,7 +83,7 @@ _ADD: Final = {dialect: statement.returning(_RUNS.c.id) for dialect, statement i
 
 
 def add_run(session: Session, row: Mapping[str, Any]) -> int | None:
-    """Add a run with its result, as if it had been begun and carried on; None if it was begun before.
+    """Add a run with its result, as if it had been begun and continued; None if it was begun before.
 
     *row* has the columns that `begin_runs` takes, and those that `finish` stores.
     """
@@ -97,10 +97,10 @@ class RunBatch:
     """Runs of one version that a worker holds.
 
     Attributes:
-        lease: its name.
-        attempts: how often each was tried before, by its number.
-        entities: the entity of each.
-        stopped: those that stopped at a step before.
+        lease: the name of the worker's lease.
+        attempts: the number of earlier attempts, by the number of the run.
+        entities: the entity, by the number of the run.
+        stopped: the runs that stopped at a step before.
     """
 
     organisation_id: int
@@ -116,21 +116,21 @@ _CLAIMED: Final = (
     *(FlowRun.id, FlowRun.organisation_id, FlowRun.flow_id, FlowRun.version_id),
     *(FlowRun.attempts, FlowRun.entity_id, FlowRun.stopped_at, FlowRun.asks, FlowRun.asked_us),
 )
-"""The columns that are read of a claimed run."""
+"""The columns to read of a claimed run."""
 _NOW: Final[BindParameter[int]] = bindparam("now")
 _FREE: Final = (FlowRun.due_us <= _NOW, or_(FlowRun.lease.is_(None), lease_is_over(FlowRun.lease_until_us, _NOW)))
 _OWN_OR_FREE: Final = or_(FlowRun.lease == bindparam("name"), and_(*_FREE))
 _ONE: Final = select(*_CLAIMED).where(FlowRun.id == bindparam("of"), _OWN_OR_FREE)
 _ONE_LOCKED: Final = _ONE.with_for_update()
 _ONE_BY_ONE: Final = 3
-"""A run that was tried this often is claimed alone: it may be the one that ends the workers."""
+"""A run that was tried this often is claimed alone: it may be the one that crashes workers."""
 
 
 def claim(session: Session, lease: str, now_us: int, until_us: int, most: int, most_attempts: int) -> RunBatch | None:
-    """Claim due runs, of the version whose run has been due for longest; None if there are none.
+    """Claim due runs of one version, that of the run which has been due for longest; None if no run is due.
 
-    A run whose worker did not come back more than *most_attempts* times is quarantined instead: the last of these
-    attempts was only to give it up.
+    A run abandoned by more than *most_attempts* workers is quarantined instead; the last of these was only to give it
+    up.
     """
     now, in_order = {"now": now_us}, select(*_CLAIMED).where(*_FREE).order_by(FlowRun.due_us, FlowRun.id)
     first = session.execute(in_order.limit(1).with_for_update(skip_locked=True), now).first()
@@ -149,7 +149,7 @@ def can_claim_one(session: Session, run_id: int, lease: str, now_us: int) -> boo
 
 
 def claim_one(session: Session, run_id: int, lease: str, now_us: int, until_us: int) -> RunBatch | None:
-    """Claim one due run, or one that the *lease* holds; None if it ended, waits for a person, or another one has it."""
+    """Claim one run that is due or held by *lease*; None if it ended, waits for a person, or has another lease."""
     row = session.execute(_ONE_LOCKED, {"of": run_id, "name": lease, "now": now_us}).first()
     return None if row is None else _leased(session, [row], lease, until_us, row.attempts)
 
@@ -162,7 +162,7 @@ _HOLD: Final = (
 
 
 def hold(session: Session, run_id: int, lease: str, now_us: int, until_us: int) -> None:
-    """Lease a run in the transaction that lets it go on: nobody else can claim it before the holder does.
+    """Lease a run in the transaction that lets it continue, so that nobody else can claim it before the holder does.
 
     A run that another lease holds, or that is not due, stays as it is. No attempt is counted: `claim_one` counts it.
     """
@@ -184,13 +184,13 @@ _TAKE: Final = {
 
 
 def given_up(run: Any, error: str) -> dict[str, Any]:
-    """Return the columns of a run that is quarantined; that a source may have been asked stays with it."""
+    """Return the columns of a quarantined run; it keeps the moment at which it asked a source."""
     asked_us = run.asked_us if run.asks is None else None
     return {"state": QUARANTINED, "due_us": None, "error": error, "asks": None, "asked_us": asked_us}
 
 
 def _leased(session: Session, rows: Sequence[Any], lease: str, until_us: int, most_attempts: int) -> RunBatch:
-    """Lease the claimed runs, and quarantine those whose workers did not come back too often."""
+    """Lease the claimed runs, and quarantine those that workers abandoned too often."""
     abandoned = {row.id: row for row in rows if row.attempts > most_attempts}
     if abandoned:
         words = (
@@ -224,7 +224,7 @@ _HELD_LOCKED: Final = {dialect: statement.with_for_update() for dialect, stateme
 
 
 def runs_held(session: Session, batch: RunBatch, run_ids: Iterable[int], *, locked: bool = False) -> list[FlowRun]:
-    """Read those of some runs that a batch's lease still holds, by number; *locked* until the transaction ends."""
+    """Read which of some runs a batch's lease still holds, by number; *locked* locks them."""
     statement = (_HELD_LOCKED if locked else _HELD)[session.get_bind().dialect.name]
     return list(session.scalars(statement, {"ids": sorted(run_ids), "name": batch.lease}))
 
@@ -238,7 +238,7 @@ _PRESENT: Final = {
 
 
 def present_entities(session: Session, entity_ids: Iterable[int]) -> dict[int, str]:
-    """Return the names of those of some entities that exist and were not erased."""
+    """Return, by number, the names of some entities; erased ones are left out."""
     statement = _PRESENT[session.get_bind().dialect.name]
     return {row.id: row.external_id for row in session.execute(statement, {"ids": sorted(set(entity_ids))})}
 
@@ -250,7 +250,7 @@ _OUTCOMES: Final = {
 
 
 def outcomes_of(session: Session, run_ids: Collection[int]) -> dict[int, dict[str, StepOutcome]]:
-    """Return the finished steps of runs that asked a person, by run and step."""
+    """Return the stored outcomes of steps, by run and step."""
     if not run_ids:
         return {}
     by_run: dict[int, dict[str, StepOutcome]] = {}
@@ -271,9 +271,9 @@ def add_outcome(session: Session, values: Mapping[str, Any]) -> bool:
 
 
 def outcome_digests(session: Session, names: Iterable[tuple[int, str]]) -> Digests:
-    """Hash outcomes of steps that were just written, given by run and step, for the audit log.
+    """Return digests, for the audit log, of outcomes that were just written, given by run and step.
 
-    Others of the same runs are left out: binding rows that were only read would also bind forged ones.
+    Other outcomes of the same runs are left out: binding rows that were only read would also bind forged ones.
     """
     ends = {f"{step}.{run_id}" for run_id, step in names}
     by_table = digests(session, _STEPS.name, {int(end.rpartition(".")[2]) for end in ends})
@@ -292,12 +292,12 @@ def finish(session: Session, values: Mapping[int, Mapping[str, Any]]) -> None:
 
 
 _NEW_VALUE: Final = "new_"
-"""A parameter of an update must not have the name of a column."""
+"""Prefix of parameters: a parameter of an update must not have the name of a column."""
 
 
 @cache
 def _finishing(names: tuple[str, ...]) -> Update:
-    """Build the statement that stores some columns of a run; there are two or three sets of them."""
+    """Build the statement that stores some columns of a run; only two or three sets of columns occur."""
     new: dict[str, BindParameter[Any]] = {name: bindparam(f"{_NEW_VALUE}{name}") for name in names}
     statement = update(_RUNS).where(_RUNS.c.id == bindparam("of"))
     return statement.values(lease=None, lease_until_us=None, revision=_RUNS.c.revision + 1, **new)
@@ -324,7 +324,7 @@ _GIVE_BACK: Final = (
 def give_back(
     session: Session, batch: RunBatch, errors: Mapping[int, str], next_us: Mapping[int, int], most_attempts: int
 ) -> None:
-    """Return runs that could not be carried out, with the error; after *most_attempts* they are quarantined."""
+    """Return the leases of runs that failed, with the error; after *most_attempts* these runs are quarantined."""
     rows = [
         {"of": number, "held": batch.lease, "said": error, "next_us": next_us[number], "most": most_attempts}
         for number, error in sorted(errors.items())
@@ -349,13 +349,13 @@ _PUT_OFF: Final = {
 
 
 def put_off(session: Session, batch: RunBatch, error: str, next_us: int) -> None:
-    """Return what a batch still holds, with the error, as if it had not been tried; whom it asks stays with each."""
+    """Return the leases that a batch still holds, with the error, without counting the attempt; open questions stay."""
     parameters = {"ids": sorted(batch.attempts), "held": batch.lease, "next_us": next_us, "said": error}
     session.connection().execute(_PUT_OFF[session.get_bind().dialect.name], parameters)
 
 
 class RunOfCause(NamedTuple):
-    """A run that was begun for a cause, by its number, with the data of the cause."""
+    """The number of a run that was begun for a cause, with the data of the cause."""
 
     id: int
     about: Mapping[str, Any]
@@ -381,7 +381,7 @@ def run_of_cause(session: Session, flow_id: int, entity_id: int, cause: str) -> 
 
 
 def run_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> FlowRun:
-    """Find a run, as it is once it is *locked*; NotFoundError if the organisation has none of that number."""
+    """Find a run; NotFoundError if the organisation has none of that number. *locked* locks it, then reads it anew."""
     statement = select(FlowRun).where(FlowRun.id == number, FlowRun.organisation_id == organisation_id)
     query = statement.with_for_update().execution_options(populate_existing=True) if locked else statement
     row = session.scalar(query)

@@ -1,4 +1,4 @@
-"""Runs of an acting version beside those of the shadow for the same causes. Nothing here begins a transaction."""
+"""Runs of an acting version and of the shadow, compared by cause. Nothing here begins a transaction."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -18,12 +18,12 @@ _STOPPED = (ENDED, FAILED, WAITING)
 
 
 class EndsRow(NamedTuple):
-    """The ends that runs of the same causes reached in the acting version and in the shadow, and their number.
+    """The ends that runs for the same cause reached in the acting version and the shadow, and how many pairs did.
 
     Attributes:
         comparable: false if the shadow waits for an answer that is never requested for it: at a step where the acting
             run got an answer to another question.
-        same_actions: the same would follow, with the same amounts; true if that was not stored for a run.
+        same_actions: the same actions would follow, with the same amounts; true if a run did not store them.
     """
 
     acting_at: str
@@ -61,7 +61,7 @@ _COMPARABLE = not_(and_(_SHADOW.state == WAITING, _PASSED))
 
 
 def ends_of_pairs(session: Session, flow: FlowRow) -> list[EndsRow]:
-    """Count the ends that the runs of both reached, most frequent first."""
+    """Count the pairs of runs by the ends that they reached, the most frequent first."""
     each = _pairs(
         select(
             _ACTING.stopped_at.label("acting_at"),
@@ -81,7 +81,7 @@ def ends_of_pairs(session: Session, flow: FlowRow) -> list[EndsRow]:
 def pairs_that_differ(
     session: Session, flow: FlowRow, acting_at: str | None, shadow_at: str | None, part: Part
 ) -> Page[PairRow]:
-    """List pairs that reached different ends or would do something else, the latest first; or those of two ends.
+    """List pairs that reached different ends or would act differently, the latest first; all, or those at given ends.
 
     Pairs that cannot be compared are left out.
     """
@@ -111,9 +111,9 @@ class OutcomeOfPartner(NamedTuple):
 
 
 def outcomes_of_partners(session: Session, shadow_ids: Iterable[int]) -> dict[int, list[OutcomeOfPartner]]:
-    """Return, by the numbers of shadows' runs, the outcomes of the acting runs for the same causes.
+    """Return, by the number of a shadow's run, the outcomes of the acting run for the same cause.
 
-    They are runs of the version that acts now.
+    Only runs of the version that acts now count.
     """
     same = (_ACTING.entity_id == _SHADOW.entity_id, _ACTING.cause == _SHADOW.cause, _ACTING.acting)
     statement = (

@@ -14,7 +14,7 @@ from fivefold.store.sql.keyset import rows_of, scalars_of
 from fivefold.store.tables.flows import FlowActivation, FlowRow, FlowVersion
 
 ACTIVE, ROLLBACK, OFF, SHADOW, SHADOW_OFF = "active", "rollback", "off", "shadow", "shadow_off"
-"""The kinds of changes of the acting version."""
+"""The kinds of changes of the acting version and of the shadow."""
 
 
 def newest_flow_version(session: Session, flow_id: int) -> FlowVersion | None:
@@ -71,7 +71,7 @@ def versions_that_acted(session: Session, type_id: int) -> Sequence[FlowVersion]
 
 @dataclass(frozen=True)
 class FlowActivationRow:
-    """A change of the acting version, with the numbers of the versions; None for no version."""
+    """A change of the acting version or the shadow, with the numbers of the versions; None for no version."""
 
     activation: FlowActivation
     version: int | None
@@ -94,7 +94,7 @@ def activations_of_flow(session: Session, flow_id: int, part: Part = WHOLE) -> P
 
 
 def latest_beginnings(session: Session, flow_id: int, numbers: Collection[int]) -> list[FlowActivationRow]:
-    """Return when each of these versions last began to act; nothing of one that never did."""
+    """Return when each of some versions last began to act; versions that never did are left out."""
     of = (FlowActivation.flow_id == flow_id, FlowActivation.kind.in_((ACTIVE, ROLLBACK)), _VERSION.number.in_(numbers))
     latest = select(func.max(FlowActivation.id)).join(_VERSION, _VERSION.id == FlowActivation.version_id).where(*of)
     statement = _ACTIVATIONS.where(FlowActivation.id.in_(latest.group_by(_VERSION.id).correlate(None)))
