@@ -1,7 +1,7 @@
-"""Many transactions of an entity in one row, by columns: a twentieth of the time to read them.
+"""Blocks: many transactions of an entity in one row, by columns, which are read in a twentieth of the time.
 
-A block has exactly the transactions between two moments, as they were taken in; the blocks of an entity follow each
-other without a gap. They only speed up reading: without them, the transactions themselves are read, and corrections are
+A block has exactly the transactions between two moments, as first stored; the blocks of an entity follow each other
+without a gap. They only speed up reading: without them, the transactions themselves are read, and corrections are
 stored apart from both. Workers make blocks of transactions that are some days old. A call that stores or settles
 transactions in the time of a block deletes it and the later ones, after it marked the entity due. So either the worker
 that makes a block waits for that mark and then sees another revision than it claimed, or the call waits for the worker
@@ -30,7 +30,7 @@ FEWEST: Final = 5_000
 MOST: Final = 20_000
 """A late transaction deletes the block of its time and the later ones, so no block is much longer than this."""
 OPEN_US: Final = 2 * DAY_US
-"""Blocks leave out the transactions of this last time: most late transactions arrive within it."""
+"""Blocks leave out transactions younger than this: most late transactions arrive within that time."""
 
 _COLUMNS = ("entity_id", "until_us", "from_us", "content")
 _ROWS: Mapping[str, Any] = {"entity": pl.Int64, "until_us": pl.Int64, "from_us": pl.Int64, "content": pl.Binary}
@@ -101,7 +101,7 @@ def transactions(
 def _from_blocks(
     session: Session, ids: Sequence[int], begin: int, columns: Sequence[str]
 ) -> tuple[list[pl.DataFrame], dict[int, int]]:
-    """Read the blocks that reach beyond a moment and begin no later; return them with where they end."""
+    """Read consecutive blocks from a moment on; return their rows, and by entity the end of the last one."""
     query = (
         "SELECT entity_id, until_us, from_us, content FROM transaction_blocks"  # noqa: S608 (our own words)
         f" WHERE entity_id IN :ids AND until_us > {begin:d}"
@@ -131,9 +131,9 @@ def new_blocks(session: Session, ids: Sequence[int], read: ReadTransactions, now
     """Make blocks for entities with many transactions outside of blocks.
 
     Args:
-        session: that read them.
-        ids: whose blocks may be stored.
-        read: their transactions, perhaps with those of others.
+        session: the session that read them.
+        ids: the entities whose blocks may be stored.
+        read: their transactions, possibly with those of others.
         now_us: the current time; recent transactions are left as they are.
     """
     until_us = now_us - OPEN_US
@@ -174,7 +174,7 @@ def store_blocks(session: Session, batch: LeasedBatch, new_blocks: Sequence[NewB
     Args:
         session: in the transaction that locked the marks.
         batch: the claimed entities.
-        new_blocks: those of some of these.
+        new_blocks: the new blocks of some of these.
     """
     same = unchanged_entities(session, batch, [each.blocks[0].entity_id for each in new_blocks])
     connection = session.connection()

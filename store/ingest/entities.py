@@ -45,7 +45,7 @@ _NUMBER_STAYS: Final = (
     )
     .with_for_update(key_share=True, read=True, of=_ENTITIES)
 )
-"""Only its number: building an object from the row takes longer than finding it."""
+"""It selects only the number: building an object from the row takes longer than finding it."""
 
 
 _FIRST_TYPE: Final = (
@@ -73,7 +73,7 @@ def type_named(
 
 
 def missing_type(name: str, names: Sequence[str]) -> str:
-    """Say that an organisation has no type of a name, and which of its *names* was perhaps meant."""
+    """Return the message that an organisation has no type of a name, with the one of its *names* that may be meant."""
     return f"there is no entity type {name!r}{perhaps(name, names)}"
 
 
@@ -109,7 +109,7 @@ def entity_named(
 
 
 def no_entity(session: Session, organisation_id: int, type_name: str, external_id: str) -> NotFoundError:
-    """Give the error of an entity that there is not; where the organisation lacks its type, that one is raised."""
+    """Return the error for a missing entity; raise the error for its type if the organisation lacks that."""
     type_named(session, organisation_id, type_name)
     return NotFoundError(f"there is no {type_name} {external_id!r}")
 
@@ -135,7 +135,7 @@ def number_of_entity(session: Session, organisation_id: int, type_name: str, ext
 
 def names_of_entities(session: Session, organisation_id: int, entity_ids: Iterable[int]) -> dict[int, tuple[str, str]]:
     """Return type and present name of entities of an organisation, by their numbers; others are left out."""
-    # By a sum SQLite looks up each number: the index by organisation would have it read every entity.
+    # The sum makes SQLite look up each number: with the index by organisation it would read every entity.
     of = Entity.organisation_id + 0 == organisation_id
     statement = (
         select(Entity.id, EntityType.name, Entity.external_id)

@@ -1,4 +1,4 @@
-"""The stored facts of one entity, and those of many, by which an import skips duplicates. Begins no transaction."""
+"""The stored facts of one entity, and of many, so that an import can skip duplicates. Begins no transaction."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -44,7 +44,7 @@ def entity_name(session: Session, entity_id: int) -> tuple[str, str]:
 def tags_of(session: Session, entity_id: int, part: Part, name: str | None = None) -> Page[Any]:
     """List the tags that an entity has or had, or those of one name, the newest first.
 
-    Each with whether it goes on by another row, and with who proposed what `set_by` and `ended_by` approved.
+    Each comes with whether another row continues it, and with who proposed what `set_by` and `ended_by` approved.
     """
     set_at, ended_at = (Tag.from_us, Tag.set_by), (Tag.until_us, Tag.ended_by)
     proposers = (of_proposal(Proposal.proposed_by, *at) for at in (set_at, ended_at))
@@ -103,7 +103,7 @@ def transactions_of(
 
 
 def corrections_of(session: Session, transactions: Sequence[Transaction]) -> Sequence[Correction]:
-    """List the corrections of some transactions, in the order in which they hold."""
+    """List the corrections of some transactions, in the order in which they apply."""
     entity_ids = sorted({transaction.entity_id for transaction in transactions})
     numbers = [transaction.transaction_id for transaction in transactions]
     statement = select(Correction).where(

@@ -1,13 +1,13 @@
-"""Moments that the program took from a fast clock: those that a later call supersedes, and those that a repair finds.
+"""Moments that the program took from a fast clock: superseded by a later call, or found by a repair.
 
-What arrived before a call is not later than it. So a call whose clock is right dates back what it supersedes, and of
-one moment what arrived later holds: what was said last loses to no clock, and no repair moves a row past a later one.
+A row that arrived before a call is not later than it. So a call whose clock is right dates back the rows that it
+supersedes, and of rows at one moment the last to arrive holds: the latest information loses to no clock, and no repair
+moves a row past a later one.
 
-A repair has to know them where people may give a later one themselves.
-The end of a tag that was taken off or set again, that of an owner whom another one followed, the beginning of a link
-that came back, and the end of a tag that a flow gave for some days. What people gave stays: the audit entry of a call
-that ended rows has the moment, and a link that began when it was recorded was given no beginning. Nothing here begins
-or ends a transaction.
+A repair must tell these moments from later ones that people gave, which stay. The program takes the end of a tag that
+was ended or set again, the end of an ownership that another one followed, the beginning of a link that came back, and
+the end of a tag that a flow set for some days. The audit entry of a call that ended rows has the moment; a link that
+began when it was recorded was given no beginning. Nothing here begins or ends a transaction.
 """
 
 import json
@@ -34,10 +34,10 @@ class FutureMoment(NamedTuple):
     """A moment that is dated ahead.
 
     Attributes:
-        entity_id: of its row.
+        entity_id: the entity of its row.
         other_id: the entity at the other end of a link.
         column: the column of the moment.
-        lasts_us: how much later than now it is to be.
+        lasts_us: how long after now a repair sets it.
     """
 
     organisation_id: int
@@ -52,7 +52,7 @@ class FutureMoment(NamedTuple):
 
 
 def future_moments(session: Session, latest_us: int, organisation_id: int | None = None) -> list[FutureMoment]:
-    """List the moments after one that the program took from its clock, of an organisation or of all."""
+    """List the moments after *latest_us* that the program took from its clock, of one organisation or all."""
     tags, owners = _ends(session, latest_us, organisation_id)
     own = () if organisation_id is None else (Entity.organisation_id == organisation_id,)
     moments: list[FutureMoment] = []
@@ -89,11 +89,11 @@ def future_moments(session: Session, latest_us: int, organisation_id: int | None
 
 
 def screened_before(session: Session, arriving: Iterable[tuple[int, str, int, bool]], now_us: int) -> list[int]:
-    """Date back screenings whose own moment is after now, as others are about to follow them; return their numbers.
+    """Date back stored screenings whose moment is after now, as others are about to follow; return their numbers.
 
-    Only a moment that the program took itself is dated back: to now, and a clean one to that of a match which arrives
-    after it and is of the present too, as far as clocks may differ. A match of an earlier day lies before it anyway.
-    A match never yields to an earlier moment: it holds until a clean one comes after it.
+    Only a moment that the program took from its clock is dated back, to now. A clean one is dated to the moment of a
+    match that arrives after it, if that is now too, within the tolerance of clocks; an older match lies before it
+    anyway. A match is dated to now and never earlier: it holds until a clean one comes after it.
 
     Args:
         session: in the transaction that adds the others.
@@ -117,9 +117,9 @@ def screened_before(session: Session, arriving: Iterable[tuple[int, str, int, bo
 
 
 def corrected_before(session: Session, organisation_id: int, numbers: Sequence[str], now_us: int) -> None:
-    """Let corrections of some transactions count from now that a clock ahead dated later, as others follow them.
+    """Let corrections that a fast clock dated after now count from now, as others of their transactions follow.
 
-    When one was known is sealed; it counts from when it was recorded if that is earlier.
+    `known_us` is sealed, and stays; a correction counts from `recorded_us` if that is earlier.
     """
     of = (Correction.organisation_id == organisation_id, among(session, Correction.transaction_id, numbers))
     from_clock = (Correction.recorded_us > now_us, Correction.recorded_us == Correction.known_us)
@@ -127,7 +127,7 @@ def corrected_before(session: Session, organisation_id: int, numbers: Sequence[s
 
 
 def owned_before(session: Session, entity_ids: Collection[int], now_us: int) -> dict[int, int]:
-    """Return the ends after now of ownerships of some entities that the program took from its clock, by their rows."""
+    """Return, by row, the ends after now that the program took from its clock, of ownerships of some entities."""
     of = (among(session, Ownership.entity_id, sorted(entity_ids)), Ownership.until_us > now_us)
     rows = session.execute(
         select(Ownership.id, Ownership.until_us, Entity.organisation_id)
@@ -139,7 +139,7 @@ def owned_before(session: Session, entity_ids: Collection[int], now_us: int) -> 
 
 
 def _ends(session: Session, latest_us: int, organisation_id: int | None) -> tuple[dict[int, int], dict[int, int]]:
-    """Return when a clock ahead ended tags and ownerships, by the numbers of all rows that those calls wrote."""
+    """Return when calls with a fast clock ended tags and ownerships, by the numbers of all rows that they wrote."""
     same = and_(AuditValues.organisation_id == AuditEntry.organisation_id, AuditValues.number == AuditEntry.number)
     statement = (
         select(AuditEntry.details, AuditValues.after)
@@ -158,7 +158,7 @@ def _ends(session: Session, latest_us: int, organisation_id: int | None) -> tupl
 
 
 def redate_moments(session: Session, moments: Sequence[FutureMoment], now_us: int) -> Digests:
-    """Set moments to now, or to as long after it as they were to be; return the digests of their rows."""
+    """Set moments to now, or to their `lasts_us` after it; return the digests of their rows."""
     row_digests = []
     for table in (Tag, Ownership, Link):
         of_table = [each for each in moments if each.table is table]

@@ -37,7 +37,7 @@ class StoredLink(NamedTuple):
 
     @property
     def ends(self) -> tuple[int, str, int | None, str | None]:
-        """What it links to what."""
+        """The entity, the type of link, and the other entity or the shared value."""
         return (self.entity_id, self.link, self.other_id, self.thing)
 
 
@@ -61,7 +61,7 @@ def links_from(session: Session, entity_ids: Iterable[int]) -> list[StoredLink]:
 
 
 def touched_by_links(session: Session, entity_ids: Iterable[int]) -> list[int]:
-    """Return those of some entities that have or had any link; most have none."""
+    """Return which of some entities have or had a link; most never had one."""
     query = (
         "SELECT e.id FROM entities e WHERE e.id IN :ids AND (EXISTS (SELECT 1 FROM links l WHERE l.entity_id = e.id)"
         " OR EXISTS (SELECT 1 FROM links l WHERE l.other_id = e.id))"
@@ -80,7 +80,7 @@ def links_at(
 ) -> pl.DataFrame:
     """Read the links of one type with given ends: `entity_id`, `other_id`, `thing`, `from_us`, `until_us`.
 
-    One that was taken back, which ends where it begins, never held: as of a moment it is left out.
+    A link that was taken back ends where it begins, and never held: as of a moment it is left out.
 
     Args:
         session: to read with.
@@ -89,8 +89,8 @@ def links_at(
         end: which end, one of `ENDS`.
         ids: the ends.
         as_of_us: the moment; of links that ended before, one for each end is read. None reads all links of all times.
-        most: for each end, this many links that hold at the moment, those that end first, and this many that begin
-            later.
+        most: for each end, read at most this many links that hold at the moment, those that end first, and this many
+            that begin later.
     """
     assert link.isidentifier(), link  # it becomes part of the query
     where = f"l.type_id = {type_id:d} AND l.link = '{link}' AND l.{end} IN :ids"
@@ -111,7 +111,7 @@ def links_at(
 def share_counts(
     session: Session, type_id: int, link: str, things: Sequence[str], now_us: int
 ) -> dict[str, ShareCount]:
-    """Count who shares values of one type of link, by value; those that nobody shares now are left out."""
+    """Count the entities that share values of one type of link, by value; values that none shares now are left out."""
     statement = (
         select(
             Link.thing,
@@ -160,7 +160,7 @@ def forget(session: Session, entity_ids: Sequence[int]) -> None:
 
 
 def one_of_each_sharing(session: Session, entity_ids: Sequence[int], now_us: int) -> list[int]:
-    """Return, of each value that entities share, one other entity that shares it now or later."""
+    """Return, for each value that entities share, one other entity that shares it now or later."""
     other = aliased(Link)
     same = (other.type_id == Link.type_id) & (other.link == Link.link) & (other.thing == Link.thing)
     statement = (
@@ -188,9 +188,9 @@ def links_of(session: Session, entity_id: int, part: Part) -> Page[tuple[Link, s
 
 
 def names_sharing(session: Session, link_ids: Sequence[int], most: int, now_us: int) -> Mapping[int, Iterable[str]]:
-    """Name up to *most* others that share the value of each link now or later, in the order of their own links.
+    """Return, by link, the names of up to *most* others that share its value now or later, in the order of their links.
 
-    Who shared it before, and who is linked to it by a link that was taken back, is left out.
+    Entities whose own link ended or was taken back are left out.
     """
     shared = aliased(Link)
     same = (Link.type_id == shared.type_id, Link.link == shared.link, Link.thing == shared.thing)

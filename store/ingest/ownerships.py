@@ -121,9 +121,10 @@ def owned_numbers(session: Session, entity_id: int, now_us: int | None = None) -
 
 
 def types_owned(session: Session, kind: EntityType) -> tuple[str, ...]:
-    """List the types of entities of which those of a type own one, or owned one, by name.
+    """List, by name, the types of the entities that entities of a type own or owned.
 
-    Each is looked up by itself, up to the first ownership: an organisation has few types, and may have many ownerships.
+    Each type is looked up alone, until the first ownership: an organisation has few types, and may have many
+    ownerships.
     """
     owner, owned = aliased(Entity), aliased(Entity)
     of_both = (

@@ -1,4 +1,4 @@
-"""Planned ends of tags, each a row until long after it.
+"""Planned ends of tags, each a row that is kept long after that end.
 
 Nothing here begins or ends a transaction.
 """
@@ -18,7 +18,7 @@ from fivefold.store.tables.entities import Entity, Tag, TagEnd
 from fivefold.store.tables.rulesets import Proposal
 
 KEPT_US: Final = 30 * DAY_US
-"""How long an end that was announced is kept: entities that it concerns are assessed sooner."""
+"""How long an announced end is kept: its entity is assessed sooner."""
 
 
 def plan_ends(session: Session, ends: Sequence[tuple[int, int, int | None]], now_us: int) -> None:
@@ -37,15 +37,15 @@ def forget_ends(session: Session, tag_ids: Sequence[int]) -> None:
 
 
 def lasts_after(now_us: int) -> ColumnElement[bool]:
-    """The condition that an entity has a tag by a row of it, also where a clock that was ahead dated that later.
+    """The condition that a row of a tag lasts after now, also if a fast clock dated its beginning later.
 
-    One that ends where it begins never was: so an earlier release ended what such a clock had set.
+    A row that ends where it begins never held: an earlier release ended the tags of a fast clock in that way.
     """
     return Tag.until_us.is_(None) | ((Tag.until_us > now_us) & (Tag.until_us > Tag.from_us))
 
 
 def lasts_on() -> ColumnElement[bool]:
-    """The condition that an entity has a tag beyond the end of a row of it, by another row."""
+    """The condition that another row of the same tag lasts beyond the end of a row."""
     other = aliased(Tag)
     later = or_(
         other.until_us.is_(None),
@@ -57,7 +57,7 @@ def lasts_on() -> ColumnElement[bool]:
 
 
 def goes_on() -> ColumnElement[bool]:
-    """The condition that an entity had a tag until a row of it begins, by another row: its end is another one."""
+    """The condition that a row continues an earlier row of the same tag, so that only the end moves."""
     other = aliased(Tag)
     before = or_(other.from_us < Tag.from_us, and_(other.from_us == Tag.from_us, other.id < Tag.id))
     of_same = (other.entity_id == Tag.entity_id, other.tag == Tag.tag, other.until_us >= Tag.from_us)
@@ -69,9 +69,9 @@ class EndedTag(NamedTuple):
 
     Attributes:
         until_us: the end.
-        set_by: who gave the tag with that end, as the audit log names them.
-        proposed_by: who proposed that end, where `set_by` approved it; None otherwise.
-        is_last: no other row of the same tag lasts on: the entity does not have it any more.
+        set_by: who set the tag with that end, as the audit log names actors.
+        proposed_by: who proposed that end, if `set_by` approved it; None otherwise.
+        is_last: no other row continues the tag: the entity no longer has it.
     """
 
     tag_id: int
@@ -86,10 +86,10 @@ class EndedTag(NamedTuple):
 
 
 def take_ended(session: Session, now_us: int, most: int) -> tuple[list[EndedTag], int]:
-    """Take the tags that reached their planned ends, the earliest first; each is returned only once.
+    """Announce the tags that reached their planned ends: return them, the earliest first, each only once.
 
-    Their entities are locked, in the same order in which callers that end a tag lock them. Also returns how many were
-    due.
+    Their entities are locked, in the same order in which callers that end a tag lock them. Also returns how many ends
+    were due.
     """
     session.execute(delete(TagEnd).where(TagEnd.announced, TagEnd.due_us < now_us - KEPT_US))
     due = select(TagEnd.tag_id, TagEnd.entity_id).where(~TagEnd.announced, TagEnd.due_us <= now_us)
@@ -101,12 +101,12 @@ def take_ended(session: Session, now_us: int, most: int) -> tuple[list[EndedTag]
 
 
 def take_ended_of(session: Session, entity_ids: Collection[int], now_us: int) -> list[EndedTag]:
-    """Take the ended tags of some entities, which the caller has locked, as `take_ended` does for all."""
+    """Announce the ended tags of some entities, which the caller has locked, as `take_ended` does for all."""
     return _take(session, among(session, TagEnd.entity_id, sorted(entity_ids)), now_us)
 
 
 def _take(session: Session, those: ColumnElement[bool], now_us: int) -> list[EndedTag]:
-    """Take the due ones among some planned ends; a plan is void if its tag does not exist, or ends later.
+    """Announce the due ones among some planned ends; a plan is void if its tag does not exist, or ends later.
 
     A process of an older release, which does not store planned ends, may have moved an end meanwhile.
     """
@@ -138,7 +138,7 @@ def _take(session: Session, those: ColumnElement[bool], now_us: int) -> list[End
 
 
 class ReachedEnd(NamedTuple):
-    """A planned end of an entity's tag: its moment, who set it, and who proposed that, as of `EndedTag`."""
+    """A planned end of an entity's tag: its moment, who set it, and who proposed it, as in `EndedTag`."""
 
     entity_id: int
     until_us: int
@@ -147,15 +147,15 @@ class ReachedEnd(NamedTuple):
 
     @property
     def people(self) -> tuple[str, ...]:
-        """Who is behind the end."""
+        """The people behind the end."""
         return (self.set_by,) if self.proposed_by is None else (self.set_by, self.proposed_by)
 
 
 def planned_ends(session: Session, entity_ids: Collection[int], now_us: int) -> Sequence[ReachedEnd]:
     """List the planned ends that some entities' tags reached, announced or not.
 
-    A tag that lasts on by another row, and one that was ended otherwise, are left out; so is what is older than
-    `KEPT_US`, or ended before ends were kept.
+    A tag that another row continues, and one that was ended otherwise, are left out; so are ends older than `KEPT_US`,
+    and ends before such rows were kept.
     """
     columns = (Tag.entity_id, Tag.until_us, Tag.set_by, _proposed_by())
     statement = select(*columns).join(TagEnd, TagEnd.tag_id == Tag.id)
@@ -166,9 +166,9 @@ def planned_ends(session: Session, entity_ids: Collection[int], now_us: int) -> 
 def of_proposal(
     column: InstrumentedAttribute[str], at_us: InstrumentedAttribute[Any], by: InstrumentedAttribute[Any]
 ) -> ColumnElement[str | None]:
-    """Return, in SQL, a column of the proposal whose approval, at a moment and by a person, did something to a row.
+    """Return, in SQL, a column of the proposal whose approval changed a row of an entity, such as a tag or an override.
 
-    The row is of an entity, such as a tag or an override; *at_us* and *by* are its columns.
+    *at_us* and *by* are the columns of that row with the moment and the author of the change.
     """
     approved = (Proposal.entity_id == at_us.class_.entity_id, Proposal.state == APPROVED)
     then = (Proposal.decided_us == at_us, Proposal.decided_by == by)
@@ -176,5 +176,5 @@ def of_proposal(
 
 
 def _proposed_by() -> ColumnElement[str | None]:
-    """Return, in SQL, who proposed a tag's row, where another person approved that: it begins at the approval."""
+    """Return, in SQL, who proposed a tag's row that another person approved: the row begins at the approval."""
     return of_proposal(Proposal.proposed_by, Tag.from_us, Tag.set_by)

@@ -37,7 +37,7 @@ _STAGED = {
     " amount double precision, currency text, state text, balance double precision, category text,"
     " account_created_us bigint, content text) ON COMMIT DELETE ROWS",
 }
-"""On PostgreSQL it is emptied after each transaction."""
+"""The table of a call's rows; PostgreSQL empties it after each transaction."""
 _EMPTY = text("DELETE FROM staged")
 _FACTS = ("entity_id", "at_us", "amount", "currency", "balance", "category", "account_created_us", "content")
 _JOINED = "organisation_id = :of AND transactions.transaction_id = staged.transaction_id"
@@ -67,7 +67,7 @@ _ADD = {"sqlite": _add(""), "postgresql": _add('COLLATE "C"')}
 def _statements(differs: str) -> tuple[TextClause, TextClause]:
     """Build, with the dialect's null-safe inequality, the query for conflicts and the update of states."""
     state = f"transactions.state {differs} staged.state"
-    # A pending one that comes behind the settled one is late: it says nothing new.
+    # A pending row that arrives after the settled one is late, and changes nothing.
     final = f"{state} AND 'PENDING' NOT IN (coalesce(transactions.state, ''), coalesce(staged.state, ''))"
     other = {name: f"transactions.{name} {differs} staged.{name}" for name in _FACTS} | {"state": f"({final})"}
     contents = {"stored_content": "transactions.content", "sent_content": "staged.content"}
@@ -95,7 +95,7 @@ class AddedTransactions:
     Attributes:
         new: how many were added.
         changed: how many changed their state.
-        touched: entities of either.
+        touched: the entities of added and changed rows.
         conflicts: numbers that were stored before with other content, and the columns that differ, own fields by
             their names; the transaction must then be rolled back.
         batch: the number that identifies the added and changed rows.
@@ -189,7 +189,7 @@ def add_transactions(session: Session, organisation_id: int, staged: pl.DataFram
 
 
 def _differing(row: Row[Any]) -> list[str]:
-    """Name the columns in which a staged row differs from the stored one; of `content` its own fields."""
+    """Return the columns in which a staged row differs from the stored one; for `content`, the names of its fields."""
     columns = [name for name in (*_FACTS, "state") if name != "content" and getattr(row, name)]
     before, after = (json.loads(each or "{}") for each in (row.stored_content, row.sent_content))
     own = [name for name in {**before, **after} if before.get(name) != after.get(name)]
@@ -197,7 +197,7 @@ def _differing(row: Row[Any]) -> list[str]:
 
 
 def numbers_taken(session: Session, organisation_id: int, numbers: Sequence[str]) -> set[str]:
-    """Return those of some numbers that are already stored."""
+    """Return which of some numbers are already stored."""
     of = (Transaction.organisation_id == organisation_id, among(session, Transaction.transaction_id, numbers))
     return set(session.scalars(select(Transaction.transaction_id).where(*of)))
 
@@ -280,13 +280,13 @@ def add_corrections(session: Session, rows: Sequence[tuple[Any, ...]]) -> None:
 def has_other_currency(
     session: Session, entity_ids: Sequence[int], currency: str, after_us: int | None, until_us: int
 ) -> bool:
-    """Tell whether a transaction of entities that counts by a moment is in another currency, or was corrected to one.
+    """Return whether a transaction that counts by a moment is not in *currency*, or was corrected to another one.
 
     Args:
         session: to read with.
-        entity_ids: whose transactions.
-        currency: the one that is not looked for.
-        after_us: earlier transactions are left out; None for none.
+        entity_ids: the entities of the transactions.
+        currency: the expected currency.
+        after_us: only later transactions count, but all corrections; None for all.
         until_us: the moment.
     """
     rows = exists().where(
