@@ -1,4 +1,4 @@
-"""Decisions, their inputs beside an entity's facts, and policies. Nothing here begins or ends a transaction."""
+"""Decisions, the levels and values that they use, and policies. Nothing here begins or ends a transaction."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ _KEYED: Final = select(_DECISIONS.c.id).where(
 
 @dataclass(frozen=True)
 class DecisionSubjects:
-    """The entity of a decision, its type, the organisation's settings, and the policy; the settings are only loaded."""
+    """The entity of a decision, its type, the organisation's settings (only to load them early), and the policy."""
 
     entity: Entity
     kind: EntityType
@@ -110,7 +110,7 @@ class EntityState:
         mark: its due mark.
         is_marked_later: a committed change has yet to mark it.
         override_id: the number of the override in force, whether or not the level was computed by it; else None.
-        value: the latest value score; None if there is none, or the model knows no value.
+        value: the latest value score; None if there is none, or it has neither a score nor a failure.
         is_behind: the level was to be computed for the decision, and could not be.
     """
 

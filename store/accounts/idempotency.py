@@ -1,9 +1,8 @@
 """Idempotency keys: one attempt carries out a request, and marks the key in the transaction that stores its changes.
 
-What is stored first for the request's sake alone, as a level is for a decision, must not mark it: `attempting(None)`.
-
-So after any failure of a process, a connection or a commit, the key shows whether the request was carried out. An
-attempt that was superseded cannot commit. Nothing here begins or ends a transaction.
+After any failure of a process, a connection or a commit, the key shows whether the request was carried out. A
+superseded attempt cannot commit. A transaction that only prepares the request, such as a level for a decision, must
+not mark the key: it runs within `attempting(None)`. Nothing here begins or ends a transaction.
 """
 
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ _KEYS = cast("Table", IdempotencyKey.__table__)
 
 STARTED, STORED, ANSWERED = "started", "stored", "answered"
 FORGOTTEN: Final = ""
-"""In the place of an answer that is still to come: it may mention an entity that was erased meanwhile."""
+"""Replaces an answer that is still to come, as it may mention an entity that was erased meanwhile."""
 
 
 class RequestAttempt(NamedTuple):
@@ -106,7 +105,7 @@ def release_key(session: Session, attempt: RequestAttempt) -> None:
 def abandon(session: Session, attempt: RequestAttempt) -> None:
     """Mark the attempt as ended with an unknown outcome.
 
-    Where it stored something, its answer is lost; else another attempt may begin at once.
+    If it stored something, its answer is lost; else another attempt may begin at once.
     """
     session.execute(update(_KEYS).where(*_of(attempt), _KEYS.c.state == STORED).values(state=ANSWERED))
     session.execute(update(_KEYS).where(*_of(attempt), _KEYS.c.state == STARTED).values(begun_us=1))
@@ -123,12 +122,12 @@ def prune(session: Session, forgotten_us: int, most: int) -> int:
 
 
 def date_back(session: Session, latest_us: int, now_us: int) -> None:
-    """Let keys that began after a moment count from now on: a clock that was ahead dated them."""
+    """Date keys that began after a moment to now: a fast clock dated them."""
     session.execute(update(_KEYS).where(_KEYS.c.begun_us > latest_us).values(begun_us=now_us))
 
 
 def forget_answers(session: Session, organisation_id: int) -> None:
-    """Empty the answers of an organisation, and those to come of its requests: they may mention an erased entity."""
+    """Empty an organisation's answers, stored ones and those still to come: they may mention an erased entity."""
     answer = case((_KEYS.c.state == ANSWERED, None), else_=FORGOTTEN)
     where = (_KEYS.c.organisation_id == organisation_id, _KEYS.c.answer.is_distinct_from(answer))
     session.execute(update(_KEYS).where(*where).values(answer=answer))

@@ -114,7 +114,7 @@ def list_row_at(
 
 
 def count_list_versions(session: Session, organisation_id: int, name: str) -> int:
-    """Count the versions of a list, those to come too; none is ever removed."""
+    """Count the versions of a list, including future ones; none is ever removed."""
     row = ListVersionRow
     of = (row.organisation_id == organisation_id, row.name == name)
     return session.scalar(select(func.count()).select_from(row).where(*of)) or 0
@@ -163,7 +163,7 @@ def list_proposals(session: Session, organisation_id: int, kind: str, subject: s
 
 
 def list_entries(session: Session, organisation_id: int, names: Sequence[str]) -> dict[str, AuditEntry]:
-    """Read the last audit entry of each of some lists, by name: it says who added the newest version."""
+    """Read the last audit entry about each of some lists, by name: it names who added the newest version."""
     row = AuditEntry
     which = (row.organisation_id == organisation_id, row.subject_kind == "list", row.action == "list.put")
     last = select(func.max(row.number)).where(*which, row.subject_id.in_(names)).group_by(row.subject_id)

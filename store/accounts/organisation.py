@@ -45,7 +45,7 @@ def settings_row(session: Session, organisation_id: int, *, locked: bool = False
 
 
 def levels_of(session: Session, organisation_id: int) -> tuple[str, ...]:
-    """Return the names of the levels, lowest first; none where the organisation has not defined them yet."""
+    """Return the names of the levels, lowest first; empty if the organisation has not defined them yet."""
     row = session.get(OrganisationSettings, organisation_id)
     return () if row is None else tuple(row.levels)
 
@@ -56,7 +56,7 @@ def base_currency_of(session: Session, organisation_id: int) -> str:
 
 
 def where_two_people_promote(session: Session) -> dict[int, str]:
-    """Map to names the organisations that require a second person before a value model becomes champion."""
+    """Return the organisations that require a second person before a value model becomes champion: number to name."""
     of = OrganisationSettings.organisation_id == Organisation.id
     statement = select(Organisation.id, Organisation.name).join(OrganisationSettings, of)
     return dict(
@@ -75,8 +75,8 @@ def lock_organisation(session: Session, organisation_id: int) -> None:
 def lock_deciding(session: Session, organisation_id: int) -> None:
     """Make other transactions that change what decides, or what it may read, wait until this transaction ends.
 
-    It locks the organisation first and then its settings, which is all that activations and approvals of policies lock.
-    A new organisation has no settings yet: nothing decides there.
+    It locks the organisation, then its settings; activations and approvals of policies lock only the settings. A new
+    organisation has no settings yet: nothing decides there.
     """
     lock_organisation(session, organisation_id)
     session.get(OrganisationSettings, organisation_id, with_for_update=True)

@@ -1,4 +1,4 @@
-"""Plans: the limits of tokens. YAML, the shipped one or the operator's (`FIVEFOLD_PLANS_FILE`)."""
+"""Plans: the limits of tokens, from the shipped YAML file or the operator's (`FIVEFOLD_PLANS_FILE`)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -83,6 +83,6 @@ def plan_named(plans: Mapping[str, Plan], name: str) -> Plan:
 
 
 def require_plan_of_people(openid: OpenIdSettings | None, plans: Mapping[str, Plan]) -> None:
-    """Raise ConfigError where people who sign in by an identity provider would have a plan that does not exist."""
+    """Raise ConfigError if the plan of people who sign in by an identity provider does not exist."""
     if openid is not None and openid.plan not in plans:
         raise ConfigError(f"FIVEFOLD_OPENID_PLAN is {openid.plan!r}; it must be one of {', '.join(plans)}")

@@ -14,7 +14,7 @@ from fivefold.store.sql.statements import INSERTS
 from fivefold.store.tables.accounts import Member, Organisation, Token, TokenRequest, Usage
 
 DEFAULT_ORGANISATION = "default"
-"""The name of the organisation that is meant where none is named."""
+"""The name of the organisation that is used if none is named."""
 LONGEST_DAYS = 7
 """A request without a decision for this long cannot be approved any more: its half may have leaked."""
 
@@ -26,7 +26,7 @@ class Allowance(NamedTuple):
     users: int
 
     def after(self, used: "UsageTotals") -> "Allowance":
-        """Return the rest of the quota; 0 where more was used, as under an earlier, larger plan."""
+        """Return the rest of the quota; 0 if more was used, as under an earlier, larger plan."""
         return Allowance(max(0, self.calls - used.calls), max(0, self.users - used.users))
 
 
@@ -95,7 +95,7 @@ def organisation_of(session: Session, name: str) -> Organisation | None:
 
 
 def every_organisation(session: Session) -> Sequence[int]:
-    """List the numbers of all organisations, rising."""
+    """List the numbers of all organisations, in ascending order."""
     return session.scalars(select(Organisation.id).order_by(Organisation.id)).all()
 
 
@@ -115,7 +115,7 @@ def token_by_hash(session: Session, sha256: str) -> Token | None:
 
 
 def token_with_member(session: Session, sha256: str) -> tuple[Token, Member | None] | None:
-    """Find a token by the hash of its secret, in any state, with the member whose it is."""
+    """Find a token by the hash of its secret, in any state, with the member that it belongs to."""
     statement = select(Token, Member).outerjoin(Member, Member.id == Token.member_id).where(Token.sha256 == sha256)
     row = session.execute(statement).one_or_none()
     return None if row is None else (row[0], row[1])
@@ -135,9 +135,9 @@ def tokens(session: Session) -> Sequence[tuple[Token, str, str]]:
 def tokens_of(
     session: Session, organisation_id: int, month: str, member_id: int | None, part: Part
 ) -> Page[tuple[Token, str | None, Usage | None]]:
-    """List an organisation's tokens, perhaps of one member, with the names of members and the usage of a month.
+    """List an organisation's tokens, of one member or all, with the names of members and the usage of a month.
 
-    The newest first.
+    The newest come first.
     """
     statement = (
         select(Token, Member.name, Usage)
@@ -298,12 +298,12 @@ def members_of(session: Session, organisation_id: int, part: Part = WHOLE) -> Pa
 
 
 def is_live(session: Session, token_id: int, now_us: int) -> bool:
-    """Return whether a token neither was revoked, as by the end of its member's role, nor has expired."""
+    """Return whether a token is neither revoked, as by the end of its member's role, nor expired."""
     return session.scalar(select(Token.id).where(Token.id == token_id, _lives(now_us))) is not None
 
 
 def has_live_token(session: Session, member_id: int, now_us: int) -> bool:
-    """Return whether a member has a token that neither was revoked nor has expired."""
+    """Return whether a member has a token that is neither revoked nor expired."""
     return session.scalar(select(Token.id).where(Token.member_id == member_id, _lives(now_us)).limit(1)) is not None
 
 

@@ -22,7 +22,7 @@ STATES = PROPOSED, APPROVED, REFUSED, WITHDRAWN = "proposed", "approved", "refus
 
 
 def needs_two_people(session: Session, organisation_id: int) -> bool:
-    """Return whether changes need two people: a ruleset or a policy ever decided, or two people promote models.
+    """Return whether changes need two people: if a ruleset or policy ever decided, or if two people promote models.
 
     Otherwise one person could remove the requirement of a second one, and then promote alone.
     """
@@ -37,7 +37,8 @@ def needs_two_people(session: Session, organisation_id: int) -> bool:
 def proposal_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> Proposal:
     """Find a proposal of an organisation; NotFoundError if it has none of that number.
 
-    *locked*: until the end, and before it the entity that it is about, in the order of an erasure and of new facts.
+    *locked* locks until the transaction ends: first its entity, then the proposal, in the order of an erasure and of
+    new facts.
     """
     row = session.get(Proposal, number)
     if row is None or row.organisation_id != organisation_id:
@@ -49,7 +50,7 @@ def proposal_numbered(session: Session, organisation_id: int, number: int, *, lo
 
 
 def open_proposals(session: Session, organisation_id: int, entity_id: int | None) -> Sequence[Proposal]:
-    """List the proposals that nobody decided yet about one entity, or about none for None; the oldest first."""
+    """List the undecided proposals about one entity, or, for None, those without an entity; the oldest first."""
     statement = select(Proposal).where(
         Proposal.organisation_id == organisation_id, Proposal.state == PROPOSED, Proposal.entity_id == entity_id
     )
@@ -57,7 +58,7 @@ def open_proposals(session: Session, organisation_id: int, entity_id: int | None
 
 
 def open_behind(session: Session, after: int, most: int, but: str) -> Sequence[tuple[Proposal, Entity | None]]:
-    """List up to *most* open proposals of every organisation behind a number, each with the entity that it is about.
+    """List up to *most* open proposals numbered above *after*, of all organisations, each with its entity, if any.
 
     Those of the kind *but* are left out.
     """
@@ -80,7 +81,7 @@ def proposals_of(
     proposed_by: str | None,
     part: Part,
 ) -> Page[Proposal]:
-    """List proposals, of one state, some kinds and one person or of all, the newest first."""
+    """List proposals, the newest first; None for a state, kinds or a person is no condition."""
     statement = select(Proposal).where(Proposal.organisation_id == organisation_id)
     if state is not None:
         statement = statement.where(Proposal.state == state)
@@ -96,8 +97,8 @@ class ProposalFilter:
     """Which proposals of an organisation are listed; None is no condition.
 
     Attributes:
-        kinds: one of these.
-        only_by: proposed by that person too, whom `proposed_by` cannot widen.
+        kinds: of one of these kinds.
+        only_by: proposed by this person; applies beside `proposed_by`, which cannot widen it.
         since_us: proposed at that moment or later.
         until_us: proposed before.
     """
@@ -157,9 +158,9 @@ def newest_backtests(session: Session, proposal_id: int, *, finished: bool = Fal
 def newest_progress(
     session: Session, proposal_ids: Iterable[int], *, finished: bool = False
 ) -> Mapping[int, Sequence[Row[Any]]]:
-    """Return how far the newest backtest of each type is, of all or of those that are done, by proposal.
+    """Return, by proposal, the progress of the newest backtest of each type, of all or of finished ones.
 
-    All are read together, without what they are of and without their reports; types are in the order of their numbers.
+    One statement reads all, without their rulesets and reports; types are in the order of their numbers.
     """
     newest = select(func.max(Backtest.id)).where(among(session, Backtest.proposal_id, sorted(proposal_ids)))
     if finished:

@@ -71,7 +71,7 @@ def rows_written(
 ) -> Iterator[tuple[int, int, str]]:
     """Yield the number of each row of a table that was written, when, and by whom, in the order of the log.
 
-    What was written about an entity that is erased by now is not there.
+    Rows written about an entity erased since are left out.
     """
     row, values = AuditEntry, AuditValues
     of_row = and_(values.organisation_id == row.organisation_id, values.number == row.number)
@@ -88,12 +88,12 @@ def rows_written(
 
 
 def rows_numbered(session: Session, table: type[NumberedRow], numbers: Sequence[int]) -> Sequence[NumberedRow]:
-    """List the rows of some numbers, in their order."""
+    """List the rows with some numbers, in the order of these."""
     return session.scalars(select(table).where(among(session, table.id, list(numbers))).order_by(table.id)).all()
 
 
 def rate_tables_before(session: Session, organisation_id: int, until_us: int) -> Sequence[Any]:
-    """List the own tables of rates that were stored before a moment, in their order, without their rates.
+    """List an organisation's own tables of rates stored before a moment, in their order, without their rates.
 
     `version_id` is the number of a table, and `at_us` when it came into force.
     """
@@ -104,7 +104,7 @@ def rate_tables_before(session: Session, organisation_id: int, until_us: int) ->
 
 
 def rates_of_table(session: Session, organisation_id: int, number: int) -> str:
-    """Return the rates of an own table as they are stored."""
+    """Return the rates of an organisation's own table as they are stored."""
     return session.get_one(RateTableRow, (organisation_id, number)).content
 
 
@@ -128,7 +128,7 @@ def backtests_in(
 ) -> Sequence[tuple[Backtest, str | None, str]]:
     """List the backtests requested or finished in a period, those of proposals decided in it, and some by number.
 
-    Each with its ruleset, None for that of a proposal, and the type of entities.
+    Each comes with its ruleset, None for the backtest of a proposal, and its type of entities.
     """
     decided = select(Proposal.id).where(
         Proposal.organisation_id == organisation_id, Proposal.decided_us >= from_us, Proposal.decided_us < until_us
@@ -287,7 +287,7 @@ def job_numbered(session: Session, organisation_id: int, number: int) -> Evidenc
 
 
 def forget_archives_of(session: Session, organisation_id: int) -> None:
-    """Delete the archives of an organisation: they may have what was erased. One that is being made begins again."""
+    """Delete an organisation's archives: they may contain erased data. One that is being collected begins again."""
     of = EvidenceJob.organisation_id == organisation_id
     done = update(EvidenceJob).where(of, EvidenceJob.content.is_not(None))
     session.execute(done.values(content=None, size_bytes=None), execution_options=UNSEEN)

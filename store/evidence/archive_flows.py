@@ -45,7 +45,7 @@ def flow_activations_before(session: Session, organisation_id: int, until_us: in
 def replays_done(
     session: Session, organisation_id: int, activated_with: Iterable[int | None], period: Period
 ) -> Sequence[FlowReplay]:
-    """List the replays that were done in a period, and those with which its activations were made, by their numbers."""
+    """List the replays finished in a period, and those that its activations name, by their numbers."""
     numbers = sorted({number for number in activated_with if number is not None})
     finished = and_(*_within(FlowReplay.finished_us, period))
     of = (FlowReplay.organisation_id == organisation_id, FlowReplay.state == "done")
@@ -59,7 +59,7 @@ def runs_begun_counted(session: Session, organisation_id: int, period: Period) -
 
 
 def runs_ended_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:
-    """Count the same of the runs that ended in a period, and began before it."""
+    """Count the runs that ended in a period and began before it, by the same columns."""
     ended = (*_within(FlowRun.ended_us, period), FlowRun.begun_us < period[0])
     return _runs_counted(session, organisation_id, *ended)
 
@@ -79,7 +79,7 @@ def _runs_counted(session: Session, organisation_id: int, *of: ColumnElement[boo
 
 
 def runs_after(session: Session, organisation_id: int, period: Period, after_id: int, most: int) -> list[Row]:
-    """List the next runs that began or ended in a period, behind one, in the order of their numbers."""
+    """List the next runs that began or ended in a period, numbered above *after_id*, in the order of their numbers."""
     columns = (FlowRow.name.label("flow"), FlowVersion.number.label("version"), FlowVersion.content_hash)
     of_run = (FlowRun.id, FlowRun.entity_id, FlowRun.cause, FlowRun.acting, FlowRun.actor, FlowRun.state)
     came_to = (FlowRun.stopped_at, FlowRun.does, FlowRun.inputs, FlowRun.answer, FlowRun.removed_by)
@@ -97,7 +97,7 @@ def runs_after(session: Session, organisation_id: int, period: Period, after_id:
 
 
 def steps_of_runs(session: Session, run_ids: Sequence[int]) -> dict[int, list[Row]]:
-    """List the steps of runs that asked, in the order in which they were answered."""
+    """List, by run, the steps with a stored outcome, in the order of time."""
     columns = (
         StepOutcome.run_id,
         StepOutcome.step,
@@ -110,7 +110,7 @@ def steps_of_runs(session: Session, run_ids: Sequence[int]) -> dict[int, list[Ro
 
 
 def actions_of_runs(session: Session, run_ids: Sequence[int]) -> dict[int, list[Row]]:
-    """List the actions that runs took, in the order of their numbers."""
+    """List, by run, the actions that it took, in the order of their numbers."""
     columns = (FlowAction.run_id, FlowAction.id, FlowAction.action, FlowAction.kind, FlowAction.subject)
     moments = (FlowAction.at_us, FlowAction.taken_back_us, FlowAction.done_us)
     return _by_run(session, (*columns, *moments), run_ids, FlowAction.id)
@@ -158,7 +158,7 @@ def answers_in(connection: Connection, organisation_id: int, period: Period) -> 
 
 
 def actions_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:
-    """Count the actions of a period: by flow, version, action, kind and subject; and those still in force."""
+    """Count the actions of a period, and how many were undone: by flow, version, action, kind and subject."""
     by = (FlowRow.name.label("flow"), FlowVersion.number.label("version"), FlowAction.action, FlowAction.kind)
     columns = (*by, FlowAction.subject)
     taken_back = func.count(FlowAction.taken_back_us).label("taken_back_when_archived")
@@ -188,7 +188,7 @@ def taken_back_in(session: Session, organisation_id: int, period: Period) -> lis
 def shadows_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:
     """Count the pairs of runs that began in a period for one cause: of an acting version, and of a shadow.
 
-    `same_actions` is 0 if other actions or amounts follow.
+    `same_actions` is 0 if actions or amounts differ.
     """
     acting, shadow = aliased(FlowRun, name="acting_run"), aliased(FlowRun, name="shadow_run")
     acts, shadows = aliased(FlowVersion, name="acts"), aliased(FlowVersion, name="shadows")
@@ -233,7 +233,7 @@ def group_moves_counted(session: Session, organisation_id: int, period: Period) 
 
 
 def entities_erased_since(session: Session, organisation_id: int, since_us: int) -> int:
-    """Count the entities that were erased at a moment or later: what was about them is not in an archive any more."""
+    """Count the entities erased at a moment or later: archives made since lack their data."""
     of = (Entity.organisation_id == organisation_id, Entity.erased_us >= since_us)
     return session.scalar(select(func.count()).select_from(Entity).where(*of)) or 0
 

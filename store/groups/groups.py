@@ -18,8 +18,8 @@ class TypeGroup(NamedTuple):
     """A group whose membership is evaluated; without a version if it was retired and still has members.
 
     Attributes:
-        name: of the group.
-        number: of the version, as `version_id` and `canonical`.
+        name: the name of the group.
+        number: the number of the version, beside `version_id` and `canonical`.
     """
 
     group_id: int
@@ -122,7 +122,7 @@ class GroupVersionRow(NamedTuple):
 def versions_of(
     session: Session, organisation_id: int, name: str | None = None, part: Part = WHOLE, *, with_aml: bool = True
 ) -> Page[GroupVersionRow]:
-    """List the versions of one group, or of all: by name, the newest first; perhaps without groups for `aml` alone."""
+    """List the versions of one group or all: by name, the newest first; *with_aml*: include groups for `aml` alone."""
     statement = _versions(organisation_id)
     if name is not None:
         statement = statement.where(NamedGroup.name == name)
@@ -152,7 +152,7 @@ def _versions(organisation_id: int) -> Any:
 
 
 def in_force_since(session: Session, type_id: int, names: Sequence[str]) -> dict[str, int]:
-    """Give the moments at which some groups of a type first came into force; without those that never were."""
+    """Return when each of some groups of a type first came into force; groups that never did are left out."""
     statement = (
         select(NamedGroup.name, func.min(GroupVersion.approved_us))
         .join(GroupVersion, GroupVersion.group_id == NamedGroup.id)

@@ -106,7 +106,7 @@ class MoveRow(NamedTuple):
 def moves_of(session: Session, group_id: int, part: Part, *, by_day: bool) -> Page[MoveRow]:
     """List the entities that entered or left a group, the latest first; *by_day*: within a day (UTC) by entity.
 
-    Then the moments are cut to the day too, and the order and the places of pages say no more than the day.
+    *by_day* also cuts the moments to the day, so that neither the order nor the keys of pages reveal more.
     """
     at_us = GroupMove.at_us - GroupMove.at_us % DAY_US if by_day else GroupMove.at_us
     statement = (
@@ -120,7 +120,7 @@ def moves_of(session: Session, group_id: int, part: Part, *, by_day: bool) -> Pa
 
 
 class KeptMove(NamedTuple):
-    """A move of an entity into a group of that name, or out of it; `number` as in `GroupMove`."""
+    """A move of an entity into or out of a group, by the group's name; `number` as in `GroupMove`."""
 
     group: str
     entity_id: int
@@ -134,7 +134,7 @@ def moves_kept(
 ) -> dict[tuple[str, int], list[KeptMove]]:
     """Read the moves of entities in some groups of their type, by group and entity, in their order.
 
-    Of those of whom the retention policy removed moves, the first that is there has a number above 1.
+    If the retention policy removed moves of an entity, the first remaining one has a number above 1.
     """
     of = (among(session, GroupMove.entity_id, list(entity_ids)), among(session, NamedGroup.name, list(names)))
     statement = (
@@ -160,7 +160,7 @@ class GroupOfEntity(NamedTuple):
 
 
 def groups_of(session: Session, entity_id: int, *, with_aml: bool) -> list[GroupOfEntity]:
-    """List the groups that an entity belongs to, by name; perhaps without those for `aml` alone."""
+    """List the groups that an entity belongs to, by name; *with_aml*: include groups for `aml` alone."""
     statement = (
         select(NamedGroup.name, NamedGroup.purpose, GroupMember.since_us, GroupMember.is_unknown)
         .join(NamedGroup, NamedGroup.id == GroupMember.group_id)
@@ -217,7 +217,7 @@ def uncounted_groups(session: Session, day: int, most: int, now_us: int) -> Sequ
     """List groups that were ever in force, have settled, and whose size was not counted on a day."""
     groups = session.execute(_UNCOUNTED, {"day": day}).all()
 
-    @cache  # to ask of a type reads all who are due in an organisation
+    @cache  # checking a type reads all due entities of an organisation
     def is_settled(organisation_id: int, type_id: int) -> bool:
         return not is_being_looked_at(session, organisation_id, type_id, now_us)
 
@@ -225,7 +225,7 @@ def uncounted_groups(session: Session, day: int, most: int, now_us: int) -> Sequ
 
 
 def store_sizes(session: Session, day: int, at_us: int, sizes: Mapping[int, Size]) -> None:
-    """Store the sizes of a day; one that another worker stored is kept."""
+    """Store the sizes of a day; a size that another worker stored is kept."""
     rows = [
         {"group_id": group_id, "day": day, "at_us": at_us, **size._asdict()} for group_id, size in sorted(sizes.items())
     ]
