@@ -34,12 +34,12 @@ class Contribution:
 
 @dataclass(frozen=True)
 class TotalInterval:
-    """Between what the total of a breakdown will lie, at a level.
+    """The interval in which the total of a breakdown is expected to lie, at a level.
 
     Attributes:
-        low: in the points of the total.
-        high: the same; None where it is not known how high.
-        level_percent: so many of a hundred such intervals hold what comes.
+        low: the lower bound, in the points of the total.
+        high: the upper bound; None if unknown.
+        level_percent: how many of a hundred such intervals contain the actual total.
     """
 
     low: float
@@ -51,7 +51,7 @@ class TotalInterval:
 class Breakdown:
     """A total that is exactly the sum of a base and its contributions.
 
-    `cut_points` are those of a score, between its segments: the total is not written across one.
+    `cut_points` lie between the segments of a score: the total is never rounded across one.
 
     >>> part = Contribution("deposit_sum_90d", "volume", 120.0, "EUR", 0.5, "Deposits of the last 90 days")
     >>> Breakdown(base=3.0, contributions=(part,)).total

@@ -10,7 +10,7 @@ _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",",
 def canonical_json(value: Any) -> str:
     r"""Write values in their canonical form, which is hashed as UTF-8.
 
-    Keys are sorted by their code points, no space is between tokens, whole numbers are plain decimals, and text is
+    Keys are sorted by their code points, no spaces separate tokens, whole numbers are plain decimals, and text is
     unchanged but for ``\" \\ \b \f \n \r \t`` and other characters below U+0020, as ``\u001f``.
 
     TypeError for a value without such a form: a float (write money and rates as whole numbers or as text), a key that

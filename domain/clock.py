@@ -1,4 +1,4 @@
-"""Time: 64-bit integers of microseconds since 1970-01-01 UTC, in everything but files and messages."""
+"""Time: 64-bit integers of microseconds since 1970-01-01 UTC, everywhere except in files and messages."""
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
@@ -17,7 +17,7 @@ CLOCK_SLACK_US = DAY_US
 EARLIEST_YEAR = 1900
 
 DAY_WRITTEN = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-"""A day as people write it in ISO 8601; Python's own reader takes weeks, such as 2026-W10, too."""
+"""A day as people write it in ISO 8601; Python's own parser also accepts weeks, such as 2026-W10."""
 
 _DAY_FIRST = re.compile(rf"{DAY_WRITTEN.pattern}(?:T|\s|$)", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -50,7 +50,7 @@ def from_microseconds(time_us: int) -> datetime:
 def parse_moment(text: str, what: str = "time") -> int:
     """Read a date or time of ISO 8601, with or without a zone, as microseconds; ConfigError if it is neither.
 
-    The date is written as year, month and day, as columns of dates are read: not as a week, nor without its hyphens.
+    The date must have year, month and day with hyphens, as in columns of dates; it may not be a week.
 
     >>> parse_moment("1970-01-01T01:00:00+01:00")
     0
@@ -120,7 +120,7 @@ def day_text(time_us: int) -> str:
 
 
 def period_text(from_us: int, until_us: int) -> str:
-    """Write a time that ends before *until_us* by its first and its last day; otherwise by its moments.
+    """Write the period that ends before *until_us*: whole days by the first and the last, others by their moments.
 
     >>> period_text(0, 2 * 86_400_000_000), period_text(0, 1_000_000)
     ('1970-01-01 to 1970-01-02', '1970-01-01 to before 1970-01-01T00:00:01Z')
@@ -131,7 +131,7 @@ def period_text(from_us: int, until_us: int) -> str:
 
 
 def start_of_day(time_us: int) -> int:
-    """Give the first moment of a moment's day (UTC).
+    """Return the first moment of a moment's day (UTC).
 
     >>> start_of_day(86_400_000_005)
     86400000000
@@ -140,13 +140,13 @@ def start_of_day(time_us: int) -> int:
 
 
 def require_days(what: str, since_day: int, until_day: int, most_days: int) -> None:
-    """Raise ConfigError where a period is empty, longer than *most_days*, or begins before the year 1.
+    """Raise ConfigError if a period is empty, longer than *most_days*, or begins before the year 1.
 
     Args:
         what: the word for the period in the message.
         since_day: its first day, counted since 1970.
         until_day: the day after its last.
-        most_days: how long it may be.
+        most_days: the most days that it may have.
     """
     if since_day < _FIRST_DAY:  # the usual days before an early end
         raise ConfigError(f"the {what} begins before the year 1; it must end later")

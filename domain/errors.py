@@ -9,7 +9,7 @@ FivefoldError                     any error below; its text is meant for a perso
 ├── ModelError                    a model that cannot be loaded or used here
 │   ├── FingerprintMismatchError  the model was trained on other indicators
 │   ├── ModelNotFoundError        the registry has no such version
-│   ├── OwnIndicatorError         an indicator of the operator's own cannot be computed of a customer
+│   ├── OwnIndicatorError         an operator's own indicator cannot be computed for a customer
 │   └── RegistryError             the registry named by the settings does not answer
 ├── StoreError                    the database cannot be reached, or has an unknown schema
 │   ├── LockedError               another transaction held what is needed for too long, so nothing was done
@@ -193,11 +193,11 @@ _SINCE_1970 = re.compile(r"'?(?P<seconds>\d{10})(?P<parts>\d{3}|\d{6}|\d{9})?(\.
 """A moment since 1970-01-01, from 2001 to 2286: seconds, and the thousandths, millionths or billionths of one."""
 _UNITS = {0: "seconds", 3: "milliseconds", 6: "microseconds", 9: "nanoseconds"}
 _CALENDAR = re.compile(r"'?(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])(\.\d+)?'?")
-"""A date and an hour without anything between them: seconds from 2030 on may look the same."""
+"""A date and an hour without separators: seconds from 2030 on may look the same."""
 
 
 def _local_form(values: Sequence[str], allowed: str) -> str:
-    """Point out how numbers or dates are written that are not read so, if every value is written that way."""
+    """Return a hint at a local form of numbers or dates that cannot be read, if every value has it; else empty."""
     if "number" in allowed and all(map(_DECIMAL_COMMA.fullmatch, values)):
         return "; these have a decimal comma, which must be a point"
     if "number" in allowed and all(map(_THOUSANDS.fullmatch, values)):
@@ -208,7 +208,7 @@ def _local_form(values: Sequence[str], allowed: str) -> str:
 
 
 def hint_of_1970(values: Sequence[str]) -> str:
-    """Point out that values are moments since 1970 of one unit, if every one is, and not all read as calendar dates.
+    """Return a hint that values are moments since 1970 in one unit, if all are and not all read as calendar dates.
 
     >>> hint_of_1970(["1719748800"]), hint_of_1970(["2024063012"])
     ('; these seem to be seconds since 1970-01-01, which must be dates: the first is 2024-06-30T12:00:00Z', '')
@@ -235,8 +235,8 @@ class Finding:
         problem: what is wrong, and what would be right.
         line: the line in the file, from 1; None if unknown.
         fatal: whether the ruleset cannot be used; otherwise it is a warning.
-        column: the column in the line, from 1; None if unknown. It does not count for equality.
-        problems: how many it stands for; more than 1 where it only counts those that are not listed.
+        column: the column in the line, from 1; None if unknown. Equality ignores it.
+        problems: the number of problems that it represents; more than 1 if it only counts unlisted ones.
 
     >>> print(Finding("rule cash-out", "has no written rationale", 12, fatal=False))
     line 12: rule cash-out: has no written rationale
@@ -259,7 +259,7 @@ class InvalidRulesetError(FivefoldError):
 
     Attributes:
         findings: what is wrong, in the order of the file.
-        source: what they are in, as the message begins.
+        source: the text that they are about, with which the message begins.
     """
 
     def __init__(self, findings: list[Finding], source: str = "the ruleset") -> None:
@@ -290,18 +290,18 @@ class ModelNotFoundError(ModelError):
 
 
 class OwnIndicatorError(ModelError):
-    """An indicator of the operator's own that cannot be computed of a customer's history; of others it may be.
+    """An operator's own indicator cannot be computed for a customer's history; for others it may work.
 
     Attributes:
-        user_id: the customer; empty where a worker of an engine sent the text alone.
-        fault: the file, the indicator and what is wrong with its value, without a word of the customer; empty likewise.
+        user_id: the customer; empty if a worker of an engine sent only the text.
+        fault: the file, the indicator and the problem with its value, without any data of the customer; empty likewise.
     """
 
     user_id = fault = ""
 
     @classmethod
     def of_customer(cls, user_id: str, indicator: str, problem: str, words: str = "") -> Self:
-        """Name the *indicator* with its file, and the *problem*; *words*, which follow it, may have the customer's."""
+        """Create the error; *indicator* names its file too. `fault` leaves out *words*, which may quote the history."""
         error = cls(f"{indicator} of the customer {user_id!r} {problem}{words}")
         error.user_id, error.fault = user_id, f"{indicator} {problem}"
         return error
@@ -358,11 +358,11 @@ class IdentityError(FivefoldError):
     """An identity provider's answer does not show who a person is, or that they are a member.
 
     Attributes:
-        why: for the log, which shows no word of the message.
+        why: the reason for the log, which never shows the message.
     """
 
     def __init__(self, message: str, why: WhyNoIdentity = WhyNoIdentity.NOT_VALID) -> None:
-        """Tell the person by a message, and the log by a fixed word."""
+        """Create the error from a *message* for the person, and a fixed reason for the log."""
         super().__init__(message)
         self.why = why
 
@@ -380,7 +380,7 @@ class ConflictError(FivefoldError):
 
 
 class UnderWayError(ConflictError):
-    """The same request is being carried out; it has an answer soon."""
+    """The same request is still being carried out; its answer comes soon."""
 
 
 HTTP_STATUS: tuple[tuple[type[FivefoldError], int], ...] = (
@@ -400,7 +400,7 @@ HTTP_STATUS: tuple[tuple[type[FivefoldError], int], ...] = (
 
 
 def http_status(error: FivefoldError) -> int | None:
-    """Return the HTTP status of an error; None for an internal error, of which only the place is logged.
+    """Return the HTTP status of an error; None for an internal error, for which only the place is logged.
 
     >>> http_status(NotFoundError("there is no such entity")), http_status(FivefoldError("a fault of our own"))
     (404, None)

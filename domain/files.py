@@ -34,21 +34,21 @@ def require_place(path: Path) -> None:
 
 
 def _unfinished(path: Path) -> Path:
-    """Name a temporary file beside *path*."""
+    """Return the name of a new temporary file beside *path*."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
 
 
 def _remove_left(path: Path) -> None:
-    """Remove the unfinished files of *path* to which nothing was written for a day."""
+    """Remove the unfinished files of *path* that were not written to for a day."""
     for left in unfinished_files(path.absolute().parent, escape(path.name)):
         with suppress(OSError):  # another process removes it, or it is another account's
             left.unlink()
 
 
 def unfinished_files(folder: Path, pattern: str = "*") -> list[Path]:
-    """List what killed processes left unfinished in a folder, by name: nothing was written to it for a day.
+    """List, by name, the unfinished files that killed processes left in a folder: not written to for a day.
 
-    The *pattern* is of the files' names once they are finished.
+    The *pattern* is for the files' names without the marks of unfinished ones.
     """
     left = list[Path]()
     for each in sorted(folder.glob(f".{pattern}.{'[0-9a-f]' * 8}.part")):
@@ -61,7 +61,7 @@ def unfinished_files(folder: Path, pattern: str = "*") -> list[Path]:
 _LEFT_SECONDS = 86_400
 _PRIVATE = 0o700
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""Errors of the system where a disk, or what an account may have of it, is full."""
+"""System errors for a full disk, a full quota, or a file that would be too large."""
 _DISK_ERRORS = DISK_FULL | {errno.EIO}
 _RUST_ERROR = re.compile(r"\(os error (\d+)\)")
 
@@ -75,7 +75,7 @@ def make_private_folder(path: Path) -> None:
 
 
 def protect_folder(path: Path) -> None:
-    """Make a folder private, or take away others' access to our own; it holds what this program runs or trusts.
+    """Make a private folder, or make our own folder private: it holds files that this program runs or trusts.
 
     ConfigError if it belongs to another account (other than root), or if everyone may write to it: another account
     could then place code that this program would run.
@@ -105,7 +105,7 @@ def is_own_file(path: Path) -> bool:
 def replacing(path: Path, *, for_this_run: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside *path*; once it is on the disk it replaces *path*, and on an error it is removed.
 
-    What a killed process left beside *path* is removed a day later, by the next one that writes the same file.
+    A file that a killed process left beside *path* is removed by a later write of *path*, at least a day after.
 
     Args:
         path: the file; an existing one stays as it is until then.
@@ -113,7 +113,7 @@ def replacing(path: Path, *, for_this_run: bool = False) -> Iterator[Path]:
 
     Raises:
         ConfigError: the folder does not exist, or *path* is a folder.
-        OSError: the disk is full, say; it names *path*.
+        OSError: for example, the disk is full; the error names *path*.
     """
     require_folder(path)
     if not for_this_run:
@@ -132,9 +132,9 @@ def replacing(path: Path, *, for_this_run: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def naming(path: Path, unfinished: Path | None = None) -> Iterator[None]:
-    """Name the file in an error of a full or broken disk that names none, and in any error of its *unfinished* one.
+    """Add *path* to a disk error that names no file, and put it in place of *unfinished* in any system error.
 
-    Libraries raise errors without a name; nobody outside wrote the name of a temporary file.
+    Libraries raise errors without a name, and users do not know the name of a temporary file.
     """
     try:
         yield
@@ -148,7 +148,7 @@ def naming(path: Path, unfinished: Path | None = None) -> Iterator[None]:
 
 
 def disk_error_behind(error: BaseException) -> OSError | None:
-    """Return the error of a full or broken disk that an error or one of its causes is, with the file if it names one.
+    """Return the error of a full or broken disk among an error and its causes, with the file if it names one.
 
     >>> wrapped = ValueError("cannot be stored")
     >>> wrapped.__cause__ = OSError(28, "No space left on device", "a.db")
@@ -163,7 +163,7 @@ def disk_error_behind(error: BaseException) -> OSError | None:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """Give an error, and then what led to it, the first cause last."""
+    """Yield an error, then its causes, the root cause last."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause
@@ -171,7 +171,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def disk_error(error: BaseException) -> int | None:
-    """Return the number of a system's error that a full or broken disk led to; None for any other.
+    """Return the system's error number if an error comes from a full or broken disk; None otherwise.
 
     >>> disk_error(ValueError("parquet: underlying IO error: No space left on device (os error 28)"))
     28
@@ -187,14 +187,14 @@ def disk_error(error: BaseException) -> int | None:
 
 
 def put_in_place(unfinished: Path, path: Path) -> None:
-    """Give a file its name once it is on the disk, and wait until the name is there too."""
+    """Rename a file to *path* once it is on the disk, and wait until the name is on the disk too."""
     flush(unfinished)
     unfinished.replace(path)
     flush(path.absolute().parent)
 
 
 def flush(path: Path) -> None:
-    """Wait until a file, or the names of a folder, are on the disk."""
+    """Wait until the content of a file, or the names in a folder, are on the disk."""
     number = os.open(path, os.O_RDONLY)
     try:
         os.fsync(number)
@@ -213,7 +213,7 @@ _KINDS = {
 
 
 def kind_of(content: bytes) -> str:
-    """Say what a file that is no text in UTF-8 is, by its first bytes; '' where they do not tell.
+    """Describe a file that is not text in UTF-8, by its first bytes; empty if these are unknown.
 
     >>> kind_of(b"PAR1..."), kind_of(b"user_id")
     ('a Parquet file', '')

@@ -1,4 +1,4 @@
-"""Which names a person cannot tell apart.
+"""Names that a person cannot tell apart.
 
 The tables are the part of Unicode's skeletons (UTS 39) that concerns names in Latin, Cyrillic, Greek, Armenian,
 Cherokee, Coptic and Lisu letters, and the letters of East Asia that look like Latin ones.
@@ -14,13 +14,13 @@ _SIGNS: Final = str.maketrans(
     | dict.fromkeys("\u2019\u2018\u201b\u02bc\u02b9\u2032\u2035\u00b4`\u02bb\u02bd\u02c8\ua78c\u055a", "'")
     | {"0": "o", "\u0131": "i", "\u201a": ","}
 )
-"""Signs to the one that they look like, before Unicode's own folding, which takes some of them apart."""
+"""Signs to the sign that they look like; applied before Unicode's own folding, which decomposes some of them."""
 _STROKES: Final = str.maketrans(
     dict.fromkeys("1|I\u01c0\u0196\u0399\u0406\u04c0\u04cf\u4e28\u1175\u30a8\u5de5\u3021", "l")
     | {"L": "\0", "\u039d": "n", "\u03a5": "y"}
 )
-"""What looks like a small L; a capital one does not, and looks like no other letter. Two Greek capitals do not look
-like their small letters."""
+"""Characters that look like a small L. A capital L looks like no other letter, and two Greek capitals do not look like
+their small letters."""
 _LETTERS: Final = str.maketrans(
     "авекмнорстухіјѕԁԛԝһьүѵԍѡαβεηικμνορτυχζγɑɡɩȷƒʙᴄᴅᴇɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ"
     "ꬲꬵꞙẝᶃƍᴑꬽꭇꭈƽꞟꭎꭒʋɯɣᶌỿꭚƅꞵʝꭓҽꙇгᴦϝϳϻσ"
@@ -31,11 +31,11 @@ _LETTERS: Final = str.maketrans(
     "wqqhjnnusgfodrtiyajerwmhyghzbrwsvslcpkdgbrhlkmnopctyxlbpddtgkjczfmnlsrvhwxyaelou"
     "ootttyxxxxlluu",
 )
-"""Casefolded letters of other alphabets, and rare ones of Latin, to those that they, or their capitals, look like."""
+"""Casefolded letters of other alphabets, and rare Latin ones, to the letters that they or their capitals look like."""
 
 
 def look_alike(name: str, other: str) -> bool:
-    """Tell whether a person may take one name for the other.
+    """Return whether a person may mistake one name for the other.
 
     >>> look_alike("Ivo Berg", "lvo Berg"), look_alike("Ivo Berg", "IVO BERG"), look_alike("Alia", "Alla")
     (True, True, False)
@@ -44,9 +44,9 @@ def look_alike(name: str, other: str) -> bool:
 
 
 def alike_among(names: Iterable[str]) -> list[tuple[str, ...]]:
-    """Find the names that a person cannot tell apart; not those that differ by capitals alone.
+    """Return the groups of names that a person cannot tell apart, without those that differ by capitals alone.
 
-    Each is in the largest group of those that are read as it is, or seen as it is.
+    Of the two groups of a name, names that read the same and names that look the same, the larger one counts.
 
     >>> alike_among(["BY", "KP", "\u0412Y", "kp"]) == [("BY", "\u0412Y")]
     True
@@ -62,10 +62,10 @@ def alike_among(names: Iterable[str]) -> list[tuple[str, ...]]:
 
 
 def _forms_of(name: str) -> tuple[str, str]:
-    """Write a name so that those which look alike are written alike: as it is read, and as it is seen.
+    """Return two forms of a name, as read and as seen; names that look alike have a form in common.
 
-    As they are read, capital and small letters are the same. As they are seen, a capital I is a small L, and the small
-    letters rn are an m.
+    As read, capital and small letters are the same. As seen, a capital I is a small L, and the small letters rn are an
+    m.
     """
     wide = unicodedata.normalize("NFKC", name.translate(_SIGNS))
     return _folded(wide), _folded(wide.translate(_STROKES).replace("rn", "m"))

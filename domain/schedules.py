@@ -32,8 +32,8 @@ class LocalSchedule:
     """Days and local times in a time zone.
 
     Attributes:
-        zone: of the tz database, such as Europe/Oslo.
-        times: of the clock; at least one.
+        zone: a zone of the tz database, such as Europe/Oslo.
+        times: local times; at least one.
         weekdays: 0 is Monday; if `month_days` is empty too, every day.
         month_days: 1 to 31, and `LAST`; a month without such a day is skipped.
     """
@@ -53,7 +53,7 @@ class LocalSchedule:
         return day.day in self.month_days or (is_last and LAST in self.month_days)
 
     def moments_of(self, day: date) -> list[int]:
-        """Return the moments of a day in order; none if the day is not selected."""
+        """Return the moments of a day in order; empty if the day is not selected."""
         zone = ZoneInfo(self.zone)
         return sorted({_moment(datetime.combine(day, each), zone) for each in self.times}) if self.has_day(day) else []
 
@@ -69,7 +69,7 @@ def latest_moment(schedule: LocalSchedule, until_us: int) -> int:
 
 
 def moments_between(schedule: LocalSchedule, from_us: int, until_us: int) -> Iterator[int]:
-    """Go through the moments from one until another, which is not among them (microseconds); the first one first."""
+    """Yield the moments from *from_us* until before *until_us* (microseconds), in order."""
     day = max(from_microseconds(from_us).date(), _FIRST_DAY) - _ZONES_APART
     last = from_microseconds(until_us).date() + _ZONES_APART
     while day <= last:

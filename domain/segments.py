@@ -17,7 +17,7 @@ _NAMES = np.asarray(SEGMENTS)
 
 
 def check_cut_points(cut_points: Sequence[float]) -> tuple[float, float, float]:
-    """Return *cut_points* as a tuple; ConfigError unless they are three, rising, between 1 and 5.
+    """Return *cut_points* as a tuple; ConfigError unless they are three, in ascending order, between 1 and 5.
 
     >>> check_cut_points([2, 3, 4])
     (2.0, 3.0, 4.0)
@@ -30,7 +30,7 @@ def check_cut_points(cut_points: Sequence[float]) -> tuple[float, float, float]:
 
 
 def segments_of(scores: npt.NDArray[np.float64], cut_points: Sequence[float]) -> npt.NDArray[np.str_]:
-    """Name the segment of each unrounded score; a score equal to a cut point is in the upper segment.
+    """Return the segment of each unrounded score; a score equal to a cut point is in the upper segment.
 
     >>> segments_of(np.array([1.0, 2.0, 3.99, 5.0]), DEFAULT_CUT_POINTS).tolist()
     ['low', 'medium', 'high', 'top']
@@ -39,7 +39,7 @@ def segments_of(scores: npt.NDArray[np.float64], cut_points: Sequence[float]) ->
 
 
 def segment_of(score: float, cut_points: Sequence[float]) -> str:
-    """Name the segment of one unrounded score, as `segments_of` does.
+    """Return the segment of one unrounded score, as `segments_of` does.
 
     >>> segment_of(2.0, DEFAULT_CUT_POINTS)
     'medium'
@@ -60,7 +60,7 @@ def rounded_score(score: float, segment: str, cut_points: Sequence[float]) -> fl
 
 
 def score_text(score: float, cut_points: Sequence[float] = DEFAULT_CUT_POINTS) -> str:
-    """Write a score for people, with two decimals; not across a cut point.
+    """Write a score for people, with two decimals, never rounded across a cut point.
 
     >>> score_text(4.2), score_text(3.997), score_text(4.0)
     ('4.20', '3.99', '4.00')

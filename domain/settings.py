@@ -36,11 +36,11 @@ _NAMES = frozenset(
         *("TRUSTED_PROXIES", "VAR", "WEBHOOK_KEYS"),
     )
 )
-"""Every setting; `FIVEFOLD_TOKEN` is that of the commands which identify a person."""
+"""Every setting; `FIVEFOLD_TOKEN` is for the commands that identify a person."""
 _OF_OTHERS = frozenset(f"FIVEFOLD_{name}" for name in ("DATABASE_PASSWORD", "GOLDEN", "HOST", "SUBNET", "TESTS", "URL"))
-"""Read by compose.yaml, the tests, and the examples of the documentation."""
+"""Variables that compose.yaml, the tests, and the examples of the documentation read."""
 _OF_KUBERNETES = re.compile(r"FIVEFOLD(_\w+)?_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_\w+)")
-"""What Kubernetes sets in every pod, where a Service is named `fivefold` or `fivefold-worker`, say."""
+"""Variables that Kubernetes sets in every pod for Services with names such as `fivefold` or `fivefold-worker`."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Limits:
         users: customers (`FIVEFOLD_LIMIT_USERS`).
         seconds: time until the response (`FIVEFOLD_LIMIT_SECONDS`).
         explained: customers with a breakdown (`FIVEFOLD_LIMIT_EXPLAINED`): each takes as long as a hundred scores.
-        connections: open at once, of each worker (`FIVEFOLD_LIMIT_CONNECTIONS`).
+        connections: connections open at once, in each worker (`FIVEFOLD_LIMIT_CONNECTIONS`).
     """
 
     body_bytes: int = 64_000_000
@@ -70,9 +70,9 @@ class OpenIdSettings:
 
     Attributes:
         issuer: the provider's address, as it calls itself (`FIVEFOLD_OPENID_ISSUER`).
-        client_id: by which the provider knows fivefold (`FIVEFOLD_OPENID_CLIENT_ID`).
+        client_id: the name by which the provider knows fivefold (`FIVEFOLD_OPENID_CLIENT_ID`).
         client_secret: the client's secret (`FIVEFOLD_OPENID_CLIENT_SECRET`).
-        organisation: whose members sign in (`FIVEFOLD_OPENID_ORGANISATION`).
+        organisation: the organisation whose members sign in (`FIVEFOLD_OPENID_ORGANISATION`).
         claim: the identity token's claim that holds the member's name (`FIVEFOLD_OPENID_CLAIM`); `email` by default.
         plan: the limits of a person's requests (`FIVEFOLD_OPENID_PLAN`); `standard` by default.
     """
@@ -90,11 +90,11 @@ class AgentSettings:
     """The operator's own agent, which steps of flows may ask: a server of chat completions, as in OpenAI's API.
 
     Attributes:
-        url: up to `/chat/completions`, such as `https://llm.internal/v1` (`FIVEFOLD_AGENT_URL`). Plain http is allowed
-            if the host has only private addresses.
-        model: as the server names it (`FIVEFOLD_AGENT_MODEL`).
-        key: the API key (`FIVEFOLD_AGENT_KEY`); none by default.
-        limit_seconds: for one answer (`FIVEFOLD_AGENT_SECONDS`).
+        url: the address before `/chat/completions`, such as `https://llm.internal/v1` (`FIVEFOLD_AGENT_URL`). Plain
+            http is allowed if the host has only private addresses.
+        model: the server's name for the model (`FIVEFOLD_AGENT_MODEL`).
+        key: the API key (`FIVEFOLD_AGENT_KEY`); empty by default.
+        limit_seconds: the time limit of one answer (`FIVEFOLD_AGENT_SECONDS`).
     """
 
     url: str
@@ -112,23 +112,24 @@ class Settings:
         database_url: the platform's database (`FIVEFOLD_DATABASE_URL`); SQLite in *var* by default.
         plans_file: the operator's plans (`FIVEFOLD_PLANS_FILE`); None for those that ship.
         model_name: name of the registered model that is served (`FIVEFOLD_MODEL`).
-        limits: of one request.
-        webhook_keys: encrypt the secrets of webhooks, the newest first (`FIVEFOLD_WEBHOOK_KEYS`, by commas).
+        limits: the limits of one request.
+        webhook_keys: keys that encrypt the secrets of webhooks, the newest first (`FIVEFOLD_WEBHOOK_KEYS`, separated by
+            commas).
         clock_tolerance_seconds: how far a machine's clock may be off the database's
             (`FIVEFOLD_CLOCK_TOLERANCE_SECONDS`).
         pinned_models: BentoML's folder (`BENTOML_HOME`); None for a folder in *var*, and in an image of `bentoml
             containerize`, whose own folder ends with the container.
         trusted_proxies: addresses and networks of proxies whose `X-Forwarded-Proto` and `X-Forwarded-For` are trusted
-            (`FIVEFOLD_TRUSTED_PROXIES`, by commas); none by default.
-        mcp_hosts: host names that may reach `/mcp`, with a port unless it is 443 (`FIVEFOLD_MCP_HOSTS`, by commas);
-            loopback names always may.
+            (`FIVEFOLD_TRUSTED_PROXIES`, separated by commas); none by default.
+        mcp_hosts: host names that may reach `/mcp`, with a port unless it is 443 (`FIVEFOLD_MCP_HOSTS`, separated by
+            commas); loopback names always may.
         tracking: an external MLflow server or database (`MLFLOW_TRACKING_URI`); empty for the embedded one.
-        openid: None if people sign in to the console only by tokens.
+        openid: the identity provider; None if people sign in to the console only by tokens.
         sources_file: the operator's external data sources (`FIVEFOLD_SOURCES_FILE`); None for none.
-        secrets: of those sources, by name (`FIVEFOLD_SECRET_<name>`).
-        agent: that flows may ask; None by default.
+        secrets: the secrets of those sources, by name (`FIVEFOLD_SECRET_<name>`).
+        agent: the agent that flows may ask; None by default.
         parent_process: number of the process that started the service (`FIVEFOLD_PARENT_PROCESS`), set by `fivefold
-            serve` itself; 0 where another program did.
+            serve` itself; 0 if another program started it.
         owner_process: number of the process with which the service ends (`FIVEFOLD_OWNER_PROCESS`), set by `fivefold
             demo` itself; 0 for none.
     """
@@ -152,17 +153,17 @@ class Settings:
     owner_process: int = 0
 
     def protect_var(self) -> None:
-        """Make the folder of everything generated, or make it private; ConfigError where that cannot be."""
+        """Create the folder of everything generated, or make it private; ConfigError if that fails."""
         self.protect(self.var)
 
     def protect(self, folder: Path) -> None:
-        """Make a folder of *var* in the same way."""
+        """Create a folder of *var*, or make it private, in the same way."""
         with _writable(folder):
             protect_folder(folder)
 
     @contextmanager
     def lock(self, file: Path, *, wait: bool = True) -> Iterator[None]:
-        """Let one process at a time go on, by a lock in *var*, which the system takes back from a process that dies.
+        """Hold a lock in *var* within the block, as one process at a time may; the system frees it if the process dies.
 
         Raises:
             ConfigError: the lock's file cannot be written.
@@ -193,7 +194,7 @@ class Settings:
 
     @property
     def registry_shown(self) -> str:
-        """Where the registry is, for people: the folder of the embedded one, or MLflow's address without a password."""
+        """The registry's place for people: the folder of the embedded one, or MLflow's address without a password."""
         return str(self.var) if self.embedded else self.tracking_shown
 
     @property
@@ -219,9 +220,9 @@ class Settings:
 
     @property
     def metrics_files(self) -> Path:
-        """The folder with a folder for each service, of the files by which its processes share their metrics.
+        """The folder with a folder for each service, whose files let its processes share their metrics.
 
-        It is not BentoML's, which every service that starts removes with all that is in it.
+        It is not BentoML's, which every service removes with its content as it starts.
         """
         return self.var / "metrics"
 
@@ -310,7 +311,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
 
 def unknown_settings(environment: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
-    """List variables of *environment* that begin like a setting and are none, each with the most similar setting.
+    """List variables of *environment* that begin like settings but are unknown, each with the most similar setting.
 
     >>> unknown_settings({"FIVEFOLD_" + "LIMIT_ROW": "5", "FIVEFOLD_VAR": "/data"})[0][1].lower()
     'fivefold_limit_rows'
@@ -330,7 +331,7 @@ def unknown_settings(environment: Mapping[str, str] | None = None) -> list[tuple
 MOST = 10**12
 """The largest number of a setting."""
 _MOST_DIGITS = 100
-"""Python itself reads no number of thousands of digits."""
+"""Python itself refuses to read a number of thousands of digits."""
 MOST_SECONDS = 10**6
 """Eleven days: PostgreSQL counts its limits in milliseconds, up to twice as many."""
 MOST_AGENT_SECONDS = 30
@@ -372,7 +373,7 @@ def _openid(environment: Mapping[str, str]) -> OpenIdSettings | None:
 
 
 def _path(environment: Mapping[str, str], name: str) -> Path | None:
-    """Read a path, None where the variable is empty; ConfigError where the home that `~` stands for is not known."""
+    """Read a path; None if the variable is empty, ConfigError if the home that `~` means is unknown."""
     text = environment.get(name)
     try:
         return Path(text).expanduser() if text else None
@@ -402,7 +403,7 @@ _MOST_PORT = 65_535
 
 
 def _hosts(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
-    """Read names of hosts separated by commas; ConfigError names an invalid one, which no request would name.
+    """Read names of hosts separated by commas; ConfigError names an invalid one, which no request could match.
 
     They are in lower case, as clients send them.
     """
@@ -432,13 +433,13 @@ def _networks(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
 
 
 def require_model_name(name: object, setting: str = "the model's name") -> None:
-    """Raise ConfigError if the name of a model is invalid; it says which *setting* gave it."""
+    """Raise ConfigError if the name of a model is invalid; the message names the *setting* that it comes from."""
     if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+", name):
         raise ConfigError(f"{setting} is {name!r}; it may hold letters, digits and the signs . _ -")
 
 
 def model_address(text: str, name: str) -> str:
-    """Write what names a version as MLflow's address: `models:/NAME/VERSION`, `models:/NAME@ALIAS`, or its number.
+    """Return MLflow's address of a version, given as `models:/NAME/VERSION`, `models:/NAME@ALIAS`, or its number.
 
     >>> model_address("7", "value"), model_address("models:/other@champion", "value")
     ('models:/value/7', 'models:/other@champion')

@@ -16,17 +16,17 @@ _CUTOFF = 0.75
 MOST_NAMES: Final = 500
 """Among more names `perhaps` suggests none: comparing a word with each takes milliseconds, and a text may have many."""
 MISSPELT: Final = 1.0
-"""A cutoff of `nearest`: names that differ in case, blanks and signs, or in one letter, and no others."""
+"""A cutoff of `nearest` that finds only names that differ in case, blanks and signs, or in one letter."""
 CONTROL: Final = (
     "\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
     "\u2800\u3164\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e007f"
 )
-"""A character class for regular expressions: C0, delete, C1, line and paragraph separators, and those that show nothing
-(bidirectional marks, soft hyphens, spaces without a width, fillers of Hangul, the blank of Braille), by which a name
-looks like another one and is not found by it. Not the joiners U+200C and U+200D and the selectors of variants, which
-words of some scripts and emoji need."""
+"""A character class for regular expressions: C0, delete, C1, line and paragraph separators, and invisible characters
+(bidirectional marks, soft hyphens, spaces without a width, fillers of Hangul, the blank of Braille), which make a name
+look like another one that it does not equal. It leaves out the joiners U+200C and U+200D and the selectors of variants,
+which words of some scripts and emoji need."""
 UNFIT: Final = rf"[{CONTROL}]|^\s|\s$|^\.\.?$"
-"""Finds the names that `wrong_in_name` refuses, for many at once."""
+"""A pattern for the names that `wrong_in_name` refuses, to check many at once."""
 _CONTROL = re.compile(f"[{CONTROL}]")
 _STEERING = re.compile(f"(?![\t\n])[{CONTROL}]")
 _UNSEEN = re.compile(f"[{CONTROL}](?<![\t\n\r])")
@@ -36,7 +36,7 @@ included (OWASP, CSV injection)."""
 DELIMITERS: Final = (",", ";", "\t", "|")
 _LONGEST_SHOWN: Final = 40
 NUMBER_WRITTEN: Final = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
-"""A finite number as cells of decision tables and rates have it; Python's own reader takes 1_000 and nan too."""
+"""A finite number as written in cells of decision tables and rates; Python's own parser also accepts 1_000 and nan."""
 
 
 def cut_text(text: str) -> str:
@@ -45,7 +45,7 @@ def cut_text(text: str) -> str:
 
 
 def one_line(text: str, most: int = 500) -> str:
-    r"""Write a library's message in one line, without the colours and arrows of a terminal, of so many characters.
+    r"""Write a library's message in one line of at most *most* characters, without a terminal's colours and arrows.
 
     >>> one_line("Generic error\n  \x1b[31m↳\x1b[0m Error performing GET\n   \x1b[31m↳\x1b[0m 501 Not Implemented\n")
     'Generic error: Error performing GET: 501 Not Implemented'
@@ -54,10 +54,10 @@ def one_line(text: str, most: int = 500) -> str:
 
 
 def misspelt_names(names: Collection[str], optional: Collection[str], regular: Collection[str] = ()) -> dict[str, str]:
-    """Find names that are nearly those of optional ones that are absent; *regular* ones are what they say.
+    """Find names that are probably misspelt *optional* names; *regular* names are never taken for misspelt.
 
     Returns:
-        By each such optional name, in their order, the one that perhaps stands for it.
+        By absent optional name, in the order of these, the name that is probably meant for it.
 
     >>> misspelt_names(["tag", "Until", "note"], ("from", "until"), ("tag",))
     {'until': 'Until'}
@@ -86,7 +86,7 @@ def nearest(word: str, names: Iterable[str], cutoff: float = _CUTOFF) -> str | N
 
 
 def perhaps(word: object, names: Iterable[str], cutoff: float = _CUTOFF, *, most: int = MOST_NAMES) -> str:
-    """Suggest the nearest name, as the end of a sentence: `; perhaps above was meant`, or nothing.
+    """Suggest the nearest name, as the end of a sentence: `; perhaps above was meant`, or an empty text.
 
     Among more than *most* names nothing is suggested.
 
@@ -99,7 +99,7 @@ def perhaps(word: object, names: Iterable[str], cutoff: float = _CUTOFF, *, most
 
 
 def unknown_name(name: object, kind: str, names: Collection[str]) -> str:
-    """Say that a file has a name that is unknown at its place; suggest the nearest of *names*, and list them.
+    """Write that a name is unknown at its place in a file; suggest the nearest of *names*, and list them.
 
     >>> unknown_name("abvoe", "limit", ["above", "below"])
     'is not a limit here; perhaps above was meant; there are above, below'
@@ -132,7 +132,7 @@ def control_in(name: str) -> str:
 
 
 def hidden_in(text: str) -> str:
-    r"""Name what a text has by which it looks like another one and is not equal to it; empty if it has nothing.
+    r"""Describe what makes a text look like another one that it does not equal; empty if nothing does.
 
     >>> hidden_in("KP "), hidden_in("KP\u200b"), hidden_in("KP")
     ('white space around it', 'the control character U+200B', '')
@@ -143,9 +143,9 @@ def hidden_in(text: str) -> str:
 
 
 def wrong_in_name(name: str) -> str:
-    r"""Say what a new name has by which it is mistaken for another one, or not reached; empty if it has nothing.
+    r"""Describe why a new name would be mistaken for another one, or could not be reached; empty if it is fine.
 
-    A browser resolves `.` and `..` in an address away.
+    Browsers remove `.` and `..` from an address.
 
     >>> wrong_in_name("a\u00ad"), wrong_in_name(" a"), wrong_in_name("..")
     ('with the control character U+00AD', 'with white space around it', 'which an address cannot hold')
@@ -158,7 +158,7 @@ def wrong_in_name(name: str) -> str:
 
 
 def is_unicode(text: str) -> bool:
-    """Tell whether a text has no lone surrogate, which JSON can write but UTF-8 cannot."""
+    """Return whether a text has no lone surrogate, which JSON can write but UTF-8 cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -178,7 +178,7 @@ def visible(text: str) -> str:
 def unseen_numbered(text: str) -> str:
     r"""Write control characters other than tabs and line ends as their numbers in Unicode, in brackets.
 
-    For pages and PDFs: there they are not seen themselves, and some turn the text behind them around.
+    For pages and PDFs, where they are invisible, and some reverse the text after them.
 
     >>> unseen_numbered("Anna \u202eevil\u202c")
     'Anna [U+202E]evil[U+202C]'
@@ -196,7 +196,7 @@ def visible_line(text: str) -> str:
 
 
 def json_in_sight(data: Any) -> str:
-    r"""Write plain data as JSON in one line, in which every character is seen: others stand by their numbers.
+    r"""Write plain data as JSON in one line of visible characters; the others are written as their numbers.
 
     >>> print(json_in_sight("Zoë\u2028"))
     "Zoë\u2028"
@@ -220,7 +220,7 @@ def delimiter_of(header: str) -> str:
 def percent(share: float, decimals: int = 1, beside: Sequence[float] = ()) -> str:
     """Write a share between 0 and 1 as a percentage; a share near 0 or 1 is never written as exactly 0 % or 100 %.
 
-    It has more decimals where it would read as one of the shares that it is held against, *beside*.
+    It has more decimals if a different one of the shares *beside* it would read the same.
 
     >>> percent(0.25), percent(0.95, 0), percent(0.0), percent(0.00001), percent(0.9999999)
     ('25.0 %', '95 %', '0.0 %', '<0.1 %', '>99.9 %')
@@ -239,7 +239,7 @@ def percent(share: float, decimals: int = 1, beside: Sequence[float] = ()) -> st
 
 
 def confidence_text(share: float) -> str:
-    """Write a confidence to four digits; one near 1 is written as a little less, and never as certain.
+    """Write a confidence with up to four digits, at most as 99.99 %, so that none reads as certain.
 
     >>> confidence_text(0.95), confidence_text(1 - 0.05 / 6), confidence_text(1 - 0.05 / 9_900)
     ('95 %', '99.17 %', '99.99 %')
@@ -248,7 +248,7 @@ def confidence_text(share: float) -> str:
 
 
 def apart_from(number: float, bound: float | Sequence[float], decimals: int, sign: Literal["", "+"] = "") -> str:
-    """Write a number to so many decimals, and to more where it would read as a *bound*, or one of several, beside it.
+    """Write a number with *decimals* decimals, or more if a different *bound*, or one of several, would read the same.
 
     A *sign* of "+" is written before numbers above zero too.
 
@@ -264,7 +264,7 @@ def apart_from(number: float, bound: float | Sequence[float], decimals: int, sig
 
 
 def figure_text(figure: float | None, limit: float) -> str:
-    """Write what was measured beside its limit: a count as it is, a share or an index to three decimals, else a dash.
+    """Write a figure beside its limit: a count as it is, a share or an index to three decimals, None as a dash.
 
     >>> figure_text(1, 1), figure_text(0.6497, 0.65), figure_text(None, 0.65)
     ('1', '0.6497', '–')
@@ -275,7 +275,7 @@ def figure_text(figure: float | None, limit: float) -> str:
 
 
 def is_same_figure(one: float, other: float) -> bool:
-    """Return whether two figures are equal but for rounding, as one number that was computed in two ways.
+    """Return whether two figures are equal but for rounding, as if one number was computed in two ways.
 
     >>> is_same_figure(1 - 0.8, 0.2), is_same_figure(0.2, 0.20001)
     (True, False)
@@ -284,7 +284,7 @@ def is_same_figure(one: float, other: float) -> bool:
 
 
 def decimals_apart(number: float, bounds: Iterable[float], decimals: int) -> int:
-    """Return how many decimals tell a number from every bound that is another figure; six more at the most."""
+    """Return how many decimals distinguish a number from every different bound: *decimals*, or up to six more."""
     most, others = decimals + 6, [bound for bound in bounds if not is_same_figure(bound, number)]
     while decimals < most and any(f"{number:z.{decimals}f}" == f"{bound:z.{decimals}f}" for bound in others):
         decimals += 1
@@ -292,7 +292,7 @@ def decimals_apart(number: float, bounds: Iterable[float], decimals: int) -> int
 
 
 def whole_percent(share: float) -> str:
-    """Write a share that a setting allows, with every digit that it was given.
+    """Write a share of a setting as a percentage, with every digit that it was given.
 
     >>> whole_percent(0.15), whole_percent(0.025)
     ('15 %', '2.5 %')
@@ -319,7 +319,7 @@ def columns_text(names: Iterable[str]) -> str:
 
 
 def why_unreadable(error: Exception) -> str:
-    """Say why a text of JSON or YAML cannot be read: by the words of the system or the parser, but for Python's limits.
+    """Describe why JSON or YAML cannot be read, in the words of the system or the parser, except for Python's limits.
 
     >>> why_unreadable(ValueError("Exceeds the limit (4300 digits) for integer string conversion"))
     'it has a number of more than 4300 digits'
