@@ -110,7 +110,7 @@ class Settings:
     Attributes:
         var: folder of everything generated: registry, compiled indicators, demo files (`FIVEFOLD_VAR`).
         database_url: the platform's database (`FIVEFOLD_DATABASE_URL`); SQLite in *var* by default.
-        plans_file: the operator's plans (`FIVEFOLD_PLANS_FILE`); None for those that ship.
+        plans_file: the operator's plans (`FIVEFOLD_PLANS_FILE`); None for the shipped ones.
         model_name: name of the registered model that is served (`FIVEFOLD_MODEL`).
         limits: the limits of one request.
         webhook_keys: keys that encrypt the secrets of webhooks, the newest first (`FIVEFOLD_WEBHOOK_KEYS`, separated by

@@ -71,8 +71,8 @@ def begin_attempt(
         organisation_id: the caller's.
         digest: of the request.
         now_us: the current time.
-        periods: keys begun longer ago than the first are deleted; attempts started longer ago than the second, or as
-            far ahead, by a fast clock, count as abandoned.
+        periods: a key begun longer ago than the first is free again; an attempt at the same request that started longer
+            ago than the second, or as far ahead, by a fast clock, counts as abandoned.
     """
     kept_us, left_us = periods
     values = {"organisation_id": organisation_id, "digest": digest, "attempt": attempt.name, "begun_us": now_us}

@@ -171,8 +171,8 @@ def conflicting_entity(session: Session, entities: Sequence[Entity]) -> Entity |
 def last_activity_us(session: Session, entity_ids: Sequence[int], now_us: int, *, planned: bool = True) -> int:
     """Return the moment of the last activity of entities: when they or a fact about them were added, began or ended.
 
-    A future moment, such as the end of a tag, does not count yet. Without *planned*, a moment announced ahead never
-    counts, only its announcement.
+    A future moment, such as the end of a tag, does not count yet. Without *planned*, moments that may be announced
+    ahead never count, only their announcement.
     """
     latest = [
         session.scalar(select(func.max(moment)).where(among(session, of, entity_ids), moment <= now_us))

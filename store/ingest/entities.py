@@ -164,7 +164,7 @@ def lock_entities(session: Session, entity_ids: Iterable[int], *, stays: bool = 
 
 
 def record_activity(session: Session, entity_ids: Iterable[int], now_us: int) -> None:
-    """Store the current time as the last activity of entities, however old the fact: such a customer is not inactive.
+    """Store the current time as the last activity of entities, however old the new fact: the customer is not inactive.
 
     In the order of their numbers, so that concurrent calls do not deadlock.
     """

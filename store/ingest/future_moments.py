@@ -91,9 +91,9 @@ def future_moments(session: Session, latest_us: int, organisation_id: int | None
 def screened_before(session: Session, arriving: Iterable[tuple[int, str, int, bool]], now_us: int) -> list[int]:
     """Date back stored screenings whose moment is after now, as others are about to follow; return their numbers.
 
-    Only a moment that the program took from its clock is dated back, to now. A clean one is dated to the moment of a
-    match that arrives after it, if that is now too, within the tolerance of clocks; an older match lies before it
-    anyway. A match is dated to now and never earlier: it holds until a clean one comes after it.
+    Only a moment that the program took from its clock is dated back, to now. A clean one is dated to the moment of an
+    arriving match instead, if that is now too, within the tolerance of clocks: so the match holds. An older match lies
+    before it anyway. A match is dated to now and never earlier: it holds until a clean one comes after it.
 
     Args:
         session: in the transaction that adds the others.

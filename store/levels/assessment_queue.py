@@ -71,7 +71,7 @@ class Origin(NamedTuple):
     """The flows that caused something, and the people behind that, as the audit log names them.
 
     Attributes:
-        through: the flows, the first one first; empty where no flow acted.
+        through: the flows, the first one first; empty if no flow acted.
         people: who called the first of their runs, or caused it by a tag or a case; without flows, who made the change.
         answered: who answered questions of their runs.
     """
@@ -209,9 +209,9 @@ def _note_flows(
 ) -> None:
     """Note for each entity whether only flows made it due, or something else did as well, and who is behind the flows.
 
-    Flows that acted one after the other count together: what follows is an effect of all of them. Who is behind a flow
-    is noted also if something else made the entity due, as they may be behind what follows; so is who made it due by
-    themselves.
+    Flows that acted one after the other count together: what follows is an effect of all of them. The people behind a
+    flow are noted even if something else made the entity due, as they may be behind what follows; so are people who
+    made it due themselves.
     """
     notes = {row.entity_id: row for row in _notes_of(session, after)}
     for entity_id, mark_now in after.items():
@@ -271,8 +271,8 @@ def caused_by_flows(session: Session, type_id: int, claimed: Mapping[int, int], 
 
     The people behind them are returned also if something else made the entities due.
 
-    The facts were read after the entities were claimed. So other facts that were stored in between may be among them,
-    and so may a change that reaches everybody, which is in force before it has marked all entities.
+    The facts were read after the entities were claimed, so they may include other facts stored in between. They may
+    also include a change that reaches everybody, which is in force before it has marked all entities.
 
     Args:
         session: in the transaction that stores their assessments.

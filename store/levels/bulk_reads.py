@@ -167,7 +167,7 @@ def entities_there(session: Session, ids: Sequence[int], at_us: int) -> list[int
 
 
 def fact_owners(session: Session, ids: Sequence[int]) -> pl.DataFrame:
-    """Read whose facts count for which entity: `fact_of`, `entity`; its own, and those of what it owns or owned.
+    """Read whose facts count for which entity: `fact_of`, `entity`; its own, and those of entities it owns or owned.
 
     Facts count from `from_us` until before `until_us`; null means no beginning, or no end. `type_id` is the type of the
     owned entity, null for an entity's own facts.
@@ -191,9 +191,8 @@ def transaction_columns(*, for_value: bool) -> Mapping[str, Any]:
 def transactions(session: Session, ids: Sequence[int], *, for_value: bool, after_us: int | None) -> pl.DataFrame:
     """Read transactions in the order of their time: `_TRANSACTIONS`, with `_FOR_VALUE` if *for_value*.
 
-    They are sorted here, as each database orders text in its own way. They are as taken in, without corrections.
-
-    *after_us*: only those that happened after it.
+    They are sorted here, as each database orders text in its own way. They are as taken in, without corrections. With
+    *after_us* only those that happened after it.
     """
     schema = transaction_columns(for_value=for_value)
     later = "" if after_us is None else f" AND at_us > {after_us:d}"
@@ -214,7 +213,7 @@ def transactions_numbered(session: Session, organisation_id: int, numbers: Seque
 
 
 def corrected_transactions(session: Session, ids: Sequence[int], *, for_value: bool) -> pl.DataFrame:
-    """Read transactions that have corrections, as taken in: their time may be another one now."""
+    """Read transactions that have corrections, as taken in: a correction may have moved their time."""
     schema = transaction_columns(for_value=for_value)
     columns = ", ".join(f"t.{name}" for name in schema if name != "entity")
     query = (

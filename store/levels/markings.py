@@ -26,7 +26,7 @@ from fivefold.store.tables.levels import DueMark, Marking
 PART: Final = 2_000
 """Entities that are marked in one transaction: a writer of a fact about one of them waits for that long."""
 PAUSE_SECONDS: Final = 0.02
-"""The pause after each part: on SQLite, those that wait for the only writer's lock ask for it only now and then."""
+"""The pause after each part: on SQLite, waiting writers ask for the only writer's lock just now and then."""
 JOINED_US: Final = 10_000_000
 """How long a marking that has not begun also serves later facts."""
 

@@ -28,7 +28,7 @@ _FORGET = {
     ),
 }
 BEFORE_ALL = -(2**63)
-"""The moment of a fact whose time is not given."""
+"""Earlier than any moment: the moment of a fact that may be at any time."""
 
 
 def summaries(session: Session, ids: Sequence[int]) -> pl.DataFrame:
@@ -70,7 +70,7 @@ def store_summaries(session: Session, batch: LeasedBatch, chosen: pl.DataFrame) 
 
 
 def unchanged_entities(session: Session, batch: LeasedBatch, ids: Sequence[int]) -> set[int]:
-    """Return those of some entities to which nothing happened since they were claimed; their marks are locked."""
+    """Return which of some entities did not change since they were claimed; the caller has locked their marks."""
     query = "SELECT entity_id, revision FROM due_marks WHERE entity_id IN :ids"
     now = dict(read_rows(session, query, ids, _REVISIONS).iter_rows()) if ids else {}
     return {claim.entity_id for claim in batch.claims if now.get(claim.entity_id) == claim.revision}

@@ -165,7 +165,7 @@ def _statement(
 
     Args:
         kinds: the kinds.
-        clock: by which they are ordered.
+        clock: the clock that orders them.
         place: among the kinds, of the event after which the page begins; None for the first page.
         is_cut: each kind returns no more than the page takes.
         by_people: leave out ends of tags without a known author.
@@ -278,7 +278,7 @@ def _facts() -> list[_Source]:
 
 
 def _tags() -> list[_Source]:
-    """The sources of tags: each was set or goes on, and ended."""
+    """The sources of tags: set, continued with another end, and ended."""
     # Only a file that the machine imports gives a tag another beginning than the moment at which it was set.
     set_clocks = (Tag.from_us, case((not_(Tag.set_by.startswith("cli:")), Tag.from_us)))
     set_columns = (Tag.tag, null(), Tag.until_us, Tag.set_reason, Tag.set_by)
@@ -411,7 +411,7 @@ def _contested() -> list[_Source]:
 
 
 def _by_flows() -> list[_Source]:
-    """The sources of what flows did, of what people answered and took back, and of moves into groups and out of them.
+    """The sources of flows' actions, of people's answers and undone actions, and of moves into groups and out of them.
 
     Actions are found by the runs of the entity.
     """
@@ -452,7 +452,7 @@ def _by_flows() -> list[_Source]:
 
 
 _MOST_MOVES: Final[Any] = literal(1 << 31, BigInteger)
-"""Above the number of any move: multiplied by it, groups keep the numbers of their moves distinct."""
+"""Above the number of any move: a group's number times this keeps the moves of different groups distinct."""
 
 
 def _of(source: _Source, condition: Any, join: Any = None) -> _Source:
