@@ -116,12 +116,6 @@ def draft_of(session: Session, family: Family) -> Draft:
     return row
 
 
-def versions_of(session: Session, family: Family) -> Sequence[RulesetVersion]:
-    """List the versions of a family, the oldest first."""
-    statement = select(RulesetVersion).where(RulesetVersion.family_id == family.id)
-    return session.scalars(statement.order_by(RulesetVersion.number)).all()
-
-
 def latest_versions(session: Session, family_id: int, part: Part, *, activated: bool = False) -> Page[RulesetVersion]:
     """List the versions of a family, or those that were ever activated; the newest first."""
     statement = select(RulesetVersion).where(RulesetVersion.family_id == family_id)

@@ -1,6 +1,6 @@
 """How the levels of a type are distributed now: each entity counts once, and each version has its own numbers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,7 +11,8 @@ from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.levels.levels import LevelGroup, count_failing, level_groups
 from fivefold.store.rulesets.activations import count_of_type
-from fivefold.store.rulesets.rulesets import active_versions, families_of, versions_of
+from fivefold.store.rulesets.rulesets import families_of, rulesets_of_versions
+from fivefold.store.tables.rulesets import Family
 from fivefold.usecases.levels.records import NO_RULESET
 from fivefold.usecases.shared.api_fields import INTERNAL
 from fivefold.usecases.shared.context import Context
@@ -110,7 +111,9 @@ def distribution(context: Context, type_name: str) -> Distribution:
         everyone = count_of_type(session, kind.id)
         groups = level_groups(session, context.organisation_id, kind.id)
         failing = count_failing(session, context.organisation_id, kind.id)
-        deciding = bool(active_versions(session, context.organisation_id, kind.id))
+        families = families_of(session, context.organisation_id, kind.id)
+        active_ids = {family.active_version_id for family in families if family.enabled} - {None}
+        deciding = bool(active_ids)
         by_none = [group for group in groups if group.version_id is None and not group.overridden]
         return Distribution(
             entity_type=type_name,
@@ -118,7 +121,7 @@ def distribution(context: Context, type_name: str) -> Distribution:
             deciding=deciding,
             entities=everyone,
             by_level=dict(reversed(_by_level(groups, names).items())),
-            versions=tuple(_versions(session, context, kind.id, groups, names)),
+            versions=tuple(_versions(session, families, active_ids, groups, names)),
             overridden=_overridden([group for group in groups if group.overridden], names),
             no_level=_count(by_none),
             not_by_present=_count(group for group in by_none if deciding and group.status == NO_RULESET),
@@ -138,15 +141,20 @@ def _by_level(groups: list[LevelGroup], names: tuple[str, ...]) -> dict[str, int
 
 
 def _versions(
-    session: Session, context: Context, type_id: int, groups: list[LevelGroup], names: tuple[str, ...]
+    session: Session,
+    families: Sequence[Family],
+    active_ids: set[int | None],
+    groups: list[LevelGroup],
+    names: tuple[str, ...],
 ) -> Iterable[AtVersion]:
     """Yield the active versions and those that assessed an entity last, by family, the newest first."""
-    for family in families_of(session, context.organisation_id, type_id):
-        for version in reversed(versions_of(session, family)):
-            mine = [group for group in groups if group.version_id == version.id]
-            active = family.enabled and family.active_version_id == version.id
-            if mine or active:
-                yield _at_version(family.name, version.number, active, mine, names)
+    ids = {version_id for version_id in active_ids | {group.version_id for group in groups} if version_id is not None}
+    rulesets = rulesets_of_versions(session, sorted(ids))
+    for family in families:
+        version_ids = {number: version_id for version_id, (name, number) in rulesets.items() if name == family.name}
+        for number, version_id in sorted(version_ids.items(), reverse=True):
+            mine = [group for group in groups if group.version_id == version_id]
+            yield _at_version(family.name, number, version_id in active_ids, mine, names)
 
 
 def _at_version(ruleset: str, number: int, active: bool, mine: list[LevelGroup], names: tuple[str, ...]) -> AtVersion:

@@ -5,6 +5,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from fivefold.domain.paging import WHOLE
 from fivefold.store.rulesets.activations import (
     ActivationChange,
     activations_of,
@@ -13,7 +14,7 @@ from fivefold.store.rulesets.activations import (
     open_backfills,
     was_active,
 )
-from fivefold.store.rulesets.rulesets import versions_of
+from fivefold.store.rulesets.rulesets import latest_versions
 from fivefold.store.sql.database import writing
 from tests.store import databases
 from tests.store.stored import family_of, type_of
@@ -61,7 +62,7 @@ def test_what_was_active_is_known(engine: Engine) -> None:
     with Session(engine) as session, session.begin():
         family = family_of(session, type_of(session), "one", 1, versions=2)
         begin(session, family, change(1, 10))
-        assert [was_active(session, version) for version in versions_of(session, family)] == [True, False]
+        assert [was_active(session, version) for version in latest_versions(session, family.id, WHOLE)] == [False, True]
 
 
 def test_what_somebody_took_further_is_not_taken_from_an_older_look(engine: Engine) -> None:

@@ -6,6 +6,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
+from fivefold.domain.paging import WHOLE
 from fivefold.store.rulesets.rulesets import (
     active_versions,
     all_active_versions,
@@ -14,10 +15,10 @@ from fivefold.store.rulesets.rulesets import (
     family_named,
     family_or_none,
     last_revision,
+    latest_versions,
     newest_version,
     next_position,
     version_numbered,
-    versions_of,
 )
 from fivefold.store.tables.rulesets import Draft
 from fivefold.usecases.shared.context import Context
@@ -64,7 +65,7 @@ def test_versions_and_drafts_of_a_family(engine: Engine) -> None:
     with Session(engine) as session, session.begin():
         kind = type_of(session)
         family, other = family_of(session, kind, "a", 1, versions=3), family_of(session, kind, "b", 2)
-        assert [version.number for version in versions_of(session, family)] == [1, 2, 3]
+        assert [version.number for version in latest_versions(session, family.id, WHOLE)] == [3, 2, 1]
         newest = newest_version(session, family.id)
         assert newest is not None
         assert (newest.number, last_revision(session, family), newest.editors) == (3, 30, ["member:1", "member:2"])

@@ -30,6 +30,7 @@ from fivefold.usecases.shared.context import Context
 from tests.depth import SHARED_FIXTURES, examples
 from tests.store import databases
 from tests.store.filling import filled_once
+from tests.store.plans import statements
 from tests.usecases.at_once import put_list_version, switch_family
 from tests.usecases.governed import NOW, add_entities, document, founded, stand
 
@@ -243,3 +244,9 @@ def test_who_keeps_a_level_counts_at_it_wherever_levels_are_counted(
         ["(not assessed by the present rulesets yet)", "2"],
         ["(not assessed yet)", "1"],
     ]
+
+
+def test_no_text_of_a_version_is_read(engine: Engine, ana: Actor) -> None:
+    with statements(engine) as asked:
+        assert [version.version for version in distribution(Context(engine, ana), "customer").versions] == [2]
+    assert [statement for statement, _ in asked if "canonical" in statement or "document" in statement] == []
