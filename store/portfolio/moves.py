@@ -1,7 +1,7 @@
 """Levels reached, and moves between levels over time: counters by day, and each mover's levels at both ends.
 
-Rises, falls and first levels of all entities are listed too; rises and falls have an index each, so that a page of them
-costs the same however many others there are. Nothing here begins or ends a transaction.
+Rises, falls and first levels of all entities are listed too; each has its own index, so that a page of it costs
+the same however many others there are. Nothing here begins or ends a transaction.
 
 A trigger of `transitions` (`store.migrations.initial.counts`) counts every level reached by day, from and to, so that
 the state of a portfolio on a day is read from a few rows a day, as quick for ten million as for ten. The levels at both

@@ -123,7 +123,7 @@ class Transition(Base):
                 sqlite_where=condition,
                 postgresql_where=condition,
             )
-            for name, condition in (("rises", IS_RISE), ("falls", IS_FALL))
+            for name, condition in (("rises", IS_RISE), ("falls", IS_FALL), ("firsts", IS_FIRST))
         ),
     )
 

@@ -120,6 +120,12 @@ def _transitions() -> None:
         ["organisation_id", "at_us", "entity_id", "number"],
         **only_where("from_level > coalesce(to_level, 0)"),
     )
+    op.create_index(
+        "ix_transitions_firsts",
+        "transitions",
+        ["organisation_id", "at_us", "entity_id", "number"],
+        **only_where("from_level IS NULL"),
+    )
     op.create_index("ix_transitions_organisation_id_at_us", "transitions", ["organisation_id", "at_us"])
     op.create_index(
         "ix_transitions_rises",

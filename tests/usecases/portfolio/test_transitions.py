@@ -101,8 +101,9 @@ def test_the_list_is_what_plain_python_makes_of_the_rows(
 
 
 @pytest.mark.postgresql
-@pytest.mark.parametrize(("wanted", "index"), [("rise", "ix_transitions_rises"), ("fall", "ix_transitions_falls")])
-def test_rises_and_falls_are_read_from_their_own_indexes(context: Context, wanted: str, index: str) -> None:
+@pytest.mark.parametrize("wanted", DIRECTIONS)
+def test_each_direction_is_read_from_its_own_index(context: Context, wanted: str) -> None:
+    index = f"ix_transitions_{wanted}s"
     filters = TransitionFilters(directions=[wanted], since_us=1)
     first = list_transitions(context, filters, Part(2))
     with statements(context.engine) as asked:
