@@ -39,7 +39,7 @@ MOST_AHEAD_US: Final = 8 * DAY_US
 """How much later a run's time may be than that of the run before it: by a clock that is years ahead everything would be
 old. If workers rested for longer, the next runs make up for it, one a day.
 """
-MOST_LOOKED_ROWS: Final = 50_000
+MOST_LOOKED_ROWS: Final = 10_000
 """How many rows of a kind a dry run examines, so that it ends soon in a database of any size."""
 
 

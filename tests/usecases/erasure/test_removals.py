@@ -406,6 +406,12 @@ def test_a_dry_run_ends_soon(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(told(bank)) == 103
 
 
+def test_a_dry_run_looks_at_no_more_than_twenty_parts_of_a_kind_and_the_page_says_so() -> None:
+    assert retention.MOST_LOOKED_ROWS == 20 * retention.PART_ROWS
+    page = (Path(__file__).parents[3] / "docs" / "retention.md").read_text(encoding="utf-8")
+    assert f"at most {retention.MOST_LOOKED_ROWS:,} old ones of a kind" in page
+
+
 def test_a_dry_run_says_the_moment_of_the_oldest_row(bank: Bank) -> None:
     bank.wait(-200)
     bank.put("later", country="KP")
