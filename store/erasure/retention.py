@@ -33,6 +33,7 @@ from fivefold.store.sql.arrays import among, rows_among
 from fivefold.store.sql.jobs import OPEN
 from fivefold.store.sql.statements import UNSEEN
 from fivefold.store.tables.audit import AuditEntry
+from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.events import Decision, Delivery, Endpoint, EvidenceJob, OutboxEvent, ValidationJob
 from fivefold.store.tables.levels import (
     Assessment,
@@ -243,6 +244,30 @@ def _remove_deliveries(session: Session, scope: RetentionScope, rows: Sequence[O
     return delete_rows(
         session, Delivery, [Delivery.endpoint_id, Delivery.event_number], free, Delivery.state.in_(list(_ENDED))
     )
+
+
+def prune_arrived(
+    session: Session, before_us: int, now_us: int, position: ResumePoint, most: int
+) -> tuple[int, ResumePoint]:
+    """Delete deliveries that arrived before a moment, except those of held entities, in organisations without a policy.
+
+    Up to *most* are looked at, of all these organisations. Returns how many were deleted, and the next position.
+    """
+    with_policy = select(OrganisationSettings.organisation_id).where(OrganisationSettings.deliveries_days > 0)
+    endpoints = select(Endpoint.id).where(Endpoint.organisation_id.not_in(with_policy))
+    key = (Delivery.endpoint_id, Delivery.delivered_us, Delivery.event_number)
+    arrived = (is_in("delivered"), Delivery.delivered_us < before_us, Delivery.endpoint_id.in_(endpoints))
+    statement = select(
+        Delivery.endpoint_id, Delivery.event_number, Delivery.entity_id, Delivery.delivered_us.label("at_us")
+    )
+    behind = tuple_(*key) > tuple(position or (0, 0, 0))
+    rows = session.execute(statement.where(*arrived, behind).order_by(*key).limit(most)).all()
+    old = [_about(row, row.endpoint_id, row.event_number) for row in rows]
+    free = free_once_locked(session, RetentionScope(0, before_us, now_us), old)
+    columns = [Delivery.endpoint_id, Delivery.event_number]
+    pruned = delete_rows(session, Delivery, columns, free, Delivery.state == "delivered")
+    last = [rows[-1].endpoint_id, rows[-1].at_us, rows[-1].event_number] if len(rows) == most else None
+    return len(pruned.rows), last
 
 
 _JOBS: Final[tuple[type[Any], ...]] = (EvidenceJob, ValidationJob, ReferenceJob, PointsJob, ThresholdReview)

@@ -12,7 +12,6 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
-    delete,
     exists,
     func,
     insert,
@@ -20,13 +19,12 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
-    tuple_,
     update,
 )
 from sqlalchemy.orm import Session
 
 from fivefold.store.sql.clocks import lease_is_over
-from fivefold.store.tables.entities import Entity, EntityType, OrganisationSettings
+from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
 from fivefold.store.webhooks.outbox import NOBODY
 
@@ -307,17 +305,3 @@ def count_failing(session: Session) -> int:
     failing = (is_in("waiting"), _DELIVERIES.c.attempts > 0, _ENDPOINTS.c.enabled)
     statement = select(func.count()).select_from(_DELIVERIES).join(_ENDPOINTS).where(*failing)
     return session.scalar(statement) or 0
-
-
-def prune(session: Session, before_us: int, most: int) -> int:
-    """Delete up to *most* deliveries that arrived before a moment; return how many.
-
-    Those of organisations with a retention setting for deliveries are left to their policy.
-    """
-    key = (_DELIVERIES.c.endpoint_id, _DELIVERIES.c.event_number)
-    with_policy = select(OrganisationSettings.organisation_id).where(OrganisationSettings.deliveries_days > 0)
-    endpoints = select(_ENDPOINTS.c.id).where(_ENDPOINTS.c.organisation_id.not_in(with_policy))
-    arrived = (is_in("delivered"), _DELIVERIES.c.delivered_us < before_us, _DELIVERIES.c.endpoint_id.in_(endpoints))
-    keys = select(*key).where(*arrived).limit(most)
-    result: Any = session.execute(delete(_DELIVERIES).where(tuple_(*key).in_(keys)))
-    return int(result.rowcount)

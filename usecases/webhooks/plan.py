@@ -14,6 +14,8 @@ import httpx
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import DAY_US, SECOND_US
+from fivefold.store.erasure.old_rows import ResumePoint
+from fivefold.store.erasure.retention import prune_arrived
 from fivefold.store.sql.clocks import clock_of, require_right_to_ask
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.events import Endpoint
@@ -27,7 +29,7 @@ PLANNED_AT_ONCE = 5_000
 """Events in one transaction of the planner."""
 KEPT_DAYS = 30
 """How long arrived deliveries are kept, to be replayed by their numbers."""
-PRUNED_AT_ONCE = 5_000
+PRUNED_AT_ONCE = 500
 LEASE_SECONDS = 60
 FIRST_WAIT_SECONDS = 30
 MOST_WAIT_SECONDS = 12 * 3600
@@ -95,14 +97,18 @@ def _plan(engine: Engine, backlog: PlanningBacklog, now: int) -> int:
 
 
 def prune_deliveries(engine: Engine, now_us: int) -> int:
-    """Delete deliveries that arrived more than `KEPT_DAYS` ago, some in each transaction; return how many."""
+    """Delete deliveries that arrived more than `KEPT_DAYS` ago, some in each transaction; return how many.
+
+    Those of an entity of which nothing may be removed stay.
+    """
     before = now_us - KEPT_DAYS * DAY_US
     pruned = 0
+    position: ResumePoint = None
     while True:
         with writing(engine) as session:
-            part = deliveries.prune(session, before, PRUNED_AT_ONCE)
+            part, position = prune_arrived(session, before, now_us, position, PRUNED_AT_ONCE)
         pruned += part
-        if part < PRUNED_AT_ONCE:
+        if position is None:
             return pruned
 
 

@@ -19,6 +19,7 @@ from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.erasure import retention
 from fivefold.usecases.erasure.erase import set_legal_hold
 from fivefold.usecases.ingest.links import LinkRow, put_links
+from fivefold.usecases.webhooks import plan as delivering
 from fivefold.usecases.webhooks.endpoints import replay_dead_letters
 from tests.store.filling import filled_once
 from tests.usecases import banks
@@ -69,6 +70,20 @@ def test_a_hold_outlasts_a_clock_that_is_ahead(bank: Bank, tmp_path: Path) -> No
     assert "deliveries" not in remove(bank)
     bank.wait(-2 * YEAR)
     assert bank.id_of("first") in deliveries(bank)
+
+
+@pytest.mark.postgresql
+def test_what_arrived_stays_while_there_is_a_hold_also_without_a_policy(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hold comes first in the order of deletion, and hides nothing behind it."""
+    monkeypatch.setattr(delivering, "PRUNED_AT_ONCE", 1)
+    endpoint(bank, {"first": "delivered", "second": "delivered"})
+    _hold(bank, tmp_path)
+    assert delivering.prune_deliveries(bank.engine, bank.now) == 1
+    assert bank.id_of("first") in deliveries(bank)
+    bank.wait(101)
+    assert delivering.prune_deliveries(bank.engine, bank.now) == 1
 
 
 @pytest.mark.postgresql
