@@ -462,7 +462,7 @@ def points(number: float, decimals: int = 2) -> str:
     """Write points of a value score as they are added.
 
     >>> points(0.256), points(-0.3), points(-0.0001)
-    ('+0.26', '−0.30', '0.00')
+    ('+0.26', '−0.30', '−0.0001')
     """
     return typeset(signed_number(number, decimals))
 

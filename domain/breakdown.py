@@ -17,9 +17,10 @@ class Contribution:
         value: the input's value; None if it is undefined.
         unit: the unit of *value*.
         points: what the input adds to the total; negative if it lowers the total.
-        sentence: the same in plain words.
+        sentence: the same in plain words, for programs: its effect has three decimals.
         label: a short label for pictures; empty to use the name.
         seen: the value with its unit, for people; empty to write it from *value*.
+        words: the sentence for people, in which no effect reads as nothing; empty where there is none.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Contribution:
     sentence: str
     label: str = ""
     seen: str = ""
+    words: str = ""
 
 
 @dataclass(frozen=True)

@@ -284,10 +284,17 @@ def is_same_figure(one: float, other: float) -> bool:
 
 
 def decimals_apart(number: float, bounds: Iterable[float], decimals: int) -> int:
-    """Return how many decimals distinguish a number from every different bound: *decimals*, or up to six more."""
-    most, others = decimals + 6, [bound for bound in bounds if not is_same_figure(bound, number)]
-    while decimals < most and any(f"{number:z.{decimals}f}" == f"{bound:z.{decimals}f}" for bound in others):
-        decimals += 1
+    """Return how many decimals distinguish a number from every different bound: *decimals*, or up to six more.
+
+    If even six more do not, *decimals*.
+
+    >>> decimals_apart(0.0004, [0], 3), decimals_apart(1e-17, [0], 3)
+    (4, 3)
+    """
+    others = [bound for bound in bounds if not is_same_figure(bound, number)]
+    for enough in range(decimals, decimals + 7):
+        if all(f"{number:z.{enough}f}" != f"{bound:z.{enough}f}" for bound in others):
+            return enough
     return decimals
 
 

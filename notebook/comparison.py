@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
+from fivefold.charts.text.numbers import signed_points
 from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text, now_microseconds
 from fivefold.domain.errors import ConfigError, NotEnoughDataError
 from fivefold.domain.money import RateTable
@@ -296,7 +297,7 @@ def _names_of_two_texts(first: TrainedModel, second: TrainedModel) -> set[str]:
 
 def _words(effects: pd.Series) -> str:
     largest = effects.loc[effects.abs().sort_values(ascending=False, kind="stable").index][:MOVED_BY]
-    return ", ".join(f"{name} {points:+z.3f}" for name, points in largest.items() if points)
+    return ", ".join(f"{name} {signed_points(points, 3)}" for name, points in largest.items() if points)
 
 
 def _judged(customers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:

@@ -62,7 +62,7 @@ class ScoreExplanation:
     def table(self) -> pd.DataFrame:
         """Return a row for each indicator, by name, the largest effect first."""
         rows = [
-            (part.name, part.label or part.name, part.family, part.value, part.unit, part.points, part.sentence)
+            (part.name, part.label or part.name, part.family, part.value, part.unit, part.points, part.words)
             for part in self.breakdown.largest_first()
         ]
         names = ["indicator", "label", "family", "value", "unit", "points", "sentence"]

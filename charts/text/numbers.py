@@ -5,6 +5,7 @@ from textwrap import wrap
 from unicodedata import east_asian_width
 
 from fivefold.domain.breakdown import Contribution
+from fivefold.domain.text import decimals_apart
 
 MINUS = "\N{MINUS SIGN}"
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
@@ -27,13 +28,13 @@ def plain(number: float) -> str:
 
 
 def signed_points(points: float, decimals: int = 2) -> str:
-    """Write points with their sign; a number that rounds to zero has none.
+    """Write points with their sign, and with more decimals where they would read as nothing; zero has no sign.
 
-    >>> signed_points(0.456), signed_points(-12.0, decimals=0), signed_points(-0.001)
-    ('+0.46', '-12', '0.00')
+    >>> signed_points(0.456), signed_points(-12.0, decimals=0), signed_points(-0.001), signed_points(1e-17)
+    ('+0.46', '-12', '-0.001', '0.00')
     """
-    text = f"{points:+,.{decimals}f}"
-    return text if any(digit in text for digit in "123456789") else text[1:]
+    text = f"{points:+,.{decimals_apart(points, [0], decimals)}f}"
+    return text if any(digit in text for digit in "123456789") else f"{0:.{decimals}f}"
 
 
 def value_text(contribution: Contribution) -> str:

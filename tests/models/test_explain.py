@@ -18,7 +18,7 @@ from fivefold.domain.money import base_only
 from fivefold.features.catalogue.indicator import UNITS
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.models.curve import ScoreCurve
-from fivefold.models.explain import Explanations, breakdown, explain, sentence, value_text
+from fivefold.models.explain import Explanations, breakdown, contribution, explain, sentence, value_text
 from fivefold.models.trees.text import LOG_LINK, OBJECTIVES
 from fivefold.models.value_model import ValueModel
 from tests.depth import examples
@@ -240,7 +240,24 @@ def test_the_breakdown_tells_every_indicator_s_value_unit_and_effect() -> None:
             assert part.sentence.startswith(made.meaning.rstrip("."))
             assert f": {value_text(value, made.unit, 'CHF')}; " in part.sentence
             assert effect(part.points) in part.sentence
+            assert part.words == part.sentence or f"{part.points:.3f}".lstrip("-") == "0.000"
             assert part.label == made.label
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        (0.0004, "raises the score by 0.0004."),
+        (-0.00001, "lowers the score by 0.00001."),
+        (0.25, "raises the score by 0.250."),
+        (0.0, "does not change the score."),
+    ],
+)
+def test_people_never_read_that_an_effect_is_nothing(points: float, words: str) -> None:
+    """Programs have the points beside the sentence, which keeps its three decimals."""
+    part = contribution(catalogue().indicators[0], 3.0, points, "EUR")
+    assert part.words.endswith(f"; {words}")
+    assert part.sentence.endswith(f"; {effect(points)}")
 
 
 def effect(points: float) -> str:

@@ -11,6 +11,7 @@ import fivefold
 from fivefold.domain.errors import ConfigError, InvalidDataError
 from fivefold.domain.money import Rate, base_only
 from fivefold.models.value_model import ValueModel as TrainedModel
+from fivefold.notebook.comparison import ModelComparison
 from fivefold.notebook.value import ValueModel
 from fivefold.training.judging.bootstrap import draws
 from fivefold.training.judging.metrics import calibration_error, calibration_table, normalised_gini, top_decile_capture
@@ -43,6 +44,15 @@ def test_a_model_beside_itself_differs_nowhere(as_of: str) -> None:
     assert len(itself.differences) == (0 if itself.not_judged else 3)
     assert (itself.differences.drop(index="calibration_error", errors="ignore") == 0).all(axis=None)
     assert itself.differences.get("difference", pd.Series(dtype=float)).tolist() == [0.0] * len(itself.differences)
+
+
+def test_an_effect_that_is_not_nothing_is_not_written_as_nothing() -> None:
+    moves = {"champion_category": ["low"], "challenger_category": ["medium"], "score_change": [0.3004]}
+    effects = pd.DataFrame({"base": [0.0], "balance_last": [0.3], "gap_mean_all": [0.0004]}, index=["a"])
+    compared = ModelComparison(pd.DataFrame(moves, index=["a"]), *[pd.DataFrame()] * 6, "")
+    assert replace(compared, effects=effects).changed()["moved_by"].tolist() == [
+        "balance_last +0.300, gap_mean_all +0.0004"
+    ]
 
 
 def test_who_changes_segment_and_by_which_indicators() -> None:
