@@ -238,6 +238,8 @@ def _input_change(subject: ChangedAssessment, options: ChangeOptions, option: Op
 def value_texts(options: ChangeOptions, option: Option, base: str, cuts: Sequence[Decimal]) -> tuple[str, str]:
     """Write the present value of an input, and the new one: below 10,000.00 EUR."""
     currency = getattr(options.changeable.rule_input, "in_currency", None) or base
+    if options.column.is_age:  # points may halve within a day, at a number that no condition names
+        cuts = (*cuts, Decimal(str(option.value)) if option.bound is None else option.bound)
 
     def words(value: Any) -> str:
         return value_words(value, options.column, currency, cuts)

@@ -185,6 +185,17 @@ def test_an_override_is_told() -> None:
     assert [(answer.level, answer.after.level) for answer in found.answers] == [("low", "high")]
 
 
+@pytest.mark.parametrize(
+    ("ago", "direction", "words"),
+    [(0, WantedDirection.DOWN, ("0", "1.5")), (2, WantedDirection.UP, ("2", "below 1.5"))],
+)
+def test_the_age_at_which_points_halve_is_not_rounded(ago: int, direction: WantedDirection, words: Any) -> None:
+    latest = {"days_since": "transactions"}
+    fades = rule("latest", latest, case({"at_least": 0}, 40), changeable="either", decay={"half_life": "36 hours"})
+    answer = ask(document(fades), {"cash": [(100, ago)]}, direction).answers[0]
+    assert shown(answer) == [words]
+
+
 def test_points_that_fade_do_not_come_back_where_there_is_less() -> None:
     fading = {**CASH_RULE, "cases": [case({"at_least": 50000}, 40), case({"at_least": 10000}, 20)]}
     made = document({**fading, "decay": {"half_life": "30 days"}})
