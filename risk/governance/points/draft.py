@@ -69,7 +69,8 @@ def _captures(verdict: DraftVerdict) -> str:
 
 
 def _beside(paired: Paired) -> str:
-    return f"{paired.first:.3f}, now {paired.second:.3f}, difference {interval_words(paired.difference)}"
+    difference = interval_words(paired.difference, beside=(0,))
+    return f"{paired.first:.3f}, now {paired.second:.3f}, difference {difference}"
 
 
 def remark(change: PointChange) -> str:

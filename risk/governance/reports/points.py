@@ -49,7 +49,7 @@ def _verdict(verdict: DraftVerdict) -> ReportSection:
 
 
 def _paired(paired: Paired) -> list[str]:
-    return [f"{paired.first:.3f}", f"{paired.second:.3f}", interval_words(paired.difference)]
+    return [f"{paired.first:.3f}", f"{paired.second:.3f}", interval_words(paired.difference, beside=(0,))]
 
 
 def _changes(result: PointsProposal) -> ReportSection:

@@ -6,7 +6,7 @@ from dataclasses import astuple
 import polars as pl
 
 from fivefold.charts.validation import capture, confirmed, stability
-from fivefold.domain.text import count_text, percent
+from fivefold.domain.text import apart_from, count_text, percent
 from fivefold.models.drift import SHIFTED, STABLE, index_words
 from fivefold.risk.governance.backtest.moves import FailedAssessment
 from fivefold.risk.governance.reports.backtest import lists_words
@@ -149,13 +149,18 @@ def _lifts(result: Validation) -> ReportSection:
             f"{lift.entities:,}",
             f"{lift.confirmed:,}",
             percent(lift.of_confirmed),
-            "" if lift.lift is None else f"{lift.lift.estimate:.2f} ({lift.lift.low:.2f} to {lift.lift.high:.2f})",
+            "" if lift.lift is None else _lift(lift.lift),
         ]
         for lift in result.lifts
     ]
     columns = ["rule", "case", "asks", "entities", "confirmed", "of all confirmed", "lift (interval)"]
     words = "Lift: how many times as often those who get a case are confirmed as everyone. 1 is no difference."
     return ReportSection("Lift of every rule and case", words, ReportTable(columns, rows, words=3))
+
+
+def _lift(interval: ConfidenceInterval) -> str:
+    one, low, high = (apart_from(value, 1, 2) for value in (interval.estimate, interval.low, interval.high))
+    return f"{one} ({low} to {high})"
 
 
 def _multiplicity(result: Validation) -> str:
@@ -232,9 +237,9 @@ def compared_section(
             name,
             f"{paired.first:.3f}",
             f"{paired.second:.3f}",
-            interval_words(paired.difference),
+            interval_words(paired.difference, beside=(0,)),
             percent(paired.share_above),
-            *([] if adjusted is None else [f"{adjusted[name]:.3f}"]),
+            *([] if adjusted is None else [apart_from(adjusted[name], (0, SURE), 3)]),
         ]
         for name, paired in pairs
     ]

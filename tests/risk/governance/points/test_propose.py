@@ -20,6 +20,8 @@ from fivefold.risk.governance.points.draft import draft_text
 from fivefold.risk.governance.points.learning import LEAST_GOT, PENALTIES, learn_points
 from fivefold.risk.governance.points.outcomes import slots_of, with_cuts, written_points
 from fivefold.risk.governance.points.propose import ALIKE, IN_ORDER, LEARNT, PointsProposal, propose_points
+from fivefold.risk.governance.reports.points import points_page
+from fivefold.risk.governance.validate.ranking import ConfidenceInterval
 from fivefold.risk.governance.validate.run import ValidationOptions
 from fivefold.risk.language.quantities import POINT_UNITS
 from fivefold.risk.language.reading import read_ruleset
@@ -253,6 +255,15 @@ def test_a_rule_that_never_holds_keeps_its_points() -> None:
     assert made.rule("b").cases[0].points == 30
     assert not [change for change in proposal.changes if (change.rule, change.outcome) == ("b", 1)]
     assert any(f"fewer than {LEAST_GOT}" in caution for caution in proposal.cautions)
+
+
+def test_the_end_of_an_interval_that_decides_is_not_written_as_nothing() -> None:
+    proposal, _ = proposed(text_of([3, 2, 1], [30, 20, 10]))
+    barely = replace(proposal.verdict.total, difference=ConfidenceInterval(0.0203, 0.0004, 0.04))
+    page = points_page(replace(proposal, verdict=replace(proposal.verdict, total=barely)))
+    table = page.sections[0].table
+    assert table is not None
+    assert table.rows[0][-1] == "0.020 (0.0004 to 0.040)"
 
 
 def test_what_few_got_follows_the_order_of_the_others() -> None:

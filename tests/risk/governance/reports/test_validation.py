@@ -6,7 +6,8 @@ import polars as pl
 
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.governance.reports.page import as_html
-from fivefold.risk.governance.reports.validation import validation_page
+from fivefold.risk.governance.reports.validation import compared_section, validation_page
+from fivefold.risk.governance.validate.ranking import ConfidenceInterval, Paired
 from fivefold.risk.governance.validate.run import ValidationOptions, validate
 from tests.risk.governance.making import AS_OF, DAY, TEXT, analysed, mixed
 
@@ -53,3 +54,11 @@ def test_without_labels_the_page_says_too_few() -> None:
         "Not assessed in full",
     ]
     assert as_html(page).count("too few labels") == 3
+
+
+def test_what_is_beside_its_limit_is_not_written_as_the_limit() -> None:
+    """A difference that is surely above 0, and a p that counts as below 0.05."""
+    barely = Paired(0.7204, 0.7, ConfidenceInterval(0.0204, 0.0004, 0.04), 0.99, 0.0124)
+    table = compared_section("", "", [("a", barely)], "without it", {"a": 0.0496}).table
+    assert table is not None
+    assert table.rows[0][3:] == ["0.020 (0.0004 to 0.040)", "99.0 %", "0.0496"]
