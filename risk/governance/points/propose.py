@@ -10,6 +10,7 @@ import polars as pl
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
+from fivefold.domain.text import count_text
 from fivefold.features.histories import Integers
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assessments import Assessments
@@ -395,9 +396,10 @@ def _cautions(
         )
     rare_count = len(learnt.points) - len(learnt.learnt)
     if rare_count:
+        were, they, their = ("was", "it keeps", "its") if rare_count == 1 else ("were", "they keep", "their")
         cautions.append(
-            f"{rare_count} outcomes were given to fewer than {LEAST_GOT} of those who were learnt from; they keep "
-            "their points as far as the order of their rule and whole points admit."
+            f"{count_text(rare_count, 'outcome')} {were} given to fewer than {LEAST_GOT} of those who were learnt from;"
+            f" {they} {their} points as far as the order of {their} rule and whole points admit."
         )
     fallen = _fallen_unknown(rows)
     if fallen:

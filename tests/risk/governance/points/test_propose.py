@@ -257,6 +257,13 @@ def test_a_rule_that_never_holds_keeps_its_points() -> None:
     assert any(f"fewer than {LEAST_GOT}" in caution for caution in proposal.cautions)
 
 
+def test_one_outcome_that_few_got_is_told_in_the_singular() -> None:
+    proposal, _ = proposed(text_of([9, 3, 2, 1], [30, 20, 10], unknown=0))
+    (caution,) = (each for each in proposal.cautions if f"fewer than {LEAST_GOT}" in each)
+    assert caution.startswith("1 outcome was given to ")
+    assert caution.endswith("; it keeps its points as far as the order of its rule and whole points admit.")
+
+
 def test_the_end_of_an_interval_that_decides_is_not_written_as_nothing() -> None:
     proposal, _ = proposed(text_of([3, 2, 1], [30, 20, 10]))
     barely = replace(proposal.verdict.total, difference=ConfidenceInterval(0.0203, 0.0004, 0.04))
