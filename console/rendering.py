@@ -28,7 +28,7 @@ from fivefold.console.visit import Rendered, Visit, address, notice_of
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds, now_microseconds, parse_moment, utc_text
 from fivefold.domain.money import amount_words, rounded_words
 from fivefold.domain.segments import score_text
-from fivefold.domain.text import figure_text, percent, unseen_numbered
+from fivefold.domain.text import apart_from, figure_text, percent, unseen_numbered
 from fivefold.models.drift import index_words
 from fivefold.risk.engine.assessments import NOT_IN_FULL, Status
 from fivefold.usecases.levels.explain import ValueSeen, shown_line
@@ -209,6 +209,7 @@ def environment() -> Environment:
     pages.tests["not_in_full"] = NOT_IN_FULL.__contains__
     pages.filters |= {
         "age": age,
+        "apart": apart_from,
         "ascii": ascii,
         "attribute": attribute,
         "before": before,

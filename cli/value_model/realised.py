@@ -30,7 +30,7 @@ from fivefold.domain.errors import FileFormatError
 from fivefold.domain.money import rounded_words
 from fivefold.domain.provenance import hash_text
 from fivefold.domain.settings import require_model_name
-from fivefold.domain.text import count_text, percent
+from fivefold.domain.text import apart_from, count_text, percent
 from fivefold.training.config import DEFAULT_NAME, DueSettings, read_config
 
 if TYPE_CHECKING:
@@ -154,7 +154,8 @@ def _day_cells(day: "RealisedDay", currency: str) -> list[str]:
 
 def figure_cells(row: dict[str, float | None], currency: str) -> list[str]:
     """Write the figures of a group: customers, means of money, the ratio with its interval, the share covered."""
-    between = "" if row["ratio_low"] is None else f" ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
+    ends = [apart_from(end, 1, 2) for end in (row["ratio_low"], row["ratio_high"]) if end is not None]
+    between = f" ({' to '.join(ends)})" if ends else ""
     ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f}{between}"
     sums = (row["predicted_mean"], row["realised_mean"])
     means = ("" if mean is None else rounded_words(mean, currency) for mean in sums)

@@ -108,6 +108,7 @@ class ValidationPage:
         made_since: the validations that were made since any of these was registered, in the same order.
         signed_changes: the others, the newest first.
         least: confirmed, or alerts with an outcome, that a figure must rest on.
+        limits: what the Gini and the missed are held against.
         proposed: points and thresholds of every ruleset; None for those who do not see rulesets.
     """
 
@@ -117,6 +118,7 @@ class ValidationPage:
     points: Page[ValidationPoint]
     figures: tuple[FigureSeries, ...]
     least: int
+    limits: AcceptanceLimits
     next: str | None
     open_changes: Sequence[ChangeLine]
     made_since: Sequence[ValidationPoint]
@@ -176,6 +178,7 @@ def show_validation(visit: Visit) -> Rendered:
         points=points,
         figures=_figures(list(reversed(points))),
         least=LEAST_CONFIRMED,
+        limits=_LIMITS,
         next=visit.next_of("validations", points),
         open_changes=open_changes,
         made_since=_made_since(visit, open_changes),

@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from fivefold.cli.value_model.realised import figure_cells
 from tests.cli.running import Home, cells, refuse, run, succeed
 
 THEN = "2024-10-02"
@@ -61,3 +62,9 @@ def test_scores_of_customers_who_are_not_in_the_data_have_no_tables_of_groups(ho
     assert "by segment" not in out
     assert "tenth" not in out
     assert "are not in the data: are these the same customers?" in out
+
+
+def test_an_interval_that_does_not_hold_one_is_not_written_as_if_it_did() -> None:
+    row = {"customers": 500.0, "predicted_mean": 10.0, "realised_mean": 8.0, "covered_share": None}
+    cells = figure_cells({**row, "ratio": 0.8, "ratio_low": 0.6, "ratio_high": 0.997}, "EUR")
+    assert cells[3] == "0.80 (0.60 to 0.997)"

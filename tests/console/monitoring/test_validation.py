@@ -33,7 +33,7 @@ PAGE = "/console/validation"
 QUARTER_US = (parse_moment("2025-10-01", "from"), parse_moment("2026-01-01", "until"))
 
 
-def measured(place: Place, quarters: int, gini: float = 0.71) -> None:
+def measured(place: Place, quarters: int, gini: float = 0.71, missed: float = 0.29) -> None:
     """Keep validations of quarters before the one that is there, with figures that rest on enough."""
     with Session(place.engine) as session, session.begin():
         row = session.scalars(select(ValidationRun)).first()
@@ -43,7 +43,7 @@ def measured(place: Place, quarters: int, gini: float = 0.71) -> None:
             overall = report["groups"][0]
             figure = {"of": 60, "answer": "measured", "estimate": gini, "low": gini - 0.05, "high": gini + 0.05}
             overall["ranked"]["gini"] = figure
-            overall["caught"] |= {"captured": figure, "missed": {**figure, "estimate": 0.29}, "possible": 0.9}
+            overall["caught"] |= {"captured": figure, "missed": {**figure, "estimate": missed}, "possible": 0.9}
             overall["drift"] |= {"index": 0.124, "verdict": "moving"}
             overall["levels"][0] |= {"alerts_confirmed": 30, "not_confirmed": 70}
             shift = back * 90 * 86_400_000_000
@@ -79,6 +79,15 @@ def test_figures_are_those_that_were_stored_the_latest_time_first(place: Place) 
     rows = [link for link in visitor.links() if link.startswith(f"{PAGE}/")]
     assert rows[:2] == [f"{PAGE}/1", f"{PAGE}/2"]
     assert "3 of 4 validations could measure it" in visitor.text
+
+
+def test_a_figure_beyond_its_limit_is_not_written_as_the_limit(place: Place) -> None:
+    measured(place, 1, 0.5998, 0.2003)
+    visitor = Visitor(place).sign_in("publisher").go(PAGE)
+    assert "recalibrate below 0.60" in visitor.text
+    assert "0.5998 0.550 to 0.650" in visitor.text
+    assert "at most 20 %" in visitor.text
+    assert "20.03 % 55.0 % to 65.0 %" in visitor.text
 
 
 def test_older_validations_are_on_the_next_page(place: Place) -> None:
