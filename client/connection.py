@@ -76,6 +76,8 @@ FIRST_WAIT_SECONDS: Final = 0.25
 """The wait before the second attempt; it doubles before each later one, plus up to half as much at random."""
 
 
+LONGEST_TIMEOUT_SECONDS: Final = 1_000_000
+"""A socket takes no time without end; its milliseconds are a number of 32 bits."""
 UNUSED_SECONDS: Final = 4.0
 """How long an unused connection is kept: the service closes one after five seconds, and a call that meets the closing
 has no answer."""
@@ -102,8 +104,8 @@ class Connection:
         """Create the connection without opening it; *transport* replaces the network, for tests.
 
         Raises:
-            NotSentError: an invalid address or token, which is not shown; fewer than 1 attempt; no time for one; or a
-                wait below 0.
+            NotSentError: an invalid address or token, which is not shown; fewer than 1 attempt; no time for one, or a
+                time without end; or a wait below 0.
         """
         _require_address(url)
         if not _is_visible(token):
@@ -113,8 +115,9 @@ class Connection:
             )
         if not isinstance(attempts, int) or attempts < 1:
             raise NotSentError(f"attempts is {attempts!r}; allowed: 1 and more")
-        if not isinstance(timeout_seconds, int | float) or not timeout_seconds > 0:
-            raise NotSentError(f"timeout_seconds is {timeout_seconds!r}; allowed: more than 0")
+        if not isinstance(timeout_seconds, int | float) or not 0 < timeout_seconds <= LONGEST_TIMEOUT_SECONDS:
+            allowed = f"more than 0, up to {LONGEST_TIMEOUT_SECONDS:,}"
+            raise NotSentError(f"timeout_seconds is {timeout_seconds!r}; allowed: {allowed}")
         if not isinstance(longest_wait_seconds, int | float) or not longest_wait_seconds >= 0:
             raise NotSentError(f"longest_wait_seconds is {longest_wait_seconds!r}; allowed: 0 and more")
         self.attempts = attempts
@@ -206,8 +209,9 @@ class Connection:
             except httpx.TransportError as error:
                 may_be_done |= call.method != "GET" and not isinstance(error, NOT_SENT)
                 if is_last or not (repeatable or isinstance(error, NOT_SENT)):
-                    words = f"{call.method} {call.path} had no answer: {str(error) or type(error).__name__}"
-                    raise NoAnswerError(words, may_be_done=may_be_done) from error
+                    words = f"{call.method} {call.path} had no answer from {self._url}"
+                    cause = str(error) or type(error).__name__
+                    raise NoAnswerError(f"{words}: {cause}", may_be_done=may_be_done) from error
                 wait: float | None = None
             else:
                 if response.is_success:
@@ -272,14 +276,19 @@ class Connection:
 def _require_address(url: str) -> None:
     """Raise NotSentError if a URL names no service over HTTP."""
     try:
-        address = httpx.URL(url)
-    except (httpx.InvalidURL, TypeError):  # the second of None, as an environment variable that is not set gives
+        address = httpx.URL(url) if isinstance(url, str) else httpx.URL()  # None is of a variable that is not set
+    except httpx.InvalidURL:
         address = httpx.URL()
     if address.scheme not in {"http", "https"} or not address.host:
         raise NotSentError(f"url is {url!r}; allowed: the address of a service, such as https://scores.example.com")
     if address.userinfo:
         raise NotSentError(
             "url has a name or a password before the host, which would be sent in place of the token;"
+            " allowed: the address alone, such as https://scores.example.com"
+        )
+    if "?" in url or "#" in url:
+        raise NotSentError(
+            "url has a ? or a #, and what follows it would take in the path of every call;"
             " allowed: the address alone, such as https://scores.example.com"
         )
 

@@ -1,6 +1,7 @@
 """How a call goes there and back: attempts, keys, waits, errors, pages; against a service that does as it is told."""
 
 import json
+import math
 import os
 from collections.abc import Callable
 from fractions import Fraction
@@ -203,7 +204,7 @@ def test_scoring_is_sent_again_where_nothing_was_done_alone(waits: list[float]) 
 def test_the_last_attempt_says_what_was_wrong(waits: list[float]) -> None:
     with pytest.raises(UnavailableError):
         read(client(Service(refused(503), refused(503)), attempts=2))
-    with pytest.raises(NoAnswerError) as error:
+    with pytest.raises(NoAnswerError, match=r"had no answer from http://service.test.*: refused") as error:
         read(client(Service(httpx.ConnectError("refused")), attempts=1))
     assert not error.value.may_be_done
     assert len(waits) == 1
@@ -457,10 +458,20 @@ def test_an_address_with_a_password_is_refused_and_never_shown(url: str) -> None
 
 
 @pytest.mark.parametrize(
-    "url", ["", "localhost:3000", "ftp://service.test", "http://", "http://host:port", "http://a\n", None]
+    "url",
+    [
+        *("", "localhost:3000", "ftp://service.test", "http://", "http://host:port", "http://a\n", None),
+        *(httpx.URL("http://service.test"), b"http://service.test"),
+    ],
 )
 def test_what_is_no_address_is_refused_by_name(url: Any) -> None:
     with pytest.raises(NotSentError, match=r"url is .*; allowed: the address of a service"):
+        Client(url, TOKEN)
+
+
+@pytest.mark.parametrize("url", ["http://service.test?x=1", "http://service.test/#a", "http://service.test?"])
+def test_an_address_that_would_take_in_the_path_of_a_call_is_refused(url: str) -> None:
+    with pytest.raises(NotSentError, match="would take in the path of every call; allowed: the address alone"):
         Client(url, TOKEN)
 
 
@@ -468,7 +479,7 @@ def test_what_is_no_address_is_refused_by_name(url: Any) -> None:
     "setting",
     [
         *({"attempts": value} for value in (0, "4", 2.5)),
-        *({"timeout_seconds": value} for value in (0, -1.0, "10")),
+        *({"timeout_seconds": value} for value in (0, -1.0, "10", math.inf, 1e12)),
         *({"longest_wait_seconds": value} for value in (-1, "30")),
     ],
 )
