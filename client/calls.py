@@ -12,6 +12,7 @@ from string import Formatter
 from sys import float_info
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote
+from uuid import UUID
 
 from pydantic import TypeAdapter
 
@@ -75,11 +76,18 @@ class Call(Generic[Answer]):
         >>> Call("GET", "/v1/entities/{type}/{external_id}", str).path_of({"type": "customer", "external_id": "a/b"})
         '/v1/entities/customer/a%2Fb'
         """
-        return self.path.format(**{name: _part(name, str(parts[name])) for name in self.parts})
+        return self.path.format(**{name: _part(name, parts[name]) for name in self.parts})
 
 
-def _part(name: str, text: str) -> str:
-    """Quote one variable part of a path; NotSentError if it is empty or not encodable."""
+def _part(name: str, value: object) -> str:
+    """Quote one variable part of a path; NotSentError if it is missing, empty or not encodable.
+
+    A missing value has a text too: that of None would be the identifier of a customer "None".
+    """
+    if isinstance(value, bool) or not isinstance(value, str | Integral | UUID):
+        problem = f"{name} is {str(value)[:_SHOWN]!r} of the type {type(value).__name__}"
+        raise NotSentError(f"{problem}; allowed: text, or a whole number without a decimal point")
+    text = str(value)
     if not text:
         raise NotSentError(f"{name} is empty; a path needs a value for it")
     try:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import numpy as np
@@ -419,6 +420,23 @@ def test_any_identifier_stays_one_part_of_the_path(identifier: str) -> None:
         client(service).levels.get("customer", identifier)
     raw = service.asked[0].url.raw_path.partition(b"?")[0].decode("ascii")
     assert [unquote(part) for part in raw.split("/")] == ["", "v1", "entities", "customer", identifier, "risk"]
+
+
+@pytest.mark.parametrize("identifier", [None, math.nan, pd.NaT, pd.NA, 901.0, True, b"c1", ["c1"]])
+def test_what_is_no_identifier_names_no_customer(identifier: Any) -> None:
+    service = Service()
+    with pytest.raises(NotSentError, match=r"external_id is .* of the type .*; allowed: text, or a whole number"):
+        client(service).entities.put("customer", identifier, {"country": "NO"})
+    assert service.asked == []
+
+
+@pytest.mark.parametrize(
+    ("identifier", "text"), [(901, "901"), (np.int64(901), "901"), (UUID(int=1), str(UUID(int=1)))]
+)
+def test_a_number_or_a_uuid_is_an_identifier(identifier: Any, text: str) -> None:
+    service = Service(answer(200, TAKEN))
+    client(service).entities.put("customer", identifier, {"country": "NO"})
+    assert service.asked[0].url.path.endswith(f"/{text}")
 
 
 @pytest.mark.parametrize(
