@@ -151,6 +151,15 @@ def _without_runs(table: pa.Table) -> pa.Table:
     return table
 
 
+def _with_index(source: Frame) -> Frame:
+    """Make columns of the levels of a pandas index that have the names of ours: its Parquet and Arrow have them too."""
+    pandas = sys.modules.get("pandas")
+    if pandas is None or not isinstance(source, pandas.DataFrame):
+        return source
+    levels = [name for name in source.index.names if name in c.COLUMNS and name not in source.columns]
+    return source.reset_index(level=levels) if levels else source
+
+
 def _column_names(source: Frame) -> list[str]:
     return source.column_names if isinstance(source, pa.Table) else [str(name) for name in source.columns]
 
@@ -199,6 +208,7 @@ def histories_in_memory(
         table = table_from_rows(rows, errors, text=reader.text)
         reader.refuse_misspelt(dict.fromkeys(name for row in rows for name in row))
     else:
+        rows = _with_index(rows)
         reader.require_columns(_column_names(rows))  # all of them: those of other names are left out of the table
         table = table_from_frame(rows, errors, text=reader.text)
     if reader.completes and table.num_rows:

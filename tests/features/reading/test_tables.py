@@ -126,6 +126,8 @@ FORMS: dict[str, Callable[[list[Row], Path], Any]] = {
     ),
     "polars times": lambda rows, _: pl.from_arrow(with_times(rows, pa.timestamp("us", "Asia/Tokyo"))),
     "pandas": lambda rows, _: pd.DataFrame(rows, columns=c.COLUMNS),
+    "pandas index": lambda rows, _: pd.DataFrame(rows, columns=c.COLUMNS).set_index(c.CURRENCY),
+    "pandas index of two": lambda rows, _: pd.DataFrame(rows, columns=c.COLUMNS).set_index([c.USER_ID, c.STATE]),
     "pandas objects": lambda rows, _: pd.DataFrame(rows, columns=c.COLUMNS, dtype=object),
     "pandas categories": lambda rows, _: arrow(rows).to_pandas().astype(dict.fromkeys(TEXT, "category")),
     "pandas arrow types": lambda rows, _: arrow(rows).to_pandas(types_mapper=pd.ArrowDtype),
