@@ -1,4 +1,4 @@
-"""Answers a route: authentication, permission, reading of the request, handler, response; in that order."""
+"""Answers a route in this order: authentication, permission, reading of the request, handler, response."""
 
 import asyncio
 import re
@@ -52,22 +52,22 @@ LANES: Mapping[Work, Lane] = {
     Work.BULK: Lane("v1-bulk", 2, each=1, waiting_each=4, waiting=32),
     Work.READING: Lane("v1-reading", 2, each=1, waiting_each=4, waiting=32),
 }
-"""Separate from scoring, which never waits behind them; the connection pool has room for both.
+"""Lanes apart from scoring, which never waits behind them; the connection pool has room for both.
 
-One text takes up to seconds to read: another organisation's never waits behind it alone.
+A document takes up to seconds to read, so two threads read: another organisation's never waits behind one alone.
 """
 
 SHARED_BYTES = 16_000
-"""Largest body of a request that is carried out together with others: so many may wait."""
+"""Largest body of a request that is carried out together with others: many of these may wait at once."""
 Result = TypeVar("Result")
 
 log = structlog.get_logger("fivefold.service")
 
 _NUMBER = re.compile(r"[0-9]{1,19}(\.[0-9]{1,19})?")
 _OF_BODIES = frozenset({"content-length", "transfer-encoding"})
-"""The headers of which a request with a body has one."""
+"""Headers: a request with a body has one of them."""
 _AUTHENTICATION_POOL = ThreadPoolExecutor(3, thread_name_prefix="v1-admission")
-"""Tokens are looked up in threads of their own: the organisation, and so its lane, is known only afterwards."""
+"""Threads that look up tokens: the organisation, and so its lane, is known only afterwards."""
 
 
 class Dispatcher:
@@ -81,11 +81,14 @@ class Dispatcher:
         plans: Mapping[str, Plan] | None = None,
         registry: OpenRegistry = no_registry,
     ) -> None:
-        """Answer from a database, within the limits of one request, with the value model that *valuer* gives.
+        """Keep what requests are answered with.
 
-        *registry* opens the registry of its versions.
-
-        A token whose plan is not among *plans* has no limits of its own.
+        Args:
+            engine: the database.
+            limits: bounds of one request.
+            valuer: returns the value model that serves, or None.
+            plans: plans by name; a token of any other plan has no limits of its own.
+            registry: opens the registry of the value model's versions.
         """
         self._engine = engine
         self._limits = limits
@@ -102,27 +105,27 @@ class Dispatcher:
         return self._engine
 
     async def identify(self, secret: str) -> Credential:
-        """Look up who holds a token; ApiError 401 for nobody."""
+        """Look up the credential of a token; ApiError 401 if there is none."""
         return await _run_in_authentication_pool(partial(authenticate, self._engine, secret))
 
     def require_rate(self, credential: Credential) -> None:
-        """Count a request of a token; ApiError 429 where its plan allows no more in this minute."""
+        """Count a request of a token; ApiError 429 if its plan allows no more in this minute."""
         plan = self._plans.get(credential.plan)
         self._rate_limiter.require(credential.token_id, None if plan is None else plan.requests_per_minute)
 
     def require_change(self, credential: Credential) -> None:
-        """Count a change by a tool of `/mcp`; ApiError 429 where the token's plan allows no more in this minute."""
+        """Count a change by a tool of `/mcp`; ApiError 429 if the token's plan allows no more in this minute."""
         plan = self._plans.get(credential.plan)
         self._change_limiter.require(
             credential.token_id, CHANGES_PER_MINUTE if plan is None else plan.changes_per_minute
         )
 
     async def run_quickly(self, credential: Credential, work: Callable[[], Result]) -> Result:
-        """Run quick work in the lane of quick requests, as of an organisation."""
+        """Run *work* in the lane of quick requests, in the turn of the token's organisation."""
         return await LANES[Work.QUICK].run(credential.organisation_id, work)
 
     async def answer(self, route: Route, request: Request, *, by_tool: bool = False) -> Response:
-        """Answer one request, errors included. *by_tool*: an agent asks by a tool of `/mcp`."""
+        """Answer one request, errors included; *by_tool* if an agent sent it by a tool of `/mcp`."""
         request.scope[ROUTE] = route.path
         if record := record_of(request):
             request.scope[RECORD] = record
@@ -162,7 +165,7 @@ class Dispatcher:
 
 
 def record_of(request: Request) -> str | None:
-    """Name the record that a request is about, for the log: an entity by a digest, others by their numbers."""
+    """Return the record that a request is about, for the log: an entity's digest, or numbers; None without either."""
     parts = parts_of(request)
     if "external_id" in parts:
         return digest_of_record(parts["type"], parts["external_id"])
@@ -175,7 +178,7 @@ async def _run_in_authentication_pool(function: Callable[[], Credential]) -> Cre
 
 
 def authenticate(engine: Engine, secret: str) -> Credential:
-    """Look up the credential of a token, anew at every call: a revocation holds at once. ApiError 401 if unknown."""
+    """Look up the credential of a token, without a cache: a revocation holds at once. ApiError 401 if unknown."""
     credential = find_credential(engine, secret) if secret else None
     if credential is None:
         raise ApiError(401, NO_CREDENTIALS)
@@ -191,12 +194,12 @@ def require_role(route: Route, credential: Credential) -> None:
 
 
 def may_have_waited(route: Route, request: Request) -> bool:
-    """Tell whether much may have happened since the token was looked up: all but reads without a body."""
+    """Return whether much may have happened since the token was looked up: for all but reads without a body."""
     return route.method != "GET" or not _OF_BODIES.isdisjoint(request.headers.keys())
 
 
 def respond_in_turn(route: Route, context: RequestContext, request: Request, body: bytes, most_rows: int) -> Response:
-    """Answer a request when its turn has come; ApiError 401 where its token has ended while its body was sent."""
+    """Answer a request in its turn; ApiError 401 if its token ended meanwhile, unless it is a read without a body."""
     if may_have_waited(route, request) and (refusal := _refusal_of(context.engine, secret_of(request), [request])):
         raise refusal
     return respond_once(route, context, request, body, partial(respond, route, context, request, body, most_rows))
@@ -206,7 +209,7 @@ def respond(
     route: Route, context: RequestContext, request: Request, body: bytes, most_rows: int, attempt: RequestAttempt | None
 ) -> Response:
     """Read a request, call the route's handler and write its result; *attempt* stores it under its idempotency key."""
-    with suppress(StoreError):  # the last use is only displayed; a locked database is no reason to refuse
+    with suppress(StoreError):  # the last use is only displayed; a locked database must not refuse a request
         note_use(context.engine, context.credential.token_id, context.now())
     arguments = read_arguments(route, context, request, body, most_rows)
     if isinstance(arguments, Response):
@@ -250,7 +253,7 @@ def read_arguments(
 
 
 def write_result(route: Route, result: Any) -> Response:
-    """Write what a handler gave."""
+    """Write the response with a handler's result; 204 for None."""
     if result is None:
         return Response(status_code=204)
     status = IN_PART if isinstance(result, TakenRows) and result.refused else route.status
@@ -269,31 +272,31 @@ class SharedRequest:
 
     @property
     def secret(self) -> str:
-        """The token that came with it."""
+        """The token of the request."""
         return secret_of(self.request)
 
     def arguments(self) -> dict[str, Any] | Response | BaseException:
-        """Read it: its arguments, or the answer or the error where it is invalid."""
+        """Return the arguments of the request; an error Response or an ApiError if it is invalid."""
         try:
             return read_arguments(self.route, self.context, self.request, self.body, self.most_rows)
         except ApiError as error:
             return error
 
     def alone(self) -> Response | BaseException:
-        """Carry it out by itself."""
+        """Carry the request out by itself."""
         try:
             return respond(self.route, self.context, self.request, self.body, self.most_rows, None)
-        except UNEXPECTED_ERRORS as error:  # its caller gets it, and nobody else
+        except UNEXPECTED_ERRORS as error:  # for its own caller alone
             return error
 
 
 def may_be_shared(route: Route, request: Request, body: bytes) -> bool:
-    """Tell whether a request may be carried out together with others: a small one without an Idempotency-Key."""
+    """Return whether a request may be carried out together with others: a small one without an Idempotency-Key."""
     return route.together is not None and len(body) <= SHARED_BYTES and header_of(request, HEADER_NAME) is None
 
 
 def respond_together(requests: Sequence[SharedRequest]) -> Iterator[tuple[int, Response | BaseException]]:
-    """Answer requests of one route and organisation at once; one that cannot be, by itself behind the others."""
+    """Answer requests of one route and organisation together; the rest one by one afterwards."""
     route, engine = requests[0].route, requests[0].context.engine
     of_tokens: dict[str, list[SharedRequest]] = {}
     for request in requests:
@@ -322,7 +325,7 @@ def respond_together(requests: Sequence[SharedRequest]) -> Iterator[tuple[int, R
 
 
 def _refusal_of(engine: Engine, secret: str, requests: Iterable[Request]) -> ApiError | None:
-    """Look up the token of some requests again; None where it is in force. The log says of each that it was not."""
+    """Return the refusal of requests whose token has ended, and note it for their log lines; None if it is valid."""
     try:
         authenticate(engine, secret)
     except ApiError as refusal:
@@ -336,16 +339,16 @@ def _results_together(
     together: Callable[[Sequence[tuple[RequestContext, Mapping[str, Any]]]], Sequence[Any]],
     requests: Sequence[tuple[RequestContext, Mapping[str, Any]]],
 ) -> Sequence[Any]:
-    """Carry out requests at once: the result of each, None for one that is to be carried out by itself.
+    """Carry out requests together; return the result of each, None for one to be carried out by itself.
 
-    Where an unexpected error ended all of them, which leaves nothing behind, each is: so it is the answer of that one
-    alone whose content the database refuses. What the database's absence ends is not tried again.
+    An unexpected error ends and undoes all of them, and each is carried out by itself: so only the request whose
+    content the database refuses gets the error. If the database is out of reach, none is tried again.
     """
     try:
         return together(requests)
     except StoreError:
         raise
-    except UNEXPECTED_ERRORS as error:  # the one that it concerns gets it, once it is carried out alone
+    except UNEXPECTED_ERRORS as error:  # the request at fault gets it, once it is carried out alone
         log.warning("not carried out together", requests=len(requests), error=type(error).__name__)
         return [None] * len(requests)
 
@@ -353,4 +356,4 @@ def _results_together(
 SHARED: SharedLane[SharedRequest, Response] = SharedLane(
     "v1-shared", 2, respond_together, most=128, waiting_each=512, waiting=2_048
 )
-"""Of one route alone, as its requests are carried out together."""
+"""Serves one route alone, as `respond_together` takes requests of one route."""

@@ -1,4 +1,4 @@
-"""How errors are written: as arrays that list every problem, with the status of `domain.errors`; and refused rows."""
+"""Writes errors as arrays that list every problem, with the status of `domain.errors`; and the problems of rows."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -28,7 +28,7 @@ from fivefold.usecases.shared.row_results import AcceptedRows
 
 LATER = {"Retry-After": "10"}
 SOON = {"Retry-After": "2"}
-"""The same request is under way: most of them end within a second."""
+"""For a request that is already under way: most end within a second."""
 MOST_CHARACTERS = 2_000
 """Longest text that an error repeats from a request."""
 IN_PART = 207
@@ -63,7 +63,7 @@ class Place(BaseModel):
 
 
 def places_of(findings: Sequence[Finding]) -> list[Place]:
-    """Convert what is wrong or doubtful in a text."""
+    """Convert the errors and warnings found in a text."""
     return [Place.model_validate(finding) for finding in findings]
 
 
@@ -77,7 +77,7 @@ class Faults(BaseModel):
 
 
 def refuse(scope: Scope, error: FivefoldError) -> Response:
-    """Write the response to an error, and note its cause for the log; an error that is internal is raised."""
+    """Write the response to an error, and note its cause for the log; raise an internal error."""
     note_cause(scope, error)
     response = response_to(error)
     if response is None:
@@ -86,7 +86,7 @@ def refuse(scope: Scope, error: FivefoldError) -> Response:
 
 
 def response_to(error: FivefoldError) -> Response | None:
-    """Write the response to an error; None for one that is internal."""
+    """Write the response to an error; None for an internal one."""
     status = http_status(error)
     if status is None:
         return None
@@ -106,7 +106,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 def _headline(error: FivefoldError) -> str:
-    """Give what an error says before its list, which an answer has apart."""
+    """Return the message of an error without its list of problems, which an answer holds separately."""
     return str(error).partition("\n")[0].removesuffix(":")
 
 
@@ -115,8 +115,8 @@ def _cut(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def invalid_request(what: str, error: ValidationError, form: Any = None) -> Response:
-    """Write every validation problem of a body or a query, up to PROBLEMS_LISTED; *form* is the type that it has."""
-    problems = error.errors(include_url=False, include_input=error.error_count() == 1)  # no JSON is one problem
+    """Write the validation problems of a body or a query, up to PROBLEMS_LISTED; *form* is its type."""
+    problems = error.errors(include_url=False, include_input=error.error_count() == 1)  # unreadable JSON is one problem
     places = [_place(what, each, form) for each in problems[:PROBLEMS_LISTED]]
     return _listed(f"{UNPROCESSABLE}{_rest(len(problems))}", places)
 
@@ -147,7 +147,7 @@ def _place(what: str, details: ErrorDetails, form: Any) -> dict[str, Any]:
 
 
 def _unknown_name(what: str, place: Sequence[int | str], form: Any) -> str:
-    """Say that a name is unknown, and which there are in the form itself, or in the rows of one that is a list."""
+    """Describe an unknown name, with the names that the form itself, or each row of a list, takes."""
     problem = "is not a parameter of this route" if what == "query" else "is not a field here"
     while get_origin(form) in {Annotated, list}:
         form = get_args(form)[0]
@@ -162,7 +162,7 @@ def _entry(where: str, problem: str) -> dict[str, Any]:
 
 
 def _short(text: str) -> str:
-    """Cut text from the request: a name of a megabyte, repeated a hundred times, must not come back."""
+    """Cut text from the request: an answer must not repeat a name of a megabyte a hundred times."""
     return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 3]}..."
 
 

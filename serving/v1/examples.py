@@ -289,7 +289,7 @@ BODY_EXAMPLES: Final[Mapping[str, Any]] = {
     "sign_validation": {"conclusion": "Fit for another quarter"},
     "sign_off": {"validation": 1, "conclusion": "The levels rank as before"},
 }
-"""By handler name."""
+"""Bodies by handler name."""
 
 PARAMETERS: Final[Mapping[str, Any]] = {
     "outbox_days": 90,
@@ -333,7 +333,7 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     "since": "2026-07-01",
     "until": "2026-10-01",
 }
-"""Of paths and queries, by name; `after` comes from a page, so it has no example."""
+"""Parameters of paths and queries, by name; `after` comes from a page, so it has no example."""
 
 _SEARCH: Final = {
     "text": "customer 17",
@@ -392,7 +392,7 @@ _OWN: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 def examples_of(handler: str) -> Mapping[str, Any]:
-    """Give the examples of a handler's parameters by name."""
+    """Return the examples of a handler's parameters by name."""
     return {**PARAMETERS, **_OWN.get(handler, {})}
 
 

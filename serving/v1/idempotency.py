@@ -20,9 +20,9 @@ HEADER: Final = "Idempotency-Key"
 HEADER_NAME: Final = HEADER.lower().encode()
 REPLAYED: Final = "Idempotency-Replayed"
 KEY: Final = "^[!-~]{1,200}$"
-"""What a key may be: visible ASCII characters."""
+"""Pattern of a key: visible ASCII characters."""
 ACT: Final = "fivefold.act"
-"""In the scope of a request that the service makes itself: what its key names, where that is not the whole request."""
+"""Key of a scope, for a request that the service makes itself: the bytes that repetitions have in common."""
 JSON: Final = "application/json"
 UNKNOWN: Final = 504
 
@@ -32,7 +32,7 @@ Work = Callable[[RequestAttempt | None], Response]
 def respond_once(route: Route, context: RequestContext, request: Request, body: bytes, work: Work) -> Response:
     """Answer a request by *work*; a request with a key runs once, and a repetition gets the same answer.
 
-    ApiError 422 where it has more than one key.
+    ApiError 422 if it has more than one key.
     """
     key = None if route.method == "GET" else header_of(request, HEADER_NAME)
     if key is None:

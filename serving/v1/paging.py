@@ -41,7 +41,7 @@ class PageQuery(RequestModel):
 
     @property
     def part(self) -> Part:
-        """The same for use cases."""
+        """This page as use cases take it."""
         return Part(self.limit, self.after)
 
 

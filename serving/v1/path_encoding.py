@@ -30,7 +30,7 @@ class PartedPath(Route):
 
 
 def is_readable(scope: Scope) -> bool:
-    """Tell whether the path is UTF-8; a server decodes all other octets to one character, so names would collide.
+    """Return whether the path is UTF-8; a server decodes all other octets to one character, so names would collide.
 
     >>> [is_readable({"path": "/a\ufffd", "raw_path": raw}) for raw in (b"/a%EF%BF%BD", b"/a%FC")]
     [True, False]
@@ -45,7 +45,7 @@ def is_readable(scope: Scope) -> bool:
 
 
 def parts_of(request: Request) -> Mapping[str, str]:
-    """Give the decoded variable parts of a request's path by name."""
+    """Return the decoded variable parts of a request's path by name."""
     return {name: text.replace(_SLASH, "/") for name, text in request.path_params.items()}
 
 

@@ -34,21 +34,21 @@ DECIDERS = TAGGERS
 INVESTIGATORS = frozenset({Role.INVESTIGATOR, Role.ADMIN})
 APPROVERS = OF_APPROVAL
 RECEIVERS = INVESTIGATORS | PUBLISHERS
-"""People who take what a customer says, and answer."""
+"""People who receive a customer's challenge, and answer it."""
 ANSWERERS = INVESTIGATORS | PUBLISHERS
-"""People whom flows may ask; each question says whom."""
+"""People whom flows may ask; each question names its role."""
 REVIEWERS = frozenset({Role.APPROVER, Role.PUBLISHER, Role.ADMIN})
 """The roles that validate levels."""
 PROPOSERS = REVIEWERS | INVESTIGATORS
-"""People who propose changes, or decide on them; an investigator sees their own alone."""
+"""People who propose changes, or decide on them; investigators see only their own proposals."""
 READERS = OF_RISK
 """All people who see levels."""
 VALUE_READERS = OF_MEMBERS
-"""All people: what they read says nothing of risk."""
+"""All people: what they read reveals nothing about risk."""
 GROUP_READERS = VALUE_READERS | {Role.APP}
-"""All: a role that may not know a level sees no group that was made against money laundering."""
+"""All roles; one that may not know a level sees no group made against money laundering."""
 EVERYBODY = READERS | {Role.APP}
-"""Who may know a level, or an action that rests on it."""
+"""Roles that may know a level, or an action that depends on it."""
 
 _ENTITY = "/v1/entities/{type}/{external_id}"
 _OVERRIDE = "/v1/overrides/{override}"

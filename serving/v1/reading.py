@@ -23,9 +23,9 @@ from fivefold.serving.v1.schemas import NOT_STORABLE
 from fivefold.serving.v4.contract import require_shape
 
 _SAYS_NOTHING = re.compile(rb"(\{\s*\}|null)?")
-"""Bodies that are taken where none is read, without the white space around them."""
+"""Bodies, without the white space around them, that a route without a body accepts."""
 ROWS_WORTH = 100_000
-"""Bounds the values of a body to those of so many rows: each value may be a problem to list."""
+"""Most rows whose number of values a body may have: each value may be a problem to list."""
 
 
 def read_part(route: Route, name: str, text: str) -> Any:
@@ -43,7 +43,7 @@ def read_part(route: Route, name: str, text: str) -> Any:
 
 
 def _thing(route: Route, name: str) -> str:
-    """Name what a part of a path stands for; of a bare number, that is in the plural before it."""
+    """Name the thing that a part of a path identifies; for a bare number, from the plural before it."""
     return name if name != "number" else route.path.partition("/{number}")[0].rpartition("/")[2].removesuffix("s")
 
 
@@ -66,7 +66,7 @@ def read_query(route: Route, request: Request, list_: str) -> Any:
 
 
 def refused_body(route: Route, body: bytes) -> Response | None:
-    """Refuse what is sent in the body of a route that takes none; an empty object says nothing."""
+    """Return the refusal of a body of a route that takes none; None if the body is empty, `{}` or `null`."""
     if _SAYS_NOTHING.fullmatch(body.strip()):
         return None
     named = ", ".join(getattr(route.takes.get("query"), "model_fields", ()))
@@ -95,7 +95,7 @@ def read_form(route: Route, body: bytes, most_rows: int) -> Any:
 
 
 def _require_once(pairs: list[tuple[str, Any]]) -> None:
-    """Raise TwiceError if an object has a name twice; nothing of the object is kept, for a body may be large."""
+    """Raise TwiceError if an object has a name twice; the object is not kept, as a body may be large."""
     once(pairs)
 
 
@@ -135,5 +135,5 @@ def _problems(route: Route, body: bytes) -> Iterator[ErrorDetails]:
 
 
 def is_error(value: Any) -> bool:
-    """Tell whether reading gave an error response instead of a value."""
+    """Return whether reading resulted in an error response instead of a value."""
     return isinstance(value, Response)

@@ -27,9 +27,9 @@ class RequestContext(Context):
     """The authenticated caller, the database, the clock, and the value model.
 
     Attributes:
-        valuer: the value model that serves; None where none does.
-        plans: the limits that tokens may have, by name.
-        registry: opens the registry of value models; it gives None where nothing was trained yet.
+        valuer: the value model that serves, or None.
+        plans: the limits of tokens, by the name of the plan.
+        registry: opens the registry of value models; returns None if no model was trained yet.
     """
 
     credential: Credential
@@ -48,7 +48,7 @@ class RequestContext(Context):
         *,
         by_tool: bool = False,
     ) -> Self:
-        """Give the context of a caller."""
+        """Return the context of a caller."""
         return cls(
             engine,
             credential.actor,
@@ -66,18 +66,18 @@ class RequestContext(Context):
 
 
 class Work(StrEnum):
-    """How much work a request is."""
+    """The amount of work of a request."""
 
     QUICK = auto()
-    """Milliseconds: nearly all."""
+    """Milliseconds, as nearly all requests."""
     BULK = auto()
-    """Rows by the thousand."""
+    """Thousands of rows."""
     READING = auto()
     """Documents such as rulesets: reading one takes up to seconds of processor time."""
 
 
 FORM_BYTES, DOCUMENT_BYTES = 1_000_000, 256_000
-"""Largest body of a form, and of a form with a document; a ruleset of a hundred rules has a fifth of that."""
+"""Largest body of a form, and of a form with a document; a ruleset of a hundred rules takes a fifth of the latter."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,12 @@ class Route:
         work: decides the lane, and the largest body.
         method: GET, POST, PUT, PATCH or DELETE.
         path: with its variable parts in braces.
-        roles: which may call it; all others are refused before the body is read.
-        handler: parses nothing, calls one use case, and gives the response model.
-        status: of a successful response.
-        tells_secret: the response holds a secret, which is shown once and stored nowhere.
+        roles: the roles that may call it; all others are refused before the body is read.
+        handler: parses nothing, calls one use case, and returns the response model.
+        status: the status of a successful response.
+        tells_secret: whether the response holds a secret, which is shown once and stored nowhere.
         together: carries out several requests of one organisation at once, each given by its context and its arguments;
-            None in place of an answer says that the handler is to be called. None where each is carried out alone.
+            the result None of a request means that the handler is to be called. Absent if each is carried out alone.
     """
 
     method: str
@@ -111,24 +111,24 @@ class Route:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Give the names of the path's variable parts."""
+        """The names of the path's variable parts."""
         return tuple(_IN_PATH.findall(self.path))
 
     @cached_property
     def takes(self) -> Mapping[str, Any]:
-        """Give the type of each part of the path, of the query and of the body, by name."""
+        """The type of each part of the path, of the query and of the body, by name."""
         hints = get_type_hints(self.handler, include_extras=True)
         return {name.rstrip("_"): hints[name] for name in hints if name not in {"context", "return"}}
 
     @cached_property
     def gives(self) -> Any:
-        """Give the type of the answer; a page is answered as the list of its rows."""
+        """The type of the answer; a page is answered as the list of its rows."""
         type_ = self._returns
         return list[get_args(type_)[0]] if self.is_paged else type_  # type: ignore[misc]  # known when it runs
 
     @cached_property
     def is_paged(self) -> bool:
-        """Tell whether the answer is a page of a list."""
+        """Whether the answer is a page of a list."""
         return get_origin(self._returns) is Page
 
     @cached_property
@@ -137,12 +137,12 @@ class Route:
 
     @cached_property
     def may_give_nothing(self) -> bool:
-        """Tell whether a successful response may be empty: 204."""
+        """Whether a successful response may be empty: 204."""
         return type(None) in {self.gives, *get_args(self.gives)}
 
     @cached_property
     def readers(self) -> Mapping[str, TypeAdapter[Any]]:
-        """Give the validators of the parts of the path, the query and the body, by name."""
+        """The validators of the parts of the path, the query and the body, by name."""
         return {
             name: TypeAdapter(Annotated[type_, FailFast()] if name == "body" and self.row is not None else type_)
             for name, type_ in self.takes.items()
@@ -150,29 +150,29 @@ class Route:
 
     @cached_property
     def row(self) -> TypeAdapter[Any] | None:
-        """Give the validator of one row; None where the body is no array of rows."""
+        """The validator of one row; None if the body is not an array of rows."""
         body = self.takes.get("body")
         plain = get_args(body)[0] if get_origin(body) is Annotated else body
         return TypeAdapter(get_args(plain)[0]) if get_origin(plain) is list else None
 
     def most_bytes(self, limit: int) -> int:
-        """Give the largest body in bytes, where the server takes up to *limit*."""
+        """Return the size in bytes of the largest body, on a server that takes up to *limit*."""
         own = {Work.QUICK: FORM_BYTES, Work.READING: DOCUMENT_BYTES, Work.BULK: limit}[self.work]
         return min(own, limit)
 
     @cached_property
     def writer(self) -> TypeAdapter[Any]:
-        """Give the serializer of the answer."""
+        """The serializer of the answer."""
         return TypeAdapter(self.gives)
 
     @cached_property
     def summary(self) -> str:
-        """Give the first line of the handler's docstring."""
+        """The first line of the handler's docstring."""
         return (getdoc(self.handler) or "").partition("\n")[0].rstrip(".")
 
     @cached_property
     def description(self) -> str:
-        """Give the rest of the handler's docstring, and the roles."""
+        """The rest of the handler's docstring, and the roles."""
         more = (getdoc(self.handler) or "").partition("\n")[2].strip()
         return "\n\n".join(filter(None, [more, f"For: {', '.join(role for role in Role if role in self.roles)}."]))
 

@@ -65,7 +65,7 @@ class PartedRoute(PartedPath, APIRoute):
     """A route of the table: matched part by part, and answered without FastAPI's own validation."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Give the endpoint itself, which validates for itself."""
+        """Return the endpoint itself, which does its own validation."""
         answer: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
         return answer
 
@@ -79,7 +79,7 @@ class PartedRoute(PartedPath, APIRoute):
 
 
 def add_platform(app: Documented, dispatcher: Dispatcher) -> None:
-    """Add the routes of the table to an application, and their examples to its document."""
+    """Add the routes of the table to an application, and their examples to its OpenAPI document."""
     app.completing += [_name_schemas, add_examples, _drop_attributes, _drop_empty_names, _drop_nulls]
     for route in ROUTES:
         app.router.add_api_route(
@@ -98,7 +98,7 @@ def add_platform(app: Documented, dispatcher: Dispatcher) -> None:
 
 
 def _name_schemas(document: dict[str, Any]) -> None:
-    """Call the schema of a use case's result as the result declares, and not by its class."""
+    """Name the schema of a use case's result by its declared title, not by its class."""
     schemas = document["components"]["schemas"]
     names = {name: schema.get("title", name) for name, schema in schemas.items() if "__" not in name}
     new = {f"{_SCHEMAS}{name}": f"{_SCHEMAS}{title}" for name, title in names.items() if name != title}
@@ -110,7 +110,7 @@ def _name_schemas(document: dict[str, Any]) -> None:
 
 
 def _nodes(part: Any) -> Iterator[dict[str, Any]]:
-    """Give every object of a document."""
+    """Yield every object of a document."""
     if isinstance(part, dict):
         yield part
     for below in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
@@ -118,14 +118,14 @@ def _nodes(part: Any) -> Iterator[dict[str, Any]]:
 
 
 def _drop_attributes(document: dict[str, Any]) -> None:
-    """End the description of a use case's result where its docstring goes on with attributes, which are for readers."""
+    """Cut the attributes off the description of a use case's result: they are for readers of the code."""
     for schema in document["components"]["schemas"].values():
         if "description" in schema:
             schema["description"] = schema["description"].partition("\n\nAttributes:")[0]
 
 
 def _drop_empty_names(document: dict[str, Any]) -> None:
-    """Take out that no names are an empty array: in a query they are text, and a program would send `[]` as a name."""
+    """Remove the empty array as the default of names: a query has text, and a program would send `[]` as a name."""
     for node in _nodes(document["paths"]):
         schema = node.get("schema", {})
         if schema.get("type") == "string" and schema.get("default") == []:
@@ -133,7 +133,7 @@ def _drop_empty_names(document: dict[str, Any]) -> None:
 
 
 def _drop_nulls(document: dict[str, Any]) -> None:
-    """Take out that a parameter may be null: a query has no null, and a program would send the text `null`."""
+    """Remove null from the types of parameters: a query has no null, and a program would send the text `null`."""
     for node in _nodes(document["paths"]):
         schema = node.get("schema", {}) if "in" in node else {}
         if _NULL in schema.get("anyOf", []):
@@ -177,10 +177,10 @@ def _status(route: Route) -> int:
 
 
 def _body_of_error(route: Route, status: int) -> dict[str, Any]:
-    """Describe the body of an error: by its model once a route, and then as FastAPI would write it.
+    """Describe the body of an error: by its model for one status of each route, else as FastAPI would write it.
 
-    FastAPI makes a validator for each model that it is given, which nobody uses: for two thousand errors that took half
-    a second of every process at its start.
+    FastAPI makes a validator for each model that it is given, which is never used: for two thousand errors that took
+    half a second at the start of every process.
     """
     if status == min(_ERRORS):
         return {"model": list[Faults]}

@@ -43,13 +43,13 @@ class ResponseModel(BaseModel):
 
 
 class InDocument:
-    """Says in the API's document what is checked elsewhere, in its own words: by a validator, or by a use case."""
+    """Documents a constraint in OpenAPI that is checked elsewhere, by a validator or by a use case."""
 
     def __init__(self, **keywords: Any) -> None:
         self._keywords = keywords
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Add it to the schema of the field."""
+        """Return the field's schema with the constraint."""
         return {**handler(core), **self._keywords}
 
 
@@ -74,7 +74,7 @@ def _day(text: Any) -> int:
 
 
 NOT_STORABLE: Final = "not_storable"
-"""The type of the error of text that no database keeps."""
+"""Type of the error for text that no database can store."""
 
 
 def _storable(text: str) -> str:
@@ -91,7 +91,7 @@ def _plain(text: Any) -> int:
 
 
 def _whole(number: object) -> object:
-    """Take 3.0 for 3, as JSON does."""
+    """Convert 3.0 to 3: to JSON they are the same number."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
@@ -113,32 +113,32 @@ _DAY_SCHEMA = {
     "description": "ISO 8601 date, from 1900 to 9000; also as the time at which it begins in UTC",
 }
 DayGiven = Annotated[int, BeforeValidator(_day), WithJsonSchema(_DAY_SCHEMA)]
-"""A whole day in a request, as the moment at which it begins in UTC: a time within it would be answered as another."""
+"""A whole day in a request, as the moment at which it begins in UTC; a time within a day is refused, not rounded."""
 Text = Annotated[str, AfterValidator(_storable), InDocument(pattern=r"^[^\x00]*$")]
 """Text that every database can store."""
 _SAID = r"[^\x00]*[^\s\x00][^\x00]*"
 Reason = Annotated[Text, InDocument(minLength=1, maxLength=MAX_REASON_CHARACTERS, pattern=f"^{_SAID}$")]
-"""Why, which must be said; the use case checks it."""
+"""A reason, which must not be empty; the use case checks it."""
 ReasonIfAny = Annotated[Text, InDocument(maxLength=MAX_REASON_CHARACTERS, pattern=f"^({_SAID})?$")]
-"""Why, where that must be said or is."""
+"""A reason that may be empty, unless the use case requires one."""
 EntityName = Annotated[Text, InDocument(minLength=1, maxLength=200)]
 """The organisation's own identifier of an entity; the use case checks it."""
 Label = Annotated[Text, InDocument(minLength=1, maxLength=100)]
 """The name of a tag or of a screening; the use case checks it."""
 WHOLE: Final = BeforeValidator(_whole)
-"""Behind the bounds of a whole number in a body: takes it in any form of JSON."""
+"""Stands after the bounds of a whole number in a body; accepts any JSON form of it."""
 Seen = Annotated[int, Field(ge=0, le=LARGEST, description="0 for none; 409 where it is another one by now"), WHOLE]
-"""The number of what a person looked at before they decide in a body; 0 for none."""
+"""In a body, the number of what a person looked at before deciding, such as a version; 0 for none."""
 _OF_SEEN = "of the version that was looked at: after a restore another may have its number, which gives 409"
 SeenHash = Annotated[str, Field(pattern="^[0-9a-f]{64}$", description=f"`content_hash` {_OF_SEEN}")]
-"""The content hash of the version that a person looked at before they let it decide."""
+"""The content hash of the version that a person looked at before approving or running it."""
 SeenState = Annotated[
     Literal["proposed", "active"],
     Field(description="`state` of the version that was looked at; 409 where it is in another one by now"),
 ]
-"""The state of the version that a person looked at before they refuse or retire it."""
+"""The state of the version that a person looked at before refusing or retiring it."""
 PLAIN: Final = BeforeValidator(_plain)
-"""Behind the bounds of a whole number in a path or a query: takes it in one form only."""
+"""Stands after the bounds of a whole number in a path or a query; accepts one form only."""
 Number = Annotated[int, Field(ge=1, le=LARGEST), PLAIN]
 """The number of a row of a small table, in a path or a query."""
 BigNumber = Annotated[int, Field(ge=1, le=LARGEST_BIG), PLAIN]
