@@ -142,7 +142,7 @@ class Described_catalogue(Exact):  # noqa: N801 (its name is in the OpenAPI docu
 
 
 LISTED = (400, 413, 422)
-"""Statuses of errors that list places."""
+"""Statuses of errors that list problems."""
 
 EVERYWHERE = {
     "X-Request-Id": {"description": "Names this request in the log", "schema": {"type": "string"}},
@@ -232,7 +232,7 @@ async def respond(endpoint: ScoringEndpoint, request: Request) -> Response:
 
 
 class Documented(FastAPI):
-    """Adds the ways to authenticate to its OpenAPI document, and what the functions in `completing` add."""
+    """Adds the ways to authenticate to its OpenAPI document, after the functions in `completing` have changed it."""
 
     def __init__(self, **parts: Any) -> None:
         """Take FastAPI's parameters."""
@@ -240,7 +240,7 @@ class Documented(FastAPI):
         self.completing: list[Callable[[dict[str, Any]], None]] = []
 
     def openapi(self) -> dict[str, Any]:
-        """Give the OpenAPI document, built once."""
+        """Return the OpenAPI document, built once."""
         if self.openapi_schema is not None:
             return self.openapi_schema
         document = super().openapi()
@@ -257,12 +257,12 @@ class Documented(FastAPI):
 
     @cached_property
     def document_bytes(self) -> bytes:
-        """Give the document as JSON, serialized once: that takes as long as hundreds of scores."""
+        """The document as JSON, serialized once: that takes as long as hundreds of scores."""
         return to_json(self.openapi())
 
 
 def _write_bounds_exactly(part: Any) -> None:
-    """Write bounds of whole numbers as such: the framework makes floats of them, which have no room for the largest."""
+    """Write bounds of whole numbers as integers: the framework writes floats, which cannot represent the largest."""
     for below in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
         _write_bounds_exactly(below)
     if isinstance(part, dict) and part.get("type") == "integer":
@@ -353,7 +353,7 @@ WHAT_IS_REQUIRED = (
 
 
 def _rows_schema() -> dict[str, Any]:
-    """Give the JSON schema of rows; only fields that every model needs are required."""
+    """Return the JSON schema of rows; only fields that every model needs are required."""
     schema = ROWS.json_schema(ref_template="#/components/schemas/{model}")
     row = schema.pop("$defs")["Row"]
     row["required"] = [name for name in row["required"] if name not in c.ABSENT]

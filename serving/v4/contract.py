@@ -46,7 +46,7 @@ class Row(TypedDict):
 
 
 ROWS = TypeAdapter(Annotated[list[Row], FailFast()])
-"""Ends at the first invalid row: a list of all problems of a large body would take seconds, and gigabytes."""
+"""Stops at the first invalid row: a list of all problems of a large body would take seconds, and gigabytes."""
 _ALLOWED = {"user_balance": "a number", "transaction_amount": "a number"}
 TOO_LARGE = "Request Entity Too Large"
 _PLACE = re.compile(r" at line (\d+) column (\d+)$")
@@ -58,7 +58,7 @@ VALUES_PER_ROW = 20
 
 @dataclass(frozen=True)
 class Form:
-    """Validators of rows: `of_list` ends at the first invalid row, `of_row` lists every problem of one."""
+    """Validators of rows: `of_list` stops at the first invalid row, `of_row` lists every problem of one."""
 
     of_list: TypeAdapter[Any]
     of_row: TypeAdapter[Any]
@@ -66,7 +66,7 @@ class Form:
 
 @lru_cache(maxsize=32)
 def form_of(absent: tuple[str, ...]) -> Form:
-    """Give the validators for a model whose training data lacked columns (`ValueModel.absent`).
+    """Return the validators for a model whose training data lacked columns (`ValueModel.absent`).
 
     These columns are ignored like unknown fields, except those of `features.column_names.READ_ANYWAY`,
     which are optional.
@@ -87,7 +87,7 @@ def read_rows(body: bytes, limits: Limits, absent: tuple[str, ...] = ()) -> Body
     A flat body with every field is scanned into columns; `form_of(absent)` reads any other, and lists its problems.
     """
     form = form_of(absent)
-    columns = decode_body(body, min(limits.rows, limits.users))  # as many rows cannot have more users
+    columns = decode_body(body, min(limits.rows, limits.users))  # n rows have at most n users
     if columns is not None:
         return columns
     require_shape(body, limits.rows)
@@ -106,9 +106,9 @@ def require_shape(body: bytes, most_rows: int | None, rows_worth: int | None = N
     """Raise ApiError 413 if a body is too large or too wide to be parsed.
 
     Args:
-        body: the bytes of the request, perhaps no JSON.
+        body: the bytes of the request, perhaps not JSON.
         most_rows: most elements of the outermost array; None for a body that is not an array of rows.
-        rows_worth: bounds the values to those of so many rows; *most_rows* by default.
+        rows_worth: most rows whose number of values the body may have; *most_rows* by default.
     """
     shape = measure_body(body)
     if most_rows is not None and shape.rows > most_rows:
@@ -164,7 +164,7 @@ def _problem(details: Mapping[str, Any], row: int | None = None) -> Problem:
 
 
 def unreadable(details: Mapping[str, Any]) -> str:
-    """Say why a body cannot be parsed, by its first bytes or the parser's words; Python reads no more digits."""
+    """Describe why a body cannot be parsed, from its first bytes or the parser's words; Python limits the digits."""
     body = details.get("input")
     if isinstance(body, bytes) and body.startswith(BOM_UTF8):
         return "begins with a byte order mark"
@@ -182,7 +182,7 @@ def unreadable(details: Mapping[str, Any]) -> str:
 
 
 def _place_for_people(body: bytes, line: int, column: int) -> str:
-    """Write a place that the parser gave, whose column counts bytes and is 0 for the end of the line before."""
+    """Convert the parser's place, whose column counts bytes and is 0 for the end of the line before, to characters."""
     start = 0
     for _ in range(line - 1):
         start = body.index(b"\n", start) + 1

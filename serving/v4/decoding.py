@@ -1,4 +1,4 @@
-"""A request's JSON body read straight into columns, where its rows are flat objects."""
+"""Reads the JSON body of a request straight into columns, if its rows are flat objects."""
 
 import json
 
@@ -19,7 +19,7 @@ _LEAST_BYTES = 1 + sum(len(f'"{name}":0,') for name in c.REQUIRED)
 
 
 def decode_body(body: bytes, most_rows: int) -> BodyColumns | None:
-    """Read an array of flat objects with all their fields; None where it is anything else or has more rows."""
+    """Read an array of flat objects with all their fields; None if it is anything else or has more rows."""
     if not _is_unicode(body):
         return None
     room = min(len(body) // _LEAST_BYTES + 1, most_rows)
@@ -41,7 +41,7 @@ def _read_numbers(body: bytes, begins: Integers, ends: Integers, numbers: Floats
 
 
 def _unescaped(body: bytes, begins: Integers, ends: Integers) -> bytes:
-    """Give a body with its escaped texts behind it as they read, and let their places be there."""
+    """Return a body with its escaped texts appended in unescaped form, and point their places to these."""
     parts, size, places = [body], len(body), dict[bytes, tuple[int, int]]()
     for field, row in np.argwhere(begins <= ESCAPED).tolist():
         text = body[ESCAPED - begins[field, row] - 1 : ends[field, row] + 1]

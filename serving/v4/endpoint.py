@@ -42,14 +42,14 @@ from fivefold.usecases.scoring import RequestRows, ScoredRows, check_rows, not_c
 log = structlog.get_logger("fivefold.request")
 
 ROWS_IN_LOOP = 2_000
-"""Larger requests are computed in a thread, so that they do not delay the others."""
+"""Most rows of a request that the event loop computes; a thread computes larger ones, so that others do not wait."""
 EXPLAINED_IN_LOOP = 100
-"""The same with explanations: each row may be another customer, which takes 2 ms."""
+"""The same with explanations: each row may be another customer, who takes 2 ms."""
 BYTES_IN_LOOP = 600_000
 """Larger bodies are read in a thread too; `ROWS_IN_LOOP` rows have nearly as many bytes."""
 LARGE_THREADS = max(3, cpu_count() or 1)
 REMEMBERED_SECONDS = 2.0
-"""So long a token's used-up plan is cached: a request of the same size or more is refused before its work."""
+"""How long a token's used-up plan is cached: a request of the same size or more is refused before its work."""
 MOST_REMEMBERED = 10_000
 _YES, _NO = ("true", "1", "yes"), ("false", "0", "no", "")
 _KNOWN = frozenset({"user_type", "as_of", "explain"})
@@ -82,7 +82,7 @@ class ScoringEndpoint:
     lane: Lane = field(default_factory=large_lane)
     body_memory: BodyMemory = field(default_factory=body_memory)
     used_up: dict[tuple[int, str], tuple[float, int, Allowance]] = field(default_factory=dict)
-    """By token and month: until when the refusal is cached, of how many users, and what was left."""
+    """By token and month: until when a refusal is cached, how many users it was for, and what was left."""
 
     async def answer(self, request: Request) -> Response:
         """Answer one request; ApiError for every status but 200."""
@@ -138,7 +138,7 @@ class ScoringEndpoint:
         return Response(content, media_type="application/json", headers=quota_headers)
 
     def _limits(self, request: Request) -> Limits:
-        """Give the limits of a request: fewer customers with explanations."""
+        """Return the limits of a request: fewer customers with explanations."""
         limits = self.settings.limits
         if not _parse_query(request.scope["query_string"]).explained:
             return limits
@@ -169,7 +169,7 @@ class ScoringEndpoint:
         return await run_in_short_pool(partial(left_of_allowance, self.charger.engine, cost))
 
     async def _charge(self, cost: Charge) -> dict[str, str]:
-        """Charge; give the headers with the remaining quota."""
+        """Charge; return the headers with the remaining quota."""
         charged = await self.charger.charge(cost)
         if charged is None:
             raise ApiError(401, NO_CREDENTIALS)
@@ -214,7 +214,7 @@ def _compute(served: ServedModel, checked: RequestRows, query: ScoringQuery) -> 
 
 
 class _QueryParts(NamedTuple):
-    """A query as it is written; its parts count at different times, as the contract fixes which error comes first."""
+    """A parsed query; its parts are checked at different times, as the contract fixes which error comes first."""
 
     user_type: str
     explained: bool
@@ -224,7 +224,7 @@ class _QueryParts(NamedTuple):
 
 @lru_cache(maxsize=1_000)
 def _parse_query(query_string: bytes) -> _QueryParts:
-    """Parse a query: nearly every request of a caller has the same."""
+    """Parse a query, with a cache: nearly every request of a caller has the same."""
     parameters = QueryParams(query_string)
     text, flag = parameters.get("as_of"), parameters.get("explain", "").lower()
     as_of, problem = None, _problem_of_names(parameters, _KNOWN)
@@ -251,14 +251,14 @@ def read_query(request: Request, now: int) -> ScoringQuery:
 
 
 def refuse_any_parameter(request: Request) -> None:
-    """Raise ApiError 400 if a request has a query parameter, where there are none."""
+    """Raise ApiError 400 if a request has a query parameter; for routes that take none."""
     problem = _problem_of_names(request.query_params, frozenset())
     if problem is not None:
         raise ApiError(400, DATA_NOT_VALID, [problem])
 
 
 def _problem_of_names(parameters: QueryParams, names: frozenset[str]) -> Problem | None:
-    """Name a parameter that is unknown, or there more than once."""
+    """Return the problem of a parameter that is unknown or repeated, or None."""
     unknown = sorted(set(parameters) - names)
     if unknown:
         allowed = ", ".join(sorted(names)) or "none"

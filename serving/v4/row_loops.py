@@ -1,9 +1,9 @@
-"""A loop over the bytes of a JSON body, compiled like the kernel: flat objects are read into columns where they stand.
+"""A loop over the bytes of a JSON body, compiled like the kernel: it reads flat objects into columns in place.
 
 Anything else (a nested value, a field twice, a value of another type, half a surrogate pair) ends it, and the ordinary
-reader of JSON reads the body, and names what is wrong. Tests compare the two.
+JSON reader reads the body and names what is wrong. Tests compare the two.
 
-A body ends with a byte 0 here, which ends every text, number and word: so nothing is read behind it.
+A body ends with a byte 0 here, which ends every text, number and word, so nothing is read past it.
 """
 
 import numpy as np
@@ -19,16 +19,16 @@ SIGNATURES = {
 
 NOT_PLAIN, MISSING = -1, -1
 ESCAPED = -2
-"""A text with escapes has this, less its first byte, in place of its first byte."""
+"""A text with escapes begins, as stored, at this minus the place of its first byte."""
 _QUOTE, _BACKSLASH, _COMMA, _COLON, _MINUS, _PLUS, _POINT = 34, 92, 44, 58, 45, 43, 46
 _SPACE, _TAB, _LINE, _RETURN, _ZERO, _NINE = 32, 9, 10, 13, 48, 57
 _SMALL, _SMALL_A, _SMALL_D, _SMALL_E, _SMALL_F, _SMALL_N, _SMALL_U = 32, 97, 100, 101, 102, 110, 117
 _OPEN_ARRAY, _CLOSE_ARRAY, _OPEN_OBJECT, _CLOSE_OBJECT = 91, 93, 123, 125
 _WORDS = np.frombuffer(b"null\0\0true\0\0false\0", np.uint8).reshape(3, 6)
 _SHORT = np.frombuffer(b'"\\/bfnrt', np.uint8)
-"""What may follow a backslash, but for u."""
+"""Characters that may follow a backslash, except u."""
 _ENDS_PLAIN = np.array([byte < 32 or byte in {34, 92} for byte in range(256)])
-"""Whether a byte is not simply a part of a text: a quote, a backslash or a control character."""
+"""Whether a byte ends the plain part of a text: a quote, a backslash or a control character."""
 _EXACT_DIGITS = 15
 _POWERS = 10.0 ** np.arange(_EXACT_DIGITS + 1)
 
@@ -40,7 +40,7 @@ def _behind_space(body: Bytes, at: int) -> int:
 
 
 def _escape_end(body: Bytes, at: int) -> int:
-    """Find the end of the escape whose backslash is before *at*; NOT_PLAIN where it is wrong or half of a pair."""
+    """Find the end of the escape whose backslash is before *at*; NOT_PLAIN if it is wrong or half of a pair."""
     if body[at] != _SMALL_U:
         for short in _SHORT:
             if body[at] == short:
@@ -55,10 +55,10 @@ def _escape_end(body: Bytes, at: int) -> int:
 
 
 def _text_end(body: Bytes, at: int) -> tuple[int, bool]:
-    """Find the quote that ends a text, and whether it has escapes; NOT_PLAIN where the text is wrong."""
+    """Find the quote that ends a text, and whether it has escapes; NOT_PLAIN if the text is wrong."""
     has_escapes = False
     while True:
-        if at < 0:  # an escape that is wrong; and the compiler saves a test for each byte
+        if at < 0:  # a wrong escape; this check also saves a test for each byte in compiled code
             return NOT_PLAIN, False
         while not _ENDS_PLAIN[body[at]]:
             at += 1
@@ -68,9 +68,9 @@ def _text_end(body: Bytes, at: int) -> tuple[int, bool]:
 
 
 def _number(body: Bytes, at: int) -> tuple[int, float]:
-    """Read a number: its end, NOT_PLAIN where it is wrong, and its value, NaN where one division does not give it.
+    """Return the end of a number, NOT_PLAIN if it is wrong, and its value, NaN if one division cannot give it.
 
-    Up to 15 digits and a power of ten of so many are exact, so their one quotient is the nearest float.
+    Up to 15 digits, and powers of ten up to the 15th, are exact, so their quotient is the nearest float.
     """
     begin = at + (body[at] == _MINUS)
     end, digits = begin, 0
@@ -100,7 +100,7 @@ def _number(body: Bytes, at: int) -> tuple[int, float]:
 
 
 def _word_end(body: Bytes, at: int) -> int:
-    """Find the end of null, true or false; NOT_PLAIN where none of them is here."""
+    """Find the end of null, true or false; NOT_PLAIN if none of them is here."""
     for word in _WORDS:
         size = 0
         while word[size] and body[at + size] == word[size]:
@@ -120,7 +120,7 @@ def _is_name(body: Bytes, at: int, letters: Bytes, first: int, stop: int) -> boo
 
 
 def _field_of(body: Bytes, at: int, usual: int, names: tuple[Bytes, Integers, Integers]) -> int:
-    """Find the field whose name begins here, trying the *usual* one first; len(firsts) where it is not read."""
+    """Find the field whose name begins here, trying the *usual* one first; len(firsts) if it is not a known field."""
     letters, firsts, stops = names
     if usual < len(firsts) and _is_name(body, at, letters, firsts[usual], stops[usual]):
         return usual
@@ -133,7 +133,7 @@ def _field_of(body: Bytes, at: int, usual: int, names: tuple[Bytes, Integers, In
 def _value_end(
     body: Bytes, at: int, field: int, row: int, required: int, begins: Integers, ends: Integers, numbers: Floats
 ) -> int:
-    """Note the value that begins here, if its field is read; give its end, NOT_PLAIN where it is of another kind."""
+    """Store the value that begins here, if its field is read; return its end, NOT_PLAIN if it has another type."""
     is_read, is_number = field < len(begins), field < len(numbers)
     if body[at] == _QUOTE:
         end, has_escapes = _text_end(body, at + 1)
@@ -163,9 +163,9 @@ def _row_end(
     ends: Integers,
     numbers: Floats,
 ) -> int:
-    """Note the fields of the object that begins here, and find its end; NOT_PLAIN where a required one is missing.
+    """Store the fields of the object that begins here; return its end, NOT_PLAIN if a required one is missing.
 
-    *usual* has the fields of the row before by their places: most rows have the same, so one comparison finds a name.
+    *usual* holds the fields of the row before, in order: most rows have the same, so one comparison finds a name.
     """
     _, firsts, stops = names
     present = place = 0
@@ -205,12 +205,17 @@ def scan_rows(
     ends: Integers,
     numbers: Floats,
 ) -> tuple[int, bool]:
-    """Read an array of flat objects into columns; give how many they are, or NOT_PLAIN, and whether all is read.
+    """Read an array of flat objects into columns; return their number, or NOT_PLAIN, and whether every value is read.
 
-    The name of field f is *names*[0][firsts[f]:stops[f]], by the other two of them: numbers come first, then texts, of
-    which those from *required* on may be null or missing. Its value in row r goes to begins[f, r], which is MISSING
-    where there is none, and ends[f, r], and as a number to numbers[f, r]. Texts with escapes, and numbers that are NaN
-    there, are left to read.
+    Texts with escapes, and numbers that are NaN in *numbers*, are left for the caller to read.
+
+    Args:
+        body: the bytes, and a byte 0.
+        names: letters, firsts and stops; the name of field f is letters[firsts[f]:stops[f]], and numbers come first.
+        required: the number of fields that must not be null or missing; the texts from there on may be.
+        begins: gets the place of each value's first byte, by field and row; MISSING if there is none.
+        ends: gets the end of each value, by field and row.
+        numbers: gets the value of each number, by field and row.
     """
     at, rows, usual = _behind_space(body, 0), 0, np.zeros(16, dtype=np.int64)
     if body[at] != _OPEN_ARRAY:
@@ -229,7 +234,7 @@ def scan_rows(
 
 
 def _is_read(begins: Integers, numbers: Floats, rows: int) -> bool:
-    """Tell whether no text has escapes and no number is NaN."""
+    """Return whether no text has escapes and no number is NaN."""
     is_read = True
     for row in range(rows):
         for field in range(len(begins)):
