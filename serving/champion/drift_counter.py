@@ -1,4 +1,4 @@
-"""Drift of scored customers: each worker counts them by bucket, once a week, and stores the counts every minute."""
+"""Measures drift: each worker counts scored customers by bucket, each once a week, and stores counts every minute."""
 
 import secrets
 import threading
@@ -21,21 +21,21 @@ STORE_SECONDS = 60.0
 COMPARED_DAYS = 30
 WEEK_US = 7 * DAY_US
 SEEN_BITS = 2**24
-"""Places of the marks by which a worker knows whom it counted, 2 MiB for each model and week.
+"""Bits that mark the customers whom a worker has counted: 2 MiB for each model and week.
 
-Two customers may share a place, and the later one is not counted: one in 17 at the most where a million were counted.
-The hash alone decides that, so those who are left out are like the others.
+Two customers may share a bit, and the later one is not counted: at most one in 17 when a million were counted. The hash
+alone decides that, so those left out are like the others.
 """
 log = structlog.get_logger("fivefold.drift")
 
 
 class _WeekCounts(NamedTuple):
-    """What is counted of a model in a week, under a name of its own.
+    """The counts of a model in a week, stored under a random name of their own.
 
-    So a week that begins again, because a clock was ahead, adds to what was stored of it, and does not replace it.
+    So a week that begins again, because a clock was ahead, adds to its stored counts and does not replace them.
 
     Attributes:
-        marks: one bit at the place of each counted customer; it is never stored.
+        marks: one bit for each counted customer; never stored.
     """
 
     worker: str
@@ -43,7 +43,7 @@ class _WeekCounts(NamedTuple):
     marks: bytearray
 
     def first_rows(self, organisation_id: int, user_ids: Sequence[str]) -> list[int]:
-        """Mark customers; give the rows of those who were not marked before."""
+        """Mark customers; return the rows of those who were not marked before."""
         new_rows = []
         for row, user_id in enumerate(user_ids):
             byte, place = divmod(hash((organisation_id, user_id)) % SEEN_BITS, 8)
@@ -56,14 +56,14 @@ class _WeekCounts(NamedTuple):
 class DriftCounter:
     """Counts scored customers by model and week, each once; nothing else of a request is stored.
 
-    Who is asked about more often than others would otherwise weigh more, and would look like a portfolio that moved.
+    Otherwise customers who are scored more often would weigh more, and would look like a portfolio that moved.
 
     Attributes:
         drift: the newest comparison with the training reference, for the metrics.
     """
 
     def __init__(self, engine: Engine, serving: Callable[[], ServedModel | None] = lambda: None) -> None:
-        """Begin without counts; *serving* gives the model that serves now, which is compared before it is asked."""
+        """Begin without counts; *serving* returns the model that serves now, compared even before its first request."""
         self.drift: list[ColumnDrift] = []
         self._engine = engine
         self._serving = serving
@@ -103,7 +103,7 @@ class DriftCounter:
             keep_counts(self._engine, worker, *key, counts)
             if (
                 key[-1] < day_text(now - WEEK_US - DAY_US)[:10]
-            ):  # this week is over: drop its counts, unless it was counted on
+            ):  # this week is over: drop its counts, unless they grew meanwhile
                 with self._lock:
                     if np.array_equal(self._counts[key].counts, counts):
                         del self._counts[key]

@@ -25,17 +25,17 @@ from fivefold.serving.champion.trial import require_sound, warm_up_model
 from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 
 POLL_SECONDS = 10.0
-"""Interval between looks at the alias: a new champion serves within half a minute."""
+"""Interval at which the alias is polled: a new champion serves within half a minute."""
 STOP_SECONDS = 10.0
-"""Longest that `stop` waits for a model that is being loaded."""
+"""Longest wait of `stop` for a model that is being loaded."""
 RETRY_SECONDS = 60.0
-"""After this a version that was refused is tried again: the cause may be gone, such as a copy that was under way.
+"""Pause before a refused version is tried again: the cause may be gone, such as a copy that was under way.
 
 While the same version is refused, the pause doubles each time.
 """
 LONGEST_RETRY_SECONDS = 3600.0
 FIRST_LOOK_SECONDS = 60.0
-"""Longest that a worker waits at its start for the registry, before it goes on without a model."""
+"""Longest wait of a starting worker for the registry, before it goes on without a model."""
 _ARTIFACT = ("mlflow_model", "artifacts", "value_model")
 
 log = structlog.get_logger("fivefold.model")
@@ -61,10 +61,10 @@ class ServedModel:
 
 
 class _Retry:
-    """When something that could not serve is tried again: see `RETRY_SECONDS`.
+    """Decides when a subject that could not serve is tried again: see `RETRY_SECONDS`.
 
     Attributes:
-        why: it could not serve; empty where nothing is put off.
+        why: the reason that it could not serve; empty if nothing is put off.
     """
 
     def __init__(self) -> None:
@@ -74,11 +74,11 @@ class _Retry:
         self._pause_seconds = RETRY_SECONDS
 
     def waits(self, subject: object) -> bool:
-        """Tell whether it is too early to try a subject again."""
+        """Return whether it is too early to try a subject again."""
         return subject == self._subject and monotonic() <= self._at
 
     def put_off(self, subject: object, why: str) -> None:
-        """Note that a subject could not serve now, and try it again after a pause."""
+        """Note that a subject could not serve; it may be tried again after a pause."""
         is_again = subject == self._subject
         self._pause_seconds = min(2 * self._pause_seconds, LONGEST_RETRY_SECONDS) if is_again else RETRY_SECONDS
         self._subject, self.why, self._at = subject, why, monotonic() + self._pause_seconds
@@ -93,10 +93,9 @@ class ChampionLoader:
 
     Attributes:
         current: the model that serves; None until the first one is warm.
-        refused: why the newest champion does not serve; empty where it does.
-        withdrawn: the registry answered that none is the champion while it still had the version that served, and no
-            champion serves since. A model that was loaded goes on answering requests; stored customers are valued by
-            none.
+        refused: why the newest champion does not serve; empty if it does.
+        withdrawn: whether the registry, which still had the version that served, named no champion, and none has served
+            since. A loaded model goes on answering requests, but values no stored customers.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -117,7 +116,7 @@ class ChampionLoader:
         """Start polling, and wait for the first poll, so that a worker takes no requests before it has a model.
 
         The wait also ends without a model: it never keeps a worker from starting. From here on BentoML's store is that
-        of the settings: `bentoml serve` chose one before it imported the service, which installations may share.
+        of the settings: before it imported the service, `bentoml serve` chose one that installations may share.
         """
         BentoMLContainer.model_store.set(ModelStore(self._store))
         self._thread.start()
@@ -133,7 +132,7 @@ class ChampionLoader:
         """Poll the alias once: load, check and warm a new champion, then swap; otherwise keep the present one."""
         try:
             champion, is_withdrawn, why = self._champion()
-        except Exception as error:  # noqa: BLE001 (whatever the registry fails with, serving goes on)
+        except Exception as error:  # noqa: BLE001 (serving goes on, however the registry fails)
             self._serve_last_known(f"the registry cannot be reached: {type(error).__name__}")
             return
         if champion is None:
@@ -145,7 +144,7 @@ class ChampionLoader:
             else:
                 self._serve_last_known(why)
             return
-        # A number alone names no version: a registry that was made anew begins with 1 again, and with other runs.
+        # A number alone does not identify a version: a recreated registry begins with 1 again, and has other runs.
         version = champion.number, champion.run_id
         if self.current and (self.current.version, self.current.run_id) == version:
             if self._note.is_withdrawn():
@@ -158,13 +157,13 @@ class ChampionLoader:
             return
         self._swap_to(champion)
         if self.current is None and not self.withdrawn:
-            # One from before the champion serves, as in `_remember`, and that stays refused.
+            # A version from before the champion serves, as in `_remember`; the champion stays refused.
             self._serve_one_of(each for each in self._note.versions() if each.number < champion.number)
 
     def _champion(self) -> tuple[RegisteredVersion | None, bool, str]:
-        """Ask for the champion, whether it was withdrawn, and why there is none; empty where there is one.
+        """Return the champion, whether it was withdrawn, and why there is none, which is empty if there is one.
 
-        A registry without the version that served was lost.
+        A registry without the version that served counts as lost; its champion was not withdrawn.
         """
         settings, name = self._settings, self._settings.model_name
         if not settings.has_registry:  # to open it would create it
@@ -184,7 +183,7 @@ class ChampionLoader:
         return None, is_withdrawn, f"{name} has no champion: {advice}"
 
     def _served_here(self) -> tuple[int, str | None] | None:
-        """Give the number and the hash of the model that serves, or that a start without a registry would serve."""
+        """Return the number and the hash of the model that serves, or that a start without a registry would serve."""
         if self.current is not None:
             return self.current.version, self.current.model.content_hash
         versions = self._last_known()
@@ -206,9 +205,9 @@ class ChampionLoader:
             self._remember(self.current)
 
     def _serve(self, version: ServedVersion, champion: RegisteredVersion | None) -> str:
-        """Serve a version, or give the reason why it cannot; without *champion* its pinned copy is all there is.
+        """Serve a version; return why it cannot serve, which is empty if it does.
 
-        The reason is empty where it serves.
+        Without *champion* it can be loaded from its pinned copy alone.
         """
         try:
             served = self._pinned(version, champion)
@@ -223,7 +222,7 @@ class ChampionLoader:
         return ""
 
     def _serve_one_of(self, versions: Iterable[ServedVersion]) -> list[str]:
-        """Serve the first pinned version that can; give the reasons why those before it cannot."""
+        """Serve the first pinned version that can; return why those before it cannot."""
         reasons = list[str]()
         for version in versions:
             why = self._serve(version, None)
@@ -257,7 +256,7 @@ class ChampionLoader:
         return f"{self._settings.model_name}:v{number}"
 
     def _last_copy(self, number: int) -> bentoml.Model:
-        """Give the pinned copy of a version that nothing can be imported for; ModelError where there is none."""
+        """Return the pinned copy of a version that cannot be imported now; ModelError if there is none."""
         pinned = _pinned_model(self._tag(number))
         if pinned is None:
             raise ModelError(
@@ -267,7 +266,7 @@ class ChampionLoader:
         return pinned
 
     def _copy_of(self, champion: RegisteredVersion) -> bentoml.Model:
-        """Give the pinned copy of the champion; one under its tag that is another model is deleted first."""
+        """Return the pinned copy of the champion, imported if need be; another model under its tag is deleted first."""
         tag = self._tag(champion.number)
         pinned = _pinned_model(tag)
         if pinned is not None:
@@ -281,9 +280,9 @@ class ChampionLoader:
         return bentoml.models.get(tag)
 
     def _serve_last_known(self, why: str) -> None:
-        """Without a registry, which is *why*, go on; at start, serve the last known version that can.
+        """Go on without a champion, for the reason *why*; at start, serve the last known version that can.
 
-        None is served at start where the last that was known of the champion is that it was withdrawn.
+        At start none is served if the champion was last known to be withdrawn.
         """
         if self.current is None and self._note.is_withdrawn():
             self._say_refused(None, f"{why}; its champion was withdrawn before")
@@ -297,15 +296,15 @@ class ChampionLoader:
         self._say_refused(None, f"{why}; {left_out}" if left_out else why)
 
     def _last_known(self) -> list[ServedVersion]:
-        """Give the versions that served here, the last one first; where none is noted, the newest pinned one.
+        """Return the versions that served here, the last one first; if none is noted, the newest pinned one.
 
-        Models that are pinned outside `FIVEFOLD_VAR` may be of another installation: there only the note counts.
+        Models pinned outside `FIVEFOLD_VAR` may belong to another installation: there only the note counts.
         """
         is_ours = self._store.is_relative_to(self._settings.var)
         return self._note.versions() or [ServedVersion(number) for number in self._pinned_numbers()[:1] if is_ours]
 
     def _pinned_numbers(self) -> list[int]:
-        """Give the versions that are pinned here, the newest copy first."""
+        """Return the numbers of the versions that are pinned here, the newest copy first."""
         try:
             models = bentoml.models.list(self._settings.model_name)
         except bentoml.exceptions.NotFound:  # no model of that name was pinned here
@@ -318,7 +317,7 @@ class ChampionLoader:
         return [number for _, number in sorted(pinned, reverse=True)]
 
     def _say_refused(self, number: int | None, why: str) -> None:
-        """Say why the champion does not serve, in the log once; its number is None where it is not known."""
+        """Note why the champion does not serve, and log it once; *number* is None if it is unknown."""
         if why != self.refused:
             log.warning("champion refused", version=number, why=why)
         self.refused = why
@@ -345,16 +344,16 @@ class ChampionLoader:
 
 
 def _pinned_model(tag: str) -> bentoml.Model | None:
-    """Give the pinned copy under a tag; where v1 is not there, BentoML's own `get` would give v10."""
+    """Return the pinned copy under a tag, or None; if v1 is missing, BentoML's own `get` would return v10."""
     return next(iter(bentoml.models.list(tag)), None)
 
 
 def _is_copy(pinned: bentoml.Model, champion: RegisteredVersion) -> bool:
-    """Tell whether a pinned model is whole, and the one that was registered.
+    """Return whether a pinned model is whole, and the one that was registered.
 
-    A registry that was made anew has the same number for another run. A copy is damaged where the files of the version
-    were still being written, or the disk was full. A model of another catalogue is not helped by another copy, nor is
-    a whole one that another worker imported just now: the files of the version are not the registered model.
+    A recreated registry has the same number for another run. A copy is damaged if the files of the version were still
+    being written, or the disk was full. Another copy does not help a model of another catalogue, nor a whole one that
+    another worker imported just now: then the files of the version are not the registered model.
     """
     if pinned.info.metadata.get("mlflow_run_id") != champion.run_id:
         return False

@@ -1,4 +1,4 @@
-"""Tries a model before it serves, in a child process: a crash in this one would have ended the service.
+"""Tries a model before it serves, in a child process: a crash in this process would end the service.
 
 Malformed trees end a process in LightGBM's native code, where Python cannot catch it. The result is stored beside the
 pinned models, by version and run, for all workers and later starts; operators find the reason there.
@@ -41,10 +41,10 @@ def require_sound(folder: Path, notes: Path, number: int, run_id: str | None) ->
     worker stores the result.
 
     Args:
-        folder: the model's.
+        folder: the folder of the model.
         notes: the folder of the results.
-        number: of its version.
-        run_id: of its training.
+        number: the number of its version.
+        run_id: the run that trained it.
     """
     note = notes / f"{number}-{run_id or 'unknown'}.json"
     outcome = _read_outcome(note)
@@ -56,7 +56,7 @@ def require_sound(folder: Path, notes: Path, number: int, run_id: str | None) ->
 
 
 def _try_model(folder: Path) -> str:
-    """Try a model; tell how it crashed the child process, empty if it did not."""
+    """Try a model; return how it crashed the child process, empty if it did not."""
     command = [sys.executable, "-P", "-c", _PROGRAM, str(folder)]
     # The child imports fivefold from the same place as this process.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -88,7 +88,7 @@ def _write_outcome(note: Path, outcome: str) -> None:
 
 
 def warm_up_model(model: ValueModel) -> ValueModel:
-    """Run every step of a request once; give the model."""
+    """Run every step of a request once; return the model."""
     model.warm()
     empty_row = np.full((1, len(model.catalogue.names)), np.nan)
     model.reference.count(model.reference.empty(), empty_row, model.scores(empty_row).score)

@@ -25,7 +25,7 @@ OTHER: Final = "other"
 LEAST_SECONDS: Final = 15.0
 """Least time between two reads: Prometheus scrapes about as often."""
 REST: Final = 50
-"""A read that took a second is cached for so many: this page takes at most a fiftieth of the database's time."""
+"""Seconds of caching for each second that a read took: this page takes at most a fiftieth of the database's time."""
 
 log = structlog.get_logger("fivefold.metrics")
 
@@ -51,7 +51,7 @@ class PlatformMetrics:
         return generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
-        """Give the metrics; only fivefold_platform_up if the database is out of reach."""
+        """Yield the metrics; only fivefold_platform_up if the database is out of reach."""
         figures = self._read()
         up = GaugeMetricFamily("fivefold_platform_up", "1 where the database could be asked for what follows")
         up.add_metric([], float(figures is not None))
@@ -64,11 +64,11 @@ class PlatformMetrics:
             yield from families(figures, self._figures.now_us())
 
     def describe(self) -> Iterable[Metric]:
-        """Name nothing beforehand: the registry is this collector's own."""
+        """Describe nothing in advance: the registry has this collector alone."""
         return ()
 
     def _read(self) -> list[OrganisationFigures] | None:
-        """Give the cached figures, or read them again once they are old; concurrent scrapes wait."""
+        """Return the cached figures, or read them again once they are old; concurrent scrapes wait."""
         with self._lock:
             start = self._seconds()
             if start >= self._until:
@@ -78,7 +78,7 @@ class PlatformMetrics:
                 except (
                     StoreError,
                     SQLAlchemyError,
-                ) as error:  # fivefold_platform_up shows it; the other metrics must still come
+                ) as error:  # fivefold_platform_up shows it; the page must still show the service's metrics
                     log.warning("platform figures not read", error=type(error).__name__)
                     self._cached = None
                     rest = 0 if did_no_work(error) else REST
@@ -147,7 +147,7 @@ def _share_downward(each: OrganisationFigures, _: int) -> float | None:
 
 
 def _seconds_since(moment_us: int, now_us: int) -> float:
-    """Count the seconds since a moment; 0 where another machine's clock is a little ahead of this one."""
+    """Return the seconds since a moment; 0 if another machine's clock, a little ahead of this one, gave it."""
     return max(0, now_us - moment_us) / SECOND_US
 
 

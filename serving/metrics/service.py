@@ -26,7 +26,7 @@ OTHER = "other"
 ROUTE = "fivefold.route"
 """Key of the ASGI scope that holds the pattern of a platform route."""
 _NEWEST: Final = "mostrecent"
-"""A gauge shows the worker that wrote last: the value of an older or a dead worker is out of date."""
+"""A gauge shows the value of the worker that wrote last: that of an older or a dead worker is out of date."""
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -67,14 +67,14 @@ class ServiceMetrics:
         )
 
     def model_version(self) -> int | str:
-        """Give the version that serves; `none` before the first."""
+        """Return the version that serves; `none` before the first."""
         return self._loader.current.version if self._loader.current else "none"
 
     def count_response(self, scope: Any, status: int, seconds: float) -> None:
         """Count one response."""
         route = route_of(scope)
         pair = self._labelled.get((route, status))
-        if pair is None:  # cached: the lookup of labels takes longer than to count
+        if pair is None:  # cached: looking up labels takes longer than counting
             pair = self._requests.labels(route=route, status=str(status)), self._seconds.labels(route=route)
             self._labelled[route, status] = pair
         pair[0].inc()

@@ -1,10 +1,10 @@
-"""Room for the files by which the processes of a service share their metrics.
+"""Reserves space for the files through which the processes of a service share their metrics.
 
-prometheus_client maps them into memory. They are sparse: where the disk is full as a count goes into a new page of
-one, the system ends the process. So each file is written in full before it is mapped, as long as that can be refused.
+prometheus_client maps them into memory as sparse files: if the disk is full when a count reaches a new page, the system
+ends the process. So each file is written in full before it is mapped, while a full disk still raises an error.
 
-Services of one `FIVEFOLD_VAR` stand beside each other, also while one replaces the other: each has a folder of its own,
-or the start of one would take away what another has counted.
+Services of one `FIVEFOLD_VAR` may run side by side, such as while one replaces another. Each has a folder of its own,
+or the start of one would remove the counts of another.
 """
 
 import fcntl
@@ -19,16 +19,16 @@ from typing import Final
 from filelock import FileLock
 
 FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable by which BentoML names the folder, and by which prometheus_client knows that there is one."""
+"""The environment variable in which BentoML names the folder; prometheus_client shares metrics if it is set."""
 FILE_BYTES: Final = {"counter": 2**21, "histogram": 2**21, "gauge_mostrecent": 2**20}
-"""The files of a process, and bytes enough for every route with every status, and for every indicator: none grows."""
+"""The files of a process, with enough bytes for every route with every status, and every indicator: none grows."""
 
 
 _LOCK: Final = "service.lock"
 
 
 def folder_of_service(folder: Path, process: int) -> Path:
-    """Name the folder, within *folder*, of the service whose first process has the number *process*."""
+    """Return the folder, within *folder*, of the service whose first process has the id *process*."""
     return folder / f"{gethostname()}-{process}"
 
 
@@ -36,7 +36,7 @@ def begin_service(folder: Path, process: int) -> str:
     """Claim the folder of a service until this process ends, and remove the folders of services that have ended.
 
     Returns:
-        Why that cannot be done; else empty.
+        Why that failed; empty if it did not.
     """
     own = folder_of_service(folder, process)
     try:
@@ -54,7 +54,7 @@ def begin_service(folder: Path, process: int) -> str:
 
 
 def _has_ended(files: Path) -> bool:
-    """Tell whether no process claims the folder of a service, in this container or another one."""
+    """Return whether no process claims the folder of a service, in this container or another one."""
     try:
         with (files / _LOCK).open("rb") as claim:
             fcntl.flock(claim, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -66,14 +66,14 @@ def _has_ended(files: Path) -> bool:
 
 
 def reserve_files(environment: MutableMapping[str, str], folder: Path) -> str:
-    """Write the files of this process into *folder*; where that fails, take the variable out of the environment.
+    """Write the files of this process into *folder*; if that fails, remove the variable from the environment.
 
-    BentoML names a folder in its home, which a Bento may share with those of other installations, and their metrics
-    would be mixed: ours is named in its place. Without one, prometheus_client keeps the metrics in memory, and
-    `/metrics` gives those of the process that answers.
+    BentoML names a folder in its home, which a Bento may share with those of other installations, so that their metrics
+    would be mixed: *folder* replaces it. Without a folder, prometheus_client keeps the metrics in memory, and
+    `/metrics` shows those of the process that answers.
 
     Returns:
-        Why the metrics are not shared although a folder is named; else empty.
+        Why the metrics are not shared although a folder is named; otherwise empty.
     """
     if FOLDER not in environment:
         return ""

@@ -21,10 +21,10 @@ from fivefold.usecases.levels.worker_loop import LoopHealth
 
 HOST: Final = "127.0.0.1"
 SILENT_SECONDS: Final = 600.0
-"""A worker hangs when no task ended a round for so long: a batch takes seconds."""
+"""A worker hangs if no task has ended a round for this time: a batch takes seconds."""
 _SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 ANSWER_SECONDS: Final = 3.0
-"""How long readiness waits for one answer of PostgreSQL: a probe that gives up first says nothing of why."""
+"""Longest wait of readiness for one answer of PostgreSQL: a probe that gives up first cannot show why."""
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -73,7 +73,7 @@ class WorkerPages:
         self._removed.labels(kind=kind).inc(rows)
 
     def page(self, path: str) -> tuple[int, str, bytes]:
-        """Give status, content type and content of a page."""
+        """Return status, content type and content of a page."""
         if path == "/metrics":
             for duty, error in self.health.errors().items():
                 self._failing.labels(duty=duty).set(int(error is not None))
@@ -100,17 +100,17 @@ class WorkerPages:
             reason = _reason(str(error))
             return {"database": reason, **{duty: cause for duty, cause in problems.items() if cause != reason}}
         finally:
-            self._engine.dispose()  # the next probe connects anew: one that went silent would be waited for first
+            self._engine.dispose()  # the next probe connects anew, as it would wait for a silent connection
         return problems
 
 
 def _reason(cause: str) -> str:
-    """Leave out the driver's words, which name the host, and the path of SQLite's file."""
+    """Cut off the driver's words, which name the host, and the path of SQLite's file."""
     return cause.partition(":")[0]
 
 
 def _sentence(problems: dict[str, str]) -> str:
-    """Name each cause once, after what it stops."""
+    """Write each cause once, after the parts that it stops."""
     stopped: dict[str, list[str]] = {}
     for part, cause in problems.items():
         stopped.setdefault(cause, []).append(part)
@@ -121,7 +121,7 @@ def _sentence(problems: dict[str, str]) -> str:
 def serving(pages: WorkerPages, port: int | None, host: str = HOST) -> Iterator[int | None]:
     """Serve the pages at an address during the block; the port 0 takes any free one, None serves nothing.
 
-    Gives the port. ConfigError if the address cannot be used.
+    Yields the port. ConfigError if the address cannot be used.
     """
     if port is None:
         yield None
@@ -151,7 +151,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_: Any) -> None:
-        """Log a failure as one line of JSON; nothing where the caller has gone, as a probe that gives up does."""
+        """Log a failure as one line of JSON; nothing if the caller has gone, as a probe that gives up does."""
         error = sys.exception()
         if error is not None and not isinstance(error, ConnectionError):
             log = get_logger("fivefold.worker")
