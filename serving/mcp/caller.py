@@ -1,6 +1,6 @@
-"""Who asks by the protocol: every call goes through the dispatcher of `/v1`, as if it had come over HTTP.
+"""The caller of tools: each call goes through the dispatcher of `/v1`, as if it had come over HTTP.
 
-So the token, the role, the organisation, the rate of the plan and the answer are those of `/v1`, each time anew.
+So the token, the role, the organisation, the rate limit of the plan and the answer are those of `/v1` at each call.
 """
 
 import json
@@ -32,29 +32,29 @@ log = structlog.get_logger("fivefold.mcp")
 BY_NAME: Final[Mapping[str, Route]] = {f"{route.method} {route.path}": route for route in ROUTES}
 """The permission table by method and path."""
 KEYS: Final = "mcp:"
-"""Before each key of a tool: a request of the same token to `/v1` never has it by chance."""
+"""Prefix of each key of a tool: a request of the same token to `/v1` never has it by chance."""
 REASON: Final = "reason"
-"""Why, as routes take it: no part of what a key names, as a model says the same in other words when it asks again."""
+"""The reason's name in routes; a key does not cover reasons, as a model that asks again puts its own in other words."""
 OUT_OF_REACH: Final = "The database is out of reach"
 
 
 class RefusedCallError(Exception):
-    """What a route refused, with its status and its own words."""
+    """The refusal of a route, with its status and its message."""
 
     def __init__(self, status: int, text: str) -> None:
-        """Keep the status and the words."""
+        """Keep the status and the message."""
         super().__init__(text)
         self.status = status
 
 
 @dataclass(frozen=True)
 class RouteAnswer:
-    """What a route answered.
+    """The answer of a route.
 
     Attributes:
-        content: null for nothing.
-        after: where the next page of a list begins; None for the last.
-        repeated: it is the answer of an earlier call under the same key.
+        content: the body; None if it is empty.
+        after: where the next page of a list begins; None on the last.
+        repeated: whether it is the answer of an earlier call under the same key.
     """
 
     content: Any
@@ -64,12 +64,12 @@ class RouteAnswer:
 
 @dataclass(frozen=True)
 class Caller:
-    """One who holds a token, and the dispatcher that answers.
+    """The holder of a token, and the dispatcher that answers.
 
     Attributes:
-        dispatcher: of this process.
+        dispatcher: the dispatcher of this process.
         secret: the token; it is looked up at every call, so a revocation holds at once.
-        reach: the routes that may be asked, by method and path; None for all that the role may ask.
+        reach: the routes that may be called, by method and path; None for all that the role may call.
     """
 
     dispatcher: Dispatcher
@@ -77,11 +77,11 @@ class Caller:
     reach: frozenset[str] | None = None
 
     def within(self, reach: frozenset[str]) -> "Caller":
-        """Give the same caller, who asks no other routes."""
+        """Return the same caller, who may call no other routes."""
         return replace(self, reach=reach)
 
     async def credential(self) -> Credential:
-        """Look up who that is; RefusedCallError 401 where the token is not valid, or not any more."""
+        """Look up the token's credential; RefusedCallError 401 if the token is not valid, or no longer."""
         try:
             return await self.dispatcher.identify(self.secret)
         except ApiError as error:
@@ -92,9 +92,9 @@ class Caller:
     async def read(
         self, name: str, parts: Mapping[str, str] | None = None, query: Mapping[str, object] | None = None
     ) -> RouteAnswer:
-        """Ask a route such as `GET /v1/search`; what is None or empty in the query is left out.
+        """Call a route such as `GET /v1/search`; None and empty values of the query are left out.
 
-        RefusedCallError where it does not answer well.
+        RefusedCallError if the route answers with an error.
         """
         return await self._ask(name, parts or {}, query or {})
 
@@ -107,9 +107,9 @@ class Caller:
         query: Mapping[str, object] | None = None,
         key: str | None = None,
     ) -> RouteAnswer:
-        """Ask a route that is not a GET; what is None in the body is left out. Under *key* it is carried out once.
+        """Call a route that is not a GET; None values of the body are left out. Under *key* it is carried out once.
 
-        RefusedCallError where it does not answer well.
+        RefusedCallError if the route answers with an error.
         """
         return await self._ask(name, parts, query or {}, body, key)
 
@@ -135,7 +135,7 @@ class Caller:
         return RouteAnswer(content, _after(response.headers.get(LINK, "")), repeated)
 
     def require_change(self, credential: Credential) -> None:
-        """Count a call that is to change something; RefusedCallError 429 where that is too often for the plan."""
+        """Count a call that changes something; RefusedCallError 429 if the plan allows no more in this minute."""
         try:
             self.dispatcher.require_change(credential)
         except ApiError as error:
@@ -151,8 +151,8 @@ class Caller:
         arguments: Mapping[str, Any] | None = None,
         why: str | None = None,
     ) -> None:
-        """Write a call down in the audit log; RefusedCallError 503 where that is not possible."""
-        # What a tool did is written down also where its token ended meanwhile.
+        """Record a call in the audit log; RefusedCallError 429 or 503 if that is not possible."""
+        # An act of a tool is recorded even if its token ended meanwhile.
         context = Context(self.dispatcher.engine, replace(credential.actor, token_id=None))
         entry = partial(
             record_call, context, action, credential.token_id, details, entity, arguments=arguments, why=why
@@ -166,18 +166,18 @@ class Caller:
 
 
 def _without_database(error: StoreError) -> RefusedCallError:
-    """Refuse a call that needed the database; as in `/v1`, only where a lock was in the way the reason is shown."""
+    """Refuse a call that needed the database; as in `/v1`, the reason is shown only for a lock."""
     _log_cause(str(error))
     return RefusedCallError(503, str(error) if isinstance(error, LockedError) else OUT_OF_REACH)
 
 
 def _log_cause(cause: str) -> None:
-    """Log why the database was of no use: the line of a request to `/mcp` is about a good answer, which says less."""
+    """Log how the database failed: the access log has a request to `/mcp` as successful, without a cause."""
     log.error("a tool did not reach the database", cause=cause)
 
 
 def words_of(content: Any) -> str:
-    """Write an error of `/v1` as text: what it says, and each problem with its place in the request, or its row.
+    """Write an error of `/v1` as text: its message, and each problem with its place in the request, or its row.
 
     >>> words_of([{"detail": "Unprocessable", "errors": [{"where": "body.until", "problem": "is over"}]}])
     'Unprocessable: body.until: is over'

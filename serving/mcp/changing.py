@@ -1,7 +1,7 @@
-"""The tools that change something: each asks one route of `/v1`, with why, and with a key that makes it happen once.
+"""The tools that change something: each calls one route of `/v1`, with a reason; all but one with a key to happen once.
 
-They add what another call takes back, or ask for what another person decides. None answers for a person, approves,
-activates, erases or makes tokens: `tests/serving/mcp/test_changing.py` walks their routes.
+They make changes that another call undoes, or request those that another person decides. None answers for a person,
+approves, activates, erases or makes tokens: `tests/serving/mcp/test_changing.py` walks their routes.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ OVERRIDE = f"POST {_ENTITY}/overrides"
 RUN_FLOW = "POST /v1/flows/{flow}/run"
 
 MOST_WHY = 500
-"""Most characters of a reason: the route adds to it which tool was called, and keeps up to 2,000."""
+"""Most characters of a reason: `_reason` adds the tool that was called, and a route takes up to 2,000."""
 REPEATED = "Done before under this key, and not again. The answer then, which may no longer hold:"
 Reason = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=10, max_length=MOST_WHY, pattern=r"^[^\x00]+$")
@@ -37,7 +37,7 @@ class ChangeArguments(Arguments):
 
     @property
     def reason(self) -> str | None:
-        """Why something is to be changed."""
+        """The reason for the change."""
         return self.why
 
 
@@ -51,7 +51,7 @@ class Once(ChangeArguments):
 
     @property
     def recorded(self) -> dict[str, object]:
-        """The key, by which what was done is found."""
+        """The key, by which the change can be found."""
         return {"key": self.key}
 
 
@@ -159,12 +159,12 @@ async def run_flow(caller: Caller, arguments: FlowRunArguments) -> ToolAnswer:
 
 
 def _reason(arguments: ChangeArguments, tool: str) -> str:
-    """Write why for the people who decide or look later: they see that an agent asked."""
+    """Write the reason for the people who decide or look later, who thus see that an agent asked."""
     return f"{arguments.why} (asked by an agent, by the tool {tool})"
 
 
 def _proposed(reply: RouteAnswer, done: str) -> ToolAnswer:
-    """Answer what a route did at once, or proposed."""
+    """Make the answer about a change that a route made at once, or proposed."""
     proposal: Mapping[str, Any] | None = reply.content
     if proposal is None:
         return ToolAnswer(_once(reply, f"{done}."), {"proposal": None})
@@ -173,7 +173,7 @@ def _proposed(reply: RouteAnswer, done: str) -> ToolAnswer:
 
 
 def _once(reply: RouteAnswer, sentence: str) -> str:
-    """Mark the answer of an earlier call as one: what it says in the present tense may no longer be so."""
+    """Mark the answer of an earlier call: its sentence, in the present tense, may no longer be true."""
     return f"{REPEATED} {sentence}" if reply.repeated else sentence
 
 

@@ -1,7 +1,7 @@
 """The protocol over HTTP, at `/mcp`: stateless, so that any worker of any host answers any message.
 
-The token is looked up at the door, and each message counts as a request of its plan, as does each route that is asked
-behind it. Nothing of the protocol's library is imported before the first message.
+The token is looked up first, and each message counts as a request of its plan, as does each route that it calls. The
+protocol's library is imported with the first message.
 """
 
 from collections.abc import Callable
@@ -34,10 +34,9 @@ class McpEndpoint:
     """Answers messages; one in each worker."""
 
     def __init__(self, dispatcher: Dispatcher, hosts: tuple[str, ...] = ()) -> None:
-        """Answer by a dispatcher of `/v1`, to those who ask for this machine by a loopback name or one of *hosts*.
+        """Answer by the dispatcher of `/v1`, if a request names this machine by a loopback name or one of *hosts*.
 
-        A page in a browser that another name leads here is refused by its Host, and one of another site by its
-        Origin.
+        A browser's page that another name leads here is refused by its Host, and a page of another site by its Origin.
         """
         self._dispatcher = dispatcher
         self._hosts = hosts
@@ -61,7 +60,7 @@ class McpEndpoint:
             await handle(self._dispatcher, secret, allowed(self._hosts), scope, _replayed_body(body), _marked(send))
 
     async def _admit(self, request: Request) -> tuple[bytes, str]:
-        """Look up the token, count the request, and read it."""
+        """Look up the token and count the request; return the body and the token."""
         secret = secret_of(request)
         request.scope[SIGN_IN] = BAD_TOKEN if secret else NO_TOKEN  # until it proves valid
         credential = await self._dispatcher.identify(secret)
@@ -72,13 +71,13 @@ class McpEndpoint:
 
 
 def add_mcp(app: FastAPI, endpoint: McpEndpoint) -> None:
-    """Add the endpoint to an application; its OpenAPI document does not have it."""
+    """Add the endpoint to an application; its OpenAPI document leaves it out."""
     app.router.routes.append(Route(PATH, endpoint))
 
 
 @cache
 def allowed(hosts: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """List the Host and Origin headers that are let in: loopback names at any port, and *hosts* as they are given.
+    """List the Host and Origin headers that are accepted: loopback names at any port, and *hosts* as they are given.
 
     >>> allowed(("bank.example",))[0][-1], allowed(("bank.example",))[1][-1]
     ('bank.example', 'https://bank.example')
@@ -89,13 +88,13 @@ def allowed(hosts: tuple[str, ...]) -> tuple[list[str], list[str]]:
 
 
 def _library() -> Callable[..., Any]:
-    """Import what takes long, in a thread: other requests go on."""
+    """Import the protocol's library, which takes long; a thread does so, and other requests go on."""
     handle: Callable[..., Any] = import_module("fivefold.serving.mcp.server").handle_message
     return handle
 
 
 def _replayed_body(body: bytes) -> Receive:
-    """Give a body that was read already, and then the end of the connection as nobody waits for it."""
+    """Return a `receive` that gives the body that was read already."""
 
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
@@ -104,7 +103,7 @@ def _replayed_body(body: bytes) -> Receive:
 
 
 def _marked(send: Send) -> Send:
-    """Mark errors as written in full: they are of the protocol's form, and clients read them."""
+    """Mark errors, so that the error middleware keeps them: they have the protocol's form, which clients read."""
 
     async def marked(message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] >= 400:

@@ -1,4 +1,4 @@
-"""The tools that read: each asks routes of `/v1`, and is there for the roles that may ask the first of them."""
+"""The tools that read: each calls routes of `/v1`, and is for the roles that may call those of its first answer."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -31,7 +31,7 @@ class Paged(TypeArguments):
 
     @property
     def page(self) -> dict[str, object]:
-        """The same as a query."""
+        """This part as a query."""
         return {"limit": self.limit, "after": self.after}
 
 
@@ -51,7 +51,7 @@ class Searched(Paged):
 
     @property
     def about(self) -> str:
-        """Who is looked for, as a sentence names them."""
+        """The words by which a sentence names the customers searched for."""
         state = {None: "", True: "a last attempt that failed", False: "no last attempt that failed"}[self.failing]
         return " and ".join(filter(None, (self.text, state)))
 

@@ -1,4 +1,4 @@
-"""The resources, documents behind the figures, each for the roles that may read its route of `/v1`; and the prompts."""
+"""The resources, which are documents for the roles that may read their route of `/v1`, and the prompts."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,7 +21,7 @@ MOST_LISTED: Final = 100
 
 @dataclass(frozen=True)
 class Resource:
-    """A resource that there is."""
+    """A resource in the list."""
 
     uri: str
     name: str
@@ -31,7 +31,7 @@ class Resource:
 
 @dataclass(frozen=True)
 class ResourceText:
-    """A resource that was read; *pattern* is what the audit log has of it."""
+    """A resource that was read; the audit log records its *pattern*."""
 
     pattern: str
     kind: str
@@ -43,9 +43,9 @@ class Pattern:
     """A kind of resource.
 
     Attributes:
-        uri: with the names of its parts in braces.
-        route: of `/v1` that gives it: its roles may read the resource.
-        read: reads one, by its parts.
+        uri: the address, with the names of its parts in braces.
+        route: the route of `/v1` that gives the resource; its roles may read the resource.
+        read: reads a resource by its parts.
     """
 
     uri: str
@@ -56,7 +56,7 @@ class Pattern:
     read: Callable[[Caller, tuple[str, ...]], Awaitable[str]]
 
     def parts_in(self, uri: str) -> tuple[str, ...] | None:
-        """Read the parts of an address; None where it is not of this kind."""
+        """Return the parts of an address; None if it is not of this kind."""
         mine, theirs = self.uri.split("/"), uri.split("/")
         if len(mine) != len(theirs):
             return None
@@ -109,9 +109,9 @@ async def list_resources(caller: Caller, role: Role) -> list[Resource]:
 
 
 async def read_resource(caller: Caller, role: Role, uri: str) -> ResourceText:
-    """Read one; RefusedCallError 404 where there is none for this role."""
+    """Read a resource; RefusedCallError 404 if this role has none at *uri*."""
     if uri == INDICATORS:
-        from fivefold.features.catalogue_page import catalogue_markdown  # noqa: PLC0415 (asked for seldom)
+        from fivefold.features.catalogue_page import catalogue_markdown  # noqa: PLC0415 (rarely needed)
 
         return ResourceText(INDICATORS, MARKDOWN, catalogue_markdown())
     for pattern in patterns_of(role):
@@ -131,12 +131,12 @@ _DEFAULTS = {"type": "customer", "days": "30"}
 
 @dataclass(frozen=True)
 class Prompt:
-    """A question.
+    """A question for an agent.
 
     Attributes:
-        arguments: by name, what each is; those of `required` must be given.
-        tools: that answer it: it is there for roles that may call all of them.
-        text: with the names of its arguments in braces.
+        arguments: the meaning of each, by name; those in `required` must be given.
+        tools: the tools that answer it; it is for the roles that may call all of them.
+        text: the question, with the names of its arguments in braces.
     """
 
     name: str
@@ -148,7 +148,7 @@ class Prompt:
     text: str
 
     def filled(self, arguments: Mapping[str, str]) -> str:
-        """Write the question; KeyError where a required argument is missing."""
+        """Write the question; KeyError if a required argument is missing."""
         values = {name: arguments.get(name) or _DEFAULTS.get(name) for name in self.arguments}
         missing = sorted(name for name in self.required if not values[name])
         if missing:
@@ -156,7 +156,7 @@ class Prompt:
         return self.text.format(**values)
 
     def entity(self, arguments: Mapping[str, str]) -> tuple[str, str] | None:
-        """Give the type and the identifier of whom the question is about; None where it is about nobody alone."""
+        """Return the type and the identifier of the entity in the question; None if it is not about one."""
         if "external_id" not in self.arguments:
             return None
         return arguments.get("type") or _DEFAULTS["type"], arguments["external_id"]
@@ -202,5 +202,5 @@ PROMPTS = (
 
 
 def prompts_of(role: Role) -> list[Prompt]:
-    """List the questions of a role; the tools that answer them read."""
+    """List the questions of a role; their tools all read."""
     return [prompt for prompt in PROMPTS if all(role in _BY_NAME[name].roles for name in prompt.tools)]

@@ -1,4 +1,4 @@
-"""What a tool says first: one sentence of its answer, made of the same fields that follow it."""
+"""Writes the sentence with which a tool's answer begins, from the same fields that follow it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class ListPart:
     """Rows of a list.
 
     Attributes:
-        goes_on: rows were answered before these.
-        is_followed: there are more behind them.
+        goes_on: whether earlier rows were answered before.
+        is_followed: whether more rows follow.
     """
 
     rows: Sequence[Content]
@@ -35,11 +35,11 @@ NOT_ASSESSED: Final[Mapping[str, str]] = {
     "no ruleset": "no ruleset decides",
     "never assessed": "it was never assessed",
 }
-"""What each status other than `assessed` says of a level."""
+"""The meaning of each status other than `assessed`."""
 
 
 def level_sentence(level: Content) -> str:
-    """Say where a customer stands, since when, by which arithmetic, and what of it could not be computed.
+    """Describe a customer's level, since when it holds, its arithmetic, and what could not be computed.
 
     >>> of = {"external_id": "c1", "since": None, "may_move_down_on": None}
     >>> level_sentence({**of, "level": None, "status": "never assessed"})
@@ -74,7 +74,7 @@ compute it failed.'
 
 
 def value_sentence(who: str, value: Content | None) -> str:
-    """Say what a customer is worth, and which three indicators matter most.
+    """Describe what a customer is worth, and which three indicators matter most.
 
     >>> value_sentence("c1", None)
     'The value model knows no value of c1: it never had one, or what was personal was erased.'
@@ -100,7 +100,7 @@ def value_sentence(who: str, value: Content | None) -> str:
 
 
 def found_sentence(text: str, part: ListPart) -> str:
-    """Say how many were found, and who the first ones are.
+    """Describe how many customers were found, and name the first ones.
 
     >>> found_sentence("ann", ListPart([])), found_sentence("ann", ListPart([], goes_on=True))
     ('Nobody is found by ann.', 'Nobody else is found by ann.')
@@ -111,7 +111,7 @@ def found_sentence(text: str, part: ListPart) -> str:
 
 
 def history_sentence(who: str, part: ListPart) -> str:
-    """Say how often a customer was assessed, and how the level moved.
+    """Describe how often a customer was assessed, and how the level moved.
 
     >>> history_sentence("c1", ListPart([])), history_sentence("c1", ListPart([], goes_on=True))
     ('c1 was never assessed.', 'No further assessment of c1.')
@@ -126,7 +126,7 @@ def history_sentence(who: str, part: ListPart) -> str:
 
 
 def reasons_sentence(answer: Content) -> str:
-    """Say the arithmetic of an assessment.
+    """Describe the arithmetic of an assessment.
 
     >>> reasons_sentence({"assessment": "1.1", "reasons": None, "gone": "was erased"})
     'Assessment 1.1: what it was made from was erased.'
@@ -137,7 +137,7 @@ def reasons_sentence(answer: Content) -> str:
 
 
 def decision_sentence(decision: Content) -> str:
-    """Say what was decided, by which policy, and why."""
+    """Describe what was decided, by which policy, and why."""
     policy = decision["policy"]
     sentence = f"Decision {decision['decision']} on {_day(decision['at'])} by {policy['name']} {policy['version']}"
     reasons = decision.get("reasons")
@@ -145,7 +145,7 @@ def decision_sentence(decision: Content) -> str:
 
 
 def decisions_sentence(who: str, part: ListPart) -> str:
-    """Say how many decisions there were, and what the latest was.
+    """Describe how many decisions there were, and what the latest was.
 
     >>> decisions_sentence("c1", ListPart([])), decisions_sentence("c1", ListPart([], goes_on=True))
     ('Nothing was decided on c1.', 'No further decision on c1.')
@@ -160,7 +160,7 @@ def decisions_sentence(who: str, part: ListPart) -> str:
 
 
 def flow_runs_sentence(who: str, part: ListPart) -> str:
-    """Say how many runs of flows there were, and where the latest came to.
+    """Describe how many runs of flows there were, and where the latest ended or waits.
 
     >>> flow_runs_sentence("c1", ListPart([])), flow_runs_sentence("c1", ListPart([], goes_on=True))
     ('No flow was run for c1, or what was personal was erased.', 'No further run of a flow for c1.')
@@ -178,7 +178,7 @@ def flow_runs_sentence(who: str, part: ListPart) -> str:
 
 
 def flow_run_sentence(run: Content) -> str:
-    """Say where a run came to, and by which way, as far as the role sees it.
+    """Describe where a run ended or waits, what it did, and why, as far as the role sees it.
 
     >>> flow_run_sentence({"run": 7, "flow": "care", "version": 1, "state": "waiting", "at": "ask", "taken": []})
     'Run 7 of care 1: waiting at ask; it did nothing.'
@@ -194,7 +194,7 @@ def flow_run_sentence(run: Content) -> str:
 
 
 def tried_sentence(tried: Content) -> str:
-    """Say where a trial of a flow came to, and by which way; nothing was done.
+    """Describe where a trial of a flow ended or would ask, and why; nothing was done.
 
     >>> tried_sentence({"flow": "care", "version": 2, "external_id": "c1", "not_asked": "ask", "why": {"line": "So."}})
     'Tried on c1, care 2 would ask at ask: So.'
@@ -205,7 +205,7 @@ def tried_sentence(tried: Content) -> str:
 
 
 def proposal_sentence(proposal: Content) -> str:
-    """Say that a change waits for a person: another one, or the one who decides alone.
+    """Describe a change that waits for a person: another one, or the same where one decides alone.
 
     >>> proposal_sentence({"id": 4, "subject": "c1", "state": "proposed"})
     'Nothing is changed yet: a level would fall, so proposal 4 (c1) waits for a person to approve it.'
@@ -216,7 +216,7 @@ def proposal_sentence(proposal: Content) -> str:
 
 
 def override_sentence(override: Content) -> str:
-    """Say what is asked for, and that another person decides.
+    """Describe the level that is requested, and that another person decides.
 
     >>> override_sentence({"id": 3, "level": "high", "external_id": "c1", "state": "requested"})
     'Override 3 asks for high for c1: nothing changes until another person approves it.'
@@ -228,7 +228,7 @@ def override_sentence(override: Content) -> str:
 
 
 def standing_sentence(who: str, standing: Content) -> str:
-    """Say which status and limits stand about a customer because of flows, and the next review.
+    """Describe the status and the limits that a customer has because of flows, and the next review.
 
     >>> standing_sentence("c1", {"status": None, "limits": [], "reviews": [], "erased_at": None})
     'Nothing stands about c1 because of a flow.'
@@ -253,9 +253,9 @@ def _came_to(run: Content) -> str:
 
 
 def what_if_sentence(who: str, answer: Content) -> str:
-    """Say what would move the level that the rules give: the first changes, or that nothing shown would.
+    """Describe what would move the level that the rules give: the first changes, or that none that is shown would.
 
-    It may be another level than that in force: then it says what holds that one.
+    If another level is in force, the sentence names what holds it.
 
     >>> what_if_sentence("c1", {"what_if": None, "erased_at": None})
     'There is no assessment of c1 to look at.'
@@ -296,12 +296,12 @@ def what_if_sentence(who: str, answer: Content) -> str:
 
 
 def _erased(who: str, erased_at: str | None) -> str:
-    """Say when what was personal was erased; nothing where it was not."""
+    """Describe when personal data was erased; empty if it was not."""
     return f"What was personal of {who} was erased on {_day(erased_at)}." if erased_at else ""
 
 
 def _hold(what_if: Content) -> str:
-    """Say what holds the level in force, and until when; nothing where the rules alone give it."""
+    """Describe what holds the level in force, and until when; empty if the rules alone give it."""
     if what_if["held_by"] is None:
         return ""
     holds = [(what_if["level_in_force"], what_if["held_by"], what_if["held_until"])]
@@ -311,7 +311,7 @@ def _hold(what_if: Content) -> str:
 
 
 def levels_sentence(distribution: Content) -> str:
-    """Say how many stand at each level, over all versions, overrides included, and how many at none.
+    """Describe how many entities are at each level, over all versions, overrides included, and how many at none.
 
     >>> levels_sentence({"entity_type": "customer", "entities": 0, "by_level": {}, "versions": (), "not_assessed": 0,
     ...     "failing": 0})
@@ -335,7 +335,7 @@ undetermined. The last attempt failed: 2. A level that was there before is kept.
 
 
 def changes_sentence(type_: str, migration: Content) -> str:
-    """Say how many rose and fell in a time, and which move was the most frequent.
+    """Describe how many entities rose and fell in a period, and which move was the most frequent.
 
     >>> changes_sentence("customer", {"since": "2026-11-01", "until": "2026-12-01", "levels": ["low", "high"],
     ...     "moves": 1, "cells": [{"from_level": None, "to_level": "high", "entities": 1274}]}).partition("lower, ")[2]
@@ -362,7 +362,7 @@ def changes_sentence(type_: str, migration: Content) -> str:
 
 
 def worth_sentence(value: Content) -> str:
-    """Say how many are in each segment, and what they are expected to bring."""
+    """Describe how many entities are in each segment, and what they are expected to bring."""
     parts = [
         f"{part['entities']:,} {part['segment'] or 'of unknown value'}" + _money(part["worth"])
         for part in value["segments"]
@@ -388,7 +388,7 @@ def _beyond(direction: str) -> str:
 
 
 def _number(part: ListPart, of: str) -> str:
-    """Count rows in words: of a list that goes on those of this part alone.
+    """Count rows in words: in a list of several parts, those of this part alone.
 
     >>> _number(ListPart([{}]), "decision"), _number(ListPart([{}, {}], is_followed=True), "decision")
     ('1 decision', 'More than 2 decisions')

@@ -1,8 +1,8 @@
-"""The protocol's server over a caller's tools, resources and prompts: nothing is kept between two messages.
+"""The protocol's server for a caller's tools, resources and prompts: nothing is kept between messages.
 
-A message comes over HTTP, by a server made for it, or in a conversation over a pipe.
+A message comes over HTTP, with a server made for it, or in a conversation over a pipe.
 
-It imports the protocol's library, which takes a while: `endpoint` and the command import it when they are used.
+This module imports the protocol's library, which takes a while: `endpoint` and the command import it when used.
 """
 
 import json
@@ -51,12 +51,12 @@ _BROKEN = int(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 LOG = structlog.get_logger("fivefold.mcp")
 
-logging.getLogger("mcp").setLevel(logging.CRITICAL)  # its lines quote what was sent; ours name what was asked
+logging.getLogger("mcp").setLevel(logging.CRITICAL)  # its lines quote what was sent; ours do not
 
 
 @dataclass(frozen=True)
 class _Message:
-    """By whom a message is."""
+    """The caller of a message."""
 
     caller: Caller
     credential: Credential
@@ -67,7 +67,7 @@ class _Message:
 
 
 def server_for(caller: Caller) -> Server[Any]:
-    """Make the server of one who holds a token; who that is, is looked up anew for each message."""
+    """Make the server for the holder of a token, who is looked up anew for each message."""
     server: Server[Any] = Server(
         NAME,
         version=release(),
@@ -121,9 +121,9 @@ async def _list_tools(by: _Message, _: Any) -> types.ListToolsResult:
 
 
 async def _call_tool(by: _Message, params: types.CallToolRequestParams) -> types.CallToolResult:
-    """Call a tool; the audit log has the call before its answer goes out, also where it is refused.
+    """Call a tool; the audit log has the call before its answer goes out, even if it is refused.
 
-    One that changes something is written down before it does, with why: where that cannot be, nothing is changed.
+    A call that changes something is recorded beforehand, with its reason; if that fails, nothing is changed.
     """
     tools = {tool.name: tool for tool in TOOLS}
     tool = tools.get(params.name)
@@ -138,9 +138,9 @@ async def _call_tool(by: _Message, params: types.CallToolRequestParams) -> types
         await by.caller.record(by.credential, TOOL_CALLED, {"tool": tool.name, "status": _UNPROCESSABLE})
         return _failed("; ".join(_fault(fault) for fault in error.errors()))
     called = {"tool": tool.name, **arguments.recorded}
-    # Numbers of records are kept where there are such: what an agent made up may be anything.
+    # A refused read is recorded without the numbers of records: the agent may have made them up.
     refused = called if tool.changes else {"tool": tool.name}
-    parameters = {} if tool.changes else arguments.parameters  # else the entry before the change has it
+    parameters = {} if tool.changes else arguments.parameters  # of a change, the entry before it has them
     try:
         if tool.changes:
             by.caller.require_change(by.credential)
@@ -159,7 +159,7 @@ async def _call_tool(by: _Message, params: types.CallToolRequestParams) -> types
             by.credential, TOOL_CALLED, {**refused, **status}, arguments.entity, arguments=parameters
         )
         return _failed(str(refusal))
-    except UNEXPECTED_ERRORS as error:  # the library would answer, and nothing would have it on record
+    except UNEXPECTED_ERRORS as error:  # the library would answer, and the call would not be on record
         LOG.error(  # noqa: TRY400 (its words may quote what was sent)
             "tool.failed", tool=tool.name, error=type(error).__name__, where=_where(error)
         )
@@ -174,7 +174,7 @@ async def _call_tool(by: _Message, params: types.CallToolRequestParams) -> types
 
 
 def _where(error: BaseException) -> str:
-    """Name the last place of our own that an error came from; its words may quote what was sent."""
+    """Return the last place in our own code that an error came from; its message may quote what was sent."""
     frames = [each for each in traceback.extract_tb(error.__traceback__) if "fivefold" in each.filename]
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown"
 
@@ -218,7 +218,7 @@ async def _list_templates(by: _Message, _: Any) -> types.ListResourceTemplatesRe
 
 
 async def _read_resource(by: _Message, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
-    """Read a resource; the audit log has of it which kind it was, and that it was read."""
+    """Read a resource; the audit log records its kind, and that it was read."""
     uri = str(params.uri)
     try:
         document: ResourceText = await read_resource(by.caller, by.role, uri)
@@ -249,7 +249,7 @@ async def _list_prompts(by: _Message, _: Any) -> types.ListPromptsResult:
 
 
 async def _get_prompt(by: _Message, params: types.GetPromptRequestParams) -> types.GetPromptResult:
-    """Write a prompt; the audit log has which one, and about which customer, before it goes out."""
+    """Write a prompt; the audit log records which one, and about which customer, before it goes out."""
     prompt = {each.name: each for each in PROMPTS}.get(params.name)
     if prompt is None:
         raise RefusedCallError(HTTPStatus.NOT_FOUND, "there is no such prompt")
@@ -272,7 +272,7 @@ TOOLS: tuple[Tool, ...] = (*READING, *CHANGING)
 
 
 def tools_of(credential: Credential) -> list[Tool]:
-    """List the tools that are there for who holds a token."""
+    """List the tools that the holder of a token may call."""
     return [tool for tool in TOOLS if tool.is_for(credential)]
 
 
@@ -297,7 +297,7 @@ async def handle_message(
 
 
 async def converse(dispatcher: Dispatcher, secret: str) -> None:
-    """Answer on standard output what comes on standard input, until that ends."""
+    """Answer messages from standard input on standard output, until the input ends."""
     server: Any = server_for(Caller(dispatcher, secret))
     async with stdio_server() as (read, write):
         await server.run(read, write, server.create_initialization_options())

@@ -1,4 +1,4 @@
-"""What a tool is: its arguments, its answer, the routes that it asks, and what its call does."""
+"""Defines tools: their arguments, their answers, the routes that they call, and the effect of a call."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,23 +21,23 @@ class Arguments(BaseModel):
 
     @property
     def entity(self) -> tuple[str, str] | None:
-        """Type and identifier of the one that is asked about; None where it is not about one."""
+        """Type and identifier of the entity that the call is about; None if it is not about one."""
         return None
 
     @property
     def recorded(self) -> dict[str, object]:
-        """What the audit log has of it beside the entity: numbers of records, nothing personal."""
+        """What the audit log records of them beside the entity: numbers of records, nothing personal."""
         return {}
 
     @property
     def parameters(self) -> dict[str, object]:
-        """What was given besides: not about whom, why, or what `recorded` has."""
+        """The other arguments that were given: without entity, reason, place in a list, and those in `recorded`."""
         elsewhere = {"type", "external_id", "why", "after", *self.recorded}
         return self.model_dump(mode="json", exclude=elsewhere, exclude_unset=True)
 
     @property
     def reason(self) -> str | None:
-        """Why something is to be changed; None where nothing is."""
+        """The reason for a change; None if nothing is changed."""
         return None
 
 
@@ -59,17 +59,17 @@ class OfEntity(TypeArguments):
 
     @property
     def parts(self) -> dict[str, str]:
-        """The same as the parts of a path."""
+        """Type and identifier as the parts of a path."""
         return {"type": self.type, "external_id": self.external_id}
 
 
 @dataclass(frozen=True)
 class ToolAnswer:
-    """The sentence that comes first, then the structure, by the names that the tool declares.
+    """A sentence, and the structure that follows it, by the names that the tool declares.
 
     Attributes:
-        recorded: what the audit log has of it: numbers of records, nothing personal.
-        entity: type and identifier of whom it was about, where the arguments do not say it.
+        recorded: what the audit log records of it: numbers of records, nothing personal.
+        entity: type and identifier of the entity that it is about, if the arguments do not name it.
     """
 
     sentence: str
@@ -79,14 +79,14 @@ class ToolAnswer:
 
 
 class Effect(Enum):
-    """What a call of a tool does to what is stored."""
+    """The effect of a tool's call on stored data."""
 
     READS = auto()
-    """Nothing."""
+    """Nothing changes."""
     ADDS = auto()
-    """Something is added, and what is there stays."""
+    """Something is added, and existing data stays."""
     REPLACES = auto()
-    """What is there may be another thing then, or have an end."""
+    """Existing data may change, or end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,14 +94,14 @@ class Tool:
     """One tool.
 
     Attributes:
-        title: for people.
-        arguments: the model that reads them.
-        answer: asks the routes; its docstring is the description, its name the tool's.
-        gives: what follows the sentence: by name the routes whose answer it may be.
-        is_list: there may be more, from `after` on.
-        effect: of a call. Tools that do more than read are there only for tokens that say so.
-        repeats: the same call again may do something again.
-        reaches_out: a call may reach programs elsewhere.
+        title: the name for people.
+        arguments: the model that reads the arguments.
+        answer: calls the routes; its docstring is the description, its name the tool's.
+        gives: the parts that follow the sentence, by name, each with the routes whose answer it may be.
+        is_list: whether more rows may follow, from `after` on.
+        effect: the effect of a call. Tools that do more than read are only for tokens that allow changes.
+        repeats: whether the same call may take effect again.
+        reaches_out: whether a call may reach programs elsewhere.
     """
 
     title: str
@@ -115,12 +115,12 @@ class Tool:
 
     @property
     def name(self) -> str:
-        """The name by which it is called."""
+        """The name by which the tool is called."""
         return self.answer.__name__
 
     @property
     def description(self) -> str:
-        """What it answers, for the model that chooses."""
+        """The description, for the model that chooses a tool."""
         return " ".join((getdoc(self.answer) or "").split())
 
     @property
@@ -130,28 +130,28 @@ class Tool:
 
     @cached_property
     def routes(self) -> frozenset[str]:
-        """All routes that it may ask; a caller lets it ask no other."""
+        """All routes that the tool may call; a caller lets it call no other."""
         return frozenset(name for names in self.gives.values() for name in names)
 
     def is_for(self, credential: Credential) -> bool:
-        """Tell whether it is there for who holds a token."""
+        """Return whether the holder of a token may call the tool."""
         return credential.role in self.roles and (credential.mcp_changes or not self.changes)
 
     @cached_property
     def roles(self) -> frozenset[Role]:
-        """Who may call it: who may ask any of the routes that its first answer may be of."""
+        """The roles that may call the tool: those that may call any of the routes of its first part."""
         first = next(iter(self.gives.values()))
         return frozenset().union(*(BY_NAME[name].roles for name in first))
 
     @cached_property
     def input_schema(self) -> dict[str, Any]:
-        """The JSON Schema of its arguments."""
+        """The JSON Schema of the arguments."""
         written: dict[str, Any] = _short(self.arguments.model_json_schema())
         return written
 
     @cached_property
     def output_schema(self) -> dict[str, Any]:
-        """The JSON Schema of its structure, of the types that the routes give."""
+        """The JSON Schema of the answer, made of the types that the routes return."""
         fields: dict[str, Any] = {"sentence": (str, ...)}
         for name, routes in self.gives.items():
             answers = BY_NAME[routes[0]].gives
@@ -166,7 +166,7 @@ class Tool:
 
 
 def _short(schema: Any) -> Any:
-    """Leave out of a schema what repeats its names, and what its classes tell readers of code: models pay for words."""
+    """Remove titles, which repeat names, and attributes of docstrings from a schema: models pay for each word."""
     if isinstance(schema, list):
         return [_short(each) for each in schema]
     if not isinstance(schema, dict):
