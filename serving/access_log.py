@@ -3,7 +3,7 @@
 Lines are buffered briefly and written by a thread of their own, because a terminal or a full pipe may be slow. Every
 line has `request_id`, `method`, `route` (a pattern, never a path), `status`, `ms`; if known also the caller
 (`organisation`, `actor`), why authentication failed (`sign_in`), the record (`record`, a digest), the version of the
-model that was asked (`model_version`), and why the database was of no use (`cause`), which the answer leaves out.
+model that was asked (`model_version`), and how the database failed (`cause`), which the answer leaves out.
 """
 
 import sys
@@ -29,13 +29,13 @@ MOST_LINES: Final = 100_000
 DIGEST_CHARACTERS: Final = 16
 
 _KNOWN: Final = (("record", RECORD), ("sign_in", SIGN_IN), ("model_version", MODEL_VERSION), ("cause", CAUSE))
-"""Fields of a line that the scope of a request has only where they are known."""
+"""Fields of a line, each with its key in the scope of a request, which has only those that are known."""
 
 Line = tuple[float, Mapping[str, Any]]
 
 
 def digest_of_record(type_name: str, external_id: str) -> str:
-    """Name an entity in the log by a digest: its lines can be found by its identifier, which the log does not show.
+    """Return the digest that stands for an entity in the log: its identifier finds its lines, but is not shown there.
 
     >>> digest_of_record("customer", "customer-17")
     '2931124c67220cc9'
@@ -44,7 +44,7 @@ def digest_of_record(type_name: str, external_id: str) -> str:
 
 
 def note_cause(scope: MutableMapping[str, Any], error: BaseException) -> None:
-    """Keep why the database was of no use for the line of a request: its answer need not say how the database fails."""
+    """Keep the database's failure for the log line of a request: the answer need not say how the database fails."""
     if isinstance(error, StoreError):
         scope[CAUSE] = str(error)
 

@@ -1,6 +1,6 @@
-"""Tokens in this process: looked up and cached briefly, and counted; the charge at the end checks one again.
+"""Looks tokens up, caches them briefly, and counts their requests; the charge at the end checks a token again.
 
-The threads in which people are looked up stand here too.
+The threads that look up people are here too.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ MAY_SCORE = ("app", "admin")
 
 _SHORT_POOL = ThreadPoolExecutor(4, thread_name_prefix="short")
 _SESSION_POOL = ThreadPoolExecutor(2, thread_name_prefix="console-session")
-"""Sessions are looked up in threads of their own: the organisation, and so its lane, is known only afterwards."""
+"""Threads that look up sessions: the organisation, and so its lane, is known only afterwards."""
 _IDENTITY_POOL = ThreadPoolExecutor(2, thread_name_prefix="console-identity")
-"""The identity provider is asked in threads of its own: where it hangs, those who are signed in notice nothing."""
+"""Threads that ask the identity provider: if it hangs, people who are signed in notice nothing."""
 _IDENTITY_WAITING = BoundedSemaphore(8)
 IDENTITY_SECONDS = 25.0
-"""How long a person waits for the identity provider: less than the limit of all answers, so that there is a page."""
+"""Longest wait for the identity provider: less than the limit of all answers, so that a page can still be sent."""
 Result = TypeVar("Result")
 
 
@@ -45,7 +45,7 @@ async def run_in_session_pool(function: Callable[[], Result]) -> Result:
 
 
 async def ask_provider(function: Callable[[], Result]) -> Result:
-    """Run what asks the identity provider; IdentityProviderError where that takes too long, or too many wait."""
+    """Run a call of the identity provider; IdentityProviderError if it takes too long, or too many people wait."""
     if not _IDENTITY_WAITING.acquire(blocking=False):
         raise IdentityProviderError("too many people wait for the identity provider")
     try:
@@ -66,7 +66,7 @@ class Authenticator:
         self._cached_credentials: dict[str, tuple[float, Credential | None]] = {}
 
     async def authenticate(self, secret: str | None) -> Credential:
-        """Give the credential of a token; ApiError 401 if there is none, or it is not valid any more."""
+        """Return the credential of a token; ApiError 401 if there is none, or it is no longer valid."""
         if not secret:
             raise ApiError(401, NO_CREDENTIALS)
         key = hash_of(secret)
@@ -84,7 +84,7 @@ class Authenticator:
 
 
 def not_for_role(role: str, allowed: Iterable[str]) -> ApiError:
-    """Make the refusal, 403, of a valid token whose role is not among those *allowed*."""
+    """Make the refusal (403) of a valid token whose role is not among *allowed*."""
     return ApiError(403, f"Not for the role {role}; for: {', '.join(allowed)}")
 
 
@@ -103,14 +103,14 @@ class RateLimiter:
     """Counts requests by token in a token bucket: evenly spaced requests are never refused."""
 
     def __init__(self, clock: Callable[[], float] = monotonic, refusal: str = TOO_OFTEN) -> None:
-        """Begin with full buckets; *refusal* is what a refusal says."""
+        """Begin with full buckets; *refusal* is the text of a refusal."""
         self._clock = clock
         self._refusal = refusal
         self._buckets: dict[int, tuple[float, float]] = {}
         """By token: the requests left, and when they were counted."""
 
     def require(self, token_id: int, per_minute: int | None) -> None:
-        """Count one request of a token; ApiError 429 if its minute is used up. None means no limit."""
+        """Count one request of a token; ApiError 429 if its minute is used up. None as *per_minute* sets no limit."""
         if per_minute is None:
             return
         now = self._clock()

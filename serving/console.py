@@ -62,7 +62,7 @@ SIGN_IN_PATH: Final = "/console/sign-in"
 IDENTITY_PATH: Final = "/console/sign-in/identity"
 RETURN_PATH: Final = "/console/sign-in/identity/return"
 ATTEMPT_COOKIE: Final = "__Host-fivefold-attempt"
-"""Kept while the person is at the identity provider; unlike that of the session it is sent where another site leads."""
+"""Cookie while a person is at the identity provider; unlike the session's, it is sent when another site leads here."""
 ATTEMPT_SECONDS: Final = 600
 SIGN_IN_BYTES: Final = 64_000
 SIGN_IN_SECONDS: Final = 5.0
@@ -70,12 +70,12 @@ FORM_BYTES: Final = 3 * (DOCUMENT_BYTES + 4 * MAX_REASON_CHARACTERS)
 """Largest form: a document and a reason, each byte of which may be percent-encoded. A shorter text that is too long for
 its field is refused by the use case, and its page shows it again."""
 LOST_FORM_SECONDS: Final = 25.0
-"""Time limit for a form without a session: a document on a slow line comes within, and its answer before the limit of
-all answers."""
+"""Time limit for a form without a session: enough for a document on a slow line, and less than the limit of all
+answers."""
 MOST_FILES: Final = 2
-"""Fields of a form that take a file."""
+"""Most fields of a form that take a file."""
 _AS_ASKED: Final = "%/:?#[]@!$&'()*+,;=~"
-"""Octets of an address that stay as they are; a header takes ASCII alone."""
+"""Characters of an address that stay as they are; a header takes ASCII alone."""
 LANE: Final = Lane("console", 4, each=4, waiting_each=32, waiting=128)
 _POLICY: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -88,11 +88,11 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-"""A page loads nothing but the style sheet, runs no script, sends forms nowhere else, and is kept nowhere."""
+"""A page loads this site's styles and images alone, runs no script, sends forms nowhere else, and is not cached."""
 OF_SCRIPT: Final = "hx-request"
 """A header that htmx sends."""
 SCRIPTS: Final = ("htmx.min.js", "hx-csp.min.js", "console.js")
-"""What pages of a session may run beside; hatch_build.py fetches the first two, and every page works without them."""
+"""Scripts that pages of a session may run; hatch_build.py fetches the first two, and every page works without any."""
 STATIC: Final = {
     "console.css": "text/css",
     "icon.svg": "image/svg+xml",
@@ -113,10 +113,10 @@ class Console:
         registry: OpenRegistry = no_registry,
         openid: OpenIdSettings | None = None,
     ) -> None:
-        """Answer from a database, with the value model that *valuer* gives; *registry* opens that of its versions.
+        """Answer from a database, with the value model that *valuer* returns; *registry* opens that of its versions.
 
-        A token has as many requests in a minute as its plan among *plans* allows; without a plan there is no limit.
-        With *openid* people may sign in by that identity provider too. ConfigError where its plan is none.
+        A token's plan in *plans* limits its requests in a minute; without a plan there is no limit.
+        With *openid* people may sign in by that identity provider too; ConfigError if its plan is not in *plans*.
         """
         self._openid = openid
         self._provider = None if openid is None else _provider(openid, plans or {})
@@ -144,7 +144,7 @@ class Console:
                 return _response(error_alone(404, text("The address is not UTF-8.")))
             token = session.credential.token_id
             if not was_read:
-                was_read = True  # also where it cannot be read: then nothing of it is shown
+                was_read = True  # even if it cannot be read: then none of it is shown
                 form, file = await _form(view, request, token)
             is_other = view.method == "POST" and not _is_of_session(form.pop("form_token", ""), secret)
             visit = replace(self._visit(view, request, session, secret, form), file=file)
@@ -199,7 +199,7 @@ class Console:
         return self._sign_in_page(_next_of(request.query_params.get("next", "")))
 
     async def _after_the_end(self, view: View, request: Request, form: dict[str, str] | None = None) -> Response:
-        """Answer a form, perhaps read, that came after the end of the session: what was written into it is not lost."""
+        """Answer a form, perhaps read, that came after the end of the session, so that its text is not lost."""
         next_ = _next_of(_path_of(request).rpartition("/")[0])
         if OF_SCRIPT in request.headers:
             return _response(ended_part(next_))
@@ -226,7 +226,7 @@ class Console:
         return _signed_in(session[0], next_)
 
     async def go_to_provider(self, request: Request) -> Response:
-        """Lead to the identity provider, which sends the person back to `RETURN_PATH`."""
+        """Redirect to the identity provider, which sends the person back to `RETURN_PATH`."""
         _begin(request, IDENTITY_PATH)
         if self._provider is None:
             return await _missing(request)
@@ -275,7 +275,7 @@ class Console:
 
 
 def add_console(app: FastAPI, pages: Console) -> None:
-    """Add the pages to an application; its OpenAPI document does not have them."""
+    """Add the pages to an application; its OpenAPI document leaves them out."""
     app.router.routes += [
         *(Route(f"/console/{name}", partial(_static, name)) for name in STATIC),
         Route(SIGN_IN_PATH, pages.show_sign_in),
@@ -296,7 +296,7 @@ def _provider(openid: OpenIdSettings, plans: Mapping[str, Plan]) -> "IdentityPro
 
 
 def _begin(request: Request, route: str) -> None:
-    """Note the route of a request, and the page that answers it where it takes too long, or the program fails."""
+    """Note the route of a request, and the page that answers it if it takes too long or the program fails."""
     request.scope[ROUTE] = route
 
     def fault_page(status: int) -> Response:
@@ -341,7 +341,7 @@ def _content(name: str) -> bytes:
 
 
 async def _to_page_of_action(request: Request) -> Response:
-    """Lead from the address of an action, which a browser shows after a refusal, to its page."""
+    """Redirect from the address of an action, which a browser shows after a refusal, to its page."""
     query = request.scope["query_string"].decode("ascii", "replace")
     page = _path_of(request).rpartition("/")[0]
     target = quote(f"{page}?{query}" if query else page, safe=_AS_ASKED)
@@ -353,7 +353,7 @@ async def _endpoint(pages: Console, view: View, request: Request) -> Response:
 
 
 def _path_of(request: Request) -> str:
-    """Give the path as it was asked for: identifiers stay percent-encoded."""
+    """Return the path as the browser sent it: identifiers stay percent-encoded."""
     raw: bytes = request.scope["raw_path"]
     return raw.partition(b"?")[0].decode("ascii", "replace")
 
@@ -364,11 +364,11 @@ def form_token_of(secret: str) -> str:
 
 
 Sent = tuple[dict[str, str], Upload | None]
-"""What was typed into a form, its lines parted by LF as in `/v1`, and the file that came with it."""
+"""The fields of a form, their lines separated by LF as in `/v1`, and the file sent with them."""
 
 
 async def _form(view: View, request: Request, token: int | None = None) -> Sent:
-    """Read a form, whose body counts as one of a *token*, if any; ApiError 403 of another site, 413 where too large."""
+    """Read a form, whose body counts for *token*, if any; ApiError 403 if another site sent it, 413 if too large."""
     _require_own_origin(request)
     without_session = partial(read_body_of_stranger, seconds=LOST_FORM_SECONDS)
     read = without_session if token is None else partial(read_body, token=token)
@@ -387,7 +387,7 @@ async def _form(view: View, request: Request, token: int | None = None) -> Sent:
 
 
 async def _written_into_form(view: View, request: Request) -> Written:
-    """Read what was written into a form that nothing is done with; nothing of another site's is shown."""
+    """Read the text of a form that is not carried out; empty for another site's, None if it cannot be read."""
     try:
         return written_in((await _form(view, request))[0])
     except ApiError as error:
@@ -395,7 +395,7 @@ async def _written_into_form(view: View, request: Request) -> Written:
 
 
 def _is_of_session(form_token: str, secret: str) -> bool:
-    """Tell whether a page of this session wrote a form."""
+    """Return whether a form comes from a page of this session."""
     return hmac.compare_digest(form_token.encode(), form_token_of(secret).encode())
 
 
@@ -407,9 +407,9 @@ def _fields(body: bytes) -> dict[str, str]:
 
 
 async def _parts(request: Request, body: bytes, file_field: str) -> Sent:
-    """Read a form with a file, whose text is its value; ApiError 422 where it is none, or a file is not UTF-8.
+    """Read a multipart form; a file's text is the value of its field. ApiError 422 if a part cannot be read.
 
-    *file_field* names the field whose file is kept apart, and as it is; those of other fields are left out then.
+    If *file_field* names a field, its file is returned separately, not decoded, and other files are left out.
     """
 
     async def once() -> AsyncGenerator[bytes, None]:
@@ -443,30 +443,30 @@ def _require_own_origin(request: Request) -> None:
 
 
 def _to_sign_in(request: Request) -> Response:
-    """Lead to the sign-in, and from there back to a page; a shared address gets a second try first.
+    """Redirect to the sign-in, which leads back to the page; a link from another site gets a second try first.
 
-    A browser keeps a strict cookie back where another site leads here; from our own page it sends it.
+    A browser withholds a strict cookie when another site leads here; when our own page does, it sends the cookie.
     """
     query = request.scope["query_string"].decode("ascii", "replace")
     target = _path_of(request) + (f"?{query}" if query else "")
     from_elsewhere = request.headers.get("sec-fetch-site") == "cross-site" and COOKIE not in request.cookies
     if from_elsewhere:
         return Response("", 200, headers={**HEADERS, "Refresh": f"0; url={quote(target, safe=_AS_ASKED)}"})
-    if OF_SCRIPT in request.headers:  # the script swaps a part of a page: that says it, and asks no more
+    if OF_SCRIPT in request.headers:  # the script swaps a part of a page, which then shows the end of the session
         return _response(ended_part(_next_of(target)))
     return RedirectResponse(f"{SIGN_IN_PATH}?{urlencode({'next': target})}", HTTPStatus.SEE_OTHER, dict(HEADERS))
 
 
 def _next_of(address: str) -> str:
-    """Give where to go after the sign-in: a page of the console, and never another site."""
+    """Return the address to go to after the sign-in: a page of the console, never another site."""
     is_ours = address.startswith(("/console/", "/console?")) and "\\" not in address and address.isprintable()
     return address if is_ours else "/console"
 
 
 def _refusal(request: Request, error: ApiError | StoreError, written: Written = ()) -> Response:
-    """Write the page of what ended a request before its page was made, with what was written into its form.
+    """Write the page for an error that ended a request before its page was made, with the text of its form.
 
-    A script is given the part that it puts into the open page, where what was written still stands.
+    A script gets the part that it puts into the open page, which still has the text.
     """
     note_cause(request.scope, error)
     if isinstance(error, StoreError):

@@ -18,14 +18,14 @@ from fivefold.store.sql.reasons import damage_noted
 from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 
 CALLER_LEFT = 499
-"""Counted, never sent, if a caller disconnects before its body is complete; nginx uses the same number."""
+"""Status counted, never sent, if a caller disconnects before its body is complete; nginx uses the same number."""
 
 _MARK = ARRAY.encode()
 SAFE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """Request ids that are accepted from callers: short, and harmless in a log and a header."""
 
 FAULT_PAGE = "fivefold.fault_page"
-"""Key of a scope: makes the page of a status, for a request that is answered by pages and not by arrays."""
+"""Key of a scope: the function that makes the page of a status, for a request that pages answer, not arrays."""
 
 log = structlog.get_logger("fivefold.request")
 
@@ -33,8 +33,9 @@ log = structlog.get_logger("fivefold.request")
 class ErrorMiddleware:
     """ASGI middleware around everything, BentoML's own responses included.
 
-    Every response gets X-Request-Id (the caller's own if it is safe) and X-Model-Version. Every error becomes an
-    array. An exception becomes a 500 and a log line with its place, but never its message, which may quote the request.
+    Every response gets X-Request-Id (the caller's own if it is safe) and X-Model-Version. Every error becomes an array,
+    or a page. An exception becomes a 500 and a log line with its place, but never its message, which may quote the
+    request.
     """
 
     def __init__(
@@ -116,7 +117,7 @@ class _Outgoing:
 
 
 def _own_id(scope: Scope) -> str:
-    """Give the caller's own request id if it is safe; else an empty text."""
+    """Return the caller's own request id if it is safe; otherwise an empty text."""
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             return value.decode("ascii") if SAFE_ID.fullmatch(value) else ""
@@ -124,7 +125,7 @@ def _own_id(scope: Scope) -> str:
 
 
 def _report(scope: Scope, error: BaseException) -> None:
-    """Log an error without its traceback, which would quote the request; of a damaged database also its file."""
+    """Log an error without its traceback, which would quote the request; for a damaged database with its file."""
     fields = {"request_id": scope["fivefold.request_id"], "error": type(error).__name__, "at": place_of(error)}
     if (damage := damage_noted(error)) is not None:
         fields["why"] = damage

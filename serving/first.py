@@ -1,4 +1,4 @@
-"""What a process of the service does before its other imports, which take most of its start."""
+"""Makes garbage collection rare before the other imports of a service process, which take most of its start."""
 
 from fivefold.usecases.collector import look_seldom
 

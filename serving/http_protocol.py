@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from fivefold.serving.responses import ARRAY, error_response
 
 HEAD_BYTES: Final = 32_768
-"""Largest head, URL and headers together; also the most bytes without a part of a body."""
+"""Largest head, URL and headers together; also the most bytes that may come without a part of a body."""
 HEAD_SECONDS: Final = 10.0
 """Time limit for the head of a request."""
 FLUSH_SECONDS: Final = 120.0
@@ -50,7 +50,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Wait for the first request."""
         super().__init__(*arguments, **options)
-        self.access_log = False  # ours has the lines; uvicorn would put one together for each request, and drop it
+        self.access_log = False  # our own log has the lines; uvicorn would write one for each request, and drop it
         self._unread = self._head = 0
         self._is_in_head = True
         self.url = b""
@@ -94,7 +94,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._flush_timer = self.loop.call_later(FLUSH_SECONDS, self.give_up)
 
     def resume_writing(self) -> None:
-        """Go on: the caller has read most of it."""
+        """Go on: the caller has read most of the response."""
         self._caller_has_read()
         super().resume_writing()
 
@@ -105,13 +105,13 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count the bytes of a header; one behind the body is left out, as the request was let in without it."""
+        """Count the bytes of a header; a trailer is dropped, as the request was let in without it."""
         self._head += len(name) + len(value)
         if self._is_in_head:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Let the request run, unless its head is too large, or names no host, or more than one."""
+        """Let the request run, unless its head is too large, or has no `Host` or several."""
         self._unread = 0
         self._is_in_head = False
         self.waiting.pop(self, None)
@@ -146,7 +146,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.loop.call_later(FLUSH_SECONDS, self.transport.abort)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP; httptools takes an address of more than 64 kB for that."""
+        """Refuse input that is not HTTP; httptools reports an address of more than 64 kB the same way."""
         self._refuse(431 if self._is_head_large() else 400)
 
     def give_up(self) -> None:
@@ -226,10 +226,10 @@ async def _send_refusal(answer: Response, send: Send) -> None:
 
 
 def guard(connections: int, limit: Callable[[], int] | None = None) -> int:
-    """Make uvicorn use GuardedProtocol in this process; give the limit of connections.
+    """Make uvicorn use GuardedProtocol in this process; return the limit of connections.
 
-    Open files bound it too; their limit is raised as far as the system allows. BentoML passes uvicorn no protocol, so
-    uvicorn's own table is changed; a uvicorn without it serves by its own protocol, and a log line says so.
+    The limit of open files bounds it too, and is raised as far as the system allows. BentoML passes uvicorn no
+    protocol, so uvicorn's own table is changed; a uvicorn without it uses its own protocol, and a log line says so.
     """
     files = _raise_file_limit() if limit is None else limit()
     GuardedProtocol.most_connections = max(1, min(connections, files - SPARE_FILES))
@@ -244,8 +244,8 @@ def guard(connections: int, limit: Callable[[], int] | None = None) -> int:
 def trust_proxies(proxies: Sequence[str]) -> None:
     """Trust `X-Forwarded-Proto` and `X-Forwarded-For` from these addresses and networks alone, in this process.
 
-    BentoML passes uvicorn no such list, so uvicorn reads this variable; without it, every program on the same machine
-    is trusted.
+    BentoML passes uvicorn no such list, so uvicorn reads it from a variable; without it, every program on the same
+    machine is trusted.
     """
     os.environ["FORWARDED_ALLOW_IPS"] = ",".join(proxies)
 

@@ -12,7 +12,7 @@ from fivefold.serving.responses import ApiError
 
 Result = TypeVar("Result")
 AGAIN_SECONDS = 2
-"""Retry-After of a full lane: most of what runs there has ended by then."""
+"""Retry-After of a full lane: most of its running calls have ended by then."""
 TOO_MANY = "Too many requests of your organisation wait already; send the next ones when those are answered"
 SLOW = "Half of all connections wait for bodies of your token already; nothing was done"
 STRANGERS_SLOW = "Too many forms of people who are not signed in are still arriving; nothing was done. Try again soon"
@@ -28,7 +28,7 @@ class _Item(Generic[Result]):
     future: "Future[Result]"
 
     def run(self) -> None:
-        """Run it, unless its future was cancelled."""
+        """Run the call, unless its future was cancelled."""
         if not self.future.set_running_or_notify_cancel():
             return
         try:
@@ -65,7 +65,7 @@ class Lane:
     async def run(self, organisation: int, function: Callable[[], Result], *, accepted: bool = False) -> Result:
         """Run a function in one of the threads; ApiError 429 or 503 if too many wait already.
 
-        A later step of a request that was *accepted* before waits however many others do: it is not refused halfway.
+        A later step of an *accepted* request waits however many others do, so that it is not refused halfway.
         """
         item: _Item[Result] = _Item(organisation, function, Future())
         self._enqueue(item, accepted)
@@ -94,7 +94,7 @@ class Lane:
             item = self._next_after(item.organisation)
 
     def _next_after(self, organisation: int) -> _Item[Any] | None:
-        """Note the end of a call; give the next one that may run, or None."""
+        """Note the end of a call; return the next one that may run, or None."""
         with self._lock:
             self._running[organisation] -= 1
             if not self._running[organisation]:
@@ -125,11 +125,11 @@ class BodyMemory:
         self._lock = threading.Lock()
 
     def reserving_for(self, organisation: int) -> "_Reservation":
-        """Give a function that reserves bytes until the block ends; it raises ApiError 429 or 503."""
+        """Return a context whose function reserves bytes until the block ends, and raises ApiError 429 or 503."""
         return _Reservation(self, organisation)
 
     def reserve(self, organisation: int, size: int) -> None:
-        """Reserve bytes; ApiError 429 or 503 where there is no room."""
+        """Reserve bytes; ApiError 429 or 503 if there is not enough room."""
         with self._lock:
             full = self._reserved[organisation] + size > self._most_each
             if full or self._reserved.total() + size > self._most:
@@ -137,7 +137,7 @@ class BodyMemory:
             self._reserved[organisation] += size
 
     def release(self, organisation: int, size: int) -> None:
-        """Give reserved bytes back."""
+        """Release reserved bytes."""
         with self._lock:
             self._reserved[organisation] -= size
             if not self._reserved[organisation]:
@@ -145,7 +145,7 @@ class BodyMemory:
 
 
 class _Reservation:
-    """What one request reserves. A generator would take three times as long at each request."""
+    """The bytes that one request reserves. A generator would take three times as long at each request."""
 
     def __init__(self, memory: BodyMemory, organisation: int) -> None:
         self._memory, self._organisation, self._reserved = memory, organisation, 0
@@ -166,33 +166,33 @@ class PendingBodies:
     """Counts bodies still being received: a slow one occupies its connection, however small it is."""
 
     def __init__(self, most_each: Callable[[], int], refusal: str = SLOW) -> None:
-        """Allow as many of one sender as *most_each* gives at the time; the others are refused in these words."""
+        """Allow as many bodies of one sender as *most_each* returns at the time; *refusal* is the text of a refusal."""
         self._most_each, self._refusal = most_each, refusal
         self._waiting: dict[int | str, int] = {}
 
     def awaited_from(self, sender: int | str) -> "_Awaited":
-        """Count a body of a token or an address until the block ends; ApiError 503 where too many are on their way.
+        """Count a body of a token or an address until the block ends; ApiError 503 if it has too many under way.
 
-        Only for one event loop.
+        For one event loop only.
         """
         return _Awaited(self, sender)
 
     def begin(self, sender: int | str) -> None:
-        """Count a body; ApiError 503 where its sender has too many under way."""
+        """Count a body; ApiError 503 if its sender has too many under way."""
         waiting = self._waiting.get(sender, 0)
         if waiting >= self._most_each():
             raise ApiError(503, self._refusal, headers=_later())
         self._waiting[sender] = waiting + 1
 
     def end(self, sender: int | str) -> None:
-        """Take a body off the count of its sender."""
+        """Subtract a body from the count of its sender."""
         waiting = self._waiting.pop(sender) - 1
         if waiting:
             self._waiting[sender] = waiting
 
 
 class _Awaited:
-    """One body on its way. As for `_Reservation`, a generator would take longer."""
+    """One body under way. As for `_Reservation`, a generator would take longer."""
 
     def __init__(self, pending: PendingBodies, sender: int | str) -> None:
         self._pending, self._sender = pending, sender

@@ -9,7 +9,7 @@ import structlog
 
 
 class _Lines(structlog.WriteLogger):
-    """Writes lines. One that cannot be written, as on a full disk, is lost: a thread that logs an error would end."""
+    """Writes lines. A line that cannot be written, as on a full disk, is lost: the error would end the thread."""
 
     def msg(self, message: str) -> None:
         """Write a line."""
@@ -21,7 +21,7 @@ class _Lines(structlog.WriteLogger):
 
 
 def configure_logs(lowest_level: int = logging.INFO) -> None:
-    """Set structlog up for this process; lines below *lowest_level*, a level of `logging`, are left out."""
+    """Set up structlog for this process, without lines below *lowest_level*, a level of `logging`."""
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(lowest_level),
         processors=[
@@ -29,13 +29,13 @@ def configure_logs(lowest_level: int = logging.INFO) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.JSONRenderer(),
         ],
-        # A line is one write: printing would write its end apart, and lines of two workers could run together.
-        # stderr of the moment: a cached logger would go on writing to one that was closed or replaced.
+        # A line is one write: `print` would write the newline separately, and lines of two workers could mix.
+        # The present stderr: a cached logger would go on writing to one that was closed or replaced.
         logger_factory=lambda *_: _Lines(sys.stderr),
     )
 
 
 def place_of(error: BaseException) -> str:
-    """Name the place of an error without any value."""
+    """Return where an error was raised, without any values."""
     frames = traceback.extract_tb(error.__traceback__)
     return " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-5:]))

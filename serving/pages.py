@@ -1,4 +1,4 @@
-"""Pages for browsers, served from this machine alone; every undocumented path is 404."""
+"""Pages for browsers, which load nothing from other hosts; every undocumented path is 404."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ SAFE: Final[Mapping[str, str]] = {
 """With these headers a browser loads nothing from other hosts, and sends nothing there."""
 
 PAGE_SECONDS: Final = 5.0
-"""Time limit of a computed page: most take some milliseconds, the OpenAPI document a second once."""
+"""Time limit of a computed page: most take milliseconds, the OpenAPI document a second at the first time."""
 PASSED_ON: Final = ("/v4/", "/v1/", "/console/")
 PASSED_ON_EXACTLY: Final = frozenset({"/livez", "/healthz", "/console", "/mcp"})
 """The framework's other routes answer without a token, and are unused or too costly."""
@@ -45,7 +45,7 @@ class Pages:
     """Serves pages, passes documented routes on, and answers 404 to everything else."""
 
     def __init__(self, app: ASGIApp, computed: Mapping[str, Callable[[], Response]]) -> None:
-        """Wrap *app*; *computed* are the pages that are made for each request."""
+        """Wrap *app*; *computed* has the functions, by path, of pages that are made for each request."""
         self._app = app
         self._computed = computed
         self._running: dict[str, asyncio.Future[Response]] = {}

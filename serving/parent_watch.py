@@ -1,8 +1,8 @@
-"""A worker of the service ends with the process that started it, and the service with a demo; also where one is killed.
+"""Ends a worker with the process that started it, and the service with its demo, even if that process was killed.
 
-BentoML's workers ask their parent for nothing, so a kill that only it receives would leave them behind: they would hold
-the port and go on answering, and the service that a supervisor starts again would find the port in use. A demo that is
-killed leaves its service behind likewise, and nobody would know of it.
+BentoML's workers do not watch their parent, so a kill of the parent alone would leave them behind: they would hold the
+port and go on answering, and the service that a supervisor starts again would find the port in use. A demo that is
+killed would leave its service behind unnoticed.
 """
 
 import os
@@ -17,23 +17,23 @@ log = structlog.get_logger("fivefold.service")
 
 
 class ParentWatch:
-    """Looks every second whether the parent is still there; if not, asks this process to end as SIGTERM does.
+    """Checks every second whether the parent still runs; if not, sends SIGTERM to this process.
 
-    Where the owner of the service is gone, it asks the parent to end, which ends all its workers.
+    If the owner of the service is gone, sends SIGTERM to the parent, which ends all its workers.
     """
 
     def __init__(self, parent: int, owner: int = 0) -> None:
-        """Take the process numbers of the parent, 0 for the present one, and of the service's owner, 0 for none."""
+        """Set the process ids of the parent, 0 for the present one, and of the service's owner, 0 for none."""
         self._parent = parent or os.getppid()
         self._owner = owner
         self._stop = Event()
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start to check, in a thread."""
         Thread(target=self._look, name="parent-watch", daemon=True).start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop checking."""
         self._stop.set()
 
     def _look(self) -> None:
@@ -49,7 +49,7 @@ class ParentWatch:
 
 
 def is_running(process: int) -> bool:
-    """Tell whether there is a process of a number, perhaps of another account."""
+    """Return whether a process with this id runs, perhaps under another account."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

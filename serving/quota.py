@@ -1,4 +1,4 @@
-"""Charges requests against their plans: in the event loop where the database is free, else together in a thread."""
+"""Charges requests against their plans: in the event loop if the database is free, otherwise together in a thread."""
 
 import asyncio
 import queue
@@ -23,15 +23,15 @@ STUCK_SECONDS = 5.0
 MOST_TOKENS = 10_000
 """Most tokens whose usage is cached."""
 CHECKPOINT_COMMITS = 1_000
-"""After so many commits the thread checkpoints SQLite's write-ahead log, which waits for the disk."""
+"""Commits after which the thread checkpoints SQLite's write-ahead log; a checkpoint waits for the disk."""
 
 log = structlog.get_logger("fivefold.quota")
 
 
 class _Waiting(asyncio.Future["bool | None"]):
-    """The result that a request waits for. The claim decides once: it is charged, or its caller has left.
+    """The result that a request waits for. Its claim is taken once: by the charge, or by a caller that leaves.
 
-    It holds the claim against a cancellation itself: `asyncio.shield` takes a second future and two callbacks.
+    The future itself guards the claim against a cancellation: `asyncio.shield` takes a second future and two callbacks.
     """
 
     def __init__(self, cost: Charge, loop: asyncio.AbstractEventLoop) -> None:
@@ -40,7 +40,7 @@ class _Waiting(asyncio.Future["bool | None"]):
         self._claim = threading.Lock()
 
     def take_claim(self) -> bool:
-        """Take the claim; False if it is taken already."""
+        """Take the claim; return False if it is taken already."""
         return self._claim.acquire(blocking=False)
 
     def cancel(self, msg: Any = None) -> bool:
@@ -78,7 +78,7 @@ class _Control(Enum):
 
 
 class QuotaCharger:
-    """Charges in the event loop if SQLite is free, which takes microseconds; otherwise in one thread a process.
+    """Charges in the event loop if SQLite is free, which takes microseconds; otherwise in one thread per process.
 
     The database decides each charge, so any number of processes stay within a plan.
     """
@@ -109,13 +109,13 @@ class QuotaCharger:
             self._quick.close()
 
     def problem(self) -> str:
-        """Give the reason why requests cannot be charged now; empty if none is known."""
+        """Return why requests cannot be charged now; empty if no reason is known."""
         since = self._since
         stuck = since is not None and monotonic() - since > STUCK_SECONDS
         return "charges wait for the database" if stuck else ""
 
     def used(self, cost: Charge) -> UsageTotals | None:
-        """Give the usage of a token at its last charge in this process; None if there was none."""
+        """Return the usage of a token at its last charge in this process; None if there was none."""
         return self._used.get((cost.token_id, cost.month))
 
     def _note(self, cost: Charge, used: UsageTotals) -> None:
@@ -124,7 +124,7 @@ class QuotaCharger:
         self._used[cost.token_id, cost.month] = used
 
     async def charge(self, cost: Charge) -> bool | None:
-        """Charge one request: True charged, False refused by its plan, None if the token was revoked meanwhile.
+        """Charge one request; return True, False if its plan refuses, None if the token was revoked meanwhile.
 
         A request that is cancelled before its commit begins is not charged; afterwards it is not cancelled.
 
@@ -184,7 +184,7 @@ class QuotaCharger:
             self._busy = not self._queue.empty()
 
     def _settle(self, statements: PreparedStatements, batch: list[_Waiting]) -> list[_Waiting]:
-        """Charge the requests that still wait; give back those that need the thread."""
+        """Charge the requests that still wait; return those that need the thread."""
         claimed = [False] * len(batch)
 
         def is_wanted(number: int) -> bool:  # called once the locks are held, which may take longer than a request

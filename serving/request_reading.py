@@ -23,11 +23,11 @@ log = structlog.get_logger("fivefold.service")
 
 _ZONE_AFTER_BLANK = re.compile(r"\d\d:?\d\d(?::?\d\d(?:\.\d+)?)? \d\d(?::?\d\d)?$")
 SMALL_BYTES = 256_000
-"""Bodies up to here are not counted: a connection's own buffers are as large."""
+"""Largest body that is not counted: a connection's own buffers are as large."""
 MEMORY_BYTES, MEMORY_BYTES_EACH = 384_000_000, 192_000_000
-"""Large bodies that a worker holds at once, in all and of one organisation."""
+"""Most bytes of large bodies that a worker holds at once, in all and of one organisation."""
 STRANGERS_EACH = 16
-"""Bodies of those who are not signed in that are on their way from one address."""
+"""Most bodies under way from one address, of callers who are not signed in."""
 
 
 def _half_of_connections() -> int:
@@ -35,25 +35,25 @@ def _half_of_connections() -> int:
 
 
 PENDING_BODIES = PendingBodies(_half_of_connections)
-"""Of this worker: slow bodies of one token occupy half of its connections at most."""
+"""Bodies by token: slow ones of one token occupy at most half of this worker's connections."""
 STRANGERS_BODIES = PendingBodies(_half_of_connections, STRANGERS_SLOW)
-"""The same of all who are not signed in, together."""
+"""The same for all callers who are not signed in, together."""
 ADDRESS_BODIES = PendingBodies(lambda: min(STRANGERS_EACH, _half_of_connections()), STRANGERS_SLOW)
-"""And of each address of theirs, so that one does not use up what the others need to sign in."""
+"""And for each of their addresses, so that one does not use up what the others need to sign in."""
 FORWARDED_BODIES = PendingBodies(lambda: max(1, _half_of_connections() // 2), STRANGERS_SLOW)
-"""Of all who come by a proxy that is not trusted, together, as their addresses are not known. Everybody can pretend to
-be such a proxy, so the others keep as many."""
+"""And for all who come by an untrusted proxy, together, as their addresses are unknown. Any client can pretend to be
+such a proxy, so these get half, and the others keep as many."""
 _WARNED = Event()
 """Set once this process has logged that such a proxy was seen."""
 
 
 def body_memory() -> BodyMemory:
-    """Make the bounds of a worker."""
+    """Make the bounds of a worker's memory for bodies."""
     return BodyMemory(MEMORY_BYTES, MEMORY_BYTES_EACH)
 
 
 def header_of(request: Request, name: bytes) -> str | None:
-    """Give the header of a name, which is in lower case; None if it is missing, ApiError 422 if there are several."""
+    """Return the header with a lower-case name; None if it is missing, ApiError 422 if there are several."""
     values: list[bytes] = [value for header, value in request.scope["headers"] if header == name]
     if len(values) > 1:
         raise ApiError(422, f"the header {name.decode()} is given more than once; it must be given once")
@@ -61,7 +61,7 @@ def header_of(request: Request, name: bytes) -> str | None:
 
 
 def repeated_parameter(parameters: QueryParams) -> str | None:
-    """Give the first query parameter, by name, that stands there more than once; None where none does."""
+    """Return the alphabetically first query parameter that is given more than once, or None."""
     pairs = parameters.multi_items()
     if len(parameters) == len(pairs):
         return None
@@ -69,7 +69,7 @@ def repeated_parameter(parameters: QueryParams) -> str | None:
 
 
 def hint_of_plus(moment: str) -> str:
-    """Say how + is written in a query, where a moment has a blank in place of it; else empty.
+    """Return a hint how + is written in a query, if a moment has a blank in its place; otherwise an empty text.
 
     >>> hint_of_plus("2024-07-01T00:00:00 02:00"), hint_of_plus("2024-07-01 12:00:00")
     ('; in a query + is written %2B', '')
@@ -78,7 +78,7 @@ def hint_of_plus(moment: str) -> str:
 
 
 def secret_of(request: Request) -> str:
-    """Give the token of a request, from `token` or else from `Authorization`; empty where there is none."""
+    """Return the token of a request, from `token` or else from `Authorization`; empty if there is none."""
     token = header_of(request, b"token")
     if token:
         return token
@@ -87,13 +87,13 @@ def secret_of(request: Request) -> str:
 
 
 def site_of(request: Request) -> str:
-    """Write how the browser reached this site, as a proxy passes `Host` on; empty where the request names none."""
+    """Return the address at which the browser reached this site, if a proxy passes on `Host`; empty without `Host`."""
     host = request.headers.get("host", "")
     return f"{request.url.scheme}://{host}" if host else ""
 
 
 def is_of_own_site(request: Request) -> bool:
-    """Tell whether a page of this site sent a form; browsers name the site, and a page cannot change that."""
+    """Return whether a page of this site sent a form: by `Origin`, which browsers set and a page cannot change."""
     try:
         origin = urlsplit(request.headers.get("origin", "")).netloc
     except ValueError:  # such as http://[
@@ -104,7 +104,7 @@ def is_of_own_site(request: Request) -> bool:
 async def read_body(
     request: Request, token: int, limit_bytes: int, reserve: Callable[[int], None] = lambda _: None
 ) -> bytes:
-    """Read the body; ApiError 413 as soon as it exceeds the limit, 503 where too many bodies of the *token* wait.
+    """Read the body; ApiError 413 as soon as it exceeds the limit, 503 if too many bodies of the *token* are under way.
 
     *reserve* is called before memory is used, and may raise ApiError.
     """
@@ -113,7 +113,7 @@ async def read_body(
 
 
 async def read_body_of_stranger(request: Request, limit_bytes: int, seconds: float) -> bytes:
-    """Read the body of a caller who is not signed in; ApiError 413, 503 as above, 408 where it takes too long."""
+    """Read the body of a caller who is not signed in; ApiError 413 and 503 as above, 408 if it takes too long."""
     with _counted_by_sender(request), STRANGERS_BODIES.awaited_from("all"):
         try:
             async with asyncio.timeout(seconds):
@@ -123,9 +123,9 @@ async def read_body_of_stranger(request: Request, limit_bytes: int, seconds: flo
 
 
 def _counted_by_sender(request: Request) -> AbstractContextManager[None]:
-    """Count a body by its caller's address, or with all whose address a proxy says that is not trusted.
+    """Count a body by its caller's address; bodies that come by an untrusted proxy are counted together.
 
-    Where a proxy is trusted, the address of its caller is one of those in the header.
+    If the proxy is trusted, its caller's address is one of those in the header.
     """
     forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
     host = "" if request.client is None else request.client.host
@@ -147,10 +147,10 @@ def _warn_of_proxy(host: str) -> None:
 
 
 def _subscriber_of(host: str) -> str:
-    """Give the address of a caller; of IPv6 its first half, since one subscriber has all that begin with it."""
+    """Return the address of a caller; for IPv6 its first half, as one subscriber has all addresses with it."""
     try:
         address = ip_address(host)
-    except ValueError:  # as a proxy wrote it
+    except ValueError:  # a name that a proxy wrote
         return host
     if isinstance(address, IPv6Address):
         return str(address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64))

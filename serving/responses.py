@@ -52,7 +52,7 @@ def json_response(content: Any) -> Response:
 def error_response(
     status: int, text: str = "", problems: Sequence[Problem] | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Answer with an error: an array of one object with `detail`, and `errors` where there are any.
+    """Answer with an error: an array of one object with `detail`, and with `errors` if *problems* are given.
 
     401 names the way to sign in, as RFC 9110 asks (15.5.2).
     """
@@ -68,5 +68,5 @@ def error_response(
 
 
 def _encodable(text: str) -> str:
-    """Escape what UTF-8 cannot encode: a message may quote half a surrogate pair, as a request may escape it."""
+    """Escape characters that UTF-8 cannot encode: a message may quote half a surrogate pair of a request."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,7 +1,7 @@
 """The BentoML service: workers, lifecycle, health, metrics and packaging around the routes.
 
 Settings are measured: tracing, access log and BentoML's own request metrics (whose labels are raw paths) would cost
-two thirds of the throughput; freezing the objects that exist after start takes the long tail away.
+two thirds of the throughput; freezing the objects that exist after start removes the long tail of latencies.
 """
 
 import fivefold.serving.first  # noqa: F401 (only imported, before what it spares)
@@ -68,10 +68,10 @@ SETTINGS = read_settings()
 guard(SETTINGS.limits.connections)
 trust_proxies(SETTINGS.trusted_proxies)
 ANSWER_SECONDS = 10.0
-"""Longest that scoring waits for the database at a time; a request may retry within its own limit."""
+"""Longest single wait of scoring for the database; a request may retry within its own limit."""
 ENGINE: Engine = open_database(SETTINGS.database, SETTINGS.clock_tolerance_seconds, ANSWER_SECONDS)
 PLATFORM: Engine = open_database(SETTINGS.database, SETTINGS.clock_tolerance_seconds, SETTINGS.limits.seconds)
-"""It has connections of its own: its statements may take longer, and on SQLite it may wait longer for who writes."""
+"""Connections of the platform: its statements may take longer, and on SQLite may wait longer for another writer."""
 CHAMPION_LOADER = ChampionLoader(SETTINGS)
 QUOTA_CHARGER = QuotaCharger(ENGINE)
 ACCESS = AccessLog()
@@ -91,7 +91,7 @@ APP = build_app(SCORING_ENDPOINT)
 
 
 def entity_scorer() -> EntityScorer | None:
-    """Give the champion as it scores stored entities; None until there is one, and once it was withdrawn."""
+    """Return the champion as a scorer of stored entities; None until there is one, and once it was withdrawn."""
     served = None if CHAMPION_LOADER.withdrawn else CHAMPION_LOADER.current
     return None if served is None else EntityScorer(served.model, served.name, served.version)
 
@@ -102,7 +102,7 @@ def _opened_registry() -> Registry:
 
 
 def open_registry() -> Registry | None:
-    """Open the registry of value models, once; None until something was trained."""
+    """Open the registry of value models, once; return None until a model was trained."""
     return _opened_registry() if SETTINGS.has_registry else None
 
 
@@ -112,7 +112,7 @@ add_mcp(APP, McpEndpoint(DISPATCHER, SETTINGS.mcp_hosts))
 add_console(APP, Console(PLATFORM, entity_scorer, PLANS, open_registry, SETTINGS.openid))
 SWITCH_SECONDS = 0.0005
 SLACK_SECONDS = 30
-"""BentoML's own time limit comes so much later than ours, whose answer is an array."""
+"""How much later BentoML's own time limit ends than ours, which answers with an array."""
 
 
 class OutermostMiddleware:
@@ -138,7 +138,7 @@ class OutermostMiddleware:
 
 
 def _match_newlines(routes: Iterable[BaseRoute]) -> None:
-    """Let BentoML's mount of our application take every path: its pattern ends at a newline, as `.` matches none."""
+    """Let BentoML's mount of our application match every path: its pattern stops at a newline, which `.` excludes."""
     for route in routes:
         if isinstance(route, Mount):
             route.path_regex = re.compile(route.path_regex.pattern, re.DOTALL)
@@ -163,7 +163,7 @@ def readiness() -> Response:
 def _bring_forward() -> None:
     """Bring the database to the schema of this program, whichever command started it.
 
-    If that fails, the process goes on, is not ready, and reports why: the database may be out of reach only for now.
+    If that fails, the process goes on, is not ready, and reports why: the database may be out of reach only briefly.
     """
     try:
         bring_forward(SETTINGS.database, SETTINGS.clock_tolerance_seconds)
@@ -196,7 +196,7 @@ def readiness_of_platform() -> Response:
 
 
 def openapi_document() -> Response:
-    """Give the OpenAPI document, serialized once; it needs no token, and the framework would serialize it each time."""
+    """Answer with the OpenAPI document, without a token; the framework would serialize it at each request."""
     return Response(APP.document_bytes, media_type="application/json")
 
 
@@ -231,8 +231,8 @@ class Fivefold:
         measure_body(b"[]")  # this and the next load or compile the loops over a body
         decode_body(b"[]", 1)
         for document in (Ruleset, Policy, Flow, Group):
-            document.model_rebuild()  # the first one that is read would wait for it
-        openapi_document()  # cached from here on: it takes a second, for which requests would wait
+            document.model_rebuild()  # otherwise the first document read would wait for it
+        openapi_document()  # cached from here on: it takes a second, and requests would wait
         spare_what_stays()
         # The charging thread takes the interpreter lock after every step of SQLite; at Python's 5 ms it would wait
         # longer than it works.

@@ -1,6 +1,6 @@
-"""Small requests of one organisation that wait for each other are answered together: they share what each costs.
+"""Answers small requests of one organisation together if they wait for each other: they share the fixed cost of one.
 
-Nothing waits for others to come: what came while the ones before were answered is taken at once.
+None waits for others to come: requests that came while earlier ones were answered are taken together.
 """
 
 import asyncio
@@ -35,8 +35,8 @@ class SharedLane(Generic[Item, Result]):
         Args:
             name: prefix of the threads' names.
             threads: number of threads; an organisation has one at a time.
-            answer_all: gives the place of each request with its result or its error, as soon as it has that.
-            most: requests that are answered together.
+            answer_all: yields the place of each request with its result or its error, as soon as that is known.
+            most: most requests that are answered together.
             waiting_each: most waiting requests of one organisation; more are refused with 429.
             waiting: most waiting requests in all; more are refused with 503.
         """
@@ -48,7 +48,7 @@ class SharedLane(Generic[Item, Result]):
         """Waiting requests of organisations that have a thread, or wait for one."""
 
     async def run(self, organisation: int, item: Item) -> Result:
-        """Have a request answered; ApiError 429 or 503 if too many wait already."""
+        """Queue a request and return its result; ApiError 429 or 503 if too many wait already."""
         future: Future[Result] = Future()
         with self._lock:
             is_idle = organisation not in self._queues
@@ -65,7 +65,7 @@ class SharedLane(Generic[Item, Result]):
         return await asyncio.wrap_future(future)
 
     def _work(self, organisation: int) -> None:
-        """Answer what waits, up to a number; then other organisations come first."""
+        """Answer an organisation's waiting requests, up to a number; then other organisations come first."""
         with self._lock:
             queue = self._queues[organisation]
             entries = [queue.popleft() for _ in range(min(self._most, len(queue)))]
