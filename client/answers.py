@@ -58,7 +58,7 @@ class Proposal(Answer):
     """A change that another person has to approve: a fact that would lower a level is proposed instead of stored.
 
     Attributes:
-        entity_type: of the entity that it is about; None if it is about more than one, as is `external_id`.
+        entity_type: the type of the entity that it is about; None, as is `external_id`, if it is about more than one.
     """
 
     id: int

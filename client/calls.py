@@ -42,8 +42,8 @@ class Call(Generic[Answer]):
     """A route of the API.
 
     Attributes:
-        method: of HTTP.
-        path: with its variable parts in braces.
+        method: the HTTP method.
+        path: the path, with its variable parts in braces.
         gives: the type of the answer; for a list with pages, the type of one row.
         query: the parameters that are sent.
         body: the fields that are sent; `rows` for an array of any form.
@@ -121,7 +121,7 @@ def _parameter(value: object) -> str:
 
 _KNOWN: Final = "numbers (also those of NumPy), text, flags, moments, Decimals, and lists and dicts of them"
 _NO_MOMENT: Final = "NaT"
-"""What pandas writes for a moment that is missing; it counts as a date of Python's own."""
+"""The text of a missing moment of pandas, which Python takes for a date."""
 _ROWS_ALLOWED: Final = (
     'allowed: a dict for each row, such as df.to_dict("records") of pandas or df.to_dicts() of Polars gives'
 )
@@ -143,7 +143,7 @@ def body_of(body: object) -> bytes:
 
 
 def rows_of(rows: object) -> list[dict[str, object]]:
-    """Copy rows; NotSentError for what iterates over something else, as a table does over its columns.
+    """Copy rows; NotSentError for anything that iterates over other things, as a table does over its columns.
 
     >>> rows_of([{"user_id": "a"}])
     [{'user_id': 'a'}]

@@ -44,10 +44,10 @@ class Client:
         """Create the client; no connection is opened yet.
 
         Args:
-            url: of the service, such as https://scores.example.com.
-            token: as `fivefold tokens create` printed it.
-            timeout_seconds: for each part of an attempt (connect, send, wait, read); by default a little longer than
-                the service's own limit.
+            url: the address of the service, such as https://scores.example.com.
+            token: the token as `fivefold tokens create` printed it.
+            timeout_seconds: limit of each part of an attempt (connect, send, wait, read); by default a little longer
+                than the service's own limit.
             attempts: the most times a call is sent; 1 for no repeats.
             longest_wait_seconds: if the service asks for a longer wait, its error is raised at once.
             transport: replaces the network.

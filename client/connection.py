@@ -71,16 +71,16 @@ CLOSED: Final = "the client is closed; allowed: calls before its `close()` or th
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 """Errors that arise before a request leaves: the service cannot have acted."""
 OUT_OF_REACH: Final = frozenset({502, 504})
-"""Answers of a proxy or a service that does not know what became of the request: it may have been carried out."""
+"""Statuses of a proxy or a service that does not know the outcome of the request: it may have been carried out."""
 FIRST_WAIT_SECONDS: Final = 0.25
 """The wait before the second attempt; it doubles before each later one, plus up to half as much at random."""
 
 
 LONGEST_TIMEOUT_SECONDS: Final = 1_000_000
-"""A socket takes no time without end; its milliseconds are a number of 32 bits."""
+"""The longest timeout that a socket accepts: its milliseconds are a 32-bit number."""
 UNUSED_SECONDS: Final = 4.0
-"""How long an unused connection is kept: the service closes one after five seconds, and a call that meets the closing
-has no answer."""
+"""How long an unused connection is kept: the service closes one after five seconds, and a call sent at that moment has
+no answer."""
 
 
 class Connection:
@@ -233,8 +233,8 @@ class Connection:
     ) -> httpx.Response:
         """Send a request once, by connections that no other process has.
 
-        A process that was forked has its parent's open connections. Both would read each other's answers: the level of
-        one customer as that of another.
+        A forked process has its parent's open connections, and both would read each other's answers: the level of one
+        customer as that of another.
         """
         if self._http.is_closed:
             raise NotSentError(CLOSED)
@@ -276,7 +276,8 @@ class Connection:
 def _require_address(url: str) -> None:
     """Raise NotSentError if a URL names no service over HTTP."""
     try:
-        address = httpx.URL(url) if isinstance(url, str) else httpx.URL()  # None is of a variable that is not set
+        # None comes from an environment variable that is not set.
+        address = httpx.URL(url) if isinstance(url, str) else httpx.URL()
     except httpx.InvalidURL:
         address = httpx.URL()
     if address.scheme not in {"http", "https"} or not address.host:

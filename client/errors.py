@@ -32,11 +32,11 @@ class Problem:
 
     Attributes:
         problem: what is wrong.
-        row: in an array of rows, counted from 0; None if it is not about a row.
-        field: of that row.
-        allowed: what would be right in it.
+        row: the place in an array of rows, counted from 0; None if it is not about a row.
+        field: the field of that row.
+        allowed: the values that the field may have.
         where: the place in a form or a document, such as `body.attributes`.
-        line: of a document.
+        line: the line of a document.
         fatal: false for a warning.
     """
 
@@ -58,7 +58,7 @@ class Problem:
 
 
 class ClientError(Exception):
-    """An error that keeps a call from its answer. It can be pickled, as pools of processes do with what they raise."""
+    """An error that keeps a call from its answer. It can be pickled, as process pools do with errors."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Restore the attributes without the constructor, which takes other arguments than the message."""
@@ -94,7 +94,7 @@ class ApiError(ClientError):
     """The service refused.
 
     Attributes:
-        status: of HTTP.
+        status: the HTTP status.
         detail: the service's message.
         problems: the problems that the service lists (at most 100).
         request_id: names the request in the service's log; empty if the answer had none.
@@ -171,7 +171,7 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 
 
 def error_of(response: httpx.Response, *, may_be_done: bool) -> ApiError:
-    """Make the error for an answer, also for one that a proxy on the way wrote."""
+    """Make the error for an answer, even for one that a proxy wrote."""
     kind = _BY_STATUS.get(response.status_code, ApiError)
     body = _object(response)
     detail = body.get("detail")

@@ -186,7 +186,7 @@ class Entities:
     ) -> Pages[EntityMatch]:
         """Find entities by prefixes of words of their identifier, name or other text, by a tag, or by *failing*.
 
-        *failing* is as the field of a match, None for both. Words, a tag or *failing* are required.
+        *failing* selects by that field of a match; None selects both. Words, a tag or *failing* are required.
         """
         query = {"type": type_, "text": text or None, "tag": tag, "failing": failing}
         among = {"level": list(level), "segment": list(segment), "status": list(status)}
@@ -208,9 +208,9 @@ class Entities:
         """Add an entity, or change it. Omitted attributes stay; None removes one.
 
         Args:
-            type_: of the entity.
+            type_: the type of the entity.
             external_id: the caller's own identifier.
-            attributes: by name.
+            attributes: the values of attributes, by name.
             owner: type and identifier of the entity that owns it.
             key: the caller's own `Idempotency-Key`.
         """
@@ -281,7 +281,7 @@ class Entities:
     ) -> Proposal | None:
         """End a tag; returns a proposal if that would lower a level.
 
-        *expected_since*: since when the entity had the tag that was looked at; another one is not ended.
+        *expected_since*: the `since` of the tag that was looked at; another tag is not ended.
         """
         parts = {"type": type_, "external_id": external_id, "tag": tag}
         return self._connection.ask(END_TAG, parts, {"reason": reason, "expected_since": expected_since}, key=key)

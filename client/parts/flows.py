@@ -65,10 +65,10 @@ class FlowRun(Answer):
     A program's token sees the fields before `why`; fields that it may not see are not in `model_fields_set`.
 
     Attributes:
-        state: ended, failed, waiting (for a person), queued, running, or quarantined: given up after a fault of the
-            machine that stayed.
+        state: ended, failed, waiting (for a person), queued, running, or quarantined: given up after a lasting fault of
+            the machine.
         at: the current step.
-        error: what went wrong; of a run that is queued, why it is tried again. A program sees it in short.
+        error: what went wrong; for a queued run, why it is tried again. A program sees it in short.
         taken: its actions.
         why: every step of its path with the values it read, and the actions that follow.
         question: the question that it waits for.
@@ -113,7 +113,7 @@ class FlowTrial(Answer):
 
 
 class TextPlace(Answer):
-    """What is wrong or doubtful in a text: where, and what, and its line and column where these are known."""
+    """An error or a warning about a text: its place, the problem, and line and column if they are known."""
 
     where: str
     problem: str
@@ -126,9 +126,9 @@ class FlowImported(Answer):
 
     Attributes:
         inputs: the fields of the flow that are inputs of the graph, by their names there.
-        notes: what means something else in JDM, and what stands where.
-        errors: what keeps the text from being committed.
-        warnings: what is committed for a reason alone.
+        notes: the parts that mean something else in JDM, renamed inputs, and the answer of each end.
+        errors: the problems that keep the text from being committed.
+        warnings: the problems that need a reason to be committed.
     """
 
     flow: str
@@ -181,11 +181,11 @@ class Standing(Answer):
     """The effects of flows that are in force for an entity.
 
     Attributes:
-        status: the one that counts; None for none.
-        status_action: the number of the action that gave it.
-        limits: one of each name.
+        status: the status in force, or None.
+        status_action: the number of the action that gave the status.
+        limits: one limit of each name.
         reviews: the due times of pending reviews of the entity, earliest first.
-        erased_at: when what was personal of it was erased.
+        erased_at: when the entity's personal data was erased.
     """
 
     status: str | None
@@ -200,8 +200,8 @@ class FlowReplay(Answer):
 
     Attributes:
         state: queued, running, done, failed, cancelled or quarantined.
-        done: of `total`, in the words of `part`.
-        base_version: the version that it is compared with; None for none.
+        done: how much of `total` is done, in the unit that `part` names.
+        base_version: the version that it is compared with, or None.
         report: counts by outcome, and the number of changed outcomes; None until it is done.
     """
 
@@ -316,10 +316,10 @@ class Flows:
         """Run a flow for an entity at once and carry out its actions; a run that asks a person waits.
 
         Args:
-            flow: its name; the active version is run.
-            external_id: of the entity.
+            flow: the name of the flow, whose active version is run.
+            external_id: the identifier of the entity.
             transaction: the transaction to consider; it is not stored.
-            type_: of the entity.
+            type_: the type of the entity.
             run_key: the caller's own name of this run; a repeated call with the same key returns the existing run.
         """
         body: dict[str, Any] = {"type": type_, "external_id": external_id, "run_key": run_key}
@@ -340,9 +340,9 @@ class Flows:
         """Run one entity through a version or a draft and explain each step; it asks no person and takes no action.
 
         Args:
-            flow: its name.
-            external_id: of an entity of its type.
-            version: a committed one; without it the saved draft.
+            flow: the name of the flow.
+            external_id: the identifier of an entity of the flow's type.
+            version: a committed version; without it the saved draft.
             document: an unsaved text of the flow, in place of the draft.
             transaction: the number of a stored transaction to consider.
             answers: supposed answers of persons, by step; `nobody` for no answer in time.
@@ -362,14 +362,14 @@ class Flows:
         names: Mapping[str, str] | None = None,
         kinds: Mapping[str, str] | None = None,
     ) -> FlowImported:
-        """Give the text of a flow that decides as a graph of JDM does; what flows cannot say exactly is refused.
+        """Return the text of a flow that decides as a graph of JDM does; a graph that flows cannot match is refused.
 
         Args:
-            flow: what it is to be called.
+            flow: the name for the flow.
             graph: the text of the graph's file, which is JSON.
-            type_: what the flow decides about.
-            names: what inputs of the graph are here: fields, or inputs as in the header of a decision table.
-            kinds: what inputs are where their use does not say it: number, text or flag.
+            type_: the type of entity that the flow decides about.
+            names: by input of the graph, the field that it is here, or the input as in the header of a decision table.
+            kinds: the kinds of inputs whose use does not show them: number, text or flag.
         """
         meanings = {"names": dict(names or {}), "kinds": dict(kinds or {})}
         return self._connection.ask(IMPORT, body={"flow": flow, "content": graph, "entity_type": type_, **meanings})
@@ -387,7 +387,7 @@ class Flows:
         until: Moment | None = None,
         limit: int | None = None,
     ) -> Pages[FlowRunLine]:
-        """List runs, the latest first: of a flow, a state, a step, an entity; from *since* until before *until*.
+        """List runs, the latest first, by flow, state, step or entity, from *since* until before *until*.
 
         *acting* is false for runs of shadows, true for runs whose actions are carried out.
         """
@@ -401,7 +401,7 @@ class Flows:
     def answer(self, run: int, answer: str, reason: str, *, asked_at: Moment) -> FlowRun:
         """Answer a run's question, with a reason; the run continues in the same request. Its caller may not answer.
 
-        *asked_at* is that of the question that was looked at: the answer is refused where the run asks another one now.
+        *asked_at* is that of the question that was looked at: if the run asks another one now, the answer is refused.
         """
         body = {"answer": answer, "reason": reason, "expected_asked_at": asked_at}
         return self._connection.ask(ANSWER, {"run": run}, body=body)
@@ -429,7 +429,7 @@ class Flows:
     def shadow_pairs(
         self, flow: str, *, acting_at: str | None = None, shadow_at: str | None = None, limit: int | None = None
     ) -> Pages[ShadowPair]:
-        """List entities for which the two versions reached different ends, the latest first; of two given ends."""
+        """List entities for which the two versions reached different ends, the latest first, or two given ends."""
         query = {"acting_at": acting_at, "shadow_at": shadow_at}
         return self._connection.pages(PAIRS, {"flow": flow}, query, limit)
 
@@ -447,11 +447,11 @@ class Flows:
         """Request a replay of a version over history, which a worker makes; it carries out no actions.
 
         Args:
-            flow: its name.
+            flow: the name of the flow.
             version: the version to replay; the newest by default.
             base_version: the version to compare with; the acting one by default.
             alone: compare with no version.
-            as_of: run every entity on the facts of that moment; of now by default.
+            as_of: run every entity on the facts of that moment, by default now.
             since: replay the events from then until before *until* instead of running every entity.
             until: see *since*.
         """

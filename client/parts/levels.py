@@ -22,7 +22,7 @@ class OverrideInForce(Answer):
 
 
 class FiredRule(Answer):
-    """A rule that fired; `points` is exact, as text. `unknown`: it gave that as what it looks at was not known."""
+    """A rule that fired; `points` is exact, as text. `unknown` if it gave them because its input was not known."""
 
     title: str
     rationale: str | None
@@ -49,12 +49,12 @@ class Level(Answer):
 
     Attributes:
         level: the level in force; None before the first assessment.
-        status: `assessed`, or why there is no level or the one from before.
-        may_move_down_on: from when a lower level can follow, where time alone holds the level; None elsewhere.
-        rules_level: what holds, or would hold without an override.
-        assessment: its name, for `Levels.reasons`.
+        status: `assessed`, or why there is no level, or only an earlier one.
+        may_move_down_on: when a lower level can follow, if time alone holds the level; otherwise None.
+        rules_level: the level that holds, or would hold without an override.
+        assessment: the name of the assessment, for `Levels.reasons`.
         refreshing: whether the level is being recomputed because of newer events, or could not be for this answer.
-        failing: whether it could not be computed the last time that was tried.
+        failing: whether the last attempt to compute it failed.
         kept_by: the names of other rulesets that keep the entity, until it is known that they do not apply.
         breakdown: every rule, with its case and its exact points, which add up to the total.
     """
@@ -154,9 +154,9 @@ class WhatIfAnswer(Answer):
 
 
 class WhatIfHold(Answer):
-    """What holds a level beneath something else, and until when; `until` is None where no end is known.
+    """A hold on a level beneath another hold; `until` is None if no end is known.
 
-    `by` is as in `WhatIf.held_by`, or rules: what they say once a floor that is part of `WhatIf.level` has ended.
+    `by` is as in `WhatIf.held_by`, or rules: their level once a floor that is part of `WhatIf.level` has ended.
     """
 
     by: str
@@ -169,9 +169,9 @@ class WhatIf(Answer):
 
     Attributes:
         level: the rules' level.
-        level_in_force: `held_by` says what holds it beside the rules, and `held_until` until when.
-        held_by: override, cooldown or floor, or one of them that has ended: ended override.
-        held_beneath: what would hold without that, each above the next.
+        level_in_force: the level in force; `held_by` says what holds it beside the rules, and `held_until` until when.
+        held_by: override, cooldown or floor, or one of them that has ended, such as `ended override`.
+        held_beneath: the holds that would apply without that one, each above the next.
     """
 
     assessment: str
@@ -189,7 +189,7 @@ class WhatIf(Answer):
 
 
 class WhatIfOfEntity(Answer):
-    """The same for an entity; None if it has no assessment. `erased_at`: when what was personal of it was erased."""
+    """The same for an entity; None if it has no assessment. `erased_at`: when its personal data was erased."""
 
     what_if: WhatIf | None
     erased_at: datetime | None
@@ -291,8 +291,8 @@ class Levels:
         """Show an entity's level.
 
         Args:
-            type_: of the entity.
-            external_id: of the entity.
+            type_: the type of the entity.
+            external_id: the identifier of the entity.
             freshness: `stored` returns the stored level; `refresh` does too, and recomputes it in the background; `now`
                 recomputes it first.
         """
@@ -326,7 +326,7 @@ class Levels:
         since: Moment | None = None,
         limit: int | None = None,
     ) -> Pages[CurrentLevel]:
-        """List the stored levels of the entities of a type; *failing* as the field of a level, None for both."""
+        """List the stored levels of the entities of a type; *failing* selects by that field, None selects both."""
         query = {"type": type_, "order": order, "failing": failing, "ruleset": ruleset, "since": since}
         among = {"level": list(level), "segment": list(segment), "status": list(status)}
         return self._connection.pages(CURRENT, None, {**query, **among}, limit)

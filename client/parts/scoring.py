@@ -241,7 +241,7 @@ class Scoring:
             as_of: later rows are ignored; now by default.
 
         Raises:
-            NotSentError: *rows* are not dicts, as where a table is given: send `df.to_dict("records")` of it.
+            NotSentError: *rows* are not dicts, such as those of a table: send its `df.to_dict("records")`.
             RefusedDataError: invalid rows, each in `problems`; none was scored.
             LimitError: more rows or calls than the plan allows.
         """

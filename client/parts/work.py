@@ -44,10 +44,10 @@ class Decision(Answer):
     `model_fields_set`.
 
     Attributes:
-        decision: its number.
+        decision: the number of the decision.
         repeated: whether the decision was made earlier, under the same `decision_key`.
         unknown: rules that could not be evaluated; None if the token may not see them.
-        status: of the level, as `Level.status`; None after it was erased.
+        status: the status of the level, as `Level.status`; None after it was erased.
         refreshing: whether the level was being recomputed because of newer events, or could not be for the decision;
             None after it was erased.
         answer: the whole answer with every version involved.
@@ -85,7 +85,7 @@ class QueueItem(Answer):
 
     Attributes:
         version: the number of a version of a policy, a group, a ruleset or a flow that waits.
-        run: of a question or a review by a flow; a question is answered with it (`flows.answer`).
+        run: the run that asks a question or requested a review; a question is answered with it (`flows.answer`).
         asks: the role whose members may answer a question.
     """
 
@@ -202,14 +202,14 @@ class Decisions:
 
         Args:
             policy: the policy that decides.
-            external_id: of the entity of the transaction.
-            transaction: its fields, with its `transaction_id` where it has one: a stored one of that number is then
-                not counted beside it.
-            type_: of the entity.
+            external_id: the identifier of the transaction's entity.
+            transaction: its fields, with its `transaction_id` if it has one: a stored transaction of that number is
+                then not counted beside it.
+            type_: the type of the entity.
             decision_key: the caller's own name of the decision, by default the `transaction_id`; a repeated call
                 returns the first one, with `repeated`.
-            freshness: of the level, as in `Levels.get`; with `stored` an override that began or ended since is not
-                seen.
+            freshness: the freshness of the level, as in `Levels.get`; `stored` ignores an override that began or ended
+                since.
         """
         body: dict[str, Any] = {"policy": policy, "type": type_, "external_id": external_id}
         body |= {"transaction": dict(transaction), "decision_key": decision_key, "freshness": freshness}
@@ -259,11 +259,11 @@ class Queue:
     def change(
         self, item: str, revision: int, *, assigned_to: int | None = None, done: bool = False, reason: str = ""
     ) -> QueueItem | None:
-        """Assign an item to a member, or complete a rise or a review; None if the item leaves the queue by that.
+        """Assign an item to a member, or complete a rise or a review; None if the item then leaves the queue.
 
         Args:
-            item: its name.
-            revision: of the item as it was read; another person's change since then is a conflict.
+            item: the name of the item.
+            revision: the revision of the item as it was read; another person's change since then is a conflict.
             assigned_to: the number of the member; None for no one.
             done: whether the item is completed.
             reason: why a review by a flow counts as done.
