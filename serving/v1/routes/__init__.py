@@ -1,1 +1,1 @@
-"""The handlers of `/v1`, by capability: each gives what a use case gave."""
+"""The handlers of `/v1`, by capability: each returns the result of a use case."""

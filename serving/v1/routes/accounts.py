@@ -1,7 +1,7 @@
-"""Members with their roles, and tokens, made by two administrators, each of whom is shown one half.
+"""Members with their roles, and tokens, which two administrators make: each is shown one half.
 
-And what an organisation decides for all of it: settings, types of entities, exchange rates of its own, and named lists,
-such as countries, which rulesets read by name.
+Also an organisation's settings, types of entities, own exchange rates, and named lists, such as lists of countries,
+which rulesets read by name.
 """
 
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ from fivefold.usecases.changes.proposals import ProposalLine
 from fivefold.usecases.changes.search import ProposalFilters, ProposalFound
 
 MOST_BACKTESTS: Final = 100
-"""As many backtests of a proposal, one for each type of entity, can be named."""
+"""Most backtests of a proposal that can be named, one for each type of entity."""
 
 
 class Proposed(ResponseModel):

@@ -63,7 +63,7 @@ class PolicyNamed(ResponseModel):
 
     @classmethod
     def named(cls, pair: tuple[str, int]) -> Self:
-        """Give the form of a name and a number."""
+        """Return the form of a name and a number."""
         return cls(name=pair[0], version=pair[1])
 
 
@@ -146,7 +146,7 @@ def read_decision(context: RequestContext, decision: BigNumber) -> DecisionAnswe
 
 
 def _for(context: RequestContext, decision: DecisionMade) -> DecisionAnswer:
-    """Give the fields of a decision that the caller's role may see."""
+    """Return the fields of a decision that the caller's role may see."""
     fields = _fields(decision)
     if context.role is Role.APP:
         return DecisionForApps.model_validate(fields)

@@ -1,7 +1,7 @@
 """Named groups: their versions are for publishers, as they show every threshold; members for all who may know them.
 
-Who may not know levels sees no group that was made against money laundering, nor that there is one. Of when a member
-entered or left another group they read the day alone, as members move when a level is computed.
+Roles that may not know levels see no group made against money laundering, nor that there is one. For other groups they
+see only the day on which a member entered or left, as members move when a level is computed.
 """
 
 from dataclasses import dataclass

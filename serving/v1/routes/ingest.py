@@ -1,4 +1,4 @@
-"""Entities, and what becomes known about them."""
+"""Entities, and the facts about them."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial

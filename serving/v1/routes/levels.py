@@ -63,7 +63,7 @@ class RulesetNamed(ResponseModel):
 
     @classmethod
     def named(cls, pair: tuple[str, int] | None) -> Self | None:
-        """Give the form of a name and a number."""
+        """Return the form of a name and a number."""
         return None if pair is None else cls(name=pair[0], version=pair[1])
 
 
@@ -152,7 +152,7 @@ class SourcesOfAssessment(ResponseModel):
 
 
 LevelAnswer = LevelForPublishers | LevelForPeople | LevelForApps
-"""The fullest comes first: a generated client takes the first one that fits, and drops the fields of a fuller one."""
+"""The fullest form comes first: a generated client takes the first that fits, and drops the fields of a fuller one."""
 
 
 def read_risk(context: RequestContext, type_: Text, external_id: Text, query: HowFresh) -> LevelAnswer:

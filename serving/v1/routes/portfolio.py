@@ -1,7 +1,7 @@
-"""Lists of entities: where they stand, which levels they reached, who is found by words, who could not be assessed.
+"""Lists of entities: their levels, the levels that they reached, matches of a search, and failed assessments.
 
-How many stand where: now, by value and risk at once, and over time. And what customers are worth, with nothing of how
-risky they are: also for people who may not know a level.
+Counts by level: now, by value and risk together, and over time. Also what customers are worth, without how risky they
+are, for people who may not know a level too.
 """
 
 from typing import Annotated
@@ -112,7 +112,7 @@ class SearchQuery(RequestModel):
 
     @property
     def search(self) -> Search:
-        """The same for use cases; an owner is of the same type unless another is given."""
+        """The search as use cases take it; an owner has the same type unless another is given."""
         return Search(
             text=self.text,
             tag=self.tag,

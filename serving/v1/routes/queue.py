@@ -32,7 +32,7 @@ class QueueQuery(RequestModel):
     since: MomentGiven | None = None
 
     def filters(self, order: QueueOrder = QueueOrder.DUE) -> QueueFilters:
-        """Give the same for use cases."""
+        """Return the filters as use cases take them."""
         return QueueFilters(
             kinds=self.kind,
             assigned=self.assigned,

@@ -106,7 +106,7 @@ def content_told(table: CaseTableFile, format_: str) -> str:
 
 
 def content_given(content: str, format_: str) -> bytes:
-    """Read the bytes of a table's file from text; ConfigError for a workbook that is no Base64."""
+    """Read the bytes of a table's file from text; ConfigError for a workbook that is not Base64."""
     if format_ != "xlsx":
         return content.encode()
     try:
