@@ -154,7 +154,8 @@ def database_reason(error: FivefoldError) -> str:
     """Say what to do where the database is of no use."""
     if isinstance(error, UnknownOutcomeError):
         return text(
-            "The connection to the database was lost while this was being stored. It may have been done: check before you send it again."
+            "The connection to the database was lost while this was being stored. "
+            "It may have been done: check before you send it again."
         )
     if isinstance(error, LockedError):
         return text("Another transaction locked the database for too long. Nothing was changed; try again later.")

@@ -264,7 +264,7 @@ def apart_from(number: float, bound: float | Sequence[float], decimals: int, sig
 
 
 def figure_text(figure: float | None, limit: float | Sequence[float]) -> str:
-    """Write a figure beside its limit or limits: a count as it is, a share or an index to three decimals, None as a dash.
+    """Write a figure beside its limits: a count as it is, a share or an index to three decimals, None as a dash.
 
     >>> figure_text(1, 1), figure_text(0.6497, 0.65), figure_text(None, 0.65)
     ('1', '0.6497', '–')

@@ -139,7 +139,7 @@ SET_TAG: Final[Call[Proposal | None]] = Call(
     *("PUT", f"{_ENTITY}/tags/{{tag}}", Proposal | None), body=("until", "reason"), repeat=Repeat.BY_KEY
 )
 END_TAG: Final[Call[Proposal | None]] = Call(
-    *("DELETE", f"{_ENTITY}/tags/{{tag}}", Proposal | None), query=("reason",), repeat=Repeat.BY_KEY
+    *("DELETE", f"{_ENTITY}/tags/{{tag}}", Proposal | None), query=("reason", "expected_since"), repeat=Repeat.BY_KEY
 )
 ADD_SCREENING: Final[Call[Proposal | None]] = Call(
     "POST",

@@ -221,7 +221,10 @@ def test_of_two_that_wait_each_says_that_the_one_approved_last_replaces_the_othe
     investigator.go(customer).submit("/override", level="high", reason="A court asked for it.")
     assert "Another one waits" not in investigator.text
     investigator.submit("/override", level="medium", reason="On second thought.")
-    assert "Another one is waiting for this customer: the one that is approved last replaces the other." in investigator.text
+    assert (
+        "Another one is waiting for this customer: the one that is approved last replaces the other."
+        in investigator.text
+    )
     approver = Visitor(place).sign_in("approver").go(customer)
     assert approver.text.count("Another override waits for this customer too") == 2
     assert (

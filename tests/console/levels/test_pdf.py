@@ -149,7 +149,9 @@ def test_what_decided_and_whose_override_holds_is_said_as_on_the_page() -> None:
     assert next(iter(pdf._decided(endless))).startswith("An override holds: High, without an end. Without it: Medium.")
     expired = replace(CUSTOMER, override=replace(CUSTOMER.override, state="expired"), stale_rates_days=9)
     override, rates, _ = pdf._decided(expired)
-    assert override.startswith(f"The level came from an override that has ended: High, by itself at {until}. Without it")
+    assert override.startswith(
+        f"The level came from an override that has ended: High, by itself at {until}. Without it"
+    )
     assert rates == "Money was converted at rates that were 9 days old."
 
 

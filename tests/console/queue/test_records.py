@@ -100,7 +100,9 @@ def test_an_investigator_finds_what_they_proposed_and_withdraws_it(place: Place)
     assert "You proposed it, so another person approves it." in visitor.text
     own = [link for link in visitor.go(CHANGES).links() if link.startswith("/console/proposals/")]
     assert len(own) == 1
-    assert f"A proposed change is waiting for another person: change {own[0].rpartition('/')[2]}" in visitor.go(ACME).text
+    assert (
+        f"A proposed change is waiting for another person: change {own[0].rpartition('/')[2]}" in visitor.go(ACME).text
+    )
     assert "End disputed" not in visitor.text
     assert visitor.go("/console/proposals/4").page.status_code == 404
     assert "Withdraw it" in visitor.go(own[0]).text

@@ -73,7 +73,9 @@ def test_who_decided_what_is_contested_is_shown_why_they_do_not_settle_it_and_li
     assert "One line.<br>Another." in investigator.page.text
     assert "A court asked.<br>In March." in investigator.go(CUSTOMER).page.text
     approver = Visitor(assessed).sign_in("approver").go(path)
-    assert f"You took part in override {number}, which is contested, so another person has to settle it." in approver.text
+    assert (
+        f"You took part in override {number}, which is contested, so another person has to settle it." in approver.text
+    )
     assert not [form for form in approver.forms() if "/settle" in form.action]
     token = approver.go("/console/session").forms()[0].fields["form_token"]
     moment = assessed.good("GET", path.replace("console", "v1"), role="admin")["opened_at"]
