@@ -90,7 +90,7 @@ NOTICES = {
     "assigned": "The item is assigned.",
     "unassigned": "The item is no longer assigned.",
     "put-away": "That item is put away. This is the next one.",
-    "put-away-last": "That item is put away. It was the last one. The items listed come before it, or were skipped.",
+    "put-away-last": "That item is put away. That was the last item. The items listed come before it, or were skipped.",
     "filter-saved": "The filter is saved under its name.",
     "filter-replaced": "The filter is saved under its name, in place of the earlier one.",
     "filter-removed": "The filter is removed.",

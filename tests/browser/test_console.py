@@ -85,7 +85,7 @@ def test_an_override_from_request_to_approval(browser: "Browser", served: Served
         page.select_option("#level", "high")
         page.fill("#reason", "A court asked for it.")
         page.click("form[action*='/override'] button")
-        assert "Another person approves or refuses it" in page.inner_text("[role=status]")
+        assert "Another person has to approve or refuse it" in page.inner_text("[role=status]")
     with visiting(browser, served, "approver", **look) as page:
         page.goto("/console/queue")
         page.click("tr:has-text('A court asked for it.') a")

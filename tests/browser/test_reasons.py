@@ -65,7 +65,7 @@ def test_the_portfolio_over_time_leads_to_a_customer_who_rose_and_to_why(
         page.fill("#until", days[0])
         page.click("form.filters button")
         page.wait_for_url(f"**since={days[0]}*")
-        assert "1 of the type company stand at a higher level at the end" in page.inner_text("main p.sentence")
+        assert "1 of the type company have a higher level at the end" in page.inner_text("main p.sentence")
         page.click("table.matrix td.up a")
         page.wait_for_url("**to=high*")
         people = page.locator("section[aria-labelledby=people]")

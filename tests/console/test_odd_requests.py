@@ -106,7 +106,10 @@ def test_what_may_have_been_stored_is_not_called_unchanged(
     ("error", "words"),
     [
         (StoreError("gone"), "The database does not answer. Nothing was changed"),
-        (LockedError("another transaction held a lock"), "Another transaction held the database for too long. Nothing"),
+        (
+            LockedError("another transaction held a lock"),
+            "Another transaction locked the database for too long. Nothing",
+        ),
     ],
 )
 def test_a_page_tells_a_lock_from_a_database_that_does_not_answer(
@@ -147,7 +150,7 @@ def test_an_override_is_decided_on_the_page_of_its_own_customer(place: Place, in
     form = next(form for form in visitor.forms() if form.action.endswith("/approve-override"))
     visitor.post("/console/entities/customer/other/approve-override", form.fields)
     assert visitor.page.status_code == 404
-    assert "is of another customer" in visitor.text
+    assert "belongs to another customer" in visitor.text
 
 
 def test_a_form_that_is_sent_twice_asks_once(place: Place, investigator: Visitor) -> None:

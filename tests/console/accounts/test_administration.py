@@ -95,7 +95,7 @@ def test_who_asked_cannot_approve_and_is_told_why(admin: Visitor) -> None:
     admin.go(TOKENS)
     admin.post(f"{TOKENS}/approve", fields_of(admin, "/refuse", request="3"))
     assert admin.page.status_code == 409
-    assert "requested it, so another administrator approves it. The page shows what holds now." in admin.text
+    assert "requested it, so another administrator approves it. The page shows the present state." in admin.text
 
 
 def test_a_request_that_the_page_did_not_show_is_not_decided(place: Place, admin: Visitor) -> None:

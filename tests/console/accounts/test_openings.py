@@ -13,7 +13,7 @@ NOT_KNOWN = "Whether the investigator had opened the reasons when it was request
 
 def test_what_people_read_before_they_decide_is_kept_with_the_decision(place: Place, investigator: Visitor) -> None:
     assess_now(place)
-    assert "is kept with it. Nothing else that you read is kept." in investigator.go(CUSTOMER).text
+    assert "Nothing else that you read is stored." in investigator.go(CUSTOMER).text
     investigator.submit("/override", level="high", reason="A court asked for it.")
     assert "When it was requested, the investigator had opened the reasons" in investigator.text
     approver = Visitor(place).sign_in("approver").go(CUSTOMER)
@@ -87,7 +87,7 @@ def test_an_override_is_not_approved_on_a_page_whose_reasons_hold_no_more(place:
         f"is high now; it was medium in the assessment {shown.fields['seen_assessment']} that was looked at"
         in approver.text
     )
-    assert "The page shows what holds now." in approver.text
+    assert "The page shows the present state." in approver.text
     again = next(form for form in approver.forms() if form.action.endswith("/approve-override"))
     assert again.fields["reason"] == "I see it too."
     assert again.fields["seen_assessment"] != shown.fields["seen_assessment"]

@@ -59,7 +59,7 @@ def test_a_change_is_proposed_once_anything_decides(place: Place) -> None:
     assert "reason" in admin.text
     assert 'value="3000"' in admin.page.text
     admin.submit("/change", retention_days="3000", reason="The supervisor asks for it.")
-    assert "is proposed. Another administrator approves it." in admin.text
+    assert "is proposed. Another administrator has to approve it." in admin.text
     assert re.search(r"change \d+ ?\(retention days, the admin\)", admin.text)
     newest = place.good("GET", "/v1/proposals", role="admin")[0]["id"]
     assert f"/console/proposals/{newest}" in admin.links()

@@ -100,13 +100,13 @@ def test_a_version_is_proposed_approved_by_another_person_and_retired(place: Pla
     assert "The version decides from now on." in other.text
     text = publisher.go(FIRST).text
     assert "It decided from" in text
-    assert "Version 3 took its place, by the admin: it is so" in text
+    assert "Replaced by version 3, by the admin: it is so" in text
     publisher.go(SECOND).submit("/retire", reason="another one decides")
     assert "The version will not decide." in publisher.text
     assert "It was refused or withdrawn by the publisher," in publisher.text
     assert ": another one decides" in publisher.text
     publisher.go(address).submit("/retire", reason="no more cash")
-    assert "It is proposed that the version decides no more." in publisher.text
+    assert "The end of the version is proposed." in publisher.text
     other.go(publisher.page.url.path).submit("/approve", reason="it is so")
     text = other.go(address).text
     assert re.search(r"It decided from \S+ \S+ UTC to \S+ \S+ UTC ?\. It was ended by .*: no more cash", text)

@@ -32,7 +32,7 @@ def worked(place: Place) -> None:
 def test_a_replay_of_everybody_is_asked_for_and_its_people_are_read(place: Place, publisher: Visitor) -> None:
     assert "It was not replayed over history." in publisher.text
     publisher.submit("/replay", kind="everybody", beside="alone")
-    assert "The replay is asked for." in publisher.text
+    assert "The replay is requested." in publisher.text
     assert "It waits for a worker." in publisher.text
     result = publisher.page.url.path
     assert "Queued" in publisher.go(VERSION).text.partition("Replays of this version")[2]

@@ -81,7 +81,7 @@ def test_a_shadow_begins_and_ends_and_the_flow_is_switched_off_and_on_again(plac
     text = publisher.go(f"{MINE}/versions/1").text
     assert re.search(r"It acted from \S+ \S+ UTC to \S+ \S+ UTC ?\. It was ended by the publisher:", text)
     text = publisher.go(f"{MINE}/versions/2").text
-    assert "Version 1 took its place, by the admin:" in text
+    assert "Replaced by version 1, by the admin:" in text
 
 
 def test_what_acted_when_is_read_page_by_page_and_many_shadows_or_versions_hide_no_way_back(

@@ -207,7 +207,7 @@ def test_it_has_these_rights_and_no_others() -> None:
 def test_pages_of_risk_are_not_for_it(furnished: Place, address: str) -> None:
     visitor = Visitor(furnished).sign_in(Role.COMMERCIAL).go(f"/console/{address}")
     assert visitor.page.status_code == 403
-    assert "Your role, commercial, does not see this." in visitor.text
+    assert "Your role, commercial, may not see this." in visitor.text
 
 
 @pytest.mark.parametrize("kind", ["json", "pdf"])
@@ -279,7 +279,7 @@ def test_a_search_leads_straight_to_a_whole_identifier_and_shows_markup_as_text(
     assert "&lt;b&gt;v4&lt;/b&gt;" in visitor.page.text
     assert name not in visitor.page.text
     assert visitor.go(f"/console/value-search?text={quote(name)}").page.url.raw_path.endswith(b"%2Fb%3E")
-    assert "No identifier of this type begins so." in visitor.go("/console/value-search?text=zzz").text
+    assert "No identifier of this type matches." in visitor.go("/console/value-search?text=zzz").text
 
 
 def test_another_organisation_has_its_own(valued: Place) -> None:
@@ -323,9 +323,9 @@ def test_an_organisation_that_has_nothing_yet_has_pages_that_say_so(place: Place
         ("queue/next?queue=", False, "Nothing waits here."),
         ("queue/overrides", False, "There is no override"),
         ("search?text=a", False, "has no type of entity yet"),
-        ("search?text=a", True, "Nothing of this type is found."),
+        ("search?text=a", True, "Nothing of this type matches."),
         ("portfolio", True, "There are no levels yet."),
-        ("portfolio/over-time", True, "Nobody of the type customer has had a level yet."),
+        ("portfolio/over-time", True, "No customer of the type customer has had a level yet."),
         ("entities/customer/first", True, "Latest transactions"),
         ("entities/customer/first/timeline", True, "What happened about first"),
     ],

@@ -324,7 +324,7 @@ def test_a_floor_is_a_step_on_the_scale_and_thresholds_are_for_those_who_may_rea
     place.good("PUT", address.replace("/console", "/v1"), {"attributes": {"country": "KP"}}, role="app")
     place.good("GET", f"{address.replace('/console', '/v1')}/risk", params={"freshness": "now"}, role="investigator")
     text = investigator.go(address).text
-    assert "500 points alone would be Medium. Country of residence: High ." in text
+    assert "By points alone, 500 would be Medium. Country of residence: High ." in text
     assert 'class="floor"' in investigator.page.text
     assert not [threshold for threshold in ("314.15", "772.01") if threshold in investigator.page.text]
     shown = Visitor(place).sign_in("publisher").go(address).page.text
@@ -336,7 +336,7 @@ def test_without_a_floor_there_is_no_step(place: Place, investigator: Visitor) -
     investigator.go(CUSTOMER)
     assert 'class="scale"' in investigator.page.text
     assert 'class="floor"' not in investigator.page.text
-    assert "points alone would be" not in investigator.text
+    assert "By points alone" not in investigator.text
 
 
 def test_what_changed_since_the_assessment_before_is_that_of_v1(place: Place, investigator: Visitor) -> None:
@@ -391,7 +391,9 @@ def test_a_factor_that_saw_other_values_alone_gave_nothing_else(place: Place, in
     difference = place.good("GET", f"/v1/assessments/{later}/difference", role="investigator")
     assert [(one["change"], one["points"]) for one in difference["factors"]] == [("changed", "0")]
     text = investigator.go(f"/console/assessments/{later}").text
-    assert "no factor gave other points; factors that only saw other values: 1; unchanged factors: 0." in text
+    assert (
+        "no factor gave other points; factors with other values and the same points: 1; unchanged factors: 0." in text
+    )
     assert "decides now" not in text
 
 
@@ -417,7 +419,7 @@ def test_a_level_is_computed_for_the_page_where_anything_happened_since(place: P
     after = place.good("GET", f"{ENTITY}/risk", params=params, role="investigator")
     assert after["assessment"] != before["assessment"]
     assert after["reasons"]["line"] in text
-    assert "Something happened since" not in text
+    assert "Data changed since then" not in text
 
 
 def test_where_no_level_can_be_stored_and_no_worker_runs_the_page_says_that_the_level_stays(
@@ -426,7 +428,7 @@ def test_where_no_level_can_be_stored_and_no_worker_runs_the_page_says_that_the_
     assess_now(place)
     place.good("PUT", ENTITY, {"attributes": {"country": "SE"}}, role="app")
     levels_stay(monkeypatch)
-    ended, lost = (f"No worker runs: the last one {what} at" for what in ("ended", "did not end, and was seen"))
+    ended, lost = (f"No worker is running: the last one {what} at" for what in ("ended", "did not end, and was seen"))
     for seconds, is_ended, says in (
         (None, False, "No worker is running, and none was seen in the last day."),
         (10, False, ""),
@@ -442,7 +444,7 @@ def test_where_no_level_can_be_stored_and_no_worker_runs_the_page_says_that_the_
                 connection.exec_driver_sql(f"INSERT INTO workers (started_us, seen_us, ended_us) VALUES {values}")
         assert says in investigator.go(CUSTOMER).text
         assert ("The level stays until one runs" in investigator.text) is bool(says)
-        assert ("the level is about to be computed again" in investigator.text) is not says
+        assert ("the level will be computed again soon" in investigator.text) is not says
 
 
 def test_the_sentence_and_its_permanent_address_stand_in_one_field(place: Place, investigator: Visitor) -> None:

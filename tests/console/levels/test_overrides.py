@@ -14,7 +14,7 @@ ACME = "/console/entities/company/acme"
 
 def test_an_override_is_asked_for_by_one_person_and_decided_by_another(place: Place, investigator: Visitor) -> None:
     investigator.go(ACME).submit("/override", level="high", reason="A court asked for it.", until="2099-01-01")
-    assert "Another person approves or refuses it" in investigator.text
+    assert "Another person has to approve or refuse it" in investigator.text
     approver = Visitor(place).sign_in("approver").go("/console/queue")
     assert "A court asked for it." in approver.text
     assert "requested by the investigator now" in approver.text
@@ -198,7 +198,7 @@ def test_the_person_who_asked_is_not_offered_to_decide(place: Place) -> None:
     visitor.post(f"{ACME}/approve-override", {"form_token": form_token, "override": str(line["id"]), **seen})
     assert visitor.page.status_code == 409
     assert "another person decides" in visitor.text
-    assert "The page shows what holds now." in visitor.text
+    assert "The page shows the present state." in visitor.text
 
 
 def test_two_people_who_decide_the_same_override_do_not_overwrite_each_other(place: Place) -> None:
@@ -226,7 +226,7 @@ def test_of_two_that_wait_each_says_that_the_one_approved_last_replaces_the_othe
         in investigator.text
     )
     approver = Visitor(place).sign_in("approver").go(customer)
-    assert approver.text.count("Another override waits for this customer too") == 2
+    assert approver.text.count("Another override of this customer is waiting too") == 2
     assert (
         approver.go("/console/queue/overrides?type=customer&external_id=c%2F1%20%C3%A4").text.count(
             "another one waits for this customer"
@@ -252,4 +252,4 @@ def test_no_level_below_a_live_floor_is_offered(place: Place, investigator: Visi
     assert offered("SE") == ["low", "medium", "high"]
     assert "A floor keeps the level" not in investigator.text
     assert offered("KP") == ["high"]
-    assert "A floor keeps the level at High or above, so no lower one is offered." in investigator.text
+    assert "A floor keeps the level at High or above, so lower levels are not offered." in investigator.text

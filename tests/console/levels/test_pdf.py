@@ -113,7 +113,7 @@ def test_a_level_that_stays_after_a_failed_assessment_is_said_to_stay() -> None:
 
 def test_a_level_that_could_not_be_computed_again_is_said_to_be_old() -> None:
     failed = replace(CUSTOMER, failing=True, refreshing=True)
-    said = "The last assessment failed. Something happened since."
+    said = "The last assessment failed. Data changed since then."
     assert pdf._level(failed) == f"Risk: High since {pdf.moment_text(AT)}. {said}"
     assert pdf._level(replace(failed, level=None, since_us=None, status="never assessed")) == (
         f"Risk: Never assessed. {said}"
@@ -195,7 +195,7 @@ def test_a_value_of_another_model_says_which_one_serves() -> None:
     assert CUSTOMER.value is not None
     worth = [pdf._worth(replace(CUSTOMER, value=replace(CUSTOMER.value, superseded_by=by))) for by in (None, 1, 2)]
     assert "version" not in worth[0]
-    assert worth[1].endswith("By version 1 of the value model; another model has this number by now.")
+    assert worth[1].endswith("By version 1 of the value model; another model has this number now.")
     assert worth[2].endswith("By version 1 of the value model; version 2 serves by now.")
 
 

@@ -131,7 +131,7 @@ def test_who_was_not_assessed_in_full_is_counted_and_leads_to_the_list(place: Pl
     assert "failed" not in visitor.go("/console/portfolio?type=customer").text
     fail_assessment(place)
     text = visitor.go("/console/portfolio?type=customer").text
-    assert "of them without a level. 1 of them could not be assessed in full: 1 failed" in text
+    assert "without a level. 1 could not be assessed in full: 1 failed" in text
     (link,) = [link for link in visitor.links() if "status=failed" in link]
     listed = visitor.go(f"/console/portfolio{link}").text
     assert "Failed · all levels" in listed
@@ -180,7 +180,9 @@ def test_the_matrix_over_time_leads_to_the_people_who_moved_and_why(place: Place
     visitor = Visitor(place).sign_in("investigator").go("/console/portfolio?type=company")
     (over_time,) = [each for each in visitor.links() if "over-time?" in each]
     visitor.go(f"{over_time}&since={day_text(at_us - at_us % DAY_US)}&until={day_text(at_us - at_us % DAY_US)}")
-    moved_up = "1 of the type company stand at a higher level at the end, 0 at a lower one, 0 have none any more, and "
+    moved_up = (
+        "1 of the type company have a higher level at the end, 0 have a lower one, 0 no longer have a level, and "
+    )
     assert moved_up in visitor.text
     assert 'role="img"' in visitor.page.text
     (cell,) = [each for each in visitor.links() if "to=high" in each and "from=low" in each]
@@ -201,19 +203,17 @@ def test_who_was_erased_since_is_counted_and_not_listed_and_the_page_says_so(pla
     erase_entity(later, "company", "mover", tmp_path / "erased.jsonl")
     visitor = Visitor(place).sign_in("investigator")
     visitor.go(f"/console/portfolio/over-time?type=company&since={day}&until={day}")
-    assert "1 of the type company stand at a higher level at the end" in visitor.text
+    assert "1 of the type company have a higher level at the end" in visitor.text
     assert "Customers erased since then are counted above, but not listed." in visitor.text
-    assert "Nobody is listed who had a level before and stands at another one at the end." in visitor.text
+    assert "No listed customer had a level at the start and has another one at the end." in visitor.text
 
 
 def test_who_rose_after_a_first_level_in_the_same_time_is_counted_and_found(place: Place) -> None:
     at_us = moved(place, "mover")
     days = f"since={day_text(at_us // DAY_US * DAY_US - DAY_US)}&until={day_text(at_us // DAY_US * DAY_US)}"
     visitor = Visitor(place).sign_in("investigator").go(f"/console/portfolio/over-time?type=company&{days}")
-    assert "0 of the type company stand at a higher level at the end" in visitor.text
-    every_move = (
-        "Levels that rose, fell or were lost in that time, each time counted: 1, also of those who got their first"
-    )
+    assert "0 of the type company have a higher level at the end" in visitor.text
+    every_move = "Changes of level in the period (rises, falls and losses), each one counted: 1. They include changes of who got their first"
     assert every_move in visitor.text
     (cell,) = [each for each in visitor.links() if "from=none" in each and "to=high" in each]
     assert "after 2 moves" in visitor.go("/console/portfolio/over-time" + cell.replace("&amp;", "&")).text
@@ -244,10 +244,10 @@ def test_a_time_that_is_none_is_refused_and_an_empty_one_says_so(furnished: Plac
     assert visitor.go("/console/portfolio/over-time?from=severe").page.status_code == 422
     before = visitor.go("/console/portfolio/over-time?type=customer&since=2001-01-01&until=2001-01-31")
     assert "0 of the type customer stand at a higher level" in before.text
-    assert "0 have their first level." in before.text
-    assert "Nobody is listed who had a level before and stands at another one at the end." in before.text
+    assert "0 have their first one." in before.text
+    assert "No listed customer had a level at the start and has another one at the end." in before.text
     ever = visitor.go("/console/portfolio/over-time?type=customer&since=2001-01-01")
-    assert "0 have their first level." not in ever.text
+    assert "0 have their first one." not in ever.text
     nobody = Visitor(furnished).sign_in("admin", THEIRS).go("/console/portfolio/over-time")
     assert "has had a level yet." in nobody.text
     assert "<svg" not in nobody.page.text
@@ -257,7 +257,7 @@ def test_where_too_many_moved_a_shorter_time_is_asked_for(place: Place, monkeypa
     moved(place, "mover")
     monkeypatch.setattr(migration, "MOST_MOVES", -1)
     visitor = Visitor(place).sign_in("investigator").go("/console/portfolio/over-time?type=company")
-    assert "choose a shorter time" in visitor.text
+    assert "choose a shorter period" in visitor.text
     assert '<table class="matrix">' not in visitor.page.text
 
 
@@ -303,7 +303,7 @@ def test_who_finds_nothing_reads_that_a_word_is_not_shortened_at_its_beginning(
     place.good("PUT", "/v1/entities/customer/user_000222", {}, role="app")
     visitor = Visitor(place).sign_in("commercial" if value_pages else "investigator")
     page = "/console/value-search" if value_pages else "/console/search"
-    assert "0002 finds 000222, and 222 does not" in visitor.go(f"{page}?text=222").text
+    assert "0002 finds 000222, 222 does not" in visitor.go(f"{page}?text=222").text
     assert "user_000222" in visitor.go(f"{page}?text=0002").text
 
 

@@ -44,7 +44,7 @@ def test_search_finds_beginnings_and_tags_and_says_where_nothing_is(place: Place
     ]
     assert "/console/entities/customer/jones" in investigator.go("/console/search?tag=vip2").links()
     investigator.go("/console/search?text=%3Cb%3Enobody")
-    assert "Nothing of this type is found" in investigator.text
+    assert "Nothing of this type matches" in investigator.text
     assert "<b>" not in investigator.page.text
     investigator.go("/console/search?text=---")
     assert (investigator.page.status_code, "no letter or digit" in investigator.text) == (422, True)

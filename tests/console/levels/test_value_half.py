@@ -139,7 +139,7 @@ def test_each_indicator_has_its_number_the_median_and_the_year(place: Place, val
         for part in moving:
             shown = f'<td class="number">{typeset(part.seen)}</td><td class="number">{medians[part.name]}</td>'
             assert [row for name, row in rows if name == part.name and shown in row], part.name
-        assert f"Median: of the reference portfolio of {half.reference}," in visitor.text
+        assert f"Median: in the reference portfolio of {half.reference}," in visitor.text
     assert YEAR in visitor.go(PAYER).links()
     assert PAYER in visitor.go(YEAR).links()
     text = visitor.page.text
@@ -159,7 +159,7 @@ def test_closed_families_stay_off_the_paper_of_a_customer_which_names_the_page_o
 ) -> None:
     page = Visitor(place).sign_in("investigator").go(PAYER).page.text
     assert '<details class="long">' in page
-    assert f'<p class="paper">Every indicator stands at https://bank.example{YEAR}</p>' in page
+    assert f'<p class="paper">Every indicator: https://bank.example{YEAR}</p>' in page
 
 
 def test_without_the_model_and_of_who_was_erased_no_indicator_is_shown(

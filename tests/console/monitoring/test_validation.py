@@ -292,7 +292,7 @@ def test_a_validation_is_asked_for_made_by_a_worker_and_in_the_log_once(place: P
     assert job in visitor.links(), "how far it is, without a script"
     second = Visitor(place).sign_in("publisher").go(PAGE).submit("/validate", quarter="2025Q4", reason="mine")
     assert second.page.url.path == job
-    assert "That quarter is being validated already." in second.text
+    assert "That quarter is already being validated." in second.text
     assert "1 October 2025 to 31 December 2025" in second.go(PAGE).text.partition("Validate a quarter")[0]
     assert run_next_job(place.engine, VALIDATION)
     assert not run_next_job(place.engine, VALIDATION)
@@ -348,7 +348,7 @@ def test_an_administrator_takes_the_evidence_of_a_quarter_and_the_log_keeps_that
     page = visitor.page.url.path
     assert "It waits for a worker." in visitor.text
     visitor.go(PAGE).submit("/evidence", quarter="2026Q1")
-    assert "The evidence of that quarter is being collected already." in visitor.text
+    assert "The evidence of that quarter is already being collected." in visitor.text
     assert visitor.page.url.path == page
     assert run_next_job(place.engine, evidence_jobs(None))
     assert "It is collected" in visitor.go(page).text

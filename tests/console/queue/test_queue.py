@@ -321,7 +321,7 @@ def test_a_filter_is_kept_under_a_name_for_a_person_and_for_the_organisation(two
     visitor.submit("/save-filter", name="Mine alone")
     assert "The filter is saved under its name." in visitor.text
     visitor.submit("/save-filter", name="Mine alone")
-    assert "The one that had this name before is replaced." in visitor.text
+    assert "The filter is saved under its name, in place of the earlier one." in visitor.text
     visitor.go("/console/queue?kind=rise&days=1").submit("/save-filter", name="Rose <today>", shared="yes")
     assert "<today>" not in visitor.page.text
     other = Visitor(two).sign_in("approver").go("/console/queue")

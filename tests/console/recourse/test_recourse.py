@@ -240,7 +240,7 @@ def test_the_customers_page_leads_to_what_would_change_the_level(place: Place, i
     assert f'href="{ODDLY_NAMED}/what-if"' in investigator.go(ODDLY_NAMED).page.text
     shown = investigator.go(f"{ODDLY_NAMED}/what-if").text
     whole = Visitor(place).sign_in("publisher").go(f"{ODDLY_NAMED}/what-if").text
-    why = "Anything else would tell where a threshold lies: that no change is shown does not say that there is none."
+    why = "More would reveal thresholds, so there may be changes that are not shown."
     assert why in shown
     assert why not in whole
     for told in (shown, whole):

@@ -42,7 +42,7 @@ def author(place: Place) -> Visitor:
 def test_a_reference_is_asked_for_built_approved_and_shown(place: Place, author: Visitor) -> None:
     assert "reads peers from the list our-peers, of which no version is in force" in author.text
     author.submit("/build-reference", version="1")
-    assert "The reference is asked for." in author.text
+    assert "The reference is requested." in author.text
     assert "queued" in author.text
     author.submit("/build-reference", version="1")
     assert "is being built already" in author.text
@@ -106,7 +106,7 @@ def test_points_are_asked_for_and_what_became_of_them_is_shown(place: Place) -> 
     assert author.page.status_code == 422
     assert "give an earlier as_of" in author.text
     author.go(PAGE).submit("/points/ask", as_of="2025-01-01", learn_as_of="2024-01-01")
-    assert "The points are asked for." in author.text
+    assert "The points are requested." in author.text
     assert "Queued" in author.text
     author.submit("/points/ask", as_of="2025-01-01")
     assert "being learnt already" in author.text

@@ -94,7 +94,7 @@ def test_a_text_is_checked_saved_committed_tested_and_activated_by_another_perso
     assert "writer edited or committed version 3 of retail: another person activates" in author.text
     assert "looked at" in author.text
     author.submit("/backtest")
-    assert "The backtest is asked for." in author.text
+    assert "The backtest is requested." in author.text
     place.run_backtests()
     other = Visitor(place).sign_in("publisher").go("/console/rulesets/retail/versions/3")
     other.submit("/activate", reason="agreed", confirmed="yes")

@@ -107,7 +107,7 @@ def test_an_endpoint_is_paused_goes_on_and_is_removed(place: Place, admin: Visit
     assert "The endpoint is paused. New events wait meanwhile." in admin.text
     assert "paused: events wait" in admin.go(WEBHOOKS).text
     admin.go(HOOK).submit("/switch")
-    assert "The endpoint goes on." in admin.text
+    assert "The endpoint receives events again." in admin.text
     fields = next(form for form in admin.forms() if form.action.endswith("/remove")).fields
     fields.pop("confirmed", None)
     assert "the box is not ticked" in admin.post(f"{HOOK}/remove", fields).text
