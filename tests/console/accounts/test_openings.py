@@ -8,7 +8,7 @@ from tests.console.customers import CUSTOMER, ENTITY, assess_now
 from tests.console.visitors import Visitor
 from tests.serving.v1.places import Place
 
-NOT_KNOWN = "Whether the investigator had opened the reasons when it was requested is not known: no record says so."
+NOT_KNOWN = "There is no record of whether the investigator had opened the reasons when it was requested."
 
 
 def test_what_people_read_before_they_decide_is_kept_with_the_decision(place: Place, investigator: Visitor) -> None:
