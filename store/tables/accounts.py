@@ -34,7 +34,7 @@ HASH_CHARACTERS = 64
 NAME_CHARACTERS = 200
 PLAN_CHARACTERS = 100
 COUNTED = {"sqlite_autoincrement": True}
-"""For a table whose rows are deleted and whose numbers are known outside: each is used once, on SQLite too."""
+"""Options of a table with rows that are deleted and numbers known outside: none is used twice, on SQLite either."""
 
 
 class Base(DeclarativeBase):
@@ -85,7 +85,7 @@ class TokenRequest(Base):
 
     Attributes:
         member_id: its future owner; None for a program's.
-        half_sha256: of the half that was shown to the requester.
+        half_sha256: the hash of the half that was shown to the requester.
         state: asked, made or refused.
         token_id: the token, once it is made.
     """
@@ -118,8 +118,8 @@ class Member(Base):
     """A person of an organisation: the person who asks is never the person who approves.
 
     Attributes:
-        zone: in which they read times; None for UTC.
-        account: at an identity provider, its issuer and its subject; None until they first sign in by it.
+        zone: the time zone of their pages; None for UTC.
+        account: their account at an identity provider, as issuer and subject; None until they first sign in with it.
     """
 
     __tablename__ = "members"
@@ -144,10 +144,10 @@ class ConsoleSession(Base):
 
     Attributes:
         token_id: the session ends with this token, and has its role.
-        sha256: of the secret in the cookie.
+        sha256: the hash of the secret in the cookie.
         last_used_us: exact to a minute.
-        ended_us: when the member signed out, or when it was found to be too old; None while it holds.
-        subject: the identity provider's own name for the member; None if a token of theirs was typed.
+        ended_us: when the member signed out, or the session was found to be too old; None while it is valid.
+        subject: the identity provider's own name for the member; None if they typed a token.
     """
 
     __tablename__ = "console_sessions"
@@ -197,7 +197,7 @@ class DriftCount(Base):
     """The counts of one worker and week: customers in each bucket of each indicator, and nothing else of them.
 
     Attributes:
-        worker: a name for these counts alone; a worker whose clock was ahead may have two of a week.
+        worker: a name for these counts alone; a worker whose clock was ahead may have two for a week.
     """
 
     __tablename__ = "counted"
@@ -213,12 +213,12 @@ class IdempotencyKey(Base):
     """A request that is carried out once, however often it is sent.
 
     Attributes:
-        digest: of the request.
-        attempt: the one that may store changes; no other may.
+        digest: the digest of the request.
+        attempt: the only attempt that may store changes.
         state: started, stored (with the request's changes, in one transaction) or answered.
         begun_us: when the attempt began.
-        answer: None before there is one, and if it is not stored; `store.accounts.idempotency.FORGOTTEN` before there
-            is one that will not be stored.
+        answer: None before the answer, and if it is not stored; `store.accounts.idempotency.FORGOTTEN` before an answer
+            that will not be stored.
     """
 
     __tablename__ = "idempotency_keys"

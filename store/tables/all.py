@@ -1,4 +1,4 @@
-"""Every table: migrations, and tests that compare with them, import this."""
+"""All tables, to be imported by migrations and by tests that compare with them."""
 
 import fivefold.store.tables.accounts
 import fivefold.store.tables.audit

@@ -8,11 +8,11 @@ from fivefold.store.tables.accounts import HASH_CHARACTERS, Base
 ACTION_CHARACTERS = 100
 
 _CLUSTERED = {"sqlite_with_rowid": False}
-"""No hidden row number, by which a row could be replaced; and a chain is contiguous on disk."""
+"""Without SQLite's hidden row number, through which a row could be replaced; a chain is contiguous on disk."""
 
 
 class AuditEntry(Base):
-    """What an actor did: one call of a use case, chained to the entry before it. Never changed, never deleted.
+    """One act of an actor: a call of a use case, chained to the entry before it. Never changed, never deleted.
 
     `docs/audit.md` describes the hashed bytes.
     """

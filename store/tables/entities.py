@@ -31,7 +31,7 @@ from fivefold.store.sql.json_text import JSONText
 from fivefold.store.tables.accounts import COUNTED, NAME_CHARACTERS, Base
 
 BIG = BigInteger().with_variant(Integer, "sqlite")
-"""SQLite numbers rows by itself only if their key is declared as a plain integer."""
+"""The type of a numbered key: SQLite numbers rows itself only if their key is declared as a plain integer."""
 _ENTITY = "entities.id"
 _ORGANISATION = "organisations.id"
 _WORD = String(100)
@@ -40,7 +40,7 @@ _IS_ERASED = text("erased_us IS NOT NULL")
 _TO_ENTITY = text("other_id IS NOT NULL")
 _TO_THING = text("thing IS NOT NULL")
 COUNTS_FROM = "CASE WHEN recorded_us < known_us THEN recorded_us ELSE known_us END"
-"""From when a correction counts: it is known by its recording at the latest, unless a clock was ahead and was repaired.
+"""The moment from which a correction counts: `known_us`, or `recorded_us` if a clock that was ahead was repaired since.
 """
 MOST_WORD = 40
 """The longest word, in characters; longer words are cut."""
@@ -53,13 +53,13 @@ class OrganisationSettings(Base):
 
     Attributes:
         minimum_coverage_percent: the share of rules and cases that examples must reach, whatever a ruleset says.
-        programs_lower_levels: programs and accounts of the machine may undo facts that hold a level up without a second
-            person.
-        two_people_promote: a value model becomes champion only after another person approved it.
-        sole_operator_us: since when one person may approve what they proposed; None if two people are needed.
-        challenge_days: within which a challenge is due; None for the default.
-        lowest_alert_percent: of the alerts that may be at the lowest level; None for the default.
-        outbox_days: after which events are removed, and likewise for the other kinds; None to keep them for good.
+        programs_lower_levels: whether programs and accounts of the machine may undo facts that hold a level up without
+            a second person.
+        two_people_promote: whether a value model becomes champion only after another person approved it.
+        sole_operator_us: since when one person may approve their own proposals; None if two people are needed.
+        challenge_days: days until a challenge is due; None for the default.
+        lowest_alert_percent: the share of alerts that may be at the lowest level; None for the default.
+        outbox_days: days after which events are removed, and likewise for the other kinds; None to keep them for good.
     """
 
     __tablename__ = "organisation_settings"
@@ -88,8 +88,8 @@ class EntityType(Base):
     """A type of entity - customer, company, session - and its typed fields (JSON, as rulesets declare them).
 
     Attributes:
-        purposes: for which the data were gathered, as in rulesets; None if none were declared.
-        links: the kinds of links between entities of the type, by name; None if there are none.
+        purposes: the purposes for which the data were gathered, as in rulesets; None without a declaration.
+        links: the kinds of links between entities of the type, by name; None without any.
     """
 
     __tablename__ = "entity_types"
@@ -108,10 +108,10 @@ class EntityType(Base):
 
 
 class Entity(Base):
-    """A person or a thing that has a level; the facts about what it owns count for the owner too.
+    """A person or a thing that has a level; facts about an entity that it owns count for it too.
 
     Attributes:
-        noted_us: the last arrival of a fact without a moment of arrival, or whose moments may lie long before: tags,
+        noted_us: the last arrival of facts that store no moment of arrival, or moments long before it: tags,
             screenings, cases, alerts, owners, proposals about its overrides.
     """
 
@@ -135,14 +135,14 @@ class Entity(Base):
 
 
 class Ownership(Base):
-    """An ownership of an entity by another, for a time: facts of that time about it count for the owner too.
+    """An ownership of an entity by another, for a period: facts of that period about it count for the owner too.
 
-    The times of one entity and one owner do not overlap. A time whose end is its beginning was undone.
+    The periods of one entity and one owner do not overlap. A period whose end is its beginning was undone.
 
     Attributes:
         entity_id: the owned entity.
         from_us: None if every fact before `until_us` counts.
-        until_us: the first moment that does not count any more; None for no end.
+        until_us: the first moment that no longer counts; None without an end.
     """
 
     __tablename__ = "ownerships"
@@ -157,17 +157,17 @@ class Ownership(Base):
 
 
 class Link(Base):
-    """A link of an entity to another one of its type, or to a shared value, for a time.
+    """A link of an entity to another one of its type, or to a shared value, for a period.
 
-    The times of the same link do not overlap. A time whose end is its beginning was undone. Without `other_id` and
-    `thing` it is known that there is no such link.
+    The periods of the same link do not overlap. A period whose end is its beginning was undone. A row without
+    `other_id` and `thing` says that the entity is known to have no such link.
 
     Attributes:
         link: the type of link, as the type of entity declares it.
         other_id: the entity to which a directed link leads.
         thing: the shared value, which is not an entity.
-        from_us: None for no beginning.
-        until_us: the first moment at which it does not hold any more; None for no end.
+        from_us: None without a beginning.
+        until_us: the first moment at which it no longer holds; None without an end.
     """
 
     __tablename__ = "links"
@@ -207,8 +207,8 @@ class Transaction(Base):
     """A deposit (positive) or a withdrawal (negative), identified by its own number within the organisation.
 
     Attributes:
-        batch: of the call that added it.
-        settled_batch: of the call that gave a pending one its state.
+        batch: the number of the call that added it.
+        settled_batch: the number of the call that settled it, if it was pending.
     """
 
     __tablename__ = "transactions"
@@ -235,12 +235,12 @@ class Transaction(Base):
 
 
 class SummaryTransaction(Base):
-    """One of the few transactions that stand for all of an entity's up to a moment; see `risk.facts.look_back`.
+    """One of the few transactions that represent all of an entity's up to a moment; see `risk.facts.look_back`.
 
     Workers make them, and writers of facts of that time delete them: without them, all transactions are read.
 
     Attributes:
-        until_us: the moment, the same for all of an entity.
+        until_us: that moment, the same for all rows of an entity.
     """
 
     __tablename__ = "summary_transactions"
@@ -259,7 +259,7 @@ class TransactionBlock(Base):
     Attributes:
         until_us: its last moment.
         from_us: the last moment before it.
-        content: the transactions as taken in, as Parquet.
+        content: the transactions as first stored, as Parquet.
     """
 
     __tablename__ = "transaction_blocks"
@@ -271,14 +271,14 @@ class TransactionBlock(Base):
 
 
 class Correction(Base):
-    """A later fact about a transaction, which stays as it is: a corrected value, or that it does not count.
+    """A later fact about a transaction, whose row stays unchanged: a corrected value, or that it does not count.
 
     Attributes:
         external_id: its own number within the organisation.
         kind: correction or reversal.
-        known_us: when it was learnt; it counts from then on, or from `recorded_us` if that is earlier.
+        known_us: when it became known; it counts from then on, or from `recorded_us` if that is earlier.
         actor: who sent it.
-        at_us: the right value, as in the columns that follow; None changes nothing.
+        at_us: the corrected value, as in the columns that follow; None changes nothing.
     """
 
     __tablename__ = "corrections"
@@ -322,9 +322,9 @@ class Tag(Base):
     """A word that people or programs set on an entity, for a while or without end.
 
     Attributes:
-        set_reason: why it was set, if who set it said so.
-        ended_by: who gave it the end that it has; None where it has the one with which it was set.
-        end_reason: why they did, if they said so.
+        set_reason: why it was set, if a reason was given.
+        ended_by: who changed its end; None if it has the end with which it was set.
+        end_reason: why they did, if a reason was given.
     """
 
     __tablename__ = "tags"
@@ -351,8 +351,8 @@ class TagEnd(Base):
     """A planned end of a tag; deleted if the tag ends otherwise.
 
     Attributes:
-        announced: the tag ended, and the runs of flows that listen to that began. It stays a while, so that assessments
-            know who is behind that end.
+        announced: the tag ended, and the runs of flows that listen to that began. The row is kept for a while, so that
+            assessments know who is behind that end.
     """
 
     __tablename__ = "tag_ends"
@@ -365,7 +365,7 @@ class TagEnd(Base):
 
 
 class Screening(Base):
-    """A screening of an entity: for what, when, and whether it had a match; a clean one counts too."""
+    """A screening of an entity: its kind, when it was, and whether it had a match; a clean one counts too."""
 
     __tablename__ = "screenings"
     __table_args__ = (Index("ix_screenings_entity_id_screening", "entity_id", "screening"), COUNTED)
@@ -381,7 +381,7 @@ class Screening(Base):
 
 
 class Record(Base):
-    """A case or an alert: opened, perhaps closed, with its outcome."""
+    """A case or an alert: when it was opened and, if it was, closed, with its outcome."""
 
     __tablename__ = "records"
     __table_args__ = (
@@ -407,7 +407,7 @@ class ListVersionRow(Base):
     """One version of a named list.
 
     Attributes:
-        purpose: of the list; None if the version declares none.
+        purpose: the purpose of the list; None if the version declares none.
     """
 
     __tablename__ = "list_versions"
@@ -425,16 +425,16 @@ class ListVersionRow(Base):
 class ValueScore(Base):
     """A value score of an entity at a moment; stored if it differs from the one before.
 
-    If the model found no value, `score`, `segment` and `expected_value` are None: from then on there is none. The same
-    if no model was loaded when the transactions had changed: then `model_version` is 0, and the model is the one that
-    gave the value before. The ends of the interval are None if the model keeps none; the high one also if it saw too
-    few customers to state one.
+    If the model found no value, `score`, `segment` and `expected_value` are None, and the entity has no value from then
+    on. The same holds if no model was loaded when transactions had changed: then `model_version` is 0, and the model is
+    the one of the value before. The ends of the interval are None if the model keeps none; the high one also if it saw
+    too few customers to state one.
 
     Attributes:
-        model_hash: the content hash of the model, as a registry that was made anew gives its number to another one;
-            None where no model was loaded.
-        failure: why the value could not be computed: what reads it fails by that, also once transactions changed while
-            no model was loaded. None if there is a value, or if the model knows none, which is unknown.
+        model_hash: the content hash of the model, as a new registry reuses version numbers; None if no model was
+            loaded.
+        failure: why the value could not be computed: rules that read it fail with that, also once transactions changed
+            while no model was loaded. None if there is a value, or if the model found none, which is unknown.
     """
 
     __tablename__ = "value_scores"
@@ -462,7 +462,7 @@ class SearchWord(Base):
     rewritten whenever attributes change.
 
     Attributes:
-        place: of the word, a `store.portfolio.words.WordPlace`.
+        place: where the word occurs, a `store.portfolio.words.WordPlace`.
     """
 
     __tablename__ = "search_words"

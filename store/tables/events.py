@@ -29,7 +29,7 @@ _OPEN = text("state IN ('queued', 'running')")
 
 
 class OutboxEvent(Base):
-    """An event, written in the transaction of its cause; `id` is its sequence number. `body` is JSON."""
+    """An event, stored in the transaction of its cause. `id` is its sequence number, and `body` is JSON."""
 
     __tablename__ = "outbox"
     __table_args__ = (Unique("event_id"), Index("ix_outbox_organisation_id_id", "organisation_id", "id"), COUNTED)
@@ -71,7 +71,7 @@ class Delivery(Base):
     __tablename__ = "deliveries"
     __table_args__ = (
         CheckConstraint("state IN ('waiting', 'delivered', 'dead')", name="state"),
-        # Each index covers one state only: a search for waiting ones does not pass over those delivered long ago.
+        # Each index covers one state only: a search for waiting deliveries does not scan those that arrived long ago.
         Index("ix_deliveries_next", "endpoint_id", "next_us", sqlite_where=_WAITING, postgresql_where=_WAITING),
         Index(
             "ix_deliveries_pair",
@@ -171,7 +171,7 @@ class ValidationRun(Base):
 
 
 class PeerFile(Base):
-    """A peer's figures beside a validation: the file as a person attached it, which nothing changes any more.
+    """A peer's figures beside a validation: the file as a person attached it, which never changes.
 
     Attributes:
         file: its name.
@@ -196,7 +196,7 @@ class JobColumns:
     """The columns of every job that a worker does on a person's request; `store.sql.jobs` leases them.
 
     Attributes:
-        attempts: how often a worker began it and was not asked to stop.
+        attempts: how often a worker began it without being asked to stop.
         part: what the worker does now, in words; `done` of `total` count within it, if the total is known.
         error: why it failed or is quarantined.
     """
@@ -250,7 +250,8 @@ class EvidenceJob(JobColumns, Base):
     Attributes:
         quarter: such as 2026Q3.
         content: the archive; None until it is done, and after it was deleted.
-        manifest_sha256: of the archive, as `size_bytes`; `findings` are those of the verification of the audit log.
+        manifest_sha256: the hash of the archive's manifest; `size_bytes` is the size of the archive, and `findings` is
+            the number of findings when the audit log was verified.
     """
 
     __tablename__ = "evidence_jobs"

@@ -1,4 +1,4 @@
-"""The tables of flows: their versions, which are active, and their runs with finished steps and actions.
+"""The tables of flows: versions, activations, and runs with their finished steps and actions.
 
 If a row has a `salt`, the audit log has its digest (`store.audit.bound_rows`).
 """
@@ -18,7 +18,7 @@ from fivefold.store.tables.versions import CommittedColumns, DraftColumns
 
 CAUSE_CHARACTERS = 160
 FLOW_ACTOR = "flow:"
-"""What names of actors begin with that are flows."""
+"""The prefix of the names of actors that are flows."""
 _ORGANISATION = "organisations.id"
 _FLOW = "flows.id"
 _VERSION = "flow_versions.id"
@@ -36,9 +36,9 @@ class FlowRow(Base):
     """All versions of one flow, and which of them act.
 
     Attributes:
-        active_version_id: the version whose runs act; None for none.
-        shadow_version_id: a version that runs beside it and carries out nothing; None for none.
-        revision: of the last draft that was committed or discarded; the next draft continues from there.
+        active_version_id: the version whose runs act; None without one.
+        shadow_version_id: a version that runs beside it and carries out nothing; None without one.
+        revision: the revision of the last draft that was committed or discarded; the next draft continues from there.
     """
 
     __tablename__ = "flows"
@@ -78,12 +78,12 @@ class FlowVersion(CommittedColumns, Base):
 
 
 class FlowActivation(Base):
-    """Which version of a flow acted, or ran as a shadow, from when on, by whom and why.
+    """A change of the version of a flow that acts or runs as a shadow: when, by whom and why.
 
     Attributes:
-        version_id: None if none does any more.
-        replay_id: the finished replay with which that version was activated; None if there was none, and for other
-            kinds of changes.
+        version_id: the version since then; None for none.
+        replay_id: the finished replay with which that version was activated; None without one, and for other kinds of
+            changes.
     """
 
     __tablename__ = "flow_activations"
@@ -106,14 +106,14 @@ class FlowActivation(Base):
 
 
 class FlowSchedule(Base):
-    """When a flow that acts, or runs as a shadow, is to run next by a schedule, and its progress.
+    """The next time of a schedule of a flow that acts or runs as a shadow, and its progress.
 
     Attributes:
-        acting: of the version that acts; false for the shadow's.
+        acting: whether it is of the version that acts; false for the shadow's.
         schedule: the trigger, canonical JSON.
         due_us: the moment for which runs are begun next.
-        reached_id: runs for it were begun for entities up to here; 0 before the first.
-        ran_us: the moment for which runs were begun last for all; None before the first.
+        reached_id: the last entity for which a run was begun for that moment; 0 before the first.
+        ran_us: the last moment for which runs were begun for all; None before the first.
     """
 
     __tablename__ = "flow_schedules"
@@ -132,15 +132,16 @@ class FlowSchedule(Base):
 class FlowMark(Base):
     """Whether flows alone made an entity due, and who is behind that; deleted once the entity was assessed.
 
-    While a change of its level is put off, such as by the cooldown or an override, it stays for the people behind that.
+    While a change of its level is delayed, such as by the cooldown or an override, the row is kept, to name the people
+    behind it.
 
     Attributes:
-        from_revision: of the entity's due mark, from which on flows alone marked it, up to `revision`; above any if
-            something else marked it as well.
+        from_revision: the revision of the entity's due mark from which on flows alone marked it, up to `revision`;
+            above any revision if something else marked it as well.
         through: the flows that caused it.
         people: who called or caused the first of their runs; None if that was not noted.
-        answered: who answered their questions, likewise.
-        until_us: from when on the entity would be due by time alone; None for never.
+        answered: who answered their questions; None likewise.
+        until_us: the moment from which the entity would be due by time alone; None for never.
     """
 
     __tablename__ = "flow_marks"
@@ -158,9 +159,9 @@ class FlowRun(Base):
     """A run of a version for an entity and a cause; a repeated cause is the same run.
 
     Attributes:
-        cause: what it was begun for, such as `transaction:T-1`.
+        cause: the event that began it, such as `transaction:T-1`.
         about: the data of the cause.
-        acting: its actions are carried out; false for a shadow's.
+        acting: whether its actions are carried out; false for a shadow's.
         stopped_at: the step at which it ended, failed or waits.
         due_us: when a worker is to process it next; None for never.
         as_of_us: the moment of its facts; None until they were read.
@@ -168,11 +169,11 @@ class FlowRun(Base):
         answer: its result with the reasons, canonical JSON; None until it first stopped.
         actor: who called it; the worker otherwise.
         error: why it failed or is quarantined.
-        does: the actions that follow, with amounts, as text such as `look, bound 100 EUR`; empty for none, None if it
-            began before that was stored. A shadow's are not carried out.
+        does: the actions that follow, with amounts, as text such as `look, bound 100 EUR`; empty for none, None if the
+            run began before they were stored. A shadow's are not carried out.
         asks: the role that it asks, while it waits for a person; None for a shadow.
-        asked_us: since when. If it asks no role: since when it asks a source that must not be asked twice, until it
-            goes on from there.
+        asked_us: since when it asks that role; without a role, since when it asks a source that must not be asked
+            twice, until it continues from there.
         revision: how often it was processed.
         removed_by: the number of the retention policy's run that removed its facts, answer, error and outcomes of
             steps; None while they are stored.
@@ -256,11 +257,11 @@ class FlowAction(Base):
     """An action that a run took: once for a flow, an entity and a cause, whatever is retried.
 
     Attributes:
-        action: its id in the flow; `kind` and `subject` as `flows.actions` has them.
+        action: its id in the flow; `kind` and `subject` are as in `flows.actions`.
         content: its data, such as the status or the amount.
         taken_back_us: when a person undid it; None while it is in force.
-        due_us: of a review, by when it is to be done; None for other kinds, like the next two.
-        waits_us: of a review, from when on it is in the queue.
+        due_us: when a review is due; None for other kinds, like the next two.
+        waits_us: the moment from which a review is in the queue.
         done_us: when a person did the review.
     """
 
@@ -317,14 +318,14 @@ class FlowReplay(JobColumns, Base):
     """A version run over history without carrying out actions: a worker's job, its progress and its result.
 
     Attributes:
-        base_version_id: the version that it is compared with; None for none.
+        base_version_id: the version that it is compared with; None without one.
         as_of_us: the moment of the facts, if no period is given; nothing later counts in any case.
-        from_us: the events from then until `until_us` are replayed; None if every entity is.
-        until_id: entities that are added later are left out.
+        from_us: the beginning of the period, until `until_us`, whose events are replayed; None if every entity is run.
+        until_id: the last entity; entities that are added later are left out.
         reached: JSON of the results so far and the last entity, so that another worker can continue; None before the
-            first part, and once it is done.
-        report: canonical JSON; None until it is done.
-        report_hash: the SHA-256 of that.
+            first part, and once the replay is done.
+        report: canonical JSON; None until the replay is done.
+        report_hash: the SHA-256 of the report.
     """
 
     __tablename__ = "flow_replays"
@@ -353,7 +354,7 @@ class FlowReplayPerson(Base):
         number: from 0 for each entity of a replay, as several causes may be about one.
         cause: the replayed event; empty if every entity was run.
         before_state: ended, failed, waits or asks; empty without a base version, as is `before_at`, the step.
-        before_actions: what would be done, with amounts, as text; empty for nothing.
+        before_actions: the actions that would follow, with amounts, as text; empty for none.
     """
 
     __tablename__ = "flow_replay_people"

@@ -14,7 +14,7 @@ _IS_MEMBER = text("is_member")
 
 
 class NamedGroup(Base):
-    """A group of entities of one type; all its versions have its purpose, as members were selected for it."""
+    """A group of entities of one type. All its versions have its purpose, for which members were selected."""
 
     __tablename__ = "named_groups"
     __table_args__ = (Unique("organisation_id", "name"), Index("ix_named_groups_type_id", "type_id"))
@@ -43,8 +43,8 @@ class GroupMember(Base):
     """Whether an entity is a member. An entity that was never a member, nor unknown, has no row.
 
     Attributes:
-        is_unknown: the condition was unknown at the last evaluation.
-        since_us: since when it is a member, or is not.
+        is_unknown: whether the condition was unknown at the last evaluation.
+        since_us: since when it has been a member, or not been one.
         moves: how often it entered or left.
     """
 
@@ -63,11 +63,11 @@ class GroupMember(Base):
 
 
 class GroupMove(Base):
-    """An entity entered a group or left it, numbered from 1 for each entity; written once, announced once.
+    """An entry of an entity into a group or an exit, numbered from 1 for each entity; stored once, announced once.
 
     Attributes:
         version_id: the version that moved it; None if the group was retired.
-        is_unknown: the condition was unknown, and the group's `on_unknown` moved the entity.
+        is_unknown: whether the condition was unknown, so that the group's `on_unknown` moved the entity.
     """
 
     __tablename__ = "group_moves"
@@ -89,8 +89,8 @@ class GroupSize(Base):
     """The size of a group, counted once on each day (UTC) by a worker; a day without a count has no row.
 
     Attributes:
-        day: since 1970.
-        unknown: entities for which the condition was unknown, members or not.
+        day: in days since 1970.
+        unknown: the number of entities for which the condition was unknown, members or not.
     """
 
     __tablename__ = "group_sizes"

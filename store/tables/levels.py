@@ -28,34 +28,34 @@ from fivefold.store.tables.entities import BIG
 _ENTITY = "entities.id"
 _ORGANISATION = "organisations.id"
 IS_FAILED = text("status IN ('failed', 'unclassified', 'undetermined')")
-"""Assessments without a full level: spelled out in the statement, so that their partial index is used."""
+"""The condition of assessments without a full level; with literal values, so that their partial index is used."""
 
 _IS_WHOLE = text("breakdown IS NOT NULL")
-"""Of an assessment: neither erasure nor retention removed its inputs."""
+"""The condition of an assessment whose inputs neither erasure nor retention removed."""
 _HAS_ERROR = text("error IS NOT NULL")
-"""Of a due mark: `IS_FAILING` as its partial index has it."""
+"""The condition of a due mark with an error: `IS_FAILING`, as in its partial index."""
 IS_RISE, IS_FALL = text("to_level > from_level"), text("from_level > coalesce(to_level, 0)")
 IS_FIRST = text("from_level IS NULL")
-"""The direction of a transition, spelled out for the same reason; exactly one of them holds."""
+"""The directions of a transition, with literal values for the same reason; exactly one of them holds."""
 
 
 class Assessment(Base):
     """One assessment of an entity, numbered from 1 for each, so that none is written twice.
 
     Attributes:
-        version_id: the ruleset that assessed; None if none applied.
+        version_id: the version of the ruleset that assessed; None if none applied.
         source: rules, override, decay or expiry.
-        level: the level in force, from 1; None for no level.
-        breakdown: the data from which it is written, a JSON array as `risk.engine.explain.stored` writes it; without a
-            ruleset, and from older programs, the text itself, a JSON object; None once erased, or removed by the
-            retention policy.
-        batch: of the call that made it.
+        level: the level in force, from 1; None without a level.
+        breakdown: the data of the breakdown, a JSON array as `risk.engine.explain.stored` writes it; without a ruleset,
+            and from older programs, the breakdown itself, a JSON object; None once erased, or removed by the retention
+            policy.
+        batch: the number of the call that made it.
     """
 
     __tablename__ = "assessments"
     __table_args__ = (
         Index("ix_assessments_batch", "batch"),
-        # Those of a batch are of one moment, so that PostgreSQL stores the moment once for all of them.
+        # Assessments of a batch have one moment, so that PostgreSQL stores it once for all of them.
         Index("ix_assessments_old", "organisation_id", "as_of_us", sqlite_where=_IS_WHOLE, postgresql_where=_IS_WHOLE),
     )
 
@@ -76,10 +76,10 @@ class Assessment(Base):
 
 
 class InputLayout(Base):
-    """The shared part of the inputs of many assessments: it says nothing about a person, so it is kept. Written once.
+    """The shared part of the inputs of many assessments, without personal data, so it is kept. Stored once.
 
     Attributes:
-        name: of the content, which each of them names; `store.levels.layouts.layout_name` makes it.
+        name: the name of the content, to which the inputs refer; `store.levels.layouts.layout_name` makes it.
         content: canonical JSON, as `usecases.levels.content.inputs` writes it.
     """
 
@@ -95,8 +95,8 @@ class AssessmentInputs(Base):
 
     Attributes:
         content: JSON, as `usecases.levels.content.inputs` writes it; None once erased.
-        salt: of `sha256`; None once erased.
-        sha256: of the inputs and the breakdown, as `store.audit.history.content_digest` makes it.
+        salt: the salt of `sha256`; None once erased.
+        sha256: the digest of the inputs and the breakdown, by `store.audit.history.content_digest`.
         removed_by: the number of the retention policy's run that emptied it; None if none did.
     """
 
@@ -111,7 +111,7 @@ class AssessmentInputs(Base):
 
 
 class Transition(Base):
-    """A level reached, by the assessment of that number; written once, announced once."""
+    """A level that an entity reached, by the assessment of that number; stored once, announced once."""
 
     __tablename__ = "transitions"
     __table_args__ = (
@@ -137,36 +137,36 @@ class Transition(Base):
 
 
 def level_source(override: ColumnElement[bool], moved_by: Any, source: Any) -> ColumnElement[str]:
-    """Return, in SQL, what a level in force rests on.
+    """Return, in SQL, the source of a level in force.
 
-    That is `override` only while one decides; else what made the latest transition, or the assessment if there was
-    none; and `rules` where that was an override, which decides no more.
+    That is `override` only while one decides; otherwise the source of the latest transition, or of the assessment
+    without one; and `rules` if that was an override, which no longer decides.
 
     Args:
-        override: whether one decides.
-        moved_by: what made the latest transition; null for none.
-        source: what made the assessment.
+        override: whether an override decides.
+        moved_by: the source of the latest transition; null without one.
+        source: the source of the assessment.
     """
     made_by = func.coalesce(moved_by, source)
     return case((override, "override"), else_=func.coalesce(func.nullif(made_by, "override"), "rules"))
 
 
 class Standing(Base):
-    """The standing of an entity: its latest assessment, in short.
+    """The standing of an entity: a summary of its latest assessment.
 
     Attributes:
-        number: of the last assessment whose result differed from the one before.
-        assessed_us: when it was last assessed, with whatever result.
-        digest: of that result, by `usecases.levels.records`; None if the next one is to be stored anyway.
-        floor: the highest floor in force, 0 for none; it may have been triggered before.
-        hard_floor: the same for those that no override goes below.
+        number: the number of the last assessment whose result differed from the one before.
+        assessed_us: when it was last assessed, with any result.
+        digest: the digest of that result, by `usecases.levels.records`; None if the next one is to be stored anyway.
+        floor: the highest floor in force, 0 for none; an earlier assessment may have triggered it.
+        hard_floor: the highest of the floors that no override goes below, likewise.
         floors_lost: since when floors rest on unknown facts (`risk.engine.levels`); None if none does.
         score: the total of the points, as its assessment shows it; 0 if no ruleset decided.
-        kept_by: the families of other rulesets that keep the entity (`risk.engine.deciding`), JSON; None without.
-        level_since_us: when the level was reached, which is the moment of the latest transition; 0 if there is none.
-        value_score: like those up to `value_currency` from the last value score; None if the model found no value.
-        level_source: what the level in force rests on, as `level_source` says it.
-        erased: the entity was erased; the level stays for the history, and is not counted as one of now.
+        kept_by: the families of other rulesets that keep the entity (`risk.engine.deciding`), JSON; None without any.
+        level_since_us: when the level was reached, which is the moment of the latest transition; 0 without one.
+        value_score: from the last value score, as all up to `value_currency`; None if the model found no value.
+        level_source: the source of the level in force, by the function `level_source`.
+        erased: whether the entity was erased; its level is kept for the history, and is not counted as a current one.
     """
 
     __tablename__ = "standings"
@@ -238,9 +238,9 @@ class PortfolioCount(Base):
 
     Attributes:
         level: from 1, the lowest; 0 for none.
-        segment: empty if the value model found no value, and so is `currency`.
-        erased: they were erased: counted where they stood in what was before, and not in what is.
-        part: the connection that counted, whose own row this is; the sum over all parts counts.
+        segment: empty if the value model found no value, as is `currency`.
+        erased: whether they were erased: these count in the past, at their last level, and not in the present.
+        part: the connection that counted, which has its own row; the sum over all parts counts.
         cents: the sum of the expected values, each rounded to hundredths.
     """
 
@@ -261,9 +261,9 @@ class LevelMoveCount(Base):
     """How many entities of a type went from one level to another on a day; a trigger of `transitions` counts each.
 
     Attributes:
-        day: of the transition, in days (UTC) since 1970.
+        day: the day (UTC) of the transition, in days since 1970.
         from_level: from 1, the lowest; 0 for none, as is `to_level`.
-        part: the connection that counted, whose own row this is; the sum over all parts counts.
+        part: the connection that counted, which has its own row; the sum over all parts counts.
     """
 
     __tablename__ = "level_move_counts"
@@ -281,16 +281,16 @@ class DueMark(Base):
     """When an entity is to be assessed next, and which worker leases it. See `store.levels.assessment_queue`.
 
     Attributes:
-        revision: how often it was marked; a result for an older one does not clear the mark.
-        due_us: from then on it is due; None if nothing is planned.
+        revision: how often it was marked; the result for an older revision does not clear the mark.
+        due_us: the moment from which it is due; None if nothing is planned.
         planned_us: when it would have been due if nothing had brought it forward; None if nothing did, or was planned.
-        settled_us: when the first transaction counts for the value that does not yet, by the model that looked last.
+        settled_us: when the next transaction begins to count for the value, by the model that computed it last.
         priority: 0 for an event of one entity, 1 for a change of many.
         reasons: a bit for each of `store.levels.assessment_queue.Reason`.
-        lease: of the worker that assesses it, until `lease_until_us`.
+        lease: the lease of the worker that assesses it, until `lease_until_us`.
         claimed: the revision that the holder of the lease claimed.
         attempts: how often it failed since it was last assessed, or newly marked.
-        quarantined: it failed too often; only a new mark makes it due again.
+        quarantined: whether it failed too often; only a new mark makes it due again.
         error: why the last attempt failed; None if it succeeded, or there was none.
     """
 
@@ -332,20 +332,20 @@ class DueMark(Base):
 
 
 IS_FAILING = DueMark.error.is_not(None)
-"""An entity could not be assessed the last time that was tried."""
+"""The condition that the last attempt to assess an entity failed."""
 
 
 class Marking(Base):
-    """A change that makes everybody of a type due, until all are marked. See `store.levels.markings`.
+    """A change that makes all entities of a type due, until all are marked. See `store.levels.markings`.
 
     Attributes:
-        reasons: as of a due mark.
-        from_us: from when they are due; a list may take effect on a later day.
+        reasons: as in a due mark.
+        from_us: the moment from which they are due; a list may take effect on a later day.
         begun_us: when the change was made.
         reached_id: entities up to here are marked.
-        model: of a change of the value model, its name: only entities whose value is of another version are due;
-            otherwise None, as `model_version`.
-        model_hash: the content hash of that version; None where it is not known yet.
+        model: the name of the value model, if that changed: only entities whose value is of another version are due;
+            None for other changes, as `model_version`.
+        model_hash: the content hash of that version; None while it is unknown.
     """
 
     __tablename__ = "markings"
@@ -368,7 +368,7 @@ class Champion(Base):
     Attributes:
         id: 1.
         since_us: when it was promoted here, or a worker first noticed it.
-        content_hash: of its model: a registry that was made anew begins with 1 again. None where it is not known yet.
+        content_hash: the content hash of its model, as a new registry begins with version 1 again; None while unknown.
     """
 
     __tablename__ = "champions"
@@ -412,16 +412,16 @@ class OverrideRow(Base):
 
 
 class LevelRelease(Base):
-    """The standing that an entity would have had a withdrawn version never decided; the next assessment begins there.
+    """The standing that an entity would have had a withdrawn version never decided; the next assessment begins from it.
 
-    It holds for exactly the standing that it was computed for, so that it counts once and for nothing else.
+    It applies only to the standing for which it was computed, so that it counts once and for nothing else.
 
     Attributes:
-        backtest_id: that computed it.
-        version_id: of the standing: the withdrawn version.
-        held_level: of the standing, with `held_entered_us` and `assessed_us`.
-        level: where the next assessment begins instead; with since when, and the floors in force.
-        active: the roll-back was approved.
+        backtest_id: the backtest that computed it.
+        version_id: the withdrawn version, which decided the standing.
+        held_level: the level of the standing, as `held_entered_us` and `assessed_us` are of it.
+        level: the level from which the next assessment begins instead, with its beginning and the floors in force.
+        active: whether the roll-back was approved.
     """
 
     __tablename__ = "level_releases"
@@ -454,15 +454,15 @@ class Opening(Base):
 
 
 class OverrideReading(Base):
-    """What a person had opened when they requested an override, or decided about it, on the pages.
+    """What a person had opened on the pages when they requested an override or decided about it.
 
     Attributes:
         act: requested, approved or refused.
         actor: who did it.
-        number: of the assessment in force then; None if there was none.
-        opened_number: of the newest assessment whose reasons were opened in the same session; None if no opening is
-            recorded, as where the database could not write at once.
-        seconds: since these were opened; None if no opening is recorded.
+        number: the number of the assessment in force then; None without one.
+        opened_number: the number of the newest assessment whose reasons were opened in the same session; None if no
+            opening is recorded, for example because the database could not write at once.
+        seconds: how long before the act these were opened; None if no opening is recorded.
     """
 
     __tablename__ = "override_readings"

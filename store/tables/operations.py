@@ -14,7 +14,7 @@ class WorkerRow(Base):
 
     Attributes:
         seen_us: when it last reported that it runs.
-        ended_us: when it ended as requested; None while it runs, and if it was killed.
+        ended_us: when it ended on request; None while it runs, and if it was killed.
     """
 
     __tablename__ = "workers"
@@ -26,16 +26,16 @@ class WorkerRow(Base):
 
 
 class ImportRow(Base):
-    """An import of a file, and the results of its rows so far, stored with these: an interrupted one continues there.
+    """An import of a file, with its results so far, stored together with its rows: an interrupted one continues there.
 
     Attributes:
-        source: names the file's content and the kind of import; an interrupted import continues under it.
-        content: what the rows are, such as transactions.
+        source: the identity of the file's content and the kind of import, by which an interrupted import continues.
+        content: the kind of rows, such as transactions.
         file: its name, without the folder.
         updated_us: when the last part was done.
         finished_us: when it was read to its end.
         refused_path: the file of refused rows; None until there is one.
-        refused_bytes: the bytes of it that belong to these results; 0 without one.
+        refused_bytes: the bytes of that file that belong to these results; 0 without one.
     """
 
     __tablename__ = "imports"
@@ -60,10 +60,10 @@ class ImportRow(Base):
 
 
 class AuditProof(Base):
-    """When an organisation's audit log was last compared, and with what result. It proves nothing by itself.
+    """When an organisation's audit log was last compared, and the result. It proves nothing by itself.
 
     Attributes:
-        heads_us: when the heads were exported that it was compared with; None without any.
+        heads_us: when the heads for the comparison were exported; None without any.
         whole_us: when a comparison last found nothing.
     """
 
@@ -81,19 +81,19 @@ class RetentionRun(Base):
     """One run over the old rows of one organisation and kind, and what it removed. See `store.erasure.retention`.
 
     Attributes:
-        kind: of the rows, as the policy names it.
-        days: of the policy, when it began.
+        kind: the kind of the rows, as the policy names it.
+        days: the days of the policy when the run began.
         before_us: rows older than this are removed, unless something refers to them.
         reached: its position, as JSON; None before the first part.
-        oldest_us: of the removed rows, as is `newest_us`; None if it removed nothing.
-        digest: of the assessments that it emptied, one after the other; None for other kinds.
+        oldest_us: the moment of the oldest removed row, as `newest_us` of the newest; None if it removed nothing.
+        digest: the chained digest of the assessments that it emptied; None for other kinds.
         finished_us: when it had covered everything, or the policy was changed; None while it runs.
     """
 
     __tablename__ = "retention_runs"
     __table_args__ = (
         Index("ix_retention_runs_last", "organisation_id", "kind", "id"),
-        # At most one of a kind at a time.
+        # At most one run of a kind at a time.
         Index(
             "ix_retention_runs_open",
             "organisation_id",

@@ -16,20 +16,20 @@ class PredictionDay(Base):
 
     Attributes:
         day: in days since 1970.
-        as_of_us: the one moment of all its predictions.
-        model_hash: of the model, as training names it: another registry may reuse a version's number.
+        as_of_us: the moment of all its predictions.
+        model_hash: the content hash of the model, as training computes it: another registry may reuse version numbers.
         horizon_ends_us: when the horizon and the settlement lag of the version have passed.
         valued: customers of the type who had a value then; those with a prediction are a sample of them.
         predicted: the number of predictions.
-        currency: of the predictions.
-        interval_level_percent: of the intervals; None if the model keeps none.
-        judged_us: when it was last evaluated; None if it was not yet, as the next ones.
+        currency: the currency of the predictions.
+        interval_level_percent: the level of the intervals; None if the model keeps none.
+        judged_us: when it was last evaluated; None before that, as the next three.
         state: due, holds or unknown.
         reasons: sentences.
         figures: as `usecases.monitoring.realised.judge` writes them; None if nothing could be compared.
-        announced_us: when an event announced that the version is due by this day; None if none did.
+        announced_us: when an event announced that by this day the version is due; None if none did.
         forgotten_us: when its predictions were removed; the figures are kept.
-        lease_until_us: a worker evaluates it until then; None if none does.
+        lease_until_us: the end of the lease of a worker that evaluates it; None if none does.
     """
 
     __tablename__ = "prediction_days"

@@ -11,15 +11,15 @@ KIND_CHARACTERS, VIEW_NAME_CHARACTERS = 12, 60
 
 
 class QueueWork(Base):
-    """To whom an item of the queue is assigned, and whether it is completed.
+    """The assignment of an item of the queue, and whether it is completed.
 
     Attributes:
-        kind: of the item, as in `store.queue.items.Kind`.
-        number: with `step` it names the item among those of its kind, such as an entity and its assessment.
-        entity_id: of the item; None if it is about more than one.
-        member_id: to whom it is assigned; None for no one.
+        kind: the kind of the item, a `store.queue.items.Kind`.
+        number: with `step`, it identifies the item within its kind, such as an entity and its assessment.
+        entity_id: the entity of the item; None if the item is about several.
+        member_id: the member to whom it is assigned; None if it is not assigned.
         done_us: when it was put away; None while it waits.
-        revision: how often the row was written; a change names the revision that it is based on.
+        revision: how often the row was written; a change names the revision on which it is based.
         changed_by: who wrote it last.
     """
 
@@ -39,10 +39,10 @@ class QueueWork(Base):
 
 
 class QueueView(Base):
-    """A filter of the queue under a name, for a member alone or for everybody of the organisation.
+    """A filter of the queue under a name, for one member or for all members of the organisation.
 
     Attributes:
-        owner: the number of the member who owns it; 0 for one of the organisation.
+        owner: the number of the member who owns it; 0 for the organisation.
         filters: by name, as addresses have them.
         saved_by: the number of the member who saved it.
     """

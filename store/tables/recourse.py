@@ -12,20 +12,20 @@ _IS_OPEN = text("state = 'open'")
 
 
 class Challenge(Base):
-    """A challenge: a person contests an assessment, which is kept as it is until another person settles it.
+    """A challenge: a person contests an assessment, which is kept unchanged until another person settles the challenge.
 
     Attributes:
-        number: of the assessment, among those of the entity.
-        words: of the person.
-        received_us: when they were received; the challenge is due this many days later, by the setting at that time.
+        number: the number of the assessment, among those of the entity.
+        words: the words of the person.
+        received_us: when these were received; the setting at that time decides how many days later it is due.
         opened_by: who recorded it, as the audit log names them.
-        record_sha256: of the assessment and everything it rests on, when the challenge was opened.
+        record_sha256: the hash of the assessment and everything that it rests on, when the challenge was opened.
         state: open, confirmed, corrected or overridden.
-        reason: of the settlement, for the organisation; None while it is open.
-        answer: of the settlement, for the person concerned; None if nothing is added to the fixed words.
-        facts: the corrected ones, as they are named in the settlement.
-        settled_number: of the first assessment after all changes that the settlement names; None if the contested one
-            is confirmed.
+        reason: the reason of the settlement, for the organisation; None while the challenge is open.
+        answer: the answer to the person concerned; None if nothing is added to the fixed text.
+        facts: the corrected facts, as the settlement names them.
+        settled_number: the number of the first assessment after all changes that the settlement names; None if the
+            contested one is confirmed.
         override_id: the override that replaced the rules' level, or that was revoked.
     """
 

@@ -25,7 +25,7 @@ class Family(Base):
     """All versions of one ruleset. Of the families of an entity type, the first (by position) that applies assesses.
 
     Attributes:
-        revision: of the last draft that was discarded; 0 if none was.
+        revision: the revision of the last draft that was discarded; 0 if none was.
     """
 
     __tablename__ = "ruleset_families"
@@ -64,11 +64,11 @@ class ThresholdReview(JobColumns, Base):
     """The thresholds that a quarter's portfolio would give a ruleset: a job, one for each family and quarter.
 
     Attributes:
-        version_id: the version that decided when it was begun.
-        rules_hash: of everything that determines its totals; thresholds of another hash belong to other totals.
-        thresholds: of this quarter alone, as text; None until it is done.
+        version_id: the version that decided when the review was begun.
+        rules_hash: the hash of everything that determines the totals; thresholds with another hash are of other totals.
+        thresholds: the thresholds of this quarter alone, as text; None until the review is done.
         report: JSON.
-        draft_revision: of the draft that it created; None if it created none.
+        draft_revision: the revision of the draft that it created; None if it created none.
     """
 
     __tablename__ = "threshold_reviews"
@@ -91,8 +91,8 @@ class ReferenceJob(JobColumns, Base):
     """A reference portfolio that a worker builds for a version of a ruleset: its progress, and its result.
 
     Attributes:
-        report: JSON, of its content; None until it is done.
-        proposal_id: of the change that would make it a version of its list; None if it became one at once.
+        report: the content of the portfolio, JSON; None until it is done.
+        proposal_id: the proposal to make it a version of its list; None if it became one at once.
     """
 
     __tablename__ = "reference_jobs"
@@ -113,11 +113,11 @@ class PointsJob(JobColumns, Base):
 
     Attributes:
         version_id: the newest version at the time of the request.
-        as_of_us: customers are evaluated on their facts as of then.
-        learn_as_of_us: they are learnt from as of this earlier moment; None for the same.
+        as_of_us: the moment of the facts on which customers are evaluated.
+        learn_as_of_us: the earlier moment of the facts from which points are learnt; None for the same.
         until_us: cases that ended then or later do not count.
         report: JSON; None until it is done.
-        draft_revision: of the draft that it created; None if it created none.
+        draft_revision: the revision of the draft that it created; None if it created none.
     """
 
     __tablename__ = "points_jobs"
@@ -137,15 +137,15 @@ class PointsJob(JobColumns, Base):
 
 
 class Backtest(Base):
-    """A backtest of one content, or of a proposal, in the background: its progress and its report.
+    """A backtest of a ruleset's content, or of a proposal, in the background: its progress and its report.
 
     Attributes:
-        family_id: of the content; None for a proposal's.
-        proposal_id: of the proposal, if it is not about a ruleset's content.
-        content_hash: of the ruleset; for a proposal's, of what decides before and after it.
-        attempts: how often a worker began it and was not asked to stop.
+        family_id: the family of the ruleset; None for the backtest of a proposal.
+        proposal_id: the proposal, if that is not about a ruleset's content.
+        content_hash: the hash of the ruleset's content; for a proposal, of what decides before and after it.
+        attempts: how often a worker began it without being asked to stop.
         part: what the worker assesses now, in words.
-        report: JSON. Text, as lists of backtests need none, and one can have thousands of lines.
+        report: JSON, as plain text: lists of backtests do not read it, and one can have thousands of lines.
         error: why it failed, was cancelled or is quarantined.
         movers_removed_us: when the retention policy last removed its movers; None if it did not.
     """
@@ -199,13 +199,13 @@ class BacktestMover(Base):
 
 
 class Activation(Base):
-    """Which version became active when, by whom and why; and the progress of the assessments by it.
+    """A change of a ruleset's active version: when, by whom and why; and the progress of the assessments by it.
 
     Attributes:
         kind: activation, rollback or off.
         per_second: how many entities become due in a second.
-        reached_id: entities up to here are due, or were.
-        finished_us: when all were.
+        reached_id: the last entity that became due.
+        finished_us: when all had become due.
     """
 
     __tablename__ = "activations"
@@ -229,16 +229,16 @@ class Activation(Base):
 
 
 class Proposal(Base):
-    """A change of what decides, and who proposed and decided it.
+    """A proposed change of what decides, and who proposed and decided it.
 
     Attributes:
         kind: such as `ruleset.switch`.
-        subject: of the change, in words.
-        content: of the change.
-        reach: whom it would reach, as far as that was counted when it was proposed.
-        entity_id: of the change; None if it is about more than one.
+        subject: the subject of the change, in words.
+        content: the content of the change.
+        reach: the customers whom it would reach, as far as they were counted when it was proposed.
+        entity_id: the entity of the change; None if it is about several.
         result: what was changed when it was approved.
-        salt: of the digest of the row that the audit log has (`store.audit.bound_rows`).
+        salt: the salt of the row's digest in the audit log (`store.audit.bound_rows`).
     """
 
     __tablename__ = "proposals"

@@ -1,4 +1,4 @@
-"""What drafts and versions have in common, whether of rulesets, flows, policies or groups."""
+"""The common columns of drafts and versions of rulesets, flows, policies and groups."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ PROPOSED, ACTIVE, RETIRED = "proposed", "active", "retired"
 
 
 class DraftColumns:
-    """The columns of an editable text; `editors` in the order of their first edits."""
+    """The columns of an editable text; `editors` are in the order of their first edits."""
 
     document: Mapped[str] = mapped_column(Text)
     revision: Mapped[int] = mapped_column(Integer)
@@ -26,9 +26,9 @@ class VersionColumns:
     """The columns of every version.
 
     Attributes:
-        number: from 1 on, in each ruleset, flow, policy or group.
-        document: as it was written.
-        canonical: the form by which it decides, of which `content_hash` is the SHA-256.
+        number: from 1, in each ruleset, flow, policy or group.
+        document: the text as it was written.
+        canonical: the form by which it decides; `content_hash` is its SHA-256.
     """
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
@@ -45,7 +45,7 @@ class CommittedColumns(VersionColumns):
 
     Attributes:
         tests: the results of its examples.
-        editors: who wrote it; none of them activates it.
+        editors: who wrote it; none of them may activate it.
     """
 
     content_hash: Mapped[str] = mapped_column(String(HASH_CHARACTERS), index=True)
