@@ -1,4 +1,4 @@
-"""Many values in one parameter: a list of any length, which no database's limit of parameters refuses.
+"""Many values in one parameter, so that no database's limit of parameters bounds the length of a list.
 
 On PostgreSQL they are written as the text of an array, on SQLite as JSON.
 
@@ -31,7 +31,7 @@ from sqlalchemy.sql.elements import Cast
 
 
 def array_text(values: Iterable[int | None] | Iterable[float | None] | Iterable[str | None]) -> str:
-    r"""Write numbers, truths or texts, some of them perhaps None, as an array; ValueError for a text with a NUL.
+    r"""Write numbers, booleans or texts, each possibly None, as an array; ValueError for a text with a NUL.
 
     >>> array_text([1, None, 3]), array_text([None, True]), array_text([1.5, None, float("inf")])
     ('{1,NULL,3}', '{NULL,true}', '{1.5,NULL,inf}')
@@ -40,7 +40,7 @@ def array_text(values: Iterable[int | None] | Iterable[float | None] | Iterable[
     """
     items = list(values)
     kinds = set(map(type, items))
-    if float in kinds:  # JSON has no word for what is infinite or no number
+    if float in kinds:  # JSON cannot write infinity or NaN
         return f"{{{','.join('NULL' if item is None else repr(item) for item in items)}}}"
     if not any(issubclass(kind, str) for kind in kinds):
         return f"{{{msgspec.json.encode(items).decode()[1:-1].replace('null', 'NULL')}}}"
@@ -66,7 +66,7 @@ class _Literal(TypeDecorator[Any]):
 
 
 def array_parameter(name: str, kind: Any) -> Cast[Any]:
-    """Return an array parameter of a statement, of one type; its values come as any iterable."""
+    """Return a statement's array parameter, of one type; its value is any iterable."""
     parameter: BindParameter[Any] = bindparam(name, type_=_Literal)
     return cast_to(parameter, ARRAY(kind))
 
@@ -82,7 +82,7 @@ class _JsonList(TypeDecorator[Any]):
 def among_parameter(
     dialect: str, column: ColumnElement[Any] | InstrumentedAttribute[Any], name: str
 ) -> ColumnElement[bool]:
-    """Test as `among` does, in a statement that is built once: its values are a parameter, any iterable."""
+    """Build the condition of `among` for a statement that is built once: its values are a parameter, any iterable."""
     if dialect == "sqlite":
         json_list: BindParameter[Any] = bindparam(name, type_=_JsonList)
         return column.in_(select(func.json_each(json_list).table_valued("value").c.value))
@@ -93,7 +93,7 @@ def among_parameter(
 def among(
     session: Session, column: ColumnElement[Any] | InstrumentedAttribute[Any], values: Sequence[int] | Sequence[str]
 ) -> ColumnElement[bool]:
-    """Test whether a column has one of some values, all in one parameter, as PostgreSQL takes at most 65,535."""
+    """Build the condition that a column has one of some values: one parameter, as PostgreSQL takes at most 65,535."""
     if session.get_bind().dialect.name == "sqlite":
         return column.in_(select(func.json_each(json.dumps(list(values))).table_valued("value").c.value))
     kind = Text if isinstance(column.type, String) else BigInteger  # from the column, as there may be no value
@@ -103,9 +103,9 @@ def among(
 def rows_among(
     session: Session, columns: Sequence[ColumnElement[int] | InstrumentedAttribute[Any]], rows: Sequence[Sequence[int]]
 ) -> ColumnElement[bool]:
-    """Test whether some columns have the numbers of one of some rows; a parameter for each number on PostgreSQL.
+    """Build the condition that columns have the numbers of one of some rows; on PostgreSQL each is a parameter.
 
-    On SQLite the rows are one parameter: it takes an index for rows of a query, and reads the whole table for a list.
+    On SQLite the rows are one parameter: it uses an index for rows of a query, and scans the table for a list.
     """
     if session.get_bind().dialect.name != "sqlite":
         return tuple_(*columns).in_([tuple(row) for row in rows])

@@ -23,7 +23,7 @@ TOLERANCE_SECONDS: Final = 60
 LOOK_SECONDS: Final = 10.0
 """How long a passed comparison is relied on; after a failed one, the next call compares again."""
 LONGEST_LEASE_US: Final = 900 * SECOND_US
-"""No lease is longer: one that ends later was written by a clock that was ahead, and is void."""
+"""The longest lease: one that ends later was written by a clock that was ahead, and is void."""
 
 _CLOCK: Final = "fivefold_clock"
 _SERVER: Final = "fivefold_server"
@@ -31,7 +31,7 @@ _SERVER: Final = "fivefold_server"
 _MOMENT = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS bigint)"
 _NOW = text(f"SELECT {_MOMENT}")
 _NOW_AND_SERVER = text(f"SELECT {_MOMENT}, CAST(pg_postmaster_start_time() AS text)")
-"""No two servers start in the same microsecond, and every role may ask for it unless that right was taken away."""
+"""The start time identifies a server, to the microsecond; every role may read it, unless that right was revoked."""
 _MAY_ASK = text("SELECT has_function_privilege('pg_postmaster_start_time()', 'EXECUTE')")
 
 
@@ -42,9 +42,9 @@ class DatabaseClock:
     Attributes:
         tolerance_us: how far a machine's clock may differ from it.
         ahead_us: by how much this machine's clock was ahead at the last comparison; negative if it is behind.
-        at_first_write: what is done on each server before the first transaction there that stores something; None for
-            nothing. After a failover it is another server, which may lack what was stored last.
-        done_on: the server on which that was done last.
+        at_first_write: called on each server before the first transaction there that writes; None for nothing. After a
+            failover the server is another one, which may lack the last commits.
+        done_on: the server for which it was last called.
     """
 
     tolerance_us: int = TOLERANCE_SECONDS * SECOND_US
@@ -59,10 +59,10 @@ class DatabaseClock:
         return now_microseconds() - self.ahead_us
 
     def look(self, connection: Any, _: Any) -> None:
-        """Compare the clocks on a connection of psycopg that is new, before the first question.
+        """Compare the clocks on a new psycopg connection, before its first statement.
 
-        So who only reads, and who takes the time before the first write, has the database's too. Nothing is refused:
-        that is for those who write.
+        So reads, and code that takes the time before its first write, have the database's time too. Only writes are
+        refused, by `compare`.
         """
         before = now_microseconds()
         (there,) = connection.execute(_NOW.text).fetchone()
@@ -70,9 +70,10 @@ class DatabaseClock:
         connection.rollback()
 
     def compare(self, connection: Connection) -> str:
-        """Raise UntrustedClockError if the machine's clock is off by more than the tolerance; else name the server.
+        """Raise UntrustedClockError if the machine's clock is off by more than the tolerance; else return the server.
 
-        It asks now and then, and on each connection that is new or was of another server than the last one asked.
+        It asks again after `LOOK_SECONDS`, and on each connection that is new or was of another server than the last
+        one asked.
         """
         if connection.dialect.name == "sqlite":
             return ""
@@ -107,7 +108,7 @@ class DatabaseClock:
 
 
 def require_right_to_ask(connection: Connection) -> None:
-    """Raise StoreError unless the database's role may ask which server answers; nothing could be stored."""
+    """Raise StoreError unless the database's role may ask which server answers: nothing can be stored otherwise."""
     if connection.dialect.name == "postgresql" and not connection.scalar(_MAY_ASK):
         raise _lacks_right_to_ask()
 
@@ -156,9 +157,9 @@ def latest_us(session: Session, now_us: int, newest_us: int | None = None) -> in
 
 
 def lease_is_over(until: Any, now: Any) -> ColumnElement[bool]:
-    """Build the condition that a lease holds nothing: it has ended, or a clock that was ahead took it.
+    """Build the condition that a lease is void: it has ended, or was taken by a clock that was ahead.
 
-    *until* is the column with its end, *now* the present: a parameter, or a moment.
+    *until* is the column with its end; *now* is the current time, as a parameter or a value.
     """
     return or_(until <= now, until > now + LONGEST_LEASE_US)
 
@@ -169,7 +170,7 @@ def ahead_error(session: Session, assessed_us: int, now_us: int) -> str | None:
 
 
 IS_AHEAD: Final = "the last assessment is dated"
-"""How the error begins of an entity whose last assessment is dated after now."""
+"""The beginning of the error for an entity whose last assessment is dated after now."""
 
 
 def ahead_message(assessed_us: int) -> str:

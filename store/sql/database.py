@@ -28,17 +28,17 @@ from fivefold.store.sql.reasons import READ_ONLY, file_in_question, is_locked, n
 from fivefold.store.tables.accounts import Base
 
 BUSY_SECONDS = 30
-"""How long a write waits for others before it gives up, unless its engine waits only so long for an answer."""
+"""How long a write waits for others before it gives up, unless its engine limits the time for an answer."""
 IDLE_SECONDS = 2 * BUSY_SECONDS
-"""After so long without a statement PostgreSQL ends a transaction that writes: its process is frozen, or gone."""
+"""PostgreSQL ends a transaction that writes after this time without a statement: its process is frozen, or gone."""
 AGAIN_MILLISECONDS = 3
-"""SQLite asks for the writer's lock after 1 and 2 of them; then its wait starts over."""
+"""SQLite's busy timeout: SQLite retries the writer's lock after 1 and 2 ms; then `_become_writer` starts over."""
 CONNECT_SECONDS = 10
 """How long to wait for a silent PostgreSQL, unless its address sets `connect_timeout`."""
 LOCK_SHARE: Final = 0.8
-"""The part of the time for an answer that a write waits for others, where there is a limit."""
+"""The share of an engine's time limit for an answer that a write may wait for others."""
 _LOCK_SECONDS: Final = "fivefold_lock_seconds"
-"""The option of an engine with that time."""
+"""The option of an engine with the resulting time."""
 _LIMITS: Final = "fivefold_limits"
 """The key under which a connection keeps the server's own limits."""
 _SETTINGS: Final = text("SELECT name, CAST(setting AS bigint) FROM pg_settings WHERE name = ANY(:names)")
@@ -71,10 +71,10 @@ def open_database(
     """Open a database; ConfigError if the address is not supported. Connects at first use.
 
     Args:
-        url: SQLite's or PostgreSQL's.
+        url: an address of SQLite or PostgreSQL.
         clock_tolerance_seconds: how far this machine's clock may be off the database's; beyond that nothing is written.
-        answer_seconds: how long to wait for one answer of PostgreSQL, before another connection is tried. On both kinds
-            a write waits for others for a part of that, so that its caller learns why nothing was stored.
+        answer_seconds: how long to wait for one answer of PostgreSQL, before another connection is tried. On both
+            databases a write waits for others for `LOCK_SHARE` of it, so that its caller learns why nothing was stored.
     """
     options: dict[str, Any] = {**clocks.options(clock_tolerance_seconds)}
     if answer_seconds is not None:
@@ -116,7 +116,7 @@ def open_database(
 
 
 def open_again(engine: Engine, answer_seconds: float) -> Engine:
-    """Open the database of an engine a second time, for questions that wait only so long for an answer."""
+    """Open the database of an engine a second time, with a time limit for each answer."""
     tolerance_seconds = clocks.clock_of(engine).tolerance_us // SECOND_US
     return open_database(engine.url.render_as_string(hide_password=False), tolerance_seconds, answer_seconds)
 
@@ -124,7 +124,7 @@ def open_again(engine: Engine, answer_seconds: float) -> Engine:
 def upgrade(engine: Engine) -> None:
     """Bring the schema to the newest version; migrations only go forward and lose nothing.
 
-    All in one transaction on SQLite, each in one of its own on PostgreSQL.
+    All run in one transaction on SQLite, and each in its own on PostgreSQL.
 
     Raises:
         StoreError: the database cannot be used, its tables lack what its migrations make, or other programs hold a
@@ -294,10 +294,10 @@ def writing(engine: Engine, busy_seconds: float | None = None) -> Iterator[Sessi
 
 
 def _begin_write(session: Session, engine: Engine, busy_seconds: float | None) -> None:
-    """Begin as a writer whose clock is right.
+    """Begin a transaction that writes, after a check of the clock.
 
-    What comes before the first write on a server is committed by itself: others may wait for its locks. Threads that
-    begin at the same moment may each do it.
+    The clock's `at_first_write` is committed separately, as others may wait for its locks. Threads that begin at the
+    same moment may each call it.
     """
     clock = clocks.clock_of(engine)
     options = engine.get_execution_options()
@@ -317,7 +317,7 @@ def _begin_write(session: Session, engine: Engine, busy_seconds: float | None) -
 
 
 def _limit_transaction(connection: Connection, limits: Mapping[str, float]) -> None:
-    """Set PostgreSQL's limits of a transaction, by their names, in seconds; those of the server hold where shorter."""
+    """Set PostgreSQL's limits of a transaction, by name, in seconds; shorter limits of the server stay in force."""
     if _LIMITS not in connection.info:  # asked once in the life of a connection
         settings = connection.execute(_SETTINGS, {"names": list(limits)})
         connection.info[_LIMITS] = {name: milliseconds / 1000 or inf for name, milliseconds in settings}  # 0 for none
@@ -328,16 +328,16 @@ def _limit_transaction(connection: Connection, limits: Mapping[str, float]) -> N
 
 
 def await_other_system(session: Session) -> None:
-    """Let a transaction that writes do nothing for longer than `IDLE_SECONDS`, as what it did elsewhere stays done.
+    """Let a transaction that writes be idle for longer than `IDLE_SECONDS`, while it waits for another system.
 
-    Another system may take minutes to answer. The server's own limit still holds.
+    That may take minutes to answer, and what it did cannot be undone. The server's own limit still holds.
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text(f"SET LOCAL {_IDLE} TO DEFAULT"))
 
 
 def require_writable(engine: Engine) -> None:
-    """Raise StoreError, as `writing` would, unless something can be stored now; a standby refuses it at the end."""
+    """Raise StoreError unless something can be stored now: as `writing` does, and for a standby, which only reads."""
     with writing(engine) as session:
         if engine.dialect.name == "postgresql" and session.scalar(text("SHOW transaction_read_only")) == "on":
             raise StoreError(READ_ONLY)
@@ -370,8 +370,8 @@ def empty_write_ahead_log(engine: Engine) -> bool:
     """Copy SQLite's write-ahead log into its file, and empty it: what was overwritten is then in neither.
 
     Returns:
-        Whether it is empty: not while another connection reads from it, which is waited for at most `BUSY_SECONDS`.
-        True on PostgreSQL, which has its own.
+        Whether it is empty: False if another connection still reads from it after `BUSY_SECONDS`. True on PostgreSQL,
+        which has its own log.
     """
     if engine.dialect.name != "sqlite":
         return True
@@ -381,7 +381,7 @@ def empty_write_ahead_log(engine: Engine) -> bool:
 
 
 def add_alone(session: Session, row: Base) -> None:
-    """Add a row whose key was free; ConflictError if a concurrent transaction, which is waited for, took it."""
+    """Add a row whose key was free; wait for a concurrent transaction, and raise ConflictError if that took it."""
     session.add(row)
     try:
         session.flush()
@@ -392,7 +392,7 @@ def add_alone(session: Session, row: Base) -> None:
 
 
 def raise_if_may_be_kept(error: BaseException) -> None:
-    """Raise UnknownOutcomeError for an error of a commit, SQLAlchemy's or the driver's, that may be carried out."""
+    """Raise UnknownOutcomeError for the error, SQLAlchemy's or the driver's, of a commit that may be carried out."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     if _may_be_kept(cause):
         raise UnknownOutcomeError(_MAY_BE_DONE_IN_FILE if isinstance(cause, sqlite3.Error) else MAY_BE_DONE) from error
@@ -402,8 +402,8 @@ def _may_be_kept(error: BaseException | None) -> bool:
     """Return whether a failed commit may have been carried out: the database's answer is missing.
 
     An error that the database reports itself, such as a conflict, means that nothing was committed. After a shutdown or
-    a lost connection (classes 08 and 57) it may have been. So it may after an error of SQLite's file, unless that was
-    in writing: the page that makes a transaction a whole is written last, and is not there then.
+    a lost connection (classes 08 and 57) it may have been, and also after an error of SQLite's file, except in writing:
+    the page that completes a transaction is written last, and is missing then.
     """
     if isinstance(error, sqlite3.Error):
         code = getattr(error, "sqlite_errorcode", 0)
@@ -416,7 +416,7 @@ def _may_be_kept(error: BaseException | None) -> bool:
 
 @contextmanager
 def reachable(engine: Engine) -> Iterator[None]:
-    """Raise StoreError if the database is of no use for now: unreachable, not answering, locked for too long, full."""
+    """Raise StoreError if the database cannot be used now: unreachable, not answering, locked for too long, full."""
     try:
         yield
     except (DBAPIError, PoolTimeout, psycopg.Error, sqlite3.Error) as error:  # a driver raises its own errors directly
@@ -436,7 +436,7 @@ def raise_if_out_of_reach(error: BaseException | None, engine: Engine) -> None:
 
 @contextmanager
 def _references_checked_at_the_end(connection: Connection) -> Iterator[None]:
-    """Commit what is done on SQLite, after a check that every reference is whole.
+    """Commit the block's changes on SQLite, after a check of every reference.
 
     SQLite changes a table by copying it; meanwhile the rows that others refer to are missing.
     """
@@ -454,7 +454,7 @@ def _references_checked_at_the_end(connection: Connection) -> Iterator[None]:
 
 
 def _require_utf8(connection: Any, _: Any) -> None:
-    """Refuse a PostgreSQL in another encoding: in SQL_ASCII it gives bytes for text, in others it lacks letters."""
+    """Refuse a PostgreSQL database in an encoding other than UTF8: SQL_ASCII returns bytes, others lack letters."""
     encoding = connection.info.parameter_status("server_encoding") or _asked_encoding(connection)
     if encoding != "UTF8":
         connection.close()
@@ -475,11 +475,11 @@ def _asked_encoding(connection: Any) -> str:
 def _prepare_sqlite(connection: Any, _: Any) -> None:
     cursor = connection.cursor()
     _, _, file = cursor.execute("PRAGMA database_list").fetchone()
-    if file and not Path(file).stat().st_size:  # a new one is its owner's alone, in whichever folder
+    if file and not Path(file).stat().st_size:  # only its owner may read a new file, in any folder
         Path(file).chmod(0o600)
     # Readers and the writer do not block each other; a power failure may lose the last commits, never the file.
     _write_ahead(cursor)
-    # What is erased is overwritten: a build of SQLite may leave it in the file, in pages that are free.
+    # Overwrite erased data: some builds of SQLite would leave them in free pages of the file.
     cursor.executescript("PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON")
     cursor.close()
 

@@ -23,7 +23,7 @@ class JSONText(TypeDecorator[Any]):
     cache_ok = True
 
     def __init__(self, write: Callable[[Any], str] = canonical_json) -> None:
-        """Store the text that *write* gives."""
+        """Store the text that *write* returns."""
         super().__init__()
         self.write = write
 
@@ -37,7 +37,7 @@ class JSONText(TypeDecorator[Any]):
 
 
 def stored_report(report: Any) -> str:
-    """Write a report, which may have floats: keys sorted, a space behind commas and colons.
+    """Write a report, which may have floats: keys sorted, a space after commas and colons.
 
     >>> stored_report({"é": (1, 0.5), "a": None})
     '{"a": null, "é": [1, 0.5]}'

@@ -1,4 +1,4 @@
-"""What workers hold, whatever it is: an entity, a run of a flow, a delivery, a job."""
+"""The leases of workers, on rows of any kind: entities, runs of flows, deliveries, jobs."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ _END: Final = "lease_until_us"
 
 
 def last_lease_end(engine: Engine, now_us: int, latest_us: int | None = None) -> int | None:
-    """Give the end of the last lease that holds something now and ends by *latest_us*; None where nothing is held."""
+    """Return the end of the last lease that is valid now and ends by *latest_us*; None without one."""
     ends = list[int]()
     with reading(engine) as session:
         for table in Base.metadata.sorted_tables:
@@ -26,7 +26,7 @@ def last_lease_end(engine: Engine, now_us: int, latest_us: int | None = None) ->
 
 
 def end_leases(engine: Engine, at_us: int, present_us: int) -> None:
-    """Let the leases that are over now be over as of a moment in the past, by whose clock some would hold still."""
+    """End, as of the past moment *at_us*, leases that are over by *present_us* and would be valid still then."""
     with writing(engine) as session:
         for table in Base.metadata.sorted_tables:
             if _END in table.c:

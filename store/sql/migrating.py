@@ -1,4 +1,4 @@
-"""The steps from one schema to the next: which are due, whether the schema is what they begin with, and their run."""
+"""The migrations: which are due, whether the schema is the one that they start from, and their execution."""
 
 from importlib import import_module
 from pathlib import Path
@@ -20,9 +20,9 @@ from fivefold.store.tables.accounts import Base
 _MIGRATIONS: Final = Path(__file__).parents[1] / "migrations"
 _FIRST: Final = "0001"
 _LAST_FOLDED: Final = "0015"
-"""Before the first release the migrations after the first one, up to this, were folded into it; later ones follow it.
+"""The last migration that was folded into the first one before the first release; later ones follow it.
 
-So no number means two schemas, and a database of one of these is never taken for that of a newer program.
+So each number means one schema, and a database with the number of a folded one is never taken for a newer program's.
 """
 _UPGRADING: Final = 5_550_001
 """The number of PostgreSQL's lock that lets one program at a time change the schema; any number would do."""
@@ -35,7 +35,7 @@ the migration while the migration waits for the worker.
 PAUSE_SECONDS: Final = 1.0
 """How long others go on before the migration is tried again."""
 PATIENCE_SECONDS: Final = 180.0
-"""After so long in vain a migration is given up."""
+"""A migration is given up after this time without success."""
 _HELD: Final = (psycopg.errors.DeadlockDetected, psycopg.errors.LockNotAvailable)
 _NAMED: Final = 3
 """How many columns or guards that differ an error names."""
@@ -55,7 +55,7 @@ _TRIGGERS: Final = {
     ),
 }
 _ON_SQLITE_ALONE: Final = "_history_insert"
-"""How triggers end that PostgreSQL does without."""
+"""The end of the names of triggers that only SQLite has."""
 _Part = tuple[str, str]
 """A column or a guard: its table, and its name."""
 
@@ -65,17 +65,17 @@ class SchemaVersionError(StoreError):
 
 
 def newest() -> str:
-    """Give the number of the schema that this program knows."""
+    """Return the number of the schema that this program knows."""
     return _scripts().get_current_head() or ""
 
 
 def revision_of(connection: Connection) -> str | None:
-    """Read the number of the schema that a database has; None for none."""
+    """Return the number of a database's schema; None without one."""
     return MigrationContext.configure(connection).get_current_revision()
 
 
 def is_newer(revision: str) -> bool:
-    """Tell whether a number is that of a later schema than this program knows."""
+    """Return whether a number is that of a later schema than this program knows."""
     return revision > max(newest(), _LAST_FOLDED)
 
 
@@ -117,8 +117,8 @@ def migrate(connection: Connection, revision: str = "head") -> None:
 def migrate_in_steps(engine: Engine, due: list[str]) -> None:
     """Run the migrations that are due on PostgreSQL, each in a transaction of its own; StoreError if one is given up.
 
-    Each holds few tables, for a short time. Workers may take the same ones in another order: the migration then gives
-    way, and is tried again. What another program did meanwhile is left out.
+    Each locks few tables, for a short time. Workers may lock them in another order: the migration then gives way, and
+    is tried again. Migrations that another program ran meanwhile are skipped.
     """
     with engine.begin() as connection:
         _wait_for_others(connection)
@@ -156,10 +156,10 @@ def _wait_for_others(connection: Connection) -> None:
 
 
 def require_shape(connection: Connection) -> None:
-    """Raise SchemaVersionError unless tables have what the migrations up to the schema's number make: columns, guards.
+    """Raise SchemaVersionError unless tables have the columns and guards of the migrations up to the schema's number.
 
-    Before the first release migrations were changed: a database from then has the number and not the columns.
-    Columns of the operator beside them are left alone.
+    Before the first release migrations were changed: a database from then may have the number without the columns.
+    Additional columns of the operator are allowed.
     """
     revision = revision_of(connection)
     if revision is not None:
@@ -167,11 +167,11 @@ def require_shape(connection: Connection) -> None:
 
 
 def require_columns(connection: Connection) -> None:
-    """Raise SchemaVersionError unless tables have the columns that this program knows: `require_shape` for each start.
+    """Raise SchemaVersionError unless tables have the columns that this program knows: the check at each start.
 
-    Guards are not compared: what the migrations make is known only once all of them ran, which takes most of a second.
+    Guards are not compared, as in `require_shape`: to know them, all migrations must run, for most of a second.
     """
-    import_module("fivefold.store.tables.all")  # so that all tables are among those of Base
+    import_module("fivefold.store.tables.all")  # so that Base has all tables
     columns = {(table.name, column.name) for table in Base.metadata.tables.values() for column in table.columns}
     _require(connection, newest(), columns, set())
 
@@ -190,7 +190,7 @@ def _require(connection: Connection, revision: str, columns: set[_Part], guards:
 
 
 def _as_migrated(revision: str) -> tuple[set[_Part], set[_Part]]:
-    """Give the columns and the guards that the migrations up to a number make, by their tables."""
+    """Return the columns and the guards that the migrations up to a number make, with their tables."""
     engine = create_engine("sqlite://")
     try:
         with engine.begin() as connection:

@@ -1,4 +1,4 @@
-"""Errors as they are stored and shown, in our own words: a database's name roles, hosts and customers' values."""
+"""Errors as they are stored and shown, in our own words: a database's messages have roles, hosts, customers' values."""
 
 import os
 import re
@@ -28,7 +28,7 @@ _OF_SQLITE: Final = {
     sqlite3.SQLITE_FULL: "the disk of the database's file is full, or the file may not grow",
     sqlite3.SQLITE_READONLY: "the database's file can only be read, and not written",
 }
-"""Errors after which a retry may succeed, and what they are called."""
+"""Our texts for SQLite's errors after which a retry may succeed."""
 _DAMAGE: Final = "the database's file is damaged: "
 _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _LOCK_NOT_AVAILABLE: Final = "55P03"
@@ -48,7 +48,7 @@ _OF_POSTGRESQL: Final = {
     "57014": "the database broke off a statement that took longer than its limit, or that an operator ended",
     "57P03": "the database does not take connections yet, or any more",
 }
-"""What PostgreSQL's errors are called that say more than that it is out of reach."""
+"""Our texts for PostgreSQL's errors that say more than that it is out of reach."""
 _AT_CONNECT: Final = (
     (r"too many clients|too many connections|remaining connection slots|no more connections allowed", "53300"),
     (r"the database system is |is not currently accepting connections", "57P03"),
@@ -57,12 +57,12 @@ _AT_CONNECT: Final = (
     (r'role "[^"]*" does not exist|authentication failed|pg_hba\.conf|not permitted to log in', "28000"),
     (r"permission denied for database", "28000"),
 )
-"""The codes of errors of before there is a connection, which come without one, by what the server says."""
+"""The codes of errors while connecting, which arrive without a code, by a pattern of the server's message."""
 _WITHOUT_CONNECTION: Final = {"53300", "57P03"}
 
 
 def reason_of(error: BaseException | None) -> str | None:
-    """Say why the database is out of reach for now; None for an error of the statement or the schema.
+    """Return why the database is out of reach for now; None for an error of the statement or the schema.
 
     The error is SQLAlchemy's, or the driver's.
     """
@@ -79,9 +79,9 @@ def reason_of(error: BaseException | None) -> str | None:
 
 
 def file_in_question(error: BaseException | None, url: URL) -> str:
-    """Name SQLite's file behind a colon, with what stands against its use; empty for a lock, and on a server.
+    """Return a colon and SQLite's file, or why it cannot be used; empty for a lock, and on a server.
 
-    Callers over HTTP learn nothing of what stands behind the colon.
+    Callers over HTTP never see the text after the colon.
     """
     if isinstance(error, DBAPIError):
         error = error.orig
@@ -92,9 +92,9 @@ def file_in_question(error: BaseException | None, url: URL) -> str:
 
 
 def note_damage(error: BaseException, url: URL) -> None:
-    """Add a note to an error of a page of SQLite's file that is damaged: the file, and what helps.
+    """Add a note to the error of a damaged page of SQLite's file: the file, and the remedy.
 
-    The error stays what it is: to wait does not help, and what is on other pages can be read and written all the same.
+    The type of the error stays: waiting does not help, and other pages can still be read and written.
     """
     cause = error.orig if isinstance(error, DBAPIError) else error
     if (
@@ -108,12 +108,12 @@ def note_damage(error: BaseException, url: URL) -> None:
 
 
 def damage_noted(error: BaseException) -> str | None:
-    """Give the note of `note_damage`, which has nothing of a request; None where there is none."""
+    """Return the note of `note_damage`, which has no data of a request; None without one."""
     return next((note for note in getattr(error, "__notes__", ()) if note.startswith(_DAMAGE)), None)
 
 
 def is_locked(error: BaseException | None) -> bool:
-    """Tell whether another transaction held a lock for longer than the limit; *error* as of `reason_of`."""
+    """Return whether another transaction held a lock for longer than the limit; *error* as in `reason_of`."""
     if isinstance(error, DBAPIError):
         error = error.orig
     if isinstance(error, sqlite3.Error):
@@ -122,7 +122,7 @@ def is_locked(error: BaseException | None) -> bool:
 
 
 def did_no_work(error: BaseException | None) -> bool:
-    """Tell whether no connection came about, so that the wait for the database took none of its time.
+    """Return whether no connection was made, so that the attempt took none of the database's time.
 
     The error is a StoreError, SQLAlchemy's or the driver's.
     """
@@ -138,9 +138,9 @@ def did_no_work(error: BaseException | None) -> bool:
 
 
 def is_of_whole_database(error: StoreError) -> bool:
-    """Tell whether nothing else would fare better now: no connection came about, or it is SQLite's one file.
+    """Return whether any other call would fail now too: no connection was made, or the error is of SQLite's one file.
 
-    A server's lock, right or limit of time may be of a few rows alone.
+    A server's lock, right or time limit may concern a few rows alone.
     """
     cause = error.__cause__
     return isinstance(cause.orig if isinstance(cause, DBAPIError) else cause, sqlite3.Error) or did_no_work(error)
@@ -151,7 +151,7 @@ def _code_at_connect(message: str) -> str:
 
 
 def _fault_of(file: Path) -> str:
-    """Say why this account cannot use SQLite's file, with a path; empty where nothing speaks against it."""
+    """Return why this account cannot use SQLite's file, with a path; empty if no obstacle is found."""
     if file.parent.exists() and not _allowed(file.parent, os.X_OK):
         return f"this account may not look into {file.parent}"
     if file.is_dir():
@@ -175,8 +175,8 @@ def failure_text(error: BaseException) -> str:
     """Write an error so that it can be stored and shown.
 
     An error that fivefold raises on purpose keeps its message; for invalid rows only the fields. Any other error is
-    named by its kind and place: a database's message has customers' values, with the row that it refused, and so may
-    any library's.
+    named by its kind and place: a database's message has customers' values, those of the row that it refused, and so
+    may any library's.
 
     >>> failure_text(ValueError("'Ana Silva' is no number"))
     'ValueError'
@@ -194,7 +194,7 @@ def failure_text(error: BaseException) -> str:
 
 
 def cause_text(error: BaseException) -> str:
-    """Write why a round of a worker failed: what an operator can mend in our words; another error by its kind alone."""
+    """Write why a worker's round failed: in our words if an operator can mend it, otherwise the kind of error alone."""
     if isinstance(error, StoreError | ConfigError):
         return str(error)
     return damage_noted(error) or type(error).__name__
@@ -210,7 +210,7 @@ def _driver_name(error: BaseException | None) -> str:
 
 
 def _place(traceback: TracebackType | None) -> str:
-    """Name our function in which an error was raised last; empty if it was raised in none."""
+    """Return the name of the innermost function of ours in a traceback; empty without one."""
     place = ""
     while traceback is not None:
         module = str(traceback.tb_frame.f_globals.get("__name__", ""))

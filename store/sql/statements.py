@@ -1,4 +1,4 @@
-"""What several modules share of statements: inserts of each dialect, of many rows at once too, and deletes of many.
+"""Shared statements: inserts of each dialect, also of many rows at once, and deletes of many rows.
 
 Many rows are sent by COPY on PostgreSQL, and by one statement for all of them on SQLite.
 """
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from fivefold.store.sql.arrays import array_text
 
 INSERTS: Final[Mapping[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-"""The insert of each dialect: unlike the common one it may leave a row as it is, or change it, where one is there."""
+"""The insert of each dialect: unlike the generic one, it can leave or change a row that exists already."""
 UNSEEN: Final[Mapping[str, Any]] = {"synchronize_session": False}
 """The option of a statement on rows that the session does not hold."""
 
@@ -41,10 +41,10 @@ def write_rows(
 def put_rows(
     session: Session | Connection, table: Table, columns: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> None:
-    """Add rows to a table, or write over those of the same primary key, in the session's transaction.
+    """Add rows to a table, or overwrite those with the same primary key, in the session's transaction.
 
-    Columns that are not given stay as they are. A row whose indexed columns stay the same leaves the indexes alone:
-    deleted and added, it would cost an entry in each, and triggers would count it twice.
+    Other columns keep their values. A change of columns without an index leaves the indexes alone: a delete and an
+    insert would cost an entry in each index, and triggers would count the row twice.
     """
     connection = session.connection() if isinstance(session, Session) else session
     all_rows = list(rows)
@@ -53,7 +53,7 @@ def put_rows(
     statement = _put_statement(table, tuple(columns), connection.dialect.name)
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql(statement, all_rows)
-    else:  # as arrays: one statement, whose plan no number of rows changes
+    else:  # as arrays: one statement with one plan, for any number of rows
         connection.exec_driver_sql(statement, tuple(map(array_text, zip(*all_rows, strict=True))))
 
 
@@ -70,7 +70,7 @@ def _put_statement(table: Table, columns: tuple[str, ...], dialect: str) -> str:
 
 
 def _array_type(table: Table, name: str) -> str:
-    """Give the type of an array of a column's values; texts have no length there, as a cast would cut them."""
+    """Return the type of an array of a column's values; of texts without a length, as a cast would cut them."""
     kind = table.columns[name].type
     return f"{Text() if isinstance(kind, String) else kind}[]"
 
