@@ -39,13 +39,13 @@ class LevelFilter:
     """Which current levels are listed; empty or None is no condition.
 
     Attributes:
-        type_id: of the entities.
-        levels: their numbers, the highest first; None among them for no level.
-        segments: their names.
-        statuses: of assessments.
-        family_id: of the ruleset that decided.
-        since_us: the level was reached at that moment or later.
-        failing: they could not be computed the last time that was tried, or could.
+        type_id: the type of the entities.
+        levels: the numbers of levels, the highest first; None among them for no level.
+        segments: the names of segments.
+        statuses: the statuses of assessments.
+        family_id: the family of the ruleset that decided.
+        since_us: levels reached at that moment or later.
+        failing: whether the last attempt to compute them failed.
     """
 
     organisation_id: int
@@ -60,11 +60,11 @@ class LevelFilter:
 
 @dataclass(frozen=True, kw_only=True)
 class CurrentLevelRow:
-    """A current level, its entity, the name and number of the version that decided, and when it is due next.
+    """A current level, its entity, the ruleset and version that decided, and when it is due next.
 
     Attributes:
-        superseded_by: the serving version of the value model if another one gave the value; else None.
-        failing: it could not be computed the last time that was tried.
+        superseded_by: the serving version of the value model if another one gave the value; None otherwise.
+        failing: whether the last attempt to compute it failed.
     """
 
     standing: Standing
@@ -78,7 +78,7 @@ class CurrentLevelRow:
 
 _LEVEL = func.coalesce(Standing.level, 0)
 _OWN = {Order.RISK: Standing.score, Order.LATEST: Standing.level_since_us, Order.VALUE: Standing.expected_value}
-"""The columns of an order after the level, which are those of its index."""
+"""The column of each order after the level, as in its index."""
 
 
 def current_levels_of(session: Session, level_filter: LevelFilter, order: Order, part: Part) -> Page[CurrentLevelRow]:

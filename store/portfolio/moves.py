@@ -1,12 +1,12 @@
 """Levels reached, and moves between levels over time: counters by day, and each mover's levels at both ends.
 
-Rises, falls and first levels of all entities are listed too; each has its own index, so that a page of it costs
+Rises, falls and first levels of all entities are listed too. Each of the three has its own index, so that a page costs
 the same however many others there are. Nothing here begins or ends a transaction.
 
-A trigger of `transitions` (`store.migrations.initial.counts`) counts every level reached by day, from and to, so that
-the state of a portfolio on a day is read from a few rows a day, as quick for ten million as for ten. The levels at both
-ends of a period are read from its transitions, by the indexes of rises and falls: entities that got a first level and
-kept it, usually most of them, are taken from the counters.
+A trigger of `transitions` (`store.migrations.initial.counts`) counts every level reached, by day and by the levels
+before and after, so that the state of a portfolio on a day is computed from a few rows a day, as fast for ten million
+entities as for ten. The levels at both ends of a period are read from its transitions, by the indexes of rises and
+falls; entities that got a first level and kept it, usually most of them, are taken from the counters.
 """
 
 from collections import Counter
@@ -36,7 +36,7 @@ from fivefold.store.tables.levels import (
 from fivefold.store.tables.rulesets import Activation, Family
 
 LATEST_US: Final = 2**63 - 1
-"""No moment is later."""
+"""The latest possible moment."""
 
 
 class Direction(IntEnum):
@@ -53,10 +53,10 @@ class TransitionFilter:
 
     Attributes:
         directions: at least one.
-        type_id: of the entities.
+        type_id: the type of the entities.
         levels: the numbers of the levels that were reached.
-        since_us: reached at that moment or later.
-        until_us: reached before.
+        since_us: levels reached at that moment or later.
+        until_us: levels reached before that moment.
     """
 
     organisation_id: int
@@ -72,8 +72,8 @@ class TransitionRow:
     """A level reached, its entity and its assessment; and the version and the moment of the assessment before.
 
     Attributes:
-        version_before: None where no ruleset decided in it.
-        before_us: None for the first assessment.
+        version_before: None if no ruleset decided that assessment.
+        before_us: None if there was no assessment before.
     """
 
     transition: Transition
@@ -91,7 +91,7 @@ class RulesetActivation:
     """A change of what decides: the type and the name of its ruleset, and the number of the version since.
 
     Attributes:
-        number: None where the ruleset was switched off.
+        number: None if the ruleset was switched off.
     """
 
     activation: Activation
@@ -103,13 +103,13 @@ class RulesetActivation:
 CONDITIONS = {Direction.RISE: IS_RISE, Direction.FALL: IS_FALL, Direction.FIRST: IS_FIRST}
 TRANSITION_KEY = (Transition.at_us, Transition.entity_id, Transition.number)
 TRANSITION_KEY_TYPES = (BigInteger(), BIG, Integer())
-"""Transitions are listed by their moments; of those of one moment, by the entity and its number."""
+"""The types of the key: transitions are listed by moment, then by entity and number."""
 
 
 def transitions_among(session: Session, transition_filter: TransitionFilter, part: Part) -> Page[TransitionRow]:
-    """List levels reached: rises first, then falls, then first levels; of each the latest first.
+    """List levels reached: rises first, then falls, then first levels; the latest of each first.
 
-    Those of erased entities are left out. ConfigError if the part does not begin after a key of this list.
+    Levels of erased entities are left out. ConfigError if the part does not begin after a key of this list.
     """
     if part.after is not None:
         require_key((literal(0, Integer), *TRANSITION_KEY), part.after)
@@ -134,7 +134,7 @@ def transitions_among(session: Session, transition_filter: TransitionFilter, par
 
 
 def columns_beside(before: type[Assessment]) -> tuple[Any, ...]:
-    """Return what a `TransitionRow` has beside the transition and its direction, with the assessment *before*."""
+    """Return the columns of a `TransitionRow` after the direction; *before* is the assessment before."""
     return EntityType.id, EntityType.name, Entity.external_id, Assessment, before.version_id, before.as_of_us
 
 
@@ -201,8 +201,8 @@ def changes_of_types(session: Session, type_ids: Collection[int]) -> list[Rulese
 class Period:
     """A period, from *since_day* until before *until_day* in days since 1970, of one type.
 
-    A clock that was ahead may have dated moves after *today*: they happened by now, so a period that has today in it
-    has them too.
+    A clock that was ahead may have dated moves after *today*. They have happened already, so a period that contains
+    today contains them too.
     """
 
     organisation_id: int
@@ -233,7 +233,7 @@ class DayMoves:
 
 
 def moves_by_day(session: Session, organisation_id: int, type_id: int, since_day: int, today: int) -> list[DayMoves]:
-    """Return the moves of each day from one on, the latest day first; those of days after *today* are of today."""
+    """Return the moves of each day since *since_day*, the latest first; moves dated after *today* are today's."""
     by = (LevelMoveCount.day, LevelMoveCount.from_level, LevelMoveCount.to_level)
     rows = session.execute(
         select(*by, func.sum(LevelMoveCount.entities))
@@ -258,7 +258,7 @@ def first_day(session: Session, organisation_id: int, type_id: int) -> int | Non
 
 
 def entities_by_level(session: Session, organisation_id: int, type_id: int) -> dict[int, int]:
-    """Count the entities at each level now, from 1, those erased where they stood; those without one are left out."""
+    """Count the entities at each current level, from 1; erased ones count at their last level, ones without do not."""
     rows = session.execute(
         select(PortfolioCount.level, func.sum(PortfolioCount.entities))
         .where(
@@ -276,8 +276,8 @@ class MoverCounts:
     """The numbers of entities that rose or fell in a period; 0 is no level.
 
     Attributes:
-        ends: by their levels before and at the end; both are the same for one that came back.
-        first: the levels that they reached from none.
+        ends: by the levels before the period and at its end; both are the same for an entity that returned.
+        first: by the levels that they reached from none.
     """
 
     ends: Mapping[tuple[int, int], int]
@@ -312,9 +312,9 @@ class MoverRow:
     """An entity whose level at the end of a period differs from that before it.
 
     Attributes:
-        from_level: before; None for no level.
+        from_level: the level before the period; None for no level.
         left_us: when it left that level.
-        moves: levels reached in the period.
+        moves: the number of levels reached in the period.
         last: the last of these.
     """
 
@@ -334,9 +334,9 @@ def movers_between(
     Args:
         session: an open session.
         span: the period and the type.
-        from_level: before; 0 for none; None for any level, but not for none.
-        to_level: at the end; 0 for none; None for any, or none.
-        part: of the list.
+        from_level: the level before the period; 0 for no level; None for any, but not for no level.
+        to_level: the level at the end; 0 for no level; None for any, or no level.
+        part: the part of the list.
     """
     if part.after is not None:
         require_key(TRANSITION_KEY, part.after)
@@ -371,7 +371,7 @@ def _mover(row: Any) -> MoverRow:
 def _first_moves(
     span: Period, direction: Direction, from_level: int | None, to_level: int | None, part: Part
 ) -> Subquery:
-    """Select the first move in a period of those that match, in the order of the index of its direction."""
+    """Select the first moves of matching entities in a period, in the order of the index of their direction."""
     earlier, later = aliased(Transition), aliased(Transition)
     end = func.coalesce(
         select(later.to_level)
@@ -381,7 +381,7 @@ def _first_moves(
         .scalar_subquery(),
         0,
     )
-    # Both look by the entity, so that SQLite asks for its type before them: of a type there may be few.
+    # Both subqueries refer to the entity, so that SQLite checks its type before them: a type may have few entities.
     # A scalar rather than NOT EXISTS, which PostgreSQL turns into a join of the whole period: a page reads a few rows.
     first = (
         select(func.min(earlier.number))

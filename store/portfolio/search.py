@@ -47,15 +47,15 @@ class EntityFilter:
     Words, a tag, an owner or *failing* is required.
 
     Attributes:
-        type_id: of the entities.
-        words: prefixes of words, as `store.portfolio.words.beginnings_in` returns them; of each word one must match.
-        tag: that they have at *now_us*.
-        owner_id: who owns them at *now_us*.
+        type_id: the type of the entities.
+        words: prefixes of words, as `store.portfolio.words.beginnings_in` returns them; one of each word must match.
+        tag: a tag that they have at *now_us*.
+        owner_id: their owner at *now_us*.
         levels: numbers of levels.
-        segments: of the value.
-        statuses: of the latest assessment.
-        failing: they could not be assessed the last time that was tried, or could.
-        places: in which words are searched for; words elsewhere are neither found nor shown.
+        segments: segments of the value.
+        statuses: statuses of the latest assessment.
+        failing: whether the last attempt to assess them failed.
+        places: the places in which words are searched for; words elsewhere are neither found nor shown.
     """
 
     organisation_id: int
@@ -76,8 +76,8 @@ class FoundRow:
     """A found entity, the place of its word, and its standing; None if it was never assessed.
 
     Attributes:
-        superseded_by: the serving version of the value model if another one gave the value; else None.
-        failing: it could not be assessed the last time that was tried.
+        superseded_by: the serving version of the value model if another one gave the value; None otherwise.
+        failing: whether the last attempt to assess it failed.
     """
 
     place: int
@@ -127,9 +127,9 @@ def entities_found(session: Session, entity_filter: EntityFilter, part: Part) ->
 
 
 def _order_word(session: Session, entity_filter: EntityFilter, part: Part) -> int:
-    """Return the place of the word that gives the order: the rarest, and on later pages that of the first page.
+    """Return the place of the word that gives the order: the rarest; later pages keep that of the first page.
 
-    By then another word may be the rarest, and in its order the page would begin elsewhere. ConfigError if the part
+    Another word may be the rarest by then, and in its order the page would begin elsewhere. ConfigError if the part
     does not begin after a key of this list.
     """
     if part.after is None:
@@ -160,7 +160,7 @@ def count_found(session: Session, entity_filter: EntityFilter) -> int:
 
 
 def _branches(entity_filter: EntityFilter, part: Part, by: int) -> Iterator[Select[*tuple[Any, ...]]]:
-    """Select place, word and number of the first entities of each place and beginning, in the order of an index.
+    """Select place, word and number of the first entities of each place and prefix, in the order of an index.
 
     Of several words the one at the place *by* is looked up.
     """
@@ -201,7 +201,7 @@ def _rarest_word(session: Session, entity_filter: EntityFilter) -> int:
 
 
 def _having(entity_filter: EntityFilter, by: int, beginnings: Beginnings) -> Select[*tuple[Any, ...]]:
-    """Select the rows of the word at a place, by some of its beginnings, of entities that have the others too.
+    """Select the rows of the word at a place, by some of its prefixes, for entities that have the other words too.
 
     An erased entity has no words.
     """
@@ -221,7 +221,7 @@ def _having(entity_filter: EntityFilter, by: int, beginnings: Beginnings) -> Sel
 def _by_word(
     entity_filter: EntityFilter, place: WordPlace, by: int, beginning: str, part: Part
 ) -> Select[*tuple[Any, ...]]:
-    """Select the first rows of a beginning of a word in a place; an entity is listed only at its first match."""
+    """Select the first rows of a prefix of a word in a place; an entity is listed only at its first match."""
     other, word = aliased(SearchWord), entity_filter.words[by]
     before = or_(other.place < SearchWord.place, and_(other.place == SearchWord.place, other.word < SearchWord.word))
     statement: Select[*tuple[Any, ...]] = (

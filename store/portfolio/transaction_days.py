@@ -21,7 +21,7 @@ class TransactionDayRow(NamedTuple):
 
 
 class BalanceRow(NamedTuple):
-    """The balance of one entity in one currency after its last transaction of a day that has one: when, and which."""
+    """An entity's balance in one currency after the last transaction of a day that has a balance, and which that is."""
 
     day: int
     currency: str
@@ -32,17 +32,17 @@ class BalanceRow(NamedTuple):
 
 
 def _uncorrected(entity_id: int, since_us: int, until_us: int) -> Select[Transaction, str, str]:
-    """Select the transactions that count for an entity, but for those that have corrections."""
+    """Select the transactions that count for an entity, except those with corrections."""
     owned_ids = select(Ownership.entity_id).where(Ownership.owner_id == entity_id)
     about = or_(Correction.entity_id == entity_id, Correction.entity_id.in_(owned_ids))
-    corrected_ids = select(Correction.transaction_id).where(about)  # once for all: the entity may have 100,000
+    corrected_ids = select(Correction.transaction_id).where(about)  # one query for all: the entity may have 100,000
     return counted_transactions(entity_id, since_us, until_us).where(Transaction.transaction_id.not_in(corrected_ids))
 
 
 def sums_by_day(
     session: Session, entity_id: int, since_us: int, until_us: int, settled: tuple[str, ...]
 ) -> list[TransactionDayRow]:
-    """Sum the settled transactions that count for an entity, but for corrected ones, by day and currency."""
+    """Sum the settled transactions that count for an entity, except corrected ones, by day and currency."""
     rows = _uncorrected(entity_id, since_us, until_us).subquery()
     amount, start = rows.c.amount, rows.c.at_us - rows.c.at_us % DAY_US
     counts = or_(rows.c.state.is_(None), rows.c.state.in_(settled))
@@ -57,9 +57,9 @@ def sums_by_day(
 
 
 def balances_by_day(session: Session, entity_id: int, since_us: int, until_us: int) -> list[BalanceRow]:
-    """Return the last known balance of each day, of the entity and of its owned entities then.
+    """Return the last known balance of each day, of the entity and of the entities that it owned then.
 
-    Those of transactions that have corrections are left out.
+    Transactions with corrections are left out.
     """
     rows = _uncorrected(entity_id, since_us, until_us).where(Transaction.balance.is_not(None)).subquery()
     start: Any = rows.c.at_us - rows.c.at_us % DAY_US

@@ -16,14 +16,14 @@ from fivefold.store.tables.entities import Entity, Ownership, Transaction, Value
 from fivefold.store.tables.levels import Champion, Standing
 
 NO_VERSION: Final = 0
-"""In place of a version's number, which counts from 1: no model was loaded."""
+"""The number of the version, otherwise from 1 on, if no model was loaded."""
 
 
 def is_valued_otherwise(entity_id: Any, model: Any, version: Any, model_hash: Any) -> ColumnElement[bool]:
     """Return the condition that an assessed entity's latest value score is not from this version of a model.
 
     An entity without any score counts only if it, or an entity that it owns or owned, has transactions. The arguments
-    may be columns of any enclosing statement. Where the hash is null, the name and the number decide.
+    may be columns of any enclosing statement. If the hash is null, the name and the number decide.
     """
     standing, score, transaction, ownership = (
         aliased(Standing),
@@ -41,7 +41,7 @@ def is_valued_otherwise(entity_id: Any, model: Any, version: Any, model_hash: An
 
 
 def superseded_by(entity_id: Any) -> ColumnElement[int | None]:
-    """Return, in SQL, the serving version if another one gave an entity's latest value score; else null."""
+    """Return, in SQL, the serving version if another one gave an entity's latest value score; null otherwise."""
     champion = aliased(Champion)
     by_other = _latest(
         entity_id,
@@ -52,7 +52,7 @@ def superseded_by(entity_id: Any) -> ColumnElement[int | None]:
 
 
 def _is_by(value: Any, model: Any, version: Any, model_hash: Any) -> ColumnElement[bool]:
-    """Return the condition that a value is of this version; without a hash only where *model_hash* is null."""
+    """Return the condition that a value is of this version; one without a hash only if *model_hash* is null."""
     has_hash = value.model_hash.is_not_distinct_from(func.coalesce(model_hash, value.model_hash))
     return and_(value.model == model, value.model_version == version, has_hash)
 
@@ -70,7 +70,7 @@ class ValueRow:
     """The value of an entity, and since when it has it.
 
     Attributes:
-        superseded_by: the serving version of the model if another one gave the value; else None.
+        superseded_by: the serving version of the model if another one gave the value; None otherwise.
     """
 
     external_id: str
@@ -134,6 +134,6 @@ def _first_of(type_id: int, segment: str, part: Part) -> Any:
 
 
 def since_when(session: Session, entity_ids: Sequence[int]) -> Mapping[int, int]:
-    """Return since when entities have their present value, by their numbers."""
+    """Return since when each entity has its current value, by its number."""
     rows = _SINCE.add_columns(ValueScore.entity_id).where(ValueScore.entity_id.in_(entity_ids))
     return {entity: as_of_us for as_of_us, entity in session.execute(rows.group_by(ValueScore.entity_id))}

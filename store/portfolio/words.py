@@ -1,4 +1,4 @@
-"""The words by which an entity is found: of its identifier, of its names, and of its other text.
+"""The words by which an entity is found: those of its identifier, names and other text.
 
 Words are compared without case and accents. Nothing here touches a database.
 """
@@ -15,16 +15,16 @@ from anyascii import anyascii
 from fivefold.store.tables.entities import MOST_WORD
 
 MOST_WORDS: Final = 64
-"""How many words of an entity are stored, those of its identifier and of its names first."""
+"""The most words of an entity that are stored, those of its identifier and names first."""
 Beginnings = tuple[str, ...]
-"""Beginnings of a word, or spellings of a text, one of which is to be found; none of them begins another."""
+"""Prefixes of a word, or spellings of a text, one of which must match; none of them begins another."""
 _BETWEEN = re.compile(r"[\W_]+")
 _UMLAUTS: Final = {"a\u0308": "ae", "o\u0308": "oe", "u\u0308": "ue", "\u00f8": "oe"}
-"""Letters, without case and in Unicode's parts, to how German and Norwegian write them without the sign."""
+"""Caseless, decomposed letters, and how German and Norwegian spell them without the mark."""
 _LETTER_AND_E: Final = re.compile("([ao]|(?<![aeq])u)e(?=.)")
-"""Two letters that may stand for one with a sign; at the end of what is typed the next ones are not known yet.
+"""Two letters that may spell one with a mark; not at the end of a typed word, as the next letters are unknown.
 
-Behind a, e and q, as in Bauer, Neuer and Quelle, ue is these two letters: au, eu, äu and qu belong together.
+After a, e and q, as in Bauer, Neuer and Quelle, ue is two letters: au, eu, äu and qu belong together.
 """
 _LAST: Final = 0x10FFFF
 _SURROGATES: Final = range(0xD800, 0xE000)
@@ -42,8 +42,7 @@ class WordPlace(IntEnum):
 def unaccented(text: str) -> str:
     """Return a text without case and accents, by which words are compared.
 
-    Unicode takes the accent off é, but has no plain form of ł and ø: such Latin letters become those that stand for
-    them. Letters of other scripts stay.
+    Unicode decomposes é, but not ł and ø: such Latin letters are transliterated. Letters of other scripts stay.
 
     >>> unaccented("Zoë STRASSE Straße"), unaccented("Łódź, Øresund, Þór"), unaccented("Ольга")
     ('zoe strasse strasse', 'lodz, oresund, thor', 'ольга')
@@ -58,7 +57,7 @@ def _caseless(text: str) -> str:
 
 
 class _PlainLetters(dict[int, str]):
-    """Plain letters by code point, filled as they are asked for."""
+    """Plain letters by code point, each computed at its first use."""
 
     def __missing__(self, code: int) -> str:
         letter = chr(code)
@@ -83,7 +82,7 @@ def words_in(text: str) -> list[str]:
 
 
 def beginnings_in(text: str) -> list[Beginnings]:
-    """Return for each word to be searched for how it may begin, each of them once: ü is u or ue, and ue may be ü.
+    """Return the possible prefixes of each word to search for, each word once: ü is u or ue, and ue may be ü.
 
     >>> beginnings_in("Müller mueller Muller"), beginnings_in("mü"), beginnings_in("Joe joel")
     ([('muller', 'mueller'), ('mueller', 'muller'), ('muller',)], [('mu',)], [('joe',), ('joel', 'jol')])
@@ -93,7 +92,7 @@ def beginnings_in(text: str) -> list[Beginnings]:
 
 
 def spellings_of(text: str) -> Beginnings:
-    """Return how a text to be searched for may stand in one without case and accents, as in `beginnings_in`.
+    """Return the possible spellings, without case and accents, of a text to search for, as in `beginnings_in`.
 
     >>> spellings_of("Müller & Co"), spellings_of("mueller"), spellings_of("")
     (('muller & co', 'mueller & co'), ('mueller', 'muller'), ('',))
@@ -148,7 +147,7 @@ def _words(
 
 
 def end_of(beginning: str) -> str | None:
-    r"""Return the first text after all texts with a prefix, in the order of code points; None if there is none.
+    r"""Return the first text after all texts with a prefix, in the order of code points; None without one.
 
     >>> end_of("ab"), end_of("a\U0010ffff"), end_of("\ud7ff") == "\ue000", end_of("\U0010ffff")
     ('ac', 'b', True, None)

@@ -1,7 +1,7 @@
 """Items of the queue: rows of several sources, and people's work on them. Nothing here begins or ends a transaction.
 
-Every source of items about entities is read by an index in the order in which they arrived or are due, and all are
-merged in memory: a page costs the same however many others wait.
+Every source of items about entities is read by an index, in the order of arrival or due date, and all are merged in
+memory: a page costs the same however many others wait.
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,7 +69,7 @@ DAYS: Final[Mapping[Kind, int]] = {
     Kind.RISE: 5,
     Kind.REVIEW: 0,
 }
-"""An item is due this many days after it arrived: an overdue review at once, items with a date by that date."""
+"""The days from an item's arrival until it is due; overdue reviews are due at once, and some kinds have own dates."""
 MOST_COUNTED: Final = 10_000
 
 
@@ -95,18 +95,18 @@ class ItemFilter:
     Attributes:
         kinds: at least one.
         now_us: the current time; `latest_us` is the moment after which nothing can have happened.
-        member_id: assigned to this member.
-        unassigned: assigned to no one, to a member who has left, or to one who has none of the roles that see items of
-            the source: these, in the order of the sources; empty for no condition.
-        type_id: of the entities.
-        levels: the numbers of the present levels of the entities.
-        flow_id: questions and reviews of this flow; no other items belong to one.
-        since_us: they arrived at that moment or later.
-        proposal_kinds: of changes that the reader may see; None for all.
+        member_id: the member to whom items are assigned.
+        unassigned: for each source, in their order, the roles that see its items. Lists items that are assigned to no
+            one, to a member who has left, or to one without these roles. Empty for no condition.
+        type_id: the type of the entities.
+        levels: the numbers of the current levels of the entities.
+        flow_id: the flow of questions and reviews; other items belong to none.
+        since_us: items that arrived at that moment or later.
+        proposal_kinds: the kinds of changes that the reader may see; None for all.
         asked: the roles of questions that the reader may answer.
-        reader: as the audit log names them: who took part in an item that another person decides does not see it; empty
+        reader: the reader, as the audit log names them, who does not see an item that another person must decide; empty
             to leave none out.
-        name: only this one, whether it is completed or not.
+        name: the name of the only item to list, completed or not.
     """
 
     organisation_id: int
@@ -130,14 +130,15 @@ class ItemRow(NamedTuple):
 
     Attributes:
         since_us: when it arrived.
-        from_level: of a rise, as `to_level`; of an override `to_level` is the requested one.
-        level: the present one.
-        detail: a reason or an error, by its kind; of a question its step, of a review of a flow its action.
-        about: the subject of a change; the status of a failure; the name of a flow, or of what a version that waits is
-            of; the role of a token; the kind of a material change.
+        from_level: the level before a rise, and `to_level` the one after it; `to_level` is also the level that an
+            override requests.
+        level: the entity's current level.
+        detail: a reason or an error, by the kind; the step of a question, the action of a review of a flow.
+        about: the subject of a change; the status of a failure; the name of a flow, or of the policy, group, ruleset or
+            flow of a waiting version; the role of a token; the kind of a material change.
         by: who requested it; of a question who called the run.
-        run_id: of a question or a review of a flow, as is `version_id`.
-        own_due_us: its date, if items of the kind have dates of their own.
+        run_id: the run of a question or of a review of a flow; `version_id` is the version of the run.
+        own_due_us: its due date, if items of the kind have their own.
     """
 
     kind: str
@@ -185,7 +186,7 @@ class _Shape(NamedTuple):
 def items_among(session: Session, item_filter: ItemFilter, order: QueueOrder, part: Part) -> Page[ItemRow]:
     """List items by due date, or the newest first.
 
-    Those of erased entities are left out. ConfigError if the part does not begin after a key of this list.
+    Items of erased entities are left out. ConfigError if the part does not begin after a key of this list.
     """
     behind, values = None, _values(item_filter)
     if part.most is not None:
@@ -205,7 +206,7 @@ def items_among(session: Session, item_filter: ItemFilter, order: QueueOrder, pa
 
 
 def key_of_item(row: ItemRow, order: QueueOrder) -> Key:
-    """Return the key of an item in an order: when it is due or arrived, its kind, and its numbers."""
+    """Return the key of an item in an order: the moment when it is due or arrived, its kind, and its numbers."""
     at_us = row.due_us if order is QueueOrder.DUE else row.since_us
     return item_key(ItemName(Kind(row.kind), row.number, row.step), at_us)
 
@@ -216,7 +217,7 @@ def item_key(name: ItemName, at_us: int) -> Key:
 
 
 def _offset_us(kind: Kind, order: QueueOrder) -> int:
-    """Return the difference between a source's own order and that of the list."""
+    """Return the difference between a source's moments and those of the list."""
     return DAYS[kind] * DAY_US if order is QueueOrder.DUE else 0
 
 
@@ -228,7 +229,7 @@ def name_in_key(after: Key) -> ItemName:
 
 
 def _shape(item_filter: ItemFilter) -> _Shape:
-    """The conditions of a filter, without their values."""
+    """Return the conditions of a filter, without their values."""
     return _Shape(
         of_member=item_filter.member_id is not None,
         unassigned=item_filter.unassigned,
@@ -266,11 +267,11 @@ def _list_statement(
     """List the items of a source; cached, as building it takes several times as long as running it.
 
     Args:
-        place: of the source.
+        place: the place of the source.
         shape: the conditions.
-        order: of the items.
-        behind: the kind of the item after which the page begins; None from the first one on.
-        is_cut: the source returns no more than the page takes.
+        order: the order of the items.
+        behind: the kind of the item after which the page begins; None for the first page.
+        is_cut: whether the source returns no more than the page takes.
     """
     source = SOURCES[place]
     number, step, since, _, *details = source.columns
@@ -321,7 +322,7 @@ def _moment_of(source: ItemSource, order: QueueOrder) -> Any:
 
 
 def _of_entity(statement: Select[*tuple[Any, ...]], source: ItemSource) -> Select[*tuple[Any, ...]]:
-    """Leave out the items of erased entities; some are about no single entity."""
+    """Leave out the items of erased entities; some items have no single entity."""
     outer = source.kind in WITHOUT_ENTITY
     return statement.join(Entity, Entity.id == source.columns[3], isouter=outer).where(Entity.erased_us.is_(None))
 
@@ -390,7 +391,7 @@ def _behind(source: ItemSource, order: QueueOrder, kind: Kind) -> Any:
 
 
 def _places(item_filter: ItemFilter) -> list[int]:
-    """The sources that may have matching items."""
+    """Return the places of the sources that may have matching items."""
     kinds = item_filter.kinds if item_filter.name is None else {item_filter.name.kind} & set(item_filter.kinds)
     return [
         place
@@ -450,11 +451,11 @@ _DECIDED: Final[Mapping[Kind, tuple[type[Any], str, str]]] = {
     Kind.VALIDATION: (ValidationRun, "validation", "id"),
     Kind.MATERIAL: (MaterialChange, "material_change", "id"),
 }
-"""The tables of `WITHOUT_ENTITY`, what their rows are called in the audit log, and the column of the number there."""
+"""The tables of `WITHOUT_ENTITY`, the names of their rows in the audit log, and the column with their number there."""
 
 
 def subject_of(session: Session, organisation_id: int, name: ItemName) -> tuple[str, int, int | None] | None:
-    """Find the subject of an item, present or past: kind and number, and the entity; None if there is none."""
+    """Find the subject of an item, present or past: kind and number, and the entity; None without one."""
     if name.kind is Kind.OVERRIDE:
         row = session.get(OverrideRow, name.number)
         return None if row is None or row.organisation_id != organisation_id else ("override", row.id, row.entity_id)

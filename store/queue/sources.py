@@ -1,6 +1,6 @@
 """The sources of the queue's items: rows of several kinds.
 
-Those about entities are each read by an index in the order of the queue; of what is about none there are few.
+Sources of items about entities are each read by an index in the order of the queue; other items are few.
 """
 
 from enum import StrEnum
@@ -45,29 +45,29 @@ class Kind(StrEnum):
 
 
 VERSIONS: Final = frozenset({Kind.POLICY, Kind.GROUP, Kind.RULESET, Kind.FLOW})
-"""Items that are versions: the second number of their names is that of the version, and they are about its name."""
+"""The kinds of items that are versions: the second number of their names is the version's number."""
 WITHOUT_ENTITY: Final = VERSIONS | {Kind.CHANGE, Kind.TOKEN, Kind.VALIDATION, Kind.MATERIAL}
-"""Items that are about no single entity, or may be."""
+"""The kinds of items without a single entity, at least in some cases."""
 RISES_US: Final = 30 * DAY_US
 """How long a rise waits unless it is put away."""
 DECISION_US: Final = 2 * DAY_US
 """How long another person has to decide about an override, which may end sooner."""
 REVIEW_US: Final = DAY_US
-"""A level that was to be recomputed at a moment is overdue after this long."""
+"""A level is overdue this long after the moment at which it was to be recomputed."""
 
 
 class ItemSource(NamedTuple):
     """The source of items of a kind.
 
     Attributes:
-        columns: number, step, when the item arrived, the entity, and then those of `store.queue.items.ItemRow` that are
-            the source's own, from `from_level` to `version_id`.
-        conditions: under which an item waits; moments are parameters.
+        columns: number, step, moment of arrival and entity of an item, and then the source's own columns of
+            `store.queue.items.ItemRow`, from `from_level` to `version_id`.
+        conditions: the conditions of a waiting item; moments are parameters.
         join: another table of the columns, and its condition.
         due: when an item is due, if each has a date of its own; None if all of the kind have the same days.
         asks: the role that the source's items ask; None if the kind alone decides who sees them.
-        makers: columns with who took part in an item, a name or a list of names: these do not see it, as another person
-            decides.
+        makers: columns of the people who took part in an item, a name or a list of names: they do not see it, as
+            another person decides.
     """
 
     kind: Kind
@@ -100,20 +100,20 @@ class ItemSource(NamedTuple):
 
 
 _NO_ENTITY: Final = cast(null(), BigInteger)
-"""The entity of an item that is about none: equal to no number, which an index says; `IS NULL` reads every entity."""
+"""The entity of an item without one: an index shows that it equals no number, and `IS NULL` would read every entity."""
 _NO_RUN: Final = (null(), null())
 """The run and its version of an item that no flow caused."""
 ASKED_ROLES: Final = ("investigator", "publisher")
-"""The roles that steps of flows ask, a source for each: an index has them in the order of their due dates."""
+"""The roles that steps of flows ask, each with a source: an index has its items in the order of their due dates."""
 
 
 def number_parameter(name: str) -> BindParameter[int]:
-    """Make a parameter of a statement for a moment, or another large number."""
+    """Return a parameter of a statement for a moment, or another large number."""
     return bindparam(name, type_=BigInteger)
 
 
 def source_moments(now_us: int, latest_us: int) -> dict[str, int]:
-    """Give the moments that the conditions of sources name; *latest_us*: what is dated later is not seen."""
+    """Return the moments in the conditions of sources; an assessment after *latest_us* is dated in the future."""
     return {
         "now_us": now_us,
         "latest_us": latest_us,
@@ -144,9 +144,9 @@ def _change_source() -> ItemSource:
 
 
 def _proposed_source(kind: Kind, row: type[Policy] | type[GroupVersion], of: tuple[str, ...], name: Any) -> ItemSource:
-    """The source of versions that another person than their writer approves: none that is older than the active one.
+    """Return the source of proposed versions, without those older than the active one; not their writer approves them.
 
-    *of* are the columns by which versions are of one policy or group.
+    *of* are the columns that identify the policy or group of a version.
     """
     newer = aliased(row)
     same = (getattr(newer, column) == getattr(row, column) for column in of)
@@ -166,7 +166,7 @@ def _named_in(table: Any, number: Any) -> Any:
 def _committed_source(
     kind: Kind, row: type[RulesetVersion] | type[FlowVersion], name: Any, conditions: tuple[Any, ...]
 ) -> ItemSource:
-    """The source of the newest versions, of which others than their editors decide whether they are activated."""
+    """Return the source of newest versions; people other than their editors decide whether to activate them."""
     columns = (
         *(row.id, row.number, row.committed_us, _NO_ENTITY),
         *(null(), null(), null(), name, row.committed_by, *_NO_RUN),
@@ -175,7 +175,7 @@ def _committed_source(
 
 
 def _ruleset_source() -> ItemSource:
-    """Versions with a backtest that is done, which never decided."""
+    """Return the source of newest versions with a finished backtest that never decided."""
     row, newer = RulesetVersion, aliased(RulesetVersion)
     later = select(newer.id).where(newer.family_id == row.family_id, newer.number > row.number)
     decided = select(Activation.id).where(Activation.family_id == row.family_id, Activation.version_id == row.id)
@@ -186,7 +186,7 @@ def _ruleset_source() -> ItemSource:
 
 
 def _flow_source() -> ItemSource:
-    """Versions that never acted."""
+    """Return the source of newest versions that never acted."""
     row, newer = FlowVersion, aliased(FlowVersion)
     later = select(newer.id).where(newer.flow_id == row.flow_id, newer.number > row.number)
     acted = select(FlowActivation.id).where(
@@ -209,7 +209,7 @@ def _token_source() -> ItemSource:
 
 
 def _validation_source() -> ItemSource:
-    """Validations that nobody signed off; who wrote what they look at stands in their reports, and is refused there."""
+    """Return the source of validations without a sign-off, which refuses the authors whom their reports name."""
     row = ValidationRun
     columns = (
         *(row.id, literal(0, BigInteger), row.made_us, _NO_ENTITY),
@@ -237,7 +237,7 @@ def _challenge_source() -> ItemSource:
 
 
 def _question_sources() -> tuple[ItemSource, ...]:
-    """The sources of waiting runs, of flows that are not off; answered and expired questions are left out."""
+    """Return the sources of waiting runs, of flows that are not off; answered and expired questions are left out."""
     row = FlowRun
     flow = select(FlowRow.name).where(FlowRow.id == row.flow_id, FlowRow.active_version_id.is_not(None))
     columns = (
@@ -253,7 +253,7 @@ def _question_sources() -> tuple[ItemSource, ...]:
 
 
 def _flow_review_source() -> ItemSource:
-    """Reviews that flows requested, from the moment at which they enter the queue."""
+    """Return the source of reviews that flows requested, from the moment at which they enter the queue."""
     row = FlowAction
     flow = select(FlowRow.name).where(FlowRow.id == row.flow_id).scalar_subquery()
     version = select(FlowRun.version_id).where(FlowRun.id == row.run_id).scalar_subquery()
@@ -266,7 +266,7 @@ def _flow_review_source() -> ItemSource:
 
 
 def _failure_sources() -> tuple[ItemSource, ItemSource]:
-    """The sources of assessments without a full level, and of those dated after now."""
+    """Return the sources of assessments without a full level, and of those dated after now."""
     row = Standing
     columns = (
         *(row.entity_id, row.number, row.assessed_us, row.entity_id),
@@ -290,9 +290,10 @@ def _quarantine_source() -> ItemSource:
 
 
 def _rise_source() -> ItemSource:
-    """Rises that no override made, which two people decide, of those who have not fallen below since.
+    """Return the source of rises of entities that have not fallen below since, without those of overrides.
 
-    A rise after an override that was revoked is one: an approver alone may have revoked it, and the rules decide again.
+    Two people decide an override. A rise after a revoked override is listed: an approver alone may have revoked it, and
+    the rules decide again.
     """
     columns = (
         *(Transition.entity_id, Transition.number, Transition.at_us, Transition.entity_id),
@@ -315,7 +316,7 @@ def _rise_source() -> ItemSource:
 
 
 def _review_sources() -> tuple[ItemSource, ...]:
-    """The sources of overdue reviews, one for each priority: an index has them in the order of their due dates."""
+    """Return the sources of overdue reviews, one for each priority: an index has them in the order of due dates."""
     row = DueMark
     columns = (
         *(row.entity_id, row.due_us, row.due_us, row.entity_id),

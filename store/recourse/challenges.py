@@ -54,7 +54,7 @@ def challenges_of(session: Session, entity_id: int, number: int) -> Sequence[Cha
 
 @dataclass(frozen=True)
 class ChallengeWithEntity:
-    """A challenge, its entity, and the entity's latest assessment; None if there is none any more."""
+    """A challenge, its entity, and the number of the entity's latest assessment; None if it no longer has one."""
 
     challenge: Challenge
     external_id: str
@@ -103,7 +103,7 @@ def challenges_among(session: Session, challenge_filter: ChallengeFilter, part: 
 
 
 def record_sha256(session: Session, assessment: Assessment) -> str:
-    """Hash an assessment with everything it rests on: its row, inputs with the lists' versions, breakdown, and ruleset.
+    """Hash an assessment with all that it rests on: its row, inputs with the lists' versions, breakdown, and ruleset.
 
     Absent values are left out: a column added later, which older rows lack, changes no hash.
     """
@@ -112,7 +112,7 @@ def record_sha256(session: Session, assessment: Assessment) -> str:
 
 
 def unchanged_records(session: Session, organisation_id: int, challenges: Iterable[Challenge]) -> set[int]:
-    """Return those of some challenges whose records hash as when they were opened, read together, by their numbers."""
+    """Return the numbers of challenges whose records have the same hash as at the opening; reads them together."""
     contested = {each.id: each for each in challenges}
     names = sorted({(each.entity_id, each.number) for each in contested.values()})
     assessments = assessments_named(session, organisation_id, names)
@@ -135,7 +135,7 @@ def _sha256_of(assessment: Assessment, inputs: str | None, ruleset: str | None) 
 
 
 def override_of(session: Session, assessment: Assessment) -> int | None:
-    """Return the number of the override in force in an assessment; None for none."""
+    """Return the number of the override in force in an assessment; None without one."""
     stands = standing_in(_content_of(session, assessment))
     number: int | None = None if stands is None else stands[COLUMNS.index("override_id")]
     return number

@@ -1,4 +1,4 @@
-"""When facts of an entity, named as people name them, last changed. No transactions."""
+"""When facts about an entity, named as people name them, last changed. No transactions."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -17,7 +17,7 @@ KINDS: Final = ("field", "transaction", "tag", "screening", "case", "alert")
 
 
 def changed_us(session: Session, entity_ids: Collection[int], kind: str, name: str, since_us: int) -> int | None:
-    """Return since when a fact about some entities has its present value, if it changed after a moment; otherwise None.
+    """Return since when a fact about entities has its current value; None if it did not change after a moment.
 
     Tags, cases and alerts have no moment of arrival. Such a fact counts as changed if any of them arrived after the
     moment: at the beginning or end that the fact itself has, or if that is not later than the moment, at the last
@@ -26,8 +26,8 @@ def changed_us(session: Session, entity_ids: Collection[int], kind: str, name: s
     Args:
         session: to read with.
         entity_ids: the entities, and those that they own; a change of several is complete with the last one.
-        kind: of `KINDS`.
-        name: of the field, tag or screening; the number of the transaction, case or alert.
+        kind: one of `KINDS`.
+        name: the name of the field, tag or screening; the number of the transaction, case or alert.
         since_us: the moment, microseconds.
     """
     match kind:
@@ -45,7 +45,7 @@ def changed_us(session: Session, entity_ids: Collection[int], kind: str, name: s
 def _moments_of_transaction(
     session: Session, entity_ids: Collection[int], name: str, since_us: int
 ) -> list[int | None]:
-    """The moments when a transaction was added, corrected, and given its state; the last by the call that gave it."""
+    """Return the moments when a transaction was added, corrected and settled; the last is the settling call's."""
     moments = [
         session.scalar(
             select(func.max(table.recorded_us)).where(
@@ -67,7 +67,7 @@ def _moments_of_transaction(
 def _moments_of_undated(
     session: Session, entity_ids: Collection[int], kind: str, name: str, since_us: int
 ) -> list[int | None]:
-    """The moments of change of tags, cases or alerts, which have no moment of arrival."""
+    """Return the moments of change of tags, cases or alerts, which have no moment of arrival."""
     table: Any = Tag if kind == "tag" else Record
     condition = (Tag.tag == name,) if kind == "tag" else (Record.kind == kind, Record.external_id == name)
     own = (Tag.from_us, Tag.until_us) if kind == "tag" else (Record.opened_us, Record.closed_us)
@@ -90,7 +90,7 @@ def _screened_us(session: Session, entity_id: int, name: str, since_us: int) -> 
 
 
 def _field_changed_us(session: Session, entity_id: int, name: str, since_us: int) -> int | None:
-    """Compare the present field with its value at the moment, and find the version that began the present value."""
+    """Return when the version arrived that began a field's current value; None if that is its value at the moment."""
     versions = select(Attributes.known_us, Attributes.content).where(Attributes.entity_id == entity_id)
     versions = versions.order_by(Attributes.number.desc())
     then = session.execute(versions.where(Attributes.known_us <= since_us).limit(1)).first()
