@@ -1,4 +1,4 @@
-"""What operators look at: workers, imports, proofs of the audit log, and backtests that wait. Begins no transaction."""
+"""Figures for operators: workers, imports, proofs of the audit log, and open backtests. Begins no transaction."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,9 +24,9 @@ def add_worker(session: Session, started_us: int, now_us: int, before_us: int) -
 
 
 def see_worker(session: Session, number: int, started_us: int, now_us: int, *, ended: bool) -> bool:
-    """Record that a worker runs, or that it ends; False if it is not recorded any more.
+    """Record that a worker runs, or that it ends; False if its row no longer exists.
 
-    Its start distinguishes it from another one, to which the database gave the number of a deleted row.
+    Its start distinguishes it from another worker, to which the database gave the number of a deleted row.
     """
     values = {"seen_us": now_us, **({"ended_us": now_us} if ended else {})}
     its = (WorkerRow.id == number, WorkerRow.started_us == started_us)
@@ -63,13 +63,13 @@ def proof_of(session: Session, organisation_id: int) -> AuditProof | None:
 
 
 def last_added_us(session: Session, organisation_id: int) -> int | None:
-    """Tell when transactions were added last, as the audit log says it; None where there never were any."""
+    """Return when transactions were last added, according to the audit log; None if none ever were."""
     of = (AuditEntry.organisation_id == organisation_id, AuditEntry.action == ADDED)
     return session.scalar(select(func.max(AuditEntry.at_us)).where(*of))
 
 
 def waiting_backtests(session: Session, organisation_id: int) -> tuple[int, int, int | None]:
-    """Count an organisation's backtests: those that wait, those that run, and since when the first was requested."""
+    """Count an organisation's open backtests: how many wait and how many run, and when the first was requested."""
     open_ = Backtest.state.in_(("queued", "running"))
     row = session.execute(
         select(

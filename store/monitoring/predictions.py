@@ -29,7 +29,7 @@ _KEYS: Final = 1 << 32
 
 
 class ValuedType(NamedTuple):
-    """A type of entities of which some have a value: its organisation, and how many entities have one."""
+    """A type with entities that have a value: its organisation, and the number of these entities."""
 
     organisation_id: int
     type_id: int
@@ -39,9 +39,9 @@ class ValuedType(NamedTuple):
 def valued_types(
     session: Session, model: str, version: int, from_day: int, to_day: int, model_hash: str
 ) -> list[ValuedType]:
-    """List the types with values for which a version has no predictions on any of some days.
+    """List the types with values for which a version has no predictions on any day of a period.
 
-    Predictions of another model of the same name and number count only on the last day, as there is one row a day.
+    Predictions of another model with the same name and number count only on the last day, as each day has one row.
     """
     has_day = select(PredictionDay.id).where(
         PredictionDay.type_id == PortfolioCount.type_id,
@@ -70,7 +70,7 @@ def sampled_entities(session: Session, kind: ValuedType, most: int) -> Sequence[
 
 
 def present_entities(session: Session, type_id: int, entity_ids: Sequence[int]) -> set[int]:
-    """Find which entities of a type were not erased; until the transaction ends no other is erased."""
+    """Return which entities of a type were not erased, and prevent erasure until the transaction ends."""
     # Erasing locks the types of the organisation: it waits for this lock, and then erases what was stored under it.
     session.execute(select(EntityType.id).where(EntityType.id == type_id).with_for_update(read=True))
     is_there = (among(session, Entity.id, entity_ids), Entity.erased_us.is_(None))
@@ -96,10 +96,10 @@ def predictions_of(session: Session, day_id: int) -> list[Prediction]:
 
 
 def claim_day(session: Session, now_us: int, until_us: int) -> PredictionDay | None:
-    """Lease the day to evaluate whose horizon passed first; None if there is none.
+    """Lease the day to evaluate whose horizon passed first; None without one.
 
-    A day is evaluated once each day (UTC) from the end of its horizon on, until its predictions are removed. A day that
-    could not be evaluated, and whose lease has ended, comes after those that were not tried.
+    Each day of predictions is evaluated daily (UTC) from the end of its horizon until its predictions are removed. A
+    day that could not be evaluated, and whose lease has ended, comes after those that were not tried.
     """
     day = PredictionDay
     today_us = now_us // DAY_US * DAY_US
@@ -119,10 +119,10 @@ def claim_day(session: Session, now_us: int, until_us: int) -> PredictionDay | N
 
 
 def forget_next(session: Session, before_us: int, now_us: int) -> bool:
-    """Remove the predictions of one day whose horizon ended before a moment; False if there is none.
+    """Remove the predictions of one day whose horizon ended before a moment; False without such a day.
 
-    This happens a day after it was first found, and only if it is not being evaluated: a clock may be ahead for once.
-    The time when it was first found is stored as a lease that has ended.
+    That happens a day after the row was first found, and only if it is not being evaluated, as a clock may have been
+    ahead. The moment when it was first found is stored as a lease that has ended.
     """
     day = PredictionDay
     old = (day.forgotten_us.is_(None), day.horizon_ends_us <= before_us)
@@ -150,17 +150,17 @@ def lock_day(session: Session, day_id: int) -> PredictionDay | None:
 
 
 def lock_type(session: Session, type_id: int) -> None:
-    """Keep others from storing judgements of days of a type, and from erasing its entities, until the transaction ends.
+    """Lock a type until the transaction ends, against erasure of its entities and evaluations of its days by others.
 
-    A day is locked before its type, and the type before entities: erasure locks types first, and no day.
+    Lock a day before its type, and the type before entities: erasure locks types first, and no days.
     """
     session.execute(select(EntityType.id).where(EntityType.id == type_id).with_for_update(key_share=True))
 
 
 def is_news(session: Session, row: PredictionDay) -> bool:
-    """Return whether a due day is to be announced: no later one could be compared, and none was since one held.
+    """Return whether to announce a due day: no later day could be compared, and none was announced since a day held.
 
-    A day of unknown state is ignored.
+    Days of unknown state are ignored.
     """
     day = PredictionDay
     number = (day.model == row.model, day.model_version == row.model_version)
@@ -172,7 +172,7 @@ def is_news(session: Session, row: PredictionDay) -> bool:
 
 
 def next_news(session: Session) -> int | None:
-    """Find a day by which the serving version is due, and that is to be announced; None if there is none."""
+    """Find a day, still to be announced, by which the serving version is due; None without one."""
     champion = session.get(Champion, 1)
     if champion is None:
         return None
@@ -191,7 +191,7 @@ def serves(session: Session, day: PredictionDay) -> bool:
 def forget_predictions(session: Session, day_id: int, now_us: int) -> None:
     """Remove the predictions of a day, except of entities whose data must be kept now; its figures are kept.
 
-    Kept predictions of earlier days are removed with them, once nothing keeps them any more.
+    Predictions of earlier days that were kept are removed too if nothing keeps them any longer.
     """
     days = select(PredictionDay.id).where(or_(PredictionDay.id == day_id, PredictionDay.forgotten_us.is_not(None)))
     for block in _predicted_on(session, days):
@@ -199,7 +199,7 @@ def forget_predictions(session: Session, day_id: int, now_us: int) -> None:
 
 
 def forget_released(session: Session, now_us: int) -> bool:
-    """Remove the kept predictions of forgotten days whose entities nothing holds any more; False if there are none."""
+    """Remove the kept predictions of entities that are no longer held, on forgotten days; False if there are none."""
     days = select(PredictionDay.id).where(PredictionDay.forgotten_us.is_not(None))
     count = 0
     for block in _predicted_on(session, days):
@@ -217,7 +217,7 @@ def _predicted_on(session: Session, days: Select[int]) -> Iterator[Sequence[int]
 
 
 def _remove_unheld(session: Session, days: Select[int], entity_ids: Collection[int], now_us: int) -> int:
-    """Remove the predictions of entities on some days, except of those whose data must be kept. Return how many."""
+    """Remove entities' predictions on some days, unless their data must be kept; return how many were removed."""
     free = lock_related(session, entity_ids)
     free -= held_entities(session, free, now_us)
     of = (Prediction.day_id.in_(days), among(session, Prediction.entity_id, sorted(free)))
@@ -238,7 +238,7 @@ def forget_judgements_after(session: Session, latest_us: int) -> None:
 
 
 def forget_days_after(session: Session, model: str, version: int, latest_us: int) -> int:
-    """Remove the days of a version that are dated after a moment: a clock was ahead. Return how many."""
+    """Remove the days of a version that are dated after a moment, as a clock was ahead; return how many."""
     later = (PredictionDay.as_of_us > latest_us, PredictionDay.model == model, PredictionDay.model_version == version)
     ids = session.scalars(select(PredictionDay.id).where(*later)).all()
     for number in ids:
@@ -276,9 +276,9 @@ class DecidingDay(NamedTuple):
     """The day by which a version is judged, for one type of an organisation.
 
     Attributes:
-        day: the latest that could be compared; if none could, the latest that was evaluated.
+        day: the latest day that could be compared; if none could, the latest that was evaluated.
         entity_type: the name of the type.
-        unknown_from: the first of the later days (days since 1970) with unknown results; None for none.
+        unknown_from: the first later day (days since 1970) with an unknown result; None without one.
     """
 
     day: PredictionDay
@@ -300,9 +300,9 @@ class Verdict(NamedTuple):
     """The verdict of the deciding day of a version, for one type of an organisation.
 
     Attributes:
-        organisation: its name.
+        organisation: the name of the organisation.
         state: `due`, `holds` or `unknown`.
-        reasons: why.
+        reasons: sentences.
     """
 
     organisation_id: int
@@ -345,15 +345,15 @@ def _of_version(model: str, version: int, model_hash: str | None) -> tuple[Any, 
 
 
 def _is_of_model_in_use() -> Any:
-    """Test the name of the model: under another name the same number is another version."""
+    """Build the condition that a day is of the model in use: version numbers repeat across model names."""
     in_use = select(Champion.model).where(Champion.id == 1).scalar_subquery()
     return PredictionDay.model == func.coalesce(in_use, PredictionDay.model)
 
 
 def _deciding(beside: Any, which: tuple[Any, ...]) -> Any:
-    """Select for each type the deciding day among those of one version, the type's name, and something beside.
+    """Select for each type the deciding day among those of one version, the type's name, and the column *beside*.
 
-    Of two models of one number, as after a registry was recreated, the one that predicted last counts.
+    If two models have one number, as after a registry was recreated, the one that predicted last counts.
     """
     day, last = PredictionDay, aliased(PredictionDay)
     same = (last.type_id == day.type_id, last.model == day.model, last.model_version == day.model_version)

@@ -13,7 +13,7 @@ from fivefold.store.tables.events import MaterialChange, ValidationRun
 
 
 def latest_run(session: Session, organisation_id: int) -> ValidationRun | None:
-    """Find the validation with the latest end; of several the last one made."""
+    """Find the validation with the latest end; among several, the last one made."""
     statement = select(ValidationRun).where(ValidationRun.organisation_id == organisation_id)
     return session.scalar(statement.order_by(ValidationRun.until_us.desc(), ValidationRun.id.desc()).limit(1))
 
@@ -24,7 +24,7 @@ class Reviews:
 
     Attributes:
         begins_us: when the organisation was created: periods before that need no review.
-        signed_until_us: the latest end of a signed-off validation; None if there is none.
+        signed_until_us: the latest end of a signed-off validation; None without one.
     """
 
     begins_us: int
@@ -56,7 +56,7 @@ def runs_of(session: Session, organisation_id: int, part: Part) -> Page[Validati
 
 
 def runs_by_time(session: Session, organisation_id: int, part: Part, made_after_us: int | None) -> Page[ValidationRun]:
-    """List the validations of an organisation, from the latest end to the earliest; of all, or made after a moment."""
+    """List the validations of an organisation, the latest end first: all, or those made after a moment."""
     statement = select(ValidationRun).where(ValidationRun.organisation_id == organisation_id)
     if made_after_us is not None:
         statement = statement.where(ValidationRun.made_us > made_after_us)

@@ -1,4 +1,4 @@
-"""Statistics of all organisations, as metrics show them: levels, what waits, overrides, changes and validations.
+"""Statistics of all organisations for metrics: levels, due entities, overrides, changes and validations.
 
 Each statement scans a narrow table or an index once; `docs/validation-over-time.md` has the times. Nothing here begins
 or ends a transaction.
@@ -19,13 +19,13 @@ from fivefold.store.tables.events import MaterialChange, ValidationRun
 from fivefold.store.tables.levels import DueMark, OverrideRow, Standing
 
 _ERASED = select(Entity.id).where(Entity.erased_us.is_not(None))
-"""Few rows, found by an index of their own."""
+"""The erased entities: few rows, with their own index."""
 _MARKS = cast("Table", DueMark.__table__)
 
 
 @dataclass(frozen=True)
 class LevelCount:
-    """Entities of one organisation and type at one level; `level` None: without a level."""
+    """The number of entities of one organisation and type at one level; `level` is None for those without one."""
 
     organisation_id: int
     type_name: str
@@ -53,15 +53,15 @@ def level_counts(session: Session) -> list[LevelCount]:
 
 
 def ahead_counts(session: Session, latest_us: int) -> list[tuple[int, int]]:
-    """Count the entities whose last assessment is dated after a moment: organisation, how many."""
+    """Count the entities whose last assessment is dated after a moment: organisation, and number."""
     of = Standing.organisation_id
     return _pairs(session, select(of, func.count()).where(Standing.assessed_us > latest_us).group_by(of))
 
 
 def due_counts(session: Session, now_us: int) -> list[tuple[int, int, int]]:
-    """Count the due entities, including those yet to be marked: organisation, how many, since when the first is due."""
+    """Count the due entities, also those yet to be marked: organisation, number, and since when the first is due."""
     counts: dict[int, tuple[int, int]] = {}
-    # One statement for each priority, grouped by a sum: so SQLite takes the index by due moment. Otherwise it would
+    # One statement for each priority, grouped by a sum, makes SQLite use the index by due moment. Otherwise it would
     # read the whole index by organisation.
     of = _MARKS.c.organisation_id + 0
     for priority in (EVENT, BULK):
@@ -77,13 +77,13 @@ def due_counts(session: Session, now_us: int) -> list[tuple[int, int, int]]:
 
 
 def quarantined_counts(session: Session) -> list[tuple[int, int]]:
-    """Count the quarantined entities: organisation, how many."""
+    """Count the quarantined entities: organisation, and number."""
     of = _MARKS.c.organisation_id
     return _pairs(session, select(of, func.count()).where(_MARKS.c.quarantined.is_(True)).group_by(of))
 
 
 def override_counts(session: Session, now_us: int) -> list[tuple[int, int, int]]:
-    """Count the overrides in force: organisation, how many, how many of them below the rules' level."""
+    """Count the overrides in force: organisation, number, and how many are below the rules' level."""
     of = OverrideRow.organisation_id
     downward = func.sum(case((OverrideRow.level < Standing.rules_level, 1), else_=0))
     statement = (
@@ -96,7 +96,7 @@ def override_counts(session: Session, now_us: int) -> list[tuple[int, int, int]]
 
 
 def open_change_counts(session: Session) -> list[tuple[int, int]]:
-    """Count the material changes that are not signed off: organisation, how many."""
+    """Count the material changes that are not signed off: organisation, and number."""
     of = MaterialChange.organisation_id
     return _pairs(session, select(of, func.count()).where(MaterialChange.signed_us.is_(None)).group_by(of))
 
@@ -106,7 +106,7 @@ def _pairs(session: Session, statement: Any) -> list[tuple[int, int]]:
 
 
 def latest_runs(session: Session) -> dict[int, int]:
-    """Map organisations to the validation with the latest end; of several the last one made."""
+    """Map organisations to the validation with the latest end; among several, the last one made."""
     statement = select(ValidationRun.organisation_id, ValidationRun.id)
     rows = session.execute(statement.order_by(ValidationRun.until_us, ValidationRun.id))
     return {row.organisation_id: row.id for row in rows}

@@ -1,6 +1,6 @@
-"""Validations of levels: the history that one reads, the figures of peers beside it, and those that workers make.
+"""Validations of levels: the history that they read, the attached figures of peers, and the jobs of workers.
 
-The history is as of its moment: current levels are not read. Nothing here begins or ends a transaction.
+The history is as of its moments: current levels are not read. Nothing here begins or ends a transaction.
 """
 
 import json
@@ -22,9 +22,9 @@ from fivefold.store.tables.levels import Assessment, OverrideRow, Standing, Tran
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 
 CONFIRMED_OUTCOME = "confirmed"
-"""The outcome of a case or an alert that means confirmed, unless other words are given."""
+"""The outcome of a confirmed case or alert, unless other outcomes are given."""
 ENTITIES_AT_ONCE = 10_000
-"""Entities that are read together: few enough for memory, enough to make a statement worthwhile."""
+"""The number of entities that are read together: few enough for memory, enough to make a statement worthwhile."""
 
 ASSESSMENTS: Mapping[str, Any] = {
     "entity": pl.Int64,
@@ -37,7 +37,7 @@ ASSESSMENTS: Mapping[str, Any] = {
     "score": pl.String,
     "late": pl.Boolean,
 }
-"""`late` is true for an assessment made long after its moment, `late_batches`."""
+"""The columns of assessments; `late` is true for one made long after its moment, as in `late_batches`."""
 _READ: Mapping[str, Any] = {name: kind for name, kind in ASSESSMENTS.items() if name != "late"} | {"batch": pl.Int64}
 NO_ASSESSMENTS = pl.DataFrame(schema=dict(ASSESSMENTS))
 """An empty frame of assessments."""
@@ -54,7 +54,7 @@ RECORDS: Mapping[str, Any] = {
     "level": pl.Int64,
     "rules_level": pl.Int64,
 }
-"""`about` is the entity that a case is about, such as an account; `entity` is the one that it counts for."""
+"""The columns of records; a case about the entity `about`, such as an account, counts for `entity`."""
 OVERRIDES: Mapping[str, Any] = {
     "entity": pl.Int64,
     "level": pl.Int64,
@@ -79,9 +79,9 @@ _STOOD = (
 
 
 def late_batches(session: Session, organisation_id: int, until_us: int, late_us: int) -> list[int]:
-    """Find the batches of assessments as of a moment until *until_us* that were made over *late_us* after it.
+    """Return the batches of assessments as of moments until *until_us* that were made over *late_us* later.
 
-    The entry in the audit log has the time of the call; a batch without an entry counts as in time.
+    The audit log has the time of each call; a batch without an entry counts as in time.
     """
     entries = select(AuditEntry.details, AuditEntry.at_us).where(
         AuditEntry.organisation_id == organisation_id, AuditEntry.action == "assessments.made"
@@ -103,10 +103,10 @@ def late_batches(session: Session, organisation_id: int, until_us: int, late_us:
 def assessment_frames(
     session: Session, organisation_id: int, from_us: int, until_us: int, late: Sequence[int] = ()
 ) -> Iterator[pl.DataFrame]:
-    """Yield the assessments of all entities, some entities at a time: the first in force, and all until the end.
+    """Yield the assessments of all entities, some entities at a time: the one in force at the beginning, and all later.
 
-    In the order of entities and numbers. Those of the batches *late* are marked, and never the first in force. Erased
-    entities are left out: without their cases nothing can be validated.
+    They are in the order of entities and numbers. Those of the batches *late* are marked, and never in force at the
+    beginning. Erased entities are left out: without their cases nothing can be validated.
     """
     query = _STOOD.replace(":from_us", str(int(from_us))).replace(":until_us", str(int(until_us)))
     in_time = _made_in_time(session, table("assessments", column("batch")).alias("b").c.batch, late)
@@ -141,10 +141,10 @@ def _ids_after(session: Session, organisation_id: int, last: int) -> Sequence[in
 
 
 def records_before(session: Session, organisation_id: int, until_us: int, late: Sequence[int] = ()) -> pl.DataFrame:
-    """Read the cases and alerts opened before a moment, `RECORDS`, each with its entity's last assessment before it.
+    """Read the cases and alerts opened before a moment, as `RECORDS`, with the entity's last assessment before each.
 
-    An assessment that could have used the case does not count, and neither do those of the batches *late*. A case about
-    an entity of a type without rulesets counts for each owner at its opening, in a row of its own.
+    An assessment that could have used the case does not count, nor do those of the batches *late*. A case about an
+    entity of a type without rulesets counts for each owner at its opening, in separate rows.
     """
     has_rulesets = select(Family.id).where(Family.type_id == Entity.type_id).exists()
     by_owner = (
@@ -185,7 +185,7 @@ def records_before(session: Session, organisation_id: int, until_us: int, late: 
 
 
 def overrides_before(session: Session, organisation_id: int, until_us: int) -> pl.DataFrame:
-    """Read the overrides requested before a moment, `OVERRIDES`; those of erased entities are left out."""
+    """Read the overrides requested before a moment, as `OVERRIDES`; those of erased entities are left out."""
     statement = (
         select(
             OverrideRow.entity_id, OverrideRow.level, OverrideRow.state, OverrideRow.until_us,
@@ -210,9 +210,9 @@ def _frame(session: Session, statement: Any, schema: Mapping[str, Any]) -> pl.Da
 def transitions_between(
     session: Session, organisation_id: int, from_us: int, until_us: int, late: Sequence[int] = ()
 ) -> list[tuple[int | None, int | None, str, int]]:
-    """Count the transitions in a period: the level before, the level reached, the source, how often.
+    """Count the transitions in a period: the level before, the level reached, the source, and the number.
 
-    Those of erased entities are left out, and those reached by assessments of the batches *late*.
+    Transitions of erased entities, and by assessments of the batches *late*, are left out.
     """
     by = (Transition.from_level, Transition.to_level, Transition.source)
     statement = select(*by, func.count()).where(
@@ -231,7 +231,7 @@ def transitions_between(
 
 
 def authors_of(session: Session, organisation_id: int, versions: Collection[tuple[str, int]]) -> set[str]:
-    """Name the people who edited or committed one of some versions, each given by its ruleset and number."""
+    """Return the people who edited or committed one of some versions, each given by its ruleset and number."""
     statement = (
         select(Family.name, RulesetVersion.number, RulesetVersion.editors, RulesetVersion.committed_by)
         .join(Family, Family.id == RulesetVersion.family_id)
@@ -252,7 +252,7 @@ def versions_named(session: Session, organisation_id: int) -> dict[int, tuple[st
 
 
 def peer_files_of(session: Session, validation_id: int) -> Sequence[PeerFile]:
-    """List those of a validation, the first attached comes first."""
+    """List the peer files of a validation, the first attached first."""
     statement = select(PeerFile).where(PeerFile.validation_id == validation_id)
     return session.scalars(statement.order_by(PeerFile.id)).all()
 

@@ -1,4 +1,4 @@
-"""How long people took to decide, and which decisions were reopened, from stored moments. Begins no transaction."""
+"""The time that people took to decide, and reopened decisions, from stored moments. Begins no transaction."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from fivefold.store.tables.rulesets import Proposal
 
 @dataclass(frozen=True)
 class HandlingTimes:
-    """How many of a kind were decided, with the median and the ninth decile of the time; microseconds."""
+    """The number of decisions of a kind, with the median and the ninth decile of their times; microseconds."""
 
     decided: int
     median_us: int
@@ -75,10 +75,10 @@ def handling_times(session: Session, organisation_id: int, from_us: int, until_u
 def count_reopened(
     session: Session, organisation_id: int, from_us: int, until_us: int, within_us: int
 ) -> Mapping[str, int]:
-    """Count the decisions of a period that were reopened within a while: overrides and changes.
+    """Count the decisions of a period that were reopened within *within_us*: overrides and changes.
 
-    An override that was refused and requested again for the same entity, or approved and ended by a person; a change
-    that was refused and proposed again.
+    An override is reopened if it was refused and requested again for the same entity, or approved and ended by a
+    person; a change if it was refused and proposed again.
     """
     again, anew = aliased(OverrideRow), aliased(Proposal)
     asked_again = (

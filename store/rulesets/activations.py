@@ -17,9 +17,9 @@ from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.rulesets import Activation, Family, RulesetVersion
 
 PER_SECOND = 200
-"""Entities that become due in a second, by default."""
+"""The default number of entities that become due in a second."""
 AT_ONCE = 5_000
-"""Entities that are read and marked together."""
+"""The number of entities that are read and marked together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +50,7 @@ def begin(session: Session, family: Family, change: ActivationChange) -> Activat
     """
     matters = family.enabled or change.kind == "off"
     if matters:
-        # A writer of a fact marks entities along links as they are traversed then, and locks this row until that is
-        # done.
+        # A writer of a fact locks this row while it marks entities along links, as links are traversed at that time.
         session.execute(select(EntityType.id).where(EntityType.id == family.type_id).with_for_update())
         of_type = select(Family.id).where(Family.type_id == family.type_id)
         end_others = update(Activation).where(Activation.family_id.in_(of_type), Activation.finished_us.is_(None))
@@ -107,13 +106,13 @@ def open_backfills(session: Session) -> list[Backfill]:
 
 
 def begin_again(session: Session, activation_ids: Sequence[int], now_us: int) -> None:
-    """Let open backfills begin at the first entity, now."""
+    """Restart open backfills from the first entity, as of now."""
     of = (Activation.id.in_(activation_ids), Activation.finished_us.is_(None))
     session.execute(update(Activation).where(*of).values(reached_id=0, reached_us=now_us))
 
 
 def lock_backfill(session: Session, backfill: Backfill) -> Activation | None:
-    """Lock a backfill until the transaction ends; None if another process has it, or took it further."""
+    """Lock a backfill until the transaction ends; None if another process holds it, or has advanced it."""
     return session.scalar(
         select(Activation)
         .where(
@@ -131,7 +130,7 @@ def was_active(session: Session, version: RulesetVersion) -> bool:
 
 
 class ChangeInForce(NamedTuple):
-    """A change of which version of a ruleset decides; `number` is that of the version, None if it was switched off."""
+    """A change of the version of a ruleset that decides; `number` is the version's, None if it was switched off."""
 
     activation: Activation
     family: Family
@@ -139,11 +138,11 @@ class ChangeInForce(NamedTuple):
 
 
 def deciding_changes(session: Session, *of: ColumnElement[bool]) -> list[ChangeInForce]:
-    """List the changes of what decides, of all rulesets that conditions on families choose, in the order of numbers.
+    """List the changes of what decides, of rulesets whose families meet conditions, in the order of numbers.
 
-    A version that was activated while its ruleset was off decides once the ruleset is switched on: that row is in the
-    list, the activation is not. The switches of a ruleset with an active version each have a row, so its state now
-    and the later rows tell whether it was on.
+    A version that was activated while its ruleset was off decides once the ruleset is switched on: the list has the row
+    of the switch, not of the activation. Each switch of a ruleset with an active version has a row, so the current
+    state and the later rows show whether the ruleset was on.
     """
     statement = (
         select(Activation, Family, RulesetVersion.number)
@@ -175,7 +174,7 @@ def contents_that_decided(session: Session, type_id: int) -> Sequence[str]:
 
 
 def latest_activations(session: Session, version_ids: Sequence[int]) -> dict[int, Activation]:
-    """Return the latest activation of each version that ever decided; orders of families and switches count too."""
+    """Return the latest activation of each version that ever decided; switches and orders of families count as well."""
     latest = (
         select(func.max(Activation.id)).where(Activation.version_id.in_(version_ids)).group_by(Activation.version_id)
     )
@@ -197,7 +196,7 @@ def entities_after(session: Session, type_id: int, after_id: int, most: int) -> 
 
 
 def last_after(session: Session, type_id: int, after_id: int, most: int) -> tuple[int, int]:
-    """Return the last number that `entities_after` would list, 0 if there is none, and how many it would list."""
+    """Return the last number that `entities_after` would list, 0 without one, and how many it would list."""
     numbers = select(Entity.id).where(*present_after(type_id, after_id)).order_by(Entity.id).limit(most).subquery()
     last, count = session.execute(select(func.coalesce(func.max(numbers.c.id), 0), func.count())).one()
     return last, count
@@ -206,14 +205,14 @@ def last_after(session: Session, type_id: int, after_id: int, most: int) -> tupl
 def present_after(type_id: int, after_id: int) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions of entities of a type after a number, without erased ones.
 
-    They include the organisation: it is the first column of the index that has these numbers in order. Without it each
-    part of a walk would read all entities of the type, and sort them.
+    They include the organisation, which is the first column of the index with these numbers in order. Without it each
+    page would read and sort all entities of the type.
     """
     of = select(EntityType.organisation_id).where(EntityType.id == type_id).scalar_subquery()
     return (Entity.organisation_id == of, Entity.type_id == type_id, Entity.id > after_id, Entity.erased_us.is_(None))
 
 
 def count_of_type(session: Session, type_id: int, until_id: int | None = None) -> int:
-    """Count the entities of a type, perhaps only those up to a number; erased ones are left out."""
+    """Count the entities of a type, up to a number if one is given; erased ones are left out."""
     statement = select(func.count()).where(Entity.type_id == type_id, Entity.erased_us.is_(None))
     return session.scalar(statement if until_id is None else statement.where(Entity.id <= until_id)) or 0

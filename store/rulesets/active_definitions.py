@@ -1,4 +1,4 @@
-"""What decides now in any organisation: rulesets, policies, flows and groups, in their canonical form."""
+"""The definitions that decide now, in any organisation: rulesets, policies, flows, groups; in canonical form."""
 
 from typing import Any, Final, NamedTuple
 
@@ -16,7 +16,7 @@ class ActiveDefinition(NamedTuple):
     """An active version.
 
     Attributes:
-        word: what it is, such as ruleset.
+        word: the kind of definition, such as ruleset.
     """
 
     organisation: str
@@ -26,7 +26,7 @@ class ActiveDefinition(NamedTuple):
 
 
 def active_definitions(session: Session, organisation_id: int | None) -> list[ActiveDefinition]:
-    """List those of one organisation, or of all, by organisation, word and name."""
+    """List the active versions of one organisation, or of all, by organisation, word and name."""
     each = union_all(*_STATEMENTS).subquery()
     statement = select(Organisation.name, each.c.word, each.c.name, each.c.canonical)
     statement = statement.join(each, each.c.organisation_id == Organisation.id)
@@ -37,7 +37,7 @@ def active_definitions(session: Session, organisation_id: int | None) -> list[Ac
 
 
 def canonical_forms(session: Session, organisation_id: int) -> list[str]:
-    """List the canonical forms of those of an organisation."""
+    """List the canonical forms of an organisation's active versions."""
     return [each.canonical for each in active_definitions(session, organisation_id)]
 
 

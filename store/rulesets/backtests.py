@@ -61,7 +61,7 @@ def _of_content(family_id: int, content_hash: str) -> Select[Backtest]:
 
 
 def backtest_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> Backtest:
-    """Find a backtest of an organisation; NotFoundError if it has none of that number. *locked*: until the end."""
+    """Find a backtest of an organisation, and lock it if *locked*; NotFoundError if it has none of that number."""
     row = session.get(Backtest, number, with_for_update=locked or None)
     if row is None or row.organisation_id != organisation_id:
         raise NotFoundError(f"there is no backtest {number}")
@@ -69,7 +69,7 @@ def backtest_numbered(session: Session, organisation_id: int, number: int, *, lo
 
 
 def count_transactions(session: Session, entity_ids: Sequence[int]) -> dict[int, int]:
-    """Count the transactions that may count for each of some entities: their own, and those that they own or owned."""
+    """Count the transactions that may count for each entity: its own, and those of entities that it owns or owned."""
     whose = loading.fact_owners(session, entity_ids)
     counts = loading.transaction_counts(session, whose["fact_of"].unique().to_list())
     of = whose.join(counts, left_on="fact_of", right_on="entity").group_by("entity").agg(pl.col("count").sum())
@@ -86,7 +86,7 @@ def backtests_of(session: Session, family_id: int, part: Part = WHOLE) -> Page[B
 def forget_entities(session: Session, organisation_id: int, entity_ids: Collection[int]) -> list[int]:
     """Remove entities from reports, which name those that change most and those that could not be assessed.
 
-    Returns the numbers of the backtests whose reports named one.
+    Return the numbers of the backtests whose reports named one of them.
     """
     changed_numbers = []
     rows = session.scalars(
@@ -101,7 +101,7 @@ def forget_entities(session: Session, organisation_id: int, entity_ids: Collecti
 
 
 def without_erased(session: Session, report: str) -> str:
-    """Remove entities from a report that were erased during its run, and lock the others against erasure."""
+    """Remove from a report the entities that were erased during its run, and lock the others against erasure."""
     numbers = {int(line["entity"]) for lines in _lines(json.loads(report)) for line in lines}
     statement = select(Entity.id, Entity.erased_us).where(Entity.id.in_(numbers)).order_by(Entity.id)
     rows = session.execute(statement.with_for_update(read=True, key_share=True)).all()
@@ -134,7 +134,7 @@ def _lines(report: dict[str, Any]) -> list[list[dict[str, Any]]]:
 def keep_movers(session: Session, number: int, rows: pl.DataFrame) -> None:
     """Store the entities whose level a backtest would change: `entity_id` (as text), `before`, `after`, `later`.
 
-    Entities erased in the meantime are left out: the foreign key waits for an erasure that is under way.
+    Entities erased meanwhile are left out: the foreign key makes the insert wait for a running erasure.
     """
     values = [{**row, "backtest_id": number, "entity_id": int(row["entity_id"])} for row in rows.iter_rows(named=True)]
     if not values:
@@ -154,7 +154,7 @@ def forget_movers(session: Session, number: int) -> None:
 def movers_of(
     session: Session, number: int, before: str | None, after: str | None, part: Part
 ) -> Page[BacktestMoverRow]:
-    """List the entities whose level a backtest would change, all or from one level or to one, by their numbers."""
+    """List the entities whose level a backtest would change, all or those from or to a level, by number."""
     columns = (Entity.external_id, BacktestMover.before, BacktestMover.after, BacktestMover.later)
     statement = (
         select(*columns)

@@ -1,4 +1,4 @@
-"""What workers compute for rulesets: points learnt from cases, references for peers, reviews of thresholds.
+"""Workers' jobs for rulesets: points learnt from cases, reference portfolios, reviews of thresholds.
 
 Nothing here begins or ends a transaction.
 """
@@ -17,7 +17,7 @@ from fivefold.store.tables.rulesets import Family, PointsJob, ReferenceJob, Rule
 
 
 class PointsOfVersion(NamedTuple):
-    """A job, and the number of the version whose points are learnt again."""
+    """A job, and the number of the version whose points it learns."""
 
     job: PointsJob
     version: int
@@ -33,7 +33,7 @@ def points_jobs_of(session: Session, family_id: int, part: Part) -> Page[PointsO
 def latest_points_jobs(
     session: Session, organisation_id: int, most: int, families: Sequence[str] | None
 ) -> list[tuple[Family, PointsOfVersion]]:
-    """List at most so many jobs of the families of some names, or of all, the newest first, each with its family."""
+    """List up to *most* jobs of the named families, or of all, the newest first, each with its family."""
     statement = (
         select(Family, PointsJob, RulesetVersion.number)
         .join(Family, Family.id == PointsJob.family_id)
@@ -76,7 +76,7 @@ def open_job(session: Session, version_id: int) -> ReferenceJob | None:
 
 
 EARLIER_REVIEWS: Final = 3
-"""The most reviews that smooth the next one: those of a year, with its own, so that no season moves thresholds."""
+"""The most earlier reviews that smooth the next one: a year's with it, so that no season moves thresholds."""
 
 
 def unreviewed(
@@ -84,7 +84,7 @@ def unreviewed(
 ) -> list[tuple[Family, RulesetVersion]]:
     """List the families that decide, by a version committed before *until_us*, and have no review of a quarter.
 
-    One of the old *failures* is none.
+    The old *failures* do not count as reviews.
     """
     of = (ThresholdReview.family_id == Family.id, ThresholdReview.quarter == quarter)
     reviewed = exists().where(*of, ~failures.condition)
@@ -98,7 +98,7 @@ def unreviewed(
 
 
 class OldFailures(NamedTuple):
-    """The reviews that failed before a moment; and those dated after another, by a clock that was ahead."""
+    """The failed reviews from before a moment, or dated after another one by a clock that was ahead."""
 
     before_us: int
     ahead_after_us: int
@@ -122,7 +122,7 @@ def add_review(session: Session, values: dict[str, object], failures: OldFailure
 def earlier_thresholds(
     session: Session, family_id: int, rules_hash: str, since_quarter: str, quarter: str
 ) -> list[Sequence[str]]:
-    """Return the thresholds of quarters from one on, until before another, by the same rules: the latest first."""
+    """Return the thresholds by the same rules of quarters since *since_quarter*, before *quarter*; the latest first."""
     statement = select(ThresholdReview.thresholds).where(
         ThresholdReview.family_id == family_id,
         ThresholdReview.rules_hash == rules_hash,
@@ -143,7 +143,7 @@ def reviews_of(session: Session, family_id: int, part: Part) -> Page[ThresholdRe
 def latest_reviews(
     session: Session, organisation_id: int, most: int, families: Sequence[str] | None
 ) -> list[tuple[str, ThresholdReview]]:
-    """List at most so many reviews of the families of some names, or of all, the newest first, each with the name."""
+    """List up to *most* reviews of the named families, or of all, the newest first, each with the family's name."""
     statement = select(Family.name, ThresholdReview).join(Family, Family.id == ThresholdReview.family_id)
     statement = statement.where(Family.organisation_id == organisation_id)
     if families is not None:

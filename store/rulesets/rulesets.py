@@ -21,7 +21,7 @@ _ACTIVE: Final = (
     .where(Family.organisation_id == bindparam("of"), Family.enabled)
     .order_by(Family.type_id, Family.position, Family.id)
 )
-"""Built once, as each assessment runs it."""
+"""The statement of active versions, built once, as each assessment runs it."""
 
 
 def active_versions(session: Session, organisation_id: int, type_id: int) -> list[RulesetVersion]:
@@ -30,12 +30,12 @@ def active_versions(session: Session, organisation_id: int, type_id: int) -> lis
 
 
 def all_active_versions(session: Session, organisation_id: int) -> list[tuple[int, RulesetVersion]]:
-    """List the active versions of families that are on with their types, in the order in which they are tried."""
+    """List the active versions of families that are on, with their types, in the order in which they are tried."""
     return [(type_id, version) for type_id, version in session.execute(_ACTIVE, {"of": organisation_id})]
 
 
 def active_number(session: Session, family: Family) -> int | None:
-    """Return the number of the version of a family that decides, or would once it is on; None without one."""
+    """Return the number of the version of a family that decides, or will once the family is on; None without one."""
     active = family.active_version_id
     return None if active is None else session.get_one(RulesetVersion, active).number
 
@@ -54,7 +54,7 @@ def families_of_versions(session: Session, version_ids: Sequence[int]) -> dict[i
 
 
 def names_of_families(session: Session, family_ids: Collection[int]) -> dict[int, str]:
-    """Name families by their numbers."""
+    """Return the names of families, by their numbers."""
     statement = select(Family.id, Family.name).where(Family.id.in_(family_ids))
     return {row.id: row.name for row in session.execute(statement)} if family_ids else {}
 
@@ -69,7 +69,7 @@ def rulesets_of_versions(session: Session, version_ids: Sequence[int]) -> dict[i
 
 
 def newest_numbers(session: Session, family_id: int, hashes: Collection[str]) -> dict[str, int]:
-    """Return the number of the newest version of a family that has each content, by the hashes of these."""
+    """Return the number of a family's newest version with each content, by the hash of the content."""
     of = (RulesetVersion.family_id == family_id, among(session, RulesetVersion.content_hash, sorted(hashes)))
     statement = select(RulesetVersion.content_hash, func.max(RulesetVersion.number).label("newest")).where(*of)
     rows = session.execute(statement.group_by(RulesetVersion.content_hash))
@@ -77,7 +77,7 @@ def newest_numbers(session: Session, family_id: int, hashes: Collection[str]) ->
 
 
 def canonicals_of(session: Session, organisation_id: int, hashes: Collection[str]) -> dict[str, str]:
-    """Read the canonical form of rulesets by the hashes of their content, whichever version has it."""
+    """Return the canonical forms of rulesets, of any version, by the hashes of their content."""
     if not hashes:
         return {}
     of = (RulesetVersion.organisation_id == organisation_id, RulesetVersion.content_hash.in_(sorted(hashes)))

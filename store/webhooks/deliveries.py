@@ -1,7 +1,7 @@
-"""Events on their way to endpoints: planned, claimed, delivered or dead. Nothing here begins or ends a transaction.
+"""Deliveries of events to endpoints: planned, claimed, delivered or dead. Nothing here begins or ends a transaction.
 
-A delivery is sent only if no earlier one of the same endpoint and entity waits, and none of that pair is being sent:
-events arrive in their order, and a failure holds up only its own pair.
+A delivery is sent only if no earlier one to the same endpoint about the same entity waits, and none is being sent. So
+events arrive in their order, and a failure delays only those of its endpoint and entity.
 """
 
 from collections.abc import Iterable, Sequence
@@ -53,7 +53,7 @@ class PlanningBacklog:
 def planning_backlogs(session: Session, settled: int, most: int) -> list[PlanningBacklog]:
     """List endpoints with events that are not planned yet, up to *most* events of each.
 
-    Disabled ones too: what they receive is decided by the kinds that they have now, and it can be counted.
+    Disabled endpoints too: their kinds now decide what they receive, and it can be counted.
     """
     following = (
         select(_OUTBOX.c.id)
@@ -73,7 +73,7 @@ def planning_backlogs(session: Session, settled: int, most: int) -> list[Plannin
 
 
 def backlog_of(endpoint: Endpoint, upto: int) -> PlanningBacklog:
-    """Describe what is not planned of the events up to a number, by the kinds that an endpoint receives now."""
+    """Return an endpoint's backlog of events up to a number, by the kinds that it receives now."""
     return PlanningBacklog(
         endpoint_id=endpoint.id,
         organisation_id=endpoint.organisation_id,
@@ -112,11 +112,11 @@ class LeasedDelivery:
     """A delivery leased to be sent, with its event.
 
     Attributes:
-        attempts: how often it failed already.
-        lease: must still be held when the result is recorded.
-        lease_until_us: no other process sends it until then.
-        body: of the outbox; None if it was erased.
-        external_id: None if it was erased, or the event is about no entity.
+        attempts: how often it failed before.
+        lease: the lease, which must still be held when the result is recorded.
+        lease_until_us: the end of the lease; no other process sends the delivery until then.
+        body: the event's body; None if it was erased.
+        external_id: the entity's identifier; None if it was erased, or the event is about no entity.
     """
 
     endpoint_id: int
@@ -140,7 +140,7 @@ _IS_BLOCKED = exists().where(
     is_in("waiting", _BEFORE),
     or_(
         _BEFORE.c.event_number < _DELIVERIES.c.event_number,
-        # A replayed delivery comes before a later one that is being sent: it waits for that.
+        # A replayed delivery waits while a later one is being sent.
         and_(
             _BEFORE.c.event_number > _DELIVERIES.c.event_number,
             ~lease_is_over(_BEFORE.c.lease_until_us, bindparam("now_us")),
@@ -241,7 +241,7 @@ _POSTPONED = (
     )
     .values(next_us=bindparam("then_us"))
 )
-"""Deliveries after one that waits for a retry need not be checked before that."""
+"""Postpone the deliveries behind one that waits for a retry: they need not be checked before that."""
 
 
 @dataclass(frozen=True)
@@ -293,7 +293,7 @@ def _lease_parameters(claim: LeasedDelivery) -> dict[str, Any]:
 
 
 def endpoints_with_work(session: Session, now_us: int) -> Sequence[int]:
-    """List enabled endpoints that have something to be sent now."""
+    """List enabled endpoints with deliveries to send now."""
     has_due = exists().where(
         _DELIVERIES.c.endpoint_id == _ENDPOINTS.c.id, is_in("waiting"), _DELIVERIES.c.next_us <= now_us
     )

@@ -48,10 +48,10 @@ class EndpointCounts:
     """The state of an endpoint.
 
     Attributes:
-        waiting: events that were not sent yet, or are tried again.
-        failing: those of them that failed before.
+        waiting: events that were not sent yet, or will be tried again.
+        failing: the waiting events that failed before.
         dead: deliveries that were given up.
-        next_us: when the first of the failing ones is tried again; None if none fails.
+        next_us: when the first failing one is tried again; None if none fails.
         delivered_us: when a delivery last arrived; None if none did in the time that deliveries are kept.
     """
 
@@ -64,11 +64,11 @@ class EndpointCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryCounts:
-    """What waits for all endpoints of an organisation, as `EndpointCounts` counts it for each.
+    """The counts of all endpoints of an organisation together, like the `EndpointCounts` of each.
 
     Attributes:
-        waiting: events that were not sent yet, or are tried again; also those that no worker has planned yet.
-        next_us: when the first of the planned ones is tried; None where none is planned.
+        waiting: events that were not sent yet, or will be tried again; also those that no worker has planned yet.
+        next_us: when the first planned one is tried; None if none is planned.
         dead: deliveries that were given up.
     """
 
@@ -78,7 +78,7 @@ class DeliveryCounts:
 
 
 def counted_deliveries(session: Session, organisation_id: int | None = None) -> dict[int, DeliveryCounts]:
-    """Sum up the endpoints of every organisation, or of one; without those for which nothing waits or was given up."""
+    """Sum up the endpoints of each organisation, or of one; those without waiting or dead events are left out."""
     planned = [_DELIVERIES.c.endpoint_id == Endpoint.id, is_in("waiting")]
     by_endpoint = select(
         Endpoint.organisation_id,
@@ -122,12 +122,12 @@ def counted_endpoints(
 
 
 def _waiting() -> Any:
-    """Count the events that an endpoint is yet to receive, whether a worker has planned them or not."""
+    """Count the events that an endpoint is yet to receive, planned by a worker or not."""
     return _count("waiting") + _unplanned()
 
 
 def _unplanned() -> Any:
-    """Count the events that an endpoint receives and no worker has planned yet."""
+    """Count the events that an endpoint will receive and no worker has planned yet."""
     kinds = type_coerce(Endpoint.kinds, Text)  # a JSON list; a kind is of lower-case letters, dots and underscores
     return (
         select(func.count())
@@ -160,14 +160,14 @@ def _count(state: str) -> Any:
 def dead_deliveries(
     session: Session, organisation_id: int, endpoint_id: int | None, part: Part
 ) -> Page[tuple[Delivery, OutboxEvent, str | None, Entity | None]]:
-    """List dead deliveries, perhaps of one endpoint, by endpoint and number: delivery, event, type and entity."""
+    """List dead deliveries, of all endpoints or one, by endpoint and number: delivery, event, type and entity."""
     return _listed(session, _with_events(organisation_id).where(is_in("dead")), endpoint_id, part)
 
 
 def failing_deliveries(
     session: Session, organisation_id: int, endpoint_id: int | None, part: Part
 ) -> Page[tuple[Delivery, OutboxEvent, str | None, Entity | None]]:
-    """List deliveries that failed and are tried again: like `dead_deliveries`."""
+    """List deliveries that failed and will be tried again, like `dead_deliveries`."""
     failing = _with_events(organisation_id).where(is_in("waiting"), Delivery.attempts > 0)
     return _listed(session, failing, endpoint_id, part)
 
@@ -197,8 +197,8 @@ def replay(
 ) -> list[int]:
     """Let deliveries wait again from now on, as if never tried: those of *numbers*, both ends included, or all dead.
 
-    *dead_only*: of *numbers*, only dead ones. Return the numbers of their events, in order. A delivery that is being
-    sent now is left alone. What waits behind one of them was put off until its next attempt, and may follow it at once.
+    With *dead_only*, only dead ones of *numbers*. Return the numbers of their events, in order. A delivery that is
+    being sent is left alone. Deliveries behind them, postponed until their next attempt, may follow at once.
     """
     if numbers is None:
         which: ColumnElement[bool] = is_in("dead")

@@ -1,10 +1,10 @@
-"""The outbox: events for webhooks, written with the change itself. Nothing here begins or ends a transaction.
+"""The outbox: events for webhooks, stored with the change itself. Nothing here begins or ends a transaction.
 
-Events are delivered in the order of their numbers, up to a number below which none can appear any more. On SQLite there
-is one writer, so that is the last number. PostgreSQL hands out numbers before transactions commit, and a smaller one
-may become visible after a larger one: a planner that relied on the last visible number would lose it. So each writer
-holds, until its transaction ends, a shared advisory lock whose key is the last number before its own. No process waits
-for such a lock; the planner reads which keys are held, and stays below them.
+Events are delivered in the order of their numbers, up to a number below which none can appear any longer. SQLite has
+one writer, so that is the last number. PostgreSQL assigns numbers before transactions commit, and a smaller one may
+become visible after a larger one: a planner that relied on the last visible number would lose it. So each writer holds,
+until its transaction ends, a shared advisory lock whose key is the last number before its own. No process waits for
+such a lock; the planner reads which keys are held, and stays below them.
 """
 
 import json
@@ -29,13 +29,13 @@ EventKind = Literal[
     "value_model.due",
 ]
 EVENT_KINDS: Final[tuple[EventKind, ...]] = get_args(EventKind)
-"""Every kind of event that there is: an endpoint that wants another one would receive nothing."""
+"""All kinds of events; an endpoint for any other kind would receive nothing."""
 NOBODY = 0
 """Replaces an entity's number in an event that is about no entity. No entity has this number."""
 _WRITING = 0x5F << 56
-"""Keys of PostgreSQL's locks from this number on, 2^56 of them, are of writers of the outbox; any range would do."""
+"""The first of the 2^56 keys of PostgreSQL's locks for writers of the outbox; any range would do."""
 _GOING_ON = 5_550_002
-"""The number of PostgreSQL's lock that lets one program at a time move the numbers on; any number would do."""
+"""The number of PostgreSQL's lock that lets one program at a time advance the numbers; any number would do."""
 
 
 class NewEvent(NamedTuple):
@@ -43,9 +43,9 @@ class NewEvent(NamedTuple):
 
     Attributes:
         event_id: unique across all organisations and times, at most 80 characters. It ends in a moment in microseconds:
-            numbers of rows are given again after a restore from a backup, and moments are not.
-        kind: one of `EVENT_KINDS`, of which none is longer than 50 characters.
-        entity_id: of the event, or `NOBODY`.
+            after a restore from a backup, numbers of rows are assigned again, and moments are not.
+        kind: one of `EVENT_KINDS`, at most 50 characters.
+        entity_id: the entity of the event, or `NOBODY`.
         at_us: when it happened.
         body: a JSON object as text; the receiver's `data`.
     """
@@ -65,7 +65,7 @@ _INSERT_ALL = text(
     " AS (event_id text, kind text, entity_id bigint, at_us bigint, body text)) WITH ORDINALITY"
     " AS given (event_id, kind, entity_id, at_us, body, place) ORDER BY place ON CONFLICT (event_id) DO NOTHING"
 )
-"""COPY would fail on an event that exists; arrays in place of JSON took five times as long."""
+"""JSON, as COPY would fail on an event that exists, and arrays took five times as long."""
 _INSERT = sqlite.insert(OutboxEvent).on_conflict_do_nothing(index_elements=["event_id"])
 
 
@@ -100,11 +100,11 @@ _TO_THIS_CLOCK = text("UPDATE sqlite_sequence SET seq = max(:now_us, seq + 10000
 
 
 def number_from_now(connection: Connection) -> None:
-    """Let the numbers of events go on from the present moment, in microseconds since 1970 by the database's clock.
+    """Advance the numbers of events to the current moment, in microseconds since 1970 by the database's clock.
 
-    A database that was restored would otherwise give numbers that receivers know. Between two calls there is less than
-    an event a microsecond, so that none of them was given. Where a clock was ahead, they go on a million further.
-    Writers need not wait: the numbers that they take meanwhile lie below. StoreError if the database's role may not.
+    A restored database would otherwise assign numbers that receivers know. Between two calls there is less than one
+    event a microsecond, so that none of the new numbers was used. If a clock was ahead, they advance by a million.
+    Writers need not wait: numbers that they take meanwhile lie below. StoreError if the database's role may not do it.
     """
     if connection.dialect.name == "sqlite":
         connection.execute(_COUNT_EVENTS)
@@ -116,7 +116,7 @@ def number_from_now(connection: Connection) -> None:
 
 
 def require_right_to_number(connection: Connection) -> None:
-    """Raise StoreError unless the database's role may let the numbers of events go on; on SQLite everybody may."""
+    """Raise StoreError unless the database's role may advance the numbers of events; on SQLite every role may."""
     if connection.dialect.name == "postgresql" and not connection.scalar(_MAY_NUMBER):
         raise StoreError(
             "this role of the database may not let the numbers of events go on, which are given a second time after a"
