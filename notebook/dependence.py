@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import altair as alt
 
 MOST_VALUES = 30
-"""Most values of an indicator at which partial dependence is computed by default."""
+"""The default number of an indicator's values, at most, at which partial dependence is computed."""
 MOST_INDIVIDUALS = 50
-"""How many customers get a curve of their own by default."""
+"""The default number of customers, at most, with their own curves."""
 CUSTOMERS_AT_ONCE = 20_000
 """How many customers are predicted at a time, which bounds the memory."""
 NO_VALUE = "no value"
@@ -136,7 +136,7 @@ def dependence_of(
         customers: customers that the model can score.
         indicator: the name of an indicator that the model reads.
         values: the values to set; by default quantiles of the customers' own, and NaN if it is undefined for some.
-        individuals: how many customers get a curve of their own, at most.
+        individuals: the number of customers, at most, with their own curves.
 
     Raises:
         ConfigError: the model reads no such indicator, it is undefined for all of these customers, or *values*

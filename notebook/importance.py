@@ -32,7 +32,7 @@ class Importance:
             its points of the score without their sign, SHAP's global importance), `rank_correlation` (of the values
             with their points, -1 to 1; NaN where either does not vary) and `direction`: a larger value `raises` the
             score, or `lowers` it, by the sign of that correlation; empty where it is below 0.2 in size, or NaN.
-        customers: the number of customers that the points are of; 0 if none were given.
+        customers: the number of customers whose points these are; 0 if none were given.
     """
 
     indicators: pd.DataFrame
@@ -40,7 +40,7 @@ class Importance:
 
     @property
     def headline(self) -> str:
-        """Describe the indicator and the data shown."""
+        """Describe the measure and the customers."""
         of_whom = "share of the gain in training"
         if self.customers:
             of_whom = f"mean points of {count_text(self.customers, 'customer')}"

@@ -48,9 +48,9 @@ class PortfolioParts(TypedDict, total=False):
     Attributes:
         transactions: rows as `read_transactions` takes them, and the ruleset's own fields.
         cases, alerts: `entity_id`, `opened`, `closed`, `outcome`.
-        tags: `entity_id`, `tag`, perhaps `from` and `until`.
-        screenings: `entity_id`, `screening`, `found`, perhaps `at`.
-        links: `type`, `from`, `to`, perhaps `valid_from` and `valid_until`.
+        tags: `entity_id`, `tag`, optionally `from` and `until`.
+        screenings: `entity_id`, `screening`, `found`, optionally `at`.
+        links: `type`, `from`, `to`, optionally `valid_from` and `valid_until`.
         lists: a folder of named lists beside those that ship.
         reference: reference portfolios, as `fivefold rules reference` writes them.
         base: the base currency of money; EUR by default.
@@ -90,7 +90,7 @@ class Levels:
         return self.assessed.table().to_pandas().set_index("entity_id")
 
     def failures(self) -> pd.DataFrame:
-        """Return the entities that could not be assessed in full, by which rule, and why."""
+        """Return the entities that could not be assessed in full, with the rule and the reason."""
         return self.assessed.failures().to_pandas()
 
     def explain(self, entity_id: str | int) -> Explanation:
@@ -175,8 +175,8 @@ def backtest(
     Args:
         draft: a file, or the name of a ruleset that ships.
         entities: `entity_id` and the rulesets' fields.
-        present: the ruleset that decides now, likewise; None if there is none yet.
-        first: rulesets that are tried before both, likewise.
+        present: the ruleset that decides now, given like *draft*; None without one.
+        first: rulesets that are tried before both.
         then: further rulesets, in order, each for entities to which no earlier one applies.
         previous: the levels that entities hold, as in `assess`.
         entered: instead of *previous*, the moment since which the levels of *present* count as held.
@@ -245,7 +245,7 @@ class DraftTrial:
         return {name: alone for name, alone, _ in sides} | later
 
     def moves(self, *, after_cooldown: bool = False) -> pd.DataFrame:
-        """Return how many entities would move from which level (rows) to which (columns), by the rules alone.
+        """Return how many entities would move from each level (rows) to each level (columns), by the rules alone.
 
         Args:
             after_cooldown: return the moves after the cooldown instead.

@@ -36,7 +36,7 @@ class TrainedVersion:
         model: the trained model, which scores and explains.
         version: its number in the registry.
         promoted: whether it is the champion now.
-        reasons: why it is, or is not.
+        reasons: why it is the champion, or is not.
         result: the full result of the run: evaluation, lineage, verdict.
     """
 

@@ -238,7 +238,7 @@ class ValueModel:
                 NaN if it is undefined for some of them.
             as_of: the moment; nothing later is seen.
             columns: as in `read_transactions`.
-            individuals: how many customers get a curve of their own, at most; at least 1.
+            individuals: the number of customers, at most, with their own curves; at least 1.
 
         Raises:
             ConfigError: the model reads no such indicator, it is undefined for all of these customers, *values*
