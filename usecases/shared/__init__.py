@@ -1,1 +1,1 @@
-"""What all capabilities share: actors, roles, reasons, quarters, rates, row results and idempotency."""
+"""The shared parts of all capabilities: actors, roles, reasons, quarters, rates, row results and idempotency."""

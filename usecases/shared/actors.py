@@ -12,14 +12,14 @@ SYSTEM = "system"
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts, within which organisation.
+    """A person or program that acts, within one organisation.
 
     Attributes:
         organisation_id: the only organisation that the actor sees or changes.
         name: `member:3` for a person, whatever token they use; `token:12` for a program; `cli:NAME` for an account of
             the machine; `system` for fivefold itself. The audit log has it, and an actor of the same name cannot
             approve what this one requested.
-        token_id: the token by which a member acts, who can do nothing more once it ends; None for others.
+        token_id: the token with which a member acts, and after whose end they can change nothing; None for others.
     """
 
     organisation_id: int

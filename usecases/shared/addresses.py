@@ -1,11 +1,11 @@
-"""Destinations of outgoing requests: which URLs are allowed, and which addresses a host may have at that moment.
+"""Destinations of outgoing requests: the allowed URLs, and the allowed addresses of a host at that moment.
 
 A host's name is resolved when a request is sent, and the connection goes to the checked address: the name server cannot
-give another one a moment later.
+return another one a moment later.
 
 The ranges that are not on the public internet are listed explicitly, since the interpreter's own table differs by
 release. Sources: IANA's registries of special-purpose addresses for IPv4 and IPv6 (RFC 6890 and its updates), of
-multicast addresses, of IPv6's global unicast allocation, and the addresses that clouds keep for their own machines.
+multicast addresses, of IPv6's global unicast allocation, and the addresses that clouds reserve for their own machines.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ _RANGES = {
     "carrier-grade": ("100.64.0.0/10",),
     "multicast": ("224.0.0.0/4", "ff00::/8"),
     "unspecified": ("0.0.0.0/8", "::/128"),
-    # An address within an address would reach the inner one's target.
+    # An address that contains another one would reach the inner one's target.
     "IPv4-mapped": ("::ffff:0:0/96", "::/96", "::ffff:0:0:0/96"),
     "NAT64": ("64:ff9b::/96", "64:ff9b:1::/48"),
     "6to4": ("2002::/16", "192.88.99.0/24"),
     "Teredo": ("2001::/32",),
-    # It gives each machine of that cloud its own settings.
+    # This service returns each machine's own settings within that cloud.
     "metadata": ("168.63.129.16/32", "fd00:ec2::254/128"),
     "reserved": (
         "192.0.0.0/24",  # protocol assignments, with those that some registries call reachable (RFC 6890, 7723, 8155)
@@ -127,7 +127,7 @@ def _read(text: str, what: str) -> httpx.URL:
 
 
 def _written_address(host: str) -> str | None:
-    """Return the address that a host is without a look-up, as the system reads it; None for other names.
+    """Return the address that a host's text means without a look-up, as the system reads it; None for other names.
 
     The system takes `127.1` and `0x7f000001` for IPv4 addresses; `localhost` is this machine (RFC 6761).
     """
@@ -167,7 +167,7 @@ async def addresses_of(url: httpx.URL, *, private_allowed: bool) -> tuple[str, .
 
 
 class LookUpLoop(asyncio.SelectorEventLoop):
-    """An event loop for a library that looks hosts up itself: its end waits for no look-up."""
+    """An event loop for a library that looks hosts up itself; the loop's end waits for no look-up."""
 
     async def getaddrinfo(self, host: Any, port: Any, **more: Any) -> Any:
         """Look a host up, as `socket.getaddrinfo` does."""
@@ -175,9 +175,9 @@ class LookUpLoop(asyncio.SelectorEventLoop):
 
 
 async def _look_up(host: Any, port: Any, **more: Any) -> Any:
-    """Look a host up in a thread of its own: the end of an event loop waits for the loop's own threads.
+    """Look a host up in a separate thread: the end of an event loop waits for the loop's own threads.
 
-    So a name server that hangs delays no request beyond its own limit.
+    So a name server that hangs delays no request beyond the request's limit.
     """
     result: Future[Any] = Future()
     result.set_running_or_notify_cancel()

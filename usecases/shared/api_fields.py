@@ -1,7 +1,7 @@
-"""How results of use cases, which are the API's response models, appear in the API.
+"""The form that results of use cases, which are the API's response models, have in the API.
 
-Inside, a result has moments in microseconds and names of its own. The API shows a moment as ISO 8601 in UTC, and a
-field or a class under the name that is declared with it.
+Inside, a result has moments in microseconds and its own names. The API shows a moment as ISO 8601 in UTC, and a field
+or a class under its declared name.
 """
 
 import re
@@ -24,7 +24,7 @@ Moment = Annotated[
 _TEXTS: Final = frozenset(("as_of", "assessed_at", "at", "may_move_down_on", "time"))
 """Fields of stored JSON that hold a moment as `domain.clock.iso_text` writes it."""
 _BY_NAME: Final = "lists"
-"""A field of stored JSON whose own fields hold moments: each list that was read, and since when its version holds."""
+"""A field of stored JSON whose own fields hold moments: since when the version of each list that was read holds."""
 _STORED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?\+00:00", re.ASCII)
 _MICROSECONDS: Final = "_us"
 
@@ -67,7 +67,7 @@ INTERNAL: Any = Field(exclude=True)
 
 
 def shown_as(name: str) -> Any:
-    """Give a field another name in the API.
+    """Return the declaration of a field's name in the API.
 
     A moment `created_us`, for example, has the type `Annotated[Moment, shown_as("created_at")]`.
     """
@@ -75,7 +75,7 @@ def shown_as(name: str) -> Any:
 
 
 def schema(name: str) -> Callable[[Result], Result]:
-    """Give a class its name in the API's document; a class that inherits from it needs a name of its own."""
+    """Return a decorator that names a class in the API's document; a class that inherits from it needs its own name."""
     return with_config(ConfigDict(title=name))
 
 

@@ -1,7 +1,7 @@
 """Requests to external hosts: each goes to an address that was looked up and checked at that moment.
 
-The connection goes to the checked address, so the name server cannot give another one a moment later. The request is
-for the host's name, and its certificate must prove that name. Redirects are not followed, cookies are not stored,
+The connection goes to the checked address, so the name server cannot return another one a moment later. The request
+names the host, and the certificate must prove that name. Redirects are not followed, cookies are not stored,
 proxies of the environment are not used.
 """
 
@@ -25,7 +25,7 @@ CONNECT_SECONDS = 4
 
 
 LONGEST_SECONDS = 30
-"""A further try begins only if it ends within this time, as the calling worker holds a lease meanwhile."""
+"""Another try begins only if it would end within this time, as the calling worker holds a lease meanwhile."""
 HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "fivefold"}
 """Answers must be JSON and not compressed, as a short compressed answer could be of any length."""
 FIRST_WAIT_SECONDS = 0.2
@@ -54,7 +54,7 @@ def open_transport() -> httpx.AsyncHTTPTransport:
 def request_to(
     address: str, method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes | None
 ) -> httpx.Request:
-    """Make a request to a checked address; it is for the host's name, which the certificate must prove."""
+    """Make a request to a checked address; it names the host, whose name the certificate must prove."""
     return httpx.Request(
         method,
         url.copy_with(host=address),
@@ -104,9 +104,9 @@ PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 async def answer_to(question: OutgoingRequest) -> bytes:
-    """Send a request once; return the whole body of an answer of status 200.
+    """Send a request once; return the whole body of an answer with status 200.
 
-    NotAnsweredError if there is none within the limit, or it is too long.
+    NotAnsweredError without such an answer within the limits of time and length.
     """
     try:
         async with asyncio.timeout(question.limit_seconds):
@@ -127,12 +127,12 @@ async def answer_to(question: OutgoingRequest) -> bytes:
 
 
 def answer_after_tries(question: OutgoingRequest, most_tries: int, wait: Callable[[float], None]) -> tuple[bytes, int]:
-    """Send a request, again if it may be answered a moment later; NotAnsweredError if it is not answered.
+    """Send a request, and repeat it while it may be answered a moment later; NotAnsweredError if it never is.
 
     Args:
         question: the request; with several tries, sending it twice must change nothing.
         most_tries: the most tries, at least 1.
-        wait: waits this many seconds before another try.
+        wait: waits a number of seconds before another try.
 
     Returns:
         The bytes of the answer, and the number of tries.

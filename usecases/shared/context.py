@@ -43,9 +43,9 @@ class EntryValues(TypedDict, total=False):
 
 
 def refuse_ended(session: Session, actor: Actor) -> None:
-    """Refuse a change by a member whose token ended since it was looked up; checked now and when it is recorded.
+    """Refuse a change by a member whose token ended since it was looked up, with a ConflictError.
 
-    Raise ConflictError, now or from the audit log.
+    The token is checked now, and again when the audit log records the change.
     """
     if actor.token_id is not None:
         _require_live(actor.name, actor.token_id, session)
@@ -101,9 +101,9 @@ class Context:
     Attributes:
         engine: the database.
         actor: who acts, and within which organisation.
-        clock: returns the current time, microseconds; None for the database's.
+        clock: returns the current time, microseconds; None for the database's clock.
         snapshot: the session of all reads; None if each use case reads the state at its beginning.
-        by_tool: whether an agent acts for the actor by a tool, perhaps without the actor seeing it.
+        by_tool: whether an agent acts for the actor by a tool, possibly unseen by the actor.
         transaction: the session of all writes, which its opener commits; None if each use case has its own.
     """
 

@@ -19,7 +19,7 @@ from fivefold.usecases.shared.transaction_columns import (
 )
 
 CORRECTS, REVERSES, REASON, KNOWN_AT = CORRECTION_COLUMNS
-"""The first or the second names the transaction that a row is about."""
+"""The columns of corrections; the first or the second names the transaction that a row is about."""
 NAMES: Final = frozenset(CORRECTION_COLUMNS)
 """The columns that only corrections have; a type cannot declare fields of these names."""
 CORRECTION, REVERSAL = "correction", "reversal"
@@ -31,7 +31,7 @@ Rows = Sequence[Mapping[str, Any]] | pl.DataFrame
 
 
 def split_corrections(rows: Rows) -> tuple[Rows, Sequence[int] | None, Rows, Sequence[int]]:
-    """Divide rows into transactions and corrections, each with the places of its rows.
+    """Divide rows into transactions and corrections, each with the places of the rows.
 
     The places of transactions are None if all rows are transactions, which is nearly always so.
     """
@@ -66,7 +66,7 @@ def read_corrections(
     """Check corrections and reversals, and convert them into the stored columns.
 
     Args:
-        rows: with `transaction_id`, their own number; `corrects` or `reverses`, the transaction's number; a
+        rows: `transaction_id`, their own number; `corrects` or `reverses`, the transaction's number; a
             `correction_reason`; optionally `correction_known_at` and `user_id` (or `entity_id`); and for a correction
             the right values, in the columns of transactions.
         own: the fields that the entity type declares for its transactions.

@@ -16,7 +16,7 @@ from fivefold.risk.language.fields import FieldType
 from fivefold.store.erasure.erase import ERASED_NAME
 
 FIELDS: TypeAdapter[dict[str, FieldType]] = TypeAdapter(dict[str, FieldType])
-"""Reads the typed fields of an entity type from their JSON."""
+"""Reads the typed fields of an entity type from JSON."""
 
 ALLOWED_MOMENT: Final = "an ISO 8601 date or time such as 2024-06-30 or 2024-06-30T12:00:00Z"
 RIGHT_NAME: Final = "text without control characters and without white space around it, not . or .."
@@ -27,7 +27,7 @@ MOST_CHARACTERS = 200
 
 @dataclass(frozen=True)
 class OwnerGiven:
-    """An owner in a request, from a moment until before another; `usecases.ingest.ownerships` explains None."""
+    """An owner in a request, from a moment until before another one; `usecases.ingest.ownerships` explains None."""
 
     type_name: str
     external_id: str
@@ -95,7 +95,7 @@ def problems_of_new_names(names: Iterable[tuple[int, str]], field: str) -> list[
 
 
 def storable(text: str) -> bool:
-    """Check whether every database stores a text unchanged: PostgreSQL has no NUL, and UTF-8 no half surrogates."""
+    """Check whether every database stores a text unchanged: PostgreSQL takes no NUL, and UTF-8 no half surrogates."""
     return "\0" not in text and text.encode("utf-8", "replace") == text.encode("utf-8", "surrogatepass")
 
 
@@ -134,7 +134,7 @@ def _unstorable(number: int, attributes: Mapping[str, Any]) -> list[Problem]:
 
 
 def allowed_values(declared: FieldType) -> str:
-    """Return in words what a field may hold."""
+    """Return the allowed values of a field, in words."""
     words = {
         "text": "text",
         "number": "a finite number",
@@ -152,7 +152,7 @@ def allowed_values(declared: FieldType) -> str:
 
 
 def problems_of_fields(rows_of_fields: Sequence[Mapping[str, Any]], fields: Mapping[str, FieldType]) -> list[Problem]:
-    """Return the problems of the fields of several things, by their places."""
+    """Return the problems of fields, given for several things; a problem's row is the place of the thing."""
     return problems_of_rows([EntityRow(str(number), one) for number, one in enumerate(rows_of_fields)], fields)
 
 

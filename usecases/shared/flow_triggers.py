@@ -43,7 +43,7 @@ class TriggerEvent(NamedTuple):
 def note(
     session: Session, organisation_id: int, type_id: int, kind: str, events: Iterable[TriggerEvent], now_us: int
 ) -> None:
-    """Begin the runs of flows that listen to events; without listeners it costs one look-up.
+    """Begin the runs of flows that listen to events; costs one look-up without listeners.
 
     Args:
         session: in the transaction that stores the cause.
@@ -106,8 +106,8 @@ def schedule_cause(moment_us: int) -> str:
 def transaction_events(rows: pl.DataFrame, senders: Iterable[str], change: str | None = None) -> Iterator[TriggerEvent]:
     """Yield an event for each transaction, `entity_id` and `transaction_id`, with its sender.
 
-    Events are built as they are consumed: without a flow that listens, none is. *change* is the change of stored
-    transactions; without it they are new.
+    Events are built as they are consumed, so that none is without a flow that listens. *change* is the change of stored
+    transactions; None for new ones.
     """
     kind, changed = ("transaction", {}) if change is None else (f"transaction-{change}", {"change": change})
     pairs = zip(rows.select("entity_id", "transaction_id").iter_rows(), senders, strict=False)
@@ -172,8 +172,8 @@ def bounded_cause(cause: str) -> str:
 def behind(session: Session, organisation_id: int, people: Iterable[str | None]) -> Iterator[None]:
     """Attribute changes of level, segment or group to the people who made entities due within this context.
 
-    They are added to the people who are behind the change already, such as the proposer. While a flow acts, the people
-    behind it stay as they are. If no flow listens, nothing is kept.
+    They are added to the people who are already behind the change, such as the proposer. While a flow acts, the people
+    behind it stay unchanged. If no flow listens, nothing is stored.
     """
     acting: Origin = session.info.get(ORIGIN, NO_FLOW)
     if acting.through or not has_listeners(session, organisation_id):

@@ -18,13 +18,13 @@ from fivefold.store.sql.database import writing
 KEPT_US: Final = DAY_US
 """How long a key is stored."""
 LEFT_US: Final = 120_000_000
-"""An attempt without an answer for this long has died: no request takes that long.
+"""An attempt without an answer for this long has died, as no request takes that long.
 
-So has one that a fast clock began as far ahead.
+So has one that began this far in the future, by a clock that was ahead.
 """
 MOST_AT_ONCE: Final = 2_000
 BAD: Final = 400
-"""From this status on nothing was done."""
+"""From this status on, an answer means that nothing was done."""
 
 
 @dataclass(frozen=True)
@@ -56,19 +56,19 @@ class StoredAnswer:
 def answer_once(
     engine: Engine, request: IdempotentRequest, work: Callable[[RequestAttempt], StoredAnswer]
 ) -> StoredAnswer:
-    """Carry a request out and return its answer; if that was done before, return the earlier answer.
+    """Carry a request out and return its answer; return the earlier answer if that was done before.
 
     An answer of 400 and above means that nothing was done, and the key may be used again.
 
     Args:
         engine: the database.
         request: the request.
-        work: carries it out, and stores its changes within `store.accounts.idempotency.attempting`.
+        work: carries the request out, and stores its changes within `store.accounts.idempotency.attempting`.
 
     Raises:
         ConfigError: the key belongs to another request.
         UnderWayError: the first request has no answer yet, and may still get one.
-        ConflictError: it was carried out, and its answer is not stored.
+        ConflictError: the request was carried out before, and its answer is not stored.
     """
     attempt = RequestAttempt(request.token_id, request.key, secrets.token_hex(16))
     with writing(engine) as session:
@@ -95,7 +95,7 @@ def _answer_of(
 ) -> StoredAnswer:
     """Return the answer of an earlier attempt; ConfigError for another request.
 
-    UnderWayError if there is none yet, ConflictError if there is none any more.
+    UnderWayError without an answer yet, ConflictError if it is not stored.
     """
     key_name = f"Idempotency-Key {request.key!r}"
     if digest != request.digest:
@@ -109,7 +109,7 @@ def _answer_of(
 
 
 def _end(engine: Engine, attempt: RequestAttempt, answer: StoredAnswer) -> None:
-    """Store the answer, or release the key. If the outcome is unknown, the next attempt finds it out."""
+    """Store the answer, or release the key; if the outcome is unknown, leave it to the next attempt to find out."""
     with suppress(StoreError), writing(engine) as session:
         if answer.unknown:
             idempotency.abandon(session, attempt)
@@ -122,7 +122,7 @@ def _end(engine: Engine, attempt: RequestAttempt, answer: StoredAnswer) -> None:
 def prune_keys(engine: Engine, *, clock: Callable[[], int] = now_microseconds) -> int:
     """Delete up to `MOST_AT_ONCE` expired keys; return how many were deleted.
 
-    A key that a clock ahead dated after now counts from now on, so that it is kept no longer than others.
+    A key that a fast clock dated after now counts from now on, so that it is kept no longer than others.
     """
     with writing(engine) as session:
         now = clock()

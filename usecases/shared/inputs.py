@@ -1,4 +1,4 @@
-"""Checks of people's input with a change: a reason, a rate, a moment, or a quarter of a calendar year in UTC."""
+"""Checks of people's input: a reason, a number, a rate, a moment, or a quarter of a calendar year in UTC."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -13,12 +13,12 @@ from fivefold.usecases.shared.entity_checks import storable
 MAX_REASON_CHARACTERS = 2000
 MOST_PER_SECOND = 100_000
 EARLIEST_US, LATEST_US = to_microseconds(date(EARLIEST_YEAR, 1, 1)), to_microseconds(date(9000, 1, 1))
-"""The range of moments that are plausible and can be written down."""
+"""The range of plausible moments, which can all be written."""
 
 MOST_DIGITS, FEW_DIGITS = 18, 9
-"""The most digits of any row's number, and of one in a small table; the database's integers of either size hold more.
+"""The most digits of any row's number, and of one in a small table, which the database's integers can hold.
 
-The numbers of events have 16 digits, as they count on from the present moment in microseconds.
+The numbers of events have 16 digits, as they count on from the current moment in microseconds.
 """
 
 
@@ -79,9 +79,9 @@ def refuse_unseen_numbers(what: str, expected: Collection[int] | None, present: 
 
 
 def refuse_unseen_moment(what: str, expected_us: int | None, present_us: int) -> None:
-    """Raise ConflictError if *what* was made at another moment than the one that the person saw, so is another one.
+    """Raise ConflictError if *what* was made at another moment than the person saw, and so is another one.
 
-    A restored database gives the numbers from after the backup again. *expected_us* is None for no check.
+    A restored database assigns the numbers from after the backup again. *expected_us* is None for no check.
     """
     if expected_us is not None and expected_us != present_us:
         raise ConflictError(
@@ -101,7 +101,7 @@ def refuse_unseen_state(what: str, expected: str | None, present: str) -> None:
 def refuse_unseen_content(what: str, expected_hash: str | None, present_hash: str) -> None:
     """Raise ConflictError if *what* has other content than the person saw; None means no check.
 
-    A restored database gives the version numbers from after the backup again.
+    A restored database assigns the version numbers from after the backup again.
     """
     if expected_hash is not None and expected_hash != present_hash:
         raise ConflictError(

@@ -1,9 +1,9 @@
-"""Jobs that a worker makes for a person, one by one: leased, stored at most once, with their progress.
+"""Jobs that a worker runs for a person, one by one: leased, stored at most once, with their progress.
 
-If a job fails, the reason is stored with it. A job whose worker died is made again by the next worker; after as many
-attempts without an end as its kind allows it is quarantined, as it probably kills its workers. A worker that lost the
-database gives its job back once the database answers; that counts as an attempt after `FREE_LOSSES`, as the job may be
-the reason. It also gives the job back if another transaction held a lock for too long, which never counts.
+If a job fails, the reason is stored with it. The next worker runs a job again whose worker died. After the number of
+unfinished attempts that its kind allows a job is quarantined, as it probably kills its workers. A worker that lost the
+database returns its job once the database answers; after `FREE_LOSSES` that counts as an attempt, as the job may be the
+reason. It also returns the job if another transaction held a lock for too long, which never counts.
 """
 
 from collections import Counter
@@ -33,16 +33,16 @@ from fivefold.usecases.unexpected import UNEXPECTED_ERRORS
 log = structlog.get_logger("fivefold.jobs")
 
 LEASE_US = 300_000_000
-"""Five minutes, renewed while the job is made, so that the lease ends soon after its worker, however long a part takes.
+"""Five minutes. The lease is renewed while the job runs, so that it ends soon after its worker, however long a part is.
 """
 HOLD_US = LEASE_US // 10
 """How often the lease is renewed, and how often `Lease.hold` stores the progress."""
 LONGEST_PART_US = 12 * LEASE_US
-"""After this long without progress a job counts as stuck, and its lease is no longer renewed."""
+"""A job without progress for this long counts as stuck, and its lease is no longer renewed."""
 FREE_LOSSES = 2
-"""How often a worker may lose the database during a job before that counts as an attempt, as its own end does."""
+"""The losses of the database during a job that do not count as attempts; further ones do, like a worker's own end."""
 MOST_ATTEMPTS = 3
-"""After how many attempts without an end a job is quarantined, unless its kind has another number."""
+"""The unfinished attempts after which a job is quarantined, unless its kind has another number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class JobLine:
     """A job with its progress.
 
     Attributes:
-        state: queued, running, done, failed, or quarantined after `attempts` at which its worker ended or lost the
+        state: queued, running, done, failed, or quarantined after `attempts` in which its worker ended or lost the
             database.
         done: how much of `total` (0 if unknown) is done, counted in what `part` names; both are 0 before it begins.
         error: why it failed or is quarantined.
@@ -79,7 +79,7 @@ class _LeaseLostError(Exception):
 
 
 class _StoppedError(Exception):
-    """The worker was asked to stop, and returns the job."""
+    """The worker has to stop, and returns the job."""
 
 
 def _do_nothing(_session: Session, _job: Any) -> None:
@@ -93,12 +93,12 @@ class JobKind:
     Attributes:
         name: its name in the log.
         rows: the class of its rows, with the columns that `store.sql.jobs` names and `requested_by`.
-        begin: reads the request from a row, and returns the function that makes and stores the result.
-        most_attempts: after how many attempts at which the worker ended, got stuck or lost the database a job is
-            quarantined.
+        begin: reads the request from a row, and returns the function that computes and stores the result.
+        most_attempts: the number of attempts in which the worker ended, got stuck or lost the database after which a
+            job is quarantined.
         discard: removes what an earlier attempt stored by `Lease.store`, by the job's number.
         record_end: records that a job is done, failed or quarantined, as the last step of that transaction.
-        after_quarantine: what people may do about a quarantined job, in words.
+        after_quarantine: what people can do about a quarantined job, in words.
     """
 
     name: str
@@ -118,8 +118,8 @@ class JobKind:
 class Lease:
     """Holds a running job, and releases it once.
 
-    Attributes: who: the context of the person who requested it, in whose name it is recorded, with the worker's time.
-    attempt: counted from 1. began_us: when it was begun.
+    Attributes: who: the context of the person who requested the job, and in whose name it is recorded, with the
+    worker's time. attempt: the number of the attempt, from 1. began_us: when the attempt began.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Lease:
         began_us: int,
         stopping: Callable[[], bool],
     ) -> None:
-        """Hold the job of a kind and number; *stopping* returns whether the worker is asked to stop."""
+        """Hold the job of a kind and number; *stopping* returns whether the worker has to stop."""
         self.who, self.number, self.began_us = replace(who, clock=self._now_us), number, began_us
         self.attempt = attempt
         self._kind, self._stopping = kind, stopping
@@ -146,8 +146,8 @@ class Lease:
         """Store the progress: *part* names what is counted, if anything; a *total* of 0 is unknown.
 
         *write* stores intermediate results in the same transaction, and returns the values of the job's own columns: a
-        worker that takes the job over continues from there. Without it, progress that another transaction holds up is
-        stored the next time.
+        worker that takes the job over continues from there. Without *write*, progress that meets a lock is stored the
+        next time.
         """
         if self._stopping():
             raise _StoppedError
@@ -159,7 +159,7 @@ class Lease:
                 raise
 
     def hold(self, done: int, total: int, part: str) -> None:
-        """Call `progress` if that was not called for a while, or the worker is asked to stop; cheap to call often."""
+        """Call `progress` if that was not called for a while, or the worker has to stop; cheap to call often."""
         if self._stopping() or self._now_us() - self._progress_us > HOLD_US:
             self.progress(done, total, part)
 
@@ -182,7 +182,7 @@ class Lease:
             try:
                 self._renew({})
             except _LeaseLostError:
-                return  # the maker learns that when it next stores anything
+                return  # the job's function learns of it when it next stores anything
             except UNEXPECTED_ERRORS as error:  # the next renewal may be in time
                 log.warning("lease not renewed", kind=self._kind.name, job=self.number, error=cause_text(error))
 
@@ -253,14 +253,15 @@ class Lease:
 class _LostJobs:
     """The jobs of one kind and database during which this process lost the database.
 
-    Attributes: leases: those to take back, and whether that counts as an attempt. losses: by number of the job.
+    Attributes: leases: the leases to take back, each with whether that counts as an attempt. losses: their number, by
+    job.
     """
 
     leases: list[tuple[Lease, bool]] = field(default_factory=list)
     losses: Counter[int] = field(default_factory=Counter)
 
     def add(self, lease: Lease, error: StoreError) -> None:
-        """Note a loss, whose lease is taken back later. A lock held by others never counts."""
+        """Note a loss, to take its lease back later. A lock held by others never counts."""
         is_locked = isinstance(error, LockedError)
         self.losses[lease.number] += not is_locked
         self.leases.append((lease, not is_locked and self.losses[lease.number] > FREE_LOSSES))
@@ -274,15 +275,15 @@ class _LostJobs:
 
 
 _LOST: Final[WeakKeyDictionary[Engine, dict[str, _LostJobs]]] = WeakKeyDictionary()
-"""Lost jobs by database and name of the kind; a kind has one task in a worker, so threads do not share them."""
+"""Lost jobs by database and kind; each kind has one task in a worker, so threads do not share them."""
 
 
 def run_next_job(
     engine: Engine, kind: JobKind, now_us: int | None = None, *, stopping: Callable[[], bool] = lambda: False
 ) -> bool:
-    """Make the job that waits longest, as of now; return False if none waits.
+    """Run the job that has waited longest; return False if none waits.
 
-    If *stopping* returns that the worker is to stop, the job waits for the next one.
+    If *stopping* says that the worker has to stop, the job waits for the next worker.
     """
     now = resolve_now(now_us)
     lost = _LOST.setdefault(engine, {}).setdefault(kind.name, _LostJobs())
@@ -327,7 +328,7 @@ def _quarantine(session: Session, kind: JobKind, job: Any, now_us: int) -> None:
 
 
 def _run(kind: JobKind, lease: Lease, make: Callable[[Lease], None]) -> None:
-    """Make a job, or store why it failed; StoreError if the database is out of reach."""
+    """Run a job, or store why it failed; StoreError if the database is out of reach."""
     try:
         with lease.renewed():
             make(lease)
@@ -337,7 +338,7 @@ def _run(kind: JobKind, lease: Lease, make: Callable[[Lease], None]) -> None:
         with suppress(_LeaseLostError):
             lease.give_back()
     except StoreError:
-        raise  # the job is given back once the database answers again
+        raise  # the job is returned once the database answers again
     except FivefoldError as error:
         lease.fail(str(error))
     except UNEXPECTED_ERRORS as error:  # it must be logged, and must not stop the worker

@@ -1,4 +1,4 @@
-"""Exchange rates of the platform: an organisation's own, completed by the ECB's."""
+"""The platform's exchange rates: an organisation's own, completed by the ECB's."""
 
 import json
 from datetime import date, timedelta

@@ -1,4 +1,4 @@
-"""Rows of one call: the valid ones are stored, and each other one is named, so that a bad row costs no other."""
+"""The rows of one call: valid rows are stored, and each invalid one is named, so that it prevents no other."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,9 +10,9 @@ Result = TypeVar("Result")
 Row = TypeVar("Row")
 
 MOST_REFUSED: Final = 1_000
-"""The most rows of one request that are refused by name; if there are more, nothing of it is stored."""
+"""The most rows of one request that are refused by name; if there are more, nothing of the request is stored."""
 MOST_ATTEMPTS: Final = 8
-"""The most attempts: each finds problems that the one before could not, such as two transactions of the same number.
+"""The most attempts: each finds problems that the one before could not, such as two transactions of one number.
 """
 
 
@@ -23,7 +23,7 @@ class AcceptedRows(Generic[Result]):
     Attributes:
         result: the result of the accepted rows.
         refused: how many rows were not accepted.
-        problems: the problems of the refused rows, in the order of these.
+        problems: the problems of the refused rows, in the order of the rows.
     """
 
     result: Result
@@ -66,11 +66,11 @@ def accept_rows(
     most_refused: int | None = None,
     most_attempts: int | None = None,
 ) -> tuple[Result | None, dict[int, list[Problem]]]:
-    """Store the valid rows; return the result, None if no row is valid, and the problems of the others by place.
+    """Store the valid rows; return the result (None if no row is valid), and the problems of the others by place.
 
     Args:
         count: how many rows there are.
-        take: stores the rows at some places, None for all; or raises InvalidDataError, with rows counted among these.
+        take: stores the rows at some places, None for all; or raises InvalidDataError, whose rows count among these.
         most_refused: the most refused rows; with more, nothing is stored.
         most_attempts: the most attempts; if the last one fails too, nothing is stored.
 

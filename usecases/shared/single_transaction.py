@@ -39,8 +39,8 @@ def read_single(
         now_us: the current time.
 
     Returns:
-        The columns of the table except the owner, and the declared fields, in their order, whose moments are as they
-        were written. None if `transaction_columns` must read it.
+        The columns of the table except the owner, and the declared fields in their order, with moments as they were
+        written. None if `transaction_columns` must read it.
     """
     if not declared.keys().isdisjoint(KNOWN) or not transaction.keys() <= {*KNOWN, *declared}:
         return None

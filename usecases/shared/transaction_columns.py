@@ -36,7 +36,7 @@ from fivefold.usecases.shared.entity_checks import MOST_CHARACTERS, RIGHT_NAME, 
 
 NEEDED = (c.TRANSACTION_ID, c.AMOUNT, c.CURRENCY, c.DATE)
 OWNERS = (c.USER_ID, "entity_id")
-"""The columns that name the transaction's entity; a row has one of them."""
+"""The columns that name a transaction's entity; a row has one of them."""
 KNOWN = (*NEEDED, c.STATE, c.BALANCE, c.CATEGORY, c.CREATED, *OWNERS)
 """The columns of any transaction, beside the fields that its entity type declares."""
 
@@ -295,7 +295,7 @@ def transaction_frame(rows: Sequence[Mapping[str, Any]], own: Mapping[str, Field
 
 
 def _allowed(name: str) -> str:
-    """Return in words what a known field may hold, if its column was not read."""
+    """Return the allowed values of a known field, in words, if its column was not read."""
     if name in _IDENTIFIERS:
         return ALLOWED_IDENTIFIER
     return ALLOWED_NUMBER if name in _MONEY else ALLOWED_TIME if name in _TIMES else _PLAIN
@@ -304,7 +304,7 @@ def _allowed(name: str) -> str:
 def misspelt_columns(
     names: Iterable[str], own: Mapping[str, FieldType], allowed: Collection[str] = KNOWN
 ) -> dict[str, str]:
-    """Return the unknown columns that differ from a field that may be missing in case, signs or one letter.
+    """Return the unknown columns whose names differ from an optional field in case, signs or one letter.
 
     Columns that mean the same as a field, such as a status, are included.
 
@@ -314,7 +314,7 @@ def misspelt_columns(
         allowed: the columns that transactions have beside these.
 
     Returns:
-        The field that is perhaps meant, by column.
+        The field that is probably meant, by column.
     """
     right = {*allowed, *own, *CORRECTION_COLUMNS}
     strange = [name for name in names if name not in right]
@@ -376,7 +376,7 @@ def _column(rows: Sequence[Mapping[str, Any]], name: str, value_type: ValueType)
 
 
 def _series(name: str, values: Sequence[Any], value_type: ValueType) -> pl.Series:
-    """Make a column of plain values; except numbers and lists, each is written as text, independent of the others."""
+    """Make a column of plain values; except numbers and lists, each is written as text, regardless of the others."""
     if value_type in {ValueType.NUMBER, ValueType.TEXTS}:
         return pl.Series(name, values, strict=False)
     return pl.Series(name, [*map(_written, values)] if set(map(type, values)) - {str} else values, dtype=pl.String)
@@ -409,7 +409,7 @@ def _all_plain(values: Sequence[Any], value_type: ValueType) -> bool:
 
 
 def _is_plain(value: Any, value_type: ValueType) -> bool:
-    """Return whether a column can hold a value beside any other; a NUL is checked later, with its field."""
+    """Return whether a column can hold a value beside any others; a NUL is checked later, with its field."""
     if value is None:
         return True
     if isinstance(value, str):
