@@ -117,7 +117,7 @@ def approve(visit: Visit) -> Answer:
     """Let a version decide that another person wrote, once what it changes was looked at."""
     name, number = visit.version_of("policy")
     show_policy(visit, name, number)
-    reason = visit.confirmed_reason(text("confirm that you looked at what changes"))
+    reason = visit.confirmed_reason(text("confirm that you have checked what changes"))
     approve_policy(visit, name, number, reason, visit.shown_number("active"), visit.shown_hash())
     return Redirect(visit.path + visit.trail, "policy-approved")
 

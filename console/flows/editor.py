@@ -68,15 +68,15 @@ from fivefold.usecases.flows.review import FlowCheck, check_flow, try_flow_chang
 
 _FIELD: Final = "field-"
 _CHOSEN: Final = frozenset({"steps", "stops", "persons", "outside", "actions", "levels"})
-"""The names among which one is chosen; of others there may be more than the text has."""
+"""The kinds of names of which one has to be chosen; a name of another kind need not be in the text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FormInput:
-    """One thing to type or to choose.
+    """One value to type or to choose.
 
     Attributes:
-        options: names and titles, where there are some to choose from; what is typed may be none of them.
+        options: names and titles to choose from, if there are any; the typed value may be another one.
     """
 
     name: str
@@ -86,7 +86,7 @@ class FormInput:
 
     @property
     def is_chosen(self) -> bool:
-        """Whether it is one of the options, rather than something that they suggest."""
+        """Whether the value has to be one of the options; otherwise they are only suggestions."""
         return self.field.shape == "choice" or self.field.offers in _CHOSEN
 
 
@@ -106,10 +106,10 @@ class FieldShown:
 
 @dataclass(frozen=True, kw_only=True)
 class FormShown:
-    """A form that is open.
+    """An open form.
 
     Attributes:
-        summary: what the language says of its kind.
+        summary: the description of its kind in the language.
         checked: what was found.
     """
 
@@ -120,7 +120,7 @@ class FormShown:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """The names of all that findings can stand at."""
+        """The names of all fields and cells that can have findings."""
         return tuple(
             name
             for shown in self.fields
@@ -129,7 +129,7 @@ class FormShown:
 
 
 def form_shown(visit: Visit, document: str, form: PartForm, checked: FormChecked | None = None) -> FormShown:
-    """Lay out a form with what stands in it."""
+    """Lay out a form with its values."""
     fields = (each for field in form.fields for each in (field, *field.columns))
     outline = replace(outline_of(document), names_elsewhere=known_names(visit, {each.offers for each in fields}))
     return FormShown(
@@ -141,7 +141,7 @@ def form_shown(visit: Visit, document: str, form: PartForm, checked: FormChecked
 
 
 def typed_form(visit: Visit) -> PartForm | None:
-    """Read the form that came with a page; None where none did."""
+    """Read the form that was sent with a page; None if there was none."""
     part, kind = visit.form.get("form_part", ""), visit.form.get("form_kind", "")
     if part not in KINDS or kind not in KINDS[part]:
         return None
@@ -151,7 +151,7 @@ def typed_form(visit: Visit) -> PartForm | None:
 
 
 def checked_form(visit: Visit, document: str, form: PartForm, *, is_typing: bool = False) -> FormShown:
-    """Lay out a form with what was found at each of its fields; nothing is stored."""
+    """Lay out a form with the findings at each of its fields; nothing is stored."""
     return form_shown(visit, document, form, check_form(visit, document, form, is_typing=is_typing))
 
 
@@ -200,14 +200,14 @@ COMMAND: Final = "fivefold flows mutate"
 
 @dataclass(frozen=True, kw_only=True)
 class EditorOutcome:
-    """What an action leaves to be shown beside the text.
+    """What the page shows beside the text after an action.
 
     Attributes:
-        form: that is open; None for none.
-        written: what has just been done with the text; empty otherwise.
-        table: of a file with a decision table; None where none was sent.
-        graph: of a file with a graph of JDM; None where none was sent.
-        is_form_open: the draft was saved without what was typed into the form that is open.
+        form: the open form; None if there is none.
+        written: what was just done to the text; empty if nothing was.
+        table: the result of a file with a decision table; None if none was sent.
+        graph: the result of a file with a JDM graph; None if none was sent.
+        is_form_open: the draft was saved without the content of the open form.
     """
 
     form: FormShown | None = None
@@ -222,23 +222,23 @@ NOTHING: Final = EditorOutcome()
 
 @dataclass(frozen=True, kw_only=True)
 class FlowEditorPage:
-    """A text that is edited.
+    """A text in the editor.
 
     Attributes:
-        flow: whose draft it becomes; None for a new one.
-        began: what there was when it was begun.
-        present: what there is now.
-        saved: the draft as it is stored now; None where there is none.
-        conflict: what another person saved or committed meanwhile; None where none did.
-        checked: what was found; None before a check.
-        changes_tried: which changes its examples notice; None where that was not asked for.
-        lines: the text with what was found in each line.
-        compared: the lines that differ from the version that acts, or the newest.
-        picture: None where the text cannot be read.
-        form: that is open; None for none.
-        outcome: of the action.
-        starts: what a new flow can begin with.
-        types: of entities, about which a new flow can be.
+        flow: the flow whose draft it becomes; None for a new one.
+        began: the state when editing began.
+        present: the state now.
+        saved: the stored draft; None if there is none.
+        conflict: what another person saved or committed meanwhile; None if no person did.
+        checked: the result of the check; None before a check.
+        changes_tried: which changes its examples notice; None if this was not requested.
+        lines: the text with the findings in each line.
+        compared: the lines that differ from the version that acts, or from the newest one.
+        picture: None if the text cannot be read.
+        form: the open form; None if there is none.
+        outcome: the outcome of the action.
+        starts: the built-in flows with which a new flow can start.
+        types: the entity types that a new flow can be about.
     """
 
     flow: FlowLine | None
@@ -261,24 +261,24 @@ class FlowEditorPage:
 
     @staticmethod
     def kind_words(part: str, kind: str) -> str:
-        """Say what a part is, by the word of its kind."""
+        """Return the word for the kind of a part."""
         if not kind:
             return text("in the text")
         words = {"examples": text("example"), "flow": text("flow")}
         return kind_words(kind) if part == "steps" else words.get(part, kind)
 
     def kinds(self, part: str) -> tuple[tuple[str, str], ...]:
-        """The words of all kinds of a part, and what each is."""
+        """Return all kinds of a part, each with its word."""
         return tuple((kind, self.kind_words(part, kind)) for kind in KINDS[part])
 
     @property
     def tables(self) -> tuple[PartLine, ...]:
-        """The steps that are decision tables."""
+        """Return the steps that are decision tables."""
         return tuple(each for each in self.outline.parts["steps"] if each.kind == "table")
 
 
 def show_editor(visit: Visit, outcome: EditorOutcome = NOTHING) -> Rendered:
-    """Show the draft of a flow, or the version that a new one begins with; what was typed is kept, and checked."""
+    """Show the draft of a flow, or the version with which a new draft starts; a typed text is kept and checked."""
     name = visit.parts["flow"]
     flow = read_flow_line(visit, name)
     saved = None if flow.draft_revision is None else read_flow_draft(visit, name)
@@ -290,7 +290,7 @@ def show_editor(visit: Visit, outcome: EditorOutcome = NOTHING) -> Rendered:
 
 
 def show_new(visit: Visit, outcome: EditorOutcome = NOTHING) -> Rendered:
-    """Show the text that a new flow begins with: one of those that ship, or the words that each one needs."""
+    """Show the text with which a new flow starts: a built-in flow, or the words that each flow needs."""
     start = visit.choice("start", ("", *bundled_flows()))
     return _page(visit, None, typed_text(visit) or (flow_text(start) if start else _empty(visit)), None, outcome)
 
@@ -330,7 +330,7 @@ def _page(
 
 
 def _empty(visit: Visit) -> str:
-    """Give a text with the words that each flow needs, but its steps: forms write these into it."""
+    """Return a text with the words that each flow needs, without steps: forms write the steps into it."""
     return f"flow:\ntitle:\nentity_type:\nlevels: {inline(read_levels(visit))}\n"
 
 
@@ -351,13 +351,13 @@ def _shown(visit: Visit, outcome: EditorOutcome = NOTHING) -> Rendered:
 
 
 def check(visit: Visit) -> Answer:
-    """Look through what was typed; nothing is stored."""
+    """Check the typed text; nothing is stored."""
     typed_document(visit)
     return _shown(visit)
 
 
 def check_fields(visit: Visit) -> Answer:
-    """Find what is wrong at each field of the form that is open, while a person types; nothing is stored."""
+    """Check each field of the open form while a person types; nothing is stored."""
     document, form = typed_document(visit), typed_form(visit)
     if form is None:
         raise ConfigError(text("no form is open"))
@@ -366,7 +366,7 @@ def check_fields(visit: Visit) -> Answer:
 
 
 def write(visit: Visit) -> Answer:
-    """Open a form, or write what it says into the text, and look through it; nothing is stored."""
+    """Open a form, or write its content into the text and check the text; nothing is stored."""
     document = typed_document(visit)
     act, _, where = visit.form.get("write", "").partition(":")
     part, _, name = where.partition(":")
@@ -382,35 +382,35 @@ def write(visit: Visit) -> Answer:
         case "up" | "down":
             name = _shown_part(document, part, name)
             document = with_moved(document, part, name, -1 if act == "up" else 1)
-            notice = text("{name} has another place. Nothing is saved yet.", name=name)
+            notice = text("{name} is moved. Nothing is saved yet.", name=name)
         case "remove":
             name = _shown_part(document, part, name)
             document = without(document, part, name)
-            notice = text("{name} is taken out of the text. Nothing is saved yet.", name=name)
+            notice = text("{name} is removed from the text. Nothing is saved yet.", name=name)
         case _:
-            raise ConfigError(text("{act} is nothing that forms do", act=repr(act[:40])))
+            raise ConfigError(text("{act} is not an action of forms", act=repr(act[:40])))
     return _shown(with_document(visit, document), EditorOutcome(form=form, written=notice))
 
 
 def take_table(visit: Visit) -> Answer:
-    """Read a file with the rows of a step into the text, and show what that changes; nothing is stored."""
+    """Read a file with the rows of a step into the text, and show the changes; nothing is stored."""
     return TABLES.read_file(visit, lambda done, read: _shown(done, EditorOutcome(table=read)))
 
 
 def take_graph(visit: Visit) -> Answer:
-    """Read a graph of JDM as the text, and show it; nothing is stored."""
+    """Read a JDM graph as the text, and show it; nothing is stored."""
     return read_graph(visit, lambda done, read: _shown(done, EditorOutcome(graph=read)))
 
 
 def _shown_part(document: str, part: str, named: str) -> str:
-    """Give the name of a part that a button names by hash and name; ConfigError where it is another one meanwhile."""
+    """Return the name of a part that a button names by hash and name; ConfigError if the part has changed since."""
     hash_of_part, _, name = named.partition(":")
     refuse_other(document, part, name, hash_of_part)
     return name
 
 
 def _put(visit: Visit, document: str) -> tuple[str, FormShown | None, str]:
-    """Write the form that is open into the text; it stays open where it has faults still."""
+    """Write the open form into the text; it stays open if it still has faults."""
     typed = typed_form(visit)
     if typed is None:
         raise ConfigError(text("no form is open"))
@@ -425,7 +425,7 @@ def _put(visit: Visit, document: str) -> tuple[str, FormShown | None, str]:
 
 
 def _open_form(visit: Visit, document: str) -> FormShown | None:
-    """Keep a form that is open, with what was typed into it; None where none is."""
+    """Return the open form with its typed values; None if no form is open."""
     form = typed_form(visit)
     return None if form is None else checked_form(visit, document, form)
 
@@ -466,6 +466,6 @@ DRAFTS: Final = DraftKind(
     commit=commit_flow,
     is_form_open=_is_form_open,
     show_saved=_show_saved,
-    in_use=lambda name: text("there is a flow {name} already; give this one another name, or edit that", name=name),
+    in_use=lambda name: text("there is already a flow {name}; give this one another name, or edit that one", name=name),
 )
 save_new, save, discard, commit_draft = DRAFTS.save_new, DRAFTS.save, DRAFTS.discard, DRAFTS.commit_draft

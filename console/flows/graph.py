@@ -1,4 +1,4 @@
-"""The drawn graph of a flow: its steps in layers, what leads where, and the path of one run lit up."""
+"""The drawn graph of a flow: its steps in layers, its ways, and the highlighted path of one run."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,8 +20,8 @@ class StepLine:
     """A step in the table beside the graph.
 
     Attributes:
-        leads: the labels of its ways and the titles of where they lead.
-        lit: which of them a run took; None where it took none, or no run is shown.
+        leads: the label of each way, and the title of the step to which it leads.
+        lit: the place of the way that a run took; None if it took none, or if no run is shown.
     """
 
     id: str
@@ -40,12 +40,12 @@ class StepLine:
 
 @dataclass(frozen=True, kw_only=True)
 class FlowPicture:
-    """A flow as it is drawn.
+    """A drawn flow.
 
     Attributes:
-        passed: the steps that a run passed; None where no run is shown.
-        ways_taken: those that it took.
-        stopped: where it stopped; empty where no run is shown.
+        passed: the steps that a run passed; None if no run is shown.
+        ways_taken: the ways that it took.
+        stopped: the step at which it stopped; empty if no run is shown.
     """
 
     plot: GraphPlot
@@ -55,22 +55,22 @@ class FlowPicture:
     stopped: str = ""
 
     def look_of_box(self, box: Box) -> str:
-        """Give the class of a step's box."""
+        """Return the class of a step's box."""
         if self.passed is None:
             return ""
         return "lit stopped" if box.id == self.stopped else "lit" if box.id in self.passed else "dim"
 
     def look_of_line(self, line: EdgePath) -> str:
-        """Give the class of a part of a line."""
+        """Return the class of a part of a line."""
         return self._look(any((way.source, way.target) in line.of for way in self.ways_taken))
 
     def looks_of_label(self, label: Label) -> tuple[str, ...]:
-        """Give the class of each line of a label: of several ways between two steps, a run took one."""
+        """Return the class of each line of a label: of several ways between two steps, a run took one."""
         labels_lit = {way.label for way in self.ways_taken if (way.source, way.target) == label.of}
         return tuple(self._look(bool(labels_lit & labels)) for labels in label.labels)
 
     def look_of_arrow(self, box: Box) -> str:
-        """Give the class of the arrow that enters a box."""
+        """Return the class of the arrow that enters a box."""
         return self._look(any(way.target == box.id for way in self.ways_taken))
 
     def _look(self, is_lit: bool) -> str:
@@ -98,7 +98,7 @@ def kind_words(kind: str) -> str:
 
 
 def picture_of_text(document: str) -> FlowPicture | None:
-    """Draw a text; None where it cannot be read."""
+    """Draw a text; None if it cannot be read."""
     try:
         return picture_of(read_flow(document))
     except InvalidRulesetError:
@@ -106,7 +106,7 @@ def picture_of_text(document: str) -> FlowPicture | None:
 
 
 def picture_of_policy(document: str) -> FlowPicture | None:
-    """Draw a policy as the flow of one step that it is; None where it cannot be read."""
+    """Draw a policy as a flow of one step; None if it cannot be read."""
     try:
         return picture_of(flow_of_policy(read_policy(document)))
     except InvalidRulesetError:
@@ -120,8 +120,8 @@ def picture_of(
 
     Args:
         flow: the flow.
-        run: the steps of a run, in their order, as its record has them: its path is lit up; None for no run.
-        with_conditions: what must hold stands at the ways; those who may not see versions of flows read their numbers.
+        run: the steps of a run, in order, as in its record: its path is highlighted; None for no run.
+        with_conditions: ways show their conditions; people who may not see versions of flows see numbers instead.
     """
     paths = {} if run is None else {str(each["step"]): way_taken(flow, each) for each in run}
     ways = {
@@ -167,7 +167,7 @@ def _steps(flow: Flow, ways: Mapping[str, Sequence["_Way"]], paths: Mapping[str,
 
 @dataclass(frozen=True)
 class _Way:
-    """A way from a step: where it is written, its label, and the step to which it leads; None behind the last one."""
+    """A way from a step: its place in the text, its label, and the step to which it leads; None after the last one."""
 
     path: Path
     label: str
@@ -189,6 +189,6 @@ def _label(flow: Flow, path: Path) -> str:
     if path[2:4] == ("person", "answers"):
         return word
     if path[2:] == ("person", "otherwise"):
-        return text("nobody in time")
+        return text("no answer in time")
     words = {"then": "", "otherwise": text("otherwise"), "on_unknown": text("not known")}
     return words.get(word, word.replace("_", " "))

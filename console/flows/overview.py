@@ -1,4 +1,4 @@
-"""All flows at a glance; and one: its graph, tried or not, what acts, what is a shadow, its versions, the way back."""
+"""All flows, and one flow: its graph, a try on a customer, its versions, what acts, its shadow, and roll-back."""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -34,13 +34,13 @@ DRAFT = "draft"
 
 @dataclass(frozen=True, kw_only=True)
 class TriedFlow:
-    """What was typed, and where the customer would come to.
+    """The typed customer, and where its run would stop.
 
     Attributes:
         through: `draft`, or the number of a version.
-        problem: why nobody was run through it; empty where one was.
-        picture: the flow with the way lit up; None where nobody was run through it.
-        titles: of its steps, by id.
+        problem: why the try was not possible; empty if it was.
+        picture: the flow with the highlighted way; None without a try.
+        titles: the titles of its steps, by id.
     """
 
     through: str
@@ -53,7 +53,7 @@ class TriedFlow:
 
 
 def tried_flow(visit: Visit, flow: FlowLine) -> TriedFlow:
-    """Run the customer of the address through what it names; nobody where it names none."""
+    """Run the customer of the address through its draft or version; no run if it names no customer."""
     through = visit.query.get("through", "").strip()
     typed = {name: visit.query.get(name, "").strip() for name in ("customer", "transaction")}
     chosen = through or (DRAFT if flow.draft_revision is not None else str(flow.active or flow.newest or ""))
@@ -63,7 +63,7 @@ def tried_flow(visit: Visit, flow: FlowLine) -> TriedFlow:
     try:
         read, outcome = _run(visit, flow.name, chosen, typed)
     except InvalidRulesetError:
-        return replace(tried, problem=text("The draft has faults, so nobody runs through it."))
+        return replace(tried, problem=text("The draft has faults, so it cannot be tried."))
     except (ConflictError, NotFoundError) as error:
         return replace(tried, problem=f"{error}.")
     titles = {step.id: step.title for step in read.steps}
@@ -80,9 +80,9 @@ def _run(visit: Visit, name: str, through: str, typed: dict[str, str]) -> tuple[
 
 FLOWS: Final = "/console/flows"
 ROWS: Final = 20
-"""Of versions, and of changes of what acts, on a page."""
+"""The rows of versions, and of changes of what acts, on a page."""
 EARLIER: Final = 100
-"""The most versions that one can go back to from the page; the command goes back to any."""
+"""The most versions to which the page can roll back; the command can roll back to any."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +98,11 @@ class FlowPage:
     """One flow.
 
     Attributes:
-        drawn: the number of the version whose graph is shown; None where the draft's is.
-        picture: None where there is neither a version nor a draft that can be read.
-        earlier: the versions that acted before, and do not now, each with when it last began to.
-        tried: where a customer would come to, if one was typed.
-        choices: numbers of the versions that one can be run through: those on this page, and the one that is chosen.
+        drawn: the number of the version whose graph is shown; None if it is the draft's graph.
+        picture: None if there is neither a version nor a draft that can be read.
+        earlier: the versions that acted before and do not act now, each with its last activation.
+        tried: where the run of a customer would stop, if one was typed.
+        choices: numbers of the versions that can be tried: those on this page, and the chosen one.
     """
 
     flow: FlowLine
@@ -119,14 +119,14 @@ class FlowPage:
 
 
 def show_flows(visit: Visit) -> Rendered:
-    """List the flows, which version acts, and which runs as a shadow."""
+    """List the flows, with the version that acts and the one that runs as a shadow."""
     flows = list_flows(visit, part=visit.part("flows"))
     page = FlowsPage(flows=flows, next=visit.next_of("flows", flows))
     return Rendered(template="flows/flows.html", title=text("Flows"), page=page)
 
 
 def show_flow(visit: Visit) -> Rendered:
-    """Show one flow: the graph of what acts, or else of the newest version, or of the draft; versions and changes."""
+    """Show one flow: the graph of the version that acts, or of the newest version or the draft; versions, changes."""
     name = visit.parts["flow"]
     flow = read_flow_line(visit, name)
     versions = list_flow_versions(visit, name, visit.part("versions", ROWS))
@@ -153,7 +153,7 @@ def show_flow(visit: Visit) -> Rendered:
 
 
 def _choices(flow: FlowLine, versions: Page[FlowVersionLine], through: str) -> tuple[int, ...]:
-    """List the numbers, the newest first; the one that is chosen may be on another page of many versions."""
+    """List the numbers, the newest first; the chosen one may be on another page."""
     chosen = digits(through, FEW_DIGITS)
     numbers = {each.number for each in versions}
     if chosen and chosen <= (flow.newest or 0):
@@ -162,7 +162,7 @@ def _choices(flow: FlowLine, versions: Page[FlowVersionLine], through: str) -> t
 
 
 def roll_back(visit: Visit) -> Answer:
-    """Let a version act again that acted before; another person than its editors does."""
+    """Let a version that acted before act again; a person who did not write it has to do this."""
     version = existing_number(visit.typed("version", text("Version")), text("version"))
     reason = visit.typed("reason", text("Reason"))
     expected = (visit.shown_number("active"), visit.shown_hash(version))
@@ -171,19 +171,19 @@ def roll_back(visit: Visit) -> Answer:
 
 
 def switch_off(visit: Visit) -> Answer:
-    """Let no version act any more; one publisher alone may."""
+    """Switch the flow off, so that no version acts; one publisher is enough."""
     reason = visit.typed("reason", text("Reason"))
     switch_flow_off(visit, _flow_name(visit), reason, visit.shown_number("active"))
     return Redirect(visit.path, "flow-off")
 
 
 def end_shadow(visit: Visit) -> Answer:
-    """Let no version run as a shadow any more."""
+    """End the shadow."""
     reason = visit.typed("reason", text("Reason"))
     end_flow_shadow(visit, _flow_name(visit), reason, visit.shown_number("shadow"))
     return Redirect(visit.path, "flow-shadow-ended")
 
 
 def _flow_name(visit: Visit) -> str:
-    """Name the flow of the page; NotFoundError where there is none, whatever was typed."""
+    """Return the name of the page's flow; NotFoundError if it does not exist, before any typed value is read."""
     return read_flow_line(visit, visit.parts["flow"]).name

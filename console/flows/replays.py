@@ -1,4 +1,4 @@
-"""Replays of a version over history: asked for, how far they are, and what they found, with the people."""
+"""Replays of a version over history: requests, progress and results, with the customers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ from fivefold.usecases.flows.replays.tally import MOST_EXPLAINED
 REPLAYS: Final = "/console/flow-replays"
 EVERYBODY, PERIOD = "everybody", "period"
 ALONE: Final = "alone"
-"""What the form says where a version is compared with none; a number names one, and nothing the one that acts."""
+"""The form's value for no comparison; a number names a version, and an empty value names the version that acts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ActionsCounted:
-    """How many runs of each version would take an action; *before* is None where no version is compared with."""
+    """How many runs of each version would take an action; *before* is None without a comparison."""
 
     action: str
     title: str
@@ -39,13 +39,13 @@ class ActionsCounted:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayShown:
-    """What a replay found.
+    """The results of a replay.
 
     Attributes:
-        line: the job; its `report` is there.
-        steps: the titles of the steps of the replayed version, by id; `base_steps` those of the other one.
-        rows: state, step and runs; before them state and step of the other version where there is one.
-        failed: runs that failed, by step.
+        line: the job, with its `report`.
+        steps: the titles of the steps of the replayed version, by id; `base_steps` are those of the other one.
+        rows: state, step and runs, after state and step of the other version if there is one.
+        failed: the number of runs that failed, by step.
     """
 
     line: FlowReplayLine
@@ -60,12 +60,12 @@ class ReplayShown:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayPage:
-    """A replay that is done.
+    """A finished replay.
 
     Attributes:
-        before_at: of the people who are listed, the step at which the other version stopped; None for any.
-        stopped_at: the same of the replayed version.
-        people: whom the versions treat otherwise.
+        before_at: the step at which the other version stopped for the listed customers; None for any.
+        stopped_at: the same for the replayed version.
+        people: the customers with another outcome.
         next: the address of their next page.
     """
 
@@ -78,20 +78,20 @@ class ReplayPage:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayStatePage:
-    """A replay that found nothing, or not yet; `why` says what ended it, with names of members."""
+    """A replay without results; `why` says what ended it, with names of members."""
 
     replay: FlowReplayLine
     why: str
 
 
 def ended_why(visit: Visit, line: FlowReplayLine) -> str:
-    """Say what ended a replay, with the name of the person who cancelled it; empty where nothing did."""
+    """Say what ended a replay, with the name of the person who cancelled it; empty if nothing did."""
     who, middle, rest = (line.error or "").partition(" cancelled it: ")
     return f"{visit.person(who)}{middle}{rest}" if middle else line.error or ""
 
 
 def replay_shown(visit: Visit, line: FlowReplayLine) -> ReplayShown:
-    """Arrange what a replay found, with the titles of steps and actions."""
+    """Arrange the results of a replay, with the titles of steps and actions."""
     report = line.report
     assert report is not None, "it is done"
     steps, titles = _titles(visit, line.flow, line.version)
@@ -122,7 +122,7 @@ def _titles(visit: Visit, name: str, number: int) -> tuple[dict[str, str], dict[
 
 
 def show_replay(visit: Visit) -> Rendered:
-    """Show what a replay found, with the people; how far it is where it found nothing yet."""
+    """Show the results of a replay, with the customers; its progress if it has none yet."""
     line = read_flow_replay(visit, _number(visit))
     title = text("Replay {number} of {flow}", number=line.id, flow=line.flow)
     if line.state != "done":
@@ -141,7 +141,7 @@ def show_replay(visit: Visit) -> Rendered:
 
 
 def ask_for_replay(visit: Visit) -> Answer:
-    """Ask for a replay of a version: of everybody as of a moment, or of what happened in a period."""
+    """Request a replay of a version: for all customers as of a moment, or for events in a period."""
     name, number = visit.parts["flow"], existing_number(visit.parts["number"], text("version"))
     read_flow_version(visit, name, number)
     kind, beside = visit.form.get("kind", ""), visit.form.get("beside", "")
@@ -163,13 +163,13 @@ def ask_for_replay(visit: Visit) -> Answer:
 
 
 def _field(problem: str) -> str:
-    """Name the field that a refusal is about, by the word with which it begins."""
+    """Return the field that a refusal is about, by the first word of the refusal."""
     word = problem.partition(" ")[0]
     return {"as_of": "as_of", "from,": "until", "until": "until", "version": "beside"}.get(word, "kind")
 
 
 def cancel(visit: Visit) -> Answer:
-    """End a replay that waits or runs: its worker stops at the next part."""
+    """Cancel a waiting or running replay: its worker stops after its present part."""
     number = _number(visit)
     read_flow_replay(visit, number)
     cancel_flow_replay(visit, number, visit.typed("reason", text("Reason")))

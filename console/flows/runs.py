@@ -45,8 +45,8 @@ class RunsPage:
     """Runs, the latest first.
 
     Attributes:
-        chosen: the filters as they were typed; the type is the one that an identifier is looked for in, else empty.
-        types: of entities.
+        chosen: the typed filters; the type is the one in which an identifier is searched, or empty.
+        types: the entity types.
     """
 
     chosen: dict[str, str]
@@ -62,14 +62,14 @@ class RunPage:
 
     Attributes:
         picture: the flow with the path of the run.
-        titles: of the flow's steps, by id.
+        titles: the titles of the flow's steps, by id.
         actions: the titles of its actions, by id.
-        leads: of the question that is open: each answer, and the title of the step to which it leads. Those after
-            which something may follow that nobody can take back are the last.
-        unasked: why nobody is asked; empty where a person is.
-        hindrance: why this person cannot answer it; empty where they can, or nobody is asked.
+        leads: each answer to the open question, and the title of the step to which it leads. Answers after
+            which something irreversible may follow are last.
+        unasked: why no person is asked; empty if one is.
+        hindrance: why this person cannot answer; empty if they can, or if no person is asked.
         bars: why this person cannot take actions back, by their numbers.
-        bar: which item of the queue the person came for.
+        bar: the item of the queue from which the person came.
     """
 
     bar: QueueBar | None
@@ -85,7 +85,7 @@ class RunPage:
 
 
 def show_runs(visit: Visit) -> Rendered:
-    """List the runs that the filters ask for."""
+    """List the runs that match the filters."""
     chosen = visit.filters(FILTERS)
     types, entity = entity_filter(visit, chosen)
 
@@ -111,7 +111,7 @@ def show_runs(visit: Visit) -> Rendered:
 
 
 def show_run(visit: Visit) -> Rendered:
-    """Show one run; conditions are left out for those who do not see versions of flows."""
+    """Show one run; people who may not see versions of flows see no conditions."""
     run = run_seen_by(visit, visit.role, view_run(visit, _number(visit)))
     flow = analyse_canonical_flow(read_flow_version(visit, run.flow, run.version).canonical).flow
     steps = [] if run.why is None else run.why["steps"]
@@ -141,23 +141,23 @@ def _unasked(visit: Visit, run: RunView) -> str:
     if run.question is None:
         return ""
     if not run.acting:
-        return text("It runs as a shadow, so nobody is asked.")
-    return text("The flow is switched off, so nobody is asked.") if is_run_off(visit, run.number) else ""
+        return text("It runs as a shadow, so no person is asked.")
+    return text("The flow is switched off, so no person is asked.") if is_run_off(visit, run.number) else ""
 
 
 def _hindrance(visit: Visit, run: RunView) -> str:
     if run.question is None:
         return ""
     if visit.role not in ANSWERED_BY[run.question.role]:
-        return text("A member of the role {role} answers.", role=run.question.role)
+        return text("A member with the role {role} has to answer.", role=run.question.role)
     if (run.due_us or 0) <= visit.now():
         return text("The time for an answer is over.")
     part = part_of_asker(visit, run.number)
-    return text("You {part}, so another person answers.", part=part) if part else ""
+    return text("You {part}, so another person has to answer.", part=part) if part else ""
 
 
 def answer(visit: Visit) -> Answer:
-    """Answer what a run asks, with a reason; it goes on at once."""
+    """Answer the question of a run, with a reason; the run continues at once."""
     number = _number(visit)
     view_run(visit, number)
     answer_run(
@@ -178,19 +178,19 @@ def retry(visit: Visit) -> Answer:
 
 
 def take_back(visit: Visit) -> Answer:
-    """Take back what a run did, as far as that can be."""
+    """Take back an action of a run, as far as possible."""
     take_back_action(visit, visit.role, _action(visit), visit.typed("reason", text("Reason")))
     return Redirect(visit.path + visit.trail, "flow-taken-back")
 
 
 def reviewed(visit: Visit) -> Answer:
-    """Record that a review which a run asked for was done."""
+    """Record that a review that a run requested is done."""
     finish_review(visit, _action(visit), visit.typed("reason", text("Reason")))
     return Redirect(visit.path + visit.trail, "flow-reviewed")
 
 
 def _action(visit: Visit) -> int:
-    """Read which action of the run a form is about."""
+    """Return the number of the run's action that a form is about."""
     run = view_run(visit, _number(visit))
     number = row_number(visit.form.get("action", ""), text("action"))
     if number not in {each.number for each in run.taken}:

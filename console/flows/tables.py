@@ -1,4 +1,4 @@
-"""Files in the editor of a flow: its decision tables for a spreadsheet and back, and a graph of JDM as its text."""
+"""Files in the editor of a flow: export and import of its decision tables, and a JDM graph as its text."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,13 +16,13 @@ from fivefold.usecases.portfolio_files.sent_tables import column_pairs
 
 @dataclass(frozen=True, kw_only=True)
 class GraphRead:
-    """The outcome of reading a graph of JDM.
+    """The outcome of reading a JDM graph.
 
     Attributes:
         file: its name.
-        steps: of the flow that it became.
-        notes: what means something else in JDM, and what stands where.
-        faults: what flows cannot say exactly, each with its node, row and cell; where there is any, nothing was taken.
+        steps: the number of steps of the new flow.
+        notes: what has another meaning in JDM, and the place of each part.
+        faults: what a flow cannot express exactly, each with its node, row and cell; any fault stops the import.
     """
 
     file: str
@@ -32,9 +32,9 @@ class GraphRead:
 
 
 def read_graph(visit: Visit, show: Callable[[Visit, GraphRead], Rendered]) -> Rendered:
-    """Read a graph of JDM as the text of a flow, and show it; nothing is stored.
+    """Read a JDM graph as the text of a flow, and show it; nothing is stored.
 
-    ConfigError where there is no file, or it is no JDM; what flows cannot say exactly is shown.
+    ConfigError if there is no file, or it is not JDM; what a flow cannot express exactly is shown.
     """
     named = None if "flow" not in visit.parts else read_flow_line(visit, visit.parts["flow"])
     file = sent_file(visit)
@@ -63,4 +63,4 @@ def _require_flow(visit: Visit) -> None:
 
 
 TABLES: Final = EditorTables(_require_flow, export_text_table, import_text_table)
-"""The rows of the steps of a flow that are decision tables."""
+"""Export and import of the rows of a flow's decision tables."""

@@ -1,4 +1,4 @@
-"""One version of a flow: its graph, changes, examples, text and activation; and a shadow beside what acts."""
+"""One version of a flow: its graph, changes, examples, text and activation; and the shadow beside what acts."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -25,7 +25,7 @@ from fivefold.usecases.flows.replays.jobs import FlowReplayLine, list_flow_repla
 from fivefold.usecases.flows.runs.shadows import EndsOfBoth, ShadowPair, compare_shadow, list_shadow_pairs
 
 MOST_REPLAYS: Final = 5
-"""As many replays of a version its page lists at once."""
+"""The most replays of a version that its page lists at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,17 +33,17 @@ class FlowVersionPage:
     """One version.
 
     Attributes:
-        against: the number of the version that it is compared with; None where there is no other.
-        others: numbers that it can be compared with: the one that acts, the one before, and the one that was chosen.
-        changes: the lines that differ from that one.
-        difference: what differs in meaning, from that one to this; None where there is no other.
-        replays: over history, the last that were asked for first.
+        against: the number of the version that it is compared with; None if there is no other.
+        others: numbers of versions to compare with: the one that acts, the one before, and the chosen one.
+        changes: the lines that differ from that version.
+        difference: the differences in meaning, from that version to this one; None if there is no other.
+        replays: over history, the latest request first.
         next_replays: the address of the page of earlier ones.
-        shown: the one that is kept with its activation, or else the last one that is done; None where none is.
-        replay_kept: the number of the last one that is done beside the version that acts; None where none is.
-        bar: the item of the queue that the person came for.
-        hindrances: why it cannot be activated by this person now; None where it acts already.
-        ended: since when it acted last, and how that ended; None where it acts, or never did.
+        shown: the replay that its activation stores, or else the latest finished one; None if there is none.
+        replay_kept: the number of the latest one that is finished beside the version that acts; None if there is none.
+        bar: the item of the queue from which the person came.
+        hindrances: why this person cannot activate it now; None if it acts already.
+        ended: since when it last acted, and how that ended; None if it acts now, or never did.
     """
 
     flow: FlowLine
@@ -65,7 +65,7 @@ class FlowVersionPage:
 
 
 def show_version(visit: Visit) -> Rendered:
-    """Show a version beside the one that acts, or beside the one before where it acts itself."""
+    """Show a version beside the one that acts, or beside the one before if it acts itself."""
     name, number = visit.version_of("flow")
     version, flow = read_flow_version(visit, name, number), read_flow_line(visit, name)
     chosen, others = visit.versions_beside(number, flow.active)
@@ -96,10 +96,10 @@ def show_version(visit: Visit) -> Rendered:
 
 
 def activate(visit: Visit) -> Answer:
-    """Let a version act; another person than its editors confirms that they looked at it."""
+    """Let a version act; a person who did not write it confirms that they have checked the changes."""
     name, number = visit.version_of("flow")
     read_flow_version(visit, name, number)
-    reason = visit.confirmed_reason(text("confirm that you looked at what changes"))
+    reason = visit.confirmed_reason(text("confirm that you have checked what changes"))
     activate_flow(
         visit,
         name,
@@ -113,7 +113,7 @@ def activate(visit: Visit) -> Answer:
 
 
 def shadow(visit: Visit) -> Answer:
-    """Let a version run as a shadow, which acts on nothing; one publisher alone may."""
+    """Let a version run as a shadow, which takes no actions; one publisher is enough."""
     name, number = visit.version_of("flow")
     read_flow_version(visit, name, number)
     reason = visit.typed("reason", text("Reason"))
@@ -126,13 +126,13 @@ class ShadowPage:
     """A shadow beside the version that acts.
 
     Attributes:
-        ends: where runs of the same cause came to, the most first.
-        total: so many causes had both versions run.
-        different: so many of them came to different ends.
-        not_comparable: the number that cannot be compared, as the shadow waits for an answer that was never given.
-        acting_at: the end of the version that acts, of those who are listed; empty for any.
-        shadow_at: the same of the shadow.
-        people: who came to different ends.
+        ends: where runs of the same cause stopped, the most frequent first.
+        total: the number of causes for which both versions ran.
+        different: the number of these causes with different ends.
+        not_comparable: the number that cannot be compared, because the shadow waits for an answer that was never given.
+        acting_at: the end of the version that acts, for the listed customers; empty for any.
+        shadow_at: the same for the shadow.
+        people: the customers with different ends.
     """
 
     flow: FlowLine
@@ -148,7 +148,7 @@ class ShadowPage:
 
 
 def show_shadow(visit: Visit) -> Rendered:
-    """Show where the two versions differ, with the people."""
+    """Show where the two versions differ, with the customers."""
     name = visit.parts["flow"]
     flow = read_flow_line(visit, name)
     ends = compare_shadow(visit, name)

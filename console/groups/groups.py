@@ -182,7 +182,7 @@ def approve(visit: Visit) -> Answer:
     """Let a version say who is a member that another person wrote, once what it changes was looked at."""
     name, number = visit.version_of("group")
     versions.show_group(visit, name, number)
-    reason = visit.confirmed_reason(text("confirm that you looked at what changes"))
+    reason = visit.confirmed_reason(text("confirm that you have checked what changes"))
     versions.approve_group(visit, name, number, reason, visit.shown_number("active"), visit.shown_hash())
     return Redirect(visit.path + visit.trail, "group-approved")
 

@@ -94,7 +94,7 @@ def activate_version(visit: Visit) -> Answer:
     """Let a version decide; another person than its editors confirms that its backtest was looked at."""
     family, number = visit.version_of("family")
     read_version(visit, family, number)
-    reason = visit.confirmed_reason(text("confirm that you looked at what changes and at the backtest"))
+    reason = visit.confirmed_reason(text("confirm that you have checked what changes and at the backtest"))
     activate(
         visit,
         family,

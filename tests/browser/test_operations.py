@@ -102,7 +102,7 @@ def test_a_page_that_asks_how_far_a_worker_is_says_that_its_session_ended(browse
         page.goto("/console/validation")
         page.click("summary:has-text('Validate a quarter')")
         page.click("button:has-text('Validate')")
-        page.wait_for_selector("#job:has-text('It waits for a worker.')")
+        page.wait_for_selector("#job:has-text('It is waiting for a worker.')")
         page.context.clear_cookies()
         said = "#job [role=alert]:has-text('Your session has ended. Sign in')"
         page.wait_for_selector(said, timeout=10_000 * slowness())
@@ -126,7 +126,7 @@ def test_a_page_that_asks_how_far_a_worker_is_goes_on_after_a_fault_that_passes(
         page.goto("/console/validation")
         page.click("summary:has-text('Validate a quarter')")
         page.click("button:has-text('Validate')")
-        page.wait_for_selector("#job:has-text('It waits for a worker.')")
+        page.wait_for_selector("#job:has-text('It is waiting for a worker.')")
         page.route("**/console/validation/jobs/*", fails_at_first)
         assert run_next_job(served.place.engine, VALIDATION)
         page.wait_for_selector("#job a:has-text('See what was found')", timeout=20_000 * slowness())
@@ -141,7 +141,7 @@ def test_a_quarter_is_validated_by_a_worker_while_the_page_tells_how_far_it_is(
         page.goto("/console/validation")
         page.click("summary:has-text('Validate a quarter')")
         page.click("button:has-text('Validate')")
-        assert "It waits for a worker." in page.inner_text("main")
+        assert "It is waiting for a worker." in page.inner_text("main")
         assert run_next_job(served.place.engine, VALIDATION)
         if not look["java_script_enabled"]:
             page.click("a:has-text('See how far it is now')")

@@ -23,7 +23,7 @@ def test_a_ruleset_from_its_text_to_its_activation_and_back(
     with visiting(browser, served, "publisher", **look) as page:
         page.goto("/console/rulesets")
         page.click("tbody a:has-text('retail')")
-        page.click("a:has-text('Begin a draft')")
+        page.click("a:has-text('Start a draft')")
         text = page.input_value("#document").replace('"points": 340', '"points": 350')
         page.fill("#document", text.replace('"points": 350', '"points": "many"'))
         page.fill("#customer", CUSTOMER)
@@ -85,7 +85,7 @@ def test_what_was_found_says_that_it_is_of_an_earlier_text_until_an_answer_comes
             assert page.locator("#findings").count() == 1, "what was found before stays, and is said to be so"
             page.unroute("**/check")
         typed("y" * 3)
-        page.wait_for_selector("#found:not([aria-busy]):has-text('With faults it cannot be committed.')")
+        page.wait_for_selector("#found:not([aria-busy]):has-text('A text with faults cannot be committed.')")
         assert page.locator("#found .unanswered, #found .earlier").count() == 0
 
 

@@ -63,7 +63,7 @@ def test_a_table_goes_out_comes_back_shows_what_it_changes_and_is_saved(place: P
     assert b"in NO, SE" in csv.content
     sent(editor.go(EDIT), "table-import", ("how-much.csv", csv.content.replace(b"in NO, SE", b"in NO, DE")))
     assert editor.page.status_code == 200
-    assert "Its rows stand in the text now, as those of how-much. Nothing is saved yet." in editor.text
+    assert "The text now has the rows of the file in how-much. Nothing is saved yet." in editor.text
     differs = editor.page.text.partition('id="table-read"')[2].partition("</section>")[0]
     assert "DE" in differs
     assert "SE" in differs
@@ -79,7 +79,7 @@ def test_a_workbook_that_was_not_changed_is_the_same_content(editor: Visitor) ->
     workbook = sent(editor, "table-xlsx").page
     assert workbook.content.startswith(b"PK")
     sent(editor.go(EDIT), "table-import", ("how-much.xlsx", workbook.content))
-    assert "It says of how-much what the text says: the content is the same." in editor.text
+    assert "The file and the text have the same content for how-much." in editor.text
 
 
 def test_what_does_not_fit_is_named_by_its_cell_and_the_text_stays(place: Place, editor: Visitor) -> None:
@@ -100,12 +100,12 @@ def test_what_does_not_fit_is_named_by_its_cell_and_the_text_stays(place: Place,
 
 
 def test_tables_of_a_flow_that_is_not_saved_yet_go_out_and_come_back(place: Place, publisher: Visitor) -> None:
-    assert "Take the rows of a decision table" not in publisher.text
+    assert "Export or import the rows of a decision table" not in publisher.text
     publisher.post(f"{NEW}/check", {**publisher.forms()[-1].fields, "document": TEXT})
-    assert "Take the rows of a decision table" in publisher.text
+    assert "Export or import the rows of a decision table" in publisher.text
     csv = sent(publisher, "table-csv").page.content
     sent(publisher.go(NEW), "table-import", ("how-much.csv", csv.replace(b"IR", b"KP")))
-    assert "Its rows stand in the text now" in publisher.text
+    assert "The text now has the rows of the file" in publisher.text
     assert "KP" in shown_document(publisher)
     about = TEXT.replace('"entity_type": "customer"', '"entity_type": "ship"')
     sent(publisher.go(NEW), "table-import", ("how-much.csv", csv), document=about)
@@ -161,6 +161,6 @@ def test_each_button_reads_the_file_of_its_own_field(editor: Visitor) -> None:
     csv = sent(editor, "table-csv").page.content.replace(b"in NO, SE", b"in NO, DE")
     both: dict[str, Any] = {"table": ("how-much.csv", csv), "graph": ("other.json", GRAPH)}
     sent(editor.go(EDIT), "table-import", **both)
-    assert "Its rows stand in the text now" in editor.text
+    assert "The text now has the rows of the file" in editor.text
     sent(editor.go(EDIT), "graph-import", **both, graph_names="customer.country=country")
     assert "The graph other.json" in editor.text

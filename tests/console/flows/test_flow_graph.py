@@ -72,7 +72,7 @@ def test_ways_say_what_must_hold_and_which_answer_leads_there() -> None:
     assert leads["usual"] == (("", "How great the risk is"),)
     assert ("level is critical", "A person looks at a critical or unknown risk") in leads["by-risk"]
     assert ("not known", "A person looks at a critical or unknown risk") in leads["by-risk"]
-    assert leads["ask"][-1] == ("nobody in time", "Stopped")
+    assert leads["ask"][-1] == ("no answer in time", "Stopped")
 
 
 def test_the_path_of_a_run_is_lit_and_all_else_is_dim() -> None:
@@ -143,7 +143,7 @@ def test_a_flow_is_changed_tried_and_let_act_without_a_line_of_text(place: Place
     send_text(publisher, "commit", shown_document(publisher), accept_warnings="known")
     assert "The version is committed." in publisher.text
     assert publisher.go(f"{MINE}?through=1&customer={CUSTOMER}").page.status_code == 200
-    assert "Acting, it would do" in publisher.text
+    assert "If it acted, it would do" in publisher.text
     other = Visitor(place).sign_in("admin").go(f"{MINE}/versions/1")
     other.submit("/activate", **WHY, confirmed="yes")
     assert "The version acts from now on." in other.text

@@ -30,23 +30,23 @@ def worked(place: Place) -> None:
 
 
 def test_a_replay_of_everybody_is_asked_for_and_its_people_are_read(place: Place, publisher: Visitor) -> None:
-    assert "It was not replayed over history." in publisher.text
+    assert "It has not been replayed over history." in publisher.text
     publisher.submit("/replay", kind="everybody", beside="alone")
     assert "The replay is requested." in publisher.text
-    assert "It waits for a worker." in publisher.text
+    assert "It is waiting for a worker." in publisher.text
     result = publisher.page.url.path
     assert "Queued" in publisher.go(VERSION).text.partition("Replays of this version")[2]
     publisher.submit("/replay", kind="everybody", beside="alone")
-    assert "waits or runs already" in publisher.text
+    assert "is already waiting or running" in publisher.text
     assert publisher.page.url.path == result
     worked(place)
     publisher.go(result)
-    assert "1 looked at; for 0 something would be done" in publisher.text
-    assert "Nothing is done 1 who" in publisher.text
+    assert "Checked: 1. Runs that would do something" in publisher.text
+    assert "Nothing is done 1 show" in publisher.text
     assert "No run failed." in publisher.text
-    assert "No run went on by an answer that was kept." in publisher.text
+    assert "No run continued with a stored answer." in publisher.text
     text = publisher.go(VERSION).text
-    assert "1 looked at; for 0 something would be done" in text.partition("Over history")[2]
+    assert "Checked: 1. Runs that would do something" in text.partition("Over history")[2]
     assert result in publisher.links()
 
 
@@ -58,14 +58,14 @@ def test_two_versions_are_compared_and_the_customer_is_led_to(place: Place, publ
     publisher.submit("/replay", kind="everybody", beside="")
     worked(place)
     publisher.go(publisher.page.url.path)
-    assert "1 looked at; 1 runs of 1 come to something else than by version 1." in publisher.text
+    assert "Checked: 1. Runs with another outcome than by version 1: 1, customers: 1." in publisher.text
     assert "Review tomorrow look 0 1" in publisher.text
     customer = [link for link in publisher.links() if link.startswith("/console/entities/customer/")]
     assert len(customer) == 1
     people = next(link for link in publisher.links() if link.endswith("before=nothing&stopped=done#people"))
     assert customer[0] in publisher.go(people).links()
-    assert "Nothing is done → Done · all of them" in publisher.text
-    assert "Nobody." in publisher.go(people.replace("stopped=done", "stopped=nothing")).text
+    assert "Nothing is done → Done · all customers" in publisher.text
+    assert "None." in publisher.go(people.replace("stopped=done", "stopped=nothing")).text
     assert Visitor(place).sign_in("admin").go(customer[0]).page.status_code == 200
     other = Visitor(place).sign_in("publisher", THEIRS)
     assert other.go(publisher.page.url.path).page.status_code == 404
@@ -81,13 +81,13 @@ def test_a_page_that_is_too_old_lets_nothing_act_and_a_fresh_one_says_what_its_r
     publisher.submit("/replay", kind="everybody", beside="")
     worked(place)
     third = f"{MINE}/versions/3"
-    assert "is kept with that." in other.go(third).text
+    assert "is stored with the activation." in other.go(third).text
     Visitor(place).sign_in("admin").go(MINE).submit("/roll-back", **WHY, version="1")
     other.submit("/activate", **WHY, confirmed="yes")
     assert other.page.status_code == 409
     assert "the version of the flow mine that acts is 1 now; it was 2 when this was looked at" in other.text
-    assert "It was made beside version 2, which does not act now." in other.text
-    assert "No replay of it beside version 1, which acts, is done" in other.text
+    assert "It compares with version 2, which does not act now." in other.text
+    assert "No replay of it compared with version 1, which acts, is done" in other.text
     other.submit("/activate", **WHY, confirmed="yes")
     assert "The version acts from now on." in other.text
     assert "activated without a replay over history" in other.go(MINE).text
@@ -121,7 +121,7 @@ def test_a_flow_for_the_members_of_a_group_is_replayed_for_them_and_the_page_say
     publisher.submit("/replay", kind="everybody", beside="alone", as_of="2020-01-01")
     worked(place)
     text = publisher.go(publisher.page.url.path).text
-    assert "It is of the members of watched, as of" in text
+    assert "It replays members of watched, as of" in text
     assert "The group watched came into force on" in text
     assert "before that it had no members." in text
     assert "Nothing ran." in text
@@ -163,4 +163,4 @@ def test_one_that_waits_is_cancelled_with_a_reason(place: Place, publisher: Visi
     assert "cancelled it: another one is to come" in publisher.text
     assert "member:" not in publisher.text
     worked(place)
-    assert "It was cancelled, and found nothing." in publisher.go(publisher.page.url.path).text
+    assert "It was cancelled, so it has no results." in publisher.go(publisher.page.url.path).text

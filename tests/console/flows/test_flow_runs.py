@@ -80,7 +80,7 @@ def test_a_person_answers_with_a_reason_and_what_follows_is_taken_back(place: Pl
     assert f"{RUNS}/{run}" in investigator.links()
     investigator.go(f"{RUNS}/{run}")
     assert "Is it in order?" in investigator.text
-    assert "A member of the role investigator answers until" in investigator.text
+    assert "A member with the role investigator has to answer until" in investigator.text
     assert 'class="box person lit stopped"' in investigator.page.text
     investigator.submit("/answer", answer="no", reason="")
     assert (investigator.page.status_code, "Reason is empty" in investigator.text) == (422, True)
@@ -168,9 +168,9 @@ def test_who_answers_second_reads_what_they_wrote(place: Place, run: int) -> Non
         ("level:1.1", '<a href="/console/assessments/1.1">assessment 1.1</a>'),
         ("tag-end:7.1764000000000000", "a tag ended"),
         ("transaction:T-1", "a transaction, T-1"),
-        ("transaction-settled:T&1", "a transaction that was settled, T&amp;1"),
+        ("transaction-settled:T&1", "a settled transaction, T&amp;1"),
         ("transaction:sha256-0c1d", "a transaction"),
-        ("segment:1764000000000000", "the segment of the value changed"),
+        ("segment:1764000000000000", "the value segment changed"),
         ("call:f9d7ba5f0c3e4b21a6d8e7f90123abcd", "a call"),
         ("call:visit-7", "a call, key visit-7"),
         ("group:4.12", "a group was entered or left"),
@@ -251,18 +251,18 @@ def test_runs_are_found_by_step_time_and_customer(place: Place, run: int, query:
     assert [link for link in listed.links() if link.startswith(f"{RUNS}/")] == [
         f"{RUNS}/{run if name == CUSTOMER else other.number}" for name in found
     ]
-    assert ("There is no run that these filters ask for." in listed.text) == (not found)
+    assert ("No run matches these filters." in listed.text) == (not found)
 
 
 def test_another_role_and_who_called_see_why_they_cannot_answer(place: Place, run: int) -> None:
     publisher = Visitor(place).sign_in("publisher").go(f"{RUNS}/{run}")
-    assert "A member of the role investigator answers." in publisher.text
+    assert "A member with the role investigator has to answer." in publisher.text
     assert not [form for form in publisher.forms() if form.action.endswith("/answer")]
     assert "country is NO" in publisher.text
     auditor = Visitor(place).sign_in("investigator").go(f"{RUNS}/{run}")
     assert "country is NO" not in auditor.page.text.partition("passed")[0], "who sees no versions sees no conditions"
     mine = call_flow(Context(place.engine, place.actor("investigator")), "asked", "customer", CUSTOMER).number
-    assert f"You called or caused run f:{mine}, so another person answers." in auditor.go(f"{RUNS}/{mine}").text
+    assert f"You called or caused run f:{mine}, so another person has to answer." in auditor.go(f"{RUNS}/{mine}").text
 
 
 def test_of_a_flow_that_is_off_nobody_is_asked(place: Place, run: int) -> None:
@@ -271,8 +271,8 @@ def test_of_a_flow_that_is_off_nobody_is_asked(place: Place, run: int) -> None:
     investigator.submit("/answer", answer="no", reason="It is not.")
     assert "asks nobody while its flow is switched off" in investigator.text
     investigator.go(f"{RUNS}/{run}")
-    assert "The flow is switched off, so nobody is asked." in investigator.text
-    assert "answers until" not in investigator.text, "no end is said of what nobody is asked"
+    assert "The flow is switched off, so no person is asked." in investigator.text
+    assert "has to answer until" not in investigator.text, "no end is said of what nobody is asked"
     assert not [mark for mark in ("?.", "!.", "..") if mark in investigator.text]
     assert not [form for form in investigator.forms() if form.action.endswith("/answer")]
 
@@ -313,18 +313,18 @@ def test_a_shadow_that_comes_to_other_ends_is_shown_with_the_people(place: Place
     while run_flows(place.engine) is not None:
         pass
     publisher.go("/console/flows/asked/shadow")
-    assert "For 1 causes both ran; 1 came to different ends, or to other actions or amounts." in publisher.text
+    assert "Both ran for 1 causes; 1 led to different ends, actions or amounts." in publisher.text
     assert "ask waiting nothing 1" in publisher.text
     assert PAGE in publisher.links()
-    assert "Nobody." in publisher.go("/console/flows/asked/shadow?acting=none").text
+    assert "None." in publisher.go("/console/flows/asked/shadow?acting=none").text
     shadow = publisher.go(f"{RUNS}?acting=shadow&flow=asked").links()
     publisher.go(next(link for link in shadow if link.startswith(f"{RUNS}/")))
-    assert "It ran as a shadow, and acted on nothing" in publisher.text
+    assert "It ran as a shadow, and took no actions" in publisher.text
 
 
 def test_filters_that_find_nothing_and_runs_that_are_not_there(place: Place) -> None:
     visitor = Visitor(place).sign_in("investigator")
-    assert "There is no run that these filters ask for." in visitor.go(f"{RUNS}?flow=none").text
+    assert "No run matches these filters." in visitor.go(f"{RUNS}?flow=none").text
     assert "there is no" in visitor.go(f"{RUNS}?external_id=none").text
     assert visitor.go(f"{RUNS}?state=gone").page.status_code == 422
     for number in ("0", "999999", "x", "9" * 40):

@@ -36,7 +36,7 @@ def test_a_flow_is_written_committed_and_activated_by_another_person(place: Plac
     assert "3 examples, all as expected" in publisher.text
     other = Visitor(place).sign_in("admin").go(f"{MINE}/versions/1")
     other.submit("/activate", **WHY)
-    assert (other.page.status_code, "confirm that you looked at what changes" in other.text) == (422, True)
+    assert (other.page.status_code, "confirm that you have checked what changes" in other.text) == (422, True)
     other.submit("/activate", **WHY, confirmed="yes")
     assert "The version acts from now on." in other.text
     assert "It acts." in other.text
@@ -66,7 +66,7 @@ def test_a_shadow_begins_and_ends_and_the_flow_is_switched_off_and_on_again(plac
     committed(publisher, flow_document("mine", title="More care"))
     assert "&#34;title&#34;: &#34;More care&#34;" in publisher.page.text.partition("Its examples")[0]
     publisher.submit("/shadow", **WHY)
-    assert "It runs as a shadow, and acts on nothing." in publisher.text
+    assert "It runs as a shadow, and takes no actions." in publisher.text
     assert "Version 2 runs as a shadow" in publisher.go(MINE).text
     publisher.submit("/end-shadow", **WHY)
     assert "No version runs as a shadow now." in publisher.text
@@ -146,7 +146,7 @@ def test_a_page_that_is_too_old_stops_no_other_version_than_it_shows(place: Plac
 def test_a_mistake_is_shown_at_its_line_and_nothing_is_stored(publisher: Visitor) -> None:
     wrong = flow_document("mine").replace('"nothing"', '"nowhere"', 1)
     send_text(publisher.go(NEW), "check", wrong)
-    assert "With faults it cannot be committed." in publisher.text
+    assert "A text with faults cannot be committed." in publisher.text
     assert 'href="#line-' in publisher.page.text
     assert publisher.go(MINE).page.status_code == 404
     send_text(publisher.go(NEW), "check", "a: [")
@@ -162,7 +162,7 @@ def test_a_new_flow_begins_with_one_that_ships(publisher: Visitor) -> None:
     send_text(publisher.go(NEW), "save", flow_document("mine"))
     assert "The draft is saved." in publisher.text
     send_text(publisher.go(NEW), "save", flow_document("mine", title="Two"))
-    assert (publisher.page.status_code, "there is a flow mine already" in publisher.text) == (409, True)
+    assert (publisher.page.status_code, "there is already a flow mine" in publisher.text) == (409, True)
     send_text(publisher.go(EDIT), "save", flow_document("other"))
     assert (publisher.page.status_code, "here it must be mine" in publisher.text) == (422, True)
 
@@ -253,7 +253,7 @@ def test_steps_are_added_changed_moved_and_taken_out_by_forms(publisher: Visitor
     send_text(publisher.go(NEW), "check", flow_document("mine"))
     assert '<option value="home" selected>' in _field(publisher, "new_after_steps"), "the last step before the ends"
     written(publisher, "begin:steps", new_kind_steps="person", new_after_steps="home")
-    assert "A new step behind home" in publisher.text
+    assert "A new step after home" in publisher.text
     written(publisher, "put", **{**ASKED, "field-person-question": ""})
     assert (publisher.page.status_code, "Question: is empty, and is needed" in publisher.text) == (422, True)
     assert "is empty, and is needed" in found_at(publisher.page.text, "field-person-question")
@@ -282,7 +282,7 @@ def test_a_flow_is_begun_by_forms_from_the_words_that_each_needs(publisher: Visi
     assert (document["title"], [step["id"] for step in document["steps"]]) == ("Mine", ["done"])
     assert 'value="">before all others</option><option value="done">Done' in _field(publisher, "new_after_steps")
     written(publisher, "begin:steps", new_kind_steps="route", new_after_steps="done")
-    assert "no step stands behind it yet" in _field(publisher, "field-otherwise")
+    assert "no step follows it yet" in _field(publisher, "field-otherwise")
     written(publisher, "begin:steps", new_kind_steps="route", new_after_steps="")
     assert ">choose one</option>" in _field(publisher, "field-otherwise")
     assert '<option value="done">Done</option>' in _field(publisher, "field-otherwise")
@@ -412,7 +412,7 @@ def test_faults_that_stand_elsewhere_are_named_in_the_form_and_not_at_its_fields
     send_text(publisher.go(NEW), "check", flow_document("mine", on_failure=["unheard"]))
     written(publisher, "open:actions:look")
     page = typing(publisher, **{"field-title": "Look", "field-review": "1 day"})
-    assert "With it, the text has faults elsewhere: 1." in page
+    assert "Faults elsewhere in the text, with this form in it: 1." in page
     assert "unheard" in page.partition('id="form-found"')[2]
     assert 'class="fault"' not in page
 
@@ -436,7 +436,7 @@ def test_a_customer_is_run_through_a_version_or_the_draft_and_nothing_is_done(pu
     committed(publisher, flow_document("mine"))
     publisher.go(f"{MINE}?through=1&customer={CUSTOMER}")
     assert publisher.page.status_code == 200
-    assert "Acting, it would do" in publisher.text
+    assert "If it acted, it would do" in publisher.text
     assert 'class="box route lit' in publisher.page.text
     assert "What was seen" in publisher.text
     missing = publisher.go(f"{MINE}?through=1&customer=nobody").text
@@ -445,4 +445,4 @@ def test_a_customer_is_run_through_a_version_or_the_draft_and_nothing_is_done(pu
     assert "there is no version 9" in publisher.go(f"{MINE}?through=9&customer={CUSTOMER}").text
     assert "Acting, it would" not in publisher.go(f"{MINE}?through=draft&customer={CUSTOMER}").text
     send_text(publisher.go(EDIT), "save", flow_document("mine", title="Two"))
-    assert "Acting, it would do" in publisher.go(f"{MINE}?through=draft&customer={CUSTOMER}").text
+    assert "If it acted, it would do" in publisher.go(f"{MINE}?through=draft&customer={CUSTOMER}").text

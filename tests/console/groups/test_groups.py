@@ -35,7 +35,7 @@ def test_a_text_with_a_mistake_is_shown_and_one_without_becomes_a_version_that_a
     other = Visitor(place).sign_in("admin").go(f"{GROUPS}/mine/versions/1")
     form = next(form for form in other.forms() if form.action.endswith("/approve"))
     other.post(form.action, {**form.fields, "reason": "seen"})
-    assert "confirm that you looked at what changes" in other.text
+    assert "confirm that you have checked what changes" in other.text
     other.post(form.action, {**form.fields, "reason": "seen", "confirmed": "yes"})
     assert "It says who is a member since" in other.text
     assert "version 1 is in force" in other.go(GROUPS).text

@@ -189,12 +189,12 @@ def test_without_the_model_and_of_who_was_erased_no_indicator_is_shown(
     with writing(place.engine) as session:
         name = session.scalars(select(Entity.external_id).where(Entity.erased_us.is_not(None))).one()
     visitor.go(f"/console/entities/customer/{name}")
-    assert "What was personal was erased on" in visitor.text
+    assert "Personal data were erased on" in visitor.text
     assert "Compute again now" not in visitor.text
     assert "The inputs of the assessment were deleted." in visitor.text
-    assert visitor.text.count("What was personal was erased on") == 3, "at the top, of the value, and of flows"
+    assert visitor.text.count("Personal data were erased on") == 3, "at the top, of the value, and of flows"
     assert "no model scored this customer" not in visitor.text
-    assert "What was personal was erased on" in visitor.go(f"/console/entities/customer/{name}/what-if").text
+    assert "Personal data were erased on" in visitor.go(f"/console/entities/customer/{name}/what-if").text
     with pytest.raises(ConflictError, match=rf"customer {name} was erased on .*, so no level can be computed"):
         read_level(later, "customer", name, Freshness.NOW)
 

@@ -287,7 +287,7 @@ def test_a_validation_is_asked_for_made_by_a_worker_and_in_the_log_once(place: P
     visitor = Visitor(place).sign_in("approver").go(PAGE)
     visitor.submit("/validate", quarter="2025Q4", reason="<b>the year</b>")
     assert "The validation is requested. A worker carries it out." in visitor.text
-    assert "It waits for a worker." in visitor.text
+    assert "It is waiting for a worker." in visitor.text
     job = visitor.page.url.path
     assert job in visitor.links(), "how far it is, without a script"
     second = Visitor(place).sign_in("publisher").go(PAGE).submit("/validate", quarter="2025Q4", reason="mine")
@@ -346,7 +346,7 @@ def test_an_administrator_takes_the_evidence_of_a_quarter_and_the_log_keeps_that
     visitor = Visitor(place).sign_in("admin").go(PAGE)
     visitor.submit("/evidence", quarter="2026Q1")
     page = visitor.page.url.path
-    assert "It waits for a worker." in visitor.text
+    assert "It is waiting for a worker." in visitor.text
     visitor.go(PAGE).submit("/evidence", quarter="2026Q1")
     assert "The evidence of that quarter is already being collected." in visitor.text
     assert visitor.page.url.path == page

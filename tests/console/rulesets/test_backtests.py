@@ -82,13 +82,13 @@ def test_a_backtest_that_waits_is_cancelled_with_a_reason(place: Place, author: 
     number = place.good("POST", "/v1/rulesets/retail/backtests", {}, role="publisher")["id"]
     address = f"/console/backtests/{number}"
     assert address in author.go("/console/rulesets/retail").links()
-    assert "It waits for a worker." in author.go(address).text
+    assert "It is waiting for a worker." in author.go(address).text
     assert "retail , a text that is not committed; requested by the publisher" in author.text
     author.submit("/cancel", reason=" ")
     assert (author.page.status_code, "Reason is empty" in author.text) == (422, True)
     author.submit("/cancel", reason=MARKUP)
     assert "The backtest is cancelled." in author.text
-    assert "It was cancelled, and found nothing. writer cancelled it: &lt;script&gt;" in author.text
+    assert "It was cancelled, so it has no results. writer cancelled it: &lt;script&gt;" in author.text
     assert not [form for form in author.forms() if form.action.endswith("/cancel")]
     again = {"form_token": author.go("/console/session").forms()[0].fields["form_token"], "reason": "again"}
     assert author.post(f"{address}/cancel", again).page.status_code == 409
@@ -111,5 +111,5 @@ def test_a_backtest_that_runs_says_how_far_it_is_and_stops_where_it_is_cancelled
     monkeypatch.setattr(Lease, "progress", cancelling)
     place.run_backtests()
     assert len(said) == 1, "it stops at the next part"
-    assert "A worker has begun it." in said[0]
-    assert "It was cancelled, and found nothing." in author.go(f"/console/backtests/{number}").text
+    assert "A worker has started it." in said[0]
+    assert "It was cancelled, so it has no results." in author.go(f"/console/backtests/{number}").text

@@ -251,7 +251,7 @@ def test_a_draft_is_discarded_only_as_it_was_seen(place: Place, author: Visitor)
     assert "appetite, mine, and more." in author.text, "what was typed is not lost"
     send_text(other.go(EDIT), "discard", document("retail"))
     assert "The draft is discarded." in other.text
-    assert "Begin a draft" in other.text
+    assert "Start a draft" in other.text
     assert "Discard" not in author.go(EDIT).text
     assert "There is no draft." in author.text
 
@@ -314,7 +314,7 @@ def test_a_new_ruleset_begins_with_one_that_ships(place: Place, author: Visitor)
     assert "Faults: 0." in author.text
     send_text(author, "save", document("fresh"))
     assert author.page.url.path == "/console/rulesets/fresh/edit"
-    assert "Draft of revision 1" in author.text
+    assert "Draft revision 1" in author.text
 
 
 @pytest.mark.parametrize(
