@@ -466,6 +466,6 @@ DRAFTS: Final = DraftKind(
     commit=commit_flow,
     is_form_open=_is_form_open,
     show_saved=_show_saved,
-    in_use=lambda name: text("there is already a flow {name}; give this one another name, or edit that one", name=name),
+    in_use=lambda name: text("there is already a flow {name}; choose another name, or edit that one", name=name),
 )
 save_new, save, discard, commit_draft = DRAFTS.save_new, DRAFTS.save, DRAFTS.discard, DRAFTS.commit_draft

@@ -51,12 +51,12 @@ DRIFT_SHOWN: Final = 10
 
 @dataclass(frozen=True, kw_only=True)
 class DriftHalf:
-    """How far the customers that were scored lately are from those of the training.
+    """The drift between recently scored customers and those of the training.
 
     Attributes:
         since: the Monday of the first week that counts.
-        customers: so many at least were scored in one of these weeks.
-        least: so many must have been, for a comparison.
+        customers: the most customers that were scored in one of these weeks.
+        least: the fewest customers for a comparison.
         furthest: the columns that moved most.
     """
 
@@ -72,13 +72,13 @@ class VersionsPage:
     """The versions, the newest first.
 
     Attributes:
-        serving: the champion, and since when it serves; None where none does.
-        before: the version that a rollback would make serve, also where the champion is gone; None where none served
+        serving: the champion, and since when it serves; None if no version serves.
+        before: the version that would serve after a rollback, also if the champion was deleted; None if none served
             before.
-        drift: None where no model serves, or `counts_others`.
-        counts_others: the customers of other organisations are in the counts too, so they are not shown.
-        warnings: of other money that a rollback would give; none for those who may not roll back.
-        verdicts: on the champion, of each type of entities whose predictions were judged.
+        drift: None if no model serves, or if `counts_others`.
+        counts_others: the counts include customers of other organisations, so they are not shown.
+        warnings: differences of the money after a rollback; none for people who may not roll back.
+        verdicts: on the champion, for each entity type whose predictions were judged.
     """
 
     versions: Page[ModelVersionLine]
@@ -94,7 +94,7 @@ class VersionsPage:
 
 
 def show_versions(visit: Visit) -> Rendered:
-    """List the versions, with what the gate said of each, and every change of the one that serves."""
+    """List the versions, with the verdict of the gate on each, and every change of the version that serves."""
     versions = list_versions(visit.registry, visit.part("versions", VERSIONS))
     part = visit.part("changes", CHANGES, beside=True)
     promotions = list_promotions(visit.registry, part)
@@ -121,7 +121,7 @@ def _warnings(visit: Visit) -> list[str]:
 
 
 def _drift(visit: Visit) -> DriftHalf | None:
-    """Compare what was counted of scored customers with the reference of the model that serves."""
+    """Compare the counts of scored customers with the reference of the model that serves."""
     serving = visit.valuer
     if serving is None:
         return None
@@ -138,7 +138,7 @@ def _drift(visit: Visit) -> DriftHalf | None:
 
 
 def roll_back(visit: Visit) -> Answer:
-    """Make the version that served before serve again."""
+    """Make the previous version serve again."""
     reason = visit.typed("reason", text("Reason"))
     with asking(visit.registry) as registry:
         roll_back_by_member(visit, present(registry), reason, serving=serving_of(visit))
@@ -146,7 +146,7 @@ def roll_back(visit: Visit) -> Answer:
 
 
 EFFECTS = 15
-"""Indicators that are shown; those of less effect are many."""
+"""The most indicators shown; many others have less effect."""
 _TENTHS = (10, 20, 30, 50)
 """Shares of the customers at which the table reads the curves, in per cent."""
 
@@ -164,16 +164,16 @@ class CalibrationHalf:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonHalf:
-    """What training stored of both versions, placed.
+    """The comparison of both versions that training stored, laid out for the page.
 
     Attributes:
-        curves: of lift, the best first.
-        lift: of each curve, the share of the value in the first customers.
-        tenths: how many of them, in per cent.
-        segments: by name, of the version and of the rival; None where a segment is empty.
-        moves: by segment of the rival, then of the version; None where nobody moved so.
-        moved: customers in another segment than by the rival; None without one.
-        effects: of the indicators, the largest first.
+        curves: the lift curves, the best first.
+        lift: for each curve, the share of the value in the first customers.
+        tenths: how many customers these are, in per cent.
+        segments: by name, of the version and of the rival; None if a segment is empty.
+        moves: by segment of the rival, then of the version; None if no customer made that move.
+        moved: the number of customers in another segment than by the rival; None without a rival.
+        effects: the effects of the indicators, the largest first.
         largest: the largest effect of either.
     """
 
@@ -191,9 +191,9 @@ class ComparisonHalf:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelVersionPage:
-    """One version; `serving` is the one that serves, None where none does; `warnings` of other money than it gives.
+    """One version; `serving` is the one that serves, None if none does; `warnings` tell if its money differs.
 
-    It `needs_force` to serve where the gate's verdict on it does not allow that now.
+    It `needs_force` to serve if the gate's verdict does not allow that now.
     """
 
     version: ModelVersionView
@@ -204,7 +204,7 @@ class ModelVersionPage:
 
 
 def show_version(visit: Visit) -> Rendered:
-    """Show a version as training stored it; nothing is computed of models or customers."""
+    """Show a version as training stored it; nothing is computed from models or customers."""
     version = read_version(visit.registry, row_number(visit.parts["version"], text("version")))
     stored = version.comparison
     with asking(visit.registry) as opened, visit.reading() as session:
@@ -225,7 +225,7 @@ def show_version(visit: Visit) -> Rendered:
 
 
 def _own_title(version: ModelVersionView) -> str:
-    """Name whose figures stand beside those of the rival: of a refitted version they are the judged model's."""
+    """Return whose figures are shown beside those of the rival: for a refitted version, the judged model's."""
     if version.judged_as_of_us is not None:
         return text("The judged model")
     return text("Version {version}", version=version.number)
@@ -273,7 +273,7 @@ def _calibration(title: str, name: str, groups: Sequence[CalibrationGroup], erro
 
 
 def promote(visit: Visit) -> Answer:
-    """Make this version the one that serves; proposed where two people are needed."""
+    """Make this version serve; a proposal if two people are needed."""
     number = row_number(visit.parts["version"], text("version"))
     reason = visit.typed("reason", text("Reason"))
     with asking(visit.registry) as registry:
@@ -284,7 +284,7 @@ def promote(visit: Visit) -> Answer:
 
 
 def serving_of(visit: Visit) -> int:
-    """Give the version that served when the form was written; 0 where none did."""
+    """Return the version that served when the form was shown; 0 if none did."""
     shown = visit.form.get("serving", "")
     return row_number(shown, text("version")) if shown else 0
 
@@ -294,7 +294,7 @@ DAYS: Final = 20
 
 @dataclass(frozen=True, kw_only=True)
 class LatestDay:
-    """The day that decides for one type of entities; `plot` is None where no tenth could be compared."""
+    """The day that decides for one entity type; `plot` is None if no tenth could be compared."""
 
     verdict: RealisedVerdict
     plot: SeriesPlot | None
@@ -302,7 +302,7 @@ class LatestDay:
 
 @dataclass(frozen=True, kw_only=True)
 class RealisedPage:
-    """The days on which a version predicted, the latest first; of each type the one that decides."""
+    """The days on which a version predicted, the latest first; for each type the day that decides."""
 
     version: int
     latest: Sequence[LatestDay]

@@ -1,4 +1,4 @@
-"""A backtest: who would move from where to where, as a matrix and one by one, and what could not be assessed."""
+"""A backtest: which customers would move between which levels, and which could not be assessed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ Move = Literal["up", "down", "stay", "other"]
 
 @dataclass(frozen=True, kw_only=True)
 class MoveCell:
-    """How many go from one place to another; `move` says whether that is up or down."""
+    """How many move from one place to another; `move` says whether this is up or down."""
 
     before: str
     after: str
@@ -38,9 +38,9 @@ class MoveMatrix:
     """Places before, each with its cells in the order of `columns`.
 
     Attributes:
-        columns: places after: the levels from the lowest to the highest, then reasons why there is none.
-        moved: entities that would be elsewhere.
-        entities: all that were looked at.
+        columns: places after: the levels from the lowest to the highest, then the reasons for no level.
+        moved: the number of entities that would move.
+        entities: the number of all checked entities.
     """
 
     columns: tuple[str, ...]
@@ -52,7 +52,7 @@ class MoveMatrix:
 
 
 def matrix_of(report: Mapping[str, Any], levels: tuple[str, ...], which: str = "alone") -> MoveMatrix | None:
-    """Read the matrix of a report, by the rules `alone` or `later`, after the cooldown; None where there is none.
+    """Read the matrix of a report, by the rules `alone` or `later`, after the cooldown; None if there is none.
 
     *levels*: those of the organisation, the lowest first.
     """
@@ -77,7 +77,7 @@ def matrix_of(report: Mapping[str, Any], levels: tuple[str, ...], which: str = "
 
 
 def counts_by_place(report: Mapping[str, Any], levels: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
-    """Count who would be where by the rules alone: the levels from the highest to the lowest, then why there is none.
+    """Count entities by place, by the rules alone: levels from the highest to the lowest, then reasons for no level.
 
     *levels*: those of the organisation, the lowest first.
     """
@@ -99,17 +99,17 @@ def _cell(before: str, after: str, entities: int, levels: tuple[str, ...]) -> Mo
 
 @dataclass(frozen=True, kw_only=True)
 class BacktestPage:
-    """What a backtest that is done has found.
+    """The results of a finished backtest.
 
     Attributes:
-        alone: by the rules alone; None where nothing decided before.
-        later: after the cooldown; None where no levels stood.
-        places: how many would be at each level by the rules alone, or have none for which reason.
-        subject: the rulesets and versions that it compares.
+        alone: by the rules alone; None if nothing decided before.
+        later: after the cooldown; None if there were no levels.
+        places: how many would be at each level by the rules alone, or have no level for each reason.
+        subject: the compared rulesets and versions.
         on_examples: it was run on the ruleset's own examples, as it reaches no customer.
-        most_movers: so many who move furthest the report has at most.
-        level_before: of the movers that are listed; None for all. So is `level_after`.
-        movers: those who would be elsewhere by the rules alone, in the order in which they were added.
+        most_movers: the most customers that the report lists as moving furthest.
+        level_before: the level before of the listed movers; None for all. So is `level_after`.
+        movers: the customers that would move by the rules alone, in the order in which they were added.
         next: the address of their next page.
     """
 
@@ -129,14 +129,14 @@ class BacktestPage:
 
 @dataclass(frozen=True, kw_only=True)
 class BacktestStatePage:
-    """A backtest that has found nothing, or not yet; `why` says what ended it, with names of members."""
+    """A backtest without results; `why` says what ended it, with names of members."""
 
     backtest: BacktestLine
     why: str
 
 
 def show_backtest(visit: Visit) -> Rendered:
-    """Show the report of a backtest as it was stored; how far it is where there is none."""
+    """Show the stored report of a backtest; its progress if there is none."""
     number = existing_number(visit.parts["backtest"], text("backtest"))
     line = read_backtest(visit, number)
     if line.state != "done":
@@ -165,7 +165,7 @@ def show_backtest(visit: Visit) -> Rendered:
 
 
 def cancel(visit: Visit) -> Answer:
-    """End a backtest that waits or runs: its worker stops at the next part."""
+    """Cancel a waiting or running backtest: its worker stops after its present part."""
     number = existing_number(visit.parts["backtest"], text("backtest"))
     read_backtest(visit, number)
     cancel_backtest(visit, number, visit.typed("reason", text("Reason")))

@@ -21,33 +21,33 @@ SavedDraft = DraftSaved | FlowDraftSaved
 
 @dataclass(frozen=True)
 class Beginning:
-    """What there was when a text was begun, or what there is now.
+    """The state when editing of a text began, or the state now.
 
     Attributes:
-        revision: of the draft; 0 for none.
-        newest: the number of the version that was committed last; 0 for none.
+        revision: the revision of the draft; 0 for none.
+        newest: the number of the version committed last; 0 for none.
     """
 
     revision: int = NO_DRAFT
     newest: int = 0
 
     def differs(self, present: "Beginning") -> bool:
-        """Tell whether another person saved or committed since; who had a draft sees a commit by its revision."""
+        """Return whether another person saved or committed since; with a draft, its revision shows a commit."""
         return self.revision != present.revision or (self.revision == NO_DRAFT and self.newest != present.newest)
 
 
 def beginning_at(line: AnyLine | None) -> Beginning:
-    """Give what there is now of a ruleset or a flow; *line*: None where it is a new one."""
+    """Return the present state of a ruleset or a flow; *line*: None for a new one."""
     return Beginning() if line is None else Beginning(line.draft_revision or NO_DRAFT, line.newest or 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Conflict:
-    """What another person saved or committed since a text was begun.
+    """What another person saved or committed since editing of a text began.
 
     Attributes:
-        lines: in which it differs from the draft as it is now, or else from the newest version.
-        version: the newest, where the draft has gone; None where there is a draft, or no version either.
+        lines: the lines that differ from the present draft, or else from the newest version.
+        version: the newest version if the draft no longer exists; None if there is a draft, or no version either.
     """
 
     lines: tuple[LineChange, ...]
@@ -56,17 +56,17 @@ class Conflict:
 
 @dataclass(frozen=True, kw_only=True)
 class DraftKind:
-    """What drafts of a kind are read and written by: use cases.
+    """The use cases that read and write drafts of a kind.
 
     Attributes:
-        word: with which a text says what it is of.
-        place: of the kind in an address, before the name.
-        part: of an address that is the name.
-        committed: the notice that a version was made.
-        line: with the newest version; NotFoundError where there is nothing of that name.
-        is_form_open: a form beside the text has something that is not written into it.
-        show_saved: the page of a draft that was saved, with what was typed beside it.
-        in_use: says that a new one has the name of another.
+        word: the word with which a text names its ruleset or flow.
+        place: the part of an address before the name.
+        part: the part of an address that is the name.
+        committed: the notice that a version was committed.
+        line: reads the line with the newest version; NotFoundError if the name does not exist.
+        is_form_open: whether a form beside the text has input that is not in the text.
+        show_saved: shows the page of a saved draft, with the input beside the text.
+        in_use: says that the name of a new one already exists.
     """
 
     word: str
@@ -84,7 +84,7 @@ class DraftKind:
     in_use: Callable[[str], str]
 
     def save_new(self, visit: Visit) -> Redirect | Rendered:
-        """Save the first draft of a name, which makes what it is of."""
+        """Save the first draft of a name, which creates the ruleset or flow."""
         document = typed_document(visit)
         name = names_in(document, self.word)[0]
         there = replace(visit, path=address(self.place, name, "edit"), parts={self.part: name})
@@ -97,7 +97,7 @@ class DraftKind:
         return self.after_saving(there, revision)
 
     def save(self, visit: Visit) -> Redirect | Rendered:
-        """Save what was typed; what another person saved meanwhile is replaced only where that is wanted."""
+        """Save the typed text; what another person saved meanwhile is replaced only on request."""
         name = visit.parts[self.part]
         self.line(visit, name)
         document = typed_document(visit)
@@ -110,7 +110,7 @@ class DraftKind:
         return self.after_saving(visit, self.save_draft(visit, document, began.revision, began.newest).revision)
 
     def revision_of(self, visit: Visit, document: str) -> int | None:
-        """Return the draft's revision if it says just this, as after a reload; None otherwise."""
+        """Return the draft's revision if its text is the same, as after a reload; None otherwise."""
         name = visit.parts[self.part]
         if self.line(visit, name).draft_revision is None:
             return None
@@ -118,7 +118,7 @@ class DraftKind:
         return draft.revision if draft.document == document else None
 
     def after_saving(self, visit: Visit, revision: int) -> Redirect | Rendered:
-        """Go to the draft as it is saved now; what was typed beside it and is not in it stays."""
+        """Go to the saved draft; input beside the text that is not in it stays."""
         fields = {name: value for name, value in visit.form.items() if name != "over"}
         saved = replace(visit, form={**fields, "revision": str(revision)})
         if visit.form.get("accept_warnings", "").strip() or self.is_form_open(saved):
@@ -126,22 +126,20 @@ class DraftKind:
         return Redirect(visit.path, "draft-saved")
 
     def discard(self, visit: Visit) -> Redirect:
-        """Take the draft away that the person saw; the versions stay."""
+        """Discard the draft that the person saw; the versions stay."""
         name = visit.parts[self.part]
         self.discard_draft(visit, name, began_with(visit).revision)
         return Redirect(address(self.place, name), "draft-discarded")
 
     def commit_draft(self, visit: Visit) -> Redirect:
-        """Make a version of the draft as it is saved."""
+        """Commit the saved draft as a version."""
         name = visit.parts[self.part]
         self.line(visit, name)
         document, revision = typed_document(visit), began_with(visit).revision
         if self.draft(visit, name).document != document:
-            raise ConfigError(text("the text is not the draft that is saved; save it first"))
+            raise ConfigError(text("the text differs from the saved draft; save it first"))
         if self.is_form_open(visit):
-            raise ConfigError(
-                text("a form has something that is not written into the text; write it there, or empty it")
-            )
+            raise ConfigError(text("a form has input that is not in the text; write it there, or empty the form"))
         try:
             committed = self.commit(visit, name, revision, visit.form.get("accept_warnings", "").strip())
         except InvalidRulesetError as wrong:
@@ -156,14 +154,14 @@ def conflict_with(
     saved: DraftShown | FlowDraftShown | None,
     newest: Callable[[], AnyVersion | None],
 ) -> Conflict | None:
-    """Tell what a text would replace that its author has not seen; None where all is as it was when it was begun.
+    """Return what a text would replace that its author has not seen; None if nothing changed since editing began.
 
     Args:
         document: the text.
-        began: what there was then.
-        line: what it is of, as it is now; None for a new one.
-        saved: the draft as it is now; None where there is none.
-        newest: reads the version that was committed last.
+        began: the state then.
+        line: its ruleset or flow now; None for a new one.
+        saved: the present draft; None if there is none.
+        newest: reads the version committed last.
     """
     if not began.differs(beginning_at(line)):
         return None
@@ -173,12 +171,12 @@ def conflict_with(
 
 
 def typed_text(visit: Visit) -> str:
-    """Give the text as it was typed, to be shown again; empty where it has blanks alone."""
+    """Return the typed text to show it again; empty if it has only blanks."""
     typed = without_nul(visit.form.get("document", ""))
     return typed if typed.strip() else ""
 
 
 def began_with(visit: Visit) -> Beginning:
-    """Read from the form the revision and the newest version at the time when the text was begun."""
+    """Read from the form the revision and the newest version at the time when editing began."""
     revision = existing_number(visit.form.get("revision") or "0", text("revision"))
     return Beginning(revision, existing_number(visit.form.get("newest") or "0", text("version")))

@@ -1,4 +1,4 @@
-"""The editor: the text itself, what is wrong in it, what it changes, and what it makes of one customer."""
+"""The editor: the text, its faults, its changes, and its result for one example customer."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, replace
@@ -49,21 +49,21 @@ from fivefold.usecases.rulesets.text_forms import (
 )
 
 MOST_TIERS: Final = 10
-"""For which the editor has a form: it may have so many fields."""
+"""The most tiers for which the editor has a form, as a form may have only so many fields."""
 _TYPED: Final = {
     "rule": ("rule_value", "rule_points", "rule_id", "rule_title", "rule_rationale", "rule_floor"),
     "case": ("case_value", "case_points", "case_floor"),
 }
-"""The fields of forms that begin empty."""
+"""The fields of forms that start empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FormParts:
-    """The forms as they are shown again, each by its word in the field `write`.
+    """The forms as the page shows them again, each by its word in the field `write`.
 
     Attributes:
-        states: the state in which a form that begins with what the text says was shown; its page sends it along.
-        unwritten: the forms with something that stands in no text yet.
+        states: the state in which a form with values of the text was shown; its page sends it along.
+        unwritten: the forms with input that is not in the text yet.
     """
 
     form: Mapping[str, str]
@@ -72,13 +72,13 @@ class FormParts:
     just_written: str
 
     def value(self, part: str, name: str, standing: str = "") -> str:
-        """Give what stands in a field: what was typed, or else what the text says."""
+        """Return the value of a field: the typed one, or else that of the text."""
         is_kept = part in self.unwritten or (part in _TYPED and part != self.just_written)
         return self.form.get(name, standing) if is_kept else standing
 
 
 def form_parts(form: Mapping[str, str], outline: Outline, just_written: str = "") -> FormParts:
-    """Tell what of the forms is not written; *just_written*: the one that wrote into the text, as its button says."""
+    """Return the forms with their unwritten input; *just_written*: the form that has just written into the text."""
     states = {part: _state(values) for part, values in _standing(outline).items()}
     unwritten = {part for part, names in _TYPED.items() if any(form.get(name, "").strip() for name in names)}
     for part, values in _typed_over(form).items():
@@ -90,7 +90,7 @@ def form_parts(form: Mapping[str, str], outline: Outline, just_written: str = ""
 
 
 def tiers_typed(form: Mapping[str, str]) -> list[TierForm]:
-    """Read the rows of tiers that have anything in them."""
+    """Read the rows of tiers that are not empty."""
     rows = []
     for number in range(MOST_TIERS + 1):
         words = [form.get(f"tier_{number}_{word}", "").strip() for word in ("title", "least", "most", "level")]
@@ -100,7 +100,7 @@ def tiers_typed(form: Mapping[str, str]) -> list[TierForm]:
 
 
 def _standing(outline: Outline) -> dict[str, list[str]]:
-    """Give what the text says in the forms that begin with that."""
+    """Return the values of the text in the forms that start with them."""
     return {
         "thresholds": [] if outline.thresholds is None else [outline.thresholds],
         "tiers": [word for tier in outline.tiers for word in astuple(tier)],
@@ -109,7 +109,7 @@ def _standing(outline: Outline) -> dict[str, list[str]]:
 
 
 def _typed_over(form: Mapping[str, str]) -> dict[str, list[str]]:
-    """Give what stands in these forms now."""
+    """Return the present values of these forms."""
     return {
         "thresholds": [form["thresholds"]] if "thresholds" in form else [],
         "tiers": [word for tier in tiers_typed(form) for word in astuple(tier)],
@@ -124,12 +124,12 @@ def _state(values: Iterable[str]) -> str:
 
 COMMAND: Final = "fivefold rules test --mutate"
 WRITTEN: Final = "written"
-"""What has just been done with a text, from the action to its page."""
+"""The query parameter by which an action tells its page what it has just done with the text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tried:
-    """The example customer: what both texts say, or why neither was asked."""
+    """The example customer: the results of both texts, or why there are none."""
 
     external_id: str
     outcome: EntityTried | None = None
@@ -138,25 +138,25 @@ class Tried:
 
 @dataclass(frozen=True, kw_only=True)
 class EditorPage:
-    """A text that is edited.
+    """A text in the editor.
 
     Attributes:
-        ruleset: whose draft it becomes; None for a new one.
-        address: of the page.
+        ruleset: the ruleset whose draft it becomes; None for a new one.
+        address: the address of the page.
         document: the text.
-        began: what there was when it was begun.
-        present: what there is now.
-        saved: the draft as it is stored now; None where there is none.
-        conflict: what another person saved or committed meanwhile; None where none did.
-        checked: what was found; None before a check.
-        lines: the text with what was found in each line.
-        tried: None where no customer was named.
-        changes_tried: None where it was not asked for.
-        starts: what a new ruleset can begin with.
+        began: the state when editing began.
+        present: the state now.
+        saved: the stored draft; None if there is none.
+        conflict: what another person saved or committed meanwhile; None if no person did.
+        checked: the result of the check; None before a check.
+        lines: the text with the findings in each line.
+        tried: None if no customer was named.
+        changes_tried: None if it was not requested.
+        starts: the built-in rulesets with which a new ruleset can start.
         outline: what the forms choose from.
-        most_tiers: for which there is a form.
-        table: of a file with the cases of a rule; None where none was sent.
-        written: what has just been done: a form wrote into the text, or the draft was saved; empty otherwise.
+        most_tiers: the most tiers for which there is a form.
+        table: the result of a file with the cases of a rule; None if none was sent.
+        written: what was just done: a form wrote into the text, or the draft was saved; empty otherwise.
         parts: the forms that write into the text.
     """
 
@@ -182,7 +182,7 @@ class EditorPage:
 
 
 def show_editor(visit: Visit, table: TableRead | None = None) -> Rendered:
-    """Show the draft of a ruleset, or the version that a new one begins with; what was typed is kept, and checked."""
+    """Show the draft of a ruleset, or the version with which a new draft starts; a typed text is kept and checked."""
     family = visit.parts["family"]
     ruleset = read_ruleset(visit, family)
     saved = None if ruleset.draft_revision is None else read_draft(visit, family)
@@ -192,7 +192,7 @@ def show_editor(visit: Visit, table: TableRead | None = None) -> Rendered:
 
 
 def show_new(visit: Visit, table: TableRead | None = None) -> Rendered:
-    """Show the text that a new ruleset begins with: one of those that ship, or nothing."""
+    """Show the text with which a new ruleset starts: a built-in ruleset, or an empty text."""
     start = visit.choice("start", ("", *bundled_rulesets()))
     return _page(visit, None, typed_text(visit) or (bundled_text(start) if start else ""), None, table)
 
@@ -250,31 +250,31 @@ def _tried(visit: Visit, ruleset: RulesetLine | None, document: str, checked: Te
         return None
     family = ruleset.name if ruleset is not None else checked.family
     if checked.content_hash is None or family is None:
-        return Tried(external_id=external_id, problem=text("The text has faults, so it assesses nobody."))
+        return Tried(external_id=external_id, problem=text("The text has faults, so it cannot assess a customer."))
     try:
         return Tried(external_id=external_id, outcome=try_text(visit, family, external_id, document))
     except InvalidRulesetError:
-        return Tried(external_id=external_id, problem=text("The text has faults, so it assesses nobody."))
+        return Tried(external_id=external_id, problem=text("The text has faults, so it cannot assess a customer."))
     except NotFoundError as error:
         return Tried(external_id=external_id, problem=f"{error}.")
 
 
 def check(visit: Visit) -> Answer:
-    """Look through what was typed, and try it on a customer; nothing is stored."""
+    """Check the typed text, and try it on a customer; nothing is stored."""
     typed_document(visit)
     return show_new(visit) if "family" not in visit.parts else show_editor(visit)
 
 
 def write(visit: Visit) -> Answer:
-    """Write what a form says into the text, and look through it; nothing is stored."""
+    """Write the content of a form into the text, and check the text; nothing is stored."""
     document = typed_document(visit)
     match visit.form.get("write"):
         case "rule":
             document = with_rule(document, _rule_form(visit))
-            notice = text("The rule is written into the text behind the others. Nothing is saved yet.")
+            notice = text("The rule is written into the text after the others. Nothing is saved yet.")
         case "case":
             document = with_case(document, visit.typed("case_rule", text("Rule")), _case_form(visit, "case"))
-            notice = text("The case is written into the text; it is asked after the others. Nothing is saved yet.")
+            notice = text("The case is written into the text; it is tried after the others. Nothing is saved yet.")
         case "tiers":
             document = with_tiers(document, tiers_typed(visit.form))
             notice = text("The tiers are written into the text. Nothing is saved yet.")
@@ -290,7 +290,7 @@ def write(visit: Visit) -> Answer:
 
 
 def take_table(visit: Visit) -> Answer:
-    """Read a file with the cases of a rule into the text, and show what that changes; nothing is stored."""
+    """Read a file with the cases of a rule into the text, and show the changes; nothing is stored."""
     return TABLES.read_file(visit, show_new if "family" not in visit.parts else show_editor)
 
 
@@ -339,6 +339,6 @@ DRAFTS: Final = DraftKind(
     commit=commit,
     is_form_open=_is_form_open,
     show_saved=_show_saved,
-    in_use=lambda name: text("there is a ruleset {name} already; give this one another name, or edit that", name=name),
+    in_use=lambda name: text("there is already a ruleset {name}; choose another name, or edit that one", name=name),
 )
 save_new, save, discard, commit_draft = DRAFTS.save_new, DRAFTS.save, DRAFTS.discard, DRAFTS.commit_draft

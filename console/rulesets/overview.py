@@ -1,4 +1,4 @@
-"""All rulesets at a glance; and one: its versions, who committed and activated them, and the way back."""
+"""All rulesets, and one ruleset: its versions, who committed and activated them, and roll-back."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from fivefold.usecases.rulesets.threshold_reviews import ThresholdReviewLine, li
 
 LONG_LIST, SHORT_LIST, SHORTER_LIST = 20, 10, 4
 EARLIER = 100
-"""The most versions that one can go back to from the page; the command goes back to any."""
+"""The most versions to which the page can roll back; the command can roll back to any."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class RulesetsPage:
     """The rulesets, by type in the order in which they are tried.
 
     Attributes:
-        orders: by type, the names in their order; of types that have several, where the page has all rulesets.
+        orders: by type, the names in order; only for types with several, if the page has all rulesets.
         next: the address of the next page.
     """
 
@@ -46,12 +46,12 @@ class RulesetPage:
     """One ruleset.
 
     Attributes:
-        versions: the newest first; those before are on the next page.
-        activations: the changes of what decides, the last ones first, like all that follows.
-        reviews: of the thresholds, by quarter.
-        reference: for peers; None where it reads none.
-        references: that were asked for.
-        earlier: the versions that decided before, and do not now, each with its last activation.
+        versions: the newest first; earlier ones are on the next page.
+        activations: the changes of what decides, the latest first, as in the lists below.
+        reviews: the reviews of the thresholds, by quarter.
+        reference: the reference for peers; None if it reads none.
+        references: the requested references.
+        earlier: the versions that decided before and do not decide now, each with its last activation.
     """
 
     ruleset: RulesetLine
@@ -71,7 +71,7 @@ class RulesetPage:
 
 
 def show_rulesets(visit: Visit) -> Rendered:
-    """List the rulesets, what decides in each, and who let it."""
+    """List the rulesets, with the version that decides and who activated it."""
     rulesets = list_rulesets(visit, visit.part("rulesets"))
     names: dict[str, tuple[str, ...]] = {}
     if rulesets.next is None and "after" not in visit.query:
@@ -86,14 +86,14 @@ def show_rulesets(visit: Visit) -> Rendered:
 
 
 def change_order(visit: Visit) -> Answer:
-    """Propose in which order the rulesets of a type are tried; another person approves it."""
+    """Propose the order in which the rulesets of a type are tried; another person has to approve it."""
     kind, shown_order = visit.typed("type", text("Type")), visit.form.get("seen", "").split(",")
     places = [(visit.number(f"place-{name}", text("Place of {ruleset}", ruleset=name)), name) for name in shown_order]
     if len({place for place, _ in places}) < len(places):
         raise ConfigError(text("two rulesets have the same place; give each a place of its own"))
     order = [name for _, name in sorted(places)]
     if order == shown_order:
-        raise ConfigError(text("the order is as it was; give a ruleset another place"))
+        raise ConfigError(text("the order has not changed; give a ruleset another place"))
     outcome = asks.order_families(visit, kind, order, visit.typed("reason", text("Reason")), expected_order=shown_order)
     if outcome.proposal is None:
         return Redirect(visit.path, "order-changed")
@@ -101,7 +101,7 @@ def change_order(visit: Visit) -> Answer:
 
 
 def switch(visit: Visit) -> Answer:
-    """Propose to switch a ruleset on or off; another person approves it."""
+    """Propose to switch a ruleset on or off; another person has to approve it."""
     family, on = visit.parts["family"], visit.form.get("on") == "yes"
     read_ruleset(visit, family)
     reason, active = visit.typed("reason", text("Reason")), visit.shown_number("active")
@@ -112,7 +112,7 @@ def switch(visit: Visit) -> Answer:
 
 
 def show_ruleset(visit: Visit) -> Rendered:
-    """Show one ruleset: its versions, what was activated when, and its backtests."""
+    """Show one ruleset: its versions, its activations, and its backtests."""
     family = visit.parts["family"]
     versions = list_version_states(visit, family, visit.part("versions", LONG_LIST))
     activations = list_activations(visit, family, visit.part("activations", SHORT_LIST, beside=True))
@@ -140,7 +140,7 @@ def show_ruleset(visit: Visit) -> Rendered:
 
 
 def roll_back(visit: Visit) -> Answer:
-    """Propose that a version decides again which did before; another person approves it."""
+    """Propose that an earlier version decides again; another person has to approve it."""
     family = visit.parts["family"]
     read_ruleset(visit, family)
     version = existing_number(visit.typed("version", text("Version")), text("version"))

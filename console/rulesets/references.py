@@ -1,4 +1,4 @@
-"""What workers compute for a ruleset from its own customers: references for peers, and points learnt from cases."""
+"""What workers compute for a ruleset from its customers: references for peers, and points learnt from cases."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -17,12 +17,12 @@ from fivefold.usecases.rulesets.read import RulesetLine, read_ruleset
 
 @dataclass(frozen=True, kw_only=True)
 class PeersPage:
-    """A version of a reference for peers, and which others there are.
+    """A version of a reference for peers, and its other versions.
 
     Attributes:
-        reference: None where the list is none.
-        groups: of which there are figures.
-        since: when the version begins that is shown.
+        reference: None if the list is not a reference.
+        groups: the groups with figures.
+        since: the start of the shown version.
         versions: the newest first.
     """
 
@@ -36,7 +36,7 @@ class PeersPage:
 
 
 def show_reference(visit: Visit) -> Rendered:
-    """Show a version of a reference: the one in force, or the one that the address names."""
+    """Show a version of a reference: the one in force, or the one in the address."""
     name = visit.parts["list"]
     state = read_list_state(visit, name)
     reference = _reference(visit, name)
@@ -64,7 +64,7 @@ def _reference(visit: Visit, name: str) -> ReferenceShown | None:
 
 
 def build_reference(visit: Visit) -> Answer:
-    """Ask for a reference of everyone on whom the ruleset decides; one that is under way is not begun again."""
+    """Request a reference of all customers on whom the ruleset decides; one that is under way does not start again."""
     family = visit.parts["family"]
     read_ruleset(visit, family)
     version = existing_number(visit.typed("version", text("Version")), text("version"))
@@ -73,17 +73,17 @@ def build_reference(visit: Visit) -> Answer:
 
 
 ASKED: Final = 5
-"""Of those that were asked for, so many are on a page: each may have a table of a hundred lines."""
+"""The most requests on a page: each may have a table of a hundred lines."""
 USUAL_DAYS: Final = 180
-"""What is offered: half a year of cases."""
+"""The offered period: half a year of cases."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PointsPage:
-    """The points that were asked for a ruleset.
+    """The requested points of a ruleset.
 
     Attributes:
-        as_of: the day that is offered.
+        as_of: the offered day.
         jobs: the newest first.
     """
 
@@ -95,7 +95,7 @@ class PointsPage:
 
 
 def show_points(visit: Visit) -> Rendered:
-    """Show the points that were asked for, with the verdict on each and every change."""
+    """Show the requested points, with the verdict on each request and every change."""
     family = visit.parts["family"]
     ruleset = read_ruleset(visit, family)
     jobs = list_points_jobs(visit, family, visit.part("points", ASKED))
@@ -110,7 +110,7 @@ def show_points(visit: Visit) -> Rendered:
 
 
 def ask_for_points(visit: Visit) -> Answer:
-    """Ask for points, learnt from cases; what is under way is not begun again."""
+    """Request points, learnt from cases; a request that is under way does not start again."""
     family = visit.parts["family"]
     read_ruleset(visit, family)
     wanted = PointsWanted(

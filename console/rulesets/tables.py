@@ -1,4 +1,4 @@
-"""Decision tables in an editor: a table of its text as a file for a spreadsheet, and back into the text."""
+"""Decision tables in an editor: export of a table of the text as a file, and import into the text."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,9 +28,9 @@ class TableRead:
     Attributes:
         file: its name.
         part: the id of the rule or of the step whose table it is.
-        document: the text with what the file says; None where it could not be read.
-        changes: from the text before to that one.
-        notes: what may be other than it was meant.
+        document: the text with the content of the file; None if the file could not be read.
+        changes: the changes of the text.
+        notes: what may differ from what was meant.
         faults: why it could not be read, each with its cell.
     """
 
@@ -47,7 +47,7 @@ class EditorTables:
     """The decision tables of an editor's text; nothing is stored.
 
     Attributes:
-        require: raises NotFoundError where the address names a ruleset or a flow that is not there.
+        require: raises NotFoundError if the address names a ruleset or a flow that does not exist.
         export: writes a table of a text as a file, by the id of its rule or step, in a format.
         take: reads a file into a text.
     """
@@ -57,11 +57,11 @@ class EditorTables:
     take: Callable[[Visit, str, str, TableSent], TableDraft]
 
     def csv(self, visit: Visit) -> Answer:
-        """Give a table of the text that was typed as CSV."""
+        """Return a table of the typed text as CSV."""
         return self._file(visit, "csv")
 
     def xlsx(self, visit: Visit) -> Answer:
-        """Give a table of the text that was typed as a workbook."""
+        """Return a table of the typed text as a workbook."""
         return self._file(visit, "xlsx")
 
     def _file(self, visit: Visit, format_: str) -> Download:
@@ -70,14 +70,14 @@ class EditorTables:
         try:
             table = self.export(document, _part(visit), format_)
         except InvalidRulesetError as wrong:
-            problem = text("the text has faults, shown below; a table is made of a text without any")
+            problem = text("the text has faults, shown below; a table needs a text without faults")
             raise ConfigError(problem) from wrong
         return Download(table.name, table.media_type, table.content)
 
     def read_file(self, visit: Visit, show: Callable[[Visit, TableRead], Rendered]) -> Rendered:
-        """Read the file that was sent into the text that was typed, and show what that changes.
+        """Read the sent file into the typed text, and show the changes.
 
-        ConfigError where there is no file, or it cannot be read at all; what is wrong cell by cell is shown.
+        ConfigError if there is no file, or it cannot be read at all; faults are shown cell by cell.
         """
         self.require(visit)
         document, part = typed_document(visit), _part(visit)
@@ -100,14 +100,14 @@ class EditorTables:
 
 
 def sent_file(visit: Visit) -> Upload:
-    """Give the file that was sent, by a name without folders; ConfigError where none was chosen."""
+    """Return the sent file, with a name without folders; ConfigError if none was chosen."""
     if visit.file is None:
         raise ConfigError(text("no file was chosen"))
     return replace(visit.file, name=PurePath(visit.file.name.replace("\\", "/")).name[-60:])
 
 
 def with_document(visit: Visit, document: str) -> Visit:
-    """Give the visit as if another text had been typed."""
+    """Return the visit with another typed text."""
     return replace(visit, form={**visit.form, "document": document})
 
 
@@ -123,4 +123,4 @@ def _require_ruleset(visit: Visit) -> None:
 TABLES: Final = EditorTables(
     _require_ruleset, export_table, lambda _, document, rule, file: import_table(document, rule, file)
 )
-"""The cases of the rules of a ruleset."""
+"""Export and import of the cases of a ruleset's rules."""

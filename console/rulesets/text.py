@@ -1,4 +1,4 @@
-"""A ruleset's or a policy's text on a page: its lines with what is wrong beneath each, and changes of it tried."""
+"""The text of a ruleset or a policy on a page: its lines with the findings in each, and the test of its changes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from fivefold.risk.governance.mutation.run import ChangeTried, MutantVerdict, Mu
 MOST_BYTES = 256_000
 """Largest text of a ruleset or a policy, as `/v1` takes it."""
 MOST_COMPARED = 300_000_000
-"""Pairs of lines among which the least difference is looked for: 0.04 s and 40 MB."""
+"""The most pairs of lines among which the least difference is searched: 0.04 s and 40 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextLine:
-    """A line, numbered from 1, and what was found in it."""
+    """A line, numbered from 1, and its findings."""
 
     number: int
     content: str
@@ -27,14 +27,14 @@ class TextLine:
 
 @dataclass(frozen=True, kw_only=True)
 class LineChange:
-    """A line that only one of two texts has; of a gap between two places `sign` is empty."""
+    """A line that only one of two texts has; for a gap between two places `sign` is empty."""
 
     sign: str
     content: str
 
 
 def numbered_lines(document: str, findings: Sequence[Finding] = ()) -> tuple[TextLine, ...]:
-    """Number the lines of a text, and put each finding to its line."""
+    """Number the lines of a text, and add each finding to its line."""
     by_line: dict[int, list[Finding]] = {}
     for finding in findings:
         if finding.line is not None:
@@ -49,7 +49,7 @@ def numbered_lines(document: str, findings: Sequence[Finding] = ()) -> tuple[Tex
 
 
 def line_changes(before: str, after: str) -> tuple[LineChange, ...]:
-    """Tell which lines differ between two texts, with one line around each place; nothing where none does.
+    """Return the lines that differ between two texts, with one line around each place; nothing if no line differs.
 
     Where very many lines are between the first difference and the last, all of them count as replaced: to look for the
     least difference would take much memory.
@@ -72,7 +72,7 @@ def line_changes(before: str, after: str) -> tuple[LineChange, ...]:
 
 
 def _aligned(olds: Sequence[str], news: Sequence[str]) -> Iterator[LineChange]:
-    """Give all lines of two texts, by the fewest changes; at each place first what is gone, then what is new."""
+    """Return all lines of two texts, by the fewest changes; at each place first the removed lines, then the new."""
     added: list[str] = []
     for code in LCSseq.opcodes(olds, news):
         removed = olds[code.src_start : code.src_end]
@@ -90,25 +90,25 @@ def _signed(sign: str, lines: Sequence[str]) -> Iterator[LineChange]:
 
 
 def _common(olds: Sequence[str], news: Sequence[str]) -> int:
-    """Count the lines with which both begin."""
+    """Count the common first lines of both."""
     pairs = enumerate(zip(olds, news, strict=False))
     return next((at for at, (old, new) in pairs if old != new), min(len(olds), len(news)))
 
 
 def typed_document(visit: Visit) -> str:
-    """Give the text that was typed, with plain ends of lines; ConfigError where there is none, or too much."""
+    """Return the typed text, with plain ends of lines; ConfigError if it is empty or too long."""
     document = visit.form.get("document", "").replace("\r\n", "\n")
     if not document.strip():
         raise ConfigError(text("the text is empty"))
     if "\0" in document:
-        raise ConfigError(text("the text has the character NUL, which no database keeps"))
+        raise ConfigError(text("the text has the character NUL, which databases cannot store"))
     if len(document.encode()) > MOST_BYTES:
         raise ConfigError(text("the text has more than {most:,} bytes", most=MOST_BYTES))
     return document
 
 
 def refused_shortly(wrong: InvalidRulesetError, with_doubts: str) -> ConfigError:
-    """Say how much stands against a text, whose page shows each at its line; *with_doubts* asks for the reason."""
+    """Say how many findings a text has, which its page shows by line; *with_doubts* asks for the reason."""
     faults = sum(finding.fatal and finding.where != "accept_warnings" for finding in wrong.findings)
     if faults:
         return ConfigError(text("the text has faults, shown below: {count}", count=faults))
@@ -118,12 +118,12 @@ def refused_shortly(wrong: InvalidRulesetError, with_doubts: str) -> ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class ChangesTried:
-    """Every change of the text by one step, and whether examples notice it; or why none was tried.
+    """Every one-step change of the text, and whether examples notice it; or why none was tried.
 
     Attributes:
-        mutations: what became of them; None where there is a problem.
+        mutations: their results; None if there is a problem.
         problem: why none was tried.
-        command: that tries all of them, however long that takes.
+        command: the command that tries all of them, without a limit of time.
     """
 
     mutations: Mutations | None = None
@@ -132,30 +132,30 @@ class ChangesTried:
 
     @property
     def unnoticed(self) -> tuple[ChangeTried, ...]:
-        """Those that no example notices."""
+        """Return the changes that no example notices."""
         return () if self.mutations is None else self.mutations.of(MutantVerdict.UNNOTICED)
 
     @property
     def no_effect(self) -> tuple[ChangeTried, ...]:
-        """Those that no example can notice."""
+        """Return the changes that no example can notice."""
         return () if self.mutations is None else self.mutations.of(MutantVerdict.NO_EFFECT)
 
     @property
     def noticed_percent(self) -> str:
-        """The share of those that can be noticed, with one decimal."""
+        """Return the noticed share of those that can be noticed, with one decimal."""
         return "" if self.mutations is None else f"{self.mutations.noticed_percent:.1f}"
 
 
 def changes_tried(
     tries: Callable[[Visit, str], Mutations], visit: Visit, document: str, command: str
 ) -> ChangesTried | None:
-    """Try the changes of a text where that is what was asked for; None where it is not.
+    """Try the changes of a text if this was requested; None otherwise.
 
     Args:
-        tries: changes a text of the kind.
-        visit: that asks.
+        tries: tries the changes of a text of the kind.
+        visit: the visit that requests it.
         document: the text.
-        command: that does the same without a limit of time.
+        command: the command that does the same without a limit of time.
     """
     if visit.action != "mutate":
         return None
@@ -163,5 +163,5 @@ def changes_tried(
         return ChangesTried(mutations=tries(visit, document), command=command)
     except (InvalidRulesetError, NotFoundError):
         return ChangesTried(
-            problem=text("No change was tried: that takes a text without faults, and examples that all come out.")
+            problem=text("No change was tried: this needs a text without faults, and examples that all pass.")
         )

@@ -1,4 +1,4 @@
-"""One version: what it changes, what its examples and its backtest came to, its text; and its activation."""
+"""One version: its changes, the results of its examples and its backtest, its text; and its activation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,14 +29,14 @@ class RulesetVersionPage:
     """One version.
 
     Attributes:
-        state: what became of it.
-        against: the number of the version that it is compared with; None where there is no other.
-        difference: from that one to this.
-        others: numbers that it can be compared with: the one that decides, the one before, and the one asked for.
-        backtest: the number of the newest backtest of its content that is done; None where none is.
-        matrix: who would move where, by that one.
-        bar: the item of the queue that the person came for.
-        hindrances: why it cannot be activated by this person now; None where it decides already.
+        state: its state.
+        against: the number of the version that it is compared with; None if there is no other.
+        difference: the difference from that version to this one.
+        others: numbers of versions to compare with: the one that decides, the one before, and the chosen one.
+        backtest: the number of the newest finished backtest of its content; None if there is none.
+        matrix: the moves by that backtest.
+        bar: the item of the queue from which the person came.
+        hindrances: why this person cannot activate it now; None if it decides already.
     """
 
     ruleset: RulesetLine
@@ -54,12 +54,12 @@ class RulesetVersionPage:
 
     @property
     def tests(self) -> Mapping[str, Any]:
-        """What its examples came to when it was committed."""
+        """Return the results of its examples at the commit."""
         return self.version.tests
 
 
 def show_version(visit: Visit) -> Rendered:
-    """Show a version beside the one that decides, or beside the one before where it decides itself."""
+    """Show a version beside the one that decides, or beside the one before if it decides itself."""
     family, number = visit.version_of("family")
     version = read_version(visit, family, number)
     ruleset, state = read_ruleset(visit, family), read_version_state(visit, family, number)
@@ -85,16 +85,16 @@ def show_version(visit: Visit) -> Rendered:
 
 
 def ask_for_backtest(visit: Visit) -> Answer:
-    """Ask for a backtest of a version; where one of its content is under way, nothing more happens."""
+    """Request a backtest of a version; if one of its content is under way, nothing more happens."""
     request_backtest(visit, *visit.version_of("family"))
     return Redirect(visit.path, "backtest-requested")
 
 
 def activate_version(visit: Visit) -> Answer:
-    """Let a version decide; another person than its editors confirms that its backtest was looked at."""
+    """Let a version decide; a person who did not write it confirms that they have checked its backtest."""
     family, number = visit.version_of("family")
     read_version(visit, family, number)
-    reason = visit.confirmed_reason(text("confirm that you have checked what changes and at the backtest"))
+    reason = visit.confirmed_reason(text("confirm that you have checked what changes and the backtest"))
     activate(
         visit,
         family,

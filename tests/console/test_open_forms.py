@@ -64,7 +64,7 @@ def test_a_page_that_is_reloaded_after_a_save_is_saved_and_no_conflict(author: V
 def test_a_version_is_not_committed_beside_a_form_that_is_open(author: Visitor) -> None:
     send_text(author, "save", document("retail"))
     send_text(author, "commit", document("retail"), rule_floor="high", accept_warnings="known")
-    assert "a form has something that is not written into the text; write it there, or empty it" in author.text
+    assert "a form has input that is not in the text; write it there, or empty the form" in author.text
     send_text(author, "commit", document("retail"), rule_floor="", accept_warnings="known")
     assert "The version is committed." in author.text
 

@@ -157,7 +157,7 @@ def test_who_answers_second_reads_what_they_wrote(place: Place, run: int) -> Non
     question = f"the question &#39;A person looks&#39; of run f:{run}"
     said = f"Nothing was changed: {question} was answered already, by the investigator at "
     assert re.search(re.escape(said) + r"[0-9-]{10} [0-9:]{5} UTC\.", second.text), "a moment is written as on pages"
-    assert "What you wrote, to be copied" in second.text
+    assert "Your text: copy it" in second.text
     assert "I called them &amp; nobody answers:\n&lt;twice&gt;.</textarea>" in second.page.text
     assert "What you wrote" not in second.go(f"{RUNS}/{run}").text
 
@@ -201,7 +201,7 @@ def test_the_open_page_of_a_question_that_nobody_answered_in_time_answers_no_oth
     investigator.submit("/answer", answer="no", reason="Not in order.")
     assert investigator.page.status_code == 409
     assert f"the question of run f:{number} is another one now" in investigator.text
-    assert "What you wrote, to be copied" in investigator.text
+    assert "Your text: copy it" in investigator.text
     form = next(form for form in investigator.forms() if form.action.endswith("/answer"))
     assert form.fields.get("reason", "") == "", "what was written of the first question is no answer to the second"
     investigator.go(f"{RUNS}/{number}")
@@ -303,7 +303,7 @@ def test_a_shadow_that_comes_to_other_ends_is_shown_with_the_people(place: Place
     number = made(place, asking("More", {**passing, "otherwise": "ask", "on_unknown": "ask"}))
     shadow_flow(Context(place.engine, place.actor("publisher")), "asked", number, WHY)
     publisher = Visitor(place).sign_in("publisher").go("/console/flows/asked/shadow")
-    assert "Nothing happened since that both ran for." in publisher.text
+    assert "Since then, no cause has started both." in publisher.text
     call_flow(
         Context(place.engine, place.actor("publisher")),
         "asked",

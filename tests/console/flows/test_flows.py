@@ -263,8 +263,8 @@ def test_steps_are_added_changed_moved_and_taken_out_by_forms(publisher: Visitor
     assert "ask is written into the text. Nothing is saved yet." in publisher.text
     assert "Is it so?" in shown_document(publisher)
     assert "The step ask" in written(publisher, "open:steps:ask").text
-    assert "ask has another place." in pressed(publisher, "down", "steps", "ask").text
-    assert "ask is taken out of the text." in pressed(publisher, "remove", "steps", "ask").text
+    assert "ask is moved." in pressed(publisher, "down", "steps", "ask").text
+    assert "ask is removed from the text." in pressed(publisher, "remove", "steps", "ask").text
     for wrong in ("unheard:steps:ask", "open:rooms:ask", "open:steps:ask", "remove:steps:ask", "put", "begin:steps"):
         assert written(publisher, wrong).page.status_code == 422
     assert publisher.go(MINE).page.status_code == 404

@@ -40,7 +40,7 @@ def test_the_version_that_serves_is_told_with_who_and_why(publisher: Visitor) ->
     assert "4 challenger" in publisher.text
     assert "0.9120" in publisher.text
     assert "keeps the champion against version 1" in publisher.text
-    assert "Scored customers are counted by model, those of other organisations among them" in publisher.text
+    assert "Scored customers are counted by model, including those of other organisations" in publisher.text
     rows = [link for link in publisher.links() if link.startswith(f"{PAGE}/")]
     assert [link.rpartition("/")[2] for link in rows] == ["1", "realised", "4", "3", "2", "1"], (
         "the champion and what came of it, then the newest first"
@@ -50,12 +50,12 @@ def test_the_version_that_serves_is_told_with_who_and_why(publisher: Visitor) ->
 def test_two_versions_stand_side_by_side_on_the_same_window(publisher: Visitor) -> None:
     publisher.go(f"{PAGE}/2")
     text = publisher.text
-    assert "The gate allows that it serves instead of version 1." in text
+    assert "The gate allows it to serve instead of version 1." in text
     assert "normalised Gini 0.9120 beats champion 0.9010" in text
     assert "version 1 0.9010 0.8800 – +0.0110 +0.0040" in text
-    assert "Captured by the top tenth, of the most possible" in text, "of all it is what the curve says beside it"
+    assert "Captured by the top tenth, as a share of the maximum" in text, "of all it is what the curve says beside it"
     assert "5 of 75 customers of the window are in another segment than by version 1." in text
-    assert "Top nobody" in text
+    assert "Top none" in text
     assert "Last balance balance 0.420 0.310" in text
     assert "off by 5.0 % of the money" in text
     page = publisher.page.text
@@ -83,7 +83,7 @@ def test_the_axis_of_small_sums_has_the_digits_of_its_heights(highest: float, ti
 )
 def test_a_comparison_that_is_not_there_is_told_with_its_reason(publisher: Visitor, version: int, why: str) -> None:
     assert f"There is no comparison: {why}" in publisher.go(f"{PAGE}/{version}").text
-    assert "The card is gone." in publisher.text
+    assert "The card is missing." in publisher.text
 
 
 def test_a_version_that_is_not_there_is_not_found(publisher: Visitor) -> None:
@@ -94,7 +94,7 @@ def test_a_version_that_is_not_there_is_not_found(publisher: Visitor) -> None:
 
 def test_a_machine_without_a_registry_says_so(publisher: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages()[1], "_registry", lambda: None)
-    assert "No model was trained yet." in publisher.go(PAGE).text
+    assert "No model has been trained yet." in publisher.go(PAGE).text
     assert publisher.go(f"{PAGE}/1").page.status_code == 404
 
 
@@ -129,7 +129,7 @@ def test_drift_is_shown_to_the_only_organisation_with_members(
         theirs = Member.organisation_id == place.organisations[THEIRS]
         session.execute(update(Member).where(theirs).values(left_us=None))
     assert "137" not in admin.go(PAGE).text
-    assert "those of other organisations among them" in admin.text
+    assert "including those of other organisations" in admin.text
 
 
 def promoted(place: Place) -> list[tuple[str, str]]:
@@ -159,15 +159,15 @@ def test_the_figures_of_a_refitted_version_are_said_to_be_of_the_judged_model(
     admin: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It learnt from the window on which the other was judged: nothing may claim the opposite."""
-    assert "of which nothing was learnt." in admin.go(f"{PAGE}/2").text
+    assert "not used for training." in admin.go(f"{PAGE}/2").text
     own, moment = pages()[1]._registry(), "1767225600000000"
     own.client.set_model_version_tag(own.name, "2", JUDGED_HASH_TAG, "cd")
     own.client.set_model_version_tag(own.name, "2", JUDGED_AS_OF_TAG, moment)
     text = admin.go(f"{PAGE}/2").text
     assert "The figures are those of the judged model, which learnt nothing after 1 January 2026" in text
     assert "This version was refitted with its settings on everything up to" in text
-    assert "of which the judged model learnt nothing, and this version did." in text
-    assert "of which nothing was learnt" not in text
+    assert "used to train this version, but not the judged model." in text
+    assert "not used for training" not in text
     for heading in ("the judged model 0.9120", "The judged model: predicted", "then by the judged model"):
         assert heading in text
     assert "this version 0." not in text
@@ -215,14 +215,14 @@ def test_what_serves_is_what_the_alias_names_also_where_it_was_moved_in_mlflow(a
     registry = Registry(Settings(var=tmp_path / "registry"), "value")
     registry.set_alias(CHAMPION, 4)
     admin.go(PAGE)
-    assert "Version 4 serves. It was made champion in MLflow itself, where nobody records by whom" in admin.text
+    assert "Version 4 serves. It was made champion in MLflow itself, which does not record by whom" in admin.text
     admin.submit("/rollback", reason="who was that?")
     assert "Version 1 serves since" in admin.text
     registry.set_alias(CHAMPION, 4)
     admin.go(f"{PAGE}/2").submit("/promote", reason="better", force="yes")
     assert "This version serves from now on." in admin.text
     registry.client.delete_registered_model_alias("value", CHAMPION)
-    assert "No version serves: the alias champion in MLflow names none that is there." in admin.go(PAGE).text
+    assert "No version serves: the alias champion in MLflow names no existing version." in admin.go(PAGE).text
     admin.go(f"{PAGE}/2").submit("/promote", reason="again")
     assert "Version 2 serves since" in admin.go(PAGE).text
 
@@ -238,7 +238,7 @@ def test_where_the_version_that_served_is_gone_the_last_one_that_is_there_is_off
     admin: Visitor, tmp_path: Path
 ) -> None:
     Registry(Settings(var=tmp_path / "registry"), "value").client.delete_model_version("value", "1")
-    assert "No version serves: the alias champion in MLflow names none that is there." in admin.go(PAGE).text
+    assert "No version serves: the alias champion in MLflow names no existing version." in admin.go(PAGE).text
     assert "Version 4 serves again, at once." in admin.text
     admin.submit("/rollback", reason="it was deleted")
     assert "Version 4 serves since" in admin.text
@@ -304,7 +304,9 @@ def test_over_v1_a_version_is_promoted_and_rolled_back_too(admin: Visitor, monke
 def test_one_customer_is_written_in_the_singular(place: Place) -> None:
     add_predicted(place, 0, "due", customers=1)
     text = Visitor(place).sign_in("publisher").go(f"{PAGE}/1/realised").text
-    assert "1 customer could be compared with what came; 12 who were predicted are in no figure." in text
+    assert (
+        "1 customer could be compared with the realised value; 12 customers with a prediction are in no figure." in text
+    )
 
 
 def test_what_a_version_predicted_stands_beside_what_came(place: Place) -> None:
@@ -314,19 +316,19 @@ def test_what_a_version_predicted_stands_beside_what_came(place: Place) -> None:
     assert f"{PAGE}/1/realised" in visitor.links()
     text = visitor.go(f"{PAGE}/1/realised").text
     assert "customer: due for training , by the predictions of 4 October 2024 : realised money is &lt;b&gt;0.60" in text
-    assert "400 customers could be compared with what came; 12 who were" in text
-    assert "What came is known since 2 January 2025 ." in text
-    assert "412 were predicted, of 90,000 who had a value." in text
-    assert "5 October 2024 customer waits until 3 January 2025 412 – – – –" in text
+    assert "400 customers could be compared with the realised value; 12 customers with" in text
+    assert "The realised value is known since 2 January 2025 ." in text
+    assert "412 of 90,000 customers with a value have a prediction." in text
+    assert "5 October 2024 customer waiting until 3 January 2025 412 – – – –" in text
     assert "4 October 2024 customer due for training 400 0.60 0.50 to 0.70 71.0 % 0.8123 0.7000" in text
     page = visitor.page.text
     assert page.count('role="img"') == 1
     assert "customer: due for training , by" in visitor.go(PAGE).text
-    assert Visitor(place).sign_in("publisher", THEIRS).go(f"{PAGE}/1/realised").text.count("predicted nothing") == 1
+    assert Visitor(place).sign_in("publisher", THEIRS).go(f"{PAGE}/1/realised").text.count("made no predictions") == 1
 
 
 def test_of_a_version_that_predicted_nothing_it_is_said_what_does(publisher: Visitor) -> None:
-    assert "This version predicted nothing here." in publisher.go(f"{PAGE}/3/realised").text
+    assert "This version made no predictions here." in publisher.go(f"{PAGE}/3/realised").text
     assert publisher.go(f"{PAGE}/0/realised").page.status_code == 422
 
 

@@ -17,7 +17,7 @@ MARKUP = "<script>alert('x')</script>"
 
 def test_a_backtest_where_nothing_decided_before_says_how_many_would_be_where(place: Place) -> None:
     text = Visitor(place).sign_in("publisher").go("/console/backtests/1").text
-    table = text.partition("Level, or why there is none")[2].partition("Who moves furthest")[0].split()
+    table = text.partition("Level, or why there is none")[2].partition("Customers that move furthest")[0].split()
     expected = "Customers Share High 0 0.0 % Medium 1 100.0 % Low 0 0.0 % (failed) 0 0.0 %"
     assert " ".join(table).startswith(expected), table
     assert "(undetermined) 0 0.0 %" in " ".join(table)
@@ -33,7 +33,7 @@ def test_a_cell_of_a_backtest_leads_to_the_people_who_move(place: Place, author:
     send_text(author, "commit", text, accept_warnings="looked at").submit("/backtest")
     place.run_backtests()
     author.go(author.page.url.path)
-    assert "Of 1 looked at, 1 would be elsewhere by the rules alone: 0 up, 1 down." in author.text
+    assert "Of 1 checked, 1 would move by the rules alone: 0 up, 1 down." in author.text
     (cell,) = [link for link in author.links() if "from=medium" in link]
     author.go(cell.replace("&amp;", "&"))
     assert "What would decide: retail version 3 · what decided when it was run: retail version 1 ·" in author.text
@@ -44,11 +44,11 @@ def test_a_cell_of_a_backtest_leads_to_the_people_who_move(place: Place, author:
         in author.text
     )
     assert author.links().count("/console/entities/customer/c%2F1%20%C3%A4") == 2, "who moves furthest, and everybody"
-    assert "Who moves furthest 20 at most." in author.text
+    assert "Customers that move furthest At most 20." in author.text
     assert "From Medium to Low" in author.text
     assert "/console/entities/customer/c%2F1%20%C3%A4" in author.links()
     author.go(author.page.url.path + "?from=high")
-    assert "Nobody is listed." in author.text
+    assert "No customer is listed." in author.text
 
 
 def test_a_backtest_says_how_many_could_not_be_assessed_where_it_lists_the_first_alone(
@@ -63,9 +63,9 @@ def test_a_backtest_says_how_many_could_not_be_assessed_where_it_lists_the_first
     number = place.good("POST", "/v1/rulesets/retail/backtests", {}, role="publisher")["id"]
     place.run_backtests()
     author.go(f"/console/backtests/{number}")
-    assert "Of 101 looked at, 101 would be elsewhere by the rules alone: 0 up, 0 down." in author.text
+    assert "Of 101 checked, 101 would move by the rules alone: 0 up, 0 down." in author.text
     assert "Neither up nor down go 101: they have no level before, or none after." in author.text
-    assert "101 could not be assessed in full; the first 100 stand here." in author.text
+    assert "101 could not be assessed in full; the first 100 are listed here." in author.text
 
 
 def test_a_backtest_of_a_text_that_is_not_committed_says_so(place: Place, author: Visitor) -> None:
@@ -74,7 +74,7 @@ def test_a_backtest_of_a_text_that_is_not_committed_says_so(place: Place, author
     place.run_backtests()
     author.go(f"/console/backtests/{number}")
     assert "What would decide: a text of retail that is not committed · what decided" in author.text
-    assert "Nobody." in author.text
+    assert "None." in author.text
 
 
 def test_a_backtest_that_waits_is_cancelled_with_a_reason(place: Place, author: Visitor) -> None:

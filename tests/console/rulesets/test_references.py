@@ -50,24 +50,24 @@ def test_a_reference_is_asked_for_built_approved_and_shown(place: Place, author:
     author.go(RULESET)
     (change,) = {link for link in author.links() if link.startswith("/console/proposals/")}
     other = Visitor(place).sign_in("admin").go(change)
-    assert "size everyone 3 too few 1" in other.text, "in numbers, not as it is stored"
+    assert "size all customers 3 too few 1" in other.text, "in numbers, not as it is stored"
     other.submit("/approve", reason="Agreed", confirmed="yes")
     author.go(RULESET)
-    assert "reads peers from our-peers , whose numbers are of" in author.text
+    assert "reads peers from our-peers , with numbers as of" in author.text
     assert "Too few peers" in author.text
     assert PEERS in author.links()
     author.go(PEERS)
     assert "Numbers as of" in author.text
     assert "Peers are those on whom the ruleset placed decides." in author.text
     assert "too few" in author.text
-    assert "size everyone 3 too few 1" in author.text
+    assert "size all customers 3 too few 1" in author.text
     assert PEERS in author.go("/console/lists/our-peers").links()
 
 
 def test_a_ruleset_without_peers_and_a_list_without_numbers_say_so(place: Place, author: Visitor) -> None:
     assert "Reference for peers" not in author.go("/console/rulesets/retail").text
     author.go("/console/lists/kept/peers")
-    assert "This list is no reference for peers." in author.text
+    assert "This list is not a reference for peers." in author.text
     for address in ("/console/lists/none/peers", "/console/lists/kept/peers?since=2025-01-01", f"{PEERS}?since=x"):
         assert author.go(address).page.status_code == 404
     assert "/console/lists/kept/peers" not in author.go("/console/lists/kept").links()

@@ -41,7 +41,7 @@ def test_a_table_goes_out_is_changed_comes_back_and_is_saved_as_a_draft(place: P
     assert b"in NO, SE" in table
     take(author.go(EDIT), ("country.csv", table.replace(b"in NO, SE", b"in NO, DE")))
     assert author.page.status_code == 200
-    assert "Its cases stand in the text now, as those of country. Nothing is saved yet." in author.text
+    assert "The text now has the cases of the file in country. Nothing is saved yet." in author.text
     assert "DE" in author.text
     assert drafted(place) is None
     form = next(form for form in author.forms() if form.action.endswith("/check"))
@@ -58,13 +58,13 @@ def test_a_workbook_that_was_not_changed_is_the_same_content(author: Visitor) ->
     workbook = send_text(author, "table-xlsx", TEXT, table_of="country").page
     assert workbook.content.startswith(b"PK")
     take(author.go(EDIT), ("country.xlsx", workbook.content))
-    assert "It says of country what the text says: the content is the same." in author.text
+    assert "The file and the text have the same content for country." in author.text
 
 
 def test_what_does_not_fit_is_named_by_its_cell_and_the_text_stays(place: Place, author: Visitor) -> None:
     take(author, ("mine.csv", b"case,country,points\n1,NO,many\n2,SE,1;5\n"))
     assert author.page.status_code == 422
-    assert "Nothing was taken from it: 2 places" in author.text
+    assert "Nothing was imported: 2 places" in author.text
     assert "C2" in author.text
     assert "C3" in author.text
     assert "A neighbour" in author.page.text
@@ -86,6 +86,6 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(author: Visitor) 
 
 def test_a_new_ruleset_takes_tables_too(author: Visitor) -> None:
     take(author.go(f"{NEW}?start=fatf-retail"), ("t.csv", b"case,country,points\n1,NO,5\n"))
-    assert "Its cases stand in the text now" in author.text
+    assert "The text now has the cases of the file" in author.text
     send_text(author.go(NEW), "table-csv", TEXT, table_of="country")
     assert author.page.headers["content-type"].startswith("text/csv")
