@@ -124,7 +124,7 @@ def test_drift_is_shown_to_the_only_organisation_with_members(
     monkeypatch.setattr(versions, "_drift", lambda _: versions.DriftHalf(
         version=1, since="2026-11-01", customers=137, least=500, furthest=[]
     ))  # fmt: skip
-    assert "137 in the week with the most of them, of the 500 customers" in admin.go(PAGE).text
+    assert "137 in the week with the most of them; a comparison with the customers of the training needs 500" in admin.go(PAGE).text
     with Session(place.engine) as session, session.begin():
         theirs = Member.organisation_id == place.organisations[THEIRS]
         session.execute(update(Member).where(theirs).values(left_us=None))
@@ -239,7 +239,7 @@ def test_where_the_version_that_served_is_gone_the_last_one_that_is_there_is_off
 ) -> None:
     Registry(Settings(var=tmp_path / "registry"), "value").client.delete_model_version("value", "1")
     assert "No version serves: the alias champion in MLflow names no existing version." in admin.go(PAGE).text
-    assert "Version 4 serves again, at once." in admin.text
+    assert "Version 4 serves again at once." in admin.text
     admin.submit("/rollback", reason="it was deleted")
     assert "Version 4 serves since" in admin.text
 

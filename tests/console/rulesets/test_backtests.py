@@ -64,7 +64,7 @@ def test_a_backtest_says_how_many_could_not_be_assessed_where_it_lists_the_first
     place.run_backtests()
     author.go(f"/console/backtests/{number}")
     assert "Of 101 checked, 101 would move by the rules alone: 0 up, 0 down." in author.text
-    assert "Neither up nor down go 101: they have no level before, or none after." in author.text
+    assert "Neither up nor down: 101, with no level before, or none after." in author.text
     assert "101 could not be assessed in full; the first 100 are listed here." in author.text
 
 

@@ -40,12 +40,12 @@ def author(place: Place) -> Visitor:
 
 
 def test_a_reference_is_asked_for_built_approved_and_shown(place: Place, author: Visitor) -> None:
-    assert "reads peers from the list our-peers, of which no version is in force" in author.text
+    assert "reads peers from the list our-peers, which has no version in force" in author.text
     author.submit("/build-reference", version="1")
     assert "The reference is requested." in author.text
     assert "queued" in author.text
     author.submit("/build-reference", version="1")
-    assert "is being built already" in author.text
+    assert "is already being built" in author.text
     assert run_next_job(place.engine, REFERENCE)
     author.go(RULESET)
     (change,) = {link for link in author.links() if link.startswith("/console/proposals/")}
@@ -109,7 +109,7 @@ def test_points_are_asked_for_and_what_became_of_them_is_shown(place: Place) -> 
     assert "The points are requested." in author.text
     assert "Queued" in author.text
     author.submit("/points/ask", as_of="2025-01-01")
-    assert "being learnt already" in author.text
+    assert "already being learnt" in author.text
     assert run_next_job(place.engine, POINTS)
     author.go(PAGE)
     assert "Failed : " in author.text

@@ -376,7 +376,7 @@ def test_the_order_is_proposed_by_one_person_and_approved_by_another(place: Plac
     assert form.fields["seen"] == "retail,second,drafted"
     places = {"place-retail": "2", "place-second": "1", "place-drafted": "3"}
     author.submit("/order", reason="narrow first")
-    assert "the order is as it was" in author.text
+    assert "the order has not changed" in author.text
     author.submit("/order", **{**places, "place-second": "2"}, reason="narrow first")
     assert (author.page.status_code, "the same place" in author.text) == (422, True)
     author.submit("/order", **{**places, "place-second": "x"}, reason="narrow first")
