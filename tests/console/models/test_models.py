@@ -124,7 +124,10 @@ def test_drift_is_shown_to_the_only_organisation_with_members(
     monkeypatch.setattr(versions, "_drift", lambda _: versions.DriftHalf(
         version=1, since="2026-11-01", customers=137, least=500, furthest=[]
     ))  # fmt: skip
-    assert "137 in the week with the most of them; a comparison with the customers of the training needs 500" in admin.go(PAGE).text
+    assert (
+        "137 in the week with the most of them; a comparison with the customers of the training needs 500"
+        in admin.go(PAGE).text
+    )
     with Session(place.engine) as session, session.begin():
         theirs = Member.organisation_id == place.organisations[THEIRS]
         session.execute(update(Member).where(theirs).values(left_us=None))
