@@ -25,7 +25,7 @@ Positive = Annotated[int, Field(gt=0)]
 Checked = TypeVar("Checked")
 MOST_ORIGINS = 12
 _LEAST_MICROSECONDS = 30 * DAY_US
-"""No moment is this close to 1970; a date written in digits, or a time in seconds, would be, in microseconds."""
+"""The least distance of a moment from 1970; digits of a date, or seconds, taken as microseconds are closer."""
 
 
 class _Section(BaseModel):
@@ -51,8 +51,8 @@ class SnapshotSettings(_Section):
 
     Attributes:
         spacing_days: days between them, counted back from the last one whose value is known by the test as-of.
-        most: how many at the most, the latest ones.
-        most_rows: customers are sampled (by a hash of their identifier) to stay below so many rows.
+        most: the largest number of dates; the latest are used.
+        most_rows: the largest number of rows; above it, customers are sampled by a hash of their identifier.
     """
 
     spacing_days: Positive = 30
@@ -61,13 +61,13 @@ class SnapshotSettings(_Section):
 
 
 class TreeSettings(_Section):
-    """LightGBM's parameters under full names; `rounds: null` finds their number on the last training dates.
+    """LightGBM's parameters under full names; `rounds: null` finds their number on the last training date.
 
     The defaults won out of time in the trials of docs/decisions/0003-objective.md.
 
     Attributes:
-        monotone: by the name of an indicator, whether the expected value may only rise or only fall as it rises, all
-            else being equal. The objective regression_l1 takes none.
+        monotone: by indicator, whether the expected value may only rise or only fall as the indicator rises, all else
+            equal. The objective regression_l1 does not support it.
     """
 
     objective: Literal["tweedie", "poisson", "regression", "regression_l1"] = "tweedie"
@@ -99,10 +99,9 @@ class CheckSettings(_Section):
     Attributes:
         least_customers: customers known at the test as-of; with fewer a percentile says little.
         least_active: known customers with a settled row in the test window; with fewer nothing can be judged.
-        thin_share: a test window with fewer rows than this share of the usual is refused: of the median of the windows
-            before it, as `training.windows` says.
-        most_repeated_share: rows without an identifier that repeat another row in everything; a larger share of such
-            rows is refused.
+        thin_share: a test window with fewer rows than this share of the usual number is refused. The usual number is
+            the median of the windows before it, see `training.windows`.
+        most_repeated_share: the largest share of rows without an identifier that equal another row in every column.
     """
 
     least_customers: Positive = 100
@@ -115,18 +114,18 @@ class GateSettings(_Section):
     """What a new model must show before it is promoted without a person's decision.
 
     Attributes:
-        margin: by how much normalised Gini must beat every baseline and the champion.
-        confidence: that the differences are above the margin, for all tries on a window together: the first asks for
-            half of the chance of error, each later one for less, see `compare.error_of_try`. The bounds of money have
-            it as it is, at every try.
+        margin: the lead in normalised Gini that the model needs over every baseline and the champion.
+        confidence: the confidence that the differences are above the margin, for all tries on a window together: the
+            first try uses half of the chance of error, each later one less, see `compare.error_of_try`. The bounds of
+            money use the full chance at every try.
         resamples: bootstrap draws of the customers.
-        most_calibration_error: predicted money must not surely be off by more than this share of the realised money.
-            A model that is off by just so much, and too high, is refused somewhat more often than the confidence says.
-        most_moved_share: after a refit, so many of the customers may be in another segment than by the judged model.
-        most_below_champion: where several origins are judged, their mean normalised Gini may be so far below the
-            champion's.
-        least_gini: where several origins are judged, the normalised Gini that the worst of them must reach.
-        least_beaten_share: where several origins are judged, each baseline must be beaten at this share of them.
+        most_calibration_error: the share of the realised money that predicted money must not surely be off by more
+            than. A model that is too high by exactly this share is refused somewhat more often than the confidence
+            says.
+        most_moved_share: the largest share of customers that a refit may put in another segment than the judged model.
+        most_below_champion: with several origins, how far their mean normalised Gini may be below the champion's.
+        least_gini: with several origins, the normalised Gini that the worst of them must reach.
+        least_beaten_share: with several origins, the share of them at which each baseline must be beaten.
     """
 
     margin: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -143,9 +142,9 @@ class IntervalSettings(_Section):
     """The interval about an expected value.
 
     Attributes:
-        level_percent: so many of a hundred intervals are to hold the value, where no other level is asked for.
-        windows: before the test window, one horizon after the other, on which predictions are compared with what came;
-            each costs a fit. Four are a year of quarters. Fewer are used where the history is short.
+        level_percent: how many of a hundred intervals should hold the value, by default.
+        windows: the number of windows before the test window, one horizon apart, on which predictions are compared with
+            realised values; each costs a fit. Four are a year of quarters. A short history uses fewer.
     """
 
     level_percent: Annotated[int, Field(ge=1, le=99)] = DEFAULT_LEVEL_PERCENT
@@ -153,14 +152,14 @@ class IntervalSettings(_Section):
 
 
 class DueSettings(_Section):
-    """When predictions whose horizon is over say that a model is due for training.
+    """When predictions whose horizon has passed show that a model is due for training.
 
     Attributes:
-        least_customers: of one version and day; of fewer nothing is said, for chance alone moves their figures further.
+        least_customers: the fewest customers of one version and day to judge; chance alone moves figures of fewer.
         most_off_share: realised money may be off by this share of the predicted money.
-        most_coverage_distance: the share of the values that lay in their intervals may be this far from the level.
-        most_gini_fall: normalised Gini may be this far below that of the model card.
-        confidence: that the figure is not what chance alone makes of a model that still holds.
+        most_coverage_distance: how far the share of values in their intervals may be from the level.
+        most_gini_fall: how far normalised Gini may be below that of the model card.
+        confidence: the confidence that a figure out of bounds is not due to chance alone.
     """
 
     least_customers: Annotated[int, Field(ge=30)] = 500
@@ -174,22 +173,22 @@ class TrainingConfig(_Section):
     """Everything that a training run depends on, besides the data.
 
     Attributes:
-        name: of the registered model.
-        base_currency: every amount is converted into it.
+        name: the name of the registered model.
+        base_currency: the currency that every amount is converted into.
         rates: the operator's own table, CSV with currency, date and rate (1 unit of the currency = rate units of the
-            base), or the ECB's own file eurofxref-hist.csv; the ECB's shipped history where there is none.
-        rates_on: the day whose last known rates hold; today where it is not given.
+            base), or the ECB's own file eurofxref-hist.csv; by default the ECB's shipped history.
+        rates_on: the day whose last known rates are used; by default today.
         columns: the API's names for the columns of the data, such as {customer_id: user_id}.
-        indicators: a Python file of indicators of the operator's own, beside the configuration; its text goes with the
-            model.
+        indicators: a Python file of the operator's own indicators, beside the configuration; its text is stored with
+            the model.
         horizon_days: length of the value window.
-        test_as_of: the test window begins here; by default the latest moment whose window the data cover.
-        origins: moments, one horizon after the other and the last of them the test as-of, as of which the same settings
-            learn and are judged. The model of the last is registered; the gate looks at all.
-        settlement_lag_days: rows may arrive so many days late. The last days of the data are not used for judging, and
-            indicators leave out the last days before their as-of, in training and in serving.
+        test_as_of: where the test window begins; by default the latest moment whose window the data cover.
+        origins: the number of moments, one horizon apart and the test as-of last, at which the same settings learn and
+            are judged. The model of the last is registered; the gate judges all.
+        settlement_lag_days: how many days late rows may arrive. As many last days of the data are not used for judging,
+            and indicators leave out as many days before their as-of, in training and in serving.
         cut_points: scores between low, medium, high and top.
-        seed: of everything random.
+        seed: the seed of everything random.
     """
 
     name: Annotated[str, Field(min_length=1, pattern=r"^[\w.-]+$")] = DEFAULT_NAME
@@ -230,7 +229,7 @@ class TrainingConfig(_Section):
         return _or_value_error(check_cut_points, value)
 
     def definition(self) -> dict[str, Any]:
-        """Give the definition of the value: two models are comparable only where it is equal."""
+        """Return the definition of the value: two models are comparable only if it is equal."""
         fields = {"horizon_days": self.horizon_days, "currency": self.base_currency, **self.value.model_dump()}
         return {**fields, "settlement_lag_days": self.settlement_lag_days} if self.settlement_lag_days else fields
 
@@ -242,7 +241,7 @@ class TrainingConfig(_Section):
         return value
 
     def own_indicators(self) -> "OwnIndicators | None":
-        """Read the operator's own indicators, and run nothing of them; ConfigError where the file cannot be read."""
+        """Read the operator's own indicators without running them; ConfigError if the file cannot be read."""
         from fivefold.features.catalogue.own import read_own_indicators  # noqa: PLC0415 (it imports Numba)
 
         return None if self.indicators is None else read_own_indicators(self.indicators)

@@ -1,6 +1,6 @@
-"""What a training that was interrupted continues with: rows by pass, trees by fit, and the version it registered.
+"""The parts that an interrupted training continues with: rows by pass, trees by fit, and the version it registered.
 
-Each part is taken by the digest of what it depends on, so that nothing else can take its place.
+Each part is found by the digest of everything it depends on, so that no other part can be taken for it.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ _DIGITS: Final = 32
 
 
 def digest_of(*values: object) -> str:
-    """Give the digest of settings, arrays and trees, and of dataclasses and collections of such.
+    """Return the digest of settings, arrays and trees, and of dataclasses and collections of these.
 
     >>> digest_of(1, ("a", None)) == digest_of(1, ("a", None)), digest_of(1) == digest_of(1.0)
     (True, False)
@@ -40,7 +40,7 @@ def digest_of(*values: object) -> str:
 
 
 def _contents(value: object) -> list[bytes | memoryview]:
-    """Give the type and the content; TypeError for what has no content that is known here."""
+    """Return the type and the content of a value; TypeError for a type that is not supported."""
     if isinstance(value, np.ndarray):
         whole = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
         return [f"array {value.dtype} {value.shape};".encode(), whole.data]
@@ -64,7 +64,7 @@ def _contents(value: object) -> list[bytes | memoryview]:
 
 
 ROWS_A_PART = 1 << 22
-"""Rows of the source in a part, or a few more. Of fewer rows nothing is kept: they are soon read again."""
+"""Rows of the source in a part, or a few more. A source with fewer rows is not kept: it is soon read again."""
 _PROTOCOL: Final = 5
 _CONTINUED: Final = "continued"
 
@@ -73,28 +73,28 @@ Hashes = npt.NDArray[np.uint64]
 
 
 class _End(NamedTuple):
-    """Where a stream stands after a batch, and the hashes of the customers in it."""
+    """The place of a stream after a batch, and the hashes of the customers in the batch."""
 
     place: StreamPosition
     hashes: Hashes
 
 
 _Piece = tuple[Histories, _End | None]
-"""A few customers, and where the stream stands where they are the last ones of a batch."""
+"""A few customers, and the end of their batch if they are its last ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class KeptPass(Generic[Made]):
-    """A pass whose finished parts are read; what comes after them is worked out and kept.
+    """A pass that reads its finished parts, and computes and keeps the others.
 
     Attributes:
-        parts: of the training.
-        key: of all that the results depend on.
-        stream: gives the source from a place on, after customers of some hashes.
+        parts: the parts of the training.
+        key: the digest of everything that the results depend on.
+        stream: yields the source from a place on; the hashes are of the customers before it.
         split: cuts a batch into pieces.
-        work_on: gives what the work makes of each piece, and the end of the piece, in their order.
-        slim: leaves out of a result what nobody needs who has taken all results before it.
-        bar: shows the rows.
+        work_on: yields the result of each piece and the end of the piece, in order.
+        slim: removes from a result what is not needed after all results before it.
+        bar: the progress bar, in rows.
     """
 
     parts: Parts
@@ -106,7 +106,7 @@ class KeptPass(Generic[Made]):
     bar: "tqdm[Any]"
 
     def results(self) -> Iterator[Made]:
-        """Give the results of all pieces, in their order."""
+        """Yield the results of all pieces, in order."""
         place, hashes = START, list[Hashes]()
         for file in self.parts.series(self._series):
             end = yield from _read(file)
@@ -130,7 +130,7 @@ class KeptPass(Generic[Made]):
             self.bar.update(part.histories.rows)
 
     def _store_results(self, results: Iterator[tuple[Made, _End | None]], first: int, rows: int) -> Iterator[Made]:
-        """Give results, and write them to parts as they come: no part is in memory as a whole."""
+        """Yield results, and write them to parts as they come: no part is in memory as a whole."""
         number, is_first, place, hashes = first, True, START, list[Hashes]()
         for result, end in results:
             slim = self.slim(result)
@@ -140,7 +140,7 @@ class KeptPass(Generic[Made]):
             yield slim
             if end is None:
                 continue
-            place = end.place  # the latest alone: what a place carries keeps all rows that were read with it
+            place = end.place  # the latest alone: a place keeps all rows that were read with it in memory
             hashes.append(end.hashes)
             if place.rows - rows >= ROWS_A_PART:
                 self._finish(name, place, hashes)
@@ -154,7 +154,7 @@ class KeptPass(Generic[Made]):
 
 
 def _read(path: Path) -> Generator[Any, None, KeptPosition]:
-    """Give the results of a part; return the place after them."""
+    """Yield the results of a part; return the place after them."""
     with path.open("rb") as file:
         while True:
             content = pickle.load(file)  # noqa: S301 (a file of this account: `Parts.find`)
@@ -165,10 +165,10 @@ def _read(path: Path) -> Generator[Any, None, KeptPosition]:
 
 @dataclass(frozen=True)
 class FitParts:
-    """The fits on some rows that an interrupted run finished, and the place of those that are finished now.
+    """The fits on some rows: those that an interrupted run finished are read, and new ones are kept.
 
     Attributes:
-        parts: of the training; None where nothing is kept.
+        parts: the parts of the training; None if nothing is kept.
         rows: the digest of the rows.
     """
 
@@ -176,11 +176,11 @@ class FitParts:
     rows: str = ""
 
     def among(self, *which: object) -> "FitParts":
-        """Give the fits on some of the rows; *which* of them is said by anything that has a digest."""
+        """Return the fits on some of the rows; *which* identifies these by values that have a digest."""
         return self if self.parts is None else FitParts(self.parts, digest_of(self.rows, *which))
 
     def trees(self, settings: object, fit: Callable[[], lightgbm.Booster]) -> lightgbm.Booster:
-        """Give the trees that are fitted by some settings; those that are kept have the same text and predictions."""
+        """Return the trees fitted by some settings; kept trees have the same text and predictions."""
         if self.parts is None:
             return fit()
         name = f"trees-{digest_of(self.rows, settings)}"
@@ -191,7 +191,7 @@ class FitParts:
         return booster
 
     def rounds(self, settings: object, find: Callable[[], int]) -> int:
-        """Give the number of rounds that is found for some settings."""
+        """Return the number of rounds found for some settings."""
         if self.parts is None:
             return find()
         name = f"rounds-{digest_of(self.rows, settings)}"
@@ -203,15 +203,15 @@ class FitParts:
 
 
 TRAINING_TAG: Final = "training"
-"""Tag of a version: the mark of the training that registered it, by which a run that continues finds it again."""
+"""Tag of a version: the mark of the training that registered it. A run that continues finds the version by it."""
 _NAME: Final = "registration"
 
 
 def mark_of(parts: Parts | None) -> dict[str, str]:
-    """Give the tag that marks the version of a training.
+    """Return the tag that marks the version of a training; empty if nothing is kept.
 
-    A part says that there may be one from now on. So there is a part, and the manifest that the mark is of stays where
-    the training is interrupted, or ends with any error.
+    A part records that there may be a version from now on. With it, the manifest that has the mark stays if the
+    training is interrupted or ends with any error.
     """
     if parts is None:
         return {}
@@ -223,20 +223,20 @@ def mark_of(parts: Parts | None) -> dict[str, str]:
 
 
 def mark_of_run(parts: Parts | None) -> dict[str, str]:
-    """Give the tag that marks a run of a training, by which the run that continues finds it where it was killed."""
+    """Return the tag that marks a run of a training; the run that continues finds a killed one by it."""
     return {} if parts is None else {TRAINING_TAG: parts.mark}
 
 
 def mark_in(tags: Mapping[str, str]) -> dict[str, str]:
-    """Give the mark among the tags of a version; nothing where it has none."""
+    """Return the mark among the tags of a version; empty if it has none."""
     return {name: value for name, value in tags.items() if name == TRAINING_TAG}
 
 
 def registered_before(registry: Registry, parts: Parts) -> RegisteredVersion | None:
-    """Give the version that the interrupted training registered; None where it came to none.
+    """Return the version that the interrupted training registered; None if there is none.
 
-    What its process could not say any more is said now: its alias, that its run is finished, and that runs which came
-    to no version were killed.
+    This records what the killed process could not: the alias of the version, the end of its run, and that runs without
+    a version were killed.
     """
     mark = parts.mark
     if not mark:
@@ -253,6 +253,6 @@ def registered_before(registry: Registry, parts: Parts) -> RegisteredVersion | N
 
 
 def name_newest(registry: Registry, version: RegisteredVersion) -> None:
-    """Make the newest version the challenger where its run died between registering and naming it."""
+    """Make a version the challenger if it is the newest and its run died between registering and naming it."""
     if version.number == registry.numbers()[0] and not version.aliases:
         registry.set_alias(CHALLENGER, version.number)

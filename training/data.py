@@ -40,19 +40,19 @@ from fivefold.training.target import realised_values
 from fivefold.training.windows import Quality, Windows
 
 CELLS_AT_ONCE = 1 << 22
-"""Indicators that a thread computes at once, 32 MB: beyond the rows that it keeps, training needs no more memory."""
+"""Indicator values that a thread computes at once, 32 MB; this bounds memory beyond the rows that training keeps."""
 
 _KEY_BYTES = 8
 
 Made = TypeVar("Made")
 PieceWork = Callable[[Histories], Made]
-"""What a pass makes of a few customers, from these alone: it can be pickled, and so can what it gives."""
+"""The work of a pass on a few customers, which depends on these alone; it and its results can be pickled."""
 
 
 def sampling_keys(user_ids: pa.Array, seed: int) -> Floats:
-    """Give each customer a key between 0 and 1, evenly spread; the customers below a share are a sample of that size.
+    """Return a key between 0 and 1 for each customer, evenly spread; the keys below a share are a sample of that size.
 
-    A key depends on the identifier and the seed alone: on no order, library or machine.
+    A key depends on the identifier and the seed alone, not on order, library or machine.
 
     >>> sampling_keys(pa.array(["user_1", "user_2"]), seed=1).round(4).tolist()
     [0.0835, 0.2445]
@@ -76,10 +76,10 @@ class TrainingRows:
         matrix: m x F indicators.
         values: m realised values, money, not floored.
         as_of: m dates, microseconds.
-        share: share of the customers in the sample.
+        share: the rows as a share of those of all customers; below 1 if customers were sampled.
         windows: counts of customers and rows for each date, of all customers.
-        names: of the F indicators.
-        parts: of the training; None where nothing is kept.
+        names: the names of the F indicators.
+        parts: the parts of the training; None if nothing is kept.
     """
 
     matrix: Floats
@@ -92,24 +92,24 @@ class TrainingRows:
 
     @cached_property
     def fits(self) -> FitParts:
-        """The fits on these rows that are finished."""
+        """The finished fits on these rows."""
         if self.parts is None:
             return FitParts()
         return FitParts(self.parts, digest_of(self.matrix, self.values, self.as_of, self.names))
 
     def without_matrix(self) -> "TrainingRows":
-        """Give what is said of the rows once nothing is learnt from them any more: the matrix is most of the memory."""
+        """Return the rows without their matrix, which is most of the memory, once nothing more is learnt from them."""
         return replace(self, matrix=self.matrix[:0].copy())
 
 
 @dataclass(frozen=True)
 class ComparedRates:
-    """The rates of the currencies of some rows, by which a later run sees that one was corrected.
+    """The rates of the currencies of some rows, by which a later run detects corrections.
 
     Attributes:
         digest: see `training.plan.rates_digest`.
         known_on: the day whose last known rates they are.
-        days: the day of each currency's rate, by its code; None where there was none yet.
+        days: the day of each currency's rate, by its code; None if it had no rate yet.
     """
 
     digest: str
@@ -135,13 +135,13 @@ class SourceSummary:
 
     Attributes:
         first_rows: each customer's first moment, microseconds.
-        digest: of everything that was read, with unconverted amounts; neither batches nor the order of the customers
-            make a difference.
-        sampling_keys: of each customer, see `sampling_keys`.
+        digest: the digest of all that was read, with unconverted amounts; it does not depend on batches or on the order
+            of the customers.
+        sampling_keys: a key for each customer, see `sampling_keys`.
         quality: counts of the rows, for warnings.
         absent: columns that the source lacks (`features.column_names.ABSENCES`).
-        seed: of the sampling keys.
-        rates: of the currencies of the rows; None where nothing is to be learnt.
+        seed: the seed of the sampling keys.
+        rates: the rates of the rows' currencies; None if nothing is to be learnt.
     """
 
     period: DataPeriod
@@ -172,7 +172,7 @@ class SourceSummary:
 
 
 def _path_of(source: Source) -> Path | None:
-    """Give the file or folder of a source; None where it is in memory."""
+    """Return the file or folder of a source; None if it is in memory."""
     if isinstance(source, MappedFile):
         return source.path
     return Path(source) if isinstance(source, Path | str) else None
@@ -184,7 +184,7 @@ class TransactionSource:
     is_hidden: bool | None = None
     """Whether progress is hidden; None shows it in a terminal alone."""
     keeps_passes = True
-    """Whether results of a pass are kept by rows, where the source is streamed and there are parts to keep them in."""
+    """Whether results of a pass are kept by rows, if the source is streamed and there are parts to keep them in."""
 
     def __init__(
         self,
@@ -198,10 +198,13 @@ class TransactionSource:
     ) -> None:
         """Read nothing yet: Parquet is streamed at each pass, everything else is kept after the first.
 
-        Rows dated more than a day after *now* (microseconds; the present by default) are refused, as in serving.
-        *absent* are the columns that an existing model does not read; None where a new model is to be learnt.
-        *own* are the operator's own indicators, which are computed beside those of the catalogue.
-        *parts* are those of a training that an interruption is to lose little of.
+        Args:
+            source: the transactions.
+            rates: the rates that convert their money.
+            now: microseconds, the present by default. Rows dated more than a day later are refused, as in serving.
+            absent: the columns that an existing model does not read; None if a new model is to be learnt.
+            own: the operator's own indicators, computed beside those of the catalogue.
+            parts: where a training keeps finished work, so that an interruption loses little.
         """
         # One object for all passes: it finds its files once.
         self.source = MappedFile(Path(source)) if isinstance(source, Path | str) else source
@@ -224,7 +227,7 @@ class TransactionSource:
             bar.update(part.rows)
 
     def _bar(self, task: str) -> "tqdm[Any]":
-        """Make a progress bar of the rows; it has a total where that is known without reading them."""
+        """Make a progress bar of the rows; it has a total if that is known without reading them."""
         total = None
         if isinstance(self.source, MappedFile) and self._streamed:
             total = self.source.parquet.rows
@@ -233,16 +236,16 @@ class TransactionSource:
         return tqdm(desc=task, unit=" rows", unit_scale=True, total=total, disable=self.is_hidden, leave=False)
 
     def pieces(self, task: str, moments: int, columns: int) -> Iterator[Histories]:
-        """Stream the histories a few customers at a time: so many that their indicators fit `CELLS_AT_ONCE`."""
+        """Stream the histories a few customers at a time, so that their indicators fit `CELLS_AT_ONCE`."""
         for part in self.batches(task):
             yield from cut(part, moments, columns)
 
     def made_of(
         self, task: str, moments: int, columns: int, work: PieceWork[Made], slim: Callable[[Made], Made] | None = None
     ) -> Iterator[Made]:
-        """Give what the work makes of the customers of each of the `pieces`, in the order of the customers.
+        """Yield the result of the work on each of the `pieces`, in the order of the customers.
 
-        *slim* leaves out of a result what is not needed after all results before it: so much less is kept on the disk.
+        *slim* removes from a result what is not needed after all results before it, so that less is kept on disk.
         """
         yield from self._through(
             task, self.rates, partial(cut, moments=moments, columns=columns), work, work_ahead, slim
@@ -257,7 +260,7 @@ class TransactionSource:
         apply: Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]],
         slim: Callable[[Made], Made] | None = None,
     ) -> Iterator[Made]:
-        """Work through the pieces of all batches; what an interrupted run finished of that is read."""
+        """Yield the results of the pieces of all batches; those that an interrupted run finished are read."""
         with self._bar(task) as bar, _giving_back():
             file = self._kept_by_rows()
             if file is None or self.training_parts is None:
@@ -275,14 +278,14 @@ class TransactionSource:
             ).results()
 
     def _kept_by_rows(self) -> MappedFile | None:
-        """Give the source where results of a pass are kept by rows; None where none are, or it is small."""
+        """Return the source if results of a pass are kept by its rows; None if they are not, or it is small."""
         if self.training_parts is None or not self._streamed or not isinstance(self.source, MappedFile):
             return None
         is_large = self.source.parquet.rows >= continuation.ROWS_A_PART
         return self.source if self.keeps_passes and is_large and is_streamed(self.source) else None
 
     def parts(self, rates: RateTable) -> Iterable[Histories]:
-        """Give the histories, whole customers at a time, with money at these rates."""
+        """Return the histories, whole customers at a time, with money converted at these rates."""
         if self._streamed:
             return read_ahead(stream_histories(self.source, rates, self._latest, absent=self._absent))
         if self._batches_in_memory is None:
@@ -293,7 +296,7 @@ class TransactionSource:
         return (converted(part, rates) for part in self._batches_in_memory)
 
     def summary(self, seed: int = 1) -> SourceSummary:
-        """Look through all rows once: everything is checked here, before anything is learnt."""
+        """Summarise all rows in one pass: everything is checked here, before anything is learnt."""
         firsts, lasts, keys = [np.empty(0, dtype=np.int64)], [], [np.empty(0)]
         quality, digest = Quality(), np.zeros(2, dtype=np.uint64)
         rates_of_one = unconverted(self.rates)
@@ -329,7 +332,7 @@ class TransactionSource:
 
 @contextmanager
 def _giving_back() -> Iterator[None]:
-    """Give memory back to the system at the end of a pass: Arrow and the C library would keep what batches were in."""
+    """Return memory to the system at the end of a pass: Arrow and the C library would keep that of the batches."""
     try:
         yield
     finally:
@@ -339,12 +342,12 @@ def _giving_back() -> Iterator[None]:
 
 
 def _all_of(result: Made) -> Made:
-    """Leave out nothing of a result."""
+    """Return the whole result."""
     return result
 
 
 class _BatchSummary(NamedTuple):
-    """What a summary takes of a batch, see `SourceSummary`; *last* is the last moment, where there is one."""
+    """The summary of a batch, see `SourceSummary`; *last* has the last moment, or is empty without rows."""
 
     first_rows: Integers
     sampling_keys: Floats
@@ -356,7 +359,7 @@ class _BatchSummary(NamedTuple):
 
 @dataclass(frozen=True)
 class _Look:
-    """Looks through a batch, with unconverted amounts; *codes* are the currencies in the order of their positions."""
+    """Summarises a batch, with unconverted amounts; *codes* are the currencies by position."""
 
     seed: int
     codes: tuple[str, ...]
@@ -375,7 +378,7 @@ class _Look:
 
 
 def cut(part: Histories, moments: int, columns: int) -> Iterator[Histories]:
-    """Give a few customers at a time: so many that their indicators fit `CELLS_AT_ONCE`."""
+    """Yield a few customers at a time, so that their indicators fit `CELLS_AT_ONCE`."""
     at_once = max(1, CELLS_AT_ONCE // (moments * columns))
     for first in range(0, part.customers, at_once):
         yield part.select(first, min(first + at_once, part.customers))
@@ -393,7 +396,7 @@ def converted(part: Histories, rates: RateTable) -> Histories:
 
 
 def _digest(part: Histories, codes: tuple[str, ...]) -> npt.NDArray[np.uint64]:
-    """Give two sums over what customers hold, with unconverted amounts; sums of batches add up to those of all.
+    """Return two sums over the content of customers, with unconverted amounts; the sums of batches add up.
 
     The order of the customers and of the *codes* makes no difference.
     """
@@ -427,7 +430,7 @@ class _Snapshots(NamedTuple):
 
 @dataclass(frozen=True)
 class _SnapshotWork:
-    """Computes the rows of a few customers at every training date, of those with a key below a share."""
+    """Computes the rows of a few customers at every training date, for customers with a key below the share."""
 
     dates: Dates
     config: TrainingConfig
@@ -455,7 +458,7 @@ class _SnapshotWork:
 def training_rows(
     portfolio: TransactionSource, dates: Dates, config: TrainingConfig, summary: SourceSummary
 ) -> TrainingRows:
-    """Compute the rows at every training date; of a sample of the customers where there are very many."""
+    """Compute the rows at every training date, for a sample of the customers if there are very many."""
     moments = dates.training - dates.lag_us
     share = summary.sampled_below(moments, config.snapshots.most_rows)
     sampled = summary.sampling_keys < share if share < 1 else np.ones(summary.customers, dtype=np.bool_)

@@ -23,10 +23,10 @@ class Dates:
     """The as-of dates of a run, microseconds.
 
     Attributes:
-        training: rising; every value window ends at the test as-of or before.
+        training: in rising order; every value window ends at the test as-of or before.
         test: the as-of of the test window; its customers are the reference portfolio.
         horizon_days: length of every value window.
-        lag_days: indicators leave out so many days before their as-of, because rows may still arrive.
+        lag_days: the days before an as-of that indicators leave out, because rows may still arrive.
     """
 
     training: Integers
@@ -60,7 +60,7 @@ def choose_test(
 ) -> int:
     """Choose the test as-of (microseconds): that of the settings, or the last whose window the data cover.
 
-    NotEnoughDataError, with the *advice*, where the data do not cover the window of the settings.
+    NotEnoughDataError, with the *advice*, if the data do not cover its window.
     """
     horizon_us, lag_us = config.horizon_days * DAY_US, config.settlement_lag_days * DAY_US
     latest = (period.last - lag_us - horizon_us) // DAY_US * DAY_US
@@ -75,19 +75,19 @@ def choose_test(
 
 
 def until_known_us(horizon_days: int, settlement_lag_days: int) -> int:
-    """Microseconds from an as-of until what came after it is known: the horizon, and how late its rows may arrive."""
+    """Microseconds from an as-of until the value after it is known: the horizon, and how late its rows may arrive."""
     return (horizon_days + settlement_lag_days) * DAY_US
 
 
 def is_window_covered(config: TrainingConfig, period: DataPeriod, as_of: int) -> bool:
-    """Tell whether the data cover the value window after an as-of (microseconds), and the settlement lag after that."""
+    """Check whether the data cover the value window after an as-of (microseconds), and the settlement lag after it."""
     ends = as_of + until_known_us(config.horizon_days, config.settlement_lag_days)
     # A day's slack: daily data have their last rows at midnight and cover the day before it.
     return ends <= period.last + DAY_US
 
 
 def choose_dates(config: TrainingConfig, period: DataPeriod) -> Dates:
-    """Choose all dates; NotEnoughDataError where the data do not cover a test window and one training window."""
+    """Choose all dates; NotEnoughDataError if the data do not cover a test window and one training window."""
     test = choose_test(config, period)
     dates = dates_before(config, period.first, test)
     if not len(dates.training):
@@ -100,9 +100,9 @@ def choose_dates(config: TrainingConfig, period: DataPeriod) -> Dates:
 
 
 def dates_before(config: TrainingConfig, first: int, test: int) -> Dates:
-    """Give the dates of a run whose test as-of is *test*; *first* is the first moment of the data (microseconds).
+    """Return the dates of a run whose test as-of is *test*; *first* is the first moment of the data (microseconds).
 
-    There is no training date where the data begin too late.
+    It has no training dates if the data begin too late.
     """
     spacing_us, lag_us = config.snapshots.spacing_days * DAY_US, config.settlement_lag_days * DAY_US
     every = np.arange(test - config.horizon_days * DAY_US, first + lag_us, -spacing_us, dtype=np.int64)
@@ -111,10 +111,10 @@ def dates_before(config: TrainingConfig, first: int, test: int) -> Dates:
 
 
 def lack_of_intervals(config: TrainingConfig, first: int, dates: Dates) -> str:
-    """Say why nothing could be measured within the *dates* of a run; *first* is the first moment of the data.
+    """Explain why nothing could be measured within the *dates* of a run; *first* is the first moment of the data.
 
-    Intervals, and the tuning of trees, need a training date to measure on, a horizon before that another one to learn
-    from, and value at both.
+    Intervals and tuning need a training date to measure on, another one at least a horizon earlier to learn from, and
+    value at both.
     """
     if len(dates.before_validation):
         return (

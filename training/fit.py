@@ -1,4 +1,4 @@
-"""Fit: the number of rounds, the parameters, and the trees themselves, and the model around them. No side effects."""
+"""Fitting: the number of rounds, the parameters, the trees, and the model around them. No side effects."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,17 +30,17 @@ from fivefold.training.target import floor_at_zero
 
 PATIENCE_ROUNDS = 50
 FALLBACK_ROUNDS = 200
-"""Rounds where there are too few dates to find their number: a history shorter than two horizons."""
+"""Rounds if there are too few dates to find their number: a history shorter than two horizons."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Training rows parted by time: the last training date is for validation, with a horizon's gap before it.
+    """Training rows split by time: the last training date is for validation, with a horizon's gap before it.
 
     Attributes:
-        matrix: the rows to learn from, which stay where they are.
-        names: of the indicators, the columns of both matrices.
-        fits: on these rows that are finished.
+        matrix: the rows to learn from, which are not copied.
+        names: the indicators, which are the columns of both matrices.
+        fits: the finished fits on these rows.
     """
 
     matrix: MatrixRows
@@ -52,7 +52,7 @@ class Fold:
 
 
 def validation_fold(rows: TrainingRows, dates: Dates) -> Fold | None:
-    """Part the rows; None without a date before the gap, or where nobody was worth anything on a side of it."""
+    """Split the rows; None if a side of the gap has no rows, or no customer who was worth anything."""
     is_learnt = np.isin(rows.as_of, dates.before_validation)
     is_validation = rows.as_of == dates.validation
     values = floor_at_zero(rows.values)
@@ -87,7 +87,7 @@ def find_rounds(fold: Fold | None, trees: TreeSettings, seed: int) -> int:
 
 
 def _best_rounds(fold: Fold, learner: ValueRegressor) -> int:
-    """Fit until so many rounds bring nothing on the validation date, and give the number of the best one."""
+    """Fit until `PATIENCE_ROUNDS` bring no gain on the validation date, and return the number of the best round."""
     learn = MatrixData(fold.matrix, label=fold.values)
     validation = MatrixData(MatrixRows(fold.validation_matrix), label=fold.validation_values, reference=learn)
     with _progress("finding the number of rounds", learner.rounds) as advance:
@@ -102,18 +102,17 @@ def _best_rounds(fold: Fold, learner: ValueRegressor) -> int:
 
 
 def fold_gini(fold: Fold, trees: TreeSettings, seed: int, rounds: int) -> float:
-    """Give the Gini of a configuration on the validation date; the test window is not used."""
+    """Return the Gini of a configuration on the validation date; the test window is not used."""
     return normalised_gini(_fold_predictions(fold, trees, seed, rounds), fold.validation_values)
 
 
 def measure_intervals(
     rows: TrainingRows, dates: Dates, trees: TreeSettings, seed: int, rounds: int, interval: IntervalSettings
 ) -> IntervalTable | None:
-    """Measure how far off predictions are, on windows one after the other before the test as-of.
+    """Measure how far off predictions are, on consecutive windows before the test as-of.
 
-    The customers of each window are predicted by trees that learnt nothing which ends after it begins. The number of
-    rounds alone was found on the last of these windows. None where there is not a single one;
-    `dates.lack_of_intervals` says why.
+    The trees that predict a window learnt only from values that were complete when it began. Only their number of
+    rounds was found on the last of these windows. None without such a window; `dates.lack_of_intervals` explains why.
     """
     predictions, values, consistencies, as_ofs = [], [], [], []
     for number in range(interval.windows):
@@ -147,14 +146,14 @@ def _fold_predictions(fold: Fold, trees: TreeSettings, seed: int, rounds: int) -
 def _fitted(
     learner: ValueRegressor, rows: MatrixRows, values: Floats, fits: FitParts, callbacks: Sequence[Any] = ()
 ) -> ValueRegressor:
-    """Fit, or take the trees of the same fit that an interrupted run finished."""
+    """Fit, or read the trees if an interrupted run finished the same fit."""
     learner.booster_ = fits.trees(learner.get_params(), lambda: learner.fit(rows, values, callbacks=callbacks).booster_)
     learner.n_features_in_ = learner.booster_.num_feature()
     return learner
 
 
 def fit(rows: TrainingRows, trees: TreeSettings, seed: int, rounds: int) -> ValueRegressor:
-    """Fit on every training date; NotEnoughDataError where all customers have the same value."""
+    """Fit on every training date; NotEnoughDataError for a single row, or if no customer was worth anything."""
     values = floor_at_zero(rows.values)
     if len(values) < 2:
         raise NotEnoughDataError("there is one customer at one training date: nothing can be learnt from that")
@@ -174,7 +173,7 @@ def build_model(
     absent: tuple[str, ...],
     intervals: IntervalTable | None,
 ) -> ValueModel:
-    """Put together everything that travels with the trees."""
+    """Build the model from the trees and everything that is stored with them."""
     indicators = catalogue(absent, portfolio.own)
     curve = ScoreCurve.of(reference.predicted)
     scores = curve.score(reference.predicted[reference.positions])
@@ -198,7 +197,7 @@ def build_model(
 
 @contextmanager
 def _progress(task: str, rounds: int) -> Iterator[Callable[[Any], None]]:
-    """Show the progress; give the callback that LightGBM calls after each round."""
+    """Show the progress; yield the callback that LightGBM calls after each round."""
     with tqdm(desc=task, total=rounds, unit=" rounds", disable=None, leave=False) as bar:
 
         def advance(_: Any) -> None:

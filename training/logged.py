@@ -27,7 +27,7 @@ LEFT_OUT = (
     "parts.py", "spark.py", "csv_file.py", "json_lines.py", "parquet_stream.py", "places", "sort_file.py", "sources.py",
     "tables.py", "text_files.py",
 )  # fmt: skip
-"""What of these packages is not stored with it: it asks no other registered model, and reads and scores no files."""
+"""Parts of these packages that are not stored: it asks no other registered model, and reads and scores no files."""
 REQUIREMENTS = (
     "currencyconverter",
     "filelock",
@@ -59,9 +59,9 @@ def indicators_signature(model: ValueModel) -> ModelSignature:
 
 
 def transactions_signature(model: ValueModel) -> ModelSignature:
-    """Write which columns of transactions a model needs and reads, what can be asked for, and the columns of a score.
+    """Describe the columns of transactions that a model needs and reads, its parameters, and the columns of a score.
 
-    A score has more columns where `explained` or `compare_as_of` asks for them.
+    A score has more columns if `explained` or `compare_as_of` is given.
     """
     columns = [(name, True) for name in needed_columns(model)] + [(name, False) for name in optional_columns(model)]
     inputs = Schema([ColSpec(_TYPES.get(name, "string"), name, required=needed) for name, needed in columns])
@@ -96,7 +96,7 @@ def transactions_signature(model: ValueModel) -> ModelSignature:
 
 
 def example_transactions(model: ValueModel) -> pd.DataFrame:
-    """Make up the transactions of two customers as an example of what the model takes: they are of no real person."""
+    """Make up the transactions of two customers as an example of the model's input; neither is a real person."""
     rows = [
         {
             c.USER_ID: user_id,
@@ -121,7 +121,7 @@ def example_transactions(model: ValueModel) -> pd.DataFrame:
 
 
 def copy_shipped_code(folder: Path) -> Path:
-    """Copy the code that goes with a registered model; give the folder of the package, `fivefold`, in *folder*."""
+    """Copy the code that is stored with a registered model; return the folder of the package, *folder*/fivefold."""
     package = Path(fivefold.__file__).parent
     target = folder / package.name
     target.mkdir()
@@ -135,8 +135,8 @@ def log_models(model: ValueModel, folder: Path) -> tuple[ModelInfo, ModelInfo]:
     """Log a model twice in the active run: as one of transactions, and as one of indicators.
 
     Args:
-        model: saved in *folder*/value_model.
-        folder: where the code is copied to, once for both.
+        model: the model, which is saved in *folder*/value_model.
+        folder: the folder that the code is copied into, once for both.
     """
     code = copy_shipped_code(folder)
     example = example_transactions(model)

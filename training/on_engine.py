@@ -1,4 +1,4 @@
-"""Training on many machines: rows are checked and kept once, and computed from there, in the order of one process."""
+"""Training on many machines: workers check and keep rows once, and compute from these in the order of one process."""
 
 import pickle
 from collections.abc import Callable, Iterator
@@ -56,7 +56,7 @@ class EngineSource(TransactionSource):
         self._files: list[Path] | None = None
 
     def parts(self, rates: RateTable) -> Iterator[Histories]:
-        """Give the histories from the files that workers kept."""
+        """Return the histories from the files that workers kept."""
         return (converted(read_kept(file), rates) for file in self._kept_files())
 
     def _kept_files(self) -> list[Path]:
@@ -68,7 +68,7 @@ class EngineSource(TransactionSource):
     def made_of(
         self, task: str, moments: int, columns: int, work: PieceWork[Made], slim: Callable[[Made], Made] | None = None
     ) -> Iterator[Made]:
-        """Give what the work makes of each piece on the workers, in the order of the customers."""
+        """Yield the result of the work on each piece, which workers compute, in the order of the customers."""
         each = _EachPiece(work, self.rates, moments, columns)
         for table, _ in self._engine.run_each(self._kept_files(), each):
             yield pickle.loads(table[_MADE][0].as_buffer())  # noqa: S301 (a worker wrote it, where this account alone may)
@@ -83,12 +83,12 @@ def open_source(
     own: OwnIndicators | None = None,
     parts: Parts | None = None,
 ) -> TransactionSource:
-    """Open transactions, which workers read where they are an `EngineFile`; the arguments are those of both classes.
+    """Open transactions; workers read those of an `EngineFile`. The arguments are those of both classes.
 
-    A header without a column is refused here, before anything is compiled for its rows.
+    A header that lacks a column is refused here, before anything is compiled for its rows.
 
     Raises:
-        FileFormatError: as of `require_columns`.
+        FileFormatError: see `require_columns`.
     """
     require_columns(source.file if isinstance(source, EngineFile) else source, rates, absent=absent)
     warm()

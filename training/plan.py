@@ -29,15 +29,15 @@ class TrainingPlan:
 
     Attributes:
         source: the name of the data, for people.
-        summary: of the data.
+        summary: the summary of the data.
         dates: training dates and the test as-of.
         rows: the rows to learn from.
         config: the settings, without those that need columns which the data lack.
         assumptions: what replaces these columns.
         warnings: doubts that do not prevent learning.
-        refusals: reasons why nothing may be learnt from these data; empty where there are none.
-        own: the operator's own indicators, as they were read at the beginning; None where there are none.
-        is_tuned: trees are searched for, which needs more history.
+        refusals: reasons why nothing may be learnt from these data; empty if it may.
+        own: the operator's own indicators, as read at the beginning; None without any.
+        is_tuned: whether trees are tuned, which needs more history.
     """
 
     source: str
@@ -57,7 +57,7 @@ class TrainingPlan:
         return origin_moments(self.config, self.dates.test)
 
     def check(self) -> None:
-        """Raise NotEnoughDataError with every reason, where the data do not allow learning."""
+        """Raise NotEnoughDataError with every reason if the data do not allow learning."""
         if self.refusals:
             raise NotEnoughDataError("\n".join(["nothing was learnt from these data:", *self.refusals]))
 
@@ -68,7 +68,7 @@ def make_plan(portfolio: TransactionSource, config: TrainingConfig, *, is_tuned:
     Args:
         portfolio: the transactions.
         config: the settings.
-        is_tuned: trees are to be searched for, as of the first origin.
+        is_tuned: whether trees are to be tuned, as of the first origin.
     """
     summary = portfolio.summary(config.seed)
     summary = replace(summary, rates=_compared_rates(config, summary))
@@ -112,9 +112,9 @@ def _checked(
 
 
 def with_settings(plan: TrainingPlan, portfolio: TransactionSource, config: TrainingConfig) -> TrainingPlan:
-    """Give a plan with other settings for the same test window.
+    """Return a plan with other settings for the same test window.
 
-    Where their dates differ, rows, warnings and refusals are those of the new dates.
+    If the snapshot settings differ, dates, rows, warnings and refusals are computed anew.
     """
     if config.snapshots == plan.config.snapshots:
         return replace(plan, config=config)
@@ -123,7 +123,7 @@ def with_settings(plan: TrainingPlan, portfolio: TransactionSource, config: Trai
 
 
 def rates_digest(config: TrainingConfig, days: Mapping[str, date | None]) -> str:
-    """Give the digest of rates, each as it was known on the day beside its currency."""
+    """Return the digest of rates, each as known on the day of its currency in *days*."""
     tables = {day: _rates_known_on(config, day) for day in set(days.values()) if day}
     rates = {code: tables[day].get(code) if day else None for code, day in days.items()}
     return digest_of(config.base_currency, {code: rate and rate.per_unit for code, rate in rates.items()})
@@ -137,13 +137,13 @@ def _rates_known_on(config: TrainingConfig, day: date) -> Mapping[str, Rate]:
 
 
 def _last_rates_day(config: TrainingConfig, summary: SourceSummary) -> date:
-    """Give the last day of the data, or `rates_on` where that is earlier: a rate of a later day is news."""
+    """Return the last day of the data, or `rates_on` if that is earlier: a later rate is new, not corrected."""
     last = from_microseconds(summary.period.last).date()
     return min(config.rates_on or last, last)
 
 
 def _compared_rates(config: TrainingConfig, summary: SourceSummary) -> ComparedRates:
-    """Give the rates of the currencies of the data, by which a later run sees that they were corrected."""
+    """Return the rates of the currencies of the data, by which a later run detects corrections."""
     known_on = _last_rates_day(config, summary)
     rates = _rates_known_on(config, known_on)
     days = {code: rates[code].known_on if code in rates else None for code in summary.quality.currencies}
@@ -151,10 +151,10 @@ def _compared_rates(config: TrainingConfig, summary: SourceSummary) -> ComparedR
 
 
 def has_rates_of(plan: TrainingPlan, digest: str, days_text: str | None) -> bool:
-    """Tell whether a plan has the rates that an earlier run on the same rows had.
+    """Check whether a plan has the rates that an earlier run on the same rows had.
 
-    Each is compared as of the day that it had then: a rate that has come since is news, also where its day is one of
-    the data. An earlier release kept the digest alone, without the text of the days.
+    Each rate is compared as of its day then: a rate published since is new, not corrected, even for a day of the data.
+    An earlier release kept the digest alone, without the text of the days.
     """
     known_on = _last_rates_day(plan.config, plan.summary)
     if days_text is None:
@@ -164,12 +164,12 @@ def has_rates_of(plan: TrainingPlan, digest: str, days_text: str | None) -> bool
 
 
 def with_warnings(plan: TrainingPlan, warnings: tuple[str, ...]) -> TrainingPlan:
-    """Give a plan that has some warnings too, each once."""
+    """Return the plan with more warnings, each once."""
     return replace(plan, warnings=(*plan.warnings, *(text for text in warnings if text not in plan.warnings)))
 
 
 def adapt_config(config: TrainingConfig, absent: tuple[str, ...]) -> TrainingConfig:
-    """Remove the margin from the value where balances are absent; ConfigError where no other part remains."""
+    """Remove the margin from the value if balances are absent; ConfigError if no other part remains."""
     if BALANCE not in absent or not config.value.yearly_margin:
         return config
     value = config.value.model_copy(update={"yearly_margin": 0.0})
@@ -182,7 +182,7 @@ def adapt_config(config: TrainingConfig, absent: tuple[str, ...]) -> TrainingCon
 
 
 def check_monotone(config: TrainingConfig, absent: tuple[str, ...], own: OwnIndicators | None) -> None:
-    """Raise ConfigError where a limit on the trees is not on an indicator, or on one that the data do not allow."""
+    """Raise ConfigError if a monotone limit names no indicator, or one that the data cannot give."""
     every, there = catalogue((), own).names, catalogue(absent, own).names
     for name in config.trees.monotone:
         if name not in every:
@@ -192,7 +192,7 @@ def check_monotone(config: TrainingConfig, absent: tuple[str, ...], own: OwnIndi
 
 
 def assumptions_for(absent: tuple[str, ...], config: TrainingConfig, own: OwnIndicators | None) -> tuple[str, ...]:
-    """Write what replaces the columns that the data lack."""
+    """Describe what replaces the columns that the data lack."""
     fewer = len(catalogue((), own).names) - len(catalogue(absent, own).names)
     margin = config.value.yearly_margin
     left_out = f", and the yearly margin of {margin:g} is left out of the value" if margin else ""
@@ -204,7 +204,7 @@ def assumptions_for(absent: tuple[str, ...], config: TrainingConfig, own: OwnInd
 
 
 def one_sided_warnings(summary: SourceSummary, config: TrainingConfig) -> list[str]:
-    """Warn where every amount has the same sign and the value has a fee on the other: signs were probably lost."""
+    """Warn if every amount has the same sign and the value has a fee on the other: signs were probably lost."""
     kinds, value = summary.quality.kinds, config.value
     text = one_sided_text(kinds["withdrawals"], kinds["deposits"], least=1)
     has_fee = value.withdrawal_fee if kinds["deposits"] else value.deposit_fee
@@ -212,5 +212,5 @@ def one_sided_warnings(summary: SourceSummary, config: TrainingConfig) -> list[s
 
 
 def source_name(source: Source) -> str:
-    """Name a source for people."""
+    """Return the name of a source for people."""
     return str(source) if isinstance(source, str | Path | MappedFile) else f"a {type(source).__name__} in memory"

@@ -67,7 +67,7 @@ def recalibrate(
 
     Args:
         source: the transactions.
-        registry: where the version with the trees is, and where the new one goes.
+        registry: the registry of the version with the trees, and of the new one.
         uri: the address of the version whose trees are kept, see `Registry.find`; the champion by default.
         as_of: microseconds; by default the latest moment whose value window the data cover.
         now: the present, microseconds; rows dated more than a day later are refused.
@@ -96,8 +96,8 @@ def recalibrate(
     test_window = predict_test_window(portfolio, dates, config, model.booster, None, model.absent)
     new = with_new_curve(model, test_window, dates)
     _require_change(registry, model, new, parent, champion, rival)
-    # The new intervals were measured on this window, and would hold it by construction: those before them are judged,
-    # and none where they were measured on a part of it as well.
+    # The new intervals were measured on this window, and would hold it by construction. So the earlier ones are judged,
+    # or none if these were measured on a part of it as well.
     is_known = dates.test < model.learnt_until
     judged = replace(new, intervals=None if is_known else model.intervals)
     with registry.judging():  # from the count of earlier judgements until this one is counted
@@ -128,10 +128,10 @@ def _require_change(
     champion: RegisteredVersion | None,
     rival: RegisteredVersion | None,
 ) -> None:
-    """Raise NotEnoughDataError where the new model is the champion, or that of the version but for its intervals.
+    """Raise NotEnoughDataError if the new model is the champion's, or the parent's but for its intervals.
 
-    Nor is one registered again that was judged where a *rival* with these trees served, or where none did, as now: it
-    would be the same judgement, and the window would count as judged on once more.
+    A model that was judged before is not registered again if, both then and now, a *rival* with these trees served, or
+    none did: it would be the same judgement, and the window would count as judged on once more.
     """
     same = next(
         (
@@ -153,14 +153,14 @@ def _require_change(
 
 
 def _finish(registry: Registry, version: RegisteredVersion) -> None:
-    """Say what a process that was killed after it registered a version could not: its alias, and that its run ended."""
+    """Record what a process killed after it registered a version could not: its alias, and the end of its run."""
     if TRAINING_TAG in version.tags and registry.client.get_run(version.run_id).info.status == "RUNNING":
         name_newest(registry, version)
         registry.client.set_terminated(version.run_id)
 
 
 def with_new_curve(model: ValueModel, test_window: WindowPredictions, dates: Dates) -> ValueModel:
-    """Give the trees of a model another reference portfolio, and measure its intervals on it; all else stays."""
+    """Return the model with another reference portfolio, and with intervals measured on it; all else stays."""
     curve = ScoreCurve.of(test_window.predicted)
     reference = DriftReference.of(
         model.catalogue.names, test_window.matrix, curve.score(test_window.predicted[test_window.positions])
@@ -202,7 +202,7 @@ def compare_curves(
 
 
 def _errors_before(registry: Registry, parent: RegisteredVersion, trees: int) -> tuple[EarlierError, ...]:
-    """Give the error of a version, and of the one that its trees were learnt for where that is another one."""
+    """Return the errors of a version, and of the one that its trees were learnt for if that is another one."""
     versions = [parent]
     if trees != parent.number:
         with suppress(ModelNotFoundError):  # it was deleted
@@ -212,7 +212,7 @@ def _errors_before(registry: Registry, parent: RegisteredVersion, trees: int) ->
             each.number,
             each.test_as_of if each.judged_as_of is None else each.judged_as_of,
             each.judged_as_of is not None,
-            # Of a refitted version the run knows only that of the model which was judged in its place.
+            # The run of a refitted version has only the error of the model that was judged in its place.
             None if each.judged_as_of is not None else each.metrics.get("calibration_error"),
         )
         for each in versions
@@ -274,7 +274,7 @@ def _parent(registry: Registry, uri: str | None) -> RegisteredVersion:
 
 
 def _require_same_columns(source: Source, absent: Sequence[str], parent: RegisteredVersion, model: ValueModel) -> None:
-    """Raise FileFormatError where the data lack a column that the trees learnt from: defaults are other customers."""
+    """Raise FileFormatError if the data lack a column that the trees learnt from: defaults would be other customers."""
     lacking = [name for name in absent if name in ABSENCES and name not in model.absent]
     if lacking:
         names, texts = ", ".join(lacking), "; ".join(absences(lacking, model.absent, model.currency))
@@ -288,7 +288,7 @@ def _require_same_columns(source: Source, absent: Sequence[str], parent: Registe
 def _require_learnt_values(
     source: Source, summary: SourceSummary, parent: RegisteredVersion, model: ValueModel, dates: Dates
 ) -> None:
-    """Raise FileFormatError where the rows, or many of all or of the window, lack what the trees learnt from."""
+    """Raise FileFormatError if the rows, or many of all rows or of the window's, lack what the trees learnt from."""
     _require_same_columns(source, summary.absent, parent, model)
     if lost := summary.quality.lost_states_text(parent, dates.test, dates.horizon_days):
         raise FileFormatError(
@@ -306,8 +306,8 @@ def _dates(
 ) -> Dates:
     """Choose the window.
 
-    ConfigError where the trees may have learnt from it, or the curve would be older than that of the *rival*, the
-    champion where it has the same trees.
+    ConfigError if the trees may have learnt from it, or the curve would be older than that of the *rival*, which is the
+    champion if it has the same trees.
     """
     test = choose_test(config, summary.period, "give an earlier --as-of, or later data")
     if test < model.test_as_of:
@@ -327,7 +327,7 @@ def _dates(
 def _window(
     portfolio: TransactionSource, dates: Dates, config: TrainingConfig, summary: SourceSummary
 ) -> tuple[Windows, tuple[str, ...]]:
-    """Count the customers and rows of the window; NotEnoughDataError with every reason where they are too few."""
+    """Count the customers and rows of the window; NotEnoughDataError with every reason to refuse the data."""
     windows = Windows.empty(dates)
     for part in portfolio.batches("counting the window"):
         windows.add(part, dates.lag_us)
@@ -349,11 +349,11 @@ def _verdict(
     A new curve silences warnings of drift, so trees that no longer predict well must not pass with it.
 
     Args:
-        evaluation: of the trees.
-        config: its gate, and the currency that values are in.
+        evaluation: the evaluation of the trees.
+        config: the settings, for the gate and the currency of values.
         lacking: the rows that the window lacks, see `holes`.
-        trees: the version that they were learnt for.
-        trees_of_champion: that of the champion's; None without one.
+        trees: the version that the trees were learnt for.
+        trees_of_champion: the version that the champion's trees were learnt for; None without a champion.
     """
     other = trees_of_champion not in {None, trees}
     incomparable = (
@@ -367,7 +367,7 @@ def _verdict(
 
 
 def _mark_of(model: ValueModel) -> str:
-    """Give the mark of the runs that come to a model, by which the same command finds one that was killed."""
+    """Return the mark of the runs that make a model; the same command finds a killed run by it."""
     return f"recalibration-{model.content_hash}"
 
 

@@ -1,4 +1,4 @@
-"""A refit: the settings of a judged model, learnt again on everything up to today, held against the judged model."""
+"""A refit: the settings of a judged model learn again from everything up to today; both models are compared."""
 
 from dataclasses import dataclass
 
@@ -22,13 +22,14 @@ class Refit:
     """A model that learnt from everything up to today, after another with its settings had passed the gate.
 
     Attributes:
-        model: what serves; its reference are the customers known at the last moment of the data.
-        dates: that it learnt at; `test` is the moment of its reference, which nothing was judged on.
-        rows: that it learnt from.
-        moved_share: share of its reference customers whom the judged model puts in another segment, by the curve that
-            it gives the same customers.
-        curve_distance: the most that the percentile (0 to 1) of an amount differs between these two curves.
-        reference_distance: the same between its curve and the judged model's own: how far the portfolio moved, too.
+        model: the model that serves; its reference is the customers known at the last moment of the data.
+        dates: the dates learnt from; `test` is the moment of its reference, which nothing was judged on.
+        rows: number of rows learnt from.
+        moved_share: share of its reference customers whom the judged model puts in another segment, by the judged
+            model's curve of the same customers.
+        curve_distance: the largest difference in the percentile (0 to 1) of an amount between these two curves.
+        reference_distance: the same between its curve and the judged model's own: it includes how far the portfolio
+            moved.
         judged_hash: content hash of the judged model, whose figures are registered.
         judged_as_of: the test as-of (microseconds) of that model.
     """
@@ -48,7 +49,7 @@ def refit(portfolio: TransactionSource, plan: TrainingPlan, trees: TreeSettings,
 
     Args:
         portfolio: the transactions.
-        plan: of the run that judged.
+        plan: the plan of the run that judged it.
         trees: the settings of the judged model's trees, with their number of rounds.
         judged: the model that passed the gate.
 
@@ -88,7 +89,7 @@ def refit(portfolio: TransactionSource, plan: TrainingPlan, trees: TreeSettings,
 
 
 def curve_distance(one: ScoreCurve, other: ScoreCurve) -> float:
-    """Give the most, over all amounts of money, by which the percentiles (0 to 1) of two curves differ.
+    """Return the largest difference between the percentiles (0 to 1) of two curves, over all amounts of money.
 
     >>> low, high = ScoreCurve.of(np.array([1.0, 2.0, 3.0, 4.0])), ScoreCurve.of(np.array([2.0, 3.0, 4.0, 5.0]))
     >>> curve_distance(low, high)

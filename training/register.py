@@ -63,10 +63,10 @@ def register(
     judged_against: int | None,
     champion: ValueModel | None,
 ) -> int:
-    """Log the run and register the model as challenger; give the version's number.
+    """Log the run and register the model as challenger; return the version's number.
 
-    *judged_against* is the champion that the verdict compares with; None without a champion. *champion* is that model,
-    where it is comparable: its predictions are in the window.
+    *judged_against* is the champion that the verdict compares with; None without a champion. *champion* is its model
+    if it is comparable: its predictions are in the window.
     """
     rival = None
     if champion is not None and judged_against is not None and test_window.champion is not None:
@@ -106,7 +106,7 @@ def log_refused_refit(
 ) -> None:
     """Log the run of a judged model whose refit was refused: no version, but its window was judged on once more.
 
-    The tags say of which data it was, so that a clock does not judge the same ones again.
+    The tags identify its data, so that a scheduled run does not judge the same data again.
     """
     with (
         registry.logging(),
@@ -133,7 +133,7 @@ def _log_card(card: ModelCard, judged: ValueModel, evaluation: Evaluation) -> No
 
 
 def _judged_tags(judged: ValueModel) -> dict[str, str]:
-    """Give the tags of a run; by the first it is found as one that its window was judged on."""
+    """Return the tags of a run that judged a model; the first counts its window as judged on."""
     return {"test_as_of": str(judged.test_as_of), JUDGED_HASH_TAG: judged.content_hash}
 
 
@@ -143,16 +143,16 @@ class RunRecord:
 
     Attributes:
         source: the name of the data, for people.
-        summary: of the data.
-        parameters, metrics: of the run.
-        tags: of the run and of the version.
-        comparison: of the version with the one that it was judged against.
-        choice: among presets; None where there was none.
-        judged: the model that figures and pictures are of; None where it is the one that is registered.
+        summary: the summary of the data.
+        parameters, metrics: parameters and metrics of the run.
+        tags: tags of the run and of the version.
+        comparison: the version compared with the one that it was judged against.
+        choice: the choice among presets; None without one.
+        judged: the model that figures and pictures are of; None if it is the registered one.
         refit: figures of a refit; empty without one.
-        rolling: of several origins; None where there is one alone.
-        windows: the data of each window, by its name; empty where nothing was learnt.
-        tuning: of the trees; None where there was none.
+        rolling: the figures of several origins; None for a single origin.
+        windows: the data of each window, by its name; empty if nothing was learnt.
+        tuning: the tuning of the trees; None without one.
     """
 
     source: str
@@ -173,12 +173,12 @@ class RunRecord:
 def log_version(
     registry: Registry, model: ValueModel, test_window: WindowPredictions, evaluation: Evaluation, record: RunRecord
 ) -> int:
-    """Log a run and register its model as challenger; give the version's number. A run that fails gives no version."""
+    """Log a run and register its model as challenger; return the version's number. A failed run adds no version."""
     judged = record.judged or model
     with (
         registry.logging(),
         tempfile.TemporaryDirectory() as temporary,
-        # With the mark from its beginning, so that a run that continues finds it where this process is killed.
+        # With the mark from its beginning, so that a run that continues finds it if this process is killed.
         mlflow.start_run(
             experiment_id=registry.experiment(registry.name), tags=mark_in(record.tags), log_system_metrics=False
         ) as run,
@@ -203,7 +203,7 @@ def log_version(
         mlflow.set_tags(dict(record.tags) | _judged_tags(judged))
         _log_runs_within(record.choice, record.rolling, record.tuning, run.info.experiment_id)
         logged, of_indicators = log_models(model, folder)
-        # By the model and the data MLflow shows them on the pages of both. After a refit they are not of this model.
+        # With the model and the data, MLflow shows the metrics on the pages of both. After a refit they are of another.
         judged_id = logged.model_id if judged.content_hash == model.content_hash else None
         mlflow.log_metrics(dict(record.metrics), model_id=judged_id, dataset=record.windows.get(TEST))
         tags = dict(record.tags) | {INDICATORS_TAG: of_indicators.model_uri}
@@ -212,7 +212,7 @@ def log_version(
 
 
 def _refit_tags(refit: Refit | None) -> dict[str, str]:
-    """Give the tags of a version that tell its figures from itself; none where it was judged itself."""
+    """Return the tags that name the judged model of a refitted version; empty if it was judged itself."""
     return {} if refit is None else {JUDGED_HASH_TAG: refit.judged_hash, JUDGED_AS_OF_TAG: str(refit.judged_as_of)}
 
 
@@ -232,14 +232,14 @@ def _refit_figures(lineage: Lineage) -> dict[str, float]:
 def _log_runs_within(
     choice: PresetChoice | None, rolling: Rolling | None, tuning: Tuning | None, experiment: str
 ) -> None:
-    """Log a run within the run for each preset, origin and trial; nothing of what the run had not."""
+    """Log a nested run for each preset, origin and trial of the run."""
     _log_choice(choice, experiment)
     _log_origins(rolling, experiment)
     _log_trials(tuning, experiment)
 
 
 def _log_choice(choice: PresetChoice | None, experiment: str) -> None:
-    """Log a run within the run for each preset that was tried: its settings, and its figures by origin."""
+    """Log a nested run for each preset that was tried: its settings, and its figures by origin."""
     if choice is None:
         return
     mlflow.set_tags({"preset_reason": choice.reason, "preset_customers_share": f"{choice.share:.4f}"})
@@ -258,7 +258,7 @@ def _log_choice(choice: PresetChoice | None, experiment: str) -> None:
 
 
 def _log_origins(rolling: Rolling | None, experiment: str) -> None:
-    """Log a run within the run for each origin, and the figures over all of them; nothing where there is one alone."""
+    """Log a nested run for each origin, and the figures over all of them; nothing for a single origin."""
     if rolling is None:
         return
     mlflow.log_metrics(rolling.figures())
@@ -273,12 +273,12 @@ def _log_origins(rolling: Rolling | None, experiment: str) -> None:
             mlflow.log_params(_origin_parameters(origin))
             mlflow.log_metrics(rolling.figures_at(origin))
             mlflow.set_tag("champion_left_out", origin.champion_left_out)
-            if origin is not rolling.origins[-1]:  # by this tag the window counts as judged on; the run itself has it
+            if origin is not rolling.origins[-1]:  # the tag counts the window as judged on; the run has it for the last
                 mlflow.set_tag("test_as_of", str(origin.moment))
 
 
 def _log_trials(tuning: Tuning | None, experiment: str) -> None:
-    """Log a run within the run for each trial of tuning: its trees, and how well it did on the last training date."""
+    """Log a nested run for each trial of tuning: its trees, and how well it did on the last training date."""
     for number, trial in enumerate(() if tuning is None else tuning.trials, start=1):
         with mlflow.start_run(
             run_name=f"trial {number}", experiment_id=experiment, nested=True, log_system_metrics=False
@@ -298,7 +298,7 @@ def _origin_parameters(origin: JudgedOrigin) -> dict[str, Any]:
 
 
 def run_parameters(lineage: Lineage) -> dict[str, Any]:
-    """Give every setting of a run by its name in the configuration, and the preset."""
+    """Return every setting of a run by its name in the configuration, and the preset."""
     config = lineage.config.model_copy(update={"trees": lineage.trees})
     settings = config.model_dump(exclude={"test_as_of"})
     sections = {name: settings.pop(name) for name, value in config if isinstance(value, BaseModel)}
@@ -311,7 +311,7 @@ def _flat(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def states_tags(stateless_share: float | None) -> dict[str, str]:
-    """Give the tag of the share of rows without a state among those that trees learnt from; none where not known."""
+    """Return the tag with the share of rows without a state that trees learnt from; empty if it is unknown."""
     return {} if stateless_share is None else {STATELESS_TAG: str(stateless_share)}
 
 
@@ -323,7 +323,7 @@ def version_tags(
     judged_against: int | None,
     times_judged: int,
 ) -> dict[str, str]:
-    """Give the tags that describe a version without loading it."""
+    """Return the tags that describe a version without loading it."""
     rates = summary.rates
     return {
         "fingerprint": model.fingerprint,

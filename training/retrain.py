@@ -45,11 +45,11 @@ class TrainingResult:
 
     Attributes:
         version: the number under which the model is registered.
-        promoted: it is the champion now.
-        model: that is registered; the refitted one where there was a refit.
-        evaluation, verdict: of the judged model.
+        promoted: whether it is the champion now.
+        model: the registered model; the refitted one after a refit.
+        evaluation, verdict: those of the judged model.
         refusal: why a version that the gate allows could not become champion, such as another champion by then; empty
-            where it did, or waits for a second person.
+            if it did, or waits for a second person.
     """
 
     version: int
@@ -77,16 +77,16 @@ def retrain(
     """Load, take snapshots, fit, judge on the test window, report, register, and promote if the gate allows it.
 
     Args:
-        source: the transactions; those of an `EngineFile` are read by workers, and the model is the same.
+        source: the transactions; workers read those of an `EngineFile`, and the model is the same.
         config: everything else that the run depends on; of several origins the model of the last is registered.
-        registry: where the version goes.
-        tune_trials: so many configurations are tried first.
-        preset: `choose` to choose one on windows before the test window, or the name of one; *config* goes before.
+        registry: the registry that the version is added to.
+        tune_trials: the number of configurations to try first.
+        preset: `choose` to choose one on windows before the test window, or the name of one; *config* takes precedence.
         refit_after: once the gate has passed, learn again from everything up to today, and register that model instead.
-        show: called with the plan before anything is fitted, and again where a choice among presets changes its dates.
-        show_choice: called with the choice among presets, where there was one.
-        promote_by: makes a version champion, where the gate allows it; returns None where a person has to approve it.
-        parts: what an interrupted run of the same finished; a version that it registered is for the caller to find.
+        show: called with the plan before anything is fitted, and again if a choice among presets changes its dates.
+        show_choice: called with the choice among presets, if there was one.
+        promote_by: makes a version champion if the gate allows it; returns None if a person has to approve it.
+        parts: the finished parts of the same run, if interrupted; the caller must find a version that it registered.
 
     Raises:
         InvalidDataError, FileFormatError: the source cannot be read; nothing was learnt or written.
@@ -141,7 +141,7 @@ def _plan(
 def promoted_by(
     registry: Registry, number: int, promote_by: Callable[[Registry, int], Promotion | None]
 ) -> tuple[bool, str]:
-    """Make a version champion; tell if it is one now, and why it was refused, for it was judged all the same."""
+    """Make a version champion; return whether it is one now, and why it was refused: the version exists anyway."""
     try:
         return promote_by(registry, number) is not None, ""
     except (PromotionRefusedError, ConflictError) as error:
@@ -153,7 +153,7 @@ def _learn(
 ) -> tuple[TrainingPlan, ValueRegressor, IntervalTable | None, dict[str, LoggedDataset]]:
     """Fit the trees on all dates; measure the intervals, and digest the rows that were learnt from.
 
-    The plan comes back without its matrix: what follows needs the memory.
+    The plan is returned without its matrix: later steps need the memory.
     """
     config, rows = plan.config, plan.rows
     intervals = measure_intervals(rows, plan.dates, trees, config.seed, rounds, config.interval)
@@ -176,9 +176,9 @@ def _nothing(_: TrainingPlan | PresetChoice) -> None:
 
 
 def _trees(portfolio: TransactionSource, plan: TrainingPlan, tune_trials: int) -> tuple[TreeSettings, Tuning | None]:
-    """Give the trees of every origin, and how they were tuned: where trials are asked for, on what the first one knows.
+    """Return the trees of every origin, and their tuning; without trials, the configured trees and None.
 
-    The trees are then the best of them.
+    Tuning uses only what is known as of the first origin. Its best trees are returned.
     """
     config, rows, dates = plan.config, plan.rows, plan.dates
     if not tune_trials:
@@ -195,13 +195,13 @@ def _trees(portfolio: TransactionSource, plan: TrainingPlan, tune_trials: int) -
 
 
 def _with_rounds(plan: TrainingPlan, trees: TreeSettings) -> tuple[TreeSettings, int]:
-    """Give the trees of the last origin, with the number of rounds that is found on its last training date."""
+    """Return the trees of the last origin, with the number of rounds found on its last training date."""
     rounds = find_rounds(validation_fold(plan.rows, plan.dates), trees, plan.config.seed)
     return trees.model_copy(update={"rounds": rounds}), rounds
 
 
 class _Rival(NamedTuple):
-    """The champion of a run: its version and model, and why it cannot be judged; each None where there is none."""
+    """The champion of a run: its version and model, and why it cannot be judged; each may be None."""
 
     version: RegisteredVersion | None
     model: ValueModel | None
@@ -214,7 +214,7 @@ class _Rival(NamedTuple):
 
 
 def _rival(registry: Registry, plan: TrainingPlan, own: OwnIndicators | None) -> _Rival:
-    """Load the champion, where it can fairly be judged on the test window."""
+    """Load the champion if it can fairly be judged on the test window."""
     champion = registry.champion()
     unfair = incomparability(champion, plan.config, plan.dates, plan.summary, own)
     return _Rival(champion, *load_comparable_champion(registry, champion, unfair))
@@ -229,9 +229,9 @@ def _rolling(
     last: JudgedOrigin,
     content_hash: str,
 ) -> Rolling | None:
-    """Judge every origin before the last, the champion too where it learnt nothing of the window; None without any.
+    """Judge every origin before the last, and the champion if it learnt nothing of the window; None for one origin.
 
-    *content_hash* is of the model of the last origin.
+    *content_hash* is the hash of the model of the last origin.
     """
     config, summary, earlier = plan.config, plan.summary, []
     for moment in plan.origins[:-1]:
@@ -251,11 +251,11 @@ def _chosen(
     show: Callable[[TrainingPlan], None],
     show_choice: Callable[[PresetChoice], None],
 ) -> tuple[TrainingPlan, PresetChoice | None]:
-    """Choose among two presets or more, and give the plan with the settings of the one that was chosen.
+    """Choose among two presets or more, and return the plan with the settings of the chosen one.
 
-    The choice is made before the first origin: on a window that is judged nothing is chosen.
+    The choice is made before the first origin: nothing is chosen on a window that is judged.
 
-    Where its dates are other ones than those that were shown, it is shown and checked too.
+    A plan whose dates differ from those shown before is shown and checked too.
     """
     if len(presets) == 1:
         return plan, None
@@ -278,13 +278,13 @@ def _refitted(
     verdict: GateVerdict,
     judged_against: int | None,
 ) -> Lineage:
-    """Learn again from everything up to today; where that is refused, the run is logged without a version."""
+    """Learn again from everything up to today; if that is refused, the run is logged without a version."""
     try:
         return replace(lineage, refit=refit(portfolio, plan, lineage.trees, model))
     except FivefoldError as error:
         # A person who tries again has seen this judgement: the window counts as judged on.
         log_refused_refit(registry, model, evaluation, lineage, verdict, judged_against, str(error))
-        if isinstance(error, PromotionRefusedError):  # what is logged is the reason, without advice to this run
+        if isinstance(error, PromotionRefusedError):  # the log has the reason without this advice
             raise PromotionRefusedError(
                 f"{error}. Nothing was registered; the window counts as judged on. Train without a refit, or allow more"
             ) from error
@@ -298,7 +298,7 @@ def incomparability(
     summary: SourceSummary,
     own: OwnIndicators | None = None,
 ) -> str | None:
-    """Give the reason why the champion cannot fairly be judged on this test window; None where it can, or is absent."""
+    """Return the reason why the champion cannot fairly be judged on this test window; None if it can, or is absent."""
     if champion is None:
         return None
     if other := _other_data(champion, dates, summary):
@@ -315,7 +315,7 @@ def incomparability(
 
 
 def _other_data(champion: RegisteredVersion, dates: Dates, summary: SourceSummary) -> str:
-    """Say what else the champion learnt from than such data: with other columns or states; empty where nothing."""
+    """Describe how the champion's data differed from these, in columns or states; empty if they did not."""
     if champion.absent != summary.absent:
         theirs, ours = absent_columns_text(champion.absent), absent_columns_text(summary.absent)
         return f"champion {champion.number} was learnt {theirs}, this version {ours}"
@@ -327,10 +327,11 @@ def _other_data(champion: RegisteredVersion, dates: Dates, summary: SourceSummar
 def load_comparable_champion(
     registry: Registry, champion: RegisteredVersion | None, incomparable: str | None
 ) -> tuple[ValueModel | None, str | None]:
-    """Load the champion where it is comparable; a champion that cannot be loaded is not.
+    """Load the champion if it is comparable; a champion that cannot be loaded is not.
 
     Raises:
-        RegistryError: the registry, or the store of its files, does not answer now: it may be comparable later.
+        RegistryError: the registry, or the store of its files, does not answer now; the champion may be comparable
+            later.
     """
     if champion is None or incomparable:
         return None, incomparable

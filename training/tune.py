@@ -17,7 +17,7 @@ class TuningTrial:
     """A configuration that was tried.
 
     Attributes:
-        trees: with the number of rounds that was found for them.
+        trees: the settings of the trees, with the number of rounds found for them.
         gini: normalised Gini on the last training date.
     """
 
@@ -30,8 +30,8 @@ class Tuning:
     """A search for better trees.
 
     Attributes:
-        trials: the first is of the settings that it began at; at least one.
-        as_of: the last training date, microseconds: on it all were compared.
+        trials: one or more; the first has the settings that the search began at.
+        as_of: the last training date, microseconds; all trials were compared on it.
     """
 
     trials: tuple[TuningTrial, ...]
@@ -39,14 +39,14 @@ class Tuning:
 
     @property
     def best(self) -> TuningTrial:
-        """The trial whose trees are used: of several alike the first."""
+        """The trial whose trees are used, the first of equals."""
         return max(self.trials, key=lambda trial: trial.gini)
 
 
 def tune(fold: Fold | None, trees: TreeSettings, seed: int, trials: int, as_of: int, lack: str) -> Tuning:
     """Try *trials* configurations, the given one first; *as_of* is the moment of the fold, microseconds.
 
-    The number of rounds is found for each and fixed in the result. *lack*: why the fold is None, where it is.
+    The number of rounds is found for each and fixed in the result. *lack* explains why the fold is None, if it is.
 
     Raises:
         NotEnoughDataError: the fold is None.

@@ -28,11 +28,11 @@ WARN_CUSTOMER_SHARE = 0.2
 LOST_STATES_SHARE = 0.01
 """With fewer rows without a state than this share, data have nearly all states."""
 GAP_TIMES_USUAL = 3
-"""A time without a row is unusual where it is longer than so many times the longest of 99 % of all of them."""
+"""A gap without rows is unusual if it is longer than this many times the 99th percentile of all gaps."""
 LEAST_DAYS_WITH_ROWS = 30
-"""With rows on fewer days nothing is known of what is usual."""
+"""With rows on fewer days, the usual gap is unknown."""
 LISTED = 3
-"""Words of a list that are written out."""
+"""Number of words of a list that are written out."""
 _KINDS = {
     DEPOSIT: "deposits",
     WITHDRAWAL: "withdrawals",
@@ -47,20 +47,20 @@ class Quality:
     """Counts of a source, added up batch by batch.
 
     Attributes:
-        rows: in all.
+        rows: number of rows.
         kinds: settled deposits and withdrawals, amounts of 0, pending and failed rows.
         currencies: rows by currency code.
         days: rows by day, counted from 1970-01-01.
         repeated: rows without a transaction_id that are equal in every column to another such row of their customer;
-            repeats of those that have one were removed.
-        unordered: customers with different balances at one moment or more, of rows without a transaction_id.
+            repeats of rows that have one were removed.
+        unordered: customers with rows without a transaction_id that have different balances at one moment.
         removed: repeats of rows with a transaction_id, which are in no other count.
         balances: rows whose balance is not 0.
         created_late: customers whose account was created more than a day after their first row.
-        most_rows: of any one customer.
+        most_rows: the most rows of any one customer.
         stateless: rows without a state, where the source has the column.
         names: the identifiers of the customers.
-        amount_checks: of the rows.
+        amount_checks: checks of the amounts of the rows.
     """
 
     rows: int = 0
@@ -119,9 +119,9 @@ class Quality:
         return self.stateless.rows / self.rows if self.rows else 0.0
 
     def lost_states_text(self, version: "RegisteredVersion", start: int, horizon_days: int) -> str:
-        """Say that too many states are missing to judge a version that learnt from nearly all; empty where not.
+        """Describe the missing states if they are too many to judge a version that learnt from nearly all; else empty.
 
-        They count in all rows, and in those of the value window after *start* (microseconds).
+        They are counted in all rows, and in those of the value window after *start* (microseconds).
         """
         learnt_share = version.stateless_share
         if STATE in version.absent or learnt_share is None or learnt_share >= LOST_STATES_SHARE:
@@ -136,13 +136,13 @@ class Quality:
         return f"in the {horizon_days} days after {day_text(start)} {stateless_text(lost, rows)}"
 
     def has_too_many_repeats(self, checks: CheckSettings) -> bool:
-        """Tell whether so many rows are there twice that nothing may be learnt from, or judged by, them."""
+        """Check whether too many rows are repeated to learn from the data or to judge by them."""
         return self.repeated > checks.most_repeated_share * self.rows
 
     def refusals_and_warnings(
         self, checks: CheckSettings, rates: RateTable, absent: tuple[str, ...] = ()
     ) -> tuple[list[str], list[str]]:
-        """Give the reasons to refuse the data, and the warnings, of *rates* too; *absent* columns are left out."""
+        """Return the reasons to refuse the data, and the warnings, also of *rates*; *absent* columns are left out."""
         refusals: list[str] = []
         warnings: list[str] = []
         if text := repeats_text(self.repeated, self.rows, least_share=0):
@@ -180,12 +180,12 @@ class Quality:
         return refusals, warnings
 
     def stale(self, rates: RateTable) -> list[str]:
-        """List the currencies that occur, the most frequent first, whose rate is long before the day of a table."""
+        """List the currencies of the rows, the most frequent first, whose rate is long before the day of a table."""
         stale = rates.stale()
         return [code for code, _ in self.currencies.most_common() if code in stale]
 
     def _stale_warnings(self, rates: RateTable) -> list[str]:
-        """Warn of stale rates by which money is converted."""
+        """Warn of stale rates that money is converted at."""
         texts = [
             f"{code} (rate of {rates.known_on(code)}, {percent(self.currencies[code] / self.rows)} of the rows)"
             for code in self.stale(rates)
@@ -197,23 +197,23 @@ class Quality:
 
 
 class RowGap(NamedTuple):
-    """A time without a row: its first and its last day, counted from 1970-01-01."""
+    """A gap without rows: its first and its last day, counted from 1970-01-01."""
 
     first: int
     last: int
 
     @property
     def text(self) -> str:
-        """Name it by its days."""
+        """The days of the gap, for people."""
         days = count_text(self.last - self.first + 1, "day")
         return f"from {day_text(self.first * DAY_US)} to {day_text(self.last * DAY_US)} ({days})"
 
 
 def unusual_gaps(rows_by_day: Mapping[int, int]) -> list[RowGap]:
-    """List the times without a row that are much longer than such times usually are, the longest first.
+    """List the gaps without rows that are much longer than usual, the longest first.
 
-    Weekends and closed shops are usual where they are frequent. By chance alone a gap of so many times the usual one is
-    not to be expected, however few rows there are: gaps between independent rows are distributed exponentially.
+    Weekends and closed shops are usual if they are frequent. Chance alone hardly makes a gap of so many times the usual
+    one, however few rows there are: gaps between independent rows are distributed exponentially.
     """
     days = np.array(sorted(rows_by_day), dtype=np.int64)
     if len(days) < LEAST_DAYS_WITH_ROWS:
@@ -221,11 +221,11 @@ def unusual_gaps(rows_by_day: Mapping[int, int]) -> list[RowGap]:
     steps = np.diff(days)
     usual = np.sort(steps)[min(ceil(0.99 * len(steps)) - 1, len(steps) - 2)]
     gaps = [RowGap(int(days[at]) + 1, int(days[at + 1]) - 1) for at in np.flatnonzero(steps > GAP_TIMES_USUAL * usual)]
-    return sorted(gaps, key=lambda gap: gap.first - gap.last)  # a text names few: not those of a slow beginning alone
+    return sorted(gaps, key=lambda gap: gap.first - gap.last)  # a text names few: not only those of a slow beginning
 
 
 def list_text(words: Sequence[str]) -> str:
-    """List a few of some words, and say how many more there are."""
+    """List the first words, and count the others."""
     rest = len(words) - LISTED
     return ", ".join(words[:LISTED]) + (f" and {rest} more" if rest > 0 else "")
 
@@ -237,10 +237,10 @@ HARDLY_SHARE = 0.05
 """Training windows below this share of the usual are named: from them the model would learn that customers stop."""
 
 HOLES_SHARE = 0.25
-"""With more of its days in unusual gaps a test window shows an export that is not whole, not what models predict."""
+"""With more of its days in unusual gaps, a test window shows an incomplete export, not what models predict."""
 
 USUAL_WINDOWS = 4
-"""The usual is the median of so many windows, the latest before. A shop whose start was busy has slowed since then."""
+"""The usual is the median of this many windows, the latest before. A shop whose start was busy has slowed since."""
 
 _YEAR_DAYS = 365
 
@@ -253,9 +253,9 @@ class Windows:
         as_of: k moments, microseconds.
         horizon_days: length of the windows after them.
         known_customers: those with a row that the indicators see.
-        rows: in the window after the moment.
-        active: customers of those known who have a settled one: what a pending or failed one, or a new customer does
-            says nothing of a prediction.
+        rows: rows in the window after the moment.
+        active: known customers with a settled row in the window: pending and failed rows, and new customers, do not
+            test a prediction.
     """
 
     as_of: Integers
@@ -266,7 +266,7 @@ class Windows:
 
     @classmethod
     def empty(cls, dates: Dates) -> "Windows":
-        """Give windows with counts of 0."""
+        """Make windows with counts of 0."""
         as_of = np.append(dates.training, dates.test)
         zeros = (np.zeros(len(as_of), dtype=np.int64) for _ in range(3))
         return cls(as_of, dates.horizon_days, *zeros)
@@ -291,16 +291,16 @@ class Windows:
             np.add(getattr(self, counts), getattr(other, counts), out=getattr(self, counts))
 
     def days_text(self, number: int) -> str:
-        """Name a window by its days."""
+        """Return the days of a window, for people."""
         ends = int(self.as_of[number]) + self.horizon_days * DAY_US
         return f"{day_text(int(self.as_of[number]))} to {day_text(ends)}"
 
     def refusals_and_warnings(
         self, checks: CheckSettings, quality: Quality, option: str = "test_as_of:"
     ) -> tuple[list[str], list[str]]:
-        """Give the reasons to refuse the windows, and the warnings.
+        """Return the reasons to refuse the windows, and the warnings.
 
-        *option* is the option or setting by which an operator gives another test as-of.
+        *option* is the option or setting that sets another test as-of.
         """
         refusals: list[str] = []
         warnings: list[str] = []
@@ -337,9 +337,9 @@ class Windows:
 
 
 def holes(quality: Quality, start: int, horizon_days: int) -> str:
-    """Say that rows lack on too much of the window after a moment (microseconds) to judge by it; empty otherwise.
+    """Describe the gaps if too much of the window after a moment (microseconds) lacks rows to judge by it; else empty.
 
-    Times that lacked rows a year before too do not count: a business may close each August.
+    Gaps that were there a year before too do not count: a business may close each August.
     """
     first = start // DAY_US
     gaps = [gap for gap in _gaps_within(quality, start, horizon_days) if not _comes_each_year(gap, quality.days)]
@@ -348,7 +348,7 @@ def holes(quality: Quality, start: int, horizon_days: int) -> str:
 
 
 def _comes_each_year(gap: RowGap, rows_by_day: Mapping[int, int]) -> bool:
-    """Tell whether a year before hardly a day had rows either, by how many usually have."""
+    """Check whether hardly any of these days had rows a year before either, compared with the usual share."""
     began, ended = min(rows_by_day), max(rows_by_day)
     year_before = range(gap.first - _YEAR_DAYS, gap.last - _YEAR_DAYS + 1)
     usual = len(year_before) * len(rows_by_day) / (ended - began + 1)
@@ -366,9 +366,9 @@ def _gaps_text(gaps: Sequence[RowGap], start: int, horizon_days: int) -> str:
 
 
 def lacking_rows(quality: Quality, start: int, horizon_days: int) -> str:
-    """Say that rows seem to lack in the window after a moment (microseconds); empty where enough are there.
+    """Describe the rows that seem to be missing in the window after a moment (microseconds); empty if it has enough.
 
-    There are few rows, measured as in a test window, or none for a time that is much longer than usual.
+    It has few rows, measured as in a test window, or a gap that is much longer than usual.
     """
     if not quality.days:
         return ""
@@ -384,13 +384,13 @@ def lacking_rows(quality: Quality, start: int, horizon_days: int) -> str:
 
 @dataclass(frozen=True)
 class _UsualRows:
-    """How many rows a window usually has, by those before a moment.
+    """The usual number of rows of a window, by the windows before a moment.
 
     Attributes:
-        rows: the median of the latest of them, of which those with hardly a row are left out: a wrong date may be years
-            after the others. Where no whole window came before it is the busiest one of all.
+        rows: the median of the latest windows, without those with hardly a row: a wrong date may be years after the
+            others. Without a whole window before, the rows of the busiest one of all.
         ended: the last day (from 1970) that ends a window of a usual size.
-        text: says what is usual, for people.
+        text: the usual number in words, for people.
     """
 
     rows: int
@@ -399,7 +399,7 @@ class _UsualRows:
 
     @classmethod
     def before(cls, start: int, quality: Quality, horizon_days: int) -> "_UsualRows":
-        """Give what is usual before a moment (microseconds)."""
+        """Compute the usual number before a moment (microseconds)."""
         days = np.array(sorted(quality.days), dtype=np.int64)
         cumulated = np.cumsum([0, *(quality.days[day] for day in days.tolist())])
 

@@ -28,8 +28,8 @@ class Resamples:
     """The figures of each draw of customers.
 
     Attributes:
-        gini: normalised Gini by name, one figure for each draw; NaN where all drawn customers are worth the same.
-        tenths: by how much the money of the tenths is off, by name; predictions in money alone have it.
+        gini: normalised Gini by name, one figure for each draw; NaN if all drawn customers are worth the same.
+        tenths: how far the money of the tenths is off, by name; only for predictions in money.
     """
 
     gini: Mapping[str, Floats]
@@ -59,7 +59,7 @@ def resample(
     """Judge every prediction on each draw of the customers.
 
     Args:
-        predictions: by name, one for each of n customers, on any scale.
+        predictions: predictions for n customers by name, on any scale.
         realised: what the n customers were worth, 0 or more.
         drawn: how often each customer was drawn, an array of n for each resample.
         money: names of predictions in money, whose calibration is judged too.
@@ -88,24 +88,24 @@ class PredictedOrder:
     """Customers in predicted order, highest first; equal predictions share their value evenly."""
 
     def __init__(self, predicted: Floats, realised: Floats) -> None:
-        """Place n customers by their predictions, on any scale; *realised* is what they were worth, 0 or more."""
+        """Sort n customers by their predictions, on any scale; *realised* is what they were worth, 0 or more."""
         self._order = np.argsort(-predicted, kind="stable").astype(np.uint32)
         self._starts = _starts_of_equal(predicted[self._order])
         self._realised = np.asarray(realised[self._order], dtype=np.float64)
 
     def gini(self, times: Times) -> float:
-        """Give the Gini, not yet normalised, of customers that were drawn so many *times* each."""
+        """Return the Gini, not yet normalised, of a draw; *times* is how often each customer was drawn."""
         return float(compile_loops(draw_loops).gini_of_draw(times, self._order, self._starts, self._realised))
 
     def top_value(self, times: Times) -> float:
-        """Give the value in the predicted top tenth of a draw; customers tied at the edge share."""
+        """Return the value in the predicted top tenth of a draw; customers tied at its edge share their value."""
         drawn = times[self._order].astype(np.float64)
         value = np.add.reduceat(drawn * self._realised, self._starts[:-1])
         customers = np.concatenate([[0.0], np.cumsum(np.add.reduceat(drawn, self._starts[:-1]))])
         return float(np.interp(customers[-1] / TENTHS, customers, np.concatenate([[0.0], np.cumsum(value)])))
 
     def ranks(self, times: Times) -> Floats:
-        """Give each of the n customers the mean rank of its place in a draw, from the highest down."""
+        """Return the mean rank of each of n customers in a draw, from the highest prediction down."""
         drawn = np.add.reduceat(times[self._order].astype(np.float64), self._starts[:-1])
         ranks = np.cumsum(drawn) - (drawn - 1.0) / 2.0
         of_customers = np.empty(len(self._order))
@@ -128,20 +128,20 @@ class Tenths:
         self._bounds: Integers = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
     def off(self, times: Times) -> Floats:
-        """Give predicted less realised money of each group of a draw, as shares of all that is realised in it.
+        """Return predicted less realised money of each group of a draw, as shares of all realised money in it.
 
-        Those of a draw who have equal predictions share their value. All is NaN where nobody who was drawn is worth
+        Drawn customers with equal predictions share their value. All shares are NaN if no drawn customer is worth
         anything, whatever was predicted.
         """
         predicted, realised = self.money(times)
         return np.asarray((predicted - realised) / (realised.sum() or np.nan))
 
     def error(self, times: Times) -> float:
-        """Give the calibration error, as `metrics.calibration_error` defines it, of a draw."""
+        """Return the calibration error of a draw, as `metrics.calibration_error` defines it."""
         return float(np.abs(self.off(times)).sum())
 
     def money(self, times: Times) -> Floats:
-        """Give the predicted and the realised money of each group of a draw: 2 x groups."""
+        """Return the predicted and the realised money of each group of a draw: 2 x groups."""
         money = np.empty((2, len(self._bounds) - 1))
         compile_loops(draw_loops).money_of_draw(
             times, self._order, self._tied, self._predicted, self._realised, self._bounds, money
@@ -150,6 +150,6 @@ class Tenths:
 
 
 def _starts_of_equal(placed: Floats) -> npt.NDArray[np.uint32]:
-    """Give the first place of each group of equal values that stand together, and the number of values at the end."""
+    """Return the first place of each run of equal values, and the number of values at the end."""
     changes = np.flatnonzero(placed[1:] != placed[:-1]) + 1
     return np.concatenate([[0], changes, [len(placed)]]).astype(np.uint32)

@@ -22,20 +22,20 @@ from fivefold.training.judging.metrics import (
 )
 
 LEAST_BELOW = 10
-"""At least so many draws must lie below a bound; with fewer it depends more on the draws than on the customers."""
+"""The fewest draws that must lie below a bound; with fewer it depends more on the draws than on the customers."""
 MOST_RESAMPLES = 20_000
-"""With the confidence of 95 % they suffice for nine tries on a window; of a later one fewer draws lie below a bound."""
+"""At a confidence of 95 % they suffice for nine tries on a window; at a later try fewer draws lie below a bound."""
 _FINISHED, _PARENT = "FINISHED", "mlflow.parentRunId"
-"""MLflow's status of a run that came to its end, and its tag of a run within another one."""
+"""MLflow's status of a finished run, and its tag of a nested run."""
 
 
 @dataclass(frozen=True)
 class RivalComparison:
-    """A model less a rival, both judged on the same draws of the customers.
+    """The figure of a model less that of a rival, both judged on the same draws of the customers.
 
     Attributes:
-        difference: on the customers as they are.
-        low: the difference is at least this, at the confidence of the comparisons.
+        difference: the difference on the customers as they are.
+        low: the lower bound of the difference, at the confidence of the comparisons.
     """
 
     difference: float
@@ -48,14 +48,14 @@ class Comparisons:
 
     Attributes:
         times_judged: how often the window, or a part of it, was judged on under this name, this time included.
-        confidence: of the differences in Gini, see `error_of_try`.
-        money_confidence: of the bounds of the calibration error: the one that is configured, at every try. These bounds
-            refuse; with the chance of error of a late try they would refuse less with every further try.
+        confidence: the confidence of the differences in Gini, see `error_of_try`.
+        money_confidence: the confidence of the bounds of the calibration error, as configured at every try. These
+            bounds refuse models; with the smaller chance of error of a late try they would refuse fewer of them.
         gini: normalised Gini of the model less that of each rival, by the rival's name.
-        calibration: the model's calibration error is at least this, see `calibration.least_error`.
-        calibration_worse: its error less the champion's, see `calibration.least_difference`; None without a champion.
-        segments: each of the model's segments and the next one. A window judged on again shows a fall as well as one
-            judged on for the first time, so this has the confidence that is configured.
+        calibration: the lower bound of the model's calibration error, see `metrics.least_error`.
+        calibration_worse: its error less the champion's, see `metrics.least_difference`; None without a champion.
+        segments: each segment of the model compared with the next one, at the configured confidence: a window judged on
+            again shows a fall as well as the first time.
     """
 
     times_judged: int
@@ -67,7 +67,7 @@ class Comparisons:
     segments: tuple[SegmentStep, ...]
 
     def figures(self) -> dict[str, float]:
-        """Give every figure by its name in the registry."""
+        """Return every figure by its name in the registry."""
         figures = {"window_times_judged": float(self.times_judged), "gate_confidence": self.confidence}
         for name, comparison in self.gini.items():
             figures |= {f"gini_over_{name}": comparison.difference, f"gini_over_{name}_low": comparison.low}
@@ -75,11 +75,11 @@ class Comparisons:
 
 
 def error_of_try(error: float, times_judged: int) -> float:
-    """Give a try on a window its part of the chance of error that all tries on the window have together.
+    """Return one try's part of the chance of error that all tries on a window have together.
 
-    The best of many tries is above the others by chance alone. The parts are a half, a sixth, a twelfth and so on: they
-    add up to less than the whole, however many tries there are, and need not know how many will follow. The first tries
-    keep the most, since most windows are judged on a few times.
+    The best of many tries is above the others by chance alone. The parts are a half, a sixth, a twelfth and so on. They
+    add up to less than the whole for any number of tries, which need not be known in advance. The first tries get the
+    most, since most windows are judged on only a few times.
 
     >>> [round(1 - error_of_try(0.05, number), 4) for number in (1, 2, 3, 4)]
     [0.975, 0.9917, 0.9958, 0.9975]
@@ -100,14 +100,14 @@ def compare_with_rivals(
     """Compare a model with every rival by paired bootstrap, and its segments with each other.
 
     Args:
-        predictions: by name, the model's among them.
+        predictions: the predictions by name, the model's included.
         realised: what the customers were worth, 0 or more.
-        metrics: of the customers as they are, by name.
+        metrics: the metrics of each prediction on the customers as they are, by name.
         category: the segments that the model puts the customers in.
-        names: of the model and of the champion among the predictions.
+        names: the names of the model and of the champion among the predictions.
         gate: confidence and number of draws.
         times_judged: how often the window was judged on, this time included.
-        seed: of the draws and the shuffles.
+        seed: the seed of the draws and the shuffles.
     """
     model, champion = names
     money_error = 1.0 - gate.confidence
@@ -146,12 +146,12 @@ def compare_with_rivals(
 
 
 def _draws_needed(gate: GateSettings, error: float) -> int:
-    """Give how many draws a bound needs, as far as they may be made."""
+    """Return how many draws a bound needs, at most the allowed number."""
     return min(max(gate.resamples, int(np.ceil(LEAST_BELOW / error))), max(MOST_RESAMPLES, gate.resamples))
 
 
 def _low(drawn: Floats, error: float) -> float:
-    """Give the quantile of the draws at the error probability; NaN where no draw has a value."""
+    """Return the quantile of the draws at the error probability; NaN if no draw has a value."""
     values = drawn[~np.isnan(drawn)]
     return float(np.quantile(values, error)) if len(values) else float("nan")
 
@@ -159,9 +159,9 @@ def _low(drawn: Floats, error: float) -> float:
 def times_judged(registry: Registry, dates: Dates, content_hash: str, data_digest: str) -> int:
     """Count how often a window was judged on under a registry's name, this time included.
 
-    A window that shares days with it counts, however long either is: some of the customers' value is in both. A run
-    that died before its version was registered does not count where this one judges the same model by the same data:
-    that is the same judgement, made again.
+    Any window that shares days with it counts, whatever their lengths: some of the customers' value is in both. A run
+    that died before its version was registered does not count if this one judges the same model by the same data: it
+    is the same judgement, repeated.
     """
     runs = registry.client.search_runs([registry.experiment(registry.name)], max_results=10_000)
     same = {JUDGED_HASH_TAG: content_hash, DATA_DIGEST_TAG: data_digest}

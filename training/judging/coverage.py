@@ -1,4 +1,4 @@
-"""Coverage: how many of the realised values of a window lie in the intervals that were given before it."""
+"""Coverage: the share of the realised values of a window that lie in the intervals predicted before it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,21 +24,20 @@ Marks = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True)
 class IntervalCoverage:
-    """What the intervals of a model held of a window.
+    """The coverage of a window by the intervals of a model.
 
     Attributes:
-        level_percent: so many of a hundred were to be held.
+        level_percent: how many of a hundred values the intervals should hold.
         as_ofs: the moments (microseconds) whose customers the intervals were measured on.
-        covered_share: of all customers of the window.
-        expected_share: what the intervals held of the customers that they were measured on: the level, and more where
-            many are worth nothing.
-        is_off: the covered share is further from the level than the configuration allows of predictions whose horizon
-            is over, see `is_surely_off`.
-        width_mean: money from the low end to the high end; NaN where no customer has a high end.
+        covered_share: the share of the window's values in their intervals.
+        expected_share: the share that the intervals held of the customers that they were measured on: the level, or
+            more if many are worth nothing.
+        is_off: whether the covered share is further off than the settings and chance allow, see `is_surely_off`.
+        width_mean: the mean of money from the low end to the high end; NaN if no customer has a high end.
         segments: one row a segment, lowest first: customers, covered_share, zero_share (of those worth nothing),
             expected_share, low_mean and high_mean (money); empty ones left out.
         tenths: the same for ten equal groups of customers by prediction, lowest first.
-        fifths: the same for five equal groups of those whose consistency is known, least consistent first.
+        fifths: the same for five equal groups of customers whose consistency is known, least consistent first.
     """
 
     level_percent: int
@@ -53,7 +52,7 @@ class IntervalCoverage:
 
     @property
     def doubt(self) -> str:
-        """What follows where the share is off, as the end of a sentence about it; empty where it is not."""
+        """The consequence if the share is off, as the end of a sentence about it; empty if it is not."""
         if not self.is_off:
             return ""
         than, which = ("less", "narrow") if self.covered_share < self.level_percent / 100 else ("more", "wide")
@@ -64,7 +63,7 @@ class IntervalCoverage:
         )
 
     def figures(self) -> dict[str, float]:
-        """Give every figure by its name in the registry."""
+        """Return every figure by its name in the registry."""
         by_segment = {f"segment_{row['segment']}_coverage": row["covered_share"] for row in self.segments.to_dicts()}
         return {
             "interval_level": self.level_percent / 100,
@@ -81,14 +80,14 @@ def coverage_bounds(
     """Return the least and the largest share that intervals may hold by the settings and by chance.
 
     Args:
-        level_percent: of the intervals.
-        most_held_share: what they held of the customers that they were measured on: more than the level where many are
-            worth nothing, and no worse for it. NaN where it is not known.
-        customers: of the window.
+        level_percent: the level of the intervals.
+        most_held_share: the share that they held of the customers that they were measured on. It is rightly more than
+            the level if many are worth nothing. NaN if it is unknown.
+        customers: the number of customers in the window.
         due: the bounds.
     """
     level = level_percent / 100
-    # How far chance alone moves the share of a model whose intervals hold what they say.
+    # How far chance alone moves the share that correct intervals hold.
     reach = NormalDist().inv_cdf((1 + due.confidence) / 2) * sqrt(level * (1 - level) / customers)
     most = level if isnan(most_held_share) else max(level, most_held_share)
     allowed = max(due.most_coverage_distance, reach)
@@ -96,13 +95,13 @@ def coverage_bounds(
 
 
 def is_surely_off(covered_share: float, bounds: tuple[float, float]) -> bool:
-    """Return whether a share lies outside the bounds of `coverage_bounds`; what rounding alone adds does not count."""
+    """Check whether a share lies outside the bounds of `coverage_bounds`; rounding errors do not count."""
     low, high = bounds
     return not low <= covered_share <= high and not any(is_same_figure(covered_share, bound) for bound in bounds)
 
 
 def is_beyond(distance: float, allowed: float) -> bool:
-    """Tell whether a distance is more than is allowed; what rounding alone adds to it does not count.
+    """Check whether a distance is more than is allowed; rounding errors do not count.
 
     >>> is_beyond(1 - 0.85, 0.15), is_beyond(1 - 0.8499, 0.15)
     (False, True)
@@ -113,9 +112,10 @@ def is_beyond(distance: float, allowed: float) -> bool:
 def coverage(
     model: ValueModel, window: WindowPredictions, category: npt.NDArray[np.str_], due: DueSettings
 ) -> IntervalCoverage | None:
-    """Judge a model's intervals, which were measured on earlier customers, on a window; None where it keeps none.
+    """Judge a model's intervals, which were measured on earlier customers, on a window; None if it has none.
 
-    *category* has the segments that the model puts the customers in, and *due* the bounds of what intervals may hold.
+    *category* has the segments that the model puts the customers in, and *due* the bounds of the share that intervals
+    may hold.
     """
     table, predicted, realised = model.intervals, window.predicted, window.realised
     if table is None:
@@ -140,12 +140,12 @@ def coverage(
 
 
 def tenths(predicted: Floats) -> Iterator[tuple[int, Marks]]:
-    """Give ten equal groups of n customers by prediction, lowest first: the number from 1, and n marks of who is in."""
+    """Return ten equal groups of n customers by prediction, lowest first: the number from 1, and n marks of members."""
     return _equal_groups(np.argsort(predicted, kind="stable"), len(predicted), DECILES)
 
 
 def consistency_fifths(consistency: Floats) -> Iterator[tuple[int, Marks]]:
-    """Give five equal groups of those of n customers whose consistency is known, least consistent first."""
+    """Return five equal groups of the customers whose consistency is known, least consistent first."""
     order = np.argsort(consistency, kind="stable")  # NaN comes last
     return _equal_groups(order[: int((~np.isnan(consistency)).sum())], len(consistency), FIFTHS)
 
@@ -164,7 +164,7 @@ class IntervalHits:
     Attributes:
         ends: the intervals.
         covered: marks the values that lay in them.
-        expected: what each interval held of the customers that it was measured on.
+        expected: the share that each interval held of the customers that it was measured on.
         worthless: marks the customers who were worth nothing.
     """
 
@@ -174,7 +174,7 @@ class IntervalHits:
     worthless: Marks
 
     def by(self, name: str, groups: Mapping[str, Marks] | Mapping[int, Marks]) -> pl.DataFrame:
-        """Give the figures of each group of customers; empty groups are left out."""
+        """Return the figures of each group of customers; empty groups are left out."""
         return pl.DataFrame(
             [
                 {

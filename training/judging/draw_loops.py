@@ -1,7 +1,7 @@
-"""Plain loops over the customers of a draw, which Numba compiles: a draw of many customers needs no arrays in between.
+"""Plain loops over the customers of a draw, compiled by Numba: a draw of many customers needs no temporary arrays.
 
-Customers are in predicted order, and those with equal predictions stand together: `starts` has the first place of each
-such group, and the number of customers at its end.
+Customers are in predicted order, so those with equal predictions are adjacent: `starts` has the first place of each
+such group, and the number of customers at the end.
 """
 
 from typing import Any
@@ -15,22 +15,22 @@ SIGNATURES = {
         "void(uint16[::1], uint32[::1], uint32[:,::1], float64[::1], float64[::1], int64[::1], float64[:,::1])"
     ),
 }
-"""Counts and places are small numbers, so that those of very many customers stay in the processor's caches."""
+"""Counts and places have small types, so that those of very many customers fit in the processor's caches."""
 
 
 def count_drawn(drawn: Any, times: Any) -> None:
-    """Count in *times*, n zeros before, how often each of n customers is among the m positions that are drawn."""
+    """Count in *times*, n zeros at first, how often each of n customers is among the m drawn positions."""
     for place in range(len(drawn)):
         times[drawn[place]] += 1
 
 
 def gini_of_draw(times: Any, order: Any, starts: Any, realised: Any) -> Any:
-    """Give the Gini, not yet normalised, of customers who were drawn so many times each; 0 where they all tie.
+    """Return the Gini, not yet normalised, of a draw; 0 if all drawn customers tie, or none is worth anything.
 
     Args:
         times: how often each of n customers was drawn.
         order: n positions of the customers, highest prediction first.
-        starts: of the groups of equal predictions, and n.
+        starts: the first place of each group of equal predictions, and n.
         realised: n values in money, in this order.
     """
     customers = 0.0
@@ -38,10 +38,10 @@ def gini_of_draw(times: Any, order: Any, starts: Any, realised: Any) -> Any:
     area = 0.0
     first = np.int64(0)
     for group in range(1, len(starts)):
-        if first == len(order):  # there is no customer at all
+        if first == len(order):  # without any customer
             break
         end = np.int64(starts[group])
-        # Nearly every group is one customer, whom no inner loop has to begin for.
+        # Nearly every group is one customer, which needs no inner loop.
         drawn = np.float64(times[order[first]])
         value = drawn * realised[first]
         for place in range(first + 1, end):
@@ -52,23 +52,23 @@ def gini_of_draw(times: Any, order: Any, starts: Any, realised: Any) -> Any:
         customers += drawn
         total += value
         first = end
-    # Nothing is realised, or all who were drawn are of one group: division would leave what rounding did.
+    # Nothing is realised, or all drawn customers are in one group: division would leave a rounding error.
     if total == 0.0 or area == total * (customers + 1.0) / 2.0:
         return 0.0
     return (area / total - (customers + 1.0) / 2.0) / customers
 
 
 def money_of_draw(times: Any, order: Any, tied: Any, predicted: Any, realised: Any, bounds: Any, money: Any) -> None:
-    """Fill 2 x k: the predicted and the realised money of k sets of places; equal predictions share what is realised.
+    """Fill 2 x k: the predicted and the realised money of k sets of places; equal predictions share realised money.
 
     Args:
         times: how often each of n customers was drawn.
         order: n positions of the customers, lowest prediction first.
-        tied: m x 2, of each group of two or more equal predictions its first place and the place after its last.
+        tied: m x 2: the first place of each group of two or more equal predictions, and the place after its last.
         predicted: n values in money, in this order.
         realised: n values in money, in this order.
         bounds: the first place of each set, and n.
-        money: what is filled.
+        money: the array to fill.
     """
     group = 0
     for part in range(len(bounds) - 1):
@@ -98,7 +98,7 @@ def money_of_draw(times: Any, order: Any, tied: Any, predicted: Any, realised: A
 
 
 def shared_value(times: Any, order: Any, realised: Any, first: Any, end: Any) -> Any:
-    """Give the mean of what is realised by those who are drawn of the customers at some places."""
+    """Return the mean realised money of the drawn customers at some places."""
     drawn = 0.0
     value = 0.0
     for place in range(first, end):

@@ -1,4 +1,4 @@
-"""Whether predictions whose horizon is over say that a model is due for training, and why."""
+"""Whether predictions whose horizon has passed show that a model is due for training, and why."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,11 +19,11 @@ class DueVerdict:
     """The verdict on a version.
 
     Attributes:
-        state: `due`; `holds` where every figure is within its bounds, or chance may have moved it out; `waiting` where
-            no prediction's horizon has passed yet; `unknown` where the data are too few, or do not hold what came, or
-            the model learnt from what came after all predictions.
-        reasons: one sentence for each figure that is surely out of bounds; else why it is in another state. Where it
-            holds, also one for each figure, and one for later predictions, that could not be judged.
+        state: `due`; `holds` if every figure is within its bounds, or chance may have moved it out; `waiting` if no
+            prediction's horizon has passed yet; `unknown` if the data are too few or lack the realised values, or the
+            model learnt from the time after all predictions.
+        reasons: one sentence for each figure that is surely out of bounds; else the reason for the state. A version
+            that holds also has one for each figure, and one for later predictions, that could not be judged.
     """
 
     state: Literal["due", "holds", "waiting", "unknown"]
@@ -35,7 +35,7 @@ class DueVerdict:
         return f"{words[self.state]} {'; '.join(self.reasons)}"
 
     def by_version(self, number: int) -> Self:
-        """Say of each reason that it is of another version with the trees of the one that is judged."""
+        """Return the verdict with reasons that name their version, which has the same trees as the judged one."""
         reasons = tuple(f"version {number}, which has the same trees: {reason}" for reason in self.reasons)
         return replace(self, reasons=reasons)
 
@@ -43,15 +43,15 @@ class DueVerdict:
 def due_verdict(
     realised: Realised, due: DueSettings, card_gini: float | None, lacking: Mapping[int, str] | None = None
 ) -> DueVerdict:
-    """Judge a version by the latest day whose predictions can be compared with what came, of enough customers.
+    """Judge a version by the latest day with realised values of enough customers.
 
-    Earlier days are not pooled with it: a model that was right for a year and is wrong since a month is wrong.
+    Earlier days are not pooled with it: a model that was right for a year and has been wrong for a month is wrong.
 
     Args:
-        realised: of the version.
+        realised: the predictions of the version against realised values.
         due: the bounds.
-        card_gini: normalised Gini of the model card; None where it has none.
-        lacking: by day, why rows seem to lack in its horizon; empty where they do not.
+        card_gini: normalised Gini of the model card; None if it has none.
+        lacking: by day, why rows seem to be missing in its horizon; empty if they do not.
     """
     if not realised.days:
         return _without_days(realised)
@@ -74,7 +74,7 @@ def due_verdict(
 
 
 def _not_judged(day: RealisedDay, due: DueSettings, card_gini: float | None) -> list[str]:
-    """Say which figures could not be judged, and why: that nothing was seen of them is not that they are right."""
+    """List the figures that could not be judged, and why: a figure that was not judged is not known to be right."""
     reasons = []
     if day.whole["ratio"] is None:
         reasons.append("the money is not judged, for all of the predicted is 0")
@@ -94,7 +94,7 @@ def _not_judged(day: RealisedDay, due: DueSettings, card_gini: float | None) -> 
 
 
 def _uncovered(realised: Realised) -> list[str]:
-    """Say how many later predictions could be judged if the data went on: an export that stopped is not seen else."""
+    """Count the later predictions whose horizon the data do not cover: nothing else shows an export that stopped."""
     if not realised.uncovered:
         return []
     return [
@@ -120,7 +120,7 @@ def _without_days(realised: Realised) -> DueVerdict:
 
 
 def learnt_words(realised: Realised) -> str:
-    """Say why predictions say nothing of a model: it learnt from what came after them.
+    """Explain why predictions cannot judge a model: it learnt from the time after them.
 
     >>> learnt_words(Realised((), learnt=3, learnt_until=0))
     'as of moments before 1970-01-01, and it learnt from what came until then'

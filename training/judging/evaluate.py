@@ -46,12 +46,12 @@ class Evaluation:
         by_name: metrics of the model, of the champion where it is comparable, and of each baseline.
         calibration: ten groups by prediction, see `metrics.calibration_table`.
         segments: see `metrics.segment_table`.
-        groups: of customers of one tenure, channel or currency, see `groups.group_table`.
+        groups: customers grouped by tenure, channel or currency, see `groups.group_table`.
         lift: curves by name, see `metrics.lift_curve`.
-        customers: in the test window.
-        floored_share: share of them whose value was below 0 and was raised to it.
-        comparisons: of the model with the champion and the baselines, with lower bounds.
-        coverage: of the intervals that the model keeps; None where it keeps none.
+        customers: number of customers in the test window.
+        floored_share: share of the customers whose value was below 0 and was raised to 0.
+        comparisons: the model compared with the champion and the baselines, with lower bounds.
+        coverage: the coverage of the model's intervals; None if it has none.
     """
 
     by_name: dict[str, Metrics]
@@ -67,19 +67,19 @@ class Evaluation:
 
     @property
     def calibration_error(self) -> float:
-        """How far predicted money is off, as a share of the realised; NaN where nobody is worth anything."""
+        """How far predicted money is off, as a share of the realised; NaN if no customer is worth anything."""
         return calibration_error(self.calibration)
 
     @property
     def calibration_errors(self) -> dict[str, float]:
-        """That of the model, and of the champion where it is compared, by name; undefined ones are left out."""
+        """The errors of the model, and of the champion if it is compared, by name; undefined ones are left out."""
         worse, errors = self.comparisons.calibration_worse, {MODEL: self.calibration_error}
         if worse is not None:
             errors[CHAMPION] = self.calibration_error - worse.difference
         return {name: error for name, error in errors.items() if np.isfinite(error)}
 
     def registered_metrics(self) -> dict[str, float]:
-        """Give every figure by its name in the registry; undefined figures are left out."""
+        """Return every figure by its name in the registry; undefined figures are left out."""
         figures = {
             "calibration_error": self.calibration_error,
             "floored_share": self.floored_share,
@@ -133,7 +133,7 @@ def evaluate(
 
 
 def predictions_of(test_window: WindowPredictions) -> dict[str, Floats]:
-    """Give every prediction of a window by its name: the model's, the champion's where there is one, the baselines'."""
+    """Return every prediction of a window by its name: the model's, the champion's if there is one, the baselines'."""
     predictions: dict[str, Floats] = {MODEL: test_window.predicted}
     if test_window.champion is not None:
         predictions[CHAMPION] = test_window.champion

@@ -37,12 +37,12 @@ def gate_verdict(
 ) -> GateVerdict:
     """Decide by normalised Gini and calibration on the same out-of-time window.
 
-    The lower bound of the difference to every baseline, and to the champion where there is one, must be above the
-    margin: a difference that may be chance keeps the champion. Predicted money must not surely be off by more than the
-    gate allows, nor surely further off than the champion's: what chance alone adds to such an error is taken away. The
-    mean realised value must not surely fall from one segment to the next. *incomparable* is the reason why the champion
-    cannot be compared; *holes* says that the window lacks rows, so that no figure of it lets a model pass.
-    Values are in *currency*.
+    The lower bound of the difference to every baseline, and to the champion if there is one, must be above the margin:
+    a difference that may be chance keeps the champion. Predicted money must not surely be off by more than the gate
+    allows, nor surely further off than the champion's: the error that chance alone adds is subtracted. The mean
+    realised value must not surely fall from one segment to the next. *incomparable* is the reason why the champion
+    cannot be compared; *holes* names the rows that the window lacks: with holes, no model passes. Values are in
+    *currency*.
     """
     gini = {name: metrics.normalised_gini for name, metrics in evaluation.by_name.items()}
     compared, sure = evaluation.comparisons, confidence_text(evaluation.comparisons.confidence)
@@ -66,7 +66,7 @@ def gate_verdict(
 def _reason(
     rival: str, gini: Mapping[str, float], comparison: RivalComparison, margin: float, confidence: str, *, beaten: bool
 ) -> str:
-    """Say whether the model beats a rival, and by how much."""
+    """Describe whether the model beats a rival, and by how much."""
     if not isfinite(comparison.difference):
         return f"normalised Gini is not defined where all customers are worth the same, so it does not beat {rival}"
     ranks = f"normalised Gini {gini[MODEL]:.4f} {'beats' if beaten else 'does not beat'} {rival} {gini[rival]:.4f}"
@@ -76,7 +76,7 @@ def _reason(
 
 
 def _calibrated(error: float, compared: Comparisons, gate: GateSettings, reasons: list[str]) -> bool:
-    """Add the reasons about predicted money; a bound that cannot be computed counts as calibrated."""
+    """Add the reasons about predicted money, and check whether it is calibrated; it is if a bound is undefined."""
     sure = confidence_text(compared.money_confidence)
     off = compared.calibration > gate.most_calibration_error
     reasons.append(_money(error, compared.calibration, gate.most_calibration_error, sure))
@@ -92,7 +92,7 @@ def _calibrated(error: float, compared: Comparisons, gate: GateSettings, reasons
 
 
 def _money(error: float, least: float, allowed: float, sure: str) -> str:
-    """Say how far predicted money is off (*error*), and where that is more than *allowed*, how far it surely is.
+    """Describe how far predicted money is off (*error*), and if that is more than *allowed*, how far it surely is.
 
     >>> _money(0.114, 0.02, 0.25, "95 %")
     'predicted money is off by 11.4 % of the realised; 25 % is allowed'
@@ -112,7 +112,7 @@ def _money(error: float, least: float, allowed: float, sure: str) -> str:
 
 
 def _segments(steps: Sequence[SegmentStep], sure: str, currency: str) -> list[str]:
-    """Name each segment that was not worth more than the one below it, and say whether that may be chance."""
+    """List each segment that was not worth more than the one below it, and whether that may be chance."""
     if not steps:
         return ["all customers are in one segment, so no mean realised value is compared with another"]
     reasons = []
@@ -137,11 +137,11 @@ def _times(times_judged: int) -> str:
 
 
 def with_origins(verdict: GateVerdict, rolling: Rolling | None, gate: GateSettings) -> GateVerdict:
-    """Add to a verdict on the last origin what all origins say; it stays as it is where there is one origin alone.
+    """Extend a verdict on the last origin by the figures of all origins; it stays unchanged for a single origin.
 
-    Each baseline must be beaten at so many of the origins as the gate asks for, the worst origin must reach its least
-    normalised Gini, and the mean must not be too far below the champion's, over the origins whose window the champion
-    did not learn from. What is refused names the origins and their figures.
+    Each baseline must be beaten at the share of the origins that the gate requires. The worst origin must reach the
+    gate's least normalised Gini. The mean must not be too far below the champion's, over the origins whose window the
+    champion did not learn from. A refusal names the origins and their figures.
     """
     if rolling is None:
         return verdict
@@ -155,7 +155,7 @@ def with_origins(verdict: GateVerdict, rolling: Rolling | None, gate: GateSettin
 
 
 def _beats(rolling: Rolling, rival: str, gate: GateSettings) -> tuple[bool, str]:
-    """Count the origins at which the model is above a baseline; where either has no figure it is not."""
+    """Check whether the model beats a baseline at enough origins; without a figure of both, it does not beat it."""
     count = len(rolling.origins)
     needed = ceil(gate.least_beaten_share * count - 1e-9)
     mine, theirs = rolling.values(MODEL, GINI), rolling.values(rival, GINI)
@@ -186,7 +186,7 @@ def _worst(rolling: Rolling, gate: GateSettings) -> tuple[bool, str]:
 
 
 def _champion(rolling: Rolling, gate: GateSettings) -> tuple[bool, str]:
-    """Compare the means with the champion's, where it was judged; where it was nowhere, nothing is asked."""
+    """Compare the mean with the champion's over the origins at which it was judged; without any, the model passes."""
     left_out = [each for each in rolling.origins if each.champion_left_out]
     aside = (
         f"; not counted {_places(len(left_out))} {', '.join(day_text(each.moment) for each in left_out)}: "
@@ -215,7 +215,7 @@ def _places(count: int) -> str:
 
 
 def _earlier_times(rolling: Rolling) -> tuple[str, ...]:
-    """Say how often the windows before the last were judged on; of the last the verdict itself says it."""
+    """State how often the windows before the last were judged on; the verdict itself has it for the last."""
     again = [each for each in rolling.origins[:-1] if each.times_judged > 1]
     named = ", ".join(f"{day_text(each.moment)} {each.times_judged} times" for each in again)
     return (f"judged on before: the windows from {named}",) if again else ()

@@ -1,4 +1,4 @@
-"""Figures by groups of customers: whether money and segments are right for those of a tenure, a channel, a currency."""
+"""Figures by groups of customers: whether money and segments are right for each tenure, channel and currency."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -15,7 +15,7 @@ TENURES = ("under 90 days", "90 days to 1 year", "1 to 3 years", "3 years and mo
 _TENURES_FROM = (90, 365, 3 * 365)
 """The days from which a customer is in the next group of tenure."""
 LEAST_CUSTOMERS = 30
-"""Of fewer customers a mean says little, and may be that of one person; such groups are counted together."""
+"""The mean of fewer customers says little, and may be that of one person; such groups are merged."""
 OTHERS = "others"
 KIND_OF_CODES: Final = np.int16
 """Two bytes for each of millions of customers: there are fewer currencies than that."""
@@ -31,7 +31,7 @@ _SCHEMA: dict[str, Any] = {
 
 
 class Trait(NamedTuple):
-    """By what customers are grouped: the names of the groups, and for each of n customers the position of its own."""
+    """A trait that groups customers: the names of the groups, and the position of the group of each of n customers."""
 
     names: tuple[str, ...]
     codes: npt.NDArray[np.integer[Any]]
@@ -40,14 +40,14 @@ class Trait(NamedTuple):
 def traits_of(
     part: Histories, moment: int, has_rows: npt.NDArray[np.bool_], column: Mapping[str, Floats], codes: Sequence[str]
 ) -> dict[str, Trait]:
-    """Give by what the customers of a part are grouped, as of a moment; without what the data lack.
+    """Return the traits that group the customers of a part, as of a moment, without traits that the data lack.
 
     Args:
         part: histories of n customers.
-        moment: microseconds; nothing after it is looked at.
-        has_rows: n, who had a row by then.
-        column: indicators of those who had, by their names.
-        codes: of the currencies, as positions in `part.currency` name them.
+        moment: microseconds; later rows are not used.
+        has_rows: n marks of the customers with a row by then.
+        column: the indicators of these customers, by name.
+        codes: the codes of the currencies, by their positions in `part.currency`.
     """
     age = column["first_event_age" if CREATED in part.absent else "account_age"]
     age = np.where(np.isnan(age), column["first_event_age"], age)
@@ -61,7 +61,7 @@ def traits_of(
 
 
 def main_currency(part: Histories, moment: int) -> Integers:
-    """Give for each customer the position of the currency of most rows until a moment; the first one of equals."""
+    """Return the position of each customer's most frequent currency until a moment; the first one of equals."""
     customers = np.repeat(np.arange(part.customers), np.diff(part.offsets))
     earlier = part.time <= moment
     most = int(part.currency.max(initial=0)) + 1
@@ -73,19 +73,19 @@ def main_currency(part: Histories, moment: int) -> Integers:
 def group_table(
     traits: Mapping[str, Trait], predicted: Floats, realised: Floats, segments: npt.NDArray[np.str_]
 ) -> pl.DataFrame:
-    """Put figures of groups of customers beside each other.
+    """Tabulate the figures of groups of customers.
 
     Args:
-        traits: by what n customers are grouped.
+        traits: the traits that group n customers, by name.
         predicted: n expected values, money.
         realised: n values of the same window, money.
         segments: n segments.
 
     Returns:
-        A row for each group: its customers, the means of money, by how many percent of the realised money the
-        prediction is off (null where nothing was realised), and how many percent of its customers each segment has.
-        Groups below `LEAST_CUSTOMERS` stand together; where they are fewer even so, all but their number is null. A
-        trait with one group is left out.
+        A row for each group: the number of customers, the means of money, how many percent of the realised money the
+        prediction is off (null if nothing was realised), and the percentage of its customers in each segment. Groups
+        below `LEAST_CUSTOMERS` are merged; if the merged group is still below, all but its number is null. A trait with
+        one group is left out.
     """
     rows = []
     for by, trait in traits.items():

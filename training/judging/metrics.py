@@ -1,12 +1,12 @@
-"""Metrics of predicted value against realised value of customers: how well it ranks, and how far it is off at least.
+"""Metrics of predicted against realised value of customers: how well it ranks, and how far it is off at least.
 
 Customers with equal predictions share their value evenly, so that no metric depends on the order of the rows.
 
-The error adds up the distances of the tenths without their signs, so what chance moves in a tenth adds to it more than
-it takes away: a model that is right has an error above 0, and draws of its customers have a larger one. A quantile of
-these draws is not a bound. Sources: Kumar, Liang and Ma, "Verified Uncertainty Calibration" (2019), and Roelofs et al.,
-"Mitigating Bias in Calibration Error Estimation" (2022), on how large the error of a right model is; Fang and Santos,
-"Inference on Directionally Differentiable Functions" (2019), on bootstraps of sums of distances.
+The calibration error adds up the absolute distances of the tenths, so chance adds more to it than it takes away: a
+model that is right has an error above 0, and draws of its customers have a larger one. So a quantile of these draws is
+not a bound. Sources: Kumar, Liang and Ma, "Verified Uncertainty Calibration" (2019), and Roelofs et al., "Mitigating
+Bias in Calibration Error Estimation" (2022), on how large the error of a right model is; Fang and Santos, "Inference on
+Directionally Differentiable Functions" (2019), on bootstraps of sums of distances.
 """
 
 import itertools
@@ -21,7 +21,7 @@ from fivefold.features.histories import Floats, Integers
 
 DECILES = 10
 LIFT_POINTS = 101
-"""Of a curve: each whole percent of the customers, both ends among them."""
+"""The points of a curve: each whole percent of the customers, both ends included."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Metrics:
     spearman: float
 
     def with_prefix(self, prefix: str) -> dict[str, float]:
-        """Give the metrics by their names in the registry."""
+        """Return the metrics by their names in the registry."""
         return {f"{prefix}_{name}": value for name, value in vars(self).items()}
 
 
@@ -111,19 +111,19 @@ def segment_table(category: np.ndarray, realised: Floats) -> pl.DataFrame:
 
 
 FEWEST_IN_SEGMENT = 10
-"""A segment of fewer customers shows no sure fall: those who bring most of its value may just be missing."""
+"""A segment of fewer customers shows no sure fall: the customers with most of its value may be missing by chance."""
 
 
 @dataclass(frozen=True)
 class SegmentStep:
-    """A segment and the next higher one, by what their customers were worth.
+    """A segment and the next higher one, compared by what their customers were worth.
 
     Attributes:
         lower: name of the segment.
         upper: name of the next one that has customers.
         lower_mean: realised money of a customer of the lower one.
         upper_mean: realised money of a customer of the upper one.
-        surely_falls: the upper segment was worth less, and by more than chance could give.
+        surely_falls: whether the upper segment was worth less by more than chance explains.
     """
 
     lower: str
@@ -146,9 +146,9 @@ def segment_steps(
     Args:
         category: the segments of n customers.
         realised: what they were worth.
-        error: chance that any pair is said to fall where its customers are worth alike, shared among the pairs.
-        shuffles: how often the customers of a pair are dealt out anew.
-        seed: of the shuffles.
+        error: chance of a fall reported for any pair whose customers are worth alike, shared among the pairs.
+        shuffles: how often the customers of a pair are shuffled.
+        seed: the seed of the shuffles.
     """
     random = np.random.default_rng(seed)
     pairs = list(itertools.pairwise(segment_table(category, realised).to_dicts()))
@@ -166,12 +166,12 @@ def segment_steps(
 
 
 def _chance_of_fall(low: Floats, high: Floats, shuffles: int, random: np.random.Generator) -> float:
-    """Give the chance of a fall as large as that from *low* to *high* if nothing but chance parts their customers.
+    """Return the chance of a fall as large as that from *low* to *high* if chance alone splits their customers.
 
-    All are dealt out to the two segments anew, and those who stand now are one deal more. Falls are counted in standard
-    errors. Then it is exact where both are of one distribution, however skewed, and it comes close where only the means
-    are the same. Source: Chung and Romano, "Exact and asymptotically robust permutation tests", Annals of Statistics 41
-    (2013).
+    All customers are dealt to the two segments anew, and the observed split counts as one more deal. Falls are measured
+    in standard errors. So the test is exact if both segments have one distribution, however skewed, and nearly exact if
+    only their means are the same. Source: Chung and Romano, "Exact and asymptotically robust permutation tests", Annals
+    of Statistics 41 (2013).
     """
     both = np.concatenate([low, high])
     both, upper, few = both - both.mean(), high - both.mean(), min(len(low), len(high))
@@ -181,14 +181,14 @@ def _chance_of_fall(low: Floats, high: Floats, shuffles: int, random: np.random.
         sums, squares = -sums, (both * both).sum() - squares  # of all customers the sum is 0
     rises = _rises(sums, squares, len(high), both)
     stands = _rises(upper.sum(), (upper * upper).sum(), len(high), both)
-    slack = 1e-9 * (1.0 + abs(float(stands)))  # the order of adding up makes no difference
+    slack = 1e-9 * (1.0 + abs(float(stands)))  # so that the order of summation makes no difference
     return (1 + int((rises <= stands + slack).sum())) / (1 + shuffles)
 
 
 def _rises(sums: Floats, squares: Floats, count: int, both: Floats) -> Floats:
-    """Give by how many standard errors segments of *count* customers are above the others, of whom *both* are all.
+    """Return how many standard errors segments of *count* customers are above the other customers of *both*.
 
-    *sums* and *squares* are of the money of a segment's customers and of its square; *both* has the mean 0.
+    *sums* and *squares* are the sums of the money of a segment's customers and of its squares; *both* has the mean 0.
     """
     others, of_all = len(both) - count, (both * both).sum()
     spread = np.maximum(squares - sums**2 / count, 0.0) / max(count - 1, 1) / count
@@ -199,7 +199,7 @@ def _rises(sums: Floats, squares: Floats, count: int, both: Floats) -> Floats:
 
 
 class _Order(NamedTuple):
-    """The order of n customers from the highest prediction down: the group of equal ones of each, and their sizes."""
+    """The order of n customers, highest prediction first: the group of equal predictions of each, and group sizes."""
 
     group: Integers
     counts: Integers
@@ -216,7 +216,7 @@ class _Order(NamedTuple):
 
     @property
     def ranks(self) -> Floats:
-        """The rank of each customer from the lowest prediction up; equal ones have their mean rank."""
+        """The rank of each customer from the lowest prediction up; equal predictions have their mean rank."""
         below = len(self.group) - np.cumsum(self.counts)
         ranks: Floats = (below + (self.counts + 1) / 2)[self.group]
         return ranks
@@ -264,8 +264,8 @@ class TenthsOff:
     """Predicted less realised money of every tenth of the customers, as shares of all realised money.
 
     Attributes:
-        shares: of the customers as they are, one figure for each tenth; NaN where nobody is worth anything.
-        drawn: of k draws of the customers, k x tenths; NaN in a draw in which nobody is worth anything.
+        shares: the shares on the customers as they are, one for each tenth; NaN if no customer is worth anything.
+        drawn: the shares on k draws of the customers, k x tenths; NaN in a draw of customers worth nothing.
     """
 
     shares: Floats
@@ -278,15 +278,15 @@ class TenthsOff:
 
 
 def least_error(model: TenthsOff, error: float) -> float:
-    """Give what the calibration error is at least, 0 or more; NaN where no draw has a value.
+    """Return the lower bound of the calibration error, 0 or more; NaN if no draw has a value.
 
-    A tenth is truly off by no less than it is seen off less the distance that chance moved it. So the error less the
-    sum of these distances is no more than the true one, and the quantile of that sum over the draws stands for it. All
-    customers as one group give a second bound, which is nearer where all predictions are too high, or too low. The
-    higher one counts.
+    The true error of a tenth is at least its observed error less the distance that chance moved it. So the observed
+    error less the sum of these distances is at most the true one, and a quantile over the draws estimates that sum. All
+    customers as one group give a second bound, which is closer if all predictions are too high, or too low. The higher
+    bound counts.
 
     Args:
-        model: what is judged.
+        model: the tenths of the judged model.
         error: chance that the true error is smaller than the bound, shared between the two.
     """
     drawn = _defined_draws(model)
@@ -296,14 +296,14 @@ def least_error(model: TenthsOff, error: float) -> float:
 
 
 def least_difference(model: TenthsOff, rival: TenthsOff, error: float) -> float:
-    """Give what the model's calibration error less the rival's is at least; NaN where no draw has a value.
+    """Return the lower bound of the model's calibration error less the rival's; NaN if no draw has a value.
 
-    What chance could have added to the model's error, and taken from the rival's on the same draws, is taken away. The
-    rival's tenths count with the signs that are seen.
+    The amounts that chance could have added to the model's error, and taken from the rival's on the same draws, are
+    subtracted. The rival's tenths count with their observed signs.
 
     Args:
-        model: what is judged.
-        rival: judged on the same draws.
+        model: the tenths of the judged model.
+        rival: the tenths of its rival, judged on the same draws.
         error: chance that the true difference is smaller than the bound.
     """
     mine, theirs = _defined_draws(model), _defined_draws(rival)
@@ -314,7 +314,7 @@ def least_difference(model: TenthsOff, rival: TenthsOff, error: float) -> float:
 
 
 def _bound(model: TenthsOff, moved: Floats, rival: float, rises: Floats, error: float) -> float:
-    """Give the higher bound of the model's error less the *rival* one, which *rises* by so much in each draw."""
+    """Return the higher lower bound of the model's error less the *rival* error, which *rises* in each draw."""
     bounds = (
         error_of_sample - float(np.quantile(distance - rises, 1.0 - error / BOUNDS))
         for error_of_sample, distance in (
@@ -326,5 +326,5 @@ def _bound(model: TenthsOff, moved: Floats, rival: float, rises: Floats, error: 
 
 
 def _defined_draws(model: TenthsOff) -> Floats:
-    """Give the draws that have a value; they are the same for all models, since the realised money alone decides."""
+    """Return the draws that have a value; they are the same for all models, since the realised money alone decides."""
     return np.asarray(model.drawn[~np.isnan(model.drawn).any(axis=1)])

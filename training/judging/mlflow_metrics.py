@@ -1,4 +1,4 @@
-"""The metrics of training as those of `mlflow.models.evaluate`, by the same names and with the same figures."""
+"""The metrics of training as metrics of `mlflow.models.evaluate`, with the same names and figures."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ from fivefold.training.judging.metrics import (
 
 
 def value_metrics() -> list[EvaluationMetric]:
-    """Give the metrics for `extra_metrics` of `mlflow.models.evaluate`.
+    """Return the metrics for `extra_metrics` of `mlflow.models.evaluate`.
 
     Predictions and targets are money, a row for each customer. A metric that is undefined, such as the rank correlation
     of equal predictions, is NaN.

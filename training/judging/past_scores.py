@@ -1,4 +1,4 @@
-"""Reading files of scores that were written before: who was predicted to be worth what, as of when, by which model."""
+"""Reading files of earlier scores: the predicted value of each customer, the as-of, and the model."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +30,7 @@ SCHEMA: dict[str, type[pl.DataType]] = {
     "model_hash": pl.String,
     "as_of": pl.Int64,
 }
-"""The columns of scores that are compared with what came; `as_of` in microseconds."""
+"""The columns of scores that are compared with realised values; `as_of` in microseconds."""
 _NEEDED = ("user_id", "category", "currency", "expected_value")
 _LEAST_LEVEL, _MOST_LEVEL = 1, 99
 """Levels of intervals that `fivefold score` takes."""
@@ -77,7 +77,7 @@ def _of_objects(rows: Sequence[Any], path: Path) -> pl.DataFrame:
 
 
 def _as_text(name: str, value: Any) -> Any:
-    """Write a number with a decimal point in a column of text as it is: among texts Polars would write 8.0 as 8."""
+    """Turn a float of a text column into text, unchanged: among texts Polars would write 8.0 as 8."""
     return str(value) if isinstance(value, float) and SCHEMA[name] == pl.String else value
 
 
@@ -100,24 +100,24 @@ _READERS: Mapping[str, Callable[[Path], pl.DataFrame]] = {
     ".jsonl": _of_json_lines,
     ".ndjson": _of_json_lines,
 }
-"""By suffix, what gives the rows, read as those of transactions are: the errors are those of `read_scores`."""
+"""The reader of each suffix, which reads rows as those of transactions; the errors are those of `read_scores`."""
 
 
 def read_scores(paths: Sequence[Path], as_of: int | None = None, model_hash: str | None = None) -> pl.DataFrame:
     """Read files that `fivefold score` wrote, in the columns of `SCHEMA`; each prediction once.
 
-    Of predictions of one customer by one model on one day (UTC) the latest counts, and of equal moments that of the
-    later file: a run that was repeated replaces what it said before.
+    The latest prediction of a customer by a model on a day (UTC) counts, and at equal moments that of the later file: a
+    repeated run replaces its earlier predictions.
 
     Args:
-        paths: of the files, whose suffix says what they are.
+        paths: the files, whose suffix gives the format.
         as_of: the moment (microseconds) of files without the column `as_of`.
-        model_hash: of the model of files without the column `model_hash`, as `domain.provenance.hash_text` writes it.
+        model_hash: the model of files without the column `model_hash`, as `domain.provenance.hash_text` writes it.
 
     Raises:
-        FileFormatError: a file is not such a file, or is changed while it is read.
-        InvalidDataError: a file of text has lines that are not rows.
-        ConfigError: a file does not say as of when or by which model, and it was not given.
+        FileFormatError: a file is not a file of scores, or is changed while it is read.
+        InvalidDataError: a text file has lines that are not rows.
+        ConfigError: a file has no as-of or model and none was given, or it has the column and one was given.
     """
     scores = pl.concat([_read(path, as_of, model_hash) for path in paths])
     day = (pl.col("as_of") // DAY_US).alias("day")
@@ -145,7 +145,7 @@ def _read(path: Path, as_of: int | None, model_hash: str | None) -> pl.DataFrame
 
 
 def _typed(table: pl.DataFrame, path: Path, as_of: int | None, model_hash: str | None) -> pl.DataFrame:
-    """Give every column its type; what a file does not have is null, or what was given for it."""
+    """Cast every column to its type; a column that the file lacks is null, or has the value given for it."""
     for name, value, option in (("as_of", as_of, "--as-of"), ("model_hash", model_hash, "--model")):
         if name not in table.columns and value is None:
             raise ConfigError(f"{path} has no column {name}; name it by {option}")
@@ -188,7 +188,7 @@ def _refuse_wrong_rows(typed: pl.DataFrame, path: Path) -> None:
 
 
 def _cast(table: pl.DataFrame, name: str, kind: type[pl.DataType], path: Path) -> pl.Series:
-    """Give a column its type; numbers that are text may have spaces around them, as in transactions."""
+    """Cast a column to its type; numbers as text may have spaces around them, as in transactions."""
     column, dtype = table[name], table.schema[name]
     if dtype == pl.Boolean or dtype.is_nested() or dtype.is_temporal():
         raise _wrong_value(path, name, f"of the type {dtype}")

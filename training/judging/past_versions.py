@@ -1,4 +1,4 @@
-"""The versions that made the predictions of some files, each judged by what came."""
+"""The versions that made the predictions of some files, each judged by realised values."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ from fivefold.training.windows import Quality, lacking_rows
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What the predictions of a version came to.
+    """The judgement of a version by its predictions.
 
     Attributes:
-        absences: what replaces columns that the transactions lack, where the version does not say that it was trained
+        absences: what replaces columns that the transactions lack, if the version does not record that it was trained
             without them.
-        warnings: doubts of the transactions.
+        warnings: doubts about the transactions.
     """
 
     realised: Realised
@@ -41,7 +41,7 @@ class Judgement:
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedVersion(Judgement):
-    """A version, and what its predictions came to."""
+    """A version with its judgement."""
 
     number: int
     is_champion: bool
@@ -56,24 +56,24 @@ def judge_versions(
     now: int | None = None,
     only: Collection[int] | None = None,
 ) -> tuple[list[JudgedVersion], list[str]]:
-    """Judge every version of the registry that made some of the predictions, by number; and say what was left out.
+    """Judge every version of the registry that made some of the predictions, by number; also return what was left out.
 
-    A version that reads columns which the transactions lack is left out where another one can be judged, and so are
-    predictions that a version made of what it learnt from.
+    A version that reads columns which the transactions lack is left out if another one can be judged. Predictions that
+    a version made for a time that it learnt from are left out too.
 
     Args:
-        scores: as `past_scores.read_scores` gives them.
-        source: the transactions, at least from before the predictions to the end of their horizons; those of an
-            `EngineFile` are read by workers, and the figures are the same.
-        registry: where the versions are.
+        scores: the predictions, as `past_scores.read_scores` returns them.
+        source: the transactions, at least from before the predictions to the end of their horizons; workers read those
+            of an `EngineFile`, with the same figures.
+        registry: the registry of the versions.
         due: the bounds; those of each version's own training by default.
         now: the present, microseconds.
-        only: the numbers of the versions that are judged; predictions of others are passed over.
+        only: the numbers of the versions to judge; predictions of others are skipped.
 
     Raises:
         ConfigError: money of the scores is in another currency than the version's.
         InvalidDataError: the transactions cannot be read.
-        FileFormatError: they cannot, or lack columns that every one of these versions reads.
+        FileFormatError: they cannot be read, or lack columns that all of these versions read.
     """
     by_hash = _versions_by_hash(registry.versions())
     judged: list[JudgedVersion] = []
@@ -112,7 +112,7 @@ def _are(predictions: pl.DataFrame) -> str:
 
 
 def _other_intervals(version: JudgedVersion) -> list[str]:
-    """Say of which predictions the intervals are in no figure, because most of their day have another level."""
+    """List the predictions whose intervals are in no figure, because most of their day have another level."""
     return [
         count_text(
             others,
@@ -126,7 +126,7 @@ def _other_intervals(version: JudgedVersion) -> list[str]:
 
 
 def _versions_by_hash(versions: Sequence[RegisteredVersion]) -> dict[str, RegisteredVersion]:
-    """Name the versions by their models. Of versions with the same model it is the champion, or the first of them."""
+    """Map the hash of each model to its version; of versions with the same model, to the champion or else the first."""
     ordered = sorted(versions, key=lambda each: (CHAMPION in each.aliases, -each.number))
     return {hash_text(each.tags["content_hash"]): each for each in ordered if "content_hash" in each.tags}
 
@@ -162,12 +162,12 @@ def judge_predictions(
     due: DueSettings,
     now: int,
 ) -> Judgement:
-    """Compare the predictions of one version with what came, and say if it is due for training.
+    """Compare the predictions of one version with realised values, and judge whether it is due for training.
 
     Args:
-        version: whose predictions they are; of its card the Gini counts.
-        model: of the version; predictions of what it learnt from are not compared.
-        scores: as `compare_with_realised` reads them.
+        version: the version that made the predictions; the Gini of its card is the reference.
+        model: the model of the version; predictions for a time that it learnt from are not compared.
+        scores: the predictions, as `compare_with_realised` reads them.
         portfolio: the transactions, with the rates of the model.
         config: the settings of the version, see `recalibrate.config_of_version`.
         due: the bounds.
@@ -192,7 +192,7 @@ def judge_predictions(
 def _doubt(
     version: RegisteredVersion, quality: Quality, config: TrainingConfig, replaced: Sequence[str], day_us: int
 ) -> str:
-    """Say why data say nothing of a version on a day; empty where they may. Training would refuse them too."""
+    """Explain why the data cannot judge a version on a day; empty if they can. Training refuses such repeats too."""
     lost = quality.lost_states_text(version, day_us, config.horizon_days)
     if texts := [*replaced, *([lost] if lost else [])]:
         lacking = "; ".join(texts)
@@ -203,9 +203,9 @@ def _doubt(
 
 
 def realised_table(judged: Sequence[JudgedVersion]) -> pl.DataFrame:
-    """Put the figures of all versions and days into one table, for a file; those of the ranking are in the row for all.
+    """Tabulate the figures of all versions and days, for a file; those of the ranking are in the row for all.
 
-    Where there are none they are null.
+    Missing figures are null.
     """
     tables: list[pl.DataFrame] = []
     for version in judged:

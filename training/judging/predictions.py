@@ -27,7 +27,7 @@ KEPT_CUSTOMERS = 20_000
 
 
 class Purchases(NamedTuple):
-    """What RFM reads of n customers: days since the last event, number and sum of what moved in the last year."""
+    """The input of RFM for n customers: days since the last event, number and sum of the last year's movements."""
 
     recency: Floats
     frequency: Floats
@@ -35,7 +35,7 @@ class Purchases(NamedTuple):
 
 
 def purchases(column: Mapping[str, Floats]) -> Purchases:
-    """Give what RFM reads, of indicators by their names."""
+    """Return the input of RFM from indicators by name."""
     return Purchases(
         recency=column["event_recency"],
         frequency=column["deposit_count_365d"] + column["withdrawal_count_365d"],
@@ -48,17 +48,17 @@ class WindowPredictions:
     """Predictions for every customer known at the test as-of; parallel arrays, money unless another unit is given.
 
     Attributes:
-        predicted: by the model.
-        before: by the model, one snapshot spacing earlier; NaN for customers not yet known then.
-        champion: by the champion; None where no comparable champion exists.
+        predicted: predictions of the model.
+        before: predictions of the model one snapshot spacing earlier; NaN for customers not yet known then.
+        champion: predictions of the champion; None if no comparable champion exists.
         realised: value over the test window, floored at 0.
         floored_share: share of the customers whose value was below 0.
         persistence: value over the horizon before the as-of, floored at 0.
         recency, frequency, money: days, count and sum over the last year, for RFM.
-        consistency: how regular and steady the payments are, 0 to 1; NaN where it is not known.
+        consistency: how regular and steady the payments are, 0 to 1; NaN if unknown.
         matrix: indicators of a sample of the customers, at most `KEPT_CUSTOMERS` x F.
-        positions: those of the sample among all customers of the other arrays.
-        traits: by what the customers are grouped, see `groups.group_table`.
+        positions: the positions of the sample among the customers of the other arrays.
+        traits: the traits that group the customers, see `groups.group_table`.
     """
 
     predicted: Floats
@@ -81,10 +81,10 @@ class ReferencePredictions:
     """Predictions of money for every customer known at a moment after which nothing is known yet; parallel arrays.
 
     Attributes:
-        predicted: by the model.
-        by_judged: by the model that was judged.
+        predicted: predictions of the model.
+        by_judged: predictions of the model that was judged.
         matrix: indicators of a sample of the customers, at most `KEPT_CUSTOMERS` x F.
-        positions: those of the sample among all customers of the other arrays.
+        positions: the positions of the sample among the customers of the other arrays.
     """
 
     predicted: Floats
@@ -168,7 +168,7 @@ def predict_test_window(
 class _Column:
     """A column that grows by parts.
 
-    Many small arrays that are joined at the end would leave the memory in pieces which are never given back.
+    Many small arrays, joined at the end, would fragment the memory, which is then never returned to the system.
     """
 
     def __init__(self, kind: type[np.generic]) -> None:
@@ -187,7 +187,7 @@ class _Column:
 
     @property
     def values(self) -> npt.NDArray[Any]:
-        """What was added, in its order."""
+        """The values added so far, in order."""
         return self._room[: self._count]
 
 
@@ -210,7 +210,7 @@ class _Sample:
         self._count += part.customers
 
     def slim(self, part: "_Predicted") -> "_Predicted":
-        """Leave out the indicators of those of the next customers who do not come into the sample."""
+        """Remove the indicators of the next customers who cannot enter the sample."""
         if len(self._keys) < KEPT_CUSTOMERS:
             return part
         there = np.flatnonzero(part.keys < self._keys[-1])
@@ -218,14 +218,14 @@ class _Sample:
 
 
 class _Predicted(NamedTuple):
-    """What is predicted for the known ones of a few customers.
+    """The predictions for the known customers among a few.
 
     Attributes:
-        matrix: indicators of all of them, or of those who may be sampled.
-        keys: the sampling keys of these.
-        positions: of these among all of them.
-        columns: predictions and values of all of them by their names.
-        traits: by what they are grouped.
+        matrix: indicators of all known customers, or of those who may be sampled.
+        keys: the sampling keys of the customers in the matrix.
+        positions: the positions of these among all known customers.
+        columns: predictions and values of all known customers, by name.
+        traits: the traits that group all known customers.
     """
 
     matrix: Floats
@@ -236,13 +236,13 @@ class _Predicted(NamedTuple):
 
     @property
     def customers(self) -> int:
-        """How many they are."""
+        """Number of known customers."""
         return len(self.columns["predicted"])
 
 
 @dataclass(frozen=True)
 class _ReferenceWork:
-    """Predicts as `predict_reference` says."""
+    """Predicts for a few customers, see `predict_reference`."""
 
     dates: Dates
     seed: int
@@ -264,7 +264,7 @@ class _ReferenceWork:
 
 @dataclass(frozen=True, kw_only=True)
 class _WindowWork:
-    """Predicts as `predict_test_window` says; *codes* are the currencies in the order of their positions."""
+    """Predicts for a few customers, see `predict_test_window`; *codes* are the currencies by position."""
 
     dates: Dates
     config: TrainingConfig

@@ -1,4 +1,4 @@
-"""What customers were worth once the horizon of their predictions had passed, beside what was predicted of them."""
+"""Predictions whose horizon has passed, compared with what the customers were worth."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from fivefold.training.target import floor_at_zero, realised_values
 RESAMPLES = 200
 """Draws for the bound of the Gini: enough for a bound that is read to two digits."""
 _COLUMNS_AT_ONCE = 4
-"""Numbers that are kept of a customer and moment while values are summed."""
+"""Numbers kept for each customer and moment while values are summed."""
 FIGURES: dict[str, Any] = {
     "by": pl.String,
     "group": pl.String,
@@ -41,24 +41,24 @@ FIGURES: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class RealisedDay:
-    """The predictions that one version made on one day, against what came.
+    """The predictions that one version made on one day, against realised values.
 
     Attributes:
         day_us: midnight UTC of the day, microseconds.
-        customers: who were predicted and are in the data.
-        gone: customers who were predicted and are not in the data by then, as those who were erased: in no figure.
-        metrics: of the ranking; NaN for fewer than `LEAST_CUSTOMERS` customers.
-        gini_high: upper bound of the normalised Gini, with the confidence of the settings; NaN where it has none.
-        level_percent: of the intervals; of several levels the one that most predictions have. None where there are
-            none.
-        figures: a row for all (`by` is all), for each segment as it was said then, and for each tenth by prediction,
-            lowest first, in the columns of `FIGURES`: means of money, realised over predicted money with its
-            interval, and the share of values within the interval of the prediction, of customers with an interval of
-            that level. Of fewer than `LEAST_CUSTOMERS` customers all but their number is null, or the share alone.
-        most_held_share: so many of the values intervals of that level may hold and be right: the level, and in a tenth
-            where more customers were worth nothing as many as these, since an interval that holds 0 holds them all.
-            NaN where there are no intervals.
-        interval_customers: of the customers so many have an interval of that level.
+        customers: number of predicted customers who are in the data.
+        gone: number of predicted customers who are not in the data by then, such as erased ones; they are in no figure.
+        metrics: metrics of the ranking; NaN for fewer than `LEAST_CUSTOMERS` customers.
+        gini_high: upper bound of the normalised Gini, with the confidence of the settings; NaN if it has none.
+        level_percent: the level of the intervals, or of several levels the one that most predictions have. None without
+            intervals.
+        figures: a row for all (`by` is all), for each segment as predicted, and for each tenth by prediction, lowest
+            first, in the columns of `FIGURES`: means of money, realised over predicted money with its interval, and the
+            share of values within the interval of the prediction, for customers with an interval of that level. For
+            fewer than `LEAST_CUSTOMERS` customers all but their number is null; for fewer such intervals, the share.
+        most_held_share: the largest share of the values that intervals of that level may rightly hold: the level, or in
+            a tenth where more customers were worth nothing, the share of these, since an interval that holds 0 holds
+            them all. NaN without intervals.
+        interval_customers: number of customers with an interval of that level.
     """
 
     day_us: int
@@ -79,14 +79,14 @@ class RealisedDay:
 
 @dataclass(frozen=True)
 class Realised:
-    """The predictions of one version against what came.
+    """The predictions of one version against realised values.
 
     Attributes:
-        days: those whose horizon has passed and is in the data, earliest first.
-        waiting: predictions whose horizon has not passed yet.
-        uncovered: predictions whose horizon has passed, and the data do not reach so far.
-        learnt: predictions as of a moment before *learnt_until* (microseconds): the model learnt from what came after
-            them, so they are in no figure, and count as nothing else here.
+        days: days whose horizon has passed and is in the data, earliest first.
+        waiting: number of predictions whose horizon has not passed yet.
+        uncovered: number of predictions whose horizon has passed, but is not covered by the data.
+        learnt: number of predictions as of a moment before *learnt_until* (microseconds): the model learnt from the
+            time after them, so they are in no figure and no other count.
     """
 
     days: tuple[RealisedDay, ...]
@@ -108,9 +108,9 @@ def compare_with_realised(
     """Compare the predictions of one version with what its customers were worth, by the definition of training.
 
     Args:
-        scores: of one model, as `past_scores.read_scores` gives them.
+        scores: the predictions of one model, as `past_scores.read_scores` returns them.
         portfolio: the transactions, with the rates of the model.
-        period: of the transactions.
+        period: the period of the transactions.
         config: the settings of the version, see `recalibrate.config_of_version`.
         due: the confidence of the bounds.
         now: the present, microseconds; a horizon that ends later, with the settlement lag, has not passed.
@@ -135,7 +135,7 @@ def compare_with_realised(
 def _values(
     portfolio: TransactionSource, moments: npt.NDArray[np.int64], config: TrainingConfig, predicted: pl.DataFrame
 ) -> Iterator[pl.DataFrame]:
-    """Give the value of every predicted customer after each moment by which they had a row that was read."""
+    """Yield the value of every predicted customer after each moment at which the customer was known."""
     yield pl.DataFrame(schema={"user_id": pl.String, "as_of": pl.Int64, "realised": pl.Float64})
     work = _ValuesWork(moments, config)
     for values in portfolio.made_of("what customers were worth", len(moments), _COLUMNS_AT_ONCE, work):
@@ -144,7 +144,7 @@ def _values(
 
 @dataclass(frozen=True)
 class _ValuesWork:
-    """Computes what a few customers were worth after each moment by which they had a row that was read."""
+    """Computes what a few customers were worth after each moment at which they were known."""
 
     moments: npt.NDArray[np.int64]
     config: TrainingConfig
@@ -189,7 +189,7 @@ class _Coverage:
     """Which of n values lay in the interval of their prediction.
 
     Attributes:
-        level_percent: of the intervals that are looked at.
+        level_percent: the level of the intervals.
         has_interval: marks the customers with an interval of that level.
         covered: marks the values that lay in it.
     """
@@ -199,15 +199,15 @@ class _Coverage:
     covered: npt.NDArray[np.bool_]
 
     def share(self, of: npt.NDArray[np.bool_]) -> float | None:
-        """Give the share of the marked customers' values that were held; None of too few with such an interval."""
+        """Return the share of the marked customers' values in their intervals; None if too few have an interval."""
         members = of & self.has_interval
         return float(self.covered[members].mean()) if members.sum() >= LEAST_CUSTOMERS else None
 
 
 def _coverage(there: pl.DataFrame, realised: Floats) -> _Coverage | None:
-    """Look at the intervals of the level that most predictions have, the lower of two; None where none has one.
+    """Compute the coverage at the level that most predictions have, the lower of equals; None without intervals.
 
-    One customer who was scored again at another level does not leave a day without a figure.
+    So one customer who was scored again at another level does not leave a day without a figure.
     """
     level = pl.when(pl.col("expected_value_low").is_not_null()).then(pl.col("interval_level_percent"))
     levels = there.select(level).to_series()
@@ -220,7 +220,7 @@ def _coverage(there: pl.DataFrame, realised: Floats) -> _Coverage | None:
 
 
 def _most_held(predicted: Floats, realised: Floats, coverage: _Coverage) -> float:
-    """Give the share of values that intervals of a level may hold: see `RealisedDay.most_held_share`.
+    """Return the share of values that intervals of a level may hold: see `RealisedDay.most_held_share`.
 
     >>> zero, most = np.zeros(20), np.ones(20, dtype=np.bool_)
     >>> of_worthless = _most_held(np.arange(20.0), zero, _Coverage(80, most, most))
@@ -259,16 +259,16 @@ def _figures(
 
 
 def _means(predicted: Floats, realised: Floats, confidence: float, means: Mapping[str, float]) -> dict[str, Any]:
-    """Give means of money, and realised over predicted money with its interval.
+    """Return means of money, and realised over predicted money with its interval.
 
-    Of a tenth the means are those of the calibration of training, where equal predictions share their value. Source of
+    For a tenth, *means* are those of the calibration of training, where equal predictions share their value. Source of
     the interval: the linearised variance of a ratio, Cochran, "Sampling Techniques" (1977), section 6.4.
     """
     mean = float(means.get("predicted_mean", predicted.mean()))
     came = float(means.get("realised_mean", realised.mean()))
     if not mean:
         return {"predicted_mean": mean, "realised_mean": came}
-    if not realised.any():  # without spread nothing is known of chance, and an interval of no width says the opposite
+    if not realised.any():  # without spread nothing is known of chance, and an interval of width 0 would deny chance
         return {"predicted_mean": mean, "realised_mean": came, "ratio": 0.0}
     ratio = came / mean
     off = realised - ratio * predicted

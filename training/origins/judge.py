@@ -1,4 +1,4 @@
-"""One origin: the settings learnt as of it, and judged on the window after it, as a run with that test as-of would."""
+"""One origin: the settings learn as of it and are judged on the window after it, as in a run with that test as-of."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ from fivefold.training.judging.predictions import WindowPredictions, predict_tes
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedOrigin:
-    """What the settings did as of one moment.
+    """The result of the settings as of one moment.
 
     Attributes:
-        dates: that they learnt from; `test` is the origin.
-        rows: that they learnt from.
-        rounds: that were found on the last of these dates.
+        dates: the dates learnt from; `test` is the origin.
+        rows: number of rows learnt from.
+        rounds: number of rounds found on the last of these dates.
         times_judged: how often the window, or a part of it, was judged on under this name, this time included.
-        champion_left_out: why the champion is not judged here; empty where it is, or where there is none.
-        predictions: by name, for n customers.
+        champion_left_out: why the champion is not judged here; empty if it is, or without a champion.
+        predictions: predictions for n customers, by name.
         realised: what they were worth in the window, 0 or more.
         by_name: metrics of each prediction.
-        calibration_error: of the model, see `metrics.calibration_error`.
+        calibration_error: calibration error of the model, see `metrics.calibration_error`.
     """
 
     dates: Dates
@@ -63,16 +63,16 @@ def judge_origin(
     champion_left_out: str,
     times_judged: int,
 ) -> JudgedOrigin:
-    """Learn as of an origin, and judge on the window after it; what is later is not read.
+    """Learn as of an origin, and judge on the window after it; later data are not used.
 
     Args:
         portfolio: the transactions.
         config: the settings, which are those of every origin.
-        summary: of the transactions.
-        dates: that are learnt from, and the origin.
-        trees: of every origin; where they name no number of rounds, that is found as of this one.
-        champion: which knows nothing of the window; None where there is none.
-        champion_left_out: why it is none.
+        summary: the summary of the transactions.
+        dates: the dates to learn from, and the origin.
+        trees: the settings of the trees at every origin; without a number of rounds, it is found as of this one.
+        champion: the champion, which learnt nothing of the window; None if it is not judged.
+        champion_left_out: why it is not judged; empty if it is, or without a champion.
         times_judged: see `JudgedOrigin`.
 
     Raises:
@@ -102,7 +102,7 @@ def judge_origin(
 def last_origin(
     dates: Dates, rows: int, rounds: int, window: WindowPredictions, evaluation: Evaluation, champion_left_out: str
 ) -> JudgedOrigin:
-    """Give the origin of the model that is registered, from what is measured of it anyway."""
+    """Return the origin of the registered model, from measurements that exist already."""
     return JudgedOrigin(
         dates=dates,
         rows=rows,

@@ -15,7 +15,7 @@ from fivefold.training.windows import Windows
 
 
 def origin_moments(config: TrainingConfig, test: int) -> tuple[int, ...]:
-    """Give the origins that settings ask for, in microseconds: one horizon after the other, the test as-of last.
+    """Return the origins of the settings, in microseconds: one horizon apart, the test as-of last.
 
     >>> [moment // DAY_US for moment in origin_moments(TrainingConfig(origins=3), 1000 * DAY_US)]
     [820, 910, 1000]
@@ -26,13 +26,13 @@ def origin_moments(config: TrainingConfig, test: int) -> tuple[int, ...]:
 def origin_refusals(
     portfolio: TransactionSource, config: TrainingConfig, summary: SourceSummary, dates: Dates
 ) -> list[str]:
-    """Give the reasons why the settings cannot be judged at every origin before the last; none where they can.
+    """Return the reasons why the settings cannot be judged at every origin before the last; empty if they can.
 
     Args:
-        portfolio: the transactions; they are read once more where there is an origin before the last.
+        portfolio: the transactions; they are read once more if there is an origin before the last.
         config: the settings.
-        summary: of the transactions.
-        dates: of the last origin, which the plan itself checks.
+        summary: the summary of the transactions.
+        dates: the dates of the last origin, which the plan itself checks.
     """
     earlier = origin_moments(config, dates.test)[:-1]
     if not earlier:
@@ -56,9 +56,9 @@ def origin_refusals(
 
 
 def tuning_refusals(config: TrainingConfig, first: int, test: int) -> list[str]:
-    """Give the reason why no trees can be searched for as of the first origin; none where they can.
+    """Return the reason why trees cannot be tuned as of the first origin; empty if they can.
 
-    A candidate is judged on the last training date, by trees that learnt from values which were complete by then.
+    Candidates learn from values that were complete by the last training date, and are judged on that date.
 
     Args:
         config: the settings.
@@ -83,7 +83,7 @@ def tuning_refusals(config: TrainingConfig, first: int, test: int) -> list[str]:
 
 
 def _thin(portfolio: TransactionSource, config: TrainingConfig, dates: Dates, moments: list[int]) -> dict[int, str]:
-    """Give the moments (microseconds) that have too few customers to be judged on, or nothing to learn, and why."""
+    """Return why moments (microseconds) have too few customers to be judged on, or nothing to learn, by moment."""
     counts, worth = _counts(portfolio, config, dates, np.array(moments, dtype=np.int64))
     checks = config.checks
     reasons = {}

@@ -1,4 +1,4 @@
-"""The figures of several origins: means, spreads, and differences with the intervals of the same drawn customers."""
+"""The figures of several origins: means, spreads, and differences with intervals by shared draws of the customers."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ FIGURES = (GINI, CAPTURE)
 
 @dataclass(frozen=True)
 class FigureDifference:
-    """A figure of the model less that of a rival, with the interval that drawing the customers again gives it.
+    """A figure of the model less that of a rival, with its bootstrap interval by customer.
 
     Attributes:
-        rival: its name.
+        rival: the name of the rival.
         figure: `normalised_gini` or `top_decile_capture`.
         moment: the origin, microseconds; None for the mean over origins.
-        origins: how many it is the mean of.
-        estimate: on the customers as they are.
-        low, high: ends of the interval; NaN where no draw has a value.
+        origins: the number of origins in the mean.
+        estimate: the difference on the customers as they are.
+        low, high: ends of the interval; NaN if no draw has a value.
     """
 
     rival: str
@@ -45,8 +45,8 @@ class Rolling:
 
     Attributes:
         origins: two or more, the earliest first.
-        differences: from each rival at each origin at which both have a figure, and their mean over these.
-        confidence: of every interval, which is two-sided.
+        differences: the differences from each rival at each origin at which both have a figure, and their means.
+        confidence: the confidence of every interval, which is two-sided.
     """
 
     origins: tuple[JudgedOrigin, ...]
@@ -55,33 +55,33 @@ class Rolling:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The model and its rivals; the champion is among them where it was judged at an origin."""
+        """The model and its rivals; the champion is among them if it was judged at an origin."""
         return tuple(dict.fromkeys(name for origin in self.origins[::-1] for name in origin.by_name))
 
     def values(self, name: str, figure: str) -> dict[int, float]:
-        """Give a figure by its origin; where it is undefined the origin is left out."""
+        """Return a figure by origin; origins without it are left out."""
         value_by_moment = {
             each.moment: float(getattr(each.by_name[name], figure)) for each in self.origins if name in each.by_name
         }
         return {moment: value for moment, value in value_by_moment.items() if np.isfinite(value)}
 
     def mean(self, name: str, figure: str) -> float:
-        """Give the mean over the origins that have the figure; NaN where none has."""
+        """Return the mean over the origins that have the figure; NaN if none has."""
         return _mean(list(self.values(name, figure).values()))
 
     def spread(self, name: str, figure: str) -> float:
-        """Give the standard deviation over the origins that have the figure; NaN of fewer than two."""
+        """Return the standard deviation over the origins that have the figure; NaN for fewer than two."""
         values = list(self.values(name, figure).values())
         return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
 
     def difference(self, rival: str, figure: str, moment: int | None = None) -> FigureDifference | None:
-        """Give one difference, by default its mean; None where no origin has both figures."""
+        """Return the difference at an origin, by default the mean; None without both figures."""
         return next(
             (one for one in self.differences if (one.rival, one.figure, one.moment) == (rival, figure, moment)), None
         )
 
     def figures(self) -> dict[str, float]:
-        """Give means, spreads and worst figures by their names in the registry; undefined ones are left out."""
+        """Return means, spreads and worst figures by their names in the registry; undefined ones are left out."""
         figures = {"origins": float(len(self.origins))}
         for name in self.names:
             for figure in FIGURES:
@@ -98,7 +98,7 @@ class Rolling:
         return {name: value for name, value in figures.items() if np.isfinite(value)}
 
     def figures_at(self, origin: JudgedOrigin) -> dict[str, float]:
-        """Give the figures of one origin by their names in the registry; undefined ones are left out."""
+        """Return the figures of one origin by their names in the registry; undefined ones are left out."""
         figures = {
             "calibration_error": origin.calibration_error,
             "test_customers": float(origin.customers),
@@ -141,13 +141,13 @@ class Rolling:
 def roll(origins: Sequence[JudgedOrigin], first_rows: Integers, gate: GateSettings, seed: int) -> Rolling:
     """Compare the model with every rival over all origins.
 
-    The same draws hold in every window, by the customers of the whole data: one who is drawn twice is so everywhere.
+    Every window uses the same draws of the customers of the whole data: one who is drawn twice is so everywhere.
 
     Args:
         origins: two or more, the earliest first.
         first_rows: each customer's first moment, microseconds, in the order of the data.
         gate: confidence and number of draws.
-        seed: of the draws.
+        seed: the seed of the draws.
     """
     drawn: dict[tuple[int, str, str], list[float]] = {}
     placed = [(each, first_rows <= each.moment - each.dates.lag_us, _rankings(each)) for each in origins]

@@ -21,22 +21,22 @@ from fivefold.training.target import floor_at_zero
 ORIGINS = 3
 """Windows that presets are judged on, one horizon after the other, where the history allows as many."""
 MOST_ROWS = 100_000
-"""Rows of all dates of all presets together; of more, customers are sampled. It bounds the time and memory."""
+"""Rows of all dates of all presets together; above it, customers are sampled. It bounds time and memory."""
 TIE = 0.002
-"""The first preset is taken that no later one is ahead of by more than this mark: seeds alone move as much."""
+"""The first preset that no later one leads by more than this mark is chosen: seeds alone move marks as much."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PresetTrial:
-    """What one preset did as of one moment.
+    """The result of one preset as of one moment.
 
     Attributes:
-        preset: its name.
+        preset: the name of the preset.
         origin: the moment, microseconds; the window after it ends at the test as-of or before.
-        customers: who were predicted for.
-        rows: that it learnt from.
-        rounds: that were found on the last date it learnt from.
-        normalised_gini, top_decile_capture: of its predictions in the window.
+        customers: number of customers predicted for.
+        rows: number of rows learnt from.
+        rounds: number of rounds found on the last date learnt from.
+        normalised_gini, top_decile_capture: metrics of the predictions in the window.
     """
 
     preset: str
@@ -53,21 +53,21 @@ class PresetTrial:
         return (self.normalised_gini + self.top_decile_capture) / 2
 
     def figures(self) -> dict[str, float]:
-        """Give every number by its name in the registry."""
+        """Return every number by its name in the registry."""
         return {name: float(value) for name, value in vars(self).items() if name not in {"preset", "origin"}}
 
 
 @dataclass(frozen=True)
 class PresetChoice:
-    """The preset of a run, and what it was chosen by.
+    """The preset of a run, and the trials that it was chosen by.
 
     Attributes:
-        preset: its name.
-        settings: those without any preset.
-        presets: those that were chosen among, the simpler first.
-        trials: of every preset at every origin; empty where the history is too short.
+        preset: the name of the preset.
+        settings: the settings without any preset.
+        presets: the presets to choose from, the simpler first.
+        trials: the trials of every preset at every origin; empty if nothing was tried.
         reason: a sentence for people.
-        share: of the customers whom the presets were tried on; the rest were left out to bound the rows.
+        share: share of the customers that presets were tried on; the rest were left out to bound the rows.
     """
 
     preset: str
@@ -88,15 +88,15 @@ class PresetChoice:
         return tuple(sorted({trial.origin for trial in self.trials}))
 
     def of(self, name: str) -> tuple[PresetTrial, ...]:
-        """Give the trials of one preset, the earliest origin first."""
+        """Return the trials of one preset, the earliest origin first."""
         return tuple(sorted((each for each in self.trials if each.preset == name), key=lambda each: each.origin))
 
     def mark(self, name: str) -> float:
-        """Give the mean mark of a preset over the origins."""
+        """Return the mean mark of a preset over the origins."""
         return float(np.mean([trial.mark for trial in self.of(name)]))
 
     def figures(self, name: str) -> dict[str, float]:
-        """Give a preset's means over the origins by their names in the registry."""
+        """Return a preset's means over the origins by their names in the registry."""
         trials = self.of(name)
         return {
             "mean_normalised_gini": float(np.mean([trial.normalised_gini for trial in trials])),
@@ -112,17 +112,17 @@ def choose_preset(
     test: int,
     presets: Sequence[Preset],
 ) -> PresetChoice:
-    """Try every preset as of moments before the test as-of, and take the simplest that is as good as any later one.
+    """Try every preset as of moments before the test as-of, and choose the simplest that is as good as any later one.
 
-    Nothing after *test* is read: the windows of the origins lie one horizon after the other and end there or before.
+    Nothing after *test* is used: the windows of the origins are one horizon apart and end there or before.
 
     Args:
         portfolio: the transactions; rows after *test* make no difference.
-        config: the settings; those that a person made are kept by every preset.
-        summary: of the transactions.
+        config: the settings; every preset keeps those that a person made.
+        summary: the summary of the transactions.
         test: the test as-of, microseconds.
         presets: one or more, the simpler first. One whose dates span less than a horizon is left out, and the reason
-            says so. Where none can be tried, `UNTRIED` is taken, or the first if that is not among them.
+            says so. If none can be tried, `UNTRIED` is chosen, or the first if that is not among them.
     """
     different = _different(presets, config)
     if len(different) == 1:
@@ -139,7 +139,7 @@ def choose_preset(
 def _choice(
     portfolio: TransactionSource, config: TrainingConfig, summary: SourceSummary, test: int, presets: list[Preset]
 ) -> PresetChoice | None:
-    """Choose among presets that can be tried where the history is long enough; None where there is none."""
+    """Choose among presets that can be tried if the history is long enough; None without presets."""
     if len(presets) < 2:
         return (
             PresetChoice(presets[0].name, config, (presets[0],), (), "it alone is left to choose") if presets else None
@@ -156,12 +156,12 @@ def _choice(
 
 
 def _untried(presets: Sequence[Preset]) -> str:
-    """Name the preset that is taken where none can be tried."""
+    """Return the name of the preset to use if none can be tried."""
     return next((each.name for each in presets if each.name == UNTRIED), presets[0].name)
 
 
 def _never_tried(config: TrainingConfig) -> str:
-    """Say why the dates of some settings allow no trial, however long the history is; empty where they do."""
+    """Explain why the dates of some settings allow no trial, however long the history is; empty if they allow one."""
     snapshots = config.snapshots
     days = (snapshots.most - 1) * snapshots.spacing_days
     if days >= config.horizon_days:
@@ -178,7 +178,7 @@ Origin = tuple[int, tuple[Dates, ...]]
 
 
 def _different(presets: Sequence[Preset], config: TrainingConfig) -> list[Preset]:
-    """Leave out presets that come to the settings of a simpler one."""
+    """Remove presets that give the same settings as a simpler one."""
     preset_by_settings: dict[str, Preset] = {}
     for each in presets:
         preset_by_settings.setdefault(each.over(config).model_dump_json(), each)
@@ -186,7 +186,7 @@ def _different(presets: Sequence[Preset], config: TrainingConfig) -> list[Preset
 
 
 def _origins(config: TrainingConfig, summary: SourceSummary, test: int, presets: Sequence[Preset]) -> list[Origin]:
-    """Give the origins whose history lets every preset find its number of rounds, the latest first."""
+    """Return the origins whose history lets every preset find its number of rounds, the latest first."""
     origins: list[Origin] = []
     for number in range(1, ORIGINS + 1):
         origin = test - number * config.horizon_days * DAY_US
@@ -213,7 +213,7 @@ def _rows(
 
 
 def _can_be_judged(rows: TrainingRows, origin: Origin, config: TrainingConfig) -> bool:
-    """Tell whether an origin has customers enough to judge on, and every preset something to learn before it.
+    """Check whether an origin has enough customers to judge on, and every preset something to learn before it.
 
     The customers are counted as for a test window: all of them, whatever share the rows are sampled to.
     """
@@ -222,14 +222,14 @@ def _can_be_judged(rows: TrainingRows, origin: Origin, config: TrainingConfig) -
     number = int(np.flatnonzero(windows.as_of == moment)[0])
     enough = int(windows.known_customers[number]) >= config.checks.least_customers
     active = int(windows.active[number]) >= config.checks.least_active
-    ranked = bool((rows.values[there] > 0).any())  # where nobody of a sample is worth anything, no order is better
+    ranked = bool((rows.values[there] > 0).any())  # without any value in the sample, no order is better
     return enough and active and ranked and all(validation_fold(rows, each) is not None for each in dates)
 
 
 def _trials(
     rows: TrainingRows, origins: Sequence[Origin], config: TrainingConfig, presets: Sequence[Preset]
 ) -> Iterator[PresetTrial]:
-    """Try every preset at every origin; what comes to the same dates and trees as another is not fitted again."""
+    """Try every preset at every origin; presets with the same dates and trees share one fit."""
     trial_by_settings: dict[tuple[int, bytes, str], PresetTrial] = {}
     with tqdm(desc="trying presets", total=len(origins) * len(presets), disable=None, leave=False) as bar:
         for moment, dates in origins:
@@ -243,7 +243,7 @@ def _trials(
 
 
 def _trial(rows: TrainingRows, moment: int, dates: Dates, config: TrainingConfig, name: str) -> PresetTrial:
-    """Learn as of a moment as a run does as of its test as-of, and judge the predictions for the window after it."""
+    """Learn as of a moment, as a run does as of its test as-of, and judge the predictions for the window after it."""
     rounds = find_rounds(validation_fold(rows, dates), config.trees, config.seed)
     learnt = _at(rows, dates.training)
     fitted = fit(learnt, config.trees, config.seed, rounds)
@@ -261,13 +261,13 @@ def _trial(rows: TrainingRows, moment: int, dates: Dates, config: TrainingConfig
 
 
 def _at(rows: TrainingRows, moments: Integers) -> TrainingRows:
-    """Give the rows of some dates."""
+    """Return the rows of some dates."""
     there = np.isin(rows.as_of, moments)
     return replace(rows, matrix=rows.matrix[there], values=rows.values[there], as_of=rows.as_of[there])
 
 
 def _best(config: TrainingConfig, presets: tuple[Preset, ...], trials: tuple[PresetTrial, ...]) -> PresetChoice:
-    """Take the simplest preset that no later one beats by more than a tie."""
+    """Choose the simplest preset that no later one beats by more than a tie."""
     unchosen = PresetChoice(presets[0].name, config, presets, trials, "")
     marks = [unchosen.mark(each.name) for each in presets]
     best = next(

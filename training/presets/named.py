@@ -13,9 +13,9 @@ SAID: Mapping[str, tuple[str, ...]] = {
     "trees": ("leaves", "learning_rate", "tweedie_power", "objective"),
     "snapshots": ("most", "spacing_days"),
 }
-"""The fields that the words about presets name."""
+"""The fields that descriptions of presets name."""
 CHOOSE = "choose"
-"""Asks for a choice among the presets, where another word names one of them."""
+"""The option for a choice among the presets; any other word names one of them."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Preset:
     trees: Mapping[str, Any] = field(default_factory=dict)
 
     def over(self, config: TrainingConfig) -> TrainingConfig:
-        """Give the settings with those of the preset; what a person set in either section stays as it is.
+        """Return the settings with those of the preset; what a person set in either section stays as it is.
 
         >>> mine = TrainingConfig.model_validate({"trees": {"leaves": 63}})
         >>> found = preset("small-trees").over(mine).trees
@@ -52,7 +52,7 @@ class Preset:
         return config.model_copy(update=changed) if changed else config
 
     def about_over(self, config: TrainingConfig) -> str:
-        """Say for people what the preset comes to over the settings: in its own words where these set none of it.
+        """Describe the preset over the settings for people: in its own words if these set none of its fields.
 
         >>> mine = TrainingConfig.model_validate({"trees": {"leaves": 63}, "snapshots": {"most": 9}})
         >>> preset("small-trees").about_over(mine)
@@ -70,7 +70,7 @@ class Preset:
 
 
 SMALL: Mapping[str, Any] = {"leaves": 8, "learning_rate": 0.03}
-"""Trees for data in which little is to be seen: 8 leaves, learnt half as fast."""
+"""Trees for data with little signal: 8 leaves, learnt half as fast."""
 
 PRESETS = (
     Preset("standard", "every default: 31 leaves, the last 24 dates, 30 days apart"),
@@ -79,14 +79,14 @@ PRESETS = (
     Preset("long-history", "the last 60 dates, 30 days apart", snapshots={"most": 60}),
     Preset("recent", "as small-trees, on the last 12 dates, 15 days apart", {"spacing_days": 15, "most": 12}, SMALL),
 )
-"""The simpler first: of presets that do equally well the first is taken, and the very first is the default."""
+"""The simpler first: of presets that do equally well the first is chosen, and the very first is the default."""
 
 UNTRIED = "small-trees"
-"""The preset of data too few to try any on: there large trees learn what chance did (`benchmarks.value.presets`)."""
+"""The preset for data too few to try any on: there large trees learn noise (`benchmarks.value.presets`)."""
 
 
 def preset(name: str) -> Preset:
-    """Give a preset by its name; ConfigError, with all names, where there is none."""
+    """Return a preset by its name; ConfigError, with all names, for an unknown name."""
     for each in PRESETS:
         if each.name == name:
             return each
@@ -95,9 +95,9 @@ def preset(name: str) -> Preset:
 
 
 def preset_by_default(configured: bool, tune_trials: int) -> str:
-    """Give what a run asks for where nobody names a preset: a choice, unless settings are given or are searched for.
+    """Return the preset option of a run without one: a choice, unless settings are given or tuned.
 
-    Tuning sets anew what a preset sets, so a choice before it would be of no use.
+    Tuning replaces what a preset sets, so a choice before it would be useless.
 
     >>> preset_by_default(False, 0), preset_by_default(False, 50), preset_by_default(True, 0)
     ('choose', '', '')
@@ -106,7 +106,7 @@ def preset_by_default(configured: bool, tune_trials: int) -> str:
 
 
 def asked_presets(option: str) -> tuple[Preset, ...]:
-    """Give the presets that an option asks for: all for `choose`, one by its name, the default where it is empty.
+    """Return the presets of an option: all for `choose`, one by its name, the default if it is empty.
 
     >>> [each.name for each in asked_presets("")]
     ['standard']
@@ -115,7 +115,7 @@ def asked_presets(option: str) -> tuple[Preset, ...]:
 
 
 def rounds_warnings(presets: Sequence[Preset], config: TrainingConfig) -> tuple[str, ...]:
-    """Warn of a number of rounds that the settings fix, where presets learn at another rate than the settings.
+    """Warn of a number of rounds that the settings fix, if presets learn at another rate than the settings.
 
     >>> rounds_warnings(PRESETS[:2], TrainingConfig.model_validate({"trees": {"rounds": 30, "learning_rate": 0.1}}))
     ()

@@ -16,7 +16,7 @@ _NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 def _plain(value: Any) -> Any:
-    """Take NumPy's wrapper off a figure, and write one that JSON has no number for as a text: equal ones are equal."""
+    """Turn a NumPy figure into a plain one, and one that JSON has no number for into text: so equal ones are equal."""
     if isinstance(value, list | tuple):
         return tuple(map(_plain, value))
     value = value.item() if hasattr(value, "item") else value
@@ -81,7 +81,7 @@ class Sentence(_Part):
         return self
 
     def parts(self) -> Iterator[tuple[str, str]]:
-        """Give the words before each figure, and the figure as it is written; the last is empty."""
+        """Yield the words before each figure, and the figure as written; it is empty after the last words."""
         for before, name, form, _ in Formatter().parse(self.text):
             yield before, "" if name is None else words(self.facts[name], form or "")
 
@@ -156,11 +156,11 @@ class CardTable(_Part):
         return self
 
     def cells(self) -> list[list[str]]:
-        """Give every figure as it is written."""
+        """Return every figure as it is written."""
         return [[words(cell, column.form) for cell, column in zip(row, self.columns, strict=True)] for row in self.rows]
 
     def is_of_words(self, column: int) -> bool:
-        """Tell whether a column has no numbers."""
+        """Check whether a column has no numbers."""
         return not self.columns[column].form and all(isinstance(row[column], str) for row in self.rows)
 
     def markdown(self) -> list[str]:
@@ -211,7 +211,7 @@ class ModelCard(_Part):
         return "\n".join([*lines, *(line for section in self.sections for line in section.markdown())])
 
     def to_json(self) -> str:
-        """Write the card as JSON, in lines that two cards can be compared by."""
+        """Write the card as JSON, indented so that two cards can be compared by line."""
         return self.model_dump_json(indent=2) + "\n"
 
 
@@ -233,8 +233,8 @@ def frame_table(
     Args:
         table: its columns, in order.
         caption: what it shows.
-        labels: what stands above columns; the name of those that are not there.
-        forms: how columns are written; as they are, those that are not there.
+        labels: the headings of columns; by default their names.
+        forms: the formats of columns; by default figures are written as they are.
 
     >>> frame_table(pl.DataFrame({"group": ["a"], "mean": [1.234]}), "By group", forms={"mean": ".2f"}).markdown()
     ['**By group**', '', '| group | mean |', '|---|---|', '| a | 1.23 |']

@@ -22,7 +22,7 @@ class Picture:
 
     Attributes:
         svg: the picture; it needs nothing else.
-        alternative: what it says, to those who do not see it.
+        alternative: what it shows, for people who cannot see it.
     """
 
     svg: str
@@ -30,17 +30,17 @@ class Picture:
 
     @property
     def address(self) -> str:
-        """The picture itself as an address, so that its names and styles meet none of the page."""
+        """The picture itself as an address, so that its names and styles do not clash with those of the page."""
         return f"data:image/svg+xml;base64,{b64encode(self.svg.encode()).decode('ascii')}"
 
 
 def card_page(card: ModelCard, pictures: Sequence[Picture] = ()) -> str:
-    """Write the card as HTML; pictures stand after the part on quality."""
+    """Write the card as HTML; pictures follow the section on quality."""
     return _TEMPLATE.render(card=card, pictures=pictures)
 
 
 def marked(sentence: Sentence) -> Markup:
-    """Write a sentence as HTML. Code and strong words are marked by its own words alone, never by a figure's.
+    """Write a sentence as HTML. Only its own words can mark code and strong words, never a figure.
 
     >>> from fivefold.training.report.card import say
     >>> marked(say("Model `{name}`.", name="`<b>**"))
@@ -62,7 +62,7 @@ def marked(sentence: Sentence) -> Markup:
 
 
 def _without_control(value: Any) -> Any:
-    """Make control codes of text visible; what is HTML already stays."""
+    """Make control codes of text visible; HTML stays as it is."""
     return visible_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 

@@ -1,4 +1,4 @@
-"""The comparison that is stored with a version: it beside the version that it was judged against, on one window."""
+"""The comparison that is stored with a version: the version and the one that it was judged against, on one window."""
 
 from dataclasses import dataclass
 from math import isfinite
@@ -46,9 +46,9 @@ def compare_versions(
     rival: Rival | None,
     served: ValueModel | None = None,
 ) -> VersionComparison:
-    """Lay a version and its rival side by side, on the customers of the window that it was judged on.
+    """Compare a version with its rival, on the customers of the window that it was judged on.
 
-    *served* is the model that is registered, where it may be a refit of *model*: all figures are of *model*.
+    *served* is the registered model, which may be a refit of *model*; all figures are of *model*.
     """
     segments = model.segments_of(model.curve.score(test_window.predicted))
     compared = evaluation.comparisons
@@ -123,7 +123,7 @@ def _moves(rival: Rival, segments: np.ndarray, test_window: WindowPredictions) -
 
 
 def _effects(model: ValueModel, rival: ValueModel | None, matrix: Floats) -> list[IndicatorEffect]:
-    """Give each indicator's mean points without their sign; a rival has the same indicators, or is none."""
+    """Return each indicator's mean absolute points; a rival, if any, has the same indicators."""
     own = np.abs(explain(model, matrix, threads=0).points).mean(axis=0)
     theirs = None if rival is None else np.abs(explain(rival, matrix, threads=0).points).mean(axis=0)
     effects = [

@@ -20,20 +20,20 @@ DIGEST_BYTES = 8
 ROWS_A_BLOCK = 8_192
 TRANSACTIONS = "transactions"
 TRAINING, VALIDATION, TEST = "training", "validation", "test"
-"""The windows, which are also MLflow's contexts of their data."""
+"""The windows; their names are also MLflow's contexts of their data."""
 
 
 class LoggedDataset(Dataset):
     """Data that are kept elsewhere: their source, a profile and their digest."""
 
     def __init__(self, name: str, source: str, digest: str, profile: Mapping[str, Any]) -> None:
-        """Describe data by the name of their source, for people, and a *digest* of at most 36 signs."""
+        """Describe data by the name of their source, for people, and a *digest* of at most 36 characters."""
         self._given_digest = digest
         self._given_profile = dict(profile)
         super().__init__(source=CodeDatasetSource({"mlflow.source.name": source}), name=name)
 
     def to_dict(self) -> dict[str, str]:
-        """Give the fields that MLflow stores."""
+        """Return the fields that MLflow stores."""
         return {**super().to_dict(), "profile": json.dumps(self.profile)}
 
     def _compute_digest(self) -> str:
@@ -62,7 +62,7 @@ def transactions_dataset(source: str, summary: SourceSummary) -> LoggedDataset:
 
 
 def learnt_datasets(source: str, rows: TrainingRows, dates: Dates) -> dict[str, LoggedDataset]:
-    """Describe the rows of indicators and values that were learnt from and validated with, by the window.
+    """Describe the rows of indicators and values that were learnt from and validated with, by window.
 
     The rows of the validation date are learnt from too, once the number of rounds is found. A window without rows is
     left out.
@@ -95,7 +95,7 @@ def _of_window(window: str, source: str, digest: str, rows: int, moments: Intege
 
 
 def _digest(*arrays: np.ndarray, chosen: Mask | None = None) -> str:
-    """Give the digest of arrays, or of their *chosen* rows, a block at a time: the matrix is most of a run's memory."""
+    """Return the digest of arrays, or of their *chosen* rows, block by block: the matrix is most of a run's memory."""
     content = blake2b(digest_size=DIGEST_BYTES)
     for array in arrays:
         mask = np.ones(len(array), dtype=bool) if chosen is None else chosen

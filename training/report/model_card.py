@@ -53,7 +53,7 @@ SECTION_OF: Final[Mapping[str, _Of]] = {
     "exchange_rates": "both",
     "limits": "judged",
 }
-"""Of which model each section of a card is after a refit, by its name; one that is parted says so itself."""
+"""The model that each section of a card is about after a refit, by name; a parted section says so itself."""
 CAUTION = "This score is an analytical prediction, to be weighed with other checks before a decision is made."
 
 
@@ -63,17 +63,17 @@ class Lineage:
 
     Attributes:
         source: the data, as the operator named them.
-        rows: that were learnt from, without the matrix.
-        learnt: the data of the windows that were learnt from and validated with, by the window.
-        trees: the tree parameters that were used, the number of rounds included.
+        rows: the rows learnt from, without the matrix.
+        learnt: the data of the windows that were learnt from and validated with, by window.
+        trees: the tree parameters used, including the number of rounds.
         code: the program's version.
-        warnings: what was doubtful about the data.
-        assumptions: what stands in for columns that the data lack.
-        preset: the name of the one that was used; empty where the settings are a person's own.
-        choice: what it was chosen by; None where nothing was to be chosen.
-        refit: the model that serves in place of the judged one; None where that serves itself.
-        rolling: the figures of several origins; None where there is one alone.
-        tuning: of the trees, which began at the settings and the preset; None where there was none.
+        warnings: doubts about the data.
+        assumptions: what replaces columns that the data lack.
+        preset: the name of the preset used; empty if the settings are a person's own.
+        choice: the choice of the preset; None if nothing was chosen.
+        refit: the model that serves in place of the judged one; None if the judged one serves.
+        rolling: the figures of several origins; None for a single origin.
+        tuning: the tuning of the trees, which began at the settings and the preset; None without one.
     """
 
     source: str
@@ -98,17 +98,17 @@ class Lineage:
         return f"{self.preset}, then tuned" if self.preset and self.tuning else self.preset
 
     def served(self, judged: ValueModel) -> ValueModel:
-        """Give the model that is registered: the refitted one where there is one, or that which was judged."""
+        """Return the registered model: the refitted one if there is one, or else the judged one."""
         return judged if self.refit is None else self.refit.model
 
     @property
     def lack_judged(self) -> str:
-        """Why the model that was judged has no intervals, where it has none."""
+        """Why the judged model has no intervals, if it has none."""
         return lack_of_intervals(self.config, self.summary.period.first, self.dates)
 
     @property
     def lack_served(self) -> str:
-        """Why the model that is registered has no intervals, where it has none."""
+        """Why the registered model has no intervals, if it has none."""
         if self.refit is None:
             return self.lack_judged
         return lack_of_intervals(self.config, self.summary.period.first, self.refit.dates)
@@ -145,7 +145,7 @@ def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verd
 
 
 def _titles(sections: Sequence[CardSection], of: _Of) -> str:
-    """Name the sections of a card that are of a model.
+    """List the titles of the sections of a card that are about a model.
 
     >>> sections = [CardSection(name=name, title=name.title(), blocks=()) for name in SECTION_OF]
     >>> _titles(sections, "served"), _titles(sections[:3], "both")
@@ -155,9 +155,9 @@ def _titles(sections: Sequence[CardSection], of: _Of) -> str:
 
 
 def refit_sections(refit: Refit | None, gate: GateSettings, sections: Sequence[CardSection]) -> list[CardSection]:
-    """Write which *sections* of a card are of the judged model and which of the refitted one; nothing without a refit.
+    """Write which *sections* are about the judged model and which about the refitted one; nothing without a refit.
 
-    Each of them is in `SECTION_OF`.
+    Each section is in `SECTION_OF`.
     """
     if refit is None:
         return []
@@ -230,7 +230,7 @@ def data_read(source: str, summary: SourceSummary) -> Sentence:
     is_path = Path(source).is_absolute()
     return say(
         "Data: {source}, {rows:,} rows of {customers:,} customers, {first_day} to {last_day}, digest `{digest}`.",
-        source=Path(source).name if is_path else source,  # folders of a machine are for nobody who reads the card
+        source=Path(source).name if is_path else source,  # readers of the card need no folders of a machine
         rows=summary.rows,
         customers=summary.customers,
         first_day=day_text(summary.period.first),
@@ -281,7 +281,7 @@ def _data(model: ValueModel, lineage: Lineage) -> CardSection:
 
 
 def _trees(lineage: Lineage) -> Sentence:
-    """Write the settings of the trees: one fact each, in the words of the configuration where it is not a figure."""
+    """Write the settings of the trees, one fact each; settings that are not figures are written as text."""
     settings = {
         name: value if isinstance(value, str | int | float | None) else str(value)
         for name, value in lineage.trees.model_dump().items()
@@ -296,7 +296,7 @@ def _trees(lineage: Lineage) -> Sentence:
 
 
 def _own(model: ValueModel) -> list[Item]:
-    """Name the indicators of the operator's own, with what they mean."""
+    """List the operator's own indicators with their meanings."""
     if model.own is None:
         return []
     ours = model.catalogue.indicators[len(model.catalogue.indicators) - model.catalogue.own :]
@@ -333,7 +333,7 @@ def _windows(lineage: Lineage) -> list[Sentence]:
 
 
 def exchange_rates(model: ValueModel, counts: Quality) -> CardSection:
-    """Write at which rates money was converted; of stale ones those of the data come first."""
+    """Write the rates that money was converted at; of stale ones those of the data come first."""
     rates, stale = model.rates, tuple(dict.fromkeys([*counts.stale(model.rates), *model.rates.stale()]))
     lines = [
         say(

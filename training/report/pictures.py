@@ -33,7 +33,7 @@ _SAID = {
     "of the ranking has the figures of these curves.",
     "segments": "Realised money of the customers of each segment. The table of the segments has the figures.",
 }
-"""What stands for a picture to those who do not see it."""
+"""The text for people who cannot see a picture."""
 _POINTS_PER_PIXEL = 0.75
 _LOOK: Any = {
     "font.family": "sans-serif",
@@ -47,7 +47,7 @@ _LOOK: Any = {
 def write_pictures(
     folder: Path, model: ValueModel, evaluation: Evaluation, test_window: WindowPredictions
 ) -> list[Path]:
-    """Draw calibration, lift, segments and the SHAP beeswarm as files in *folder*; give their paths."""
+    """Draw calibration, lift, segments and the SHAP beeswarm as files in *folder*; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {f"{name}.png": picture for name, picture in _charts(model, evaluation).items()}
     for name, picture in files.items():
@@ -70,7 +70,7 @@ def _charts(model: ValueModel, evaluation: Evaluation) -> dict[str, alt.TopLevel
 
 
 def write_beeswarm(path: Path, model: ValueModel, test_window: WindowPredictions) -> None:
-    """Draw what each indicator does to the margin, one dot a customer, by SHAP's own picture."""
+    """Draw the effect of each indicator on the margin with SHAP's own picture, one dot a customer."""
     mpl.use("Agg")
     import shap  # noqa: PLC0415  (seconds to import, and only this picture needs it)
     from matplotlib import pyplot as plt  # noqa: PLC0415  (after the backend is chosen)
@@ -96,7 +96,7 @@ def write_beeswarm(path: Path, model: ValueModel, test_window: WindowPredictions
 
 @contextmanager
 def _same_dots() -> Iterator[None]:
-    """Let SHAP, which places dots by NumPy's shared generator, draw the same values the same; the generator goes on."""
+    """Make SHAP, which places dots by NumPy's shared generator, repeatable; restore the state of the generator."""
     before = np.random.get_state()  # noqa: NPY002 (the generator that SHAP takes; it takes no other)
     np.random.seed(0)  # noqa: NPY002 (as above)
     try:
@@ -106,7 +106,7 @@ def _same_dots() -> Iterator[None]:
 
 
 def _style(figure: "Figure", effect: str) -> None:
-    """Give SHAP's picture the title, sizes and colours that the other pictures have."""
+    """Style SHAP's picture with the title, sizes and colours of the other pictures."""
     plot, *others = figure.axes
     plot.set_xlabel(effect, fontsize=SMALL_TEXT_SIZE * _POINTS_PER_PIXEL, color=MUTED)
     plot.tick_params(axis="x", labelsize=SMALL_TEXT_SIZE * _POINTS_PER_PIXEL, labelcolor=MUTED, length=0)

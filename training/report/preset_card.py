@@ -1,4 +1,4 @@
-"""The choice among presets, for people and for MLflow: what was tried, where, and how it did."""
+"""The choice among presets, for people and for MLflow: what was tried, on which windows, and how it did."""
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.text import percent
@@ -12,12 +12,12 @@ CRITERION = "the mean of normalised Gini and top-decile capture"
 
 
 def choice_columns(choice: PresetChoice) -> list[str]:
-    """Give the head of the table of a choice."""
+    """Return the header of the table of a choice."""
     return ["preset", *(f"from {day_text(origin)}" for origin in choice.origins), "mean", "what it sets"]
 
 
 def choice_rows(choice: PresetChoice) -> list[list[str]]:
-    """Give a line for each preset: Gini and capture in each window, and the mean mark; the one in use has a `*`."""
+    """Return a row for each preset: Gini and capture in each window, and the mean mark; the one in use has a `*`."""
     return [
         [
             f"{each.name} *" if each.name == choice.preset else each.name,
@@ -30,7 +30,7 @@ def choice_rows(choice: PresetChoice) -> list[list[str]]:
 
 
 def sampled_text(choice: PresetChoice) -> str:
-    """Say on what share of the customers presets were tried; nothing where it was all of them."""
+    """Describe the share of the customers that presets were tried on; empty for all of them."""
     return "" if choice.share >= 1 else f", a sample of {percent(choice.share)} of all"
 
 
@@ -39,13 +39,13 @@ def preset_sections(
 ) -> list[CardSection]:
     """Write, for a model card, which preset was used and why, and what tuning tried.
 
-    Nothing where the settings are a person's own, and were not tuned.
+    Nothing if the settings are a person's own, and were not tuned.
 
     Args:
-        name: of the preset; empty where there was none.
-        choice: among presets; None where there was none.
+        name: the name of the preset; empty without one.
+        choice: the choice among presets; None without one.
         config: the settings of the run.
-        tuning: of the trees, afterwards; None where there was none.
+        tuning: the tuning of the trees after that; None without one.
     """
     blocks: list[Block] = []
     if tuning is not None:
@@ -63,7 +63,7 @@ def preset_sections(
 
 
 def tuning_sentence(tuning: Tuning) -> Sentence:
-    """Say how many configurations were tried, when, and how the best and the first of them did."""
+    """Describe how many configurations were tried, when, and how the best and the first of them did."""
     tried = "configurations were" if len(tuning.trials) > 1 else "configuration was"
     return say(
         f"{{tuning_trials:,}} {tried} tried on the last training date ({{tuned_on}}): normalised Gini of the best "
@@ -87,7 +87,7 @@ def _of_preset(name: str, choice: PresetChoice | None, config: TrainingConfig) -
 
 
 def _chosen(choice: PresetChoice) -> list[Block]:
-    """Write what the presets that were tried did."""
+    """Write the results of the presets that were tried."""
     counts = [trial.customers for trial in choice.trials]
     low, high = min(counts), max(counts)
     customers = "{customers_least:,}" if low == high else "{customers_least:,} to {customers_most:,}"

@@ -1,4 +1,4 @@
-"""The parts of a card that say how well a model does: figures, differences and groups, as of one moment or several."""
+"""The parts of a card on how well a model does: figures, differences and groups, as of one moment or several."""
 
 from collections.abc import Sequence
 from math import isfinite
@@ -39,8 +39,8 @@ def quality(
 ) -> list[CardSection]:
     """Write what was measured on the test window, and the verdict on it.
 
-    *served* is the model that is registered; *model* itself by default. *lack* says why that has no intervals.
-    *spacing_days* lie between the snapshots.
+    *served* is the registered model, *model* by default. *lack* explains why it has no intervals, if it has none.
+    *spacing_days* is the time between the snapshots.
     """
     stability, money = evaluation.stability, rounded_form(model.currency)
     blocks: list[Block] = [
@@ -103,7 +103,7 @@ _MEANINGS = {
 
 
 def _definitions(evaluation: Evaluation) -> Paragraph:
-    """Write what the figures of the ranking mean, and who the others are."""
+    """Write what the figures of the ranking mean, and what its rows are."""
     return paragraph(
         "Normalised Gini: the Gini of the realised value with the customers in the order of the prediction, over that "
         "in the order of the value itself; chance gives 0. Top-decile capture: what the tenth of the customers with "
@@ -115,7 +115,7 @@ def _definitions(evaluation: Evaluation) -> Paragraph:
 
 
 def _money(evaluation: Evaluation) -> list[Paragraph]:
-    """Write how far predicted money is off, and at least is; nothing where nobody is worth anything."""
+    """Write how far predicted money is off, and the lower bound; nothing if no customer is worth anything."""
     error, compared = evaluation.calibration_error, evaluation.comparisons
     if not (isfinite(error) and isfinite(compared.calibration)):
         return []
@@ -136,10 +136,10 @@ def interval(model: ValueModel, evaluation: Evaluation, lack: str, *, refitted: 
     """Write where the intervals come from, and how many values of the window were in them.
 
     Args:
-        model: that gives the intervals.
-        evaluation: of it, or of the judged model.
-        lack: why it has none.
-        refitted: it was learnt again after that one.
+        model: the model that gives the intervals.
+        evaluation: the evaluation of this model, or of the judged one.
+        lack: why the model has no intervals, if it has none.
+        refitted: whether the model is a refit of the judged one.
     """
     table, judged = model.intervals, evaluation.coverage
     unseen = paragraph("How many values they hold on later customers was not yet seen.")
@@ -164,7 +164,7 @@ def interval(model: ValueModel, evaluation: Evaluation, lack: str, *, refitted: 
 
 
 def _interval_lines(model: ValueModel, evaluation: Evaluation, *, refitted: bool) -> list[Block]:
-    """Write how many values of the window were in the intervals of the judged model; nothing where it had none."""
+    """Write how many values of the window were in the intervals of the judged model; nothing if it had none."""
     table, judged = model.intervals, evaluation.coverage
     if judged is None:
         return []
@@ -197,7 +197,7 @@ def _interval_lines(model: ValueModel, evaluation: Evaluation, *, refitted: bool
 
 
 def _covered(table: pl.DataFrame, of: str, money: str) -> CardTable:
-    """Write who was in the interval, of segments, tenths or fifths; *money* is the form of sums."""
+    """Tabulate the values in the interval, by segments, tenths or fifths; *money* is the format of sums."""
     named = {"covered_share": "in the interval", "expected_share": "to be expected", "zero_share": "worth nothing",
              "low_mean": "mean low end", "high_mean": "mean high end"}  # fmt: skip
     return frame_table(
@@ -209,7 +209,7 @@ def _covered(table: pl.DataFrame, of: str, money: str) -> CardTable:
 
 
 def _groups(evaluation: Evaluation, money: str) -> list[CardSection]:
-    """Write the figures of groups of customers, sums in the form *money*; nothing where all customers are alike."""
+    """Write the figures of groups of customers, sums in the format *money*; nothing if all customers are alike."""
     groups = evaluation.groups
     if groups.is_empty():
         return []
@@ -270,17 +270,17 @@ def _differences(evaluation: Evaluation) -> CardSection:
 
 
 NONE = "-"
-"""In place of a figure that is not defined, or of a champion that is not judged."""
+"""The text for a figure that is not defined, or a champion that is not judged."""
 _WORDS = {GINI: "normalised Gini", CAPTURE: "top-decile capture"}
 
 
 def origin_columns(rolling: Rolling) -> list[str]:
-    """Give the head of the table of origins."""
+    """Return the header of the table of origins."""
     return ["window from", "customers", "learnt from", "judged", *rolling.names, "calibration error"]
 
 
 def origin_rows(rolling: Rolling) -> list[list[str]]:
-    """Give a line for each origin, the earliest first, then the mean and the spread (standard deviation)."""
+    """Return a row for each origin, the earliest first, then the mean and the spread (standard deviation)."""
     names = rolling.names
     rows = [
         [
@@ -300,12 +300,12 @@ def origin_rows(rolling: Rolling) -> list[list[str]]:
 
 
 def difference_columns(rolling: Rolling) -> list[str]:
-    """Give the head of the table of differences."""
+    """Return the header of the table of differences."""
     return ["less", "figure", *(day_text(each.moment) for each in rolling.origins), "mean"]
 
 
 def difference_rows(rolling: Rolling) -> list[list[str]]:
-    """Give a line for each rival and figure: the difference at each origin and its mean, with their intervals."""
+    """Return a row for each rival and figure: the difference at each origin and its mean, with their intervals."""
     moments: Sequence[int | None] = [*(each.moment for each in rolling.origins), None]
     return [
         [name, _WORDS[figure], *(_interval(rolling.difference(name, figure, moment)) for moment in moments)]
@@ -315,7 +315,7 @@ def difference_rows(rolling: Rolling) -> list[list[str]]:
 
 
 def left_out_lines(rolling: Rolling) -> list[str]:
-    """Say at which origins the champion was not judged, why, and what its mean is of; nothing where it was at all."""
+    """List the origins at which the champion was not judged, why, and what its mean covers; empty if it was at all."""
     lines = [
         f"At {day_text(each.moment)} the champion does not count: {each.champion_left_out}."
         for each in rolling.origins
@@ -327,7 +327,7 @@ def left_out_lines(rolling: Rolling) -> list[str]:
 
 
 def origin_sections(rolling: Rolling | None, *, refitted: bool) -> list[CardSection]:
-    """Write, for a model card, how the settings did at every origin; nothing where there is one alone."""
+    """Write, for a model card, how the settings did at every origin; nothing for a single origin."""
     if rolling is None:
         return []
     model = "the judged model" if refitted else "this version's model"

@@ -33,15 +33,15 @@ class RecalibrationLineage:
     Attributes:
         parent: the number of the version that was recalibrated.
         trees: the number of the version that its trees were learnt for: *parent*, or one that it goes back to.
-        parent_hash: of that version's content.
-        parent_as_of: the moment (microseconds) whose customers were that version's reference.
+        parent_hash: the content hash of the parent.
+        parent_as_of: the moment (microseconds) whose customers were the parent's reference.
         source: the name of the data, for people.
         windows: counts of customers and rows of the window that it was judged on.
         config: the definition, checks and gate of the parent.
         code: the program's version.
         warnings: doubts about the data.
-        intervals_known_until: where that version's intervals were measured on a part of the window, the moment
-            (microseconds) when that part ends, so that they are not judged; else None.
+        intervals_known_until: the moment (microseconds) when the part of the window ends on which the parent's
+            intervals were measured, so that they are not judged; None without such a part.
     """
 
     parent: int
@@ -62,10 +62,10 @@ class EarlierError:
     """How far predicted money was off on the window of an earlier version with the same trees.
 
     Attributes:
-        version: its number.
-        as_of: of its window, microseconds; where it was refitted, of the window of the model judged in its place.
-        refitted: its figures are that model's, so nothing was measured of these trees.
-        calibration_error: see `metrics.calibration_error`; None where it was not kept, or is that model's.
+        version: the number of the version.
+        as_of: the as-of of its window, microseconds; for a refitted version, that of the model judged in its place.
+        refitted: whether its figures are that model's, so that nothing was measured of these trees.
+        calibration_error: see `metrics.calibration_error`; None if it was not kept, or is that model's.
     """
 
     version: int
@@ -74,7 +74,7 @@ class EarlierError:
     calibration_error: float | None
 
     def sentence(self) -> Sentence:
-        """Write it for people."""
+        """Write the error for people."""
         text = "On the window of version {version}, as of {judged_as_of}, the calibration error "
         text += "was not kept." if self.calibration_error is None else "was {calibration_error_share:.1%}."
         if self.refitted:
@@ -100,8 +100,8 @@ class CurveChange:
         moved_share: share of the customers whose segment changes.
         predicted_mean, realised_mean: money by customer over the window.
         calibration_error: see `metrics.calibration_error`; on this window.
-        errors_before: of the parent on the window that it was judged on, and of the version that the trees were learnt
-            for where that is another one: the drift of money since then.
+        errors_before: the errors of the parent on the window that it was judged on, and of the version that the trees
+            were learnt for if that is another one: they show the drift of money since then.
     """
 
     segments: pl.DataFrame
@@ -112,13 +112,13 @@ class CurveChange:
     errors_before: tuple[EarlierError, ...]
 
     def figures(self) -> dict[str, float]:
-        """Give the figures under the names that the registry keeps."""
+        """Return the figures by their names in the registry."""
         rows = self.segments.to_dicts()
         shares = {f"segment_{row['segment']}_{name}": row[name] for row in rows for name in _SHARES}
         return shares | {"recalibration_moved_share": self.moved_share}
 
     def rows(self, currency: str) -> list[list[str]]:
-        """Write the segments for people: shares in per cent, money as of *currency*, nothing where one is empty."""
+        """Write the segments for people: shares in per cent, money in *currency*, empty text for an empty segment."""
         return [
             [
                 row["segment"],

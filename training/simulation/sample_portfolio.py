@@ -36,10 +36,10 @@ SCREENINGS = ("sanctions", "pep", "adverse-media")
 NEVER_SCREENED_SHARE = 0.02
 
 PROMPTED = ("structuring", "sanctioned", "politically-exposed", "confirmed-case", "watched")
-"""Stories in the order in which the first customers who are persons get them."""
+"""Stories; the first customers who are persons get them in this order."""
 
 LABEL_DAYS = 180
-"""Labels became known in so many days before the end."""
+"""Labels became known within this many days before the end."""
 
 _DRAFT_CHANGES = (
     ("in force of the sample", "that is to follow in the sample"),
@@ -48,7 +48,7 @@ _DRAFT_CHANGES = (
     ("at_least: 20000}, points: 40", "at_least: 15000}, points: 40"),
     ("expect: {level: critical, total: 80, floor_by", "expect: {level: critical, total: 85, floor_by"),
 )
-"""What the draft has otherwise than the ruleset in force."""
+"""Texts of the ruleset in force, and what replaces them in the draft."""
 
 _CASH_DEPOSITS = (9500.0, 9900.0, 9100.0, 9700.0)
 
@@ -64,8 +64,8 @@ class SamplePortfolio:
         tags: `entity_id`, `tag`, `from`.
         cases: `entity_id`, `number`, `opened`, `closed`, `outcome`.
         alerts: `entity_id`, `number`, `opened`, `closed`, `outcome`.
-        links: `type`, `from`, `to`, `valid_from`: by whom companies are owned, and that their owners are
-            owned by nobody; no shipped ruleset reads it.
+        links: `type`, `from`, `to`, `valid_from`: the owners of companies, and that these owners have no owner; no
+            shipped ruleset reads it.
         labels: `entity_id`, `confirmed`, `at`: who was confirmed in the last half year, and when it became known.
         rulesets: the folder with `now.yaml`, `draft.yaml` and their lists, `my-lists`.
         stories: a customer for each of `PROMPTED`.
@@ -91,16 +91,16 @@ class SamplePortfolio:
 
 
 def write_sample(folder: Path, customers: int = 300, seed: int = 1, end: date | None = None) -> SamplePortfolio:
-    """Write the tables of a sample portfolio into a folder, which is created where it is missing.
+    """Write the tables of a sample portfolio into a folder, which is created if it is missing.
 
     Args:
-        folder: an existing table in it is replaced, each at once; a ruleset that was changed never is.
-        customers: how many; from 20 on, so that every story has a customer.
+        folder: existing tables in it are replaced, each at once; a changed ruleset never is.
+        customers: number of customers, 20 or more, so that every story has one.
         seed: the same seed and end give the same tables.
-        end: the day after the last transactions, UTC; the present day where it is not given.
+        end: the day after the last transactions, UTC; by default the present day.
 
     Raises:
-        ConfigError: customers is out of range, or a ruleset in the folder is another one than would be written.
+        ConfigError: customers is out of range, or a ruleset in the folder differs from the sample's.
     """
     if not 20 <= customers <= MOST_CUSTOMERS:
         raise ConfigError(f"customers is {customers}; it must be 20 to {MOST_CUSTOMERS:,}")
@@ -147,7 +147,7 @@ def _write(table: pl.DataFrame, path: Path) -> Path:
 
 
 def _people(rows: pl.DataFrame) -> pl.DataFrame:
-    """Give every customer once, with the kind that the simulator's channel stands for."""
+    """Return every customer once, with the kind that the simulator's channel means."""
     first = rows.group_by("user_id", maintain_order=True).first()
     kind = pl.when(pl.col("user_category") == "API").then(pl.lit("company")).otherwise(pl.lit("person"))
     return first.select(pl.col("user_id").alias("entity_id"), kind.alias("kind"))
@@ -158,7 +158,7 @@ def _choice(rng: np.random.Generator, values: Sequence[Any], shares: Sequence[fl
 
 
 def _particulars(people: pl.DataFrame, rng: np.random.Generator, last: date, plain: set[str]) -> pl.DataFrame:
-    """Draw the fields of `fatf-retail`; those in *plain* have nothing that raises them by itself."""
+    """Draw the fields of `fatf-retail`; customers in *plain* have no field that raises their level by itself."""
     count = len(people)
     fields = pl.DataFrame(
         {
@@ -268,7 +268,7 @@ def _records(kind: str, customers: Sequence[str], last: date) -> pl.DataFrame:
 
 
 def _owners(people: pl.DataFrame, exposed: str, rng: np.random.Generator, last: date) -> pl.DataFrame:
-    """Give every company one owner or two, the first also the politically exposed person, who are owned by nobody."""
+    """Draw one owner or two for every company, for the first also the politically exposed person; owners have none."""
     persons = people["entity_id"].filter(people["kind"] == "person").to_list()
     companies = people["entity_id"].filter(people["kind"] == "company").to_list()
     rows: list[tuple[str, str | None]] = []
@@ -300,7 +300,7 @@ def _labels(people: pl.DataFrame, stories: dict[str, str], rng: np.random.Genera
 
 
 def _ruleset_texts() -> dict[str, str]:
-    """Give the rulesets of the sample (the one in force, a draft that asks for more) and the list that both read."""
+    """Return the rulesets of the sample (the one in force, a stricter draft) and the list that both read."""
     source = files("fivefold.training.simulation") / "sample_files"
     now = (source / "now.yaml").read_text(encoding="utf-8")
     draft = now

@@ -73,7 +73,7 @@ SECOND_CURRENCY_SHARE = 0.25
 """Shares of rows; the last among customers who have a second currency."""
 
 DRAWN_DOWN_SHARE = 0.12
-"""Each withdrawal takes so much of what lies above the customer's target: large deposits melt away."""
+"""Each withdrawal also takes this share of the balance above the customer's target: large deposits melt away."""
 
 WORTH_WITHDRAWING_SHARE = 0.2
 """A customer who could withdraw less than this share of the wanted amount makes a deposit instead."""
@@ -86,11 +86,11 @@ class Simulation:
     """What to simulate; ConfigError if that is impossible.
 
     Attributes:
-        customers: how many; each has at least one row.
+        customers: number of customers; each has at least one row.
         seed: the same seed gives the same customers, and fewer customers are the first of more.
         start: the first day of rows, UTC.
         end: the day after the last; at least 28 days later.
-        rows_per_customer_mean: about so many; some customers have a row or two, a few some thirty times the mean.
+        rows_per_customer_mean: approximate; some customers have a row or two, a few some thirty times the mean.
     """
 
     customers: int
@@ -132,7 +132,7 @@ class Simulation:
 
 
 def customers_for(rows: int) -> int:
-    """Tell how many customers have about so many rows, by the mean of `Simulation`.
+    """Return the number of customers who have about *rows* rows, by the default mean of `Simulation`.
 
     >>> customers_for(1_000_000), customers_for(1)
     (25000, 1)
@@ -146,7 +146,7 @@ def simulate(simulation: Simulation, parts: Parts | None = None) -> Iterator[pa.
     Chunks that are finished in *parts* are read from there, and others are kept there.
 
     Yields:
-        Tables of SCHEMA; a customer's rows stand together, in the order of time and, within a tie, of transaction_id.
+        Tables of SCHEMA; a customer's rows are adjacent, in the order of time and, within a tie, of transaction_id.
         A balance is that of the customer's one account after the row, in the row's currency; rows that are not settled
         leave the account as it was. ``UNITS_PER_EURO`` is the rate between a customer's two currencies.
 
@@ -160,8 +160,8 @@ def simulate(simulation: Simulation, parts: Parts | None = None) -> Iterator[pa.
 def write_simulation(simulation: Simulation, path: Path, parts: Parts | None = None) -> int:
     """Write the transactions to one Parquet file, grouped by customer; return the number of rows.
 
-    The file appears whole or not at all: it is written under another name and renamed at the end. What is finished in
-    *parts* is not drawn again; by default there is nothing to continue. Missing folders are made; OSError if that or
+    The file appears whole or not at all: it is written under another name and renamed at the end. Chunks finished in
+    *parts* are not drawn again; by default there is nothing to continue. Missing folders are made; OSError if that or
     the writing fails.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -179,7 +179,7 @@ def write_simulation(simulation: Simulation, path: Path, parts: Parts | None = N
 
 
 def _kept_chunk(simulation: Simulation, weekly_rows: float, parts: Parts | None, chunk: int) -> pa.Table:
-    """Give one chunk: as it is kept, or drawn now, and kept."""
+    """Return one chunk, as kept, or else drawn now and kept."""
     name = numbered("customers", chunk)
     if parts is not None and (finished := parts.find(name)) is not None:
         return read_table(finished)

@@ -27,7 +27,7 @@ LONGEST_PACE = 25.0
 """The most active customer against the mean one: 25 x 40 rows is the thousand that the busiest reach."""
 
 WIND_DOWN_DAYS = 75.0
-"""Leaving is gradual: activity falls over so many days before a customer leaves for good."""
+"""Leaving is gradual: activity falls over this many days before a customer leaves for good."""
 
 DORMANT_PACE = 0.03
 EPOCH_WEEKDAY = 3
@@ -184,7 +184,7 @@ def draw_traits(draws: Draws, customers: int, start_day: int, end_day: int) -> T
 
 
 def month_pace(day: Floats) -> Floats:
-    """Give the activity of the month of each day against a common month; any shape, days since 1970.
+    """Return the activity in the month of each day relative to a common month; any shape, days since 1970.
 
     >>> month_pace(np.array([0.0, 340.0])).tolist()
     [0.86, 1.36]
@@ -194,20 +194,20 @@ def month_pace(day: Floats) -> Floats:
 
 
 def growth(trend_per_year: Floats, day: Floats, middle_day: float) -> Floats:
-    """Turn a trend into a factor for events or for amounts, half of it each; 1 in the middle of the simulation."""
+    """Turn a trend into a factor for events or for amounts, half of it for each; 1 in the middle of the simulation."""
     return np.asarray(np.exp(0.5 * trend_per_year * (day - middle_day) / YEAR_DAYS), dtype=np.float64)
 
 
 def weekly_pace(draws: Draws, traits: Traits, mondays: Integers) -> Floats:
-    """Give the activity of each customer in each week.
+    """Return the activity of each customer in each week.
 
     Args:
         draws: the chunk's random numbers.
-        traits: of the chunk's customers.
+        traits: the traits of the chunk's customers.
         mondays: the weeks' first days since 1970, shape (weeks,).
 
     Returns:
-        Events against the mean customer's in a common week, shape (customers, weeks); 0 before and after the account.
+        Events relative to the mean customer's in a common week, shape (customers, weeks); 0 outside the account's time.
     """
     customers = len(traits.pace)
     monday = mondays.astype(np.float64)[None, :]
@@ -228,9 +228,9 @@ def everyday_events(draws: Draws, traits: Traits, mondays: Integers, weekly_even
 
     Args:
         draws: the chunk's random numbers.
-        traits: of the chunk's customers.
+        traits: the traits of the chunk's customers.
         mondays: as for ``weekly_pace``.
-        weekly_events: of the mean customer in a common week.
+        weekly_events: events of the mean customer in a common week.
     """
     counts = draws.generator().poisson(weekly_pace(draws, traits, mondays) * weekly_events)
     customer, week = np.divmod(np.repeat(np.arange(counts.size), counts.ravel()), len(mondays))
@@ -263,7 +263,7 @@ def _time_in_week(draws: Draws, business: Flags) -> Floats:
 
 
 def scheduled_events(draws: Draws, traits: Traits, mondays: Integers) -> Events:
-    """Draw what has a date of its own: first deposits, salaries, windfalls and last withdrawals.
+    """Draw the events with a date of their own: first deposits, salaries, windfalls and last withdrawals.
 
     Some lie outside the simulation or the customer's time in it, to be left out; no first deposit does.
     """
@@ -282,7 +282,7 @@ def scheduled_events(draws: Draws, traits: Traits, mondays: Integers) -> Events:
 
 
 def _paydays(draws: Draws, traits: Traits, mondays: Integers) -> tuple[Integers, Floats]:
-    """List salaried customers and their paydays: once a month, on the Friday before where it falls on a weekend."""
+    """List salaried customers and their paydays: once a month, on the Friday before if it falls on a weekend."""
     months = np.unique(mondays.astype("datetime64[D]").astype("datetime64[M]"))
     month_day = months.astype("datetime64[D]").astype(np.int64)
     everyone = np.flatnonzero(traits.salaried)
