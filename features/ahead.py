@@ -1,4 +1,4 @@
-"""Threads that work ahead of their caller, a bounded number of steps: results come in the order of what was asked."""
+"""Threads that work ahead of their caller, a bounded number of steps: results keep the order of the items."""
 
 import os
 from collections import deque
@@ -11,7 +11,7 @@ Made = TypeVar("Made")
 
 
 def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """Give the same items; a second thread makes the next item while the caller works on the present one.
+    """Yield the same items; a second thread makes the next item while the caller works on the present one.
 
     >>> list(read_ahead(range(3)))
     [0, 1, 2]
@@ -26,10 +26,10 @@ def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
 
 
 def work_ahead(work: Callable[[Item], Made], items: Iterable[Item], threads: int = 0) -> Iterator[Made]:
-    """Give what the work makes of each item; threads work on the next items while the caller works on a result.
+    """Yield the result of the work on each item; threads work on the next items while the caller works on a result.
 
-    No more items are taken than there are threads (by default a thread for each processor), and one: that bounds the
-    memory. Items are taken by the caller's own thread.
+    At most one item more than there are threads (by default one for each processor) is pending, which bounds the
+    memory. The caller's own thread takes the items.
 
     >>> list(work_ahead(abs, [-1, 2, -3]))
     [1, 2, 3]

@@ -16,7 +16,7 @@ def write_batches(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatc
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """Write a table; it is read back in one piece, whatever pieces it has."""
+    """Write a table, which is read back as one chunk however many it has."""
     whole = table.unify_dictionaries().combine_chunks()
     write_batches(path, table.schema, whole.to_batches())
 
@@ -34,7 +34,7 @@ def read_batch(path: Path, number: int) -> pa.RecordBatch:
 
 
 def read_schema(path: Path) -> pa.Schema:
-    """Read the columns of a file, with whatever is said beside them."""
+    """Read the schema of a file, with its metadata."""
     with pa.OSFile(str(path), "rb") as file:
         return pa.ipc.open_file(file).schema
 
@@ -46,7 +46,7 @@ def count_batches(path: Path) -> int:
 
 
 def as_bytes(table: pa.Table) -> bytes:
-    """Write a table into bytes; `of_bytes` gives it back."""
+    """Write a table into bytes, which `of_bytes` reads."""
     whole = table.unify_dictionaries().combine_chunks()
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, whole.schema, options=_COMPRESSED) as writer:

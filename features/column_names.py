@@ -1,4 +1,4 @@
-"""What the columns of transactions are probably called where ours are absent, and what it means that one is."""
+"""Likely names of the columns of transactions that are absent under ours, and the effects of an absent column."""
 
 import re
 import shlex
@@ -9,15 +9,15 @@ from fivefold.domain.text import misspelt_names, nearest
 from fivefold.features import schema as c
 
 ABSENCES: Final = (*c.ABSENT, c.STATE)
-"""Columns whose absence from its training data a model remembers; without states every row counts as settled.
+"""Columns whose absence from its training data a model records; without states every row counts as settled.
 
-They are not in `features.schema`, whose text counts for the fingerprint of the catalogue.
+They are not in `features.schema`, whose code counts for the fingerprint of the catalogue.
 """
 READ_ANYWAY: Final = (c.CURRENCY, c.STATE)
-"""Columns that are read where they are there, though the training data of a model lacked them: an amount in dollars is
-not one in euros, and a failed transaction moves no money."""
+"""Columns that are read if present, even if the training data of a model lacked them: an amount in dollars is not one
+in euros, and a failed transaction moves no money."""
 OTHER: Final = "_other"
-"""Ends the name that a column gets in `--map` which is something else than its name says."""
+"""The end of the new name in `--map` of a column that is not what its name says."""
 _USUAL: Final = {
     c.STATE: ("state", "status"),
     c.CURRENCY: ("currency", "currency_code", "currency_iso", "ccy", "ccy_code"),
@@ -26,14 +26,14 @@ _USUAL: Final = {
     c.TRANSACTION_ID: ("tx_id", "txn_id", "trans_id"),
     c.USER_ID: ("user", "customer", "client"),
 }
-"""Words that a name ends in which plainly means the column: a mere id or category may be that of something else."""
+"""Words at the end of a name that clearly mean the column: a mere id or category may belong to something else."""
 _PROPOSED: Final = {
     **_USUAL,
     c.TRANSACTION_ID: ("transaction_id", *_USUAL[c.TRANSACTION_ID]),
     c.USER_ID: (*_USUAL[c.USER_ID], "user_id", "customer_id", "client_id"),
     c.DATE: ("date", "date_utc", "created_at", "created"),
 }
-"""With the words of real exports, the likelier first: `trans_id` of Berka, `Customer ID`, `Created date (UTC)`,
+"""These with the words of real exports, the likelier first: `trans_id` of Berka, `Customer ID`, `Created date (UTC)`,
 `created` and `balance_transaction_id` of Stripe, `links.customer` and `created_at` of GoCardless, `Date` of QuickBooks.
 """
 _WORD: Final = re.compile(r"[A-Z]*[^\W\dA-Z_]+|[A-Z]+|\d+")
@@ -46,12 +46,12 @@ _ABSENT: Final = {
 
 
 def unread_columns(absent: Collection[str]) -> frozenset[str]:
-    """Give the columns that a model does not read, of those that its training data lacked."""
+    """Return the columns lacking in a model's training data that the model does not read."""
     return frozenset(absent).difference(READ_ANYWAY)
 
 
 def absence_texts(absent: Collection[str], base: str) -> dict[str, str]:
-    """Write what replaces columns that a file lacks; balances are not replaced.
+    """Describe what replaces columns that a file lacks; balances are not replaced.
 
     >>> absence_texts(("user_balance", "transaction_currency"), "EUR")
     {'transaction_currency': 'no transaction_currency: every amount is taken as EUR'}
@@ -60,15 +60,15 @@ def absence_texts(absent: Collection[str], base: str) -> dict[str, str]:
 
 
 def meant_columns(names: Collection[str], optional: Collection[str], regular: Collection[str] = ()) -> dict[str, str]:
-    """Find columns that stand for optional ones that are absent: nearly named so, or by a word that means the same.
+    """Find columns that probably are absent optional ones: by a similar name, or by a word that means the same.
 
     Args:
-        names: of the columns.
+        names: the names of the columns.
         optional: columns of transactions that may be absent.
-        regular: names that are what they say.
+        regular: names that mean what they say.
 
     Returns:
-        By each such optional column, in their order, the one that is perhaps meant.
+        The probable column by optional column, in the order of these.
 
     >>> meant_columns(["Transaction State", "txCcy", "account_id", "real_estate"], c.COLUMNS)
     {'transaction_currency': 'txCcy', 'transaction_state': 'Transaction State'}
@@ -81,14 +81,14 @@ def meant_columns(names: Collection[str], optional: Collection[str], regular: Co
 
 
 def how_to_rename(names: Sequence[str], needed: Sequence[str], *, in_file: bool) -> str:
-    """Say how columns get the names of the API, the *needed* ones first: in a file by an option, in a table by hand."""
+    """Explain how to rename columns to the API's names, *needed* ones first: in a file by an option, else by hand."""
     pairs = _renames(names)
     first = sorted(pairs, key=lambda own: own not in needed) or [c.USER_ID]
     return rename_text({own: pairs.get(own, "customer_id") for own in first}, in_file=in_file)
 
 
 def rename_text(renames: Mapping[str, str], *, in_file: bool) -> str:
-    """Say how columns get our names, by these: in a file by an option, in a table by hand."""
+    """Explain how to rename these columns to our names: in a file by an option, in a table by hand."""
     if in_file:
         options = " ".join(f"--map {shlex.quote(f'{theirs}={own}')}" for own, theirs in renames.items())
         return f"A column of another name is given by --map, such as {options}"
@@ -98,7 +98,7 @@ def rename_text(renames: Mapping[str, str], *, in_file: bool) -> str:
 
 
 def _renames(names: Sequence[str]) -> dict[str, str]:
-    """Find for each missing column the one that is meant: by a similar name, a usual word, or its last word alone."""
+    """Find the column meant by each missing one: by a similar name, a usual word, or its last word alone."""
     theirs = [name for name in names if name not in c.COLUMNS]
     missing = [own for own in c.COLUMNS if own not in names]
     similar = {nearest(name, missing, cutoff=0.9): name for name in reversed(theirs)}
@@ -121,7 +121,7 @@ def _renames(names: Sequence[str]) -> dict[str, str]:
 
 
 def means(name: str, own: str) -> bool:
-    """Tell whether a name ends in a word for the column *own*, as `tx_status` does for `transaction_state`."""
+    """Check whether a name ends in a word for the column *own*, as `tx_status` does for `transaction_state`."""
     return any(_ends_in(name, word) for word in _USUAL.get(own, ()))
 
 
@@ -130,7 +130,7 @@ def _ends_in(name: str, word: str) -> bool:
 
 
 def _words(name: str) -> list[str]:
-    """Give the words of a name, in small letters.
+    """Return the words of a name in lower case.
 
     >>> _words("txCurrency Code"), _words("TRANSACTION_STATUS")
     (['tx', 'currency', 'code'], ['transaction', 'status'])

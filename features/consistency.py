@@ -1,4 +1,4 @@
-"""Consistency: how regular and steady a customer's payments are, from 0 to 1, of indicators that every model reads."""
+"""Consistency: how regular and steady a customer's payments are, from 0 to 1, by indicators that every model reads."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ import numpy as np
 from fivefold.features.histories import Floats
 
 LEAST_DAYS: Final = 180
-"""A shorter history has too little time before the last 90 days to be compared with them."""
+"""A shorter history has too little time before the last 90 days for a comparison."""
 _RECENT_DAYS, _YEAR_DAYS = 90.0, 365.0
 
 MEANING: Final = f"""\
@@ -22,11 +22,11 @@ is not 0.
 
 
 def consistency(matrix: Floats, names: tuple[str, ...]) -> Floats:
-    """Give the consistency of n customers, 0 to 1; NaN where their history says too little.
+    """Return the consistency of n customers, 0 to 1; NaN if it is undefined, see `MEANING`.
 
     Args:
         matrix: n x F indicators.
-        names: of the F columns.
+        names: the names of the F columns.
     """
     column = {name: matrix[:, number] for number, name in enumerate(names)}
     age = column["first_event_age"]

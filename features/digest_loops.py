@@ -1,7 +1,7 @@
-"""A loop over customers that Numba compiles: two numbers for each, of all that is known of them, added up.
+"""A loop over customers, compiled by Numba: two hashes of everything known of each customer, added up.
 
-Sums do not depend on the order of the customers. They tell data apart; they are not made to withstand a person who
-looks for other data with the same sums.
+The sums do not depend on the order of the customers. They distinguish data, but do not resist a person who searches for
+other data with the same sums.
 """
 
 from typing import Any
@@ -16,13 +16,13 @@ SIGNATURES = {
 
 
 def _mixed(number: Any, word: Any, factor: Any) -> Any:
-    """Take a word of 64 bits into a number; no two words take the same number to the same one."""
+    """Mix a word of 64 bits into a number; different words give different results for the same number."""
     product = (number ^ word) * factor
     return product ^ (product >> np.uint64(29))
 
 
 def _ended(number: Any) -> Any:
-    """Let every bit bear on all others. Source: Steele and others, "Fast splittable random numbers" (2014), Mix13."""
+    """Make every bit affect all others. Source: Steele and others, "Fast splittable random numbers" (2014), Mix13."""
     number = (number ^ (number >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     number = (number ^ (number >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return number ^ (number >> np.uint64(31))
@@ -41,7 +41,7 @@ def add_customers(
         small: two columns of m rows, codes of 8 bits.
         currency: of each row, its position in *currencies*.
         currencies: each as a number of 24 bits.
-        sums: what is added to.
+        sums: the sums to add to.
     """
     begins, ends = texts
     first, second, third, fourth = columns

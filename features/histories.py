@@ -1,4 +1,4 @@
-"""Histories: the columnar container of checked transactions, which everything else reads."""
+"""Histories: the columnar container of checked transactions that everything else reads."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,19 +23,19 @@ class Stateless:
     """Rows without a state, of a source that has the column.
 
     Attributes:
-        days: how many there are by day, counted from 1970-01-01.
+        days: their number by day, counted from 1970-01-01.
     """
 
     days: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
-        """How many there are."""
+        """Number of rows without a state."""
         return sum(self.days.values())
 
     @classmethod
     def marked(cls, lacking: Flags | None, time: Integers) -> Self:
-        """Count the marked rows of these moments; None marks none."""
+        """Count the marked rows by day of their moments; None marks no row."""
         if lacking is None:
             return cls()
         days, counts = np.unique(time[lacking] // DAY_US, return_counts=True)
@@ -43,7 +43,7 @@ class Stateless:
 
     @classmethod
     def joined(cls, parts: Iterable[Self]) -> Self:
-        """Add up those of the parts of a source."""
+        """Add up the counts of the parts of a source."""
         days = Counter[int]()
         for part in parts:
             days.update(part.days)
@@ -67,13 +67,13 @@ class Histories:
         base: code of the base currency.
         absent: columns of `features.column_names.ABSENCES` that the source lacks, or whose content is not read.
         unknown_from: n x 3 moments (microseconds) of the first row that lacks a balance, a category or a creation
-            (`features.schema.NULLABLE`): an indicator that reads it is undefined from then on. None where no row lacks
+            (`features.schema.NULLABLE`): an indicator that reads it is undefined from then on. None if no row lacks
             any.
-        identified: whether rows have a transaction_id: m flags, or what holds of all of them. Repeats of such rows were
-            removed, and those that are equal are different transactions.
-        repeats: rows that were removed since they repeat another one of their customer and transaction_id; 0 in a
+        identified: whether rows have a transaction_id: m flags, or one answer for all. Repeats of such rows were
+            removed, and equal rows are different transactions.
+        repeats: number of rows removed as repeats of another one of their customer and transaction_id; 0 in a
             selection of customers.
-        stateless: rows without a state where the source has the column; of none in a selection of customers.
+        stateless: rows without a state if the source has the column; empty in a selection of customers.
     """
 
     user_ids: pa.Array
@@ -104,7 +104,7 @@ class Histories:
 
     @property
     def amount_checks(self) -> "AmountChecks":
-        """What shows that amounts are not what they are taken for."""
+        """Signs that amounts are not what they seem to be."""
         balance = self.balance
         if self.unknown_from is not None:
             known_until = np.repeat(self.unknown_from[:, NULLABLE.index(BALANCE)], np.diff(self.offsets))
@@ -113,7 +113,7 @@ class Histories:
         return AmountChecks.of(self.offsets, self.time, self.amount, balance, last)
 
     def select(self, first: int, last: int) -> "Histories":
-        """Give the customers from *first* up to, not including, *last*."""
+        """Return the customers from *first* up to, not including, *last*."""
         start, end = int(self.offsets[first]), int(self.offsets[last])
         return Histories(
             self.user_ids.slice(first, last - first),
@@ -132,7 +132,7 @@ class Histories:
         )
 
     def take(self, customers: Integers) -> "Histories":
-        """Give some customers, by their positions, in the order of these."""
+        """Return the customers at some positions, in this order."""
         lengths = np.diff(self.offsets)[customers]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         rows = np.repeat(self.offsets[customers] - offsets[:-1], lengths) + np.arange(offsets[-1])
@@ -153,12 +153,12 @@ class Histories:
         )
 
     def position(self, user_id: str) -> int | None:
-        """Find a customer's position; None where there is no such customer."""
+        """Find a customer's position; None for an unknown customer."""
         position = self.user_ids.index(pa.scalar(user_id, self.user_ids.type)).as_py()
         return None if position < 0 else int(position)
 
     def named_alike(self, user_id: str) -> str | None:
-        """Find a customer whose identifier differs by zeros and blanks at its beginning alone: tables drop these."""
+        """Find a customer whose identifier differs only in leading zeros and blanks, which spreadsheets drop."""
         trimmed = pc.utf8_ltrim(self.user_ids, characters="0 ")
         position = trimmed.index(pa.scalar(user_id.lstrip("0 "), trimmed.type)).as_py()
         return None if position < 0 else str(self.user_ids[position])
@@ -169,8 +169,8 @@ class MissingValues:
     """A column that some rows lack.
 
     Attributes:
-        column: its name.
-        customers: how many have such a row.
+        column: the name of the column.
+        customers: number of customers with such a row.
         customer: the first of them.
         from_us: the moment of the first such row of that customer.
     """
@@ -187,7 +187,7 @@ class MissingValues:
 
 
 def missing_values(histories: Histories, as_of: int, columns: Sequence[str] = NULLABLE) -> list[MissingValues]:
-    """Give each of the columns that rows up to *as_of* (microseconds) lack."""
+    """Return the columns, among *columns*, that some rows up to *as_of* (microseconds) lack."""
     if histories.unknown_from is None:
         return []
     missing = []
@@ -206,23 +206,23 @@ _SAME_MONEY = 1e-12
 
 @dataclass(frozen=True)
 class AmountChecks:
-    """What shows that amounts of some rows are not what they are taken for.
+    """Signs that amounts of some rows are not what they seem to be.
 
-    A balance moves where two rows follow each other, each alone at its moment, and their balances differ. Such a move
-    should be the amount of the second row.
+    A balance moves if two consecutive rows, each alone at its moment, have different balances. Such a move should be
+    the amount of the second row.
 
     Attributes:
-        rows: with an amount.
+        rows: number of rows with an amount.
         below: rows with an amount below 0.
-        above: rows with one above 0.
-        moves: of balances.
-        moves_by_amount: those that are the amount.
-        moves_by_hundredth: those that are a hundredth of it, as where amounts alone are in cents.
-        moves_by_hundredfold: those that are a hundred times the amount, as where balances alone are in cents.
-        total: of the amounts, money.
-        moved: their total by size, money.
-        last_customer: the one who comes last, if they have one row.
-        last_amount: of that row, money.
+        above: rows with an amount above 0.
+        moves: number of moves of balances.
+        moves_by_amount: moves by the amount.
+        moves_by_hundredth: moves by a hundredth of the amount, as if amounts alone are in cents.
+        moves_by_hundredfold: moves by a hundred times the amount, as if balances alone are in cents.
+        total: the sum of the amounts, money.
+        moved: the sum of their sizes, money.
+        last_customer: the last customer, if that one has one row; otherwise None.
+        last_amount: the amount of that row, money.
     """
 
     rows: int = 0
@@ -239,7 +239,7 @@ class AmountChecks:
 
     @classmethod
     def of(cls, offsets: Integers, time: Integers, amount: Floats, balance: Floats, last_customer: str) -> Self:
-        """Check m rows of n customers, laid out as `Histories`; a balance that is not known is NaN."""
+        """Check m rows of n customers, laid out as `Histories`; an unknown balance is NaN."""
         if not len(time):
             return cls()
         is_alone = np.ones(len(time), dtype=np.bool_)
@@ -272,7 +272,7 @@ class AmountChecks:
 
     @classmethod
     def joined(cls, parts: Iterable[Self]) -> Self:
-        """Add up those of different customers, in their order."""
+        """Add up the checks of different customers, in order."""
         parts = [part for part in parts if part.rows]
         if not parts:
             return cls()
@@ -281,19 +281,19 @@ class AmountChecks:
 
     @property
     def last_is_total(self) -> bool:
-        """Whether the one row of the last customer has the sum of all other amounts."""
+        """Whether the one row of the last customer is the sum of all other amounts."""
         difference = abs(self.total - 2 * self.last_amount)
         return self.last_customer is not None and self.last_amount != 0 and difference <= _SAME_MONEY * self.moved
 
 
 @dataclass(frozen=True)
 class Ties:
-    """What the rows of one moment and customer leave open where they have no transaction_id.
+    """Ambiguities of rows of one customer and moment without a transaction_id.
 
     Attributes:
-        repeated: rows that equal another one in everything. Repeats of rows that have a transaction_id were removed
+        repeated: rows that equal another one in every column. Repeats of rows that have a transaction_id were removed
             when they were read.
-        unordered: customers with different balances at some moment, or at the last one that is seen: which of them came
+        unordered: customers with different balances at some moment, or at the last one that is seen: which balance came
             last is a guess.
     """
 
@@ -302,16 +302,16 @@ class Ties:
 
     @classmethod
     def joined(cls, parts: Iterable[Self]) -> Self:
-        """Add up those of different customers."""
+        """Add up the ties of different customers."""
         parts = list(parts)
         return cls(sum(part.repeated for part in parts), sum(part.unordered for part in parts))
 
 
 def ties(histories: Histories, seen_until: int | None = None) -> Ties:
-    """Count what is left open by rows of one moment. Equal rows are neighbours.
+    """Count the ambiguities of rows of one moment. Equal rows are neighbours.
 
-    Where rows are seen until a moment alone (microseconds), the balances that count are those of each customer's last
-    moment until then: only there does a guess decide which balance is the last.
+    With *seen_until* (microseconds), only the balances at each customer's last moment until then count: only there
+    does a guess decide which balance is the last.
     """
     if histories.identified is True or histories.rows < 2:
         return Ties()
@@ -339,7 +339,7 @@ def ties(histories: Histories, seen_until: int | None = None) -> Ties:
 
 
 def _last_seen(histories: Histories, until: int) -> Integers:
-    """Give each customer's last row until a moment; the row before the first one where there is none."""
+    """Return each customer's last row until a moment; the row before the first one if there is none."""
     rows_until = np.concatenate([[0], np.cumsum(histories.time <= until)])
     last: Integers = histories.offsets[:-1] + np.diff(rows_until[histories.offsets]) - 1
     return last
@@ -374,12 +374,12 @@ def concatenate(parts: list[Histories]) -> Histories:
 
 
 def flags_of(flags: bool | Flags, rows: Any) -> bool | Flags:
-    """Take what holds of some rows, which index m flags; an answer for all holds of them too."""
+    """Select the flags of some rows, which index m flags; one answer for all stays as it is."""
     return flags if isinstance(flags, bool) else flags[rows]
 
 
 def joined_flags(parts: Sequence[tuple[bool | Flags, int]]) -> bool | Flags:
-    """Join what holds of so many rows each; one answer where it is the same for all.
+    """Join the flags of parts with their numbers of rows; one answer if it is the same for all.
 
     >>> joined_flags([(True, 2), (True, 1)]), joined_flags([(True, 2), (False, 1)]).tolist()
     (True, [True, True, False])

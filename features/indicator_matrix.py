@@ -23,7 +23,7 @@ from fivefold.features.reading import compiled_loops
 from fivefold.features.reading.layout import order_loops
 
 MOST_OWN = 16
-"""Files of own indicators that stay compiled in a process: of the models that it serves and compares."""
+"""Files of own indicators that stay compiled in a process: those of the models that it serves and compares."""
 _COMPILING = Lock()
 _CUSTOMERS_A_THREAD = 2_000
 """With fewer customers a second thread costs more time than it saves."""
@@ -52,8 +52,8 @@ def snapshots(
     """Compute every indicator of every customer at each of k moments (microseconds).
 
     *walk* is by default the compiled catalogue; tests pass an interpreted or bounds-checked one. An operator's *own*
-    indicators come after those of the catalogue. Where *wanted* names some of the catalogue, the others are left NaN,
-    and take no time.
+    indicators come after those of the catalogue. If *wanted* names some of the catalogue, the others are NaN, and take
+    no time.
 
     Raises:
         OwnIndicatorError: one of the own indicators ended with an error, such as a division by zero or an index out of
@@ -76,9 +76,9 @@ def snapshots(
 def own_failures(
     histories: Histories, as_ofs: Integers, own: OwnIndicators, names: Sequence[str] = ()
 ) -> Iterator[OwnIndicatorError]:
-    """Name each customer and each own indicator that cannot be computed of them at one of the moments.
+    """Yield an error for each customer and own indicator that cannot be computed at one of the moments.
 
-    Where a walk over many ends with an error, each half is walked over alone, down to the one customer, and then each
+    If a walk over many customers ends with an error, each half is walked alone, down to one customer, and then to each
     of the indicators (*names*, by default all).
     """
     columns, names = own.catalogue, names or own.catalogue.names
@@ -100,7 +100,7 @@ def own_failures(
 
 
 def _smaller(histories: Histories, names: Sequence[str]) -> list[tuple[Histories, Sequence[str]]]:
-    """Cut the customers into halves; of one customer, take each indicator alone."""
+    """Cut the customers into halves; for one customer, take each indicator alone."""
     if histories.customers == 1:
         return [(histories, (name,)) for name in names]
     middle = histories.customers // 2
@@ -112,7 +112,7 @@ def walk_over(
 ) -> Snapshots:
     """Compute the indicators of one catalogue, by its walk, of every customer at each of k moments (microseconds).
 
-    Where *wanted* names some of them, the others are left NaN.
+    If *wanted* names some of them, the others are NaN.
     """
     shape = (histories.customers, len(as_ofs))
     mask = np.ones(len(columns.indicators), dtype=np.bool_)
@@ -152,16 +152,16 @@ def indicator_matrix(histories: Histories, as_of: int, own: OwnIndicators | None
 
 @lru_cache(maxsize=1)
 def warm() -> Walk:
-    """Load the compiled catalogue and loops, or compile them: seconds once a machine, so call it at start."""
+    """Load the compiled catalogue and loops, or compile them: seconds, once per machine, so call it at start."""
     compile_loops(compiled_loops)
     compile_loops(order_loops)
     return compile_walk(CATALOGUE)
 
 
 def warm_own(own: OwnIndicators) -> Walk:
-    """Load an operator's compiled indicators, or compile them: a second or two once a machine.
+    """Load an operator's compiled indicators, or compile them: a second or two, once per machine.
 
-    One thread does so, and others wait: Python 3.11 cannot parse in two threads at once.
+    One thread does so while others wait: Python 3.11 cannot parse in two threads at once.
 
     Raises:
         ModelError: they cannot be compiled here.
@@ -181,15 +181,15 @@ def _compiled_own(own: OwnIndicators) -> Walk:
 
 
 def catalogue(absent: tuple[str, ...] = (), own: OwnIndicators | None = None) -> Catalogue:
-    """Give the catalogue of a matrix: an operator's *own* indicators come last.
+    """Return the catalogue of a matrix: an operator's *own* indicators come last.
 
-    Those that read a balance are left out where balances are *absent*.
+    Indicators that read a balance are left out if balances are *absent*.
     """
     return _catalogue(c.BALANCE in absent, own)
 
 
 def fingerprint(absent: tuple[str, ...], own: OwnIndicators | None = None) -> str:
-    """Give the fingerprint of `catalogue(absent, own)`; the text of the operator's own is not run for it."""
+    """Return the fingerprint of `catalogue(absent, own)` without running the text of the operator's own indicators."""
     return fingerprint_with(catalogue(absent).fingerprint, "" if own is None else own.digest)
 
 
@@ -210,7 +210,7 @@ def _catalogue(without_balance: bool, own: OwnIndicators | None) -> Catalogue:
 
 
 def _undefine(values: Floats, unknown_from: Integers, as_ofs: Integers, columns: Catalogue) -> None:
-    """Put NaN where an indicator reads a value that some row up to its as-of lacks."""
+    """Set values to NaN whose indicator reads a column that some row up to the as-of lacks."""
     for place, column in enumerate(c.NULLABLE):
         unknown = unknown_from[:, place, None] <= as_ofs
         if unknown.any():

@@ -26,13 +26,13 @@ _STATELESS: Final = "stateless"
 
 
 def keep(parts: Iterator[Histories]) -> Iterator[Result]:
-    """Make a table of the histories of each part: work of `features.partitions`."""
+    """Yield a table of the histories of each part, as `features.partitions.Work`."""
     for part in parts:
         yield Result(kept_table(part), b"")
 
 
 def kept_table(part: Histories) -> pa.Table:
-    """Lay out histories with a row for each customer; `read_kept` gives the same histories back, bit for bit."""
+    """Lay out histories with a row for each customer; `read_kept` restores them bit for bit."""
     is_one = isinstance(part.identified, bool)
     names = _ROWS if is_one else (*_ROWS, _IDENTIFIED)
     rows = pa.StructArray.from_arrays([pa.array(getattr(part, name)) for name in names], names)
@@ -51,7 +51,7 @@ def kept_table(part: Histories) -> pa.Table:
 
 
 def read_kept(path: Path) -> Histories:
-    """Read the histories of a file. The arrays are copies, as compiled loops take none that cannot be written."""
+    """Read the histories of a file. The arrays are copies, because compiled loops need writable ones."""
     table = read_table(path)
     whole = {name: table[name].combine_chunks() for name in table.column_names}
     lists, unknown = whole[_TRANSACTIONS], whole.get(_UNKNOWN)

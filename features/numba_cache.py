@@ -26,7 +26,7 @@ COMPILING = "The indicators are compiled now, once on this machine and release: 
 
 
 def cached_module(prefix: str, text: str, sources: tuple[str, ...] = ()) -> ModuleType:
-    """Import *text* as a module that is kept on disk; *sources* are the other texts that it depends on."""
+    """Import *text* as a module that is stored on disk; *sources* are the other texts that it depends on."""
     key = cache_key(text, sources)
     settings = read_settings()
     # The folder itself: functions are compiled from the file later too, when a link to the folder may be gone.
@@ -60,7 +60,7 @@ def _sums(path: Path) -> dict[str, str]:
 
 
 def _is_unchanged(path: Path) -> bool:
-    """Tell whether the compiled files are exactly those whose hashes were recorded, and all belong to this account.
+    """Check whether the compiled files are exactly those whose hashes were recorded, and all belong to this account.
 
     Hashes alone do not protect a folder that others could once write to: they could plant hashes beside the files.
     """
@@ -89,7 +89,7 @@ def _forget(path: Path) -> None:
 
 @lru_cache(maxsize=1)
 def _announce() -> None:
-    """Log once why this takes long; the command line prints it."""
+    """Log once why this takes long; the command line prints the message."""
     log.info(COMPILING)
 
 
@@ -114,7 +114,7 @@ def cache_key(text: str, sources: tuple[str, ...] = ()) -> str:
 
 
 _INLINED = "njit(nogil=True, forceinline=True)"
-"""How functions inside a loop are compiled: where they are inlined, the compiler sees that nothing is counted."""
+"""How functions inside a loop are compiled: after inlining, the compiler sees that no references are counted."""
 
 
 @lru_cache
@@ -122,7 +122,7 @@ def compile_loops(loops: ModuleType) -> ModuleType:
     """Compile the functions that a module of plain loops names in SIGNATURES, or load them from the cache.
 
     It takes seconds the first time on a machine, so a service calls it at start. The module may import types from this
-    package, and functions that call no other: the result depends on their text too.
+    package, and functions that call no others: the result depends on their text too.
     """
     signatures: Mapping[str, str] = loops.SIGNATURES
     helpers = {name: value for name, value in vars(loops).items() if isinstance(value, FunctionType)}
@@ -146,7 +146,7 @@ def _has_arrays(kind: Any) -> bool:
 
 
 def _entry_lines(name: str, kind: str, parameters: Sequence[str]) -> list[str]:
-    """Write how Python enters a function: its arrays are lent, so that no function behind it counts them."""
+    """Write the entry point of a function for Python: it lends the arrays, so that no inner function counts them."""
     return [
         f"{name}_of_lent = {_INLINED}({name})",
         f'@njit("{kind}", cache=True, nogil=True)',
@@ -157,12 +157,12 @@ def _entry_lines(name: str, kind: str, parameters: Sequence[str]) -> list[str]:
 
 @intrinsic
 def lent(_: Any, lender: Any) -> Any:
-    """Give an array, or a tuple with arrays, without the owner of its memory: then Numba has nothing to count.
+    """Return an array, or a tuple with arrays, without the owner of its memory, so that Numba counts no references.
 
     Numba counts each array that one compiled function passes to another, by an atomic step each way. In a loop over the
     bytes of a request that takes longer than the loop itself: 85 µs for 100 rows, and 14 where nothing is counted.
 
-    The caller keeps the arrays for the time of the call, so a function may be given them, and may not return them.
+    The caller keeps the arrays alive during the call, so a function may take them, but may not return them.
     """
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:

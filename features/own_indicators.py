@@ -1,4 +1,4 @@
-"""What a file of an operator's own indicators imports: the decorator, the codes of rows, and loops to build on.
+"""The names that a file of an operator's own indicators imports: the decorator, the codes of rows, and shared loops.
 
     from fivefold.features.own_indicators import DEPOSIT, Floats, Integers, indicator
 
@@ -26,11 +26,11 @@ def shared(function: _Function) -> _Function:
 
 
 _CHECKED = dict(vars(statistics))
-"""The names that the loops below see: each other, with checks, where those of the catalogue have none."""
+"""The names that the loops below see: each other with checks, which those of the catalogue lack."""
 
 
 def _checked(function: _Function) -> _Function:
-    """Give a loop of the catalogue a second time, for callers whose rows it cannot trust."""
+    """Return a copy of a loop of the catalogue with checks, for callers whose rows it cannot trust."""
     loop = cast("FunctionType", function)
     copied = FunctionType(loop.__code__, _CHECKED, loop.__name__, loop.__defaults__, loop.__closure__)
     copied.__doc__, copied.__annotations__ = loop.__doc__, loop.__annotations__

@@ -1,4 +1,4 @@
-"""Work on histories partition by partition, on machines that share a folder: what a worker does and hands back.
+"""Work on histories partition by partition, on machines that share a folder: what a worker does and returns.
 
 A worker calls the functions that read a file in one process. Results go to files in the shared folder, each under its
 own name once it is whole; only receipts come back. A worker that dies leaves a file that no receipt names.
@@ -24,24 +24,24 @@ from fivefold.features.reading.text_files import MappedFile
 from fivefold.features.reading.validate import TransactionReader
 
 RECEIPT: Final = "receipt"
-"""The one column that workers hand back: with one, no two can change places."""
+"""The only column that workers return: a single column cannot be reordered."""
 
 _MARK: Final = ".mark"
 
 
 class Result(NamedTuple):
-    """What the work made of some customers: a table, and whatever else is to be known of it, encoded."""
+    """The result of the work on some customers: a table, and an encoded note about it."""
 
     table: pa.Table
     note: bytes
 
 
 Work: TypeAlias = Callable[[Iterator[Histories]], Iterator[Result]]
-"""Of one partition; it can be pickled, and is the same function that one process calls."""
+"""The work on one partition; it can be pickled, and is the same function that one process calls."""
 
 
 FileWork: TypeAlias = Callable[[Path], Iterator[Result]]
-"""Of one file in the shared folder; it can be pickled too."""
+"""The work on one file in the shared folder; it can be pickled too."""
 
 
 class Engine(Protocol):
@@ -49,36 +49,35 @@ class Engine(Protocol):
 
     @property
     def folder(self) -> Path:
-        """A folder that they share with this machine."""
+        """A folder that the machines share with this one."""
 
     def run(self, source: MappedFile, reader: TransactionReader, work: Work) -> Iterator[Result]:
-        """Do the work on every partition, and give all results; errors as of `results_of`."""
+        """Do the work on every partition, and return all results; errors are those of `results_of`."""
 
     def keep(self, source: MappedFile, reader: TransactionReader) -> list[Path]:
-        """Check and group the rows once, and keep the histories in files of the folder; errors as of `results_of`.
+        """Check and group the rows once, and keep the histories in files of the folder; errors as in `results_of`.
 
-        Customers stand in the order of their first rows, as in one process: from file to file, and in each.
+        Customers are in the order of their first rows, as in one process: across files, and within each.
         """
 
     def run_each(self, files: Sequence[Path], work: FileWork) -> Iterator[Result]:
-        """Do the work on each of some files of the folder, and give all results, those of the first file first."""
+        """Do the work on each of some files of the folder, and return all results in the order of the files."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What every worker does with its partition.
+    """The task of every worker on its partition.
 
     Attributes:
         reader: checks the rows.
-        columns: of the rows, in this order; the last is `features.reading.sources.ROW_NUMBER`.
+        columns: the columns of the rows, in this order; the last is `features.reading.sources.ROW_NUMBER`.
         moments: the columns of moments that come as whole numbers, with Arrow's type: they have no zone to lose.
-        work: on the histories.
-        folder: where the results go, which all machines share.
-        release: of fivefold, which every worker must have.
-        rows: of the whole source, which all partitions must have together.
+        work: the work on the histories.
+        folder: the folder for the results, which all machines share.
+        release: the release of fivefold that every worker must have.
+        rows: number of rows of the whole source, which all partitions must have together.
         rows_at_once: rows of a partition that are read together, and those of their last customer.
-        marks: begins the names of the empty files by which workers say how far they are; none are made where it is
-            empty.
+        marks: beginning of the names of empty files by which workers report progress; if it is empty, they make none.
     """
 
     reader: TransactionReader
@@ -94,10 +93,10 @@ class Job:
 
 @dataclass(frozen=True)
 class FileJob:
-    """What every worker does with its files; the attributes are those of `Job`.
+    """The task of every worker on its files; the attributes are those of `Job`.
 
     Attributes:
-        columns: of the rows: the number of a file from 0, and its path.
+        columns: the columns of the rows: the number of a file from 0, and its path.
     """
 
     work: FileWork
@@ -111,8 +110,8 @@ class _ResultFile(msgspec.Struct, frozen=True, tag=True):
     """A result was written to a file.
 
     Attributes:
-        place: among all results: the number of the partition's first row, or of the file worked on, and which of its
-            results it is.
+        place: the place among all results: the number of the partition's first row, or of the file worked on, and the
+            number of the result in it.
     """
 
     file: str
@@ -134,7 +133,7 @@ class _IdentifierFile(msgspec.Struct, frozen=True, tag=True):
 
 
 class _BadRows(msgspec.Struct, frozen=True, tag=True):
-    """Rows cannot be taken: the contents of an InvalidDataError."""
+    """Rows are refused: the contents of an InvalidDataError."""
 
     problems: tuple[Problem, ...]
     count: int
@@ -152,26 +151,26 @@ _Receipt: TypeAlias = _ResultFile | _Done | _IdentifierFile | _BadRows | _Refuse
 
 
 def hand_back(batches: Iterable[pa.RecordBatch], job: Job) -> Iterator[pa.RecordBatch]:
-    """Do the work on one partition, and give a receipt for each thing done; errors of fivefold are receipts too.
+    """Do the work on one partition, and return a receipt for each result; errors of fivefold are receipts too.
 
-    So they reach the caller whole, and no machine tries in vain again.
+    So errors reach the caller whole, and no machine retries in vain.
     """
     return _encoded(_receipts(batches, job))
 
 
 def hand_back_each(batches: Iterable[pa.RecordBatch], job: FileJob) -> Iterator[pa.RecordBatch]:
-    """Do the work on each file that is named, and give receipts as `hand_back` does."""
+    """Do the work on each named file, and return receipts as `hand_back` does."""
     return _encoded(_receipts_each(batches, job))
 
 
 def marked(job: Job | FileJob) -> int:
-    """Count the rows, or the files, that workers have done so far; more than once what they had to do again."""
+    """Count the rows, or the files, that workers have done so far; repeated work counts again."""
     marks = job.folder.glob(f"{job.marks}-*{_MARK}")
     return sum(int(each.name.removesuffix(_MARK).rpartition("-")[2]) for each in marks)
 
 
 def _mark(job: Job | FileJob, count: int) -> None:
-    """Say that so many more rows, or files, are done."""
+    """Report that *count* more rows, or files, are done."""
     if job.marks and count:
         (job.folder / f"{job.marks}-{secrets.token_hex(8)}-{count}{_MARK}").touch()
 
@@ -186,23 +185,23 @@ def results_of(receipts: Iterable[bytes], job: Job, source: str) -> Iterator[Res
 
     Raises:
         InvalidDataError: rows with bad values, of all partitions together.
-        FileFormatError: a customer is in two partitions, or the partitions have not the rows of the source.
-        FivefoldError: what else a worker refused.
+        FileFormatError: a customer is in two partitions, or the partitions lack or repeat rows of the source.
+        FivefoldError: any other refusal of a worker.
     """
     for each in _results_of(receipts, job, source):
         yield Result(read_table(job.folder / each.file), each.note)
 
 
 def kept_of(receipts: Iterable[bytes], job: Job, source: str) -> list[Path]:
-    """Give the files of the results, by the first rows of their customers; errors as of `results_of`."""
+    """Return the files of the results, by the first rows of their customers; errors are those of `results_of`."""
     return [job.folder / each.file for each in _results_of(receipts, job, source)]
 
 
 def results_of_each(receipts: Iterable[bytes], job: FileJob, files: int) -> Iterator[Result]:
-    """Read the results of so many files, in the order of these; the file of each result goes once it is read.
+    """Yield the results of the work on *files* files, in order; the file of each result is deleted once it is read.
 
     Raises:
-        FivefoldError: what a worker refused, or a file that was not worked on.
+        FivefoldError: a worker refused something, or a file was not worked on.
     """
     every = [msgspec.msgpack.decode(receipt, type=_Receipt) for receipt in receipts]
     _raise_refusals(every, "")
@@ -220,7 +219,7 @@ def _in_order(receipts: Iterable["_Receipt"]) -> list[_ResultFile]:
 
 
 def _results_of(receipts: Iterable[bytes], job: Job, source: str) -> list[_ResultFile]:
-    """Check the receipts of all partitions together, as `results_of` says."""
+    """Check the receipts of all partitions together, see `results_of`."""
     every = [msgspec.msgpack.decode(receipt, type=_Receipt) for receipt in receipts]
     _raise_refusals(every, job.reader.source)
     met = [each for each in every if isinstance(each, _IdentifierFile)]
@@ -271,7 +270,7 @@ def _require_release(wanted: str) -> None:
 
 
 class _Counted:
-    """Batches, whose rows are counted as they pass; the number of the first row is noted."""
+    """Batches whose rows are counted as they pass; it keeps the number of the first row."""
 
     def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
         self._batches = batches
@@ -287,7 +286,7 @@ class _Counted:
 
 
 def _histories(batches: Iterable[pa.RecordBatch], job: Job, met: list[pa.Array]) -> Iterator[Histories]:
-    """Read the rows of a partition as those of a file are read; *met* collects the customers."""
+    """Read the rows of a partition as those of a file; *met* collects the customers."""
     customers = SeenCustomers(lambda user_id: _split(job.reader.source, user_id))
     for part in stream_tables(_tables(batches, job), job.reader, customers):
         met.append(part.user_ids.cast(pa.string()))
@@ -319,7 +318,7 @@ def _tables(batches: Iterable[pa.RecordBatch], job: Job) -> Iterator[pa.Table]:
 
 
 def _with_moments(batch: pa.RecordBatch, moments: Mapping[str, pa.TimestampType]) -> pa.RecordBatch:
-    """View whole numbers as the moments that they are."""
+    """View whole numbers as moments of their types."""
     for name, kind in moments.items():
         place = batch.schema.names.index(name)
         numbers = batch.column(place).cast(pa.int64())
@@ -328,7 +327,7 @@ def _with_moments(batch: pa.RecordBatch, moments: Mapping[str, pa.TimestampType]
 
 
 def _write(table: pa.Table, folder: Path) -> str:
-    """Write a table under a name of its own, which it has once it is whole; give the name."""
+    """Write a table under a new name, which the file gets once it is whole; return the name."""
     name = f"{secrets.token_hex(16)}.arrow"
     with replacing(folder / name, for_this_run=True) as unfinished, pa.ipc.new_file(unfinished, table.schema) as file:
         file.write_table(table)
@@ -336,7 +335,7 @@ def _write(table: pa.Table, folder: Path) -> str:
 
 
 def read_table(path: Path) -> pa.Table:
-    """Read a table that a worker wrote; it stays on disk until it is looked at."""
+    """Read a table that a worker wrote; its columns stay on disk until they are used."""
     with pa.memory_map(str(path)) as mapped:
         return pa.ipc.open_file(mapped).read_all()
 
@@ -356,7 +355,7 @@ def _raise_refusals(receipts: list[Any], source: str) -> None:
 
 
 def _require_whole_customers(met: list[pa.Table], source: str) -> None:
-    """Raise FileFormatError where the rows of one customer were in two partitions: each saw half a history."""
+    """Raise FileFormatError if the rows of one customer were in two partitions: each saw part of a history."""
     customers = SeenCustomers(lambda user_id: _split(source, user_id))
     columns = [table[c.USER_ID] for table in met if table.num_rows]
     for column in columns:

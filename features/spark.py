@@ -1,7 +1,7 @@
 """Apache Spark as an engine: rows are partitioned by customer, and each partition is read as a file is in one process.
 
-Spark reads Parquet, shuffles and sorts; it computes nothing. Everything else is `features.partitions`. Neither the
-context nor the RDDs of Spark are used, which Spark Connect does not have; the session's zone plays no part.
+Spark reads Parquet, shuffles and sorts; it computes nothing. Everything else is in `features.partitions`. The context
+and the RDDs of Spark are not used, because Spark Connect lacks them; the session's zone has no effect.
 """
 
 import os
@@ -58,7 +58,7 @@ from fivefold.features.reading.text_files import MappedFile, require_parquet
 from fivefold.features.reading.validate import TransactionReader
 
 _PANDAS: Final = "PySpark does not yet fully support pandas"
-"""The beginning of what PySpark 4.3 says where pandas is 3; no data frame of pandas is made here."""
+"""The beginning of PySpark 4.3's warning about pandas 3; no data frame of pandas is made here."""
 _TRACEBACK: Final = "Traceback (most recent call last)"
 _CAUSE: Final = "Caused by: "
 _REMOTE: Final = "sc://"
@@ -69,19 +69,19 @@ _HIDDEN: Final = ("_", ".")
 _LOOK_SECONDS: Final = 1.0
 _MOMENTS: Final = (TimestampType, TimestampNTZType)
 _CONNECT_PORT: Final = 15002
-"""Where a server of Spark Connect listens, unless it is configured otherwise."""
+"""The port of a server of Spark Connect, unless it is configured otherwise."""
 _CONNECT_SECONDS: Final = 5.0
 _FIRST_ROW: Final = "first_row"
-"""The column of the number of each customer's first row, by which the partitions of kept histories are cut."""
+"""The column with the number of each customer's first row, which decides the partitions of kept histories."""
 
 
 def open_session(settings: Settings, master: str | None = None) -> SparkSession:
-    """Start Spark, or take the session that is there; *master* is a URL of Spark's, `sc://` for Spark Connect.
+    """Start Spark, or use the existing session; *master* is a URL of Spark's, `sc://` for Spark Connect.
 
-    Without a *master* Spark's own configuration says where it runs. With `local[2]` it listens on loopback alone.
+    Without a *master*, Spark's own configuration decides where it runs. With `local[2]` it listens on loopback alone.
 
     Raises:
-        ConfigError: there is no Java, or Spark does not start.
+        ConfigError: Java is missing, or Spark does not start.
     """
     remote = master is not None and master.startswith(_REMOTE)
     if not remote:
@@ -95,7 +95,7 @@ def open_session(settings: Settings, master: str | None = None) -> SparkSession:
     else:
         builder = builder.config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
         builder = builder.config(f"spark.executorEnv.{VARIABLE_VAR}", str(settings.var))
-        # Otherwise a worker that the compiled code brings down says nothing of where.
+        # Otherwise a worker that compiled code crashes does not show where.
         builder = builder.config("spark.sql.execution.pyspark.udf.faulthandler.enabled", "true")
         builder = builder if master is None else builder.master(master)
         if master is not None and master.startswith(_LOCAL):
@@ -109,7 +109,7 @@ def open_session(settings: Settings, master: str | None = None) -> SparkSession:
 
 
 def _require_server(master: str) -> None:
-    """Raise ConfigError where nothing answers; Spark Connect would try for many minutes, without a message."""
+    """Raise ConfigError if no server answers; Spark Connect would try for many minutes, without a message."""
     place = urlsplit(master)
     try:
         address = (place.hostname or "", place.port or _CONNECT_PORT)
@@ -130,8 +130,8 @@ class SparkEngine:
     """A session of Spark, and a folder that its workers share with this machine.
 
     Attributes:
-        session: of Spark, or of Spark Connect.
-        folder: for the model, and for the results until they are read.
+        session: the session of Spark, or of Spark Connect.
+        folder: the folder for the model, and for the results until they are read.
         rows_at_once: see `features.partitions.Job`.
     """
 
@@ -140,9 +140,9 @@ class SparkEngine:
     rows_at_once: int = ROWS_A_BATCH
 
     def run(self, source: MappedFile, reader: TransactionReader, work: Work) -> Iterator[Result]:
-        """Do the work on every partition of Parquet, and give all results.
+        """Do the work on every partition of Parquet, and return all results.
 
-        Errors are those of `results_of`, and a FivefoldError where Spark itself ends with one.
+        Errors are those of `results_of`, and a FivefoldError if Spark itself fails.
         """
         with _own_errors(), _pandas_3():
             rows, job = self._job(source, reader, work)
@@ -166,7 +166,7 @@ class SparkEngine:
         return kept_of(receipts, job, str(source))
 
     def run_each(self, files: Sequence[Path], work: FileWork) -> Iterator[Result]:
-        """Do the work on each file, each a task of its own, and give all results in the order of the files."""
+        """Do the work on each file, as a task of its own, and return all results in the order of the files."""
         with _own_errors(), _pandas_3():
             job = FileJob(work, self.folder, release(), marks=_new_marks())
             number, file = job.columns
@@ -194,13 +194,13 @@ class SparkEngine:
 
 
 def _new_marks() -> str:
-    """Begin the names of marks, where a person looks at the progress."""
+    """Return the beginning of the names of marks; empty if progress is not shown in a terminal."""
     return f"progress-{secrets.token_hex(8)}" if sys.stderr.isatty() else ""
 
 
 @contextmanager
 def _shown(job: Job | FileJob, total: int, unit: str) -> Iterator[None]:
-    """Show how far the workers are, by the marks that they leave in the shared folder."""
+    """Show the progress of the workers, by the marks that they leave in the shared folder."""
     if not job.marks:
         yield
         return
@@ -227,10 +227,10 @@ def _collected(rows: DataFrame, hand: Callable[..., Iterator[pa.RecordBatch]]) -
 def _rows(
     session: SparkSession, source: MappedFile, reader: TransactionReader, folder: Path
 ) -> tuple[DataFrame, dict[str, pa.TimestampType], int]:
-    """Read the known columns of Parquet, each row with its number; *folder* is one that Spark can read.
+    """Read the known columns of Parquet, each row with its number; Spark must be able to read *folder*.
 
     Returns:
-        The rows, the type of those columns of moments that are whole numbers, and how many rows the files hold.
+        The rows, the types of the columns of moments, which come as whole numbers, and the number of rows in the files.
     """
     require_parquet(source.path)
     parts = plain_parts(source.parquet, source.names.ours)
@@ -267,10 +267,10 @@ def _rows(
 def _frames(
     session: SparkSession, parts: Sequence[ParquetPart], schema: StructType
 ) -> Iterator[tuple[DataFrame, dict[Path, int]]]:
-    """Read files that have types for the same columns together, and give the number of the first row of each.
+    """Read files that have types for the same columns together, and yield the number of the first row of each.
 
-    Files without a row are not read. A column may have no type in a file where no row has a value, and Spark would
-    take it for one of whole numbers; such a column is not in the frame.
+    Files without a row are not read. A column may have no type in a file in which no row has a value, and Spark would
+    read it as whole numbers; such a column is not in the frame.
     """
     starts: dict[tuple[str, ...], dict[Path, int]] = {}
     start = 0
@@ -284,7 +284,7 @@ def _frames(
 
 
 def _column(frame: DataFrame, kinds: pa.Schema, schema: StructType, own: str, name: str) -> Column:
-    """Give a column under our name, in a form that loses nothing on its way to a worker."""
+    """Return a column under our name, in a form that loses nothing on its way to a worker."""
     spark, arrow = schema[name].dataType, kinds.field(name).type
     column = frame[_quoted(name)] if name in frame.columns else f.lit(None).cast(spark)
     if isinstance(spark, TimestampType):
@@ -297,9 +297,9 @@ def _column(frame: DataFrame, kinds: pa.Schema, schema: StructType, own: str, na
 
 
 def _schema_of(session: SparkSession, parts: Sequence[ParquetPart], kinds: pa.Schema, folder: Path) -> StructType:
-    """Give the types that Spark has for columns: it reads them from a file without rows, which has these alone.
+    """Return Spark's types of columns, which it reads from a file without rows that has these columns alone.
 
-    Otherwise it would look at all columns of one file, and refuse types that nobody reads.
+    Otherwise it would read all columns of one file, and refuse types of columns that are not used.
     """
     example = folder / f"{secrets.token_hex(8)}.parquet"
     pyarrow.parquet.write_table(kinds.empty_table(), example)
@@ -310,7 +310,7 @@ def _schema_of(session: SparkSession, parts: Sequence[ParquetPart], kinds: pa.Sc
 
 
 def _require_one_each(names: Iterable[str], parts: Sequence[ParquetPart], source: MappedFile) -> None:
-    """Raise FileFormatError where Spark, to which capital letters are small ones, would see a column twice."""
+    """Raise FileFormatError if Spark, which ignores case, would see a column twice."""
     every = dict.fromkeys(name for part in parts for name in part.own.names)
     for name in names:
         others = [other for other in every if other != name and other.casefold() == name.casefold()]
@@ -322,12 +322,12 @@ def _require_one_each(names: Iterable[str], parts: Sequence[ParquetPart], source
 
 
 def _is_finest(column: pa.Field) -> bool:
-    """Tell whether a column has nanoseconds, which Spark reads as whole numbers or not at all."""
+    """Check whether a column has nanoseconds, which Spark reads as whole numbers or not at all."""
     return bool(pa.types.is_timestamp(column.type)) and column.type.unit == "ns"
 
 
 def _numbered(session: SparkSession, frame: DataFrame, columns: list[Column], starts: Mapping[Path, int]) -> DataFrame:
-    """Select columns, and number the rows as one process counts them: through all files, by the names of these."""
+    """Select columns, and number the rows as one process does: across all files, found by their paths."""
     index = f.col("_metadata.row_index")
     if len(starts) == 1:
         return frame.select(*columns, (index + f.lit(*starts.values())).alias(ROW_NUMBER))
@@ -343,17 +343,17 @@ def _numbered(session: SparkSession, frame: DataFrame, columns: list[Column], st
 
 
 def _address(file: Path) -> str:
-    """Write a path for Spark, which reads some signs of it as a pattern."""
+    """Write a path for Spark, with wildcards escaped."""
     return f"{_FILE}://" + re.sub(r"[][{}*?\\]", r"\\\g<0>", str(file))
 
 
 def _local(uri: str) -> str:
-    """Give the path of a file as this machine writes it."""
+    """Return the path of a file as this machine writes it."""
     return unquote(urlsplit(uri).path)
 
 
 def _bare(uri: str) -> str:
-    """Give the path as Spark writes it, however many slashes it begins with."""
+    """Return the path as Spark writes it, however many slashes it begins with."""
     return "/" + uri.removeprefix(f"{_FILE}:").lstrip("/")
 
 
@@ -362,7 +362,7 @@ def _file_of(part: ParquetPart) -> Path:
 
 
 def _one_type_each(source: MappedFile, parts: Sequence[ParquetPart], names: Sequence[str]) -> pa.Schema:
-    """Give the one type that columns have in all files; to Spark all text is one, and nothing but nulls is any.
+    """Return the one type of each column in all files; to Spark all text is one type, and nulls alone fit any.
 
     Raises:
         FileFormatError: a file lacks one of the columns, or has it in another type.
@@ -388,13 +388,13 @@ def _for_spark(kind: pa.DataType) -> pa.DataType:
 
 
 def _quoted(name: str) -> str:
-    """Quote the name of a column: a dot in it would ask for a field."""
+    """Quote the name of a column: a dot in it would mean a field."""
     return "`" + name.replace("`", "``") + "`"
 
 
 @contextmanager
 def _own_errors() -> Iterator[None]:
-    """Give the cause of Spark's error in one line; its own text has the stack traces of two programs."""
+    """Raise FivefoldError with the cause of Spark's error in one line: its own text has two programs' stack traces."""
     try:
         yield
     except (PySparkException, Py4JError, ConnectionError) as error:  # the last where Java itself is gone
@@ -402,7 +402,7 @@ def _own_errors() -> Iterator[None]:
 
 
 def _reason_of(error: Exception) -> str:
-    """Give what a person can act on: the error of a worker's Python, or that of Java and what caused it."""
+    """Return the error that a person can act on: that of a worker's Python, or that of Java with its cause."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     tracebacks = [number for number, line in enumerate(lines) if line.strip().startswith(_TRACEBACK)]
     if tracebacks:

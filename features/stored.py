@@ -1,4 +1,4 @@
-"""Stored transactions as histories: they were checked when they were taken, and are laid out without a second look."""
+"""Stored transactions as histories: they were checked when they were stored, and are laid out without another check."""
 
 import numpy as np
 import numpy.typing as npt
@@ -20,13 +20,13 @@ _STATE_CODES = np.array([*c.STATES.values()], dtype=np.int16)
 
 
 def stored_histories(rows: pl.DataFrame, rates: RateTable, absent: tuple[str, ...] | None = None) -> Histories:
-    """Lay out stored transactions; an entity with one in a currency without a rate is left out.
+    """Lay out stored transactions; entities with a transaction in a currency without a rate are left out.
 
     A row may lack balance, account or channel: an indicator that reads it is undefined from then on.
 
     Args:
         rows: `entity`, `transaction_id`, `at_us`, `amount`, `currency`, `state`, `balance`, `category` and
-            `account_created_us` as they are stored; of each entity no identifier twice.
+            `account_created_us` as they are stored; no entity has an identifier twice.
         rates: converts money.
         absent: columns of `features.schema.ABSENT` that the model does not read (`ValueModel.absent`).
     """

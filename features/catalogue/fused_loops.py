@@ -1,9 +1,9 @@
-"""Loops over the same rows as one loop: the compiled walk reads a row once for all indicators that look at it.
+"""Fused loops over the same rows: the compiled walk reads a row once for all indicators that use it.
 
 An indicator is a function of its own, and most are one loop: names before it, a sum or the like within, a value after
-it. Such loops are put into one where they begin at the same row. Each keeps names of its own, and the order in which
-it adds, so that no bit of its value changes; `interpret_walk` calls the functions themselves, and tests compare. What
-has another form is called as it stands.
+it. Loops that begin at the same row are fused. Each keeps names of its own, and the order in which it adds, so that no
+bit of its value changes; `interpret_walk` calls the functions themselves, and tests compare. Functions of another form
+are called unchanged.
 """
 
 import ast
@@ -17,14 +17,14 @@ from functools import cache
 from typing import Any, TypeGuard
 
 ROW = "row"
-"""The row that the joint loops look at."""
+"""The row of the joint loops."""
 _VALUE = "value of the loop"
-"""Stands for it in the function around it; no name of a function has spaces."""
+"""Placeholder for it in the surrounding expression; no name of a function has spaces."""
 _BUILT_IN = ("abs", "bool", "float", "int", "len", "max", "min", "range")
 
 
 class _OtherFormError(Exception):
-    """A function is not a single loop over rows, or more than is understood here."""
+    """A function is not a single loop over rows, or has code that is not understood here."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Loop:
     """An indicator as one loop over rows.
 
     Attributes:
-        before: sets its names to what they begin with.
+        before: sets its names to their first values.
         start: the first row; the last is the customer's last.
-        body: what it does with a row.
+        body: the statements for a row.
         value: the indicator, after the loop.
-        helpers: the functions that it calls, by the names that it calls them by.
+        helpers: the functions that it calls, by their names in it.
     """
 
     before: tuple[ast.stmt, ...]
@@ -49,9 +49,9 @@ class Loop:
 def loop_of(
     function: Callable[..., float], arguments: Mapping[str, str], columns: Sequence[str], own: str
 ) -> Loop | None:
-    """Give a function as one loop, its names beginning with *own*; None where it has another form.
+    """Return a function as one loop whose names begin with *own*; None if it has another form.
 
-    *arguments* are what stands for each of its parameters in the walk, *columns* those of them that have all rows.
+    *arguments* are the expressions of its parameters in the walk, *columns* those of them that have all rows.
     """
     bound = {name: ast.parse(text, mode="eval").body for name, text in arguments.items()}
     helpers: dict[str, Callable[..., Any]] = {}
@@ -63,21 +63,21 @@ def loop_of(
 
 
 def joint_lines(loops: Mapping[int, Loop], out: Callable[[int], str]) -> list[str]:
-    """Write the loops of indicators, by their numbers, as few as there are first rows; *out* writes a value's place."""
+    """Write the loops of indicators, by their numbers, as one for each first row; *out* writes a value's place."""
     lines = [ast.unparse(statement) for loop in loops.values() for statement in loop.before]
     groups: dict[str, list[Loop]] = {}
     for loop in loops.values():
         groups.setdefault(ast.unparse(loop.start), []).append(loop)
     for start, group in groups.items():
         lines.append(f"for {ROW} in range({start}, end - begin):")
-        # First what every row takes part in: what it computes need not be computed again where a row takes part.
+        # First the loops that use every row: what they compute need not be computed again for those with conditions.
         for loop in sorted(group, key=lambda loop: any(isinstance(one, ast.If) for one in loop.body)):
             lines += [f"    {line}" for statement in loop.body for line in ast.unparse(statement).splitlines()]
     return [*lines, *(f"{out(number)} = {ast.unparse(loop.value)}" for number, loop in loops.items())]
 
 
 class _Reader:
-    """Reads functions as loops; what they call is noted in *helpers*."""
+    """Reads functions as loops; *helpers* receives the functions that they call."""
 
     def __init__(self, own: str, columns: frozenset[str], helpers: dict[str, Callable[..., Any]]) -> None:
         self._own = own
@@ -110,7 +110,7 @@ class _Reader:
             raise _OtherFormError
         row = ast.unparse(loop.target)
         if any(isinstance(node, ast.Name) and node.id == row for one in (*before, *after) for node in ast.walk(one)):
-            raise _OtherFormError  # outside the loop it is the row where this one ended
+            raise _OtherFormError  # after the loop it is the last row
         start = self._start(loop, names)
         return Loop(
             tuple(names.visited(before)),
@@ -138,7 +138,7 @@ class _Reader:
         return Loop(inner.before, inner.start, inner.body, _Replaced(values).visit(around), self._helpers)
 
     def _start(self, loop: ast.For, names: "_Names") -> ast.expr:
-        """Give the first row of a loop to the last row: `range(first, len(column))`."""
+        """Return the first row of a loop that goes to the last row: `range(first, len(column))`."""
         call = loop.iter
         if not (isinstance(call, ast.Call) and ast.unparse(call.func) == "range" and isinstance(loop.target, ast.Name)):
             raise _OtherFormError
@@ -152,7 +152,7 @@ class _Reader:
 
 
 class _Names(ast.NodeTransformer):
-    """Gives the names of a function another meaning: its parameters, its own names, and those of its module."""
+    """Replaces the names in a function: its parameters, its own names, and those of its module."""
 
     def __init__(
         self,
@@ -174,7 +174,7 @@ class _Names(ast.NodeTransformer):
             raise _OtherFormError
 
     def visited(self, node: Any) -> Any:
-        """Give a copy of a node, or of several, with the other names."""
+        """Return a copy of a node, or of several, with the names replaced."""
         return [*map(self.visited, node)] if isinstance(node, list | tuple) else self.visit(deepcopy(node))
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
@@ -202,26 +202,26 @@ class _Names(ast.NodeTransformer):
 
 
 class _Replaced(ast.NodeTransformer):
-    """Puts other expressions in the place of some."""
+    """Replaces some nodes by other expressions."""
 
     def __init__(self, others: Mapping[Any, ast.expr]) -> None:
         self._others = others
 
     def visit(self, node: ast.AST) -> Any:
-        """Give the other expression, or the same with others within it."""
+        """Return the replacement of a node, or the node with replacements within it."""
         return self._others[node] if node in self._others else super().visit(node)
 
 
 @cache
 def _statements(function: Callable[..., Any]) -> tuple[ast.stmt, ...]:
-    """Give the statements of a function without its docstring."""
+    """Return the statements of a function without its docstring."""
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
     assert isinstance(tree, ast.FunctionDef)
     return tuple(tree.body[1:] if ast.get_docstring(tree) is not None else tree.body)
 
 
 def _loop_helper(call: ast.Call, function: Callable[..., Any]) -> Callable[..., Any] | None:
-    """Give the function of our own that a call is of, if there is a loop in it."""
+    """Return the function of fivefold that a call calls, if it has a loop; otherwise None."""
     name = call.func.id if isinstance(call.func, ast.Name) else ""
     helper = function.__globals__.get(name)
     if not inspect.isfunction(helper) or not helper.__module__.startswith("fivefold."):
@@ -236,19 +236,19 @@ def _sets_a_name(statement: ast.stmt) -> TypeGuard[ast.Assign]:
 
 
 def _begins_a_name(statement: ast.stmt) -> bool:
-    """Tell whether a statement gives a name a constant: no error even where the function would not come to it."""
+    """Check whether a statement sets a name to a constant: no error even if the function would not reach it."""
     return _sets_a_name(statement) and isinstance(statement.value, ast.Constant | ast.Name)
 
 
 def _is_plain(statement: ast.stmt) -> bool:
-    """Tell whether a statement only sets names, or does so on conditions: no loop, and no way out of one."""
+    """Check whether a statement only sets names, or does so on conditions: without loops, and ways out of one."""
     if isinstance(statement, ast.If):
         return all(map(_is_plain, [*statement.body, *statement.orelse]))
     return _sets_a_name(statement) or (isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Name))
 
 
 def _value(after: Sequence[ast.stmt]) -> ast.expr:
-    """Give what follows a loop as one expression: values on conditions, and the value otherwise."""
+    """Return the statements after a loop as one expression: values on conditions, and the value otherwise."""
     first, *others = after or [ast.Pass()]
     if isinstance(first, ast.Return) and first.value is not None:
         return first.value

@@ -1,4 +1,4 @@
-"""What an indicator is: a short plain function of one customer's history, declared with what it means."""
+"""What an indicator is: a short plain function of one customer's history, declared with its meaning."""
 
 import ast
 import hashlib
@@ -35,7 +35,7 @@ ARGUMENTS: Final = (
 )
 """The parameters that a function may have; the columns end at as-of, so it cannot read anything later."""
 MOVES_WITH_TIME: Final = frozenset({"as_of", "decay"})
-"""Those that change while nothing happens."""
+"""The parameters that change while nothing happens."""
 
 _ARGUMENT_OF: Final = {columns.BALANCE: "balance", columns.CATEGORY: "category", columns.CREATED: "created"}
 
@@ -77,11 +77,11 @@ class Indicator:
         return tuple(inspect.signature(self.function).parameters)
 
     def reads(self, column: str) -> bool:
-        """Tell whether its value depends on a column of `features.schema.NULLABLE`."""
+        """Check whether its value depends on a column of `features.schema.NULLABLE`."""
         return _ARGUMENT_OF[column] in self.parameters
 
     def declared(self) -> dict[str, Any]:
-        """Give everything that defines its value, for the fingerprint: all fields but its wording."""
+        """Return everything that defines its value, for the fingerprint: all fields but its wording."""
         return {
             "name": self.name,
             "unit": self.unit,
@@ -98,7 +98,7 @@ class Catalogue:
 
     Attributes:
         indicators: in the order of the columns.
-        own: how many of them, the last ones, are an operator's own.
+        own: the number of the operator's own indicators, which come last.
         own_digest: SHA-256 of the text that declares these; empty without any.
     """
 
@@ -126,7 +126,7 @@ class Catalogue:
     def fingerprint(self) -> str:
         """SHA-256 over the declarations, the functions' code and the code they share; comments do not count.
 
-        Of an operator's own indicators every sign of their text counts.
+        For an operator's own indicators every character of their text counts.
         """
         declared = [indicator.declared() for indicator in self._shipped]
         code = [code_of(module) for module in self.modules]
@@ -139,9 +139,9 @@ class Catalogue:
 
     @property
     def modules(self) -> tuple[ModuleType, ...]:
-        """The modules whose code decides the values: those of the functions, and what all of them share.
+        """The modules whose code decides the values: those of the functions, and those that all of them share.
 
-        An operator's own are left out where there are others: their text is known by its hash.
+        Beside shipped indicators, an operator's own are left out: their text is known by its hash.
         """
         names = {indicator.function.__module__ for indicator in self._shipped}
         return tuple(sys.modules[name] for name in (columns.__name__, statistics.__name__, *sorted(names)))
@@ -161,7 +161,7 @@ def require_fingerprint(fingerprint: str, computed: str, whose: str) -> None:
 
 
 def fingerprint_with(shipped: str, own_digest: str) -> str:
-    """Give the fingerprint of a catalogue and an operator's own indicators, whose text has a digest; empty for none."""
+    """Return the fingerprint of a catalogue with an operator's own indicators; *own_digest* is empty without any."""
     return hashlib.sha256(json.dumps([shipped, own_digest]).encode()).hexdigest() if own_digest else shipped
 
 
@@ -177,7 +177,7 @@ def indicator(
 ) -> Callable[[Function], Function]:
     """Declare a function as indicators: one for each window and each variant of its constants.
 
-    *label* is a short form of the docstring's first line, which stands in for it where there is none.
+    *label* is a short form of the docstring's first line, which is the label by default.
     *name*, *label* and the docstring's first line may contain `{window}` and the constants; the family is the module's
     name.
 
@@ -229,7 +229,7 @@ def collect(*modules: Any) -> Catalogue:
 
 
 def code_of(thing: Any) -> str:
-    """Give the code of a function or module, without its comments, docstrings, decorators and layout."""
+    """Return the code of a function or module, without comments, docstrings, decorators and layout."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(thing)))
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.Module | ast.ClassDef):
@@ -244,7 +244,7 @@ def _is_text(node: ast.stmt) -> bool:
 
 
 def _check_types(template: Indicator, windows: object, variants: object) -> None:
-    """Refuse arguments of the decorator of another type, which would fail later by a place that says nothing."""
+    """Refuse arguments of the decorator of a wrong type, which would fail later with an unclear error."""
     texts = ((what, getattr(template, what)) for what in ("name", "label", "unit", "family"))
     wrong = [f"{what}={value!r}, which is not a text" for what, value in texts if not isinstance(value, str)]
     if not isinstance(template.empty, float | int) or isinstance(template.empty, bool):

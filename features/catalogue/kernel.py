@@ -41,10 +41,9 @@ SIGNATURE = (
 def walk_source(catalogue: Catalogue, loops: Mapping[int, Loop] | None = None) -> str:
     """Write the walk: for each customer and as-of, every indicator that `wanted` marks, in the catalogue's order.
 
-    Indicators in *loops* are computed in as few loops as they have first rows, if all of them are wanted.
-    Otherwise, and outside *loops* always, each is computed by a call of its function. `seen` counts the customer's
-    rows up to the as-of; where it is 0, every indicator has its empty value. What is not wanted stays as it is in
-    `out`.
+    Indicators in *loops* are computed in one loop for each first row, if all of them are wanted. Otherwise, and for
+    indicators outside *loops*, each is computed by a call of its function. `seen` counts the customer's rows up to the
+    as-of; where it is 0, every indicator has its empty value. Places of unwanted indicators in `out` stay unchanged.
     """
     loops = loops or {}
     windows = sorted({each.window_days for each in catalogue.indicators if each.window_days is not None})
@@ -82,7 +81,7 @@ def walk_source(catalogue: Catalogue, loops: Mapping[int, Loop] | None = None) -
 
 
 def _decay_lines(catalogue: Catalogue) -> list[str]:
-    """Write how weights that fade with age are filled, where an indicator that reads them is wanted."""
+    """Write the lines that fill weights, which fade with age, if an indicator that reads them is wanted."""
     readers = [number for number, each in enumerate(catalogue.indicators) if "decay" in each.parameters]
     wanted = " or ".join(f"wanted[{number}]" for number in readers)
     return [f"if {wanted}:", "    fill_decay(decay_, time_, as_of)"] if readers else []
@@ -100,15 +99,15 @@ def compile_walk(catalogue: Catalogue, *, checked: bool = False) -> Walk:
     """Compile the walk, or load it from the cache.
 
     It takes seconds the first time on a machine and must never happen inside a request: call it at start.
-    A *checked* one raises IndexError where a function reads outside an array; without that it would read the memory
-    there, such as the rows of another customer. A function that it calls must be compiled with such checks itself.
+    A *checked* walk raises IndexError if a function reads outside an array; an unchecked one would read the memory
+    there, such as the rows of another customer. Functions that an indicator calls must be compiled with checks too.
     """
     walk: Walk = _cached_module(catalogue, checked).walk
     return walk
 
 
 def _arguments(indicator: Indicator) -> dict[str, str]:
-    """Give what stands for each of its parameters in the walk."""
+    """Return the expression of each of an indicator's parameters in the walk."""
     days, constants = indicator.window_days, dict(indicator.constants)
     variables = {
         "as_of": "as_of",
@@ -122,7 +121,7 @@ def _arguments(indicator: Indicator) -> dict[str, str]:
 
 
 def _loops(catalogue: Catalogue) -> dict[int, Loop]:
-    """Give the indicators that are one loop over rows, by their numbers."""
+    """Return the indicators that are one loop over rows, by their numbers."""
     columns = [f"{name}_" for name in (*_COLUMNS, "decay")]
     loops = {
         number: loop_of(each.function, _arguments(each), columns, f"v{number}")
@@ -132,12 +131,12 @@ def _loops(catalogue: Catalogue) -> dict[int, Loop]:
 
 
 def functions_of(catalogue: Catalogue) -> dict[str, Callable[..., Any]]:
-    """Give the indicators' functions by the names that the walk calls them by."""
+    """Return the indicators' functions by their names in the walk."""
     return {indicator.function.__name__: indicator.function for indicator in catalogue.indicators}
 
 
 def interpret_walk(catalogue: Catalogue) -> Walk:
-    """Give the same walk without compilation: thousands of times slower, it refuses to read outside an array."""
+    """Return the same walk without compilation: thousands of times slower, but it never reads outside an array."""
     names: dict[str, Any] = {"np": np, "rows_until": rows_until, "fill_decay": fill_decay, **functions_of(catalogue)}
     exec(compile(walk_source(catalogue), "<walk>", "exec"), names)  # noqa: S102 (our own text)
     walk: Walk = names["walk"]
@@ -145,7 +144,7 @@ def interpret_walk(catalogue: Catalogue) -> Walk:
 
 
 def names_of_walk(catalogue: Catalogue) -> frozenset[str]:
-    """Give the names that the generated module uses itself, so that no function may have one of them."""
+    """Return the names that the generated module uses itself, which no function may have."""
     nodes = list(ast.walk(ast.parse(_module_source(Catalogue(())))))
     used = {node.id for node in nodes if isinstance(node, ast.Name)}
     used |= {node.arg for node in nodes if isinstance(node, ast.arg)}
@@ -158,7 +157,7 @@ def _cached_module(catalogue: Catalogue, checked: bool) -> ModuleType:
 
 
 def _sources(catalogue: Catalogue) -> tuple[str, ...]:
-    """Give the text of everything that the compiled code depends on: Numba looks at the generated module alone."""
+    """Return the text of everything that the compiled code depends on: Numba checks the generated module alone."""
     return tuple(_text(module) for module in _depended_on(catalogue))
 
 
@@ -186,7 +185,7 @@ def _text(module: ModuleType) -> str:
 
 
 def _imports(module: ModuleType) -> Iterator[str]:
-    """Name what a module imports; of `from a import b` both a and a.b, for b may be a module."""
+    """Yield the names of imported modules; for `from a import b` both a and a.b, since b may be a module."""
     for node in ast.walk(ast.parse(_text(module))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -196,7 +195,7 @@ def _imports(module: ModuleType) -> Iterator[str]:
 
 
 def _module_source(catalogue: Catalogue, *, checked: bool = False) -> str:
-    """Write the module that is compiled; a *checked* one calls every function, so that an error is that of its own."""
+    """Write the module to compile; a *checked* one calls every function, so that an error comes from the function."""
     options = "nogil=True, boundscheck=True" if checked else "nogil=True"
     loops = {} if checked else _loops(catalogue)
     helpers = {name: helper for loop in loops.values() for name, helper in loop.helpers.items()}

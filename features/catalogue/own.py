@@ -1,6 +1,6 @@
-"""An operator's own indicators: a text of Python that travels with the model and alone decides their values.
+"""An operator's own indicators: a Python text that is stored with the model and alone decides their values.
 
-The text is imported under a name made of its hash, so two models may have two versions of one file in a process.
+The text is imported under a name made of its hash, so two models may use two versions of one file in a process.
 """
 
 import ast
@@ -31,7 +31,7 @@ RESULT_COLUMNS: Final = frozenset(
         *("score_before", "category_before", "move", "reference_date", "model_hash"),
     }
 )
-"""Names that stand beside those of indicators in tables of scores, so that no new indicator may have one."""
+"""Names of other columns in tables of scores, which no new indicator may have."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class OwnIndicators:
     """A file of own indicators.
 
     Attributes:
-        name: of the file, for people.
-        text: of the file; lines end with a line feed alone.
+        name: the name of the file, for people.
+        text: the text of the file; lines end with a line feed alone.
     """
 
     name: str
@@ -48,21 +48,21 @@ class OwnIndicators:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the text, in hexadecimal: every sign of it counts."""
+        """SHA-256 of the text, in hexadecimal: every character counts."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     @property
     def catalogue(self) -> Catalogue:
-        """What it declares, in the order of its lines. The text is run when this is first asked for.
+        """The declared indicators, in the order of the lines. The first access runs the text.
 
         Raises:
-            ConfigError: the text is not Python, imports what it may not, cannot be run, or declares something wrong.
+            ConfigError: the text is not Python, has a forbidden import, cannot be run, or has a wrong declaration.
         """
         return _catalogue_of(self)
 
 
 def read_own_indicators(path: Path) -> OwnIndicators:
-    """Read a file of own indicators, and run nothing of it; ConfigError where it cannot be read."""
+    """Read a file of own indicators without running it; ConfigError if it cannot be read."""
     try:
         return OwnIndicators(path.name, path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -106,7 +106,7 @@ def _catalogue_of(own: OwnIndicators) -> Catalogue:
 
 
 def check_names(own: OwnIndicators) -> None:
-    """Refuse names and words that no new model may have; one that was trained with them goes on.
+    """Refuse names and words that no new model may have; a model that was trained with them stays usable.
 
     Raises:
         ConfigError: an indicator has the name of a column of results, or words with control characters.
@@ -129,9 +129,9 @@ def _raise_any(own: OwnIndicators, problems: Sequence[str]) -> None:
 
 
 def hint_about(error: Exception, text: str) -> str:
-    """Say what would be right, where an own indicator ended with an error; empty where that is not known.
+    """Return advice on an error that ended an own indicator; empty if there is none.
 
-    An error that the *text* of the file may have raised itself says that in its own words.
+    It is empty too if the *text* of the file may have raised the error itself, which then has its own words.
     """
     if any(isinstance(node, ast.Raise) for node in ast.walk(ast.parse(text))):
         return ""
@@ -144,7 +144,7 @@ def hint_about(error: Exception, text: str) -> str:
 
 
 def _problems(each: Indicator) -> Iterator[str]:
-    """Say what is wrong with a declaration beside what `collect` refuses."""
+    """Yield the problems of a declaration that `collect` does not refuse."""
     if not _NAME.fullmatch(each.name):
         yield f"indicator {each.name} must be named in small letters, digits and underscores, at most 63 of them"
     if each.name in CATALOGUE.names:

@@ -1,4 +1,4 @@
-"""What the text of own indicators may hold: only what follows from the text, on every machine and in every process."""
+"""What the text of own indicators may use: nothing that differs between machines or processes."""
 
 import ast
 import collections.abc
@@ -29,7 +29,7 @@ _OF_NUMPY: Final = _words(
     e inf nan pi
     """
 )
-"""Without `empty`, whose values are whatever the memory held, and without all that reads files or draws numbers."""
+"""Without `empty`, whose values are whatever the memory held, and without functions that read files or draw numbers."""
 IMPORTED: Final = {
     "__future__": frozenset(("annotations",)),
     "collections.abc": frozenset(collections.abc.__all__),
@@ -38,7 +38,7 @@ IMPORTED: Final = {
     "typing": frozenset(typing.__all__),
     PUBLIC: frozenset(own_indicators.__all__),
 }
-"""The modules that a file may import, and what of each: nothing that differs from one machine to another."""
+"""The modules that a file may import, and the names of each: nothing that differs between machines."""
 _BUILT_IN: Final = _words(
     """
     abs bool divmod enumerate float int len list max min pow range reversed round set sorted str sum tuple zip
@@ -51,7 +51,7 @@ _OF_VALUES: Final = _words(
     shape size sort std sum var
     """
 )
-"""What a function may use of an array or a list; `flat`, `view` and the like read memory without bounds."""
+"""Attributes of arrays and lists that a function may use; `flat`, `view` and the like read memory without bounds."""
 _OF_CONSTANTS: Final = (
     ast.Constant, ast.Name, ast.Attribute, ast.UnaryOp, ast.BinOp, ast.Tuple, ast.List, ast.Dict,
     ast.operator, ast.unaryop, ast.expr_context,
@@ -64,8 +64,8 @@ def require_closed_text(name: str, text: str) -> None:
     """Refuse a file whose values could depend on anything but its text.
 
     Raises:
-        ConfigError: it is not Python, is read in another encoding than UTF-8, imports or uses what it may not, or does
-            more at its top than declare. The message names the file and the line.
+        ConfigError: it is not Python, is read in another encoding than UTF-8, imports or uses a forbidden name, or runs
+            more than declarations at its top level. The message names the file and the line.
     """
     _require_utf_8(name, text)
     try:
@@ -79,7 +79,7 @@ def require_closed_text(name: str, text: str) -> None:
 
 
 def _require_utf_8(name: str, text: str) -> None:
-    """Refuse a comment that names another encoding: Python would obey it, and run another text than this one."""
+    """Refuse a comment that names another encoding: Python would obey it, and run a different text."""
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(text.encode()).readline)
     except SyntaxError as error:
@@ -89,7 +89,7 @@ def _require_utf_8(name: str, text: str) -> None:
 
 
 def _problems(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Say what the text may not hold, with the number of its line."""
+    """Yield the line number and the problem of everything that the text may not hold."""
     yield from _imports(tree)
     aliases = _Aliases(tree)
     yield from _top(tree, aliases)
@@ -97,7 +97,7 @@ def _problems(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 class _Aliases:
-    """By which names a file knows the modules that it imports, and what it imports from them."""
+    """The names by which a file knows the modules that it imports, and what it imports from them."""
 
     def __init__(self, tree: ast.Module) -> None:
         self.modules: dict[str, str] = {}
@@ -109,7 +109,7 @@ class _Aliases:
                 self.names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
 
     def origin(self, node: ast.expr) -> str | None:
-        """Name what an expression stands for, as math.sqrt; None where that is nothing imported."""
+        """Return the full name of an imported expression, such as math.sqrt; None if it is not imported."""
         if isinstance(node, ast.Name):
             return self.names.get(node.id)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in self.modules:
@@ -144,7 +144,7 @@ def _not_of(module: str, name: str) -> str:
 
 
 def _top(tree: ast.Module, aliases: _Aliases) -> Iterator[tuple[int, str]]:
-    """Look at what runs when the file is imported."""
+    """Check the statements that run when the file is imported."""
     declared: set[str] = set()
     for node in tree.body:
         names: Iterable[str] = ()
@@ -177,7 +177,7 @@ def _constant(node: ast.Assign | ast.AnnAssign) -> Iterator[tuple[int, str]]:
 
 
 def _heading(node: ast.FunctionDef, aliases: _Aliases) -> Iterator[tuple[int, str]]:
-    """Look at decorators, types and defaults of a function, which run when the file is imported."""
+    """Check decorators, types and defaults of a function, which run when the file is imported."""
     for decorator in node.decorator_list:
         is_called = isinstance(decorator, ast.Call)
         called = decorator.func if isinstance(decorator, ast.Call) else decorator
@@ -205,7 +205,7 @@ def _holds(expression: ast.expr, kinds: tuple[type[ast.AST], ...]) -> bool:
 
 
 def _uses(tree: ast.Module, aliases: _Aliases) -> Iterator[tuple[int, str]]:
-    """Look at every name and attribute, at the top and in functions."""
+    """Check every name and attribute, at the top and in functions."""
     names = _bound(tree) | _BUILT_IN
     attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
     of_module = [node for node in attributes if isinstance(node.value, ast.Name) and node.value.id in aliases.modules]
@@ -229,7 +229,7 @@ def _uses(tree: ast.Module, aliases: _Aliases) -> Iterator[tuple[int, str]]:
 
 
 def _bound(tree: ast.Module) -> set[str]:
-    """Name all that a file gives a value itself."""
+    """Return the names that a file binds itself."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):

@@ -1,8 +1,8 @@
-"""The guards of an operator's own indicators, tried on made-up histories before anything is learnt from them.
+"""Checks of an operator's own indicators on made-up histories, before anything is learnt from them.
 
-Each indicator runs interpreted first, and then compiled with another future, alone and twice: the bits must stay the
-same. The customers differ in what code may rely on: rows, years, sizes of amounts and currencies. Interpreted
-lines are counted, so that a loop that does not end is refused: a training would run for ever, and say nothing.
+Each indicator runs interpreted first, and then compiled: with another future, alone and twice. The bits must stay the
+same. The customers differ in what code may rely on: rows, years, sizes of amounts and currencies. Interpreted lines
+are counted, so that an endless loop is refused: a training would run for ever, without a message.
 """
 
 import itertools
@@ -28,32 +28,32 @@ from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.indicator_matrix import Snapshots, walk_over
 
 _MANY_ROWS: Final = (50, 300, 3_000)
-"""Rows of the customers who are there for 30 years, and in every currency; the last one has very large amounts."""
+"""Rows of the customers with histories of 30 years, in every currency; the last one has very large amounts."""
 _CUSTOMERS: Final = 60 + len(_MANY_ROWS)
 _MOST_ROWS: Final = 40
 _BEGIN_US: Final = 19_000 * DAY_US
 _DAYS: Final = 900
 _MANY_DAYS: Final = 30 * 365
 _LARGE: Final = 1e6
-"""Times an amount: 1e9 in a unit of money is usual for a company, and in some currencies for a person."""
+"""The factor of large amounts: 1e9 is usual for a company, and in some currencies for a person."""
 _CURRENCIES: Final = 61
 _AS_OFS: Final = tuple(_BEGIN_US + days * DAY_US for days in (-1, 300, 600, 901))
-"""Before every row of most customers, twice among them, and after all."""
+"""One moment before every row of most customers, two among the rows, and one after all."""
 _MOST_LINES: Final = 200_000_000
 """Lines of its text that an indicator may run: several for each pair of rows of the largest customer. Lines are counted
-and no time is taken, so that no machine refuses what another takes."""
+instead of time, so that no machine refuses what another accepts."""
 
 
 class _EndlessError(Exception):
-    """An indicator ran more lines than any that is of use."""
+    """An indicator ran more lines than any useful one does."""
 
 
 def check_own_indicators(own: OwnIndicators) -> None:
-    """Try own indicators on histories that are made up, the same ones each time.
+    """Try own indicators on made-up histories, the same ones each time.
 
     Raises:
-        ConfigError: one is declared wrongly, cannot be compiled, reads what it must not, ends with an error, or gives
-            numbers that its unit does not have. The message names the file, the indicator and what would be right.
+        ConfigError: an indicator is declared wrongly, cannot be compiled, reads what it must not, ends with an error,
+            or returns numbers that its unit does not allow. The message names the file, the indicator and the remedy.
     """
     columns = own.catalogue
     check_names(own)
@@ -83,19 +83,19 @@ def check_own_indicators(own: OwnIndicators) -> None:
 
 
 class _Problems:
-    """What is wrong, indicator by indicator; the first thing of each is kept."""
+    """The problems by indicator; the first of each is kept."""
 
     def __init__(self, name: str, columns: Catalogue) -> None:
         self._name, self.columns = name, columns
         self._problems: dict[str, str] = {}
 
     def add(self, wrong: np.ndarray, what: str) -> None:
-        """Add what is wrong with the columns of which any value (n x k x F) is marked."""
+        """Add a problem of the columns that have any marked value (n x k x F)."""
         for place in np.flatnonzero(wrong.any(axis=(0, 1))):
             self._problems.setdefault(self.columns.names[place], what)
 
     def raise_all(self) -> None:
-        """Raise ConfigError where anything was found."""
+        """Raise ConfigError if there are problems."""
         if self._problems:
             lines = (f"  indicator {name} {what}" for name, what in self._problems.items())
             raise ConfigError("\n".join([f"{self._name} cannot be used:", *lines]))
@@ -120,7 +120,7 @@ def _each(own: OwnIndicators, histories: Histories, as_ofs: Integers) -> Floats:
 
 
 def _counted(work: Callable[[], Snapshots]) -> Snapshots:
-    """Do what is interpreted; _EndlessError where that runs more than `_MOST_LINES` lines of Python."""
+    """Run interpreted work; _EndlessError if it runs more than `_MOST_LINES` lines of Python."""
     lines, tracer = itertools.count(1), sys.gettrace()
 
     def count(_frame: FrameType, _event: str, _argument: object) -> Any:
@@ -136,7 +136,7 @@ def _counted(work: Callable[[], Snapshots]) -> Snapshots:
 
 
 def _first_failure(own: OwnIndicators, histories: Histories, as_ofs: Integers, error: Exception) -> ConfigError:
-    """Find the indicator that cannot be compiled or ends with an error when it is."""
+    """Return the error of the first indicator that cannot be compiled, or fails when compiled."""
     for each in own.catalogue.indicators:
         alone = Catalogue((each,))
         try:
@@ -159,7 +159,7 @@ def _failure(own: OwnIndicators, each: Indicator, error: Exception) -> str:
 
 
 def _check_future(problems: _Problems, walk: Walk, histories: Histories, columns: Catalogue, wanted: Floats) -> None:
-    """Look for values that change with what comes after the as-of."""
+    """Find values that change with rows after the as-of."""
     for place, as_of in enumerate(_AS_OFS):
         moment = np.array([as_of], dtype=np.int64)
         for other in (_without_future(histories, as_of), _with_other_future(histories, as_of)):
@@ -171,7 +171,7 @@ def _check_future(problems: _Problems, walk: Walk, histories: Histories, columns
 
 
 def _check_alone(problems: _Problems, walk: Walk, histories: Histories, columns: Catalogue, wanted: Floats) -> None:
-    """Look for values that change with who else is there."""
+    """Find values that change with the other customers."""
     as_ofs = np.array(_AS_OFS, dtype=np.int64)
     alone = [
         walk_over(walk, histories.take(np.array([number])), as_ofs, columns).values
@@ -186,7 +186,7 @@ def _check_alone(problems: _Problems, walk: Walk, histories: Histories, columns:
 def _check_currencies(
     problems: _Problems, walk: Walk, histories: Histories, columns: Catalogue, wanted: Floats
 ) -> None:
-    """Look for values that change with the places of the currencies in the rate table, which another table changes."""
+    """Find values that change with the places of the currencies in the rate table, which another table changes."""
     places = np.random.default_rng(3).permutation(_CURRENCIES).astype(np.int16)
     other = replace(histories, currency=places[histories.currency])
     values = walk_over(walk, other, np.array(_AS_OFS, dtype=np.int64), columns).values
@@ -204,7 +204,7 @@ _ALLOWED: Final[dict[str, tuple[Callable[[Floats], np.ndarray], str]]] = {
 
 
 def _check_values(problems: _Problems, columns: Catalogue, values: Floats, is_empty: np.ndarray) -> None:
-    """Look for infinite values, for empty histories without their empty value, and for values that no unit has."""
+    """Find infinite values, empty histories without their empty value, and values outside their units."""
     problems.add(np.isinf(values), "is infinite for some history; give nan where it is undefined")
     empty = np.array([each.empty for each in columns.indicators])
     of_empty = np.broadcast_to(empty, values.shape)
@@ -228,11 +228,11 @@ def _is_outside(unit: str, values: Floats) -> np.ndarray:
 
 
 def check_own_values(own: OwnIndicators, columns: Catalogue, matrix: Floats) -> None:
-    """Look at what own indicators gave for real customers, before anything is learnt from it.
+    """Check the values of own indicators for real customers, before anything is learnt from them.
 
     Args:
-        own: that declares the last columns.
-        columns: of the matrix.
+        own: the indicators that the last columns are of.
+        columns: the columns of the matrix.
         matrix: m x F indicators.
 
     Raises:
@@ -245,10 +245,10 @@ def check_own_values(own: OwnIndicators, columns: Catalogue, matrix: Floats) -> 
 
 
 def outside_units(columns: Catalogue, matrix: Floats) -> dict[str, int]:
-    """Count the customers for whom an own indicator is outside its unit, by its name; of the others nothing is said.
+    """Count the customers for whom an own indicator is outside its unit, by its name; counts of 0 are left out.
 
     Args:
-        columns: of the matrix.
+        columns: the columns of the matrix.
         matrix: n x F indicators.
     """
     counts: dict[str, int] = {}
@@ -315,7 +315,7 @@ def _without_future(histories: Histories, as_of: int) -> Histories:
 
 
 def _with_other_future(histories: Histories, as_of: int) -> Histories:
-    """Replace what the rows after a moment hold."""
+    """Replace the contents of the rows after a moment."""
     later = histories.time > as_of
     names = ("amount", "balance", "kind", "currency", "category")
     others = _contents(np.random.default_rng(2), histories.rows)

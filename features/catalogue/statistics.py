@@ -81,7 +81,7 @@ def power(base: float, exponent: int) -> float:
 
 @register_jitable
 def held_from(time: Integers, first_row: int, window_start: int) -> int:
-    """First row whose balance was held inside the window: the one carried into it, where there is one."""
+    """First row whose balance was held inside the window: the one carried into it, if there is one."""
     if first_row > 0 and (first_row == len(time) or time[first_row] > window_start):
         return first_row - 1
     return first_row

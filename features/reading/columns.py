@@ -37,8 +37,8 @@ class WordList(NamedTuple):
 
     Attributes:
         any_case: whether small letters are as good as capitals.
-        absent: the code of a missing word, where a word may be missing.
-        default: the code of every row where the source lacks the column.
+        absent: the code of a missing word; None if no word may be missing.
+        default: the code of every row if the source lacks the column.
     """
 
     codes: Mapping[str, int]
@@ -60,25 +60,27 @@ _UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _ZONED = r"[T ]\d\d.*(Z|[+-]\d\d(:?\d\d)?)$"
 _FINER = r"\.\d{6}0*[1-9]"
 _MOST_BITS = 32
-"""Of a place in a dictionary that the loops read; one of more bits might be cut to a place that exists."""
+"""Bits of a place in a dictionary that the loops read; a wider one might be cut to another existing place."""
 MOST_NAMED_IN_FILES = 10_000
 """Problems of one kind whose rows are named for a file, so that equal problems share one line of the message."""
 
 
 class ErrorCollector:
-    """Collects the problems of the rows of one source; of each kind the first are kept with their rows.
+    """Collects the problems of the rows of one source; the first of each kind are kept with their rows.
 
     Attributes:
-        count: number of problems in all.
+        count: number of all problems.
     """
 
     def __init__(
         self, first_row: int | Integers = 0, most_named: int | None = PROBLEMS_LISTED, shown_from: int = 0
     ) -> None:
-        """Begin without problems; rows are numbered from *first_row*, or each has its own number there.
+        """Begin without problems.
 
-        *most_named* problems of one kind are kept with their rows; None for all. People see the row of number 0 as
-        *shown_from*.
+        Args:
+            first_row: the number of the first row, or the number of each row.
+            most_named: how many problems of one kind are kept with their rows; None for all.
+            shown_from: the number under which people see row 0.
         """
         self._first_row = first_row
         self._shown_from = shown_from
@@ -90,20 +92,20 @@ class ErrorCollector:
         self._excused: dict[str, Mask] = {}
 
     def number(self, row: int) -> int:
-        """Give the number that a row of this table has in its source."""
+        """Return the number in its source of a row of this table."""
         first = self._first_row
         return first + row if isinstance(first, int) else int(first[row])
 
     def shown(self, row: int) -> int:
-        """Give the number by which people know a row of this table."""
+        """Return the number that people see for a row of this table."""
         return self.number(row) + self._shown_from
 
     def excuse(self, rows: Mask, field: str) -> None:
-        """Ignore problems with a field of these rows: they may lack it."""
+        """Ignore problems with a field of the marked rows, which may lack it."""
         self._excused[field] = rows
 
     def add(self, bad: Mask, field: str, describe: Callable[[int], str], allowed: str) -> None:
-        """Add a problem for each row where *bad* is true; *describe* writes the problem of a row of this table.
+        """Add a problem for each row in which *bad* is true; *describe* writes the problem of a row of this table.
 
         Only the first problem with a field of a row counts: later checks see the value that replaced the bad one.
         """
@@ -148,7 +150,7 @@ class GatheredProblems:
         self._beyond: Counter[ProblemKind] = Counter()
 
     def add(self, problems: Sequence[Problem], count: int, beyond: Mapping[ProblemKind, int]) -> None:
-        """Add those of a part, as InvalidDataError has them."""
+        """Add the problems of a part, as InvalidDataError has them."""
         room = max(0, MOST_NAMED_IN_FILES - len(self._problems))
         self._problems += problems[:room]
         self._beyond.update(problem_kind(problem)[0] for problem in problems[room:])
@@ -205,7 +207,7 @@ def read_numbers(column: Column, field: str, errors: ErrorCollector, *, text: bo
 
 
 def numbers_of_text(texts: pa.Array) -> tuple[pa.Array, Mask]:
-    """Read numbers as files write them in text, perhaps with spaces around; also mark the texts that are none."""
+    """Read numbers that files write as text, perhaps with spaces around them; also mark texts that are not numbers."""
     return _cast_each(pc.utf8_trim_whitespace(texts), pa.float64())
 
 
@@ -236,7 +238,7 @@ def read_words(
     any_case: bool = False,
     absent: int | None = None,
 ) -> Codes:
-    """Read words of a fixed list as their codes; *absent* is the code of a missing word, where that is allowed."""
+    """Read words of a fixed list as their codes; *absent* is the code of a missing word, if that is allowed."""
     plain = read_plain_words(column, coded_words(codes), any_case=any_case, absent=absent)
     if plain is not None:
         return plain
@@ -274,7 +276,7 @@ def lacking_words(column: Column) -> Mask | None:
 def read_identifiers(column: Column, field: str, errors: ErrorCollector, *, required: bool = True) -> pa.Array:
     """Read identifiers as text; whole numbers in a typed column become their digits.
 
-    Where identifiers are not *required*, empty text is a missing identifier.
+    If identifiers are not *required*, empty text is a missing identifier.
     """
     column = as_arrow(column)
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
@@ -295,9 +297,9 @@ def _words_allowed(codes: Mapping[str, int], any_case: bool, absent: int | None)
 
 
 def view_words(column: Column, words: WordList) -> tuple[Places, Codes] | None:
-    """View a dictionary of words without a look at its rows: the place of each, and the code of each place.
+    """View a dictionary of words without reading its rows: the place of each row, and the code of each place.
 
-    A word that is not of the list has a code below 0. None where the column is not a dictionary of text.
+    A word that is not in the list has a code below 0. None if the column is not a dictionary of text.
     """
     if not isinstance(column, pa.DictionaryArray) or not is_text(column.type.value_type):
         return None
@@ -306,7 +308,7 @@ def view_words(column: Column, words: WordList) -> tuple[Places, Codes] | None:
 
 
 def view_places(encoded: pa.DictionaryArray) -> Places | None:
-    """View the places of rows in a dictionary; a missing one is after the last word. None where they have 64 bits."""
+    """View the places of rows in a dictionary; a missing one is after the last word. None if they have 64 bits."""
     places = encoded.indices
     if places.type.bit_width > _MOST_BITS:
         return None
@@ -316,7 +318,7 @@ def view_places(encoded: pa.DictionaryArray) -> Places | None:
 
 
 def _word_codes(encoded: pa.DictionaryArray, words: WordList) -> Codes:
-    """Give the code of each word of a dictionary, and last that of a missing one."""
+    """Return the code of each word of a dictionary, and that of a missing word last."""
     missing = -1 if words.absent is None else words.absent
     return np.array([*(_code(word, words) for word in encoded.dictionary.to_pylist()), missing], dtype=np.int16)
 
@@ -328,7 +330,7 @@ def _code(word: str | None, words: WordList) -> int:
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Tell whether a column of this type holds text."""
+    """Check whether a column of this type holds text."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
@@ -337,7 +339,7 @@ def _mask(column: pa.Array) -> Mask:
 
 
 def _nulls(column: pa.Array) -> Mask:
-    """Mark missing values; skips Arrow's mask where its count of nulls is 0."""
+    """Mark missing values; skips Arrow's mask if its count of nulls is 0."""
     return _mask(column.is_null()) if column.null_count else np.zeros(len(column), dtype=np.bool_)
 
 
@@ -370,7 +372,7 @@ def _python(column: pa.Array, row: int) -> object:
 
 
 def _cast_each(texts: pa.Array, kind: pa.DataType) -> tuple[pa.Array, Mask]:
-    """Cast text; where some values cannot be cast, cast one by one and mark these."""
+    """Cast text; if some values cannot be cast, cast one by one and mark these."""
     try:
         return texts.cast(kind), np.zeros(len(texts), dtype=np.bool_)
     except pa.ArrowInvalid:

@@ -1,7 +1,7 @@
-"""Loops over bytes and rows, compiled like the kernel: they read plain values fast, and count what a body holds.
+"""Loops over bytes and rows, compiled like the kernel: they read plain values fast, and count the content of a body.
 
-Each reader returns False where a value is not plain. `features.reading.columns` then reads the column again, slowly,
-and names what is wrong. Tests compare the two: a value means the same to both.
+Each reader returns False if a value is not plain. `features.reading.columns` then reads the column again, slowly, and
+names the problem. Tests compare the two: a value means the same to both.
 
 Texts are given by their bytes: row i is data[begins[i]:ends[i]], and begins[i] < 0 is a missing value.
 """
@@ -36,7 +36,7 @@ SIGNATURES = {
     f"UniTuple(Tuple(({_TEXTS}, {_CODES})), 3), {_INTEGERS}, {_INTEGERS}, float64, uint64, int64[::1], "
     "int64[::1], int64[:,::1], float64[:,::1], int16[:,::1])",
 }
-"""The last one calls others, which are compiled before it."""
+"""The last loop calls others, which are compiled before it."""
 
 _SMALL_A, _SMALL_Z, _TO_CAPITAL = 97, 122, 32
 _MICROSECONDS = 1_000_000
@@ -92,7 +92,7 @@ def read_plain_words(
     absent: int,
     out: Codes,
 ) -> bool:
-    """Read words as their codes, a missing or empty one as *absent* (-1 where it may not be); False for any other."""
+    """Read words as their codes, a missing or empty one as *absent* (-1 if that is refused); False for any other."""
     last = 0
     for row in range(len(begins)):
         at, end = begins[row], ends[row]
@@ -126,7 +126,7 @@ def same_text(data: Bytes, at: int, end: int, begin: int, stop: int) -> bool:
 def number_texts(
     data: Bytes, begins: Integers, ends: Integers, seed: int, slots: Integers, numbers: Integers, firsts: Integers
 ) -> int:
-    """Number texts in order of first appearance, whose rows go to *firsts*; -1 where one is missing or empty.
+    """Number texts in order of first appearance, whose rows go to *firsts*; -1 if one is missing or empty.
 
     *slots* is the hash table: a power of two places, filled with -1. *seed* is secret, so that no caller can choose
     texts that collide.
@@ -169,7 +169,7 @@ def gather_texts(data: Bytes, begins: Integers, ends: Integers, offsets: Integer
 
 
 def times_hold(customer: Integers, time: Integers, created: Integers, latest: int, slack: int, first: Integers) -> bool:
-    """Tell whether no time is after *latest* and no account was created more than *slack* after its first row.
+    """Check whether no time is after *latest* and no account was created more than *slack* after its first row.
 
     *first* has one place for each customer, filled with the largest moment less *slack*.
     """
@@ -184,7 +184,7 @@ def times_hold(customer: Integers, time: Integers, created: Integers, latest: in
 
 
 def disorder(customer: Integers, time: Integers, order: Integers) -> int:
-    """Tell whether *order* sorts the rows by customer and time: IN_ORDER, TIED or UNORDERED."""
+    """Return how *order* sorts the rows by customer and time: IN_ORDER, TIED or UNORDERED."""
     result = IN_ORDER
     for place in range(1, len(order)):
         before, row = order[place - 1], order[place]
@@ -220,7 +220,7 @@ def lay_out(
     """Copy rows in *order* to the arrays that the kernel reads, and convert money by the *units* of its currency.
 
     *kinds* has the kind of a row by its state and sign, from negative to positive. *money* receives amounts and
-    balances, *small* kinds and categories; *offsets* comes filled with 0.
+    balances, *small* kinds and categories; *offsets* must be filled with 0.
     """
     for place in range(len(order)):
         row = order[place]
@@ -251,10 +251,10 @@ def count_buckets(matrix: Floats, scores: Floats, edges: Floats, counts: Integer
 
 
 def interpolate(values: Floats, xs: Floats, ys: Floats, out: Floats) -> None:
-    """Give the height at each of *values* of the line through the points *xs*, which rise, and *ys*.
+    """Fill *out* with the height, at each of *values*, of the line through the points *xs*, which rise, and *ys*.
 
-    It has the bits of `numpy.interp`, which takes several times as long for one value; NaN stays NaN, also where there
-    is one point alone.
+    It has the bits of `numpy.interp`, which takes several times as long for one value; NaN stays NaN, even with a
+    single point.
     """
     last = len(xs) - 1
     for place in range(len(values)):
@@ -405,15 +405,16 @@ def read_plain_rows(
     money: Floats,
     codes: Codes,
 ) -> int:
-    """Check the rows of a body as the readers of single columns do; give how many customers they have.
+    """Check the rows of a body as the readers of single columns do, and return the number of their customers.
 
-    NOT_PLAIN where a value is not plain, or a time does not hold. The rows of *begins* and *ends* are the fields
+    NOT_PLAIN if a value is not plain, or a time does not hold. The rows of *begins* and *ends* are the fields
     `features.reading.request_body.TEXTS`, those of *numbers* amounts and balances. *words* are those of states,
-    currencies and categories, *absent* their codes where one is missing; states may be in any case. *limits* are the
-    earliest and latest moment that is read, the latest that is allowed, and the slack of `times_hold`.
+    currencies and categories, *absent* the codes of missing ones; states may be in any case. *limits* are the earliest
+    and latest moment that is read, the latest that is allowed, and the slack of `times_hold`.
 
-    *integers* receives the customer, time and creation of each row, *codes* its state, currency and category, *firsts*
-    the first row of each customer, *counts* how many rows have no state, and how many have an identifier.
+    *integers* receives the customer, time and creation of each row, *money* its amount and balance, *codes* its state,
+    currency and category. *firsts* receives the first row of each customer, *counts* the number of rows without a
+    state, and of those with an identifier.
     """
     rows, size = integers.shape[1], 1
     while size <= 2 * rows:
@@ -442,14 +443,14 @@ def read_plain_rows(
 
 
 def _behind_text(body: Bytes, at: int) -> int:
-    """Find what follows the text that begins behind its quote at *at*."""
+    """Return the place after a text that begins, after its quote, at *at*."""
     while at < len(body) and body[at] != _QUOTE:
         at += 2 if body[at] == _BACKSLASH else 1
     return at + 1
 
 
 def _end_one(depth: int, sizes: Integers, objects: Integers, counts: Integers) -> None:
-    """Add the array or object that is open at a depth to the counts."""
+    """Add the array or object that is open at this depth to the counts."""
     size = sizes[depth]
     counts[VALUES] += size
     if depth == 1:
@@ -459,11 +460,11 @@ def _end_one(depth: int, sizes: Integers, objects: Integers, counts: Integers) -
 
 
 def measure(body: Bytes, counts: Integers) -> None:
-    """Count what a JSON text holds, in one pass; where it is not JSON, the counts are only rough.
+    """Count the content of a JSON text in one pass; if it is not JSON, the counts are only rough.
 
-    *counts* comes as five zeros and is filled with: elements of the outermost array or object, values in all, members
-    of the object with the most members, the element that this object is in, and the deepest nesting; the count stops
-    at DEEPEST + 1.
+    *counts* must be five zeros and is filled with: elements of the outermost array or object, all values, members of
+    the object with the most members, the element that this object is in, and the deepest nesting; the count stops at
+    DEEPEST + 1.
     """
     sizes, objects = np.zeros(DEEPEST + 1, dtype=np.int64), np.zeros(DEEPEST + 1, dtype=np.int64)
     at = depth = 0

@@ -1,4 +1,4 @@
-"""CSV in parts, everything as text: rows with a field for each column, and the torn rows apart from them."""
+"""CSV in parts, everything as text: rows with a field for each column, and separately the torn rows."""
 
 import csv
 import gzip
@@ -32,11 +32,11 @@ ROWS_A_PART: Final = 1 << 16
 FIRST_ROW: Final = 2
 """The number of the first row, as people count them: the header is row 1."""
 MOST_LINES_OF_A_ROW: Final = 1_000
-"""A quotation mark that is not closed within so many lines was not meant to open a field."""
+"""A quotation mark that is not closed within this many lines was not meant to open a field."""
 UNCLOSED: Final = "has a quotation mark that is not closed"
 HAS_NUL: Final = "has the character NUL"
 IDENTIFIERS: Final = ("user_id", "entity_id", "owner_id", "transaction_id", "corrects", "reverses")
-"""Our names of columns that say whom or what a row is about, in files of any kind."""
+"""Our names of columns that identify the subject of a row, in files of any kind."""
 LACKS_DIGITS: Final = "has a {name} that lost digits, as a spreadsheet writes 1.23E+11"
 IS_DECIMAL: Final = "has decimals in {name}, as pandas writes 901.0 where another row has none"
 WHOLE_IDENTIFIER: Final = "text, or a whole number with all its digits"
@@ -45,12 +45,12 @@ _EXPONENT: Final = r"^[+-]?\d(\.\d+)?[eE]\+\d{2,}$"
 _WHOLE: Final = r"^\d+\.0$"
 _BROKEN: Final = r"^\d+\.\d*[1-9]\d*$"
 _AFTER: Final = "x\n"
-"""A line put after the text: an unclosed quotation mark would swallow it."""
+"""A line appended to the text: an unclosed quotation mark would swallow it."""
 _ALLOWED: Final = {
     NOT_UNICODE: AS_UNICODE,
     HAS_NUL: "text without it, which a disk or a copy that failed writes in the place of what was there",
 }
-"""What would be right, by the problem of a row; of all others it is a field for each column."""
+"""The correct form, by the problem of a row; for all others it is a field for each column."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class CsvPart:
 
     Attributes:
         table: the rows with a field for each column, all text; an empty field is null.
-        rows: their numbers; the header is row 1.
+        rows: the numbers of these rows; the header is row 1.
         torn: the other rows.
     """
 
@@ -78,9 +78,9 @@ def csv_parts(
     """Read CSV with a header line, gzipped or not, in parts of about *size* rows; there is at least one part.
 
     The header decides the delimiter. An empty line is not a row, but has a number. A quoted field may contain ends of
-    lines; where its quotation mark is not closed, the line that opens it is torn and the next line is a row. So is a
-    row with an identifier that was a number on its way, and is none any more; *our_names* gives our names of columns.
-    *with_decimals* says that identifiers such as 901.0 are those of the customers, as in files that fivefold wrote.
+    lines; if its quotation mark is not closed, the line that opens it is torn and the next line is a row. A row is torn
+    too if another program took its identifier for a number and changed it; *our_names* returns our names of columns.
+    *with_decimals* accepts identifiers such as 901.0 as they are, as in files that fivefold wrote.
 
     Raises:
         FileFormatError: there is no header line, the file cannot be unpacked, or it is changed meanwhile.
@@ -102,9 +102,9 @@ def csv_parts(
 
 
 def _counting(path: Path, places: Sequence[int]) -> frozenset[int]:
-    """Find in the whole file which columns count something: some row has other decimals, as in 20240101.1.
+    """Find in the whole file the columns that count something: some row has other decimals, as in 20240101.1.
 
-    A part alone does not tell: by the size of parts the same file would be read in two ways.
+    A part alone is not enough: the size of parts would decide how the same file is read.
     """
     return frozenset(
         place
@@ -115,7 +115,7 @@ def _counting(path: Path, places: Sequence[int]) -> frozenset[int]:
 
 
 def csv_frame(table: pa.Table, path: Path) -> pl.DataFrame:
-    """Give the columns that have a name as a frame; FileFormatError where two have the same name."""
+    """Return the columns that have a name as a frame; FileFormatError if two have the same name."""
     names = [name for name in table.column_names if name]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
@@ -124,7 +124,7 @@ def csv_frame(table: pa.Table, path: Path) -> pl.DataFrame:
 
 
 def torn_frame(part: CsvPart, path: Path) -> pl.DataFrame:
-    """Give torn rows in the columns of the file: each field by its place, without the fields beyond the columns."""
+    """Return torn rows in the columns of the file: each field by its place, without fields beyond the columns."""
     names = part.table.column_names
     fields = [[*row.fields, *[""] * len(names)][: len(names)] for row in part.torn]
     columns = zip(*fields, strict=True) if fields else [()] * len(names)
@@ -136,7 +136,7 @@ class _Reader:
     """Reads the lines after the header.
 
     Attributes:
-        is_open: there may be more lines.
+        is_open: whether there may be more lines.
     """
 
     def __init__(
@@ -147,9 +147,9 @@ class _Reader:
         identifiers: Mapping[int, str],
         counting: Callable[[], frozenset[int]],
     ) -> None:
-        """Begin before the first line; *identifiers* are our names of such columns, by their places.
+        """Begin before the first line; *identifiers* are our names of columns of identifiers, by place.
 
-        *counting* finds the places of those that count something, and is asked where a row has decimals.
+        *counting* finds the places of those that count something; it is called only if a row has decimals.
         """
         self.is_open = True
         self._identifiers = identifiers
@@ -160,7 +160,7 @@ class _Reader:
         self._next_row = FIRST_ROW
 
     def part(self, size: int) -> CsvPart:
-        """Read the rows of the next *size* lines, and further lines where the last row continues."""
+        """Read the rows of the next *size* lines, and further lines if the last row continues."""
         lines = list(islice(self._lines, size))
         self.is_open = len(lines) == size
         rows = self._rows(lines)
@@ -189,8 +189,8 @@ class _Reader:
     def _wrong_identifiers(self, table: pa.Table) -> dict[int, str]:
         """Find the rows with an identifier that a spreadsheet or a frame took for a number, each with its problem.
 
-        Rounded ones of two customers may be the same, and one with decimals is not that of the export before. Where
-        others have other decimals they count something, as in 20240101.0 and 20240101.1.
+        Rounded identifiers of two customers may be the same, and one with decimals differs from that of an earlier
+        export. If other rows have other decimals, these count something, as in 20240101.0 and 20240101.1.
         """
         wrong: dict[int, str] = {}
         for place, name in self._identifiers.items():
@@ -204,7 +204,7 @@ class _Reader:
         return wrong
 
     def _rows(self, lines: list[str]) -> "_Rows":
-        """Join the lines that are one row, and mark the rows that cannot be read."""
+        """Join the lines of one row, and mark the rows that cannot be read."""
         rows = _Rows(lines)
         text = "".join(lines)
         if '"' in text and any(line.count('"') % 2 for line in lines):
@@ -229,9 +229,9 @@ class _Reader:
         return rows
 
     def _end(self, lines: list[str], place: int) -> int:
-        """Find the end of a row whose first line does not close a quotation mark; 0 where no end gives a row.
+        """Find the end of a row whose first line does not close a quotation mark; 0 if no end gives a row.
 
-        Further lines are read where needed, and belong to the same part.
+        Further lines are read if needed, and belong to the same part.
         """
         end = place + 1
         while end - place < MOST_LINES_OF_A_ROW:
@@ -246,7 +246,7 @@ class _Reader:
         return 0
 
     def _fields(self, row: str, *, strict: bool = False) -> list[str] | None:
-        """Read the fields of a row; None where it does not close its last quotation mark.
+        """Read the fields of a row; None if it does not close its last quotation mark.
 
         With *strict* a quotation mark must be closed at the end of its field; otherwise text may follow it there.
         """
@@ -257,7 +257,7 @@ class _Reader:
         return rows[0] if len(rows) == 2 else None
 
     def _parsed(self, rows: list[str]) -> tuple[pa.Table, list[int]]:
-        """Read rows; also give the places of the rows that do not have a field for each column."""
+        """Read rows; also return the places of the rows that do not have a field for each column."""
         places: list[int] = []
 
         def note(row: pyarrow.csv.InvalidRow) -> str:
@@ -285,7 +285,7 @@ class _Reader:
         return self._parsed_by_one(rows)
 
     def _parsed_by_one(self, rows: list[str]) -> tuple[pa.Table, list[int]]:
-        """Do the same row by row, for rows where an unclosed quotation mark would swallow the row after it."""
+        """Do the same as `_parsed` row by row, for an unclosed quotation mark would swallow the row after it."""
         read = [self._fields(row) for row in rows]
         short = [place for place, fields in enumerate(read) if fields is None or len(fields) != len(self._names)]
         sound = [fields for fields in read if fields is not None and len(fields) == len(self._names)]
@@ -304,7 +304,7 @@ class _Reader:
 
 @dataclass
 class _Rows:
-    """Rows as text, each with its end of line, and by their places the problems of those that cannot be read."""
+    """Rows as text, each with its end of line, and the problems of unreadable rows, by place."""
 
     texts: list[str]
     torn: dict[int, str] = field(default_factory=dict)

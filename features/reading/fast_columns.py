@@ -1,6 +1,6 @@
-"""The fast path of a column: text viewed as bytes and read by compiled loops, where every value is in plain form.
+"""The fast path of a column: text viewed as bytes and read by compiled loops, if every value is in plain form.
 
-A reader here gives None where one value is not; the slow reader in `features.reading.columns` then names what is wrong.
+A reader here returns None if a value is not; the slow reader in `features.reading.columns` then names the problem.
 """
 
 import secrets
@@ -21,14 +21,14 @@ from fivefold.features.numba_cache import compile_loops
 from fivefold.features.reading import compiled_loops as loops
 
 SEED = secrets.randbits(64)
-"""Of the hash table in `StringColumn.numbered`; the result does not depend on it."""
+"""The seed of the hash table in `StringColumn.numbered`; the result does not depend on it."""
 _MANY_TEXTS = 64
-"""So many are gathered by a compiled loop: of 100,000 a list of views takes 0.4 s, and the loop 1 ms."""
+"""From this number on, a compiled loop gathers texts: for 100,000 a list of views takes 0.4 s, and the loop 1 ms."""
 
 
 @dataclass(frozen=True)
 class StringColumn:
-    """Texts of n rows in UTF-8: row i is data[begins[i]:ends[i]]; begins[i] is negative where it is missing."""
+    """Texts of n rows in UTF-8: row i is data[begins[i]:ends[i]]; begins[i] is negative if it is missing."""
 
     data: npt.NDArray[np.uint8]
     begins: Integers
@@ -52,7 +52,7 @@ class StringColumn:
     def numbered(self) -> tuple[Integers, Integers] | None:
         """Number the texts in order of first appearance: number by row, first row by number.
 
-        None where a text is missing or empty.
+        None if a text is missing or empty.
         """
         rows = len(self)
         slots = np.full(1 << (2 * rows).bit_length(), -1)
@@ -61,13 +61,13 @@ class StringColumn:
         return None if count < 0 else (numbers, firsts[:count])
 
     def take(self, rows: Integers) -> pa.Array:
-        """Give the texts of some rows, none of which is missing, as Arrow's plain text."""
+        """Return the texts of some rows, none of which is missing, as Arrow's plain text."""
         begins, ends = self.begins[rows], self.ends[rows]
         if len(begins) >= _MANY_TEXTS:
             return StringColumn(self.data, begins, ends).arrow()
         data = self.data.data
         texts = [data[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
-        # Of one text `pa.array` takes three times as long.
+        # For one text `pa.array` takes three times as long.
         offsets = pa.py_buffer(array("i", accumulate(map(len, texts), initial=0)))
         return pa.Array.from_buffers(pa.string(), len(texts), [None, offsets, pa.py_buffer(b"".join(texts))])
 
@@ -77,7 +77,7 @@ class CodedWords(dict[str, int]):
 
     @cached_property
     def table(self) -> tuple[npt.NDArray[np.uint8], Integers, Integers, npt.NDArray[np.int16]]:
-        """The words one after another, where each begins and ends, and their codes."""
+        """The joined bytes of the words, where each begins and ends, and their codes."""
         encoded = [word.encode() for word in self]
         ends = np.cumsum([len(word) for word in encoded], dtype=np.int64)
         begins = np.concatenate([[0], ends[:-1]]).astype(np.int64)
@@ -85,12 +85,12 @@ class CodedWords(dict[str, int]):
 
 
 def coded_words(codes: Mapping[str, int]) -> CodedWords:
-    """Give words with their codes as `CodedWords`."""
+    """Return words with their codes as `CodedWords`."""
     return codes if isinstance(codes, CodedWords) else CodedWords(codes)
 
 
 def string_column(column: Any) -> StringColumn | None:
-    """View a column as texts without copying them; None where it is not a plain text column of Arrow."""
+    """View a column as texts without copying them; None if it is not a plain text column of Arrow."""
     if isinstance(column, StringColumn):
         return column
     if not isinstance(column, pa.Array) or not (
@@ -109,12 +109,12 @@ def string_column(column: Any) -> StringColumn | None:
 
 
 def column_loops() -> ModuleType:
-    """Give the compiled loops."""
+    """Return the compiled loops."""
     return compile_loops(loops)
 
 
 def read_plain_times(column: Any, earliest: int, latest: int) -> Integers | None:
-    """Read ISO 8601 times as microseconds; None where a time is not plain or out of bounds."""
+    """Read ISO 8601 times as microseconds; None if a time is not plain or out of bounds."""
     strings = string_column(column)
     if strings is None:
         return None
@@ -126,7 +126,7 @@ def read_plain_times(column: Any, earliest: int, latest: int) -> Integers | None
 def read_plain_words(
     column: Any, words: CodedWords, *, any_case: bool, absent: int | None
 ) -> npt.NDArray[np.int16] | None:
-    """Read words as their codes; None where a word is not of the list."""
+    """Read words as their codes; None if a word is not in the list."""
     strings = string_column(column)
     if strings is None:
         return None
@@ -139,7 +139,7 @@ def read_plain_words(
 
 
 def read_plain_numbers(column: Any, largest: float) -> Floats | None:
-    """Read numbers, -0.0 as 0.0; None where a number is not finite or its size is above *largest*."""
+    """Read numbers, -0.0 as 0.0; None if a number is not finite or its size is above *largest*."""
     if isinstance(column, pa.Array) and column.type == pa.float64() and not column.null_count:
         column = column.to_numpy()
     if not isinstance(column, np.ndarray):
@@ -149,7 +149,7 @@ def read_plain_numbers(column: Any, largest: float) -> Floats | None:
 
 
 def as_arrow(column: Any) -> pa.Array:
-    """Give any column as an Arrow array, which the slow readers need; views of text as text."""
+    """Return any column as an Arrow array, which the slow readers need; views of text as text."""
     if isinstance(column, StringColumn):
         return column.arrow()
     if isinstance(column, np.ndarray):

@@ -45,7 +45,7 @@ _FIELDS: dict[str, tuple[pa.DataType, str]] = {
 def table_from_rows(rows: Sequence[Any], errors: ErrorCollector, *, text: bool = False) -> pa.Table:
     """Turn the rows of a request or a JSON file into a table; values of a wrong type are collected.
 
-    With *text* numbers may be written as text, as `features.reading.columns.read_numbers` says.
+    With *text* numbers may be written as text, see `features.reading.columns.read_numbers`.
     Unknown fields are ignored. Missing fields become missing values; `TransactionReader` refuses the required ones.
     """
     rows = list(rows)
@@ -65,7 +65,7 @@ def table_from_rows(rows: Sequence[Any], errors: ErrorCollector, *, text: bool =
 
 
 def _without_texts(values: list[Any]) -> list[Any]:
-    """Read the texts among values as numbers; those that are none stay, and are wrong."""
+    """Read the texts among values as numbers; texts that are not numbers stay, and are wrong."""
     places = [place for place, value in enumerate(values) if isinstance(value, str) and is_unicode(value)]
     if places:
         numbers, unread = numbers_of_text(pa.array([values[place] for place in places], pa.string()))
@@ -113,7 +113,7 @@ def too_large(file: str) -> FileFormatError:
     """Create the error for a source that is too large to sort in memory; it says how to sort it.
 
     Args:
-        file: empty for a table.
+        file: the name of the file; empty for a table.
     """
     how = f"fivefold sort {shlex.quote(file)} --output grouped.parquet" if file else f"sort the table by {c.USER_ID}"
     return FileFormatError(
@@ -123,7 +123,7 @@ def too_large(file: str) -> FileFormatError:
 
 
 def table_from_frame(source: Frame, errors: ErrorCollector, *, text: bool) -> pa.Table:
-    """View a data frame as an Arrow table; NaN in pandas is a missing value. *text* is that of `table_from_rows`."""
+    """View a data frame as an Arrow table; NaN in pandas is a missing value. For *text* see `table_from_rows`."""
     if isinstance(source, pl.DataFrame):
         names = [name for name in source.columns if name in c.COLUMNS]
         return source.select(_within_64_bits(name, source[name]) for name in names).to_arrow()
@@ -144,7 +144,7 @@ def _within_64_bits(name: str, column: pl.Series) -> pl.Series:
 
 
 def _without_runs(table: pa.Table) -> pa.Table:
-    """Write out columns that are encoded by runs of equal values: the readers know none of these."""
+    """Decode columns that are encoded by runs of equal values, which the readers do not support."""
     for position, column in enumerate(table.columns):
         if pa.types.is_run_end_encoded(column.type):
             table = table.set_column(position, table.column_names[position], pc.run_end_decode(column))
@@ -152,7 +152,7 @@ def _without_runs(table: pa.Table) -> pa.Table:
 
 
 def _with_index(source: Frame) -> Frame:
-    """Make columns of the levels of a pandas index that have the names of ours: its Parquet and Arrow have them too."""
+    """Turn levels of a pandas index that have our names into columns, as its Parquet and Arrow do."""
     pandas = sys.modules.get("pandas")
     if pandas is None or not isinstance(source, pandas.DataFrame):
         return source
@@ -186,7 +186,7 @@ def _is_truth(value: object) -> bool:
 
 
 def has_dates_and_times(series: "pd.Series[Any]") -> bool:
-    """Tell whether some objects of a column are dates and others are times: Arrow would take the times for dates."""
+    """Check whether a column has both dates and times as objects: Arrow would take the times for dates."""
     kinds = set(map(type, series.dropna())) if series.dtype == object else set()
     return date in kinds and any(issubclass(kind, datetime) for kind in kinds)
 
@@ -194,9 +194,9 @@ def has_dates_and_times(series: "pd.Series[Any]") -> bool:
 def histories_in_memory(
     source: "Frame | Sequence[Any]", reader: TransactionReader, first_row: int | Integers = 0
 ) -> Histories:
-    """Read rows that are in memory; where the reader completes absent columns, one without any value counts as absent.
+    """Read rows in memory; if the reader completes absent columns, one without any value counts as absent.
 
-    Rows are numbered from *first_row*, or each as it says.
+    *first_row* is the number of the first row, or has the number of each row.
 
     Raises:
         InvalidDataError: rows with bad values, every one of them named.
@@ -223,7 +223,7 @@ def histories_in_memory(
 
 
 def codes_of(column: pa.ChunkedArray) -> Integers:
-    """Number the identifiers of a column; equal ones have equal numbers. Lists, structs, UUIDs are none, and differ."""
+    """Number the identifiers of a column, equal ones alike. Lists, structs and UUIDs are no identifiers, and differ."""
     if pa.types.is_nested(column.type) or isinstance(column.type, pa.BaseExtensionType):
         return np.arange(len(column))
     whole = pa.table({"id": column}).unify_dictionaries()["id"].combine_chunks()
@@ -239,7 +239,7 @@ def count_runs(column: pa.ChunkedArray) -> int:
         return int(np.count_nonzero(np.diff(codes))) + bool(len(codes))
     runs, before = 0, None
     for chunk in column.chunks:
-        if len(chunk):  # without a look at the words: they are the same only where the codes are
+        if len(chunk):  # without reading the words: they are the same only if the codes are
             places = chunk.indices.fill_null(-1) if chunk.indices.null_count else chunk.indices
             first = chunk[0].as_py()
             runs += count_changes(np.asarray(places.to_numpy(), dtype=np.int32)) + (not runs or first != before)
@@ -248,7 +248,7 @@ def count_runs(column: pa.ChunkedArray) -> int:
 
 
 def is_grouped(column: pa.ChunkedArray) -> bool:
-    """Tell whether the rows of each identifier are adjacent."""
+    """Check whether the rows of each identifier are adjacent."""
     codes = codes_of(column)
     begins = np.concatenate([codes[:1], codes[1:][np.diff(codes) != 0]])
     return len(np.unique(begins)) == len(begins)

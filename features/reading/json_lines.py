@@ -1,4 +1,4 @@
-"""JSON lines, one row each: rows that are objects, and the torn rows apart from them."""
+"""JSON lines, one row each: rows that are objects, and separately the torn rows."""
 
 import gzip
 import json
@@ -23,15 +23,15 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class TwiceError(ValueError):
-    """An object of JSON has a name twice: of two amounts nothing says which one is meant."""
+    """A JSON object has a name twice: it is unknown which of two amounts is meant."""
 
     def of_file(self, path: Path) -> FileFormatError:
-        """Give the refusal of a file that has such an object."""
+        """Return the error for a file that has such an object."""
         return FileFormatError(f"{path} {self} in one object; each name may be there once")
 
 
 def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Give the object of these names and values, for `object_pairs_hook`; TwiceError where a name is there twice."""
+    """Return the object of these names and values, for `object_pairs_hook`; TwiceError if a name is there twice."""
     values = dict(pairs)
     if len(values) < len(pairs):
         names = [name for name, _ in pairs]
@@ -47,10 +47,10 @@ class JsonLine:
     """A line that is not blank.
 
     Attributes:
-        row: its number; the first line is row 1.
+        row: the number of the line; the first line is row 1.
         text: the line in the file, without its end.
-        values: of the object; of a torn line the values before the error.
-        torn: what is wrong with a torn line.
+        values: the values of the object; for a torn line those before the error.
+        torn: the problem of a torn line; None for an object.
     """
 
     row: int
@@ -77,7 +77,7 @@ class JsonRows:
 def json_lines(path: Path, *, finite: bool = False) -> Iterator[JsonLine]:
     """Read JSON lines, gzipped or not; blank lines are not rows, but have a number.
 
-    With *finite* a line is torn that has a number such as NaN or 1e400: Python reads it, JSON has no such number.
+    With *finite*, a line with a number such as NaN or 1e400 is torn: Python reads it, but JSON has no such number.
 
     Raises:
         FileFormatError: the file cannot be unpacked, or it is changed meanwhile.
@@ -96,7 +96,7 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def read_json_lines(path: Path) -> JsonRows:
-    """Read a whole file of JSON lines; FileFormatError where it cannot be unpacked."""
+    """Read a whole file of JSON lines; FileFormatError if it cannot be unpacked."""
     rows, numbers, torn = [], [], []
     for line in json_lines(path):
         if line.torn is None:
@@ -137,7 +137,7 @@ def _line(number: int, text: str, decoder: json.JSONDecoder) -> JsonLine:
 
 
 def _half_of_a_sign(value: Any) -> str:
-    r"""Give the first escape in a value of JSON that is half of a surrogate pair; empty where there is none.
+    r"""Return the first escape in a value of JSON that is half of a surrogate pair; empty if there is none.
 
     >>> _half_of_a_sign({"a": ["\ud83d\ude00", "b\ud83d"]})
     '\\ud83d'
@@ -152,7 +152,7 @@ def _half_of_a_sign(value: Any) -> str:
 def _legible(text: str) -> dict[str, Any]:
     """Read the values of an object up to the error in its text; the last value may be cut off and is left out.
 
-    Left out is also what has half of a sign, which no column of text can hold.
+    Values with half of a surrogate pair, which no column of text can hold, are left out too.
 
     >>> _legible('{"entity_id": "a", "found": true, "screening": "sanc')
     {'entity_id': 'a', 'found': True}
@@ -182,6 +182,6 @@ def _blank(text: str, place: int) -> int:
 
 
 def _after(text: str, place: int, sign: str) -> int:
-    """Give the place after a sign and the blanks before it; 0 where another sign follows."""
+    """Return the place after a character and the blanks before it; 0 if another character follows."""
     place += _blank(text, place)
     return place + 1 if text[place : place + 1] == sign else 0

@@ -21,13 +21,13 @@ from fivefold.features.reading.validate import FEW_VALUES
 
 @dataclass(frozen=True)
 class StreamPosition:
-    """Where a stream of whole customers stands, between two of its parts.
+    """The position of a stream of whole customers, between two of its parts.
 
     Attributes:
-        file: the number of the file that is read next, from 0.
-        row: of its rows, the one that is read next.
-        rows: how many rows of the whole source are in the parts before.
-        carried: the rows of the customer who was read last, of whom more rows may come; None where there is none.
+        file: the number of the next file, from 0.
+        row: the next row in that file.
+        rows: number of rows of the whole source in the parts before.
+        carried: the rows of the customer who was read last, and who may have more rows; None without one.
     """
 
     file: int = 0
@@ -40,11 +40,11 @@ START = StreamPosition()
 
 
 class KeptPosition(msgspec.Struct, frozen=True):
-    """A place of a stream in a form for the disk, with the customers who were read since the one kept before it.
+    """A stream position in a form for the disk, with the customers read since the position kept before it.
 
     Attributes:
-        file, row, rows, carried: of the place; a table is in Arrow's form.
-        hashes: of the customers.
+        file, row, rows, carried: as in the position; a table is in Arrow's format.
+        hashes: the hashes of the customers.
     """
 
     file: int
@@ -55,16 +55,16 @@ class KeptPosition(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, place: StreamPosition, hashes: npt.NDArray[np.uint64]) -> Self:
-        """Keep a place."""
+        """Keep a position."""
         carried = None if place.carried is None else as_bytes(place.carried)
         return cls(place.file, place.row, place.rows, carried, hashes.tobytes())
 
     def place(self) -> StreamPosition:
-        """Give the place."""
+        """Return the position."""
         return StreamPosition(self.file, self.row, self.rows, None if self.carried is None else of_bytes(self.carried))
 
     def customers(self) -> npt.NDArray[np.uint64]:
-        """Give the hashes of the customers."""
+        """Return the hashes of the customers."""
         return np.frombuffer(self.hashes, dtype=np.uint64)
 
 
@@ -78,9 +78,9 @@ class ParquetTables:
     def __init__(
         self, source: MappedFile, rows: int, columns: tuple[str, ...] | None = c.COLUMNS, place: StreamPosition = START
     ) -> None:
-        """Read nothing yet. A table has at most so many *rows*, of one file, under our names.
+        """Read nothing yet. A table has at most *rows* rows, of one file, under our names.
 
-        Of *columns* come those that are there, text of few values as dictionaries; None for all columns as they are.
+        It has those of *columns* that exist, text of few values as dictionaries; None for all columns as they are.
         """
         self.file, self.row = place.file, place.row
         self._source, self._rows, self._columns = source, rows, columns
@@ -109,7 +109,7 @@ class ParquetTables:
 
 
 def columns_without_values(source: MappedFile) -> tuple[str, ...]:
-    """Give the columns of `features.column_names.ABSENCES`, by our names, in which no row has a value.
+    """Return the columns of `features.column_names.ABSENCES`, by our names, in which no row has a value.
 
     They count as absent, as they do in text.
     """
@@ -123,7 +123,7 @@ def columns_without_values(source: MappedFile) -> tuple[str, ...]:
 
 
 def difference_text(first: pa.Schema, other: pa.Schema) -> str:
-    """Say which columns of two files are not the same.
+    """Describe the columns that differ between two files.
 
     >>> whole, text = pa.schema([("a", pa.int64()), ("b", pa.string())]), pa.schema([("a", pa.string())])
     >>> difference_text(whole, text)
@@ -142,9 +142,9 @@ def difference_text(first: pa.Schema, other: pa.Schema) -> str:
 
 
 def tables_of(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
-    """Join and cut batches to tables of so many rows, the last one perhaps of fewer.
+    """Join and cut batches to tables of *rows* rows each; the last one may have fewer.
 
-    Where Arrow ends a batch depends on the row group at which reading begins.
+    Arrow's own batches would depend on the row group at which reading begins.
     """
     waiting: list[pa.RecordBatch] = []
     row_count = 0
@@ -165,7 +165,7 @@ def whole_customers(
 ) -> Iterator[tuple[pa.Table, pa.Table | None]]:
     """Move the last customer's rows of each table to the next, so that no customer is cut in two.
 
-    *carried* are rows before the first table. Each table comes with the rows that were moved.
+    *carried* are rows before the first table. Each table is yielded with the rows that were moved.
     """
     for table in tables:
         joined = table if carried is None else one_table([carried, table])
@@ -182,7 +182,7 @@ def whole_customers(
 
 
 def one_table(tables: Iterable[pa.Table]) -> pa.Table:
-    """Join tables; FileFormatError where a column has types in them that do not fit together."""
+    """Join tables; FileFormatError if a column has types in them that cannot be joined."""
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
@@ -190,13 +190,13 @@ def one_table(tables: Iterable[pa.Table]) -> pa.Table:
 
 
 _LOOKED_AT = 1 << 12
-"""Rows at the end of a table in which its last customer's first row is looked for; then in ten times as many."""
+"""Rows at the end of a table that are searched for its last customer's first row; then ten times as many."""
 
 
 def _last_customer(carried: pa.Table | None, table: pa.Table) -> int:
     """Find the first row of the last customer in the rows of one customer that are *carried*, and a table after them.
 
-    0 where all of them are of one customer.
+    0 if all of them are of one customer.
     """
     before = 0 if carried is None else int(carried.num_rows)
     column, first, many = table[c.USER_ID], int(table.num_rows), _LOOKED_AT

@@ -1,7 +1,8 @@
-"""A request's JSON body: its rows as columns, and how much it holds, which is counted before it is read.
+"""A request's JSON body: its rows as columns, and the size of its content, which is counted before it is read.
 
-To read a body makes an object of every value in it, some hundred bytes each, so that a few megabytes can take
-gigabytes. To count takes a millisecond a megabyte: a body that would take too long or too much memory is refused first.
+Reading a body makes an object of every value in it, some hundred bytes each, so that a few megabytes can take
+gigabytes. Counting takes a millisecond per megabyte: a body that would take too long or too much memory is refused
+first.
 """
 
 from collections.abc import Mapping
@@ -22,18 +23,18 @@ __all__ = ["DEEPEST", "NUMBERS", "TEXTS", "BodyColumns", "BodyShape", "measure_b
 
 NUMBERS = (c.AMOUNT, c.BALANCE)
 TEXTS = (*(name for name in c.REQUIRED if name not in NUMBERS), *c.OPTIONAL)
-"""Columns of a body in their order; the optional texts come last."""
+"""Columns of a body, in order; the optional texts come last."""
 
 
 @dataclass(frozen=True)
 class BodyColumns:
-    """Rows as columns, which `TransactionReader` reads in one pass where all are plain, and else as a table.
+    """Rows as columns, which `TransactionReader` reads in one pass if all are plain, and else as a table.
 
     Attributes:
-        rows: how many there are, n.
+        rows: the number of rows, n.
         data: the bytes of all texts.
-        begins, ends: where the texts of `TEXTS` stand, one row each of n places or more; -1 where one is missing.
-        numbers: those of `NUMBERS`, one row each of n places or more.
+        begins, ends: where texts begin and end, a row of n places or more for each of `TEXTS`; -1 if one is missing.
+        numbers: the numbers, a row of n places or more for each of `NUMBERS`.
     """
 
     rows: int
@@ -47,13 +48,13 @@ class BodyColumns:
         return self.rows
 
     def text(self, name: str) -> StringColumn:
-        """Give a column of text."""
+        """Return a column of text."""
         place = TEXTS.index(name)
         return StringColumn(self.data, self.begins[place, : self.rows], self.ends[place, : self.rows])
 
     @cached_property
     def columns(self) -> Mapping[str, StringColumn | Floats]:
-        """Texts as bytes, numbers as floats; every required one is there, others where a row has them."""
+        """Texts as bytes, numbers as floats; every required column, and others that some row has."""
         numbers = {name: self.numbers[place, : self.rows] for place, name in enumerate(NUMBERS)}
         texts = {name: self.text(name) for name in TEXTS}
         is_column = {name: name in c.REQUIRED or texts[name].begins.max() >= 0 for name in TEXTS}
@@ -80,7 +81,7 @@ class BodyShape:
 
 
 def measure_body(body: bytes) -> BodyShape:
-    """Count what a JSON body holds; where it is not JSON, the counts are only rough."""
+    """Count the content of a JSON body; if it is not JSON, the counts are only rough."""
     counts = np.zeros(5, dtype=np.int64)
     if body:
         compile_loops(compiled_loops).measure(np.frombuffer(body, np.uint8), counts)

@@ -25,10 +25,10 @@ class CheckedRows(NamedTuple):
 
     Attributes:
         customer: position of each row's customer in order of first appearance.
-        transaction_id: identifiers (text, missing allowed); None where the source has no such column. A
-            `StringColumn` where all rows have one and all are different.
-        missing: marks the columns of `features.schema.NULLABLE` that each row lacks; None where none may.
-        stateless: marks the rows without a state, where the source has the column; None where all have one.
+        transaction_id: identifiers (text, missing allowed); None if the source has no such column. A `StringColumn` if
+            all rows have one and all are different.
+        missing: marks the columns of `features.schema.NULLABLE` that each row lacks; None if none may.
+        stateless: marks the rows without a state, if the source has the column; None if all have one.
     """
 
     customer: Integers
@@ -45,7 +45,7 @@ class CheckedRows(NamedTuple):
 
     @property
     def identified(self) -> bool | Flags:
-        """Whether rows have a transaction_id, as `Histories` has it; of the rows as they are here."""
+        """Whether rows have a transaction_id, as in `Histories`, but in the order of these rows."""
         texts = self.transaction_id
         if texts is None or isinstance(texts, StringColumn):
             return texts is not None
@@ -53,14 +53,14 @@ class CheckedRows(NamedTuple):
         return texts.null_count == 0 if is_one else np.asarray(pc.is_valid(texts))
 
     def tie_keys(self) -> tuple[npt.NDArray[Any], ...]:
-        """Give the keys that sort rows of one customer and moment without identifiers."""
+        """Return the keys that sort rows of one customer and moment without identifiers."""
         return -self.amount, self.balance, self.state, self.currency, self.category, self.created
 
 
 def sorted_row_numbers(rows: CheckedRows, errors: ErrorCollector) -> Integers:
-    """Give the row numbers in order, exact repeats of a transaction_id left out.
+    """Return the row numbers in order, exact repeats of a transaction_id left out.
 
-    A transaction_id that a customer has twice with different content is noted in *errors*.
+    A transaction_id that a customer has twice with different content is added to *errors*.
     """
     order = np.arange(len(rows.time))
     state = column_loops().disorder(rows.customer, rows.time, order)

@@ -1,7 +1,7 @@
 """Grouping by customer out of core: rows are partitioned into buckets by customer, and each bucket is sorted alone.
 
-Both steps go part by part: so many rows of the source, each bucket among them a batch of the part's file; and then the
-sorted rows of a bucket. Finished parts are taken as they are.
+Both steps work part by part. A part of the first step is some rows of the source, in a file with a batch for each
+bucket; a part of the second is the sorted rows of a bucket. Finished parts are reused.
 """
 
 import json
@@ -43,7 +43,7 @@ from fivefold.features.reading.text_files import (
 )
 
 ROWS_A_BUCKET = 1_000_000
-"""Rows that are sorted at once: the memory needed depends on this, not on the size of the file."""
+"""Rows that are sorted at once: memory depends on this, not on the size of the file."""
 ROWS_A_PART = 1 << 19
 """Rows of the source that are partitioned at once."""
 ROWS_A_GROUP: Final = 1 << 19
@@ -54,9 +54,9 @@ _NOTE: Final = b"fivefold"
 def sort_by_customer(source: Path | MappedFile, output: Path, parts: Parts | None = None) -> int:
     """Write the rows of *source* to the Parquet file *output*, each customer's together, ordered by date.
 
-    All columns are kept, under our names; in CSV money becomes numbers. Dates of text are ordered as they are written,
-    whatever their zones: what reads them orders them by time. Returns the number of rows; *output* appears
-    only when it is complete. What is finished in *parts* is not done again; by default there is nothing to continue.
+    All columns are kept, under our names; in CSV money becomes numbers. Dates as text are ordered as text, whatever
+    their zones: readers order them by time. Returns the number of rows; *output* appears only when it is complete.
+    Finished *parts* are not done again; by default there is nothing to continue.
 
     Raises:
         FileFormatError: the source cannot be read, is changed meanwhile, has no column to sort by, or files whose
@@ -87,7 +87,7 @@ def sort_by_customer(source: Path | MappedFile, output: Path, parts: Parts | Non
 
 
 class _Partitioned(NamedTuple):
-    """The files of the partitioned rows, in the order of the source, and how many rows they hold."""
+    """The files of the partitioned rows, in the order of the source, and their number of rows."""
 
     files: list[Path]
     rows: int
@@ -98,8 +98,8 @@ class _Piece:
     """Some rows of the source.
 
     Attributes:
-        number: of the piece, from 0.
-        place: where the source is read on after them.
+        number: the number of the piece, from 0.
+        place: the position of the source after these rows.
     """
 
     number: int
@@ -134,7 +134,7 @@ def _partition(source: MappedFile, parts: Parts) -> _Partitioned:
 
 
 def _with_end(pieces: Iterable[_Piece]) -> Iterator[tuple[_Piece, bool]]:
-    """Say of each piece whether it is the last: the source is read to its end before that is kept."""
+    """Yield each piece, and whether it is the last: the source is read to its end before the last piece is kept."""
     waiting: _Piece | None = None
     for piece in pieces:
         if waiting is not None:
@@ -147,7 +147,7 @@ def _with_end(pieces: Iterable[_Piece]) -> Iterator[tuple[_Piece, bool]]:
 def _write_piece(
     piece: _Piece, is_last: bool, *, source: MappedFile, parts: Parts, buckets: int, total: int
 ) -> tuple[Path, int]:
-    """Keep the rows of a piece, those of each bucket in a batch of its own; give the file and the number of rows."""
+    """Keep the rows of a piece, those of each bucket in a batch of its own; return the file and the number of rows."""
     name = numbered(_PIECES, piece.number)
     note = {"total": total, "is_last": is_last, "place": [piece.place.file, piece.place.row, piece.place.rows]}
     table = piece.rows.unify_dictionaries().combine_chunks()
@@ -168,13 +168,13 @@ def _read_note(file: Path) -> tuple[int, bool, StreamPosition]:
 
 
 def _plain(schema: pa.Schema) -> pa.Schema:
-    """Give the columns of the source itself."""
+    """Return the columns of the source itself."""
     metadata = {key: value for key, value in (schema.metadata or {}).items() if key != _NOTE}
     return schema.with_metadata(metadata or None)
 
 
 def _sorted_bucket(files: Sequence[Path], parts: Parts, bucket: int) -> pa.Table:
-    """Give the rows of a bucket in their order."""
+    """Return the rows of a bucket, sorted."""
     name = numbered("sorted", bucket)
     if (finished := parts.find(name)) is not None:
         return read_table(finished)
@@ -186,7 +186,7 @@ def _sorted_bucket(files: Sequence[Path], parts: Parts, bucket: int) -> pa.Table
 
 
 def _pieces(source: MappedFile, number: int, place: StreamPosition) -> Iterator[_Piece]:
-    """Read the source on from a place; text is read from its beginning, and what was kept of it left out."""
+    """Read the source from a position on; text is read from its beginning, without the pieces kept already."""
     if is_parquet(source.path):
         tables = ParquetTables(source, ROWS_A_PART, None, place)
         rows = place.rows
@@ -201,7 +201,7 @@ def _pieces(source: MappedFile, number: int, place: StreamPosition) -> Iterator[
 
 
 def _checked(pieces: Iterable[_Piece], source: MappedFile, schema: pa.Schema | None) -> Iterator[_Piece]:
-    """Refuse rows without the columns to sort by, or with other columns than those before."""
+    """Refuse rows without the columns to sort by, or with other columns than the rows before."""
     for piece in pieces:
         names = piece.rows.column_names
         for name in (c.USER_ID, c.DATE):
@@ -219,7 +219,7 @@ def _checked(pieces: Iterable[_Piece], source: MappedFile, schema: pa.Schema | N
 
 
 def _as_text(column: pa.ChunkedArray, source: MappedFile) -> pa.ChunkedArray:
-    """Give identifiers as text; FileFormatError where they cannot be written so, such as lists."""
+    """Return identifiers as text; FileFormatError for values that have no text, such as lists."""
     try:
         return column.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -237,7 +237,7 @@ class _TextPart(NamedTuple):
 
 
 def _text_batches(file: MappedFile) -> Iterator[pa.RecordBatch]:
-    """Give the rows of text; the money of CSV is turned into numbers."""
+    """Yield the rows of text; the money of CSV is turned into numbers."""
     for part in _text_parts(file):
         errors = _collector(file, part)
         yield from _with_numbers(part.table, errors, file).to_batches()
@@ -287,7 +287,7 @@ def _array(values: list[Any]) -> pa.Array:
 
 
 def _count(source: MappedFile) -> int:
-    """Count the rows; of text every bad row is named before any is kept."""
+    """Count the rows; in text, every bad row is named before any row is kept."""
     if is_parquet(source.path):
         return source.parquet.rows
     problems, rows = GatheredProblems(), 0
@@ -305,7 +305,7 @@ def _count(source: MappedFile) -> int:
 
 
 def _with_numbers(table: pa.Table, errors: ErrorCollector, file: MappedFile) -> pa.Table:
-    """Turn money in CSV from text to numbers, so that a bad one is named by its line there."""
+    """Turn money in CSV from text into numbers, so that a bad one is named by its line in the file."""
     if suffix_of(file.path) != ".csv":
         return table
     for place, name in enumerate(table.column_names):

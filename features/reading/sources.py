@@ -38,10 +38,10 @@ ROWS_A_BATCH = 1 << 18
 """Rows read at once from Parquet; the memory that streaming needs grows with it."""
 
 ROW_NUMBER = "row_number"
-"""The column of a row's number in its source, from 0, where rows left their order."""
+"""The column of a row's number in its source, from 0, for rows that left their order."""
 
 PARQUET_ROWS_SORTED = c.ROWS_SORTED_IN_MEMORY
-"""Most rows of Parquet that are sorted in memory where they are not grouped by customer."""
+"""Most rows of Parquet that are sorted in memory if they are not grouped by customer."""
 
 
 def read_histories(
@@ -52,7 +52,7 @@ def read_histories(
     absent: tuple[str, ...] | None = None,
     nullable: bool = False,
 ) -> Histories:
-    """Read a whole source at once; *latest*, *absent* and *nullable* are those of `stream_histories`.
+    """Read a whole source at once; for *latest*, *absent* and *nullable* see `stream_histories`.
 
     >>> from datetime import date
     >>> from fivefold.domain.money import base_only
@@ -62,7 +62,7 @@ def read_histories(
     1
 
     Raises:
-        InvalidDataError: rows with bad values, a line for each kind, which names the first of its rows.
+        InvalidDataError: rows with bad values; it has a line for each kind, which names the first rows.
         FileFormatError: a file that cannot be read, lacks a column, or is not grouped and too large to sort.
     """
     parts = [part for part in stream_histories(source, rates, latest, absent=absent, nullable=nullable) if part.rows]
@@ -79,10 +79,9 @@ def stream_histories(
 ) -> Iterator[Histories]:
     """Read a source in batches of whole customers; the errors are those of `read_histories`.
 
-    Parquet comes a few hundred thousand rows at a time, and its customers' rows must be adjacent. That no
-    customer is met twice is known for certain only at the end, so results are not final before that.
-    Rows dated after *latest* (microseconds) are refused; None for no such limit. *absent* and *nullable* are those of
-    `TransactionReader`.
+    Parquet is read a few hundred thousand rows at a time, and its customers' rows must be adjacent. Only the end of the
+    source shows that no customer is in it twice, so results are not final before that. Rows dated after *latest*
+    (microseconds) are refused; None for no such limit. For *absent* and *nullable* see `TransactionReader`.
     """
     if isinstance(source, Path | str | MappedFile):
         file = MappedFile.of(source)
@@ -136,9 +135,9 @@ def require_columns(source: Source, rates: RateTable, *, absent: tuple[str, ...]
 
 
 def absent_columns(source: Source) -> tuple[str, ...]:
-    """Give the columns that the header of a file lacks; none of JSON and of sources in memory, which have no header.
+    """Return the columns that the header of a file lacks; empty for JSON and sources in memory, which have no header.
 
-    Of Parquet also those in which no row has a value.
+    For Parquet also those in which no row has a value.
     """
     if not isinstance(source, Path | str | MappedFile):
         return ()
@@ -151,7 +150,7 @@ def absent_columns(source: Source) -> tuple[str, ...]:
 
 
 def _header(file: MappedFile) -> list[str] | None:
-    """Give the names of a file's columns under ours; None for JSON, which has no header."""
+    """Return the names of a file's columns under ours; None for JSON, which has no header."""
     suffix = suffix_of(file.path)
     if suffix == ".csv":
         theirs = csv_header(file.path)[0]
@@ -175,7 +174,7 @@ def _of_json_lines(file: MappedFile, reader: TransactionReader) -> Histories:
 def _of_lines(
     table: Callable[[], pa.Table | list[Any]], rows: Integers, torn: Sequence[TornRow], reader: TransactionReader
 ) -> Histories:
-    """Read rows of text; errors of torn rows and of all others are raised together, with their numbers in the file."""
+    """Read rows of text; errors of torn rows and of all others are raised together, with row numbers of the file."""
     first = first_row_of(reader.source)
     problems = torn_problems(torn, reader.source)
     count = len(problems)
@@ -209,7 +208,7 @@ def _renamed_rows(rows: list[Any], file: MappedFile) -> list[Any]:
 
 
 def _with_texts(rows: Sequence[Any]) -> list[Any]:
-    """Write identifiers of rows that are whole numbers as their digits, as those of a typed column are."""
+    """Turn identifiers that are whole numbers into their digits, as in a typed column."""
     return [_with_text(row) if isinstance(row, dict) else row for row in rows]
 
 
@@ -223,13 +222,13 @@ def _is_whole_number(value: object) -> bool:
 
 
 def _refuse_misspelt(file: MappedFile, reader: TransactionReader) -> None:
-    """Look through the columns of Parquet, of which only those are read that have our names."""
+    """Check all columns of Parquet for misspelt names: only those with our names are read."""
     theirs = list(dict.fromkeys(name for part in file.parquet.parts for name in part.schema.names))
     reader.refuse_misspelt(file.our_names(theirs))
 
 
 def _is_small_and_ungrouped(file: MappedFile) -> bool:
-    """Tell whether Parquet is not grouped by customer, and small enough to be sorted in memory as CSV is."""
+    """Check whether Parquet is not grouped by customer, and small enough to be sorted in memory as CSV is."""
     if file.parquet.rows > PARQUET_ROWS_SORTED:
         return False
     every = ParquetTables(file, ROWS_A_BATCH, (c.USER_ID,))
@@ -242,11 +241,11 @@ def _is_small_and_ungrouped(file: MappedFile) -> bool:
 
 @dataclass(frozen=True)
 class StreamPart:
-    """Some whole customers of a stream, and what it takes to go on after them in another process.
+    """Some whole customers of a stream, with the state to continue after them in another process.
 
     Attributes:
-        place: where the stream stands after them.
-        hashes: of the customers, one each, by which a stream knows again who was there.
+        place: the position of the stream after them.
+        hashes: a hash for each of the customers, by which a stream recognises them.
     """
 
     histories: Histories
@@ -255,7 +254,7 @@ class StreamPart:
 
 
 def is_streamed(file: MappedFile) -> bool:
-    """Tell whether a file is read some customers at a time, so that reading can go on from a place."""
+    """Check whether a file is read some customers at a time, so that reading can continue from a position."""
     return is_parquet(file.path) and not _is_small_and_ungrouped(file)
 
 
@@ -265,7 +264,7 @@ def stream_from(
     place: StreamPosition = START,
     earlier_hashes: Sequence[npt.NDArray[np.uint64]] = (),
 ) -> Iterator[StreamPart]:
-    """Stream Parquet from a place on: the parts that a stream from its beginning gives after that place.
+    """Stream Parquet from a position on: the same parts as in a stream from the beginning.
 
     *earlier_hashes* are those of all parts before. Errors are those of `stream_histories`.
     """
@@ -292,8 +291,8 @@ def stream_tables(
 ) -> Iterator[Histories]:
     """Read tables, in which the rows of each customer are adjacent, in batches of whole customers.
 
-    Every row is checked before the error is raised that names the bad ones: with their numbers in the column
-    `ROW_NUMBER`, or counted from the first table on where there is none. *customers* notes who was there.
+    Every row is checked before the error that names the bad ones is raised. Their numbers are those of the column
+    `ROW_NUMBER`, or else counted from the first table on. *customers* records the customers.
 
     Raises:
         InvalidDataError: rows with bad values.
@@ -305,7 +304,7 @@ def stream_tables(
 def _histories(
     tables: Iterable[pa.Table], reader: TransactionReader, customers: "SeenCustomers", place: StreamPosition
 ) -> Iterator[tuple[Histories, int, pa.Table | None]]:
-    """Read as `stream_tables` says, from a place on; also give the rows until then, and those that are carried on."""
+    """Read as `stream_tables` does, from a position on; also yield the number of rows so far, and the carried rows."""
     problems, first_row = GatheredProblems(), place.rows
     for table, carried in whole_customers(tables, place.carried):
         numbered = ROW_NUMBER in table.column_names
@@ -327,19 +326,19 @@ class SeenCustomers:
     def __init__(
         self, refusal: Callable[[str], FileFormatError], earlier_hashes: Sequence[npt.NDArray[np.uint64]] = ()
     ) -> None:
-        """Begin with the hashes of those who were there before; *refusal* makes the error for an identifier."""
+        """Begin with the hashes of earlier customers; *refusal* makes the error for an identifier."""
         self._refusal = refusal
         self._hashes = list(earlier_hashes)
 
     @property
     def latest(self) -> npt.NDArray[np.uint64]:
-        """The hashes of the customers who were added last."""
+        """The hashes of the customers added last."""
         return self._hashes[-1]
 
     def add(self, column: pa.ChunkedArray, user_ids: pa.Array) -> None:
-        """Add the customers of one table, whose column of identifiers is *column*; an error where one is in two runs.
+        """Add the customers of one table, whose column of identifiers is *column*; an error if one is in two runs.
 
-        In *user_ids* each of them stands once.
+        *user_ids* has each of them once.
         """
         if count_runs(column) > len(user_ids):
             split = _first_split(codes_of(column))
@@ -348,7 +347,7 @@ class SeenCustomers:
         self._hashes.append(pl.Series(user_ids).hash().to_numpy())
 
     def check(self, again: Callable[[], Iterable[pa.ChunkedArray]]) -> None:
-        """Raise the error where a customer was added twice; *again* gives the columns of identifiers once more."""
+        """Raise the error if a customer was added twice; *again* returns the columns of identifiers once more."""
         hashes = np.concatenate([*self._hashes, np.empty(0, np.uint64)])
         hashes.sort()  # in place: there is one number for each customer
         twice = hashes[1:][hashes[1:] == hashes[:-1]]
@@ -365,7 +364,7 @@ class SeenCustomers:
 
 
 def _first_split(codes: Integers) -> int | None:
-    """Find the first row of a customer who was there before, with another between."""
+    """Find the first row of a customer who had rows before, with another customer between."""
     begins = np.concatenate([[0], np.flatnonzero(np.diff(codes)) + 1])
     earlier: set[int] = set()
     for row in begins.tolist():
@@ -376,7 +375,7 @@ def _first_split(codes: Integers) -> int | None:
 
 
 def empty_columns(rows: pl.DataFrame) -> tuple[str, ...]:
-    """Give the columns of `features.schema.ABSENT` in which no row with a customer has a value."""
+    """Return the columns of `features.schema.ABSENT` in which no row with a customer has a value."""
     rows = _with_customer(rows)
     return tuple(name for name in c.ABSENT if name in rows.columns and rows[name].null_count() == len(rows))
 
@@ -397,7 +396,7 @@ def readable_histories(
     empty: Collection[str] | None = None,
     row_numbers: str = "",
 ) -> tuple[Histories, dict[str, str]]:
-    """Read the rows of a file as `read_histories` does, without customers who have a bad one.
+    """Read the rows of a file as `read_histories` does, without customers who have a bad row.
 
     A history with gaps would give wrong values, so such a customer is left out with all rows. Rows without a customer
     are left out too. A row without a balance, a creation or a channel is not an error: indicators that read it are
@@ -406,15 +405,15 @@ def readable_histories(
     Args:
         rows: the columns of transactions, in the order of their source.
         rates: converts money.
-        source: what is being read, for errors.
-        text: numbers may be written as text, as in CSV.
+        source: the name of the source, for errors.
+        text: whether numbers may be written as text, as in CSV.
         absent: columns that the model does not read, see `TransactionReader`.
-        empty: columns that get the defaults of a missing one; by default those of `empty_columns`. Where the rows are
-            part of a source, those of all of it.
-        row_numbers: the column of the number of each row in the source, from 0, where some were left out.
+        empty: columns that get the defaults of a missing one; by default those of `empty_columns`. If the rows are a
+            part of a source, give those of the whole.
+        row_numbers: the column of the number of each row in the source, from 0, if some rows were left out.
 
     Returns:
-        The histories, and by customer the first problem of those who were left out.
+        The histories, and the first problem of each customer who was left out.
 
     Raises:
         FileFormatError: a column that all rows need is missing.

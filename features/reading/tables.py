@@ -1,4 +1,4 @@
-"""Files of text read whole: JSON as rows, CSV as one Arrow table; and the kinds of sources that there are."""
+"""Text files read whole: JSON as rows, CSV as one Arrow table; and the kinds of sources."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ else:
 
 
 def read_json(path: Path) -> list[Any]:
-    """Read a JSON array of rows; FileFormatError where it is none, has a name twice, or is changed meanwhile."""
+    """Read a JSON array of rows; FileFormatError if it is not one, has a name twice, or is changed meanwhile."""
     try:
         with unchanged(path), open_text(path) as file:
             rows = json.load(file, object_pairs_hook=once)
@@ -41,7 +41,7 @@ def read_json(path: Path) -> list[Any]:
 
 
 def read_csv(path: Path, our_names: Callable[[Sequence[str]], Sequence[str]]) -> CsvPart:
-    """Read a whole CSV file, everything as text; FileFormatError beyond the rows that are sorted in memory."""
+    """Read a whole CSV file, everything as text; FileFormatError without rows, or with too many to sort in memory."""
     parts: list[CsvPart] = []
     rows = 0
     for part in csv_parts(path, our_names=our_names):

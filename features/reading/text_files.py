@@ -1,4 +1,4 @@
-"""Files of transactions by their names, and text of any common form: delimiter, gzip, names of columns."""
+"""Files of transactions by name, and text files in common forms: delimiter, gzip, names of columns."""
 
 import csv
 import gzip
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # pyarrow is imported only where Parquet is read
 
 GZIP: Final = ".gz"
 NOT_UNICODE: Final = "is not text in UTF-8"
-"""The problem of a line whose bytes are of another encoding, such as Latin-1."""
+"""The problem of a line in another encoding, such as Latin-1."""
 AS_UNICODE: Final = "text in UTF-8, which a spreadsheet saves as CSV UTF-8"
 AS_SAVED: Final = "give it the ending of what it is, or save it as CSV UTF-8"
 LINE: Final = "line"
@@ -38,11 +38,11 @@ class TornRow:
     """A line that is not a row: in CSV without a field for each column, in JSON lines without an object.
 
     Attributes:
-        row: its number from 1; the header of CSV is row 1.
-        line: its text in the file.
-        fields: its fields, as far as they can be read; empty for JSON.
-        problem: what is wrong with it, in the form of `domain.errors.Problem`.
-        allowed: what would be right.
+        row: the number of the line from 1; the header of CSV is row 1.
+        line: the text of the line in the file.
+        fields: the fields, as far as they can be read; empty for JSON.
+        problem: the problem, in the form of `domain.errors.Problem`.
+        allowed: the correct form.
     """
 
     row: int
@@ -52,17 +52,17 @@ class TornRow:
     allowed: str
 
     def as_problem(self) -> Problem:
-        """Give the problem of this row."""
+        """Return the problem of this row."""
         return Problem(self.row, LINE, self.problem, self.allowed)
 
 
 def torn_problems(torn: Sequence[TornRow], source: str) -> list[Problem]:
-    """Give the problems of torn rows, whose first row is 0 as in `domain.errors.InvalidDataError`."""
+    """Return the problems of torn rows, numbered from 0 as in `domain.errors.InvalidDataError`."""
     return [replace(one.as_problem(), row=one.row - first_row_of(source)) for one in torn]
 
 
 def suffix_of_name(path: Path) -> str:
-    """Give the format of a file by its name, without a suffix for gzip.
+    """Return the format of a file by its name, without a suffix for gzip.
 
     >>> suffix_of_name(Path("rows.CSV.gz"))
     '.csv'
@@ -72,7 +72,7 @@ def suffix_of_name(path: Path) -> str:
 
 
 def is_gzipped(path: Path) -> bool:
-    """Tell whether a file is gzipped, by its name.
+    """Check whether a file is gzipped, by its name.
 
     >>> is_gzipped(Path("rows.csv.gz")), is_gzipped(Path("rows.csv"))
     (True, False)
@@ -83,8 +83,8 @@ def is_gzipped(path: Path) -> bool:
 def open_text(path: Path, newline: str | None = "", errors: str = "strict") -> IO[str]:
     """Open a text file in UTF-8, gzipped or not; a byte order mark is left out.
 
-    *newline* and *errors* are those of `open`: they decide how ends of lines and bytes that are not UTF-8 are read.
-    FileFormatError where the first bytes say that it is another kind of file, whatever its name.
+    *newline* and *errors* are those of `open`, for ends of lines and for bytes that are not UTF-8. FileFormatError if
+    the first bytes show that it is another kind of file, whatever its name.
     """
     if is_gzipped(path):
         return cast("IO[str]", gzip.open(path, "rt", encoding="utf-8-sig", newline=newline, errors=errors))
@@ -96,22 +96,22 @@ def open_text(path: Path, newline: str | None = "", errors: str = "strict") -> I
 
 
 def stamp_of(path: Path) -> tuple[int, int]:
-    """Tell a file from what it is after a change, by its size and its time of change.
+    """Return the size and the time of change of a file, which differ after a change.
 
-    Its number on the disk tells nothing: a mount by sshfs or rclone may give another one while the file is read.
+    Its inode does not help: a mount by sshfs or rclone may return another one while the file is read.
     """
     state = path.stat()
     return state.st_size, state.st_mtime_ns
 
 
 def changed_meanwhile(source: object) -> FileFormatError:
-    """Create the error for what was changed while it was read."""
+    """Create the error for a source that was changed while it was read."""
     return FileFormatError(f"{source} was changed while it was read: read it again once it is whole")
 
 
 @contextmanager
 def unchanged(path: Path) -> Iterator[None]:
-    """Raise FileFormatError where a file was changed since the beginning."""
+    """Raise FileFormatError if a file was changed during the block."""
     before = stamp_of(path)
     yield
     if not path.exists() or stamp_of(path) != before:
@@ -121,7 +121,7 @@ def unchanged(path: Path) -> Iterator[None]:
 def csv_header(path: Path) -> tuple[list[str], str]:
     """Read the header line of a CSV file: the names of its columns, and the delimiter.
 
-    The delimiter is the sign that gives the most columns, or else a comma. FileFormatError without a header line.
+    The delimiter is the one that yields the most columns, or else a comma. FileFormatError without a header line.
     """
     try:
         with open_text(path, errors="surrogateescape") as file:
@@ -176,7 +176,7 @@ class ColumnMap:
         return cls(ours)
 
     def rename(self, names: Sequence[str], source: str) -> dict[str, str]:
-        """Give the pairs for the columns of one file.
+        """Return the pairs for the columns of one file.
 
         Raises:
             FileFormatError: the file lacks a column, or already has a column of the new name.
@@ -193,9 +193,9 @@ class ColumnMap:
 
 
 def suffix_of(path: Path, others: str = ", or a folder of Parquet") -> str:
-    """Give the format of *path*: '' for Parquet at any address but a file; FileFormatError where it cannot be read.
+    """Return the format of *path*: '' for Parquet at any address but a file; FileFormatError if it cannot be read.
 
-    *others* says what else than a file could be given where there is none.
+    *others* is the text of that error about what may be given instead of a file.
     """
     if address_of(path) is not None:
         return ""
@@ -213,17 +213,17 @@ def suffix_of(path: Path, others: str = ", or a folder of Parquet") -> str:
 
 
 def is_parquet(path: Path) -> bool:
-    """Tell whether a path is Parquet: a file, a folder or another address; FileFormatError as of `suffix_of`."""
+    """Check whether a path is Parquet: a file, a folder or another address; for FileFormatError see `suffix_of`."""
     return suffix_of(path) in {"", ".parquet"}
 
 
 def workbook_hint(path: Path) -> str:
-    """Say how a workbook becomes a file that can be read; '' for any other file."""
+    """Explain how to turn a workbook into a file that can be read; '' for any other file."""
     return "; save it as CSV UTF-8" if suffix_of_name(path) in _WORKBOOKS else ""
 
 
 def require_parquet(path: Path) -> None:
-    """Raise FileFormatError where *path* is neither Parquet nor a folder."""
+    """Raise FileFormatError if *path* is not Parquet, see `is_parquet`."""
     if not is_parquet(path):
         raise FileFormatError(f"{path} is not Parquet, and Spark reads nothing else here")
 
@@ -242,13 +242,14 @@ class MappedFile:
 
     @staticmethod
     def of(source: "MappedFile | Path | str") -> "MappedFile":
-        """Take a file as it is, and a path with its columns under their own names."""
+        """Return a mapped file unchanged, and a path as one whose columns keep their names."""
         return source if isinstance(source, MappedFile) else MappedFile(Path(source))
 
     def __post_init__(self) -> None:
-        """Raise ConfigError where a column gets a name that is not read.
+        """Raise ConfigError if a column gets a name that is not read.
 
-        It may free its own name for another column, or get `OTHER` as an end, and then is not taken for ours.
+        A column with one of our names may get any name, which frees its own. Any column may get its name with `OTHER`
+        at the end, so that it is not taken for ours.
         """
         for theirs, own in self.names.ours.items():
             if own not in COLUMNS and theirs not in COLUMNS and own != theirs + OTHER:
@@ -262,15 +263,14 @@ class MappedFile:
         return str(address_of(self.path) or self.path)
 
     def our_names(self, theirs: Sequence[str]) -> list[str]:
-        """Give its columns under our names; the errors are those of `rename`."""
+        """Return the names of columns under our names; the errors are those of `rename`."""
         ours = self.rename(theirs)
         return [ours.get(name, name) for name in theirs]
 
     def rename(self, theirs: Sequence[str], source: str | None = None) -> dict[str, str]:
-        """Give the pairs for its columns, or for those of its part *source*.
+        """Return the pairs for the columns of the file, or for those of its part *source*.
 
-        FileFormatError as of `ColumnMap.rename`, and where a column that must be there gets another name and none gets
-        its name.
+        FileFormatError as in `ColumnMap.rename`, and if a required column gets another name and no other gets its name.
         """
         ours = self.names.rename(theirs, source or str(self))
         for name in (name for name in REQUIRED if name not in ABSENT and name in ours and name not in ours.values()):
@@ -282,16 +282,16 @@ class MappedFile:
 
     @cached_property
     def parquet(self) -> "ParquetSource":
-        """What is there: found once, so that every pass reads the same; the errors are those of `open_parquet`."""
+        """The Parquet, found once, so that every pass reads the same; the errors are those of `open_parquet`."""
         from fivefold.features.reading.places.stores import open_parquet  # noqa: PLC0415 (see above)
 
         return open_parquet(self.path)
 
     @property
     def state(self) -> str:
-        """Tell the content as it is now from any other: by size and time of change, by columns and row groups.
+        """A text that identifies the present content: size and time of change, columns and row groups.
 
-        FileFormatError where it cannot be read.
+        FileFormatError if it cannot be read.
         """
         marks = []
         if self.path.is_file():

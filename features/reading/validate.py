@@ -55,11 +55,11 @@ FEW_VALUES = (c.USER_ID, c.STATE, c.CURRENCY, c.CATEGORY)
 
 
 Columns = Mapping[str, Column]
-"""The known columns of a source, all of the same length; the required ones are there."""
+"""The known columns of a source, all of the same length, including the required ones."""
 
 _STATES, _CATEGORIES = CodedWords(c.STATES), CodedWords(c.CATEGORIES)
 _NO_SLACK_US = FOREVER // 2
-"""Stands for no limit: the first row of a customer and this is a moment that no account is created after."""
+"""Stands for no limit: no account is created this long after the first row of a customer."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +68,15 @@ class TransactionReader:
 
     Attributes:
         rates: converts money; a currency that it lacks is an error.
-        text: numbers may be written as text, as in files and frames; in a request they may not.
+        text: whether numbers may be written as text, as in files and frames, but not in requests.
         source: the name of the source, for errors.
         latest: moments after it (microseconds) are refused; None for no such limit.
-        completes: columns of `features.schema.ABSENT` may be missing, as in files.
-        absent: columns that the training data of the model lacked: they may be missing, and of them those of
-            `features.column_names.READ_ANYWAY` alone are read. A balance that is not one of them is required. None
-            where no model reads the rows.
-        nullable: a row may lack a value of `features.schema.NULLABLE`: indicators that read it are undefined from then
-            on.
+        completes: whether columns of `features.schema.ABSENT` may be missing, as in files.
+        absent: columns that the training data of the model lacked: they may be missing, and among them only those of
+            `features.column_names.READ_ANYWAY` are read. A balance that is not among them is required. None if no model
+            reads the rows.
+        nullable: whether a row may lack a value of `features.schema.NULLABLE`: indicators that read it are undefined
+            from then on.
         created_slack_us: an account created more than this after its customer's first row is refused; None for no
             such limit.
     """
@@ -91,7 +91,7 @@ class TransactionReader:
     nullable: bool = False
 
     def histories(self, table: pa.Table, first_row: int | Integers = 0) -> Histories:
-        """Check the rows of *table* (numbered from *first_row*, or each as it says) and build their histories.
+        """Check the rows of *table* and build their histories; *first_row* is the first number, or those of all rows.
 
         Raises:
             InvalidDataError: rows with bad values, every one of them named.
@@ -101,12 +101,12 @@ class TransactionReader:
         return self.read(table, errors)
 
     def collector(self, first_row: int | Integers = 0) -> ErrorCollector:
-        """Create the collector for the errors of a source, whose rows are numbered as those of `histories`."""
+        """Create the collector for the errors of a source, with rows numbered as in `histories`."""
         most_named = MOST_NAMED_IN_FILES if self.source else PROBLEMS_LISTED
         return ErrorCollector(first_row, most_named, first_row_of(self.source))
 
     def read(self, source: pa.Table | Columns, errors: ErrorCollector) -> Histories:
-        """Do the same with *errors* that an earlier step may have added to."""
+        """Do the same as `histories`, with *errors* that an earlier step may have added to."""
         if isinstance(source, pa.Table):
             self.require_columns(source.column_names)
             in_order = None if errors.count else self._in_order(source)
@@ -121,20 +121,20 @@ class TransactionReader:
         return self._histories(user_ids, rows, tuple(name for name in ABSENCES if name not in source), errors)
 
     def read_body(self, body: BodyColumns, errors: ErrorCollector) -> Histories:
-        """Do the same with the rows of a body: in one pass where all are plain and every column is read."""
+        """Do the same with the rows of a body: in one pass if all are plain and every column is read."""
         plain = None if unread_columns(self.absent or ()) else self._plain_rows(body)
         return self.read(body.columns, errors) if plain is None else self._histories(*plain, errors)
 
     def _histories(
         self, user_ids: pa.Array, rows: CheckedRows, absent: tuple[str, ...], errors: ErrorCollector
     ) -> Histories:
-        """Put checked rows in order; InvalidDataError where any is wrong, or a transaction_id has two contents."""
+        """Put checked rows in order; InvalidDataError if any is wrong, or a transaction_id has two contents."""
         order = sorted_row_numbers(rows, errors)
         errors.raise_if_any(self.source)
         return build_histories(user_ids, rows, order, self.rates, absent)
 
     def _plain_rows(self, body: BodyColumns) -> tuple[pa.Array, CheckedRows, tuple[str, ...]] | None:
-        """Check rows in one pass: customers, rows, and what is absent; None where a value is not plain."""
+        """Check rows in one pass: customers, rows, and absent columns; None if a value is not plain."""
         words, absent = _word_tables(self.rates.codes, self.rates.base)
         latest = FOREVER if self.latest is None else self.latest
         slack = _NO_SLACK_US if self.created_slack_us is None else self.created_slack_us
@@ -190,7 +190,7 @@ class TransactionReader:
         return columns
 
     def require_columns(self, names: Sequence[str]) -> None:
-        """Raise FileFormatError where a table of columns of these names cannot be read."""
+        """Raise FileFormatError if a table with columns of these names cannot be read."""
         completed = c.ABSENT if self.completes else self.absent or ()
         if self.absent is not None and c.BALANCE not in self.absent:
             completed = tuple(name for name in completed if name != c.BALANCE)
@@ -214,9 +214,9 @@ class TransactionReader:
         self.refuse_misspelt(names)
 
     def refuse_misspelt(self, names: Collection[str]) -> None:
-        """Raise FileFormatError where a column stands for one that is absent and need not be there.
+        """Raise FileFormatError if a column probably is an absent one that is not required, under another name.
 
-        Without its state a failed transaction counts as money, and without its currency an amount as one of the base.
+        Without its state a failed transaction counts as money, and without its currency an amount as base currency.
         """
         unread = unread_columns(self.absent or ())
         read = [name for name in c.COLUMNS if name not in unread]
@@ -253,7 +253,7 @@ class TransactionReader:
         return _words(self.rates.codes, self.rates.base)
 
     def _codes(self, chunk: Columns, field: str, rows: int, errors: ErrorCollector) -> Codes:
-        """Read the words of n rows; without a column all have the default."""
+        """Read the words of n rows; without the column all have the default."""
         words = self._words[field]
         if field not in chunk:
             return np.full(rows, words.default, dtype=np.int16)
@@ -293,7 +293,7 @@ class TransactionReader:
 
 
 _PLAIN = (pa.string(), pa.float64())
-"""Types of columns that need no preparation: those of requests, which have few rows and must be fast."""
+"""Types of columns that need no preparation: those of requests, which are small and must be fast."""
 
 
 def _one_chunk(table: pa.Table) -> pa.Table:
@@ -308,7 +308,7 @@ def _one_chunk(table: pa.Table) -> pa.Table:
 
 
 def _plain_text(column: pa.Array, name: str) -> pa.Array:
-    """Convert text to a type that all readers know; a dictionary only where it helps and has no repeats."""
+    """Convert text to a type that all readers know; a dictionary stays only if it helps and has no repeats."""
     if pa.types.is_dictionary(column.type) and not (name in FEW_VALUES and _is_proper(column.dictionary)):
         column = column.dictionary_decode()
     return as_arrow(column)
@@ -322,7 +322,7 @@ def _is_proper(dictionary: pa.Array) -> bool:
 
 @lru_cache(maxsize=64)
 def _words(currencies: tuple[str, ...], base: str) -> Mapping[str, WordList]:
-    """Give the words of states, currencies and categories."""
+    """Return the words of states, currencies and categories."""
     positions = CodedWords({code: number for number, code in enumerate(currencies)})
     return {
         c.STATE: WordList(_STATES, any_case=True, absent=c.SETTLED, default=c.SETTLED),
@@ -333,14 +333,14 @@ def _words(currencies: tuple[str, ...], base: str) -> Mapping[str, WordList]:
 
 @lru_cache(maxsize=64)
 def _word_tables(currencies: tuple[str, ...], base: str) -> tuple[tuple[Any, ...], Integers]:
-    """Give the same for the compiled loops, and the code of each word that is missing, -1 where none may be."""
+    """Return the words of `_words` for the compiled loops, and the codes of missing ones, -1 where none may be."""
     lists = [_words(currencies, base)[field] for field in (c.STATE, c.CURRENCY, c.CATEGORY)]
     absent = [-1 if words.absent is None else words.absent for words in lists]
     return tuple(coded_words(words.codes).table for words in lists), np.array(absent)
 
 
 def _read_identifiers(column: Column, errors: ErrorCollector) -> pa.Array | StringColumn:
-    """Read transaction_ids; as a `StringColumn` where no row lacks one and all are different."""
+    """Read transaction_ids; as a `StringColumn` if no row lacks one and all are different."""
     texts = string_column(column)
     numbered = None if texts is None else texts.numbered()
     if texts is not None and numbered is not None and len(numbered[1]) == len(texts):
@@ -349,7 +349,7 @@ def _read_identifiers(column: Column, errors: ErrorCollector) -> pa.Array | Stri
 
 
 def _number_customers(column: Column, errors: ErrorCollector) -> tuple[pa.Array, Integers]:
-    """Number the customers in order of first appearance; give their identifiers, and the number of each row."""
+    """Number the customers in order of first appearance; return their identifiers, and each row's number."""
     texts = string_column(column)
     numbered = None if texts is None else texts.numbered()
     if texts is not None and numbered is not None:

@@ -20,7 +20,7 @@ KINDS = np.array(
     ],
     dtype=np.int8,
 )
-"""By state (settled, pending, failed) and sign (negative, zero, positive): amounts count only when settled."""
+"""The kind by state (settled, pending, failed) and sign (negative, zero, positive): only settled amounts count."""
 
 
 def build_histories(
@@ -44,16 +44,16 @@ def build_histories(
 
 
 def first_moments(customer: Integers, times: Integers) -> Integers:
-    """Give for each row the first moment of its customer."""
+    """Return the first moment of each row's customer."""
     first = np.full(int(customer.max(initial=0)) + 1, FOREVER)
     np.minimum.at(first, customer, times)
     return first[customer]
 
 
 def unknown_from(customers: int, absent: tuple[str, ...], rows: CheckedRows | None = None) -> Integers | None:
-    """Find the first moment at which a customer's balance, category or creation is missing; None where none may be.
+    """Find the first moments at which a customer's balance, category or creation is missing; None if none may be.
 
-    Without *rows* no row lacks a value in a column that is there.
+    Without *rows*, no row lacks a value in a column that the source has.
     """
     missing = None if rows is None else rows.missing
     if missing is None and c.BALANCE not in absent:
@@ -70,5 +70,5 @@ def unknown_from(customers: int, absent: tuple[str, ...], rows: CheckedRows | No
 
 @lru_cache(maxsize=64)
 def rate_units(units: tuple[float, ...]) -> Floats:
-    """Give what one unit of each currency is worth, as an array."""
+    """Return the value of one unit of each currency, as an array."""
     return np.array(units)

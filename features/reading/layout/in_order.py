@@ -1,7 +1,7 @@
-"""Rows in order, as those of a file are: checked and laid out in one pass, column by column where they are.
+"""Rows that are in order, as in a file: they are checked and laid out in one pass, without copies of their columns.
 
-None means that a row is out of order, stands twice, or is not plain. `features.reading.validate` then reads all of them
-again by the general readers, which sort, and name what is wrong. Tests compare the two.
+None means that a row is out of order, is there twice, or is not plain. `features.reading.validate` then reads all of
+them again by the general readers, which sort, and name the problem. Tests compare the two.
 """
 
 import secrets
@@ -40,19 +40,19 @@ from fivefold.features.reading.layout.order_loops import CUSTOMERS, TIES, Out
 from fivefold.features.schema import LARGEST_MAGNITUDE
 
 _SEED = secrets.randbits(64)
-"""Of the hash table of `texts_differ`; the result does not depend on it."""
+"""The seed of the hash table of `texts_differ`; the result does not depend on it."""
 _NO_TEXTS = StringColumn(np.empty(0, np.uint8), np.empty(0, np.int64), np.empty(0, np.int64))
 _WORDS = (c.STATE, c.CURRENCY, c.CATEGORY)
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What rows must keep to.
+    """The rules that rows must follow.
 
     Attributes:
         rates: converts money.
-        words: of states, currencies and categories.
-        text: numbers may be written as text.
+        words: the words of states, currencies and categories.
+        text: whether numbers may be written as text.
         latest: no moment is after it (microseconds).
         created_slack_us: no account is created more than this after its customer's first row.
     """
@@ -89,7 +89,7 @@ def count_changes(places: Places) -> int:
 def histories_in_order(
     batches: Sequence[Mapping[str, Column]], rules: Rules, absent: tuple[str, ...]
 ) -> Histories | None:
-    """Check rows and lay them out, if they are in order, and customers whole in each batch; *absent* were not read."""
+    """Check and lay out rows that are in order, with whole customers in each batch; *absent* columns were not read."""
     rows = sum(len(batch[c.USER_ID]) for batch in batches)
     out = _columns(rows)
     names, offsets, row = [], [], 0
@@ -129,9 +129,9 @@ def histories_in_order(
 
 
 def customer_batches(table: pa.Table) -> list[pa.RecordBatch]:
-    """Cut a table, whose customers are a dictionary, into batches that cut no customer in two.
+    """Cut a table, whose customers are a dictionary, into batches of whole customers.
 
-    Batches stay where they are, but for the rows of a customer who is in more than one: these are copied.
+    Batches are not copied, except the rows of a customer who is in more than one.
     """
     batches: list[list[pa.RecordBatch]] = []
     for batch in table.to_batches():
@@ -153,13 +153,13 @@ def _customer_at(batch: pa.RecordBatch, row: int) -> object:
 
 
 def _changes(batch: pa.RecordBatch) -> list[int]:
-    """Give the first row of each run of one customer's rows, and the number of rows."""
+    """Return the first row of each run of one customer's rows, and the number of rows."""
     places = batch[c.USER_ID].indices.to_numpy(zero_copy_only=False)
     return [0, *(np.flatnonzero(np.diff(places)) + 1).tolist(), len(places)]
 
 
 def _one_batch(pieces: list[pa.RecordBatch]) -> pa.RecordBatch:
-    """Copy some rows to one batch, whose dictionaries have the words of these rows alone."""
+    """Copy rows to one batch, whose dictionaries have only the words of these rows."""
     if len(pieces) == 1:
         return pieces[0]
     columns = []
@@ -184,7 +184,7 @@ def _part(out: Out, row: int, end: int) -> Out:
 
 
 def _lay_out(batch: _Batch, rules: Rules, out: Out) -> tuple[Integers, Integers] | None:
-    """Fill *out* with the rows of a batch; give the customers' numbers and first rows."""
+    """Fill *out* with the rows of a batch; return the customers' numbers and first rows, or None, see the module."""
     loops, rows, met = _loops(), len(batch.customer), np.zeros(len(batch.names), dtype=np.uint8)
     counts, groups = np.zeros(2, dtype=np.int64), tuple(np.empty(rows, dtype=np.int64) for _ in range(3))
     if not loops.group_rows(batch.customer, batch.moments[0], met, counts, groups):
@@ -198,7 +198,7 @@ def _lay_out(batch: _Batch, rules: Rules, out: Out) -> tuple[Integers, Integers]
     if len(batch.texts) and not _differ(begins, batch.texts):
         return None
     if len(ties) and not isinstance(batch.identified, bool):
-        return None  # ties are put into another order, and what is known of each row would not be
+        return None  # ties get another order, but the flags of their rows would not
     texts = (batch.texts.data, batch.texts.begins, batch.texts.ends)
     if len(ties) and not loops.order_ties(ties, batch.money, batch.words[0], batch.codes[0], texts, out):
         return None
@@ -206,7 +206,7 @@ def _lay_out(batch: _Batch, rules: Rules, out: Out) -> tuple[Integers, Integers]
 
 
 def _differ(begins: Integers, texts: StringColumn) -> bool:
-    """Tell whether no customer has an identifier twice."""
+    """Check whether no customer has an identifier twice."""
     most = int(np.diff(begins).max(initial=1))
     slots, hashes = np.full(1 << (4 * most).bit_length(), -1), np.empty(most, dtype=np.uint64)
     whole = texts.data[: len(texts.data) // 8 * 8]
@@ -216,12 +216,12 @@ def _differ(begins: Integers, texts: StringColumn) -> bool:
 
 
 def _are_there(texts: StringColumn) -> Flags:
-    """Tell which of the texts are neither missing nor empty."""
+    """Mark the texts that are neither missing nor empty."""
     return np.asarray((texts.begins >= 0) & (texts.begins != texts.ends))
 
 
 def _identified(texts: StringColumn) -> bool | Flags:
-    """Tell which rows have an identifier; one answer where it is the same for all."""
+    """Mark the rows that have an identifier; one answer if it is the same for all."""
     flags = _are_there(texts)
     if not flags.any():
         return False
@@ -229,7 +229,7 @@ def _identified(texts: StringColumn) -> bool | Flags:
 
 
 def _read(columns: Mapping[str, Column], rules: Rules) -> _Batch | None:
-    """View the columns of rows as the loops take them; None where a value cannot be read."""
+    """View the columns of rows as the loops take them; None if a value cannot be read."""
     errors = ErrorCollector()
     customers = columns[c.USER_ID]
     customer, rows = view_places(customers), len(customers)
@@ -254,7 +254,7 @@ def _read(columns: Mapping[str, Column], rules: Rules) -> _Batch | None:
 
 
 def _moments(column: Column, field: str, errors: ErrorCollector) -> Integers:
-    """View moments in microseconds where they are; others are read."""
+    """View moments in microseconds without a copy; others are read."""
     kind = column.type
     if pa.types.is_timestamp(kind) and kind.unit == "us" and not column.null_count:
         return np.asarray(column.view(pa.int64()).to_numpy())
@@ -262,14 +262,14 @@ def _moments(column: Column, field: str, errors: ErrorCollector) -> Integers:
 
 
 def _money(column: Column, field: str, errors: ErrorCollector, rules: Rules) -> Floats:
-    """View floats where they are; other numbers are read."""
+    """View floats without a copy; other numbers are read."""
     if column.type == pa.float64() and not column.null_count:
         return np.asarray(column.to_numpy())
     return read_numbers(column, field, errors, text=rules.text)
 
 
 def _words(column: Column, field: str, errors: ErrorCollector, words: WordList) -> tuple[Places, Codes]:
-    """View the words of a dictionary where they are; others are read, and are their own codes."""
+    """View the words of a dictionary without a copy; others are read, and are their own codes."""
     viewed = view_words(column, words)
     if viewed is not None:
         return viewed
@@ -278,7 +278,7 @@ def _words(column: Column, field: str, errors: ErrorCollector, words: WordList) 
 
 
 def _identifiers(column: Column, errors: ErrorCollector) -> StringColumn | None:
-    """View identifiers that are text; others are read. None where they are words of a dictionary."""
+    """View identifiers that are text; others are read. None if they are words of a dictionary."""
     if column.null_count == len(column):
         return _NO_TEXTS
     texts = string_column(column)

@@ -1,8 +1,7 @@
 """Loops over rows that come in order, compiled like the kernel: they check the rows and lay them out in one pass.
 
-Each returns False where a row is not plain, or is not where it belongs; which one it is, the general readers find out.
-Texts are given as in `features.reading.compiled_loops`: row i is data[begins[i]:ends[i]], and a missing one begins
-below 0.
+Each returns False if a row is not plain, or not in its place; the general readers then find the row. Texts are given as
+in `features.reading.compiled_loops`: row i is data[begins[i]:ends[i]], and a missing one begins below 0.
 """
 
 import numpy as np
@@ -38,7 +37,7 @@ EARLIEST, LATEST, SLACK = range(3)
 """The place of each limit: no moment is before the first or after the second, and no account is created more than the
 third after its customer's first row."""
 MOST_TIED = 64
-"""Most rows of one customer and moment that are sorted here: it takes the square of their number."""
+"""Most rows of one customer and moment that are sorted here: the time grows with the square of their number."""
 
 
 def count_changes(places: Places) -> int:
@@ -52,11 +51,11 @@ def count_changes(places: Places) -> int:
 def group_rows(
     customer: Places, time: Integers, met: Bytes, counts: Integers, groups: tuple[Integers, Integers, Integers]
 ) -> bool:
-    """Find where customers begin; False where the rows of one are not adjacent, or not in order of time.
+    """Find where customers begin; False if the rows of one are not adjacent, or not in order of time.
 
-    *customer* is a number for each row, below the length of *met*, which comes filled with 0. *groups* receives these
+    *customer* is a number for each row, below the length of *met*, which must be filled with 0. *groups* receives these
     numbers in order of appearance, the first row of each, and the rows that have the moment of the row before; *counts*
-    how many customers and such rows there are.
+    receives the numbers of customers and of such rows.
     """
     firsts, begins, ties = groups
     customers = tied = 0
@@ -89,12 +88,19 @@ def copy_rows(
     largest: float,
     out: Out,
 ) -> bool:
-    """Check values, and copy them to *out*, money converted by the *units* of its currency; False where one is wrong.
+    """Check values, and copy them to *out*, money converted by the *units* of its currency; False if one is wrong.
 
-    *begins* are the first row of each customer, and the number of rows. *moments* are those of the rows and of the
-    creation of accounts; where the second has none, it is the customer's first. *money* are amounts and balances, at
-    most *largest* in size. *words* are the places of states, currencies and categories in *codes*. *kinds* has the kind
-    of a row by its state and sign, from negative to positive.
+    Args:
+        begins: the first row of each customer, and the number of rows.
+        moments: the moments of the rows, and of the creation of accounts; if these are empty, the customer's first.
+        money: amounts and balances, at most *largest* in size.
+        words: the places of states, currencies and categories in *codes*.
+        codes: the codes of states, currencies and categories by place.
+        units: the value of a unit by currency.
+        kinds: the kind of a row by its state and sign, from negative to positive.
+        limits: see `EARLIEST`.
+        largest: the largest size of money.
+        out: receives the columns.
     """
     time, created = moments
     amount, balance = money
@@ -134,12 +140,16 @@ def copy_rows(
 def texts_differ(  # noqa: C901 (the hash is not in a function of its own: to pass that an array takes longer than it)
     begins: Integers, texts: Texts, words: Words, seed: int, slots: Integers, hashes: Words
 ) -> bool:
-    """Tell whether no customer has a text twice; a text that is missing or empty does not count.
+    """Check whether no customer has a text twice; a text that is missing or empty does not count.
 
-    *begins* are the first row of each customer, and the number of rows. *words* are the bytes of the texts by eights,
-    without those left over. *seed* is secret, so that nobody can choose texts that collide. *slots* is a hash table for
-    the customer with most rows: a power of two places, four times as many at least, filled with -1; *hashes* has a
-    place for each row of that customer.
+    Args:
+        begins: the first row of each customer, and the number of rows.
+        texts: the texts of the rows.
+        words: the bytes of the texts by eights, without those left over.
+        seed: a secret, so that no caller can choose texts that collide.
+        slots: a hash table for the customer with most rows: a power of two places, at least four times the rows, filled
+            with -1.
+        hashes: a place for each row of that customer.
     """
     data, text_begins, text_ends = texts
     mixer, one, whole = np.uint64(0x9E3779B97F4A7C15), np.uint64(1), np.uint64(63)
@@ -184,7 +194,7 @@ def _characters(data: Bytes, at: int, end: int) -> int:
 
 
 def _compare_texts(texts: Texts, one: int, other: int) -> int:
-    """Compare by length, then by bytes, a missing text last: below 0, 0 or above 0, as the first comes first or not."""
+    """Compare by length, then by bytes, a missing text last: below 0 if *one* comes first, 0 if equal, or above 0."""
     data, begins, ends = texts
     at, end, begin, stop = begins[one], ends[one], begins[other], ends[other]
     is_missing, is_other_missing = at < 0 or at == end, begin < 0 or begin == stop
@@ -206,7 +216,7 @@ def _compare(one: float, other: float) -> int:
 def _is_before(
     one: int, other: int, money: tuple[Floats, Floats], state: Places, codes: Codes, texts: Texts, out: Out
 ) -> bool:
-    """Tell whether a row stands before another of the same customer and moment: see `features.reading.row_order`."""
+    """Check whether a row comes before another of the same customer and moment: see `features.reading.row_order`."""
     amount, balance = money
     _, _, _, _, currency, category, created = out
     compared = _compare_texts(texts, one, other) if len(texts[1]) else 0
@@ -227,10 +237,10 @@ def _reorder(column: npt.NDArray[np.generic], order: Integers, begin: int, many:
 def order_ties(
     ties: Integers, money: tuple[Floats, Floats], state: Places, codes: Codes, texts: Texts, out: Out
 ) -> bool:
-    """Put rows of one customer and moment in order, in *out* alone; False where there are too many of them.
+    """Put rows of one customer and moment in order, in *out* alone; False if there are too many of them.
 
     *ties* are rows that have the moment of the row before. *state* has places in *codes*. *texts* are identifiers of
-    transactions; of no rows where the source has none.
+    transactions, without rows if the source has none.
     """
     order = np.empty(MOST_TIED, dtype=np.int64)
     at = 0

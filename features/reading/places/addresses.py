@@ -17,13 +17,13 @@ _SIGNS: Final = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True)
 class Address:
-    """Where transactions are.
+    """The address of transactions.
 
     Attributes:
-        scheme: of the object store, or `iceberg` for a catalog; empty on this machine.
+        scheme: the scheme of the object store, or `iceberg` for a catalog; empty on this machine.
         place: the path there.
-        version: of a table; None for the present one.
-        is_pattern: its signs stand for the names of several files; a path that is there has them in its own name.
+        version: the version of a table; None for the present one.
+        is_pattern: whether its wildcards match several files; in an existing path they are part of the name.
     """
 
     scheme: str
@@ -32,7 +32,7 @@ class Address:
     is_pattern: bool = False
 
     def __str__(self) -> str:
-        """Write it as it is typed, without the version."""
+        """Write the address as it is typed, without the version."""
         return f"{self.scheme}://{self.place}" if self.scheme else self.place
 
     @property
@@ -43,24 +43,24 @@ class Address:
 
     @property
     def pattern(self) -> str:
-        """What a pattern says of the files below its base; empty where it is none."""
+        """The part of a pattern below its base; empty if it is not a pattern."""
         return self.place.removeprefix(self.base).lstrip("/")
 
     @property
     def is_catalog(self) -> bool:
-        """Whether it names a table of an Iceberg catalog."""
+        """Whether this is a table of an Iceberg catalog."""
         return self.scheme == _ICEBERG
 
     @property
     def is_iceberg(self) -> bool:
-        """Whether it names a table of Iceberg, by its catalog or its file of metadata."""
+        """Whether this is a table of Iceberg, by its catalog or its metadata file."""
         return self.is_catalog or self.place.endswith(ICEBERG_FILE)
 
 
 def address_of(path: Path) -> Address | None:
-    """Read an address; None for a path of this machine that is there, or that has no signs of an address.
+    """Read an address; None for a path of this machine that exists, or that does not look like an address.
 
-    `Path` keeps one slash of two, so that an address stays readable where a path is expected.
+    `Path` turns two slashes into one, which is accepted, so that an address can be given as a path.
 
     >>> address_of(Path("s3://bank/rows/year=2024"))
     Address(scheme='s3', place='bank/rows/year=2024', version=None, is_pattern=False)

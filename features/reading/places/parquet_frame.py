@@ -1,4 +1,4 @@
-"""Parquet as a frame of Polars: the one way to scan it, for what reads files and no tables."""
+"""Parquet as a frame of Polars: the one way to scan it, for code that reads files but no tables."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,28 +15,28 @@ from fivefold.features.reading.places.parquet_source import ParquetPart, Parquet
 from fivefold.features.reading.places.stores import open_files
 
 MOST_DIGITS: Final = 38
-"""Of a decimal number in a frame of Polars."""
+"""Most digits of a decimal number in a frame of Polars."""
 
 
 @contextmanager
 def unchanged_parquet(
     path: Path, reads: Callable[[Sequence[str]], Collection[str]] = list, first: int = 0, count: int | None = None
 ) -> Iterator[pl.LazyFrame]:
-    """Scan a file or a folder, with the columns that its names give, for a block that reads it.
+    """Scan a file or a folder, with the columns in the names of folders, for a block that reads it.
 
-    Moments of INT96 are in microseconds: in nanoseconds some would be others. The rows of a file are compared with its
-    folder where its first row is scanned, so that scans of all slices of a folder compare each file once.
+    Moments of INT96 are in microseconds: nanoseconds would overflow for some. The rows of a file are compared with its
+    folder when its first row is scanned, so that scans of all slices of a folder compare each file once.
 
     Args:
-        path: of this machine; no sign in it is a pattern.
-        reads: gives those names of columns that are read, of all names. Others are left out unless all files have them.
+        path: a path of this machine; wildcards in it have no meaning.
+        reads: selects the names of columns to read among all names. Others are left out unless all files have them.
         first: the number of the first row, from 0. Files whose rows are all before it are not scanned.
-        count: how many rows at most; None for all. Without any, the frame has its columns alone.
+        count: the largest number of rows; None for all. Without rows, the frame has its columns alone.
 
     Raises:
-        FileFormatError: a file cannot be read, is of a table, contradicts its folder, differs in columns, or was
-            changed by the end of the block. The frame raises it too, where a value does not fit the type that the
-            column has in all files together.
+        FileFormatError: a file cannot be read, is part of a table, contradicts its folder, differs in columns, or was
+            changed by the end of the block. The frame raises it too if a value does not fit the type that the column
+            has in all files together.
     """
     source = open_files(path)
     yield _scan_source(source, reads, first, count)
@@ -63,7 +63,7 @@ def _scan_source(
 
 
 def _refuse_wide(part: ParquetPart, kinds: Mapping[str, pa.DataType]) -> None:
-    """Refuse a column that Polars cannot hold; it does not name it, and scans no other column of the file either."""
+    """Refuse a column that Polars cannot hold: Polars would not name it, nor scan the other columns of the file."""
     for name, kind in kinds.items():
         if pa.types.is_decimal(kind) and kind.precision > MOST_DIGITS:
             raise FileFormatError(
@@ -72,7 +72,7 @@ def _refuse_wide(part: ParquetPart, kinds: Mapping[str, pa.DataType]) -> None:
 
 
 class _Cut(NamedTuple):
-    """Some rows of a file that follow each other."""
+    """Some consecutive rows of a file."""
 
     part: ParquetPart
     first: int
@@ -80,7 +80,7 @@ class _Cut(NamedTuple):
 
 
 def _cuts(parts: Sequence[ParquetPart], first: int, count: int | None) -> list[_Cut]:
-    """Give the rows of each file that has some of those that are wanted, or else no row of the first file."""
+    """Return the wanted rows of each file that has some, or else no row of the first file."""
     cuts, end = [], 0
     for part in parts:
         begin, end = end, end + part.rows
@@ -90,7 +90,7 @@ def _cuts(parts: Sequence[ParquetPart], first: int, count: int | None) -> list[_
 
 
 def _scanned_as(part: ParquetPart, types: Mapping[str, pa.DataType]) -> tuple[object, ...]:
-    """Tell what files that follow each other must have in common for one scan; errors of a cast name one file."""
+    """Return what consecutive files must have in common for one scan; errors of a cast name one file."""
     added = [part.constants[name].as_py() for name in part.added]
     return part.schema, added, part.int96, part.label if _cast_columns(part, types) else None
 
@@ -119,7 +119,7 @@ def _scan_files(files: list[str], int96: Collection[str]) -> pl.LazyFrame:
 
 
 def _cast_columns(part: ParquetPart, types: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
-    """Give the types of those columns that are of another type in all files together, also to Polars."""
+    """Return the joint types of the columns whose type in this file differs from it, to Polars too."""
     own = dict(zip(part.schema.names, part.schema.types, strict=True))
     others = {name: types[name] for name, kind in own.items() if types.get(name, kind) != kind}
     before, after = _schema_of({name: own[name] for name in others}), _schema_of(others)

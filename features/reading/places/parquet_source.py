@@ -1,7 +1,6 @@
-"""Parquet as it was found at an address: its files, and the columns that folders or a table give to all rows of one.
+"""Parquet as found at an address: its files, and the columns that folders or a table give to all rows of a file.
 
-What was found stays the same for every pass: a table is read at one version, and a folder whose files change in between
-is refused.
+Every pass reads the same: a table is read at one version, and a folder whose files change in between is refused.
 """
 
 import hashlib
@@ -27,11 +26,11 @@ _DIFFERENCES: Final = frozenset({"DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"})
 
 
 class SourceFile(Protocol):
-    """One file of a source: its rows, in their order."""
+    """One file of a source: its rows, in order."""
 
     @property
     def label(self) -> str:
-        """What errors call it."""
+        """The name of the file in errors."""
 
     @property
     def schema(self) -> pa.Schema:
@@ -39,33 +38,33 @@ class SourceFile(Protocol):
 
     @property
     def rows(self) -> int:
-        """How many rows it holds; deleted rows of Iceberg are counted, as only reading tells which they are."""
+        """Number of rows; deleted rows of Iceberg count, since only reading shows which they are."""
 
     @property
     def identity(self) -> str:
-        """What else tells its content from another's, beside its state: the rows and bytes of its row groups."""
+        """What identifies its content beside the state of the file: the rows and bytes of its row groups."""
 
     def lacks_values(self, column: str) -> bool:
-        """Tell whether no row has a value of a column: without reading it, where the file or the table says so."""
+        """Check whether no row has a value of a column, without reading it if the file or the table has a count."""
 
     def batches(
         self, columns: Sequence[str], dictionaries: Collection[str], rows: int, first_row: int = 0
     ) -> Iterator[pa.RecordBatch]:
-        """Give some columns, at most *rows* rows at once; text columns in *dictionaries* as dictionaries.
+        """Return some columns, at most *rows* rows at once; text columns in *dictionaries* as dictionaries.
 
-        *first_row* is the place, among the rows that it gives, at which it begins.
+        *first_row* is the first row to return, among the rows of the file that were not deleted.
         """
 
 
 @dataclass(frozen=True)
 class ParquetSource:
-    """All that was found at an address.
+    """The files found at an address.
 
     Attributes:
-        address: as errors name it.
-        parts: in the order in which they are read.
-        stamps: tells the state of the files now; None where they cannot change, as those of a table.
-        is_plain: whether the files are all there is, and other engines may read them.
+        address: the address in errors.
+        parts: the files in the order of reading.
+        stamps: returns the present state of the files; None if they cannot change, as those of a table.
+        is_plain: whether the files are complete by themselves, so that other engines may read them.
     """
 
     address: str
@@ -75,28 +74,28 @@ class ParquetSource:
     _first_stamps: list[object] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
-        """Note the state of the files."""
+        """Record the state of the files."""
         if self.stamps is not None:
             self._first_stamps.append(self.stamps())
 
     @property
     def rows(self) -> int:
-        """How many rows there are, as far as is known without reading them."""
+        """Number of rows, as far as is known without reading them."""
         return sum(part.rows for part in self.parts)
 
     @property
     def identity(self) -> str:
-        """Tell the content as it was found from any other: a digest of states, columns and row groups."""
+        """A digest that identifies the content as found: of states, columns and row groups."""
         whole = hashlib.blake2b(repr(self._first_stamps).encode(), digest_size=16)
         for part in self.parts:
             whole.update(f"{part.label}\n{part.schema}\n{part.identity}\n".encode())
         return whole.hexdigest()
 
     def once_through(self, columns: Callable[[SourceFile], Sequence[str]]) -> Iterator[SourceFile]:
-        """Give the files for one pass, in which *columns* are read.
+        """Yield the files for one pass, in which *columns* are read.
 
         Raises:
-            FileFormatError: a file was changed, or as `types` says.
+            FileFormatError: a file was changed, or see `types`.
         """
         self.require_unchanged()
         self.types(columns)
@@ -104,7 +103,7 @@ class ParquetSource:
         self.require_unchanged()
 
     def types(self, columns: Callable[[SourceFile], Sequence[str]]) -> dict[str, pa.DataType]:
-        """Give the type in which each of the *columns* is read of all files.
+        """Return the type in which each of the *columns* is read from all files.
 
         Raises:
             FileFormatError: a file lacks a column that another has, or has it in a type that cannot be joined.
@@ -128,7 +127,7 @@ class ParquetSource:
         return {name: kind for name, (kind, _) in types.items()}
 
     def require_unchanged(self) -> None:
-        """Raise FileFormatError where a file was changed since they were found, or others are there."""
+        """Raise FileFormatError if a file was changed, added or removed since they were found."""
         if self.stamps is not None and self.stamps() != self._first_stamps[0]:
             raise changed_meanwhile(self.address)
 
@@ -136,9 +135,9 @@ class ParquetSource:
 def in_types(
     table: pa.Table, types: Mapping[str, pa.DataType], label: str, dictionaries: Collection[str] = ()
 ) -> pa.Table:
-    """Give the columns in the types of all files, text in *dictionaries* as dictionaries of one type.
+    """Return the columns in the types of all files, text in *dictionaries* as dictionaries of one type.
 
-    FileFormatError where one cannot hold a value.
+    FileFormatError if a type cannot hold a value.
     """
     schema = pa.schema(
         each.with_type(_read_as(each.type, types[each.name], as_dictionary=each.name in dictionaries))
@@ -153,19 +152,19 @@ def in_types(
 
 
 def _read_as(kind: pa.DataType, joined: pa.DataType, *, as_dictionary: bool) -> pa.DataType:
-    """Give the type of a column of one file, that has one already, where all files have the *joined* one."""
+    """Return the type to read a column in: of one file, given its own type and the *joined* one of all files."""
     if as_dictionary and plain_type(joined) in {pa.string(), pa.large_string()}:
         return _DICTIONARY
     return kind if as_dictionary and pa.types.is_dictionary(kind) else joined
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
-    """Give the type of the values, also where they come as a dictionary, as categories of pandas do."""
+    """Return the type of the values, even of a dictionary, such as categories of pandas."""
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def _with_room(kind: pa.DataType) -> pa.DataType:
-    """Give the type in which dictionaries are joined: each may be small, and all of them have more values than it.
+    """Return the type in which dictionaries are joined: all together may have more values than a small one can hold.
 
     >>> print(_with_room(pa.dictionary(pa.int8(), pa.string())))
     dictionary<values=string, indices=int32, ordered=0>
@@ -175,12 +174,12 @@ def _with_room(kind: pa.DataType) -> pa.DataType:
 
 
 def are_without_values(batches: Iterable[pa.RecordBatch]) -> bool:
-    """Tell whether batches of one column have no value; reading ends at the first one."""
+    """Check whether batches of one column have no value; reading ends at the first one."""
     return all(batch.column(0).null_count == batch.num_rows for batch in batches)
 
 
 def from_row(batches: Iterable[pa.RecordBatch], first_row: int) -> Iterator[pa.RecordBatch]:
-    """Leave out the rows before a place.
+    """Leave out the rows before *first_row*.
 
     >>> [batch.num_rows for batch in from_row([pa.record_batch({"a": [1, 2]})] * 3, 3)]
     [1, 2]
@@ -193,7 +192,7 @@ def from_row(batches: Iterable[pa.RecordBatch], first_row: int) -> Iterator[pa.R
 
 
 def _joined(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    """Give the type that holds the values of both; None where there is none: 0.1 in 32 bits is another number in 64.
+    """Return the type that holds the values of both, or None: 0.1 in 32 bits is another number in 64.
 
     >>> print(_joined(pa.int32(), pa.int64()), _joined(pa.float32(), pa.float64()))
     int64 None
@@ -218,12 +217,12 @@ class ParquetPart:
     """A file of Parquet, of this machine or of an object store.
 
     Attributes:
-        label: what errors call it.
-        file: the path that Arrow opens, or None for one that *opened* opens.
+        label: the name in errors.
+        file: the path that Arrow opens; None if *opened* opens the file.
         opened: opens a file of an object store.
-        constants: what its folder or its table gives to every row.
-        columns: of its table, in which it may lack some; None where the file itself says which it has.
-        row_mask: which rows were not deleted; None for all.
+        constants: the values that its folder or its table gives to every row.
+        columns: the columns of its table, some of which the file may lack; None if the file's own columns count.
+        row_mask: marks the rows that were not deleted; None for all.
     """
 
     label: str
@@ -265,25 +264,25 @@ class ParquetPart:
 
     @property
     def int96(self) -> frozenset[str]:
-        """The columns of moments in an old form, INT96."""
+        """The columns of moments in the old type INT96."""
         columns = self._footer.schema
         every = (columns.column(place) for place in range(len(columns)))
         return frozenset(each.path for each in every if each.physical_type == "INT96")
 
     @property
     def rows(self) -> int:
-        """How many rows it has."""
+        """Number of rows that were not deleted."""
         return int(self._footer.num_rows if self.row_mask is None else self.row_mask.sum())
 
     @property
     def identity(self) -> str:
-        """Its row groups, and the folder and the table that it is of."""
+        """Its row groups, the values of its folder or table, and the deleted rows."""
         deleted = "" if self.row_mask is None else hashlib.blake2b(self.row_mask.tobytes()).hexdigest()
         sizes = [(one.num_rows, one.total_byte_size) for one in self._row_groups]
         return repr((sizes, sorted(self.constants.items()), deleted))
 
     def lacks_values(self, column: str) -> bool:
-        """Look into the footer, which may count missing values, and at what its folder or its table gives."""
+        """Check the footer, which may count missing values, and the values of its folder or its table."""
         if column not in self.own.names:
             return column not in self.constants or not self.constants[column].is_valid
         place = self.own.names.index(column)
@@ -299,7 +298,7 @@ class ParquetPart:
         return are_without_values(self.batches([column], (), ROWS_COMPARED))
 
     def require_agreement(self) -> None:
-        """Raise FileFormatError where rows contradict their folder."""
+        """Raise FileFormatError if rows contradict their folder."""
         if both := [name for name in self.constants if name in self.own.names]:
             for _ in self.batches(both, (), ROWS_COMPARED):
                 pass
@@ -307,12 +306,12 @@ class ParquetPart:
     def batches(
         self, columns: Sequence[str], dictionaries: Collection[str], rows: int, first_row: int = 0
     ) -> Iterator[pa.RecordBatch]:
-        """Give some columns; FileFormatError where the file cannot be read, or contradicts its folder."""
+        """Return some columns; FileFormatError if the file cannot be read, or contradicts its folder."""
         groups, left_out = self._groups_from(first_row)
         return from_row(self._batches(columns, dictionaries, rows, groups), first_row - left_out)
 
     def _groups_from(self, first_row: int) -> tuple[list[int], int]:
-        """Give the row groups that have rows from a place on, and how many rows stand before them."""
+        """Return the row groups that have rows from *first_row* on, and the number of rows before them."""
         sizes = [group.num_rows for group in self._row_groups]
         if self.row_mask is not None:  # places are those of the rows that were not deleted
             return list(range(len(sizes))), 0
@@ -324,7 +323,7 @@ class ParquetPart:
         self, columns: Sequence[str], dictionaries: Collection[str], rows: int, groups: list[int]
     ) -> Iterator[pa.RecordBatch]:
         own = [name for name in columns if name in self.own.names]
-        # Without a column of its own there would be no batch to say how many rows there are.
+        # Without a column of its own there would be no batch to show the number of rows.
         read = own if own or not columns else self.own.names[:1]
         first = 0
         with self._errors(), self._open(self._as_dictionaries(own, dictionaries)) as parquet:
@@ -341,7 +340,7 @@ class ParquetPart:
                 yield from table.combine_chunks().to_batches()
 
     def _as_dictionaries(self, own: Sequence[str], dictionaries: Collection[str]) -> list[str]:
-        """Give the columns that Arrow can read as dictionaries: no lists or structs, and no differences of texts.
+        """Return the columns that Arrow can read as dictionaries: no lists, structs or delta-encoded texts.
 
         DuckDB and Spark write the last in the second version of Parquet.
         """
@@ -378,7 +377,7 @@ class ParquetPart:
 
     @contextmanager
     def _open(self, dictionaries: Sequence[str] = ()) -> Iterator[pyarrow.parquet.ParquetFile]:
-        # Arrow closes what it opened itself. A file of a store that is left open goes on to fetch what nobody reads.
+        # Arrow closes what it opened itself. A file of a store that is left open keeps fetching unread content.
         source = nullcontext(self.file) if self.opened is None else closing(self.opened())
         # Without pre_buffer: with it, the whole compressed file is in memory by the end.
         # INT96 may lie outside of what nanoseconds can hold, and would wrap silently.
@@ -399,7 +398,7 @@ class ParquetPart:
 
 
 def _without_views(schema: pa.Schema) -> pa.Schema:
-    """Give the columns as they are read: Arrow does not join views of text with other text."""
+    """Return the columns as they are read: Arrow does not join views of text with other text."""
     return pa.schema([each.with_type(pa.large_string() if _is_view(each) else each.type) for each in schema])
 
 

@@ -1,6 +1,6 @@
-"""What is at an address: the files of a folder, a pattern or an object store, or a table of Delta or Iceberg.
+"""The content of an address: the files of a folder, a pattern or an object store, or a table of Delta or Iceberg.
 
-The libraries for tables and stores are extras, and are imported where an address asks for them.
+The libraries for tables and stores are extras, and are imported only for addresses that need them.
 """
 
 import logging
@@ -32,9 +32,9 @@ METADATA: Final = "metadata"
 _NOTHING: Final = "__HIVE_DEFAULT_PARTITION__"
 """The folder of rows without a value in the column of a partition."""
 _SAME_AFTER_CHANGE: Final = {"name", "size", "type"}
-"""What a list of files tells of each that may be the same after another file was put in its place."""
+"""The fields of a listed file that may stay the same when another file replaces it."""
 ASKED_ALONE: Final = 50
-"""So many files of a folder are asked for one by one: a list has all others too, as those that a table has no more."""
+"""Up to this many files of a folder are queried one by one: a list has all others too, such as a table's old files."""
 _ENDING_REMEDY: Final = (
     "all files of a folder or a pattern must: if it is Parquet, give it that ending, and if not, move it to another "
     "folder, or begin its name with _"
@@ -50,7 +50,7 @@ def open_parquet(path: Path) -> ParquetSource:
     """Find the Parquet of an address.
 
     Raises:
-        FileFormatError: nothing is there that can be read, or a table would be read as a mere folder.
+        FileFormatError: there is nothing to read, or a table would be read as a mere folder.
         ConfigError: the address cannot be understood, or a library for its store is missing.
         ModuleNotFoundError: an extra is missing; the command names it.
     """
@@ -70,10 +70,10 @@ def open_parquet(path: Path) -> ParquetSource:
 
 
 def open_files(path: Path) -> ParquetSource:
-    """Find the Parquet of a file or a folder of this machine, for what reads no tables.
+    """Find the Parquet of a file or a folder of this machine, for code that reads no tables.
 
     Raises:
-        FileFormatError: nothing is there that can be read, or it is a table, or in one.
+        FileFormatError: there is nothing to read, or it is a table, or in one.
     """
     if (path / DELTA_LOG).exists():
         raise FileFormatError(f"{path} is a table of Delta; {_FILES_ALONE}")
@@ -81,7 +81,7 @@ def open_files(path: Path) -> ParquetSource:
 
 
 def _files_as_source(address: Address, store: "_Local | _Remote", remedy: str | None = None) -> ParquetSource:
-    """Find files; where they are of a table, the error says the *remedy*, or else how to give the table itself."""
+    """Find files; if they are of a table, the error has the *remedy*, or else explains how to give the table itself."""
     _require_no_table(address, store, store.whole(address.base), remedy)
     files = _files(address, store, remedy)
     for folder in _linked_folders(address, store, files):
@@ -92,11 +92,11 @@ def _files_as_source(address: Address, store: "_Local | _Remote", remedy: str | 
 
 
 def takes_in(source: Path, file: Path) -> bool:
-    """Tell whether *file* is among the files of an address of this machine, or would be once it is written.
+    """Check whether *file* is among the files of an address of this machine, or would be once it is written.
 
-    Links are followed. In a folder every file counts whose suffix is that of a table; in a pattern every file that is
-    named so, and in a folder of Parquet alone any file, as one that is not Parquet would stand in the way. Of other
-    suffixes no hidden file counts: it is not read.
+    Links are followed. In a folder, every file with one of `SUFFIXES` counts; in a pattern, every file that matches; in
+    a folder of Parquet alone, any file, because one that is not Parquet would be refused. Hidden files with other
+    suffixes do not count: they are not read.
     """
     address = address_of(source) or Address("", str(source))
     is_rows = file.suffix.lower() in SUFFIXES
@@ -128,7 +128,7 @@ def _has_parquet_alone(address: Address) -> bool:
 
 
 def _is_named(names: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Tell whether a path is as a pattern says, or lies in a folder that is.
+    """Check whether a path, or a folder that it is in, matches a pattern.
 
     >>> _is_named(["2024", "05", "a.parquet"], ["20*"]), _is_named(["2024", "a.parquet"], ["**", "b*.parquet"])
     (True, False)
@@ -144,7 +144,7 @@ def plain_parts(source: ParquetSource, ours: Mapping[str, str]) -> list[ParquetP
     """List the files that another engine reads by itself; *ours* are our names of columns, by those of the files.
 
     Raises:
-        FileFormatError: they are not all there is to read, or lie in an object store.
+        FileFormatError: they are not complete by themselves, or lie in an object store.
     """
     parts = [part for part in source.parts if isinstance(part, ParquetPart) and part.file is not None]
     columns = sorted({name for part in parts for name in part.constants if ours.get(name, name) in COLUMNS})
@@ -189,9 +189,9 @@ class _Local:
 
 
 def _folders(place: str) -> Iterator[tuple[str, list[str]]]:
-    """Give a folder and those in it, with the names of their files; links to folders are followed.
+    """Yield a folder and the folders in it, with the names of their files; links to folders are followed.
 
-    No folder comes twice, unless one of its paths is hidden: so links in a circle end, and folders come before links
+    No folder is yielded twice, unless one of its paths is hidden: so circular links end, and folders come before links
     to them.
     """
     starts, met = [place], set()
@@ -207,9 +207,9 @@ def _folders(place: str) -> Iterator[tuple[str, list[str]]]:
 
 
 class _Remote:
-    """Files of an object store, by fsspec; how to log in is the store's own matter.
+    """Files of an object store, by fsspec, which has its own settings to log in.
 
-    FileFormatError where the store does not answer, or refuses.
+    FileFormatError if the store does not answer, or refuses.
     """
 
     def __init__(self, address: Address) -> None:
@@ -252,7 +252,7 @@ class _Remote:
         return {place: {name: str(value) for name, value in state.items()} for place, state in states.items()}
 
     def _listed(self, places: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        """Ask once for all files of a folder of many; states that would be the same after a change are left out."""
+        """List large folders with one request each; states that may stay the same after a change are left out."""
         folders = Counter(place.rpartition("/")[0] for place in places)
         large = [folder for folder, count in folders.items() if count > ASKED_ALONE]
         states = [state for folder in large for state in self._files.ls(self._uri(folder), detail=True)]
@@ -295,7 +295,7 @@ class _RemoteFile:
 
 @contextmanager
 def _refusals(address: str) -> Iterator[None]:
-    """Raise FileFormatError for what a store's library raises: each has errors of its own, few of them an OSError."""
+    """Raise FileFormatError for errors of a store's library: each has its own, few of them an OSError."""
     try:
         yield
     except (FivefoldError, NotImplementedError):
@@ -320,7 +320,7 @@ def _files(address: Address, store: _Store, remedy: str | None = None) -> list[s
     shown = _each_once([file for file in there if not _is_hidden(_relative(file, base))], base, store)
     one = not address.is_pattern and there == {address.place}
     files = [file for file in shown if one or file.lower().endswith(PARQUET)]
-    # Hive writes Parquet without an ending: a file that is left out because of its name would be rows that are lost.
+    # Hive writes Parquet without an ending: rows of a file that is left out because of its name would be lost.
     if len(files) < len(shown) and (files or address.is_pattern):
         other = next(file for file in shown if file not in files)
         raise FileFormatError(f"{other} does not end in {PARQUET}; {_ENDING_REMEDY}")
@@ -335,7 +335,7 @@ def _files(address: Address, store: _Store, remedy: str | None = None) -> list[s
 
 
 def _there(address: Address, store: _Store) -> set[str]:
-    """List the files of a file, a folder or a pattern, also those that are not read."""
+    """List the files of a file, a folder or a pattern, including those that are not read."""
     try:
         places = store.matches(address.base, address.pattern) if address.is_pattern else [address.place]
         return {
@@ -348,7 +348,7 @@ def _there(address: Address, store: _Store) -> set[str]:
 
 
 def _each_once(files: Sequence[str], base: str, store: _Store) -> list[str]:
-    """Give one path of each file, in order: the one that leads through no link, or else the first by name."""
+    """Return one path of each file, in order: the one without a link, or else the first by name."""
     root, whole = store.whole(base), {file: store.whole(file) for file in files}
     by_link = {file: whole[file] != _under(root, "/".join(_relative(file, base))) for file in files}
     path_of = {whole[file]: file for file in sorted(files, key=lambda file: (by_link[file], file), reverse=True)}
@@ -367,7 +367,7 @@ def _relative(file: str, base: str) -> tuple[str, ...]:
 
 
 def _is_hidden(names: tuple[str, ...]) -> bool:
-    """Tell whether a file, or a folder of it, is none of data: Spark, Delta, Hadoop and others name them so.
+    """Check whether a file, or a folder that it is in, is hidden: Spark, Delta, Hadoop and others name them so.
 
     >>> _is_hidden(("_temporary", "a.parquet")), _is_hidden(("_year=2024", "a.parquet")), _is_hidden(("y=1_$folder$",))
     (True, False, True)
@@ -379,7 +379,7 @@ def _is_hidden(names: tuple[str, ...]) -> bool:
 
 
 def _require_plain(address: Address, files: set[str], base: str, remedy: str | None) -> None:
-    """Raise FileFormatError where a table lies below an address: its files are not all rows of today."""
+    """Raise FileFormatError if a table lies below an address: not all of its files have present rows."""
     for file in sorted(files):
         names = _relative(file, base)
         if DELTA_LOG in names[:-1]:
@@ -390,7 +390,7 @@ def _require_plain(address: Address, files: set[str], base: str, remedy: str | N
 
 
 def _require_no_table(address: Address, store: _Store, place: str, remedy: str | None) -> None:
-    """Raise FileFormatError where a place of an address is inside a table."""
+    """Raise FileFormatError if a place of an address is inside a table."""
     start = PurePosixPath(place)
     for folder in [start, *start.parents]:
         if str(folder) in {".", "/"}:

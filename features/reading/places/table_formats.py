@@ -1,4 +1,4 @@
-"""Tables of Delta and of Iceberg, each read at one version: the rows that are in it then, and no others."""
+"""Tables of Delta and of Iceberg, each read at one version: the rows of that version, and no others."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from fivefold.features.reading.places.addresses import Address
 
 _READ_FEATURES = frozenset({"deletionVectors", "timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"})
-"""What a table of Delta may need of its readers: anything else, such as columns by other names, is refused."""
+"""Features that a table of Delta may require of readers: any other, such as renamed columns, is refused."""
 _VARIANTS = frozenset({"variantType", "variantType-preview"})
 
 
 def open_delta(address: "Address", opener: Callable[[str], Callable[[], Any] | None]) -> ParquetSource:
-    """Open a table of Delta at one version; *opener* gives what opens a file of an object store.
+    """Open a table of Delta at one version; *opener* returns a function that opens a file of an object store.
 
     Raises:
-        FileFormatError: there is no such version, or the table needs what is not read here.
+        FileFormatError: the version is unknown, or the table needs a feature that is not supported here.
     """
     with _errors(address, "Delta"):
         table = _opened(address)
@@ -63,7 +63,7 @@ def open_delta(address: "Address", opener: Callable[[str], Callable[[], Any] | N
 
 
 def _opened(address: "Address") -> "DeltaTable":
-    """Open the table at the version of an address; FileFormatError where the table is not as far."""
+    """Open the table at the version of an address; FileFormatError if that is after the latest one."""
     from deltalake import DeltaTable  # noqa: PLC0415 (an extra)
     from deltalake.exceptions import DeltaError  # noqa: PLC0415 (as above)
 
@@ -92,7 +92,7 @@ def _tail(path: str) -> str:
 
 
 def _deleted(table: Any) -> dict[str, npt.NDArray[np.bool_]]:
-    """Give which rows are kept, by the name of the file; names have a random part, and no two are the same."""
+    """Return marks of the rows that are kept, by file name; names have a random part, so no two are the same."""
     vectors = pa.table(table.deletion_vectors())
     return {
         _tail(file): np.asarray(mask, dtype=np.bool_)
@@ -110,19 +110,19 @@ class _Empty:
     identity: str = ""
 
     def lacks_values(self, _column: str) -> bool:
-        """Leave it open: without rows nothing is to be read."""
+        """Return False: without rows there is nothing to read."""
         return False
 
     def batches(
         self, _columns: Sequence[str], _dictionaries: Collection[str], _rows: int, _first_row: int = 0
     ) -> Iterator[pa.RecordBatch]:
-        """Give nothing."""
+        """Return nothing."""
         return iter(())
 
 
 @contextmanager
 def _errors(address: "Address", kind: str) -> Iterator[None]:
-    """Name the address, whatever a library of tables ends with; they have no errors in common."""
+    """Raise FileFormatError with the address for any error of a library of tables: they have none in common."""
     try:
         yield
     except (ModuleNotFoundError, FileFormatError, ConfigError):
@@ -133,12 +133,12 @@ def _errors(address: "Address", kind: str) -> Iterator[None]:
 
 
 def open_iceberg(address: "Address") -> ParquetSource:
-    """Open a table of Iceberg at one snapshot, by its file of metadata or as `iceberg://CATALOG/NAMESPACE.TABLE`.
+    """Open a table of Iceberg at one snapshot, by its metadata file or as `iceberg://CATALOG/NAMESPACE.TABLE`.
 
     Catalogs are those of pyiceberg's own configuration.
 
     Raises:
-        FileFormatError: there is no such table or snapshot, or it has deletes that are not read here.
+        FileFormatError: the table or snapshot is unknown, or has deletes that are not supported here.
         ConfigError: the address names no table.
     """
     from pyiceberg.catalog import load_catalog  # noqa: PLC0415 (an extra)
@@ -167,7 +167,7 @@ def open_iceberg(address: "Address") -> ParquetSource:
 
 @dataclass(frozen=True)
 class _IcebergPart:
-    """A file of a table of Iceberg, and what was deleted of it; pyiceberg reads it, in memory as a whole."""
+    """A file of a table of Iceberg, and its deleted rows; pyiceberg reads it into memory as a whole."""
 
     address: "Address"
     table: "Table"
@@ -182,7 +182,7 @@ class _IcebergPart:
 
     @cached_property
     def rows(self) -> int:
-        """Its rows, with those that were deleted."""
+        """Number of rows, including deleted ones."""
         return int(self.task.file.record_count)
 
     @property
@@ -191,7 +191,7 @@ class _IcebergPart:
         return str(self.snapshot)
 
     def lacks_values(self, column: str) -> bool:
-        """Look into the table's own counts of the file, which hold deleted rows too, or else at the values."""
+        """Check the table's own counts for the file, which include deleted rows, or else the values."""
         field = self.table.scan(snapshot_id=self.address.version).projection().find_field(column)
         count = (self.task.file.null_value_counts or {}).get(field.field_id)
         if count == self.rows:
@@ -203,7 +203,7 @@ class _IcebergPart:
     def batches(
         self, columns: Sequence[str], _dictionaries: Collection[str], rows: int, first_row: int = 0
     ) -> Iterator[pa.RecordBatch]:
-        """Give some columns of the rows that were not deleted."""
+        """Return some columns of the rows that were not deleted."""
         return from_row(self._batches(columns, rows), first_row)
 
     def _batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
