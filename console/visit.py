@@ -224,9 +224,7 @@ class Visit(Context):
         try:
             return Part(rows, key_of(self._own(list_name), after) if after else None)
         except ConfigError:
-            raise ConfigError(
-                text("This address does not lead to a part of the list; start at its first page.")
-            ) from None
+            raise ConfigError(text("This address leads to no part of the list; start at its first page.")) from None
 
     def next_of(self, list_name: str, page: Page[Any], *, beside: bool = False) -> str | None:
         """Write the address of the next page of a list; None on the last page.
