@@ -1,4 +1,4 @@
-"""What is wrong with a field, written at the field: alike in every form, and in the form that was sent alone."""
+"""What is wrong with a field, written at that field: for every form alike, and only in the form that was sent."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _GOES_TO = re.compile(r'\b(?:form)?action="([^"?]*)')
 
 @dataclass(frozen=True)
 class _Field:
-    """A field of a form as its HTML has it: where its tag begins and ends, and the tag."""
+    """A field in the HTML of a form: where its tag begins and ends, and the tag."""
 
     element: str
     start: int
@@ -28,10 +28,10 @@ class _Field:
 
 
 def with_fault(html: str, visit: Visit) -> str:
-    """Mark the field that a refusal is about in the page that is shown again; nothing where it is about several.
+    """Mark the refused field in the page that is shown again; nothing if several fields were refused.
 
-    The field is invalid, described by the problem, which stands behind it, and has the focus. Where a page has several
-    forms of one action, it is the one whose hidden fields are most like those that were sent.
+    The field is marked as invalid, has the focus, and is described by the problem, which follows it. If a page has
+    several forms of one action, the one whose hidden fields are most similar to the sent ones is marked.
     """
     forms = [form for form in _FORM.finditer(html) if _wrong_field(form[0], visit)] if visit.problem_field else []
     if not forms:

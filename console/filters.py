@@ -1,4 +1,4 @@
-"""What the filters of a list ask for, and its rows; a wrong filter is refused where the rows would stand."""
+"""The filters of a list, and its rows; an invalid filter is refused in place of the rows."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Listing(Generic[T]):
-    """The rows that filters ask for.
+    """The rows that match the filters.
 
     Attributes:
-        problem: why there are none: a filter cannot be read, or names nothing; empty otherwise.
+        problem: why there are no rows: a filter cannot be read, or names something unknown; empty otherwise.
         status: of the page.
     """
 
@@ -34,9 +34,9 @@ def listing_of(
     part: Part,
     wrong: tuple[type[FivefoldError], ...] = (ConfigError, NotFoundError),
 ) -> Listing[T]:
-    """Read the *rows* of a list; a wrong filter leaves the form with all that was chosen, and says what is wrong.
+    """Read the *rows* of a list; after an invalid filter the form stays as it was filled in, with the problem.
 
-    *wrong*: what a filter can raise; a list of one customer has no page where that customer is not there.
+    *wrong*: the errors that a filter can raise; a list of one customer has no page if there is no such customer.
     """
     try:
         return Listing(rows=rows(part))
@@ -46,7 +46,7 @@ def listing_of(
 
 
 def period(chosen: Mapping[str, str]) -> tuple[int | None, int | None]:
-    """Read from when and before when a list's rows are, of its filters; ConfigError where one is not a moment."""
+    """Read the period of a list's filters, from and before; ConfigError if one is not a moment."""
     since = read_moment(chosen["since"], text("From")) if chosen["since"] else None
     until = read_moment(chosen["until"], text("Before")) if chosen["until"] else None
     return since, until
@@ -58,7 +58,7 @@ def type_names(visit: Visit) -> tuple[str, ...]:
 
 
 def chosen_type(visit: Visit, types: tuple[str, ...]) -> tuple[str, str]:
-    """Give the type that the address asks for, and the one that the page is of: the first where that is unknown."""
+    """Return the type in the address, and the type of the page: the first one if that in the address is unknown."""
     query_type = visit.query.get("type") or types[0]
     return query_type, query_type if query_type in types else types[0]
 
@@ -69,10 +69,10 @@ def types_to_choose(visit: Visit) -> tuple[str, ...]:
 
 
 def entity_filter(visit: Visit, chosen: dict[str, str]) -> tuple[tuple[str, ...], tuple[str, str] | None]:
-    """Give the types to choose from, `customer` first, and the entity that is looked for, if any.
+    """Return the types to choose from, `customer` first, and the entity of the filters, if any.
 
-    *chosen* has the filters as they were typed, and gets the type that counts: one counts beside an identifier alone,
-    and an identifier without one is looked for in the first type.
+    *chosen* has the filters as typed. Its type is set to the one that counts: a type counts only with an identifier,
+    and an identifier without a type is searched in the first type.
     """
     types = types_to_choose(visit)
     if not chosen["external_id"]:

@@ -75,9 +75,9 @@ def _home(visit: Visit) -> Redirect:
 def _text_views(
     editing: str, of: str, check: str, editor: ModuleType, tables: EditorTables, page: Callable[[Visit], Rendered]
 ) -> tuple[View, ...]:
-    """Give the views of an editor's page that store nothing: checks, forms, and decision tables as files.
+    """Return the views of an editor's page that store nothing: checks, forms, and decision tables as files.
 
-    *of* is the path in `/v1` of what is edited, and *check* the route that checks a text.
+    *of*: the path in `/v1` of what is edited; *check*: the route that checks a text.
     """
     out, into = f"POST {of}/tables/export", f"POST {of}/tables/import"
     return (
@@ -91,7 +91,7 @@ def _text_views(
 
 
 def _flow_views(editing: str, page: Callable[[Visit], Rendered]) -> tuple[View, ...]:
-    """Give the views of an editor's page of a flow that store nothing."""
+    """Return the views of a flow's editor that store nothing."""
     take_graph = flow_editor.take_graph
     return (
         *_text_views(editing, _FLOW_OF, _CHECK_FLOW, flow_editor, FLOW_TABLES, page),
@@ -101,7 +101,7 @@ def _flow_views(editing: str, page: Callable[[Visit], Rendered]) -> tuple[View, 
 
 
 def _draft_views(editing: str, of: str, editor: ModuleType) -> tuple[View, ...]:
-    """Give the views that store what is edited: as the draft, and as a version; or that take the draft away."""
+    """Return the views that store what is edited, as the draft or as a version, or remove the draft."""
     page = editor.show_editor
     return (
         View("POST", f"{editing}/save", f"PUT {of}/draft", editor.save, page, reads_document=True),

@@ -1,4 +1,4 @@
-"""Named lists: which there are, who is on each version, what a version changes, and how a new one is added."""
+"""Named lists: all of them, the members of each version, what a version changes, and the form for a new one."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -33,7 +33,7 @@ LISTS: Final = "/console/lists"
 MOST_BYTES: Final = 256_000
 """Of the members that a form takes."""
 SHOWN: Final = Part(200)
-"""Differences of a version that is not stored, on its page."""
+"""Differences of a version that is not stored yet, on its page."""
 SHOW: Final = ("members", "changes")
 PURPOSES: Final = ("aml", "commercial", "both")
 
@@ -52,8 +52,8 @@ class ListPage:
 
     Attributes:
         versions: the newest first.
-        waiting: changes that another person approves.
-        is_reference: it has the numbers of peers.
+        waiting: changes that another person has to approve.
+        is_reference: the list has the numbers of peers.
     """
 
     list: ListState
@@ -69,10 +69,10 @@ class ListVersionPage:
     """One version of a list: its members, or what it changes.
 
     Attributes:
-        since: when it begins, as its address has it.
+        since: when it begins, as in its address.
         show: members or changes.
-        text: what members are looked for by.
-        before: when the version begins that it is compared with; None where there is none.
+        text: the text to search members by.
+        before: when the version to compare with begins; None if there is none.
         next: the address of the next page of what is shown.
     """
 
@@ -89,20 +89,20 @@ class ListVersionPage:
 
 @dataclass(frozen=True, kw_only=True)
 class ListFormPage:
-    """A version that is written.
+    """The form of a new version.
 
     Attributes:
         list: None for a new one.
-        newest_since: when the newest version began as this one was begun; empty where there was none.
-        purpose: what was chosen; empty to say nothing.
-        purposes: what can be chosen.
-        members: one a line; empty where those of the newest are too many for a form.
-        too_many: they are.
-        difference: from the newest version, once that was asked for.
-        count: how many members it would have then.
-        repeat_count: how many of the lines then say what another one says.
-        empty_count: how many of them say nothing.
-        waiting: changes of this list that another person approves.
+        newest_since: when the newest version began as the form was opened; empty if there was none.
+        purpose: the chosen one; empty to declare none.
+        purposes: the choices.
+        members: one per line; empty if the newest version has too many for a form.
+        too_many: the newest version has too many members for a form.
+        difference: from the newest version, once it was requested.
+        count: how many members the version would have.
+        repeat_count: how many lines repeat another one.
+        empty_count: how many lines are empty.
+        waiting: changes of this list that another person has to approve.
     """
 
     list: ListState | None
@@ -124,14 +124,14 @@ class ListFormPage:
 
 
 def show_lists(visit: Visit) -> Rendered:
-    """List the lists: what is in force, who added it, and what reads it."""
+    """List the lists: the version in force, who added it, and what reads it."""
     lists = list_list_states(visit, visit.part("lists"))
     page = ListsPage(lists=lists, next=visit.next_of("lists", lists))
     return Rendered(template="accounts/lists.html", title=text("Lists"), page=page)
 
 
 def show_list(visit: Visit) -> Rendered:
-    """Show one list: its versions, and what waits."""
+    """Show one list: its versions, and its waiting changes."""
     name = visit.parts["list"]
     state = read_list_state(visit, name)
     versions = list_version_states(visit, name, visit.part("versions", 20))
@@ -147,7 +147,7 @@ def show_list(visit: Visit) -> Rendered:
 
 
 def show_version(visit: Visit) -> Rendered:
-    """Show who is on a version, or what it changes."""
+    """Show the members of a version, or what it changes."""
     name, since_us = visit.parts["list"], _moment_of(visit.parts["since"])
     show, words = visit.choice("show", SHOW), visit.query.get("text", "")
     against = visit.query.get("against", "")
@@ -172,7 +172,7 @@ def show_version(visit: Visit) -> Rendered:
 
 
 def _moment_of(written: str) -> int:
-    """Read when a version begins; NotFoundError where no version can begin then."""
+    """Read when a version begins; NotFoundError if no version can begin then."""
     try:
         return parse_moment(written)
     except ConfigError:
@@ -180,7 +180,7 @@ def _moment_of(written: str) -> int:
 
 
 def show_form(visit: Visit) -> Rendered:
-    """Show the form of a new version, which begins with the newest one; of a new list where none is named."""
+    """Show the form of a new version, which starts from the newest one, or of a new list if none is named."""
     name = visit.parts.get("list")
     state, typed = None if name is None else read_list_state(visit, name), bool(visit.form)
     newest = None if name is None or state is None or typed else list_members(visit, name, state.newest_us)
@@ -219,13 +219,13 @@ def _difference(visit: Visit) -> tuple[ListDifference, int]:
 
 
 def check(visit: Visit) -> Answer:
-    """Say what the version that was typed would change; nothing is stored."""
+    """Show what the typed version would change; nothing is stored."""
     list_version(*_version(visit), _purpose(visit))
     return show_form(visit)
 
 
 def add(visit: Visit) -> Answer:
-    """Add the version, or propose it once anything decides; another version that was added meanwhile stays."""
+    """Add the version, or propose it once anything decides; a version that was added meanwhile is not replaced."""
     version, newest_since = _version(visit), visit.form.get("seen", "")
     if "list" in visit.parts:
         read_list_state(visit, visit.parts["list"])
@@ -244,7 +244,7 @@ def _refuse_there(visit: Visit, name: str) -> None:
         read_list_state(visit, name)
     except NotFoundError:
         return
-    raise ConflictError(text("there is a list {name} already; add a version to it", name=name))
+    raise ConflictError(text("there is already a list {name}; add a version to it", name=name))
 
 
 def _version(visit: Visit) -> tuple[str, int, list[str], str, str]:
@@ -259,15 +259,15 @@ def _purpose(visit: Visit) -> str | None:
 
 
 def _members(visit: Visit) -> list[str]:
-    """Read one member a line, each once; ConfigError where there are more than a form takes."""
+    """Read one member per line, each once; ConfigError if there are more than a form takes."""
     written = _typed(visit)
     if len(written.encode()) > MOST_BYTES:
         raise ConfigError(
-            text("the members have more than {most:,} bytes; POST /v1/lists takes longer lists", most=MOST_BYTES)
+            text("the members have more than {most:,} bytes; POST /v1/lists accepts longer lists", most=MOST_BYTES)
         )
     return list(dict.fromkeys(line.strip() for line in written.splitlines() if line.strip()))
 
 
 def _typed(visit: Visit) -> str:
-    """Give the file that was chosen, or what stands in the field."""
+    """Return the content of the chosen file, or of the field."""
     return without_nul(visit.form.get("file", "").removeprefix("\ufeff") or visit.form.get("members", ""))

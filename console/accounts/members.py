@@ -1,4 +1,4 @@
-"""Members and their roles, and the tokens of programs, as administrators manage them."""
+"""Members, their roles, and tokens, as administrators manage them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ TOKENS_OF_MEMBER: Final = Part(20)
 
 @dataclass(frozen=True, kw_only=True)
 class MembersPage:
-    """The members, the oldest first; `roles` are those that a new one may have."""
+    """The members, the oldest first; `roles`: those that a new member may have."""
 
     members: Page[MemberLine]
     roles: tuple[Role, ...]
@@ -48,7 +48,7 @@ class MemberPage:
 
 
 def show_members(visit: Visit) -> Rendered:
-    """List the members, those who left too."""
+    """List the members, including those who have left."""
     members = organisations.list_members(visit, visit.part("members"))
     page = MembersPage(members=members, roles=ROLES, next=visit.next_of("members", members))
     return Rendered(template="accounts/members.html", title=text("Members"), page=page)
@@ -62,13 +62,13 @@ def show_member(visit: Visit) -> Rendered:
 
 
 def add_member(visit: Visit) -> Answer:
-    """Add a member, or take back one who left; their page follows."""
+    """Add a member, or again one who has left; their page follows."""
     added = organisations.add_member(visit, visit.typed("name", text("Name")), _ticked(visit))
     return Redirect(address("administration", "members", str(added.id)), "member-added")
 
 
 def set_roles(visit: Visit) -> Answer:
-    """Give a member the ticked roles and no others; refused where another person changed them meanwhile."""
+    """Give a member only the ticked roles; refused if another person changed the roles meanwhile."""
     roles_shown = visit.form.get("seen", "").split()
     organisations.set_roles(visit, _number(visit), _ticked(visit), roles_shown)
     return Redirect(visit.path, "roles-set")
@@ -94,11 +94,11 @@ TOKENS: Final = "/console/administration/tokens"
 
 @dataclass(frozen=True, kw_only=True)
 class TokensPage:
-    """The tokens, the newest first, and what was asked for and waits, the oldest first.
+    """The tokens, the newest first, and the waiting requests, the oldest first.
 
     Attributes:
-        hindrances: why what waits cannot be approved any more, by its number.
-        members: who may be given one.
+        hindrances: why a waiting request can no longer be approved, by its number.
+        members: those who may receive one.
         plans: the names of the plans.
         roles: of a person's token.
     """
@@ -115,10 +115,10 @@ class TokensPage:
 
 @dataclass(frozen=True, kw_only=True)
 class HalfPage:
-    """One half of a secret, shown in the answer to the form alone: no address leads to it.
+    """One half of a secret, shown only in the answer to the form: no address leads to it.
 
     Attributes:
-        is_second: the token is made; this is what stands behind the dot.
+        is_second: the token is created; this is the half after the dot.
     """
 
     half: HalfOfSecret
@@ -127,7 +127,7 @@ class HalfPage:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenUsage:
-    """What a token used up, and the limits of its plan; None where there is no such plan any more."""
+    """The usage of a token, and the limits of its plan; None if there is no longer such a plan."""
 
     token: TokenShown
     plan: PlanLine | None
@@ -135,7 +135,7 @@ class TokenUsage:
 
 @dataclass(frozen=True, kw_only=True)
 class UsagePage:
-    """The plans, and what tokens used up of them in a month (UTC)."""
+    """The plans, and the usage of each token in a month (UTC)."""
 
     month: str
     plans: tuple[PlanLine, ...]
@@ -144,7 +144,7 @@ class UsagePage:
 
 
 def show_tokens(visit: Visit) -> Rendered:
-    """List the tokens, and what waits for another administrator."""
+    """List the tokens, and the requests that wait for another administrator."""
     tokens = token_requests.list_tokens(visit, part=visit.part("tokens"))
     waiting = token_requests.list_requests(visit, ASKED, visit.part("waiting", WAITING, beside=True), oldest_first=True)
     members = tuple(member for member in list_members(visit, WHOLE) if member.left_us is None)
@@ -163,18 +163,18 @@ def show_tokens(visit: Visit) -> Rendered:
 
 
 def _hindrance(line: TokenRequestLine, roles: Mapping[int, tuple[str, ...]], now_us: int) -> str:
-    """Say why a request cannot be approved any more; empty where it can. *roles*: of the present members."""
+    """Say why a request can no longer be approved; empty if it can. *roles*: of the present members."""
     if now_us - line.asked_us >= LONGEST_DAYS * DAY_US:
         return text(
-            "It is older than {days} days, so it cannot be approved: ask for the token again.", days=LONGEST_DAYS
+            "It is older than {days} days, so it cannot be approved: request the token again.", days=LONGEST_DAYS
         )
     if line.member_id is not None and line.role not in roles.get(line.member_id, ()):
-        return text("The member does not have this role any more, so it cannot be approved.")
+        return text("The member no longer has this role, so it cannot be approved.")
     return ""
 
 
 def show_usage(visit: Visit) -> Rendered:
-    """Show the plans, and how much of its plan each token has used this month."""
+    """Show the plans, and the usage of each token this month."""
     tokens = token_requests.list_tokens(visit, part=visit.part("usage"))
     limits = {plan.name: plan for plan in token_requests.list_plans(visit.plans)}
     page = UsagePage(
@@ -187,28 +187,28 @@ def show_usage(visit: Visit) -> Rendered:
 
 
 def ask(visit: Visit) -> Answer:
-    """Ask for a token, and show the first half of its secret; the same form sent twice asks once."""
+    """Request a token, and show the first half of its secret; the same form sent twice requests one."""
     member, days = (visit.form.get(name, "").strip() for name in ("member", "expires_days"))
     wanted = TokenSpecification(
         role=visit.typed("role", text("Role")),
         plan=visit.typed("plan", text("Plan")),
         member_id=visit.number("member", text("Member")) if member else None,
         label=visit.form.get("label", "").strip(),
-        expires_days=visit.number("expires_days", text("Ends after so many days")) if days else None,
+        expires_days=visit.number("expires_days", text("Days until it ends")) if days else None,
         mcp_changes=visit.form.get("mcp_changes") == "1",
     )
     return once(visit, lambda: _shown(token_requests.request_token(visit, visit.plans, wanted), is_second=False))
 
 
 def approve(visit: Visit) -> Answer:
-    """Make a token that another administrator asked for, and show the second half of its secret."""
+    """Approve a token that another administrator requested, and show the second half of its secret."""
     number = visit.number("request", text("Request"))
     half = token_requests.approve_token(visit, visit.plans, number, visit.shown_moment("asked"))
     return _shown(half, is_second=True)
 
 
 def refuse(visit: Visit) -> Answer:
-    """Refuse what was asked for, or take back one's own request."""
+    """Refuse a request, or withdraw one's own."""
     token_requests.refuse_token(visit, visit.number("request", text("Request")), visit.shown_moment("asked"))
     return Redirect(visit.path, "token-refused")
 

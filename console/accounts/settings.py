@@ -1,4 +1,4 @@
-"""What the organisation decides for all of it."""
+"""The settings of the organisation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,29 +15,29 @@ from fivefold.usecases.changes.search import ProposalFilters, ProposalFound, sea
 SETTINGS: Final = "/console/administration/settings"
 NUMBERS: Final = {
     "override_cap_percent": "Largest share of customers that overrides may keep below the rules, in percent",
-    "lowest_alert_percent": "Share of alerts at the lowest level above which a revalidation is asked for, in percent",
+    "lowest_alert_percent": "Share of alerts at the lowest level above which a revalidation is required, in percent",
     "minimum_coverage_percent": "Share of a ruleset's rules and cases that examples must reach, in percent",
     "retention_days": "Days after which a customer may be erased",
-    "outbox_days": "Days after which events that were sent are removed (at least 30; 0: never)",
-    "deliveries_days": "Days after which deliveries that ended are removed (at least 7; 0: never)",
-    "assessments_days": "Days after which goes what assessments were made from that no level rests on (0: never)",
-    "flows_days": "Days after which goes what runs of flows were made from that nothing rests on (0: never)",
-    "reports_days": "Days after which ended jobs, and whom a backtest would move, are removed (at least 92; 0: never)",
-    "challenge_days": "Days within which a challenge of an assessment is to be settled",
+    "outbox_days": "Days after which sent events are removed (at least 30; 0: never)",
+    "deliveries_days": "Days after which ended deliveries are removed (at least 7; 0: never)",
+    "assessments_days": "Days after which the inputs of assessments that no level rests on are removed (0: never)",
+    "flows_days": "Days after which the inputs of flow runs that nothing rests on are removed (0: never)",
+    "reports_days": "Days after which ended jobs, and the moves in backtests, are removed (at least 92; 0: never)",
+    "challenge_days": "Days within which a challenge of an assessment has to be settled",
 }
 SWITCHES: Final = {
-    "programs_lower_levels": "Programs take back what holds a level up without a second person",
-    "two_people_promote": "Two people promote a value model",
+    "programs_lower_levels": "Programs may remove what holds a level up without a second person",
+    "two_people_promote": "Promoting a value model needs two people",
 }
 WAITING: Final = ProposalFilters(state="proposed", kind=SettingsChanged.kind)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SettingsPage:
-    """The settings as they are; None before the levels were chosen.
+    """The present settings; None before the levels are chosen.
 
     Attributes:
-        waiting: changes of them that wait for another person; none for those who may not see them.
+        waiting: changes that wait for another person; empty for people who may not see them.
     """
 
     settings: Settings | None
@@ -59,7 +59,7 @@ def show_settings(visit: Visit) -> Rendered:
 
 
 def change(visit: Visit) -> Answer:
-    """Change what differs from what the person saw; refused where another person changed the same meanwhile."""
+    """Change the settings that the person edited; refused if another person changed the same ones meanwhile."""
     shown: dict[str, int | bool] = {}
     wanted: dict[str, int | bool] = {}
     for name, label in NUMBERS.items():
@@ -70,7 +70,7 @@ def change(visit: Visit) -> Answer:
         wanted[name] = bool(visit.form.get(name))
     changed = {name: value for name, value in wanted.items() if value != shown[name]}
     if not changed:
-        raise ConfigError(text("no setting differs from what it was"))
+        raise ConfigError(text("no setting was changed"))
     settings_change = SettingsChange(**changed)  # type: ignore[arg-type]  # numbers are numbers, and switches are switches
     before = {name: shown[name] for name in changed}
     outcome = asks.change_settings(visit, settings_change, visit.form.get("reason", "").strip(), before)

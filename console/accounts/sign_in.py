@@ -16,11 +16,11 @@ class SignInPage:
 
     Attributes:
         next: the address that the person came for.
-        refused: the token that was typed may not be used.
+        refused: the typed token may not be used.
         ended: a form was sent after the session ended.
-        identity_path: where the way to the identity provider begins; empty where there is none.
+        identity_path: the path that leads to the identity provider; empty if there is none.
         problem: why the identity provider did not sign the person in; empty otherwise.
-        written: into the form that was sent; None where that could not be read.
+        written: the texts in the sent form; None if it could not be read.
     """
 
     next: str
@@ -33,14 +33,14 @@ class SignInPage:
 
 @dataclass(frozen=True)
 class EndedPart:
-    """What a script puts into a page whose session has ended; *next* is the page."""
+    """The part that a script puts into a page whose session has ended; *next* is the page."""
 
     next: str
 
 
 @dataclass(frozen=True)
 class SessionPage:
-    """The person's own session; *zones* are those that they may choose."""
+    """The person's own session; *zones*: those to choose from."""
 
     role: str
     zones: tuple[str, ...]
@@ -65,7 +65,7 @@ def sign_in_page(
 
 
 def ended_part(next_address: str) -> ConsoleResponse:
-    """Say in place of what a script asks for that the session has ended; texts stay on the page that is open."""
+    """Answer a script that the session has ended; texts on the open page stay."""
     answer = Rendered(template="accounts/ended.html", title=text("Sign in"), page=EndedPart(next_address))
     return ConsoleResponse(HTTPStatus.OK, html=render_alone(answer))
 
@@ -91,13 +91,13 @@ def show_session(visit: Visit) -> Rendered:
 
 
 def take_role(visit: Visit) -> Answer:
-    """Go on in another of the member's roles."""
+    """Continue in another of the member's roles."""
     sessions.take_role(visit, visit.session.id, visit.typed("role", text("The role")))
     return Redirect("/console/session", "role-taken")
 
 
 def choose_zone(visit: Visit) -> Answer:
-    """Choose the zone in which the member reads times."""
+    """Choose the time zone in which the member reads times."""
     member_id = visit.session.credential.member_id
     assert member_id is not None, "only members sign in"
     sessions.choose_zone(visit, member_id, visit.typed("zone", text("The zone")))

@@ -1,4 +1,4 @@
-"""The audit log of the organisation: who did what, to which, when."""
+"""The audit log of the organisation: who did what, to what, and when."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -16,11 +16,11 @@ FILTERS: Final = ("actor", "action", "subject_kind", "subject_id", "since", "unt
 
 @dataclass(frozen=True, kw_only=True)
 class LogPage:
-    """Entries, those of the latest moment first.
+    """Entries, the latest first.
 
     Attributes:
-        chosen: the filters as they were typed.
-        entities: type and name of those that were touched, by number.
+        chosen: the filters as typed.
+        entities: type and name of the entities in the entries, by number.
     """
 
     chosen: dict[str, str]
@@ -30,7 +30,7 @@ class LogPage:
 
 
 def show_log(visit: Visit) -> Rendered:
-    """List what was done, as far as the filters ask for it."""
+    """List the entries that match the filters."""
     chosen = visit.filters(FILTERS)
 
     def rows(part: Part) -> Page[EntryFound]:

@@ -1,4 +1,4 @@
-"""One proposed change: what it is, whom it reaches, how far its backtests are, and the second person's decision."""
+"""One proposed change: its content, who is affected, its backtests, and the second person's decision."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,7 +40,7 @@ from fivefold.usecases.shared.actors import Role
 
 @dataclass(frozen=True)
 class Line:
-    """A label, and what stands beside it."""
+    """A label and its value."""
 
     label: str
     value: str
@@ -55,7 +55,7 @@ _REPLACES: Mapping[str, Sequence[str]] = {
     "opened": ("opened_us",),
     "closed": ("closed_us",),
 }
-"""What of a content is shown as something that is replaced, where that has another name."""
+"""The names in a content of what is shown as replaced, if they differ."""
 
 
 def change_lines(content: Mapping[str, Any], reach: Mapping[str, Any], labels: Mapping[str, str]) -> list[Line]:
@@ -84,9 +84,9 @@ def change_lines(content: Mapping[str, Any], reach: Mapping[str, Any], labels: M
 
 
 def reach_lines(reach: Mapping[str, Any], labels: Mapping[str, str], held_until: HeldUntil | None = None) -> list[Line]:
-    """Write whom a change reaches, as far as they were counted: no line where they were not.
+    """Write who is affected by a change, as far as that was counted; without a count there is no line.
 
-    *held_until*: whose levels a cooldown holds now, and until when.
+    *held_until*: the entities whose levels a cooldown holds now, and until when.
 
     >>> reach_lines({"cap": {"from": 10, "to": 5, "overridden_below": 0, "with_level": 281}}, {"cap": "Cap"})
     [Line(label='Cap', value='0 of 281 customers are kept below the rules now')]
@@ -120,7 +120,7 @@ def _label(name: str, labels: Mapping[str, str]) -> str:
     if name == "on":
         return text("Decides")
     if name == "per_second":
-        return text("Customers that are assessed again in a second")
+        return text("Customers assessed again per second")
     return text(labels[name]) if name in labels else words(name.removesuffix("_us"))
 
 
@@ -145,22 +145,20 @@ def _value(name: str, value: Any) -> str:
 
 
 def _rate_lines(value: Mapping[str, Any]) -> Iterator[Line]:
-    """Write which rates a table changes, those that are lost first; an earlier release did not keep it."""
+    """Write which rates a table changes, lost ones first; an earlier release did not store this."""
     for each in value.get("currencies", ()):
         before = _rate(each["from"])
         if each["to"] is not None:
             change = text("from {before} to {after}", before=before, after=_rate(each["to"]))
         elif each["transactions"] == 1:
-            change = text("from {before} to none; 1 stored transaction has it", before=before)
+            change = text("from {before} to none; 1 stored transaction uses it", before=before)
         else:
             count = attribute(each["transactions"])
-            change = text("from {before} to none; {count} stored transactions have it", before=before, count=count)
+            change = text("from {before} to none; {count} stored transactions use it", before=before, count=count)
         yield Line(each["currency"], change)
     if others := value.get("others"):
-        one, count = text("the rate of 1 more differs"), attribute(others)
-        yield Line(
-            text("Other currencies"), one if others == 1 else text("the rates of {count} more differ", count=count)
-        )
+        one, count = text("1 more rate differs"), attribute(others)
+        yield Line(text("Other currencies"), one if others == 1 else text("{count} more rates differ", count=count))
     if earlier := value.get("earlier"):
         one, count = text("1 differs"), attribute(earlier)
         yield Line(text("Rates of other days"), one if earlier == 1 else text("{count} differ", count=count))
@@ -173,18 +171,19 @@ def _rate(rate: Mapping[str, str] | None) -> str:
 
 
 def _counts(value: Mapping[str, Any]) -> Iterator[str]:
-    """Write what was counted of a setting."""
+    """Write the counts of a setting."""
     counted = {name: attribute(each) for name, each in value.items()}
     if "with_level" in value:
-        yield text("{overridden_below} of {with_level} customers are kept below the rules now", **counted)
+        yield text("overrides now hold {overridden_below} of {with_level} customers below the rules", **counted)
     if "older_after" in value:
         yield text(
-            "{older_before} customers were added longer ago than the days of now, {older_after} than the new ones",
+            "{older_before} customers were added longer ago than the present days,"
+            " {older_after} longer ago than the new days",
             **counted,
         )
     if "active_below" in value:
         yield text(
-            "active versions that reach less: {versions}", versions=attribute(value["active_below"]) or text("none")
+            "active versions with less coverage: {versions}", versions=attribute(value["active_below"]) or text("none")
         )
 
 
@@ -195,7 +194,7 @@ def _reached(  # noqa: C901, PLR0912 (one for each name)
         case "entities", Mapping():
             if not value:
                 # A table of rates reaches everybody; an earlier release did not count them.
-                yield Line(text("Assessed again"), text("everybody") if "rates" in reach else text("nobody"))
+                yield Line(text("Assessed again"), text("all customers") if "rates" in reach else text("no customer"))
             for kind, count in value.items():
                 yield Line(
                     text("Assessed again"), text("{count} of the type {type}", count=attribute(count), type=kind)
@@ -208,7 +207,7 @@ def _reached(  # noqa: C901, PLR0912 (one for each name)
         case "days", _:
             return
         case "falls", []:
-            yield Line(text("Levels"), text("none falls by it"))
+            yield Line(text("Levels"), text("none falls"))
         case "falls", list():
             for fall in value:
                 who = fall["entity_type"], fall["external_id"]
@@ -220,7 +219,7 @@ def _reached(  # noqa: C901, PLR0912 (one for each name)
         case ("rules_level", _):
             yield Line(text("Level without the override"), text("none") if value is None else words(value))
         case ("gate", _):
-            yield Line(text("The gate says"), value or text("nothing"))
+            yield Line(text("Result of the gate"), value or text("nothing"))
         case "money", list():
             for warning in value:
                 yield Line(text("Money"), warning)
@@ -229,9 +228,9 @@ def _reached(  # noqa: C901, PLR0912 (one for each name)
 
 
 def _fall(fall: Mapping[str, Any]) -> str:
-    """Write how far a level or a floor would fall by the rules; what else may hold the level stands beside."""
+    """Write how far a level or a floor would fall by the rules, and what else may hold the level."""
     if fall["before"] is None or fall["after"] is None:
-        return text("it cannot be computed to what it would fall") + (f": {fall['why']}" if fall["why"] else "")
+        return text("how far it would fall cannot be computed") + (f": {fall['why']}" if fall["why"] else "")
     names = (text("level"), text("floor"), text("floor that no override goes below"))
     parts = zip(names, fall["before"], fall["after"], strict=True)
     falls = "; ".join(f"{what} {_from_to(before, after)}" for what, before, after in parts if before != after)
@@ -246,14 +245,14 @@ MEMBERS_SHOWN: Final = 200
 
 @dataclass(frozen=True, kw_only=True)
 class RollBack:
-    """A ruleset that is to go back to a version.
+    """The return of a ruleset to an earlier version.
 
     Attributes:
         ruleset: its name.
-        before: the version that decides until then; None where that is not known any more.
+        before: the version that decides until then; None if that is no longer known.
         after: the version that decides then.
-        releases: levels that the withdrawn version raised are let go at once; without that the cooldown holds them.
-        per_second: how many customers are assessed again in a second.
+        releases: levels that the withdrawn version raised are released at once; otherwise the cooldown holds them.
+        per_second: how many customers are assessed again per second.
     """
 
     ruleset: str
@@ -278,24 +277,24 @@ class ProposalPage:
     """One proposal.
 
     Attributes:
-        is_own: the person proposed it, so they withdraw it, and do not refuse it.
-        approvers: the roles that approve it.
-        may_refuse: the person refuses it, or withdraws it.
-        at_machine: it is approved where the registry of models is, and not here.
+        is_own: the person proposed it, so they can withdraw it, not refuse it.
+        approvers: the roles that may approve it.
+        may_refuse: the person may refuse or withdraw it.
+        at_machine: it is approved on the machine with the registry of models, not here.
         waits: a backtest of it is not done, so it cannot be approved yet.
-        roll_back: what goes back to which version; None for another change.
-        moves: who would move where, by each backtest that is done.
-        list_versions: of a list, with what each changes, and the address of more of that; empty for another change.
-        versions_before: so many versions the list has now; 0 for another change.
-        changes: what it replaces and by what, and the rest of what it says.
-        reached: whom it reaches, as far as that was counted: of a change about one customer as of now while it is open.
-        reached_then: the same as of the proposal, where its levels were others.
-        now: what an open change about one customer leads to now; None for others.
-        levels: one text for what it leads to, which goes with an approval; empty where that is not known.
-        tag: that it would change, as the customer has it now; None for another change.
-        beside: the numbers of other changes of the same that wait.
-        backtests: of each type the newest, and the newest that is done.
-        backtests_done: the numbers of the latter, which count, with spaces between; 0 for none.
+        roll_back: the ruleset and its versions; None for other kinds of changes.
+        moves: who would move where, by each finished backtest.
+        list_versions: of a list, with what each changes, and the address of more; empty for other kinds of changes.
+        versions_before: how many versions the list has now; 0 for other kinds of changes.
+        changes: what it replaces and by what, and the rest of its content.
+        reached: who is affected, as far as counted; for an open change about one customer as of now.
+        reached_then: the same as of the proposal, if its levels were different.
+        now: the present effect of an open change about one customer; None for others.
+        levels: its effect as one text, which is sent with an approval; empty if that is not known.
+        tag: the tag that it would change, as the customer has it now; None for other kinds of changes.
+        beside: the numbers of other waiting changes of the same subject.
+        backtests: for each type the newest one, and the newest finished one.
+        backtests_done: the numbers of the finished ones, which count, separated by spaces; 0 for none.
         bar: the item of the queue that the person came for.
     """
 
@@ -323,7 +322,7 @@ class ProposalPage:
 
 
 def show_proposal(visit: Visit) -> Rendered:
-    """Show a proposal to those who see its kind."""
+    """Show a proposal to people who may see its kind."""
     proposal = proposals.read_proposal(visit, _number(visit), visit.role)
     done = finished_backtests(visit, proposal.id)
     labels = {**NUMBERS, **SWITCHES} if proposal.kind == SettingsChanged.kind else {}
@@ -360,7 +359,7 @@ def show_proposal(visit: Visit) -> Rendered:
 
 
 def _tag(visit: Visit, proposal: ProposalLine) -> TagLine | None:
-    """Give the tag that a change is about, for those who may read tags, with who set it and why."""
+    """Return the tag that a change is about, with who set it and why, for people who may read tags."""
     type_name, external_id = proposal.entity_type, proposal.external_id
     may_read = visit.may("GET /v1/entities/{type}/{external_id}/tags")
     if proposal.kind != TagChanged.kind or type_name is None or external_id is None or not may_read:
@@ -382,7 +381,7 @@ def _roll_back(visit: Visit, proposal: ProposalLine, done: Sequence[ProposalBack
 
 
 def _version_before(visit: Visit, proposal: ProposalLine, done: Sequence[ProposalBacktest]) -> int | None:
-    """Give the version that a roll-back withdraws: what decides now, or what its backtest was run against."""
+    """Return the version that a roll-back withdraws: the deciding one, or the one that its backtest compared."""
     family = proposal.content["family"]
     if proposal.state == "proposed":
         active = read_ruleset(visit, family).active
@@ -411,7 +410,7 @@ def _list_versions(visit: Visit, proposal: ProposalLine) -> tuple[tuple[Proposed
 
 
 def _moves(visit: Visit, proposal: ProposalLine, done: Sequence[ProposalBacktest]) -> tuple[Moves, ...]:
-    """Read the matrices of a roll-back's backtests, for those who may read these."""
+    """Read the matrices of a roll-back's backtests, for people who may read backtests."""
     if proposal.kind != RulesetRolledBack.kind or not done or not visit.may("GET /v1/backtests/{backtest}"):
         return ()
     levels, moves = read_settings(visit).levels, []
@@ -429,10 +428,10 @@ def _number(visit: Visit) -> int:
 
 
 def approve(visit: Visit) -> Answer:
-    """Approve what another person proposed, which does it; of a roll-back, once they looked at who moves."""
+    """Approve a change that another person proposed, which carries it out; a roll-back needs a look at who moves."""
     proposal = proposals.read_proposal(visit, _number(visit), visit.role)
     if proposal.kind == RulesetRolledBack.kind and proposal.state == "proposed" and "confirmed" not in visit.form:
-        raise ConfigError(text("confirm that you looked at who moves"))
+        raise ConfigError(text("confirm that you have checked who moves"))
     backtests = visit.typed("seen_backtests", text("What the page showed"))
     proposals.approve_proposal(
         visit,
@@ -448,7 +447,7 @@ def approve(visit: Visit) -> Answer:
 
 
 def refuse(visit: Visit) -> Answer:
-    """Refuse what another person proposed, or withdraw one's own."""
+    """Refuse a change that another person proposed, or withdraw one's own."""
     proposal = proposals.read_proposal(visit, _number(visit), visit.role)
     reason, seen_us = visit.typed("reason", text("Reason")), visit.shown_moment("proposed")
     proposals.refuse_proposal(visit, _number(visit), reason, visit.role, expected_proposed_us=seen_us)
@@ -457,6 +456,6 @@ def refuse(visit: Visit) -> Answer:
 
 
 def ask_for_backtests(visit: Visit) -> Answer:
-    """Ask for the backtests anew, such as after what decides has changed."""
+    """Request the backtests again, for example after a change of what decides."""
     proposals.request_proposal_backtests(visit, _number(visit))
     return Redirect(visit.path + visit.trail, "backtest-requested")

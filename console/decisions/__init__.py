@@ -1,1 +1,1 @@
-"""Pages of policies, and of the decisions that they made."""
+"""Pages of policies and of their decisions."""

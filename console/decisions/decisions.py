@@ -1,4 +1,4 @@
-"""Decisions on transactions: those that were looked for, and one with its reasons as they were recorded."""
+"""Decisions on transactions: a filtered list, and one decision with its recorded reasons."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class DecisionsPage:
     """Decisions, the latest first.
 
     Attributes:
-        chosen: the filters as they were typed; the type is the one that an identifier is looked for in, else empty.
+        chosen: the filters as typed; the type is that of the identifier, and empty without one.
         types: of entities.
     """
 
@@ -44,10 +44,10 @@ class DecisionPage:
     """One decision.
 
     Attributes:
-        reasons: what may be seen of it; None once they were erased.
-        answer: the whole of it, with what did not hold; None for those who may not see conditions.
-        entity: type and identifier of whom it is about; None once that was erased.
-        rate: how the amount was brought into the base currency; None where it is not recorded.
+        reasons: the part that the person may see; None once they were erased.
+        answer: all of it, with the rules that did not hold; None for people who may not see conditions.
+        entity: its type and identifier; None once it was erased.
+        rate: how the amount was converted into the base currency; None if it is not recorded.
     """
 
     decision: DecisionMade
@@ -58,7 +58,7 @@ class DecisionPage:
 
 
 def show_decisions(visit: Visit) -> Rendered:
-    """List the decisions that the filters ask for."""
+    """List the decisions that match the filters."""
     chosen = visit.filters(FILTERS)
     types, entity = entity_filter(visit, chosen)
 
@@ -80,7 +80,7 @@ def show_decisions(visit: Visit) -> Rendered:
 
 
 def show_decision(visit: Visit) -> Rendered:
-    """Show one decision as it was recorded; conditions and what did not hold for those who see policies."""
+    """Show one decision as recorded; people who may see policies also see conditions and what did not hold."""
     number = _number(visit)
     decision = read_decision(visit, number)
     about = None if decision.answer is None else decision.answer["entity"]

@@ -1,4 +1,4 @@
-"""Policies: their versions, a version's text with its doubts and what it changes, and a new one until it decides."""
+"""Policies: their versions, a version's text with its doubts and changes, and the way of a new one until it decides."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -30,7 +30,7 @@ POLICY: Final = TextKind(
 
 @dataclass(frozen=True, kw_only=True)
 class PoliciesPage:
-    """The versions of policies, by name, the newest first; `policy` is the one that they are of, empty for all."""
+    """The versions of policies, by name, the newest first; `policy`: their policy, empty for all policies."""
 
     policy: str
     versions: Page[PolicyLine]
@@ -42,12 +42,12 @@ class PolicyPage:
     """One version of a policy.
 
     Attributes:
-        picture: the flow of one step that it is.
-        lines: its text, with what is doubtful at each line.
+        picture: the policy as a flow of one step.
+        lines: its text, with the doubts at each line.
         compared: with another version.
         bar: the item of the queue that the person came for.
-        is_own: the person wrote it, so they withdraw it, and do not refuse it.
-        ended: who retired or refused it; None where nobody did.
+        is_own: the person wrote it, so they can withdraw it, not refuse it.
+        ended: who retired or refused it; None if no person did.
     """
 
     policy: PolicyView
@@ -69,7 +69,7 @@ def show_policies(visit: Visit) -> Rendered:
 
 
 def show_version(visit: Visit) -> Rendered:
-    """Show a version beside the one that decides, or beside the one before where it decides itself."""
+    """Show a version beside the one that decides, or beside the one before if it decides itself."""
     name, number = visit.version_of("policy")
     policy = show_policy(visit, name, number)
     page = PolicyPage(
@@ -87,14 +87,14 @@ def show_version(visit: Visit) -> Rendered:
 
 
 def show_editor(visit: Visit) -> Rendered:
-    """Show the text that decides, or the newest; what was typed is kept, and checked."""
+    """Show the text that decides, or the newest; typed text stays and is checked."""
     name = _existing(visit)
     title = text("New version of {policy}", policy=name) if name else text("New policy")
     return Rendered(template="decisions/policy_editor.html", title=title, page=editor_page(visit, POLICY, name))
 
 
 def _existing(visit: Visit) -> str:
-    """Name the policy of the address, empty for a new one; NotFoundError where it has no version."""
+    """Return the policy in the address, empty for a new one; NotFoundError if it has no version."""
     name = visit.parts.get("policy", "")
     if name and not policies.policies_of(visit, name, Part(1)):
         raise NotFoundError(text("there is no policy {policy}", policy=repr(name)))
@@ -102,19 +102,19 @@ def _existing(visit: Visit) -> str:
 
 
 def check(visit: Visit) -> Answer:
-    """Look through what was typed; nothing is stored."""
+    """Check the typed text; nothing is stored."""
     typed_document(visit)
     return show_editor(visit)
 
 
 def propose(visit: Visit) -> Answer:
-    """Propose what was typed as the next version; another person approves it."""
+    """Propose the typed text as the next version; another person has to approve it."""
     line = propose_typed(visit, POLICY, _existing(visit))
     return Redirect(address("policies", line.name, "versions", str(line.number)), "policy-proposed")
 
 
 def approve(visit: Visit) -> Answer:
-    """Let a version decide that another person wrote, once what it changes was looked at."""
+    """Let a version decide that another person wrote, after a look at what it changes."""
     name, number = visit.version_of("policy")
     show_policy(visit, name, number)
     reason = visit.confirmed_reason(text("confirm that you have checked what changes"))
@@ -123,7 +123,7 @@ def approve(visit: Visit) -> Answer:
 
 
 def retire(visit: Visit) -> Answer:
-    """Refuse or withdraw a version that waits, or propose that one decides no more."""
+    """Refuse or withdraw a waiting version, or propose to retire the one that decides."""
     name, number = visit.version_of("policy")
     reason = visit.typed("reason", text("Reason"))
     policy = policies.policy_as_seen(visit, name, number, visit.shown_state(), visit.shown_hash())

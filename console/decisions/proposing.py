@@ -1,4 +1,4 @@
-"""Texts that one person proposes and another approves, policies and named groups: an editor, and what changes."""
+"""Texts that one person proposes and another approves (policies and groups): their editor, and what changes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ NEWEST: Final = Part(1)
 
 @dataclass(frozen=True, kw_only=True)
 class TextKind:
-    """What texts of a kind are read and proposed by: use cases.
+    """The use cases that read and propose texts of one kind.
 
     Attributes:
-        active: gives the number of the version that decides; None where none does.
+        active: returns the number of the version that decides; None if none does.
     """
 
     versions: Callable[[Visit, str, Part], Page[Any]]
@@ -45,10 +45,10 @@ class BesideVersion:
     """A version beside another one.
 
     Attributes:
-        active: the number of the version that decides; None where none does.
-        is_overtaken: that one is newer, so this one cannot be approved.
-        against: the number of the version that it is compared with; None where there is no other.
-        others: numbers that it can be compared with: the one that decides, the one before, and the one asked for.
+        active: the number of the version that decides; None if none does.
+        is_overtaken: the deciding version is newer, so this one cannot be approved.
+        against: the number of the version to compare with; None if there is no other.
+        others: versions to compare with: the one that decides, the one before, and the one in the address.
         changes: the lines that differ from that one.
     """
 
@@ -61,18 +61,18 @@ class BesideVersion:
 
 @dataclass(frozen=True, kw_only=True)
 class TextEditorPage:
-    """The text of a version that is written.
+    """The text of a version in the editor.
 
     Attributes:
         address: of the editor.
-        name: of what the text was when it was begun; empty for a new one.
-        began_with: the number of the version that it begins with; None for an empty text.
-        newest_number: the number of the newest version of that name when it was begun; 0 for none.
-        findings: what is wrong and doubtful; None before a check.
-        lines: the text with what was found in each line.
-        compared_with: the version that it is compared with: the active one, or the newest; None where there is none.
+        name: the text's name when the editor was opened; empty for a new one.
+        began_with: the number of the version that it starts from; None for an empty text.
+        newest_number: the newest version of that name when the editor was opened; 0 for none.
+        findings: faults and doubts; None before a check.
+        lines: the text with the findings of each line.
+        compared_with: the version to compare with: the active one, or the newest; None if there is none.
         changes: the lines that differ from that one.
-        newer: a version that another person proposed since then; None where nobody did.
+        newer: a version that another person has proposed since then; None if there is none.
     """
 
     address: str
@@ -88,12 +88,12 @@ class TextEditorPage:
 
     @property
     def faults(self) -> int:
-        """How much makes it impossible to propose it."""
+        """The number of findings that make it impossible to propose the text."""
         return sum(finding.fatal for finding in self.findings or ())
 
 
 def comparison(visit: Visit, kind: TextKind, shown: PolicyView | GroupView) -> BesideVersion:
-    """Compare a version with the one that decides, or with the one before where it decides itself."""
+    """Compare a version with the one that decides, or with the one before if it decides itself."""
     active = kind.active(visit, shown.name)
     against, others = visit.versions_beside(shown.number, active)
     return BesideVersion(
@@ -108,7 +108,7 @@ def comparison(visit: Visit, kind: TextKind, shown: PolicyView | GroupView) -> B
 def editor_page(visit: Visit, kind: TextKind, name: str, number: int | None = None) -> TextEditorPage:
     """Show the text of a version, by default of the one that decides or else the newest.
 
-    What was typed is kept, and checked. *name* is empty for a new text.
+    Typed text stays and is checked. *name* is empty for a new text.
     """
     name = visit.form.get("of", name)
     typed = "document" in visit.form
@@ -160,15 +160,17 @@ def _findings(visit: Visit, kind: TextKind, document: str) -> tuple[Finding, ...
 
 
 def propose_typed(visit: Visit, kind: TextKind, name: str = "") -> Line:
-    """Propose what was typed as the next version of the *name*, or of the one that it has; another person approves it.
+    """Propose the typed text as the next version of *name*, or of its own name; another person has to approve it.
 
-    ConflictError where the newest version is another one than when the text was begun, unless it was looked at.
+    ConflictError if there is a newer version than when the editor was opened, unless the person has read it.
     """
     document = typed_document(visit)
     try:
         written = kind.name_of(document)
         if name and written != name:
-            raise ConfigError(text("the text names {written}; here it must be {name}", written=written, name=name))
+            raise ConfigError(
+                text("the text has the name {written}; here it must be {name}", written=written, name=name)
+            )
         if "over" in visit.form:
             newest_number = visit.number("over", text("Version"))
         else:
@@ -177,6 +179,6 @@ def propose_typed(visit: Visit, kind: TextKind, name: str = "") -> Line:
         doubts = visit.form.get("accept_warnings", "").strip()
         return kind.propose(visit, document, reason, doubts, expected_newest=newest_number)
     except InvalidRulesetError as wrong:
-        raise refused_shortly(wrong, text("say why it is proposed with them")) from wrong
+        raise refused_shortly(wrong, text("say why you propose it with them")) from wrong
     except NotFoundError as missing:  # its type of entity; the page shows the text again
         raise ConfigError(str(missing)) from missing

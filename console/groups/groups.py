@@ -1,4 +1,4 @@
-"""Named groups: how many members each has, who they are, and a version's text until it says who is a member."""
+"""Named groups: their numbers of members, the members, and a version's text until it determines the members."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from fivefold.usecases.groups.versions import GroupLine, GroupView
 
 GROUPS: Final = "/console/groups"
 SHOWN_DAYS: Final = 14
-"""So many of the last sizes stand in the table beside the line."""
+"""How many of the last sizes are in the table beside the line."""
 SHORT_LIST: Final = 10
 READS_LEVELS: Final = "GET /v1/entities/{type}/{external_id}/risk"
 READS_VERSIONS: Final = "GET /v1/groups/{group}/versions"
@@ -57,10 +57,10 @@ class GroupPage:
     Attributes:
         line: its sizes by day; None before the first count.
         days: the last of them, the latest first.
-        by_day: of the moments of members and moves the day alone is given.
-        moves: who entered and left last.
-        versions: the newest first; empty for those who see none.
-        ended: how the retired ones ended, by their numbers; empty too for those.
+        by_day: only the days of members and moves are shown, not the times.
+        moves: the latest entries and exits.
+        versions: the newest first; empty for people who may not see them.
+        ended: how the retired ones ended, by number; empty for the same people.
     """
 
     group: GroupNow
@@ -82,11 +82,11 @@ class GroupVersionPage:
     """One version of a group.
 
     Attributes:
-        lines: its text, with what is doubtful at each line.
+        lines: its text, with the doubts at each line.
         compared: with another version.
         bar: the item of the queue that the person came for.
-        is_own: the person wrote it, so they withdraw it, and do not refuse it.
-        ended: who retired or refused it; None where nobody did.
+        is_own: the person wrote it, so they can withdraw it, not refuse it.
+        ended: who retired or refused it; None if no person did.
     """
 
     group: GroupView
@@ -99,18 +99,18 @@ class GroupVersionPage:
 
 
 def sees_aml(visit: Visit) -> bool:
-    """Tell whether a person may know of groups that were made against money laundering."""
+    """Check whether a person may know of groups against money laundering."""
     return visit.may(READS_LEVELS)
 
 
 def show_groups(visit: Visit) -> Rendered:
-    """List the groups with their sizes now."""
+    """List the groups with their present sizes."""
     page = GroupsPage(groups=groups_now(visit, with_aml=sees_aml(visit)))
     return Rendered(template="groups/groups.html", title=text("Groups"), page=page)
 
 
 def show_group(visit: Visit) -> Rendered:
-    """Show how many members a group has and had, who they are, and who entered and left last."""
+    """Show the past and present sizes of a group, its members, and the latest entries and exits."""
     name, with_aml = visit.parts["group"], sees_aml(visit)
     sees_versions = visit.may(READS_VERSIONS)
     members = list_members(visit, name, visit.part("members"), with_aml=with_aml)
@@ -142,7 +142,7 @@ def show_group(visit: Visit) -> Rendered:
 
 
 def show_version(visit: Visit) -> Rendered:
-    """Show a version beside the one in force, or beside the one before where it is in force itself."""
+    """Show a version beside the one in force, or beside the one before if it is in force itself."""
     name, number = visit.version_of("group")
     group = versions.show_group(visit, name, number)
     page = GroupVersionPage(
@@ -159,7 +159,7 @@ def show_version(visit: Visit) -> Rendered:
 
 
 def show_editor(visit: Visit) -> Rendered:
-    """Show the text of the version that the address names, or of none; what was typed is kept, and checked."""
+    """Show the text of the version in the address, or an empty one; typed text stays and is checked."""
     name, number = visit.query.get("group", ""), visit.query.get("version", "")
     begun = existing_number(number, text("version")) if name else None
     page = editor_page(visit, GROUP, name, begun)
@@ -167,19 +167,19 @@ def show_editor(visit: Visit) -> Rendered:
 
 
 def check(visit: Visit) -> Answer:
-    """Look through what was typed; nothing is stored."""
+    """Check the typed text; nothing is stored."""
     typed_document(visit)
     return show_editor(visit)
 
 
 def propose(visit: Visit) -> Answer:
-    """Propose what was typed as the next version of the group that it names; another person approves it."""
+    """Propose the typed text as the next version of its group; another person has to approve it."""
     line = propose_typed(visit, GROUP)
     return Redirect(address("groups", line.name, "versions", str(line.number)), "group-proposed")
 
 
 def approve(visit: Visit) -> Answer:
-    """Let a version say who is a member that another person wrote, once what it changes was looked at."""
+    """Let a version of another person determine the members, after a look at what it changes."""
     name, number = visit.version_of("group")
     versions.show_group(visit, name, number)
     reason = visit.confirmed_reason(text("confirm that you have checked what changes"))
@@ -188,7 +188,7 @@ def approve(visit: Visit) -> Answer:
 
 
 def retire(visit: Visit) -> Answer:
-    """Refuse or withdraw a version that waits, or retire the one in force."""
+    """Refuse or withdraw a waiting version, or retire the one in force."""
     name, number = visit.version_of("group")
     versions.show_group(visit, name, number)
     reason = visit.typed("reason", text("Reason"))

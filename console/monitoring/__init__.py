@@ -1,1 +1,1 @@
-"""Pages of validation: what the levels were worth, and when to look again."""
+"""Pages of validation: how well the levels predicted, and when to validate again."""

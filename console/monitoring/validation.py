@@ -1,4 +1,4 @@
-"""Validation: what the levels were worth, what asks for another look, what is proposed; and what waits for workers."""
+"""Validation: how well the levels predicted, the triggers of another one, proposals; and what waits for workers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -49,14 +49,14 @@ SHOWN_PROPOSALS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class ProposedChanges:
-    """Points and thresholds that were proposed, or are under way; the latest first."""
+    """Points and thresholds that were proposed or are in progress; the latest first."""
 
     points: Sequence[PointsJobLine]
     thresholds: Sequence[RecentReview]
 
 
 def proposed(visit: Visit, rulesets: Sequence[str] | None = None) -> ProposedChanges | None:
-    """Read what was proposed for some rulesets, or for all; None for a person who does not see rulesets."""
+    """Read what was proposed for some rulesets, or for all; None for people who may not see rulesets."""
     if not visit.may("GET /v1/rulesets/{family}/points"):
         return None
     return ProposedChanges(
@@ -66,7 +66,7 @@ def proposed(visit: Visit, rulesets: Sequence[str] | None = None) -> ProposedCha
 
 
 SHOWN = 12
-"""Validations that a picture has room for; older ones are on the next page of the list."""
+"""Validations that fit into a picture; older ones are on the next page of the list."""
 SIGNED_CHANGES = 20
 QUARTERS = 9
 WORK_DAYS = 90
@@ -79,8 +79,8 @@ class FigureSeries:
     """One figure over the validations of a page.
 
     Attributes:
-        name: of the picture, for the addresses inside the page.
-        limit: what it is held against, in words.
+        name: of the picture, for ids on the page.
+        limit: the limit to compare with, in words.
         measured: validations that could measure it.
     """
 
@@ -94,22 +94,22 @@ class FigureSeries:
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationPage:
-    """What the levels were worth, and what asks for a revalidation.
+    """How well the levels predicted, and the triggers of a revalidation.
 
     Attributes:
-        quarters: the present one and those before it, the latest first.
-        under_way: validations that a worker makes, or will make.
-        evidence: that was asked for lately; none for those who do not see it.
+        quarters: the present one and earlier ones, the latest first.
+        under_way: validations that a worker is carrying out, or will carry out.
+        evidence: recently requested evidence; empty for people who may not see it.
         work: of the time of the validation that looks furthest; without one of the last 90 days, today's among them.
         reached: the triggers that are reached now.
         latest: the validation that looks furthest, whichever stand on the page; None for none.
         points: validations, the one that looks furthest first.
         open_changes: every material change that is not signed off, the oldest first.
-        made_since: the validations that were made since any of these was registered, in the same order.
+        made_since: the validations since the earliest of these was registered, in the same order.
         signed_changes: the others, the newest first.
         least: confirmed, or alerts with an outcome, that a figure must rest on.
         limits: what the Gini and the missed are held against.
-        proposed: points and thresholds of every ruleset; None for those who do not see rulesets.
+        proposed: points and thresholds of every ruleset; None for people who may not see rulesets.
     """
 
     triggers: Sequence[RevalidationTrigger]
@@ -134,11 +134,11 @@ class ValidationPage:
 
 @dataclass(frozen=True, kw_only=True)
 class FoundPage:
-    """One validation with all that it found.
+    """One validation with all its results.
 
     Attributes:
-        peers: whose figures stand beside it.
-        proposed: points and thresholds of its rulesets; None for those who do not see rulesets.
+        peers: whose figures are compared with it.
+        proposed: points and thresholds of its rulesets; None for people who may not see rulesets.
     """
 
     point: ValidationPoint
@@ -150,21 +150,21 @@ class FoundPage:
 
 @dataclass(frozen=True)
 class JobPage:
-    """A validation that a worker makes."""
+    """The job of a validation."""
 
     job: ValidationJobLine
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvidencePage:
-    """The evidence of a quarter that a worker collects; `kept_days`: so long it can be taken away."""
+    """The job that collects the evidence of a quarter; `kept_days`: how long it can be downloaded."""
 
     job: EvidenceJobLine
     kept_days: int
 
 
 def show_validation(visit: Visit) -> Rendered:
-    """Show what validations found, as it was stored, and what asks for the next one."""
+    """Show the stored results of validations, and the triggers of the next one."""
     part = visit.part("validations", SHOWN)
     points = validation_series(visit, part)
     latest = next(iter(points if part.after is None else validation_series(visit, Part(1))), None)
@@ -201,7 +201,7 @@ def _made_since(visit: Visit, changes: Sequence[ChangeLine]) -> Sequence[Validat
 
 
 def show_found(visit: Visit) -> Rendered:
-    """Show one validation, as its page was laid out for people, and who signed it off."""
+    """Show one validation for people to read, and who signed it off."""
     number = row_number(visit.parts["validation"], text("row"))
     validation = read_validation(visit, number)
     point, peers = read_point(visit, number), list_peers(visit, number)
@@ -219,14 +219,14 @@ def show_found(visit: Visit) -> Rendered:
 
 
 def _work(visit: Visit, point: ValidationPoint | None) -> WorkFigures:
-    """Give the figures of a validation's time; without one those of whole days, up to the end of today in UTC."""
+    """Return the figures of a validation's period; without one, of whole days up to the end of today in UTC."""
     tomorrow = (visit.now() // DAY_US + 1) * DAY_US
     begins, ends = (tomorrow - WORK_DAYS * DAY_US, tomorrow) if point is None else (point.begins, point.ends)
     return read_work_figures(visit, begins, ends)
 
 
 def sign_off(visit: Visit) -> Answer:
-    """Sign a validation off, with what follows from it."""
+    """Sign a validation off, with its consequences."""
     sign_off_validation(
         visit, row_number(visit.parts["validation"], text("row")), visit.typed("conclusion", text("Conclusion"))
     )
@@ -234,7 +234,7 @@ def sign_off(visit: Visit) -> Answer:
 
 
 def take_peer(visit: Visit) -> Answer:
-    """Put the figures of a file beside a validation."""
+    """Attach the figures of a file to a validation."""
     number, file = row_number(visit.parts["validation"], text("row")), sent_file(visit)
     try:
         content = file.content.decode("utf-8-sig")
@@ -245,33 +245,33 @@ def take_peer(visit: Visit) -> Answer:
 
 
 def validate(visit: Visit) -> Answer:
-    """Ask a worker to measure what the levels of a quarter that is over were worth; how far it is follows."""
+    """Request the validation of a completed quarter; the page of its progress follows."""
     quarter = read_quarter(visit.typed("quarter", text("Quarter")))
     job, is_new = request_validation(visit, quarter.from_us, quarter.until_us, visit.typed("reason", text("Reason")))
     return Redirect(f"{visit.path}/jobs/{job.id}", "validation-asked" if is_new else "validation-under-way")
 
 
 def show_job(visit: Visit) -> Rendered:
-    """Show how far a validation is that a worker makes, and its result."""
+    """Show the progress of a validation, and its result."""
     job = read_validation_job(visit, row_number(visit.parts["job"], text("row")))
     return Rendered(template="monitoring/job.html", title=text("Validation under way"), page=JobPage(job))
 
 
 def ask_for_evidence(visit: Visit) -> Answer:
-    """Ask a worker to collect the evidence of a quarter; how far it is follows."""
+    """Request the evidence of a quarter; the page of its progress follows."""
     quarter = read_quarter(visit.typed("quarter", text("Quarter")))
     job, is_new = evidence.request_evidence(visit, quarter)
     return Redirect(f"{visit.path}/evidence/{job.id}", "evidence-asked" if is_new else "evidence-under-way")
 
 
 def show_evidence(visit: Visit) -> Rendered:
-    """Show how far the evidence of a quarter is, and what is to be taken away."""
+    """Show the progress of the evidence of a quarter, and the archive to download."""
     page = EvidencePage(job=evidence.read_evidence_job(visit, _archive(visit)), kept_days=evidence.KEPT_DAYS)
     return Rendered(template="monitoring/evidence.html", title=text("Evidence of a quarter"), page=page)
 
 
 def take_evidence(visit: Visit) -> Answer:
-    """Take an archive away, to be kept elsewhere; the audit log keeps that."""
+    """Download an archive; the audit log records it."""
     archive = evidence.take_evidence(visit, _archive(visit))
     return Download(name=f"evidence-{archive.quarter}.zip", media_type="application/zip", content=archive.content)
 
@@ -292,7 +292,7 @@ def _quarters(now_us: int) -> tuple[str, ...]:
 
 
 def register_change(visit: Visit) -> Answer:
-    """Register a material change; from then on a revalidation is asked for. The same form sent twice registers one."""
+    """Register a material change, which requires a revalidation. The same form sent twice registers one."""
     kind, description = visit.typed("kind", text("Kind")), visit.typed("description", text("What changes"))
 
     def registered() -> Answer:
@@ -303,7 +303,7 @@ def register_change(visit: Visit) -> Answer:
 
 
 def sign_off_change(visit: Visit) -> Answer:
-    """Close a material change that another person registered, with a validation that was made after it."""
+    """Close a material change that another person registered, with a later validation."""
     revalidation.sign_off(
         visit,
         row_number(visit.typed("change", text("Change")), text("row")),
@@ -314,7 +314,7 @@ def sign_off_change(visit: Visit) -> Answer:
 
 
 def _figures(points: Sequence[ValidationPoint]) -> tuple[FigureSeries, ...]:
-    """Draw each figure of validations, the earliest first; nothing where there are none."""
+    """Draw each figure of validations, the earliest first; nothing without validations."""
     if not points:
         return ()
 
@@ -331,10 +331,10 @@ def _figures(points: Sequence[ValidationPoint]) -> tuple[FigureSeries, ...]:
     downward = [
         SeriesFigure(label=_label(point), value=point.downward_share, limit=point.cap_percent / 100) for point in points
     ]
-    shifted = text("shifted from {limit}", limit=SHIFTED)
+    shifted = text("shifted at {limit} or more", limit=SHIFTED)
     floor = text("recalibrate below {limit}", limit=f"{_LIMITS.recalibrate:.2f}")
     most = text("at most {share}", share=percent(_LIMITS.misses, 0))
-    room = text("what the upper levels have room for")
+    room = text("the most that the upper levels can capture")
     cap = text("the organisation's cap")
     return (
         _series("gini", text("Gini"), floor, of(lambda point: point.gini, lambda _: _LIMITS.recalibrate), (0.0, 1.0)),
@@ -362,7 +362,7 @@ def _series(
 
 
 def _label(point: ValidationPoint) -> str:
-    """Name the time of a validation by the last day in it."""
+    """Name the period of a validation by its last day."""
     return day_text(point.ends - DAY_US)
 
 
@@ -373,7 +373,7 @@ ENDPOINTS: Final = Part(50)
 
 @dataclass(frozen=True, kw_only=True)
 class OperationsPage:
-    """What waits, the workers, the endpoints, the audit log's last proof, and the imports."""
+    """Waiting work, the workers, the endpoints, the audit log's last proof, and the imports."""
 
     figures: OperationsFigures
     endpoints: Page[EndpointLine]
@@ -383,7 +383,7 @@ class OperationsPage:
 
 @dataclass(frozen=True, kw_only=True)
 class FailuresPage:
-    """Customers that could not be assessed in full, the one added first comes first; `chosen`: the filters as typed."""
+    """Customers that could not be assessed in full, in the order of their addition; `chosen`: the filters as typed."""
 
     chosen: dict[str, str]
     types: tuple[str, ...]
@@ -392,7 +392,7 @@ class FailuresPage:
 
 
 def show_operations(visit: Visit) -> Rendered:
-    """Show each figure as of its moment; nothing is computed that a person has to wait for."""
+    """Show each stored figure with its moment; the page computes nothing that takes long."""
     imports = list_imports(visit, visit.part("imports"))
     page = OperationsPage(
         figures=read_figures(visit),

@@ -1,1 +1,1 @@
-"""Pages of what waits for a person."""
+"""Pages of work that waits for a person."""

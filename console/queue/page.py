@@ -1,6 +1,6 @@
-"""The queue: what waits for a person, who works on it, and what comes next; acts on many items at once.
+"""The queue: work that waits for a person, who works on it, and what comes next; actions on many items at once.
 
-An override is always asked for one by one.
+Overrides are always requested one by one.
 """
 
 from collections.abc import Callable
@@ -67,7 +67,7 @@ VIEW_END: Final = "DELETE /v1/queue/views/{name}"
 
 @dataclass(frozen=True, kw_only=True)
 class ItemLine:
-    """An item, and the address where it is dealt with, which knows the way on through the queue."""
+    """An item, and the address where it is dealt with; the address carries the place in the queue."""
 
     item: QueueItem
     address: str
@@ -80,7 +80,7 @@ class ItemLine:
 
 @dataclass(frozen=True, kw_only=True)
 class Ageing:
-    """How many items of a kind wait, with the spans of its bar: overdue, due within a day, and later."""
+    """The number of waiting items of a kind, with the spans of its bar: overdue, due within a day, and later."""
 
     count: QueueCount
     spans: tuple[BarSpan, ...]
@@ -88,7 +88,7 @@ class Ageing:
 
 @dataclass(frozen=True, kw_only=True)
 class SavedView:
-    """A named filter, and its address; `removable` by the person who looks."""
+    """A named filter, and its address; `removable` by the present person."""
 
     view: QueueViewShown
     address: str
@@ -97,19 +97,19 @@ class SavedView:
 
 @dataclass(frozen=True, kw_only=True)
 class QueuePage:
-    """What waits, as far as the role sees it and the filter asks for it.
+    """The waiting items that the role may see and that match the filter.
 
     Attributes:
         chosen: the filter, by name.
-        whose: a choice of whose items are shown, with its label.
-        flows: that may ask something; none where the role is asked nothing by flows.
-        left: the name of the member of the filter, who has left.
-        ageing: of the kinds that are shown.
+        whose: the choices of whose items are shown, with their labels.
+        flows: the flows that may ask; empty if flows do not ask this role.
+        left: the name of the filter's member, if that member has left.
+        ageing: of the shown kinds.
         start: the address of the first item.
         next: the address of the next page.
-        views: filters under a name.
-        members: to whom at least one of the shown items may be assigned.
-        filter: what is chosen, as the query of an address.
+        views: the named filters.
+        members: those who may take at least one of the shown items.
+        filter: the chosen filter as the query of an address.
     """
 
     chosen: dict[str, str]
@@ -130,7 +130,7 @@ class QueuePage:
 
 @dataclass(frozen=True, kw_only=True)
 class ItemPage:
-    """One item, what it is about, and to whom it may be assigned; `address` is where it is dealt with, if elsewhere."""
+    """One item, its subject, and the members who may take it; `address`: where it is dealt with, if elsewhere."""
 
     bar: QueueBar
     address: str | None
@@ -139,7 +139,7 @@ class ItemPage:
 
 
 def show_queue(visit: Visit) -> Rendered:
-    """Show what waits: how much and how old, and each item."""
+    """Show the waiting items, with their numbers by due date."""
     chosen = {name: visit.query.get(name, "") for name in FILTERS}
     now = visit.now()
 
@@ -179,7 +179,7 @@ def show_queue(visit: Visit) -> Rendered:
 
 
 def _whose(theirs: MemberLine | None) -> dict[str, str]:
-    whose = {"": text("Everybody's"), MINE: text("Mine"), UNASSIGNED: text("Unassigned")}
+    whose = {"": text("All"), MINE: text("Mine"), UNASSIGNED: text("Unassigned")}
     return whose if theirs is None else {**whose, str(theirs.id): theirs.name}
 
 
@@ -199,7 +199,7 @@ def _start(chosen: dict[str, str]) -> str:
 
 
 def show_next(visit: Visit) -> Redirect:
-    """Lead to the item behind the one that the address names, or to the first one; back to the queue from the last."""
+    """Lead to the item after the one in the address, or to the first one; after the last one, back to the queue."""
     chosen = carried_filter(visit)
     item_and_place = next_item(visit, visit.role, filters_of(chosen, visit.now()), carried_place(visit))
     if item_and_place is None:
@@ -210,7 +210,7 @@ def show_next(visit: Visit) -> Redirect:
 
 
 def show_item(visit: Visit) -> Rendered:
-    """Show one item; NotFoundError where there never was one of that name."""
+    """Show one item; NotFoundError if there never was one of that name."""
     name = visit.parts["item"]
     item = read_item(visit, visit.role, name)
     items = () if item is None else (item,)
@@ -233,7 +233,7 @@ def assign(visit: Visit) -> Answer:
 
 
 def put_away(visit: Visit) -> Answer:
-    """Be done with a rise or a review, and go on to the next item of the queue where there is one."""
+    """Finish a rise or a review, and continue with the next item of the queue, if there is one."""
     own, reason = own_number(visit), visit.form.get("reason", "").strip()
     change_item(visit, visit.role, visit.parts["item"], _revision(visit), assigned_to=own, done=True, reason=reason)
     led = show_next(visit)
@@ -241,7 +241,7 @@ def put_away(visit: Visit) -> Answer:
 
 
 def save_filter(visit: Visit) -> Answer:
-    """Keep the filter of the page under a name, for the member or for all; say where one of that name was replaced."""
+    """Save the page's filter under a name, for the member or for all; a notice tells if it replaces an earlier one."""
     shared = visit.form.get("shared") == "yes"
     chosen = dict(parse_qsl(visit.form.get("filter", "")))
     name = visit.typed("name", text("Name"))
@@ -263,18 +263,18 @@ def _revision(visit: Visit) -> int:
 
 MOST_AT_ONCE: Final = 50
 SECONDS: Final = 10.0
-"""Computing levels for longer would keep the person, and others, waiting."""
+"""Longer computing of levels would keep this person and others waiting."""
 TAG: Final = "PUT /v1/entities/{type}/{external_id}/tags/{tag}"
 COMPUTE: Final = "GET /v1/entities/{type}/{external_id}/risk"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ManyPage:
-    """What became of each item that was chosen.
+    """The result of each selected item.
 
     Attributes:
-        done: those of which it was done, and its result where that is not plain.
-        refused: those of which it was not done, and why.
+        done: the items for which it was done, with the result if it is not obvious.
+        refused: the items for which it was not done, and why.
         queue: the address of the filtered queue.
     """
 
@@ -284,7 +284,7 @@ class ManyPage:
 
 
 def assign_many(visit: Visit) -> Rendered:
-    """Assign each chosen item to one member, or to nobody, where nobody changed it since it was shown."""
+    """Assign each selected item to one member, or to nobody; not an item that has changed since it was shown."""
     typed = visit.form.get("assigned_to", "").strip()
     member = whole_number(typed, text("Assigned to")) if typed else None
 
@@ -296,7 +296,7 @@ def assign_many(visit: Visit) -> Rendered:
 
 
 def tag_many(visit: Visit) -> Rendered:
-    """Set a tag on the customer of each chosen item; it is proposed where a level would fall."""
+    """Set a tag on the customer of each selected item; it is proposed if a level would fall."""
     tag = visit.typed("tag", text("Tag"))
     reason = visit.form.get("reason", "").strip()
     if reason:
@@ -305,19 +305,19 @@ def tag_many(visit: Visit) -> Rendered:
     def set_tag(item: QueueItem, _: int) -> str:
         outcome = facts.request_tag(visit, *_customer(item), tag, reason=reason)
         if outcome.proposal is not None:
-            return text("proposed, as it may lower the level")
-        return "" if outcome.changes else text("had the tag already, so nothing was changed")
+            return text("proposed, because it may lower the level")
+        return "" if outcome.changes else text("already had the tag, so nothing was changed")
 
     return _each(visit, set_tag)
 
 
 def compute_many(visit: Visit) -> Rendered:
-    """Compute the level of each chosen customer again, as far as that takes no longer than `SECONDS`."""
+    """Compute the level of each selected customer again, for at most `SECONDS`."""
     until = monotonic() + SECONDS
 
     def compute(item: QueueItem, _: int) -> str:
         if monotonic() > until:
-            raise ConflictError(text("not begun: the ones before took {seconds} seconds", seconds=int(SECONDS)))
+            raise ConflictError(text("not started: the earlier ones took {seconds} seconds", seconds=int(SECONDS)))
         level = read.read_level(visit, *_customer(item), Freshness.NOW, valuer=visit.valuer)
         moved = ""
         if item.level != level.level:
@@ -333,17 +333,17 @@ def compute_many(visit: Visit) -> Rendered:
 
 def _customer(item: QueueItem) -> tuple[str, str]:
     if item.entity_type is None or item.external_id is None:
-        raise ConflictError(text("it is about no customer"))
+        raise ConflictError(text("it does not concern a customer"))
     return item.entity_type, item.external_id
 
 
 def _each(visit: Visit, act: Callable[[QueueItem, int], str]) -> Rendered:
-    """Apply an action to each chosen item, and report the result of each."""
+    """Apply an action to each selected item, and report each result."""
     chosen = {name.removeprefix("item-"): value for name, value in visit.form.items() if name.startswith("item-")}
     if not chosen:
-        raise ConfigError(text("choose at least one"))
+        raise ConfigError(text("select at least one"))
     if len(chosen) > MOST_AT_ONCE:
-        raise ConfigError(text("{count} are chosen; choose 1 to {most}", count=len(chosen), most=MOST_AT_ONCE))
+        raise ConfigError(text("{count} are selected; select 1 to {most}", count=len(chosen), most=MOST_AT_ONCE))
     done: list[tuple[ItemLine, str]] = []
     refused: list[tuple[ItemLine | None, str]] = []
     for name, revision in chosen.items():

@@ -1,4 +1,4 @@
-"""Where a person is in the queue: a filter and a place in it, which addresses carry from item to item."""
+"""A person's place in the queue: a filter and a position, which addresses carry from item to item."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,26 +19,26 @@ _PAGES: Final = {
     "challenge": "challenges",
     "question": "flow-runs",
 }
-"""Where items are dealt with that have a page of their own, by kind."""
+"""Where items with a page of their own are dealt with, by kind."""
 _OF_VERSIONS: Final = {"policy": "policies", "group": "groups", "ruleset": "rulesets", "flow": "flows"}
 _WITHOUT_BAR: Final = {
     "token": address("administration", "tokens"),
     "validation": address("validation"),
     "material": address("validation"),
 }
-"""Where items are dealt with whose page leads to no next item: their own page leads there, and onwards."""
+"""Where items are dealt with on pages without a link to the next item; the item's own page links to both."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class QueueBar:
-    """What a page of an item says of it, and where it leads next.
+    """The bar on the page of an item: what it is, and the link to the next one.
 
     Attributes:
         name: of the item, such as rise-12-3.
-        item: None where it has left the queue.
+        item: None if it has left the queue.
         queue: the address of the filtered queue.
         next: the address that leads to the next item.
-        own: the number of the member who looks.
+        own: the number of the present member.
     """
 
     name: str
@@ -58,18 +58,18 @@ def filter_text(chosen: Mapping[str, str]) -> str:
 
 
 def carried_filter(visit: Visit) -> dict[str, str]:
-    """Give the filter that the address of an item carries."""
+    """Return the filter in the address of an item."""
     return dict(parse_qsl(visit.query.get("queue", "")))
 
 
 def carried_place(visit: Visit) -> Key | None:
-    """Give the place in the queue that the address carries; ConfigError where it is of another queue."""
+    """Return the place in the queue from the address; ConfigError if it belongs to another queue."""
     place = visit.query.get("place", "")
     return key_of(_queue_name(visit, carried_filter(visit)), place) if place else None
 
 
 def trail_to(visit: Visit, chosen: Mapping[str, str], place: Key) -> str:
-    """Write what the address of an item carries: the filter, and the place in the queue."""
+    """Write the part of an item's address with the filter and the place in the queue."""
     cursor = cursor_of(_queue_name(visit, chosen), place)
     return f"?{urlencode({'queue': filter_text(chosen), 'place': cursor})}"
 
@@ -79,7 +79,7 @@ def _queue_name(visit: Visit, chosen: Mapping[str, str]) -> str:
 
 
 def page_of_item(item: QueueItem) -> str:
-    """Give the address where an item is dealt with: that of the customer, or of what it is about, or its own."""
+    """Return the address where an item is dealt with: of its customer, of its subject, or its own."""
     if item.kind in _OF_VERSIONS:
         return address(_OF_VERSIONS[item.kind], item.about, "versions", str(item.version))
     if item.kind in _PAGES:
@@ -90,7 +90,7 @@ def page_of_item(item: QueueItem) -> str:
 
 
 def page_behind(item: QueueItem) -> str | None:
-    """Give the address to which an item's own page leads; None where it leads nowhere."""
+    """Return the address to which an item's own page links; None if there is none."""
     if item.kind in _WITHOUT_BAR:
         number = f"/{item.item.split('-')[1]}" if item.kind == "validation" else ""
         return _WITHOUT_BAR[item.kind] + number
@@ -98,7 +98,7 @@ def page_behind(item: QueueItem) -> str | None:
 
 
 def subject_of_item(item: QueueItem) -> str:
-    """Name what an item is about in words: the customer, or what is changed or decided about."""
+    """Name the subject of an item: the customer, or what is changed or decided."""
     if item.external_id is not None:
         return item.external_id
     if item.kind == "change":
@@ -112,9 +112,9 @@ def subject_of_item(item: QueueItem) -> str:
 
 
 def queue_bar(visit: Visit) -> QueueBar | None:
-    """Tell which item the person came for; None where they did not come from the queue.
+    """Return the bar of the item that the person came for; None if they did not come from the queue.
 
-    None too by an address that a person of another role copied, where the reader's role sees no such items.
+    Also None for an address copied from a person of another role, if the reader's role may not see such items.
     """
     place = carried_place(visit)
     if place is None:
@@ -124,7 +124,7 @@ def queue_bar(visit: Visit) -> QueueBar | None:
 
 
 def bar_of(visit: Visit, name: str) -> QueueBar:
-    """Give the bar of an item; where its customer was erased it has left the queue."""
+    """Return the bar of an item; an item whose customer was erased has left the queue."""
     try:
         item = read_item(visit, visit.role, name)
     except NotFoundError:

@@ -1,4 +1,4 @@
-"""What was asked for and decided: overrides and changes, by state, subject, actor and time."""
+"""Requested and decided overrides and changes, by state, subject, actor and time."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -19,12 +19,12 @@ FILTERS: Final = ("state", "type", "external_id", "by", "since", "until")
 
 @dataclass(frozen=True, kw_only=True)
 class OverridesPage:
-    """Overrides, those asked for last first.
+    """Overrides, the last requested first.
 
     Attributes:
-        chosen: the filters as they were typed; the type is the one that an identifier is looked for in, else empty.
+        chosen: the filters as typed; the type is that of the identifier, and empty without one.
         types: of entities.
-        waiting_beside: the numbers of those that wait beside another one of the same customer.
+        waiting_beside: the numbers of those that wait together with another one of the same customer.
     """
 
     chosen: dict[str, str]
@@ -37,7 +37,7 @@ class OverridesPage:
 
 @dataclass(frozen=True, kw_only=True)
 class ChangesPage:
-    """Changes that were proposed, the latest first; `chosen` and `types` as of overrides."""
+    """Proposed changes, the latest first; `chosen` and `types` as for overrides."""
 
     chosen: dict[str, str]
     states: tuple[str, ...]
@@ -47,7 +47,7 @@ class ChangesPage:
 
 
 def show_overrides(visit: Visit) -> Rendered:
-    """List overrides, as far as the filters ask for them."""
+    """List the overrides that match the filters."""
     chosen = visit.filters(FILTERS)
     types, entity = entity_filter(visit, chosen)
 
@@ -75,7 +75,7 @@ def show_overrides(visit: Visit) -> Rendered:
 
 
 def show_changes(visit: Visit) -> Rendered:
-    """List the changes that the role may see, as far as the filters ask for them."""
+    """List the changes that the role may see and that match the filters."""
     chosen = visit.filters(FILTERS)
     types, entity = entity_filter(visit, chosen)
 

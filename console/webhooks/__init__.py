@@ -1,1 +1,1 @@
-"""Pages of what is sent to other systems."""
+"""Pages of events that are sent to other systems."""

@@ -1,4 +1,4 @@
-"""Webhooks: where an organisation's events go, how that gets on, and what could not be delivered."""
+"""Webhooks: where an organisation's events are sent, the state of delivery, and what could not be delivered."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -20,7 +20,7 @@ FAILING: Final = Part(20)
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointsPage:
-    """The endpoints, the one added first comes first; `kinds`: what there are events of."""
+    """The endpoints, in the order in which they were added; `kinds`: the kinds of events."""
 
     endpoints: Page[EndpointProgress]
     kinds: tuple[str, ...]
@@ -30,13 +30,13 @@ class EndpointsPage:
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointPage:
-    """An endpoint, and a part of what was given up, by the number of the event.
+    """An endpoint, and a part of the events that were given up, by number.
 
     Attributes:
-        failing: what is tried again, the first to be tried comes first.
-        kinds: what there are events of.
-        kept_days: how long what arrived is known.
-        kept_hours: how long an older secret may go on signing.
+        failing: the deliveries to be tried again, the next one first.
+        kinds: the kinds of events.
+        kept_days: how long arrived deliveries are stored.
+        kept_hours: how long an older secret may continue to sign.
     """
 
     endpoint: EndpointProgress
@@ -50,14 +50,14 @@ class EndpointPage:
 
 @dataclass(frozen=True, kw_only=True)
 class SecretPage:
-    """A secret, shown in the answer to the form alone: no address leads to it; `is_new`: of a new endpoint."""
+    """A secret, shown only in the answer to the form: no address leads to it; `is_new`: of a new endpoint."""
 
     endpoint: EndpointMade
     is_new: bool
 
 
 def show_endpoints(visit: Visit) -> Rendered:
-    """List the endpoints, each with how it gets on."""
+    """List the endpoints, each with its state of delivery."""
     endpoints_shown = progress.list_progress(visit, visit.part("endpoints"))
     page = EndpointsPage(
         endpoints=endpoints_shown,
@@ -91,13 +91,13 @@ def add(visit: Visit) -> Answer:
 
 
 def change_kinds(visit: Visit) -> Answer:
-    """Let an endpoint receive other kinds of events; refused where another person changed it meanwhile."""
+    """Let an endpoint receive other kinds of events; refused if another person changed it meanwhile."""
     changed = endpoints.change_kinds(visit, _number(visit), _kinds(visit), revision=_revision(visit))
     return Redirect(visit.path, "webhook-kinds-changed" if changed else "webhook-same")
 
 
 def rotate(visit: Visit) -> Answer:
-    """Make an endpoint a new secret, and show it; the same form sent twice makes one."""
+    """Create a new secret for an endpoint, and show it; the same form sent twice creates one."""
     number, hours = _number(visit), visit.number("kept_hours", text("Hours"))
     return once(
         visit,
@@ -108,28 +108,28 @@ def rotate(visit: Visit) -> Answer:
 
 
 def drop_old(visit: Visit) -> Answer:
-    """Let only the newest secret sign from now on."""
+    """End the older secrets, so that only the newest one signs."""
     dropped = endpoints.drop_old_secrets(visit, _number(visit))
     return Redirect(visit.path, "webhook-secrets-dropped" if dropped else "webhook-same")
 
 
 def switch(visit: Visit) -> Answer:
-    """Pause an endpoint, or let it go on; nothing happens where it is so already."""
+    """Pause or resume an endpoint; nothing happens if it is already in that state."""
     enabled = visit.form.get("enabled") == "1"
     endpoints.set_enabled(visit, _number(visit), enabled=enabled)
     return Redirect(visit.path, "webhook-goes-on" if enabled else "webhook-paused")
 
 
 def remove(visit: Visit) -> Answer:
-    """Remove an endpoint with all that waits for it; the list of the others follows."""
+    """Remove an endpoint with its waiting events; the list of the others follows."""
     if not visit.form.get("confirmed"):
-        raise ConfigError(text("the box is not ticked, and what is removed cannot be had back"))
+        raise ConfigError(text("tick the box first: a removed endpoint cannot be restored"))
     endpoints.remove_endpoint(visit, _number(visit), revision=_revision(visit))
     return Redirect(WEBHOOKS, "webhook-removed")
 
 
 def replay(visit: Visit) -> Answer:
-    """Send one dead letter again, or all of an endpoint; nothing happens where they were sent again meanwhile."""
+    """Send one dead letter of an endpoint again, or all; nothing happens if they were sent again meanwhile."""
     number = visit.form.get("sequence", "").strip()
     sequence = visit.number("sequence", text("Event"), MOST_DIGITS) if number else None
     one = None if sequence is None else (sequence, sequence)

@@ -32,7 +32,7 @@ def test_a_member_is_invited_gets_a_token_and_loses_it(
         page.check("input[name=role_investigator]")
         page.click("form[action$='/add-member'] button")
         assert "The member is added" in page.inner_text("[role=status]")
-        page.click("a:has-text('Ask for a token')")
+        page.click("a:has-text('Request a token')")
         zoe = page.get_attribute("#member option:has-text('Zoë, member '):has-text('(investigator)')", "value")
         page.select_option("#member", zoe)
         page.select_option("#role", "investigator")

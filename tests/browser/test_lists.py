@@ -25,7 +25,7 @@ def test_a_list_and_a_policy_are_written_and_approved_and_a_decision_says_why(
         page.fill("#since", "2199-01-01")
         page.fill("#members", page.input_value("#members").replace("BY", "by") + "\nRU")
         page.click("button.main:has-text('Show what changes')")
-        assert "Added: 1. Spelled otherwise: 1. Removed: 0." in page.inner_text("section:has(#differs)")
+        assert "Added: 1. Spelled differently: 1. Removed: 0." in page.inner_text("section:has(#differs)")
         page.fill("#reason", "The board of November.")
         page.click("button[formaction$='/add']")
         assert "The version is proposed." in page.inner_text("[role=status]")

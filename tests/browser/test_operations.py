@@ -28,7 +28,7 @@ def test_a_dead_webhook_is_sent_again(browser: "Browser", served: Served, look: 
         page.click("tbody tr:first-child form[action$='/replay'] button")
         assert "It is sent again" in page.inner_text("[role=status]")
         assert "1 could not be delivered" in page.inner_text("main")
-        page.click("button:has-text('Send all of them again')")
+        page.click("button:has-text('Send all again')")
         assert "There are no dead letters." in page.inner_text("main")
         assert page.evaluate("document.documentElement.scrollWidth") <= look["viewport"]["width"]
 
@@ -41,7 +41,7 @@ def test_an_endpoint_is_added_given_a_new_secret_paused_and_removed(
         page.goto("/console/operations/webhooks")
         page.fill("#url", "https://hooks.example/in")
         page.fill("#kinds", "level.reached")
-        page.click("button:has-text('Add, and see the secret')")
+        page.click("button:has-text('Add and show the secret')")
         first = page.input_value("#secret")
         assert first.startswith("whsec_")
         page.click("a:has-text('I have noted it')")
@@ -129,7 +129,7 @@ def test_a_page_that_asks_how_far_a_worker_is_goes_on_after_a_fault_that_passes(
         page.wait_for_selector("#job:has-text('It is waiting for a worker.')")
         page.route("**/console/validation/jobs/*", fails_at_first)
         assert run_next_job(served.place.engine, VALIDATION)
-        page.wait_for_selector("#job a:has-text('See what was found')", timeout=20_000 * slowness())
+        page.wait_for_selector("#job a:has-text('Show the results')", timeout=20_000 * slowness())
         assert not answers
 
 
@@ -144,7 +144,7 @@ def test_a_quarter_is_validated_by_a_worker_while_the_page_tells_how_far_it_is(
         assert "It is waiting for a worker." in page.inner_text("main")
         assert run_next_job(served.place.engine, VALIDATION)
         if not look["java_script_enabled"]:
-            page.click("a:has-text('See how far it is now')")
-        page.click("a:has-text('See what was found')")
+            page.click("a:has-text('Show the present progress')")
+        page.click("a:has-text('Show the results')")
         assert page.inner_text("h1").startswith("Validation 2")
         assert page.evaluate("document.documentElement.scrollWidth") <= look["viewport"]["width"]

@@ -12,7 +12,7 @@ CUSTOMER = "c/1 ä"
 
 
 def work(served: Served) -> None:
-    """Run what waits for a worker."""
+    """Run what is waiting for a worker."""
     served.place.run_backtests()
 
 

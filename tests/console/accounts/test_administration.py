@@ -38,7 +38,7 @@ def test_two_administrators_make_a_token_and_its_person_signs_in(place: Place, a
     assert admin.page.url.path == f"{TOKENS}/ask"
     assert first not in str(admin.page.url)
     assert first not in admin.go(TOKENS).page.text
-    assert "You asked for it" in admin.text
+    assert "You requested it" in admin.text
     deputy = other_admin(place).go(TOKENS)
     assert "requested by the admin" in deputy.text
     second = half(deputy.post(f"{TOKENS}/approve", fields_of(deputy, "/approve", request="3")))
@@ -57,13 +57,13 @@ def test_who_approves_a_token_sees_that_an_agent_may_change_things_with_it(place
     deputy = other_admin(place).go(TOKENS)
     waiting = deputy.page.text.partition('id="waiting"')[2].partition('id="all"')[0].split("<article")
     told = {
-        label: "an agent may change things" in each for each in waiting for label in ("quiet", "busy") if label in each
+        label: "an agent may make changes" in each for each in waiting for label in ("quiet", "busy") if label in each
     }
     assert told == {"quiet": False, "busy": True}
     for request in ("3", "4"):
         deputy.go(TOKENS).post(f"{TOKENS}/approve", fields_of(deputy, "/approve", request=request))
     rows = admin.go(TOKENS).page.text.partition('id="all"')[2].split("<tr>")
-    told = {label: "may change things" in row for row in rows for label in ("quiet", "busy") if label in row}
+    told = {label: "may make changes" in row for row in rows for label in ("quiet", "busy") if label in row}
     assert told == {"quiet": False, "busy": True}
 
 
@@ -80,7 +80,7 @@ def test_a_form_that_is_sent_twice_asks_for_one_token(admin: Visitor) -> None:
     half(admin.post(form.action, typed))
     admin.post(form.action, typed)
     assert admin.page.status_code == 409
-    assert "this form was sent before" in admin.text
+    assert "this form was already sent" in admin.text
     assert admin.go(TOKENS).text.count(", hall 3 (") == 1
     admin.submit("/ask", member="", role="app", plan="none", label="till")
     assert admin.page.status_code == 422
@@ -117,11 +117,11 @@ def test_a_request_that_cannot_be_approved_any_more_is_offered_to_be_refused_alo
     deputy = other_admin(place).go(TOKENS)
     assert [form.action for form in deputy.forms() if form.action.endswith("/approve")]
     end_membership(Context(place.engine, place.actor("admin")), place.members[OURS, "approver"])
-    assert "The member does not have this role any more, so it cannot be approved." in deputy.go(TOKENS).text
+    assert "The member no longer has this role, so it cannot be approved." in deputy.go(TOKENS).text
     monkeypatch.setattr("fivefold.console.accounts.members.LONGEST_DAYS", 0)
     for visitor in (admin, deputy):
-        assert "It is older than 0 days, so it cannot be approved: ask for the token again." in visitor.go(TOKENS).text
-        assert "You asked for it" not in visitor.text
+        assert "It is older than 0 days, so it cannot be approved: request the token again." in visitor.go(TOKENS).text
+        assert "You requested it" not in visitor.text
     assert [form.action for form in deputy.forms() if form.action.endswith("/approve")] == []
     assert "The token will not be issued." in deputy.submit("/refuse").text
 
@@ -140,7 +140,7 @@ def test_requests_that_wait_stand_the_oldest_first_and_the_later_ones_on_the_nex
     assert not re.search(r"Waiting for another administrator \(", deputy.text), "it would be the number of this page"
     while "till" in deputy.go(later).text:
         deputy.submit("/refuse")
-    assert "Nothing waits." not in deputy.text
+    assert "Nothing is waiting." not in deputy.text
     assert "No more rows follow. From the beginning" in deputy.text
     assert "Waiting for another administrator (20)" in deputy.go(TOKENS).text
 
@@ -213,5 +213,5 @@ def test_what_is_no_number_of_a_member_is_not_there(admin: Visitor) -> None:
 
 def test_an_organisation_without_tokens_is_told_so(place: Place) -> None:
     visitor = Visitor(place).sign_in("admin", THEIRS).go(TOKENS)
-    assert "Nothing waits." in visitor.text
+    assert "Nothing is waiting." in visitor.text
     assert (OURS, "admin") in place.tokens

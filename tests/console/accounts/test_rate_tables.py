@@ -35,7 +35,7 @@ def test_an_approver_sees_which_rates_differ_and_are_lost_and_that_everybody_is_
     assert [each["currency"] for each in reach["rates"]["currencies"]] == ["AED", "USD", "XAU"]
     text = admin.go(f"/console/proposals/{number}").text
     days = [rate(place, "USD", 1, ago)["date"] for ago in (2, 0)]
-    assert f"AED from 0.25 of {days[0]} to none; 0 stored transactions have it" in text
+    assert f"AED from 0.25 of {days[0]} to none; 0 stored transactions use it" in text
     assert f"USD from 0.8 of {days[0]} to 0.9 of {days[1]}" in text
     assert f"XAU from none to 3000 of {days[1]}" in text
     assert "Rates of other days 1 differs" in text
@@ -48,8 +48,8 @@ def test_one_transaction_and_one_rate_are_written_in_the_singular() -> None:
     lost = {"currency": "AED", "from": {"rate": "0.1234567891", "day": "2024-07-01"}, "to": None, "transactions": 1}
     reach = {"rates": {"from": 1, "to": 1, "currencies": [lost], "others": 1, "earlier": 1}}
     assert [line.value for line in change_lines({}, reach, {})] == [
-        "from 0.1234567891 of 2024-07-01 to none; 1 stored transaction has it",
-        "the rate of 1 more differs",
+        "from 0.1234567891 of 2024-07-01 to none; 1 stored transaction uses it",
+        "1 more rate differs",
         "1 differs",
     ]
 
@@ -64,7 +64,7 @@ def test_lost_rates_are_named_however_many_are_new(place: Place) -> None:
     text = admin.go(f"/console/proposals/{propose(place, *new)}").text
     assert "ZZZ from 2 of" in text
     more = len(new) + 1 - rate_tables.MOST_DIFFERENCES
-    assert f"Other currencies the rates of {more} more differ" in text
+    assert f"Other currencies {more} more rates differ" in text
 
 
 def test_a_table_that_an_earlier_release_proposed_is_shown_and_approved(
@@ -74,7 +74,7 @@ def test_a_table_that_an_earlier_release_proposed_is_shown_and_approved(
         earlier.setattr(proposals, "reach_of", lambda *_: {"entities": {}})
         number = propose(place, rate(place, "AED", 0.25))
     admin = Visitor(place).sign_in("admin").go(f"/console/proposals/{number}")
-    assert "Assessed again everybody" in admin.text
+    assert "Assessed again all customers" in admin.text
     assert "1 rate of AED" in admin.text
     assert propose(place, rate(place, "AED", 0.25)) == number, "it is not outdated"
     admin.submit("/approve", reason="seen")

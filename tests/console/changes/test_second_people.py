@@ -30,21 +30,21 @@ def offered(visitor: Visitor) -> set[str]:
 
 def test_a_sole_operator_approves_on_each_page_what_they_asked_for(place: Place, alone: Visitor) -> None:
     alone.go(ACME).submit("/override", level="high", reason="mine")
-    assert "You asked for it" not in alone.text
+    assert "You requested it" not in alone.text
     alone.submit("/approve-override", reason="")
     assert "The override is approved" in alone.text
 
     alone.go("/console/administration/settings").submit("/change", challenge_days="14", reason="As agreed.")
     newest = place.good("GET", "/v1/proposals", role="admin")[0]["id"]
     alone.go(f"/console/proposals/{newest}")
-    assert "It waits for a decision." in alone.text
-    assert "so another person approves it" not in alone.text
+    assert "It is waiting for a decision." in alone.text
+    assert "so another person has to approve it" not in alone.text
     alone.submit("/approve", reason="Yes.")
     assert "The change is approved and carried out." in alone.text
 
     send_text(alone.go("/console/new-group"), "propose", document(HIGH, "mine"), reason="mine", accept_warnings="mine")
     alone.submit("/approve", reason="Yes.", confirmed="yes")
-    assert "It says who is a member since" in alone.text
+    assert "It has determined the members since" in alone.text
 
     alone.go("/console/validation").submit("/change", kind="channel", description="An app")
     assert "Open. You registered it" not in alone.text, alone.text

@@ -24,23 +24,23 @@ LOOKED_AT = {"reason": "a new threshold", "accept_warnings": "known"}
 
 def test_the_versions_say_which_one_decides_and_who_approved_it(publisher: Visitor) -> None:
     text = publisher.go(POLICIES).text
-    assert "payments version 2 waits for approval customer maker" in text
+    assert "payments version 2 is waiting for approval customer maker" in text
     assert "payments version 1 decides customer maker" in text
     assert "the publisher," in text
     assert "Versions of payments" in publisher.go(f"{POLICIES}?policy=payments").text
     assert {EDIT, FIRST, SECOND} <= {*publisher.links()}
-    assert "There is no policy of that name." in publisher.go(f"{POLICIES}?policy=none").text
+    assert "There is no policy with that name." in publisher.go(f"{POLICIES}?policy=none").text
 
 
 def test_a_version_shows_its_text_its_doubts_and_the_lines_that_it_changes(publisher: Visitor) -> None:
     text = publisher.go(SECOND).text
-    assert "It decides nothing yet" in text
+    assert "It does not decide yet" in text
     assert "What changes from version 1" in text
     assert "&#34;id&#34;: &#34;worth&#34;" in text.partition("Its text")[0]
-    assert "What is doubtful in it" in text
+    assert "Doubts" in text
     assert "&#34;policy&#34;: &#34;payments&#34;" in text
     text = publisher.go(FIRST).text
-    assert "It decides about transactions of the type customer since" in text
+    assert "It has decided about transactions of the type customer since" in text
     assert "It is the first version." in text
     assert publisher.go(f"{POLICIES}/payments/versions/9").page.status_code == 404
     assert publisher.go(f"{POLICIES}/none/edit").page.status_code == 404
@@ -57,10 +57,10 @@ def test_a_decision_by_a_level_that_had_failed_is_listed_as_such(place: Place, p
 
 def test_a_mistake_is_shown_at_its_line_and_nothing_is_stored(place: Place, publisher: Visitor) -> None:
     publisher.go(EDIT)
-    assert "The text begins with version 1." in publisher.text
+    assert "The text starts from version 1." in publisher.text
     send_text(publisher, "check", document([CASH]).replace("10000", '"many"'))
     assert "Faults: 1." in publisher.text
-    assert "With faults it cannot be proposed." in publisher.text
+    assert "A text with faults cannot be proposed." in publisher.text
     assert 'href="#line-' in publisher.page.text
     send_text(publisher, "propose", document([CASH]).replace("10000", '"many"'), **LOOKED_AT)
     assert (publisher.page.status_code, "the text has faults, shown below: 1" in publisher.text) == (422, True)
@@ -71,7 +71,7 @@ def test_a_mistake_is_shown_at_its_line_and_nothing_is_stored(place: Place, publ
 
 
 def test_what_commerce_may_not_read_is_shown_at_its_line_with_the_path(place: Place, publisher: Visitor) -> None:
-    assert "It is for: against money laundering (aml)." in publisher.go(FIRST).text
+    assert "Purpose: against money laundering (aml)." in publisher.go(FIRST).text
     offer = {"id": "offer", "when": {"level": "in_force", "equals": "low"}, "action": "note"}
     send_text(publisher.go(EDIT), "check", document([offer], purpose="commercial"))
     assert "Faults: 1." in publisher.text
@@ -80,7 +80,7 @@ def test_what_commerce_may_not_read_is_shown_at_its_line_with_the_path(place: Pl
     send_text(publisher, "propose", document([offer], purpose="commercial"), **LOOKED_AT)
     assert publisher.page.status_code == 422
     send_text(publisher, "propose", document([WORTH], purpose="commercial"), **LOOKED_AT)
-    assert "It is for: commerce." in publisher.text
+    assert "Purpose: commerce." in publisher.text
     assert len(place.good("GET", "/v1/policies?policy=payments", role="publisher")) == 3
 
 
@@ -88,14 +88,14 @@ def test_a_version_is_proposed_approved_by_another_person_and_retired(place: Pla
     text = document([CASH, {**WORTH, "action": "review"}])
     send_text(publisher.go(EDIT), "propose", text, reason="a new threshold")
     assert publisher.page.status_code == 422
-    assert "say why it is proposed with them" in publisher.text
+    assert "say why you propose it with them" in publisher.text
     send_text(publisher, "propose", text, **LOOKED_AT)
     assert "The version is proposed. Another person has to approve it." in publisher.text
-    assert "You wrote it, so another person approves it." in publisher.text
+    assert "You wrote it, so another person has to approve it." in publisher.text
     address = publisher.page.url.path
     other = Visitor(place).sign_in("admin").go(address)
     other.submit("/approve", reason="it is so")
-    assert (other.page.status_code, "confirm that you looked" in other.text) == (422, True)
+    assert (other.page.status_code, "confirm that you have checked" in other.text) == (422, True)
     other.submit("/approve", reason="it is so", confirmed="yes")
     assert "The version decides from now on." in other.text
     text = publisher.go(FIRST).text
@@ -150,7 +150,7 @@ def test_a_proposed_version_does_not_wait_once_a_newer_one_decides(place: Place,
     propose_later(place, 1)
     publisher.go(SECOND.removesuffix("2") + "3").submit("/approve", reason="it is so", confirmed="yes")
     publisher.go(SECOND)
-    assert "cannot be approved any more: version 3 is active and newer" in publisher.text
+    assert "can no longer be approved: version 3 is active and newer" in publisher.text
     assert not [form for form in publisher.forms() if form.action.endswith("/approve")]
     assert [form for form in publisher.forms() if form.action.endswith("/retire")], "it can be refused"
 
@@ -262,9 +262,9 @@ def test_a_decision_shows_what_it_saw_as_other_pages_do_and_that_the_level_was_o
     visitor = Visitor(place).sign_in("investigator").go(f"{DECISIONS}/{decide(place, 'fresh')}")
     assert re.search(r"Assessed, \d{4}-\d\d-\d\d \d\d:\d\d UTC", visitor.text)
     assert "−20,000.00 EUR" in visitor.text
-    assert "something had happened since" not in visitor.text
+    assert "data had changed since then" not in visitor.text
     place.good("PUT", path, {"attributes": {"country": "DE"}}, role="app")
-    assert "something had happened since" in visitor.go(f"{DECISIONS}/{decide(place, 'later')}").text
+    assert "data had changed since then" in visitor.go(f"{DECISIONS}/{decide(place, 'later')}").text
 
 
 @pytest.mark.parametrize("status", ["failed", "undetermined"])
@@ -320,7 +320,7 @@ def test_stored_text_of_policies_and_decisions_is_never_markup(place: Place, pub
 def test_nothing_is_decided_where_there_is_no_policy(furnished: Place) -> None:
     visitor = Visitor(furnished).sign_in("publisher", THEIRS)
     assert "There is no policy yet" in visitor.go(POLICIES).text
-    assert "Nothing was decided yet." in visitor.go(DECISIONS).text
+    assert "There are no decisions yet." in visitor.go(DECISIONS).text
     investigator = Visitor(furnished).sign_in("investigator")
     assert POLICIES not in investigator.go(DECISIONS).links()
 

@@ -31,13 +31,13 @@ def test_a_text_with_a_mistake_is_shown_and_one_without_becomes_a_version_that_a
     assert "mine" not in publisher.go(GROUPS).text
     send_text(publisher.go("/console/new-group"), "propose", document(HIGH, "mine"), **LOOKED_AT)
     assert publisher.page.url.path == f"{GROUPS}/mine/versions/1"
-    assert "You wrote it, so another person approves it." in publisher.text
+    assert "You wrote it, so another person has to approve it." in publisher.text
     other = Visitor(place).sign_in("admin").go(f"{GROUPS}/mine/versions/1")
     form = next(form for form in other.forms() if form.action.endswith("/approve"))
     other.post(form.action, {**form.fields, "reason": "seen"})
     assert "confirm that you have checked what changes" in other.text
     other.post(form.action, {**form.fields, "reason": "seen", "confirmed": "yes"})
-    assert "It says who is a member since" in other.text
+    assert "It has determined the members since" in other.text
     assert "version 1 is in force" in other.go(GROUPS).text
     retire = next(form for form in other.go(f"{GROUPS}/mine/versions/1").forms() if form.action.endswith("/retire"))
     other.post(retire.action, {**retire.fields, "reason": "over"})
@@ -45,13 +45,13 @@ def test_a_text_with_a_mistake_is_shown_and_one_without_becomes_a_version_that_a
     assert "No version is in force" in text
     assert re.search(r"It was in force from \S+ \S+ UTC to \S+ \S+ UTC ?\. It was ended by the admin: over", text)
     text = other.go(f"{GROUPS}/mine/versions/1").text
-    assert re.search(r"It said so from \S+ \S+ UTC to \S+ \S+ UTC ?\. It was ended by the admin: over", text)
+    assert re.search(r"It determined them from \S+ \S+ UTC to \S+ \S+ UTC ?\. It was ended by the admin: over", text)
 
 
 def test_a_version_shows_what_it_changes_and_the_editor_begins_with_it(publisher: Visitor) -> None:
     text = publisher.go(f"{GROUP}/versions/2").text
     assert "What changes from version 1" in text
-    assert "What is doubtful in it" in text
+    assert "Doubts" in text
     assert publisher.go(f"{GROUP}/versions/9").page.status_code == 404
     assert publisher.go(f"{GROUPS}/none").page.status_code == 404
     assert "&#34;group&#34;: &#34;high-ones&#34;" in publisher.go("/console/new-group?group=high-ones&version=2").text
@@ -59,11 +59,11 @@ def test_a_version_shows_what_it_changes_and_the_editor_begins_with_it(publisher
 
 def test_a_proposed_version_does_not_wait_once_a_newer_one_is_in_force(publisher: Visitor) -> None:
     publisher.go(f"{GROUP}/versions/2").submit("/approve", reason="seen", confirmed="yes")
-    assert "It says who is a member since" in publisher.text
+    assert "It has determined the members since" in publisher.text
     publisher.go(f"{GROUP}/versions/1")
-    assert "cannot be approved any more: version 2 is active and newer" in publisher.text
+    assert "can no longer be approved: version 2 is active and newer" in publisher.text
     assert [form.action.rpartition("/")[2] for form in publisher.forms() if "/versions/" in form.action] == ["retire"]
-    assert "waits for approval" not in publisher.go(GROUPS).text
+    assert "is waiting for approval" not in publisher.go(GROUPS).text
 
 
 def test_a_page_that_is_too_old_approves_nothing(place: Place, publisher: Visitor) -> None:
@@ -75,7 +75,7 @@ def test_a_page_that_is_too_old_approves_nothing(place: Place, publisher: Visito
     assert other.page.status_code == 409
     assert "the active version of high-ones is 1 now; it was none when this was looked at" in other.text
     other.submit("/approve", reason="seen", confirmed="yes")
-    assert "It says who is a member since" in other.text
+    assert "It has determined the members since" in other.text
 
 
 def test_a_refusal_that_comes_too_late_retires_no_version_in_force(place: Place, publisher: Visitor) -> None:
@@ -116,7 +116,7 @@ def test_two_who_write_a_version_at_once_see_each_other(place: Place, publisher:
 
 
 def test_members_moves_and_sizes_are_shown_and_a_day_without_a_count_is_a_gap(place: Place, publisher: Visitor) -> None:
-    assert "there is no count yet" in publisher.go(GROUP).text
+    assert "There is no count yet" in publisher.go(GROUP).text
     MORE["list_group_members"](place, 1)
     today = now_microseconds() // DAY_US
     with Session(place.engine) as session, session.begin():

@@ -319,8 +319,8 @@ def test_an_organisation_that_has_nothing_yet_has_pages_that_say_so(place: Place
 @pytest.mark.parametrize(
     ("path", "with_types", "words"),
     [
-        ("queue", False, "Nothing waits here."),
-        ("queue/next?queue=", False, "Nothing waits here."),
+        ("queue", False, "Nothing is waiting here."),
+        ("queue/next?queue=", False, "Nothing is waiting here."),
         ("queue/overrides", False, "There is no override"),
         ("search?text=a", False, "has no type of entity yet"),
         ("search?text=a", True, "Nothing of this type matches."),

@@ -64,12 +64,15 @@ def test_the_page_names_the_changes_that_wait_to_those_who_may_see_them(place: P
     admin.go(page)
     assert re.search(shown, admin.text)
     assert "It was &lt;b&gt;lifted&lt;/b&gt;" in admin.page.text
-    assert "It waits for another person than who proposed it. Who may decide: Approver, Admin." in admin.text
+    assert (
+        "It is waiting for approval by a person other than the one who proposed it. Who may decide: Approver, Admin."
+        in admin.text
+    )
     assert f"/console/proposals/{line['id']}" in admin.links()
     assert f"A proposed change is waiting for another person: change {line['id']}" in admin.text
     assert "End this override" not in admin.text
     approver = Visitor(place).sign_in("approver").go(page)
-    assert "You proposed it, so another person approves it. Who may decide: Approver, Admin." in approver.text
+    assert "You proposed it, so another person has to approve it. Who may decide: Approver, Admin." in approver.text
     assert "Changes that wait" not in Visitor(place).sign_in("investigator").go(page).text
     place.good("POST", f"/v1/proposals/{line['id']}/refuse", {"reason": "No."}, role="admin")
     assert "Changes that wait" not in admin.go(page).text
@@ -96,12 +99,12 @@ def test_a_change_says_until_when_the_cooldown_holds_the_level_that_would_fall(
     assert change is not None
     admin = Visitor(place).sign_in("admin").go(f"/console/proposals/{change.id}")
     assert f"The cooldown holds the level of acme until {utc_text(until_us)[:10]}" in admin.text
-    assert re.search(r"Whom it reaches as of now .*acme by the rules: level from high to low;", admin.text)
+    assert re.search(r"Who is affected as of now .*acme by the rules: level from high to low;", admin.text)
     assert re.search(r"When it was proposed .*acme by the rules: level from high to medium;", admin.text)
     assert "The tag: disputed since" in admin.text
     monkeypatch.setattr(effects, "falls_by", lambda *_: [])
     assert "are not those that were looked at" in admin.submit("/approve", reason="seen").text
-    assert "Levels none falls by it" in admin.text
+    assert "Levels none falls" in admin.text
     monkeypatch.setattr(effects, "falls_by", lambda *_: [fall])
     admin.go(f"/console/proposals/{change.id}")
     place.good("POST", f"/v1/proposals/{change.id}/refuse", {"reason": "No."}, role="admin")

@@ -98,7 +98,7 @@ def test_a_change_whose_tag_ended_since_says_so_and_offers_no_approval(place: Pl
     context = Context(place.engine, place.actor("approver"), now_microseconds)
     end_tag(context, "company", "acme", "disputed")
     admin = Visitor(place).sign_in("admin").go(f"/console/proposals/{line['id']}")
-    assert "It cannot be approved any more: the tag has ended since this was proposed." in admin.text
+    assert "It can no longer be approved: the tag has ended since this was proposed." in admin.text
     assert not [form for form in admin.forms() if form.action.endswith("/approve")]
     investigator = Visitor(place).sign_in("investigator")
     set_tag(context, "company", "acme", "disputed")
@@ -120,8 +120,8 @@ def test_a_change_is_shown_as_of_the_proposal_while_nothing_can_be_written(
             monkeypatch.setattr(clocks.DatabaseClock, "compare", Mock(side_effect=wrong))
         admin.go(f"/console/proposals/{line['id']}")
     assert admin.page.status_code == 200
-    assert "What it leads to now could not be computed: " in admin.text
-    assert "Whom it reaches as of the proposal" in admin.text
+    assert "Its present effect could not be computed: " in admin.text
+    assert "Who is affected as of the proposal" in admin.text
     assert [form for form in admin.forms() if form.action.endswith("/approve")]
 
 

@@ -229,7 +229,7 @@ def test_of_two_that_wait_each_says_that_the_one_approved_last_replaces_the_othe
     assert approver.text.count("Another override of this customer is waiting too") == 2
     assert (
         approver.go("/console/queue/overrides?type=customer&external_id=c%2F1%20%C3%A4").text.count(
-            "another one waits for this customer"
+            "another one is waiting for this customer"
         )
         == 2
     )

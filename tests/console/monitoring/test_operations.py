@@ -34,11 +34,11 @@ def states(place: Place) -> list[str]:
 def test_an_organisation_that_did_nothing_is_told_so_in_words(place: Place) -> None:
     text = Visitor(place).sign_in("admin", THEIRS).go(OPERATIONS).text
     for words in (
-        "Nothing waits to be assessed.",
-        "No backtest waits or runs.",
+        "No customer is waiting to be assessed.",
+        "No backtest is waiting or running.",
         "No worker is running, and none was seen in the last day. Nothing is assessed or sent.",
         "There are no endpoints.",
-        "It was never compared.",
+        "It has never been compared.",
         "No file was imported yet.",
     ):
         assert words in text
@@ -53,7 +53,7 @@ def test_workers_proof_and_imports_are_shown(place: Place, admin: Visitor) -> No
         text = admin.go(OPERATIONS).text
     assert "Running: 1." in text
     assert "Proven whole on" in text
-    assert "Without exported heads" in text
+    assert "Compared without exported heads" in text
     assert "1,234 entries" in text
     assert "tags-7.csv" in text
     with forged(place.engine) as connection:
@@ -71,15 +71,15 @@ def test_a_figure_that_cannot_be_read_says_as_of_when_and_is_no_zero(
     with monkeypatch.context() as patch:
         patch.setattr(operations, "queue_depth", locked)
         never = admin.go(OPERATIONS).text
-        assert "This could not be read. What it is, is not known." in never
-        assert "Nothing waits to be assessed" not in never
+        assert "This could not be read, so its value is not known." in never
+        assert "No customer is waiting to be assessed" not in never
         admin.place.engine.dispose()
     known = admin.go(OPERATIONS).text
     assert "could not be" not in known.partition("Workers")[0]
     monkeypatch.setattr(operations, "queue_depth", locked)
     stale = admin.go(OPERATIONS).text
     assert "This could not be refreshed. It is as of" in stale
-    assert "to be assessed; the first of them since" in stale
+    assert "waiting to be assessed; the first since" in stale
 
 
 def test_what_waits_to_be_sent_is_the_sum_of_the_table_before_a_worker_plans_it(place: Place, admin: Visitor) -> None:
@@ -87,7 +87,7 @@ def test_what_waits_to_be_sent_is_the_sum_of_the_table_before_a_worker_plans_it(
     (listed,) = list_endpoints(Context(place.engine, place.actor("admin")))
     assert listed.waiting, "and no delivery is planned"
     assert states(place) == []
-    assert f"{listed.waiting} wait to be sent." in text
+    assert f"{listed.waiting} waiting to be sent." in text
     (figures,) = [each for each in PlatformFigures(place.engine).read() if each.number == place.organisations[OURS]]
     assert figures.waiting == listed.waiting, "the metric is the same"
 
@@ -98,7 +98,7 @@ def test_one_dead_letter_is_sent_again_and_then_all_others(place: Place, admin: 
     assert "3 could not be delivered and were given up." in admin.go(HOOK).text
     first = admin.forms()[1].fields["sequence"]
     admin.submit("/replay", sequence=first)
-    assert "It is sent again" in admin.text
+    assert "It will be sent again" in admin.text
     assert states(place) == ["waiting", "dead", "dead"]
     admin.submit("/replay")
     assert states(place) == ["waiting"] * 3

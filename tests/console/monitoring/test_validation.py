@@ -62,12 +62,12 @@ def measured(place: Place, quarters: int, gini: float = 0.71, missed: float = 0.
 def test_a_figure_that_rests_on_too_few_says_so_and_is_no_zero(place: Place) -> None:
     visitor = Visitor(place).sign_in("approver").go(PAGE)
     assert "too few: 0 of 50" in visitor.text
-    assert "A revalidation is requested by material change" in visitor.text
-    assert re.search(r"Not known, as there were too few: \d+ of \d+\.", visitor.text)
+    assert "A revalidation is required by material change" in visitor.text
+    assert re.search(r"Triggers that are not known, as there was too little data: \d+ of \d+\.", visitor.text)
     assert re.search(r"Material change overall reached 1 ", visitor.text), "a count, without decimals"
     assert "0 of 1 validations could measure it" in visitor.text
     assert visitor.page.text.count('<circle class="dot"') <= 1  # overrides alone are counted of everybody
-    assert "nobody confirmed" in visitor.text
+    assert "no customer confirmed" in visitor.text
 
 
 def test_figures_are_those_that_were_stored_the_latest_time_first(place: Place) -> None:
@@ -103,11 +103,13 @@ def test_beside_older_validations_stands_the_last_one_and_what_was_made_since_a_
     Visitor(place).sign_in("publisher").go(PAGE).submit("/change", kind="channel", description="An app")
     number = place.good("POST", "/v1/validations", QUARTER, role="publisher")["id"]
     visitor = Visitor(place).sign_in("approver").go(PAGE)
-    last = visitor.text.partition("The last validation looked at")[2].partition("A validation is made once")[0]
+    last = visitor.text.partition("The last validation covers")[2].partition("A validation is carried out once")[0]
     visitor.go(next(link for link in visitor.links() if "after=" in link).replace("&amp;", "&"))
     assert "quarter 13 before" in visitor.text
-    assert visitor.text.partition("The last validation looked at")[2].partition("A validation is made once")[0] == last
-    assert "No validation was made since it was registered" not in visitor.text
+    assert (
+        visitor.text.partition("The last validation covers")[2].partition("A validation is carried out once")[0] == last
+    )
+    assert "No validation has been carried out since it was registered" not in visitor.text
     assert f'<option value="{number}">' in visitor.page.text
 
 
@@ -120,7 +122,7 @@ def test_a_clock_that_was_ahead_at_one_change_hides_no_validation_from_the_next(
         oldest.registered_us += 400 * DAY_US
     number = place.good("POST", "/v1/validations", QUARTER, role="publisher")["id"]
     visitor = Visitor(place).sign_in("approver").go(PAGE)
-    assert visitor.text.count("No validation was made since it was registered") == 1
+    assert visitor.text.count("No validation has been carried out since it was registered") == 1
     assert f'<option value="{number}">' in visitor.page.text
 
 
@@ -143,7 +145,7 @@ def test_one_validation_is_shown_as_its_page_for_people(furnished: Place) -> Non
 
 def test_nothing_was_validated_yet(furnished: Place) -> None:
     visitor = Visitor(furnished).sign_in("admin", THEIRS).go(PAGE)
-    assert "No validation was made yet, so there are no figures." in visitor.text
+    assert "No validation has been carried out yet, so there are no figures." in visitor.text
     assert "<svg role" not in visitor.page.text
 
 
@@ -153,9 +155,11 @@ def test_two_people_close_a_change_that_asks_for_a_revalidation(place: Place) ->
     assert "The change is registered." in author.text
     assert "&lt;b&gt;An app&lt;/b&gt;" in author.page.text
     assert author.text.count("An app") == 1
-    assert "No validation was made since it was registered" in Visitor(place).sign_in("approver").go(PAGE).text
+    assert (
+        "No validation has been carried out since it was registered" in Visitor(place).sign_in("approver").go(PAGE).text
+    )
     number = place.good("POST", "/v1/validations", QUARTER, role="publisher")["id"]
-    assert "You registered it, so another person signs it off." in author.go(PAGE).text
+    assert "You registered it, so another person has to sign it off." in author.go(PAGE).text
     approver = Visitor(place).sign_in("approver").go(PAGE)
     approver.submit("/sign-off-change", change="2", validation=str(number), conclusion="Nothing changes.")
     assert "The change is signed off." in approver.text
@@ -189,7 +193,7 @@ def test_a_change_is_registered_once_by_one_form_and_twice_by_two(place: Place) 
     typed = {**form.fields, "kind": "channel", "description": "a till"}
     visitor.post(form.action, typed)
     assert visitor.post(form.action, typed).page.status_code == 409
-    assert "this form was sent before" in visitor.text
+    assert "this form was already sent" in visitor.text
     assert visitor.go(PAGE).text.count("a till") == 1
     visitor.submit("/change", kind="channel", description="a till")
     assert visitor.go(PAGE).text.count("a till") == 2
@@ -254,7 +258,7 @@ def test_without_a_validation_what_was_decided_today_counts_and_the_caption_has_
         times = {"requested_us": now - 2 * HOUR_US, "decided_us": now - HOUR_US}
         session.add(OverrideRow(organisation_id=of.organisation_id, entity_id=of.id, **words, **times))
     visitor = Visitor(place).sign_in("admin", THEIRS).go(PAGE)
-    assert f"What was decided from {first.day} {first:%B %Y} to today" in visitor.text
+    assert f"Decisions from {first.day} {first:%B %Y} to today" in visitor.text
     assert "Overrides, until another person decided 1 1.0 hours" in visitor.text
     asked = {"begins": str(first), "ends": str(tomorrow)}
     shown = place.good("GET", "/v1/work-figures", params=asked, token=place.tokens[THEIRS, "admin"])
@@ -296,10 +300,10 @@ def test_a_validation_is_asked_for_made_by_a_worker_and_in_the_log_once(place: P
     assert "1 October 2025 to 31 December 2025" in second.go(PAGE).text.partition("Validate a quarter")[0]
     assert run_next_job(place.engine, VALIDATION)
     assert not run_next_job(place.engine, VALIDATION)
-    assert "It is made." in visitor.go(job).text
+    assert "It is done." in visitor.go(job).text
     assert "hx-trigger" not in visitor.page.text
     assert "&lt;b&gt;the year&lt;/b&gt;" in visitor.page.text
-    assert "Under way" not in visitor.go(f"{PAGE}/2").go(PAGE).text
+    assert "In progress" not in visitor.go(f"{PAGE}/2").go(PAGE).text
     assert "&lt;b&gt;the year&lt;/b&gt;" in visitor.page.text
     made = place.good("GET", "/v1/audit/search", params={"action": "levels.validated"}, role="admin")
     assert len(made) == 2, "one of them is the place's own"
@@ -329,15 +333,15 @@ def test_how_far_a_validation_is_and_why_it_failed_stay_on_its_page(place: Place
     with Session(place.engine) as session, session.begin():
         session.get_one(ValidationJob, number).state = "failed"
         session.get_one(ValidationJob, number).error = "it broke off: <i>"
-    assert "It failed, and found nothing." in visitor.go(page).text
+    assert "It failed; there are no results." in visitor.go(page).text
     assert "it broke off: &lt;i&gt;" in visitor.page.text
-    assert "Ask for it again" in visitor.text
+    assert "Request it again" in visitor.text
     assert Visitor(place).sign_in("admin", THEIRS).go(page).page.status_code == 404
     assert Visitor(place).sign_in("investigator").go(page).page.status_code == 403
 
 
 def asked_for(place: Place) -> int:
-    """A validation that waits for a worker."""
+    """A validation that is waiting for a worker."""
     context = Context(place.engine, place.actor("approver"))
     return request_validation(context, QUARTER_US[0], QUARTER_US[1], "the year")[0].id
 
@@ -361,7 +365,7 @@ def test_an_administrator_takes_the_evidence_of_a_quarter_and_the_log_keeps_that
     assert checked.manifest_sha256 in visitor.go(page).text
     (entry,) = place.good("GET", "/v1/audit/search", params={"action": "evidence.exported"}, role="admin")
     assert entry["details"]["manifest_sha256"] == checked.manifest_sha256
-    assert "2026Q1 to be taken away" in visitor.go(PAGE).text
+    assert "2026Q1 ready to download" in visitor.go(PAGE).text
     visitor.submit("/evidence", quarter="2097Q1")
     assert visitor.page.status_code == 409
     assert "2097Q1 has not begun" in visitor.text
@@ -385,8 +389,8 @@ def test_evidence_under_way_says_how_far_it_is_and_what_is_gone_is_not_offered(p
     assert "it broke off: &lt;i&gt;" in become(state="failed", error="it broke off: <i>").page.text
     visitor = become(state="done", error=None, finished_us=1, findings=2, size_bytes=10, manifest_sha256="a" * 64)
     assert "the audit log is not whole. Findings in the archive: 2." in visitor.text
-    assert "It was kept for 7 days, and is gone." in visitor.text
-    assert "Ask for it again" in visitor.text
+    assert "It was stored for 7 days and then deleted." in visitor.text
+    assert "Request it again" in visitor.text
     assert not [form for form in visitor.forms() if form.action.endswith("/take")]
 
 
@@ -404,7 +408,7 @@ def attached(visitor: Visitor, content: bytes, name: str = "north.json") -> Visi
 def test_a_peer_stands_beside_what_was_found_with_who_and_its_hash(place: Place) -> None:
     measured(place, 1)
     visitor = Visitor(place).sign_in("approver").go(f"{PAGE}/2")
-    assert "None was attached." in visitor.text
+    assert "No peer was attached." in visitor.text
     attached(visitor, PEER)
     assert "The figures of the peer are now shown beside those of the validation." in visitor.text
     beside = visitor.page.text.partition("Beside the figures of &lt;b&gt;North&lt;/b&gt; Bank")[2].partition(

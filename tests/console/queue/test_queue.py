@@ -49,7 +49,9 @@ def test_the_queue_says_what_waits_and_leads_from_item_to_item(two: Place) -> No
     assert "due in 2 days" in visitor.text
     assert "Asked for second" in visitor.text
     caption = "<caption>{}</caption>".format
-    assert 0 < visitor.page.text.index(caption("What waits")) < visitor.page.text.index(caption("How long it waits"))
+    assert (
+        0 < visitor.page.text.index(caption("Waiting")) < visitor.page.text.index(caption("Waiting items by due date"))
+    )
     start(visitor, "?kind=override")
     assert shown(visitor) == "acme"
     assert "Override to decide" in visitor.text
@@ -79,8 +81,8 @@ def test_an_item_is_assigned_to_me_and_given_back(two: Place) -> None:
     assert "acme" not in visitor.go("/console/queue?kind=override&assigned=unassigned").text
     start(visitor, "?kind=override&assigned=mine")
     visitor.submit("/assign")
-    assert "assigned to nobody" in visitor.text
-    assert "Nothing waits here." in visitor.go("/console/queue?kind=override&assigned=mine").text
+    assert "not assigned" in visitor.text
+    assert "Nothing is waiting here." in visitor.go("/console/queue?kind=override&assigned=mine").text
 
 
 def test_two_people_who_take_the_same_item_do_not_overwrite_each_other(two: Place) -> None:
@@ -115,7 +117,7 @@ def test_a_filter_whose_member_has_left_says_so_and_the_items_are_unassigned(two
     number = two.good("GET", "/v1/members", role="admin")[-1]["id"]
     two.good("POST", f"/v1/members/{number}/leave", {}, role="admin")
     visitor = Visitor(two).sign_in("investigator").go(f"/console/queue?assigned={number}")
-    assert "leaver has left. What was assigned to them is among the unassigned too." in visitor.text
+    assert "leaver has left. Their items are also listed as unassigned." in visitor.text
     assert "leaver (who has left)" in visitor.text
     assert "acme" in visitor.go("/console/queue?kind=override&assigned=unassigned").text
     start(visitor, "?kind=override")
@@ -137,7 +139,7 @@ def test_a_rise_is_put_away_and_leaves_the_queue(two: Place) -> None:
     stale = next(form for form in visitor.forms() if "/put-away" in form.action)
     visitor.submit("/put-away")
     assert "That item is put away. That was the last item." in visitor.text
-    assert "Nothing waits here." in visitor.text
+    assert "Nothing is waiting here." in visitor.text
     visitor.post(stale.action, stale.fields)
     assert visitor.page.status_code == 409
     assert "has left the queue" in visitor.text
@@ -174,7 +176,7 @@ def test_a_wrong_filter_keeps_what_was_chosen_beside_it(furnished: Place) -> Non
     assert re.search(r'<option value="review" selected>', page)
     assert re.search(r'<option value="newest" selected>', page)
     assert re.search(r'<p class="problem" role="alert">[Tt]here is no level', page)
-    assert "Nothing waits here." not in page
+    assert "Nothing is waiting here." not in page
     assert "This cannot be read" not in page
 
 
@@ -216,14 +218,14 @@ def test_changes_are_named_in_words(place: Place) -> None:
     place.good("PATCH", "/v1/settings", {"challenge_days": 20, "reason": "shorter"}, role="admin")
     visitor = Visitor(place).sign_in("publisher").go("/console/queue?kind=change&order=newest")
     assert "challenge days" in visitor.text
-    assert "Change to approve other settings" in visitor.text
+    assert "Change to approve new settings" in visitor.text
     number = next(link for link in visitor.links() if link.startswith("/console/proposals/"))
-    assert "Other settings challenge days" in visitor.go("/console/queue/changes").text
+    assert "New settings challenge days" in visitor.go("/console/queue/changes").text
     for code in ("settings.change", "challenge_days", "ruleset.switch", "override.revoke", "list.versions"):
         assert code not in visitor.text
         assert code not in visitor.go("/console/queue").text
     visitor.go(number)
-    assert "Days within which a challenge of an assessment is to be settled from 30 to 20" in visitor.text
+    assert "Days within which a challenge of an assessment has to be settled from 30 to 20" in visitor.text
     assert "Retention" not in visitor.text, "no setting that stays"
 
 
@@ -303,7 +305,7 @@ def test_only_so_many_are_done_at_once(two: Place, count: int) -> None:
     plain = {name: value for name, value in fields.items() if not name.startswith("item-")}
     visitor.post("/console/queue/compute-many", {**plain, **boxes})
     assert visitor.page.status_code == 422
-    assert ("51 are chosen; choose 1 to 50" if count else "choose at least one") in visitor.text
+    assert ("51 are selected; select 1 to 50" if count else "select at least one") in visitor.text
 
 
 def test_no_form_of_the_queue_overrides_many(furnished: Place) -> None:

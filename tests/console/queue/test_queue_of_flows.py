@@ -42,7 +42,7 @@ def test_an_investigator_answers_what_the_queue_leads_to_and_goes_on(place: Plac
     visitor.submit("/answer", answer="yes", reason="It is.")
     onwards(visitor)
     assert "That was the last item." in visitor.text
-    assert "Nothing waits here." in visitor.text
+    assert "Nothing is waiting here." in visitor.text
 
 
 def test_an_address_of_the_queue_says_nothing_of_it_to_a_role_that_has_no_such_items(
@@ -77,7 +77,7 @@ def test_a_review_is_done_on_the_page_of_its_run(place: Place, runs: list[int]) 
     visitor.submit("/answer", answer="no", reason="It is not.").submit("/reviewed", reason="Spoken to.")
     assert "The review is recorded as done." in visitor.text
     assert not [form for form in visitor.forms() if form.action.endswith("/reviewed")]
-    assert "Nothing waits here." in visitor.go("/console/queue?kind=flow_review").text
+    assert "Nothing is waiting here." in visitor.go("/console/queue?kind=flow_review").text
 
 
 def test_who_called_a_run_sees_its_question_and_cannot_take_it(place: Place, runs: list[int]) -> None:

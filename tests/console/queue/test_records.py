@@ -25,9 +25,9 @@ def test_overrides_are_found_by_state_customer_person_and_time(place: Place) -> 
     of_acme = f"{OVERRIDES}?state=requested&type=company&external_id=acme&by=the+investigator&since=2026-01-01"
     visitor.go(of_acme)
     assert "&lt;b&gt;because&lt;/b&gt;" in visitor.page.text
-    assert "Asked for by the investigator" in visitor.text
+    assert "Requested by the investigator" in visitor.text
     assert "/console/entities/company/acme" in visitor.links()
-    assert "There is no override" in visitor.go(f"{of_acme}&until=2026-01-02").text
+    assert "No override matches" in visitor.go(f"{of_acme}&until=2026-01-02").text
     assert visitor.go(f"{OVERRIDES}?state=perhaps").page.status_code == 422
     assert visitor.go(f"{OVERRIDES}?type=company&external_id=nobody").page.status_code == 404
     assert "There is no override" in Visitor(place).sign_in("admin", THEIRS).go(OVERRIDES).text
@@ -38,9 +38,9 @@ def test_overrides_are_found_by_state_customer_person_and_time(place: Place) -> 
     [
         (OVERRIDES, "There is no override yet."),
         (CHALLENGES, "There is no challenge yet."),
-        (CHANGES, "that your role sees."),
+        (CHANGES, "that your role may see."),
         (RUNS, "No flow has run yet."),
-        (DECISIONS, "Nothing was decided yet."),
+        (DECISIONS, "There are no decisions yet."),
     ],
 )
 def test_an_empty_list_speaks_of_filters_where_there_are_some(place: Place, page: str, said: str) -> None:
@@ -48,7 +48,7 @@ def test_an_empty_list_speaks_of_filters_where_there_are_some(place: Place, page
     assert said in visitor.text
     assert "these filters" not in visitor.text
     name, value = ("due_before", "2001-01-01") if page == CHALLENGES else ("until", "2001-01-01")
-    assert "that these filters ask for" in visitor.go(f"{page}?{name}={value}").text
+    assert "these filters" in visitor.go(f"{page}?{name}={value}").text
 
 
 @pytest.mark.parametrize(
@@ -90,14 +90,14 @@ def test_changes_are_found_and_lead_to_what_was_proposed(place: Place) -> None:
     assert changes
     assert "Proposed by" in visitor.text
     assert visitor.go(changes[0]).page.status_code == 200
-    assert "There is no change" in visitor.go(f"{CHANGES}?since=2001-01-01&until=2001-01-02").text
+    assert "No change matches" in visitor.go(f"{CHANGES}?since=2001-01-01&until=2001-01-02").text
     assert visitor.go(f"{CHANGES}?since=then").page.status_code == 422
     assert "There is no change" in Visitor(place).sign_in("admin", THEIRS).go(CHANGES).text
 
 
 def test_an_investigator_finds_what_they_proposed_and_withdraws_it(place: Place) -> None:
     visitor = Visitor(place).sign_in("investigator").go(ACME)
-    assert "You proposed it, so another person approves it." in visitor.text
+    assert "You proposed it, so another person has to approve it." in visitor.text
     own = [link for link in visitor.go(CHANGES).links() if link.startswith("/console/proposals/")]
     assert len(own) == 1
     assert (
@@ -123,15 +123,15 @@ def test_the_end_of_an_override_is_found_by_the_customer_and_leads_there(place: 
     assert "/console/entities/company/acme" in visitor.go(change).links()
     place.good("PUT", "/v1/entities/company/second", {}, role="app")
     visitor.go(f"{CHANGES}?type=company&external_id=second")
-    assert "There is no change" in visitor.text
+    assert "No change matches" in visitor.text
 
 
 def test_failures_are_found_by_customer_and_time(place: Place) -> None:
     MORE["list_failures"](place, 5)
     visitor = Visitor(place).sign_in("publisher")
     assert "quarantined after 6 attempts: it broke" in visitor.go(f"{FAILURES}?type=company&external_id=failed+5").text
-    assert "Nobody that these filters ask for." in visitor.go(f"{FAILURES}?type=company&external_id=acme").text
-    assert "Nobody that these filters ask for." in visitor.go(f"{FAILURES}?until=2001-01-01").text
+    assert "No failure matches these filters." in visitor.go(f"{FAILURES}?type=company&external_id=acme").text
+    assert "No failure matches these filters." in visitor.go(f"{FAILURES}?until=2001-01-01").text
     asked = {"type": "company", "external_id": "failed 5", "since": "2026-01-01"}
     found = place.good("GET", "/v1/failures/search", params=asked, role="admin")
     assert {each["quarantined"] for each in found} == {True, False}
@@ -162,9 +162,9 @@ def test_entries_are_found_by_who_did_what_to_what(place: Place, admin: Visitor)
         assert "Member &lt;i&gt;Zoë&lt;/i&gt;" in text
         assert "the admin" in text
         assert "<i>" not in admin.page.text
-    assert "Nothing was done that these filters ask for." in admin.go(f"{LOG}?until=2020-01-01").text
-    assert "Nothing was done" not in admin.go(f"{LOG}?since=2020-01-01").text
-    assert "Nothing was done" in admin.go(f"{LOG}?actor=nobody").text
+    assert "No entry matches these filters." in admin.go(f"{LOG}?until=2020-01-01").text
+    assert "No entry matches" not in admin.go(f"{LOG}?since=2020-01-01").text
+    assert "No entry matches" in admin.go(f"{LOG}?actor=nobody").text
 
 
 def test_an_entity_is_named_and_linked(admin: Visitor) -> None:
@@ -192,7 +192,7 @@ def test_pages_go_on_with_the_filters_and_ask_as_often(place: Place, admin: Visi
 
 def test_another_organisation_has_its_own_log(place: Place) -> None:
     text = Visitor(place).sign_in("admin", THEIRS).go(f"{LOG}?action=ruleset.committed").text
-    assert "Nothing was done" in text
+    assert "No entry matches" in text
 
 
 @pytest.mark.parametrize(

@@ -278,7 +278,7 @@ def test_a_roll_back_is_proposed_by_one_person_and_approved_by_another(place: Pl
     author.go("/console/rulesets/second").submit("/roll-back", version="1", reason="too many rose")
     assert author.page.status_code == 200
     assert "The roll-back is proposed." in author.text
-    assert "You proposed it, so another person approves it." in author.text
+    assert "You proposed it, so another person has to approve it." in author.text
     address = author.page.url.path
     other = Visitor(place).sign_in("publisher").go(address)
     assert "It can be approved once its backtests are done" in other.text
@@ -286,7 +286,7 @@ def test_a_roll_back_is_proposed_by_one_person_and_approved_by_another(place: Pl
     for said in ("Ruleset second goes from version 2 back to version 1 .", "1 of the type customer are assessed again"):
         assert said in other.go(address).text
     assert "Of 1 checked, 0 would move by the rules alone" in other.text
-    assert "The cooldown goes on holding levels" in other.text
+    assert "The cooldown continues to hold levels" in other.text
     assert "Ruleset.rollback" not in other.text
     author.go(address).submit("/backtests")
     (queued,) = re.findall(r"(\d+) customer queued", author.text)
@@ -294,7 +294,7 @@ def test_a_roll_back_is_proposed_by_one_person_and_approved_by_another(place: Pl
     assert "cancelled" in other.go(address).text
     assert "Of 1 checked, 0 would move by the rules alone" in other.text, "the newest that is done counts"
     other.submit("/approve", reason="it is true")
-    assert (other.page.status_code, "confirm that you looked at who moves" in other.text) == (422, True)
+    assert (other.page.status_code, "confirm that you have checked who moves" in other.text) == (422, True)
     other.go(address).submit("/approve", reason="it is true", confirmed="yes")
     assert "The change is approved and carried out." in other.text
     assert "Version 1 decides" in other.go("/console/rulesets/second").text
@@ -397,7 +397,7 @@ def test_an_order_that_reaches_nobody_says_so(place: Place, author: Visitor) -> 
     places = {"place-retail": "1", "place-drafted": "2", "place-second": "3"}
     author.go("/console/rulesets").submit("/order", **places, reason="for later")
     assert "The order is proposed." in author.text
-    assert "Assessed again nobody" in author.text
+    assert "Assessed again no customer" in author.text
 
 
 def test_a_ruleset_is_switched_off_and_on_by_two_people(place: Place, author: Visitor) -> None:

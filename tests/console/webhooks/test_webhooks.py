@@ -45,7 +45,7 @@ def test_an_endpoint_is_added_once_and_its_secret_shown_once(place: Place, admin
     assert "none in 30 days" in admin.text
     assert "<b>" not in admin.page.text
     assert admin.post(form.action, typed).page.status_code == 409
-    assert "this form was sent before" in admin.text
+    assert "this form was already sent" in admin.text
     assert admin.go(WEBHOOKS).text.count("https://example.com/in") == 1
     assert actions(place) == ["added"]
 
@@ -93,11 +93,11 @@ def test_a_secret_is_rotated_and_the_older_one_ended(place: Place, admin: Visito
     assert not [form for form in admin.forms() if form.action.endswith("/drop-old")]
     first = secret(admin.submit("/rotate", kept_hours="24"))
     assert first not in admin.go(HOOK).page.text
-    assert "Secrets that sign 2" in admin.text
+    assert "Signing secrets 2" in admin.text
     admin.submit("/drop-old")
     assert "Only the newest secret signs from now on." in admin.text
     assert secret(admin.submit("/rotate", kept_hours="0")) != first
-    assert "Secrets that sign 1" in admin.go(HOOK).text
+    assert "Signing secrets 1" in admin.go(HOOK).text
     assert admin.submit("/rotate", kept_hours="99").page.status_code == 422
     assert actions(place) == ["secret_rotated", "old_secrets_dropped", "secret_rotated"]
 
@@ -110,7 +110,7 @@ def test_an_endpoint_is_paused_goes_on_and_is_removed(place: Place, admin: Visit
     assert "The endpoint receives events again." in admin.text
     fields = next(form for form in admin.forms() if form.action.endswith("/remove")).fields
     fields.pop("confirmed", None)
-    assert "the box is not ticked" in admin.post(f"{HOOK}/remove", fields).text
+    assert "tick the box first" in admin.post(f"{HOOK}/remove", fields).text
     admin.submit("/remove", confirmed="1")
     assert "The endpoint is removed." in admin.text
     assert "There are no endpoints." in admin.text
@@ -119,7 +119,7 @@ def test_an_endpoint_is_paused_goes_on_and_is_removed(place: Place, admin: Visit
 
 
 def test_how_an_endpoint_gets_on_is_told(place: Place, admin: Visitor) -> None:
-    assert "No endpoint fails, and nothing was given up." in admin.go(WEBHOOKS).text
+    assert "No endpoint is failing, and no event was given up." in admin.go(WEBHOOKS).text
     for number in range(3):
         MORE["list_failing"](place, number)
     with Session(place.engine) as session, session.begin():
@@ -127,10 +127,10 @@ def test_how_an_endpoint_gets_on_is_told(place: Place, admin: Visitor) -> None:
         arrived.state, arrived.delivered_us = "delivered", 1_800_000_000_000_000
         failing.error = "<i>answered 500</i>"
     admin.go(WEBHOOKS)
-    assert "Endpoints that fail now: 1." in admin.text
+    assert "Endpoints that are failing: 1." in admin.text
     assert "2027-01-15 08:00 UTC" in admin.text
     admin.go(HOOK)
-    assert "2 failed and are tried again, the first" in admin.text
+    assert "2 failed and will be tried again, the first" in admin.text
     assert "3 of 14" in admin.text
     assert "&lt;i&gt;answered 500" in admin.page.text
 
