@@ -18,9 +18,9 @@ GroupsArgument = Annotated[
 def lint_groups(
     groups: GroupsArgument,
     lists: ListsOption = None,
-    strict: Annotated[bool, typer.Option("--strict", help="End with 1 where there is a doubt, too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 for warnings, too.")] = False,
 ) -> None:
-    """Find what is wrong or doubtful in groups. Exit code 1 where one cannot be used."""
+    """Find what is wrong or doubtful in groups. The exit code is 1 if one cannot be used."""
     from fivefold.usecases.portfolio_files.bundled import lint_group_file, lists_with
 
     lists_by_name = lists_with(lists)
@@ -44,7 +44,10 @@ def run_group_tests(
     as_of: AsOfOption = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the examples that pass, too.")] = False,
 ) -> None:
-    """Run a group's examples. It passes if there are some and all come out as they expect, or if flows keep it."""
+    """Run a group's examples.
+
+    It passes if there are some and all results are as expected, or if flows keep the members.
+    """
     from fivefold.flows.groups.membership import run_group_examples
     from fivefold.usecases.portfolio_files.bundled import lists_with, load_group
 
@@ -67,7 +70,7 @@ def run_group_tests(
 
 
 def print_group_schema() -> None:
-    """Print the JSON Schema of groups. An editor that knows it completes words and marks mistakes."""
+    """Print the JSON Schema of groups. With it, an editor completes words and marks mistakes."""
     from fivefold.flows.groups.language import Group
     from fivefold.risk.language.schema import schema_json
 

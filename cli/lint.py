@@ -30,7 +30,7 @@ class LintFormat(StrEnum):
 AllOption = Annotated[
     bool, typer.Option("--all", help="Also report findings that are not warnings: costs, failures, undecided checks.")
 ]
-StrictOption = Annotated[bool, typer.Option("--strict", help="End with 1 where there is a doubt, too.")]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Exit with code 1 for warnings, too.")]
 LintFormatOption = Annotated[
     LintFormat, typer.Option("--format", help="For people, as JSON, or as SARIF 2.1.0 for code hosts and editors.")
 ]
@@ -80,12 +80,12 @@ LeastOption = Annotated[
         min=0,
         max=100,
         show_default="100",
-        help="Pass where so many percent of changes are noticed.",
+        help="Pass if at least this percentage of changes is noticed.",
     ),
 ]
 SecondsOption = Annotated[
     float | None,
-    typer.Option("--seconds", min=1, show_default="300", help="Begin no further change after so long."),
+    typer.Option("--seconds", min=1, show_default="300", help="Start no further change after this many seconds."),
 ]
 MOST_SECONDS = 300
 ALL_PERCENT = 100

@@ -20,12 +20,19 @@ LOOK_SECONDS = 30
 
 def mcp(
     token: Annotated[
-        str, typer.Option("--token", envvar="FIVEFOLD_TOKEN", help="Says who asks, as over HTTP.", show_default=False)
+        str,
+        typer.Option(
+            "--token",
+            envvar="FIVEFOLD_TOKEN",
+            help="The token that identifies who asks, as over HTTP.",
+            show_default=False,
+        ),
     ] = "",
 ) -> None:
     """Answer an agent on this machine, by the Model Context Protocol.
 
-    It reads requests from standard input and answers on standard output until that ends: agents start it themselves.
+    It reads requests from standard input and answers on standard output, until the input ends. Agents start it
+    themselves.
     """
     import asyncio
 

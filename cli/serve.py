@@ -37,7 +37,7 @@ PACKAGE_FOLDER = Path(fivefold.__file__).resolve().parent.parent
 
 def serve(
     port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 3000,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that answer.")] = 1,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Number of processes that answer requests.")] = 1,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Serve the champion over HTTP until stopped."""
@@ -149,23 +149,25 @@ def _absolute(address: str) -> str:
 
 
 def create(
-    plan: Annotated[str, typer.Option("--plan", help="What it may ask for.")] = "trial",
+    plan: Annotated[str, typer.Option("--plan", help="The plan, which limits what the token may request.")] = "trial",
     role: Annotated[
         str,
         typer.Option(
             "--role", help="app, or a role of a member: commercial, investigator, approver, publisher, admin."
         ),
     ] = "app",
-    member: Annotated[str, typer.Option("--member", help="Whose it is: not of an app's, needed for the others.")] = "",
+    member: Annotated[
+        str, typer.Option("--member", help="The member who owns it; required for every role but app.")
+    ] = "",
     organisation: Annotated[str, typer.Option("--organisation")] = "default",
-    label: Annotated[str, typer.Option("--label", help="What it is for, for people.")] = "",
+    label: Annotated[str, typer.Option("--label", help="A note about its purpose.")] = "",
     expires_days: Annotated[int | None, typer.Option("--expires-days", min=1)] = None,
     mcp_changes: Annotated[
         bool,
-        typer.Option("--mcp-changes", help="An agent with it may change things over MCP, as far as the role goes."),
+        typer.Option("--mcp-changes", help="Let an agent with this token make changes over MCP, within its role."),
     ] = False,
 ) -> None:
-    """Make a token. It is printed once, alone on standard output, and cannot be shown again."""
+    """Create a token. It is printed once, alone on standard output, and cannot be shown again."""
     from fivefold.store.accounts.plans import read_plans
     from fivefold.usecases.accounts.tokens import create_token
 
@@ -218,8 +220,10 @@ def revoke(token: Annotated[int, typer.Argument(help="Its number in `fivefold to
     console.print(f"Token {token} is revoked.")
 
 
-def usage(month: Annotated[str, typer.Option("--month", help="As 2026-11; this month by default.")] = "") -> None:
-    """Show what each token used up in a month."""
+def usage(
+    month: Annotated[str, typer.Option("--month", help="A month such as 2026-11; the current month by default.")] = "",
+) -> None:
+    """Show how much each token used in a month."""
     from fivefold.store.accounts.plans import read_plans
     from fivefold.usecases.accounts.credentials import month_of
     from fivefold.usecases.accounts.tokens import list_tokens
@@ -252,6 +256,6 @@ def _day(time_us: int | None) -> str:
 
 
 TOKENS = command_group(
-    "Tokens: who may call the service, and what they used up.",
+    "Tokens: who may call the service, and how much they used.",
     {"create": create, "list": list_, "revoke": revoke, "usage": usage},
 )

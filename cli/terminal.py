@@ -98,7 +98,7 @@ LevelOption = Annotated[
         "--level",
         min=1,
         max=99,
-        help="Of 100 customers, how many are to lie in their interval; 80, unless the training chose another number.",
+        help="How many of 100 customers should lie in their interval; 80, unless the training chose another number.",
     ),
 ]
 OrganisationOption = Annotated[str, typer.Option("--organisation", help="The organisation.")]
@@ -271,7 +271,7 @@ def acting_in_new(organisation: str) -> "Context":
 
 
 MapOption = Annotated[
-    list[str] | None, typer.Option("--map", help="What a column of the file is, such as customer_id=user_id.")
+    list[str] | None, typer.Option("--map", help="The file's name of a column and ours, such as customer_id=user_id.")
 ]
 
 

@@ -38,8 +38,8 @@ def demo(
 ) -> None:
     """Show everything on simulated customers.
 
-    Of the value: train, promote, score a file, explain one score. Of the risk: activate a ruleset, assess, explain
-    one level before and after an event, decide on a payment. Then serve a request.
+    Value: train, promote, score a file, explain one score. Risk: activate a ruleset, assess, explain one level before
+    and after an event, decide on a payment. At the end, serve one request.
     """
     _require_extras()
     if serve:

@@ -15,7 +15,7 @@ FLOWS = command_group(
         "import": documents.import_graph_file,
         "schema": documents.print_flow_schema,
         "table": command_group(
-            "The rows of a flow's decision table, and back.",
+            "Export and import the rows of a flow's decision table.",
             {
                 "export": documents.export_flow_table,
                 "import": documents.import_flow_table,

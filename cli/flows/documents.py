@@ -41,7 +41,7 @@ AsksOption = Annotated[
     typer.Option(
         "--asks",
         help="The file of a policy, a ruleset or another flow that the flow asks; rulesets and flows that ship are "
-        "found by name. Repeat it.",
+        "found by name. Repeatable.",
     ),
 ]
 
@@ -54,7 +54,7 @@ def lint_flows(
     strict: StrictOption = False,
     format_: LintFormatOption = LintFormat.TEXT,
 ) -> None:
-    """Find what is wrong or doubtful in flows. Exit code 1 where one cannot be used."""
+    """Find what is wrong or doubtful in flows. The exit code is 1 if one cannot be used."""
     from fivefold.risk.governance.reports.lint import LintReport
     from fivefold.usecases.flows.asked_files import load_asked
     from fivefold.usecases.flows.on_files import lint_flow_file
@@ -67,7 +67,7 @@ def lint_flows(
 
 def diff_flow_files(
     before: Annotated[str, typer.Argument(metavar="A", help="A flow's file, or the name of one that ships.")],
-    after: Annotated[str, typer.Argument(metavar="B", help="What it is compared with.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="The version to compare it with.")],
     json: JsonOption = None,
 ) -> None:
     """Show everything that changes from A to B: steps, ways, rows, actions, examples, and which ends are reached."""
@@ -86,7 +86,10 @@ def run_flow_tests(
     as_of: AsOfOption = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every step of every example.")] = False,
 ) -> None:
-    """Run a flow's examples. It passes if all come to the end that they expect, and every way is taken by one."""
+    """Run a flow's examples.
+
+    It passes if each reaches the end that it expects, and every way is taken by at least one.
+    """
     from fivefold.flows.examples import run_flow_examples
     from fivefold.usecases.flows.on_files import load_usable_flow
     from fivefold.usecases.portfolio_files.bundled import lists_with
@@ -147,7 +150,7 @@ def mutate_flow_file(
 
 def draw_flow(
     flow: FlowArgument,
-    to: Annotated[Path, typer.Option("--output", "-o", "--to", help="The picture that is written, as .svg.")],
+    to: Annotated[Path, typer.Option("--output", "-o", "--to", help="The picture to write, .svg.")],
 ) -> None:
     """Draw the steps of a flow, and what leads where, as an SVG picture."""
     from fivefold.charts.graphs import graph_picture
@@ -164,7 +167,7 @@ def draw_flow(
 
 
 def print_flow_schema() -> None:
-    """Print the JSON Schema of flows. An editor that knows it completes words and marks mistakes."""
+    """Print the JSON Schema of flows. With it, an editor completes words and marks mistakes."""
     from fivefold.flows.language import Flow
     from fivefold.risk.language.schema import schema_json
 
@@ -181,7 +184,7 @@ def export_flow_table(
     format_: FormatOption = None,
     replace: ReplaceOption = False,
 ) -> None:
-    """Write the rows of a flow's decision table: a row each, in the order in which they are tried."""
+    """Write the rows of a flow's decision table: one row each, in the order in which they are tried."""
     from fivefold.flows.governance.tables import position_of_table, table_at
     from fivefold.flows.language import read_flow
     from fivefold.usecases.flows.asked_files import flow_text
@@ -219,10 +222,12 @@ def import_flow_table(
 
 
 def import_graph_file(
-    graph: Annotated[Path, typer.Argument(metavar="GRAPH", help="The graph of JDM, as .json.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The draft that is written.")],
-    name: Annotated[str | None, typer.Option("--name", help="What the flow is called; by default as the file.")] = None,
-    entity_type: Annotated[str, typer.Option("--entity-type", help="What the flow decides about.")] = "customer",
+    graph: Annotated[Path, typer.Argument(metavar="GRAPH", help="The JDM graph, a .json file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The draft to write.")],
+    name: Annotated[str | None, typer.Option("--name", help="Name of the flow; by default that of the file.")] = None,
+    entity_type: Annotated[
+        str, typer.Option("--entity-type", help="The type of entity that the flow decides on.")
+    ] = "customer",
     levels: Annotated[
         str, typer.Option("--levels", help="The levels of the organisation, lowest first.")
     ] = "low,medium,high,critical",
@@ -230,19 +235,20 @@ def import_graph_file(
         list[str] | None,
         typer.Option(
             "--map",
-            help="What an input of the graph is here, a field or an input as rules write it: customer.age=age, "
-            "turnover='sum: amount, over: 30 days'. Repeat it.",
+            help="An input of the graph and what it is here, a field or an input as rules write it: "
+            "customer.age=age, turnover='sum: amount, over: 30 days'. Repeatable.",
         ),
     ] = None,
     kinds: Annotated[
         list[str] | None,
         typer.Option(
-            "--kind", help="What an input is, where its use does not tell: country=text, number or flag. Repeat it."
+            "--kind",
+            help="The kind of an input, where its use does not show it: country=text, number or flag. Repeatable.",
         ),
     ] = None,
     replace: ReplaceOption = False,
 ) -> None:
-    """Write the draft of a flow that decides as a graph of JDM does, or say all that flows cannot say exactly."""
+    """Write the draft of a flow that decides as a JDM graph does, or list what a flow cannot express exactly."""
     from fivefold.flows.foreign.importing import ImportOptions, checked_kinds, flow_name_of, import_graph
     from fivefold.usecases.portfolio_files.decision_tables import content_of
     from fivefold.usecases.portfolio_files.sent_tables import column_pair

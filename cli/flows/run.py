@@ -22,8 +22,8 @@ RulesetsOption = Annotated[
     list[str] | None,
     typer.Option(
         "--ruleset",
-        help="A ruleset that gives the level: a file or a name. Repeat it: the first that "
-        "applies to an entity decides.",
+        help="A ruleset that gives the level: a file or a name. Repeatable; the first that applies to an entity "
+        "decides.",
     ),
 ]
 
@@ -35,28 +35,30 @@ def run_flow_on_files(
     rulesets: RulesetsOption = None,
     asks: AsksOption = None,
     answers: Annotated[
-        Path | None, typer.Option("--answers", help="What persons answered: entity_id, step, answer.")
+        Path | None, typer.Option("--answers", help="Answers of persons: entity_id, step, answer.")
     ] = None,
     outcomes: Annotated[
         Path | None,
-        typer.Option("--outcomes", help="What came from outside: JSON lines of entity_id, step, and values or failed."),
+        typer.Option("--outcomes", help="Results from outside: JSON lines of entity_id, step, and values or failed."),
     ] = None,
     ask_models: Annotated[
         list[str] | None,
-        typer.Option("--ask-model", help="A model of the registry that steps may ask; its code runs here. Repeat it."),
+        typer.Option("--ask-model", help="A model of the registry that steps may ask; its code runs here. Repeatable."),
     ] = None,
     as_of: AsOfOption = None,
     *,
     value: ValueOptions,
-    entity: Annotated[str | None, typer.Option("--explain", help="Show every step of this entity's run alone.")] = None,
+    entity: Annotated[
+        str | None, typer.Option("--explain", help="Show only this entity's run, with every step.")
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Ends and actions: Parquet, CSV, JSON or JSON lines.")
+        Path | None, typer.Option("--output", "-o", help="File for ends and actions: Parquet, CSV, JSON or JSON lines.")
     ] = None,
     explanations: Annotated[
-        Path | None, typer.Option("--explanations", help="Every run with its steps, as JSON lines.")
+        Path | None, typer.Option("--explanations", help="File for every run with its steps, as JSON lines.")
     ] = None,
 ) -> None:
-    """Run a flow for every entity of a file, and count its ends and actions. Nothing is done to anyone."""
+    """Run a flow for every entity of a file, and count its ends and actions. No action is carried out."""
     from fivefold.usecases.flows.on_files import explanation_lines, load_usable_flow, models_named, run_on_files
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
 

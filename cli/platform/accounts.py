@@ -30,11 +30,11 @@ RolesOption = Annotated[
 
 
 def add(
-    name: Annotated[str, typer.Argument(help="As the person is known, such as an e-mail address.")],
+    name: Annotated[str, typer.Argument(help="The person's name, or an e-mail address.")],
     role: RolesOption,
     organisation: OrganisationOption = "default",
 ) -> None:
-    """Add a member, or take back one who left. Tokens are made separately: `fivefold tokens create --member NAME`."""
+    """Add a member, or restore one who left. Tokens are created separately: `fivefold tokens create --member NAME`."""
     from fivefold.usecases.accounts.organisations import add_member
 
     member = add_member(acting_in_new(organisation), name, role)
@@ -106,13 +106,13 @@ def tables(organisation: OrganisationOption = "default") -> None:
 
 def propose(
     path: Annotated[
-        Path, typer.Argument(help="CSV with currency, date, rate (1 unit = rate of the base), or the ECB's.")
+        Path, typer.Argument(help="CSV with currency, date, rate (1 unit = rate of the base), or the ECB's file.")
     ],
     reason: ReasonOption,
     organisation: OrganisationOption = "default",
     token: TokenOption = "",
 ) -> None:
-    """Propose a table of own rates; it is in force at once while nothing decides yet."""
+    """Propose a table of your own rates. While nothing decides yet, it is in force at once."""
     from fivefold.usecases.changes.asks import put_rates
 
     rates = read_dated_rates(path)

@@ -32,9 +32,10 @@ def verify(
         Path | None, typer.Option("--heads", help="Exported heads: they reveal entries that were cut off since.")
     ] = None,
 ) -> None:
-    """Look for any change, gap or reorder in the audit log. Exit code 1, and a line for each finding.
+    """Look for any change, gap or reorder in the audit log.
 
-    Promotions in the registry of models that the log lacks are findings too.
+    Each finding is printed on a line, and the exit code is then 1. A promotion in the registry of models that the log
+    lacks is a finding too.
     """
     from fivefold.usecases.audit import record as audit
     from fivefold.usecases.audit.verify import prove, unlogged_promotions
@@ -58,7 +59,10 @@ def verify(
 def heads(
     output: Annotated[Path, typer.Option("--output", "-o", help="A JSON file, to store on another machine.")],
 ) -> None:
-    """Write the last entry of each organisation's chain. Store the file out of the database writers' reach."""
+    """Write the last entry of each organisation's chain.
+
+    Store the file where those who can write to the database cannot.
+    """
     from fivefold.usecases.audit.record import export_heads
 
     exported = export_heads(open_current_database(), output)
@@ -89,9 +93,9 @@ def show(
 
 
 def recount(reason: Annotated[str, typer.Option("--reason", help="Why, for the audit log.")]) -> None:
-    """Count anew what `verify` names of counters: they say what is there again. Assessments wait meanwhile.
+    """Correct the counters that `verify` names, by a new count. Assessments wait meanwhile.
 
-    What cannot be counted anew is named and stays as it is; the exit code is 1 then.
+    A counter that cannot be counted anew is named and stays as it is; the exit code is then 1.
     """
     from fivefold.usecases.audit.counting import repair_counters
 
@@ -107,11 +111,11 @@ def recount(reason: Annotated[str, typer.Option("--reason", help="Why, for the a
 
 
 def acknowledge(
-    entry: Annotated[int, typer.Argument(help="Of the promotion, as verify names it.")],
+    entry: Annotated[int, typer.Argument(help="Entry of the promotion, as `fivefold audit verify` names it.")],
     reason: Annotated[str, typer.Option("--reason", help="Why, for the audit log.")],
     organisation: OrganisationOption = "default",
 ) -> None:
-    """Acknowledge that the registry lost a promotion. `verify` does not name it any more, and the log says why."""
+    """Acknowledge that the registry lost a promotion. `verify` no longer names it, and the log says why."""
     settings = read_settings()
     registry = open_registry(settings.model_name)
     from fivefold.usecases.models.promotion_log import acknowledge_loss
@@ -125,7 +129,9 @@ def _print_finding(finding: "AuditFinding") -> None:
 
 
 def evidence(
-    quarter: Annotated[str | None, typer.Option("--quarter", help="Of a calendar year (UTC), such as 2026Q3.")] = None,
+    quarter: Annotated[
+        str | None, typer.Option("--quarter", help="A quarter of a calendar year (UTC), such as 2026Q3.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The archive to write, a zip file.")] = None,
     organisation: OrganisationOption = "default",
     check: Annotated[Path | None, typer.Option("--check", help="An archive to compare with its manifest.")] = None,
@@ -186,7 +192,7 @@ def replay(
 ) -> None:
     """Compute an assessment, a decision or a run of a flow again.
 
-    It uses the recorded inputs and versions. Exit code 1 if the result differs.
+    It uses the recorded inputs and versions. The exit code is 1 if the result differs.
     """
     from fivefold.usecases.flows.runs.outcomes import replay_record
 

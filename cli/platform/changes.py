@@ -201,10 +201,11 @@ def print_proposal(line: "ProposalLine", organisation: str) -> None:
 
 def order(
     families: Annotated[
-        list[str], typer.Argument(metavar="RULESET...", help="All of the type, the first to decide first.")
+        list[str],
+        typer.Argument(metavar="RULESET...", help="All rulesets of the type, in the order in which they decide."),
     ],
     reason: ReasonOption,
-    kind: Annotated[str, typer.Option("--type", help="Of which type of entity.")] = "customer",
+    kind: Annotated[str, typer.Option("--type", help="The type of entity.")] = "customer",
     organisation: OrganisationOption = "default",
     token: TokenOption = "",
 ) -> None:
@@ -216,7 +217,7 @@ def order(
 
 def switch(
     family: Annotated[str, typer.Argument(metavar="RULESET")],
-    on: Annotated[bool, typer.Option("--on/--off", help="Whether it is to decide.")],
+    on: Annotated[bool, typer.Option("--on/--off", help="Whether the ruleset decides.")],
     reason: ReasonOption,
     organisation: OrganisationOption = "default",
     token: TokenOption = "",
@@ -280,14 +281,14 @@ def settings(
         bool | None,
         typer.Option(
             "--programs-lower-levels/--no-programs-lower-levels",
-            help="Whether programs may undo what holds a level up without a second person.",
+            help="Whether programs may, without a second person, undo what holds a level up.",
         ),
     ] = None,
     two_people_promote: Annotated[
         bool | None,
         typer.Option(
             "--two-people-promote/--no-two-people-promote",
-            help="Whether a value model becomes champion only once another person approved it.",
+            help="Whether a value model becomes champion only after another person approved it.",
         ),
     ] = None,
     challenge_days: Annotated[
@@ -305,7 +306,7 @@ def settings(
     organisation: OrganisationOption = "default",
     token: TokenOption = "",
 ) -> None:
-    """Propose other settings: the cap on overrides, retention, the least coverage, what needs a second person."""
+    """Propose new settings: the cap on overrides, retention, the least coverage, what needs a second person."""
     from fivefold.usecases.accounts.settings import SettingsChange
     from fivefold.usecases.changes.asks import change_settings
     from fivefold.usecases.shared.actors import Role
@@ -334,8 +335,9 @@ ProposedAtOption = Annotated[
     str | None,
     typer.Option(
         "--proposed-at",
-        help="When that was proposed which you looked at, as `fivefold proposals show` writes it: after a restore "
-        "another change may have the number. Without it a terminal asks; without a terminal it must be given.",
+        help="When the proposal you looked at was made, as `fivefold proposals show` prints it: after a restore "
+        "another one may have its number. Without this option a terminal asks; without a terminal it is "
+        "required.",
     ),
 ]
 
@@ -345,7 +347,8 @@ DeciderTokenOption = Annotated[
     typer.Option(
         "--token",
         envvar="FIVEFOLD_TOKEN",
-        help="An approver's, a publisher's or an admin's own token, or that of who withdraws; identifies the person.",
+        help="An approver's, a publisher's or an admin's own token, or that of the person who withdraws; "
+        "identifies the person.",
     ),
 ]
 
@@ -357,7 +360,7 @@ def approve(
     organisation: OrganisationOption = "default",
     token: DeciderTokenOption = "",
 ) -> None:
-    """Carry out what another person proposed, once it is sure that this is what was looked at."""
+    """Approve and carry out another person's proposal, after a check that it is the one you looked at."""
     from fivefold.usecases.changes.contents import APPROVERS, ModelPromoted, refuse_role
     from fivefold.usecases.changes.proposals import approve_proposal, read_proposal
     from fivefold.usecases.shared.actors import Role
@@ -410,7 +413,7 @@ def refuse(
     organisation: OrganisationOption = "default",
     token: DeciderTokenOption = "",
 ) -> None:
-    """Refuse a proposal, or withdraw one's own, once it is sure that this is what was looked at."""
+    """Refuse a proposal, or withdraw your own, after a check that it is the one you looked at."""
     from fivefold.usecases.changes.contents import REFUSERS, refuse_role
     from fivefold.usecases.changes.proposals import read_proposal, refuse_proposal
     from fivefold.usecases.shared.actors import Role
@@ -433,7 +436,10 @@ def backtests(number: NumberArgument, organisation: OrganisationOption = "defaul
 
 
 def sole_operator(reason: ReasonOption, organisation: OrganisationOption = "default") -> None:
-    """Let one person approve what they proposed: for a try-out. Only before two people decided on anything."""
+    """Let one person approve their own proposals, for a trial.
+
+    Possible only before two people have decided on anything.
+    """
     from fivefold.usecases.accounts.second_person import allow_sole_operator
 
     allow_sole_operator(acting_in(organisation), reason)

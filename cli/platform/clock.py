@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def check() -> None:
-    """Compare the clocks, and count rows dated after now. Exit code 1 if there are any, or if the clocks disagree."""
+    """Compare the clocks, and count rows dated after now.
+
+    The exit code is 1 if there are any, or if the clocks disagree.
+    """
     from fivefold.store.sql.clocks import clock_of
     from fivefold.usecases.levels.clock_repair import read_clocks
 

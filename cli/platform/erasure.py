@@ -39,12 +39,12 @@ def erase(
     kind: TypeOption = "customer",
     organisation: OrganisationOption = "default",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be erased, and what forbids it (exit code 1).")
+        bool, typer.Option("--dry-run", help="Only show what would be erased, and what prevents it (exit code 1).")
     ] = False,
 ) -> None:
     """Erase the data of an entity, and of entities that only it owns.
 
-    Refused while records must be kept, or are on hold.
+    It is refused while records must be kept or are on hold.
     """
     from fivefold.usecases.erasure.erase import erase_entity, preview_erasure
     from fivefold.usecases.erasure.register import ErasureLine, read_register
@@ -79,12 +79,14 @@ def _show(who: str, preview: "ErasurePreview") -> None:
 
 def erase_again(
     register: Annotated[
-        Path | None, typer.Option("--register", help="The register of erasures and holds, if not in var.")
+        Path | None,
+        typer.Option("--register", help="The register of erasures and holds; by default the one in FIVEFOLD_VAR."),
     ] = None,
 ) -> None:
-    """Put legal holds and erasures again, after a restore.
+    """Repeat legal holds and erasures after a restore.
 
-    The exit code is 2 if a line failed; otherwise 3 if the entity of a hold that is not over is not in the database.
+    The exit code is 2 if a line failed; otherwise 3 if the entity of a hold that has not ended is missing in the
+    database.
     """
     from fivefold.usecases.erasure.again import erase_again as repeat
 
@@ -114,13 +116,13 @@ def erase_again(
 
 def hold(
     entity: EntityArgument,
-    until: Annotated[str, typer.Option("--until", help="Until when; a past moment releases it.")],
+    until: Annotated[str, typer.Option("--until", help="The end of the hold; a past moment releases it.")],
     reason: Annotated[str, typer.Option("--reason", help="Why.")],
     kind: TypeOption = "customer",
     organisation: OrganisationOption = "default",
     for_line: Annotated[
         int | None,
-        typer.Option("--for-line", help="The line of a hold that `erase-again` lists, in whose place this one is."),
+        typer.Option("--for-line", help="The line of the hold, as `erase-again` lists it, that this one replaces."),
     ] = None,
 ) -> None:
     """Put a legal hold on an entity, against erasure, or release it."""

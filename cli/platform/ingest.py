@@ -27,28 +27,33 @@ from fivefold.features.reading.text_files import ColumnMap
 if TYPE_CHECKING:
     from fivefold.usecases.ingest.files import Progress
 
-FileArgument = Annotated[Path, typer.Argument(help="Parquet, CSV or JSON lines (these perhaps .gz), one row each.")]
+FileArgument = Annotated[
+    Path, typer.Argument(help="Parquet, CSV or JSON lines (CSV and JSON lines also as .gz), one row each.")
+]
 MapOption = Annotated[
-    list[str] | None, typer.Option("--map", help="Our name of a column, such as customer_id=entity_id.")
+    list[str] | None, typer.Option("--map", help="The file's name of a column and ours, such as customer_id=entity_id.")
 ]
 RefusedOption = Annotated[
     Path | None,
     typer.Option(
-        "--refused", help="The file of refused rows, which is overwritten; a new one beside the import by default."
+        "--refused", help="File for refused rows, which is overwritten; by default a new file beside the import."
     ),
 ]
 TypeOption = Annotated[str, typer.Option("--type", help="The type of the entities.")]
-AsOfOption = Annotated[str | None, typer.Option("--as-of", help="The present moment, for histories of the past.")]
+AsOfOption = Annotated[
+    str | None, typer.Option("--as-of", help="The moment to treat as now, for histories of the past.")
+]
 
 TABLES = {
-    "entities": "Import entities: entity_id, their fields, perhaps owner_id, the one owner.",
-    "owners": "Import owners: entity_id, owner_id, perhaps owner_type, from, until; a joint account has several rows.",
+    "entities": "Import entities: entity_id, their fields, and optionally owner_id, the only owner.",
+    "owners": "Import owners: entity_id, owner_id, and optionally owner_type, from, until. "
+    "A joint account has several rows.",
     "transactions": "Import transactions and their corrections, in the API's columns; each is stored once.",
-    "tags": "Import tags: entity_id, tag, perhaps from (the import, if there is none) and until. Repeated rows are"
-    " recognised.",
+    "tags": "Import tags: entity_id, tag, and optionally from (by default the time of the import) and until. "
+    "Repeated rows are recognised.",
     "screenings": "Import screenings: entity_id, screening, found (true or false), at. Repeated rows are recognised.",
     "links": "Import links: type, from, to (empty for no link), and optionally valid_from and valid_until.",
-    "cases": "Import cases: entity_id, number, opened, perhaps closed, outcome, status and fields.",
+    "cases": "Import cases: entity_id, number, opened, and optionally closed, outcome, status and fields.",
     "alerts": "Import alerts, in the columns of cases.",
 }
 """The help text of each command by table."""
@@ -57,10 +62,13 @@ TABLES = {
 def setup(
     path: RulesetArgument,
     organisation: OrganisationOption = "default",
-    base: Annotated[str, typer.Option("--base", help="The currency that everything is converted into.")] = "EUR",
+    base: Annotated[str, typer.Option("--base", help="The base currency, into which money is converted.")] = "EUR",
     lists: ListsOption = None,
     sole_operator: Annotated[
-        str, typer.Option("--sole-operator", help="Why one person may approve what they proposed: for a try-out.")
+        str,
+        typer.Option(
+            "--sole-operator", help="Let one person approve their own proposals, for a trial; the text says why."
+        ),
     ] = "",
 ) -> None:
     """Define the levels of a ruleset, declare its type of entity, add its lists. Then entities can be imported."""
@@ -204,6 +212,6 @@ def _bar(path: Path) -> "Callable[[Progress], None]":
 
 
 IMPORT = command_group(
-    "Entities and their facts, from files.",
+    "Import entities and their facts from files.",
     {"setup": setup} | {table: import_command(table) for table in TABLES},
 )

@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 def level(
     customer: Annotated[
-        str | None, typer.Argument(help="The customer's identifier, as it was imported; without it all are counted.")
+        str | None, typer.Argument(help="The customer's identifier, as imported; without it, all levels are counted.")
     ] = None,
     kind: Annotated[str, typer.Option("--type", help="The type of the entity.")] = "customer",
     organisation: OrganisationOption = "default",
-    now: Annotated[bool, typer.Option("--now", help="Compute it again first, with everything known by now.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="First compute it again, with everything known now.")] = False,
     past: Annotated[bool, typer.Option("--history", help="Show past assessments too, the latest first.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
 ) -> None:
     """Show a stored customer's level and why, or count all levels."""
     from fivefold.usecases.accounts.organisations import elsewhere, require_type

@@ -12,9 +12,16 @@ from fivefold.domain.clock import day_text, parse_moment
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import every_row
 
-QuarterOption = Annotated[str | None, typer.Option("--quarter", help="Of a calendar year (UTC), such as 2026Q3.")]
-FromOption = Annotated[str | None, typer.Option("--from", help="Or a date or time to begin with,")]
-UntilOption = Annotated[str | None, typer.Option("--until", help="and one to end before.")]
+QuarterOption = Annotated[
+    str | None, typer.Option("--quarter", help="A quarter of a calendar year (UTC), such as 2026Q3.")
+]
+FromOption = Annotated[
+    str | None,
+    typer.Option("--from", help="With --until, instead of --quarter: the date or time at which the period begins."),
+]
+UntilOption = Annotated[
+    str | None, typer.Option("--until", help="With --from: the date or time before which the period ends.")
+]
 ConfirmedOption = Annotated[
     list[str] | None, typer.Option("--confirmed", help="An outcome that means confirmed; `confirmed` by default.")
 ]
@@ -63,7 +70,7 @@ def validate_levels(
     ends: UntilOption = None,
     organisation: OrganisationOption = "default",
     confirmed: ConfirmedOption = None,
-    reason: Annotated[str, typer.Option("--reason", help="Why; stored with it.")] = "requested",
+    reason: Annotated[str, typer.Option("--reason", help="Why; stored with the result.")] = "requested",
     html: HtmlOption = None,
     json: JsonOption = None,
 ) -> None:

@@ -36,7 +36,7 @@ def open_(
     received: Annotated[str | None, typer.Option("--received", help="When the words arrived; now by default.")] = None,
     organisation: OrganisationOption = "default",
 ) -> None:
-    """Open a challenge of an assessment: its record is kept until the challenge is settled."""
+    """Open a challenge of an assessment. Its record is kept until the challenge is settled."""
     from fivefold.usecases.recourse.challenges import open_challenge
 
     at_us = None if received is None else moment(received, "--received")
@@ -50,7 +50,9 @@ def open_(
 
 def list_(
     state: Annotated[str | None, typer.Option("--state", help="open, confirmed, corrected or overridden.")] = None,
-    customer: Annotated[str | None, typer.Option("--customer", help="Of one entity, by its identifier.")] = None,
+    customer: Annotated[
+        str | None, typer.Option("--customer", help="Only those of the entity with this identifier.")
+    ] = None,
     kind: Annotated[str, typer.Option("--type", help="The type of that entity.")] = "customer",
     organisation: OrganisationOption = "default",
 ) -> None:
@@ -108,13 +110,15 @@ def settle(
     fact: Annotated[
         list[str] | None, typer.Option("--fact", help="A corrected fact, such as 'field income'; repeatable.")
     ] = None,
-    override: Annotated[int | None, typer.Option("--override", help="The override that was decided since.")] = None,
+    override: Annotated[
+        int | None, typer.Option("--override", help="Number of the override that was decided since then.")
+    ] = None,
     opened_at: Annotated[
         str | None,
         typer.Option(
             "--opened-at",
-            help="When the challenge was opened that you looked at, as `fivefold challenge show` writes it: after a "
-            "restore another one may have the number. Without it that is not checked.",
+            help="When the challenge you looked at was opened, as `fivefold challenge show` prints it: after a "
+            "restore another one may have its number. Without this option, that is not checked.",
         ),
     ] = None,
     organisation: OrganisationOption = "default",
@@ -149,7 +153,7 @@ def reply(
 ) -> None:
     """Write the reply to a settled challenge for the person concerned.
 
-    It has fixed words for the outcome and the answer that was written for the person; nothing else of the settlement.
+    It contains fixed words for the outcome and the answer written for the person, and nothing else of the settlement.
     It is recorded that it was given, with its SHA-256.
     """
     form = _form_of(output)
@@ -173,7 +177,8 @@ def statement(
 ) -> None:
     """Write the statement of an assessment for the person concerned.
 
-    It lists the data, the effect of each, and the effect of other values. A rule that is not disclosable leaves no
+    It lists the data, the effect of each value, and the effect of other values. A rule that is not disclosable leaves
+    no
     trace. It is recorded that it was given, with its SHA-256.
     """
     form = _form_of(output)

@@ -28,20 +28,23 @@ if TYPE_CHECKING:
 
 EndpointArgument = Annotated[int, typer.Argument(metavar="ENDPOINT", help="The number in `fivefold webhooks list`.")]
 OfEndpointOption = Annotated[int | None, typer.Option("--endpoint", help="All by default.")]
-FirstOption = Annotated[int, typer.Option("--first", min=1, help="How many.")]
+FirstOption = Annotated[int, typer.Option("--first", min=1, help="Number of deliveries to list.")]
 EVENT_COLUMNS = ("endpoint", "sequence", "event", "kind", "entity")
 
 
 def add(
-    url: Annotated[str, typer.Argument(help="https://, without a user in it.")],
+    url: Annotated[str, typer.Argument(help="An https:// address without a user name.")],
     kind: Annotated[
-        list[str] | None, typer.Option("--kind", help="Of events, such as level.reached; all by default.")
+        list[str] | None, typer.Option("--kind", help="Kind of events, such as level.reached; all by default.")
     ] = None,
     allow_private: Annotated[
-        bool, typer.Option("--allow-private", help="It may be in your own network, or on this machine, and plain http.")
+        bool,
+        typer.Option(
+            "--allow-private", help="Allow an address in your own network or on this machine, and plain http."
+        ),
     ] = False,
     allow_http: Annotated[
-        bool, typer.Option("--allow-http", help="It may be plain http, which can be read in transit.")
+        bool, typer.Option("--allow-http", help="Allow plain http, which can be read in transit.")
     ] = False,
     organisation: OrganisationOption = "default",
 ) -> None:
@@ -56,7 +59,7 @@ def add(
 
 
 def list_(organisation: OrganisationOption = "default") -> None:
-    """List the endpoints, without their secrets. What fails waits too, and `failing` says why."""
+    """List the endpoints, without their secrets. Failing deliveries are also waiting; `failing` says why they fail."""
     from fivefold.usecases.webhooks.progress import list_progress
 
     who = acting_in(organisation)
@@ -81,10 +84,13 @@ def list_(organisation: OrganisationOption = "default") -> None:
 
 def rotate(
     endpoint: EndpointArgument,
-    at_once: Annotated[bool, typer.Option("--at-once", help="Earlier secrets end now, not in 24 hours.")] = False,
+    at_once: Annotated[bool, typer.Option("--at-once", help="End earlier secrets now, not in 24 hours.")] = False,
     organisation: OrganisationOption = "default",
 ) -> None:
-    """Make a new secret, printed once. The previous one also signs for 24 hours, so that a receiver can change over."""
+    """Make a new secret, and print it once.
+
+    For 24 hours the previous one signs too, so that a receiver can change over.
+    """
     from fivefold.usecases.webhooks.endpoints import KEPT_HOURS, rotate_secret
 
     kept_hours = 0 if at_once else KEPT_HOURS
@@ -129,7 +135,7 @@ def remove(endpoint: EndpointArgument, organisation: OrganisationOption = "defau
 def failing(
     endpoint: OfEndpointOption = None, first: FirstOption = 100, organisation: OrganisationOption = "default"
 ) -> None:
-    """List deliveries that failed and are tried again, each with its last error and when that is."""
+    """List failed deliveries that will be tried again, each with its last error and the time of the next attempt."""
     from fivefold.usecases.webhooks.progress import list_failing
 
     who = acting_in(organisation)
@@ -143,7 +149,7 @@ def failing(
 def dead(
     endpoint: OfEndpointOption = None, first: FirstOption = 100, organisation: OrganisationOption = "default"
 ) -> None:
-    """List given-up deliveries, each with its last error."""
+    """List deliveries that were given up, each with its last error."""
     from fivefold.usecases.webhooks.endpoints import dead_letters
 
     who = acting_in(organisation)
@@ -162,11 +168,11 @@ def _event_cells(line: "FailingDelivery | DeadLetter") -> list[str]:
 
 def replay(
     endpoint: EndpointArgument,
-    from_: Annotated[int | None, typer.Option("--from", min=1, help="Sequence number, itself included.")] = None,
-    to: Annotated[int | None, typer.Option("--to", min=1, help="Sequence number, itself included.")] = None,
+    from_: Annotated[int | None, typer.Option("--from", min=1, help="The first sequence number.")] = None,
+    to: Annotated[int | None, typer.Option("--to", min=1, help="The last sequence number.")] = None,
     organisation: OrganisationOption = "default",
 ) -> None:
-    """Send again what was given up; with --from and --to everything of a range, whether it arrived or not."""
+    """Send given-up deliveries again; with --from and --to everything in a range, whether it arrived or not."""
     from fivefold.usecases.webhooks import endpoints
 
     if (from_ is None) != (to is None):
@@ -177,7 +183,7 @@ def replay(
 
 
 def encrypt() -> None:
-    """Encrypt the secrets of all endpoints with the newest of FIVEFOLD_WEBHOOK_KEYS; older keys are then not needed."""
+    """Encrypt the secrets of all endpoints with the newest of FIVEFOLD_WEBHOOK_KEYS. Older keys are then not needed."""
     from fivefold.usecases.webhooks.endpoints import encrypt_secrets
 
     count = encrypt_secrets(open_current_database(), actor())

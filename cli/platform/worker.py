@@ -36,17 +36,20 @@ AGAIN_SECONDS = 2.0
 def worker(
     once: Annotated[bool, typer.Option("--once", help="End when nothing is left to do; log as with --quiet.")] = False,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", help="With --once: the present moment, for histories of the past.")
+        str | None, typer.Option("--as-of", help="With --once: the moment to treat as now, for histories of the past.")
     ] = None,
     batch: Annotated[
         int | None, typer.Option("--batch", min=1, max=10_000, help="Entities assessed together; 2,500 by default.")
     ] = None,
     health_port: Annotated[
         int | None,
-        typer.Option("--health-port", min=0, max=65_535, help="/livez, /readyz and /metrics; 0: any port."),
+        typer.Option(
+            "--health-port", min=0, max=65_535, help="Port of /livez, /readyz and /metrics; 0: any free port."
+        ),
     ] = None,
     health_host: Annotated[
-        str, typer.Option("--health-host", help="The address where these are served; 0.0.0.0: to all who reach it.")
+        str,
+        typer.Option("--health-host", help="Address where they are served; 0.0.0.0: on every address of this machine."),
     ] = "127.0.0.1",
     quiet: Annotated[bool, typer.Option("--quiet", help="Log only warnings and errors.")] = False,
 ) -> None:

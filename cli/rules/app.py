@@ -18,7 +18,7 @@ RULES = command_group(
         "propose-thresholds": proposals.write_threshold_draft,
         "schema": rulesets.schema,
         "table": command_group(
-            "The cases of a rule as a decision table, and back.",
+            "Export and import the cases of a rule as a decision table.",
             {"export": rulesets.export_table, "import": rulesets.import_table},
         ),
     },

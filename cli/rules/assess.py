@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 
 PreviousOption = Annotated[
-    Path | None, typer.Option("--previous", help="Levels held until now: entity_id, rules_level, entered.")
+    Path | None, typer.Option("--previous", help="Levels in force until now: entity_id, rules_level, entered.")
 ]
 OverridesOption = Annotated[
     Path | None, typer.Option("--overrides", help="Overrides: entity_id, level, until (empty: no end).")
@@ -50,25 +50,27 @@ def print_assessment(
     as_of: AsOfOption = None,
     *,
     value: ValueOptions,
-    entity: Annotated[str | None, typer.Option("--explain", help="Show the breakdown of this entity alone.")] = None,
+    entity: Annotated[str | None, typer.Option("--explain", help="Show only the breakdown of this entity.")] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Levels: Parquet, CSV, JSON or JSON lines.")
+        Path | None, typer.Option("--output", "-o", help="File for the levels: Parquet, CSV, JSON or JSON lines.")
     ] = None,
-    breakdowns: Annotated[Path | None, typer.Option("--breakdowns", help="Every breakdown, as JSON lines.")] = None,
+    breakdowns: Annotated[
+        Path | None, typer.Option("--breakdowns", help="File for every breakdown, as JSON lines.")
+    ] = None,
     failures: Annotated[
         Path | None,
         typer.Option(
-            "--failures", help="Who could not be assessed in full, and why: Parquet, CSV, JSON or JSON lines."
+            "--failures", help="File for entities not assessed in full, and why: Parquet, CSV, JSON or JSON lines."
         ),
     ] = None,
     engine: EngineOptions,
 ) -> None:
-    """Assess every entity of a file. A level comes with its breakdown, and one that fails with its reason.
+    """Assess every entity of a file. Each level has its breakdown, and each failure its reason.
 
-    Exit code 1 where an entity could not be assessed in full.
+    The exit code is 1 if an entity could not be assessed in full.
 
-    With --then several rulesets stand side by side, such as one for people and one for companies: the first that
-    applies to an entity decides.
+    With --then several rulesets are used, such as one for people and one for companies: the first that applies to an
+    entity decides.
     """
     from fivefold.usecases.portfolio_files.assess import assess_files, explain_entity
     from fivefold.usecases.portfolio_files.bundled import load_ruleset

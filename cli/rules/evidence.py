@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from fivefold.risk.governance.reports.page import ReportPage
 
 HtmlOption = Annotated[
-    Path | None, typer.Option("--html", help="Evidence as one HTML page, with pictures, that needs nothing else.")
+    Path | None, typer.Option("--html", help="File for the evidence as one self-contained HTML page with pictures.")
 ]
-JsonOption = Annotated[Path | None, typer.Option("--json", help="The same as JSON, for machines.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="File for the same as JSON, for programs.")]
 SeedOption = Annotated[
-    int, typer.Option("--seed", min=0, help="Of everything drawn at random: equal seeds, equal answers.")
+    int, typer.Option("--seed", min=0, help="Seed of all random draws; the same seed gives the same results.")
 ]
 DataOption = Annotated[Path, typer.Option("--data", help="Entities: Parquet, CSV, JSON or JSON lines, one row each.")]
 
-OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The draft that is written.")]
-ReplaceOption = Annotated[bool, typer.Option("--replace", help="Take the place of a file that is there.")]
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The draft to write.")]
+ReplaceOption = Annotated[bool, typer.Option("--replace", help="Overwrite an existing file.")]
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -32,7 +32,7 @@ MutateOption = Annotated[
     typer.Option(
         "--mutate",
         help="Change the ruleset by one step at a time (thresholds, windows, weights, points, floors, operators) and"
-        " tell which changes no example notices.",
+        " show which changes no example notices.",
     ),
 ]
 
@@ -47,7 +47,10 @@ def run_tests(
     seconds: SecondsOption = None,
     format_: FormatOption = TestFormat.TEXT,
 ) -> None:
-    """Run a ruleset's examples. It passes if all come out as expected, and they reach enough rules and cases."""
+    """Run a ruleset's examples.
+
+    It passes if all results are as expected, and the examples reach enough rules and cases.
+    """
     from fivefold.risk.governance.examples.run import run_examples
     from fivefold.risk.governance.lint.ruleset import unread
     from fivefold.risk.governance.reports.examples import ExamplesReport, MutationsReport, UnusableRulesetReport

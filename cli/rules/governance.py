@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 
 RulesetsArgument = Annotated[
-    list[str], typer.Argument(metavar="[A] B", help="The ruleset in force (may be left out), and the draft.")
+    list[str], typer.Argument(metavar="[A] B", help="The ruleset in force (optional), and the draft.")
 ]
 
 
@@ -43,14 +43,17 @@ class StandingOptions:
     """What stands before the draft: the levels, and the rulesets beside the one in question."""
 
     previous: Annotated[
-        Path | None, typer.Option("--previous", help="Levels that stand: entity_id, rules_level, entered.")
+        Path | None, typer.Option("--previous", help="Levels in force: entity_id, rules_level, entered.")
     ] = None
     entered: Annotated[
-        str | None, typer.Option("--entered", help="Or: the levels of A stand, since this ISO date or time.")
+        str | None,
+        typer.Option(
+            "--entered", help="Instead of --previous: the levels of A are in force since this ISO date or time."
+        ),
     ] = None
     first: Annotated[
         list[str] | None,
-        typer.Option("--first", help="A ruleset that is tried before A and B on both sides. Repeat it."),
+        typer.Option("--first", help="A ruleset that is tried before A and B on both sides; repeatable."),
     ] = None
     then: ThenOption = None
 
@@ -60,7 +63,9 @@ def print_backtest(
     data: DataOption,
     parts: PartOptions,
     standing: StandingOptions,
-    sample: Annotated[int | None, typer.Option("--sample", min=1, help="So many entities at random; else all.")] = None,
+    sample: Annotated[
+        int | None, typer.Option("--sample", min=1, help="Compare this many random entities; by default all.")
+    ] = None,
     seed: SeedOption = 0,
     as_of: AsOfOption = None,
     *,
@@ -69,9 +74,9 @@ def print_backtest(
     json: JsonOption = None,
     engine: EngineOptions,
 ) -> None:
-    """Compare what A and B make of a portfolio: levels, who moves, hits of every case, and what cannot be assessed.
+    """Compare the results of A and B on a portfolio: levels, moves, hits of every case, and what cannot be assessed.
 
-    With --first and --then several rulesets stand side by side on both sides; the draft takes the place of A.
+    With --first and --then several rulesets are used on both sides; the draft takes the place of A.
     """
     from fivefold.risk.governance.backtest.families import FamiliesBacktest
     from fivefold.risk.governance.reports.backtest import backtest_page
@@ -162,8 +167,8 @@ class ValidatedParts(PartOptions):
         list[Path] | None,
         typer.Option(
             "--reference",
-            help="As-of of the reference period, for drift; or a reference portfolio, as rules reference writes it. "
-            "Repeat it.",
+            help="As-of of the reference period, for drift; or a reference portfolio, as `fivefold rules "
+            "reference` writes it. Repeatable.",
         ),
     ] = None
 
@@ -194,11 +199,11 @@ def print_validation(
     label_options: LabelOptions,
     then: ThenOption = None,
     as_of: AsOfOption = None,
-    against: Annotated[str | None, typer.Option("--against", help="Another ruleset, to be compared with.")] = None,
+    against: Annotated[str | None, typer.Option("--against", help="Another ruleset to compare with.")] = None,
     peer: Annotated[
         Path | None,
         typer.Option(
-            "--peer", help="A peer's figures to put beside: JSON, as --json of a validation writes it, or a few."
+            "--peer", help="A peer's figures to compare with: JSON, as --json of a validation writes it, or some of it."
         ),
     ] = None,
     seed: SeedOption = 0,
@@ -208,9 +213,9 @@ def print_validation(
     html: HtmlOption = None,
     json: JsonOption = None,
 ) -> None:
-    """Measure how well a ruleset ranks and catches what became known after as-of, against named floors.
+    """Measure how well a ruleset ranks and detects what became known after --as-of, against named floors.
 
-    With --then several rulesets stand side by side: each is judged on those on whom it decides, and all together.
+    With --then several rulesets are used: each is judged on the entities on which it decides, then all together.
     """
     from fivefold.risk.governance.reports.families import families_validation_page
     from fivefold.risk.governance.reports.validation import validation_page

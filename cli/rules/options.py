@@ -34,14 +34,16 @@ RulesetArgument = Annotated[
 EntitiesArgument = Annotated[Path, typer.Argument(help="Entities: Parquet, CSV, JSON or JSON lines, one row each.")]
 ThenOption = Annotated[
     list[str] | None,
-    typer.Option("--then", help="A ruleset for those to whom none before it applies: a file or a name. Repeat it."),
+    typer.Option(
+        "--then", help="A ruleset for entities to which no earlier one applies: a file or a name; repeatable."
+    ),
 ]
 FirstOption = Annotated[
     list[str] | None,
-    typer.Option("--first", help="A ruleset that is tried before it: a file or a name. Repeat it."),
+    typer.Option("--first", help="A ruleset that is tried before this one: a file or a name; repeatable."),
 ]
 ListsOption = Annotated[
-    Path | None, typer.Option("--lists", help="A folder of named lists, beside those that ship; its own come first.")
+    Path | None, typer.Option("--lists", help="A folder of named lists; they take precedence over those that ship.")
 ]
 
 
@@ -49,14 +51,15 @@ ListsOption = Annotated[
 class PartOptions:
     """The files beside the entities, and our names of their columns."""
 
-    transactions: Annotated[Path | None, typer.Option("--transactions", help="Transactions, as the API has them.")] = (
+    transactions: Annotated[Path | None, typer.Option("--transactions", help="Transactions, in the API's columns.")] = (
         None
     )
     cases: Annotated[Path | None, typer.Option("--cases", help="Cases: entity_id, opened, closed, outcome.")] = None
     alerts: Annotated[Path | None, typer.Option("--alerts", help="Alerts: entity_id, opened, closed, outcome.")] = None
     tags: Annotated[Path | None, typer.Option("--tags", help="Tags: entity_id, tag, from, until.")] = None
     screenings: Annotated[
-        Path | None, typer.Option("--screenings", help="Screenings, clean ones too: entity_id, screening, found, at.")
+        Path | None,
+        typer.Option("--screenings", help="Screenings, including clean ones: entity_id, screening, found, at."),
     ] = None
     links: Annotated[Path | None, typer.Option("--links", help="Links: type, from, to, valid_from, valid_until.")] = (
         None
@@ -64,14 +67,14 @@ class PartOptions:
     lists: ListsOption = None
     references: Annotated[
         list[Path] | None,
-        typer.Option("--reference", help="A reference portfolio, as rules reference writes it. Repeat it."),
+        typer.Option("--reference", help="A reference portfolio, as `fivefold rules reference` writes it; repeatable."),
     ] = None
     names: Annotated[
         list[str] | None,
         typer.Option(
             "--map",
-            help="What a column is, such as customer_id=entity_id, in every file that has it; of one file alone: "
-            "transactions.day=transaction_date. Repeat it.",
+            help="A file's name of a column and ours, such as customer_id=entity_id, for every file that has it; "
+            "for one file: transactions.day=transaction_date. Repeatable.",
         ),
     ] = None
 
@@ -96,13 +99,13 @@ class BesideOptions:
 class ValueOptions:
     """What money and the value are computed with."""
 
-    base: Annotated[str, typer.Option("--base", help="The currency that money is in.")] = "EUR"
+    base: Annotated[str, typer.Option("--base", help="The base currency, into which money is converted.")] = "EUR"
     rates: Annotated[
         Path | None,
         typer.Option(
             "--rates",
-            help="Your own rates: CSV with currency, date, rate (1 of the currency = rate of --base), or the ECB's file"
-            " eurofxref-hist.csv; else the ECB's as they are shipped.",
+            help="Your own rates: CSV with currency, date, rate (1 of the currency = rate of --base), or the ECB's "
+            "file eurofxref-hist.csv. By default, the shipped rates of the ECB.",
         ),
     ] = None
     model: ModelOption = None
@@ -142,23 +145,30 @@ class EngineOptions:
 
 LEAST_RESAMPLES = 100
 LabelsOption = Annotated[Path, typer.Option("--labels", help="entity_id, confirmed, and at: when it became known.")]
-ResamplesOption = Annotated[int, typer.Option("--resamples", min=LEAST_RESAMPLES, help="Of every interval.")]
+ResamplesOption = Annotated[
+    int, typer.Option("--resamples", min=LEAST_RESAMPLES, help="Number of resamples for each interval.")
+]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelOptions:
     """Which labels count, and what the ruleset may not read beside them."""
 
-    until: Annotated[str | None, typer.Option("--until", help="Later labels do not count: ISO date or time.")] = None
-    undated: Annotated[bool, typer.Option("--undated-later", help="Undated labels became known after as-of.")] = False
-    undated_known: Annotated[
-        bool, typer.Option("--undated-known", help="Undated tags and screenings were known at as-of.")
+    until: Annotated[str | None, typer.Option("--until", help="Ignore labels after this ISO date or time.")] = None
+    undated: Annotated[
+        bool, typer.Option("--undated-later", help="Assume that undated labels became known after --as-of.")
     ] = False
-    banned: Annotated[list[str] | None, typer.Option("--banned", help="A name that no input may have; repeat it.")] = (
+    undated_known: Annotated[
+        bool, typer.Option("--undated-known", help="Assume that undated tags and screenings were known at --as-of.")
+    ] = False
+    banned: Annotated[list[str] | None, typer.Option("--banned", help="A name that no input may have; repeatable.")] = (
         None
     )
     elsewhere: Annotated[
-        bool, typer.Option("--labels-from-elsewhere", help="The labels are not made of the cases and alerts given.")
+        bool,
+        typer.Option(
+            "--labels-from-elsewhere", help="State that the labels do not come from the given cases and alerts."
+        ),
     ] = False
 
 

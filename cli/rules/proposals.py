@@ -44,11 +44,18 @@ if TYPE_CHECKING:
 
 WithinOption = Annotated[
     float | None,
-    typer.Option("--within", min=0, help="Write no draft while no share is off by more, in percent of the portfolio."),
+    typer.Option(
+        "--within",
+        min=0,
+        help="Write no draft if every share is at most this many percent of the portfolio off its target.",
+    ),
 ]
 SharesOption = Annotated[
     str | None,
-    typer.Option("--shares", help="Percent in each level, lowest first, as 65,22,10,3; else the middles of the usual."),
+    typer.Option(
+        "--shares",
+        help="Percent in each level, lowest first, such as 65,22,10,3; by default the middles of the usual ranges.",
+    ),
 ]
 
 
@@ -61,7 +68,9 @@ def write_points_draft(
     as_of: AsOfOption = None,
     learn_as_of: Annotated[
         str | None,
-        typer.Option("--learn-as-of", help="An earlier moment to learn as of; what became known until --as-of counts."),
+        typer.Option(
+            "--learn-as-of", help="Learn as of this earlier moment, from what became known between it and --as-of."
+        ),
     ] = None,
     seed: SeedOption = 0,
     resamples: ResamplesOption = 1000,
@@ -73,9 +82,9 @@ def write_points_draft(
     json: JsonOption = None,
     replace: ReplaceOption = False,
 ) -> None:
-    """Write a draft whose points are learnt from half of the customers, judged on the others. It is a proposal.
+    """Write a draft whose points are learnt from half of the customers and judged on the others. It is a proposal.
 
-    With --first and --then they are those on whom the ruleset decides beside these.
+    With --first and --then, only customers on whom this ruleset decides beside those are used.
     """
     from fivefold.risk.governance.reports.points import points_page
     from fivefold.usecases.portfolio_files.bundled import ruleset_text
@@ -113,13 +122,19 @@ def write_threshold_draft(
     output: OutputOption,
     shares: SharesOption = None,
     within: WithinOption = None,
-    labels: Annotated[Path | None, typer.Option("--labels", help="Who was confirmed, as validate reads it.")] = None,
-    until: Annotated[str | None, typer.Option("--until", help="Later labels do not count: ISO date or time.")] = None,
-    undated: Annotated[bool, typer.Option("--undated-later", help="Undated labels became known after as-of.")] = False,
-    earlier: Annotated[
-        list[Path] | None, typer.Option("--earlier", help="A draft of an earlier quarter, to take the mean with.")
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="Confirmed entities, as `fivefold rules validate` reads them.")
     ] = None,
-    moves: Annotated[Path | None, typer.Option("--moves", help="Who would be in another level, as CSV.")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Ignore labels after this ISO date or time.")] = None,
+    undated: Annotated[
+        bool, typer.Option("--undated-later", help="Assume that undated labels became known after --as-of.")
+    ] = False,
+    earlier: Annotated[
+        list[Path] | None, typer.Option("--earlier", help="A draft of an earlier quarter, to average with; repeatable.")
+    ] = None,
+    moves: Annotated[
+        Path | None, typer.Option("--moves", help="File for the entities that would change level, as CSV.")
+    ] = None,
     seed: SeedOption = 0,
     resamples: ResamplesOption = 1000,
     *,
@@ -132,7 +147,7 @@ def write_threshold_draft(
 ) -> None:
     """Write a draft whose thresholds bring a portfolio to target shares. It is a proposal; nothing is put in force.
 
-    With --first and --then the shares are of those on whom the ruleset decides beside these.
+    With --first and --then, the shares are of the entities on which this ruleset decides beside those.
     """
     from fivefold.usecases.portfolio_files.bundled import ruleset_text
     from fivefold.usecases.portfolio_files.governance import propose_from_files
@@ -221,9 +236,7 @@ def _shares(text: str) -> list[float]:
         raise ConfigError(f"--shares is {text!r}; write percentages with commas between them, as 65,22,10,3") from None
 
 
-ListOption = Annotated[
-    Path, typer.Option("--output", "-o", help="The list's file; a version is added where there is one.")
-]
+ListOption = Annotated[Path, typer.Option("--output", "-o", help="The list's file; if it exists, a version is added.")]
 
 
 def write_reference_portfolio(
@@ -236,10 +249,10 @@ def write_reference_portfolio(
     value: ValueOptions,
     beside: BesideOptions,
 ) -> None:
-    """Write the reference portfolio in which a ruleset looks up peers: of each number, how it is distributed.
+    """Write the reference portfolio in which a ruleset looks up peers: the distribution of each number.
 
-    With --first and --then it is of those on whom the ruleset decides beside these. The exit code is 1 if numbers could
-    not be read; the version is written then too.
+    With --first and --then it covers the entities on which this ruleset decides beside those. The exit code is 1 if
+    numbers could not be read; the version is still written.
     """
     from fivefold.usecases.portfolio_files.bundled import SUFFIXES, load_ruleset
     from fivefold.usecases.portfolio_files.reference import make_reference, write_reference

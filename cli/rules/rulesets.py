@@ -19,7 +19,7 @@ RulesetsArgument = Annotated[
     ),
 ]
 BeforeArgument = Annotated[str, typer.Argument(metavar="A", help="A ruleset's file, or the name of one that ships.")]
-AfterArgument = Annotated[str, typer.Argument(metavar="B", help="What it is compared with.")]
+AfterArgument = Annotated[str, typer.Argument(metavar="B", help="The version to compare it with.")]
 
 
 def lint(
@@ -29,7 +29,7 @@ def lint(
     strict: StrictOption = False,
     format_: LintFormatOption = LintFormat.TEXT,
 ) -> None:
-    """Find what is wrong or doubtful in rulesets and policies. Exit code 1 where one cannot be used."""
+    """Find what is wrong or doubtful in rulesets and policies. The exit code is 1 if one cannot be used."""
     from fivefold.risk.governance.reports.lint import LintReport
     from fivefold.usecases.portfolio_files.bundled import lint_file, lists_with
 
@@ -43,7 +43,7 @@ def diff_files(
     after: AfterArgument,
     json: JsonOption = None,
 ) -> None:
-    """Tell everything that changes from A to B: rules, cases, points, floors, thresholds, weights, wording."""
+    """Show everything that changes from A to B: rules, cases, points, floors, thresholds, weights, wording."""
     from fivefold.risk.governance.diff import diff
     from fivefold.risk.language.reading import read_ruleset
     from fivefold.usecases.portfolio_files.bundled import ruleset_text
@@ -53,9 +53,11 @@ def diff_files(
 
 
 def schema(
-    policy: Annotated[bool, typer.Option("--policy", help="That of policies, which decide on transactions.")] = False,
+    policy: Annotated[
+        bool, typer.Option("--policy", help="Print the schema of policies, which decide on transactions.")
+    ] = False,
 ) -> None:
-    """Print the JSON Schema of rulesets. An editor that knows it completes words and marks mistakes."""
+    """Print the JSON Schema of rulesets. With it, an editor completes words and marks mistakes."""
     from fivefold.risk.language.policy import Policy
     from fivefold.risk.language.ruleset import Ruleset
     from fivefold.risk.language.schema import schema_json
@@ -82,8 +84,8 @@ class ReadFormat(StrEnum):
     DMN = "dmn"
 
 
-_FORMAT = "What the file is; by its ending without this."
-ToOption = Annotated[Path, typer.Option("--output", "-o", "--to", help="The table that is written, as .csv or .xlsx.")]
+_FORMAT = "Format of the file; by default its ending decides."
+ToOption = Annotated[Path, typer.Option("--output", "-o", "--to", help="The table to write, .csv or .xlsx.")]
 FormatOption = Annotated[WrittenFormat | None, typer.Option("--format", help=_FORMAT)]
 
 
@@ -94,7 +96,7 @@ def export_table(
     format_: FormatOption = None,
     replace: ReplaceOption = False,
 ) -> None:
-    """Write the cases of a rule as a decision table: a row each, in the order in which they are tried."""
+    """Write the cases of a rule as a decision table: one row each, in the order in which they are tried."""
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
     from fivefold.usecases.portfolio_files.decision_tables import format_of, table_bytes
 
@@ -112,14 +114,14 @@ def import_table(
     output: OutputOption,
     format_: Annotated[ReadFormat | None, typer.Option("--format", help=_FORMAT)] = None,
     name: Annotated[
-        str | None, typer.Option("--table", help="Which table of a JDM graph or a DMN model, by its name.")
+        str | None, typer.Option("--table", help="Name of the table in a JDM graph or a DMN model.")
     ] = None,
     names: Annotated[
         list[str] | None,
         typer.Option(
             "--map",
-            help="What an input or output of JDM or DMN is here, such as customer.land=country, risk=points or note=-, "
-            "which leaves it out. Repeat it.",
+            help="An input or output of JDM or DMN and our name, such as customer.land=country or risk=points; "
+            "note=- leaves it out. Repeatable.",
         ),
     ] = None,
     lists: ListsOption = None,

@@ -28,7 +28,7 @@ def print_what_if(
     path: RulesetArgument,
     entities: EntitiesArgument,
     parts: PartOptions,
-    entity: Annotated[str, typer.Option("--entity", help="Whose level.")],
+    entity: Annotated[str, typer.Option("--entity", help="Identifier of the entity.")],
     previous: PreviousOption = None,
     overrides: OverridesOption = None,
     as_of: AsOfOption = None,
@@ -36,15 +36,15 @@ def print_what_if(
     value: ValueOptions,
     beside: BesideOptions,
     up: Annotated[
-        bool, typer.Option("--up", help="What would raise the level; otherwise what would lower it.")
+        bool, typer.Option("--up", help="Find what would raise the level, instead of what would lower it.")
     ] = False,
     level: Annotated[
-        str | None, typer.Option("--level", help="The level that is asked for; otherwise one step from the present.")
+        str | None, typer.Option("--level", help="The level to reach; by default one step from the present one.")
     ] = None,
 ) -> None:
     """Find the smallest changes that would move an entity's level: of one factor, then of two.
 
-    With --first and --then the ruleset that decides on the entity is asked.
+    With --first and --then, the ruleset that decides on the entity is used.
     """
     from fivefold.risk.governance.beside import Beside
     from fivefold.risk.governance.what_if.hold import holds_sentence

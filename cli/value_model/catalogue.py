@@ -9,9 +9,9 @@ from fivefold.cli.terminal import echo, show_table
 
 
 def indicators(
-    markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/indicators.md.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print it as the page docs/indicators.md.")] = False,
     own: Annotated[
-        Path | None, typer.Option("--own", help="A Python file of your own indicators: tries them, and adds them.")
+        Path | None, typer.Option("--own", help="A Python file with your own indicators; they are checked and added.")
     ] = None,
 ) -> None:
     """Print the catalogue of indicators. Each has a name, unit, value for an empty history and meaning."""
@@ -33,7 +33,7 @@ def indicators(
 
 
 def warm() -> None:
-    """Compile the indicators now. Nothing waits for it later."""
+    """Compile the indicators now. No later command then waits for it."""
     from fivefold.features.indicator_matrix import warm as compile_now
     from fivefold.models.trees.many_rows import warm_many_rows
     from fivefold.serving.v4.decoding import decode_body

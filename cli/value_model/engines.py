@@ -33,20 +33,22 @@ class EngineName(StrEnum):
     SPARK = "spark"
 
 
-EngineOption = Annotated[EngineName, typer.Option("--engine", help="Where: in this process, or on Apache Spark.")]
+EngineOption = Annotated[
+    EngineName, typer.Option("--engine", help="Where to compute: in this process, or on Apache Spark.")
+]
 MasterOption = Annotated[
     str | None,
     typer.Option(
         "--spark-master",
         help="Spark's URL: spark://HOST:PORT, local[2], or sc://HOST:PORT for Spark Connect. "
-        "By default as Spark itself is configured.",
+        "By default, Spark's own configuration applies.",
     ),
 ]
 FolderOption = Annotated[
     Path | None,
     typer.Option(
         "--spark-folder",
-        help="A folder that this machine and all workers share. By default that of --output, if there is one.",
+        help="A folder that this machine and all workers share; by default that of --output, if given.",
     ),
 ]
 

@@ -50,17 +50,18 @@ def explain(
     user: Annotated[str, typer.Option("--user", help="The customer's user_id.")],
     as_of: AsOfOption = None,
     png: Annotated[Path | None, typer.Option("--png", help="Draw the waterfall into a .png or .svg file.")] = None,
-    most: Annotated[int, typer.Option("--most", min=1, help="Indicators shown one by one.")] = 12,
+    most: Annotated[int, typer.Option("--most", min=1, help="Number of indicators to show one by one.")] = 12,
     level: LevelOption = None,
     model: ModelOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with every indicator, for programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON with every indicator, for programs.")] = False,
     events: Annotated[
-        bool, typer.Option("--what-if", help="What could be that would move the segment: a deposit, a quiet month.")
+        bool,
+        typer.Option("--what-if", help="Show events that would move the segment, such as a deposit or a quiet month."),
     ] = False,
     name: NameOption = DEFAULT_NAME,
     names: MapOption = None,
 ) -> None:
-    """Show what one customer's score is made of."""
+    """Explain one customer's score by its indicators."""
     when = moment(as_of, "--as-of")
     require_source(path)
     if png:

@@ -22,21 +22,24 @@ def simulate(
     new_file: Annotated[Path | None, OUTPUT] = None,  # its folder is made: a parameter among `OUTPUTS` has one
     portfolio: Annotated[
         Path | None,
-        typer.Option("--portfolio", help="A folder, which gets a portfolio for rules instead, as by fivefold sample."),
+        typer.Option(
+            "--portfolio", help="Write a portfolio for rules into this folder instead, as `fivefold sample` does."
+        ),
     ] = None,
     customers: Annotated[
-        int | None, typer.Option("--customers", min=1, help="How many customers; by default 5,000, of a portfolio 300.")
+        int | None,
+        typer.Option("--customers", min=1, help="Number of customers; by default 5,000, or 300 for a portfolio."),
     ] = None,
     rows: Annotated[
         int | None,
-        typer.Option("--rows", min=1, help="About so many transactions, instead of customers."),
+        typer.Option("--rows", min=1, help="Approximate number of transactions, instead of --customers."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same customers.")] = 1,
     restart: RestartOption = False,
 ) -> None:
-    """Simulate customers to try things out on. They deposit, withdraw, pause and leave.
+    """Simulate customers to experiment with. They deposit, withdraw, pause and leave.
 
-    The file has their transactions alone; --portfolio, as fivefold sample, gives what rules read.
+    The file contains only their transactions; --portfolio writes the tables that rules read, as `fivefold sample` does.
     """
     if portfolio is not None:
         others = {"--output": new_file, "--rows": rows, "--restart": restart or None}
@@ -70,7 +73,7 @@ def _write_transactions(new_file: Path, customers: int | None, rows: int | None,
 
 
 def sample(
-    folder: Annotated[Path, typer.Argument(help="Where the tables are written.")],
+    folder: Annotated[Path, typer.Argument(help="The folder to write the tables to.")],
     customers: Annotated[
         int, typer.Option("--customers", min=20, max=10_000, help="How many customers.")
     ] = SAMPLE_CUSTOMERS,
@@ -112,7 +115,7 @@ def _day(typed: str) -> date:
 def sort(
     path: PathArgument, output: Annotated[Path, OUTPUT], names: MapOption = None, restart: RestartOption = False
 ) -> None:
-    """Group a file's rows by customer. Streaming needs that; files larger than memory are fine."""
+    """Group a file's rows by customer. Streaming needs this order. The file may be larger than memory."""
     from fivefold.features.reading.sort_file import sort_by_customer
 
     _require_parquet(output)

@@ -29,7 +29,7 @@ from fivefold.domain.text import count_text
 from fivefold.features.reading.text_files import MappedFile
 
 RestartOption = Annotated[
-    bool, typer.Option("--restart", help="Begin anew, without the parts that an interrupted run finished.")
+    bool, typer.Option("--restart", help="Start over, without the parts that an interrupted run finished.")
 ]
 _LIBRARIES: Final = ("lightgbm", "numba", "numpy", "optuna", "polars", "pyarrow")
 """Those whose releases a result may depend on."""
@@ -38,13 +38,14 @@ _LIBRARIES: Final = ("lightgbm", "numba", "numpy", "optuna", "polars", "pyarrow"
 def parts(
     folder: Annotated[
         Path | None,
-        typer.Argument(help="The folder of the outputs. By default this one, and that of trainings."),
+        typer.Argument(help="The folder of the outputs; by default the current folder and that of trainings."),
     ] = None,
-    remove: Annotated[bool, typer.Option("--remove", help="Remove them.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove what is listed.")] = False,
 ) -> None:
-    """List what interrupted runs left. Each run continues with the command that it was begun by.
+    """List what interrupted runs left.
 
-    Unfinished files, which nothing continues, are listed a day after the last of them was written.
+    The command that began a run continues it. Unfinished files that no command continues are listed one day after the
+    last of them was written.
     """
     if folder is not None and not folder.is_dir():
         raise ConfigError(f"{folder} is not a folder")

@@ -41,21 +41,22 @@ if TYPE_CHECKING:
 
 def realised(
     scores: Annotated[list[Path], typer.Argument(help="Files that `fivefold score` wrote.")],
-    data: Annotated[Path, typer.Option("--data", help="Transactions, up to a horizon after the scores.")],
+    data: Annotated[Path, typer.Option("--data", help="Transactions up to one horizon after the scores.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="All figures: .parquet, .csv, .json or .jsonl.")
+        Path | None, typer.Option("--output", "-o", help="File for all figures: .parquet, .csv, .json or .jsonl.")
     ] = None,
     as_of: Annotated[
         str | None, typer.Option("--as-of", help="ISO date or time of scores without the column as_of.")
     ] = None,
     model: ModelOption = None,
     config: Annotated[
-        Path | None, typer.Option("--config", help="Bounds (`due`), YAML; those of each version by default.")
+        Path | None,
+        typer.Option("--config", help="YAML file with the bounds (`due`); by default those of each version."),
     ] = None,
     name: NameOption = DEFAULT_NAME,
     names: MapOption = None,
 ) -> None:
-    """Compare earlier scores with what came since. It says if a version is due for training, and changes nothing."""
+    """Compare earlier scores with realised values. It says if a version is due for training, and changes nothing."""
     moment = None if as_of is None else parse_moment(as_of, "--as-of")
     require_model_name(name)
     require_source(data)

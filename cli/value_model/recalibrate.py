@@ -31,18 +31,18 @@ VersionOption = Annotated[
 ]
 AsOfOption = Annotated[
     str | None,
-    typer.Option("--as-of", help="ISO date; by default the latest whose value window the data cover."),
+    typer.Option("--as-of", help="ISO date; by default the latest date whose value window the data cover."),
 ]
 
 
 def recalibrate(
-    data: Annotated[Path, typer.Option("--data", help="Transactions, up to a horizon after the as-of.")],
+    data: Annotated[Path, typer.Option("--data", help="Transactions up to one horizon after --as-of.")],
     as_of: AsOfOption = None,
     model: VersionOption = None,
     name: NameOption = DEFAULT_NAME,
     names: MapOption = None,
 ) -> None:
-    """Make a new score curve for the trees of a version, judged. It does not become champion by itself."""
+    """Make and judge a new score curve for the trees of a version. It does not become champion by itself."""
     when = None if as_of is None else parse_moment(as_of, "--as-of")
     require_model_name(name)
     require_source(data)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from fivefold.models.value_model import ValueModel
 
 
-ReasonOption = Annotated[str, typer.Option("--reason", help="Recorded with it.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; recorded with the promotion.")]
 SHOWN = 15
 ENDING_SECONDS = 10.0
 """How long MLflow's interface may take to end before it is stopped at once."""
@@ -50,7 +50,7 @@ QUIET = {
 
 
 def models(
-    on: Annotated[str | None, typer.Option("--on", help="A date or time: what served then.")] = None,
+    on: Annotated[str | None, typer.Option("--on", help="Show what served at this date or time.")] = None,
     name: NameOption = DEFAULT_NAME,
 ) -> None:
     """List the registered versions, or what served on a date."""
@@ -122,13 +122,15 @@ def _show_that_none_is_left(registry: "Registry", never: str) -> None:
 
 def promote(
     version: Annotated[int, typer.Argument(help="The version to make champion.")],
-    force: Annotated[bool, typer.Option("--force", help="Against the gate, or where it cannot compare.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Promote although the gate refused, or cannot compare.")
+    ] = False,
     reason: ReasonOption = "",
     name: NameOption = DEFAULT_NAME,
     organisation: OrganisationOption = "default",
     token: TokenOption = "",
 ) -> None:
-    """Make a version champion, if the gate allowed it. Where an organisation wants two people, it is proposed."""
+    """Make a version champion, if the gate allowed it. If an organisation requires two people, it is proposed."""
     if force and not reason.strip():
         raise PromotionRefusedError("--force needs --reason TEXT: it is recorded with the promotion")
     registry = open_registry(name)
@@ -151,7 +153,7 @@ def rollback(
     organisation: OrganisationOption = "default",
     token: TokenOption = "",
 ) -> None:
-    """Make the champion before the present one champion again."""
+    """Make the previous champion the champion again."""
     registry = open_registry(name)
     from fivefold.usecases.changes.promotions import roll_back_model
 
@@ -214,11 +216,15 @@ def _show_promotions(title: str, promotions: "list[Promotion]") -> None:
 
 def drift(
     days: Annotated[int, typer.Option("--days", min=1, help="How far back to look.")] = 30,
-    every: Annotated[bool, typer.Option("--all", help="Every indicator, not only the furthest.")] = False,
-    version: Annotated[int | None, typer.Option("--version", help="Of the model; the champion by default.")] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Show every indicator, not only those that drifted furthest.")
+    ] = False,
+    version: Annotated[
+        int | None, typer.Option("--version", help="Version of the model; the champion by default.")
+    ] = None,
     name: NameOption = DEFAULT_NAME,
 ) -> None:
-    """Tell how far scored customers drifted. The training reference is compared with the counts of the service."""
+    """Show how far scored customers have drifted. The training reference is compared with the counts of the service."""
     require_model_name(name)
     from fivefold.models.drift import index_words
     from fivefold.usecases.monitoring.drift import drift_key, measure_drift, week_of
@@ -250,7 +256,9 @@ def _model_of(name: str, version: int | None) -> "tuple[int, ValueModel]":
 
 def show_interface(
     port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 5000,
-    host: Annotated[str, typer.Option("--host", help="Address to listen on; it has no sign-in.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; the interface has no sign-in.")
+    ] = "127.0.0.1",
 ) -> None:
     """Show every run and version in a browser. It is MLflow's interface, without telemetry, and runs until stopped."""
     settings = read_settings()

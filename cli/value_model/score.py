@@ -71,12 +71,13 @@ _OF_MOVES = ["user_id", "score_before", "score", "category_before", "category", 
 def score(
     path: PathArgument,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where to: .parquet, .csv, .json or .jsonl.")
+        Path | None, typer.Option("--output", "-o", help="File for the scores: .parquet, .csv, .json or .jsonl.")
     ] = None,
     as_of: AsOfOption = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Add base and the points of every indicator.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Add the base and the points of every indicator.")] = False,
     compare_as_of: Annotated[
-        str | None, typer.Option("--compare-as-of", help="An earlier date: lists falls and segment moves since.")
+        str | None,
+        typer.Option("--compare-as-of", help="List falls and moves between segments since this earlier date."),
     ] = None,
     level: LevelOption = None,
     model: ModelOption = None,
@@ -87,9 +88,9 @@ def score(
     spark_folder: FolderOption = None,
     restart: RestartOption = False,
 ) -> None:
-    """Score every customer of a file. The champion does it, or any other registered model.
+    """Score every customer of a file. It uses the champion, or another model by --model.
 
-    The same command continues after an interruption, where the scores go to a file and Parquet is read here.
+    The same command continues an interrupted run, if the scores go to a file and this process reads Parquet.
     """
     when = moment(as_of, "--as-of")
     before = None if compare_as_of is None else parse_moment(compare_as_of, "--compare-as-of")

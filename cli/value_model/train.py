@@ -68,36 +68,35 @@ OriginsOption = Annotated[
         "--origins",
         min=1,
         max=MOST_ORIGINS,
-        help="Judge as of so many moments, a horizon apart; by default `origins` of the configuration.",
+        help="Judge as of this many moments, one horizon apart; by default `origins` of the configuration.",
     ),
 ]
-RefitOption = Annotated[
-    bool, typer.Option("--refit", help="Once the gate has passed, learn again from everything up to today.")
-]
+RefitOption = Annotated[bool, typer.Option("--refit", help="If the gate passes, train again on all data up to today.")]
 PresetOption = Annotated[
     str,
     typer.Option(
         "--preset",
-        help="Name of a preset, or `choose`, which is what a run without a configuration and without --tune does.",
+        help="Name of a preset, or `choose`, the default without --config and without --tune.",
     ),
 ]
 
 WhenOption = Annotated[
     When | None,
-    typer.Option("--when", help="For a clock that starts this: exit code and last line say what happened."),
+    typer.Option("--when", help="For a scheduler such as cron: the exit code and the last line say what happened."),
 ]
 ScoresOption = Annotated[
-    list[Path] | None, typer.Option("--scores", help="With --when due: earlier scores, compared with what came.")
+    list[Path] | None,
+    typer.Option("--scores", help="With --when due: files of earlier scores, to compare with realised values."),
 ]
 PlatformOption = Annotated[
-    bool, typer.Option("--platform", help="With --when due: by what workers of the platform kept and compared.")
+    bool, typer.Option("--platform", help="With --when due: use what the platform's workers stored and compared.")
 ]
 
 
 def train(
     data: Annotated[Path | None, typer.Option("--data", help="Transactions; simulated ones by default.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="Training configuration, YAML.")] = None,
-    tune: Annotated[int, typer.Option("--tune", min=0, help="Try so many configurations first (Optuna).")] = 0,
+    tune: Annotated[int, typer.Option("--tune", min=0, help="Try this many configurations first (Optuna).")] = 0,
     preset: PresetOption = "",
     refit: RefitOption = False,
     origins: OriginsOption = None,
@@ -113,12 +112,12 @@ def train(
     spark_folder: FolderOption = None,
     restart: RestartOption = False,
 ) -> None:
-    """Train, judge, register, and promote if the gate allows it. Where two people promote, that is proposed.
+    """Train, judge, register, and promote if the gate allows it. Where promotions need two people, it proposes one.
 
     On Spark, workers read the rows and compute indicators and values; this machine fits the trees. The model is the
     same, bit for bit.
 
-    The same command continues after an interruption. With --when a run whose data or settings have changed begins anew.
+    The same command continues an interrupted run. With --when, a run whose data or settings have changed starts over.
     """
     if data:
         require_source(data)
