@@ -100,7 +100,7 @@ def migration(table: pl.DataFrame, before: Sequence[str], after: Sequence[str]) 
 
 
 def _mixed(share: float) -> str:
-    """Mix so much of the strong colour into the paper.
+    """Mix this share of the strong colour into the paper.
 
     >>> _mixed(0.0), _mixed(1.0)
     ('#ffffff', '#0072b2')

@@ -8,7 +8,7 @@ from fivefold.charts.text.numbers import label_lines, typeset
 from fivefold.domain.breakdown import Breakdown, TotalInterval
 
 PLOT_WIDTH = 360.0
-"""In the units of the picture, whatever its size on a screen."""
+"""In the units of the picture, at any size on a screen."""
 LINE_WIDTH, LINE_HEIGHT = 600.0, 160.0
 """The size of a line over days, in the same units."""
 LEVEL_WIDTH = 150.0

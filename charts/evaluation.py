@@ -30,7 +30,7 @@ DISC_AREA = 330
 DISC_PADDING = 14
 """Pixels between axis and labels: a disc at zero reaches below the axis, and must not hide the label there."""
 EDGE = 1.25
-"""The axes end this many times above the largest money, so that its disc stands clear of the edge."""
+"""The axes end this many times above the largest money, so that its disc does not touch the edge."""
 DECADES_DRAWN = 3
 """Money below a thousandth of the largest is drawn next to zero: differences there do not matter."""
 FEW_DECADES = 1.7

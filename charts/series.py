@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 PLOT_WIDTH, PLOT_HEIGHT = 340.0, 120.0
-"""In the units of the picture, whatever its size on a screen."""
+"""In the units of the picture, at any size on a screen."""
 CURVE_WIDTH, CURVE_HEIGHT = 340.0, 260.0
-"""In the units of the picture, whatever its size on a screen."""
+"""In the units of the picture, at any size on a screen."""
 MODEL, PERFECT, CHANCE = "model", "perfect", "random order"
 POINTS_DRAWN = 500
 """About as many points are drawn of each curve; more would only enlarge a file."""
@@ -17,13 +17,13 @@ RIVAL_LOOKS = 5
 Shares = Sequence[tuple[float, float]]
 """The shares of those ranked first and of what they hold, each from 0 to 1, rising."""
 COLUMNS_WIDTH, COLUMNS_HEIGHT = 600.0, 180.0
-"""In the units of the picture, whatever its size on a screen."""
+"""In the units of the picture, at any size on a screen."""
 WIDEST = 64.0
 """The widest column, if there are few."""
 FILLED = 0.8
 """The part of its room that a column fills; the rest separates it from the next."""
 SPARK_WIDTH, SPARK_HEIGHT = 120.0, 24.0
-"""In the units of the picture, whatever its size on a screen."""
+"""In the units of the picture, at any size on a screen."""
 _HALVES = (0.0, 0.5, 1.0)
 
 

@@ -14,7 +14,7 @@ from fivefold.domain.segments import HIGHEST_SCORE, LOWEST_SCORE, score_text
 
 SCORE_AXIS = (LOWEST_SCORE, HIGHEST_SCORE)
 MOST_STEPS = 12
-"""As many as a person takes in at a glance; the others are summed."""
+"""As many as a person can read at a glance; the others are summed."""
 
 
 @dataclass(frozen=True)

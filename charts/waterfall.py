@@ -19,7 +19,7 @@ SEEN_SIGNS = 28
 SIGN_WIDTH = 6.8
 """Pixels that an average sign takes, measured generously: fonts differ between machines."""
 _TYPICAL = 0.8
-"""The part of that width that a label takes in a usual font."""
+"""The part of that width that a label takes in an ordinary font."""
 TITLE_SIGN_WIDTH = 8.6
 """Pixels that an average sign of the title takes, which is larger and bold."""
 COLOURS = {"up": POSITIVE, "down": NEGATIVE, "whole": WHOLE, "interval": WHOLE}

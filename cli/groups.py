@@ -64,7 +64,7 @@ def run_group_tests(
     failed = sum(1 for result in results if not result.passed)
     echo(f"{count_text(len(results), 'example')}, {failed} failed")
     if failed or not results:
-        echo(f"FAILED: {f'{failed} come out otherwise' if failed else 'the group has no examples'}")
+        echo(f"FAILED: {f'{failed} gave another result' if failed else 'the group has no examples'}")
         raise typer.Exit(FINDINGS)
     echo("passed")
 

@@ -1,4 +1,4 @@
-"""How commands write what they found in texts of rules and flows: faults, and changes that no example notices."""
+"""How commands write their findings in rules and flows: faults, and changes that no example notices."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,7 +37,7 @@ LintFormatOption = Annotated[
 
 
 def write_findings(report: "LintReport", one: str, format_: LintFormat, *, strict: bool) -> None:
-    """Write what was found; *one* is what a file is called. The command ends with 1 where that says so."""
+    """Write the findings; *one* is the word for a file. The command ends with 1 for errors, or *strict* doubts."""
     from fivefold.domain.provenance import release
     from fivefold.risk.governance.reports.lint import report_json
 
@@ -114,7 +114,7 @@ def trying_changes(seconds: float | None) -> Iterator[tuple[Callable[[int], None
 
 
 def is_enough(tried: "Mutations", least: float | None) -> bool:
-    """Tell whether all changes were tried, and so many percent of those that can be noticed are."""
+    """Tell whether all changes were tried, and at least *least* percent of those that can be noticed were."""
     return not tried.counts["not tried"] and tried.noticed_percent >= (ALL_PERCENT if least is None else least)
 
 
@@ -126,7 +126,7 @@ def show_changes(path: str, tried: "Mutations") -> None:
     for change in unnoticed:
         echo(f"{_place(path, change)}: no example notices")
         if change.inputs:
-            echo(f"    an example that would: {change.inputs}")
+            echo(f"    an example that would notice: {change.inputs}")
         if change.example is not None:
             echo(f"    {change.example_text}")
     for change in no_effect:
@@ -135,7 +135,7 @@ def show_changes(path: str, tried: "Mutations") -> None:
     echo(
         f"{count_text(len(tried.changes), 'change')} by one step: {tried.counts['noticed']} noticed, "
         f"{len(unnoticed)} not noticed, {len(no_effect)} that no example can notice"
-        + (f", {left} not tried for want of time" if left else "")
+        + (f", {left} not tried in the time given" if left else "")
     )
     which = "those that were tried and" if left else "those that"
     echo(f"Examples notice {tried.noticed_percent:.1f} % of {which} can be noticed")

@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 
 OUT_OF_MEMORY = (
-    "out of memory: give the command more, or less data at once; docs/scale.md says how much commands take, and why "
-    "a limit by `ulimit -v` ends them early"
+    "out of memory: give the command more memory, or less data at once; docs/scale.md says how much commands need, "
+    "and why `ulimit -v` ends them early"
 )
 UTF_8 = "set LC_ALL=C.UTF-8"
 NO_LIBRARY = "cannot open shared object file"
 """How the system's loader says that a library is missing, which a module of Python was linked with."""
 NO_HOME = "Could not determine home directory."
 """How Python says that an account has neither a home folder nor HOME."""
-UNFORESEEN = "this error was not foreseen; report it with the lines above, which say where it arose"
+UNFORESEEN = "this error is unexpected; report it with the lines above, which say where it occurred"
 STOPPED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
 UNREAD = 141
@@ -109,7 +109,7 @@ def main() -> None:
 def _warn_of_settings() -> None:
     for name, nearest in unknown_settings():
         _errors().print(
-            f"warning: {name} is not a setting and changes nothing; the nearest is {nearest}", soft_wrap=True
+            f"warning: {name} is not a setting and has no effect; the nearest one is {nearest}", soft_wrap=True
         )
 
 
@@ -143,7 +143,7 @@ def _words_of_system(error: BaseException) -> str | None:
     if isinstance(error, OSError | ImportError) and NO_LIBRARY in str(error):
         return f"{error}. It is a library of this system; LightGBM needs the GNU OpenMP library (libgomp1 on Debian)"
     if isinstance(error, RuntimeError) and str(error) == NO_HOME:
-        return f"the system knows no home folder of this account ({os.geteuid()}), which MLflow asks for; set HOME"
+        return f"the system knows no home folder of this account ({os.geteuid()}), but MLflow needs one; set HOME"
     if isinstance(error, OSError) and (path := error.filename2 or error.filename) is not None:
         return f"{path}: {error.strerror}"
     return error.strerror if isinstance(error, OSError) and disk_error(error) is not None else None

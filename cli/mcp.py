@@ -45,7 +45,7 @@ def mcp(
     from fivefold.usecases.levels.worker_loop import ChampionWatcher
 
     if not token:
-        raise ConfigError("a token must be given, in FIVEFOLD_TOKEN or by --token: fivefold tokens create makes one")
+        raise ConfigError("give a token, in FIVEFOLD_TOKEN or by --token; `fivefold tokens create` makes one")
     configure_logs()
     settings = read_settings()
     engine = open_current_database()
@@ -68,7 +68,9 @@ def mcp(
     try:
         who = asyncio.run(dispatcher.identify(token))
     except ApiError:
-        raise ConfigError("the token is not valid, or not any more: `fivefold tokens list` shows which are") from None
+        raise ConfigError(
+            "the token is not valid, or no longer valid: `fivefold tokens list` shows which ones are"
+        ) from None
     Thread(target=_keep_loading, args=(champion.load, looked, ended), name="value model", daemon=True).start()
     warn(f"answering as {who.role} on standard input and output; end it by closing standard input")
     try:
@@ -80,7 +82,7 @@ def mcp(
 
 
 def _keep_loading(load: Callable[[], None], looked: Event, ended: Event) -> None:
-    """Load the value model again and again; after an error the one before goes on."""
+    """Load the value model again and again; after an error the previous one stays in use."""
     import structlog
 
     from fivefold.usecases.unexpected import UNEXPECTED_ERRORS

@@ -1,4 +1,4 @@
-"""Parameters of commands: options in groups, and files, of which none is written in the place of one that is read."""
+"""Parameters of commands: options in groups, and files. No output may overwrite a file that is read."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import is_dataclass
@@ -86,17 +86,17 @@ def require_places(parameters: Mapping[str, Parameter], values: Mapping[str, Any
     outputs = {words[name]: values[name] for name in OUTPUTS if isinstance(values.get(name), Path)}
     for (one, path), (other, second) in combinations(outputs.items(), 2):
         if path.resolve() == second.resolve():
-            raise ConfigError(f"{one} and {other} are both {path}; each is a file of its own")
+            raise ConfigError(f"{one} and {other} are both {path}; give two different files")
     for option, path in outputs.items():
         address = address_of(path)
         if address is not None and address.scheme:
-            raise ConfigError(f"{option} is {address}; it must be a file of this machine")
+            raise ConfigError(f"{option} is {address}; it must be a file on this machine")
         for name, value in values.items():
             if name in OUTPUTS or name == SHARED:
                 continue
             for source in _paths(value):
                 if _is_same(path, Path(source)):
-                    raise ConfigError(f"{option} is {path}, which is read as {words[name]}; write another file")
+                    raise ConfigError(f"{option} is {path}, which is read as {words[name]}; choose another file")
                 if isinstance(source, Path) and _is_among(path, source, of_lists=name == "lists"):
                     raise ConfigError(
                         f"{option} is {path}, a file of {source}, which is read as {words[name]}; "

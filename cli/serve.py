@@ -125,7 +125,7 @@ def require_free(host: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except socket.gaierror as error:
-        raise ConfigError(f"--host is {host!r}, which is no address of this machine: {error.strerror}") from None
+        raise ConfigError(f"--host is {host!r}, which is not an address of this machine: {error.strerror}") from None
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise _in_use(host, port) from None
@@ -183,7 +183,7 @@ def create(
         mcp_changes=mcp_changes,
         actor=actor(),
     )
-    warn(f"this is token {number}; keep it now, only a hash of it is stored")
+    warn(f"this is token {number}; copy it now: only a hash of it is stored")
     typer.echo(secret)
 
 

@@ -1,4 +1,4 @@
-"""How a command ends that SIGTERM or SIGHUP asks to: as by an error, so that whatever it made for itself goes."""
+"""How a command ends on SIGTERM or SIGHUP: as after an error, so that its temporary files are removed."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Final
 
 _AGAIN_SECONDS: Final = 0.05
-"""How long a command that cannot end at this moment goes on before it is asked again."""
+"""How long a command that cannot end at this moment continues before it is interrupted again."""
 _REPEAT_SECONDS: Final = 0.5
 """How long a further signal is taken for the first one: a terminal that is closed sends SIGHUP twice."""
 _IMPORTS: Final = "<frozen importlib"
@@ -25,10 +25,10 @@ def not_ignored(*numbers: signal.Signals) -> list[signal.Signals]:
 
 @contextmanager
 def ends_on_signals() -> Iterator[None]:
-    """End by SIGTERM and SIGHUP as by an error, so that whatever a run made for itself goes; Python would stop at once.
+    """End on SIGTERM and SIGHUP as after an error, so that temporary files are removed; Python would stop at once.
 
     A second signal stops it at once, unless it is a repeat of the first. One that is ignored, as SIGHUP is under nohup,
-    is ignored still.
+    stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -52,7 +52,7 @@ def ends_on_signals() -> Iterator[None]:
 def ended_at_once_by_signals() -> Iterator[None]:
     """End at once by SIGTERM, SIGHUP and Ctrl-C, where a thread reads standard input: nothing ends it before its input.
 
-    For what has nothing of its own to take away. One that is ignored is ignored still.
+    For commands without temporary files. A signal that is ignored stays ignored.
     """
     numbers = not_ignored(signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
     before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}

@@ -116,7 +116,7 @@ def past_moment(text: str | None) -> int:
     """Read `--as-of` for files. One that is to come gets a warning: windows end then, and are not full yet."""
     at = moment(text, "--as-of")
     if at > now_microseconds():
-        warn(f"--as-of is {text}, which is to come: what happens until then is not in the data")
+        warn(f"--as-of is {text}, which is in the future: what happens until then is not in the data")
     return at
 
 
@@ -189,7 +189,7 @@ def create_registry(name: str) -> "Registry":
 
 def still_serving(name: str) -> str:
     """Say what serves where a new version of a model was not promoted."""
-    return "nothing serves" if open_registry(name).champion() is None else "what served before still serves"
+    return "no model serves" if open_registry(name).champion() is None else "the champion before it still serves"
 
 
 def open_current_database() -> "Engine":
@@ -212,7 +212,7 @@ class _Printing(logging.Handler):
     """Prints log lines that are for people: of the compilation of indicators, and of a disk that is full."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print it on standard error. If its disk is full too, the work goes on, and the next line brings it."""
+        """Print it on standard error. If its disk is full too, the work continues; the next line may get through."""
         with suppress(OSError):
             errors.print(record.getMessage(), soft_wrap=True)
 
@@ -305,9 +305,9 @@ def print_absent_columns(model: "ValueModel") -> None:
 
     columns = unread_columns(model.absent)
     if unread := [name for name in model.absent if name in columns]:
-        echo(f"This model was trained without {', '.join(unread)}, and scores every customer without.")
+        echo(f"This model was trained without {', '.join(unread)}, and reads no such column.")
     if read := [name for name in model.absent if name not in columns]:
-        echo(f"This model was trained without {', '.join(read)}; where rows have it, it is read.")
+        echo(f"This model was trained without {', '.join(read)}, but reads what rows have of it.")
 
 
 def checked_settings() -> Settings:

@@ -22,7 +22,7 @@ from fivefold.domain.files import is_own_file, replacing
 from fivefold.domain.settings import read_settings
 
 log = logging.getLogger("fivefold.compiling")
-COMPILING = "The indicators are compiled now, once on this machine and release: about half a minute."
+COMPILING = "Compiling the indicators, once for this machine and release: about half a minute."
 
 
 def cached_module(prefix: str, text: str, sources: tuple[str, ...] = ()) -> ModuleType:

@@ -26,7 +26,7 @@ NEXT = {
     f"level {EXPLAINED} --organisation demo": "the level of a customer, and why",
     "sample var/sample": "tables to try rulesets on",
     "indicators": "the indicators that the model reads",
-    "train --data YOUR_FILE --name ours": "on your own customers: user_id, transaction_date and transaction_amount",
+    "train --data YOUR_FILE --name ours": "your own model, from user_id, transaction_date and transaction_amount",
     "ui": "every run and version, in a browser",
 }
 """What the demo proposes at its end: commands of the program, and what they show."""
@@ -46,14 +46,14 @@ def demo(
         require_free(sample.LOOPBACK, port)
     elif not sample.is_free(port):
         port = sample.any_port()
-        echo(f"The port is in use, so the service of the demo will take {port}.")
+        echo(f"The port is in use, so the demo's service will use {port}.")
     config = TrainingConfig()
     path = train.simulated_file()
     if create_registry(config.name).champion() is None:
-        echo("Training on them (the first time on a machine, the indicators are compiled as well) ...")
+        echo("Training a model on them. The first time on a machine, the indicators are compiled too ...")
         train.show_outcome(train.run(path, config), config)
     elif not serve:
-        echo(f"There is a champion already; `fivefold train` would train another one on {path}.")
+        echo(f"There is already a champion; `fivefold train` would train another one on {path}.")
     if serve:
         tokens = demo_levels.console_tokens()
         secret = sample.app_token(demo_levels.ORGANISATION if tokens else "default")
@@ -69,7 +69,7 @@ def demo(
 def _propose(path: Path) -> None:
     """Print commands that can be pasted into the shell from which the demo was started."""
     program = _program()
-    echo("\nWhat next:")
+    echo("\nNext steps:")
     width = max(map(len, NEXT))
     for command, what in NEXT.items():
         echo(f"  {program} {command:{width}}  {what}")

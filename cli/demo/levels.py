@@ -1,6 +1,6 @@
 """The risk half of the demo: a stored portfolio, a ruleset that two people activate, a level, an event, a decision.
 
-Each step takes what is there: a demo that was stopped goes on with the step at which that happened.
+Each step uses what is stored: a demo that was stopped continues with the step at which it stopped.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ORGANISATION = "demo"
 CUSTOMERS = 300
-OTHERS = "Its customers are others than those of the file above, also where an identifier is the same."
+OTHERS = "Its customers are not those of the file above, even where an identifier is the same."
 RULESET = "fatf-retail"
 AUTHOR, APPROVER = "max", "eve"
 CONSOLE_MEMBERS = {"ida": "investigator", "ann": "approver"}
@@ -65,12 +65,12 @@ class _People:
 
 
 def show_levels() -> None:
-    """Set the portfolio up, raise one customer's level and decide on a payment; later runs show what is there."""
+    """Set the portfolio up, raise one customer's level and decide on a payment; later runs show the stored state."""
     engine = open_current_database()
     try:
         if _is_complete(engine):
             var = read_settings().var
-            echo(f"The risk side, as an earlier demo left it (without the folder {var} a demo begins anew). {OTHERS}")
+            echo(f"The risk side, as an earlier demo left it. To start over, remove the folder {var}. {OTHERS}")
             levels.show_distribution(engine, ORGANISATION)
             return
         sample = _store_sample(engine)
@@ -80,7 +80,7 @@ def show_levels() -> None:
         _work()
         levels.show_distribution(engine, ORGANISATION)
         _raise_one(people, sample.ordinary)
-        echo("\nOther customers worth a look, by `fivefold level CUSTOMER --organisation demo`:")
+        echo("\nOther customers worth a look; `fivefold level CUSTOMER --organisation demo` shows them:")
         for story, customer in sample.stories.items():
             echo(f"  {customer}  {story}")
     finally:
@@ -88,7 +88,7 @@ def show_levels() -> None:
 
 
 def _is_complete(engine: "Engine") -> bool:
-    """Tell whether an earlier demo came to its last step, which decides that an analyst looks at the payment."""
+    """Tell whether an earlier demo reached its last step, which decides that an analyst looks at the payment."""
     from fivefold.usecases.decisions.read import DecisionFilters, search_decisions
 
     try:
@@ -129,7 +129,7 @@ def _store_sample(engine: "Engine") -> "SamplePortfolio":
     from fivefold.store.tables.accounts import Organisation
     from fivefold.training.simulation.sample_portfolio import write_sample
 
-    echo(f"The risk side. {OTHERS} They are stored for the organisation `demo`, as `fivefold import` does:")
+    echo(f"The risk side. {OTHERS} They are imported into the organisation `demo`, as `fivefold import` does:")
     ingest.setup(RULESET, ORGANISATION)
     operator = acting_in(ORGANISATION, engine)
     with operator.reading() as session:
@@ -195,7 +195,7 @@ def _activate(engine: "Engine", people: _People) -> None:
 
 
 def _request_backtest(author: "Context", version: int) -> None:
-    """Request a backtest; one that was running when an earlier demo was killed is cancelled, as nobody goes on soon."""
+    """Request a backtest; cancel one that a killed demo left running, as no worker continues it soon."""
     from fivefold.usecases.changes.backtests import cancel_backtest, request_backtest
 
     backtest = request_backtest(author, RULESET, version)
@@ -225,7 +225,7 @@ def _raise_one(people: _People, customer: str) -> None:
     echo(f"\nOne ordinary customer, and a payment of 1,500 euro that {customer} wants to make:\n")
     levels.level(customer, organisation=ORGANISATION)
     before = _decide(people.operator, customer, "before the event")
-    echo("\nThen a transfer of 150 euro to North Korea arrives, a country under the FATF's call for action:\n")
+    echo("\nThen the customer transfers 150 euro to North Korea, a country under the FATF's call for action:\n")
     row = {
         "transaction_id": f"{customer}_to_a_listed_country",
         "user_id": customer,

@@ -46,7 +46,7 @@ LOOPBACK = "127.0.0.1"
 START_SECONDS = 300
 """How long the service may take to start, on a machine that is quick; one that ended is not waited for."""
 AS_LONG_AS_BEFORE = 3.0
-"""On a slow one it may take so many times as long as the demo took until then."""
+"""On a slow machine it may take this many times as long as the demo took until then."""
 STOP_SECONDS = 30
 _SHOWN = 3
 _STARTED = monotonic()
@@ -75,7 +75,7 @@ def serve_until_stopped(port: int, secret: str, console_tokens: Mapping[str, str
         secret: the token of the call.
         console_tokens: with which people sign in to the console, by whose they are; none where it has nothing to show.
     """
-    console.print("When it is up, in another terminal:\n")
+    console.print("When it is ready, in another terminal:\n")
     console.print(curl(port, secret), markup=False, soft_wrap=True)
     if console_tokens:
         console.print(f"\nIn a browser: http://127.0.0.1:{port}/console, signed in with the token of")
@@ -108,7 +108,7 @@ def app_token(organisation: str = "default") -> str:
 
 @contextmanager
 def running(port: int) -> Iterator[None]:
-    """Run `fivefold serve` for the time of the block, once it is ready; what it says goes to a file.
+    """Run `fivefold serve` for the time of the block, once it is ready; its output goes to a file.
 
     It ends with this process, also where that is asked to end by a signal, or killed.
     """
@@ -145,8 +145,8 @@ def _unready(process: "subprocess.Popen[bytes]", port: int, log: Path, seconds: 
     """Say why the service is not ready: it ended, perhaps as another process has the port, or it is slow."""
     if process.poll() is None:
         return (
-            f"the service runs and was not ready on port {port} after {seconds:.0f} s, as on a machine that is slow or "
-            f"has much else to do; its output is in {log}. The same command goes on from here"
+            f"the service runs, but was not ready on port {port} after {seconds:.0f} s: the machine may be slow or "
+            f"busy. The service's output is in {log}. The same command continues from here"
         )
     port_words = "" if is_free(port) else f", and another process has port {port}: choose another one with --port"
     return f"the service ended with code {process.returncode} before it was ready{port_words}; its output is in {log}"

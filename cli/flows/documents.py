@@ -216,9 +216,9 @@ def import_flow_table(
     for line in draft.changes.lines():
         echo(line)
     if draft.is_same:
-        echo(f"The table says what the flow says: {output} has the same content hash.")
+        echo(f"The table has the same content as the flow: {output} has the same content hash.")
     else:
-        echo(f"The draft is {output}; nothing is in force. Try it: fivefold flows test {output}")
+        echo(f"The draft is {output}; it is not in force. Try it: fivefold flows test {output}")
 
 
 def import_graph_file(
@@ -265,6 +265,6 @@ def import_graph_file(
     for note in graph_import.notes:
         warn(note)
     for finding in graph_import.left:
-        echo(f"left to say: {finding}")
+        echo(f"not imported: {finding}")
     steps = count_text(len(graph_import.analysed.flow.steps), "step")
-    echo(f"The draft is {output}, {steps}; nothing is in force. Try it: fivefold flows lint {output}")
+    echo(f"The draft is {output}, {steps}; it is not in force. Try it: fivefold flows lint {output}")

@@ -107,7 +107,7 @@ def recount(reason: Annotated[str, typer.Option("--reason", help="Why, for the a
     if done.left:
         raise typer.Exit(FINDINGS)
     if not done.repaired:
-        echo("The counters say what is there; nothing was changed.")
+        echo("All counters are right; nothing was changed.")
 
 
 def acknowledge(
@@ -203,7 +203,7 @@ def replay(
     if outcome.in_other_words:
         echo(f"It was written by version {outcome.words} of the words; version {outcome.words_now} is shown.")
     if outcome.same:
-        echo(f"{what.capitalize()}: the same {len(outcome.breakdown_now):,} bytes result.")
+        echo(f"{what.capitalize()}: the result is the same {len(outcome.breakdown_now):,} bytes.")
         age = json.loads(outcome.breakdown_now).get("stale_rates_days")
         if age is not None:
             echo(f"Its exchange rates were stale: the newest was {age:,} days old when it was made.")

@@ -179,7 +179,7 @@ def _proposed(line: "ProposalLine") -> str:
 def print_outcome(outcome: "ChangeOutcome", organisation: str) -> None:
     """Print whether a change is done, unnecessary or proposed, and the number of the proposal."""
     if not outcome.changes:
-        echo("Nothing is changed: it is already so.")
+        echo("Nothing to change: it is already so.")
         return
     if outcome.proposal is None:
         echo("Done at once: nothing decides in this organisation yet.")
@@ -188,10 +188,10 @@ def print_outcome(outcome: "ChangeOutcome", organisation: str) -> None:
 
 
 def print_proposal(line: "ProposalLine", organisation: str) -> None:
-    """Print the number of a proposal and the next step, and what it says of other money that a model would give."""
+    """Print the number of a proposal and the next step, and its warnings that a model would predict other money."""
     tests = f"; backtests {_tested(line)}" if line.backtests else ""
     echo(
-        f"Proposal {line.id}: {line.subject}{tests}. Another person approves it: "
+        f"Proposal {line.id}: {line.subject}{tests}. Another person has to approve it: "
         f"fivefold proposals approve {line.id} --proposed-at {day_text(line.proposed_us)}"
         f"{of_organisation(organisation)}"
     )
@@ -380,11 +380,11 @@ def approve(
 
 
 def _reviewed_at(who: "Context", line: "ProposalLine", proposed_at: str | None, verb: str) -> tuple[int, str | None]:
-    """Return when that was proposed which was looked at; where it is not given, show the proposal and ask.
+    """Return when the reviewed proposal was made; if it is not given, show the proposal and ask.
 
-    And the text for the levels that were shown, `hash_of_levels`; None where none were computed.
+    Also return the text for the levels that were shown, `hash_of_levels`; None if none were computed.
 
-    *verb*: what is to be done with it. ConfigError without a terminal.
+    *verb*: what the person does with it. ConfigError without a terminal.
     """
     if proposed_at is not None:
         return parse_moment(proposed_at, "--proposed-at"), None

@@ -26,7 +26,8 @@ def check() -> None:
     clocks, allowed = read_clocks(engine), clock_of(engine).tolerance_us / SECOND_US
     seconds = (clocks.machine_us - clocks.database_us) / SECOND_US
     echo(
-        f"By the database it is {second_text(clocks.database_us)}; this machine's clock is {seconds:+,.1f} s from that."
+        f"The database's clock says {second_text(clocks.database_us)}; this machine's clock differs by "
+        f"{seconds:+,.1f} s."
     )
     if clocks.ahead:
         _show(clocks.ahead)
@@ -34,7 +35,7 @@ def check() -> None:
         raise typer.Exit(FINDINGS)
     echo("Nothing is dated after now.")
     if abs(seconds) > allowed:
-        echo(f"At most {allowed:,.0f} s are allowed: nothing is stored from here until the clocks agree.")
+        echo(f"At most {allowed:,.0f} s are allowed: nothing is stored from this machine until the clocks agree.")
         raise typer.Exit(FINDINGS)
 
 

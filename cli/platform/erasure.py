@@ -93,21 +93,23 @@ def erase_again(
     path = register or read_settings().erasures
     if not path.is_file():
         raise ConfigError(
-            f"there is no register {path}; --register names another file; where nothing was ever erased or put on hold,"
-            " an empty file of that name says so"
+            f"there is no register {path}; --register names another file; if nothing was ever erased or put on "
+            "hold, create an empty file of that name"
         )
     result = repeat(open_current_database(), actor(), path)
-    echo(f"{result.erased} {'entity was' if result.erased == 1 else 'entities were'} there again, and erased.")
+    echo(
+        f"{result.erased} {'entity was' if result.erased == 1 else 'entities were'} in the database again, and erased."
+    )
     if result.holds:
-        echo(f"{result.holds} legal {'hold was' if result.holds == 1 else 'holds were'} put again.")
+        echo(f"{result.holds} legal {'hold was' if result.holds == 1 else 'holds were'} repeated.")
     if result.lost_erasures:
-        echo("Of these lines entities are not in the database; they came after the backup. Do not send them again:")
+        echo("The entities of these lines are not in the database: they came after the backup. Do not send them again:")
         for line in result.lost_erasures:
             echo(f"  {line}")
     if result.lost_holds:
         warn(
-            "legal holds were not put: their entities are not in the database; once they are, give `fivefold hold` with"
-            " --for-line and the number of the line:"
+            "legal holds were not repeated: their entities are not in the database. Once they are, run `fivefold "
+            "hold` with --for-line and the number of the line:"
         )
         for line in result.lost_holds:
             warn(line)

@@ -103,8 +103,9 @@ def setup(
     echo(f"{organisation} has the levels {', '.join(ruleset.levels)}, the type {ruleset.entity_type}{read_lists}.")
     for name in built_later:
         echo(
-            f"The reference portfolio {name} is not there yet. Import the entities, commit {ruleset.name}, and ask for "
-            "the reference on the page of the ruleset; a worker builds it. Before that it cannot decide."
+            f"The reference portfolio {name} does not exist yet. Import the entities, commit {ruleset.name}, and "
+            "request the reference on the ruleset's page; a worker builds it. Until then the ruleset cannot "
+            "decide."
         )
 
 
@@ -156,7 +157,10 @@ def import_file(
         progress = import_table(context, table, kind, file, report)
     except (StoreError, OSError, KeyboardInterrupt):
         if rows:
-            warn(f"{count_text(rows, 'row')} of {path} {_was(rows)} taken before; the same command goes on behind them")
+            warn(
+                f"{count_text(rows, 'row')} of {path} {_was(rows)} imported before; "
+                "the same command continues after them"
+            )
         raise
     echo(
         f"{count_text(progress.rows, 'row')}: {progress.new:,} new, {progress.changed:,} changed,"
@@ -179,9 +183,9 @@ def _show_refused(progress: "Progress", path: Path) -> None:
     for line in problem_lines(progress.problems):
         warn(line)
     if beyond := progress.refused - len({problem.row for problem in progress.problems}):
-        warn(f"and {count_text(beyond, 'row')} more, whose reasons are in the file alone")
+        warn(f"and {count_text(beyond, 'row')} more; only the file has their reasons")
     if progress.refused_path is None:
-        warn(f"the file that had {them} is gone or shorter than it was; import {path} again for another one")
+        warn(f"the file with {them} was deleted or cut; import {path} again for a new one")
         return
     warn(f"they are in {progress.refused_path}, each with the reason; correct them there and import that file")
 

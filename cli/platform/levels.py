@@ -85,7 +85,7 @@ def level(
 
 
 def serving_valuer(engine: "Engine") -> "EntityScorer | None":
-    """Load the champion where there is one: rules may read the value."""
+    """Load the champion, if there is one: rules may read the value."""
     from fivefold.usecases.levels.worker_loop import ChampionWatcher
 
     champion = ChampionWatcher(engine, read_settings())
@@ -130,7 +130,7 @@ def _show(view: "LevelView", of: str) -> None:
 def _show_without_reasons(view: "LevelView") -> None:
     """Print why a level has no reasons, and how to come to some."""
     if view.problem is None:
-        echo(f"{view.status}; `fivefold worker --once` assesses all that are due, --now this one")
+        echo(f"{view.status}; `fivefold worker --once` assesses all due entities, --now only this one")
         return
     echo(view.status)
     _show_problem(view)

@@ -54,7 +54,7 @@ def add(
     who = acting_in_new(organisation)
     permissions = {"private_allowed": allow_private, "http_allowed": allow_http}
     endpoint = add_endpoint(who, url, kinds=kind or (), **permissions)
-    warn(f"this is endpoint {endpoint.endpoint_id}; keep its secret now, it is not shown again")
+    warn(f"this is endpoint {endpoint.endpoint_id}; copy its secret now: it is not shown again")
     typer.echo(endpoint.secret)
 
 
@@ -95,7 +95,7 @@ def rotate(
 
     kept_hours = 0 if at_once else KEPT_HOURS
     rotated = rotate_secret(acting_in(organisation), endpoint, kept_hours=kept_hours)
-    warn("keep this secret now, it is not shown again")
+    warn("copy this secret now: it is not shown again")
     typer.echo(rotated.secret)
 
 

@@ -112,7 +112,7 @@ def _work(
 
 
 def _wait_for_others(engine: "Engine", at_us: int) -> None:
-    """Wait until what others hold now is free; from there on it is free by a clock that starts at a past moment too.
+    """Wait until the work that others hold now is free; then it is free by a clock that starts at a past moment, too.
 
     In the past such a lease is as void as one of a clock that was ahead, or it would hold for longer than it does now.
     """
@@ -129,7 +129,7 @@ def _wait_for_others(engine: "Engine", at_us: int) -> None:
 
 
 def _held_text(until_us: int) -> str:
-    return f"Another worker holds work, or held it when it was killed; waits until {second_text(until_us)}."
+    return f"Another worker holds work, or held it when it was killed; this one waits until {second_text(until_us)}."
 
 
 def _drain(engine: "Engine", clock: "Callable[[], int]", tasks: "list[PeriodicTask]") -> None:
@@ -156,9 +156,9 @@ def _drain(engine: "Engine", clock: "Callable[[], int]", tasks: "list[PeriodicTa
 
 
 def _begin(engine: "Engine", stop: Event, pages: "WorkerPages") -> bool:
-    """Let the numbers of events go on, before anything is stored or sent; False if the worker is stopped before.
+    """Continue the numbers of events before anything is stored or sent; False if the worker is stopped before.
 
-    While nothing can be stored, as where the clock of a machine that has just booted is wrong, it waits.
+    It waits while nothing can be stored, for example because a machine that has just booted has a wrong clock.
     """
     from structlog import get_logger
 

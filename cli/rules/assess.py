@@ -37,6 +37,12 @@ PreviousOption = Annotated[
 OverridesOption = Annotated[
     Path | None, typer.Option("--overrides", help="Overrides: entity_id, level, until (empty: no end).")
 ]
+FailuresOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--failures", help="File for entities not assessed in full, and why: Parquet, CSV, JSON or JSON lines."
+    ),
+]
 SHOWN = 20
 
 
@@ -57,12 +63,7 @@ def print_assessment(
     breakdowns: Annotated[
         Path | None, typer.Option("--breakdowns", help="File for every breakdown, as JSON lines.")
     ] = None,
-    failures: Annotated[
-        Path | None,
-        typer.Option(
-            "--failures", help="File for entities not assessed in full, and why: Parquet, CSV, JSON or JSON lines."
-        ),
-    ] = None,
+    failures: FailuresOption = None,
     engine: EngineOptions,
 ) -> None:
     """Assess every entity of a file. Each level has its breakdown, and each failure its reason.
@@ -152,7 +153,7 @@ def _read_for_spark(
 
 
 def _assess_on_spark(assessment: "AssessmentByParts", engine: EngineOptions, written: _Written) -> "Assessed":
-    """Have workers assess everybody."""
+    """Have workers assess all entities."""
     from fivefold.usecases.portfolio_files.by_parts.assess import AssessmentOutputs
 
     wanted = AssessmentOutputs(written.breakdowns is not None, SHOWN if written.failures is None else None)
@@ -161,7 +162,7 @@ def _assess_on_spark(assessment: "AssessmentByParts", engine: EngineOptions, wri
 
 
 def _warn_of_failures(assessed: "Assessed") -> None:
-    """Name who has no level, and the reasons of failures; end with `FINDINGS` where there are any."""
+    """Name the entities without a level, and the reasons of failures; end with `FINDINGS` if there are any."""
     for status, listed in assessed.without_level().items():
         warn(f"{len(listed):,} {status}: {', '.join(listed[:SHOWN])}{' ...' if len(listed) > SHOWN else ''}")
     reasons = assessed.failures(SHOWN)

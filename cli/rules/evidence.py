@@ -36,14 +36,14 @@ def _write_text(path: Path, text: str) -> None:
 def refuse_taken(output: Path, *, replace: bool) -> None:
     """Refuse a place that a file has, before a draft is computed for it, without --replace."""
     if output.is_file() and not replace:
-        raise ConfigError(f"{output} is there already; --replace takes its place, also where a run is repeated")
+        raise ConfigError(f"{output} already exists; --replace overwrites it, also when a run is repeated")
 
 
 def write_draft(output: Path, draft: str | bytes, *, replace: bool) -> None:
-    """Write a draft or a table, whole or not at all; ConfigError where a file of other content would be lost by it."""
+    """Write a draft or a table, whole or not at all; ConfigError if a file with other content would be lost."""
     content = draft.encode() if isinstance(draft, str) else draft
     if output.is_file() and not replace and output.read_bytes() != content:
-        raise ConfigError(f"{output} is there already; --replace takes its place")
+        raise ConfigError(f"{output} already exists; --replace overwrites it")
     with replacing(output) as unfinished:
         unfinished.write_bytes(content)
 
@@ -82,7 +82,7 @@ def show_difference(kind: str, difference: "DocumentDifference", json: Path | No
 
 
 def say_written(*paths: Path | None) -> None:
-    """Name the files that were written; None for one that was not asked for."""
+    """Name the files that were written; None for one that was not requested."""
     for path in paths:
         if path is not None:
             echo(f"written to {path}")

@@ -59,7 +59,7 @@ def run_tests(
     from fivefold.usecases.portfolio_files.bundled import lists_with, load_ruleset, ruleset_text
 
     if mutate and format_ is TestFormat.JUNIT:
-        raise ConfigError("--format junit is for examples; with --mutate there are text and json")
+        raise ConfigError("--format junit is for examples; --mutate allows text and json")
     for option, value in (("--least", least), ("--seconds", seconds)):
         if value is not None and not mutate:
             raise ConfigError(f"{option} is about changes by one step; it needs --mutate")
@@ -91,7 +91,7 @@ def run_tests(
 
 
 def _write_for_machines(report: "ExamplesReport | UnusableRulesetReport", format_: TestFormat) -> bool:
-    """Write a report in the form that was asked for; False where that is the one for people."""
+    """Write a report in the requested format; False for the format for people."""
     from fivefold.risk.governance.reports.lint import report_json
 
     if format_ is not TestFormat.TEXT:
@@ -108,7 +108,7 @@ def _show_examples(report: "ExamplesReport", verbose: bool) -> None:
     echo(f"{count_text(len(results.results), 'example')}, {report.failed} failed")
     _show_coverage(report)
     if report.failed or not results.results:
-        echo(f"FAILED: {f'{report.failed} come out otherwise' if report.failed else 'there are no examples'}")
+        echo(f"FAILED: {f'{report.failed} gave another result' if report.failed else 'there are no examples'}")
     elif report.passed:
         echo("passed")
 

@@ -40,7 +40,7 @@ RulesetsArgument = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class StandingOptions:
-    """What stands before the draft: the levels, and the rulesets beside the one in question."""
+    """What is in force before the draft: the levels, and the rulesets beside the one in question."""
 
     previous: Annotated[
         Path | None, typer.Option("--previous", help="Levels in force: entity_id, rules_level, entered.")
@@ -138,8 +138,8 @@ def _standing_levels(rulesets: list[str], standing: StandingOptions, at: int) ->
 
     if len(rulesets) > 2:
         raise ConfigError(
-            f"{len(rulesets)} rulesets were given; it takes the one in force, or none, and the draft. Those that "
-            "decide beside them are given by --first and --then"
+            f"{len(rulesets)} rulesets were given; allowed: the draft, or the one in force and the draft. Give "
+            "rulesets that decide beside them by --first and --then"
         )
     entered = None if standing.entered is None else parse_moment(standing.entered, "--entered")
     levels = StandingLevels(standing.previous, entered)

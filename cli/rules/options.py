@@ -137,7 +137,7 @@ class EngineOptions:
 
     @contextmanager
     def opened(self, output: Path | None) -> "Iterator[Engine]":
-        """Give Spark, with a folder of its own, which goes at the end."""
+        """Give Spark, with a folder of its own, which is removed at the end."""
         with open_engine(self.engine, self.spark_master, self.spark_folder, output) as engine:
             assert engine is not None
             yield engine

@@ -59,6 +59,14 @@ SharesOption = Annotated[
 ]
 
 
+EarlierOption = Annotated[
+    list[Path] | None, typer.Option("--earlier", help="A draft of an earlier quarter, to average with; repeatable.")
+]
+MovesOption = Annotated[
+    Path | None, typer.Option("--moves", help="File for the entities that would change level, as CSV.")
+]
+
+
 def write_points_draft(
     path: RulesetArgument,
     data: DataOption,
@@ -129,12 +137,8 @@ def write_threshold_draft(
     undated: Annotated[
         bool, typer.Option("--undated-later", help="Assume that undated labels became known after --as-of.")
     ] = False,
-    earlier: Annotated[
-        list[Path] | None, typer.Option("--earlier", help="A draft of an earlier quarter, to average with; repeatable.")
-    ] = None,
-    moves: Annotated[
-        Path | None, typer.Option("--moves", help="File for the entities that would change level, as CSV.")
-    ] = None,
+    earlier: EarlierOption = None,
+    moves: MovesOption = None,
     seed: SeedOption = 0,
     resamples: ResamplesOption = 1000,
     *,

@@ -141,7 +141,7 @@ def import_table(
     for note in draft.notes:
         warn(note)
     if draft.is_same:
-        echo(f"The table says what the ruleset says: {output} has the same content hash.")
+        echo(f"The table has the same content as the ruleset: {output} has the same content hash.")
     else:
         lists_option = "" if lists is None else f" --lists {lists}"
-        echo(f"The draft is {output}; nothing is in force. Try it: fivefold rules test {output}{lists_option}")
+        echo(f"The draft is {output}; it is not in force. Try it: fivefold rules test {output}{lists_option}")

@@ -74,10 +74,10 @@ def print_what_if(
 
 def _print_found(what_if: "WhatIf") -> None:
     if what_if.level is None:
-        echo("\nNothing can be said: there is no level that was assessed in full.")
+        echo("\nNo answer: the level was not assessed in full.")
         return
     if what_if.wished is None:
-        echo(f"\nNothing to look for: the score and the floors give {what_if.level}.")
+        echo(f"\nNothing to change: the score and the floors already give {what_if.level}.")
         return
     if what_if.answers:
         echo(f"\nWhat would make it {_wish(what_if)}:")
@@ -94,7 +94,7 @@ def _print_found(what_if: "WhatIf") -> None:
 
 
 def _print_without(what_if: "WhatIf") -> None:
-    """Print the factors of which no change alone helps: those that could be changed, and those that count."""
+    """Print the factors whose change alone does not help: those that could be changed, and those that count."""
     tried = [[one.title, one.why] for one in what_if.without if one.is_changeable]
     if tried:
         show_table("\nNo change of this factor alone can", ("factor", "why"), tried, left=2)

@@ -72,8 +72,8 @@ def require_engine(
             raise ConfigError(f"--spark-master is {master!r}; allowed: {_MASTERS}")
         if master is not None and not master.startswith("local") and folder is None and output is None:
             raise ConfigError(
-                f"--spark-master is {master}, whose workers hand results over in a folder that this machine and they "
-                f"share: give --spark-folder{', or --output in such a folder' if writes else ''}"
+                f"--spark-master is {master}, whose workers pass results through a folder that they share with this "
+                f"machine: give --spark-folder{', or --output in such a folder' if writes else ''}"
             )
     if folder is not None and not folder.is_dir():
         raise ConfigError(f"--spark-folder is {folder}; there is no such folder")
@@ -95,7 +95,7 @@ OpenWorkers = Callable[[], AbstractContextManager["Engine | None"]]
 def open_engine(
     engine: EngineName, master: str | None, folder: Path | None, output: Path | None
 ) -> Iterator["Engine | None"]:
-    """Give Spark with a folder of its own, which goes at the end; None for this process."""
+    """Give Spark with a folder of its own, which is removed at the end; None for this process."""
     if engine is EngineName.PROCESS:
         yield None
         return
@@ -110,7 +110,7 @@ def open_engine(
 
 
 def read_by(engine: "Engine | None", path: "Path | MappedFile") -> "Path | MappedFile | EngineFile":
-    """Give the file to the engine, where there is one."""
+    """Give the file to the engine, if there is one."""
     from fivefold.training.on_engine import EngineFile
 
     if engine is None:
@@ -120,14 +120,14 @@ def read_by(engine: "Engine | None", path: "Path | MappedFile") -> "Path | Mappe
 
 @contextmanager
 def _folder_of_run(shared: Path) -> Iterator[Path]:
-    """Make a folder for what this run hands to workers; it goes at the end. What killed runs left goes at the start.
+    """Make a folder for what this run hands to workers, and remove it at the end. First remove what killed runs left.
 
     A lock beside the folder says that its run is alive. Not every shared folder passes locks on to other machines, so
     folders of other machines, by the name, are let be. So are those of other accounts, which this one cannot remove.
     """
     prefix = f".spark-{platform.node()}-"
     for left in shared.glob(f"{prefix}{_ANY_TOKEN}{_LOCK}"):
-        with suppress(Timeout, OSError):  # whatever is wrong with what is left ends no run
+        with suppress(Timeout, OSError):  # a problem with old folders must not end this run
             if left.stat().st_uid == os.geteuid():
                 with FileLock(left, timeout=0):
                     _remove(left.with_suffix(""), left)
@@ -144,7 +144,7 @@ def _folder_of_run(shared: Path) -> Iterator[Path]:
 _LOCK = ".lock"
 _TOKEN_BYTES = 4
 _ANY_TOKEN = "[0-9a-f]" * 2 * _TOKEN_BYTES
-"""Exactly so many digits, since the name of one machine may begin with that of another."""
+"""Exactly this many digits, because the name of one machine may begin with the name of another."""
 
 
 def _remove(folder: Path, lock: Path) -> None:

@@ -120,7 +120,9 @@ def show(
             echo(f"Absent: {text}")
         print_absent_columns(model)
         if model.intervals is None:
-            echo("There is no interval: this model keeps none. `fivefold recalibrate` or another training gives one.")
+            echo(
+                "There is no interval, because this model has none. `fivefold recalibrate` or a new training adds them."
+            )
         if value_what_if is not None:
             _print_events(value_what_if, model)
     if png:
@@ -155,7 +157,7 @@ def _print_events(what_if: "ValueWhatIf", model: "ValueModel") -> None:
     show_table("\nWhat if there were", ("event", "score", "change", "segment"), rows)
     events = dict.fromkeys(one.event for one in what_if.farthest)
     if events:
-        echo(f"No segment follows from {'; '.join(events)}: what moves the score farthest is shown.")
+        echo(f"The segment does not change by {'; '.join(events)}: the largest effect on the score is shown.")
 
 
 def _plain(value: Any) -> Any:

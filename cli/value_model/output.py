@@ -27,7 +27,7 @@ def require_output(path: Path, option: str = "--output") -> None:
 
 @contextmanager
 def open_output(path: Path, parts: Parts | None = None) -> Iterator[Write]:
-    """Give a function that appends a batch to *path*; the file is there only once all went well.
+    """Give a function that appends a batch to *path*; the file appears only when all of it is written.
 
     It is written among the *parts* that it is made of, where there are some. ConfigError where the suffix is none that
     can be written.

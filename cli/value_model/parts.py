@@ -61,7 +61,7 @@ def parts(
     for path in unfinished:
         if remove:
             path.unlink(missing_ok=True)
-        echo(f"{'Removed' if remove else 'Unfinished, and nothing continues it'}: {path}")
+        echo(f"{'Removed' if remove else 'Unfinished, and no command continues it'}: {path}")
     if remove and not _remove(left_parts):
         raise typer.Exit(2)
 
@@ -72,7 +72,7 @@ def _show_parts(left_parts: list[Leftover], where: str) -> None:
             each.output.name,
             each.command,
             each.begun[:19],
-            "at work" if each.is_running else "interrupted",
+            "running" if each.is_running else "interrupted",
             f"{each.parts:,}",
             f"{each.size_bytes / 1e6:,.1f} MB",
         ]
@@ -86,14 +86,14 @@ def _remove(left_parts: list[Leftover]) -> bool:
     every_answered = True
     for each in left_parts:
         if each.is_running:
-            echo(f"Left: {each.output.name} is at work")
+            echo(f"Not removed: {each.output.name} is still being written")
             continue
         try:
             if each.command == "train" and each.parts:  # a version is registered after the first part alone
                 end_registered_by(each, each.output.stem)
         except RegistryError as error:
             every_answered = False
-            echo(f"Left: {each.folder}: the registry cannot be asked whether it registered a version: {error}")
+            echo(f"Not removed: {each.folder}: the registry cannot be asked whether it registered a version: {error}")
             continue
         remove_leftover(each)
         echo(f"Removed: {each.folder}")
@@ -131,18 +131,18 @@ def continued(task: Task, *, restart: bool, replaces: bool = False) -> Iterator[
     is_begun = False
     for other in others_of(task) if replaces else ():
         remove_leftover(other)
-        errors.print(f"Begins anew: {count_text(other.parts, 'part')} of {task.label} had other conditions, and went.")
+        errors.print(f"Starting over: {count_text(other.parts, 'part')} of {task.label} had other conditions; removed.")
     try:
         with open_parts(task, restart=restart) as own:
             is_begun = True
             if own.begun_with:
-                errors.print(f"Continues with {count_text(own.begun_with, 'part')} of an interrupted run.")
+                errors.print(f"Continuing with {count_text(own.begun_with, 'part')} of an interrupted run.")
             yield own
     except BaseException:
         if is_begun and (left := left_of(task)):
             errors.print(
                 f"{count_text(left, 'part')} of {task.label} {'is' if left == 1 else 'are'} finished. "
-                f"The same command{task.again} continues with them. With --restart it begins anew.",
+                f"The same command{task.again} continues with them. With --restart it starts over.",
                 soft_wrap=True,
             )
         raise

@@ -42,10 +42,11 @@ def _show_data(plan: "TrainingPlan") -> None:
 
 
 def _show_dates(plan: "TrainingPlan") -> None:
-    """Print the dates that are learnt at and judged on, and what stands behind them."""
+    """Print the dates of training and judging, and the counts of each window."""
     dates, windows = plan.dates, plan.rows.windows
     echo(
-        f"Learns at {len(dates.training)} dates, {day_text(int(dates.training[0]))} to {day_text(dates.validation)}, "
+        f"Trains as of {len(dates.training)} dates, {day_text(int(dates.training[0]))} to "
+        f"{day_text(dates.validation)}, "
         f"{len(plan.rows.values):,} rows ({percent(plan.rows.share, 0)} of the customers)"
     )
     if len(plan.origins) > 1:
@@ -61,8 +62,8 @@ def _show_dates(plan: "TrainingPlan") -> None:
         [name, windows.days_text(number), *(f"{counts[number]:,}" for counts in counts_by_column)]
         for number, name in sorted((named_windows | {last: "test"}).items())
     ]
-    columns = ("window", "days", "customers known before", "of them active in it", "rows in it")
-    show_table("What stands behind the windows", columns, rows, left=2)
+    columns = ("window", "days", "customers known before", "active in it", "rows in it")
+    show_table("Data of each window", columns, rows, left=2)
 
 
 def show_choice(choice: "PresetChoice") -> None:

@@ -1,4 +1,4 @@
-"""`fivefold realised`: what customers were worth, beside what earlier scores predicted of them."""
+"""`fivefold realised`: what customers were worth, beside what earlier scores predicted."""
 
 from collections.abc import Collection
 from contextlib import nullcontext
@@ -99,7 +99,7 @@ def judge(
 
     table = read_scores(scores, as_of, model_hash)
     if table.is_empty():
-        raise FileFormatError(f"{', '.join(map(str, scores))}: without a row nothing can be compared")
+        raise FileFormatError(f"{', '.join(map(str, scores))}: there are no rows, so nothing can be compared")
     path = source if source.names.ours else source.path
     with open_workers() as engine:
         return judge_versions(table, read_by(engine, path), open_registry(name), due, only=only)
@@ -138,11 +138,11 @@ def show_version(version: "JudgedVersion", name: str) -> None:
             echo()
         if latest.gone:
             gone = count_text(latest.gone, "customer")
-            echo(f"In no figure, for they are not in the data by {day_text(latest.day_us)}: {gone}")
+            echo(f"In no figure, because the data no longer have them by {day_text(latest.day_us)}: {gone}")
     if version.realised.waiting:
         echo(f"Predictions whose horizon has not passed yet: {version.realised.waiting:,}")
     if version.realised.uncovered:
-        echo(f"Predictions whose horizon has passed, and the data do not reach so far: {version.realised.uncovered:,}")
+        echo(f"Predictions whose horizon has passed, but the data end before it does: {version.realised.uncovered:,}")
     verdict = str(version.verdict)
     echo(f"Version {version.number}{champion}: {verdict}{'' if verdict.endswith('?') else '.'}")
 

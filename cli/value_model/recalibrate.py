@@ -82,4 +82,6 @@ def show(outcome: "Recalibration", name: str) -> None:
     if outcome.verdict.promote:
         echo(f"It is the challenger, and {still_serving(name)}. To make it champion: {command} --reason TEXT")
         return
-    echo(f"The gate does not allow it, and {still_serving(name)}. To overrule: {command} --force --reason TEXT")
+    echo(
+        f"The gate does not allow it, and {still_serving(name)}. To overrule the gate: {command} --force --reason TEXT"
+    )

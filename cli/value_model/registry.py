@@ -87,7 +87,7 @@ def models(
     show_table(name, columns, rows, left=4)
     gone = registry.champion_that_is_gone()
     if gone is not None:
-        warn(f"the alias champion names version {gone}, which is not there")
+        warn(f"the alias champion names version {gone}, which does not exist")
     for version in reversed(versions):
         if version.absent:
             echo(f"Version {version.number} was trained without {', '.join(version.absent)}.")
@@ -239,7 +239,7 @@ def drift(
     ]
     columns = ("indicator", "PSI", "verdict", "customers, at least")
     show_table(f"{name} version {number}: drift since {since}", columns, rows)
-    paragraph("PSI below 0.1 is stable, above 0.25 shifted; under 500 customers of one worker and week it is unknown.")
+    paragraph("PSI below 0.1 is stable, above 0.25 shifted. Below 500 customers of one worker and week it is unknown.")
 
 
 def _model_of(name: str, version: int | None) -> "tuple[int, ValueModel]":

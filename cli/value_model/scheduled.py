@@ -43,7 +43,7 @@ class When(StrEnum):
 
 
 class ScheduledOutcome(IntEnum):
-    """What a scheduled run came to; the number is its exit code. A refused command ends with 2."""
+    """The result of a scheduled run; the number is its exit code. A refused command ends with 2."""
 
     NOTHING_DUE = 0
     PASSED = 10
@@ -64,7 +64,7 @@ class SameDataError(FivefoldError):
 
 @dataclass(frozen=True)
 class Report:
-    """What a scheduled run came to.
+    """The result of a scheduled run.
 
     Attributes:
         version: that was registered, or that has learnt from the data already; None where there is none.
@@ -94,7 +94,7 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingEnd:
-    """What a training came to, also one whose version an interrupted run had registered.
+    """The result of a training, also of one whose version an interrupted run had registered.
 
     Attributes:
         passed: the gate.
@@ -129,11 +129,13 @@ def require_schedule(when: When | None, scores: list[Path] | None, data: Path | 
     if when is When.DUE and bool(scores) == on_platform:
         both = " Only one of them." if scores else ""
         raise ConfigError(
-            "--when due needs --scores, files of earlier scores, which are compared with what came; or --platform, "
-            f"whose workers compare what they kept.{both or ' For the first version, train without --when.'}"
+            "--when due needs --scores, files of earlier scores to compare with realised values, or --platform, "
+            f"whose workers compared stored predictions.{both or ' For the first version, train without --when.'}"
         )
     if when is not When.DUE and (scores or on_platform):
-        raise ConfigError(f"{'--scores' if scores else '--platform'} says if training is due, and is for --when due")
+        raise ConfigError(
+            f"{'--scores' if scores else '--platform'} decides whether training is due, so it needs --when due"
+        )
     if when is not None and data is None:
         raise ConfigError("--when needs --data: simulated customers do not change")
 
@@ -196,7 +198,7 @@ def _run(judge_champion: Callable[[], "DueVerdict"], run: Run, end_registered: C
 def _verdict(
     when: When, scores: list[Path], source: "MappedFile", config: "TrainingConfig", open_workers: "OpenWorkers"
 ) -> "DueVerdict":
-    """Judge the champion by what came; due too where that is not asked, or there is none that could be judged.
+    """Judge the champion by realised values; it is due too with --when always, or if no champion can be judged.
 
     Raises:
         RegistryError: the registry, or the store of its files, does not answer now: that says nothing of the champion.

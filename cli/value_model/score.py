@@ -131,7 +131,7 @@ def score(
 def _parts_of(
     output: Path | None, options: Mapping[str, object], source: "MappedFile", more: str, *, restart: bool
 ) -> AbstractContextManager[Parts | None]:
-    """Give the parts of an output; None where there is none, and nothing is kept."""
+    """Give the parts of an output; None without an output, as nothing is stored then."""
     if output is None:
         return nullcontext()
     return continued(
@@ -195,7 +195,7 @@ class Summary:
             warn(text)
 
     def print_doubts_of_rows(self, model: "ValueModel") -> None:
-        """Print what replaces columns that the file lacks; warn of all else that scores may be wrong by."""
+        """Print what replaces columns that the file lacks; warn of everything else that may make scores wrong."""
         for text in absences(self.absent, model.absent, model.currency):
             echo(f"Absent: {text}")
         for text in doubts_of_amounts(self.amount_checks):
@@ -219,16 +219,21 @@ class Summary:
         ]
         value = f"mean expected value ({model.currency}, {model.horizon_days} days)"
         show_table(f"Customers as of {day_text(as_of)}", ("segment", "customers", "mean score", value), rows)
-        echo(f"Scores are places among the {model.curve.customers:,} customers known on {day_text(model.test_as_of)}.")
+        echo(
+            f"A score is a customer's place among the {model.curve.customers:,} customers known on "
+            f"{day_text(model.test_as_of)}."
+        )
         print_absent_columns(model)
         if model.intervals is None:
-            echo("There is no interval: this model keeps none. `fivefold recalibrate` or another training gives one.")
+            echo(
+                "There is no interval, because this model has none. `fivefold recalibrate` or a new training adds them."
+            )
         self._warn_of_shares(model)
         if self.left_out:
             from fivefold.models.reach import needed_row_text
 
             needed = needed_row_text(as_of, model.settlement_lag_us)
-            echo(f"Left out, for want of a {needed}: {count_text(self.left_out, 'customer')}")
+            echo(f"Left out, because they have no {needed}: {count_text(self.left_out, 'customer')}")
         if self.newest is not None:
             for doubt in doubts_of_newest(self.newest, as_of, is_now=not explicit, option="--as-of {}"):
                 warn(doubt)
@@ -243,9 +248,10 @@ class Summary:
         if index is not None and index >= STABLE:
             was = ", ".join(f"{segment} {percent(share, 0)}" for segment, share in shares.items())
             warn(
-                f"the shares of the segments have left those of {day_text(model.test_as_of)} ({was}; PSI {index:.2f}): "
-                "train again or run `fivefold recalibrate` on later data, so that a score means its place among "
-                "today's customers"
+                f"the shares of the segments differ from those of {day_text(model.test_as_of)} ({was}; PSI "
+                f"{index:.2f}): "
+                "train again or run `fivefold recalibrate` on later data, so that a score is a place among today's "
+                "customers"
             )
 
     def show_moves(self, before: int, as_of: int, cut_points: Sequence[float]) -> None:

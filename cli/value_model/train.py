@@ -156,7 +156,7 @@ def train(
 
 
 def _show_whole(outcome: "TrainingResult", config: TrainingConfig, *, refit: bool) -> TrainingEnd:
-    """Print what a training came to, and what the refit that was asked for did; return its end."""
+    """Print the result of a training and, if requested, of its refit; return its end."""
     show_outcome(outcome, config)
     if refit:
         echo(refit_text(outcome))
@@ -252,7 +252,7 @@ def _registered_before(config: TrainingConfig, parts: Parts, by: "Context | None
         refusal=refusal,
     )
     echo(
-        f"The interrupted run had registered {config.name} version {end.version} already; model hash "
+        f"The interrupted run had already registered {config.name} version {end.version}; model hash "
         f"{version.tags['content_hash'][:12]}."
     )
     _show_end(end, config)
@@ -366,14 +366,19 @@ def show_outcome(outcome: "TrainingResult", config: TrainingConfig) -> None:
         for row in evaluation.segments.to_dicts()
     ]
     money = f"mean value ({config.base_currency})"
-    show_table("What each segment was then worth", ("segment", "customers", money, "share of value"), segments)
+    show_table(
+        "What each segment was worth in that window", ("segment", "customers", money, "share of value"), segments
+    )
     echo(coverage_text(outcome.model, evaluation, outcome.lineage.lack_judged))
     if outcome.lineage.tuning is not None:
         from fivefold.training.report.preset_card import tuning_sentence
 
         echo(f"Tuned: {tuning_sentence(outcome.lineage.tuning)}")
     if evaluation.coverage is not None and evaluation.coverage.doubt:
-        warn(f"intervals held {percent(evaluation.coverage.covered_share)}, {evaluation.coverage.doubt}")
+        warn(
+            f"intervals contained {percent(evaluation.coverage.covered_share)} of the values, "
+            f"{evaluation.coverage.doubt}"
+        )
     if outcome.lineage.rolling is not None:
         show_origins(outcome.lineage.rolling)
     echo()
@@ -393,13 +398,14 @@ def _show_end(end: TrainingEnd, config: TrainingConfig) -> None:
     name = _name_option(config)
     if end.passed:
         echo(
-            f"Not promoted yet: two people promote a model here, and {still_serving(config.name)}. One proposes it,"
-            f" another approves: fivefold promote {end.version}{name}, with their token in FIVEFOLD_TOKEN"
+            f"Not promoted yet: a promotion needs two people here, and {still_serving(config.name)}. To propose it: "
+            f"fivefold promote {end.version}{name}, with your token in FIVEFOLD_TOKEN; then another person "
+            "approves it"
         )
         return
     echo(
         f"Not promoted: version {end.version} is the challenger, and {still_serving(config.name)}. "
-        f"To overrule: fivefold promote {end.version}{name} --force --reason TEXT",
+        f"To overrule the gate: fivefold promote {end.version}{name} --force --reason TEXT",
     )
 
 
@@ -423,21 +429,21 @@ def show_origins(rolling: "Rolling") -> None:
     show_table("At each origin: normalised Gini / top-decile capture", columns, origin_rows(rolling), left=1)
     echo()
     columns = difference_columns(rolling)
-    title = f"The model less its rivals, with intervals of {percent(rolling.confidence, 0)}"
+    title = f"The model minus each rival, with {percent(rolling.confidence, 0)} intervals"
     show_table(title, columns, difference_rows(rolling), left=2)
     for line in left_out_lines(rolling):
         echo(line)
 
 
 def refit_text(outcome: "TrainingResult") -> str:
-    """Say which model is registered where a refit was asked for."""
+    """Say which model is registered if a refit was requested."""
     refit = outcome.lineage.refit
     if refit is None:
         return "Not refitted: the gate did not pass, so the judged model itself is registered."
     return (
-        f"Refitted at {len(refit.dates.training)} dates up to {day_text(refit.dates.validation)}: the figures above "
-        f"are of model {refit.judged_hash[:12]}, and what is registered is {refit.model.content_hash[:12]}. Of today's "
-        f"customers {percent(refit.moved_share)} are in another segment by it."
+        f"Refitted at {len(refit.dates.training)} dates up to {day_text(refit.dates.validation)}. The figures above "
+        f"are those of model {refit.judged_hash[:12]}; the registered model is {refit.model.content_hash[:12]}. It "
+        f"puts {percent(refit.moved_share)} of today's customers in another segment."
     )
 
 
@@ -448,7 +454,7 @@ def coverage_text(model: "ValueModel", evaluation: "Evaluation", lack: str) -> s
         return f"No interval was judged: {lack}."
     by_segment = ", ".join(f"{row['segment']} {percent(row['covered_share'], 0)}" for row in judged.segments.to_dicts())
     return (
-        f"Intervals of {judged.level_percent} % held {percent(judged.covered_share)} of the values ({by_segment}), and "
-        f"{percent(judged.expected_share)} of those that they were measured on; "
-        f"{rounded_words(judged.width_mean, model.currency)} {model.currency} wide on average."
+        f"Intervals of {judged.level_percent} % contained {percent(judged.covered_share)} of the values "
+        f"({by_segment}), and {percent(judged.expected_share)} of those that they were measured on; mean width "
+        f"{rounded_words(judged.width_mean, model.currency)} {model.currency}."
     )

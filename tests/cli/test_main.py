@@ -260,9 +260,7 @@ def test_an_account_without_a_home_is_told_to_set_one(fresh: Path, monkeypatch: 
         Path("~-no-account").expanduser()
     fails(monkeypatch, raised.value)
     done = run(fresh, "simulate", "-o", fresh / "a.parquet")
-    said = (
-        f"fivefold: the system knows no home folder of this account ({os.geteuid()}), which MLflow asks for; set HOME"
-    )
+    said = f"fivefold: the system knows no home folder of this account ({os.geteuid()}), but MLflow needs one; set HOME"
     assert done == Done(2, "", f"{said}\n")
 
 

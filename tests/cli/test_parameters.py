@@ -104,7 +104,7 @@ def test_a_pattern_below_the_working_folder(lake: Path, home: Home, monkeypatch:
 def test_an_output_is_a_file_of_this_machine(lake: Path, home: Home) -> None:
     for word, *options in (SCORE, SORT):
         said = refuse(home.var, word, lake / "lake", *options, "s3://bank/new.parquet")
-        assert said == "--output is s3://bank/new.parquet; it must be a file of this machine"
+        assert said == "--output is s3://bank/new.parquet; it must be a file on this machine"
 
 
 def test_scores_and_their_transactions_are_not_written_over_by_the_figures_of_both(home: Home, tmp_path: Path) -> None:

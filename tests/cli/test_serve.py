@@ -30,7 +30,7 @@ def test_a_token_is_printed_once_alone(var: Path) -> None:
     assert done.code == 0
     secret = done.out.removesuffix("\n")
     assert re.fullmatch(r"\S{20,}", secret)
-    assert re.fullmatch(r"warning: this is token \d+; keep it now, only a hash of it is stored\n", done.err)
+    assert re.fullmatch(r"warning: this is token \d+; copy it now: only a hash of it is stored\n", done.err)
     number = re.findall(r"\d+", done.err)[0]
     listed = succeed(var, "tokens", "list", columns=160)
     assert re.search(rf"^{number} +default +\[mobile\] +app +trial +live", listed, re.MULTILINE)

@@ -31,7 +31,7 @@ def test_the_first_time_shows_everything(home: Home) -> None:
         r"^starting point ",
         r"^served on 3000$",
         r"^levels shown$",
-        r"^What next:$",
+        r"^Next steps:$",
     ):
         assert re.search(words, out, re.MULTILINE), words
     assert len(pl.read_csv(home.var / "demo" / "scores.csv")) == 300
@@ -86,7 +86,7 @@ def test_the_second_time_trains_nothing(home: Home, monkeypatch: pytest.MonkeyPa
     done = run(home.var, "demo")
     assert (done.code, done.err) == (0, "")
     assert done.out.index("levels shown") < done.out.index("served on"), "a service that is slow costs no levels"
-    assert "There is a champion already; `fivefold train` would train another one on " in done.out
+    assert "There is already a champion; `fivefold train` would train another one on " in done.out
     shown = home.demo.out.partition(f"Customers as of {AS_OF}")[2]
     assert done.out.partition(f"Customers as of {AS_OF}")[2] == shown
     after = {path: path.stat().st_mtime_ns for path in files(home.var)}

@@ -94,7 +94,7 @@ def test_a_service_that_does_not_come_up_says_where_it_told_why(
 ) -> None:
     monkeypatch.setattr(sample, "START_SECONDS", 0)
     monkeypatch.setattr(sample, "AS_LONG_AS_BEFORE", 0.0)
-    said = rf"the service runs and was not ready on port \d+ after 0 s, .*its output is in {demo_var}/demo/service.log"
+    said = rf"the service runs, but was not ready on port \d+ after 0 s: .*output is in {demo_var}/demo/service.log"
     with pytest.raises(FivefoldError, match=said):
         sample.serve_once(sample.any_port())
     assert [process.poll() is not None for process in started] == [True]
@@ -151,7 +151,7 @@ def test_where_the_port_is_in_use_the_demo_says_at_its_start_which_it_takes(
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         done = run(tmp_path, "demo", "--port", taken.getsockname()[1])
-    assert "The port is in use, so the service of the demo will take " in done.out
+    assert "The port is in use, so the demo's service will use " in done.out
     assert "nothing more is needed" in done.err
 
 
@@ -163,7 +163,7 @@ def test_the_service_is_left_running_with_a_call_to_paste(registry: Path, monkey
     monkeypatch.setattr(demo_levels, "console_tokens", lambda: {"ida": "i-token", "ann": "a-token"})
     out = succeed(registry, "demo", "--serve", "--port", 3456)
     assert asked == [[sys.executable, "-P", "-m", "fivefold.cli.main", "serve", "--port", "3456"]]
-    assert out.startswith("When it is up, in another terminal:\n\ncurl -sS 'http://127.0.0.1:3456/v4/scoring")
+    assert out.startswith("When it is ready, in another terminal:\n\ncurl -sS 'http://127.0.0.1:3456/v4/scoring")
     assert out.endswith("\nStop it with Ctrl-C.\n")
     assert "the token of\n  ida, investigator:  i-token\n  ann, approver:  a-token\n" in out
     assert "champion" not in out

@@ -17,14 +17,14 @@ def test_a_graph_becomes_a_draft_that_is_not_written_over(tmp_path: Path) -> Non
     said = run(tmp_path, "flows", "import", path, "-o", draft, "--map", "customer.age=age")
     assert said.code == 0
     assert "2 steps; nothing is in force" in said.out
-    assert "left to say: line" in said.out
+    assert "not imported: line" in said.out
     assert "unless on_unknown is written: at size" in said.err
     assert "flow: some-size" in draft.read_text()
     assert "fields: {age: number}" in draft.read_text()
     succeed(tmp_path, "flows", "lint", draft)
     again = run(tmp_path, "flows", "import", path, "-o", draft)
     assert again.code != 0
-    assert "is there already; --replace takes its place" in again.err
+    assert "already exists; --replace overwrites it" in again.err
     assert run(tmp_path, "flows", "import", path, "-o", draft, "--replace", "--name", "other").code == 0
     assert "flow: other" in draft.read_text()
     assert run(tmp_path, "flows", "import", path, "-o", path).code != 0

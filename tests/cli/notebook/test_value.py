@@ -298,7 +298,7 @@ def test_who_has_no_row_before_a_settlement_lag_is_told_so(
         commands.show(model.trained, home.rows, "user_000002", to_microseconds(when))
     summary = score_file(model.trained, home.rows, None, Scoring(to_microseconds(when)))
     summary.show(model.trained, to_microseconds(when), explicit=True)
-    assert f"for want of a row by {when - timedelta(days=14)}, 14 days before {when}, as" in capsys.readouterr().out
+    assert f"they have no row by {when - timedelta(days=14)}, 14 days before {when}, as" in capsys.readouterr().out
     commands.show(model.trained, home.rows, "user_000002", to_microseconds(when + timedelta(days=10)), as_json=True)
     assert json.loads(capsys.readouterr().out)["history"]["days"] == 5
 

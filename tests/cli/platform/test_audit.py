@@ -44,7 +44,7 @@ def test_a_whole_log_is_said_to_be_whole_with_counts(var: Path) -> None:
 
 
 def test_counters_that_say_something_else_are_counted_anew(var: Path) -> None:
-    nothing = "The counters say what is there; nothing was changed.\n"
+    nothing = "All counters are right; nothing was changed.\n"
     assert succeed(var, "audit", "recount", "--reason", "To be sure.") == nothing
     tamper(var, "PRAGMA foreign_keys=OFF", "INSERT INTO level_move_counts VALUES (2, 1, 9, 0, 1, 0, 5)")
     assert "`fivefold audit recount` counts them anew" in run(var, "audit", "verify", columns=400).out

@@ -69,7 +69,7 @@ def test_one_proposes_and_another_approves(tmp_path: Path, people: dict[str, str
     switch = ("proposals", "switch", "retail", "--off", *WHY)
     assert "is not a member: two people change what decides" in refuse(tmp_path, *switch)
     said = succeed(tmp_path, *switch, "--token", people["ana"])
-    assert said.startswith("Proposal 1: ruleset retail off. Another person approves it")
+    assert said.startswith("Proposal 1: ruleset retail off. Another person has to approve it")
     approve = deciding(tmp_path)
     assert "is not a member" in refuse(tmp_path, *approve)
     assert "member:1 proposed 1: another person approves it" in refuse(tmp_path, *approve, "--token", people["ana"])
@@ -253,7 +253,7 @@ def test_two_people_promote_a_model(registry: Path, monkeypatch: pytest.MonkeyPa
     )
     said = succeed(registry, *force, *tokens["ana"], columns=400)
     assert said.startswith(
-        "Proposal 1: fivefold-value version 2 as champion against the gate. Another person approves it"
+        "Proposal 1: fivefold-value version 2 as champion against the gate. Another person has to approve it"
     )
     approve = deciding(registry)
     assert "another person approves it" in refuse(registry, *approve, *tokens["ana"])

@@ -39,7 +39,7 @@ def test_somebody_is_erased_and_the_log_stays_whole(var: Path) -> None:
         "in the organisation 'default' there is no customer 'a'; if it was erased by a command that was killed,"
         " `fivefold erase-again` finishes what follows an erasure"
     )
-    assert succeed(var, "erase-again") == "0 entities were there again, and erased.\n"
+    assert succeed(var, "erase-again") == "0 entities were in the database again, and erased.\n"
     succeed(var, "audit", "verify")
 
 
@@ -74,9 +74,9 @@ def test_what_would_be_erased_is_counted_and_nothing_is_changed(var: Path, tmp_p
 def test_a_register_that_is_not_there_is_told(var: Path, tmp_path: Path) -> None:
     assert "there is no register" in refuse(var, "erase-again")
     assert "there is no register" in refuse(var, "erase-again", "--register", tmp_path / "none")
-    assert "an empty file of that name says so" in refuse(var, "erase-again")
+    assert "create an empty file of that name" in refuse(var, "erase-again")
     (var / "erasures.jsonl").touch()
-    assert succeed(var, "erase-again") == "0 entities were there again, and erased.\n"
+    assert succeed(var, "erase-again") == "0 entities were in the database again, and erased.\n"
 
 
 def test_a_hold_needs_a_moment_and_a_reason(var: Path) -> None:
@@ -133,5 +133,5 @@ def test_an_erasure_for_which_the_disk_is_too_small_is_not_carried_out_later(var
     assert (process.returncode, process.stdout) == (2, "")
     assert "; nothing was erased" in " ".join(process.stderr.split())
     assert (var / "erasures.jsonl").read_bytes() == b""
-    assert succeed(var, "erase-again") == "0 entities were there again, and erased.\n"
+    assert succeed(var, "erase-again") == "0 entities were in the database again, and erased.\n"
     assert succeed(var, "erase", "a").startswith("customer a is erased")

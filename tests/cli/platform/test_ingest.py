@@ -75,7 +75,7 @@ def test_one_that_a_full_disk_ends_says_how_many_rows_are_there(
     fill_disk_at_second_row(monkeypatch)
     done = run(var, "import", "entities", entities)
     assert (done.code, done.out) == (2, "")
-    words = f"1 row of {entities} was taken before; the same command goes on behind them"
+    words = f"1 row of {entities} was imported before it stopped; the same command continues after them"
     assert " ".join(done.err.split()) == f"warning: {words} fivefold: the disk is full"
     monkeypatch.undo()
     assert succeed(var, "import", "entities", entities) == "2 rows: 2 new, 0 changed, 0 known before.\n"
@@ -91,7 +91,7 @@ def test_one_that_goes_on_says_when_the_file_of_its_refused_rows_is_gone(
     (tmp_path / "e.refused.csv").unlink()
     done = run(var, "import", "entities", entities)
     assert (done.code, done.out) == (1, "2 rows: 1 new, 0 changed, 0 known before.\n")
-    words = f"the file that had it is gone or shorter than it was; import {entities} again for another one"
+    words = f"the file with it was deleted or cut; import {entities} again for a new one"
     assert " ".join(done.err.split()).endswith(words)
     assert run(var, "import", "entities", entities).code == 1
     assert (tmp_path / "e.refused.csv").is_file()
@@ -104,7 +104,7 @@ def test_setup_can_be_repeated(var: Path) -> None:
 
 def test_a_ruleset_comes_before_its_reference(tmp_path: Path) -> None:
     said = succeed(tmp_path / "var", "import", "setup", "transaction-monitoring")
-    assert "The reference portfolio transaction-monitoring-peers is not there yet." in " ".join(said.split())
+    assert "The reference portfolio transaction-monitoring-peers does not exist yet." in " ".join(said.split())
 
 
 def test_a_list_that_nobody_has_is_told_before_anything_is_put(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ URL = "https://hooks.example/fivefold"
 def test_the_life_of_an_endpoint(tmp_path: Path) -> None:
     made = run(tmp_path, "webhooks", "add", URL, "--kind", "level.reached", "--kind", "group.left")
     assert re.fullmatch(r"whsec_[\w+/]{43}=\n", made.out), made
-    assert made.err == "warning: this is endpoint 1; keep its secret now, it is not shown again\n"
+    assert made.err == "warning: this is endpoint 1; copy its secret now: it is not shown again\n"
     (row,) = cells(succeed(tmp_path, "webhooks", "list", columns=200), "Endpoints")
     assert row[:5] == ["1", URL, "group.left, level.reached", "enabled", "refused"]
     assert row[6:] == ["1", "0", "0", "0"]

@@ -128,7 +128,7 @@ def test_clocks_that_disagree_are_a_finding(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(clock_repair, "now_microseconds", lambda: now_microseconds() - DAY_US)
     done = run(tmp_path, "clock", "check")
     assert (done.code, done.err) == (1, "")
-    assert done.out.endswith("At most 60 s are allowed: nothing is stored from here until the clocks agree.\n")
+    assert done.out.endswith("At most 60 s are allowed: nothing is stored from this machine until the clocks agree.\n")
 
 
 def test_once_waits_for_what_a_killed_worker_held(set_up: Path, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_once_waits_for_what_a_killed_worker_held(set_up: Path, tmp_path: Path) 
         held = "UPDATE due_marks SET lease = 'killed', claimed = revision, lease_until_us = :until WHERE entity_id = 1"
         connection.execute(text(held), {"until": now_microseconds() + 10 * SECOND_US})
     out = succeed(set_up, "worker", "--once")
-    assert out.startswith("Another worker holds work, or held it when it was killed; waits until 20")
+    assert out.startswith("Another worker holds work, or held it when it was killed; this one waits until 20")
     assert "\n2 assessed (0 with a level), 0 failed; nothing is left to do.\n" in out
 
 
@@ -155,7 +155,7 @@ def test_in_the_past_it_waits_for_what_others_hold_now(set_up: Path, tmp_path: P
         assert (done.code, done.out) == (2, ""), "the only worker of SQLite is not waited for"
     out = succeed(set_up, "worker", "--once", "--as-of", "2024-07-02")
     assert now_microseconds() > until_us
-    assert out.startswith("Another worker holds work, or held it when it was killed; waits until 20")
+    assert out.startswith("Another worker holds work, or held it when it was killed; this one waits until 20")
     assert "\n1 assessed (0 with a level), 0 failed; nothing is left to do.\n" in out
 
 

@@ -248,7 +248,7 @@ def test_a_column_that_is_spelt_otherwise_is_suggested(folder: Path) -> None:
 def test_a_moment_that_is_to_come_gets_a_warning(folder: Path) -> None:
     done = run(folder, *asked(folder, as_of="2999-01-01"))
     assert done.code == 1
-    assert "warning: --as-of is 2999-01-01, which is to come" in done.err
+    assert "warning: --as-of is 2999-01-01, which is in the future" in done.err
     assert "to come" not in run(folder, *asked(folder)).err
 
 

@@ -24,7 +24,7 @@ def asked(folder: Path, *more: object) -> tuple[object, ...]:
 def test_a_file_that_is_there_is_refused_before_anything_is_computed(folder: Path) -> None:
     (folder / "new.yaml").write_text("written by hand")
     said = refuse(folder, "rules", "propose-points", "none.yaml", *asked(folder)[3:])
-    assert "new.yaml is there already; --replace takes its place" in said
+    assert "new.yaml already exists; --replace overwrites it" in said
     assert (folder / "new.yaml").read_text() == "written by hand"
 
 

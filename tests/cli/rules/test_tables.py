@@ -60,7 +60,7 @@ def test_a_file_that_is_there_is_written_over_with_replace_alone(folder: Path) -
     run(folder, "rules", "table", "export", "now.yaml", "first", "--to", "t.csv")
     draft, table = folder / "draft.yaml", ("rules", "table", "import", "now.yaml", "first", "t.csv", "-o", "draft.yaml")
     draft.write_text("written by hand")
-    assert "draft.yaml is there already; --replace takes its place" in refuse(folder, *table)
+    assert "draft.yaml already exists; --replace overwrites it" in refuse(folder, *table)
     assert draft.read_text() == "written by hand"
     succeed(folder, *table, "--replace")
     assert "ruleset: " in draft.read_text()
@@ -95,7 +95,7 @@ def test_a_table_that_is_worked_on_is_written_over_with_replace_alone(folder: Pa
     if ending == "csv":  # a workbook says when it was written
         succeed(folder, *export)
     table.write_bytes(b"worked on")
-    assert f"{table} is there already; --replace takes its place" in refuse(folder, *export)
+    assert f"{table} already exists; --replace overwrites it" in refuse(folder, *export)
     assert table.read_bytes() == b"worked on"
     succeed(folder, *export, "--replace")
     assert table.read_bytes() != b"worked on"

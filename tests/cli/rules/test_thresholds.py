@@ -60,7 +60,7 @@ def test_a_file_that_is_there_is_written_over_with_replace_alone(folder: Path, m
     (folder / "new.yaml").write_text("written by hand")
     words = asked(folder, "--resamples", "100")
     said = refuse(folder, *words)
-    assert "new.yaml is there already; --replace takes its place, also where a run is repeated" in said
+    assert "new.yaml already exists; --replace overwrites it, also when a run is repeated" in said
     assert (folder / "new.yaml").read_text() == "written by hand"
     assert run(folder, *words, "--replace").code == 0
     assert "thresholds: " in (folder / "new.yaml").read_text()
@@ -124,7 +124,7 @@ def test_thresholds_stay_while_the_shares_are_near_enough(folder: Path, monkeypa
     (folder / "new.yaml").write_text("written by hand")
     assert run(folder, *asked(folder, "--resamples", "100", "--within", "90")).code == 0
     assert (folder / "new.yaml").read_text() == "written by hand"
-    assert "--replace takes its place" in refuse(folder, *asked(folder, "--resamples", "100", "--within", "1"))
+    assert "--replace overwrites it" in refuse(folder, *asked(folder, "--resamples", "100", "--within", "1"))
     assert "Who would move" in far.out
     assert "Who would move" not in near.out, "nobody does, as the thresholds stay"
 

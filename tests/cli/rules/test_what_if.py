@@ -62,8 +62,8 @@ def test_a_floor_that_nobody_can_change_is_named(home: Home, folder: Path) -> No
 
 
 def test_what_cannot_be_said(home: Home, folder: Path) -> None:
-    assert "no level that was assessed in full" in run(home, *asked(folder, "d")).out
-    assert "Nothing to look for" in succeed(home, *asked(folder, "b", "--up"))
+    assert "the level was not assessed in full" in run(home, *asked(folder, "d")).out
+    assert "Nothing to change" in succeed(home, *asked(folder, "b", "--up"))
     assert "nobody" in refuse(home, *asked(folder, "nobody"))
     assert "perhaps" in refuse(home, *asked(folder, "a", "--level", "hig"))
 
@@ -98,7 +98,7 @@ def test_what_holds_the_level_is_told(home: Home, folder: Path) -> None:
     (folder / "held.csv").write_text("entity_id,rules_level,entered\na,medium,2024-06-20\n")
     told = succeed(home, *asked(folder, "a", "--previous", folder / "held.csv"))
     assert "The cooldown holds medium until 2024-07-20." in told
-    assert "Nothing to look for: the score and the floors give low." in told
+    assert "Nothing to change: the score and the floors already give low." in told
     (folder / "set.csv").write_text("entity_id,level,until\na,high,2024-08-01\n")
     told = succeed(home, *asked(folder, "a", "--overrides", folder / "set.csv"))
     assert "An override holds high until 2024-08-01." in told

@@ -38,7 +38,7 @@ def test_both_curves_are_shown_and_a_person_makes_the_version_champion(
     assert "Registered as fivefold-value version 3; model hash " in out
     command = re.search(r": (fivefold promote 3 (?:--force )?--reason TEXT)\n$", out)
     assert command, out
-    assert "What served before still serves" in out or "what served before still serves" in out
+    assert "What served before still serves" in out or "the champion before it still serves" in out
 
     listed = succeed(registry, "models", columns=200)
     assert "Version 3 has the trees of version 1 and a later score curve.\n" in listed

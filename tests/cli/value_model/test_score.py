@@ -142,7 +142,7 @@ def test_customers_without_a_row_by_then_are_left_out_and_counted(home: Home, tm
     known = pl.read_csv(tmp_path / "a.csv")["user_id"]
     everyone = home.table["user_id"].unique()
     assert 0 < len(known) < len(everyone)
-    assert f"Left out, for want of a row by {EARLIER}: {len(everyone) - len(known)} customers\n" in out
+    assert f"Left out, because they have no row by {EARLIER}: {len(everyone) - len(known)} customers\n" in out
 
 
 @pytest.mark.parametrize("suffix", READERS)
@@ -280,7 +280,7 @@ def test_a_file_is_not_written_over_by_its_own_scores(home: Home, tmp_path: Path
     home.table.write_parquet(tmp_path / "rows.parquet")
     content = (tmp_path / "rows.parquet").read_bytes()
     said = refuse(home.var, "score", tmp_path / "rows.parquet", "-o", tmp_path / "." / "rows.parquet")
-    assert said.endswith("rows.parquet, which is read as the argument PATH; write another file")
+    assert said.endswith("rows.parquet, which is read as the argument PATH; choose another file")
     assert (tmp_path / "rows.parquet").read_bytes() == content
 
 

@@ -27,14 +27,14 @@ def test_a_tie_keeps_the_champion_and_says_so(home: Home) -> None:
     )
     assert f"predicted money is off by {metrics['model'][-1]} of the realised" in flat
     assert flat.endswith(
-        "Not promoted: version 2 is the challenger, and what served before still serves. "
-        "To overrule: fivefold promote 2 --force --reason TEXT"
+        "Not promoted: version 2 is the challenger, and the champion before it still serves. "
+        "To overrule the gate: fivefold promote 2 --force --reason TEXT"
     )
     assert home.retrained.err == ""
 
 
 def test_segments_are_told_with_what_they_were_worth(home: Home) -> None:
-    rows = cells(home.retrained.out, "What each segment was then worth")
+    rows = cells(home.retrained.out, "What each segment was worth in that window")
     assert [row[0] for row in rows] == ["low", "medium", "high", "top"]
     assert [float(row[2].replace(",", "")) for row in rows] == sorted(float(row[2].replace(",", "")) for row in rows)
     assert sum(float(row[3].rstrip("%")) for row in rows) == pytest.approx(100, abs=0.3)
@@ -128,7 +128,7 @@ def test_the_origins_are_shown_with_means_and_differences(
     assert [row[0] for row in rows] == ["1972-09-27", "1972-12-26", "mean", "spread"]
     assert "At 1972-09-27 the champion does not count: champion 7 was trained inside the test window." in out
     assert "The champion's mean is of the other origins alone: compare it by the differences." in out
-    less = cells(out, "The model less its rivals, with intervals of 95 %")
+    less = cells(out, "The model minus each rival, with 95 % intervals")
     assert [row[:2] for row in less] == [
         [name, figure]
         for name in ("champion", "persistence", "rfm")
@@ -222,7 +222,7 @@ def test_a_plan_with_other_dates_says_nothing_again(home: Home, capsys: pytest.C
     assert "the data lack a day" in before.err
     show_plan(second, first.warnings)
     after = capsys.readouterr()
-    assert after.out.startswith("Learns at 2 dates")
+    assert after.out.startswith("Trains as of 2 dates")
     assert "a new one" in after.err
     assert "the data lack a day" not in after.err
 

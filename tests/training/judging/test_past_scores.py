@@ -257,5 +257,5 @@ def test_a_file_in_which_no_customer_was_scored_has_no_predictions(suffix: str, 
     assert len(read_scores([none, some])) == len(SCORES)
     data = tmp_path / "rows.csv"
     data.write_text("user_id,transaction_date,transaction_amount\n")
-    with pytest.raises(FileFormatError, match=rf"none{suffix}: without a row nothing can be compared"):
+    with pytest.raises(FileFormatError, match=rf"none{suffix}: there are no rows, so nothing can be compared"):
         realised([none], data)

@@ -139,11 +139,11 @@ def test_a_run_whose_version_is_not_promoted_says_whether_anything_serves(
     refused = replace(runs.first, promoted=False, verdict=replace(runs.first.verdict, promote=False))
     waits = replace(runs.first, promoted=False)
     empty = new_registry(tmp_path / "var", config.name)
-    for registry, serves in ((runs.registry, "what served before still serves"), (empty, "nothing serves")):
+    for registry, serves in ((runs.registry, "the champion before it still serves"), (empty, "no model serves")):
         monkeypatch.setenv("FIVEFOLD_VAR", str(registry.settings.var))
         for outcome, said in (
-            (refused, f"Not promoted: version 1 is the challenger, and {serves}. To overrule: "),
-            (waits, f"Not promoted yet: two people promote a model here, and {serves}. One proposes it, "),
+            (refused, f"Not promoted: version 1 is the challenger, and {serves}. To overrule the gate: "),
+            (waits, f"Not promoted yet: a promotion needs two people here, and {serves}. To propose it: "),
         ):
             show_outcome(outcome, config)
             assert said in " ".join(capsys.readouterr().out.split())

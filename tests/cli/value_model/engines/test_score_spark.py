@@ -49,7 +49,7 @@ def test_workers_elsewhere_need_a_folder_that_they_share(
     monkeypatch.setenv("JAVA_HOME", "/nowhere")
     given = ("score", home.rows, "--engine", "spark", "--spark-master", master)
     words = refuse(home.var, *given)
-    assert words.startswith(f"--spark-master is {master}, whose workers hand results over in a folder that")
+    assert words.startswith(f"--spark-master is {master}, whose workers pass results through a folder that")
     assert words.endswith("give --spark-folder, or --output in such a folder")
     for rest in (("--spark-folder", tmp_path), ("-o", tmp_path / "a.parquet")):
         require_engine(EngineName.SPARK, master, *_paths(rest, home.rows))

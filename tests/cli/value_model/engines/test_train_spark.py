@@ -27,7 +27,7 @@ def test_what_would_be_read_by_this_process_is_refused_before_anything_starts(ho
     elsewhere = refuse(
         home.var, "train", "--data", home.rows, "--engine", "spark", "--spark-master", "spark://host:7077"
     )
-    assert elsewhere.endswith("in a folder that this machine and they share: give --spark-folder")
+    assert elsewhere.endswith("through a folder that they share with this machine: give --spark-folder")
 
 
 @pytest.mark.full

@@ -64,7 +64,7 @@ def test_a_killed_command_continues_to_the_same_bytes(name: str, home: Home, tmp
     assert "interrupted" in succeed(home.var, "parts", tmp_path)
     done = run(home.var, *arguments)
     # Threads may have finished another part before the process was killed.
-    continues = [f"Continues with {FINISHED[name] + more} parts of an interrupted run.\n" for more in range(3)]
+    continues = [f"Continuing with {FINISHED[name] + more} parts of an interrupted run.\n" for more in range(3)]
     assert (done.code, done.err in continues) == (0, True), done
     assert (tmp_path / "out.parquet").read_bytes() == wanted
     assert names(tmp_path) == ["out.parquet"]
@@ -75,7 +75,7 @@ def test_a_killed_sort_of_text_continues_to_the_same_bytes(home: Home, tmp_path:
     home.table.sort("transaction_date").write_csv(rows)
     for finished in (5, 20):
         assert ended("SIGKILL", finished, home.var, "sort", rows, "-o", tmp_path / "a.parquet").code < 0
-    assert run(home.var, "sort", rows, "-o", tmp_path / "a.parquet").err.startswith("Continues with ")
+    assert run(home.var, "sort", rows, "-o", tmp_path / "a.parquet").err.startswith("Continuing with ")
     succeed(home.var, "sort", rows, "-o", tmp_path / "b.parquet")
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
@@ -99,9 +99,9 @@ def test_a_stopped_command_says_what_is_left(end: str, code: int, home: Home, tm
     assert done.code == code
     left = len(list((tmp_path / ".out.parquet.parts").glob("*.part")))
     assert f"{left} parts of {tmp_path / 'out.parquet'} are finished. The same command continues with them" in done.err
-    assert "With --restart it begins anew." in done.err
+    assert "With --restart it starts over." in done.err
     assert "Traceback" not in done.err
-    assert run(home.var, *arguments).err == f"Continues with {left} parts of an interrupted run.\n"
+    assert run(home.var, *arguments).err == f"Continuing with {left} parts of an interrupted run.\n"
 
 
 def test_scores_as_of_now_continue_with_the_moment_that_is_named(
@@ -115,7 +115,7 @@ def test_scores_as_of_now_continue_with_the_moment_that_is_named(
     monkeypatch.setattr(terminal, "now_microseconds", lambda: now_microseconds() + 60_000_000)
     said = refuse(home.var, *score)
     assert said.endswith(f"Run the first command again with {more} to continue, or add --restart to begin anew")
-    assert run(home.var, *score, *more.split()).err.startswith("Continues with ")
+    assert run(home.var, *score, *more.split()).err.startswith("Continuing with ")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -212,7 +212,7 @@ def test_bad_rows_after_an_interruption_are_all_named_and_nothing_is_published(h
     assert names(tmp_path) == []
     assert ended("SIGKILL", 5, home.var, *arguments).code == -signal.SIGKILL
     done = run(home.var, *arguments)
-    assert done.err.splitlines()[0].startswith("Continues with ")
+    assert done.err.splitlines()[0].startswith("Continuing with ")
     assert done.err.partition("\n")[2].removeprefix("fivefold: ").rstrip("\n") == at_once
     assert all(f"{row + 1:,}" in at_once or str(row + 1) in at_once for row in bad)
     assert names(tmp_path) == []
@@ -236,7 +236,7 @@ def test_files_that_killed_commands_left_unfinished_are_listed_and_removed_a_day
         path.write_text("half")
     for path in (old, other):
         os.utime(path, (0, 0))
-    assert succeed(tmp_path, "parts", tmp_path) == f"Unfinished, and nothing continues it: {old}\n"
+    assert succeed(tmp_path, "parts", tmp_path) == f"Unfinished, and no command continues it: {old}\n"
     assert succeed(tmp_path, "parts", tmp_path, "--remove") == f"Removed: {old}\n"
     assert [path.exists() for path in (old, new, other)] == [False, True, True]
 

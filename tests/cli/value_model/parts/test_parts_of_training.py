@@ -48,7 +48,7 @@ def test_a_killed_training_continues_to_the_same_version(home: Home, tmp_path: P
     _refuse_another(var, arguments, tmp_path)
     done = run(var, *arguments)
     assert done.code == 0, done
-    assert re.fullmatch(r"Continues with \d+ parts of an interrupted run\.\n", done.err)
+    assert re.fullmatch(r"Continuing with \d+ parts of an interrupted run\.\n", done.err)
     assert done.out == whole
     assert left(var) == []
 
@@ -81,11 +81,11 @@ def test_a_version_that_was_registered_is_said_and_not_registered_again(
     assert first.code == 130
     assert re.search(
         r"training of fivefold-value are finished\. The same command with `rates_on: 20[-\d]{8}` in its configuration "
-        r"\(needed once that day is over\) continues with them\. With --restart it begins anew\.\n",
+        r"\(needed once that day is over\) continues with them\. With --restart it starts over\.\n",
         first.err,
     )
-    out = succeed_with(var, "Continues with ", *arguments)
-    assert out.startswith("The interrupted run had registered fivefold-value version 1 already; model hash ")
+    out = succeed_with(var, "Continuing with ", *arguments)
+    assert out.startswith("The interrupted run had already registered fivefold-value version 1; model hash ")
     assert "Version 1 is the champion now." in out
     assert left(var) == []
     assert "version 2" in succeed(var, *arguments)
@@ -108,7 +108,7 @@ def test_an_error_at_the_promotion_leaves_what_the_same_command_promotes(
         assert "The same command with " in first.err
         assert run(var, *arguments).code == 2
         assert len(left(var)) == 1
-    out = succeed_with(var, "Continues with ", *arguments)
+    out = succeed_with(var, "Continuing with ", *arguments)
     assert "version 1 already" in out
     assert "Version 1 is the champion now." in out
     assert left(var) == []
@@ -153,7 +153,7 @@ def test_a_rollback_after_an_interruption_holds(home: Home, tmp_path: Path, monk
         patch.setattr("fivefold.cli.value_model.train._show_whole", stop)
         assert run(var, *arguments).code == 130
     assert "Version 1 is the champion now" in succeed(var, "rollback", "--reason", "it is wrong")
-    out = succeed_with(var, "Continues with ", *arguments)
+    out = succeed_with(var, "Continuing with ", *arguments)
     assert (
         "Not promoted: version 2 was champion before, and version 1 serves now. To make it champion: fivefold promote 2"
     ) in out
@@ -248,7 +248,7 @@ def test_a_clock_begins_anew_where_the_rows_have_changed(home: Home, tmp_path: P
     done = run(var, *arguments)
     assert done.code in {10, 11}, done
     assert re.match(
-        r"Begins anew: \d parts of the training of fivefold-value had other conditions, and went\.", done.err
+        r"Starting over: \d parts of the training of fivefold-value had other conditions; removed\.", done.err
     )
     again = run(var, *arguments)  # the same rows: nothing is due, and nothing is left
     assert again.code == 14
