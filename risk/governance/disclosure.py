@@ -49,7 +49,13 @@ def _everything(inputs: Iterable[LanguageModel], analysed: AnalysedRuleset) -> M
 
 
 def _named_by(rule_input: Any) -> Iterator[LanguageModel]:
-    """Give the fields that an aggregate names, be it as the date that it counts from, and what its `where` asks."""
+    """Give the fields that an aggregate names, be it as the date that it counts from, and what its `where` asks.
+
+    Of a pattern, the fields of transactions that it names.
+    """
+    if hasattr(rule_input, "pattern"):
+        words = (getattr(rule_input, word, None) for word in ("counterparty", "transaction_field"))
+        yield from (FieldInput(field=name) for name in words if name is not None)
     if not isinstance(rule_input, Window):
         return
     source, column = linked_source(rule_input), column_of(rule_input)

@@ -21,6 +21,7 @@ MOST_SECONDS = 10.0
 """Of the processor; a walk along each way through the calculations takes longer than anybody waits."""
 CASH: Data = {"sum": "amount", "where": {"field": "country", "in_list": "hot"}, "over": "30 days"}
 PASS_THROUGH: Data = {"pattern": "pass-through", "within": "3 days", "share": "80%", "minimum": 1000, "at_least": 3}
+PURPOSE: Data = {"pattern": "purpose-deviation", "transaction_field": "payer", "declared": "said", "share": "10%"}
 
 
 def analysed(own: Data | None, when: Any, more: Data | None = None, **changed: Any) -> AnalysedRuleset:
@@ -123,6 +124,33 @@ def test_an_aggregate_reads_what_it_counts_from_and_what_its_condition_names(own
     assert "has no effect: it reads what undisclosed names" in [each.problem for each in lint(made)]
     asked = analysed({"field": "income"}, {"above": 1}, applies_to={**own, "above": 1}, **more)
     assert shown(asked) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("own", "named"),
+    [
+        ({"pattern": "velocity"}, "counterparty_id"),
+        ({"pattern": "fan-in", "at_least": 3, "counterparty": "payer"}, "payer"),
+        (PURPOSE, "said"),
+        (PURPOSE, "payer"),
+    ],
+)
+def test_a_pattern_reads_the_fields_that_it_names(own: Data, named: str) -> None:
+    more: Data = {
+        "fields": {"said": ["text"]},
+        "transaction_fields": {"counterparty_id": "text", "payer": "text", "channel": "text"},
+    }
+    rule = {**own, "over": "30 days"}
+    said = {"disclosable": True}
+    assert shown(analysed(rule, {"above": 1}, said, **more, undisclosed={"inputs": [{"field": "channel"}]})) == (
+        True,
+        True,
+    )
+    made = analysed(rule, {"above": 1}, said, **more, undisclosed={"inputs": [{"field": named}]})
+    assert shown(made) == (False, False)
+    problems = [each.problem for each in lint(made)]
+    assert "has no effect: it reads what undisclosed names" in problems
+    assert "names an input that no rule reads" not in problems
 
 
 @pytest.mark.parametrize(
