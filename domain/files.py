@@ -176,11 +176,11 @@ def disk_error(error: BaseException) -> int | None:
     >>> disk_error(ValueError("parquet: underlying IO error: No space left on device (os error 28)"))
     28
     """
-    if isinstance(error, OSError):
-        number = error.errno
+    if isinstance(error, OSError) and error.errno is not None:
+        number: int | None = error.errno
     elif getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
         number = errno.ENOSPC
-    else:  # Polars has errors of its own, which name the system's in their text
+    else:  # Polars raises errors of its own, and OSError without a number; both name the system's in their text
         match = None if isinstance(error, FivefoldError) else _RUST_ERROR.search(str(error))
         number = int(match[1]) if match else None
     return number if number in _DISK_ERRORS else None

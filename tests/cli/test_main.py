@@ -264,6 +264,15 @@ def test_an_account_without_a_home_is_told_to_set_one(fresh: Path, monkeypatch: 
     assert done == Done(2, "", f"{said}\n")
 
 
+@pytest.mark.parametrize("error", [OSError(28, "wherever"), OSError("No space left on device (os error 28)")])
+def test_a_full_disk_is_told_where_no_file_is_named(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    """Polars raises an OSError without a number."""
+    fails(monkeypatch, error)
+    assert run(fresh, "simulate", "-o", "a.parquet") == Done(2, "", "fivefold: No space left on device\n")
+
+
 def test_what_fivefold_did_not_foresee_is_not_hidden(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The traceback is shown, and the exit code is that of errors: 1 would say that a check found something."""
     panic = pl.exceptions.PanicException("of Polars")  # a BaseException

@@ -2,13 +2,19 @@
 
 import errno
 import os
+import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
+import polars as pl
 import pytest
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import make_private_folder, protect_folder, replacing, require_place
+
+FULL_DISK = Path("/dev/full")
 
 
 def test_the_file_is_there_once_it_is_whole(tmp_path: Path) -> None:
@@ -78,6 +84,17 @@ def test_a_full_disk_is_told_with_the_file_that_was_to_be_made(tmp_path: Path, n
     with pytest.raises(OSError, match=os.strerror(number)) as caught, replacing(path):
         raise error
     assert (caught.value.errno, caught.value.filename) == (number, str(path))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("write", [pl.DataFrame.write_csv, pl.DataFrame.write_ndjson, pl.DataFrame.write_parquet])
+def test_a_disk_that_is_full_while_polars_writes_is_told_with_the_file(
+    tmp_path: Path, write: Callable[[pl.DataFrame, BinaryIO], None]
+) -> None:
+    path = tmp_path / "out.csv"
+    with pytest.raises(OSError, match=re.escape(str(path))) as told, replacing(path), FULL_DISK.open("wb") as file:
+        write(pl.DataFrame({"a": range(100_000)}), file)
+    assert told.value.errno == errno.ENOSPC
     assert not list(tmp_path.iterdir())
 
 
