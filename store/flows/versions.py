@@ -69,6 +69,17 @@ def versions_that_acted(session: Session, type_id: int) -> Sequence[FlowVersion]
     return session.scalars(of.order_by(FlowVersion.id)).all()
 
 
+def acting_changes(session: Session, organisation_id: int) -> list[tuple[str, int, FlowVersion | None]]:
+    """List the changes of the versions that act, in order: the flow's name, the moment, the version; None for none."""
+    statement = (
+        select(FlowRow.name, FlowActivation.at_us, FlowVersion)
+        .join(FlowRow, FlowRow.id == FlowActivation.flow_id)
+        .outerjoin(FlowVersion, FlowVersion.id == FlowActivation.version_id)
+        .where(FlowActivation.organisation_id == organisation_id, FlowActivation.kind.in_((ACTIVE, ROLLBACK, OFF)))
+    )
+    return [(name, at_us, version) for name, at_us, version in session.execute(statement.order_by(FlowActivation.id))]
+
+
 @dataclass(frozen=True)
 class FlowActivationRow:
     """A change of the acting version or the shadow, with the numbers of the versions; None for no version."""

@@ -4,8 +4,9 @@ A flow uses policies, rulesets and other flows by name. A newly approved or acti
 flows that act already too; so a change that would leave such a flow unable to run is refused.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import TypeVar, cast
 
 from sqlalchemy.orm import Session
@@ -18,11 +19,12 @@ from fivefold.flows.language import Flow
 from fivefold.risk.compiler.diagnostics import findings
 from fivefold.risk.language.purposes import Purpose
 from fivefold.store.audit.chain import unchanged_canonical
-from fivefold.store.decisions import active_policies, active_policy, policy_numbered
+from fivefold.store.decisions import active_policies, active_policy, policy_numbered, policy_versions
 from fivefold.store.flows.flows import flow_named, flow_or_none, replaced_with_runs, versions_in_force
 from fivefold.store.flows.runs import version_and_flow
-from fivefold.store.flows.versions import flow_version_numbered
+from fivefold.store.flows.versions import acting_changes, flow_version_numbered
 from fivefold.store.groups.groups import groups_of_organisation
+from fivefold.store.rulesets.activations import deciding_changes
 from fivefold.store.rulesets.rulesets import (
     active_version_named,
     all_active_versions,
@@ -32,7 +34,7 @@ from fivefold.store.rulesets.rulesets import (
 )
 from fivefold.store.tables.events import Policy
 from fivefold.store.tables.flows import FlowRow, FlowVersion
-from fivefold.store.tables.rulesets import RulesetVersion
+from fivefold.store.tables.rulesets import Family, RulesetVersion
 
 POLICIES, RULESETS, FLOWS = "policies", "rulesets", "flows"
 """The kinds of dependencies, in `Asked`."""
@@ -226,6 +228,66 @@ def flow_as_asked(session: Session, version_id: int, dependencies: Mapping[str, 
             for name, number in dependencies.get(FLOWS, {}).items()
         },
     ).analysed(version.canonical)
+
+
+Changes = Mapping[str, Sequence[tuple[int, Row | None]]]
+"""By name from when on which version decided, in order; None for none."""
+
+
+@dataclass(frozen=True)
+class DecidedOverTime:
+    """The versions that ever decided in an organisation, and those of flows that ever acted."""
+
+    policies: Changes[Policy]
+    rulesets: Changes[RulesetVersion]
+    flows: Changes[FlowVersion]
+
+    @classmethod
+    def of(cls, session: Session, organisation_id: int) -> "DecidedOverTime":
+        """Read them from the history of each kind."""
+        policies: dict[str, list[tuple[int, Policy | None]]] = {}
+        for policy in reversed(policy_versions(session, organisation_id)):
+            if policy.approved_us is not None:
+                policies.setdefault(policy.name, []).append((policy.approved_us, policy))
+        rulesets: dict[str, list[tuple[int, RulesetVersion | None]]] = {}
+        for change in deciding_changes(session, Family.organisation_id == organisation_id):
+            row = change.activation
+            ruleset = None if row.version_id is None else session.get_one(RulesetVersion, row.version_id)
+            rulesets.setdefault(change.family.name, []).append((row.at_us, ruleset))
+        flows: dict[str, list[tuple[int, FlowVersion | None]]] = {}
+        for name, at_us, version in acting_changes(session, organisation_id):
+            flows.setdefault(name, []).append((at_us, version))
+        return cls(policies, rulesets, flows)
+
+    @cached_property
+    def moments(self) -> list[int]:
+        """The moments of all changes, in order."""
+        kinds = (self.policies, self.rulesets, self.flows)
+        return sorted({at_us for by_name in kinds for rows in by_name.values() for at_us, _ in rows})
+
+    def asked_while_acting(self, version: FlowVersion, flow: str) -> Iterator[AnalysedFlow]:
+        """Yield a version of a flow with its dependencies, for each set of these that decided while it acted."""
+        versions_yielded = list[Asked]()
+        changes = self.flows.get(flow, ())
+        ends = [*(at_us for at_us, _ in changes[1:]), None]
+        for (begin, row), end in zip(changes, ends, strict=True):
+            if row is None or row.id != version.id:
+                continue
+            for moment in (each for each in self.moments if begin <= each and (end is None or each < end)):
+                rows = _find_dependencies(
+                    version.canonical,
+                    partial(_decided_at, moment, self.policies),
+                    partial(_decided_at, moment, self.rulesets),
+                    partial(_decided_at, moment, self.flows),
+                )
+                if rows.versions not in versions_yielded:
+                    versions_yielded.append(rows.versions)
+                    yield rows.analysed(version.canonical)
+
+
+def _decided_at(moment: int, changes_by_name: Changes[Row], name: str) -> Row | None:
+    """Return the version of a name that decided at a moment; None for none."""
+    return next((row for at_us, row in reversed(changes_by_name.get(name, ())) if at_us <= moment), None)
 
 
 def groups_in_force(session: Session, organisation_id: int, type_id: int) -> dict[str, GroupInForce]:

@@ -31,7 +31,7 @@ from fivefold.store.rulesets.rulesets import all_active_versions
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.flows import FlowVersion
 from fivefold.store.tables.rulesets import Family, RulesetVersion
-from fivefold.usecases.accounts.flows_in_force import flow_as_asked, flow_of_version, standing_flows
+from fivefold.usecases.accounts.flows_in_force import DecidedOverTime, flow_as_asked, flow_of_version, standing_flows
 
 _PURPOSE: TypeAdapter[Purpose] = TypeAdapter(Purpose)
 
@@ -235,20 +235,25 @@ def refuse_tags_of_aml_groups(session: Session, kind: EntityType, tags: Collecti
 def refuse_tags_of_flows(session: Session, kind: EntityType, tags: Collection[str]) -> None:
     """Raise ConflictError if a flow gave one of some tags because of `aml` data, even if it acts no more.
 
-    Tags outlast the flow that gave them, so none of these may become one that commerce reads. Called when they are
-    first declared commercial, in the same transaction.
+    Tags outlast the flow that gave them, and what it asked then, so none of these may become one that commerce reads.
+    Called when they are first declared commercial, in the same transaction.
     """
     session.flush()
+    if not tags:
+        return
     lists, groups = (of(session, kind.organisation_id) for of in (purposes_of_lists, _purposes_of_groups))
     sources = Sources(lists=lists, declared=declared_of(session, kind), groups=groups)
-    for version in versions_that_acted(session, kind.id) if tags else ():
+    over_time = DecidedOverTime.of(session, kind.organisation_id)
+    for version in versions_that_acted(session, kind.id):
+        now = flow_of_version(session, version.id).analysed
+        given_tags = [action.given_tag for action in now.flow.actions if isinstance(action, GivesTag)]
+        if not set(given_tags) & set(tags):
+            continue
         pinned = {
             name: {of: int(each["version"]) for of, each in rows.items()} for name, rows in version.pinned.items()
         }
-        for analysed in (flow_as_asked(session, version.id, pinned), flow_of_version(session, version.id).analysed):
-            given_tags = [action.given_tag for action in analysed.flow.actions if isinstance(action, GivesTag)]
-            if not set(given_tags) & set(tags):
-                continue
+        then = over_time.asked_while_acting(version, now.flow.name)
+        for analysed in (flow_as_asked(session, version.id, pinned), *then, now):
             for diagnostic in analysed.purpose_diagnostics(sources):
                 flow_name = f"version {version.number} of the flow {analysed.flow.name}"
                 raise ConflictError(f"{flow_name} gave a tag that would feed commerce: it {diagnostic.problem}")

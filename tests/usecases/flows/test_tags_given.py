@@ -7,11 +7,29 @@ import pytest
 from fivefold.domain.errors import ConflictError, InvalidRulesetError
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.flows.activate import switch_flow_off
-from tests.usecases.decisions.deciding import Desk
-from tests.usecases.flows.documents import WHY, Data, acting, as_, committed, flow_document
+from tests.usecases.decisions.deciding import WORTH, Desk
+from tests.usecases.flows.documents import WHY, Data, acting, as_, asking, committed, flow_document
 
 GIVES = [{"id": "look", "title": "Give the tag", "tag": "quiet"}]
 COMMERCIAL = {"tags": {"quiet": "commercial"}}
+BY_LEVEL: Data = {"id": "by-level", "when": {"level": "in_force", "at_least": "high"}, "action": "note"}
+ASKS_INNER: Data = {"id": "asks", "title": "Asks", "rationale": "It knows.", "flow": "inner", "on_unknown": "done"}
+BY_END: Data = {
+    "id": "by-end",
+    "title": "By its end",
+    "rationale": "Who is looked at is tagged.",
+    "route": [{"when": {"step": "asks", "output": "ends", "equals": "done"}, "to": "done"}],
+    "otherwise": "nothing",
+    "on_unknown": "done",
+}
+BY_VALUE: Data = {
+    "id": "by-value",
+    "title": "By the value",
+    "rationale": "It is known.",
+    "route": [{"when": {"value": "score", "at_least": 4}, "to": "done"}],
+    "otherwise": "nothing",
+    "on_unknown": "done",
+}
 
 
 def routed(name: str, when: Data, given: Data, other: Data, **parts: Any) -> str:
@@ -77,6 +95,56 @@ def test_a_tag_outlasts_the_flow_that_gave_it_because_of_a_level(desk: Desk) -> 
     with pytest.raises(ConflictError, match="version 1 of the flow risky gave a tag"):
         say(desk, COMMERCIAL)
     say(desk, {"tags": {"quiet": "aml", "third": "commercial"}})
+
+
+def later(desk: Desk) -> None:
+    desk.bank.now += 60_000_000
+
+
+@pytest.mark.postgresql
+def test_a_tag_outlasts_the_policy_by_which_a_flow_gave_it_because_of_a_level(desk: Desk) -> None:
+    """The policy that the flow asks read the level for a minute alone: not at first, and not now."""
+    desk.publish(WORTH)
+    acting(desk, asking(actions=GIVES))
+    later(desk)
+    desk.publish(BY_LEVEL, WORTH)
+    later(desk)
+    desk.publish(WORTH)
+    with pytest.raises(ConflictError, match=r"gave a tag that would feed commerce.*policy payments.*level in_force"):
+        say(desk, COMMERCIAL)
+    switch_flow_off(as_(desk, desk.ana), "care", WHY)
+    with pytest.raises(ConflictError, match="version 1 of the flow care gave a tag"):
+        say(desk, COMMERCIAL)
+
+
+def test_a_tag_outlasts_what_a_flow_asked_through_another_flow(desk: Desk) -> None:
+    desk.publish(WORTH)
+    acting(desk, asking("inner"))
+    later(desk)
+    acting(desk, flow_document("outer", [ASKS_INNER, BY_END], actions=GIVES, examples=None))
+    later(desk)
+    desk.publish(BY_LEVEL, WORTH)
+    later(desk)
+    acting(desk, flow_document("inner", [BY_VALUE], examples=None))
+    later(desk)
+    desk.publish(WORTH)
+    with pytest.raises(ConflictError, match=r"gave a tag.*flow inner.*policy payments.*level in_force"):
+        say(desk, COMMERCIAL)
+
+
+def test_what_a_policy_read_while_no_flow_asked_it_takes_no_tag_from_commerce(desk: Desk) -> None:
+    desk.publish(BY_LEVEL, WORTH)
+    later(desk)
+    desk.publish(WORTH)
+    later(desk)
+    acting(desk, asking(actions=GIVES))
+    later(desk)
+    switch_flow_off(as_(desk, desk.ana), "care", WHY)
+    later(desk)
+    desk.publish(BY_LEVEL, WORTH)
+    later(desk)
+    desk.publish(WORTH)
+    say(desk, COMMERCIAL)
 
 
 def test_a_flow_that_never_acted_gave_no_tag(desk: Desk) -> None:
