@@ -29,7 +29,7 @@ from sqlalchemy import (
     type_coerce,
     union_all,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError
@@ -305,7 +305,9 @@ def _count_in_source(place: int, shape: _Shape) -> Select[*tuple[Any, ...]]:
     source = SOURCES[place]
     ages = _moment_of(source, QueueOrder.DUE).label("since_us")
     statement: Select[*tuple[Any, ...]] = select(ages).select_from(source.table)
-    statement = _with_work(_of_entity(statement, source), source)
+    statement = _of_entity(statement, source)
+    if shape.of_member or shape.unassigned:
+        statement = _with_work(statement, source)
     if shape.of_levels:
         statement = _with_level(statement, source)
     if shape.unassigned:
@@ -334,13 +336,27 @@ def _with_level(statement: Select[*tuple[Any, ...]], source: ItemSource) -> Sele
 
 
 def _with_work(statement: Select[*tuple[Any, ...]], source: ItemSource) -> Select[*tuple[Any, ...]]:
-    of_item = and_(
-        QueueWork.organisation_id == bindparam("organisation_id"),
-        QueueWork.kind == source.kind.value,
-        QueueWork.number == source.number,
-        QueueWork.step == source.step,
+    return statement.outerjoin(QueueWork, _is_work_on(source, QueueWork))
+
+
+def _is_work_on(source: ItemSource, work: Any) -> Any:
+    """Select the row of work on an item."""
+    return and_(
+        work.organisation_id == bindparam("organisation_id"),
+        work.kind == source.kind.value,
+        work.number == source.number,
+        work.step == source.step,
     )
-    return statement.outerjoin(QueueWork, of_item)
+
+
+def _waits(source: ItemSource) -> Any:
+    """Select the items that nobody completed.
+
+    PostgreSQL takes `done_us IS NULL` after an outer join for rare, as it asks how many rows of work are not done, and
+    then reads and sorts all items instead of some by their index.
+    """
+    work = aliased(QueueWork)
+    return ~select(work.number).where(_is_work_on(source, work), work.done_us.is_not(None)).exists()
 
 
 def _narrowed(statement: Select[*tuple[Any, ...]], place: int, shape: _Shape) -> Select[*tuple[Any, ...]]:
@@ -357,7 +373,7 @@ def _narrowed(statement: Select[*tuple[Any, ...]], place: int, shape: _Shape) ->
     if shape.named:
         conditions += [source.number == number_parameter("number"), source.step == number_parameter("step")]
     else:
-        conditions.append(QueueWork.done_us.is_(None))
+        conditions.append(QueueWork.done_us.is_(None) if shape.of_member else _waits(source))
     if shape.of_member:
         conditions.append(QueueWork.member_id == bindparam("member_id"))
     if shape.unassigned:

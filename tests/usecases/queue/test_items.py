@@ -264,3 +264,26 @@ def test_a_filter_has_no_name_that_looks_like_another_one(ours: Context, name: s
     assert save_view(context, Role.INVESTIGATOR, "mine", {"kind": "rise"}, shared=True).name == "mine"
     with pytest.raises(ConfigError, match="cannot be stored; it must have 1 to "):
         save_view(context, Role.INVESTIGATOR, name, {"kind": "rise"}, shared=True)
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("assigned", ["", "unassigned"])
+def test_some_of_many_late_reviews_are_read_in_their_order_without_a_sort(ours: Context, assigned: str) -> None:
+    put_entities(ours, "customer", [EntityRow(f"late{place}") for place in range(1500)])
+    late = text("UPDATE due_marks SET due_us = :late_us - entity_id, priority = 0")
+    with ours.engine.begin() as connection:
+        connection.execute(late, {"late_us": NOW - 3 * DAY_US})
+    filters = QueueFilters(kinds=("review",), assigned=assigned)
+    with statements(ours.engine) as asked:
+        assert len(list_items(ours, Role.ADMIN, filters, Part(10))) == 10
+    plans = []
+    with ours.engine.connect() as connection:
+        is_sqlite = connection.dialect.name == "sqlite"
+        for table in () if is_sqlite else ("due_marks", "entities", "queue_work"):
+            connection.exec_driver_sql(f"ANALYZE {table}")
+        for statement, values in asked:
+            if "due_marks.priority" in statement:
+                explained = f"EXPLAIN {'QUERY PLAN ' * is_sqlite}{statement}"
+                plans.append("\n".join(str(row[-1]) for row in connection.exec_driver_sql(explained, values)))
+    assert "ix_due_marks_" in plans[0], plans[0]
+    assert ("FOR ORDER BY" not in plans[0]) if is_sqlite else ("Presorted Key: due_marks.due_us" in plans[0]), plans[0]
