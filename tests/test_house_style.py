@@ -76,7 +76,7 @@ MOST_PARTICIPLES = 34
 """Fields whose names are public: of answers, stored breakdowns and forms. There are no others, and no new ones."""
 MOST_POSITIONAL = 123
 """Dataclasses of more than four fields that take them in their order: new ones take keywords. Lower it as they go."""
-MOST_IS_NO = 624
+MOST_IS_NO = 573
 """How many sentences still fall short: new ones are refused. Lower the number with each that goes."""
 IS_NO = re.compile(r"\b(?:is|are|be|was) no\b")
 
