@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.domain.text import perhaps
 from fivefold.store.ingest.entities import no_entity
 from fivefold.store.levels.markings import is_unmarked
 from fivefold.store.levels.overrides import live_override_id
@@ -225,7 +226,8 @@ def policy_numbered(session: Session, organisation_id: int, name: str, number: i
     of = (Policy.organisation_id == organisation_id, Policy.name == name, Policy.number == number)
     row = session.scalar(select(Policy).where(*of))
     if row is None:
-        raise NotFoundError(f"there is no version {number} of a policy {name!r}")
+        names = session.scalars(select(Policy.name).where(Policy.organisation_id == organisation_id).distinct())
+        raise NotFoundError(f"there is no version {number} of a policy {name!r}{perhaps(name, names)}")
     return row
 
 

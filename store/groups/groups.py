@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.domain.text import perhaps
 from fivefold.store.sql.keyset import rows_of
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.groups import GroupMember, GroupVersion, NamedGroup
@@ -138,7 +139,8 @@ def version_numbered(session: Session, organisation_id: int, name: str, number: 
     statement = _versions(organisation_id).where(NamedGroup.name == name, GroupVersion.number == number)
     row = session.execute(statement).one_or_none()
     if row is None:
-        raise NotFoundError(f"there is no version {number} of a group {name!r}")
+        names = session.scalars(select(NamedGroup.name).where(NamedGroup.organisation_id == organisation_id))
+        raise NotFoundError(f"there is no version {number} of a group {name!r}{perhaps(name, names)}")
     return GroupVersionRow(*row)
 
 

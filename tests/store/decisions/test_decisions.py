@@ -141,6 +141,9 @@ def test_one_is_found_by_its_number(policy_desk: Desk) -> None:
         for of, name, number in ((policy_desk.bank.of, "payments", 3), (policy_desk.bank.of + 1, "payments", 1)):
             with pytest.raises(NotFoundError, match=f"there is no version {number} of a policy 'payments'"):
                 policy_numbered(session, of, name, number)
+        for of, rest in ((policy_desk.bank.of, "; perhaps payments was meant"), (policy_desk.bank.of + 1, "")):
+            with pytest.raises(NotFoundError, match=f"there is no version 1 of a policy 'paymets'{rest}$"):
+                policy_numbered(session, of, "paymets", 1)
 
 
 def test_the_one_in_force_is_found(policy_desk: Desk) -> None:

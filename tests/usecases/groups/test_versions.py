@@ -51,6 +51,8 @@ def test_a_version_is_written_by_one_and_approved_by_another(circle: Circle) -> 
     shown = show_group(circle.context(), "watched", 1)
     assert shown.document == document(HIGH)
     assert not any(finding.fatal for finding in shown.doubts)
+    with pytest.raises(NotFoundError, match="there is no version 1 of a group 'wacthed'; perhaps watched was meant"):
+        show_group(circle.context(), "wacthed", 1)
 
 
 def test_the_next_version_takes_the_place_of_the_one_before_and_an_older_one_does_not(circle: Circle) -> None:
