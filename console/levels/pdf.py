@@ -262,7 +262,7 @@ def _level(export: CustomerExport) -> str:
         if export.since_us is not None:
             sentence += " " + text("since {since}", since=moment_text(export.since_us))
     failed = text("The last assessment failed.") if export.failing else kept_text(export.status, export.rules_level)
-    newer = text("Something happened since.") if export.refreshing else ""
+    newer = text("Data changed since then.") if export.refreshing else ""
     return " ".join(filter(None, (f"{sentence}.", failed, newer)))
 
 

@@ -1,8 +1,8 @@
-"""Alembic's entry: runs the migrations on the connection that `store.sql.database.upgrade` passes."""
+"""Alembic's entry: runs the migrations on the connection that `store.sql.database.upgrade` gives."""
 
 from alembic import context
 
-import fivefold.store.tables.all  # noqa: F401 (so that Base has all tables)
+import fivefold.store.tables.all  # noqa: F401 (so that all tables are among those of Base)
 from fivefold.store.tables.accounts import Base
 
 context.configure(

@@ -39,7 +39,7 @@ def test_a_list_and_a_policy_are_written_and_approved_and_a_decision_says_why(
         page.fill("#reason", "Our new appetite.")
         page.fill("#accept", "The doubts are known.")
         page.click("button[formaction$='/propose']")
-        assert "another person approves it" in page.inner_text("section:has(#approve)")
+        assert "another person has to approve it" in page.inner_text("section:has(#approve)")
         policy = page.url.partition("?")[0]
     with visiting(browser, served, "admin", **look) as page:
         page.goto(proposal)

@@ -26,7 +26,7 @@ def test_a_dead_webhook_is_sent_again(browser: "Browser", served: Served, look: 
         assert "2 could not be delivered" in page.inner_text("main")
         page.click("section[aria-labelledby=webhooks] tbody a")
         page.click("tbody tr:first-child form[action$='/replay'] button")
-        assert "It is sent again" in page.inner_text("[role=status]")
+        assert "It will be sent again" in page.inner_text("[role=status]")
         assert "1 could not be delivered" in page.inner_text("main")
         page.click("button:has-text('Send all again')")
         assert "There are no dead letters." in page.inner_text("main")

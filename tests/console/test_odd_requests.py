@@ -184,7 +184,7 @@ def test_what_was_written_is_not_lost_with_the_session(place: Place, ends: str) 
     if ends == "and another one began":
         visitor.sign_in("investigator")
     visitor.post(form.action, {**form.fields, "level": "high", "reason": LONG, "until": "2099-01-01"})
-    assert "What you wrote, to be copied" in visitor.text
+    assert "Your text: copy it" in visitor.text
     assert "Three pages of reasons &amp; &lt;b&gt;figures</textarea>" in visitor.page.text
     assert sorted(re.findall(r'for="written-\d">(\w+)</label>', visitor.page.text)) == ["Level", "Reason", "Until"]
     assert "high</textarea>" in visitor.page.text
@@ -371,7 +371,7 @@ def test_a_long_form_on_a_slow_line_is_not_lost_with_the_session(place: Place, m
 
     monkeypatch.setattr(console, "SIGN_IN_SECONDS", 0.01)
     visitor.send("POST", f"{ACME}/override", content=slowly(), headers=headers)
-    assert "What you wrote, to be copied" in visitor.text
+    assert "Your text: copy it" in visitor.text
     assert "Three pages of reasons" in visitor.text
     monkeypatch.setattr(console, "LOST_FORM_SECONDS", 0.01)
     visitor.send("POST", f"{ACME}/override", content=slowly(), headers=headers)

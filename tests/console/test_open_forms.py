@@ -12,7 +12,7 @@ from tests.serving.v1.rulesets.bank_rulesets import document
 from tests.usecases.flows.documents import flow_document
 
 EDIT = "/console/rulesets/retail/edit"
-NOT_WRITTEN = "What you typed into a form is not written into the text yet."
+NOT_WRITTEN = "A form has input that is not in the text yet."
 RULE = {"rule_rationale": "A board's why.", "rule_id": "new", "rule_value": "KP"}
 
 

@@ -1,1 +1,1 @@
-"""The schema of the first release: tables by area, and guards against changes."""
+"""The schema of the first release: tables by area, and the guards of what does not change."""

@@ -1,4 +1,4 @@
-"""The first tables of organisations, and of the people and programs that act for them."""
+"""The first tables of organisations, and who acts for them."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,20 +1,20 @@
-"""The shared parts of the first tables: a type of keys, partial indexes, and the columns of jobs."""
+"""What the first tables share: a type of keys, indexes of some rows alone, and the columns of jobs."""
 
 from typing import Any
 
 import sqlalchemy as sa
 
 BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-"""The type of a numbered key: SQLite numbers rows itself only if their key is declared as a plain integer."""
+"""SQLite numbers rows by itself only where their key is plainly an integer."""
 
 
 def only_where(condition: str) -> dict[str, Any]:
-    """Return the options of a partial index, of the rows that meet a condition."""
+    """Give the options of an index that has the rows of a condition alone."""
     return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
 
 
 def job_columns() -> list[sa.Column[Any]]:
-    """Return the columns of a table of jobs that workers run, each under a lease."""
+    """Give the columns of a table of jobs that workers run, each under a lease."""
     return [
         sa.Column("id", sa.Integer(), primary_key=True),
         sa.Column("organisation_id", sa.Integer(), sa.ForeignKey("organisations.id"), nullable=False),

@@ -1,4 +1,4 @@
-"""Triggers that count the entities in each cell of a portfolio, and the changes of levels on each day."""
+"""Triggers that count: the entities of each cell of a portfolio, and the changes of levels of each day."""
 
 from alembic import op
 
@@ -24,7 +24,7 @@ def create() -> None:
 
 
 def _cell_of(of: str = "") -> str:
-    """Return the columns of a row's cell; *of* is the prefix of the row, with a dot."""
+    """Give the cell of a row; *of* is where the row is, with a dot."""
     return (
         f"{of}organisation_id AS organisation_id, {of}type_id AS type_id, coalesce({of}level, 0) AS level,"
         f" coalesce({of}segment, '') AS segment, coalesce({of}value_currency, '') AS currency,"
@@ -56,7 +56,7 @@ def _count_cells_by_row() -> None:
 
 
 def _count_cells_by_statement() -> None:
-    """Count the changes of a whole statement, in rows of this connection alone: writers never wait for each other."""
+    """Count what a statement changed in one go, in rows that this connection alone adds to: writers never wait."""
     for statement, side, sign in (("insert", "new", ""), ("delete", "old", "-")):
         _count_cells_of(statement, f"SELECT {_cell_of()}, {sign}1 AS one, {sign}{_cents()} AS cents FROM {side}_rows")  # noqa: S608 (as above)
     _count_cells_of(
@@ -85,7 +85,7 @@ def _count_cells_of(statement: str, changes: str) -> None:
 
 
 def _move_of(of: str) -> str:
-    """Return the cell of a transition; *of* is the name of the row. Moments before 1970 count on its first day."""
+    """Give the cell of a transition; *of* is where the row is. What was before 1970 is counted on its first day."""
     return (
         f"{of}.organisation_id AS organisation_id, entities.type_id AS type_id,"
         f" CASE WHEN {of}.at_us < 0 THEN 0 ELSE {of}.at_us / {_DAY_US} END AS day,"
@@ -95,7 +95,7 @@ def _move_of(of: str) -> str:
 
 def _count_moves() -> None:
     if op.get_bind().dialect.name == "postgresql":
-        # The rows that a whole statement added, counted in rows of this connection alone: writers never wait.
+        # What a statement added in one go, in rows that this connection alone adds to: writers never wait.
         op.execute(
             "CREATE FUNCTION transitions_count() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"  # noqa: S608 (our own words)
             f" INSERT INTO level_move_counts ({_MOVE}, entities)"

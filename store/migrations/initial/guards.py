@@ -1,6 +1,6 @@
-"""Guards: triggers by which the database itself refuses to change or delete stored rows.
+"""Guards: triggers by which the database itself refuses to change or delete what was written.
 
-An entity is marked as erased first: only then may its rows be deleted, or lose personal data.
+What is erased is marked as erased first: only then may its rows go, or lose what is personal.
 """
 
 from collections.abc import Iterable
@@ -52,7 +52,7 @@ _FIXED = {
         "id", "organisation_id", "flow_id", "run_id", "entity_id", "cause", "action", "kind", "subject", "content",
         "at_us", "due_us", "waits_us",
     ),
-    # A repair moves `recorded_us` back if a clock was ahead.
+    # The moment of recording is moved back after a clock that was ahead.
     "corrections": (
         "id", "organisation_id", "external_id", "transaction_id", "entity_id", "kind", "known_us", "reason", "actor",
         "at_us", "amount", "currency", "state", "balance", "category", "account_created_us", "content", "batch",
@@ -79,7 +79,7 @@ _ALSO = {
     ),
     "flow_actions": "OLD.taken_back_us IS NULL AND OLD.done_us IS NULL",
 }
-"""Further conditions of an UPDATE."""
+"""What else must hold of an UPDATE."""
 _FIXED_WHERE_NAMED = {
     "entities": ("id", "organisation_id", "type_id", "external_id", "created_us", "erased_us", "salt"),
     "activations": (
@@ -87,7 +87,7 @@ _FIXED_WHERE_NAMED = {
         "actor", "at_us", "per_second", "salt",
     ),
 }  # fmt: skip
-"""Fixed columns of tables whose other columns change by the thousand: an UPDATE that names none is not checked."""
+"""Columns of tables whose other columns change by the thousand: an UPDATE that names none of these is not looked at."""
 _OR_ERASURE = {
     "entities": (
         "OLD.id = NEW.id AND OLD.organisation_id = NEW.organisation_id AND OLD.type_id = NEW.type_id"
@@ -95,7 +95,7 @@ _OR_ERASURE = {
         " AND NEW.external_id IN (OLD.external_id, 'erased-' || NEW.id)"
     )
 }
-"""Other changes that an UPDATE of these tables may make: an erasure."""
+"""What an UPDATE of them may be besides."""
 _EMPTIED = {
     "decisions": (
         ("inputs", "answer", "decision_key"),
@@ -105,12 +105,12 @@ _EMPTIED = {
         ),
     ),
 }  # fmt: skip
-"""Columns that become null if the entity is erased, and columns that stay unchanged."""
+"""Columns that become null where the entity is erased, and those that stay as they are."""
 _VALUES_ERASED = (
     "OLD.erased_us IS NULL AND NEW.erased_us IS NOT NULL AND NEW.salt IS NULL AND NEW.before IS NULL"
     " AND NEW.after IS NULL AND NEW.organisation_id = OLD.organisation_id AND NEW.number = OLD.number"
 )
-"""The only permitted change of values of the audit log."""
+"""The one change that values of the audit log may see."""
 _PROPOSED = ("id", "organisation_id", "entity_id", "kind", "proposed_by", "proposed_us", "salt")
 _CONTENT = ("subject", "content", "reach", "reason")
 _DECIDED = ("decided_by", "decided_us", "result")
@@ -119,7 +119,7 @@ _IS_ERASED = {
     "ownerships": "EXISTS (SELECT 1 FROM entities WHERE id IN (OLD.entity_id, OLD.owner_id) AND erased_us IS NOT NULL)",
     "links": "EXISTS (SELECT 1 FROM entities WHERE id IN (OLD.entity_id, OLD.other_id) AND erased_us IS NOT NULL)",
 }
-"""By table, the condition that a row's entity is erased; other tables have it by `entity_id`."""
+"""What tells, of a table's row, that the entity is erased; of the others their `entity_id` does."""
 
 _UNLESS_ERASED = "is history, ", " is refused unless the entity is erased"
 
@@ -151,7 +151,7 @@ def create() -> None:
 
 
 def _prepare_postgresql() -> None:
-    """Create the functions, since conditions of triggers cannot query other tables; and revoke rights from PUBLIC."""
+    """Create the functions, since conditions of triggers cannot ask other tables; and take rights from everybody."""
     _create_function("audit_refuse", "FALSE", "is append-only, ", " is refused")
     for name, is_erased in {"history": ENTITY_IS_ERASED, **_IS_ERASED}.items():
         _create_function(f"{name}_refuse_unless_erased", is_erased, *_UNLESS_ERASED)
@@ -161,14 +161,14 @@ def _prepare_postgresql() -> None:
 
 
 def _refuse_replacing() -> None:
-    """Refuse INSERT OR REPLACE, which deletes the conflicting row without the guard of DELETE."""
+    """Refuse INSERT OR REPLACE: it deletes the row that is in its way without asking the guard of DELETE."""
     for table in ("audit_entries", "audit_values"):
         same = "organisation_id = NEW.organisation_id AND number = NEW.number"
         refuse(table, "INSERT", f"EXISTS (SELECT 1 FROM {table} WHERE {same})")  # noqa: S608 (our own words)
 
 
 def _guard_proposals() -> None:
-    """Let a proposal be decided once, and be emptied if its entity is erased; refuse other changes."""
+    """Let one be decided once, and be emptied where its entity is erased; nothing else happens to it."""
     same = _same()
     decided = (
         f"({unchanged((*_CONTENT, *_DECIDED, 'decision_reason', 'state'))}"
@@ -192,17 +192,17 @@ def _on_postgresql() -> bool:
 
 
 def _same() -> str:
-    """Return the operator that compares two values, also if one or both are null."""
+    """Give the operator that compares two values of which either may be null."""
     return "IS NOT DISTINCT FROM" if _on_postgresql() else "IS"
 
 
 def unchanged(columns: Iterable[str]) -> str:
-    """Return the condition that an UPDATE leaves these columns unchanged."""
+    """Write the condition that an UPDATE leaves these columns as they are."""
     return " AND ".join(f"OLD.{name} {_same()} NEW.{name}" for name in columns)
 
 
 def refuse(table: str, statement: str, when: str = "TRUE", of: Iterable[str] = ()) -> None:
-    """Refuse a statement, for rows that meet *when*; an UPDATE only if it names columns *of*, where these are given."""
+    """Refuse a statement, or that for rows of a condition alone; an UPDATE may be looked at for some columns alone."""
     name = f"{table}_history_{statement.lower()}"
     what = f"{statement} OF {', '.join(of)}" if of else statement
     if not _on_postgresql():
@@ -217,7 +217,7 @@ def refuse(table: str, statement: str, when: str = "TRUE", of: Iterable[str] = (
 
 
 def refuse_unless_erased(table: str, statement: str, when: str = "TRUE") -> None:
-    """Refuse a statement for rows that meet *when*, unless their entity is marked as erased."""
+    """Refuse a statement for rows of a condition whose entity is not marked as erased."""
     name = f"{table}_erased_{statement.lower()}"
     if not _on_postgresql():
         is_erased = _IS_ERASED.get(table, ENTITY_IS_ERASED)
@@ -233,7 +233,7 @@ def refuse_unless_erased(table: str, statement: str, when: str = "TRUE") -> None
 
 
 def refuse_unless(table: str, statement: str, when: str, allowed: str) -> None:
-    """Refuse a statement for rows that meet *when*, unless *allowed* holds, which may query other tables."""
+    """Refuse a statement for rows of a condition unless another one holds, which may ask other tables."""
     name, exception_text = f"{table}_erased_{statement.lower()}", "unless the entity is erased, or retention removed it"
     if not _on_postgresql():
         op.execute(
@@ -250,7 +250,7 @@ def refuse_unless(table: str, statement: str, when: str, allowed: str) -> None:
 
 
 def _refuse_truncating(table: str, statement: str) -> None:
-    """Refuse TRUNCATE of a table whose rows may not be deleted one by one: it runs no triggers of rows."""
+    """Where rows are not deleted one by one, nor are all of them at once: a trigger of rows is not asked then."""
     if statement == "DELETE":
         name = f"{table}_erased_delete_all"
         op.execute(
@@ -259,7 +259,7 @@ def _refuse_truncating(table: str, statement: str) -> None:
 
 
 def _create_function(name: str, allowed: str, before: str, after: str) -> None:
-    """Create the function that a trigger of PostgreSQL runs: it refuses the row unless a condition holds."""
+    """Create what a trigger of PostgreSQL runs: it lets the row be where a condition holds, and refuses otherwise."""
     op.execute(
         f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         f" IF {allowed} THEN IF TG_OP = 'DELETE' THEN RETURN OLD; END IF; RETURN NEW; END IF;"

@@ -1,4 +1,4 @@
-"""The first tables for operators, such as workers and imports, and of the queue."""
+"""The first tables of what workers and imports do, and of the queue."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Guards of what the retention policy removes: only an erasure or an open run of the policy may remove it."""
+"""Guards of what the retention policy removes: besides an erasure, a run of the policy that is under way may."""
 
 from fivefold.store.migrations.initial.guards import ENTITY_IS_ERASED, refuse, refuse_unless, unchanged
 
@@ -6,13 +6,13 @@ _ASSESSMENT = (
     "entity_id", "number", "organisation_id", "as_of_us", "version_id", "source", "status", "level", "rules_level",
     "floor", "score", "engine", "batch",
 )  # fmt: skip
-"""The columns of an assessment that never change."""
+"""What stays of an assessment whatever happens."""
 _ASSESSMENT_IS_OLD = (
     "EXISTS (SELECT 1 FROM retention_runs r JOIN assessments a ON a.organisation_id = r.organisation_id"
     " WHERE r.id = NEW.removed_by AND r.kind = 'assessments' AND r.finished_us IS NULL AND a.as_of_us < r.before_us"
     " AND a.entity_id = OLD.entity_id AND a.number = OLD.number)"
 )
-"""The condition that a run of the retention policy is open, and the assessment old enough for it."""
+"""A run of the retention policy is under way, and the assessment is old enough for it."""
 _INPUTS_ARE_REMOVED = (
     "EXISTS (SELECT 1 FROM assessment_inputs i WHERE i.entity_id = OLD.entity_id AND i.number = OLD.number"
     " AND i.removed_by IS NOT NULL)"
@@ -20,26 +20,26 @@ _INPUTS_ARE_REMOVED = (
 _BEGUN = (
     "id", "organisation_id", "flow_id", "version_id", "entity_id", "cause", "about", "acting", "begun_us", "actor",
 )  # fmt: skip
-"""The columns that stay while a run of a flow goes on, as do its facts once they were read."""
+"""What nothing changes once a run of a flow has begun; its facts are not changed once they were read."""
 _RUN = (
     "id", "organisation_id", "flow_id", "version_id", "entity_id", "cause", "acting", "begun_us", "actor", "as_of_us",
     "state", "stopped_at", "ended_us", "due_us",
 )  # fmt: skip
-"""The columns of a run of a flow that stay when its facts are removed."""
+"""What stays of a run of a flow whatever happens."""
 _UNDER_WAY = "r.kind = 'flows' AND r.finished_us IS NULL"
 _RUN_IS_OLD = (
     f"EXISTS (SELECT 1 FROM retention_runs r WHERE r.id = NEW.removed_by AND {_UNDER_WAY}"  # noqa: S608 (our own words)
     " AND r.organisation_id = OLD.organisation_id AND OLD.as_of_us < r.before_us AND (OLD.ended_us < r.before_us"
     " OR (OLD.ended_us IS NULL AND NOT OLD.acting AND OLD.state = 'waiting' AND OLD.due_us IS NULL)))"
 )
-"""The condition that a run of the retention policy is open, and the run of a flow over and old enough for it."""
+"""A run of the retention policy is under way, and the run of a flow is over and old enough for it."""
 _RUN_IS_REMOVED = "EXISTS (SELECT 1 FROM flow_runs f WHERE f.id = OLD.run_id AND f.removed_by IS NOT NULL)"
 _MOVE_IS_OLD = (
     "EXISTS (SELECT 1 FROM named_groups g JOIN retention_runs r ON r.organisation_id = g.organisation_id"  # noqa: S608 (our own words)
     f" WHERE g.id = OLD.group_id AND {_UNDER_WAY} AND OLD.at_us < r.before_us) AND EXISTS (SELECT 1 FROM group_moves m"
     " WHERE m.group_id = OLD.group_id AND m.entity_id = OLD.entity_id AND m.number > OLD.number)"
 )
-"""The condition that a run of the retention policy is open, and the move old enough and not the entity's newest."""
+"""A run of the retention policy is under way, the move is old enough for it, and not the newest of the entity."""
 
 
 def create() -> None:

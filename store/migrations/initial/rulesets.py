@@ -1,4 +1,4 @@
-"""The first tables of rulesets, their backtests and jobs, and of proposals."""
+"""The first tables of rulesets and what judges them."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -23,17 +23,17 @@ branch_labels = None
 depends_on = None
 
 _TABLES = (accounts, audit, entities, operations, events, rulesets, levels, flows, groups)
-"""The modules of the tables; each comes after those that its rows refer to."""
+"""Each after those that its rows refer to."""
 
 
 def upgrade() -> None:
-    """Create the tables, the guards against changes, and the triggers that count."""
+    """Create the tables, the guards of what does not change, and what counts."""
     for tables in _TABLES:
         tables.create()
     guards.create()
     retention_guards.create()
     counts.create()
     if op.get_context().dialect.name == "postgresql":
-        # Rows that change all the time: a new version that fits on the page of the old one leaves the indexes alone.
+        # Rows that change all the time: a version that fits beside the old one leaves the indexes alone.
         for table in ("due_marks", "standings"):
             op.execute(f"ALTER TABLE {table} SET (fillfactor = 50)")

@@ -16,7 +16,7 @@ def test_a_graph_becomes_a_draft_that_is_not_written_over(tmp_path: Path) -> Non
     draft = tmp_path / "draft.yaml"
     said = run(tmp_path, "flows", "import", path, "-o", draft, "--map", "customer.age=age")
     assert said.code == 0
-    assert "2 steps; nothing is in force" in said.out
+    assert "2 steps; it is not in force" in said.out
     assert "not imported: line" in said.out
     assert "unless on_unknown is written: at size" in said.err
     assert "flow: some-size" in draft.read_text()

@@ -75,7 +75,7 @@ def test_one_that_a_full_disk_ends_says_how_many_rows_are_there(
     fill_disk_at_second_row(monkeypatch)
     done = run(var, "import", "entities", entities)
     assert (done.code, done.out) == (2, "")
-    words = f"1 row of {entities} was imported before it stopped; the same command continues after them"
+    words = f"1 row of {entities} was imported before; the same command continues after them"
     assert " ".join(done.err.split()) == f"warning: {words} fivefold: the disk is full"
     monkeypatch.undo()
     assert succeed(var, "import", "entities", entities) == "2 rows: 2 new, 0 changed, 0 known before.\n"

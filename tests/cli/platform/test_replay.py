@@ -34,13 +34,13 @@ def var(tmp_path: Path) -> Path:
 
 def test_the_same_bytes_come_out(var: Path) -> None:
     said = succeed(var, "replay", "1.2", "--organisation", "bank")
-    assert said.startswith("Assessment 1.2: the same ")
+    assert said.startswith("Assessment 1.2: the result is the same ")
     shown = succeed(var, "replay", "1.2", "--organisation", "bank", "--show")
     assert '"line": "Score 5: Country 5; Low"' in shown
 
 
 def test_a_decision_comes_out_again(var: Path) -> None:
-    assert succeed(var, "replay", "d:1", "--organisation", "bank").startswith("Decision d:1: the same ")
+    assert succeed(var, "replay", "d:1", "--organisation", "bank").startswith("Decision d:1: the result is the same ")
     assert "in the organisation 'bank' there is no decision 2" in refuse(var, "replay", "d:2", "--organisation", "bank")
 
 

@@ -97,4 +97,4 @@ def test_what_became_known_before_is_learnt_from_as_of_an_earlier_moment(folder:
 
 
 def test_the_ruleset_itself_is_never_overwritten(folder: Path) -> None:
-    assert "read as the argument RULESET; write" in refuse(folder, *asked(folder, "--output", folder / "now.yaml"))
+    assert "read as the argument RULESET; choose" in refuse(folder, *asked(folder, "--output", folder / "now.yaml"))

@@ -67,14 +67,14 @@ def test_a_file_that_is_there_is_written_over_with_replace_alone(folder: Path, m
 
 
 def test_the_ruleset_itself_is_never_overwritten(folder: Path) -> None:
-    assert "read as the argument RULESET; write" in refuse(folder, *asked(folder, "--output", folder / "now.yaml"))
+    assert "read as the argument RULESET; choose" in refuse(folder, *asked(folder, "--output", folder / "now.yaml"))
 
 
 def test_an_earlier_draft_is_never_overwritten(folder: Path) -> None:
     earlier = folder / "earlier.yaml"
     earlier.write_text((folder / "now.yaml").read_text())
     words = asked(folder, "--earlier", earlier, "--output", earlier)
-    assert "read as --earlier; write" in refuse(folder, *words)
+    assert "read as --earlier; choose" in refuse(folder, *words)
 
 
 def test_shares_that_are_none_are_refused(folder: Path) -> None:

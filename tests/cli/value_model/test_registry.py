@@ -139,7 +139,7 @@ def test_an_alias_of_a_version_that_is_not_there_is_named(registry: Path) -> Non
         database.execute("UPDATE registered_model_aliases SET version = 77 WHERE alias = 'champion'")
     said = run(registry, "models", columns=400)
     assert said.code == 0
-    assert "warning: the alias champion names version 77, which is not there" in said.err
+    assert "warning: the alias champion names version 77, which does not exist" in said.err
     assert succeed(registry, "rollback", columns=400).startswith("Version 1 is the champion now.")
 
 

@@ -85,7 +85,7 @@ def test_a_workbook_that_was_not_changed_is_the_same_content(editor: Visitor) ->
 def test_what_does_not_fit_is_named_by_its_cell_and_the_text_stays(place: Place, editor: Visitor) -> None:
     sent(editor, "table-import", ("mine.csv", b"row,country,give amount\n1,NO,many\n2,SE,1;5\notherwise,,5\n"))
     assert editor.page.status_code == 422
-    assert "Nothing was taken from it: 2 places" in editor.text
+    assert "Nothing was imported: 2 places" in editor.text
     assert "C2" in editor.text
     assert "C3" in editor.text
     assert shown_document(editor) == TEXT
@@ -140,7 +140,7 @@ def test_all_that_flows_cannot_say_is_shown_and_what_was_typed_stays(publisher: 
     typed = {"graph_type": "customer", "graph_kinds": "nothing=text", "graph_names": "customer.country=country"}
     sent(publisher, "graph-import", graph=("g.json", json.dumps(wrong).encode()), graph_flow="drawn", **typed)
     assert publisher.page.status_code == 422
-    assert "Nothing was taken from it: 3 places" in publisher.text
+    assert "Nothing was imported: 3 places" in publisher.text
     assert "node f : is a functionNode" in publisher.text
     assert "kinds : names nothing, which the graph does not read" in publisher.text
     assert shown_document(publisher) == TEXT

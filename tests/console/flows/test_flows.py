@@ -441,8 +441,8 @@ def test_a_customer_is_run_through_a_version_or_the_draft_and_nothing_is_done(pu
     assert "What was seen" in publisher.text
     missing = publisher.go(f"{MINE}?through=1&customer=nobody").text
     assert "nobody" in missing
-    assert "Acting, it would" not in missing
+    assert "If it acted, it would do" not in missing
     assert "there is no version 9" in publisher.go(f"{MINE}?through=9&customer={CUSTOMER}").text
-    assert "Acting, it would" not in publisher.go(f"{MINE}?through=draft&customer={CUSTOMER}").text
+    assert "If it acted, it would do" not in publisher.go(f"{MINE}?through=draft&customer={CUSTOMER}").text
     send_text(publisher.go(EDIT), "save", flow_document("mine", title="Two"))
     assert "If it acted, it would do" in publisher.go(f"{MINE}?through=draft&customer={CUSTOMER}").text

@@ -304,15 +304,15 @@ def test_an_organisation_that_has_nothing_yet_has_pages_that_say_so(place: Place
     assert "Nobody is here." in visitor.go("/console/values").text
     with Session(place.engine) as session, session.begin():
         session.execute(delete(EntityType).where(EntityType.organisation_id == place.organisations[THEIRS]))
-    assert "has no type of entity yet" in visitor.go("/console/values").text
+    assert "has no entity type yet" in visitor.go("/console/values").text
     investigator = Visitor(place).sign_in(Role.INVESTIGATOR, THEIRS)
     for path in ("portfolio", "portfolio/over-time", "search?text=a"):
         page = investigator.go(f"/console/{path}").page
         assert page.status_code == 200, path
-    assert "has no type of entity yet" in investigator.go("/console/portfolio/over-time").text
+    assert "has no entity type yet" in investigator.go("/console/portfolio/over-time").text
     for address in ("/console/value-search", "/console/value-search?text=a"):
-        assert "has no type of entity yet" in visitor.go(address).text
-    assert "has no type of entity yet" in investigator.go("/console/search?text=a").text
+        assert "has no entity type yet" in visitor.go(address).text
+    assert "has no entity type yet" in investigator.go("/console/search?text=a").text
     assert "no entity type 'customer'" in unescape(investigator.go("/console/decisions?external_id=a").text)
 
 
@@ -322,7 +322,7 @@ def test_an_organisation_that_has_nothing_yet_has_pages_that_say_so(place: Place
         ("queue", False, "Nothing is waiting here."),
         ("queue/next?queue=", False, "Nothing is waiting here."),
         ("queue/overrides", False, "There is no override"),
-        ("search?text=a", False, "has no type of entity yet"),
+        ("search?text=a", False, "has no entity type yet"),
         ("search?text=a", True, "Nothing of this type matches."),
         ("portfolio", True, "There are no levels yet."),
         ("portfolio/over-time", True, "No customer of the type customer has had a level yet."),

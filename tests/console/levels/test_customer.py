@@ -431,7 +431,10 @@ def test_where_no_level_can_be_stored_and_no_worker_runs_the_page_says_that_the_
     assess_now(place)
     place.good("PUT", ENTITY, {"attributes": {"country": "SE"}}, role="app")
     levels_stay(monkeypatch)
-    ended, lost = (f"No worker is running: the last one {what} at" for what in ("ended", "did not end, and was seen"))
+    ended, lost = (
+        f"No worker is running: the last one {what} at"
+        for what in ("shut down", "did not shut down, and was last seen")
+    )
     for seconds, is_ended, says in (
         (None, False, "No worker is running, and none was seen in the last day."),
         (10, False, ""),
@@ -446,7 +449,7 @@ def test_where_no_level_can_be_stored_and_no_worker_runs_the_page_says_that_the_
                 values = f"(1, {seen_us}, {ended_us})"
                 connection.exec_driver_sql(f"INSERT INTO workers (started_us, seen_us, ended_us) VALUES {values}")
         assert says in investigator.go(CUSTOMER).text
-        assert ("The level stays until one runs" in investigator.text) is bool(says)
+        assert ("The level stays until a worker runs" in investigator.text) is bool(says)
         assert ("the level will be computed again soon" in investigator.text) is not says
 
 

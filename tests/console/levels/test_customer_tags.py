@@ -26,7 +26,7 @@ def test_a_tag_is_set_and_ended(investigator: Visitor) -> None:
     assert "reason" in form.fields
     investigator.submit("/tag", tag="watch", reason="Seen at the airport.")
     assert "set by the investigator: Seen at the airport." in investigator.text
-    assert "The tag is set. No ruleset, policy, group or flow that decides now reads it" in investigator.text
+    assert "The tag is set. No active ruleset, policy, group or flow reads it" in investigator.text
     assert "watch" in investigator.text
     form = next(form for form in investigator.forms() if form.fields.get("tag") == "watch")
     investigator.post(form.action, {**form.fields, "reason": "over"})
@@ -56,7 +56,7 @@ def test_a_tag_that_is_there_already_is_said_and_the_words_stay(investigator: Vi
     investigator.go(ACME).submit("/tag", tag="vip", reason="first")
     investigator.go(ACME).submit("/tag", tag="vip", reason="second, longer words")
     assert investigator.page.status_code == 409
-    assert "Nothing was changed: acme has the tag vip already." in investigator.text
+    assert "Nothing was changed: acme already has the tag vip." in investigator.text
     (form,) = [form for form in investigator.forms() if form.action.endswith("/tag")]
     assert form.fields["reason"] == "second, longer words"
     investigator.go(ACME).submit("/tag", tag=" vip", reason="first ")

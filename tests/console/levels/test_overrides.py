@@ -125,14 +125,14 @@ def test_of_an_override_whose_end_has_passed_only_the_refusal_is_offered(place: 
     approver = Visitor(place).sign_in("approver").go(customer.replace("/v1", "/console"))
     actions = {form.action.rpartition("/")[2] for form in approver.forms()}
     assert {"approve-override", "refuse-override"} <= actions
-    assert "Its end has passed" not in approver.text
+    assert "It ended before a decision was made" not in approver.text
     with forged(place.engine) as connection:  # as if it were that day
         connection.execute(text("UPDATE overrides SET until_us = requested_us + 1"))
     approver.go(customer.replace("/v1", "/console"))
     assert {form.action.rpartition("/")[2] for form in approver.forms()} & actions == actions - {"approve-override"}
     assert "It ended before a decision was made: it can only be refused." in approver.text
     approver.submit("/refuse-override", reason="Nobody decided in time")
-    assert "Its end has passed" not in approver.text
+    assert "It ended before a decision was made" not in approver.text
 
 
 def test_what_is_wrong_with_one_of_several_overrides_stands_at_its_own_field(place: Place) -> None:
@@ -165,13 +165,13 @@ def test_of_who_was_erased_no_override_is_decided(place: Place) -> None:
     approver.go(ACME)
     offered = {form.action.rpartition("/")[2] for form in approver.forms()}
     assert {"approve-override", "refuse-override", "revoke-override"} <= offered
-    assert "That you opened these reasons" in approver.text
+    assert "that you opened these reasons" in approver.text
     with forged(place.engine) as connection:
         connection.execute(text("UPDATE entities SET erased_us = 1 WHERE external_id = 'acme'"))
     approver.go(ACME)
     assert approver.page.status_code == 200
     assert not [form.action for form in approver.forms() if form.action.endswith("-override")]
-    assert "That you opened these reasons" not in approver.text
+    assert "that you opened these reasons" not in approver.text
 
 
 def test_an_override_that_the_page_did_not_show_is_not_decided(place: Place) -> None:
@@ -219,7 +219,7 @@ def test_of_two_that_wait_each_says_that_the_one_approved_last_replaces_the_othe
 ) -> None:
     customer = "/console/entities/customer/c%2F1%20%C3%A4"
     investigator.go(customer).submit("/override", level="high", reason="A court asked for it.")
-    assert "Another one waits" not in investigator.text
+    assert "Another one is waiting" not in investigator.text
     investigator.submit("/override", level="medium", reason="On second thought.")
     assert (
         "Another one is waiting for this customer: the one that is approved last replaces the other."
@@ -234,7 +234,7 @@ def test_of_two_that_wait_each_says_that_the_one_approved_last_replaces_the_othe
         == 2
     )
     approver.go(customer).submit("/approve-override")
-    assert "Another override waits" not in approver.text
+    assert "Another override of this customer is waiting" not in approver.text
     assert approver.text.count("Another override is in force: approving this one ends it.") == 1
 
 

@@ -141,7 +141,7 @@ def test_what_decided_and_whose_override_holds_is_said_as_on_the_page() -> None:
     until = pdf.moment_text(AT)
     assert override == (
         f"An override holds: High, until {until}. Without it: Medium. Reason: A court asked for it.\n"
-        f"Asked for by ida, {until}. Approved by ann, {until}."
+        f"Requested by ida, {until}. Approved by ann, {until}."
     )
     assert when == f"Assessed {until}. Decided by ruleset fatf-retail version 3."
     assert CUSTOMER.override is not None
@@ -196,7 +196,7 @@ def test_a_value_of_another_model_says_which_one_serves() -> None:
     worth = [pdf._worth(replace(CUSTOMER, value=replace(CUSTOMER.value, superseded_by=by))) for by in (None, 1, 2)]
     assert "version" not in worth[0]
     assert worth[1].endswith("By version 1 of the value model; another model has this number now.")
-    assert worth[2].endswith("By version 1 of the value model; version 2 serves by now.")
+    assert worth[2].endswith("By version 1 of the value model; version 2 serves now.")
 
 
 def test_a_calculation_has_its_formula_beside_its_value() -> None:

@@ -243,7 +243,7 @@ def test_a_time_that_is_none_is_refused_and_an_empty_one_says_so(furnished: Plac
     assert visitor.go("/console/portfolio/over-time?since=2026-02-02&until=2026-01-01").page.status_code == 422
     assert visitor.go("/console/portfolio/over-time?from=severe").page.status_code == 422
     before = visitor.go("/console/portfolio/over-time?type=customer&since=2001-01-01&until=2001-01-31")
-    assert "0 of the type customer stand at a higher level" in before.text
+    assert "0 of the type customer have a higher level" in before.text
     assert "0 have their first one." in before.text
     assert "No listed customer had a level at the start and has another one at the end." in before.text
     ever = visitor.go("/console/portfolio/over-time?type=customer&since=2001-01-01")
@@ -293,7 +293,7 @@ def test_a_segment_of_values_that_is_none_is_refused_where_the_rows_would_stand(
     visitor = Visitor(furnished).sign_in("commercial").go("/console/values?segment=odd")
     assert visitor.page.status_code == 422
     assert "segment is 'odd'; it must be one of " in unescape(visitor.text)
-    assert "Customers by segment of their value" in visitor.text
+    assert "Customers by value segment" in visitor.text
 
 
 @pytest.mark.parametrize("value_pages", [False, True])

@@ -53,7 +53,10 @@ def test_search_finds_beginnings_and_tags_and_says_where_nothing_is(place: Place
 def test_search_keeps_that_only_those_are_wanted_whose_last_attempt_failed(place: Place, investigator: Visitor) -> None:
     for name in ("smith-1", "smith-2", "jones"):
         place.good("PUT", f"/v1/entities/customer/{name}", {}, role="app")
-    assert "Nobody of this type is among those" in investigator.go("/console/search?failing=true&type=customer").text
+    assert (
+        "The last assessment failed for no customer of this type"
+        in investigator.go("/console/search?failing=true&type=customer").text
+    )
     with Session(place.engine) as session, session.begin():
         failing = select(Entity.id).where(Entity.external_id.in_(["smith-2", "jones"]))
         session.execute(update(DueMark).where(DueMark.entity_id.in_(failing)).values(error="it broke"))

@@ -171,7 +171,7 @@ def test_without_the_model_and_of_who_was_erased_no_indicator_is_shown(
         visitor.go(address)
         assert f"Version {valuer.version} of {valuer.name} gave it, which does not serve now." in visitor.text
         assert 'class="indicators"' not in visitor.page.text
-        assert "Median: of" not in visitor.text
+        assert "Median: in" not in visitor.text
     assert YEAR not in visitor.go(PAYER).links()
     with writing(place.engine) as session:
         begin_champion(session, valuer.name, valuer.version, NOW, "the hash of another model")
@@ -180,7 +180,7 @@ def test_without_the_model_and_of_who_was_erased_no_indicator_is_shown(
     assert f"Version {valuer.version} of {valuer.name} gave it, and another model has this number now." in visitor.text
     with writing(place.engine) as session:
         begin_champion(session, valuer.name, valuer.version + 1, NOW)
-    assert f"Version {valuer.version + 1} of the value model serves by now" in visitor.go(PAYER).text
+    assert f"Version {valuer.version + 1} of the value model serves now" in visitor.go(PAYER).text
     assert "There is no value" in visitor.go("/console/entities/company/acme/value").text
     monkeypatch.setattr(pages()[1], "_valuer", lambda: valuer)
     later = Context(place.engine, place.actor("admin")).at(NOW + 2_000 * DAY_US)
@@ -193,7 +193,7 @@ def test_without_the_model_and_of_who_was_erased_no_indicator_is_shown(
     assert "Compute again now" not in visitor.text
     assert "The inputs of the assessment were deleted." in visitor.text
     assert visitor.text.count("Personal data were erased on") == 3, "at the top, of the value, and of flows"
-    assert "no model scored this customer" not in visitor.text
+    assert "no model has scored this customer" not in visitor.text
     assert "Personal data were erased on" in visitor.go(f"/console/entities/customer/{name}/what-if").text
     with pytest.raises(ConflictError, match=rf"customer {name} was erased on .*, so no level can be computed"):
         read_level(later, "customer", name, Freshness.NOW)

@@ -270,7 +270,7 @@ def test_two_people_are_needed_where_the_organisation_wants_them(admin: Visitor)
     assert promoted(place) == []
     newest = place.good("GET", "/v1/proposals", role="admin")[0]["id"]
     publisher = Visitor(place).sign_in("publisher").go(f"/console/proposals/{newest}")
-    assert f"at the machine that has the registry of models: fivefold proposals approve {newest}." in publisher.text
+    assert f"on the machine with the registry of models: fivefold proposals approve {newest}." in publisher.text
     assert [form for form in publisher.forms() if form.action.endswith("/approve")] == []
 
 

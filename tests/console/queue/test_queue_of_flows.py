@@ -84,7 +84,7 @@ def test_who_called_a_run_sees_its_question_and_cannot_take_it(place: Place, run
     mine = call_flow(Context(place.engine, place.actor("investigator")), "asked", "customer", CUSTOMER).number
     visitor = start(Visitor(place).sign_in("investigator"), "?kind=question&order=newest")
     assert visitor.page.url.path == f"/console/flow-runs/{mine}"
-    assert f"You called or caused run f:{mine}, so another person answers." in visitor.text
+    assert f"You called or caused run f:{mine}, so another person has to answer." in visitor.text
     visitor.submit("/assign")
     assert visitor.page.status_code == 409
     assert "another person must answer it" in visitor.text

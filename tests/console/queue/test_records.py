@@ -217,4 +217,4 @@ def test_a_wrong_filter_is_refused_beside_what_else_was_chosen(
     assert visitor.page.status_code == status
     assert problem in unescape(visitor.text)
     assert 'value="ida"' in visitor.page.text
-    assert "these filters ask for" not in visitor.text
+    assert "matches these filters" not in visitor.text

@@ -32,9 +32,9 @@ def test_a_person_contests_another_settles_and_the_reply_says_no_more_than_it_ma
     contest(investigator)
     path = investigator.page.url.path
     assert path.startswith("/console/challenges/")
-    assert "The challenge is written down" in investigator.text
+    assert "The challenge is recorded" in investigator.text
     assert SHOWN in investigator.text
-    assert "is to the byte what it was" in investigator.text
+    assert "is unchanged, byte for byte" in investigator.text
     assert not [form for form in investigator.forms() if form.action.endswith("/settle")]
     approver = Visitor(assessed).sign_in("approver").go(path)
     reason = "The tax return says the same."
@@ -150,7 +150,7 @@ def test_what_is_wrong_is_said_where_it_was_typed_and_nothing_is_settled(assesse
     path = contest(Visitor(assessed).sign_in("investigator")).page.url.path
     approver = Visitor(assessed).sign_in("approver").go(path)
     approver.submit("/settle", outcome="corrected", reason="Mended.", facts="", answer="Kept words")
-    assert 'id="facts-fault">What was corrected is named where' in approver.page.text
+    assert 'id="facts-fault">Name what was corrected' in approver.page.text
     assert "Kept words" in approver.page.text
     approver.submit("/settle", outcome="corrected", reason="Mended.", facts="field income\n\n", answer="")
     assert approver.page.status_code == 409
@@ -274,7 +274,7 @@ def test_of_factors_that_gave_nothing_an_investigator_reads_their_number_alone(
     place.good("GET", "/v1/entities/customer/new/risk", params={"freshness": "now"}, role="app")
     path = "/console/entities/customer/new/what-if?direction=up"
     shown, whole = investigator.go(path).text, Visitor(place).sign_in("publisher").go(path).text
-    assert ["which are not shown: 3" in page for page in (shown, whole)] == [True, False]
+    assert ["without an effect, not shown: 3" in page for page in (shown, whole)] == [True, False]
     assert ["Country of residence" in page for page in (shown, whole)] == [False, True]
 
 

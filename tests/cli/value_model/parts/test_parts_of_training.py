@@ -214,7 +214,7 @@ def test_parts_of_which_a_registry_cannot_be_asked_stay_and_others_go(tmp_path: 
     done = run(tmp_path / "var", "parts", trainings, "--remove")
     assert done.code == 2, done
     asked = trainings / ".a.0123abcd.parts"
-    assert f"Left: {asked}: the registry cannot be asked whether it registered a version: " in done.out
+    assert f"Not removed: {asked}: the registry cannot be asked whether it registered a version: " in done.out
     assert done.out.count("Removed: ") == 2
     assert left(tmp_path / "var") == [asked.name]
 
