@@ -21,12 +21,7 @@ LOOK_SECONDS = 30
 def mcp(
     token: Annotated[
         str,
-        typer.Option(
-            "--token",
-            envvar="FIVEFOLD_TOKEN",
-            help="The token that identifies who asks, as over HTTP.",
-            show_default=False,
-        ),
+        typer.Option("--token", envvar="FIVEFOLD_TOKEN", help="The caller's token, as over HTTP.", show_default=False),
     ] = "",
 ) -> None:
     """Answer an agent on this machine, by the Model Context Protocol.
@@ -68,9 +63,7 @@ def mcp(
     try:
         who = asyncio.run(dispatcher.identify(token))
     except ApiError:
-        raise ConfigError(
-            "the token is not valid, or no longer valid: `fivefold tokens list` shows which ones are"
-        ) from None
+        raise ConfigError("the token is not valid, or no longer: `fivefold tokens list` shows which ones are") from None
     Thread(target=_keep_loading, args=(champion.load, looked, ended), name="value model", daemon=True).start()
     warn(f"answering as {who.role} on standard input and output; end it by closing standard input")
     try:

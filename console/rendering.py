@@ -76,7 +76,7 @@ NOTICES = {
     "tag-there": "You have already set this tag for this reason, so nothing was changed.",
     "tag-ended": "The tag is ended.",
     "model-promoted": "This version serves from now on. Processes of the service load it within a minute.",
-    "promotion-proposed": "The promotion is proposed. Another person has to approve it on the registry's machine.",
+    "promotion-proposed": "The promotion is proposed. Another person has to approve it where the registry is.",
     "model-rolled-back": "The earlier version serves again.",
     "validation-asked": "The validation is requested. A worker carries it out.",
     "validation-under-way": "That quarter is already being validated. This is the progress.",

@@ -89,7 +89,7 @@ def reach_lines(reach: Mapping[str, Any], labels: Mapping[str, str], held_until:
     *held_until*: the entities whose levels a cooldown holds now, and until when.
 
     >>> reach_lines({"cap": {"from": 10, "to": 5, "overridden_below": 0, "with_level": 281}}, {"cap": "Cap"})
-    [Line(label='Cap', value='0 of 281 customers are kept below the rules now')]
+    [Line(label='Cap', value='overrides now hold 0 of 281 customers below the rules')]
     >>> fall = {"entity_type": "customer", "external_id": "a", "before": ["high"] * 3, "after": ["low", "low", "low"]}
     >>> print(reach_lines({"falls": [fall]}, {})[0].value)
     by the rules: level from high to low; floor from high to low; floor that no override goes below from high to low. \

@@ -47,7 +47,7 @@ def test_a_list_and_a_policy_are_written_and_approved_and_a_decision_says_why(
         page.click("form[action$='/approve'] button")
         assert "The change is approved and carried out." in page.inner_text("[role=status]")
         page.click("main a:has-text('kept')")
-        page.click("tr:has-text('to come') a:has-text('what it changes')")
+        page.click("tr:has-text('not in force yet') a:has-text('what it changes')")
         assert "by" in page.inner_text("table.lines")
         page.goto(policy)
         page.fill("#why", "As the minutes say.")

@@ -387,7 +387,7 @@ def test_a_table_goes_to_a_spreadsheet_and_back(tmp_path: Path) -> None:
     table.write_text(table.read_text(encoding="utf-8-sig").replace("900", "800"))
     again = ("flows", "table", "import", path, "room", table, "-o", draft)
     assert "--replace overwrites it" in refuse(tmp_path, *again)
-    assert "nothing is in force" in succeed(tmp_path, *again, "--replace")
+    assert "it is not in force" in succeed(tmp_path, *again, "--replace")
     assert "give: {amount: 800}" in draft.read_text()
     export = ("flows", "table", "export", path, "room", "--to", table)
     assert "--replace overwrites it" in refuse(tmp_path, *export)

@@ -111,7 +111,7 @@ def test_who_came_after_the_backup_is_named_and_nobody_else_is_erased_or_held(va
     send("n2", "n3")
     done = run(var, "erase-again", columns=200)
     assert done.code == 3
-    assert "0 entities were there again" in done.out
+    assert "0 entities were in the database again" in done.out
     assert "line 1, default, entities 3\n" in done.out
     assert "line 2, default, hold on entity 4 of " in done.err
     succeed(var, "hold", "n3", "--until", "2999-01-01", "--reason", "Court order 7.", "--for-line", "2")

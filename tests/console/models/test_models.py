@@ -265,7 +265,7 @@ def test_two_people_are_needed_where_the_organisation_wants_them(admin: Visitor)
         wants = OrganisationSettings.organisation_id == place.organisations[OURS]
         session.execute(update(OrganisationSettings).where(wants).values(two_people_promote=True))
     admin.go(f"{PAGE}/2").submit("/promote", reason="better")
-    assert "The promotion is proposed. Another person has to approve it on the registry's machine." in admin.text
+    assert "The promotion is proposed. Another person has to approve it where the registry is." in admin.text
     assert "Version 1 serves since" in admin.go(PAGE).text
     assert promoted(place) == []
     newest = place.good("GET", "/v1/proposals", role="admin")[0]["id"]

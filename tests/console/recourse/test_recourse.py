@@ -155,7 +155,7 @@ def test_what_is_wrong_is_said_where_it_was_typed_and_nothing_is_settled(assesse
     approver.submit("/settle", outcome="corrected", reason="Mended.", facts="field income\n\n", answer="")
     assert approver.page.status_code == 409
     approver.submit("/settle", outcome="confirmed", reason="Other.", override_number="7")
-    assert 'id="override_number-fault">The number of the override is' in approver.page.text
+    assert 'id="override_number-fault">Give the number of the override' in approver.page.text
     approver.submit("/settle", outcome="overridden", reason="Other.", override_number="x")
     assert "it must be a whole number" in approver.text
     approver.submit("/settle", outcome="overridden", reason="Other.", override_number="99", answer="Kept words")

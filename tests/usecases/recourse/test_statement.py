@@ -127,7 +127,7 @@ def test_a_floor_that_holds_from_before_is_in_the_level_and_said(bank: Bank) -> 
     assert [one.level for one in found.factors[1].variations] == ["high"]
     assert list(pdf._together(found)) == [
         "Together: 0 points, High.",
-        "At least High: data about you called for that before, and whether they still do is not known.",
+        "At least High: earlier data about you required it, and it is not known whether they still do.",
     ]
     bank.wait(days=11)
     bank.mark("a")
