@@ -82,7 +82,7 @@ def _show_parts(left_parts: list[Leftover], where: str) -> None:
 
 
 def _remove(left_parts: list[Leftover]) -> bool:
-    """Remove what is not at work; False where something stays since the registry cannot be asked about it."""
+    """Remove what is not running; return False if the registry could not be asked about a folder, which stays."""
     every_answered = True
     for each in left_parts:
         if each.is_running:

@@ -191,10 +191,10 @@ def test_a_second_process_at_the_same_output_is_refused(home: Home, tmp_path: Pa
     arguments = command("score", home, tmp_path)
     with open_parts(Task(command="score", output=tmp_path / "out.parquet", conditions={})):
         said = refuse(home.var, *arguments)
-        assert "at work" in succeed(home.var, "parts", tmp_path)
+        assert "running" in succeed(home.var, "parts", tmp_path)
         (tmp_path / ".other.parquet.parts").mkdir()
         removed = succeed(home.var, "parts", tmp_path, "--remove")
-        assert "Left: out.parquet is at work\n" in removed
+        assert "Not removed: out.parquet is still being written\n" in removed
         assert f"Removed: {tmp_path / '.other.parquet.parts'}\n" in removed
     assert said == (
         f"{tmp_path / 'out.parquet'} is being made by another process; wait until it ends, or give another --output"
