@@ -146,8 +146,9 @@ def _words_of_system(error: BaseException) -> str | None:
         return f"the system knows no home folder of this account ({os.geteuid()}), but MLflow needs one; set HOME"
     if isinstance(error, OSError) and (path := error.filename2 or error.filename) is not None:
         return f"{path}: {error.strerror}"
-    number = disk_error(error) if isinstance(error, OSError) else None
-    return None if number is None else os.strerror(number)
+    if isinstance(error, OSError) and (number := disk_error(error)) is not None:
+        return os.strerror(number)  # the error of Polars has no words of its own
+    return None
 
 
 def _errors() -> "Console":

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import fsum
 
 from fivefold.domain.segments import score_text
-from fivefold.domain.text import html_table
+from fivefold.domain.text import apart_from, html_table
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,9 @@ class Contribution:
         value: the input's value; None if it is undefined.
         unit: the unit of *value*.
         points: what the input adds to the total; negative if it lowers the total.
-        sentence: the same in plain words, for programs: its effect has three decimals.
+        sentence: the same in plain words; it may end with the size of the effect, to three decimals.
         label: a short label for pictures; empty to use the name.
         seen: the value with its unit, for people; empty to write it from *value*.
-        words: the sentence for people, in which no effect reads as nothing; empty where there is none.
     """
 
     name: str
@@ -31,7 +30,17 @@ class Contribution:
     sentence: str
     label: str = ""
     seen: str = ""
-    words: str = ""
+
+    @property
+    def words(self) -> str:
+        """The sentence for people: an effect that would read as 0.000 has more decimals.
+
+        >>> Contribution("gap_mean", "rhythm", 2.0, "days", -0.0004, "2 days; lowers the score by 0.000.").words
+        '2 days; lowers the score by 0.0004.'
+        """
+        size = abs(self.points)
+        before = self.sentence.removesuffix(f" {size:.3f}.")
+        return self.sentence if before == self.sentence else f"{before} {apart_from(size, 0, 3)}."
 
 
 @dataclass(frozen=True)

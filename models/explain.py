@@ -15,7 +15,7 @@ from fivefold.domain.breakdown import Breakdown, Contribution
 from fivefold.domain.clock import day_text
 from fivefold.domain.money import rounded_words
 from fivefold.domain.segments import score_text
-from fivefold.domain.text import apart_from, percent
+from fivefold.domain.text import percent
 from fivefold.features.catalogue.indicator import Indicator
 from fivefold.features.consistency import LEAST_DAYS
 from fivefold.features.histories import Floats
@@ -176,26 +176,20 @@ def contribution(
         currency: of money.
         tells_value: without it the value is left out, of the sentence too.
     """
+    verb = "raises the score by" if points > 0 else "lowers the score by"
+    effect = f"{verb} {abs(points):.3f}" if points else "does not change the score"
     text = value_text(value, indicator.unit, currency) if tells_value else ""
     meaning = indicator.meaning.rstrip(".")
-    before = f"{meaning}: {text}; " if tells_value else f"{meaning}: "
     return Contribution(
         indicator.name,
         indicator.family,
         None if isnan(value) or not tells_value else value,
         indicator.unit.replace("money", currency),
         points,
-        f"{before}{_effect(points, f'{abs(points):.3f}')}.",
+        f"{meaning}: {text}; {effect}." if tells_value else f"{meaning}: {effect}.",
         indicator.label,
         text,
-        f"{before}{_effect(points, apart_from(abs(points), 0, 3))}.",
     )
-
-
-def _effect(points: float, size: str) -> str:
-    if not points:
-        return "does not change the score"
-    return f"{'raises' if points > 0 else 'lowers'} the score by {size}"
 
 
 def value_text(value: float, unit: str, currency: str) -> str:

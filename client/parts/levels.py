@@ -154,7 +154,7 @@ class WhatIfAnswer(Answer):
 
 
 class WhatIfHold(Answer):
-    """A hold on a level beneath another hold; `until` is None if no end is known.
+    """A hold on a level beneath another hold; `until` is its end, or None if the end is unknown.
 
     `by` is as in `WhatIf.held_by`, or rules: their level once a floor that is part of `WhatIf.level` has ended.
     """

@@ -72,7 +72,7 @@ class ListVersionPage:
         since: when it begins, as in its address.
         show: members or changes.
         text: the text to search members by.
-        before: when the version to compare with begins; None if there is none.
+        before: the beginning of the version to compare with; None for a first version.
         next: the address of the next page of what is shown.
     """
 

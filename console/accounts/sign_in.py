@@ -18,7 +18,7 @@ class SignInPage:
         next: the address that the person came for.
         refused: the typed token may not be used.
         ended: a form was sent after the session ended.
-        identity_path: the path that leads to the identity provider; empty if there is none.
+        identity_path: the path to the identity provider's sign-in; empty without a provider.
         problem: why the identity provider did not sign the person in; empty otherwise.
         written: the texts in the sent form; None if it could not be read.
     """

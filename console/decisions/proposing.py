@@ -70,7 +70,7 @@ class TextEditorPage:
         newest_number: the newest version of that name when the editor was opened; 0 for none.
         findings: faults and doubts; None before a check.
         lines: the text with the findings of each line.
-        compared_with: the version to compare with: the active one, or the newest; None if there is none.
+        compared_with: the active version, or else the newest one; None for a first version.
         changes: the lines that differ from that one.
         newer: a version that another person has proposed since then; None if there is none.
     """

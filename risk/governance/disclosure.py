@@ -95,6 +95,7 @@ def _key_by_length(rule_input: LanguageModel) -> str:
 
 
 def _by_length(part: Any) -> Any:
+    """Write every duration in a part of an input in hours or months, whatever its unit was."""
     if isinstance(part, dict):
         return {name: _by_length(value) for name, value in part.items()}
     if isinstance(part, list):

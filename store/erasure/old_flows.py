@@ -60,7 +60,7 @@ def look_at_flows(session: Session, scope: RetentionScope, position: ResumePoint
 
 def remove_flows(session: Session, scope: RetentionScope, rows: Sequence[OldRow]) -> RemovedRows:
     """Empty runs, and delete the rest; no new reference to them is possible until the transaction ends."""
-    free = free_once_locked(session, scope, rows)
+    free = free_once_locked(session, scope.now_us, rows)
     at: list[list[OldRow]] = [[row._replace(key=row.key[1:]) for row in free if row.key[0] == n] for n in range(4)]
     numbers = [row.key[0] for row in at[_RUNS]]
     run_digests = _empty_runs(session, numbers, scope.run_id) if numbers else {}
@@ -97,7 +97,7 @@ def _look_at_runs(session: Session, scope: RetentionScope, behind: tuple[Any, ..
     if not rows:
         return NOTHING
     free = [OldRow((_RUNS, row.id), row.over_us, row.entity_id) for row in rows if not row.stands]
-    return without_held(session, scope, free, [_RUNS, rows[-1].as_of_us, rows[-1].id], len(rows) - len(free))
+    return without_held(session, scope.now_us, free, [_RUNS, rows[-1].as_of_us, rows[-1].id], len(rows) - len(free))
 
 
 def _empty_runs(session: Session, numbers: Sequence[int], by: int) -> Any:
@@ -141,7 +141,7 @@ def _look_at_moves(session: Session, scope: RetentionScope, behind: tuple[Any, .
                 if row.has_later
             ]
             place = [_MOVES, group, *(rows[-1][n] for n in range(3))]
-            return without_held(session, scope, free, place, len(rows) - len(free))
+            return without_held(session, scope.now_us, free, place, len(rows) - len(free))
     return NOTHING
 
 
@@ -169,7 +169,7 @@ def _look_at_people(session: Session, scope: RetentionScope, behind: tuple[Any, 
     if not rows:
         return NOTHING
     free = [OldRow((_PEOPLE, *row[:3]), row.finished_us, row.entity_id) for row in rows if not row.in_force]
-    return without_held(session, scope, free, [_PEOPLE, *rows[-1][:3]], len(rows) - len(free))
+    return without_held(session, scope.now_us, free, [_PEOPLE, *rows[-1][:3]], len(rows) - len(free))
 
 
 def _look_at_replays(session: Session, scope: RetentionScope, behind: tuple[Any, ...], most: int) -> OldRows:

@@ -87,19 +87,19 @@ NOTHING: Final = OldRows((), 0, None)
 
 
 def without_held(
-    session: Session, scope: RetentionScope, rows: Sequence[OldRow], position: ResumePoint, kept_count: int = 0
+    session: Session, now_us: int, rows: Sequence[OldRow], position: ResumePoint, kept_count: int = 0
 ) -> OldRows:
-    """Leave out the rows of held entities."""
-    held_ids = held_entities(session, _concerned(rows), scope.now_us) if rows else set()
+    """Leave out the rows of entities that are held now."""
+    held_ids = held_entities(session, _concerned(rows), now_us) if rows else set()
     removable = [row for row in rows if row.entity_id not in held_ids]
     return OldRows(removable, kept_count + len(rows) - len(removable), position)
 
 
-def free_once_locked(session: Session, scope: RetentionScope, rows: Sequence[OldRow]) -> list[OldRow]:
+def free_once_locked(session: Session, now_us: int, rows: Sequence[OldRow]) -> list[OldRow]:
     """Lock the entities of rows, and return the rows that are still not held; the next run takes the others."""
     locked = lock_related(session, _concerned(rows))
     mine = [row for row in rows if row.entity_id is None or row.entity_id in locked]
-    return list(without_held(session, scope, mine, None).removable)
+    return list(without_held(session, now_us, mine, None).removable)
 
 
 def delete_rows(

@@ -201,7 +201,7 @@ def _look_at_events(session: Session, scope: RetentionScope, position: ResumePoi
     )
     with_delivery = set(session.scalars(has_delivery))
     free = [_about(row, row.id) for row in old if row.id <= upto and row.id not in with_delivery]
-    return without_held(session, scope, free, behind, len(old) - len(free))
+    return without_held(session, scope.now_us, free, behind, len(old) - len(free))
 
 
 def _about(row: Any, *key: int) -> OldRow:
@@ -209,7 +209,7 @@ def _about(row: Any, *key: int) -> OldRow:
 
 
 def _remove_events(session: Session, scope: RetentionScope, rows: Sequence[OldRow]) -> RemovedRows:
-    return delete_rows(session, OutboxEvent, [OutboxEvent.id], free_once_locked(session, scope, rows))
+    return delete_rows(session, OutboxEvent, [OutboxEvent.id], free_once_locked(session, scope.now_us, rows))
 
 
 _ENDED: Final = {"dead": Delivery.next_us, "delivered": Delivery.delivered_us}
@@ -234,13 +234,13 @@ def _look_at_deliveries(session: Session, scope: RetentionScope, position: Resum
             rows = session.execute(statement.order_by(at, Delivery.event_number).limit(most)).all()
             if rows:
                 old = [_about(row, number, row.event_number) for row in rows]
-                return without_held(session, scope, old, [number, state, rows[-1].at_us, rows[-1].event_number])
+                return without_held(session, scope.now_us, old, [number, state, rows[-1].at_us, rows[-1].event_number])
     return NOTHING
 
 
 def _remove_deliveries(session: Session, scope: RetentionScope, rows: Sequence[OldRow]) -> RemovedRows:
     """Remove deliveries, except those sent again since they were looked at: these wait, and are kept."""
-    free = free_once_locked(session, scope, rows)
+    free = free_once_locked(session, scope.now_us, rows)
     return delete_rows(
         session, Delivery, [Delivery.endpoint_id, Delivery.event_number], free, Delivery.state.in_(list(_ENDED))
     )
@@ -263,7 +263,7 @@ def prune_arrived(
     behind = tuple_(*key) > tuple(position or (0, 0, 0))
     rows = session.execute(statement.where(*arrived, behind).order_by(*key).limit(most)).all()
     old = [_about(row, row.endpoint_id, row.event_number) for row in rows]
-    free = free_once_locked(session, RetentionScope(0, before_us, now_us), old)
+    free = free_once_locked(session, now_us, old)
     columns = [Delivery.endpoint_id, Delivery.event_number]
     pruned = delete_rows(session, Delivery, columns, free, Delivery.state == "delivered")
     last = [rows[-1].endpoint_id, rows[-1].at_us, rows[-1].event_number] if len(rows) == most else None
@@ -320,12 +320,12 @@ def _look_at_movers(session: Session, scope: RetentionScope, behind: Sequence[in
     if not rows:
         return NOTHING
     free = [OldRow((_MOVERS, row.id, row.entity_id), row.finished_us, row.entity_id) for row in rows if not row.needed]
-    return without_held(session, scope, free, [_MOVERS, rows[-1].id, rows[-1].entity_id], len(rows) - len(free))
+    return without_held(session, scope.now_us, free, [_MOVERS, rows[-1].id, rows[-1].entity_id], len(rows) - len(free))
 
 
 def _remove_reports(session: Session, scope: RetentionScope, rows: Sequence[OldRow]) -> RemovedRows:
     """Remove jobs and movers; a backtest that loses movers records the time."""
-    free = free_once_locked(session, scope, rows)
+    free = free_once_locked(session, scope.now_us, rows)
     for place, table in enumerate(_JOBS):
         delete_rows(session, table, [table.id], [row._replace(key=row.key[1:]) for row in free if row.key[0] == place])
     movers = [row._replace(key=row.key[1:]) for row in free if row.key[0] == _MOVERS]

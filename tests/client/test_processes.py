@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from fivefold.client import ClientError
-from tests.client.test_connection import TAKEN, Reply, Service, answer, client, put, refused
+from tests.client.fake_service import TAKEN, Reply, Service, answer, client, put, refused
 
 
 class Port(BaseHTTPRequestHandler):

@@ -112,7 +112,7 @@ def distribution(context: Context, type_name: str) -> Distribution:
         groups = level_groups(session, context.organisation_id, kind.id)
         failing = count_failing(session, context.organisation_id, kind.id)
         families = families_of(session, context.organisation_id, kind.id)
-        active_ids = {family.active_version_id for family in families if family.enabled} - {None}
+        active_ids = {family.active_version_id for family in families if family.enabled and family.active_version_id}
         deciding = bool(active_ids)
         by_none = [group for group in groups if group.version_id is None and not group.overridden]
         return Distribution(
@@ -143,12 +143,12 @@ def _by_level(groups: list[LevelGroup], names: tuple[str, ...]) -> dict[str, int
 def _versions(
     session: Session,
     families: Sequence[Family],
-    active_ids: set[int | None],
+    active_ids: set[int],
     groups: list[LevelGroup],
     names: tuple[str, ...],
 ) -> Iterable[AtVersion]:
     """Yield the active versions and those that assessed an entity last, by family, the newest first."""
-    ids = {version_id for version_id in active_ids | {group.version_id for group in groups} if version_id is not None}
+    ids = active_ids | {group.version_id for group in groups if group.version_id is not None}
     rulesets = rulesets_of_versions(session, sorted(ids))
     for family in families:
         version_ids = {number: version_id for version_id, (name, number) in rulesets.items() if name == family.name}

@@ -149,18 +149,13 @@ def _lifts(result: Validation) -> ReportSection:
             f"{lift.entities:,}",
             f"{lift.confirmed:,}",
             percent(lift.of_confirmed),
-            "" if lift.lift is None else _lift(lift.lift),
+            "" if lift.lift is None else interval_words(lift.lift, beside=(1,), decimals=2),
         ]
         for lift in result.lifts
     ]
     columns = ["rule", "case", "asks", "entities", "confirmed", "of all confirmed", "lift (interval)"]
     words = "Lift: how many times as often those who get a case are confirmed as everyone. 1 is no difference."
     return ReportSection("Lift of every rule and case", words, ReportTable(columns, rows, words=3))
-
-
-def _lift(interval: ConfidenceInterval) -> str:
-    one, low, high = (apart_from(value, 1, 2) for value in (interval.estimate, interval.low, interval.high))
-    return f"{one} ({low} to {high})"
 
 
 def _multiplicity(result: Validation) -> str:

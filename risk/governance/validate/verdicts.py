@@ -73,8 +73,12 @@ class LimitVerdict:
     because: str = ""
 
 
-def interval_words(interval: ConfidenceInterval, *, percent: bool = False, beside: Sequence[float] = ()) -> str:
+def interval_words(
+    interval: ConfidenceInterval, *, percent: bool = False, beside: Sequence[float] = (), decimals: int = 3
+) -> str:
     """Write an estimate with its interval, with enough digits to distinguish them from the numbers *beside*.
+
+    As a percentage they have one decimal, otherwise *decimals*.
 
     >>> interval_words(ConfidenceInterval(0.7, 0.65, 0.75))
     '0.700 (0.650 to 0.750)'
@@ -87,7 +91,7 @@ def interval_words(interval: ConfidenceInterval, *, percent: bool = False, besid
     if percent:
         one, low, high = (apart_from(100 * value, [100 * bound for bound in beside], 1) for value in values)
         return f"{one} % ({low} to {high} %)"
-    one, low, high = (apart_from(value, beside, 3) for value in values)
+    one, low, high = (apart_from(value, beside, decimals) for value in values)
     return f"{one} ({low} to {high})"
 
 

@@ -232,7 +232,7 @@ def test_a_number_below_zero_has_the_minus_of_points_wherever_it_stands(model: V
     assert value.breakdown is not None
     assert value.indicators is not None
     seen = "-965.66 EUR"
-    part = replace(value.breakdown.contributions[0], seen=seen, words=f"Net: {seen}; lowers it.", points=-0.643)
+    part = replace(value.breakdown.contributions[0], seen=seen, sentence=f"Net: {seen}; lowers it.", points=-0.643)
     line = IndicatorLine(unit="money", values=(-965.66,) * 13, median=(-965.66, -965.66))
     breakdown = replace(value.breakdown, contributions=(part,))
     indicators = replace(value.indicators, lines={part.name: line})
@@ -247,7 +247,7 @@ def test_currency_and_names_are_never_markup(model: ValueModel) -> None:
     assert value.breakdown is not None
     assert value.indicators is not None
     parts = tuple(
-        replace(part, name=f"{MARKUP}{number}", family=MARKUP, words=MARKUP, seen=MARKUP, label=MARKUP, points=0.1)
+        replace(part, name=f"{MARKUP}{number}", family=MARKUP, sentence=MARKUP, seen=MARKUP, label=MARKUP, points=0.1)
         for number, part in enumerate(value.breakdown.contributions)
     )
     lines = {part.name: line for part, line in zip(parts, value.indicators.lines.values(), strict=True)}
