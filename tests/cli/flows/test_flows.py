@@ -393,5 +393,5 @@ def test_a_table_goes_to_a_spreadsheet_and_back(tmp_path: Path) -> None:
     assert "--replace overwrites it" in refuse(tmp_path, *export)
     assert "800" in table.read_text(encoding="utf-8-sig")
     words = refuse(tmp_path, "flows", "table", "import", path, "room", table, "-o", path)
-    assert "read as the argument FLOW; write" in words
+    assert "read as the argument FLOW; choose another file" in words
     assert "must end in" in refuse(tmp_path, "flows", "table", "export", path, "room", "-o", tmp_path / "room.pdf")

@@ -109,7 +109,7 @@ def test_an_error_at_the_promotion_leaves_what_the_same_command_promotes(
         assert run(var, *arguments).code == 2
         assert len(left(var)) == 1
     out = succeed_with(var, "Continuing with ", *arguments)
-    assert "version 1 already" in out
+    assert "had already registered fivefold-value version 1" in out
     assert "Version 1 is the champion now." in out
     assert left(var) == []
 
