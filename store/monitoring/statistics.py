@@ -105,11 +105,11 @@ def _pairs(session: Session, statement: Any) -> list[tuple[int, int]]:
     return [(number, int(count)) for number, count in session.execute(statement)]
 
 
-def latest_runs(session: Session) -> dict[int, int]:
-    """Map organisations to the validation with the latest end; among several, the last one made."""
-    statement = select(ValidationRun.organisation_id, ValidationRun.id)
+def latest_runs(session: Session) -> dict[int, tuple[int, int]]:
+    """Map organisations to the validation with the latest end, by number and moment; among several, the last one."""
+    statement = select(ValidationRun.organisation_id, ValidationRun.id, ValidationRun.made_us)
     rows = session.execute(statement.order_by(ValidationRun.until_us, ValidationRun.id))
-    return {row.organisation_id: row.id for row in rows}
+    return {row.organisation_id: (row.id, row.made_us) for row in rows}
 
 
 def runs(session: Session, numbers: Sequence[int]) -> Sequence[ValidationRun]:

@@ -94,7 +94,8 @@ class PlatformFigures:
         """Read nothing yet; *clock* is the database's by default."""
         self._engine = engine
         self.now_us = clock or clock_of(engine).now_us
-        self._validations: dict[int, LastValidation] = {}
+        self._validations: dict[tuple[int, int], LastValidation] = {}
+        """By number and moment: after a failover that lost commits a number may come again."""
 
     def read(self) -> list[OrganisationFigures]:
         """Read the figures of all organisations that have any, ordered by number.
@@ -130,13 +131,12 @@ class PlatformFigures:
 
     def _last(self, session: Session) -> dict[int, LastValidation]:
         latest = figures.latest_runs(session)
-        new = [number for number in latest.values() if number not in self._validations]
-        known_runs = {
-            number: validation for number, validation in self._validations.items() if number in latest.values()
-        }
-        known_runs |= {run.id: last_validation(run.id, run.made_us, run.report) for run in figures.runs(session, new)}
+        known_runs = {key: self._validations[key] for key in latest.values() if key in self._validations}
+        new = [number for number, made_us in latest.values() if (number, made_us) not in known_runs]
+        for run in figures.runs(session, new):
+            known_runs[run.id, run.made_us] = last_validation(run.id, run.made_us, run.report)
         self._validations = known_runs
-        return {organisation_id: known_runs[number] for organisation_id, number in latest.items()}
+        return {organisation_id: known_runs[key] for organisation_id, key in latest.items()}
 
 
 class _FiguresByOrganisation(dict[int, OrganisationFigures]):

@@ -81,7 +81,7 @@ def test_changes_and_validations(both: tuple[Planted, Planted]) -> None:
                 )
             )  # fmt: skip
     with Session(both[0].engine) as session:
-        assert figures.latest_runs(session) == {1: 2, 2: 4}
+        assert figures.latest_runs(session) == {1: (2, 1), 2: (4, 1)}
         assert sorted(run.id for run in figures.runs(session, [2, 4])) == [2, 4]
         assert sorted(figures.open_change_counts(session)) == [(1, 1), (2, 2)]
 

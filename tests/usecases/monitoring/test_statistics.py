@@ -1,9 +1,10 @@
 """The figures that an operator watches: of every organisation its own."""
 
 from datetime import date
+from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, text, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, to_microseconds
@@ -13,7 +14,7 @@ from fivefold.store.sql.database import open_database
 from fivefold.store.tables.events import ValidationRun
 from fivefold.usecases.accounts.settings import choose_levels
 from fivefold.usecases.monitoring.revalidation import register_change
-from fivefold.usecases.monitoring.statistics import PlatformFigures
+from fivefold.usecases.monitoring.statistics import PlatformFigures, last_validation
 from fivefold.usecases.monitoring.validate import validate_levels
 from fivefold.usecases.shared.context import Context
 from tests.usecases import banks, platforms
@@ -112,6 +113,27 @@ def test_what_the_last_validation_found(engine: Engine, monkeypatch: pytest.Monk
             update(ValidationRun).where(ValidationRun.id == made.id).values(signed_us=NOW, until_us=later_us)
         )
     assert figures.read()[0].triggers(later_us)["review"] is False
+
+
+def test_a_validation_whose_number_came_again_after_a_restore_is_read(engine: Engine, tmp_path: Path) -> None:
+    """A service goes on over a failover to a standby that lacked the last commits, and numbers come again."""
+    bank = planted(engine)
+    fill(bank, 4, 20)
+    database, copy = Path(str(engine.url.database)), tmp_path / "copy.db"
+    with Session(engine) as session:
+        session.execute(text("VACUUM INTO :to"), {"to": str(copy)})
+    figures = PlatformFigures(engine, lambda: NOW)
+    lost = validate_levels(Context(engine, bank.actor).at(NOW), day(0), day(60), resamples=20)
+    assert figures.read()[0].validation == last_validation(lost.id, NOW, lost.report)
+    engine.dispose()
+    for each in (database.with_name(f"{database.name}-wal"), database.with_name(f"{database.name}-shm")):
+        each.unlink(missing_ok=True)
+    copy.replace(database)
+    made = validate_levels(Context(engine, bank.actor).at(NOW + 1), day(0), day(90), resamples=20)
+    assert made.id == lost.id
+    found = figures.read()[0].validation
+    assert found is not None
+    assert found.made_us == NOW + 1
 
 
 def test_a_database_out_of_reach_is_told() -> None:
