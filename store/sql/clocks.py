@@ -30,8 +30,15 @@ _SERVER: Final = "fivefold_server"
 """The key under which a connection keeps the server that answered on it last."""
 _MOMENT = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS bigint)"
 _NOW = text(f"SELECT {_MOMENT}")
-_NOW_AND_SERVER = text(f"SELECT {_MOMENT}, CAST(pg_postmaster_start_time() AS text)")
-"""The start time identifies a server, to the microsecond; every role may read it, unless that right was revoked."""
+_SERVER_AND_DATABASE = (
+    "SELECT concat_ws(' ', pg_postmaster_start_time(), oid, CAST(to_regclass('outbox_id_seq') AS oid))"
+    " FROM pg_database WHERE datname = current_database()"
+)
+_NOW_AND_SERVER = text(f"SELECT {_MOMENT}, ({_SERVER_AND_DATABASE})")
+"""The start time identifies a server, to the microsecond; every role may read it, unless that right was revoked.
+
+A database that was restored there under the same name has another number, or its tables and sequences have others.
+"""
 _MAY_ASK = text("SELECT has_function_privilege('pg_postmaster_start_time()', 'EXECUTE')")
 
 
@@ -43,8 +50,8 @@ class DatabaseClock:
         tolerance_us: how far a machine's clock may differ from it.
         ahead_us: by how much this machine's clock was ahead at the last comparison; negative if it is behind.
         at_first_write: called on each server before the first transaction there that writes; None for nothing. After a
-            failover the server is another one, which may lack the last commits.
-        done_on: the server for which it was last called.
+            failover the server is another one, which may lack the last commits; after a restore, the database is.
+        done_on: the server and its database for which it was last called.
     """
 
     tolerance_us: int = TOLERANCE_SECONDS * SECOND_US
@@ -71,6 +78,8 @@ class DatabaseClock:
 
     def compare(self, connection: Connection) -> str:
         """Raise UntrustedClockError if the machine's clock is off by more than the tolerance; else return the server.
+
+        The text that it returns also identifies the database there, see `_NOW_AND_SERVER`.
 
         It asks again after `LOOK_SECONDS`, and on each connection that is new or was of another server than the last
         one asked.

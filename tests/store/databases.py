@@ -142,6 +142,12 @@ def made_from(url: str) -> str:
     return postgresql().get_uri(name)
 
 
+def put_in_place_of(url: str, other: str) -> None:
+    """Give the name of a PostgreSQL to another one on the same server; no test is connected to either."""
+    name, new = (make_url(each).database for each in (url, other))
+    _run(postgresql(), f"DROP DATABASE {name}", f"ALTER DATABASE {new} RENAME TO {name}")
+
+
 @cache
 def _keeper() -> Engine:
     """Keep a connection to the database with all tables: to open one takes longer than to empty them."""

@@ -14,7 +14,7 @@ from fivefold.store.sql.database import reading, require_writable, writing
 from fivefold.store.webhooks.outbox import NewEvent, add_events, settled_number
 from fivefold.usecases.webhooks.dispatcher import deliver_due
 from fivefold.usecases.webhooks.plan import number_from_first_write, number_from_now, require_right_to_number
-from tests.store.databases import made_from, new_url, opened, with_least_rights, with_standby
+from tests.store.databases import made_from, new_url, opened, put_in_place_of, with_least_rights, with_standby
 from tests.usecases.banks import COUNTRY, Bank, document
 from tests.usecases.webhooks.receivers import SECOND_US, Got, endpoint, organisation, receiving, tell
 
@@ -111,6 +111,40 @@ def test_what_is_written_after_a_failover_to_a_standby_that_lagged_has_larger_nu
         first, second = (numbered(engine, ours, name) for name in ("c1-new", "c1-next"))
     assert lost < first
     assert second == first + 1
+
+
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+def test_what_a_program_writes_after_a_restore_that_it_ran_through_has_larger_numbers(
+    kind: str, tmp_path: Path
+) -> None:
+    """Somebody restores a database on the same server, and forgets a service that is connected."""
+    url = made_from(new_url(kind, tmp_path))
+    with opened(url) as engine:
+        ours = organisation(engine)
+        number_from_first_write(engine)
+        numbered(engine, ours, "c1-before")
+        engine.dispose()
+        backup = back_up(url, tmp_path)
+        lost = [numbered(engine, ours, f"c1-lost-{number}") for number in range(3)]
+        engine.dispose()
+        put_in_place_of(url, backup)
+        assert numbered(engine, ours, "c1-new") > max(lost)
+
+
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+def test_a_sequence_that_was_restored_in_place_is_another_one(kind: str, tmp_path: Path) -> None:
+    """As by `pg_restore --clean`, which makes each table and sequence of the database anew."""
+    with opened(made_from(new_url(kind, tmp_path))) as engine:
+        ours = organisation(engine)
+        number_from_first_write(engine)
+        lost = numbered(engine, ours, "c1-lost")
+        with engine.begin() as connection:
+            connection.execute(text("CREATE SEQUENCE anew"))
+            connection.execute(text("ALTER TABLE outbox ALTER COLUMN id SET DEFAULT nextval('anew')"))
+            connection.execute(text("DROP SEQUENCE outbox_id_seq"))
+            connection.execute(text("ALTER SEQUENCE anew RENAME TO outbox_id_seq"))
+        engine.dispose()
+        assert numbered(engine, ours, "c1-new") > lost
 
 
 def numbered(engine: Engine, ours: int, name: str) -> int:
