@@ -32,6 +32,7 @@ from fivefold.risk.governance.thresholds.propose import (
 )
 from fivefold.risk.governance.validate.labels import AT, match_labels, refuse_leaks
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
+from fivefold.risk.language.purposes import PURPOSE_PHRASES
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.rulesets.activations import was_active
 from fivefold.store.rulesets.jobs import (
@@ -272,8 +273,13 @@ def _proposal(lease: Lease, setting: Setting, past: Sequence[Sequence[str]]) -> 
 def _with_capture(lease: Lease, begins: Setting, proposal: ThresholdProposal, quarter: Quarter) -> ThresholdProposal:
     """Add the proposal's effect on customers confirmed in the quarter, by levels of its beginning, or why it is absent.
 
-    Levels of its end know the cases confirmed in it already, so they would predict nothing.
+    Levels of its end know the cases confirmed in it already, so they would predict nothing. Cases are for `aml` alone,
+    so they are not read for a ruleset that is for commerce: its thresholds are not to be chosen by them.
     """
+    purpose = begins.draft.ruleset.purpose
+    if purpose != "aml":
+        why = f"it is for {PURPOSE_PHRASES[purpose]}, and cases, by which customers are confirmed, are for aml alone"
+        return _without_capture(proposal, why)
     with lease.who.reading() as session:
         labels = labels_from_cases(session, lease.who.organisation_id, quarter.until_us)
     try:

@@ -319,6 +319,21 @@ def test_what_the_thresholds_do_to_those_confirmed_in_the_quarter_is_shown(engin
     assert not [each for each in found.cautions if "is not measured" in each]
 
 
+@pytest.mark.parametrize("purpose", ["commercial", "both"])
+def test_who_was_confirmed_is_not_told_where_thresholds_are_for_commerce(
+    engine: Engine, ana: Actor, purpose: str
+) -> None:
+    closed(engine, ana, [f"c{number}" for number in range(20, 40)], NOW - 60 * DAY)
+    define_type(Context(engine, ana).at(NOW - QUARTER), "customer", {}, purposes={"fields": {"income": "both"}})
+    declared = f"purpose: {purpose}\npurposes: {{fields: {{income: both}}}}\n"
+    decides(engine, ana, TEXT.replace("levels:", f"{declared}levels:"), NOW - 2 * QUARTER + DAY)
+    found = review(engine, ana)
+    assert (found.outcome, found.capture) == ("draft", None)
+    assert any("is not measured: it is for" in each and "for aml alone" in each for each in found.cautions)
+    (draft,) = drafts(engine)
+    assert "confirmed later" not in draft.document
+
+
 @pytest.mark.postgresql
 def test_what_became_known_after_the_quarter_moves_nothing_in_it(engine: Engine, ana: Actor) -> None:
     """The worker was off for a while: by then the poorest were rich, and others had become customers."""
