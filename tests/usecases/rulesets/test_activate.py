@@ -166,6 +166,25 @@ def test_what_is_active_is_not_activated_again(engine: Engine, three: People) ->
     assert len(rows_of(engine, Activation)) == 1
 
 
+def test_what_decided_before_is_activated_like_any_other(engine: Engine, three: People) -> None:
+    """By another than who wrote it, with a backtest of what decides now: no proposal, as that is for roll-backs."""
+    ana, ben, cyd = three
+    activate(Context(engine, cyd).at(NOW), "retail", 1, "why")
+    committed(engine, three, 29)
+    activate(Context(engine, cyd).at(NOW + 1), "retail", 2, "why")
+    add_entities(engine, ana, ["c1"])
+    with pytest.raises(ConflictError, match="backtest of version 1 of retail"):
+        activate(Context(engine, cyd).at(NOW + 2), "retail", 1, "its backtest compared with what decides no more")
+    request_backtest(Context(engine, ana).at(NOW + 2), "retail", 1)
+    assert run_next_job(engine, BACKTESTS, NOW + 2)
+    for author in (ana, ben):
+        with pytest.raises(ConflictError, match="edited or committed version 1 of retail: another person"):
+            activate(Context(engine, author).at(NOW + 3), "retail", 1, "I wrote it")
+    activate(Context(engine, cyd).at(NOW + 3), "retail", 1, "it was better")
+    assert active(engine) == {"retail": 1}
+    assert list_activations(Context(engine, cyd), "retail")[0].kind == "activation"
+
+
 def test_rolling_back_needs_a_reason_and_nothing_else(engine: Engine, three: People) -> None:
     ana, _, cyd = three
     activate(Context(engine, cyd).at(NOW), "retail", 1, "why")
