@@ -2,13 +2,14 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path, PurePath
 
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.text import delimiter_of, perhaps
+from fivefold.domain.text import DELIMITERS, delimiter_of, perhaps
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.facts.portfolio import REFERENCE_COMES_FROM, NamedList
 from fivefold.risk.governance.diff import diff
@@ -135,7 +136,7 @@ def _csv_rows(text: str, source: str) -> tuple[str, list[list[str]]]:
     rows: list[list[str]] = []
     begins = 1
     try:
-        sign = delimiter_of(text.partition("\n")[0])
+        sign = _delimiter_of(text.partition("\n")[0])
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=sign, strict=True)
         for row in reader:
             rows.append(row)
@@ -144,6 +145,23 @@ def _csv_rows(text: str, source: str) -> tuple[str, list[list[str]]]:
         hint = "; a quotation mark that opens a text is to be closed" if "end of data" in str(error) else ""
         raise ConfigError(f"{source} is no CSV: the row that begins in line {begins}: {error}{hint}") from None
     return sign, rows
+
+
+def _delimiter_of(header: str) -> str:
+    """Return the delimiter that leaves the most columns with a plain name; if several do, what `delimiter_of` returns.
+
+    Inputs contain commas, which are not in quotes if a spreadsheet separates columns by semicolons or tabs.
+
+    >>> _delimiter_of("case;sum: amount, over: 30 days, in_currency: USD;points"), _delimiter_of("case,points")
+    (';', ',')
+    """
+    names = {sign: sum(map(_is_name, next(csv.reader([header], delimiter=sign), []))) for sign in DELIMITERS}
+    usual = delimiter_of(header)
+    return usual if names[usual] == max(names.values()) else max(DELIMITERS, key=lambda sign: names[sign])
+
+
+def _is_name(cell: str) -> bool:
+    return re.fullmatch(r"\w+(?: \w+)*", cell) is not None
 
 
 def _text(content: bytes, source: str) -> str:

@@ -105,6 +105,15 @@ def test_the_forms_in_which_spreadsheets_write_csv_are_read(content: bytes | str
     assert rule.cases[0].when.all[0].equals == "a"
 
 
+@pytest.mark.parametrize("sign", ";\t")
+def test_inputs_with_commas_are_read_from_a_table_that_a_spreadsheet_saved_with_another_delimiter(sign: str) -> None:
+    """It puts no cell in quotes for a comma."""
+    whole = "sum: amount, where: {field: direction, in: [deposit, withdrawal]}, over: 30 days, in_currency: USD"
+    content = f'case,word,points,"{whole}"\r\n1,a,10,> 5\r\n'
+    wanted = drafted(content)
+    assert drafted(f"case;word;points;{whole}\r\n1;a;10;> 5\r\n".replace(";", sign)) == wanted
+
+
 @pytest.mark.parametrize(
     ("content", "place"),
     [
