@@ -184,7 +184,7 @@ def waterfall_steps(breakdown: Breakdown, most: int = MOST_STEPS) -> list[Waterf
     [('b', 3.0, 1.0), ('a', 1.0, 2.0)]
     """
     if most < 1:
-        raise ConfigError(f"a waterfall of at most {most} contributions was asked for; at least 1 is possible")
+        raise ConfigError(f"a waterfall of at most {most} contributions was requested; at least 1 is possible")
     by_effect = breakdown.largest_first()
     ends = [fsum((breakdown.base, *(part.points for part in by_effect[:count]))) for count in _counts(by_effect, most)]
     starts = [breakdown.base, *ends]

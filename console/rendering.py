@@ -416,7 +416,7 @@ def sentence(line: str) -> str:
 def _shown(written: str, form: str) -> str:
     try:
         at = datetime.fromisoformat(written)
-    except ValueError:  # digits that are no moment, such as in the title of a rule
+    except ValueError:  # digits that name no moment, such as in the title of a rule
         return written
     return f"{_here(at):%Y-%m-%d {form} %Z}"
 

@@ -53,7 +53,7 @@ def stages_of(text: str) -> list[Stage]:
         elif word == "CMD":
             stages[-1].command = json.loads(rest)
         elif word not in {"VOLUME", "EXPOSE", "HEALTHCHECK"}:
-            raise ValueError(f"Containerfile: {word} is no instruction that {Path(__file__).name} can follow")
+            raise ValueError(f"Containerfile: {word} is not an instruction that {Path(__file__).name} can follow")
     return stages
 
 

@@ -220,7 +220,7 @@ AnyAction = Annotated[
     Discriminator(
         lambda value: word_of(value, ACTION_KINDS),
         custom_error_type="action",
-        custom_error_message=f"is no action; it must have one of the words {', '.join(ACTION_KINDS)}",
+        custom_error_message=f"is not an action; it must have one of the words {', '.join(ACTION_KINDS)}",
     ),
 ]
 """Any action."""

@@ -88,7 +88,7 @@ def _triggers(flow: Flow) -> Iterator[Diagnostic]:
     """Find triggers that could never run the flow."""
     for number, trigger in enumerate(flow.triggers):
         if trigger in flow.triggers[:number]:
-            yield Diagnostic(("triggers", number), "is there twice")
+            yield Diagnostic(("triggers", number), "appears twice")
         for level in trigger.to if isinstance(trigger, LevelTrigger) else ():
             if level not in flow.levels:
                 there = ", ".join(flow.levels)
@@ -371,7 +371,7 @@ def _table(path: Path, step: TableStep) -> Iterator[Diagnostic]:
         for name, value in outputs.items():
             if name not in table.gives:
                 there = ", ".join(table.gives)
-                yield Diagnostic((*at, name), f"is no output; there are {there}{perhaps(name, table.gives)}")
+                yield Diagnostic((*at, name), f"is not an output; there are {there}{perhaps(name, table.gives)}")
             elif not isinstance(value, _FITS[table.gives[name]]):
                 yield Diagnostic((*at, name), f"is {_written(value)}, and {name} is {_KINDS[table.gives[name]]}")
 

@@ -368,7 +368,7 @@ AnyStep = Annotated[
     Discriminator(
         lambda value: word_of(value, STEP_KINDS),
         custom_error_type="step",
-        custom_error_message=f"is no step; it must have one of the words {', '.join(STEP_KINDS)}",
+        custom_error_message=f"is not a step; it must have one of the words {', '.join(STEP_KINDS)}",
     ),
 ]
 """Any step."""

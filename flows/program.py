@@ -427,7 +427,7 @@ def amounts_of(flow: Flow, base: str, actions: Sequence[str]) -> tuple[Amount, .
 def _refuse(finer: Iterable[FinerAmount], flow: Flow, base: str) -> None:
     """Refuse amounts with a part of the smallest unit: InvalidRulesetError names all of them."""
     wrong = [
-        Finding(each.place, f"is {each.amount}, which is no whole number of the smallest unit of {base}")
+        Finding(each.place, f"is {each.amount}, which is not a whole number of the smallest unit of {base}")
         for each in finer
     ]
     if wrong:

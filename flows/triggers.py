@@ -178,19 +178,19 @@ def _day(value: Any) -> str | int:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 31:
         return value
     words = f"day, {', '.join(WEEKDAYS)}, a day of the month from 1 to 31, or last"
-    raise ValueError(f"is {quoted_value(value)}, which is no day; there are {words}")
+    raise ValueError(f"is {quoted_value(value)}, which is not a day; there are {words}")
 
 
 def _time(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value):
         return value
-    raise ValueError(f'is {quoted_value(value)}, which is no time of the clock; write one as "09:00", in quotes')
+    raise ValueError(f'is {quoted_value(value)}, which is not a time of the clock; write one as "09:00", in quotes')
 
 
 def _zone(value: str) -> str:
     if value not in zone_names():
         near = perhaps(value, zone_names(), most=len(zone_names()))
-        raise ValueError(f"is {value}, which is no time zone of the tz database{near}")
+        raise ValueError(f"is {value}, which is not a time zone of the tz database{near}")
     return value
 
 
@@ -297,7 +297,7 @@ AnyTrigger = Annotated[
     Discriminator(
         _kind,
         custom_error_type="trigger",
-        custom_error_message=f"is no trigger; `on` must be one of {', '.join(EVENT_KINDS)}",
+        custom_error_message=f"is not a trigger; `on` must be one of {', '.join(EVENT_KINDS)}",
     ),
 ]
 """Any trigger."""

@@ -327,7 +327,7 @@ class Registry:
         """
         name, at, rest = parse_model_uri(uri)
         if name != self.name:
-            raise ConfigError(f"{uri} is a version of {name}, and {self.name} was asked for: give --name {name}")
+            raise ConfigError(f"{uri} is a version of {name}, and {self.name} was requested: give --name {name}")
         if not at:
             return self.version(int(rest))
         version = self._aliased(rest)

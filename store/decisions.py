@@ -155,7 +155,7 @@ def decisions_of(session: Session, entity_id: int, part: Part) -> Page[tuple[Dec
 
 @dataclass(frozen=True, kw_only=True)
 class DecisionFilter:
-    """Which decisions of an organisation are listed; None is no condition.
+    """Which decisions of an organisation are listed; None sets no condition.
 
     Attributes:
         policy: its name, in whatever version.

@@ -76,9 +76,7 @@ MOST_PARTICIPLES = 34
 """Fields whose names are public: of answers, stored breakdowns and forms. There are no others, and no new ones."""
 MOST_POSITIONAL = 123
 """Dataclasses of more than four fields that take them in their order: new ones take keywords. Lower it as they go."""
-MOST_IS_NO = 573
-"""How many sentences still fall short: new ones are refused. Lower the number with each that goes."""
-IS_NO = re.compile(r"\b(?:is|are|be|was) no\b")
+IS_NO = re.compile(r"(?<!there )(?<!There )(?<!can )(?<!may )\b(?:is|are|be|was) no\b(?! longer\b)")
 
 UNREAD = re.compile(r"""["']\s*\n\s*[a-z]{0,2}["']|\\[a-z]""", re.IGNORECASE)
 """What a person does not read: where one text goes on in the next line, and escapes."""
@@ -296,9 +294,10 @@ def test_fewer_and_fewer_dataclasses_of_many_fields_take_them_in_their_order() -
     assert len(classes) <= MOST_POSITIONAL
 
 
-def test_fewer_and_fewer_sentences_say_that_something_is_no_thing() -> None:
-    """`x is not a number`, where `x is no number` reads as a translation."""
-    assert sum(len(IS_NO.findall(source(module))) for module in MODULES) <= MOST_IS_NO
+def test_no_sentence_says_that_something_is_no_thing() -> None:
+    """`x is not a number`, where `x is no number` reads as a translation. A route's description keeps its bytes."""
+    found = [str(module) for module in MODULES for _ in IS_NO.findall(" ".join(source(module).split()))]
+    assert found == ["serving/v1/routes/portfolio.py"]
 
 
 def test_a_function_fits_a_screen() -> None:

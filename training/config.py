@@ -237,7 +237,7 @@ class TrainingConfig(_Section):
     @classmethod
     def _is_python(cls, value: Path | None) -> Path | None:
         if value is not None and value.suffix != ".py":
-            raise ValueError(f"{value} is no Python file; give one that ends with .py, such as own_indicators.py")
+            raise ValueError(f"{value} is not a Python file; give one that ends with .py, such as own_indicators.py")
         return value
 
     def own_indicators(self) -> "OwnIndicators | None":

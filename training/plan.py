@@ -186,7 +186,7 @@ def check_monotone(config: TrainingConfig, absent: tuple[str, ...], own: OwnIndi
     every, there = catalogue((), own).names, catalogue(absent, own).names
     for name in config.trees.monotone:
         if name not in every:
-            raise ConfigError(f"trees.monotone: {name!r} is no indicator{perhaps(name, every)}")
+            raise ConfigError(f"trees.monotone: {name!r} is not an indicator{perhaps(name, every)}")
         if name not in there:
             raise ConfigError(f"trees.monotone: {name} cannot be computed from data without {BALANCE}")
 

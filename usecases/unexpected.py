@@ -9,7 +9,7 @@ from fivefold.domain.errors import StoreError
 from fivefold.store.sql.reasons import is_of_whole_database
 
 UNEXPECTED_ERRORS = (Exception, PanicException)
-"""Polars has an error that is no subclass of Exception: uncaught, it would end a thread unseen."""
+"""Polars has an error that does not inherit from Exception: uncaught, it would end a thread unseen."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

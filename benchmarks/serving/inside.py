@@ -90,7 +90,7 @@ def steps(requests: int) -> dict[str, float]:
     number, token = create_token(service.ENGINE, service.PLANS, plan="unlimited")
     service.QUOTA_CHARGER.start()
     service.CHAMPION_LOADER.start()
-    service.ACCESS._write = lambda _: None  # noqa: SLF001 (a terminal is no part of it)
+    service.ACCESS._write = lambda _: None  # noqa: SLF001 (a terminal does not belong to it)
     while service.CHAMPION_LOADER.current is None:
         sleep(0.1)
     front = ScoringFastPath(service.SCORING_ENDPOINT, service.APP)

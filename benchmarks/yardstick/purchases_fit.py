@@ -23,7 +23,7 @@ from pymc_extras.prior import Prior
 from pymc_marketing.clv import BetaGeoModel, GammaGammaModel
 
 STATIONARY = 1e-3
-"""The slope of the log-likelihood by the logarithm of a parameter, for one customer: above it, it is no maximum."""
+"""The slope of the log-likelihood by the logarithm of a parameter, for one customer: above it there is no maximum."""
 FLAT = Prior("HalfFlat")
 """No opinion beforehand: the most probable parameters are those of greatest likelihood, as in the original papers."""
 
@@ -61,7 +61,7 @@ def predict(customers: pd.DataFrame, horizon_weeks: float) -> tuple[pd.DataFrame
     money[bought.index] = unit * _of_one_draw(sizes.expected_customer_spend(spent))
     expected = purchases * money
     if not np.isfinite(expected).all():
-        reasons.append(f"{int((~np.isfinite(expected)).sum())} of {len(expected)} predictions are no numbers")
+        reasons.append(f"{int((~np.isfinite(expected)).sum())} of {len(expected)} predictions are not numbers")
     report |= spread | {"unit": unit, "customers": len(customers), "bought_again": len(bought)}
     return pd.DataFrame({"purchases": purchases, "money": expected}), report | {"reasons": reasons}
 

@@ -197,7 +197,7 @@ def _tone(place: int, levels: int) -> int:
 
 
 def _move(migration: Migration, before: str | None, after: str | None) -> str:
-    """Tell how an entity moved: up, down, stay, first (from no level), or lost (to none, which is no lower level)."""
+    """Tell how an entity moved: up, down, stay, first (from no level), or lost (to none, which is not lower)."""
     if before == after:
         return "stay"
     if before is None or after is None:

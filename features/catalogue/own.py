@@ -68,7 +68,7 @@ def read_own_indicators(path: Path) -> OwnIndicators:
     except OSError as error:
         raise ConfigError(f"indicators: {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"indicators: {path} is no text in UTF-8: {error}") from None
+        raise ConfigError(f"indicators: {path} is not text in UTF-8: {error}") from None
 
 
 @lru_cache(maxsize=_MOST_LOADED)

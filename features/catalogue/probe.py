@@ -197,7 +197,10 @@ def _check_currencies(
 
 
 _ALLOWED: Final[dict[str, tuple[Callable[[Floats], np.ndarray], str]]] = {
-    "share": (lambda values: (values < 0) | (values > 1), "is no share from 0 to 1; take the unit ratio, or bound it"),
+    "share": (
+        lambda values: (values < 0) | (values > 1),
+        "is not a share from 0 to 1; use the unit ratio, or bound it",
+    ),
     "flag": (lambda values: (values != 0) & (values != 1), "is neither 0 nor 1, as a flag is"),
     "count": (lambda values: values < 0, "is below 0, which no count is"),
 }

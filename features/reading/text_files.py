@@ -255,7 +255,7 @@ class MappedFile:
             if own not in COLUMNS and theirs not in COLUMNS and own != theirs + OTHER:
                 near = perhaps(own, COLUMNS, cutoff=0.8)
                 raise ConfigError(
-                    f"{theirs}={own}: {own} is no column that is read{near}; they are {', '.join(COLUMNS)}"
+                    f"{theirs}={own}: {own} is not a column that is read{near}; they are {', '.join(COLUMNS)}"
                 )
 
     def __str__(self) -> str:

@@ -17,9 +17,9 @@ INPUT, OUTPUT, TABLE, EXPRESSION, SWITCH = (
 )
 """The types of nodes that are read."""
 _INSTEAD: Final = {
-    "functionNode": "a function in JavaScript is no part of a flow; calculate it in an expression node, or before",
+    "functionNode": "flows have no functions in JavaScript; calculate it in an expression node, or before",
     "decisionNode": "another graph is not read with this one; import it by itself, and ask it by a step `flow`",
-    "customNode": "a node of one's own is no part of JDM; say what it does by tables, expressions and switches",
+    "customNode": "JDM itself has no custom nodes; say what it does by tables, expressions and switches",
 }
 
 
@@ -92,7 +92,7 @@ def read_graph(content: bytes, source: str) -> Graph:
         if node is None:
             findings.append(Finding(f"node {number}", "must be an object with `id` and `type`"))
         elif node.identifier in nodes:
-            findings.append(Finding(node.where, "is there twice; each node has an id of its own"))
+            findings.append(Finding(node.where, "appears twice; each node has an id of its own"))
         else:
             nodes[node.identifier] = node
     findings += _join(nodes, raw_edges)
@@ -157,7 +157,9 @@ def _ways_of(node: ForeignNode) -> Iterator[Finding]:
     if node.kind == OUTPUT and node.ways:
         yield Finding(node.where, "leads on; an output is the end")
     elif node.kind in _INSTEAD or node.kind not in {INPUT, OUTPUT, TABLE, EXPRESSION, SWITCH}:
-        instead = _INSTEAD.get(node.kind, f"read are {INPUT}, {TABLE}, {EXPRESSION}, {SWITCH} and {OUTPUT}")
+        instead = _INSTEAD.get(
+            node.kind, f"nodes that can be read: {INPUT}, {TABLE}, {EXPRESSION}, {SWITCH} and {OUTPUT}"
+        )
         yield Finding(node.where, f"is a {node.kind}: {instead}")
     elif node.kind != OUTPUT and not node.ways:
         yield Finding(node.where, f"leads nowhere; join it to an output ({OUTPUT})")

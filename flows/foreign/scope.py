@@ -65,7 +65,7 @@ class Facts:
         if path not in self._origins:
             for other in self._origins:
                 if other.startswith(f"{path}.") or path.startswith(f"{other}."):
-                    raise CellError(f"reads {path}, and {other} is read too; one of the two is no plain value")
+                    raise CellError(f"reads {path}, and {other} is read too; one of the two is not a plain value")
             name = path.replace(".", "_")
             plain = ValueOrigin({"field": name}, f"the field {name}", self._declared_kinds.get(path), path)
             origin = self._mapped.get(path, plain)
@@ -145,7 +145,7 @@ class NodeScope:
         if self.anything:
             return ANYTHING
         if head in self.outputs:
-            raise CellError(f"reads {path}, and {head} is given by a node before, which is no object")
+            raise CellError(f"reads {path}, and {head} is given by a node before, and is not an object")
         if not self.inputs:
             raise CellError(
                 f"reads {path}, which does not come here: the node before has passThrough off, and passes on only "
@@ -212,7 +212,7 @@ class Reader:
             left, right = right, left
             sign = {">": "<", ">=": "<=", "<": ">", "<=": ">="}.get(sign, sign)
         if not isinstance(left, Name):
-            raise CellError("compares what is no plain input; calculate it in an expression node before")
+            raise CellError("compares what is not a plain input; calculate it in an expression node before")
         origin, word = self.origin(left), zen.COMPARED[sign]
         if isinstance(right, Literal):
             if right.value is None:
@@ -239,7 +239,7 @@ class Reader:
 
     def _among(self, among: zen.Among) -> Condition:
         if not isinstance(among.value, Name):
-            raise CellError("looks for what is no plain input; calculate it in an expression node before")
+            raise CellError("looks for what is not a plain input; calculate it in an expression node before")
         origin, condition = self.origin(among.value), dict(among.condition)
         if among.denied and "in" in condition:
             condition = {"not_in": condition["in"]}
@@ -258,7 +258,9 @@ class Reader:
         if isinstance(expression, Name):
             return self._read(expression)
         if not isinstance(expression, zen.Operation):
-            raise CellError("calculates with what is no number; give a condition or a choice a line of its own before")
+            raise CellError(
+                "calculates with what is not a number; give a condition or a choice a line of its own before"
+            )
         operands = [self.operand(each) for each in expression.operands]
         if all(isinstance(each, Decimal) for each in operands):
             return _computed(expression.word, operands)

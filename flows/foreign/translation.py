@@ -189,7 +189,7 @@ class Translation:
         statements = [each for each in _list(node.content.get("statements")) if isinstance(each, dict)]
         for handle in node.ways:
             if handle not in {str(each.get("id")) for each in statements}:
-                self._find(node.where, f"has a line from {handle or 'no statement'}, which is none of its statements")
+                self._find(node.where, f"has a line from {handle or 'no statement'}, which it does not have")
         identifier = self._id(node.name)
         route: list[Data] = []
         otherwise: str | None = None
@@ -432,7 +432,7 @@ def _rows_of(expression: Expression, reader: Reader) -> tuple[list[tuple[Conditi
 
 def _plain(expression: Expression) -> Any:
     if not isinstance(expression, Literal) or expression.value is None:
-        raise CellError("chooses what is no plain value; calculate on the ways of a switch")
+        raise CellError("chooses what is not a plain value; calculate on the ways of a switch")
     return expression.value
 
 

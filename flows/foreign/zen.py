@@ -121,7 +121,7 @@ def read_expression(text: str) -> Expression:
         CellError: the text is not an expression, or a part of it has no equivalent in flows.
     """
     if len(text) > MOST_LETTERS:
-        raise CellError(f"has {len(text):,} signs; read are {MOST_LETTERS:,}")
+        raise CellError(f"has {len(text):,} characters; at most {MOST_LETTERS:,} can be read")
     reader = _Reader(text)
     expression = reader.choice()
     reader.require_end()
@@ -160,7 +160,7 @@ class _Reader:
             return CellError(f"has {value}: {_INSTEAD[value]}")
         if value.startswith("$"):
             return CellError("has $, the whole context; name what is read")
-        return CellError(f"is not read from {value if value.strip() else repr(value)} on")
+        return CellError(f"cannot be read from {value if value.strip() else repr(value)} on")
 
     def choice(self) -> Expression:
         """Read `a ? b : c`, and what binds closer."""
@@ -292,7 +292,7 @@ class _Reader:
             if not closing:
                 raise self._strange()
             if not all(isinstance(each, Decimal) for each in (first, last)):
-                raise CellError("has a range whose ends are no numbers")
+                raise CellError("has a range whose ends are not numbers")
             if (opening, closing) == ("[", "]"):
                 return {"between": [first, last]}
             return {"at_least" if opening == "[" else "above": first, "at_most" if closing == "]" else "below": last}
@@ -308,7 +308,7 @@ class _Reader:
     def _value(self) -> Any:
         expression = self._unary()
         if not isinstance(expression, Literal):
-            raise CellError("has a list or a range of what is no plain value; compare with == and join by or")
+            raise CellError("has a list or a range of what is not a plain value; compare with == and join by or")
         return expression.value
 
 

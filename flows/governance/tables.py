@@ -124,7 +124,7 @@ def _read_output(kind: str, value: Value, grid: Grid) -> Any:
         return words_of(value, is_level=False)
     text = str(value).strip().lower()
     if text not in {"true", "false"}:
-        raise CellError(f"is {value}, where a flag is to be: true or false")
+        raise CellError(f"is {value}, where a flag must stand: true or false")
     return text == "true"
 
 

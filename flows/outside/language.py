@@ -43,7 +43,7 @@ else:
         Discriminator(
             lambda value: word_of(value, POLICY_INPUTS),
             custom_error_type="input",
-            custom_error_message=f"is no input; it must have one of the words {', '.join(POLICY_INPUTS)}",
+            custom_error_message=f"is not an input; it must have one of the words {', '.join(POLICY_INPUTS)}",
         ),
     ]
 """A fact that is sent: any input that conditions may read."""

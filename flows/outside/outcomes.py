@@ -264,7 +264,7 @@ def held_value(value: Any, column: InputColumn, choices: tuple[str, ...] = ()) -
             return float(number)
         minor = number * column.units
         if minor != minor.to_integral_value():
-            raise ValueError(f"is {number}, which is no whole number of the smallest unit of money")
+            raise ValueError(f"is {number}, which is not a whole number of the smallest unit of money")
         return int(minor)
     if column.kind is ValueType.FLAG:
         if not isinstance(value, bool):

@@ -77,12 +77,12 @@ def tree_explainer(model: Any) -> TreeExplainer | str:
     try:
         raw = model.get_raw_model()
     except Exception:  # noqa: BLE001 (kinds of models that have no such thing say so in many ways)
-        return "it is no model of trees"
+        return "it is not a model of trees"
     booster = raw if isinstance(raw, lgb.Booster) else getattr(raw, "booster_", None)
     if isinstance(booster, lgb.Booster):
         return _of_booster(booster)
     if not any(hasattr(raw, name) for name in ("tree_", "estimators_", "_predictors")):
-        return "it is no model of trees"
+        return "it is not a model of trees"
     return _of_other_trees(raw)
 
 
@@ -105,7 +105,7 @@ def _of_other_trees(raw: Any) -> TreeExplainer | str:
         explainer = shap.TreeExplainer(raw)
         expected = np.atleast_1d(np.asarray(explainer.expected_value, dtype=np.float64))
     except Exception:  # noqa: BLE001 (it raises errors of many kinds for what it does not know)
-        return "it is no model of trees that can be explained"
+        return "it is not a model of trees that can be explained"
 
     def contributions(frame: pd.DataFrame) -> list[tuple[Floats, Floats]]:
         parts = np.asarray(explainer.shap_values(frame.astype(np.float64), check_additivity=False), dtype=np.float64)

@@ -193,7 +193,7 @@ def _test_diagnostics(path: Path, test: Operators, place: Location, names: Vocab
         at = path if operator == "is" else (*path, operator)
         if kind not in OPERATOR_KINDS[operator]:
             fit = ", ".join(word for word, kinds in OPERATOR_KINDS.items() if kind in kinds)
-            yield Diagnostic(at, f"cannot be asked of {value_type_phrase(kind)}; what can: {fit}")
+            yield Diagnostic(at, f"does not apply to {value_type_phrase(kind)}; these do: {fit}")
         elif isinstance(value, LanguageModel) and operator in INPUT_OPERATORS:
             yield from _compared_diagnostics(at, (subject, value), kind, place, names)
         else:
@@ -333,7 +333,7 @@ def taken_names(definition: Definition) -> Iterator[Diagnostic]:
     for part, reserved in TAKEN.items():
         for name in getattr(definition, part):
             if name in reserved:
-                yield Diagnostic((part, name), f"{name} has a meaning already; choose another name")
+                yield Diagnostic((part, name), f"{name} already has a meaning; choose another name")
 
 
 def twice(path: Path, names: Sequence[str], what: str) -> Iterator[Diagnostic]:
@@ -417,18 +417,18 @@ def _changeable(path: Path, rule: Rule, names: Vocabulary) -> Iterator[Diagnosti
         return
     at, own = (*path, "changeable"), rule.input
     if own is None:
-        yield Diagnostic(at, "needs an input of the rule: it says what a person can do about that")
+        yield Diagnostic(at, "needs an input of the rule: it names what a person can change about it")
         return
     others = isinstance(own, TagInput | ScreeningInput | ValueInput)
     if others or (isinstance(own, Window) and linked_source(own) in set(SOURCES) - {"transactions"}):
-        reason = "tags, screenings, cases, alerts and the value are what others say of them"
-        yield Diagnostic(at, f"cannot be said of this input, which no person can change: {reason}")
+        reason = "others set tags, screenings, cases, alerts and the value"
+        yield Diagnostic(at, f"is not possible for this input, which no person can change: {reason}")
         return
     if isinstance(own, Linked):
-        yield Diagnostic(at, "cannot be said of this input: what it is made of is of other people")
+        yield Diagnostic(at, "is not possible for this input: it is computed from data of other people")
         return
     if isinstance(own, Window) and own.ending is not None:
-        yield Diagnostic(at, "cannot be said of a window that ends in the past, which no person can change")
+        yield Diagnostic(at, "is not possible for a window that ends in the past, which no person can change")
         return
     try:
         kind = value_type_of_input(own, names)

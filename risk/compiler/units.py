@@ -103,7 +103,7 @@ def unit_of_input(rule_input: Any, names: Vocabulary) -> Unit:
     """
     kind = value_type_of_input(rule_input, names)
     if kind not in {ValueType.NUMBER, ValueType.MONEY}:
-        raise UnknownNameError(f"calculates with {value_type_phrase(kind)}, which is no number")
+        raise UnknownNameError(f"calculates with {value_type_phrase(kind)}, which is not a number")
     if isinstance(rule_input, CalculationInput):
         calculation = names.calculations[rule_input.calculation]
         return unit_named(calculation.unit, calculation.in_currency)
@@ -157,7 +157,7 @@ def unit_of(operand: Any, names: Vocabulary, path: Path = ()) -> Unit | None:
 
 def _refuse_range(operand: Clamp, path: Path) -> None:
     if operand.least is None and operand.most is None:
-        raise UnitError(path, "is held in no range: give from, to or both")
+        raise UnitError(path, "has no range: give from, to or both")
     if operand.least is not None and operand.most is not None and operand.least > operand.most:
         raise UnitError((*path, "from"), f"is {operand.least}, above the {operand.most} of to")
 
@@ -176,7 +176,7 @@ def _measured(operand: Any, unit: Unit, path: Path) -> Unit:
     if named is None:
         return unit
     if unit != RATIO:
-        raise UnitError((*path, "as"), f"says that it is {_named(named)}, but it is {unit} by itself; leave as out")
+        raise UnitError((*path, "as"), f"is declared as {_named(named)}, but it is {unit} by itself; leave out `as`")
     return unit_named(named)
 
 
@@ -201,7 +201,7 @@ def _same(units: Units, verb: str) -> Unit | None:
         _, first, first_is_plain = certain[0]
         if unit != first:
             hint = _SAY if (is_plain and unit == RATIO) or (first_is_plain and first == RATIO) else ""
-            raise UnitError(path, f"{verb} {first} and {unit}, which are not of one unit{hint}")
+            raise UnitError(path, f"{verb} {first} and {unit}, which have different units{hint}")
     return certain[0][1] if certain else None
 
 
@@ -220,7 +220,7 @@ def _product(factors: Sequence[tuple[Path, Unit]], power: int) -> Unit:
 
 def _times(first: Unit, second: Unit, power: int, path: Path) -> Unit:
     if first.money and second.money and first.currency != second.currency:
-        raise UnitError(path, f"puts {first} and {second} together, which are of two currencies")
+        raise UnitError(path, f"combines {first} and {second}, which have different currencies")
     money, days = first.money + power * second.money, first.days + power * second.days
     counted = power > 0 and first.counted and second.counted  # half a count, or a count of each, is not a count
     currency = (first.currency or second.currency) if money else None
@@ -240,7 +240,7 @@ def unit_diagnostics(calculations: Mapping[str, Any], names: Vocabulary) -> Iter
         if calculation.in_currency is not None and calculation.unit != "money":
             yield Diagnostic((*path, "in_currency"), f"has no meaning: {calculation.unit} has no currency")
     for cycle in _cycles(calculations):
-        yield Diagnostic(("calculate", cycle[0]), f"is calculated from itself: {' → '.join((*cycle, cycle[0]))}")
+        yield Diagnostic(("calculate", cycle[0]), f"depends on itself: {' → '.join((*cycle, cycle[0]))}")
 
 
 def _no_number(path: Path, calculation: Any, names: Vocabulary, problem: str) -> Iterator[Diagnostic]:
@@ -256,7 +256,9 @@ def _no_number(path: Path, calculation: Any, names: Vocabulary, problem: str) ->
 
 def _result(path: Path, calculation: Any, unit: Unit | None, names: Vocabulary) -> Iterator[Diagnostic]:
     if not any(True for _ in inputs_calculated(calculation)):
-        yield Diagnostic(path, "reads nothing: it is the same number for everyone; write that where it is compared")
+        yield Diagnostic(
+            path, "reads no input: it is the same number for every customer; write the number where it is compared"
+        )
         return
     declared = unit_named(calculation.unit, calculation.in_currency if calculation.unit == "money" else None)
     if unit is not None and unit != declared:
@@ -306,7 +308,7 @@ def comparison_problem(
     if kind in _WHOLE_KINDS or linked:
         return None
     if any(isinstance(each, _FRACTIONS) or _is_mean_of_group(each) for each in (subject, other)):
-        return f"compares what may be a fraction, and was rounded{_CALCULATE}"
+        return f"compares a rounded number that may be a fraction{_CALCULATE}"
     units = unit_of_input(subject, names), unit_of_input(other, names)
     return None if units[0] == units[1] or RATIO in units else f"compares {units[0]} with {units[1]}"
 

@@ -258,7 +258,7 @@ def value_type_of_input(  # noqa: PLR0911 (one for each kind of input)
     if isinstance(rule_input, Window):
         return _value_type_of_aggregate(rule_input, names)
     if isinstance(rule_input, Ratio):
-        _require_numbers(rule_input.ratio, names, "is a ratio of something that is no number")
+        _require_numbers(rule_input.ratio, names, "is a ratio of something that is not a number")
         return ValueType.NUMBER
     if isinstance(rule_input, PeerInput | PeerFact):
         return _value_type_among_peers(rule_input, names)
@@ -340,9 +340,9 @@ def _value_type_among_peers(rule_input: Any, names: Vocabulary) -> ValueType:
     peers = peers_of(rule_input)
     if peers is None:  # a `PeerFact`, which is kept beside the input
         return ValueType.NUMBER if rule_input.peer_fact == "count" else ValueType.MOMENT
-    _require_numbers([peers.of], names, "places something among peers that is no number")
+    _require_numbers([peers.of], names, "places something among peers that is not a number")
     if peers.group is not None and value_type_of_input(peers.group, names) is not ValueType.TEXT:
-        raise UnknownNameError(f"groups peers by {peers.group.field}, which is no text")
+        raise UnknownNameError(f"groups peers by {peers.group.field}, which is not text")
     if names.reference is None:
         raise UnknownNameError("reads peers, and there is no reference: the name of the portfolio that they are in")
     return ValueType.NUMBER
@@ -391,7 +391,7 @@ def _value_type_of_field(rule_input: FieldInput | TransactionInput, names: Vocab
         return ValueType.MONEY
     if rule_input.in_currency is not None:
         raise UnknownNameError(
-            f"names a currency of {rule_input.transaction}, which is no money; {' and '.join(MONEY_FIELDS)} are"
+            f"names a currency of {rule_input.transaction}, which is not money; {' and '.join(MONEY_FIELDS)} are"
         )
     return kind
 
@@ -422,7 +422,7 @@ def _value_type_of_aggregate(aggregate: Window, names: Vocabulary) -> ValueType:
     if isinstance(aggregate, DaysSince) and source not in SOURCES:
         if _declared(source, names.entity, "the entity") is not ValueType.MOMENT:
             sources = f"{', '.join(SOURCES[:-1])} or {SOURCES[-1]}"
-            raise UnknownNameError(f"counts days since {source}, which is no date; nor is it {sources}")
+            raise UnknownNameError(f"counts days since {source}, which is not a date, nor one of {sources}")
         if any(getattr(aggregate, word) is not None for word in Window.model_fields):
             raise UnknownNameError(
                 f"counts days since the field {source}: where, over, ending and in_currency have no meaning there"

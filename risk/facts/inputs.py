@@ -229,7 +229,7 @@ def _require(everything: Sequence[LanguageModel], portfolio: Portfolio) -> None:
             there = ", ".join(portfolio.entities.columns)
             near = nearest(name, portfolio.entities.columns)
             hint = f"; perhaps {near} is meant: --map {near}={name}" if near else ""
-            problems.append(Finding(f"field {name}", f"is no column of the entities; they have {there}{hint}"))
+            problems.append(Finding(f"field {name}", f"is not a column of the entities; they have {there}{hint}"))
     if problems:
         raise InvalidRulesetError(problems, "the data")
 
@@ -386,7 +386,7 @@ def _days_since(name: str, key: str, names: Vocabulary, entities: pl.DataFrame) 
 def _look_up(frame: pl.DataFrame, column: str, entities: pl.DataFrame, kind: Any) -> Recorded:
     if column not in frame.columns:
         raise InvalidRulesetError(
-            [Finding(column, f"is no column; there are {', '.join(frame.columns)}")], "the inputs"
+            [Finding(column, f"is not a column; there are {', '.join(frame.columns)}")], "the inputs"
         )
     if frame[ENTITY].equals(entities[ENTITY]):  # as for one entity: rows in the same order need no join
         joined = frame

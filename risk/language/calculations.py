@@ -182,7 +182,7 @@ def calculation_of(operations: Mapping[str, type[LanguageModel]], module: str, p
         Discriminator(
             lambda value: word_of(value, forms),
             custom_error_type="input",
-            custom_error_message=f"is no calculation; it must have one of the words {', '.join(forms)}",
+            custom_error_message=f"is not a calculation; it must have one of the words {', '.join(forms)}",
         ),
     ]
 

@@ -24,7 +24,7 @@ _BREAK = (
     r" or write \\u\1 in quotes"
 )
 _TURN = r"the character U+\1, which shows the text behind it in another order; leave it out, or write \\u\1 in quotes"
-_INDENTED = "a line that is indented differently from its neighbours, or lacks the dash that they have"
+_INDENTED = "a line that is indented differently from its neighbours, or lacks their dash"
 
 _PLAIN = (
     (r"mapping values are not allowed", _COLON),
@@ -110,7 +110,7 @@ class _Loader(yaml.SafeLoader):
                 raise _complaint("a name must be text, not a list or a mapping", key.start_mark)
             name = _text(self, key)
             if name in mapping:
-                raise _complaint(f"{name} is there twice", key.start_mark)
+                raise _complaint(f"{name} appears twice", key.start_mark)
             mapping[name] = self.construct_object(value, deep=deep)
         return mapping
 

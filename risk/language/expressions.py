@@ -272,7 +272,7 @@ def _choice(words: tuple[str, ...], what: str, offered: tuple[str, ...] | None =
     return Discriminator(
         lambda value: word_of(value, in_turn),
         custom_error_type="input",
-        custom_error_message=f"is no {what}; it must have one of the words {', '.join(offered or words)}",
+        custom_error_message=f"is not {what}; it must have one of the words {', '.join(offered or words)}",
     )
 
 
@@ -312,11 +312,11 @@ _Numeric = (
     | Annotated[IndicatorInput, Tag("indicator")]
     | Annotated[ValueInput, Tag("value")]
 )
-NumberInput = Annotated[_Numeric, _choice(NUMERIC_WORDS, "number")]
+NumberInput = Annotated[_Numeric, _choice(NUMERIC_WORDS, "a number")]
 """An input that can be a number."""
 
 LinkedNumber = Annotated[
-    _Numeric, _choice(NUMERIC_WORDS, "number of each of those linked", (*AGGREGATE_WORDS, "field"))
+    _Numeric, _choice(NUMERIC_WORDS, "a number of each of those linked", (*AGGREGATE_WORDS, "field"))
 ]
 """A number of linked entities; what only the entity itself has is refused when names are checked, and not offered."""
 
@@ -328,7 +328,7 @@ PeerGroup = Annotated[
 
 PeerNumber = Annotated[
     _Numeric | Annotated[Ratio, Tag("ratio")] | Annotated[CalculationInput, Tag("calculation")],
-    _choice((*NUMERIC_WORDS, "ratio", "calculation"), "number"),
+    _choice((*NUMERIC_WORDS, "ratio", "calculation"), "a number"),
 ]
 """A number that can be placed among those of peers."""
 
@@ -342,7 +342,7 @@ Input = Annotated[
     | Annotated[ScreeningInput, Tag("screening")]
     | Annotated[Linked, Tag("linked")]
     | Annotated[Pattern, Tag("pattern")],
-    _choice((*PLAIN_INPUTS, "pattern"), "input"),
+    _choice((*PLAIN_INPUTS, "pattern"), "an input"),
 ]
 """Any input of a rule."""
 
@@ -433,8 +433,8 @@ def any_of(joins: Mapping[str, type[LanguageModel]], tests: Mapping[str, type[Op
         Discriminator(
             form,
             custom_error_type="condition",
-            custom_error_message="is no condition; write present, absent, a comparison such as {at_least: 3}, one of a "
-            "named input such as {field: kind, equals: person}, or all, any or not",
+            custom_error_message="is not a condition; write present, absent, a comparison such as {at_least: 3}, one "
+            "of a named input such as {field: kind, equals: person}, or all, any or not",
         ),
     ]
 

@@ -62,7 +62,7 @@ class Structuring(LanguageModel):
         threshold: amounts from here on would be reported, in the base currency.
         margin: how far below the threshold counts as just below, that far itself included.
         round_to: deposits below the threshold that are multiples of it count as well.
-        at_least: fewer are no pattern.
+        at_least: fewer are not a pattern.
     """
 
     pattern: Literal["structuring"]

@@ -115,7 +115,7 @@ else:
         Discriminator(
             lambda value: word_of(value, _NUMERIC),
             custom_error_type="input",
-            custom_error_message=f"is no number; it must have one of the words {', '.join(_NUMERIC)}",
+            custom_error_message=f"is not a number; it must have one of the words {', '.join(_NUMERIC)}",
         ),
     ]
 """An input that can be a number."""

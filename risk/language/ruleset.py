@@ -273,7 +273,7 @@ class LinkType(LanguageModel):
 
     Attributes:
         kind: `shared` where they lead from an entity to what it shares with others, such as a household or a device,
-            which is no entity itself; `directed` where they lead from one entity to another, such as an owner.
+            which is not an entity itself; `directed` where they lead from one entity to another, such as an owner.
         complete: every link of the type is known, so whom none is known of has none.
     """
 

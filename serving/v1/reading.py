@@ -58,7 +58,7 @@ def read_query(route: Route, request: Request, list_: str) -> Any:
     parameters: Mapping[str, str] = dict(request.query_params)
     if "query" not in route.takes:
         first = next(iter(parameters), None)
-        return None if first is None else invalid_part(f"query.{first}", "is no parameter: this route has none")
+        return None if first is None else invalid_part(f"query.{first}", "is not a parameter: this route has none")
     try:
         return route.readers["query"].validate_strings(parameters, context=list_)
     except ValidationError as error:

@@ -262,6 +262,6 @@ def _problem_of_names(parameters: QueryParams, names: frozenset[str]) -> Problem
     unknown = sorted(set(parameters) - names)
     if unknown:
         allowed = ", ".join(sorted(names)) or "none"
-        return Problem(0, unknown[0][:MOST_SHOWN], "is no parameter of this route", allowed)
+        return Problem(0, unknown[0][:MOST_SHOWN], "is not a parameter of this route", allowed)
     repeated = repeated_parameter(parameters)
     return None if repeated is None else Problem(0, repeated, "is given more than once", "one value")

@@ -184,7 +184,7 @@ def latest(session: Session, count: int, organisation: str | None) -> Sequence[t
 
 @dataclass(frozen=True, kw_only=True)
 class EntryFilters:
-    """Which entries of an organisation are listed; None is no condition.
+    """Which entries of an organisation are listed; None sets no condition.
 
     Attributes:
         actor: as in the log, such as member:3 or cli:root; from people also the name of a member.

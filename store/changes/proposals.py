@@ -81,7 +81,7 @@ def proposals_of(
     proposed_by: str | None,
     part: Part,
 ) -> Page[Proposal]:
-    """List proposals, the newest first; None for a state, kinds or a person is no condition."""
+    """List proposals, the newest first; None for a state, kinds or a person sets no condition."""
     statement = select(Proposal).where(Proposal.organisation_id == organisation_id)
     if state is not None:
         statement = statement.where(Proposal.state == state)
@@ -94,7 +94,7 @@ def proposals_of(
 
 @dataclass(frozen=True, kw_only=True)
 class ProposalFilter:
-    """Which proposals of an organisation are listed; None is no condition.
+    """Which proposals of an organisation are listed; None sets no condition.
 
     Attributes:
         kinds: of one of these kinds.

@@ -16,7 +16,7 @@ from fivefold.store.tables.flows import FlowRow, FlowRun, FlowVersion
 
 @dataclass(frozen=True, kw_only=True)
 class RunFilter:
-    """Which runs of an organisation are listed; None is no condition.
+    """Which runs of an organisation are listed; None sets no condition.
 
     Attributes:
         flow: its name, in whatever version.

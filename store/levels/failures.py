@@ -38,7 +38,7 @@ class AssessmentFailure(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class FailureFilter:
-    """Which failures are listed; None is no condition.
+    """Which failures are listed; None sets no condition.
 
     Attributes:
         type_id: of the entities.

@@ -164,7 +164,7 @@ class OverrideWithLevel:
 
 @dataclass(frozen=True, kw_only=True)
 class OverrideFilter:
-    """Which overrides of an organisation are listed; None is no condition.
+    """Which overrides of an organisation are listed; None sets no condition.
 
     Attributes:
         state: requested, live, expired, refused or revoked, as of `now_us`.

@@ -36,7 +36,7 @@ class Order(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class LevelFilter:
-    """Which current levels are listed; empty or None is no condition.
+    """Which current levels are listed; empty or None sets no condition.
 
     Attributes:
         type_id: the type of the entities.

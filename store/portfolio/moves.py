@@ -49,7 +49,7 @@ class Direction(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class TransitionFilter:
-    """Which reached levels are listed; empty or None is no condition.
+    """Which reached levels are listed; empty or None sets no condition.
 
     Attributes:
         directions: at least one.
@@ -224,7 +224,7 @@ class Period:
 
 @dataclass(frozen=True)
 class DayMoves:
-    """How many entities went from one level to another on a day; 0 is no level."""
+    """How many entities went from one level to another on a day; 0 stands for no level."""
 
     day: int
     from_level: int
@@ -273,7 +273,7 @@ def entities_by_level(session: Session, organisation_id: int, type_id: int) -> d
 
 @dataclass(frozen=True)
 class MoverCounts:
-    """The numbers of entities that rose or fell in a period; 0 is no level.
+    """The numbers of entities that rose or fell in a period; 0 stands for no level.
 
     Attributes:
         ends: by the levels before the period and at its end; both are the same for an entity that returned.

@@ -42,7 +42,7 @@ MOST_ROWS_COUNTED = 3 * MOST_COUNTED
 
 @dataclass(frozen=True, kw_only=True)
 class EntityFilter:
-    """Which entities are searched for; empty or None is no condition.
+    """Which entities are searched for; empty or None sets no condition.
 
     Words, a tag, an owner or *failing* is required.
 

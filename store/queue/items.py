@@ -90,7 +90,7 @@ class ItemName(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ItemFilter:
-    """Which items are listed; empty or None is no condition.
+    """Which items are listed; empty or None sets no condition.
 
     Attributes:
         kinds: at least one.

@@ -64,7 +64,7 @@ class ChallengeWithEntity:
 
 @dataclass(frozen=True, kw_only=True)
 class ChallengeFilter:
-    """Which challenges of an organisation are listed; None is no condition.
+    """Which challenges of an organisation are listed; None sets no condition.
 
     Attributes:
         due_before_us: due before this moment; microseconds.

@@ -79,7 +79,7 @@ def where_given(
     since_us: int | None,
     until_us: int | None,
 ) -> Statement:
-    """Add optional conditions to a statement; None is no condition.
+    """Add optional conditions to a statement; None sets no condition.
 
     Args:
         statement: what is listed.

@@ -178,7 +178,7 @@ def failure_text(error: BaseException) -> str:
     named by its kind and place: a database's message has customers' values, those of the row that it refused, and so
     may any library's.
 
-    >>> failure_text(ValueError("'Ana Silva' is no number"))
+    >>> failure_text(ValueError("'Ana Silva' is not a number"))
     'ValueError'
     """
     kind = type(error).__name__

@@ -251,9 +251,9 @@ def test_names_that_end_alike_are_taken_for_ours_and_needed_ones_come_first(tmp_
 
 def test_a_column_cannot_be_mapped_to_a_name_that_nothing_reads(tmp_path: Path) -> None:
     path = written(tmp_path / "r.csv")
-    with pytest.raises(ConfigError, match="kunde=user_idd: user_idd is no column that is read; perhaps user_id was"):
+    with pytest.raises(ConfigError, match="kunde=user_idd: user_idd is not a column that is read; perhaps user_id was"):
         MappedFile(path, ColumnMap.read(["kunde=user_idd"]))
-    with pytest.raises(ConfigError, match="xyz is no column that is read; they are user_id, "):
+    with pytest.raises(ConfigError, match="xyz is not a column that is read; they are user_id, "):
         MappedFile(path, ColumnMap.read(["kunde=xyz"]))
     assert MappedFile(path, ColumnMap.read(["user_id=former_id", "kunde=user_id"]))  # makes way for the other
 

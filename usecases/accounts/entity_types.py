@@ -155,7 +155,7 @@ def checked_fields(part: str, definitions: Mapping[str, Any]) -> dict[str, Field
         raise ConfigError(f"{part}: {faults_text}") from None
     taken_names = sorted((TAKEN[part] | (CORRECTIONS if part == "transaction_fields" else frozenset())) & set(read))
     if taken_names:
-        raise ConfigError(f"{part}: {', '.join(taken_names)} has a meaning already; choose another name")
+        raise ConfigError(f"{part}: {', '.join(taken_names)} already has a meaning; choose another name")
     return read
 
 

@@ -38,7 +38,7 @@ STATES = (PROPOSED, APPROVED, REFUSED, WITHDRAWN)
 
 @dataclass(frozen=True, kw_only=True)
 class ProposalFilters:
-    """Which proposals are listed; None is no condition.
+    """Which proposals are listed; None sets no condition.
 
     Attributes:
         state: one of `STATES`.

@@ -212,7 +212,7 @@ def _visible_rule(
 
 @dataclass(frozen=True, kw_only=True)
 class DecisionFilters:
-    """Which decisions are listed; None is no condition.
+    """Which decisions are listed; None sets no condition.
 
     Attributes:
         entity: the type and identifier of their entity.

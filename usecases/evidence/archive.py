@@ -139,7 +139,7 @@ def check_archive(path: Path, meaning: Problems | None = None) -> ArchiveCheck:
     except (*_UNREADABLE, OSError) as error:
         if isinstance(error, OSError) and error.errno != EINVAL:  # EINVAL: a place before the file's beginning
             raise
-        raise ConfigError(f"{path} is no archive that can be read: {error}") from None
+        raise ConfigError(f"{path} is not an archive that can be read: {error}") from None
     return ArchiveCheck(len(manifest.files), sha256(content).hexdigest(), problems)
 
 

@@ -174,7 +174,7 @@ def _content(completion: Any) -> str:
     choice = choices[0] if isinstance(choices, Sequence) and len(choices) == 1 else None
     message = choice.get("message") if isinstance(choice, Mapping) else None
     if not isinstance(choice, Mapping) or not isinstance(message, Mapping):
-        raise NotAnsweredError("the answer is no chat completion with one choice")
+        raise NotAnsweredError("the answer is not a chat completion with one choice")
     if choice.get("finish_reason") != "stop":
         raise NotAnsweredError("the answer was cut off, or did not come to its end")
     if message.get("tool_calls") or message.get("refusal"):

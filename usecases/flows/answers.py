@@ -23,12 +23,12 @@ def read_json(body: bytes | str) -> Any:
         text = body if isinstance(body, str) else body.decode("utf-8")
         return json.loads(text, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=once)
     except (ValueError, ArithmeticError, RecursionError) as error:
-        what = "is nested too deeply" if isinstance(error, RecursionError) else "is no JSON"
+        what = "is nested too deeply" if isinstance(error, RecursionError) else "is not JSON"
         raise NotAnsweredError(f"the answer {what}") from None
 
 
 def _refuse(word: str) -> None:
-    raise ValueError(f"{word} is no number of JSON")
+    raise ValueError(f"{word} is not a number of JSON")
 
 
 def require_fit(content: Any, validator: Draft202012Validator) -> None:

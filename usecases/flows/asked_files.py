@@ -90,11 +90,11 @@ def load_asked(paths: Sequence[Path]) -> AskedFiles:
     }
     for path in paths:
         if not path.is_file():
-            raise ConfigError(f"{path} is no file; --asks names the file of a policy, a ruleset or a flow")
+            raise ConfigError(f"{path} is not a file; --asks names the file of a policy, a ruleset or a flow")
         document = Document(text_of(path, str(path)), str(path))
         word = next((word for word in forms if isinstance(document.data, dict) and word in document.data), None)
         if word is None:
-            raise ConfigError(f"{path} is no policy, ruleset or flow: it begins with none of these words")
+            raise ConfigError(f"{path} is not a policy, ruleset or flow: it begins with none of these words")
         form, there, analysed = forms[word]
         definition = read_document(form, document, str(path))
         if definition.name in there:

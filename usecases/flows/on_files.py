@@ -71,7 +71,7 @@ def read_outcomes(
                 f"{where}: {step!r} asks nobody outside; steps that do are {there}{perhaps(str(step), columns)}"
             )
         if entity not in rows:
-            raise ConfigError(f"{where} is about {entity!r}, which is no entity that was read")
+            raise ConfigError(f"{where} is about {entity!r}, which is not an entity that was read")
         if outcomes[step][rows[entity]] is not None:
             raise ConfigError(f"{where}: entity {entity} has two outcomes at {step}")
         outcomes[step][rows[entity]] = _outcome(content, flow, columns[step], where)
@@ -92,9 +92,9 @@ def _object(line: str, where: str) -> dict[str, Any]:
     try:
         content = json.loads(line, parse_float=Decimal)
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{where} is no JSON: {why_unreadable(error)}") from None
+        raise ConfigError(f"{where} is not JSON: {why_unreadable(error)}") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"{where} is no JSON object")
+        raise ConfigError(f"{where} is not a JSON object")
     return content
 
 

@@ -99,7 +99,7 @@ class DataSource(_Part):
         try:
             Draft202012Validator.check_schema(schema)
         except SchemaError as error:
-            raise ValueError(f"is no JSON Schema: {error.message}") from None
+            raise ValueError(f"is not a JSON Schema: {error.message}") from None
         if any(not reference.startswith("#") for reference in _references(schema)):
             raise ValueError("refers to another document; a schema refers to itself alone, as in #/$defs/name")
         return schema

@@ -195,7 +195,7 @@ def import_flow_graph(context: Context, graph_file: GraphSent) -> GraphTaken:
     Raises:
         InvalidRulesetError: flows cannot say exactly what the graph says, each part by its node, row and cell; or the
             flow has no name that it may have, or the organisation has no such entity type.
-        ConfigError: the file is no graph of JDM.
+        ConfigError: the file is not a graph of JDM.
         ConflictError: the organisation has not chosen its levels yet.
     """
     if not graph_file.content:

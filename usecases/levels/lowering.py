@@ -67,7 +67,7 @@ class Concern:
 
     @classmethod
     def of_change(cls, now_us: int, *moments_us: int | None) -> "Concern":
-        """Return the concern of a changed start or end: now, and the old and new moments to come; None is no moment."""
+        """Return the concern of a changed start or end: now, and the old and new moments to come; None for none."""
         return cls(_from(now_us, *moments_us), takes_back=True)
 
     def __or__(self, other: "Concern") -> "Concern":

@@ -184,7 +184,7 @@ def acknowledge_loss(context: Context, registry: Registry, entry: int, reason: s
         own = {each.entry: each for each in lost if each.organisation_id == context.organisation_id}
         if entry not in own:
             raise NotFoundError(
-                f"entry {entry} is no promotion that {registry.settings.registry_shown} lacks and that was not"
+                f"entry {entry} is not a promotion that {registry.settings.registry_shown} lacks and that was not"
                 f" acknowledged; such entries of this organisation: {', '.join(map(str, own)) or 'none'}"
             )
         promotion = own[entry]

@@ -23,7 +23,7 @@ STATUSES = (*(status.value for status in Status), NO_RULESET)
 
 @dataclass(frozen=True, kw_only=True)
 class LevelFilters:
-    """Which current levels are listed; empty or None is no condition.
+    """Which current levels are listed; empty or None sets no condition.
 
     Attributes:
         levels: names of levels; `NO_LEVEL` for entities without one.

@@ -22,7 +22,7 @@ STATES = ("requested", "live", "expired", "refused", "revoked")
 
 @dataclass(frozen=True, kw_only=True)
 class OverrideFilters:
-    """Which overrides are listed; None is no condition.
+    """Which overrides are listed; None sets no condition.
 
     Attributes:
         state: one of `STATES`.
@@ -90,7 +90,7 @@ def _with_names(
 
 @dataclass(frozen=True, kw_only=True)
 class FailureFilters:
-    """Which failures are listed; None is no condition.
+    """Which failures are listed; None sets no condition.
 
     Attributes:
         entity_type: the name of the type.

@@ -84,7 +84,7 @@ class LevelsOverTime:
 
 @dataclass(frozen=True, kw_only=True)
 class MigrationCell:
-    """The number of entities with one level before a period and another at its end; null is no level."""
+    """The number of entities with one level before a period and another at its end; null stands for no level."""
 
     from_level: str | None
     to_level: str | None

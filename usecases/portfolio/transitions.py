@@ -31,7 +31,7 @@ DIRECTIONS = tuple(direction.name.lower() for direction in reversed(Direction))
 
 @dataclass(frozen=True, kw_only=True)
 class TransitionFilters:
-    """Which reached levels are listed; empty or None is no condition.
+    """Which reached levels are listed; empty or None sets no condition.
 
     Attributes:
         directions: directions, from `DIRECTIONS`.

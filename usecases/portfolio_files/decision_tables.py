@@ -143,7 +143,7 @@ def _csv_rows(text: str, source: str) -> tuple[str, list[list[str]]]:
             begins = reader.line_num + 1
     except csv.Error as error:
         hint = "; a quotation mark that opens a text is to be closed" if "end of data" in str(error) else ""
-        raise ConfigError(f"{source} is no CSV: the row that begins in line {begins}: {error}{hint}") from None
+        raise ConfigError(f"{source} is not CSV: the row that begins in line {begins}: {error}{hint}") from None
     return sign, rows
 
 
@@ -174,7 +174,7 @@ def _text(content: bytes, source: str) -> str:
         line = content[: error.start].count(b"\n") + 1
         raise ConfigError(f"{source} is not in UTF-8 (line {line}); save it as CSV UTF-8") from None
     if "\0" in text:
-        raise ConfigError(f"{source} is no text; a workbook ends in .xlsx")
+        raise ConfigError(f"{source} is not text; a workbook ends in .xlsx")
     return text
 
 

@@ -353,7 +353,7 @@ def _undated_links(path: Path, links: Links) -> Iterator[str]:
     unreadable = list(links.unreadable_moments())
     for kind, start, end, column, text in unreadable[:SHOWN]:
         yield (
-            f"{path}: the link {kind} from {start!r} to {end!r} has {text!r} in {column}, which is no ISO date or "
+            f"{path}: the link {kind} from {start!r} to {end!r} has {text!r} in {column}, which is not an ISO date or "
             "time: whom these are linked to is unknown"
         )
     if len(unreadable) > SHOWN:

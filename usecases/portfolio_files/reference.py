@@ -256,7 +256,7 @@ def _earlier(path: Path, ruleset: AnalysedRuleset, as_of: int) -> NamedList:
     earlier = read_list(path.read_text(encoding="utf-8"), str(path))
     last, name = earlier.versions[-1], ruleset.definition.reference
     if earlier.name != name or read_reference(last.members) is None:
-        raise ConfigError(f"{path} has the list {earlier.name}, which is no reference portfolio called {name}")
+        raise ConfigError(f"{path} has the list {earlier.name}, which is not a reference portfolio called {name}")
     if wrong := other_peers(last.members, ruleset.definition):
         own = f"write those of {ruleset.definition.name} to a file of their own"
         raise ConfigError(f"{path} has the list {name}, and {wrong}; {own}")

@@ -141,8 +141,8 @@ def _refuse_large(content: bytes, source: str) -> None:
         return
     if size > MOST_UNPACKED_BYTES:
         raise ConfigError(
-            f"{source} unpacks to {size:,} bytes; read are {MOST_UNPACKED_BYTES:,}: copy the table into a workbook of"
-            " its own"
+            f"{source} unpacks to {size:,} bytes; at most {MOST_UNPACKED_BYTES:,} can be read: copy the table into a "
+            "workbook of its own"
         )
 
 

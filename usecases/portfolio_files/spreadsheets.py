@@ -123,7 +123,7 @@ def read_workbook(content: bytes, source: str, most_rows: int = MOST_ROWS) -> Gr
     if rows > most_rows or columns > MOST_COLUMNS:
         raise ConfigError(
             f"{source}: the sheet {sheet.title} goes down to row {rows:,} and to column {column_letters(columns - 1)}; "
-            f"read are {most_rows} rows and {MOST_COLUMNS} columns: delete empty rows and columns that are formatted"
+            f"allowed: {most_rows} rows and {MOST_COLUMNS} columns; delete empty rows and columns that are formatted"
         )
     return _grid(sheet)
 
@@ -135,12 +135,14 @@ def _look_inside(content: bytes, source: str, most_cells: int) -> None:
     except ConfigError:
         raise
     except (DefusedXmlException, SyntaxError) as error:  # a ParseError is a SyntaxError
-        raise ConfigError(f"{source} is no workbook that is read: {type(error).__name__} in a part of it") from None
+        raise ConfigError(
+            f"{source} is not a workbook that can be read: {type(error).__name__} in a part of it"
+        ) from None
     except Exception as error:  # noqa: BLE001 (what damaged bytes make zipfile and the decoders raise is not bounded)
         hint = (
             "; save it as .xlsx without a password" if content[:4] != b"PK\x03\x04" or "encrypt" in str(error) else ""
         )
-        raise ConfigError(f"{source} is no workbook (.xlsx): {str(error) or type(error).__name__}{hint}") from None
+        raise ConfigError(f"{source} is not a workbook (.xlsx): {str(error) or type(error).__name__}{hint}") from None
 
 
 def _look_at_parts(content: bytes, source: str, most_cells: int) -> None:
@@ -149,7 +151,7 @@ def _look_at_parts(content: bytes, source: str, most_cells: int) -> None:
         size = sum(part.file_size for part in parts)
         if len(parts) > MOST_PARTS or size > MOST_BYTES:
             raise ConfigError(
-                f"{source} unpacks to {len(parts):,} files with {size:,} bytes; read are {MOST_PARTS} and "
+                f"{source} unpacks to {len(parts):,} files with {size:,} bytes; allowed: {MOST_PARTS} and "
                 f"{MOST_BYTES:,}: copy the table into a workbook of its own"
             )
         elements = 0
@@ -300,7 +302,7 @@ def _number(value: float, form: str) -> tuple[Value, str]:
         shown = f"{Decimal(repr(value)) * 100:f} %"
         return None, f"is shown as {shown} and kept as {value!r}; format it as a number, and type the one that is meant"
     if isinstance(value, float) and not math.isfinite(value):
-        return None, f"is {value}, which is no number"
+        return None, f"is {value}, which is not a number"
     typed = _typed(value)
     if not _shows(form, typed):
         return None, (

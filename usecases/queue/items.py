@@ -55,7 +55,7 @@ MINE, UNASSIGNED = "mine", "unassigned"
 
 @dataclass(frozen=True, kw_only=True)
 class QueueFilters:
-    """Which items are listed; empty or None is no condition.
+    """Which items are listed; empty or None sets no condition.
 
     Attributes:
         kinds: kinds of items, from `Kind`.

@@ -93,7 +93,7 @@ class ChallengeSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class ChallengeFilters:
-    """Which challenges are listed; None is no condition.
+    """Which challenges are listed; None sets no condition.
 
     Attributes:
         state: one of `STATES`.

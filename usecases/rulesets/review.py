@@ -229,7 +229,7 @@ def _strange_links(document: Ruleset | Policy | Flow | Group, context: Organisat
         if kind is None:
             there = ", ".join(context.links) or "none"
             how = how_to_declare_links(context.type_name)
-            yield Finding(f"links, {name}", f"is no link of the type {context.type_name}; there are {there}; {how}")
+            yield Finding(f"links, {name}", f"is not a link of the type {context.type_name}; there are {there}; {how}")
         elif kind != declared.kind:
             yield Finding(f"links, {name}", f"is {declared.kind}; of the type {context.type_name} it is {kind}")
 
@@ -240,7 +240,7 @@ def _strange_fields(part: str, declared: Fields, context: OrganisationContext) -
         if name not in there:
             known_names = ", ".join(there) or "none"
             how = how_to_declare_field(context.type_name, part, name, kind)
-            problem = f"is no field of the type {context.type_name}; there are {known_names}; {how}"
+            problem = f"is not a field of the type {context.type_name}; there are {known_names}; {how}"
             yield Finding(f"{part}, {name}", problem)
         elif not same_type(kind, there[name]):
             yield Finding(

@@ -237,7 +237,7 @@ def _ids(read: Document) -> list[Any]:
 
 def _case(form: CaseForm, kind: Any) -> dict[str, Any]:
     if form.operator not in OPERATORS:
-        raise ConfigError(f"{form.operator!r} is no comparison; there are {', '.join(OPERATORS)}")
+        raise ConfigError(f"{form.operator!r} is not a comparison; there are {', '.join(OPERATORS)}")
     several = form.operator in _SEVERAL
     values = [part.strip() for part in form.value.split(",")] if several else [form.value.strip()]
     written = [_value(part, "text" if form.operator in {"in_list", "contains"} else kind) for part in values]

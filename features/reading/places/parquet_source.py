@@ -323,7 +323,7 @@ class ParquetPart:
         self, columns: Sequence[str], dictionaries: Collection[str], rows: int, groups: list[int]
     ) -> Iterator[pa.RecordBatch]:
         own = [name for name in columns if name in self.own.names]
-        # Without a column of its own there would be no batch to show the number of rows.
+        # Without a column of its own no batch would show the number of rows.
         read = own if own or not columns else self.own.names[:1]
         first = 0
         with self._errors(), self._open(self._as_dictionaries(own, dictionaries)) as parquet:

@@ -65,7 +65,7 @@ def open_parquet(path: Path) -> ParquetSource:
 
         return open_delta(address, store.opener)
     if address.version is not None:
-        raise FileFormatError(f"{address} is no table of Delta or Iceberg, so there is no version {address.version}")
+        raise FileFormatError(f"{address} is not a table of Delta or Iceberg, so there is no version {address.version}")
     return _files_as_source(address, store)
 
 

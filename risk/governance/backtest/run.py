@@ -63,7 +63,7 @@ def draw(portfolio: Portfolio, as_of: int | pl.Series, size: int | None, seed: i
     Raises ConfigError if the size is invalid, or there are no entities.
     """
     if size is not None and size < 1:
-        raise ConfigError(f"a sample of {size} entities was asked for; at least 1 is possible")
+        raise ConfigError(f"a sample of {size} entities was requested; at least 1 is possible")
     names = portfolio.entities[ENTITY].cast(pl.String)
     entities = names.unique().sort()
     if not len(entities):

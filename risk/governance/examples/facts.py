@@ -106,7 +106,7 @@ def _strange_peers(example: Example, ruleset: Ruleset) -> Iterator[Finding]:
     places = example.given.get("peers")
     for name, place in places.items() if isinstance(places, dict) else ():
         if name not in reading:
-            problem = f"gives a place among peers for {name}, which is no rule whose input is one"
+            problem = f"gives a place among peers for {name}, which is not a rule with such an input"
             yield Finding(f"example {example.name}", f"{problem}; there are {_all(reading)}{perhaps(name, reading)}")
         elif not _is_place(place, inputs[name]):
             allowed = "0 to 100 percent" if isinstance(inputs[name], PeerPercentile) else "a number from 0 on"
@@ -443,11 +443,11 @@ def unknown_names(place: str, keys: Iterable[str], declared: Iterable[str]) -> I
     there = sorted(set(declared))
     unknown = list(dict.fromkeys(name for name in keys if name not in there))
     if len(unknown) == 1:
-        why = f"which is no field; there are {', '.join(there)}{perhaps(unknown[0], there)}"
+        why = f"which is not a field; there are {', '.join(there)}{perhaps(unknown[0], there)}"
         yield Finding(place, f"gives {unknown[0]}, {why}")
     elif unknown:
         keys = ", ".join(f"{name} (perhaps {near})" if (near := nearest(name, there)) else name for name in unknown)
-        yield Finding(place, f"gives {keys}, which are no fields; there are {', '.join(there)}")
+        yield Finding(place, f"gives {keys}, which are not fields; there are {', '.join(there)}")
 
 
 def strange_links(example: GivenExample, ruleset: Linking) -> Iterator[Finding]:

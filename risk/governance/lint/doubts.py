@@ -110,7 +110,7 @@ def _gaps(path: Path, rule: Rule) -> Iterator[Diagnostic]:
     for (_, below), (number, above) in pairwise(_merged(spans)):
         between = _between(below, above, dated)
         if between is not None and (rule.otherwise == Outcome() or _is_narrow(below, above, DAY_US if dated else 1)):
-            gets = "gets nothing; write otherwise, if that is meant"
+            gets = "gets nothing; add otherwise if such a value should give something"
             gets = gets if rule.otherwise == Outcome() else "gets what otherwise gives"
             yield warning((*path, "cases", number, "when"), f"leaves a gap: {between} is in no case, and {gets}")
 

@@ -326,7 +326,7 @@ def list_diagnostics(analysed: Analysed[Any], lists: Lists | None) -> Iterator[D
     places = (*analysed.conditions, *analysed.wheres)
     for path, name in ((path, name) for place in places for path, name in lists_named(place)):
         if lists is None:
-            yield Diagnostic(path, f"names the list {name}; no lists were given to look it up in", Severity.WARNING)
+            yield Diagnostic(path, f"names the list {name}, but no lists were given", Severity.WARNING)
         elif name not in lists:
             yield Diagnostic(
                 path,
@@ -344,7 +344,7 @@ def _reference_diagnostics(analysed: Analysed[Any], lists: Lists | None) -> Iter
     if not analysed.peer_inputs:
         yield warning(("reference",), f"names the reference portfolio {name}, and nothing places anything among peers")
     elif lists is None:
-        yield warning(("reference",), f"names the reference portfolio {name}; no lists were given to look it up in")
+        yield warning(("reference",), f"names the reference portfolio {name}, but no lists were given")
     elif name not in lists:
         problem = f"names the reference portfolio {name}, which is missing{perhaps(name, lists)}; examples do without"
         missing = f"{problem}, nobody is assessed without. fivefold rules reference makes one"
@@ -353,7 +353,7 @@ def _reference_diagnostics(analysed: Analysed[Any], lists: Lists | None) -> Iter
         members = lists[name].versions[-1].members
         reference = read_reference(members)
         if reference is None:
-            yield Diagnostic(("reference",), f"names the list {name}, which is no reference portfolio")
+            yield Diagnostic(("reference",), f"names the list {name}, which is not a reference portfolio")
             return
         if wrong := other_peers(members, analysed.definition):
             yield Diagnostic(("reference",), f"names the reference portfolio {name}, and {wrong}: name another list")

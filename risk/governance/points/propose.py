@@ -406,7 +406,7 @@ def _cautions(
         cautions.append(
             "An unknown value would give fewer points than now, though too few got it to learn that: "
             f"{', '.join(fallen)}. It follows the outcomes beside it in the order of its rule. Look whether it should: "
-            "what is unknown is no good news."
+            "what is unknown does not speak for a customer."
         )
     fades = [rule.id for rule in judging.program.ruleset.rules if rule.decay is not None]
     if fades:

@@ -154,7 +154,7 @@ def _lifts(result: Validation) -> ReportSection:
         for lift in result.lifts
     ]
     columns = ["rule", "case", "asks", "entities", "confirmed", "of all confirmed", "lift (interval)"]
-    words = "Lift: how many times as often those who get a case are confirmed as everyone. 1 is no difference."
+    words = "Lift: how many times as often those who get a case are confirmed as everyone. 1 means no difference."
     return ReportSection("Lift of every rule and case", words, ReportTable(columns, rows, words=3))
 
 
@@ -183,8 +183,8 @@ def peer_section(peer: PeerComparison) -> ReportSection:
         [peer_figure_words(gap.figure), "not compared", _figure(gap.peer, gap.figure), gap.why] for gap in peer.gaps
     ]
     words = (
-        "The peer's figures rest on other customers, other labels and another horizon, so a difference is no verdict "
-        "on the ruleset. Its interval follows from both intervals (Newcombe's method)."
+        "The peer's figures rest on other customers, other labels and another horizon, so a difference gives no "
+        "verdict on the ruleset. Its interval follows from both intervals (Newcombe's method)."
     )
     return ReportSection(
         f"Beside the figures of {peer.name}", words, ReportTable(["", "here", "peer", "difference (interval)"], rows)

@@ -349,7 +349,7 @@ def read_number(text: str, *, may_part_thousands: bool = False) -> Decimal:
         raise CellError(
             f"is {shown}: decimals have a point, as 1.5, and thousands no sign between; lists a blank, 1, 5"
         )
-    raise CellError(f"is {shown}, where a number is to be; write one as 10000 or 0.5")
+    raise CellError(f"is {shown}, where a number must stand; write one as 10000 or 0.5")
 
 
 def _tokens(text: str) -> Any:
@@ -400,4 +400,4 @@ def read_flow(text: str) -> Any:
     try:
         return Document(text, "the cell").data
     except InvalidRulesetError as error:
-        raise CellError(f"is no YAML: {error.findings[0].problem}") from None
+        raise CellError(f"is not YAML: {error.findings[0].problem}") from None

@@ -200,7 +200,7 @@ class TableReader:
             )
         elif len(rows) > self.form.most_rows or len(rows[0]) > MOST_COLUMNS:
             most = f"{self.form.most_rows} rows, {MOST_COLUMNS} columns"
-            problem = f"has {len(rows):,} rows and {len(rows[0])} columns; read are {most}"
+            problem = f"has {len(rows):,} rows and {len(rows[0])} columns; at most {most} can be read"
             self.findings.append(Finding("the table", problem))
         return bool(self.findings)
 
@@ -236,7 +236,7 @@ class TableReader:
         word = next((each for each in self.form.own_words if each.lower() == text.lower()), None)
         if word is not None:
             if word in self._words:
-                self._find(0, number, "is there twice")
+                self._find(0, number, "appears twice")
             self._words[word] = number
         return word is not None
 
@@ -347,7 +347,7 @@ def words_of(value: Value, *, is_level: bool) -> str | int:
         return int(value)
     if not isinstance(value, str):
         what = "a level" if is_level else "text"
-        raise CellError(f"is {value}, where {what} is to be; format the cell as text, and type it again")
+        raise CellError(f"is {value}, where {what} must stand; format the cell as text, and type it again")
     text = value.strip()
     if is_level and text.isdecimal() and len(text) <= MOST_DIGITS:
         return int(text)

@@ -110,7 +110,7 @@ def _earliest(labels: pl.DataFrame, *, undated_are_later: bool) -> pl.DataFrame:
     if unread.any():
         (text,) = texts.filter(unread).head(1)
         raise FileFormatError(
-            f"{_label_words(labels, unread)} has {text!r} in the column {AT}, which is no ISO date or time, "
+            f"{_label_words(labels, unread)} has {text!r} in the column {AT}, which is not an ISO date or time, "
             f"such as 2025-06-30{hint_of_1970(texts.filter(unread).to_list())}"
         )
     missing = confirmed & at.is_null()

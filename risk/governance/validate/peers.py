@@ -220,7 +220,7 @@ def _interval(value: Any, where: str, figure: str) -> ConfidenceInterval:
         if isinstance(each, int | float) and not isinstance(each, bool) and not abs(each) > MOST_CUSTOMERS
     ]
     if len(numbers) != 3:
-        raise ConfigError(f"{where} is no figure; it must be {_FORMS}")
+        raise ConfigError(f"{where} is not a figure; it must be {_FORMS}")
     low, middle, high = numbers
     if not least <= low <= middle <= high <= 1:
         raise ConfigError(

@@ -176,7 +176,7 @@ def _codes(score: Numbers, confirmed: Marks) -> Integers:
             f"{int(confirmed.sum())} of {len(confirmed)} are confirmed; a ranking needs both kinds"
         )
     if score.dtype.kind == "f" and np.isnan(score).any():
-        raise NotEnoughDataError("some scores are no numbers; leave these entities out, and count them")
+        raise NotEnoughDataError("some scores are not numbers; leave these entities out, and count them")
     _, place = np.unique(score, return_inverse=True)
     hits = np.bincount(place, weights=confirmed) > 0
     others = np.bincount(place, weights=~confirmed) > 0

@@ -307,8 +307,8 @@ def test_an_outcome_that_cannot_be_is_refused_with_its_line(folder: Path) -> Non
     person = pl.read_parquet(folder / "people.parquet")["entity_id"][0]
     right = {"entity_id": person, "step": "registry", "values": {}}
     for lines, part in (
-        (["{"], "line 1 is no JSON"),
-        (["[]"], "line 1 is no JSON object"),
+        (["{"], "line 1 is not JSON"),
+        (["[]"], "line 1 is not a JSON object"),
         ([{**right, "step": "choice"}], "'choice' asks nobody outside; steps that do are registry"),
         ([{**right, "entity_id": "nobody"}], "is no entity that was read"),
         ([right, right], "line 2: entity"),

@@ -77,7 +77,7 @@ def test_a_frame_may_lack_and_rename_what_a_file_may(home: Home, model: ValueMod
         model.score(rows, as_of=AS_OF)
     with pytest.raises(FileFormatError, match="the table has no column client to map; it has "):
         model.score(rows, as_of=AS_OF, columns={"client": "user_id"})
-    with pytest.raises(ConfigError, match="user_idd is no column that is read; perhaps user_id"):
+    with pytest.raises(ConfigError, match="user_idd is not a column that is read; perhaps user_id"):
         model.score(rows, as_of=AS_OF, columns={"customer": "user_idd"})
 
 

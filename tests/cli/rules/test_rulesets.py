@@ -73,7 +73,7 @@ def test_what_could_not_be_decided_is_told_when_asked(tmp_path: Path, lists: Pat
 def test_what_cannot_be_read_is_an_error_with_its_line(tmp_path: Path) -> None:
     path = written(tmp_path, "ruleset: a\nruleset: b\n")
     done = run(tmp_path, "rules", "lint", path)
-    assert (done.code, done.out.splitlines()[0]) == (1, f"{path}:2: error: YAML: ruleset is there twice")
+    assert (done.code, done.out.splitlines()[0]) == (1, f"{path}:2: error: YAML: ruleset appears twice")
 
 
 def test_a_list_that_is_missing_is_an_error(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_what_is_no_file_is_an_error_beside_those_of_other_files(tmp_path: Path)
     done = run(tmp_path, "rules", "lint", missing, path)
     assert done.code == 1
     assert f"{missing}: error: the file: {missing} is neither a file nor a bundled ruleset" in done.out
-    assert f"{path}:2: error: YAML: ruleset is there twice" in done.out
+    assert f"{path}:2: error: YAML: ruleset appears twice" in done.out
     code, log = sarif(tmp_path, missing, path)
     uris = [each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for each in log["runs"][0]["results"]]
     assert (code, uris) == (1, [missing.as_uri(), path.as_uri()])

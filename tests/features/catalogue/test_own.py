@@ -105,7 +105,7 @@ def test_a_file_is_read_and_nothing_of_it_runs(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"indicators: .*none\.py cannot be read: No such file"):
         read_own_indicators(tmp_path / "none.py")
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match=r"bank\.py is no text in UTF-8"):
+    with pytest.raises(ConfigError, match=r"bank\.py is not text in UTF-8"):
         read_own_indicators(path)
 
 

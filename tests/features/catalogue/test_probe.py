@@ -83,7 +83,7 @@ REFUSED = {
     "a share of amounts that are small": (
         "return min(abs(amount[len(amount) - 1]) / 1e6, 2.0) if len(amount) else 0.0",
         {"unit": "share"},
-        "is no share from 0 to 1",
+        "is not a share from 0 to 1",
     ),
     "the number of a currency": (
         "return float(currency[0]) if len(currency) else 0.0",
@@ -91,7 +91,7 @@ REFUSED = {
         "changes with the numbers of the currencies, which mean nothing; it may only ask if two are equal",
     ),
     "a division": ("return amount[0] / 0.0 if len(amount) > 1 else 0.0", {}, "is infinite|ZeroDivisionError"),
-    "a sum of ones": ("return float(len(amount))", {"unit": "share"}, "is no share from 0 to 1"),
+    "a sum of ones": ("return float(len(amount))", {"unit": "share"}, "is not a share from 0 to 1"),
     "two": ("return 2.0 if len(amount) else 0.0", {"unit": "flag"}, "is neither 0 nor 1"),
     "less than nothing": ("return -float(len(amount))", {"unit": "count"}, "is below 0, which no count is"),
     "an empty value": ("return 1.0", {}, "has another value for a customer without a row than its `empty`"),

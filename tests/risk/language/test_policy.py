@@ -102,7 +102,7 @@ def test_what_it_says_is_what_it_is() -> None:
             "level: in_force",
             "rule cash, when, all 1: compares with nothing",
         ),
-        ("[{transaction: amount}, {", "[{tag: x}, {", "ratio 1: is no number; it must have one of the words count"),
+        ("[{transaction: amount}, {", "[{tag: x}, {", "ratio 1: is not a number; it must have one of the words count"),
         ("mean: amount,", "mean: amount, where: {level: rules, equals: 1},", "level: is a word of the language, but"),
         ("equals: cash", "in_currency: EURO, equals: cash", "a currency is three capital letters"),
         ("{tag: known, is: present}", "{tag: known, ist: present}", "rule cash, unless, ist: is not a word"),

@@ -431,7 +431,12 @@ def test_a_misspelt_parameter_is_named_and_costs_nothing(place: Place) -> None:
     answer = place.post(rows_of("a"), place.token(), asof="2020-01-01")
     assert answer.status_code == 400
     assert answer.json()[0]["errors"] == [
-        {"row": 0, "field": "asof", "problem": "is no parameter of this route", "allowed": "as_of, explain, user_type"}
+        {
+            "row": 0,
+            "field": "asof",
+            "problem": "is not a parameter of this route",
+            "allowed": "as_of, explain, user_type",
+        }
     ]
     assert place.usage() == (0, 0)
 

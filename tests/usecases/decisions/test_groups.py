@@ -121,7 +121,7 @@ def test_a_decision_is_made_again_from_its_record_whatever_became_of_the_others(
 MISFITS: dict[str, tuple[Data, str]] = {
     "a link that the type does not declare": (
         {"links": {"device": {"kind": "shared"}}, "by": "device"},
-        "is no link of the type customer",
+        "is not a link of the type customer",
     ),
     "a link of another kind": ({"links": {"household": {"kind": "directed"}}, "way": "to"}, "it is shared"),
     "a link that the policy does not declare": ({"links": {}}, "which is not under links"),

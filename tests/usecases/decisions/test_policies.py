@@ -157,7 +157,7 @@ def test_the_same_is_not_proposed_twice(desk: Desk) -> None:
         ('"above": 10000', '"above": "x"', "compares an amount of money with 'x'"),
         ('"action": "block"', '"action": "blokc"', "line [0-9]+: rule cash, action: there is no action blokc"),
         ('"operation": "text"', '"operation": "number"', "is number; of the type customer it is text"),
-        ('"operation": "text"', '"frob": "text"', "transaction_fields, frob: is no field of the type customer"),
+        ('"operation": "text"', '"frob": "text"', "transaction_fields, frob: is not a field of the type customer"),
         ('"high"\n', '"huge"\n', "levels: are low, medium, huge; those of the organisation are low, medium, high"),
         (
             '"when": {',

@@ -174,14 +174,14 @@ def test_a_damaged_index_is_refused_by_the_name_of_the_file(made: Path, damage: 
     for place, sign in damage:
         content[place if place < 0 else index + place] = sign
     made.write_bytes(content)
-    with pytest.raises(ConfigError, match=f"{made.name} is no archive that can be read"):
+    with pytest.raises(ConfigError, match=f"{made.name} is not an archive that can be read"):
         check_archive(made)
 
 
 def test_what_is_no_evidence_is_refused(made: Path, tmp_path: Path) -> None:
     words = tmp_path / "words.zip"
     words.write_text("no archive")
-    with pytest.raises(ConfigError, match="is no archive that can be read"):
+    with pytest.raises(ConfigError, match="is not an archive that can be read"):
         check_archive(words)
     with pytest.raises(FileNotFoundError):
         check_archive(tmp_path / "missing.zip")

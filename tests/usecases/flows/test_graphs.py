@@ -64,7 +64,7 @@ def test_all_that_flows_cannot_say_is_refused_at_once(bank: FlowBank) -> None:
     with pytest.raises(InvalidRulesetError) as refused:
         imported(bank, node("f", "functionNode"), AMOUNT, kinds={"nothing": "text"})
     found = {each.where: each.problem for each in refused.value.findings}
-    assert "a function in JavaScript is no part of a flow" in found["node f"]
+    assert "flows have no functions in JavaScript" in found["node f"]
     assert "names nothing, which the graph does not read" in found["kinds"]
 
 

@@ -92,14 +92,14 @@ class FormChecked:
 def new_form(part: str, kind: str, after: str) -> PartForm:
     """Begin the form of a new part; ConfigError for an unknown kind."""
     if part not in LISTS or kind not in LISTS[part]:
-        raise ConfigError(f"{kind[:40]!r} is no kind of {ONE_OF.get(part, 'part')} with a form")
+        raise ConfigError(f"{kind[:40]!r} is not a kind of {ONE_OF.get(part, 'part')} with a form")
     return PartForm(part=part, kind=kind, after=after)
 
 
 def form_of(text: str, part: str, name: str) -> PartForm:
     """Read the form of a part; ConfigError if there is no such part, or it cannot be read."""
     if part not in KINDS:
-        raise ConfigError(f"{part[:40]!r} is no part of a flow that has forms")
+        raise ConfigError(f"{part[:40]!r} is not a part of a flow that has forms")
     data = part_of(text, part, name)
     kind = kind_of(part, data)
     if not kind:

@@ -63,7 +63,8 @@ def problems_of_signature(
     for name, kind in kinds.items():
         column = columns.get(name)
         if column is None:
-            yield f"sends {name}, which is no column of it; it takes {', '.join(columns)}{perhaps(name, columns)}"
+            near = perhaps(name, columns)
+            yield f"sends {name}, which is not one of its columns; it takes {', '.join(columns)}{near}"
         elif column.kind not in _TAKEN[kind]:
             yield f"sends {value_type_phrase(kind)} as {name}, which is {column.kind}"
     missing = [name for name, column in columns.items() if name not in kinds and needs_value(column)]
@@ -271,7 +272,7 @@ def _value(value: Any, kind: str | OneOf) -> Any:
         value = value.item()
     if kind == "number" and isinstance(value, int | float) and not isinstance(value, bool):
         if not abs(value) <= sys.float_info.max:  # also where it is NaN
-            raise ValueError("NaN" if value != value else repr(value)[:40])  # noqa: PLR0124 (NaN is no number, itself)
+            raise ValueError("NaN" if value != value else repr(value)[:40])  # noqa: PLR0124 (NaN differs from itself)
         number = Decimal(f"{value:.{SIGNIFICANT}g}") if isinstance(value, float) else Decimal(value)
         return Decimal(0) if abs(number) < SMALLEST else number
     if kind == "flag" and isinstance(value, bool):

@@ -108,7 +108,7 @@ class MembersThen:
     def was_member(self, group: str, entity_id: int, at_us: int) -> bool | None:
         """Return whether an entity was a member of a group at a moment; None if that is no longer known.
 
-        Before its first move an entity is no member, and moves lead in and out by turns.
+        Before its first move an entity is not a member, and moves lead in and out by turns.
         """
         moves = self.moves.get((group, entity_id), ())
         for move in reversed(moves):

@@ -35,7 +35,7 @@ STATUSES: Final = ("approved", "flagged", "escalated", "blocked")
 
 @dataclass(frozen=True, kw_only=True)
 class RunFilters:
-    """Which runs are listed; None is no condition.
+    """Which runs are listed; None sets no condition.
 
     Attributes:
         flow: its name, in whatever version.

@@ -41,7 +41,7 @@ def read_dmn(content: bytes, source: str, name: str | None = None) -> ForeignTab
         raise ConfigError(f"{source} has several decisions of one name: {', '.join(names)}; give each its own")
     tables = {key: each for key, each in decisions.items() if each.find(f"{{{space}}}decisionTable") is not None}
     if name is not None and name not in tables:
-        what = "is no table" if name in decisions else "is not there"
+        what = "is not a table" if name in decisions else "is not there"
         raise ConfigError(f"{source}: the decision {name} {what}; tables are {', '.join(tables) or 'none'}")
     if name is None and len(tables) != 1:
         hint = (
@@ -65,7 +65,7 @@ def _root(content: bytes, source: str) -> Any:
         raise ConfigError(f"{source} cannot be read as XML: {error}") from None
     space, _, word = root.tag[1:].partition("}")
     if word != "definitions" or space not in _VERSIONS:
-        raise ConfigError(f"{source} is no DMN that is read: its root is {root.tag}; read are 1.1 to 1.5")
+        raise ConfigError(f"{source} is not a DMN file: its root is {root.tag}; versions 1.1 to 1.5 can be read")
     return root
 
 
@@ -87,7 +87,7 @@ class _Decision:
         policy = str(table.get("hitPolicy", "UNIQUE"))
         if policy not in _POLICIES:
             raise self._refused(
-                f"has the hit policy {policy}, which gives several rows or orders them by what they give; read are "
+                f"has the hit policy {policy}, which gives several rows or orders them by what they give; allowed: "
                 f"{', '.join(_POLICIES)}"
             )
         self._require_feel()

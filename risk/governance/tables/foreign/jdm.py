@@ -55,7 +55,7 @@ def graph_of(content: bytes, source: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{source} cannot be read as JSON: {why_unreadable(error)}") from None
     if not isinstance(graph, dict):
-        raise ConfigError(f"{source} is no JDM: it must be an object with `nodes` and `edges`")
+        raise ConfigError(f"{source} is not JDM: it must be an object with `nodes` and `edges`")
     return graph
 
 
@@ -63,7 +63,7 @@ def listed(part: Mapping[str, Any], word: str, source: str) -> list[Any]:
     """Return a list of a part of a graph; raise ConfigError if it has none."""
     items = part.get(word)
     if not isinstance(items, list):
-        raise ConfigError(f"{source} is no JDM: `{word}` must be a list")
+        raise ConfigError(f"{source} is not JDM: `{word}` must be a list")
     return items
 
 
@@ -75,7 +75,7 @@ def _look_around(node: Any, nodes: Sequence[Any], edges: Sequence[Any], source: 
     """Refuse a table whose inputs come from other nodes, or whose outputs go into others."""
     for part, word in ((each, word) for each in (*nodes, *edges) for word in ("id", "sourceId", "targetId")):
         if isinstance(part.get(word), dict | list):
-            raise ConfigError(f"{source} is no JDM: a node or a line has {word} {part[word]!r}; it must be a text")
+            raise ConfigError(f"{source} is not JDM: a node or a line has {word} {part[word]!r}; it must be a text")
     by_id = {each.get("id"): each for each in nodes}
     for near, far, kind, what in (
         ("targetId", "sourceId", _INPUT, "which may change what it reads"),
@@ -110,7 +110,7 @@ def table_of(node: Mapping[str, Any], source: str) -> ForeignTable:
     rows = []
     for number, row in enumerate(listed(content, "rules", source), 1):
         if not isinstance(row, dict):
-            raise ConfigError(f"{source}: {name}, row {number} is no object")
+            raise ConfigError(f"{source}: {name}, row {number} is not an object")
         title = str(row.get("_description") or "")
         cells = [
             [_cell(row.get(identifier), f"{source}: {name}, row {number}") for identifier, _ in columns]
@@ -142,5 +142,5 @@ def _cell(value: Any, place: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise ConfigError(f"{place} has a cell that is no text: {value!r}")
+        raise ConfigError(f"{place} has a cell that is not text: {value!r}")
     return value

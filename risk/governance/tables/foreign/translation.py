@@ -216,7 +216,7 @@ class _Translation:
             columns = (name,) if name in headers else labels.get(name, ())
             if not columns:
                 near = perhaps(name, [*headers, *labels])
-                self._find("--map", f"names {name}, which is no column{near}; there are {', '.join(headers)}")
+                self._find("--map", f"names {name}, which is not a column{near}; there are {', '.join(headers)}")
             elif len(columns) > 1:
                 problem = f"names {name}, which stands above several columns; name one of {', '.join(columns)}"
                 self._find("--map", problem)
@@ -323,8 +323,8 @@ class _Translation:
             if ours not in {*OUTCOMES, LEFT_OUT}:
                 self._find(
                     f"{self._table.name}, output {name}",
-                    f"is none of {', '.join(OUTCOMES)}; say which one it is, as in --map {name}={POINTS}, or leave it "
-                    f"out: --map {name}={LEFT_OUT}",
+                    f"is not one of {', '.join(OUTCOMES)}; say which one it is, as in --map {name}={POINTS}, or leave "
+                    f"it out: --map {name}={LEFT_OUT}",
                 )
             elif ours in outputs.values() and ours != LEFT_OUT:
                 self._find(f"{self._table.name}, output {name}", f"is {ours} as another one is")
@@ -352,7 +352,7 @@ class _Translation:
             except CellError as error:
                 condition, problem = {}, str(error)
             if list(condition) != ["equals"]:
-                problem = problem or "is no plain value; expressions are not computed here"
+                problem = problem or "is not a plain value; expressions are not computed here"
                 self._find(f"{place}, {name}", f"{shown_cell(text)} {problem}")
                 continue
             value = condition["equals"]
@@ -415,4 +415,4 @@ def _unnamed(name: str, fields: Iterable[str]) -> str:
     if not name:
         return "has no field: its cells are whole expressions, which are not read"
     near = perhaps(name.rpartition(".")[2], fields)
-    return f"is no field of the ruleset{near}; say which input it is, as in --map '{name}=FIELD'"
+    return f"is not a field of the ruleset{near}; say which input it is, as in --map '{name}=FIELD'"

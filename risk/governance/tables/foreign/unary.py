@@ -59,7 +59,9 @@ def read_unary(text: str, kind: ValueType, system: System) -> Condition | None:
     if not text or (text == "-" and system is System.DMN):
         return None
     if len(text) > MOST_LETTERS:
-        raise CellError(f"has {len(text):,} signs; read are {MOST_LETTERS:,}: put such values into a named list")
+        raise CellError(
+            f"has {len(text):,} characters; at most {MOST_LETTERS:,} can be read: put such values into a named list"
+        )
     if kind is ValueType.TEXTS:
         raise CellError("is asked of a list; that means something else in each system, so write it in rules")
     if kind is ValueType.MOMENT and system is System.JDM:
@@ -115,13 +117,13 @@ class _Reader:
             )
         if sort == "word":
             return CellError(
-                f"names {value}, which is no value: texts stand in quotes; other inputs cannot be compared here"
+                f"names {value}, which is not a value: texts stand in quotes; other inputs cannot be compared here"
             )
         if sort == "end":
             return CellError("ends too early")
         shown = value if value.strip() else repr(value)
         return CellError(
-            f"is not read from {shown} on; read are values, comparisons, ranges [1..5], lists of these, null, and "
+            f"cannot be read from {shown} on; allowed: values, comparisons, ranges [1..5], lists of these, null, and "
             f"{'not(...)' if self._system is System.DMN else 'in [...], not in [...], and, or'}"
         )
 
@@ -219,7 +221,7 @@ class _Reader:
         if not closing or (closing == "[" and self._system is System.JDM):
             raise self._strange()
         if None in {low, high} or isinstance(low, bool):
-            raise CellError("has a range whose ends are no numbers or dates")
+            raise CellError("has a range whose ends are not numbers or dates")
         if opening == "[" and closing == "]":
             return {"between": [low, high]}
         return {"at_least" if opening == "[" else "above": low, "at_most" if closing == "]" else "below": high}

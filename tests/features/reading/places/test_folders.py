@@ -226,7 +226,7 @@ def test_signs_of_a_pattern_in_the_name_of_what_is_there_are_its_own(lake: Path,
 @pytest.mark.parametrize("name", ["", "/a.parquet"])
 def test_a_version_of_files_that_are_no_table_is_refused(name: str, lake: Path) -> None:
     pq.write_table(WHOLE, lake / "a.parquet")
-    with pytest.raises(FileFormatError, match="is no table of Delta or Iceberg, so there is no version 1"):
+    with pytest.raises(FileFormatError, match="is not a table of Delta or Iceberg, so there is no version 1"):
         read(f"{lake}{name}@1")
 
 

@@ -111,22 +111,22 @@ def test_form_that_cannot_be_read(given: Data, refusal: Refusal) -> None:
 @pytest.mark.parametrize(
     ("example", "problem"),
     [
-        ({"given": {"kindd": "x"}}, "gives kindd, which is no field; there are alerts, cases, income"),
+        ({"given": {"kindd": "x"}}, "gives kindd, which is not a field; there are alerts, cases, income"),
         (
             {"given": {"kindd": "x", "incoem": 5, "shoes": 2}},
-            "gives kindd (perhaps kind), incoem (perhaps income), shoes, which are no fields; there are alerts, cases",
+            "gives kindd (perhaps kind), incoem (perhaps income), shoes, which are not fields; there are alerts, cases",
         ),
         (
             {"given": {"transactions": [{"amonut": 5}, {"amonut": 6, "tmie": "2024-01-01"}]}},
-            "transactions: gives amonut (perhaps amount), tmie (perhaps time), which are no fields; there are amount",
+            "transactions: gives amonut (perhaps amount), tmie (perhaps time), which are not fields; there are amount",
         ),
         (
             {"given": {"transactions": [{"amonut": 5}]}},
-            "transactions: gives amonut, which is no field; there are amount",
+            "transactions: gives amonut, which is not a field; there are amount",
         ),
         ({"given": {"transactions": [{"amount": 5}]}}, "transactions: has a transaction without a time"),
         ({"given": {"transactions": [{"amount": 5, "time": None}]}}, "write one, as time: 2024-06-01"),
-        ({"given": {"cases": [{"time": "2024-01-01"}]}}, "cases: gives time, which is no field; there are closed"),
+        ({"given": {"cases": [{"time": "2024-01-01"}]}}, "cases: gives time, which is not a field; there are closed"),
         ({"given": {}, "expect": {"floor_by": "r9"}}, "expects something of the rule r9, which is not there"),
         ({"given": {}, "expect": {"cases": {"r9": 1}}}, "expects something of the rule r9, which is not there"),
         ({"given": {}, "expect": {"cases": {"r0": 2}}}, "expects case 2 of the rule r0, which has 1"),

@@ -101,7 +101,7 @@ def test_a_model_without_trees_says_that_it_has_no_explanation(full: Shelf) -> N
     [outcome] = asks(full, [facts(age=Decimal(40), income=Decimal(100))], name="scored", outputs={"probability": 1})
     assert outcome.model is not None
     assert outcome.failed is None
-    assert outcome.model.words == "no explanation is available, as it is no model of trees"
+    assert outcome.model.words == "no explanation is available, as it is not a model of trees"
     assert 0 < outcome.values["probability"] < 1
 
 
@@ -169,7 +169,7 @@ def test_what_a_model_does_wrong_fails_alone_and_holds_up_no_other(shelf: Shelf)
         ({"alias": "best"}, "the model churn has no alias best; its aliases are champion"),
         (
             {"send": {"age": {"field": "income"}, "wage": {"field": "income"}}},
-            "version 1, to which champion points: sends wage, which is no column of it; it takes age, income",
+            "version 1, to which champion points: sends wage, which is not one of its columns; it takes age, income",
         ),
         (
             {"gives": {"chance": "number", "other": "number"}},

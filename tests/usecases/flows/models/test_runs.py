@@ -158,8 +158,8 @@ def test_an_alias_that_moves_to_another_signature_fails_in_sight(engine: Engine,
     why = view_run(bank.context, 1).why
     assert why is not None
     assert (
-        "the step does not fit version 2, to which champion points: sends income, which is no column of it; it takes "
-        "age, wage"
+        "the step does not fit version 2, to which champion points: sends income, which is not one of its columns; it "
+        "takes age, wage"
     ) in why["steps"][0]["outcome"]
 
 
@@ -241,7 +241,7 @@ def document(**parts: Any) -> str:
         ({"alias": "best"}, "the model churn has no alias best; its aliases are champion"),
         (
             {"send": {"age": {"sum": "amount"}, "incom": {"field": "income"}}},
-            "to which champion points, as it sends incom, which is no column of it; it takes age, income; perhaps",
+            "as it sends incom, which is not one of its columns; it takes age, income; perhaps",
         ),
         ({"send": {"income": {"field": "income"}}}, "does not send age, which it requires"),
         ({"send": {"age": {"field": "country"}}}, "sends a text as age, which is double"),

@@ -54,7 +54,9 @@ def test_what_a_source_answers_is_stored_with_the_run_and_made_again_from_there(
     assert {step: cost for step, cost in costs.items() if cost is not None} == {"register": costs["register"]}
     assert costs["register"]["tries"] == 1
     assert costs["register"]["milliseconds"] >= 0
-    assert "milliseconds" not in replay_record(bank.context, "f:1").stored, "a time is no part of what is made again"
+    assert "milliseconds" not in replay_record(bank.context, "f:1").stored, (
+        "a time does not belong to what is made again"
+    )
 
 
 OPINES = """

@@ -47,7 +47,7 @@ def test_an_organisation_has_the_sources_whose_hosts_it_may_ask(tmp_path: Path) 
         ({"url": "https://10.0.0.1/{number}"}, "a public one, or the source must have `private: true`"),
         ({"url": "https://me:word@registry.example.com/{number}"}, ": the URL has a user or a password"),
         ({"url": "https://registry.example.com/{name}"}, "a place for name"),
-        ({"answer": {"type": "objekt"}}, "is no JSON Schema"),
+        ({"answer": {"type": "objekt"}}, "is not a JSON Schema"),
         ({"answer": {"$ref": "https://example.com/schema"}}, "refers to another document"),
         ({"gives": {"status": "status"}}, "gives.status"),
         ({"secret": {"header": "Host", "name": "COMPANIES"}}, "written by fivefold itself"),
