@@ -119,7 +119,7 @@ def read_flow_table(grid: Grid, analysed: AnalysedFlow, identifier: str, source:
 def _read_output(kind: str, value: Value, grid: Grid) -> Any:
     """Read one output of a row."""
     if kind in {"number", "money"}:
-        return number_of(value, grid, f"{'an amount of money' if kind == 'money' else 'a number'} is")
+        return number_of(value, grid, "an amount of money" if kind == "money" else "a number")
     if kind == "text":
         return words_of(value, is_level=False)
     text = str(value).strip().lower()

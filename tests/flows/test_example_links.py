@@ -66,7 +66,7 @@ def test_changes_of_what_is_linked_are_noticed() -> None:
         (
             "links: {household: [{income: 41}]",
             "links: {household: [{incom: 41}]",
-            "household: gives incom, which is no field",
+            "household: gives incom, which is not a field",
         ),
         ("links: {household: [{income: 41}]", "links: {household: {to: []}", "must be a list of entities"),
         ("owns: {to: []}}}\n    ends: seen", "owns: []}}\n    ends: seen", "with a list of entities after each"),

@@ -225,7 +225,7 @@ def test_examples_say_whom_an_entity_is_linked_to() -> None:
     assert [(each.name, each.passed) for each in results] == [(each["name"], True) for each in examples]
     for strange, problem in (
         ({"links": {"houshold": []}}, "household"),
-        ({"links": {"household": [{"incom": 1}]}}, "incom, which is no field"),
+        ({"links": {"household": [{"incom": 1}]}}, "incom, which is not a field"),
     ):
         wrong = [{"name": "Wrong", "given": strange, "member": False}]
         with pytest.raises(InvalidRulesetError, match=problem):

@@ -43,7 +43,7 @@ def ask(app: Application, seconds: float = 5.0, **scope: Any) -> tuple[list[Mess
 def headers_of(message: Message) -> dict[str, str]:
     assert message["type"] == "http.response.start"
     pairs = [(name.decode(), value.decode()) for name, value in message["headers"]]
-    assert len({name for name, _ in pairs}) == len(pairs), "no header is there twice"
+    assert len({name for name, _ in pairs}) == len(pairs), "no header appears twice"
     return dict(pairs)
 
 

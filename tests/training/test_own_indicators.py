@@ -264,7 +264,7 @@ def test_a_limit_on_an_indicator_that_no_file_declares_is_refused(
     learn: Learn, file: Path, config: TrainingConfig
 ) -> None:
     trees = config.trees.model_copy(update={"monotone": {NAMES[2]: "increasing"}})
-    with pytest.raises(ConfigError, match="'balance_cover' is no indicator"):
+    with pytest.raises(ConfigError, match="'balance_cover' is not an indicator"):
         learn(file, trees=trees)
 
 

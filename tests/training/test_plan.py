@@ -292,7 +292,7 @@ def test_amounts_of_one_sign_are_doubted(
 @pytest.mark.parametrize(
     ("name", "without", "says"),
     [
-        ("deposit_sum_90", [], "'deposit_sum_90' is no indicator; perhaps deposit_sum_90d was meant"),
+        ("deposit_sum_90", [], "'deposit_sum_90' is not an indicator; perhaps deposit_sum_90d was meant"),
         (
             "balance_mean_90d",
             ["user_balance", "transaction_currency", "user_category"],

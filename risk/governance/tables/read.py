@@ -329,15 +329,15 @@ class TableReader:
 
 
 def _rule_outcome(word: str, value: Value, grid: Grid) -> Any:
-    return number_of(value, grid, "points are") if word == POINTS else words_of(value, is_level=word == FLOOR)
+    return number_of(value, grid, "points") if word == POINTS else words_of(value, is_level=word == FLOOR)
 
 
 def number_of(value: Value, grid: Grid, what: str) -> Decimal:
-    """Read a number of a row's outcome; *what* is its name with a verb, for the message."""
+    """Read a number of a row's outcome; *what* is its name, for the message."""
     if isinstance(value, Decimal):
         return value
     if not isinstance(value, str):
-        raise CellError(f"is {value}, where {what} to be: a number such as 10 or -2.5")
+        raise CellError(f"is {value}, where {what} must stand: a number such as 10 or -2.5")
     return read_number(value.strip(), may_part_thousands=grid.may_part_thousands)
 
 

@@ -313,7 +313,7 @@ def test_an_outcome_that_cannot_be_is_refused_with_its_line(folder: Path) -> Non
         ([{**right, "entity_id": "nobody"}], "is no entity that was read"),
         ([right, right], "line 2: entity"),
         ([{**right, "values": {"status": 3}}], "status is 3; it must be text"),
-        ([{**right, "values": {"capital": 0.001}}], "no whole number of the smallest unit"),
+        ([{**right, "values": {"capital": 0.001}}], "not a whole number of the smallest unit"),
         ([{**right, "values": {"mayor": "x"}}], "mayor"),
         ([{**right, "reasons": [{}]}], "line 1"),
     ):

@@ -146,7 +146,7 @@ def test_without_it_nobody_is_assessed(home: Home, folder: Path) -> None:
     assert "list our-peers: is missing" in refuse(home, *files(folder, "assess", "--as-of", "2024-07-10"))
     other = folder / "other.yaml"
     other.write_text("list: our-peers\ntitle: t\nsource: s\nversions: [{since: 2020-01-01, members: [NO]}]\n")
-    assert "no reference portfolio called our-peers" in refuse(
+    assert "which is not a reference portfolio called our-peers" in refuse(
         home, *files(folder, "reference", "--as-of", "2024-07-05", "--output", other)
     )
     plain = folder / "plain.yaml"

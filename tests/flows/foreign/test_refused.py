@@ -37,7 +37,7 @@ LAST = ({}, {"p": "'small'"})
         (node("f", "functionNode"), "node f: is a functionNode: flows have no functions in JavaScript"),
         (node("d", "decisionNode"), "node d: is a decisionNode: another graph"),
         (node("c", "customNode"), "node c: is a customNode"),
-        (node("s", "sqlNode"), "node s: is a sqlNode: allowed:"),
+        (node("s", "sqlNode"), "node s: is a sqlNode: nodes that can be read:"),
         (
             {**SIZE, "name": "The size", "content": {**SIZE["content"], "hitPolicy": "collect"}},
             r"size \(The size\): .*collect",
@@ -132,7 +132,7 @@ def test_a_statement_that_flows_cannot_ask_is_refused(condition: str, problem: s
         ([INPUT, SIZE, SIZE, OUTPUT], [("in", "size"), ("size", "out")], "appears twice"),
         ([INPUT, OUTPUT], [("in", "far"), ("in", "out")], "line 1: leads from 'in' to 'far'"),
         ([INPUT, switch("s", "n > 1", hitPolicy="collect"), OUTPUT], [("in", "s"), ("s", "out", "s-0")], "collect"),
-        ([INPUT, switch("s", "n > 1"), OUTPUT], [("in", "s"), ("s", "out", "other")], "none of its statements"),
+        ([INPUT, switch("s", "n > 1"), OUTPUT], [("in", "s"), ("s", "out", "other")], "which it does not have"),
         ([INPUT, switch("s", "", "n > 1"), OUTPUT], [("in", "s"), ("s", "out", "s-0")], "is never looked at"),
     ],
 )

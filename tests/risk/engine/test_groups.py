@@ -115,7 +115,7 @@ def refused(group: Data) -> str:
 
 def test_what_is_offered_of_those_linked_is_not_refused_then() -> None:
     ratio = {"ratio": [{"sum": "amount"}, {"field": "income"}]}
-    offered = "is no number of each of those linked; it must have one of the words count, sum, mean,"
+    offered = "is not a number of each of those linked; it must have one of the words count, sum, mean,"
     assert offered in refused({"mean": ratio})
     assert "indicator" not in refused({"mean": ratio})
     assert refused({"mean": {"value": "score"}}).endswith("of them there are fields and aggregates")

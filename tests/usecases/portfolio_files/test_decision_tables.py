@@ -351,13 +351,13 @@ INDEX, END = WHOLE.index(b"PK\x01\x02"), WHOLE.rindex(b"PK\x05\x06")
     ids=["place of the index", "name in no encoding", "packed bytes"],
 )
 def test_a_damaged_workbook_is_refused_by_name(content: bytes) -> None:
-    with pytest.raises(ConfigError, match=r"t\.xlsx is no workbook"):
+    with pytest.raises(ConfigError, match=r"t\.xlsx is not a workbook"):
         import_table(SMALL, "first", TableSent(name="t.xlsx", content=content))
 
 
 @pytest.mark.parametrize("encoding", ["gbk", "idna", "nothing"])
 def test_a_workbook_in_another_encoding_is_refused_by_name(encoding: str) -> None:
-    with pytest.raises(ConfigError, match=r"t\.xlsx is no workbook"):
+    with pytest.raises(ConfigError, match=r"t\.xlsx is not a workbook"):
         drafted(_packed(a=f'<?xml version="1.0" encoding="{encoding}"?><a/>'.encode()), "xlsx")
 
 

@@ -149,7 +149,7 @@ def test_a_draft_that_is_not_there_has_the_revision_0(engine: Engine, three: Peo
         ("ruleset:\nentity_type: customer", "line 1: ruleset: is empty"),
         ("ruleset: Retail\nentity_type: customer", "line 1: ruleset: .*lower-case"),
         ("ruleset: [a]\nentity_type: 3", "(?s)line 1: ruleset: must be text.*line 2: entity_type: is 3; must be text"),
-        ("ruleset: a\nruleset: b\nentity_type: customer", "ruleset is there twice"),
+        ("ruleset: a\nruleset: b\nentity_type: customer", "ruleset appears twice"),
         ("ruleset: retail\n\tentity_type: customer", "a tab; indent with spaces"),
         ("ruleset: retail\nentity_type: customer\nnote: a\0b", "YAML"),
     ],

@@ -176,7 +176,7 @@ def test_a_value_is_written_as_its_field_has_it(operator: str, value: str, field
     [
         ({"field": "size"}, "there is no field 'size'"),
         ({"id": "country"}, "there is a rule 'country' already"),
-        ({"case": CaseForm(operator="is", value="x", points="1")}, "is no comparison"),
+        ({"case": CaseForm(operator="is", value="x", points="1")}, "is not a comparison"),
         ({"case": CaseForm(operator="equals", value=" ", points="1")}, "the value is empty"),
         ({"case": CaseForm(operator="equals", value="x", points="NaN")}, "points: 'NaN' is not a number"),
         ({"field": "income", "case": CaseForm(operator="equals", value="x", points="1")}, "'x' is not a number"),

@@ -79,7 +79,7 @@ def test_without_lists_they_could_not_be_looked_up() -> None:
     _, findings = lint_text(clean("clean-points"))
     assert [(str(finding), finding.fatal) for finding in findings] == [
         (
-            "line 28: rule residence, case 1, when, in_list: names the list grey; no lists were given to look it up in",
+            "line 28: rule residence, case 1, when, in_list: names the list grey, but no lists were given",
             False,
         )
     ]
