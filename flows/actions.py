@@ -1,4 +1,4 @@
-"""Actions: what a flow may do in the end. Each is declared with its kind, its purpose, and whether it can be undone."""
+"""Actions: the effects of a flow. Each is declared with its kind, its purpose, and whether it can be undone."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -19,17 +19,17 @@ PERSON_DECIDES = "Regulation (EU) 2024/1624, article 76(5)"
 
 
 class Action(LanguageModel):
-    """What all actions have.
+    """The parts that all actions have.
 
     Attributes:
-        id: how steps and records name it.
-        title: in plain words.
-        purpose: what it is for; that of the flow where nothing is said.
-        reversible: a person can take it back; what is usual of its kind where nothing is said.
-        relationship: it starts, refuses or ends the relationship with the customer, so a person decides before it
-            (see PERSON_DECIDES).
-        agreed_by: who must agree: every run that takes it came by the answer of a person whom a step asked in that
-            role. Nobody must where nothing is said.
+        id: the name of the action in steps and records.
+        title: the title, in plain words.
+        purpose: what the action is for; by default the purpose of the flow.
+        reversible: whether a person can take it back; the default depends on its kind.
+        relationship: how it decides on the relationship with the customer: it starts, refuses or ends it. A person must
+            decide before such an action (Regulation (EU) 2024/1624, article 76(5)).
+        agreed_by: the role of the person who must agree: each run that takes the action gets there by the answer of a
+            person whom a step asked in this role. By default nobody must agree.
     """
 
     id: Identifier
@@ -41,7 +41,7 @@ class Action(LanguageModel):
 
     @property
     def kind(self) -> str:
-        """The word that names its kind."""
+        """The word for its kind."""
         return str(word_of(self, ACTION_KINDS))
 
     @property
@@ -54,8 +54,8 @@ class StatusAction(Action):
     """Gives the entity a status, or the transaction that the flow looks at.
 
     Attributes:
-        status: that it gives.
-        of: whose status it is. That of a transaction is reported, and says nothing about the entity afterwards.
+        status: the status that it gives.
+        of: whose status it sets. The status of a transaction is only reported; the entity's status stays as it was.
     """
 
     status: Status
@@ -97,7 +97,7 @@ class ReviewAction(Action):
     """Has the customer reviewed by a person.
 
     Attributes:
-        review: how long after the run at the latest.
+        review: the longest time from the run to the review.
     """
 
     review: DurationText
@@ -107,7 +107,7 @@ class GivesTag(Action):
     """Gives the customer a tag.
 
     Attributes:
-        lasts: how long the customer has it; until a person takes it off where nothing is said.
+        lasts: how long the customer has the tag; by default until a person takes it off.
     """
 
     lasts: DurationText | None = None
@@ -127,7 +127,7 @@ class TagAction(GivesTag):
     """Gives the customer the tag that it names.
 
     Attributes:
-        tag: which one.
+        tag: the tag that it gives.
     """
 
     tag: Label
@@ -142,7 +142,7 @@ class GroupAction(GivesTag):
     """Puts the customer into a named group that flows keep: who has the group's tag is a member.
 
     Attributes:
-        group: its name.
+        group: the name of the group.
     """
 
     group: Annotated[Identifier, NameOf("groups")]
@@ -157,7 +157,7 @@ class CaseAction(Action):
     """Opens a case.
 
     Attributes:
-        case: what it says.
+        case: the text of the case.
     """
 
     case: Words
@@ -237,7 +237,7 @@ REVERSIBLE: dict[str, bool] = {
     "case": True,
     "webhook": False,
 }
-"""Whether a person can take an action back, by its kind, unless the action itself says so."""
+"""Whether a person can take an action back, by its kind; an action's own `reversible` replaces this."""
 
 
 def is_reversible(action: Action) -> bool:

@@ -1,4 +1,4 @@
-"""Analysis of a flow by itself: what its steps give, what they read, and everything that is wrong."""
+"""Analysis of a flow by itself: the outputs of its steps, their inputs, and all faults."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -60,7 +60,7 @@ class AnalysedFlow(Analysed[Flow]):
     Attributes:
         policies: the policies, by name; a flow that asks a missing one cannot be used.
         rulesets: the rulesets, likewise.
-        flows: the flows, likewise, each with everything it asks itself.
+        flows: the flows, likewise, each with everything that it asks.
         cycles: for each asked flow that asks this one in turn, the names on the way from it back to itself.
     """
 
@@ -115,8 +115,8 @@ class AnalysedFlow(Analysed[Flow]):
     def dependencies(self) -> Mapping[str, Analysed[Any]]:
         """Every available policy, ruleset and flow that it asks, by itself or through another flow, by key.
 
-        The key of a policy is its name; of a ruleset or a flow, the word and the name. What another flow asks has that
-        flow's key before its own: `flow night/ruleset plain`.
+        The key of a policy is its name; of a ruleset or a flow, the word and the name. If another flow asks something,
+        its key begins with that flow's key: `flow night/ruleset plain`.
         """
         own: dict[str, Analysed[Any]] = {name: self.policies[name] for name in self._there("policy", self.policies)}
         own |= {f"ruleset {name}": self.rulesets[name] for name in self._there("ruleset", self.rulesets)}

@@ -350,7 +350,7 @@ def finer_amounts_of_actions(flow: Flow, units: int) -> Iterator[FinerAmount]:
 
 
 def finer_amounts(flow: Flow, units: int) -> Iterator[FinerAmount]:
-    """Find such amounts in limits, and in the money outputs of tables."""
+    """Find amounts that are not whole in minor units, in limits and in the money outputs of tables."""
     yield from finer_amounts_of_actions(flow, units)
     tables = [(number, step) for number, step in enumerate(flow.steps) if isinstance(step, TableStep)]
     for number, step in tables:
@@ -437,7 +437,7 @@ def _agreements(flow: Flow) -> Iterator[Diagnostic]:
 
 
 def _must_agree(action: Action | None) -> Iterator[tuple[PersonRole | None, str, str]]:
-    """Yield the roles that must agree to an action, None for any, each with words for the lack and for the law."""
+    """Yield the roles that must agree to an action, None for any, each with the words for the fault and for the law."""
     if action is not None and action.relationship is not None:
         words = f"the relationship {action.relationship} without the answer of a person"
         yield None, words, f" ({PERSON_DECIDES})"

@@ -66,7 +66,7 @@ def lint_flow(
         lists: the named lists; without them, what depends on them is undecided, and a warning says so.
         document: the document it was read from; without it the findings have no line numbers.
         declared: the purposes of the entity type's data and level, beside those in the flow.
-        groups: the named groups in force, by name; None where they are not known.
+        groups: the named groups in force, by name; None if they are not known.
         owned: the types of entities that entities of the flow's type own, as far as they are known.
     """
     diagnostics = flow_diagnostics(analysed, lists, declared, groups=groups, owned=owned, notes=False)
@@ -76,7 +76,7 @@ def lint_flow(
 def lint_flow_document(
     document: Document, joined: Callable[[Flow], AnalysedFlow], lists: Lists | None, *, notes: bool = False
 ) -> list[tuple[Diagnostic, Finding]]:
-    """Find the same in a document, each beside its diagnostic, which names the check.
+    """Find everything wrong or doubtful in a document, each finding beside its diagnostic, which names the check.
 
     *joined* joins a flow with everything it asks.
     """
@@ -96,7 +96,7 @@ def flow_diagnostics(
     owned: Sequence[str] = (),
     notes: bool = True,
 ) -> list[Diagnostic]:
-    """Find the same, each with its severity. A NOTE is not a doubt: it says what a run does, or what is open."""
+    """Find everything wrong or doubtful in a flow. A NOTE is not a doubt: it says what a run does, or what is open."""
     flow, fatal = analysed.flow, analysed.draft_diagnostics
     purposes = None if groups is None else {name: each.purpose for name, each in groups.items()}
     wrong = [*check_flow_examples(analysed.declared), *([] if fatal else check_expected(analysed))]

@@ -185,7 +185,7 @@ def strange_answers(where: str, answers: Mapping[str, str], flow: Flow) -> Itera
 
 
 def strange_outcomes(where: str, outcomes: Mapping[str, GivenOutcome], flow: Flow) -> Iterator[Finding]:
-    """Find outcomes at steps that ask nobody outside, and values that those steps do not give."""
+    """Find outcomes at steps that do not ask the outside, and values that those steps do not give."""
     asking = {step.id: outside_outputs(step) for step in flow.steps if isinstance(step, OutsideStep)}
     for step, outcome in outcomes.items():
         if step not in asking:

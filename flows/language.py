@@ -41,12 +41,12 @@ ActionName = Annotated[Identifier, NameOf("actions")]
 
 
 class Step(LanguageModel):
-    """What all steps have.
+    """The parts that all steps have.
 
     Attributes:
-        id: how other steps, records and inputs name it.
-        title: in plain words.
-        rationale: why it is there.
+        id: the name of the step in other steps, inputs and records.
+        title: the title, in plain words.
+        rationale: the reason for the step.
     """
 
     id: Identifier
@@ -55,15 +55,15 @@ class Step(LanguageModel):
 
     @property
     def kind(self) -> str:
-        """The word that says what it does."""
+        """The word for its kind."""
         return str(word_of(self, STEP_KINDS))
 
 
 class ContinuingStep(Step):
-    """A step after which one other comes.
+    """A step that leads to one other step.
 
     Attributes:
-        then: the id of that step, one of those below; the next one where nothing is said.
+        then: the id of the step that follows, one of those below; by default the next one.
     """
 
     then: StepName | None = None
@@ -73,7 +73,7 @@ class CalculateStep(ContinuingStep):
     """Calculates named numbers, which conditions and calculations of later steps read by their names.
 
     Attributes:
-        calculate: how each is calculated, such as {divide: [{sum: amount, over: 90 days}, 90], unit: money}.
+        calculate: the calculation of each, such as {divide: [{sum: amount, over: 90 days}, 90], unit: money}.
     """
 
     calculate: Annotated[dict[Name, PolicyCalculation], Field(min_length=1, max_length=MOST_CALCULATIONS), InOrder]
@@ -83,8 +83,8 @@ class RouteBranch(LanguageModel):
     """One way to go.
 
     Attributes:
-        when: what must hold, such as {level: in_force, equals: high}.
-        to: the id of the step to which it leads, one of those below.
+        when: the condition that must hold, such as {level: in_force, equals: high}.
+        to: the id of the step to which the way leads, one of those below.
     """
 
     when: PolicyCondition
@@ -96,9 +96,9 @@ class RouteStep(Step):
 
     Attributes:
         route: the ways, in the order in which they are tried.
-        otherwise: the step where no condition holds.
-        on_unknown: the step where the facts do not decide which way is the first; where it is not written, the run
-            fails then. What is unknown is never taken for a condition that does not hold.
+        otherwise: the step if no condition holds.
+        on_unknown: the step if the facts do not decide which way is the first; without it, the run then fails. An
+            unknown condition never counts as one that does not hold.
     """
 
     route: Annotated[tuple[RouteBranch, ...], Field(min_length=1, max_length=MOST_ROWS)]
@@ -107,15 +107,15 @@ class RouteStep(Step):
 
 
 Given = dict[Name, Scalar]
-"""What a table gives, by the names of its outputs."""
+"""The outputs that a table gives, by name."""
 
 
 class TableRow(LanguageModel):
     """A row of a table.
 
     Attributes:
-        when: what must hold, such as {level: in_force, equals: high}.
-        give: what it gives then, such as {amount: 100}.
+        when: the condition that must hold, such as {level: in_force, equals: high}.
+        give: the outputs of the row, such as {amount: 100}.
     """
 
     when: PolicyCondition
@@ -126,11 +126,10 @@ class Table(LanguageModel):
     """A decision table: the first row whose condition holds, where it is known that none before it does.
 
     Attributes:
-        gives: its outputs and what each is; money is in the base currency.
-        rows: in the order in which they are tried.
-        otherwise: what is given where no row holds.
-        on_unknown: what is given where the facts do not decide which row is the first; where it is not written, the
-            run fails then.
+        gives: its outputs, each with its kind; money is in the base currency.
+        rows: the rows, in the order in which they are tried.
+        otherwise: the outputs if no row holds.
+        on_unknown: the outputs if the facts do not decide which row is the first; without them, the run then fails.
     """
 
     gives: Annotated[dict[Name, OutputKind], Field(min_length=1, max_length=MOST_OUTPUTS), InOrder]
@@ -149,10 +148,10 @@ class PolicyName(LanguageModel):
     """A policy that is asked, in the version that decides.
 
     Attributes:
-        policy: its name.
-        as_decided: the action is the one that a decision answers, in any case: a rule that is unknown, and has no
-            `on_unknown` of its own, gives none there. Otherwise the step is not decided where such a rule could
-            change the action.
+        policy: the name of the policy.
+        as_decided: whether the action is always the one that a decision answers, for which an unknown rule without an
+            `on_unknown` of its own gives no action. Otherwise the step is undecided if such a rule could change the
+            action.
     """
 
     policy: Annotated[Identifier, NameOf("policies")]
@@ -163,7 +162,7 @@ class RulesetName(LanguageModel):
     """A ruleset that is asked, in the version that is active.
 
     Attributes:
-        ruleset: its name.
+        ruleset: the name of the ruleset.
     """
 
     ruleset: Annotated[Identifier, NameOf("rulesets")]
@@ -178,14 +177,14 @@ RulesName = Annotated[
         custom_error_message="names neither a policy nor a ruleset: {policy: name} or {ruleset: name}",
     ),
 ]
-"""What a step asks of rules."""
+"""The policy or the ruleset that a step asks."""
 
 
 class AskStep(ContinuingStep):
-    """A step that asks what may not be known.
+    """A step that asks for something that may be unknown.
 
     Attributes:
-        on_unknown: the step where it is not known; where it is not written, the run fails then.
+        on_unknown: the step if the answer is unknown; without it, the run then fails.
     """
 
     on_unknown: StepName | None = None
@@ -194,15 +193,15 @@ class AskStep(ContinuingStep):
 class RulesStep(AskStep):
     """Asks a policy or a ruleset, of what is known of the entity.
 
-    Of a policy it gives `action`, and `decided_by`, the rule whose action it is, unknown where none gave one. Of a
-    ruleset it gives `level`, what the rules alone say now, and `total`, the points.
+    Of a policy it gives `action`, and `decided_by`, the rule that gave the action, which is unknown if no rule gave
+    one. Of a ruleset it gives `level`, the level by the rules alone now, and `total`, the points.
 
     Attributes:
         rules: the policy or the ruleset.
-        on_unknown: the step where a rule of the policy that is unknown could change the action, or where the ruleset
-            gives no level: it failed, no tier owns the total, or it does not apply, or nobody knows whether it does.
-            Where it is not written, the run fails then. A rule of the policy that has an `on_unknown` of its own gives
-            that, and decides. A policy that is asked `as_decided` decides always.
+        on_unknown: the step if an unknown rule of the policy could change the action, or if the ruleset gives no level:
+            because it failed, no tier contains the total, it does not apply, or it is unknown whether it applies.
+            Without this step, the run then fails. A rule of the policy with an `on_unknown` of its own gives the action
+            of that, and decides. A policy that is asked `as_decided` always decides.
     """
 
     rules: RulesName
@@ -221,14 +220,14 @@ class ValueAsked(LanguageModel):
 class ValueStep(AskStep):
     """Asks what the entity is worth. It gives `score`, `segment` and `expected_value`.
 
-    Money is in the base currency, and unknown where the value model has another one.
+    Money is in the base currency, and unknown if the value model has another one.
 
-    Between `expected_value_low` and `expected_value_high` the value will lie; both are unknown where the model keeps no
-    interval, which does not make the value unknown.
+    The value is expected to lie between `expected_value_low` and `expected_value_high`. Both are unknown if the model
+    keeps no interval; the value is then still known.
 
     Attributes:
         value: written as {}.
-        on_unknown: the step where the entity has no value; where it is not written, the run fails then.
+        on_unknown: the step if the entity has no value; without it, the run then fails.
     """
 
     value: ValueAsked
@@ -237,11 +236,11 @@ class ValueStep(AskStep):
 class FlowStep(AskStep):
     """Asks another flow, which is run on the same facts in the same moment. It gives `ends`, the id of its end.
 
-    What its ends would do is not done: the flow that asks decides by its own actions.
+    The actions of its ends are not taken: the flow that asks decides by its own actions.
 
     Attributes:
-        flow: its name; it asks no person and nothing outside, and no flow that asks this one.
-        on_unknown: the step where its run fails; where it is not written, this run fails then.
+        flow: the name of the other flow; it asks no person and nothing outside, and no flow that asks this one.
+        on_unknown: the step if the run of the other flow fails; without it, this run then fails.
     """
 
     flow: Annotated[Identifier, NameOf("flows")]
@@ -253,19 +252,19 @@ LookAt = Annotated[
     Annotated[Words, Tag("text")] | Annotated[Fact, Tag("input")],
     Discriminator(lambda value: "text" if isinstance(value, str) else "input"),
 ]
-"""What a person is to look at: plain words, or an input, whose value is shown."""
+"""Something for a person to look at: plain words, or an input, whose value is shown."""
 
 
 class Question(LanguageModel):
     """What a person is asked.
 
     Attributes:
-        question: in plain words.
+        question: the question, in plain words.
         look_at: what to look at before answering: words, and inputs such as {field: country}, whose values are shown.
-        role: who may answer.
-        within: how long they have.
-        answers: the step that follows each answer; two at least.
-        otherwise: the step that follows where nobody answers in time.
+        role: the role of the persons who may answer.
+        within: the time that they have to answer.
+        answers: the step that follows each answer; at least two answers.
+        otherwise: the step that follows if nobody answers in time.
     """
 
     question: Words
@@ -293,18 +292,17 @@ class PersonStep(Step):
 
 
 class OutsideStep(ContinuingStep):
-    """A step whose outcome comes from outside; as long as it is not there, the run stops and asks for it.
+    """A step whose outcome comes from outside; until there is one, the run stops and asks for it.
 
     Attributes:
-        on_unknown: the step where it failed, as nothing came back that can be used; where it is not written, the run
-            fails then.
+        on_unknown: the step if asking failed, because nothing usable came back; without it, the run then fails.
     """
 
     on_unknown: StepName | None = None
 
     @property
     def asks(self) -> Asking:
-        """What it asks."""
+        """The question that it asks."""
         question = getattr(self, self.kind)
         assert isinstance(question, Asking)
         return question
@@ -332,7 +330,7 @@ class EndStep(Step):
     """Ends the run with actions.
 
     Attributes:
-        end: those that are taken; none is one way to end, too.
+        end: the actions that are taken; an end may have none.
     """
 
     end: tuple[ActionName, ...]
@@ -351,7 +349,7 @@ STEP_KINDS: dict[str, type[Step]] = {
     "agent": AgentStep,
     "end": EndStep,
 }
-"""The word that names each kind of step, and its form."""
+"""The form of each kind of step, by the word that names the kind."""
 
 AnyStep = Annotated[
     Annotated[CalculateStep, Tag("calculate")]
@@ -375,23 +373,23 @@ AnyStep = Annotated[
 
 
 GivenOutcome = Literal["failed"] | Given
-"""What came back, by the names of outputs; what is not there is unknown. `failed` where nothing could be used."""
+"""The values that came back, by output; a missing output is unknown. `failed` if nothing usable came back."""
 
 
 class FlowExample(GivenExample):
     """An invented entity, and the end to which the flow must come with it.
 
     Attributes:
-        given: what is known of it, by name: its fields; `level`, a name, or `in_force`, `rules`, `status`, `source`
+        given: the facts of the entity, by name: its fields; `level`, a name, or `in_force`, `rules`, `status`, `source`
             and `age_days` by name; `value` and `indicators`, numbers by name, such as {score: 4}; `transactions`,
             `cases` and `alerts`, rows; `tags`, words; `screening`, what screenings found; `transaction`, the one that
             the flow looks at.
-        answers: what persons answer, by the step; `nobody` for no answer in time.
-        outcomes: what comes back from outside, by the step: values by name, or `failed`.
-        ends: the id of the end, or of the step at which the run waits or asks; `failed` where a step fails.
-        actions: that are taken; they are compared where they are written.
-        outputs: what steps give, by the step and the name of the output; money in the main unit of the base currency.
-        amounts: that limits are set to, by the action, in the main unit of the base currency.
+        answers: the answers of persons, by step; `nobody` for no answer in time.
+        outcomes: the outcomes from outside, by step: values by name, or `failed`.
+        ends: the id of the end, or of the step at which the run waits or asks; `failed` if a step fails.
+        actions: the actions that are taken; compared only if they are written.
+        outputs: the outputs of steps, by step and name; money in the main unit of the base currency.
+        amounts: the amounts that limits are set to, by action, in the main unit of the base currency.
     """
 
     answers: dict[Annotated[Identifier, NameOf("persons")], Annotated[Identifier, NameOf("answers")]] = Field(
@@ -408,18 +406,18 @@ class Flow(Definition):
     """What is done about the entities of one type, by value, risk and behaviour.
 
     Attributes:
-        name: of all its versions, such as daily-limit.
-        title: in plain words.
-        rationale: why it is there.
-        purpose: what it and its actions are for.
-        levels: those of the organisation, lowest first.
+        name: the name of all its versions, such as daily-limit.
+        title: the title, in plain words.
+        rationale: the reason for the flow.
+        purpose: what the flow and its actions are for.
+        levels: the levels of the organisation, lowest first.
         links: the types of links between entities that inputs may follow.
         purposes: what the data that it reads were gathered for.
-        triggers: for which events of the platform it runs by itself.
-        actions: that it can take; an end takes one at most of those with one subject.
-        steps: the first one is where a run begins; a step leads to later ones only, so that every run ends.
-        on_failure: the actions that are taken where a step fails.
-        examples: what the flow must do, run by `fivefold flows test`.
+        triggers: the events of the platform for which it runs by itself.
+        actions: the actions that it can take; an end takes at most one of those with the same subject.
+        steps: the steps; a run begins at the first one, and a step leads only to later ones, so that every run ends.
+        on_failure: the actions that are taken if a step fails.
+        examples: the expected results of the flow, checked by `fivefold flows test`.
     """
 
     word = "flow"
@@ -465,7 +463,7 @@ class Flow(Definition):
         return tuple(dict.fromkeys(name for name in names if name is not None))
 
     def action(self, identifier: str) -> Action:
-        """Find an action by its id; KeyError where there is none."""
+        """Find an action by its id; KeyError if there is none."""
         for action in self.actions:
             if action.id == identifier:
                 return action

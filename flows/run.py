@@ -1,4 +1,4 @@
-"""Runs of a flow for many entities at once, as before its activation: what it reads, the ends, and what follows."""
+"""Runs of a flow for many entities at once, as before its activation: the facts that it reads, its ends and actions."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ def resolve_facts(analysed: AnalysedFlow, portfolio: Portfolio, as_of: int, need
         analysed: the flow.
         portfolio: what is known of the entities, each once.
         as_of: the moment (microseconds).
-        needs: what the flow itself reads, if not `needs_of`: more, if its changed forms are tried as well.
+        needs: the inputs that the flow itself reads, by default `needs_of`; more if its changed forms are tried too.
 
     Raises:
         InvalidRulesetError: the flow cannot be used, or something that it reads (a list, a frame) is missing.
@@ -167,7 +167,7 @@ class Runs:
         return {action.id: counts.get(action.id, 0) for action in self.program.flow.actions}
 
     def position(self, entity: str) -> int | None:
-        """Find an entity's row; None where there is none."""
+        """Find an entity's row; None if there is none."""
         rows = (self.facts.own[ENTITY] == entity).arg_true()
         return int(rows[0]) if len(rows) else None
 

@@ -299,7 +299,7 @@ class _Explainer:
         return StepReason("" if code == 0 else "its run failed", f"flow {step.flow}", run.line, missing, run.steps)
 
     def _choice(self, step: RouteStep | TableStep, code: int, row: Mapping[str, Any]) -> "StepReason":
-        """Return which condition decided, what was seen for it, and what was missing."""
+        """Return the condition that decided, the values that were seen for it, and the missing inputs."""
         count = len(step.route) if isinstance(step, RouteStep) else len(step.table.rows)
         decided = code if code < count else code - count - 1 if code > count else None
         shown = self._shown(step, decided)
@@ -418,7 +418,7 @@ def _action_text(
     wished: Any = None,
     agreed_by: str | None = None,
 ) -> ActionTaken:
-    """Describe an action; *amount* is what a limit is set to, and *wished* what a step found for it."""
+    """Describe an action: *amount* is what its limit is set to, and *wished* the amount that a step found for it."""
     sets = str(getattr(action, action.kind))
     if isinstance(action, LimitAction):
         column = InputColumn("", ValueType.MONEY, minor_units(base))

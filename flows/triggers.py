@@ -1,4 +1,4 @@
-"""Triggers: the events, and the times, at which a flow runs by itself. A call runs it whatever they are."""
+"""Triggers: the events and times at which a flow runs by itself. A call can run any flow, with or without triggers."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ MOST_TRIGGERS = 20
 
 
 class Trigger(LanguageModel):
-    """What all triggers have: the kind of event."""
+    """The part that all triggers have: the kind of event."""
 
     on: str
 
@@ -39,8 +39,8 @@ class TransactionTrigger(Trigger):
     """A transaction was stored, or a pending one settled, other than by a file: each one runs the flow once.
 
     Attributes:
-        change: `settled` where a stored pending one got its final state, settled or failed; otherwise it was stored,
-            in whatever state.
+        change: `settled` if a stored pending transaction got its final state, settled or failed; otherwise a
+            transaction was stored, in any state.
     """
 
     on: Literal["transaction"]
@@ -55,8 +55,8 @@ class LevelTrigger(Trigger):
     """The level in force changed.
 
     Attributes:
-        direction: only where it rose, or fell.
-        to: only where it came to one of these levels.
+        direction: only if it rose, or only if it fell.
+        to: only if the new level is one of these.
     """
 
     on: Literal["level"]
@@ -72,7 +72,7 @@ class SegmentTrigger(Trigger):
     """The segment of the value became another one.
 
     Attributes:
-        to: only where it came to one of these segments.
+        to: only if the new segment is one of these.
     """
 
     on: Literal["segment"]
@@ -87,8 +87,8 @@ class TagTrigger(Trigger):
     """A tag was given, or ended: taken off, or come to its end by the clock, with no other one of that name.
 
     Attributes:
-        tag: which one.
-        change: which of both.
+        tag: the tag.
+        change: whether it was given or ended.
     """
 
     on: Literal["tag"]
@@ -116,8 +116,8 @@ class ScreeningTrigger(Trigger):
     """An entity was screened for something; one that is sent again is the same screening.
 
     Attributes:
-        screening: for what.
-        found: only where something was found, or nothing.
+        screening: what the entity was screened for.
+        found: only if something was found, or only if nothing was.
     """
 
     on: Literal["screening"]
@@ -133,7 +133,7 @@ class FieldTrigger(Trigger):
     """A field of the entity became another value, other than by a file; all that a new entity has did.
 
     Attributes:
-        fields: those that count.
+        fields: the fields that count.
     """
 
     on: Literal["field"]
@@ -148,8 +148,8 @@ class GroupTrigger(Trigger):
     """An entity entered a named group, or left it.
 
     Attributes:
-        group: its name.
-        change: only where it entered, or left.
+        group: the name of the group.
+        change: only if the entity entered, or only if it left.
     """
 
     on: Literal["group"]
@@ -215,12 +215,11 @@ class ScheduleTrigger(Trigger):
     """A moment of a schedule came: the flow runs once for each entity.
 
     Attributes:
-        every: `day`; or weekdays; or days of the month, 1 to 31 and `last`. One, or a list. A month that has no such
-            day is left out.
-        at: when on those days, by the clock of the zone: one time, or a list.
-        zone: of the tz database, such as Europe/Oslo.
-        group: only those are run for who are members of this named group then; everybody of the type where nothing is
-            said.
+        every: the days: `day`; or weekdays; or days of the month, 1 to 31 and `last`. One, or a list. A month without
+            such a day is left out.
+        at: the times on those days, by the clock of the zone: one, or a list.
+        zone: the name of the zone in the tz database, such as Europe/Oslo.
+        group: run only the entities that are members of this named group then; by default all entities of the type.
     """
 
     on: Literal["schedule"]
@@ -274,7 +273,7 @@ EVENT_KINDS: dict[str, type[Trigger]] = {
     "import": ImportTrigger,
     "schedule": ScheduleTrigger,
 }
-"""The forms of triggers, by the event or schedule that a flow may listen to."""
+"""The forms of triggers, by the event or schedule for which a flow may run."""
 
 
 def _kind(value: Any) -> str | None:

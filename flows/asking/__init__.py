@@ -1,1 +1,1 @@
-"""What steps ask on the same facts - a policy, a ruleset, the value, another flow - and why it came out so."""
+"""Steps that ask a policy, a ruleset, the value or another flow on the same facts, and why they gave their outcomes."""

@@ -47,7 +47,7 @@ def words_without_conditions(words: str) -> str:
 
 
 def step_without_conditions(step: Mapping[str, Any]) -> dict[str, Any]:
-    """Remove conditions from a step of a run's record, and from the steps of a flow it asked; what it saw stays.
+    """Remove conditions from a step of a run's record, and from steps of a flow that it asked; the values stay.
 
     Args:
         step: as `flows.trace.StepTrace.as_json` writes it.

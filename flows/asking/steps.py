@@ -102,7 +102,7 @@ class AskingRuleset(CompiledStep):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Nothing of the flow's own columns."""
+        """No column of the flow itself."""
         return ()
 
     def run(self, frame: pl.DataFrame, context: RunContext) -> tuple[pl.Series, list[pl.Series]]:
@@ -185,7 +185,7 @@ class AskingFlow(CompiledStep):
     Attributes:
         program: the other flow, which waits for nothing.
         key: the key of its facts.
-        keys: the keys of what it asks itself, by the keys that it uses for them.
+        keys: the keys of everything that the other flow asks, by the keys that it uses for them.
         steps: the ids of its steps.
     """
 
@@ -196,7 +196,7 @@ class AskingFlow(CompiledStep):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Nothing of the flow's own columns."""
+        """No column of the flow itself."""
         return ()
 
     def run(self, frame: pl.DataFrame, context: RunContext) -> tuple[pl.Series, list[pl.Series]]:

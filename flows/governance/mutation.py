@@ -334,9 +334,9 @@ def changes_of_flow(flow: Flow) -> Iterator[StepChange]:
     a way or a row is left out, or swapped with the one below it; an output of a row becomes another value; an end, or
     `on_failure`, has one action less or more. The result may be invalid.
 
-    What examples cannot notice is not changed: the time that a person has (`within`) and the age of an answer from
-    outside, as examples say what came and not when; the days of a review or a tag; triggers; texts for people. Nor is
-    the policy, ruleset, flow, source or model that a step asks: each has changes of its own.
+    It leaves unchanged what examples cannot notice: the time that a person has (`within`) and the age of an answer from
+    outside, as examples state an answer without its time; the days of a review or a tag; triggers; texts for people.
+    It also leaves the policy, ruleset, flow, source or model that a step asks: each has changes of its own.
     """
     data = plain_data(flow)
     for number, action in enumerate(data.get("actions", ())):

@@ -29,7 +29,7 @@ class GroupExample(GivenExample):
     """An invented entity, and whether the condition holds for it.
 
     Attributes:
-        given: besides, `level` (in_force, rules, status and source by name, or the name of the one in force).
+        given: as in all examples, and `level` (in_force, rules, status and source by name, or the level in force).
         member: true, false, or unknown.
     """
 
@@ -49,16 +49,16 @@ class Group(Definition):
     """Entities of one type that a condition holds for, or that flows put there.
 
     Attributes:
-        name: of all its versions.
+        name: the name of all its versions.
         purpose: what membership is used for; a group for commerce may read nothing that is `aml`.
-        levels: names, lowest first.
+        levels: the names of levels, lowest first.
         links: the types of links between entities that inputs may follow.
         purposes: what the data that it reads were gathered for.
         calculate: named numbers that the condition may read.
-        when: what must hold of a member; None where flows keep the group.
-        kept_by: `flows`, where actions of flows say who is a member, and nothing else does.
-        on_unknown: what an entity becomes where the facts do not decide: it stays what it was, or is in, or out.
-        examples: what the condition must come to, run by `fivefold groups test`.
+        when: the condition of membership; None if flows keep the group.
+        kept_by: `flows` if only actions of flows decide who is a member.
+        on_unknown: what an entity becomes if the facts do not decide: it stays as it was, or is in, or out.
+        examples: the expected results of the condition, checked by `fivefold groups test`.
     """
 
     word = "group"

@@ -31,8 +31,8 @@ from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import input_key
 
 HOLDS, NEXT = "holds", "next_us"
-"""Columns: whether the condition holds, null where that is unknown; the first moment after as-of at which time alone
-may change it, null for never."""
+"""Columns: whether the condition holds, null if that is unknown; the first moment after as-of at which time alone may
+change it, null for never."""
 
 
 @dataclass(frozen=True, eq=False)  # an expression has no equality

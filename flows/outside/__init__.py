@@ -1,1 +1,1 @@
-"""Steps whose outcome comes from outside: what they ask, and what came back."""
+"""Steps whose outcome comes from outside: their questions, and the outcomes."""

@@ -1,4 +1,4 @@
-"""What steps ask of the outside: named facts go out, and declared values come back."""
+"""The questions that steps ask the outside: named facts are sent, and declared values come back."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -21,16 +21,16 @@ def _in_order(named: dict[str, Any]) -> dict[str, Any]:
 
 
 InOrder = AfterValidator(_in_order)
-"""Names in alphabetical order: what a document means, and its hash, does not depend on the order of its names."""
+"""Names in alphabetical order: the meaning and the hash of a document do not depend on the order of its names."""
 
 OutputKind = Literal["text", "number", "money", "flag"]
-"""What a step can give; money is in the base currency."""
+"""The kinds of values that a step can give; money is in the base currency."""
 
 Gives = Annotated[
     Annotated[OutputKind, Tag("word")] | Annotated[OneOf, Tag("one_of")],
     Discriminator(lambda value: "word" if isinstance(value, str) else "one_of"),
 ]
-"""What comes back under one name: a kind, or text that can only be one of some words."""
+"""The kind of a value that comes back: one of the plain kinds, or text limited to some words."""
 
 MOST_FACTS = 40
 MOST_OUTPUTS = 20
@@ -52,11 +52,11 @@ ModelGives = Annotated[
     Annotated[Literal["text", "number", "flag"], Tag("word")] | Annotated[OneOf, Tag("one_of")],
     Discriminator(lambda value: "word" if isinstance(value, str) else "one_of"),
 ]
-"""What a model gives under one name; it knows no currency, so it gives no money."""
+"""The kind of an output of a model. A model knows no currency, so it gives no money."""
 
 MOST_COLUMNS = 200
 RegisteredName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
-"""The name of a model or an alias, as registries have them."""
+"""The name of a model or an alias, as registries have it."""
 ColumnName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,100}$")]
 """The name of a column of a model: any words in one line."""
 
@@ -65,7 +65,7 @@ Facts = Annotated[dict[Name, Fact], Field(min_length=1, max_length=MOST_FACTS), 
 
 
 class Asking(LanguageModel):
-    """What is asked of the outside."""
+    """A question to the outside."""
 
     @property
     @abstractmethod
@@ -80,7 +80,7 @@ class Asking(LanguageModel):
     @property
     @abstractmethod
     def output_kinds(self) -> Mapping[str, OutputKind | OneOf]:
-        """What comes back, by name."""
+        """The kinds of the values that come back, by name."""
 
     @property
     @abstractmethod
@@ -89,9 +89,9 @@ class Asking(LanguageModel):
 
 
 class SendingQuestion(Asking):
-    """What is asked with facts under `send`, and declares under `gives` what comes back."""
+    """A question that sends the facts under `send`, and declares under `gives` the values that come back."""
 
-    if TYPE_CHECKING:  # each form says what may stand there, and in which order
+    if TYPE_CHECKING:  # each form declares their types and their order
 
         @property
         def send(self) -> Mapping[str, LanguageModel]:
@@ -99,16 +99,16 @@ class SendingQuestion(Asking):
 
         @property
         def gives(self) -> Mapping[str, OutputKind | OneOf]:
-            """What comes back, by name."""
+            """The kinds of the values that come back, by name."""
 
     @property
     def facts_sent(self) -> Mapping[str, LanguageModel]:
-        """What is sent."""
+        """The facts under `send`."""
         return self.send
 
     @property
     def output_kinds(self) -> Mapping[str, OutputKind | OneOf]:
-        """What it gives."""
+        """The kinds under `gives`."""
         return self.gives
 
     @property
@@ -121,13 +121,13 @@ class DataQuestion(SendingQuestion):
     """What is asked of a source of data that the operator has registered.
 
     Attributes:
-        source: its name.
-        send: the facts that it is given, such as {field: country}, by the names under which it takes them.
-        gives: what comes back, and what each is: text, number, money, flag, or {one_of: [a, b]}. What is declared here
-            and does not come back is unknown.
-        no_older_than: the age up to which what it answered before to the same facts will do; where nothing is said it
-            is asked anew.
-        purpose: what it was gathered for; where the registration of the source says something stricter, that counts.
+        source: the name of the source.
+        send: the facts that the source is given, such as {field: country}, by the names under which it takes them.
+        gives: the values that come back, each with its kind: text, number, money, flag, or {one_of: [a, b]}. A value
+            that is declared here and does not come back is unknown.
+        no_older_than: the greatest age at which an earlier answer to the same facts is used; by default the source is
+            always asked again.
+        purpose: what the data were gathered for; a stricter purpose in the source's registration counts instead.
     """
 
     source: Annotated[Identifier, NameOf("sources")]
@@ -146,13 +146,13 @@ class ModelQuestion(SendingQuestion):
     """What is asked of a model of the operator's registry, which the operator lets flows ask.
 
     Attributes:
-        name: under which it is registered.
-        alias: which of its versions answers: the one to which the alias points when a run asks.
-        send: the facts that it is given, such as {field: country}, by the columns of its signature.
-        gives: what it gives, and what each is: text, number, flag, or {one_of: [a, b]}. Money is made of a number by a
-            calculation.
-        outputs: of what has another name here, the name of the column that the model gives, or its number from 0.
-        purpose: what it was learnt from; where the operator's registration says something stricter, that counts.
+        name: the name under which the model is registered.
+        alias: the alias of the version that answers: the one to which it points when a run asks.
+        send: the facts that the model is given, such as {field: country}, by the columns of its signature.
+        gives: its outputs, each with its kind: text, number, flag, or {one_of: [a, b]}. A calculation can make money of a
+            number.
+        outputs: for outputs that have another name here, the name of the model's column, or its number from 0.
+        purpose: what the model was learnt from; a stricter purpose in the operator's registration counts instead.
     """
 
     name: Annotated[RegisteredName, NameOf("models")]
@@ -172,10 +172,10 @@ class AgentQuestion(Asking):
     """What is asked of the operator's agent. It gives `answer`, one of those that are declared, and nothing else.
 
     Attributes:
-        question: in plain words.
-        facts: what is sent to it, such as {field: country}, by the names under which it can quote them; and with them
-            why the run came here.
-        answers: among which it chooses; two at least. None may have the name of an action.
+        question: the question, in plain words.
+        facts: the facts that are sent, such as {field: country}, by the names under which the agent can quote them; the
+            reasons why the run reached this step are sent too.
+        answers: the possible answers; at least two. None may have the name of an action.
     """
 
     question: Words
@@ -199,5 +199,5 @@ class AgentQuestion(Asking):
 
     @property
     def sent_word(self) -> str:
-        """The word of what is sent to it."""
+        """The word under which the facts are written."""
         return "facts"
